@@ -1,0 +1,102 @@
+//! The one line in which `cas-session login` answers the PAM module: a version word and at most one setup-token.
+//!
+//! ```text
+//! CAS1 sk-ant-oat01-…\n     set this token
+//! CAS1\n                    no token
+//! ```
+//!
+//! The module asks for this form with `--reply=1`; a helper that is newer than the loaded module therefore still answers
+//! in the form the module knows. Anything else on the pipe is refused whole, never guessed at.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::setup_token::{self, SetupToken};
+
+/// The number of this form, as passed in `--reply=`.
+pub const VERSION: &str = "1";
+
+const WORD: &str = "CAS1";
+
+/// The longest reply in bytes, line end included: reading may stop, and refuse, one byte later.
+pub const MAX_LEN: usize = WORD.len() + 1 + setup_token::MAX_LEN + 1;
+
+/// What the helper says: the user's setup-token, if there is one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply(pub Option<SetupToken>);
+
+impl Reply {
+    /// Reads all that came through the pipe.
+    ///
+    /// # Errors
+    /// [`NotAReply`] unless the bytes are exactly one well-formed line.
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotAReply> {
+        let text = std::str::from_utf8(bytes).map_err(|_| NotAReply)?;
+        let line = text.strip_suffix('\n').ok_or(NotAReply)?;
+        match line.strip_prefix(WORD).ok_or(NotAReply)? {
+            "" => Ok(Self(None)),
+            rest => {
+                let token = rest.strip_prefix(' ').ok_or(NotAReply)?;
+                Ok(Self(Some(SetupToken::parse(token).map_err(|_| NotAReply)?)))
+            }
+        }
+    }
+
+    /// The line to write, line end included; overwritten in memory when dropped.
+    pub fn to_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(match &self.0 {
+            Some(token) => format!("{WORD} {}\n", token.expose()),
+            None => format!("{WORD}\n"),
+        })
+    }
+}
+
+/// The bytes on the pipe are not one reply line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAReply;
+
+impl fmt::Display for NotAReply {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the helper's answer is not a reply line of version 1")
+    }
+}
+
+impl std::error::Error for NotAReply {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_survives_the_pipe() {
+        for reply in [Reply(None), Reply(SetupToken::parse("sk-ant-oat01-abc").ok())] {
+            let line = reply.to_line();
+            assert!(line.len() <= MAX_LEN);
+            assert_eq!(Reply::parse(line.as_bytes()), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn anything_but_one_exact_line_is_refused() {
+        for bytes in [
+            &b""[..],
+            b"CAS1",
+            b"CAS2\n",
+            b"CAS1 \n",
+            b"CAS1\n\n",
+            b"CAS1\nCAS1\n",
+            b" CAS1\n",
+            b"CAS1  sk-ant-oat01-abc\n",
+            b"CAS1 sk-ant-oat01-abc",
+            b"CAS1 sk-ant-oat01-abc\r\n",
+            b"CAS1 sk-ant-oat01-abc\nLD_PRELOAD=/x\n",
+            b"CAS1 LD_PRELOAD=/x\n",
+            b"CAS1 CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n",
+            b"CAS1 sk-ant-oat01-a\0\n",
+            b"\xff\n",
+        ] {
+            assert_eq!(Reply::parse(bytes), Err(NotAReply), "{bytes:?}");
+        }
+    }
+}

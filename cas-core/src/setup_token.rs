@@ -1,0 +1,100 @@
+//! The setup-token: the long-lived token of `claude setup-token`, given to Claude Code in one environment variable.
+//! This is the only thing that may ever reach a login's environment through us, so its form is checked here, once.
+
+use std::fmt;
+
+use crate::secret::Secret;
+
+/// The one environment variable this project ever sets. Claude Code prefers it over the login file.
+pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+/// What every setup-token begins with (`docs/claude-code.md`; the client itself checks nothing).
+pub const PREFIX: &str = "sk-ant-oat01-";
+
+/// The longest setup-token accepted, in bytes. Real ones are about a hundred bytes; an environment value of more than
+/// 128 KiB would make every `exec` of the login fail.
+pub const MAX_LEN: usize = 1024;
+
+/// A well-formed setup-token: [`PREFIX`], then one to `MAX_LEN - PREFIX.len()` bytes of `[A-Za-z0-9_-]`.
+/// Well-formed says nothing about whether the server accepts it.
+#[derive(PartialEq, Eq)]
+pub struct SetupToken(Secret<String>);
+
+impl SetupToken {
+    /// Accepts exactly the bytes of a token: no white space, no quotes, no line end.
+    ///
+    /// # Errors
+    /// [`Malformed`] names the first rule that does not hold, and never repeats the text.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let body = text.strip_prefix(PREFIX).ok_or(Malformed::Prefix)?;
+        if body.is_empty() || text.len() > MAX_LEN {
+            return Err(Malformed::Length);
+        }
+        if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+            return Err(Malformed::Character);
+        }
+        Ok(Self(Secret::new(text.to_owned())))
+    }
+
+    /// The token's text, for the environment, the env file and the store only.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for SetupToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SetupToken(…)")
+    }
+}
+
+/// Why a text is no setup-token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// It does not begin with [`PREFIX`].
+    Prefix,
+    /// Nothing follows the prefix, or the whole is longer than [`MAX_LEN`].
+    Length,
+    /// A byte outside `[A-Za-z0-9_-]` follows the prefix: often a line end or a quote that was copied along.
+    Character,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix => write!(formatter, "it does not begin with {PREFIX}"),
+            Self::Length => write!(formatter, "it is empty or longer than {MAX_LEN} bytes"),
+            Self::Character => formatter.write_str("it contains a space, line end, quote or other foreign character"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_token_is_taken() {
+        let long = format!("{PREFIX}{}", "a".repeat(MAX_LEN - PREFIX.len()));
+        let too_long = format!("{long}a");
+        let rows: &[(&str, Option<Malformed>)] = &[
+            ("sk-ant-oat01-AbC_09-xyz", None),
+            (&long, None),
+            (&too_long, Some(Malformed::Length)),
+            ("sk-ant-oat01-", Some(Malformed::Length)),
+            ("", Some(Malformed::Prefix)),
+            ("sk-ant-api03-abc", Some(Malformed::Prefix)),
+            (" sk-ant-oat01-abc", Some(Malformed::Prefix)),
+            ("sk-ant-oat01-abc\n", Some(Malformed::Character)),
+            ("sk-ant-oat01-abc\nLD_PRELOAD=/x", Some(Malformed::Character)),
+            ("sk-ant-oat01-a\0b", Some(Malformed::Character)),
+            ("sk-ant-oat01-a=b", Some(Malformed::Character)),
+            ("sk-ant-oat01-ä", Some(Malformed::Character)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(SetupToken::parse(text).err(), *expected, "{text:?}");
+        }
+    }
+}

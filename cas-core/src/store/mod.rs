@@ -1,0 +1,85 @@
+//! Where a user's good copies are kept: one document of named fields with a version, read whole and changed by merge.
+//! Fields that are not ours belong to other tools and survive everything done here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::deadline::Deadline;
+
+/// The fields of a document: each value is kept as the very JSON text that was read.
+pub type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// A document as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// All fields, ours and those of other tools.
+    pub fields: Fields,
+    /// The version read; 0 when nothing was ever written at this place.
+    pub version: u64,
+}
+
+/// A place that holds one user's document.
+pub trait Store {
+    /// Reads the newest version; a place where nothing was ever written is an empty document of version 0.
+    ///
+    /// # Errors
+    /// Any [`Failure`] but [`Failure::Conflict`].
+    fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure>;
+
+    /// Sets `changes` and leaves every other field as it is, provided the newest version is still `expected`.
+    /// Returns the version written.
+    ///
+    /// # Errors
+    /// [`Failure::Conflict`] when somebody else wrote in between: read again and decide again.
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure>;
+}
+
+/// Why a store did not do what it was asked. Its `Display` ends in what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The store, or our own check before asking it, said no; asking again changes nothing.
+    Refused {
+        /// What was refused, and why if known. Never contains a token.
+        reason: String,
+        /// What a person can do about it.
+        remedy: String,
+    },
+    /// The document was deleted or destroyed by somebody; it is explained, never resurrected.
+    Gone {
+        /// Which version was deleted, when, and whether it can be undeleted.
+        reason: String,
+    },
+    /// The document changed since it was read.
+    Conflict,
+    /// The store is there but not now: sealed, rate limited, without a leader.
+    Busy {
+        /// What it said.
+        reason: String,
+        /// How long it asked us to wait, if it did.
+        retry_after: Option<Duration>,
+    },
+    /// No answer: refused connection, time-out, TLS failure, or an answer that is not the store's.
+    Unreachable {
+        /// Which peer, which step, which error.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { reason, remedy } => write!(formatter, "refused: {reason}; {remedy}"),
+            Self::Gone { reason } => {
+                write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
+            }
+            Self::Conflict => formatter.write_str("the document changed meanwhile; it is read again by the next run"),
+            Self::Busy { reason, .. } => write!(formatter, "busy: {reason}; it is asked again later"),
+            Self::Unreachable { reason } => write!(formatter, "unreachable: {reason}; it is asked again later"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,1 @@
+//! The PAM session module.

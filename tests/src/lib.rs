@@ -1,0 +1,1 @@
+//! Beds of real components for the suites.
