@@ -117,13 +117,18 @@ impl Write {
         self.content(content.as_bytes())
     }
 
-    /// Replaces the whole file, to put back what a restore replaced.
+    /// Replaces the whole file, to put back what a restore replaced; where that was no file, there is none again.
     ///
     /// # Errors
     /// [`WriteError`]; the old file is then still in place.
     pub fn content(self, content: &[u8]) -> Result<(), WriteError> {
         let _write = self.locks.write_lock(&self.deadline, self.now).map_err(WriteError::Lock)?;
-        owned_file::replace(&self.path, content).map_err(WriteError::File).map(drop)
+        let done = if content.is_empty() {
+            owned_file::remove(&self.path)
+        } else {
+            owned_file::replace(&self.path, content).map(drop)
+        };
+        done.map_err(WriteError::File)
     }
 }
 

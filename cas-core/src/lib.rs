@@ -8,7 +8,11 @@ pub mod secret;
 pub mod setup_token;
 
 #[cfg(feature = "full")]
+pub mod account;
+#[cfg(feature = "full")]
 pub mod claude_locks;
+#[cfg(feature = "full")]
+pub mod config;
 #[cfg(feature = "full")]
 pub mod credentials_file;
 #[cfg(feature = "full")]
@@ -16,9 +20,13 @@ pub mod env_file;
 #[cfg(feature = "full")]
 pub mod fingerprint;
 #[cfg(feature = "full")]
+pub mod journal;
+#[cfg(feature = "full")]
 pub mod ledger;
 #[cfg(feature = "full")]
 pub mod local_login;
+#[cfg(feature = "full")]
+pub mod machine;
 #[cfg(feature = "full")]
 pub mod oauth_login;
 #[cfg(feature = "full")]
@@ -27,6 +35,8 @@ pub mod outcome;
 pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
+#[cfg(feature = "full")]
+pub mod run;
 #[cfg(feature = "full")]
 pub mod state_directory;
 #[cfg(feature = "full")]

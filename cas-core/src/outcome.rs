@@ -135,9 +135,19 @@ pub enum Note {
     NotRolledBack(String),
     /// The store could not be read.
     Store(Failure),
+    /// The store's token needs somebody's attention.
+    Token(String),
 }
 
 impl Outcome {
+    /// Adds something that needs attention; what was fine is a warning then.
+    pub fn warn(&mut self, note: Note) {
+        if self.status == Status::Ok {
+            self.status = Status::Warn;
+        }
+        self.notes.push(note);
+    }
+
     /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later, 77 refused by the store, 79 a person
     /// must sign in, 1 anything else.
     pub fn exit_code(&self) -> u8 {
@@ -260,6 +270,7 @@ impl fmt::Display for Note {
                 write!(formatter, "what lay there before could not be put back: {why}")
             }
             Self::Store(failure) => write!(formatter, "store {failure}"),
+            Self::Token(why) => write!(formatter, "vault token: {why}"),
         }
     }
 }

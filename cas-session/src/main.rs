@@ -1,2 +1,22 @@
-//! Placeholder
-fn main() {}
+//! `cas-session`: what happens to one person's login while somebody waits for the prompt, and the launcher for programs
+//! that start outside a login.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod exec;
+mod login;
+mod privileges;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+fn main() -> ExitCode {
+    match Command::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Login(request)) => login::run(&request),
+        Ok(Command::Exec(request)) => exec::run(&request),
+        Ok(Command::Help) => arguments::print_help(),
+        Ok(Command::Version) => arguments::print_version(),
+        Err(error) => arguments::refuse(&error),
+    }
+}

@@ -2,6 +2,7 @@
 //! Fields that are not ours belong to other tools and survive everything done here.
 
 pub mod local;
+pub mod user_store;
 pub mod vault;
 
 use std::collections::BTreeMap;

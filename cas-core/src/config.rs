@@ -1,0 +1,298 @@
+//! `/etc/claude-auth-sync/config.toml` and `conf.d/*.toml`: what an admin may set. Later files win, key by key.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use crate::planner::StoreKind;
+
+/// Where the configuration lies.
+pub const DIRECTORY: &str = "/etc/claude-auth-sync";
+
+/// The keys there are; those of the table `vault` are written `vault.key`.
+const KEYS: [&str; 11] = [
+    "store",
+    "login_refresh_after",
+    "expected_organization",
+    "restore_from_other_machines",
+    "vault",
+    "vault.address",
+    "vault.ca_cert",
+    "vault.namespace",
+    "vault.mount",
+    "vault.path",
+    "vault.proxy",
+];
+
+/// What is configured; every value has a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which store.
+    pub store: StoreKind,
+    /// A login asks the store again when its last answer is older than this (default 15 minutes).
+    pub login_refresh_after: Duration,
+    /// The only organisation whose logins are backed up and put back.
+    pub expected_organization: Option<String>,
+    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    pub restore_from_other_machines: bool,
+    /// The server, for `store = "vault"`.
+    pub vault: VaultSettings,
+}
+
+/// The table `vault`, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// The server's address.
+    pub address: Option<String>,
+    /// The CA to believe instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The mount of the KV engine (default `secret`).
+    pub mount: Option<String>,
+    /// The folder of all users' documents (default `workstation/claude-users`).
+    pub path: Option<String>,
+    /// The proxy; the environment's is never used.
+    pub proxy: Option<String>,
+    /// Mount and whole path of this user's document; not a key of the file, but what `CLAUDE_AUTH_VAULT_PATH` says.
+    pub document: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: StoreKind::Local,
+            login_refresh_after: Duration::from_secs(15 * 60),
+            expected_organization: None,
+            restore_from_other_machines: false,
+            vault: VaultSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Applies the overrides that `variable` knows (an environment, given as a function). They matter only where a server
+    /// is configured: somebody's `VAULT_ADDR` for other purposes must not move their login there.
+    pub fn override_from(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        let vault = &mut self.vault;
+        let set = |setting: &mut Option<String>, name: &str| {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                *setting = Some(value);
+            }
+        };
+        set(&mut vault.address, "VAULT_ADDR");
+        set(&mut vault.namespace, "VAULT_NAMESPACE");
+        set(&mut vault.document, "CLAUDE_AUTH_VAULT_PATH");
+        if let Some(path) = variable("VAULT_CACERT").filter(|path| !path.is_empty()) {
+            vault.ca_cert = Some(path.into());
+        }
+    }
+
+    /// Reads the configuration below `directory`. A key nobody knows is no error but a warning, with the nearest known
+    /// one: a login must not fail over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a file cannot be read or a value cannot be meant.
+    pub fn load(directory: &Path) -> Result<(Self, Vec<String>), ConfigError> {
+        let mut config = Self::default();
+        let mut warnings = Vec::new();
+        for path in files(directory)? {
+            match fs::read_to_string(&path) {
+                Ok(text) => config.apply(&text, &path, &mut warnings)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                Err(error) => return Err(ConfigError::new(&path, error)),
+            }
+        }
+        Ok((config, warnings))
+    }
+
+    fn apply(&mut self, text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::new(path, error))?;
+        for (key, value) in flatten(table) {
+            let bad = |wanted: &str| ConfigError::new(path, format!("{key} must be {wanted}"));
+            let text = || value.as_str().map(str::to_owned).ok_or_else(|| bad("a string in quotes"));
+            match key.as_str() {
+                "store" => {
+                    self.store = match value.as_str() {
+                        Some("local") => StoreKind::Local,
+                        Some("vault") => StoreKind::Vault,
+                        _ => return Err(bad("\"local\" or \"vault\"")),
+                    }
+                }
+                "login_refresh_after" => {
+                    let wanted = "a time such as \"15min\", \"90s\" or \"2h\"";
+                    self.login_refresh_after =
+                        value.as_str().and_then(duration).ok_or_else(|| bad(wanted))?;
+                }
+                "expected_organization" => self.expected_organization = Some(text()?),
+                "restore_from_other_machines" => {
+                    self.restore_from_other_machines = value.as_bool().ok_or_else(|| bad("true or false"))?;
+                }
+                "vault" => return Err(bad("a table: begin it with a line [vault]")),
+                "vault.address" => self.vault.address = Some(text()?),
+                "vault.ca_cert" => self.vault.ca_cert = Some(text()?.into()),
+                "vault.namespace" => self.vault.namespace = Some(text()?),
+                "vault.mount" => self.vault.mount = Some(text()?),
+                "vault.path" => self.vault.path = Some(text()?),
+                "vault.proxy" => self.vault.proxy = Some(text()?),
+                unknown => {
+                    warnings.push(format!("{}: unknown key {unknown}{}", path.display(), suggestion(unknown)))
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `config.toml`, then `conf.d/*.toml` in the order of their names.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let snippets = directory.join("conf.d");
+    let mut paths = match fs::read_dir(&snippets) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ConfigError::new(&snippets, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(ConfigError::new(&snippets, error)),
+    };
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    paths.insert(0, directory.join("config.toml"));
+    Ok(paths)
+}
+
+fn flatten(table: Table) -> Vec<(String, Value)> {
+    let mut values = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                values.extend(inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+            }
+            value => values.push((key, value)),
+        }
+    }
+    values
+}
+
+fn suggestion(unknown: &str) -> String {
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(key, unknown), key))
+        .max_by(|left, right| left.0.total_cmp(&right.0));
+    match nearest {
+        Some((likeness, key)) if likeness > 0.8 => format!(", did you mean {key}?"),
+        _ => String::from(", see claude-auth-sync.toml(5)"),
+    }
+}
+
+/// A whole number and a unit: `ms`, `s`, `min`, `h` or `d`.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit())?);
+    let number: u64 = number.parse().ok()?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+    match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" | "min" => seconds(60),
+        "h" => seconds(60 * 60),
+        "d" => seconds(24 * 60 * 60),
+        _ => None,
+    }
+}
+
+/// A configuration that cannot be used: which file, and what to write.
+#[derive(Debug)]
+pub struct ConfigError {
+    path: PathBuf,
+    what: String,
+}
+
+impl ConfigError {
+    fn new(path: &Path, what: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), what: what.to_string() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.what.trim_end())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<(Config, Vec<String>), ConfigError> {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        fs::create_dir(directory.path().join("conf.d")).expect("a directory");
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).expect("a file");
+        }
+        Config::load(directory.path())
+    }
+
+    #[test]
+    fn without_any_file_the_embedded_store_is_used() {
+        assert_eq!(
+            Config::load(Path::new("/nonexistent")).expect("no file is no error"),
+            (Config::default(), vec![])
+        );
+    }
+
+    #[test]
+    fn later_files_win_key_by_key() {
+        let (config, warnings) = load(&[
+            (
+                "config.toml",
+                "store = 'vault'\nlogin_refresh_after = '2h'\n[vault]\naddress = 'https://a'\nmount = 'kv'\n",
+            ),
+            ("conf.d/20.toml", "[vault]\naddress = 'https://c'\n"),
+            ("conf.d/10.toml", "expected_organization = 'org'\n[vault]\naddress = 'https://b'\n"),
+            ("conf.d/ignored.bak", "nonsense"),
+        ])
+        .expect("all of it can be meant");
+        assert_eq!(config.store, StoreKind::Vault);
+        assert_eq!(config.login_refresh_after, Duration::from_secs(7200));
+        assert_eq!(config.vault.address.as_deref(), Some("https://c"));
+        assert_eq!(config.vault.mount.as_deref(), Some("kv"));
+        assert_eq!(config.expected_organization.as_deref(), Some("org"));
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_key_nobody_knows_is_reported_with_the_nearest_one() {
+        let (_, warnings) =
+            load(&[("config.toml", "stor = 'local'\n[vault]\nadress = 'x'\n[other]\nkey = 1\n")])
+                .expect("no error");
+        assert!(
+            warnings.iter().any(|line| line.contains("unknown key stor, did you mean store?")),
+            "{warnings:?}"
+        );
+        assert!(warnings.iter().any(|line| line.contains("did you mean vault.address?")), "{warnings:?}");
+        assert!(warnings.iter().any(|line| line.contains("unknown key other.key, see")), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_meant_names_file_and_remedy() {
+        for (text, expected) in [
+            ("store = 'valt'", "store must be \"local\" or \"vault\""),
+            ("login_refresh_after = 15", "a time such as"),
+            ("login_refresh_after = '15 parsecs'", "a time such as"),
+            ("restore_from_other_machines = 'yes'", "true or false"),
+            ("vault = 'https://x'", "[vault]"),
+            ("[vault]\naddress = 7", "a string in quotes"),
+            ("store = ", "config.toml"),
+        ] {
+            let error = load(&[("config.toml", text)]).expect_err(text).to_string();
+            assert!(error.contains(expected) && error.contains("config.toml"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The line in the journal: identifier `claude-auth-sync`, text `user=<name> <STATUS> <text>`. Alerts parse it.
+
+use syslog::{Facility, Formatter3164};
+
+use crate::outcome::{Outcome, Status};
+
+/// What every line of ours is found by.
+pub const IDENTIFIER: &str = "claude-auth-sync";
+
+/// The longest text in bytes: a journal line should fit on a screen, and a hostile error text must not fill a disk.
+const LIMIT: usize = 900;
+
+/// Writes one line. Nothing can be done about a system without a log, so a failure is not reported.
+pub fn write(user: &str, outcome: &Outcome) {
+    let formatter = Formatter3164 {
+        facility: Facility::LOG_AUTHPRIV,
+        hostname: None,
+        process: IDENTIFIER.into(),
+        pid: std::process::id(),
+    };
+    let Ok(mut logger) = syslog::unix(formatter) else { return };
+    let line = line(user, outcome);
+    drop(match outcome.status {
+        Status::Ok | Status::Recovered | Status::Skip => logger.info(line),
+        Status::Warn => logger.warning(line),
+        Status::Fail => logger.err(line),
+    });
+}
+
+/// The text of the line: without control characters, and cut where it grows too long.
+pub fn line(user: &str, outcome: &Outcome) -> String {
+    let line = format!("user={user} {} {outcome}", outcome.status).replace(char::is_control, "?");
+    match line.char_indices().find(|(index, _)| *index >= LIMIT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Finding;
+
+    #[test]
+    fn a_line_is_one_line_of_bounded_length_that_alerts_can_parse() {
+        let why = format!("first\nuser=root FAIL second\u{1b}[31m{}", "ä".repeat(5000));
+        let outcome = Outcome {
+            status: Status::Warn,
+            finding: Finding::LeftAlone(why),
+            notes: Vec::new(),
+            wants_sync: false,
+        };
+        let line = line("alice", &outcome);
+        assert!(line.starts_with("user=alice WARN login file left alone: first?user=root"));
+        assert!(line.len() < LIMIT + 10 && !line.contains(char::is_control));
+    }
+}

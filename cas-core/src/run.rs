@@ -1,0 +1,175 @@
+//! Carries a run out: gathers the facts, does what the planner says, and asks it again until it reports. It holds no
+//! policy; every `if` here is about how, not about what.
+
+mod gather;
+mod steps;
+
+use std::path::Path;
+
+use crate::account::{Account, Paths};
+use crate::credentials_file::{CredentialsFile, Snapshot};
+use crate::deadline::Deadline;
+use crate::env_file::{Content, EnvFile};
+use crate::machine::Machine;
+use crate::oauth_login::OauthLogin;
+use crate::outcome::{Finding, Note, Outcome, Status};
+use crate::planner::{self, Facts, Mode, Settings, Step};
+use crate::setup_token::SetupToken;
+use crate::state_directory::StateDirectory;
+use crate::store::Failure;
+use crate::store::local::LocalStore;
+use crate::store::user_store::UserStore;
+use crate::store::vault::Renewal;
+use crate::timestamp::Timestamp;
+use crate::user_document::UserDocument;
+
+/// How many steps a run may take; the planner needs less than half.
+const MAX_STEPS: usize = 32;
+
+/// One run for one person, in whose name the process already acts.
+pub struct Run {
+    account: Account,
+    settings: Settings,
+    machine: Machine,
+    now: Timestamp,
+    deadline: Deadline,
+    credentials: CredentialsFile,
+    env_file: EnvFile,
+    state: StateDirectory,
+    history: LocalStore,
+    store: Result<UserStore, Failure>,
+    /// What lies in the credential file, with its secrets.
+    snapshot: Snapshot,
+    /// The logins kept in full on this machine.
+    kept: Vec<OauthLogin>,
+    /// The store's document, with its secrets.
+    document: Option<UserDocument>,
+    /// How often a step had to be decided again because somebody else was faster.
+    overtaken: u32,
+}
+
+/// What a run is made of.
+pub struct Parts<'a> {
+    /// Whose run it is.
+    pub account: Account,
+    /// Where their files lie.
+    pub paths: &'a Paths,
+    /// What it may do.
+    pub settings: Settings,
+    /// Their store, or why it cannot be used.
+    pub store: Result<UserStore, Failure>,
+    /// The wall clock.
+    pub now: Timestamp,
+    /// When it has to be over.
+    pub deadline: Deadline,
+    /// Which machine this is.
+    pub machine: Machine,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// What there is to say.
+    pub outcome: Outcome,
+    /// The setup-token that is in use now.
+    pub token: Option<SetupToken>,
+    /// How many requests were sent to a server.
+    pub requests: u64,
+}
+
+impl Run {
+    /// Prepares a run; nothing is looked at yet.
+    pub fn new(parts: Parts<'_>) -> Self {
+        let Parts { account, paths, settings, store, now, deadline, machine } = parts;
+        let owner = account.uid.as_raw();
+        let state = StateDirectory::new(paths.state_directory.clone(), owner);
+        Self {
+            credentials: CredentialsFile::new(paths.credentials_file.clone(), owner),
+            env_file: EnvFile::new(paths.env_file.clone(), owner),
+            history: LocalStore::new(state.clone(), now),
+            snapshot: Snapshot {
+                login: crate::local_login::LocalLogin::Absent,
+                content: None,
+                identity: None,
+            },
+            kept: Vec::new(),
+            document: None,
+            overtaken: 0,
+            account,
+            settings,
+            machine,
+            now,
+            deadline,
+            state,
+            store,
+        }
+    }
+
+    /// Does what there is to do. Ends in exactly one outcome, whatever fails.
+    pub fn until_reported(mut self) -> Ended {
+        let mut outcome = self.outcome();
+        self.renew_token(&mut outcome);
+        if let Ok(store) = &self.store {
+            if store.requests() > 0 {
+                store.remember(&self.state);
+            }
+        }
+        let token = match self.env_file.read() {
+            Content::Token(token) => Some(token),
+            _ => None,
+        };
+        Ended { outcome, token, requests: self.store.as_ref().map_or(0, UserStore::requests) }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        if !Path::is_dir(&self.account.home) {
+            return left_alone(format!("the home directory {} is missing", self.account.home.display()));
+        }
+        let mut facts = self.gather();
+        for _ in 0..MAX_STEPS {
+            match planner::next(&facts) {
+                Step::Report(outcome) => return outcome,
+                step => self.carry_out(step, &mut facts),
+            }
+        }
+        left_alone(String::from("no decision was reached; report this as a defect"))
+    }
+
+    /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
+    fn renew_token(&mut self, outcome: &mut Outcome) {
+        let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
+            return;
+        };
+        match store.renew_if_due(&self.deadline) {
+            Ok(Renewal::NotDue) => (),
+            Ok(Renewal::Renewed { warnings, .. }) => {
+                warnings.into_iter().for_each(|warning| outcome.warn(Note::Token(warning)));
+            }
+            Ok(Renewal::NotRenewable { expires_at_ms }) => {
+                let end = expires_at_ms
+                    .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
+                outcome.warn(Note::Token(format!(
+                    "it cannot be renewed and expires {end}; an admin has to mint another"
+                )));
+            }
+            Err(failure) => outcome.warn(Note::Token(failure.to_string())),
+        }
+    }
+
+    fn carry_out(&mut self, step: Step, facts: &mut Facts) {
+        match step {
+            Step::ReadStore => self.read_store(facts),
+            Step::WriteEnvFile => self.write_env_file(facts),
+            Step::RemoveEnvFile => self.remove_env_file(facts),
+            Step::Restore(generation, source) => self.restore(generation, source, facts),
+            Step::RollBack => self.roll_back(facts),
+            Step::Backup(generation, place) => self.back_up(generation, place, facts),
+            Step::Probe(subject) => facts.done.probes.push((subject, steps::cannot_verify())),
+            Step::RefreshRun => facts.done.refresh_run = Some(steps::cannot_verify()),
+            Step::Report(_) => (),
+        }
+    }
+}
+
+fn left_alone(why: String) -> Outcome {
+    Outcome { status: Status::Warn, finding: Finding::LeftAlone(why), notes: Vec::new(), wants_sync: false }
+}

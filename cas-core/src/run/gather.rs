@@ -1,0 +1,140 @@
+//! Looking: what lies in the files, and what the store says.
+
+use super::Run;
+use crate::deadline::Deadline;
+use crate::env_file::Content;
+use crate::fingerprint::Fingerprint;
+use crate::ledger::Ledger;
+use crate::local_login::LocalLogin;
+use crate::oauth_login::LoginSummary;
+use crate::planner::{
+    Contact, DocumentFact, DocumentSummary, Done, EnvFileFact, Facts, Mode, StoreKind, TokenFact,
+};
+use crate::state_directory::{Lock, StateError};
+use crate::store::{Document, Failure, Store};
+use crate::user_document::{SetupTokenField, UserDocument};
+
+impl Run {
+    /// Looks at everything on this machine.
+    pub(super) fn gather(&mut self) -> Facts {
+        let mut facts = Facts {
+            now: self.now,
+            login: LocalLogin::Absent,
+            ledger: Ledger::default(),
+            history: Vec::new(),
+            document: DocumentFact::NotRead,
+            env_file: self.env_file_fact(),
+            contact: self.state.contact(),
+            settings: self.settings.clone(),
+            done: Done::default(),
+        };
+        self.look_again(&mut facts);
+        facts
+    }
+
+    /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
+    /// the file counts as unreadable: the rules on what may be put back rest on them.
+    pub(super) fn look_again(&mut self, facts: &mut Facts) {
+        match self.look() {
+            Ok((login, ledger)) => {
+                facts.login = login;
+                facts.ledger = ledger;
+                facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
+            }
+            Err(error) => facts.login = LocalLogin::Unreadable(error.to_string()),
+        }
+    }
+
+    fn look(&mut self) -> Result<(LocalLogin<LoginSummary>, Ledger), StateError> {
+        self.kept = self.history.logins()?;
+        if self.settings.mode == Mode::Login {
+            self.snapshot = self.credentials.read(self.now);
+            let mut ledger = self.state.ledger()?;
+            self.note_what_lies_there(&mut ledger);
+            return Ok((self.snapshot.login.summary(), ledger));
+        }
+        // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
+        let deadline = self.deadline;
+        let _locked = self.state.lock(Lock::Repair, &deadline)?;
+        self.snapshot = self.credentials.read(self.now);
+        let ledger = self.state.change_ledger(&deadline, |ledger| self.note_what_lies_there(ledger))?;
+        Ok((self.snapshot.login.summary(), ledger))
+    }
+
+    pub(super) fn note_what_lies_there(&self, ledger: &mut Ledger) {
+        ledger.settle_intent(self.snapshot.identity);
+        if let Some(login) = self.snapshot.login.login() {
+            ledger.observe_file(&login.summary, self.now);
+        }
+    }
+
+    pub(super) fn env_file_fact(&self) -> EnvFileFact {
+        match self.env_file.read() {
+            Content::Absent => EnvFileFact::Absent,
+            Content::Token(token) => EnvFileFact::Token(Fingerprint::of(token.expose())),
+            Content::Malformed(why) => EnvFileFact::Malformed(why),
+            Content::Unreadable(why) => EnvFileFact::Unreadable(why),
+        }
+    }
+
+    /// Asks the store, and notes whether it answered.
+    pub(super) fn read_store(&mut self, facts: &mut Facts) {
+        let deadline = self.store_deadline();
+        let answer = match &mut self.store {
+            Ok(store) => store.read(&deadline),
+            Err(failure) => Err(failure.clone()),
+        };
+        self.document = None;
+        facts.document = match answer {
+            Ok(document) => self.read_document(&document),
+            Err(failure) => DocumentFact::Unreadable(failure),
+        };
+        if self.settings.store == StoreKind::Vault {
+            facts.contact = self.contact_after(&facts.document, facts.contact);
+            // If it cannot be saved, the next login asks once more.
+            drop(self.state.save_contact(facts.contact));
+        }
+    }
+
+    fn read_document(&mut self, document: &Document) -> DocumentFact {
+        let document = UserDocument::parse(document);
+        let summary = DocumentSummary {
+            backup: document.login().map(|login| login.summary.clone()),
+            from_another_machine: self.machine.differs_from(document.machine.as_deref()),
+            setup_token: self.token_fact(&document),
+        };
+        self.document = Some(document);
+        DocumentFact::Read(summary)
+    }
+
+    /// A server's document is the word of an admin: a field that is not there is taken away. A place where nothing was
+    /// ever written, and the embedded store, say nothing about tokens they were never told of.
+    fn token_fact(&self, document: &UserDocument) -> TokenFact {
+        let has_the_word = self.settings.store == StoreKind::Vault && document.version > 0;
+        match &document.setup_token {
+            SetupTokenField::Absent if has_the_word => TokenFact::Withdrawn,
+            SetupTokenField::Absent => TokenFact::Unsaid,
+            SetupTokenField::Empty => TokenFact::Withdrawn,
+            SetupTokenField::Token(token) => TokenFact::Token(Fingerprint::of(token.expose())),
+            SetupTokenField::Malformed(malformed) => TokenFact::Malformed(malformed.to_string()),
+        }
+    }
+
+    fn contact_after(&self, document: &DocumentFact, before: Contact) -> Contact {
+        match document {
+            DocumentFact::Read(_) => Contact { answered_at: Some(self.now), failed_at: None },
+            DocumentFact::Unreadable(Failure::Conflict) | DocumentFact::NotRead => before,
+            DocumentFact::Unreadable(_) => Contact { failed_at: Some(self.now), ..before },
+        }
+    }
+
+    /// Somebody who waits for a prompt still needs time for what follows the answer.
+    fn store_deadline(&self) -> Deadline {
+        match self.settings.mode {
+            Mode::Login => self
+                .deadline
+                .but_at_most(self.deadline.remaining().saturating_sub(super::steps::WRITING_TIME)),
+            Mode::Sync => self.deadline,
+        }
+    }
+}

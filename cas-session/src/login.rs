@@ -1,0 +1,114 @@
+//! `cas-session login`: one run of the planner while somebody waits, and one line in reply.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use cas_core::account::{Account, Paths};
+use cas_core::config::{self, Config};
+use cas_core::deadline::Deadline;
+use cas_core::journal;
+use cas_core::machine::Machine;
+use cas_core::planner::{Mode, Settings, StoreKind};
+use cas_core::reply::Reply;
+use cas_core::run::{Ended, Parts, Run};
+use cas_core::state_directory::StateDirectory;
+use cas_core::store::Failure;
+use cas_core::store::user_store::UserStore;
+use cas_core::timestamp::Timestamp;
+use nix::libc;
+
+use crate::arguments::{Login, complain};
+use crate::privileges;
+
+/// What is kept back of the deadline for the reply itself.
+const REPLY_TIME: Duration = Duration::from_millis(100);
+
+/// Where a login leaves its request for the sync service, per user.
+const REQUESTS: &str = "/run/claude-auth-sync";
+
+/// Does what a login needs, and replies.
+pub(crate) fn run(request: &Login) -> ExitCode {
+    let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_TIME));
+    match attend(request, deadline).and_then(|reply| answer(&reply)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
+    let account = Account::named(&request.user)?;
+    if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
+        return Ok(Reply(None));
+    }
+    privileges::become_user(&account)?;
+    let name = account.name.clone();
+    let ended = tend(account, deadline);
+    if ended.outcome.is_worth_a_line() || request.debug {
+        journal::write(&name, &ended.outcome);
+    }
+    if ended.outcome.wants_sync {
+        leave_request(&Path::new(REQUESTS).join(&name));
+    }
+    Ok(Reply(ended.token))
+}
+
+fn tend(account: Account, deadline: Deadline) -> Ended {
+    let now = now();
+    let paths = Paths::new(&account.home, |_| None);
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let (config, store) = match Config::load(Path::new(config::DIRECTORY)) {
+        Ok((config, _)) => {
+            let store = UserStore::open(&config, &account, &paths, &state, now);
+            (config, store)
+        }
+        Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
+    };
+    let settings = Settings {
+        mode: Mode::Login,
+        store: config.store,
+        login_refresh_after: config.login_refresh_after,
+        can_verify: false,
+        expected_organization: config.expected_organization,
+        restore_from_other_machines: config.restore_from_other_machines,
+    };
+    let machine = Machine::this(Path::new("/etc/machine-id"));
+    Run::new(Parts { account, paths: &paths, settings, store, now, deadline, machine }).until_reported()
+}
+
+/// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
+fn unusable(error: &config::ConfigError) -> Failure {
+    Failure::Refused { reason: error.to_string(), remedy: "an admin has to mend it".into() }
+}
+
+/// Asks the sync service to look soon. Where nobody enrolled the user there is no directory, and nobody to ask.
+fn leave_request(directory: &Path) {
+    let path = directory.join("request");
+    drop(
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path),
+    );
+}
+
+fn answer(reply: &Reply) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(reply.to_line().as_bytes()).and_then(|()| stdout.flush()).context("cannot reply")
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
+fn now() -> Timestamp {
+    Timestamp::from_millis(0)
+        .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}

@@ -1,0 +1,156 @@
+//! `cas-sync enroll` and `disenroll`: who is looked after on this machine. The marker is what the PAM module looks for.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use cas_core::account::{self, Account};
+use nix::unistd::Uid;
+
+use crate::fail;
+
+/// One empty file per enrolled person, root's own.
+const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
+/// One directory per enrolled person, theirs, for the requests of their logins.
+const REQUESTS: &str = "/run/claude-auth-sync";
+/// What makes those directories again after a reboot.
+const TMPFILES: &str = "/etc/tmpfiles.d";
+/// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
+const FIRST_PERSON: u32 = 1000;
+
+/// Looks after USER from now on.
+pub(crate) fn enroll(user: &str) -> ExitCode {
+    match become_enrolled(user) {
+        Ok(true) => say(&format!("{user} is enrolled: the next login mends and keeps their Claude login.")),
+        Ok(false) => say(&format!("{user} was enrolled already; nothing had to be changed.")),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+/// Looks after USER no more.
+pub(crate) fn disenroll(user: &str) -> ExitCode {
+    match cease_enrolled(user) {
+        Ok(true) => say(&format!(
+            "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
+        )),
+        Ok(false) => say(&format!("{user} was not enrolled; nothing had to be changed.")),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn become_enrolled(user: &str) -> Result<bool> {
+    require_root("enroll")?;
+    let account = Account::named(user)?;
+    ensure!(
+        account.uid.as_raw() >= FIRST_PERSON,
+        "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
+        account.uid
+    );
+    let requests = Path::new(REQUESTS).join(user);
+    // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
+    let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    let line = format!("d \"{quoted}\" 0700 {} {} -\n", account.uid, account.gid);
+    let changed = [
+        make_root_directory(Path::new(MARKERS))?,
+        make_root_directory(Path::new(REQUESTS))?,
+        make_directory_of(&account, &requests)?,
+        make_root_directory(Path::new(TMPFILES))?,
+        write_if_different(&tmpfiles(user), &line)?,
+        write_if_different(&marker(user), "")?,
+    ];
+    Ok(changed.contains(&true))
+}
+
+fn cease_enrolled(user: &str) -> Result<bool> {
+    require_root("disenroll")?;
+    // Somebody whose account is gone can still be disenrolled.
+    ensure!(account::is_file_name(user), "{user:?} cannot be a login name here");
+    let changed = [
+        removed(fs::remove_file(marker(user)), &marker(user))?,
+        removed(fs::remove_file(tmpfiles(user)), &tmpfiles(user))?,
+        removed(fs::remove_dir_all(Path::new(REQUESTS).join(user)), &Path::new(REQUESTS).join(user))?,
+    ];
+    Ok(changed.contains(&true))
+}
+
+fn require_root(command: &str) -> Result<()> {
+    if !Uid::effective().is_root() {
+        bail!("only root may {command} somebody; run it with sudo");
+    }
+    Ok(())
+}
+
+fn marker(user: &str) -> PathBuf {
+    Path::new(MARKERS).join(user)
+}
+
+fn tmpfiles(user: &str) -> PathBuf {
+    Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
+}
+
+fn make_root_directory(path: &Path) -> Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let context = || format!("cannot make {}", path.display());
+    DirBuilder::new().recursive(true).mode(0o755).create(path).with_context(context)?;
+    // Whatever the umask of a careless caller.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)?;
+    Ok(true)
+}
+
+/// The directory above is root's, so that nobody can put something else in this one's place.
+fn make_directory_of(account: &Account, path: &Path) -> Result<bool> {
+    let context = || format!("cannot give {} its requests directory {}", account.name, path.display());
+    let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
+    if let Ok(found) = fs::symlink_metadata(path) {
+        ensure!(found.is_dir(), "{} is no directory: remove it, and enroll again", path.display());
+        if found.uid() == uid && found.gid() == gid && found.mode() & 0o777 == 0o700 {
+            return Ok(false);
+        }
+    } else {
+        DirBuilder::new().mode(0o700).create(path).with_context(context)?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(context)?;
+    chown(path, Some(uid), Some(gid)).with_context(context)?;
+    Ok(true)
+}
+
+fn write_if_different(path: &Path, content: &str) -> Result<bool> {
+    let is_right =
+        |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & 0o777 == 0o644;
+    if fs::symlink_metadata(path).is_ok_and(|found| is_right(&found))
+        && fs::read_to_string(path).is_ok_and(|found| found == content)
+    {
+        return Ok(false);
+    }
+    let context = || format!("cannot write {}", path.display());
+    let directory = path.parent().context("a file lies in a directory")?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".claude-auth-sync.")
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(directory)
+        .with_context(context)?;
+    io::Write::write_all(&mut file, content.as_bytes()).with_context(context)?;
+    // The umask of a careless caller must not make the marker look tampered with.
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(context)?;
+    file.as_file().sync_all().with_context(context)?;
+    file.persist(path).with_context(context)?;
+    Ok(true)
+}
+
+fn removed(result: io::Result<()>, path: &Path) -> Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+fn say(what: &str) -> ExitCode {
+    println!("{what}");
+    ExitCode::SUCCESS
+}
