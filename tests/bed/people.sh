@@ -13,24 +13,20 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LAN
 
 ssh-keygen -q -t ed25519 -N '' -C guest -f "$folder/key"
 
-authorise() { # NAME HOME
-    inside install -d -m 700 -o "$1" -g "$1" "$2/.ssh"
-    inside tee "$2/.ssh/authorized_keys" <"$folder/key.pub" >/dev/null
-    inside chown "$1:$1" "$2/.ssh/authorized_keys"
-}
-
 for person in alice:/bin/bash bob:/bin/bash carol:/usr/bin/zsh; do
     name=${person%%:*}
     inside useradd --create-home --shell "${person#*:}" "$name"
     echo "$name:$name-password" | inside chpasswd
-    authorise "$name" "/home/$name"
 done
-authorise root /root
 echo root:root-password | inside chpasswd
 # zsh asks a newcomer questions unless there is a start file.
 inside install -m 644 -o carol -g carol /dev/null /home/carol/.zshrc
 
+# One list for all, outside of their homes: some scenarios have no home to look into.
+install -m 644 "$folder/key.pub" "$root/etc/ssh/authorized_keys"
+
 # rsync, git and scp inside the guest use the same key.
+install -d -m 700 "$root/root/.ssh"
 install -m 600 "$folder/key" "$root/root/.ssh/id_ed25519"
 printf 'Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n' >"$root/root/.ssh/config"
 
@@ -38,7 +34,8 @@ echo 'alice ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/alice"
 chmod 440 "$root/etc/sudoers.d/alice"
 
 # Hundreds of logins at once are a scenario; sshd's defaults would refuse some of them.
-printf 'MaxStartups 500:30:600\nMaxSessions 200\nUseDNS no\n' >"$root/etc/ssh/sshd_config.d/scenarios.conf"
+printf '%s\n' 'MaxStartups 500:30:600' 'MaxSessions 200' 'UseDNS no' 'AuthorizedKeysFile /etc/ssh/authorized_keys' \
+    >"$root/etc/ssh/sshd_config.d/scenarios.conf"
 
 echo guest >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 guest\n::1 localhost\n' >"$root/etc/hosts"

@@ -6,6 +6,7 @@
 //!
 //! A scenario wants real components, so what cannot be had is a panic that says what to do, never a skipped test.
 
+mod files;
 mod finished;
 mod people;
 mod product;
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use files::{VARIABLE, env_file_path, login_path};
 pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
@@ -174,9 +176,9 @@ impl Guest {
         self.leader
     }
 
-    /// Restarts the guest's systemd services as a reboot would: everything under /run is gone, tmpfiles.d is applied.
-    /// (The real thing would end PID 1, and with it the guest.)
-    pub fn forget_run(&self, folder: &str) {
+    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real one would end PID 1, and
+    /// with it the guest.)
+    pub fn forget_as_a_reboot_does(&self, folder: &str) {
         self.run(&format!("rm -rf '{folder}' && systemd-tmpfiles --create"))
             .expect_success("applying tmpfiles.d");
     }
