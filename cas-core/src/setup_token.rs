@@ -64,7 +64,9 @@ impl fmt::Display for Malformed {
         match self {
             Self::Prefix => write!(formatter, "it does not begin with {PREFIX}"),
             Self::Length => write!(formatter, "it is empty or longer than {MAX_LEN} bytes"),
-            Self::Character => formatter.write_str("it contains a space, line end, quote or other foreign character"),
+            Self::Character => {
+                formatter.write_str("it contains a space, line end, quote or other foreign character")
+            }
         }
     }
 }

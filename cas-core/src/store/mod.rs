@@ -1,6 +1,9 @@
 //! Where a user's good copies are kept: one document of named fields with a version, read whole and changed by merge.
 //! Fields that are not ours belong to other tools and survive everything done here.
 
+pub mod local;
+pub mod vault;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -75,9 +78,13 @@ impl fmt::Display for Failure {
             Self::Gone { reason } => {
                 write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
             }
-            Self::Conflict => formatter.write_str("the document changed meanwhile; it is read again by the next run"),
+            Self::Conflict => {
+                formatter.write_str("the document changed meanwhile; it is read again by the next run")
+            }
             Self::Busy { reason, .. } => write!(formatter, "busy: {reason}; it is asked again later"),
-            Self::Unreachable { reason } => write!(formatter, "unreachable: {reason}; it is asked again later"),
+            Self::Unreachable { reason } => {
+                write!(formatter, "unreachable: {reason}; it is asked again later")
+            }
         }
     }
 }

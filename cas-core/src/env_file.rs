@@ -1,0 +1,127 @@
+//! The file that holds the user's setup-token: exactly one line `CLAUDE_CODE_OAUTH_TOKEN=<token>`. Launchers, units and
+//! login shells read it too; it is parsed, never run as shell code.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::owned_file::{self, Guard, Problem};
+use crate::setup_token::{SetupToken, VARIABLE};
+
+const LIMIT: u64 = 4096;
+
+/// One user's env file.
+#[derive(Clone, Debug)]
+pub struct EnvFile {
+    path: PathBuf,
+    owner: u32,
+}
+
+/// What the file holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There is no file.
+    Absent,
+    /// A well-formed token.
+    Token(SetupToken),
+    /// The user's own file, with something else in it.
+    Malformed(String),
+    /// Not the user's own regular file, or not to be read: neither used nor touched.
+    Unreadable(String),
+}
+
+impl EnvFile {
+    /// The file at `path`, which must belong to user id `owner`.
+    pub fn new(path: PathBuf, owner: u32) -> Self {
+        Self { path, owner }
+    }
+
+    /// Reads it. Total: every content has an answer.
+    pub fn read(&self) -> Content {
+        match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive) {
+            Ok(None) => Content::Absent,
+            Ok(Some(found)) => parse(&found.content).map_or_else(Content::Malformed, Content::Token),
+            Err(problem) => Content::Unreadable(problem.to_string()),
+        }
+    }
+
+    /// Writes this token, unless it is there already.
+    ///
+    /// # Errors
+    /// [`Problem`]; what was there before is still in place.
+    pub fn write(&self, token: &SetupToken) -> Result<bool, Problem> {
+        owned_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        let line = Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()));
+        owned_file::replace(&self.path, line.as_bytes())
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// [`Problem`] when it stays.
+    pub fn remove(&self) -> Result<(), Problem> {
+        owned_file::remove(&self.path)
+    }
+}
+
+/// Reads the one line; its line end may be missing.
+///
+/// # Errors
+/// What is wrong, and what to do; never the content.
+pub fn parse(content: &[u8]) -> Result<SetupToken, String> {
+    let text = std::str::from_utf8(content).map_err(|_| String::from("it is not text"))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let value = line.strip_prefix(VARIABLE).and_then(|rest| rest.strip_prefix('='));
+    let token = value.ok_or_else(|| format!("it is not the one line {VARIABLE}=<token>"))?;
+    SetupToken::parse(token).map_err(|malformed| format!("its token is malformed: {malformed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+
+    #[test]
+    fn only_exactly_one_line_with_a_well_formed_token_counts() {
+        assert!(parse(b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").is_ok());
+        assert!(parse(b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc").is_ok());
+        for content in [
+            &b""[..],
+            b"\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\r\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\nLD_PRELOAD=/x\n",
+            b"LD_PRELOAD=/x\nCLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n",
+            b"export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN='sk-ant-oat01-abc'\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=\"sk-ant-oat01-abc\"\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-api03-abc\n",
+            b"\xef\xbb\xbfCLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n",
+            b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-a\0bc\n",
+            b"PATH=sk-ant-oat01-abc\n",
+            b"\xff\xfe",
+        ] {
+            assert!(parse(content).is_err(), "{:?}", String::from_utf8_lossy(content));
+        }
+    }
+
+    #[test]
+    fn a_token_written_is_the_token_read() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("sub/claude-oauth.env");
+        let file = EnvFile::new(path.clone(), Uid::effective().as_raw());
+        assert_eq!(file.read(), Content::Absent);
+        let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
+        assert!(file.write(&token).expect("written"));
+        assert!(!file.write(&token).expect("the same again writes nothing"));
+        assert_eq!(fs::read_to_string(&path).expect("there"), "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n");
+        assert_eq!(file.read(), Content::Token(token));
+        file.remove().expect("removed");
+        file.remove().expect("and again");
+        assert_eq!(file.read(), Content::Absent);
+    }
+}

@@ -1,0 +1,305 @@
+//! What became of each generation this machine has seen. Pure: the state directory loads and saves it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fingerprint::{Fingerprint, Generation};
+use crate::local_login;
+use crate::oauth_login::LoginSummary;
+use crate::timestamp::Timestamp;
+
+/// How often a generation whose access token is still fresh may be put back within [`RESTORE_WINDOW`].
+pub const RESTORES_PER_WINDOW: usize = 8;
+
+/// The window of [`RESTORES_PER_WINDOW`].
+pub const RESTORE_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// How many generations are remembered: more than three weeks of one every eight hours.
+const REMEMBERED: usize = 64;
+
+/// How many withdrawn setup-tokens are remembered.
+const WITHDRAWN_REMEMBERED: usize = 16;
+
+/// The fate of every generation seen, kept in `ledger.json` of the state directory. Holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// Per generation, what is known of it.
+    pub generations: BTreeMap<Generation, Entry>,
+    /// A restore that was begun: tells, after a crash, whether it happened.
+    pub intent: Option<Intent>,
+    /// Setup-tokens that once lay in the env file and do so no more.
+    pub withdrawn: Vec<Fingerprint>,
+}
+
+/// What is known of one generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When this machine first saw it.
+    pub first_seen: Timestamp,
+    /// Where it was first seen.
+    pub origin: Origin,
+    /// The end of its access token.
+    pub expires_at: Timestamp,
+    /// What became of it.
+    pub fate: Fate,
+    /// When it was put back, oldest first.
+    #[serde(default)]
+    pub restored: Vec<Timestamp>,
+}
+
+/// Where a generation was first seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// In `.credentials.json`: Claude Code wrote it on this machine.
+    File,
+    /// In the store: some machine backed it up.
+    Store,
+}
+
+/// What became of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is, or may be, the newest.
+    Current,
+    /// A later one replaced it: its refresh token is spent.
+    Superseded,
+    /// It was put back by us and has not been verified since.
+    Restored,
+    /// The server refused it.
+    Rejected,
+}
+
+/// A restore that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What was to be put back.
+    pub generation: Generation,
+    /// When; the same moment stands in the entry's `restored`.
+    pub at: Timestamp,
+    /// Which file it was to replace; nothing if there was none.
+    pub replaces: Option<FileIdentity>,
+}
+
+/// Tells one content of a file from any later one: every rename or write changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// The inode number.
+    pub inode: u64,
+    /// The last modification, seconds since the epoch.
+    pub modified_seconds: i64,
+    /// The last modification, nanoseconds within the second.
+    pub modified_nanoseconds: i64,
+}
+
+impl Ledger {
+    /// Takes note of the complete login that lies in the credential file. Whatever ended earlier is superseded by it.
+    pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {
+        let replaced = |entry: &Entry| entry.expires_at < login.expires_at && entry.fate != Fate::Rejected;
+        for (_, entry) in
+            self.generations.iter_mut().filter(|(name, entry)| **name != login.generation && replaced(entry))
+        {
+            entry.fate = Fate::Superseded;
+        }
+        self.entry(login, Origin::File, now).expires_at = login.expires_at;
+        self.forget_oldest();
+    }
+
+    /// Takes note of a login read from the store.
+    pub fn observe_store(&mut self, login: &LoginSummary, now: Timestamp) {
+        self.entry(login, Origin::Store, now);
+        self.forget_oldest();
+    }
+
+    /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
+    /// generation be put back more often than [`Ledger::may_restore`] allows.
+    pub fn begin_restore(&mut self, login: &LoginSummary, replaces: Option<FileIdentity>, now: Timestamp) {
+        let entry = self.entry(login, Origin::Store, now);
+        entry.fate = Fate::Restored;
+        entry.restored.push(now);
+        self.intent = Some(Intent { generation: login.generation, at: now, replaces });
+    }
+
+    /// Notes that the restore begun last was given up before the file was written; it does not count.
+    pub fn cancel_restore(&mut self) {
+        let Some(intent) = self.intent.take() else { return };
+        if let Some(entry) = self.generations.get_mut(&intent.generation) {
+            entry.restored.retain(|at| *at != intent.at);
+            if entry.fate == Fate::Restored && entry.restored.is_empty() {
+                entry.fate = Fate::Current;
+            }
+        }
+    }
+
+    /// Settles a restore that was begun: if the very file it was to replace is still there, it never happened and does
+    /// not count.
+    pub fn settle_intent(&mut self, found: Option<FileIdentity>) {
+        let Some(intent) = &self.intent else { return };
+        if intent.replaces.is_some() && intent.replaces == found {
+            self.cancel_restore();
+        }
+        self.intent = None;
+    }
+
+    /// Notes what a live probe of this generation showed; only certain answers change its fate.
+    pub fn observe_verdict(&mut self, generation: Generation, verdict: &crate::verdict::Verdict) {
+        if let Some(entry) = self.generations.get_mut(&generation) {
+            if verdict.is_rejected() {
+                entry.fate = Fate::Rejected;
+            } else if verdict.is_alive() && entry.fate == Fate::Restored {
+                entry.fate = Fate::Current;
+            }
+        }
+    }
+
+    /// Whether the rules allow to put this login back now: never one that was rejected or superseded; one whose access
+    /// token is stale once ever, because its refresh token may be spent and replaying a spent one can revoke its whole
+    /// family; one that is fresh as often as others clobber it, within [`RESTORES_PER_WINDOW`].
+    pub fn may_restore(&self, login: &LoginSummary, now: Timestamp) -> bool {
+        let Some(entry) = self.generations.get(&login.generation) else { return true };
+        if matches!(entry.fate, Fate::Superseded | Fate::Rejected) {
+            return false;
+        }
+        if local_login::is_fresh(login.expires_at, now) {
+            let recent = entry.restored.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
+            recent.count() < RESTORES_PER_WINDOW
+        } else {
+            entry.restored.is_empty()
+        }
+    }
+
+    /// What became of this generation, if it is known.
+    pub fn fate(&self, generation: Generation) -> Option<Fate> {
+        self.generations.get(&generation).map(|entry| entry.fate)
+    }
+
+    /// Whether this machine has had a login of its own.
+    pub fn has_own_login(&self) -> bool {
+        self.generations.values().any(|entry| entry.origin == Origin::File)
+    }
+
+    /// Notes that this setup-token was taken away, so that a process that inherited it can be told.
+    pub fn observe_withdrawn(&mut self, token: Fingerprint) {
+        self.withdrawn.retain(|known| *known != token);
+        self.withdrawn.push(token);
+        let excess = self.withdrawn.len().saturating_sub(WITHDRAWN_REMEMBERED);
+        self.withdrawn.drain(..excess);
+    }
+
+    fn entry(&mut self, login: &LoginSummary, origin: Origin, now: Timestamp) -> &mut Entry {
+        self.generations.entry(login.generation).or_insert(Entry {
+            first_seen: now,
+            origin,
+            expires_at: login.expires_at,
+            fate: Fate::Current,
+            restored: Vec::new(),
+        })
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.generations.len() > REMEMBERED {
+            let oldest =
+                self.generations.iter().min_by_key(|(_, entry)| entry.first_seen).map(|(name, _)| *name);
+            self.generations.retain(|name, _| Some(*name) != oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+
+    const HOUR: u64 = 60 * 60 * 1000;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn login(name: &str, expires_at: u64) -> LoginSummary {
+        LoginSummary {
+            generation: Generation::of(name),
+            expires_at: at(expires_at),
+            login_expires_at: None,
+            account: None,
+            organization: None,
+        }
+    }
+
+    #[test]
+    fn a_later_login_in_the_file_supersedes_the_earlier_ones() {
+        let (old, new) = (login("old", HOUR), login("new", 9 * HOUR));
+        let mut ledger = Ledger::default();
+        ledger.observe_file(&old, at(0));
+        assert!(ledger.may_restore(&old, at(0)));
+        ledger.observe_file(&new, at(1));
+        assert!(!ledger.may_restore(&old, at(1)));
+        ledger.observe_file(&old, at(2));
+        assert!(!ledger.may_restore(&old, at(2)), "an older copy that came back is still spent");
+        assert!(ledger.may_restore(&new, at(2)));
+    }
+
+    #[test]
+    fn a_fresh_generation_may_be_put_back_eight_times_an_hour() {
+        let fresh = login("fresh", 9 * HOUR);
+        let mut ledger = Ledger::default();
+        for count in 0..RESTORES_PER_WINDOW as u64 {
+            assert!(ledger.may_restore(&fresh, at(count)));
+            ledger.begin_restore(&fresh, None, at(count));
+        }
+        assert!(!ledger.may_restore(&fresh, at(100)));
+        assert!(ledger.may_restore(&fresh, at(HOUR + 100)));
+    }
+
+    #[test]
+    fn a_stale_generation_may_be_put_back_once_ever() {
+        let stale = login("stale", HOUR);
+        let mut ledger = Ledger::default();
+        assert!(ledger.may_restore(&stale, at(2 * HOUR)));
+        ledger.begin_restore(&stale, None, at(2 * HOUR));
+        assert!(!ledger.may_restore(&stale, at(500 * HOUR)));
+    }
+
+    #[test]
+    fn a_restore_that_a_crash_prevented_does_not_count() {
+        let stale = login("stale", HOUR);
+        let before = FileIdentity { inode: 1, modified_seconds: 2, modified_nanoseconds: 3 };
+        let after = FileIdentity { inode: 2, ..before };
+        for (found, allowed) in [(Some(before), true), (Some(after), false), (None, false)] {
+            let mut ledger = Ledger::default();
+            ledger.begin_restore(&stale, Some(before), at(2 * HOUR));
+            ledger.settle_intent(found);
+            assert_eq!(ledger.may_restore(&stale, at(3 * HOUR)), allowed, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn only_certain_verdicts_decide_a_fate() {
+        let one = login("one", 9 * HOUR);
+        let mut ledger = Ledger::default();
+        ledger.observe_file(&one, at(0));
+        ledger.observe_verdict(one.generation, &Verdict::Unknown("529".into()));
+        ledger.observe_verdict(one.generation, &Verdict::Unusable("missing".into()));
+        assert!(ledger.may_restore(&one, at(0)));
+        ledger.observe_verdict(one.generation, &Verdict::Rejected { account_level: false });
+        ledger.observe_verdict(one.generation, &Verdict::Ok);
+        assert!(!ledger.may_restore(&one, at(0)), "a rejected one never comes back");
+    }
+
+    #[test]
+    fn the_ledger_stays_small_and_survives_a_round_through_json() {
+        let mut ledger = Ledger::default();
+        for count in 0..200 {
+            ledger.observe_file(&login(&count.to_string(), count), at(count));
+            ledger.observe_withdrawn(Fingerprint::of(&count.to_string()));
+        }
+        assert_eq!(ledger.generations.len(), REMEMBERED);
+        assert_eq!(ledger.withdrawn.len(), WITHDRAWN_REMEMBERED);
+        let json = serde_json::to_string(&ledger).expect("a ledger is JSON");
+        assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
+    }
+}

@@ -1,0 +1,265 @@
+//! How a run ended. The log line, the exit code and later the notice and the metric are all rendered from this one
+//! value, so that they cannot disagree.
+
+use std::fmt;
+
+use crate::fingerprint::Generation;
+use crate::store::Failure;
+use crate::timestamp::Timestamp;
+use crate::verdict::Verdict;
+
+/// The status words of the log and the journal; alerts look for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All is well as far as it was looked at.
+    Ok,
+    /// A broken login was mended.
+    Recovered,
+    /// Something is not as it should be, and no person has to act yet.
+    Warn,
+    /// A person has to act; the text says what to do.
+    Fail,
+    /// Nothing was done because another run is at it.
+    Skip,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Ok => "OK",
+            Self::Recovered => "RECOVERED",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+            Self::Skip => "SKIP",
+        })
+    }
+}
+
+/// Where a login that was put back came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The local history of this machine.
+    History,
+    /// The store.
+    Store,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::History => "the local history",
+            Self::Store => "the store",
+        })
+    }
+}
+
+/// How a run ended: one status, the finding it rests on, and what else is worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The word.
+    pub status: Status,
+    /// What was found, or done.
+    pub finding: Finding,
+    /// What else happened, in its order.
+    pub notes: Vec<Note>,
+    /// Whether the sync should look at this soon (a login cannot verify, and has little time).
+    pub wants_sync: bool,
+}
+
+/// The one thing a run has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The setup-token is in use; the verdict is missing if it was not probed.
+    SetupToken(Option<Verdict>),
+    /// The login is complete and, if there is a verdict, was probed.
+    Login {
+        /// The end of its access token.
+        expires_at: Timestamp,
+        /// What a live probe showed.
+        verdict: Option<Verdict>,
+    },
+    /// The login is complete and its access token has to be refreshed by Claude Code.
+    Stale {
+        /// The end of its access token.
+        expires_at: Timestamp,
+        /// What a refresh run showed.
+        verdict: Option<Verdict>,
+    },
+    /// A broken or rejected login was replaced.
+    Restored {
+        /// What was put back.
+        generation: Generation,
+        /// From where.
+        source: Source,
+        /// What a live probe of it showed.
+        verdict: Option<Verdict>,
+    },
+    /// The login is broken or rejected and nothing may be put back.
+    Beyond {
+        /// What lies there now.
+        state: String,
+    },
+    /// The login is broken and could not be mended this time.
+    Unmended {
+        /// What lies there now.
+        state: String,
+        /// What stood in the way.
+        why: String,
+    },
+    /// There is no login yet, here or in the store.
+    NoLogin,
+    /// What lies there is left alone.
+    LeftAlone(String),
+    /// Another run holds the lock.
+    Busy,
+}
+
+/// Something else that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The env file now holds the store's setup-token.
+    EnvFileWritten,
+    /// The env file is gone, as the store said.
+    EnvFileRemoved,
+    /// The env file could not be used or changed.
+    EnvFile(String),
+    /// The store's setup-token is malformed and was not used.
+    SetupTokenField(String),
+    /// The login was backed up.
+    BackedUp(Source),
+    /// The login was not backed up.
+    NotBackedUp(String),
+    /// A restored login was rejected and what lay there before is back.
+    RolledBack,
+    /// What lay there before a restore could not be put back.
+    NotRolledBack(String),
+    /// The store could not be read.
+    Store(Failure),
+}
+
+impl Outcome {
+    /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later, 77 refused by the store, 79 a person
+    /// must sign in, 1 anything else.
+    pub fn exit_code(&self) -> u8 {
+        let is_refused =
+            |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
+        match (self.status, self.verdict()) {
+            (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
+            (_, Some(Verdict::Rejected { account_level: false })) => 79,
+            (_, Some(Verdict::Unusable(_))) => 69,
+            (Status::Fail, _) => {
+                if matches!(self.finding, Finding::Beyond { .. }) {
+                    79
+                } else {
+                    1
+                }
+            }
+            _ if self.notes.iter().any(is_refused) => 77,
+            (Status::Warn, _) => 75,
+        }
+    }
+
+    fn verdict(&self) -> Option<&Verdict> {
+        match &self.finding {
+            Finding::SetupToken(verdict)
+            | Finding::Login { verdict, .. }
+            | Finding::Stale { verdict, .. }
+            | Finding::Restored { verdict, .. } => verdict.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.
+    pub fn is_worth_a_line(&self) -> bool {
+        self.status != Status::Ok || !self.notes.is_empty()
+    }
+}
+
+/// The text after the status word: one line, without control characters, that ends in what to do.
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.finding.to_string();
+        for note in &self.notes {
+            text.push_str("; ");
+            text.push_str(&note.to_string());
+        }
+        formatter.write_str(&text.replace(char::is_control, "?"))
+    }
+}
+
+const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetupToken(verdict) => write!(formatter, "setup-token in use, {}", Shown(verdict)),
+            Self::Login { expires_at, verdict } => {
+                write!(formatter, "login complete, access token until {expires_at}, {}", Shown(verdict))
+            }
+            Self::Stale { expires_at, verdict } => write!(
+                formatter,
+                "login complete, access token ended or ends at {expires_at} and Claude Code refreshes it at its next start, {}",
+                Shown(verdict)
+            ),
+            Self::Restored { generation, source, verdict } => {
+                write!(
+                    formatter,
+                    "login put back from {source} (generation {generation}), {}",
+                    Shown(verdict)
+                )
+            }
+            Self::Beyond { state } => {
+                write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
+            }
+            Self::Unmended { state, why } => write!(formatter, "{state} and was not mended: {why}"),
+            Self::NoLogin => write!(formatter, "no login yet, here or in the store; {SIGN_IN}"),
+            Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
+            Self::Busy => formatter.write_str("another run is at work"),
+        }
+    }
+}
+
+struct Shown<'a>(&'a Option<Verdict>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("not verified by inference"),
+            Some(Verdict::Ok) => formatter.write_str("verified by inference"),
+            Some(Verdict::Limited) => formatter.write_str("verified: alive, its usage limit is reached"),
+            Some(Verdict::Rejected { account_level: false }) => {
+                write!(formatter, "rejected by the server; {SIGN_IN}")
+            }
+            Some(Verdict::Rejected { account_level: true }) => {
+                formatter.write_str("refused for this account or organisation; ask its administrator")
+            }
+            Some(Verdict::Unusable(why)) => write!(formatter, "not verified: claude cannot be used: {why}"),
+            Some(Verdict::Unknown(why)) => write!(formatter, "not verified: {why}; it is tried again later"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnvFileWritten => formatter.write_str("setup-token taken over from the store"),
+            Self::EnvFileRemoved => {
+                formatter.write_str("setup-token withdrawn in the store, env file removed")
+            }
+            Self::EnvFile(why) => write!(formatter, "env file not used: {why}"),
+            Self::SetupTokenField(why) => {
+                write!(
+                    formatter,
+                    "field setup_token of the store not used: {why}; store the bare token again"
+                )
+            }
+            Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
+            Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),
+            Self::RolledBack => formatter.write_str("what lay there before is back"),
+            Self::NotRolledBack(why) => {
+                write!(formatter, "what lay there before could not be put back: {why}")
+            }
+            Self::Store(failure) => write!(formatter, "store {failure}"),
+        }
+    }
+}

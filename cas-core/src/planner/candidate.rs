@@ -1,0 +1,79 @@
+//! Which of the known good copies may take the place of what lies in the credential file.
+
+use super::Facts;
+use crate::ledger::Fate;
+use crate::local_login;
+use crate::oauth_login::LoginSummary;
+use crate::outcome::Source;
+
+type Candidate<'a> = (&'a LoginSummary, Source);
+
+/// The best copy in the local history, if its access token can be used without a refresh.
+pub(super) fn fresh_from_history(facts: &Facts) -> Option<Candidate<'_>> {
+    best(facts, from_history(facts).filter(|(login, _)| local_login::is_fresh(login.expires_at, facts.now)))
+}
+
+/// The best copy for a file that Claude Code takes for no login.
+pub(super) fn for_a_broken_login(facts: &Facts) -> Option<Candidate<'_>> {
+    best(facts, from_history(facts).chain(from_store(facts)))
+}
+
+/// The best copy for a login the server rejected: a different one that ends later.
+pub(super) fn for_a_rejected_login<'a>(facts: &'a Facts, rejected: &LoginSummary) -> Option<Candidate<'a>> {
+    let later = |login: &LoginSummary| {
+        login.generation != rejected.generation && login.expires_at > rejected.expires_at
+    };
+    best(facts, from_history(facts).chain(from_store(facts)).filter(|(login, _)| later(login)))
+}
+
+/// Whether a copy is in the store that only its origin keeps from being put back.
+pub(super) fn belongs_to_another_machine(facts: &Facts) -> bool {
+    facts.document().is_some_and(|document| document.backup.is_some() && document.from_another_machine)
+        && from_store(facts).next().is_none()
+}
+
+/// Whether the newest copy would be put back, had it not been put back so often within the hour.
+pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
+    let held_back = |login: &LoginSummary| {
+        local_login::is_fresh(login.expires_at, facts.now)
+            && !facts.ledger.may_restore(login, facts.now)
+            && facts
+                .ledger
+                .fate(login.generation)
+                .is_some_and(|fate| !matches!(fate, Fate::Superseded | Fate::Rejected))
+    };
+    from_history(facts).chain(from_store(facts)).any(|(login, _)| held_back(login))
+}
+
+fn from_history(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
+    facts.history.iter().map(|login| (login, Source::History))
+}
+
+/// The store's copy, unless another machine lives by it: each refresh there would spend the token here.
+fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
+    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_own_login();
+    facts
+        .document()
+        .filter(|document| may_use_others || !document.from_another_machine)
+        .and_then(|document| document.backup.as_ref())
+        .map(|login| (login, Source::Store))
+        .into_iter()
+}
+
+fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candidate<'a>> {
+    candidates.filter(|(login, _)| is_allowed(facts, login)).max_by_key(|(login, _)| login.expires_at)
+}
+
+fn is_allowed(facts: &Facts, login: &LoginSummary) -> bool {
+    let lies_there = facts.login.login().is_some_and(|found| found.generation == login.generation);
+    let expected = facts.settings.expected_organization.as_deref();
+    let is_ours = expected.is_none_or(|expected| login.organization.as_deref() == Some(expected));
+    !lies_there && is_ours && facts.ledger.may_restore(login, facts.now) && !is_superseded(facts, login)
+}
+
+/// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
+fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
+    let document = facts.document().filter(|document| !document.from_another_machine);
+    let in_store = document.and_then(|document| document.backup.as_ref());
+    facts.history.iter().chain(in_store).any(|other| other.expires_at > login.expires_at)
+}

@@ -1,0 +1,198 @@
+//! What the planner is told. Facts hold no secret: credentials go by the names of their generations.
+
+use std::time::Duration;
+
+use crate::fingerprint::Fingerprint;
+use crate::ledger::Ledger;
+use crate::local_login::LocalLogin;
+use crate::oauth_login::LoginSummary;
+use crate::outcome::Source;
+use crate::store::Failure;
+use crate::timestamp::Timestamp;
+use crate::verdict::Verdict;
+
+/// Everything a decision may rest on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// What lies in the credential file.
+    pub login: LocalLogin<LoginSummary>,
+    /// What became of the generations seen so far; the login that lies in the file is already noted in it.
+    pub ledger: Ledger,
+    /// The logins kept in full on this machine.
+    pub history: Vec<LoginSummary>,
+    /// The store's document.
+    pub document: DocumentFact,
+    /// The setup-token's env file.
+    pub env_file: EnvFileFact,
+    /// When the store last answered, and last failed to.
+    pub contact: Contact,
+    /// What is allowed.
+    pub settings: Settings,
+    /// What has been done so far in this run.
+    pub done: Done,
+}
+
+/// The store's document, or why there is none.
+#[derive(Clone, Debug)]
+pub enum DocumentFact {
+    /// Not asked in this run.
+    NotRead,
+    /// Asked, and not answered.
+    Unreadable(Failure),
+    /// Read.
+    Read(DocumentSummary),
+}
+
+/// A document without its secrets.
+#[derive(Clone, Debug)]
+pub struct DocumentSummary {
+    /// The login that was backed up last.
+    pub backup: Option<LoginSummary>,
+    /// Whether another machine backed it up. Documents that do not say count as this machine's.
+    pub from_another_machine: bool,
+    /// The setup-token.
+    pub setup_token: TokenFact,
+}
+
+/// What the store says about the setup-token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenFact {
+    /// Nothing: the env file stays as it is.
+    Unsaid,
+    /// That there is none: the env file goes.
+    Withdrawn,
+    /// This one.
+    Token(Fingerprint),
+    /// Something that is no token: the env file stays as it is.
+    Malformed(String),
+}
+
+/// What lies in the env file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvFileFact {
+    /// No file.
+    Absent,
+    /// A well-formed token.
+    Token(Fingerprint),
+    /// A file of the user's own with something else in it.
+    Malformed(String),
+    /// Something that is not the user's own regular file: neither used nor touched.
+    Unreadable(String),
+}
+
+/// When the store was last in touch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// The last time it answered.
+    pub answered_at: Option<Timestamp>,
+    /// The last time it did not, if that was later.
+    pub failed_at: Option<Timestamp>,
+}
+
+/// What this run may do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A login or a sync.
+    pub mode: Mode,
+    /// Which store.
+    pub store: StoreKind,
+    /// A login asks the store again when its last answer is older than this.
+    pub login_refresh_after: Duration,
+    /// Whether a live probe and a refresh run can be made.
+    pub can_verify: bool,
+    /// The only organisation whose logins are backed up and put back.
+    pub expected_organization: Option<String>,
+    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    pub restore_from_other_machines: bool,
+}
+
+/// Who runs the planner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Somebody waits for a prompt: mend what is broken, ask the store only when due.
+    Login,
+    /// The timer, a request, or a person: look at everything, back up.
+    Sync,
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The state directory's own history: costs nothing to read, and is the history.
+    Local,
+    /// A Vault or OpenBao server.
+    Vault,
+}
+
+/// What has been done so far in this run; a step that was tried is never tried again.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// The env file was written or removed.
+    pub env_file: Option<Result<EnvFileChange, String>>,
+    /// A login was put back.
+    pub restore: Option<Restored>,
+    /// What lay there before the restore was put back.
+    pub roll_back: Option<Result<(), String>>,
+    /// The login was added to the history.
+    pub history_backup: Option<Result<(), String>>,
+    /// The login was added to the store.
+    pub store_backup: Option<Result<(), String>>,
+    /// The live probes, in their order.
+    pub probes: Vec<(Subject, Verdict)>,
+    /// The refresh run.
+    pub refresh_run: Option<Verdict>,
+}
+
+/// What happened to the env file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnvFileChange {
+    /// It holds the store's token.
+    Written,
+    /// It is gone.
+    Removed,
+}
+
+/// A restore that was tried.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What was put back.
+    pub login: LoginSummary,
+    /// From where.
+    pub source: Source,
+    /// Whether it lies in the file now; if not, why.
+    pub result: Result<(), String>,
+}
+
+/// What a live probe is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The setup-token in the env file.
+    SetupToken(Fingerprint),
+    /// The access token of the login in the credential file.
+    Login(Fingerprint),
+}
+
+impl Facts {
+    /// The verdict of this run on `subject`.
+    pub fn verdict(&self, subject: Subject) -> Option<&Verdict> {
+        self.done.probes.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
+    }
+
+    /// The document, if it was read.
+    pub fn document(&self) -> Option<&DocumentSummary> {
+        match &self.document {
+            DocumentFact::Read(document) => Some(document),
+            _ => None,
+        }
+    }
+
+    /// The setup-token in use.
+    pub fn active_token(&self) -> Option<Fingerprint> {
+        match self.env_file {
+            EnvFileFact::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+}

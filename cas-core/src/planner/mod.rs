@@ -1,0 +1,167 @@
+//! All policy: one pure, total function from facts to the next step. A login, the timer and a person run the same
+//! planner with different settings; the programs around it gather facts and carry out steps until it says `Report`.
+//!
+//! The invariants I1 to I8 of `docs/architecture.md` hold here, not in the callers; `cas-core/tests/planner_invariants.rs` tests
+//! them over random histories.
+
+mod backup;
+mod candidate;
+mod facts;
+mod report;
+
+use std::time::Duration;
+
+pub use facts::{
+    Contact, DocumentFact, DocumentSummary, Done, EnvFileChange, EnvFileFact, Facts, Mode, Restored,
+    Settings, StoreKind, Subject, TokenFact,
+};
+
+use crate::fingerprint::Generation;
+use crate::local_login::LocalLogin;
+use crate::oauth_login::LoginSummary;
+use crate::outcome::{Outcome, Source};
+use crate::verdict::Verdict;
+
+/// How long a store that did not answer is left in peace by logins.
+pub const STORE_BACKOFF: Duration = Duration::from_secs(60);
+
+/// How many live probes one run may make.
+pub const MAX_PROBES: usize = 2;
+
+/// What to do next. Every step but the last is carried out, its result noted in the facts, and the planner asked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read the user's document.
+    ReadStore,
+    /// Write the store's setup-token to the env file.
+    WriteEnvFile,
+    /// Remove the env file.
+    RemoveEnvFile,
+    /// Probe a credential by value, in a scratch home.
+    Probe(Subject),
+    /// Let Claude Code refresh and verify the login in the real home.
+    RefreshRun,
+    /// Put this login back in the place of what lies in the credential file.
+    Restore(Generation, Source),
+    /// Put back what the restore replaced.
+    RollBack,
+    /// Add the login in the credential file to the local history, or to the store.
+    Backup(Generation, Source),
+    /// The run is over.
+    Report(Outcome),
+}
+
+/// Decides the next step.
+pub fn next(facts: &Facts) -> Step {
+    quick_repair(facts)
+        .or_else(|| read_store(facts))
+        .or_else(|| settle_env_file(facts))
+        .or_else(|| tend_setup_token(facts))
+        .or_else(|| tend_login(facts))
+        .unwrap_or_else(|| Step::Report(report::outcome(facts)))
+}
+
+/// While somebody waits for a prompt, a fresh copy on this machine is put back before the store is asked anything.
+fn quick_repair(facts: &Facts) -> Option<Step> {
+    let waiting = facts.settings.mode == Mode::Login && facts.active_token().is_none();
+    if waiting && facts.login.is_broken() {
+        restore(facts, candidate::fresh_from_history(facts))
+    } else {
+        None
+    }
+}
+
+fn read_store(facts: &Facts) -> Option<Step> {
+    if !matches!(facts.document, DocumentFact::NotRead) {
+        return None;
+    }
+    match facts.settings.mode {
+        Mode::Sync => Some(Step::ReadStore),
+        Mode::Login => is_store_due_at_login(facts).then_some(Step::ReadStore),
+    }
+}
+
+fn is_store_due_at_login(facts: &Facts) -> bool {
+    if facts.settings.store == StoreKind::Local {
+        return false; // it is the history, which is known already
+    }
+    if facts.contact.failed_at.is_some_and(|at| at.is_within(STORE_BACKOFF, facts.now)) {
+        return false;
+    }
+    let answered_lately = facts
+        .contact
+        .answered_at
+        .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
+    let needs_mending = facts.active_token().is_none() && facts.login.is_broken();
+    needs_mending || !answered_lately
+}
+
+/// The env file follows what the store says, and stays as it is whenever the store does not say anything certain.
+fn settle_env_file(facts: &Facts) -> Option<Step> {
+    if facts.done.env_file.is_some() {
+        return None;
+    }
+    match (&facts.document()?.setup_token, &facts.env_file) {
+        (TokenFact::Token(_), EnvFileFact::Unreadable(_)) => None,
+        (TokenFact::Token(wanted), found) => {
+            (*found != EnvFileFact::Token(*wanted)).then_some(Step::WriteEnvFile)
+        }
+        (TokenFact::Withdrawn, EnvFileFact::Token(_) | EnvFileFact::Malformed(_)) => {
+            Some(Step::RemoveEnvFile)
+        }
+        _ => None,
+    }
+}
+
+/// While a setup-token is in use the login file is left alone: Claude Code does not look at it.
+fn tend_setup_token(facts: &Facts) -> Option<Step> {
+    let token = facts.active_token()?;
+    let subject = Subject::SetupToken(token);
+    Some(probe(facts, subject).unwrap_or_else(|| Step::Report(report::outcome(facts))))
+}
+
+fn tend_login(facts: &Facts) -> Option<Step> {
+    match &facts.login {
+        LocalLogin::Healthy(login) => {
+            probe(facts, Subject::Login(login.generation)).or_else(|| follow_up(facts, login))
+        }
+        LocalLogin::Stale(login) => refresh_run(facts).or_else(|| follow_up(facts, login)),
+        LocalLogin::Tombstone | LocalLogin::Damaged(_) | LocalLogin::Absent => {
+            restore(facts, candidate::for_a_broken_login(facts))
+        }
+        LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => None,
+    }
+}
+
+/// What follows once it is known, or cannot be known, whether the login in the file is alive.
+fn follow_up(facts: &Facts, login: &LoginSummary) -> Option<Step> {
+    if facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_rejected) {
+        return roll_back(facts, login)
+            .or_else(|| restore(facts, candidate::for_a_rejected_login(facts, login)));
+    }
+    backup::next_place(facts, login).map(|place| Step::Backup(login.generation, place))
+}
+
+fn probe(facts: &Facts, subject: Subject) -> Option<Step> {
+    let wanted = facts.settings.can_verify && facts.settings.mode == Mode::Sync;
+    let possible = facts.done.probes.len() < MAX_PROBES && facts.verdict(subject).is_none();
+    (wanted && possible).then_some(Step::Probe(subject))
+}
+
+fn refresh_run(facts: &Facts) -> Option<Step> {
+    let wanted = facts.settings.can_verify && facts.settings.mode == Mode::Sync;
+    (wanted && facts.done.refresh_run.is_none()).then_some(Step::RefreshRun)
+}
+
+fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<Step> {
+    if facts.done.restore.is_some() || facts.done.roll_back.is_some() {
+        return None;
+    }
+    candidate.map(|(login, source)| Step::Restore(login.generation, source))
+}
+
+fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
+    let restored = facts.done.restore.as_ref()?;
+    let lies_there = restored.result.is_ok() && restored.login.generation == login.generation;
+    (lies_there && facts.done.roll_back.is_none()).then_some(Step::RollBack)
+}

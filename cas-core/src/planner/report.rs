@@ -1,0 +1,181 @@
+//! The one outcome of a run, from the facts at its end.
+
+use super::{
+    DocumentFact, EnvFileChange, EnvFileFact, Facts, LocalLogin, Mode, Subject, TokenFact, backup, candidate,
+};
+use crate::oauth_login::LoginSummary;
+use crate::outcome::{Finding, Note, Outcome, Source, Status};
+use crate::store::Failure;
+use crate::verdict::Verdict;
+
+pub(super) fn outcome(facts: &Facts) -> Outcome {
+    let (status, finding) = finding(facts);
+    let notes = notes(facts);
+    let status = if status == Status::Ok && notes.iter().any(is_a_warning) { Status::Warn } else { status };
+    Outcome { wants_sync: wants_sync(facts), status, finding, notes }
+}
+
+fn finding(facts: &Facts) -> (Status, Finding) {
+    if let Some(token) = facts.active_token() {
+        let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
+        return (status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken(verdict));
+    }
+    match &facts.login {
+        LocalLogin::Healthy(login) | LocalLogin::Stale(login) if is_restored(facts, login) => {
+            restored(facts, login)
+        }
+        LocalLogin::Healthy(login) => {
+            let verdict = facts.verdict(Subject::Login(login.generation)).cloned();
+            (
+                status_of(verdict.as_ref(), Status::Ok),
+                Finding::Login { expires_at: login.expires_at, verdict },
+            )
+        }
+        LocalLogin::Stale(login) => {
+            let verdict = facts.done.refresh_run.clone();
+            (
+                status_of(verdict.as_ref(), Status::Ok),
+                Finding::Stale { expires_at: login.expires_at, verdict },
+            )
+        }
+        LocalLogin::Partial(why) => (Status::Warn, Finding::LeftAlone((*why).to_owned())),
+        LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),
+        LocalLogin::Tombstone => {
+            broken(facts, "the login was emptied by Claude Code (its refresh was refused)")
+        }
+        LocalLogin::Damaged(why) => broken(facts, &format!("the login file is damaged ({why})")),
+        LocalLogin::Absent if has_never_signed_in(facts) => (Status::Ok, Finding::NoLogin),
+        LocalLogin::Absent => broken(facts, "there is no login"),
+    }
+}
+
+fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
+    let source = facts.done.restore.as_ref().map_or(Source::History, |restored| restored.source);
+    let verdict =
+        facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
+    (
+        status_of(verdict.as_ref(), Status::Recovered),
+        Finding::Restored { generation: login.generation, source, verdict },
+    )
+}
+
+/// What is said of a login that is still broken at the end: try later, or a person must act.
+fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
+    let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.to_owned(), why });
+    if let Some(Err(why)) = facts.done.restore.as_ref().map(|restored| &restored.result) {
+        return unmended(why.clone());
+    }
+    if candidate::is_clobbered_too_often(facts) {
+        return unmended(
+            "it was put back several times within the hour; find what keeps overwriting it".into(),
+        );
+    }
+    match &facts.document {
+        DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Gone { .. }) => {
+            unmended("this machine has no good copy and the store gave none".into())
+        }
+        DocumentFact::Unreadable(_) => unmended("this machine has no good copy and the store did not answer".into()),
+        DocumentFact::NotRead if facts.settings.store == super::StoreKind::Vault => {
+            unmended("this machine has no good copy and the store did not answer lately".into())
+        }
+        DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
+            unmended("the good copy in the store is in use on another machine; sign in here with `claude auth login --claudeai --sso`".into())
+        }
+        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state: state.to_owned() }),
+    }
+}
+
+fn status_of(verdict: Option<&Verdict>, otherwise: Status) -> Status {
+    match verdict {
+        None | Some(Verdict::Ok | Verdict::Limited) => otherwise,
+        Some(Verdict::Rejected { .. }) => Status::Fail,
+        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) if otherwise == Status::Recovered => {
+            Status::Recovered
+        }
+        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) => Status::Warn,
+    }
+}
+
+fn notes(facts: &Facts) -> Vec<Note> {
+    let done = &facts.done;
+    let env_file = match &done.env_file {
+        Some(Ok(EnvFileChange::Written)) => Some(Note::EnvFileWritten),
+        Some(Ok(EnvFileChange::Removed)) => Some(Note::EnvFileRemoved),
+        Some(Err(why)) => Some(Note::EnvFile(why.clone())),
+        None => match &facts.env_file {
+            EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => Some(Note::EnvFile(why.clone())),
+            EnvFileFact::Absent | EnvFileFact::Token(_) => None,
+        },
+    };
+    let field = facts.document().and_then(|document| match &document.setup_token {
+        TokenFact::Malformed(why) => Some(Note::SetupTokenField(why.clone())),
+        _ => None,
+    });
+    let roll_back = done.roll_back.as_ref().map(|result| match result {
+        Ok(()) => Note::RolledBack,
+        Err(why) => Note::NotRolledBack(why.clone()),
+    });
+    let backup = |result: &Option<Result<(), String>>, source| {
+        result.as_ref().map(|result| match result {
+            Ok(()) => Note::BackedUp(source),
+            Err(why) => Note::NotBackedUp(format!("{source}: {why}")),
+        })
+    };
+    let store = match &facts.document {
+        DocumentFact::Unreadable(failure) => Some(Note::Store(failure.clone())),
+        _ => None,
+    };
+    let refusal =
+        facts.login.login().filter(|_| facts.active_token().is_none() && facts.settings.mode == Mode::Sync);
+    [
+        env_file,
+        field,
+        roll_back,
+        backup(&done.history_backup, Source::History),
+        backup(&done.store_backup, Source::Store),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(refusal.and_then(|login| backup::refusal(facts, login)).map(Note::NotBackedUp))
+    .chain(store)
+    .collect()
+}
+
+fn is_a_warning(note: &Note) -> bool {
+    matches!(
+        note,
+        Note::EnvFile(_)
+            | Note::SetupTokenField(_)
+            | Note::NotBackedUp(_)
+            | Note::NotRolledBack(_)
+            | Note::Store(_)
+    )
+}
+
+fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
+    facts
+        .done
+        .restore
+        .as_ref()
+        .is_some_and(|restored| restored.result.is_ok() && restored.login.generation == login.generation)
+}
+
+fn has_never_signed_in(facts: &Facts) -> bool {
+    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
+    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
+}
+
+/// A login leaves to the sync what it could not do or may not judge.
+fn wants_sync(facts: &Facts) -> bool {
+    if facts.settings.mode != Mode::Login || facts.active_token().is_some() {
+        return false;
+    }
+    match &facts.login {
+        LocalLogin::Healthy(login) => is_restored(facts, login) || !backup::in_history(facts, login),
+        LocalLogin::Stale(_) => true,
+        LocalLogin::Tombstone | LocalLogin::Damaged(_) => true,
+        LocalLogin::Absent => !has_never_signed_in(facts),
+        LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => false,
+    }
+}

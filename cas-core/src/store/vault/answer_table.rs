@@ -1,0 +1,129 @@
+//! Every answer seen from a real server (docs/vault.md), and those of whatever else may answer in its place.
+
+use super::*;
+
+const LIVE: &str = r#"{"data":{"data":{"a":1},"metadata":{"version":3}},"warnings":null,"auth":null}"#;
+const DELETED: &str = r#"{"data":{"data":null,"metadata":{"deletion_time":"2026-11-21T08:03:50Z","destroyed":false,"version":2}}}"#;
+const PATCH_OF_DELETED: &str = r#"{"data":{"deletion_time":"","destroyed":true,"version":2}}"#;
+const HTML: &str = "<html><body>Bad Gateway</body></html>";
+
+fn received(status: u16, body: &str) -> Received {
+    Received { status, retry_after: None, location: None, body: body.as_bytes().to_vec().into() }
+}
+
+/// One word for each meaning, so that a table stays a table.
+fn word(received: &Received) -> &'static str {
+    match received.meaning("reading") {
+        Answer::Success(_) => "success",
+        Answer::NeverWritten => "never written",
+        Answer::NothingToPatch => "nothing to patch",
+        Answer::Deleted(_) => "deleted",
+        Answer::Denied => "denied",
+        Answer::VersionMismatch => "mismatch",
+        Answer::PatchUnsupported => "no patch",
+        Answer::Failed(Failure::Refused { .. }) => "refused",
+        Answer::Failed(Failure::Gone { .. }) => "gone",
+        Answer::Failed(Failure::Conflict) => "conflict",
+        Answer::Failed(Failure::Busy { .. }) => "busy",
+        Answer::Failed(Failure::Unreachable { .. }) => "unreachable",
+    }
+}
+
+fn errors(text: &str) -> String {
+    serde_json::json!({ "errors": [text] }).to_string()
+}
+
+#[test]
+fn each_answer_of_the_store_has_its_meaning() {
+    for (status, body, expected) in [
+        (200, LIVE.to_owned(), "success"),
+        (204, String::new(), "success"),
+        (404, r#"{"errors":[]}"#.to_owned(), "never written"),
+        (404, String::new(), "nothing to patch"),
+        (404, DELETED.to_owned(), "deleted"),
+        (404, PATCH_OF_DELETED.to_owned(), "deleted"),
+        (404, errors("namespace not found"), "refused"),
+        (404, errors("no handler for route \"nomount/data/x\". route entry not found."), "refused"),
+        (403, errors("permission denied"), "denied"),
+        (403, errors("1 error occurred:\n\t* permission denied\n\n"), "denied"),
+        (400, errors("check-and-set parameter did not match the current version"), "mismatch"),
+        (400, errors("check-and-set parameter required for this call"), "refused"),
+        (400, errors("no data provided"), "refused"),
+        (405, r#"{"errors":[]}"#.to_owned(), "no patch"),
+        (405, String::new(), "no patch"),
+        (415, errors("PATCH requires Content-Type of application/merge-patch+json"), "no patch"),
+        (412, errors("required index state not present"), "busy"),
+        (413, errors("request body too large"), "refused"),
+        (429, r#"{"errors":[]}"#.to_owned(), "busy"),
+        (429, errors("request path \"secret/data/x\": rate limit quota exceeded"), "busy"),
+        (500, errors("internal error"), "busy"),
+        (501, errors("not initialized"), "busy"),
+        (503, errors("Vault is sealed"), "busy"),
+        (307, String::new(), "busy"),
+    ] {
+        assert_eq!(word(&received(status, &body)), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn nothing_else_is_taken_for_the_store() {
+    for body in [
+        HTML,
+        "404 page not found\n",
+        "\"text\"",
+        "[]",
+        "{}",
+        r#"{"message":"no"}"#,
+        r#"{"errors":"no"}"#,
+        "{",
+    ] {
+        for status in [200, 301, 302, 400, 401, 403, 404, 405, 407, 429, 500, 502, 503, 504, 599] {
+            assert_eq!(word(&received(status, body)), "unreachable", "{status} {body}");
+        }
+    }
+    for status in [200, 301, 302, 308, 400, 401, 403, 407, 502, 504] {
+        assert_eq!(word(&received(status, "")), "unreachable", "{status} without a body");
+    }
+    assert_eq!(word(&received(404, LIVE)), "deleted", "the same frame, but it says not found");
+    assert_eq!(word(&received(200, r#"{"errors":[]}"#)), "unreachable");
+    assert_eq!(word(&received(404, r#"{"data":{"other":1}}"#)), "unreachable");
+}
+
+#[test]
+fn every_status_with_every_body_has_a_meaning() {
+    for status in 100..=999 {
+        for body in ["", HTML, LIVE, DELETED, r#"{"errors":[]}"#, r#"{"errors":["x"],"data":{}}"#, "\u{0}"] {
+            word(&received(status, body));
+        }
+    }
+}
+
+#[test]
+fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
+    let mut sealed = received(503, &errors("Vault is\n sealed\u{7}"));
+    sealed.retry_after = Some("17".into());
+    let Answer::Failed(Failure::Busy { reason, retry_after }) = sealed.meaning("reading x") else { panic!() };
+    assert_eq!(reason, "reading x: Vault is sealed (status 503)");
+    assert_eq!(retry_after, Some(Duration::from_secs(17)));
+    let mut standby = received(307, "");
+    standby.location = Some("https://10.0.0.9:8200/v1/secret".into());
+    let Answer::Failed(failure) = standby.meaning("reading x") else { panic!() };
+    assert!(failure.to_string().contains("pointed elsewhere to https://10.0.0.9:8200"), "{failure}");
+    for unusable in ["", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+        sealed.retry_after = Some(unusable.into());
+        assert_eq!(sealed.wait(), None, "{unusable}");
+    }
+}
+
+#[test]
+fn somebody_elses_text_is_one_short_line() {
+    assert_eq!(printable("a\n\tb\u{1b}[31m"), "a b [31m");
+    assert!(printable(&"ä".repeat(5000)).chars().count() <= 301);
+}
+
+#[test]
+fn a_deletion_is_read_with_its_time() {
+    let Answer::Deleted(deletion) = received(404, DELETED).meaning("x") else { panic!() };
+    let expected = Deletion { version: 2, deletion_time: "2026-11-21T08:03:50Z".into(), destroyed: false };
+    assert_eq!(deletion, expected);
+}

@@ -1,0 +1,184 @@
+//! HTTP at the edge: sends one request, bounded by the deadline, and hands back what came. It follows no redirection,
+//! knows no proxy but the configured one, never logs, and keeps one connection for all requests of a run.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Url, redirect};
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+use super::answer::{Received, printable};
+use super::token_file::Token;
+use super::{VaultConfig, tls};
+use crate::deadline::Deadline;
+use crate::store::Failure;
+
+/// The longest answer in bytes; anything longer is not a user's document.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long to try to reach the server at most, however much time there is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One request.
+pub(super) struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// The body and what it is.
+    pub body: Option<(&'static str, Vec<u8>)>,
+}
+
+/// A connection to be, or one that is kept open.
+pub(super) struct Client {
+    /// Always there until the end, when it is left without waiting for it.
+    runtime: Option<Runtime>,
+    http: reqwest::Client,
+    headers: HeaderMap,
+    /// The newest state the server told us of, and whether to insist on it.
+    index: Option<HeaderValue>,
+    insists: bool,
+    requests: u64,
+}
+
+impl Client {
+    /// Prepares everything; nothing is sent yet.
+    pub(super) fn new(config: &VaultConfig, token: &Token) -> Result<Self, Failure> {
+        let tls = tls::client_config(config.address.is_encrypted(), config.ca_cert.as_deref())?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .https_only(config.address.is_encrypted());
+        if let Some(proxy) = &config.proxy {
+            builder =
+                builder.proxy(reqwest::Proxy::https(proxy.url().clone()).map_err(|error| unusable(&error))?);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self {
+            runtime: Some(runtime),
+            http: builder.build().map_err(|error| unusable(&error))?,
+            headers: headers(config, token)?,
+            index: None,
+            insists: false,
+            requests: 0,
+        })
+    }
+
+    /// How many requests were sent so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// From now on no node may answer from before what we know: a standby that lags behind has to ask the active node.
+    pub(super) fn insist_on_the_newest(&mut self) {
+        self.insists = true;
+    }
+
+    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`Failure::Unreachable`] is the only failure.
+    pub(super) fn send(
+        &mut self,
+        request: Request,
+        action: &str,
+        deadline: &Deadline,
+    ) -> Result<Received, Failure> {
+        let unreachable =
+            |what: &str| Failure::Unreachable { reason: format!("{action}: {}", printable(what)) };
+        let span = deadline.remaining();
+        let Some(runtime) = self.runtime.as_ref().filter(|_| !span.is_zero()) else {
+            return Err(unreachable("no time is left to ask"));
+        };
+        let mut builder = self.http.request(request.method, request.url).headers(self.headers.clone());
+        if let Some(index) = self.index.clone().filter(|_| self.insists) {
+            builder = builder.header(INDEX, index).header("x-vault-inconsistent", "forward-active-node");
+        }
+        if let Some((kind, body)) = request.body {
+            builder = builder.header(CONTENT_TYPE, kind).body(body);
+        }
+        self.requests += 1;
+        let step = Cell::new("no answer");
+        let exchange = async { tokio::time::timeout(span, exchange(builder, &step)).await };
+        let (received, index) = match runtime.block_on(exchange) {
+            Ok(Ok(received)) => received,
+            Ok(Err(what)) => return Err(unreachable(&what)),
+            Err(_) => return Err(unreachable(&format!("{} within {span:.1?}", step.get()))),
+        };
+        self.index = index.or(self.index.take());
+        Ok(received)
+    }
+}
+
+impl Drop for Client {
+    /// A name that is still being looked up keeps a thread of the runtime: nobody waits for that.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+const INDEX: &str = "x-vault-index";
+
+async fn exchange(
+    builder: reqwest::RequestBuilder,
+    step: &Cell<&str>,
+) -> Result<(Received, Option<HeaderValue>), String> {
+    let mut response = builder.send().await.map_err(|error| root_cause(&error))?;
+    step.set("no complete answer");
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let index = response.headers().get(INDEX).cloned();
+    let mut received = Received {
+        status: response.status().as_u16(),
+        retry_after: text(RETRY_AFTER),
+        location: text(LOCATION),
+        body: Zeroizing::new(Vec::new()),
+    };
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    received.body.reserve(announced.min(MAX_BODY));
+    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+        if received.body.len() + chunk.len() > MAX_BODY {
+            return Err("the answer is longer than 1 MiB, which no document of a user is".to_owned());
+        }
+        received.body.extend_from_slice(&chunk);
+    }
+    Ok((received, index))
+}
+
+fn headers(config: &VaultConfig, token: &Token) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
+    value.set_sensitive(true);
+    headers.insert("x-vault-token", value);
+    headers.insert("x-vault-request", HeaderValue::from_static("true"));
+    if let Some(namespace) = &config.namespace {
+        let value = HeaderValue::from_str(&namespace.to_string()).map_err(|error| unusable(&error))?;
+        headers.insert("x-vault-namespace", value);
+    }
+    Ok(headers)
+}
+
+/// The innermost cause, which names what happened ("Connection refused"); the outer ones only name the library's parts.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let step = if error.is_connect() { "cannot connect: " } else { "" };
+    let text = cause.to_string();
+    let hint = if text.contains("certificate") { " (is it signed by the CA in VAULT_CACERT?)" } else { "" };
+    format!("{step}{text}{hint}")
+}
+
+fn unusable(error: &dyn Error) -> Failure {
+    Failure::Refused {
+        reason: format!("the connection to Vault cannot be prepared: {error}"),
+        remedy: "correct the Vault settings".to_owned(),
+    }
+}

@@ -1,0 +1,178 @@
+//! The store of a fleet: a KV version 2 document in HashiCorp Vault or OpenBao, read and changed with the user's own
+//! token. What the server does in which case was measured, see `docs/vault.md`.
+//!
+//! It never writes without saying which version it read, never brings a deleted document back, and never uses a token
+//! that is not the user's own. Nothing is opened, built or asked before the first use.
+
+mod answer;
+mod client;
+mod conversation;
+mod document;
+mod identity;
+mod regular_file;
+mod renewal;
+mod setting;
+mod tls;
+mod token_file;
+mod token_memory;
+
+use std::path::PathBuf;
+
+use self::answer::Answer;
+use self::conversation::Conversation;
+use super::{Document, Failure, Fields, Store};
+use crate::deadline::Deadline;
+
+pub use self::renewal::Renewal;
+pub use self::setting::{Address, BadSetting, ProxyAddress, VaultPath};
+pub use self::token_memory::{TokenMemory, WriteMethod};
+
+/// Everything the store has to be told.
+#[derive(Clone, Debug)]
+pub struct VaultConfig {
+    /// Where the server listens.
+    pub address: Address,
+    /// The only CA to believe, in PEM form; without one, those the system trusts.
+    pub ca_cert: Option<PathBuf>,
+    /// The namespace, where the server has any.
+    pub namespace: Option<VaultPath>,
+    /// Where the KV version 2 engine is mounted.
+    pub mount: VaultPath,
+    /// Where the document lies below the mount.
+    pub path: VaultPath,
+    /// The proxy for https, if one is wanted: those in the environment are not looked at.
+    pub proxy: Option<ProxyAddress>,
+    /// Whose token it has to be.
+    pub user: String,
+    /// The file with the token: owned by the effective user, mode 0600, no link.
+    pub token_file: PathBuf,
+    /// Wall-clock time, in milliseconds since the epoch.
+    pub now_ms: u64,
+    /// What [`VaultStore::memory`] said at the end of the last run.
+    pub remembered: TokenMemory,
+}
+
+impl VaultConfig {
+    /// The usual place of this user's document: `workstation/claude-users/USER` below the mount `secret`.
+    ///
+    /// # Errors
+    /// [`BadSetting`] when the name cannot be part of a path.
+    pub fn of_user(
+        address: Address,
+        user: &str,
+        token_file: PathBuf,
+        now_ms: u64,
+    ) -> Result<Self, BadSetting> {
+        Ok(Self {
+            address,
+            ca_cert: None,
+            namespace: None,
+            mount: VaultPath::parse("secret")?,
+            path: VaultPath::of_user(user)?,
+            proxy: None,
+            user: user.to_owned(),
+            token_file,
+            now_ms,
+            remembered: TokenMemory::default(),
+        })
+    }
+}
+
+/// One user's document in Vault, for one run.
+pub struct VaultStore {
+    conversation: Conversation,
+    /// The document as this run last read or wrote it.
+    last_seen: Option<Document>,
+}
+
+impl VaultStore {
+    /// Takes the settings; neither file nor server is touched.
+    pub fn new(config: VaultConfig) -> Self {
+        Self { conversation: Conversation::new(config), last_seen: None }
+    }
+
+    /// What to remember for the next run.
+    pub fn memory(&self) -> &TokenMemory {
+        self.conversation.memory()
+    }
+
+    /// How many requests were sent so far.
+    pub fn requests(&self) -> u64 {
+        self.conversation.requests()
+    }
+
+    /// Renews the token when its last renewal is a week ago or a third of its life is over. For the regular sync, not
+    /// for logins: it is a write for the server.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when this token will never be renewed again, such as after its role was removed;
+    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the next run may succeed.
+    pub fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, Failure> {
+        self.conversation.renew_if_due(deadline)
+    }
+
+    /// The document as last seen, if it is of this version; else as it is now.
+    fn seen_at(&mut self, version: u64, deadline: &Deadline) -> Result<Document, Failure> {
+        let document = match self.last_seen.take() {
+            Some(document) if document.version == version => document,
+            _ => self.conversation.read(deadline)?,
+        };
+        if document.version == version {
+            return Ok(document);
+        }
+        self.conversation.insist_on_the_newest();
+        Err(Failure::Conflict)
+    }
+
+    /// Writes in the way that the policy is known or assumed to allow, else in the other.
+    fn write(&mut self, old: &Document, changes: &Fields, deadline: &Deadline) -> Result<u64, Failure> {
+        if old.version == 0 {
+            return match self.conversation.put(old, changes, deadline)? {
+                Some(version) => Ok(version),
+                None => Err(self.conversation.why_denied("create", deadline)),
+            };
+        }
+        let first = self.conversation.memory().writes_by;
+        for method in [first, first.other()] {
+            let written = match method {
+                WriteMethod::Patch => self.conversation.patch(old.version, changes, deadline)?,
+                WriteMethod::Put => self.conversation.put(old, changes, deadline)?,
+            };
+            if let Some(version) = written {
+                self.conversation.remember_method(method);
+                return Ok(version);
+            }
+        }
+        Err(self.conversation.why_denied("patch or update", deadline))
+    }
+}
+
+impl Store for VaultStore {
+    fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure> {
+        self.last_seen = None;
+        let document = self.conversation.read(deadline)?;
+        self.last_seen = Some(document.clone());
+        Ok(document)
+    }
+
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
+        if let Some(name) = document::ambiguous(changes) {
+            return Err(Failure::Refused {
+                reason: format!(
+                    "the new value of {name:?} is null or an object, which a merge would not set"
+                ),
+                remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
+            });
+        }
+        let old = self.seen_at(expected, deadline)?;
+        if document::is_unchanged(&old.fields, changes) {
+            self.last_seen = Some(old);
+            return Ok(expected);
+        }
+        let version = self.write(&old, changes, deadline)?;
+        let mut fields = old.fields;
+        fields.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.last_seen = Some(Document { fields, version });
+        Ok(version)
+    }
+}

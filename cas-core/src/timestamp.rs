@@ -1,0 +1,68 @@
+//! Wall-clock time as this project stores it: whole milliseconds since the Unix epoch, as Claude Code's `expiresAt`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Milliseconds since 1970-01-01T00:00:00Z. Displayed in RFC 3339, to the second, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From milliseconds since the epoch.
+    pub fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// This moment and `span` more; stays at the end of the range instead of passing it.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// Whether `self` lies in the `span` that ends at `now`. A moment after `now` (the clock was set back) does not.
+    pub fn is_within(self, span: Duration, now: Self) -> bool {
+        self <= now && now < self.plus(span)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
+        let text =
+            OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|moment| moment.format(&Rfc3339).ok());
+        match text {
+            Some(text) => formatter.write_str(&text),
+            None => write!(formatter, "{} ms after the epoch", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_rfc_3339_and_never_panic() {
+        assert_eq!(Timestamp::from_millis(1_750_000_000_999).to_string(), "2025-06-15T15:06:40Z");
+        assert!(Timestamp::from_millis(u64::MAX).to_string().contains("epoch"));
+    }
+
+    #[test]
+    fn a_moment_in_the_future_is_not_recent() {
+        let now = Timestamp::from_millis(100_000);
+        let minute = Duration::from_secs(60);
+        assert!(Timestamp::from_millis(41_000).is_within(minute, now));
+        assert!(!Timestamp::from_millis(40_000).is_within(minute, now));
+        assert!(!Timestamp::from_millis(100_001).is_within(minute, now));
+    }
+}

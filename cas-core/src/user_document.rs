@@ -1,0 +1,183 @@
+//! Our fields in a user's document: the backup of the login, and the setup-token.
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::oauth_login::{self, OauthLogin, Parsed};
+use crate::setup_token::{Malformed, SetupToken};
+use crate::store::{Document, Fields};
+use crate::timestamp::Timestamp;
+
+/// The compact JSON of the `claudeAiOauth` object, as a string.
+pub const LOGIN: &str = "claude_ai_oauth_json";
+/// The end of that login's access token, in ms since the epoch, as a string (the `vault` command writes all values so).
+pub const EXPIRES_AT: &str = "credential_expires_at_ms";
+/// When it was backed up, RFC 3339.
+pub const BACKED_UP_AT: &str = "backed_up_at";
+/// Which machine backed it up: two machines must not use one login, since each refresh spends the other's token.
+pub const MACHINE: &str = "backed_up_machine";
+/// The user's setup-token; empty means disabled.
+pub const SETUP_TOKEN: &str = "setup_token";
+
+/// What a document says about its user.
+#[derive(Debug)]
+pub struct UserDocument {
+    /// The version read.
+    pub version: u64,
+    /// The login that was backed up last.
+    pub backup: Backup,
+    /// Which machine backed it up; documents of the former script do not say.
+    pub machine: Option<String>,
+    /// The setup-token.
+    pub setup_token: SetupTokenField,
+}
+
+/// The backup in a document.
+#[derive(Debug)]
+pub enum Backup {
+    /// There is none yet.
+    None,
+    /// A complete login.
+    Login(OauthLogin),
+    /// Something else stands in the field: never restored, and replaced by the next good login.
+    Malformed(&'static str),
+}
+
+/// The setup-token in a document.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SetupTokenField {
+    /// The document says nothing about it.
+    Absent,
+    /// The field is there and empty: it was taken away.
+    Empty,
+    /// A well-formed token.
+    Token(SetupToken),
+    /// Something else: neither a token nor the word that there is none.
+    Malformed(Malformed),
+}
+
+impl UserDocument {
+    /// Reads our fields. Total: a field of the wrong form has an answer too.
+    pub fn parse(document: &Document) -> Self {
+        Self {
+            version: document.version,
+            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)),
+            machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
+            setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
+        }
+    }
+
+    /// The login that was backed up last, if there is a complete one.
+    pub fn login(&self) -> Option<&OauthLogin> {
+        match &self.backup {
+            Backup::Login(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// As [`UserDocument::login`], taken out.
+    pub fn into_login(self) -> Option<OauthLogin> {
+        match self.backup {
+            Backup::Login(login) => Some(login),
+            _ => None,
+        }
+    }
+}
+
+/// The fields that back up `login`.
+///
+/// # Errors
+/// None in practice: strings can always be written as JSON.
+pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
+    Ok(Fields::from([
+        (LOGIN.to_owned(), to_raw_value(login.json.expose())?),
+        (EXPIRES_AT.to_owned(), to_raw_value(&login.summary.expires_at.millis().to_string())?),
+        (BACKED_UP_AT.to_owned(), to_raw_value(&now.to_string())?),
+        (MACHINE.to_owned(), to_raw_value(machine)?),
+    ]))
+}
+
+fn backup(field: Option<&RawValue>) -> Backup {
+    let Some(field) = field.filter(|raw| raw.get() != "null" && raw.get() != r#""""#) else {
+        return Backup::None;
+    };
+    let Some(text) = text(Some(field)) else { return Backup::Malformed("the field is no string") };
+    let Ok(object) = serde_json::from_str::<&RawValue>(&text) else {
+        return Backup::Malformed("it is no JSON");
+    };
+    match oauth_login::parse(object) {
+        Parsed::Login(login) => Backup::Login(login),
+        Parsed::Tombstone => Backup::Malformed("it is a tombstone"),
+        Parsed::Partial(why) | Parsed::Unusable(why) => Backup::Malformed(why),
+    }
+}
+
+fn setup_token(field: Option<&RawValue>) -> SetupTokenField {
+    let Some(field) = field.filter(|raw| raw.get() != "null") else { return SetupTokenField::Absent };
+    match text(Some(field)).as_deref() {
+        Some("") => SetupTokenField::Empty,
+        Some(text) => SetupToken::parse(text).map_or_else(SetupTokenField::Malformed, SetupTokenField::Token),
+        None => SetupTokenField::Malformed(Malformed::Prefix),
+    }
+}
+
+fn text(field: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(field?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJECT: &str =
+        r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#;
+
+    fn document(json: &str) -> UserDocument {
+        let fields = serde_json::from_str(json).expect("a row is JSON");
+        UserDocument::parse(&Document { fields, version: 3 })
+    }
+
+    #[test]
+    fn what_is_backed_up_is_what_is_read() {
+        let object = serde_json::from_str::<&RawValue>(OBJECT).expect("it is JSON");
+        let Parsed::Login(login) = oauth_login::parse(object) else { panic!("this is a login") };
+        let fields = backup_fields(&login, Timestamp::from_millis(0), "desk/1").expect("strings are JSON");
+        let read = UserDocument::parse(&Document { fields, version: 1 });
+        assert_eq!(read.login().map(|login| login.json.expose().as_str()), Some(OBJECT));
+        assert_eq!(read.machine.as_deref(), Some("desk/1"));
+    }
+
+    #[test]
+    fn a_backup_field_is_a_login_or_says_why_not() {
+        let tombstone = r#"{\"accessToken\":\"\",\"refreshToken\":\"\",\"expiresAt\":0}"#;
+        for (json, expected) in [
+            ("{}".to_owned(), None),
+            (r#"{"claude_ai_oauth_json":""}"#.to_owned(), None),
+            (r#"{"claude_ai_oauth_json":null}"#.to_owned(), None),
+            (r#"{"claude_ai_oauth_json":7}"#.to_owned(), Some("the field is no string")),
+            (r#"{"claude_ai_oauth_json":"{"}"#.to_owned(), Some("it is no JSON")),
+            (format!(r#"{{"claude_ai_oauth_json":"{tombstone}"}}"#), Some("it is a tombstone")),
+        ] {
+            match (document(&json).backup, expected) {
+                (Backup::None, None) => (),
+                (Backup::Malformed(why), Some(expected)) => assert_eq!(why, expected),
+                (found, _) => panic!("{json}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_setup_token_field_is_read_strictly() {
+        let token = || SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
+        for (json, expected) in [
+            ("{}", SetupTokenField::Absent),
+            (r#"{"setup_token":null}"#, SetupTokenField::Absent),
+            (r#"{"setup_token":""}"#, SetupTokenField::Empty),
+            (r#"{"setup_token":"sk-ant-oat01-abc"}"#, SetupTokenField::Token(token())),
+            (r#"{"setup_token":"sk-ant-oat01-abc\n"}"#, SetupTokenField::Malformed(Malformed::Character)),
+            (r#"{"setup_token":"PATH=/x"}"#, SetupTokenField::Malformed(Malformed::Prefix)),
+            (r#"{"setup_token":false}"#, SetupTokenField::Malformed(Malformed::Prefix)),
+        ] {
+            assert_eq!(document(json).setup_token, expected, "{json}");
+        }
+    }
+}
