@@ -1,0 +1,48 @@
+# The thin front of claude-auth-sync. Everything behind it is cargo and the scripts in tests/bed/ and packaging/.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-deps check build bench install clean root cargo
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: root cargo ## boot a Debian, break somebody's Claude login, log in by ssh, watch it work again
+	@tests/bed/host-packages.sh
+	@tests/bed/rootfs.sh bookworm >/dev/null
+	@packaging/build.sh
+	@cargo run --quiet --locked -p cas-tests --bin demo
+
+test: test-deps check build ## everything: checks, release build, and all suites against real components
+	cargo nextest run --locked --workspace
+
+test-deps: root cargo ## install what the suites need (idempotent; one second when all is there)
+	@tests/bed/host-packages.sh
+	@tests/bed/nextest.sh
+	@tests/bed/rootfs.sh bookworm >/dev/null
+	@tests/bed/rootfs.sh trixie >/dev/null
+
+check: cargo ## format, lints, forbidden dependencies, shell scripts
+	cargo fmt --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	tests/bed/forbidden-dependencies.sh
+	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources
+
+build: cargo ## the release build that `make install` installs
+	packaging/build.sh
+
+bench: root cargo build ## how much a login costs with and without us
+	cargo run --quiet --locked -p cas-tests --bin bench
+
+install: ## install the release build below DESTDIR and PREFIX (default /usr)
+	packaging/install.sh
+
+clean: cargo ## remove what cargo built (the cache in ~/.cache/claude-auth-sync stays)
+	cargo clean
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "This boots Debian guests, which needs root: sudo --preserve-env=PATH,HOME make $(MAKECMDGOALS)" >&2; exit 1; }
+
+cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing. On Debian 13: apt install cargo. On Debian 12: the installer at https://rustup.rs (1.85 or later)." >&2; exit 1; }

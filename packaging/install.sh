@@ -1,0 +1,32 @@
+#!/bin/sh
+# Installs the release build. From the environment, each with its default:
+#
+#   DESTDIR                   a folder to install into instead of /   (empty)
+#   PREFIX                    /usr
+#   RELEASE                   what `cargo build --release` made       (release/ in CARGO_TARGET_DIR, else in target/)
+#   DEB_HOST_MULTIARCH        the folder below PREFIX/lib that holds security/; asked of dpkg or of the compiler
+#
+# This changes nobody's login yet. `pam-auth-update --package` enables the module, `cas-sync enroll USER` a person.
+set -eu
+
+packaging=$(cd "$(dirname "$0")" && pwd)
+prefix=${PREFIX:-/usr}
+release=${RELEASE:-${CARGO_TARGET_DIR:-$packaging/../target}/release}
+multiarch=${DEB_HOST_MULTIARCH:-$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multiarch)}
+into=${DESTDIR:-}$prefix
+
+for built in libpam_cas.so cas-session cas-sync; do
+    if [ ! -e "$release/$built" ]; then
+        echo "install.sh: $release/$built is missing: run 'cargo build --release' first" >&2
+        exit 1
+    fi
+done
+
+put() { install -D -m "$1" "$2" "$3"; }
+
+# The file is not called pam_cas.so: that is the module of the Apereo single-sign-on, and replacing it locks people out.
+put 644 "$release/libpam_cas.so" "$into/lib/$multiarch/security/pam_cas_session.so"
+put 755 "$release/cas-session" "$into/bin/cas-session"
+put 755 "$release/cas-sync" "$into/bin/cas-sync"
+put 644 "$packaging/pam-configs/claude-auth-sync" "$into/share/pam-configs/claude-auth-sync"
+put 644 "$packaging/tmpfiles.d/claude-auth-sync.conf" "$into/lib/tmpfiles.d/claude-auth-sync.conf"

@@ -1,0 +1,11 @@
+#!/bin/bash
+# Fails when a crate that must never be linked has found its way into the tree, of any target and any feature: one
+# implementation of TLS is enough, and it is ring's.
+set -euo pipefail
+
+tree=$(cargo tree --locked --workspace --all-features --target all --edges normal,build --prefix none --format '{p}')
+if found=$(grep -E '^(aws-lc-rs|aws-lc-sys|openssl|openssl-sys|native-tls) ' <<<"$tree"); then
+    printf 'forbidden in the dependency tree: %s\n' "$found" >&2
+    echo "see who brings it with: cargo tree --workspace --target all --invert NAME" >&2
+    exit 1
+fi

@@ -1,0 +1,118 @@
+#!/bin/bash
+# guest.sh ROOT NAME - boots one throw-away Debian over ROOT and keeps it for as long as its standard input stays open.
+#
+# Prints two lines, `folder PATH` and `leader PID` (the guest's PID 1 as this machine numbers it), then waits. When the
+# input ends - its owner has finished, or was killed - the guest is halted, whatever is left of it is killed, and its
+# folder is removed. PATH holds console.log and upper/ (what the guest has written) until then.
+#
+# Needs root. Works with and without systemd as this machine's own PID 1, with cgroup v2 alone or beside v1: nspawn is
+# told not to register anywhere (--register=no --keep-unit) and gets a control group of its own, because it makes
+# payload/ and supervisor/ beside its caller and two guests would meet there.
+set -euo pipefail
+root=$1 name=$2
+
+# A private mount namespace: the overlay and nspawn's own mounts end with the last process that uses them.
+if [ -z "${GUEST_NAMESPACE:-}" ]; then
+    exec env GUEST_NAMESPACE=private unshare --mount --propagation private -- "$0" "$@"
+fi
+
+guests=/var/tmp/claude-auth-sync-guests
+folder=$guests/$name
+halt_within=10 # seconds for an orderly end
+
+control_groups() { # NAME: one in each hierarchy that takes processes
+    local hierarchy
+    for hierarchy in /sys/fs/cgroup/unified /sys/fs/cgroup/systemd /sys/fs/cgroup; do
+        if [ -e "$hierarchy/cgroup.procs" ]; then echo "$hierarchy/cas-guest-$1"; fi
+    done
+}
+
+remove_every_trace() { # NAME: kills what is left and deletes; harmless when nothing is
+    local group _
+    for group in $(control_groups "$1"); do
+        [ -d "$group" ] || continue
+        if [ -e "$group/cgroup.kill" ]; then echo 1 >"$group/cgroup.kill"; fi
+        for _ in {1..250}; do
+            find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+            [ -d "$group" ] || break
+            sleep 0.02
+        done
+    done
+    umount --lazy "$guests/$1/merged" 2>/dev/null || true
+    rm -rf --one-file-system "${guests:?}/$1"
+}
+
+halt() {
+    local tick
+    trap '' TERM INT HUP
+    if [ -n "${nspawn:-}" ] && kill -TERM "$nspawn" 2>/dev/null; then
+        for ((tick = 0; tick < halt_within * 50; tick++)); do
+            kill -0 "$nspawn" 2>/dev/null || break
+            sleep 0.02
+        done
+    fi
+    [ -z "${owner:-}" ] || kill "$owner" 2>/dev/null || true
+    remove_every_trace "$name"
+}
+
+# Under the lock: what a killed supervisor left behind goes, and our own folder is marked as alive. The mark is a lock on
+# a descriptor that neither nspawn nor the watcher inherits, so it ends with this script, however it ends.
+install -d -m 700 "$guests"
+exec {registry}>"$guests/.lock"
+flock -w 60 "$registry"
+for other in "$guests"/*/alive; do
+    if [ -e "$other" ] && flock -n "$other" true; then
+        other=${other%/alive}
+        remove_every_trace "${other##*/}"
+    fi
+done
+mkdir "$folder" "$folder"/{upper,work,merged}
+exec {alive}>"$folder/alive"
+flock -n "$alive"
+exec {registry}>&-
+trap halt EXIT
+trap 'exit 1' TERM INT HUP
+
+chmod 755 "$folder/upper" # becomes the guest's /
+mount -t overlay overlay -o "lowerdir=$root,upperdir=$folder/upper,workdir=$folder/work" "$folder/merged"
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs tmpfs /run/systemd/nspawn
+groups=$(control_groups "$name")
+
+(
+    exec {alive}>&-
+    for group in $groups; do
+        mkdir "$group"
+        echo $BASHPID >"$group/cgroup.procs"
+    done
+    # A pure cgroup v2 tree inside, whatever this machine has. Landlock is let through: nspawn's own filter would refuse it.
+    exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --boot \
+        --directory="$folder/merged" --machine="$name" --hostname=guest \
+        --register=no --keep-unit --kill-signal=SIGRTMIN+3 \
+        --private-network --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
+        --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
+        --setenv=SYSTEMD_PROC_CMDLINE='systemd.log_color=0 systemd.show_status=no'
+) </dev/null >"$folder/console.log" 2>&1 &
+nspawn=$!
+
+exec {input}<&0 </dev/null
+cat <&"$input" >/dev/null 2>&1 {alive}>&- &
+owner=$!
+exec {input}<&-
+
+leader=
+for _ in {1..750}; do
+    for child in $(cat "/proc/$nspawn"/task/*/children 2>/dev/null || true); do
+        if [ "$(cat "/proc/$child/comm" 2>/dev/null)" = systemd ]; then leader=$child; fi
+    done
+    if [ -n "$leader" ] || ! kill -0 "$nspawn" 2>/dev/null; then break; fi
+    sleep 0.02
+done
+if [ -z "$leader" ]; then
+    cat "$folder/console.log" >&2
+    exit 1
+fi
+printf 'folder %s\nleader %s\n' "$folder" "$leader"
+exec >/dev/null
+
+wait -n "$owner" "$nspawn" || true

@@ -1,0 +1,71 @@
+//! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and broken in the way it
+//! breaks. (Shapes measured with the real client: `docs/claude-code.md`.)
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+/// The text of a login file whose tokens are named after `generation`, signed in until `expires_at_ms`, beside keys that
+/// are nobody's business but their owners'.
+pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
+    let login = json!({
+        "claudeAiOauth": {
+            "accessToken": format!("sk-ant-oat01-access-of-{generation}"),
+            "refreshToken": format!("sk-ant-ort01-refresh-of-{generation}"),
+            "expiresAt": expires_at_ms,
+            "refreshTokenExpiresAt": expires_at_ms + 25 * 24 * HOUR_MS,
+            "scopes": ["user:inference", "user:profile", "user:sessions:claude_code"],
+            "subscriptionType": "enterprise",
+            "rateLimitTier": "default_claude_max_5x",
+            "clientId": "9d1c250a-0000-4000-8000-000000000000"
+        },
+        "mcpOAuth": {
+            "tracker|0123456789abcdef": {
+                "serverName": "tracker",
+                "serverUrl": "https://tracker.example/mcp",
+                "accessToken": "mcp-secret-\u{e9}",
+                "expiresAt": 1_900_000_000_123_u64
+            }
+        },
+        "aKeyOfTheFuture": { "list": [1, 2.5, null, "\u{1f511}"], "deep": { "er": true } }
+    });
+    login.to_string()
+}
+
+/// The same file after Claude Code was told `invalid_grant`: both tokens empty, expiresAt 0, everything else kept.
+///
+/// # Panics
+/// When `login` is no login.
+pub fn tombstone(login: &str) -> String {
+    let mut login: Value = serde_json::from_str(login).expect("a login is JSON");
+    let oauth =
+        login.get_mut("claudeAiOauth").and_then(Value::as_object_mut).expect("it has a claudeAiOauth");
+    oauth.insert("accessToken".into(), "".into());
+    oauth.insert("refreshToken".into(), "".into());
+    oauth.insert("expiresAt".into(), 0.into());
+    login.to_string()
+}
+
+/// A login that is good for the next seven hours.
+pub fn fresh(generation: &str) -> String {
+    healthy(generation, now_ms() + 7 * HOUR_MS)
+}
+
+/// One hour in ms.
+pub const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// The wall clock in ms since 1970, which guests share with this machine.
+#[expect(clippy::disallowed_methods, reason = "a scenario is a main: its logins expire by the real clock")]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The text as JSON, for comparisons that do not care about white space and order.
+///
+/// # Panics
+/// When it is torn.
+#[track_caller]
+pub fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("a torn login file ({error}): {text:?}"))
+}

@@ -1,0 +1,91 @@
+//! The files of somebody in the guest that our product works on.
+
+use super::{Guest, Suite};
+
+/// The one environment variable a login may get from us.
+pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+impl Guest {
+    /// A guest with the product installed and these people enrolled.
+    #[track_caller]
+    pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
+        let guest = Self::boot(suite);
+        guest.install_product();
+        for user in enrolled {
+            guest.enroll(user);
+        }
+        guest
+    }
+
+    /// Puts a login file where Claude Code keeps it.
+    #[track_caller]
+    pub fn put_login(&self, user: &str, login: &str) {
+        self.run(&format!("install -d -m 700 -o {user} -g {user} ~{user}/.claude"))
+            .expect_success("making ~/.claude");
+        self.write(&login_path(user), user, "600", login.as_bytes());
+    }
+
+    /// The text of somebody's login file.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn login_of(&self, user: &str) -> String {
+        let bytes = self.read(&login_path(user)).unwrap_or_else(|| panic!("{user} has no login file"));
+        String::from_utf8(bytes).expect("a login file is UTF-8")
+    }
+
+    /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves when it loses one.
+    #[track_caller]
+    pub fn back_up_and_break(&self, user: &str, login: &str) {
+        self.put_login(user, login);
+        self.sync(user).expect_success("the first backup");
+        self.put_login(user, &crate::claude_login::tombstone(login));
+    }
+
+    /// Puts this text into somebody's env file, the place where a setup-token is kept for logins.
+    #[track_caller]
+    pub fn put_env_file(&self, user: &str, text: &[u8]) {
+        self.run(&format!(
+            "install -d -m 700 -o {user} -g {user} ~{user}/.config ~{user}/.config/claude-auth-sync"
+        ))
+        .expect_success("making the configuration folder");
+        self.write(&env_file_path(user), user, "600", text);
+    }
+
+    /// Keeps a well-formed setup-token for somebody.
+    #[track_caller]
+    pub fn put_token(&self, user: &str, token: &str) {
+        self.put_env_file(user, format!("{VARIABLE}={token}\n").as_bytes());
+    }
+
+    /// What the variable is in a new ssh login; `None` when it is not set at all.
+    #[track_caller]
+    pub fn variable_by_ssh(&self, user: &str) -> Option<String> {
+        // A login that fails must not look like a variable that is not set.
+        let seen = self.ssh(user, &format!("printenv {VARIABLE}; echo done")).expect_success("ssh").text();
+        let value = seen.strip_suffix("done\n").expect("the command ran to its end");
+        value.strip_suffix('\n').map(str::to_owned)
+    }
+
+    /// `mode owner:group kind` of a path, links not followed.
+    pub fn status_of(&self, path: &str) -> String {
+        self.run(&format!("stat -c '%a %U:%G %F' '{path}'")).text().trim_end().to_owned()
+    }
+
+    /// All that would tell that a file was written again, if only with the same bytes.
+    #[track_caller]
+    pub fn identity_of(&self, path: &str) -> String {
+        self.run(&format!("stat -c '%i %y %z %s' '{path}'; sha256sum '{path}'")).expect_success("stat").text()
+    }
+}
+
+/// Where Claude Code keeps somebody's login.
+pub fn login_path(user: &str) -> String {
+    format!("/home/{user}/.claude/.credentials.json")
+}
+
+/// Where somebody's setup-token is kept for logins.
+pub fn env_file_path(user: &str) -> String {
+    format!("/home/{user}/.config/claude-auth-sync/claude-oauth.env")
+}

@@ -1,0 +1,75 @@
+//! A command that has ended, and how.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::COMMAND_LIMIT;
+
+/// What a command printed, how it ended, and how long it took.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// All of its standard error.
+    pub stderr: Vec<u8>,
+    /// From its start to its end, starting it included.
+    pub took: Duration,
+}
+
+impl Finished {
+    /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard input.
+    pub(super) fn of(command: Command, input: &[u8]) -> Self {
+        let mut bounded = Command::new("timeout");
+        bounded.arg("--kill-after=5").arg(COMMAND_LIMIT.as_secs().to_string());
+        bounded.arg(command.get_program()).args(command.get_args());
+        bounded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        let mut child = bounded.spawn().unwrap_or_else(|error| panic!("starting {bounded:?}: {error}"));
+        let mut pipe = child.stdin.take();
+        let ended = thread::scope(|scope| {
+            // A command that does not read all of its input has its reasons; the pipe ends either way.
+            scope.spawn(move || pipe.as_mut().map(|pipe| pipe.write_all(input)));
+            child.wait_with_output()
+        });
+        let output = ended.unwrap_or_else(|error| panic!("waiting for {bounded:?}: {error}"));
+        Self {
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: output.stderr,
+            took: started.elapsed(),
+        }
+    }
+
+    /// Whether the exit code is zero.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// The same, after a check that the exit code is zero.
+    ///
+    /// # Panics
+    /// With all that was printed, when it is not.
+    #[track_caller]
+    pub fn expect_success(self, doing: &str) -> Self {
+        assert!(
+            self.succeeded(),
+            "{doing}: exit code {:?} after {:?}\n--- output\n{}--- errors\n{}---",
+            self.code,
+            self.took,
+            self.text(),
+            String::from_utf8_lossy(&self.stderr),
+        );
+        self
+    }
+}

@@ -1,0 +1,260 @@
+//! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown away after it.
+//!
+//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of its own that reaches
+//! nothing but itself. `tests/bed/guest.sh` boots it and watches a pipe that only this process holds: however the scenario
+//! ends, a SIGKILL by the test runner included, the guest is halted and every trace of it is removed.
+//!
+//! A scenario wants real components, so what cannot be had is a panic that says what to do, never a skipped test.
+
+mod files;
+mod finished;
+mod people;
+mod product;
+mod terminal;
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+pub use files::{VARIABLE, env_file_path, login_path};
+pub use finished::Finished;
+pub use product::IDENTIFIER;
+pub use terminal::Terminal;
+
+/// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+
+/// The Debian releases a guest can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
+
+/// One booted guest. Dropping it halts it and removes every trace; while a test panics, the end of its journal is
+/// printed first.
+#[derive(Debug)]
+pub struct Guest {
+    supervisor: Child,
+    lifeline: Option<ChildStdin>,
+    leader: u32,
+    folder: PathBuf,
+    key: PathBuf,
+}
+
+impl Guest {
+    /// Boots a guest and waits until systemd says that it runs: about a second.
+    ///
+    /// # Panics
+    /// When there is no guest to be had; the text says what provides it.
+    pub fn boot(suite: Suite) -> Self {
+        Self::start(suite).unwrap_or_else(|error| panic!("no {} guest: {error}", suite.name()))
+    }
+
+    /// As [`Guest::boot`], for a program that wants to report a failure itself.
+    ///
+    /// # Errors
+    /// When not run by root, when the root filesystem has not been made, or when the guest does not come up.
+    pub fn start(suite: Suite) -> io::Result<Self> {
+        if !is_root() {
+            return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
+        }
+        let prepared = prepared_folder(suite)?;
+        let mut supervisor = Command::new(bed("guest.sh"))
+            .arg(prepared.join("root"))
+            .arg(unused_name())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0) // the test runner's signals are for the test; the pipe is for the supervisor
+            .spawn()?;
+        let lifeline = supervisor.stdin.take();
+        let said = BufReader::new(supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?);
+        let (mut folder, mut leader) = (None, None);
+        for line in said.lines().take(2) {
+            match line?.split_once(' ') {
+                Some(("folder", path)) => folder = Some(PathBuf::from(path)),
+                Some(("leader", number)) => leader = number.parse().ok(),
+                _ => {}
+            }
+        }
+        let (Some(folder), Some(leader)) = (folder, leader) else {
+            let _reaped = supervisor.wait();
+            return Err(io::Error::other("it did not boot; what it said on its console is above"));
+        };
+        let guest = Self { supervisor, lifeline, leader, folder, key: prepared.join("key") };
+        guest.wait_until_running()?;
+        Ok(guest)
+    }
+
+    /// Runs a shell script as root in the guest, outside of any login and of any unit.
+    pub fn run(&self, script: &str) -> Finished {
+        self.run_with_input(script, b"")
+    }
+
+    /// As [`Guest::run`], with bytes on the script's standard input.
+    pub fn run_with_input(&self, script: &str, input: &[u8]) -> Finished {
+        let mut command = self.inside();
+        command.args(["sh", "-c", script]);
+        Finished::of(command, input)
+    }
+
+    /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's environment.
+    pub fn unit(&self, script: &str) -> Finished {
+        let mut command = self.inside();
+        command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c", script]);
+        Finished::of(command, b"")
+    }
+
+    /// What the guest's journal holds of one syslog identifier, one message a line, oldest first.
+    pub fn journal(&self, identifier: &str) -> String {
+        self.run(&format!(
+            "journalctl --sync; journalctl --quiet --no-pager --output=cat --identifier='{identifier}'"
+        ))
+        .text()
+    }
+
+    /// The bytes of a file in the guest, read as root; `None` when there is no such file.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let read = self.run(&format!("cat '{path}'"));
+        read.succeeded().then_some(read.stdout)
+    }
+
+    /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its folder must exist.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, path: &str, owner: &str, mode: &str, bytes: &[u8]) {
+        self.run_with_input(
+            &format!(
+                "umask 077; cat >'{path}.new' && chmod {mode} '{path}.new' && chown {owner}:{owner} '{path}.new' && mv '{path}.new' '{path}'"
+            ),
+            bytes,
+        )
+        .expect_success("writing a file in the guest");
+    }
+
+    /// Starts a program of this machine with the guest's network and this machine's files: how a server gets onto the
+    /// guest's loopback. It is the caller's to end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_inside_network(&self, command: &Command) -> io::Result<Child> {
+        let mut inside = self.in_network_of();
+        inside.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    }
+
+    /// The process, as this machine numbers it, whose namespaces are the guest's.
+    pub fn leader(&self) -> u32 {
+        self.leader
+    }
+
+    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real one would end PID 1, and
+    /// with it the guest.)
+    pub fn forget_as_a_reboot_does(&self, folder: &str) {
+        self.run(&format!("rm -rf '{folder}' && systemd-tmpfiles --create"))
+            .expect_success("applying tmpfiles.d");
+    }
+
+    fn wait_until_running(&self) -> io::Result<()> {
+        let mut state = String::new();
+        let patience = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < patience {
+            let asked = self.run("systemctl is-system-running --wait");
+            state = asked.text();
+            match state.trim() {
+                "running" => return Ok(()),
+                "degraded" => {
+                    let failed = self.run("systemctl --failed --no-legend").text();
+                    return Err(io::Error::other(format!("units failed at boot: {failed}")));
+                }
+                _ => thread::sleep(Duration::from_millis(20)), // the bus appears a little after PID 1
+            }
+        }
+        Err(io::Error::other(format!("after a minute it is still {:?}", state.trim())))
+    }
+
+    /// The start of a command that runs as root in all of the guest's namespaces, with a plain environment.
+    fn inside(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--target={}", self.leader))
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
+            .args(["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+            .args(["HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]);
+        command
+    }
+
+    /// The start of a command that runs on this machine with the guest's network.
+    fn in_network_of(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--target={}", self.leader)).args(["--net", "--"]);
+        command
+    }
+
+    fn print_what_it_said(&self) {
+        let console = fs::read_to_string(self.folder.join("console.log")).unwrap_or_default();
+        let journal =
+            self.run("journalctl --sync; journalctl --no-pager --output=short-precise --lines=150").text();
+        eprintln!("--- console of the guest\n{console}--- end of the guest's journal\n{journal}---");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.print_what_it_said();
+        }
+        drop(self.lifeline.take());
+        // Bounded by the supervisor's own limits: ten seconds to halt, five for each hierarchy of control groups.
+        let _reaped = self.supervisor.wait();
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
+    let asked = Command::new(bed("rootfs.sh")).args(["--where", suite.name()]).output()?;
+    if !asked.status.success() {
+        return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+}
+
+fn unused_name() -> String {
+    static BOOTED: AtomicU32 = AtomicU32::new(0);
+    format!("cas-{}-{}", std::process::id(), BOOTED.fetch_add(1, Ordering::Relaxed))
+}
+
+fn bed(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bed").join(script)
+}

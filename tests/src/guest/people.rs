@@ -1,0 +1,71 @@
+//! How somebody gets into the guest: by ssh, at the console, or with one of the programs that speak ssh.
+
+use std::process::Command;
+
+use super::{Finished, Guest, Terminal};
+
+impl Guest {
+    /// `ssh USER@guest COMMAND`: a real login, without a terminal.
+    pub fn ssh(&self, user: &str, command: &str) -> Finished {
+        Finished::of(self.ssh_command(user, &["-T"], command), b"")
+    }
+
+    /// Opens an interactive ssh session with a terminal and waits for nothing yet.
+    pub fn ssh_terminal(&self, user: &str) -> Terminal {
+        Terminal::of(self.ssh_command(user, &["-tt"], ""))
+    }
+
+    /// Sits down at a console: a real getty that asks for the name, and a real login that asks for the password.
+    ///
+    /// # Panics
+    /// When the prompt of a shell does not appear.
+    #[track_caller]
+    pub fn console(&self, user: &str) -> Terminal {
+        let mut command = self.inside();
+        command.args(["systemd-run", "--quiet", "--pty", "--wait", "--collect"]);
+        command.args(["/sbin/agetty", "--noclear", "-", "dumb"]);
+        let mut terminal = Terminal::of(command);
+        terminal.wait_for("login: ");
+        terminal.type_line(user);
+        terminal.wait_for("Password: ");
+        terminal.type_line(&format!("{user}-password"));
+        terminal.wait_for("$ ");
+        terminal
+    }
+
+    /// The full command line of an ssh client on this machine that logs in to the guest.
+    pub fn ssh_command(&self, user: &str, flags: &[&str], command: &str) -> Command {
+        let mut client = self.in_network_of();
+        client.arg("ssh").args(flags).args(self.client_options()).arg(format!("{user}@127.0.0.1"));
+        if !command.is_empty() {
+            client.arg(command);
+        }
+        client
+    }
+
+    /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in and bytes on its
+    /// standard input.
+    pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> Finished {
+        let mut client = self.in_network_of();
+        client.arg(tool).args(self.client_options()).args(arguments);
+        Finished::of(client, input)
+    }
+
+    /// Nothing of this machine's own ssh settings, keys or agent takes part.
+    fn client_options(&self) -> Vec<String> {
+        let mut options =
+            vec!["-F".to_owned(), "none".to_owned(), "-i".to_owned(), self.key.display().to_string()];
+        for option in [
+            "UserKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=no",
+            "LogLevel=ERROR",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "ControlMaster=no",
+            "ConnectTimeout=30",
+        ] {
+            options.extend(["-o".to_owned(), option.to_owned()]);
+        }
+        options
+    }
+}

@@ -1,0 +1,89 @@
+//! Our product in the guest: installed by its own install recipe, switched on by Debian's own tool.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Finished, Guest};
+
+/// The identifier of all our lines in the journal.
+pub const IDENTIFIER: &str = "claude-auth-sync";
+
+/// The one line that pam-auth-update writes for us into the session stack.
+const PAM_LINE: &str = "pam_cas_session.so";
+
+impl Guest {
+    /// Installs the release build with `packaging/install.sh` and enables the module for interactive logins.
+    ///
+    /// # Panics
+    /// When it has not been built, or when pam-auth-update does not take the profile.
+    #[track_caller]
+    pub fn install_product(&self) {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut install = Command::new("env");
+        install
+            .arg(format!("DESTDIR=/proc/{}/root", self.leader()))
+            .arg(format!("RELEASE={}", release_folder().display()))
+            .arg(workspace.join("packaging/install.sh"));
+        Finished::of(install, b"").expect_success("installing into the guest");
+        self.run("systemd-tmpfiles --create claude-auth-sync.conf && pam-auth-update --package")
+            .expect_success("enabling the module");
+        let stack = self.run("cat /etc/pam.d/common-session").text();
+        // pam-auth-update exits with 0 when it refuses, too.
+        assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");
+    }
+
+    /// Takes the module out of the session stack again, and leaves everything else in place.
+    #[track_caller]
+    pub fn disable_module(&self) {
+        self.run("pam-auth-update --package --remove claude-auth-sync")
+            .expect_success("disabling the module");
+    }
+
+    /// Gives the module these arguments instead of none.
+    #[track_caller]
+    pub fn module_arguments(&self, arguments: &str) {
+        self.run(&format!(
+            "sed -i 's|{PAM_LINE}.*|{PAM_LINE} {arguments}|' /etc/pam.d/common-session && grep -q '{PAM_LINE} {arguments}' /etc/pam.d/common-session"
+        ))
+        .expect_success("changing the module's arguments");
+    }
+
+    /// Writes `/etc/claude-auth-sync/config.toml`.
+    #[track_caller]
+    pub fn configure(&self, toml: &str) {
+        self.run("install -d -m 755 /etc/claude-auth-sync").expect_success("making the configuration folder");
+        self.write("/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
+    }
+
+    /// `cas-sync enroll USER`, as root.
+    #[track_caller]
+    pub fn enroll(&self, user: &str) {
+        self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling");
+    }
+
+    /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
+    pub fn sync(&self, user: &str) -> Finished {
+        self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
+    }
+
+    /// All our lines in the journal, oldest first.
+    pub fn product_journal(&self) -> String {
+        self.journal(IDENTIFIER)
+    }
+}
+
+/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
+///
+/// # Panics
+/// When there is no release build.
+fn release_folder() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors()
+        .map(|folder| folder.join("release"))
+        .find(|release| release.join("cas-session").exists())
+        .unwrap_or_else(|| {
+            panic!("there is no release build of cas-session: run `cargo build --release` or `make test`")
+        })
+}

@@ -1,0 +1,155 @@
+//! Somebody at a terminal: types lines, and waits for what the other side prints.
+//!
+//! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long somebody waits for a text before they give up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A session at a terminal of the guest.
+#[derive(Debug)]
+pub struct Terminal {
+    child: Child,
+    keyboard: Option<ChildStdin>,
+    screen: Arc<Screen>,
+    read_up_to: usize,
+}
+
+#[derive(Debug, Default)]
+struct Screen {
+    shown: Mutex<Shown>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    text: String,
+    ended: bool,
+}
+
+impl Terminal {
+    pub(super) fn of(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        let keyboard = child.stdin.take();
+        let screen = Arc::new(Screen::default());
+        if let Some(mut output) = child.stdout.take() {
+            let screen = Arc::clone(&screen);
+            thread::spawn(move || screen.show_all_of(&mut output));
+        }
+        Self { child, keyboard, screen, read_up_to: 0 }
+    }
+
+    /// Waits until this text appears after all that was waited for before, and returns what came up to its end.
+    ///
+    /// # Panics
+    /// When it does not come within half a minute, or the session ends first; with all that was on the screen.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let patience = Instant::now() + PATIENCE;
+        let mut shown = self.screen.lock();
+        loop {
+            let unread = shown.text.get(self.read_up_to..).unwrap_or_default();
+            if let Some(found) = unread.find(text) {
+                let seen = unread.get(..found + text.len()).unwrap_or_default().to_owned();
+                self.read_up_to += seen.len();
+                return seen;
+            }
+            let left = patience.saturating_duration_since(Instant::now());
+            assert!(
+                !shown.ended && !left.is_zero(),
+                "waited in vain for {text:?}; the screen shows:\n{}\n---",
+                shown.text
+            );
+            shown = match self.screen.changed.wait_timeout(shown, left) {
+                Ok((shown, _)) => shown,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// Types a line and the return key.
+    ///
+    /// # Panics
+    /// When nobody reads it any more.
+    #[track_caller]
+    pub fn type_line(&mut self, line: &str) {
+        let typed = self.keyboard.as_mut().map(|keyboard| {
+            keyboard.write_all(format!("{line}\n").as_bytes()).and_then(|()| keyboard.flush())
+        });
+        assert!(matches!(typed, Some(Ok(()))), "nobody reads the terminal any more: {typed:?}");
+    }
+
+    /// Runs a command at the prompt and returns what it printed, without carriage returns.
+    ///
+    /// # Panics
+    /// When it does not come back to an end within half a minute.
+    #[track_caller]
+    pub fn at_prompt(&mut self, command: &str) -> String {
+        // The terminal echoes what is typed: in the echo the marks are still in two parts.
+        self.type_line(&format!("echo 'begin''ning'; {command}; echo 'fin''ish'"));
+        self.wait_for("beginning\r\n");
+        let seen = self.wait_for("finish\r\n");
+        seen.trim_end_matches("finish\r\n").replace('\r', "")
+    }
+
+    /// Leaves a shell that was started from another one, and waits for the outer one's prompt.
+    #[track_caller]
+    pub fn leave_inner_shell(&mut self) {
+        self.type_line("exit");
+        self.wait_for("$ ");
+    }
+
+    /// Leaves the shell and waits until the session has ended; what was left on the screen.
+    ///
+    /// # Panics
+    /// When it does not end within half a minute.
+    #[track_caller]
+    pub fn leave(mut self) -> String {
+        self.type_line("exit");
+        let patience = Instant::now() + PATIENCE;
+        while !self.screen.lock().ended {
+            assert!(Instant::now() < patience, "the session does not end:\n{}", self.screen.lock().text);
+            thread::sleep(Duration::from_millis(10));
+        }
+        let shown = self.screen.lock();
+        shown.text.get(self.read_up_to..).unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.keyboard.take());
+        let _ended_already = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Screen {
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn show_all_of(&self, output: &mut impl Read) {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = output.read(&mut buffer).unwrap_or(0);
+            let mut shown = self.lock();
+            match buffer.get(..read) {
+                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
+                _ => shown.ended = true,
+            }
+            self.changed.notify_all();
+            if shown.ended {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Programs that speak over ssh see the same bytes with and without us.
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Finished, Guest, Suite, env_file_path},
+};
+
+#[test]
+fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    guest.put_token("alice", "sk-ant-oat01-alice");
+    prepare(&guest);
+
+    guest.disable_module();
+    let without = everything(&guest);
+    guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
+    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "we are really there");
+
+    let with_token = everything(&guest);
+    guest.run(&format!("rm {}", env_file_path("alice"))).expect_success("removing the token");
+    guest.put_login("alice", &tombstone(&login));
+    let repairing = everything(&guest);
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "it was repaired meanwhile");
+    guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
+    guest.put_login("alice", &tombstone(&login));
+    let warning = everything(&guest);
+
+    for (when, seen) in
+        [("with a token", with_token), ("repairing", repairing), ("nothing to put back", warning)]
+    {
+        for (with, without) in seen.iter().zip(&without) {
+            assert_eq!(with, without, "{when}");
+        }
+    }
+}
+
+fn prepare(guest: &Guest) {
+    guest
+        .run(
+            "cd /home/alice && head -c 300000 /dev/urandom >data && touch -d @0 data && mkdir -p tree/deep \
+             && cp -p data tree/deep/ && touch -d @0 tree tree/deep && git init -q --bare repository.git \
+             && chown -R alice:alice . && cd /tmp && git init -q seed && cd seed && echo one >file && git add file \
+             && git -c user.name=a -c user.email=a@example.org commit -qm one \
+             && git push -q alice@127.0.0.1:repository.git HEAD:main",
+        )
+        .expect_success("something to copy");
+}
+
+/// Every program once: its name, exit code, output, errors, and a digest of what it brought.
+fn everything(guest: &Guest) -> Vec<String> {
+    guest.run("rm -rf /tmp/out && mkdir /tmp/out").expect_success("an empty folder");
+    let inside = [
+        "scp alice@127.0.0.1:data /tmp/out/scp",
+        "scp -O alice@127.0.0.1:data /tmp/out/scp-old",
+        "scp /tmp/out/scp alice@127.0.0.1:scp-back",
+        "rsync --archive --itemize-changes alice@127.0.0.1:tree /tmp/out/",
+        "rsync --archive --itemize-changes --delete /tmp/out/tree alice@127.0.0.1:tree-back; ssh alice@127.0.0.1 rm -r tree-back",
+        "git clone --branch main alice@127.0.0.1:repository.git /tmp/out/clone && git -C /tmp/out/clone rev-parse HEAD",
+        "git ls-remote alice@127.0.0.1:repository.git",
+        "ssh alice@127.0.0.1 true",
+        "ssh alice@127.0.0.1 'cat data; echo errors >&2; exit 7'",
+        "ssh alice@127.0.0.1 'cat' </tmp/out/scp",
+        "ssh alice@127.0.0.1 </dev/null",
+        "ssh -n alice@127.0.0.1 bash -l -c 'echo login shell'",
+        "printf 'pwd\\nls\\nget data /tmp/out/sftp\\nput /tmp/out/scp from-sftp\\nrm from-sftp\\n' | sftp -b - alice@127.0.0.1",
+        "find /tmp/out -type f -not -path '*/.git/*' -exec sha256sum {} + | sort",
+    ];
+    inside.iter().map(|program| format!("{program}\n{}", shown(&guest.run(program)))).collect()
+}
+
+fn shown(finished: &Finished) -> String {
+    format!(
+        "exit {:?}\noutput {} bytes: {}\nerrors: {}",
+        finished.code,
+        finished.stdout.len(),
+        finished.stdout.escape_ascii(),
+        finished.stderr.escape_ascii()
+    )
+}

@@ -1,0 +1,179 @@
+//! Whatever is wrong with somebody's home: they get in within the deadline, nothing of theirs is lost, and the journal
+//! says once what was wrong.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Guest, Suite, login_path},
+};
+
+/// The module's own deadline, and what sshd itself may need on a loaded machine.
+const WITHIN: Duration = Duration::from_millis(2000 + 1500);
+
+#[track_caller]
+fn alice_gets_in(guest: &Guest, with: &str) {
+    let seen = guest.ssh("alice", "echo in").expect_success(with);
+    assert_eq!(seen.text(), "in\n", "{with}");
+    assert!(seen.took < WITHIN, "{with}: the login took {:?}", seen.took);
+}
+
+/// What either part of the product has said about alice.
+fn said_about_alice(guest: &Guest) -> Vec<String> {
+    let said = guest
+        .run("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user=alice '")
+        .text();
+    said.lines().map(str::to_owned).collect()
+}
+
+/// Alice logs in, and exactly one line about her comes into the journal, a warning or a failure.
+#[track_caller]
+fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
+    let before = said_about_alice(guest).len();
+    alice_gets_in(guest, with);
+    let said = said_about_alice(guest).split_off(before);
+    assert_eq!(said.len(), 1, "{with}: {said:#?}");
+    assert!(!said.concat().contains("RECOVERED"), "{with}: {said:#?}");
+}
+
+#[test]
+fn a_home_that_is_missing() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.run("rm -r /home/alice").expect_success("removing the home");
+    alice_gets_in(&guest, "no home");
+    assert_eq!(guest.run("ls -A /home").text(), "bob\ncarol\n", "nobody makes one");
+}
+
+#[test]
+fn a_home_on_a_full_disk() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest
+        .run("mount -t tmpfs -o size=1m,mode=700,uid=1000,gid=1000 tmpfs /home/alice")
+        .expect_success("a small file system");
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    let broken = guest.login_of("alice");
+    guest
+        .run("dd if=/dev/zero of=/home/alice/full bs=4k status=none; sync; df /home/alice | grep 100%")
+        .expect_success("filling it");
+
+    alice_gets_in_and_one_line_says_why(&guest, "a full disk");
+    assert_eq!(guest.login_of("alice"), broken, "not emptied, not torn");
+    assert_eq!(guest.run("ls -A /home/alice/.claude").text(), ".credentials.json\n");
+
+    guest.run("rm /home/alice/full").expect_success("making room");
+    alice_gets_in(&guest, "room again");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "and the next login repairs it");
+}
+
+#[test]
+fn a_home_that_is_read_only() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.back_up_and_break("alice", &fresh("first"));
+    let before = guest.identity_of(&login_path("alice"));
+    guest
+        .run("mount --bind /home/alice /home/alice && mount -o remount,bind,ro /home/alice")
+        .expect_success("read-only");
+    alice_gets_in_and_one_line_says_why(&guest, "a read-only home");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+}
+
+#[test]
+fn a_home_that_is_a_symlink_to_where_it_really_is() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.run("mv /home/alice /srv/alice && ln -s /srv/alice /home/alice").expect_success("moving the home");
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    alice_gets_in(&guest, "a linked home");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+    assert_eq!(guest.status_of("/home/alice"), "777 root:root symbolic link");
+}
+
+#[test]
+fn a_login_file_that_is_a_symlink_stays_one() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    let broken = guest.login_of("alice");
+    guest
+        .run("cd /home/alice && mkdir dotfiles && mv .claude/.credentials.json dotfiles/ && ln -s ../dotfiles/.credentials.json .claude/ && chown -hR alice:alice dotfiles .claude")
+        .expect_success("linking the file");
+    alice_gets_in(&guest, "a linked login file");
+    assert_eq!(guest.status_of(&login_path("alice")), "777 alice:alice symbolic link");
+    let target = parsed(&guest.login_of("alice"));
+    assert!(target == parsed(&login) || target == parsed(&broken), "whole or untouched: {target}");
+}
+
+#[test]
+fn links_to_what_belongs_to_others_lead_nowhere() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    let bobs = tombstone(&fresh("bobs"));
+    guest.put_login("bob", &bobs);
+    guest.put_token("bob", "sk-ant-oat01-bob");
+    guest.back_up_and_break("alice", &fresh("first"));
+    guest
+        .run(
+            "cd /home/alice && chmod 755 /home/bob /home/bob/.claude /home/bob/.config /home/bob/.config/claude-auth-sync \
+             && ln -sf /home/bob/.claude/.credentials.json .claude/.credentials.json \
+             && mkdir -p .config/claude-auth-sync \
+             && ln -sf /home/bob/.config/claude-auth-sync/claude-oauth.env .config/claude-auth-sync/ \
+             && chown -hR alice:alice .claude .config && cd /home/bob \
+             && chmod 644 .claude/.credentials.json .config/claude-auth-sync/claude-oauth.env",
+        )
+        .expect_success("links to bob's files, which bob has made readable");
+    let before = guest.identity_of(&login_path("bob"));
+    alice_gets_in(&guest, "links to bob's files");
+    assert_eq!(guest.variable_by_ssh("alice"), None, "bob's token is bob's");
+    assert_eq!(guest.identity_of(&login_path("bob")), before);
+    assert_eq!(guest.login_of("bob"), bobs);
+}
+
+#[test]
+fn a_fifo_or_a_folder_or_a_device_where_a_file_should_be() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let state = "/home/alice/.local/state/claude-auth-sync";
+    let places = [
+        "/home/alice/.claude/.credentials.json".to_owned(),
+        "/home/alice/.config/claude-auth-sync/claude-oauth.env".to_owned(),
+        format!("{state}/history.json"),
+        format!("{state}/ledger.json"),
+        format!("{state}/store-contact.json"),
+        format!("{state}/sync.log"),
+        format!("{state}/lock"),
+    ];
+    for obstacle in ["mkfifo $p", "mkdir $p", "truncate -s 4G $p", "ln -s /dev/zero $p", "ln -s $p $p"] {
+        for place in &places {
+            guest.back_up_and_break("alice", &fresh("first"));
+            guest
+                .run(&format!("p={place}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
+                .expect_success("an obstacle");
+            let with = format!("{obstacle} at {place}");
+            alice_gets_in(&guest, &with);
+            guest.run(&format!("rm -rf '{place}' {state} /home/alice/.claude")).expect_success("clearing up");
+        }
+    }
+}
+
+#[test]
+fn folders_that_somebody_else_owns() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.back_up_and_break("alice", &fresh("first"));
+    guest
+        .run("chown -R root:root /home/alice/.claude && chmod 700 /home/alice/.claude")
+        .expect_success("chown");
+    let before = guest.identity_of(&login_path("alice"));
+    alice_gets_in(&guest, "a .claude of root's");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+}
+
+#[test]
+fn an_env_file_that_others_may_write_is_not_believed() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_token("alice", "sk-ant-oat01-alice");
+    for spoiled in ["chmod 666 $e", "chmod 600 $e; chown bob:bob $e; chmod 644 $e"] {
+        guest
+            .run(&format!("e=/home/alice/.config/claude-auth-sync/claude-oauth.env; {spoiled}"))
+            .expect_success("spoiling the env file");
+        assert_eq!(guest.variable_by_ssh("alice"), None, "{spoiled}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Somebody whose Claude login was clobbered logs in by ssh, and it is whole again before the first command runs.
+
+use cas_tests::{
+    claude_login::{HOUR_MS, fresh, healthy, now_ms, parsed, tombstone},
+    guest::{Guest, Suite, login_path},
+};
+
+#[test]
+fn ssh_login_after_a_clobbered_credential_finds_it_whole_on_bookworm() {
+    a_clobbered_credential_is_whole_at_the_prompt(Suite::Bookworm);
+}
+
+#[test]
+fn ssh_login_after_a_clobbered_credential_finds_it_whole_on_trixie() {
+    a_clobbered_credential_is_whole_at_the_prompt(Suite::Trixie);
+}
+
+fn a_clobbered_credential_is_whole_at_the_prompt(suite: Suite) {
+    let guest = Guest::with_product(suite, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+
+    // What the very first command of the session finds, not what is there some time later.
+    let seen = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("ssh").text();
+
+    assert_eq!(parsed(&seen), parsed(&login), "every key, ours and others', is as before");
+    assert_eq!(guest.login_of("alice"), seen);
+    assert_eq!(guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+    let litter = guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock|tmp'").text();
+    assert_eq!(litter, "", "no lock and no temporary file stays behind");
+    let journal = guest.product_journal();
+    assert_eq!(journal.matches("user=alice RECOVERED").count(), 1, "{journal}");
+    assert!(
+        !journal.contains("refresh-of") && !journal.contains("access-of"),
+        "no secret in the journal: {journal}"
+    );
+}
+
+#[test]
+fn keys_of_other_tools_that_came_after_the_backup_are_kept() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    let mut broken = parsed(&guest.login_of("alice"));
+    broken["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
+    guest.put_login("alice", &broken.to_string());
+
+    guest.ssh("alice", "true").expect_success("ssh");
+
+    let mut expected = parsed(&login);
+    expected["mcpOAuth"]["wiki|1"] = "signed in a minute ago".into();
+    assert_eq!(parsed(&guest.login_of("alice")), expected);
+}
+
+#[test]
+fn a_login_file_that_is_gone_or_torn_comes_back() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    for damage in ["rm $f", "rm -r ~alice/.claude", ": >$f", "printf '{\"claudeAiOauth\": {\"acc' >$f"] {
+        guest.back_up_and_break("alice", &login);
+        guest.run(&format!("f={}; {damage}", login_path("alice"))).expect_success("damaging the file");
+
+        guest.ssh("alice", "true").expect_success("ssh");
+
+        let oauth = |text: &str| parsed(text)["claudeAiOauth"].clone();
+        assert_eq!(oauth(&guest.login_of("alice")), oauth(&login), "after {damage}");
+        assert_eq!(guest.status_of(&login_path("alice")), "600 alice:alice regular file", "after {damage}");
+    }
+}
+
+#[test]
+fn a_healthy_login_is_not_written_however_often_somebody_logs_in() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("kept"));
+    guest.sync("alice").expect_success("the first backup");
+    guest.put_login("alice", &fresh("in-use"));
+    let before = guest.identity_of(&login_path("alice"));
+    for _ in 0..3 {
+        guest.ssh("alice", "true").expect_success("ssh");
+    }
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+}
+
+#[test]
+fn an_expired_but_whole_login_is_left_to_claude_code() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("kept"));
+    guest.sync("alice").expect_success("the first backup");
+    guest.put_login("alice", &healthy("refreshable", now_ms() - HOUR_MS));
+    let before = guest.identity_of(&login_path("alice"));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+}
+
+#[test]
+fn the_newest_generation_comes_back_never_an_older_one() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
+    guest.put_login("alice", &older);
+    guest.sync("alice").expect_success("backup of the older");
+    guest.back_up_and_break("alice", &newer);
+
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&newer));
+
+    // The older one is put in by hand, as a copied home would: that is healthy, and nobody's business.
+    guest.put_login("alice", &older);
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&older));
+}
+
+#[test]
+fn with_nothing_to_put_back_the_login_is_as_it_was_and_says_so_in_the_journal() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let broken = tombstone(&fresh("lost"));
+    guest.put_login("alice", &broken);
+    let seen = guest.ssh("alice", "echo here").expect_success("ssh");
+    assert_eq!((seen.text().as_str(), seen.stderr.as_slice()), ("here\n", &b""[..]));
+    assert_eq!(guest.login_of("alice"), broken);
+    let journal = guest.product_journal();
+    assert!(journal.contains("user=alice WARN") || journal.contains("user=alice FAIL"), "{journal}");
+}
+
+#[test]
+fn after_a_reboot_the_next_login_is_repaired_too() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    guest.forget_as_a_reboot_does("/run/claude-auth-sync");
+    assert_eq!(guest.status_of("/run/claude-auth-sync/alice"), "700 alice:alice directory");
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+}
+
+#[test]
+fn somebody_who_is_not_enrolled_any_more_is_left_alone() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    let before = guest.identity_of(&login_path("alice"));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert!(guest.read("/var/lib/claude-auth-sync/enrolled/alice").is_none());
+}

@@ -1,0 +1,79 @@
+//! root, system users and people who are not enrolled: nothing happens to them, and it costs one look at a file.
+
+use cas_tests::{
+    claude_login::{fresh, tombstone},
+    guest::{Guest, Suite, VARIABLE, login_path},
+};
+
+#[test]
+fn people_who_are_not_enrolled_notice_nothing() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("bob", &tombstone(&fresh("lost")));
+    guest.put_token("bob", "sk-ant-oat01-bob");
+    let before = guest.identity_of(&login_path("bob"));
+
+    assert_eq!(guest.variable_by_ssh("bob"), None);
+    assert_eq!(guest.variable_by_ssh("root"), None);
+
+    assert_eq!(guest.identity_of(&login_path("bob")), before);
+    assert_eq!(guest.product_journal(), "");
+    assert_eq!(guest.run("ls -A ~bob/.local ~root/.local ~root/.config 2>/dev/null").text(), "");
+    let modules_lines = guest.run("journalctl --quiet --output=cat --grep=pam_cas_session").text();
+    assert_eq!(modules_lines, "");
+}
+
+#[test]
+fn a_login_of_somebody_not_enrolled_costs_one_look_at_the_marker_and_no_process() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    for stranger in ["bob", "root", "daemon"] {
+        let traced = traced_su(&guest, stranger);
+        let looks: Vec<_> = traced.lines().filter(|line| line.contains("claude-auth-sync")).collect();
+        let expected = usize::from(stranger != "root");
+        assert_eq!(looks.len(), expected, "{stranger}: {looks:#?}");
+        assert!(looks.iter().all(|look| look.contains("lstat") || look.contains("newfstatat")), "{looks:#?}");
+        assert!(!traced.contains("cas-session"), "{stranger}: the program was started");
+    }
+    // The trace does see both when there is something to see.
+    let traced = traced_su(&guest, "alice");
+    assert!(traced.contains("/var/lib/claude-auth-sync/enrolled/alice"), "{traced}");
+    assert!(traced.contains("/usr/bin/cas-session"), "{traced}");
+}
+
+/// The system calls on files and processes that `su` to this user makes, its children's included.
+fn traced_su(guest: &Guest, user: &str) -> String {
+    guest
+        .run(&format!(
+            "strace -f -e trace=%file,%process -o /tmp/traced su -s /bin/sh {user} -c true && cat /tmp/traced"
+        ))
+        .expect_success("tracing su")
+        .text()
+}
+
+#[test]
+fn a_marker_that_root_did_not_write_counts_for_nothing() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_token("bob", "sk-ant-oat01-bob");
+    for forged in ["install -o bob -m 644 /dev/null $m", "ln -s alice $m", "mkdir $m", "mkfifo $m"] {
+        guest
+            .run(&format!("m=/var/lib/claude-auth-sync/enrolled/bob; rm -rf $m; {forged}"))
+            .expect_success("forging a marker");
+        assert_eq!(guest.variable_by_ssh("bob"), None, "{forged}");
+    }
+    let said = guest
+        .run("journalctl --sync; journalctl --quiet --output=cat --grep='enrolment marker ignored'")
+        .text();
+    assert_eq!(said.lines().count(), 4, "one line a login: {said}");
+}
+
+#[test]
+fn system_users_are_left_alone_even_if_somebody_enrols_them() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let refused = guest.run("cas-sync enroll daemon");
+    assert!(!refused.succeeded(), "enrolling daemon: {}", refused.text());
+    guest
+        .run("install -m 644 /dev/null /var/lib/claude-auth-sync/enrolled/daemon")
+        .expect_success("a marker by hand");
+    let seen =
+        guest.unit(&format!("su -s /bin/sh daemon -c 'echo ${{{VARIABLE}-unset}}'")).expect_success("su");
+    assert_eq!(seen.text(), "\n", "su empties the variable, and nothing else happens");
+}
