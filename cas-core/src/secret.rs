@@ -3,6 +3,7 @@
 use std::fmt;
 
 use zeroize::Zeroize;
+pub use zeroize::Zeroizing;
 
 /// A value whose `Debug` is redacted, that has no `Display` and no `Clone`, and whose memory is overwritten on drop.
 /// Every use of the value inside is a visible [`Secret::expose`].

@@ -1,0 +1,225 @@
+//! The arguments of the module's line in `/etc/pam.d`. One table, [`ARGUMENTS`], is what the parser, the manual and the
+//! tests go by. Parsing is total: what cannot be used is complained about once and ignored.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::time::Duration;
+
+/// What one login goes by.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options<'a> {
+    /// How long the login may wait for us in all; [`SHORTEST`] to [`LONGEST`].
+    pub(crate) deadline: Duration,
+    /// The program that answers; an absolute path.
+    pub(crate) helper: CString,
+    /// The smallest uid served. Only passed on: the module looks nobody up.
+    pub(crate) minimum_uid: u32,
+    /// The services served.
+    pub(crate) services: Services<'a>,
+    /// Whether every outcome is logged, at level debug.
+    pub(crate) debug: bool,
+}
+
+/// The bounds of `deadline=`: below, no process could answer; above, a login feels broken.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The services served unless `services=` names others. Not here on purpose: `sudo` and `sudo-s`, whose commands' output
+/// and environment are nobody's login; `cron`, `systemd-user` and the greeters of display managers, where nobody types.
+const SERVICES: &[&str] = &[
+    "sshd",
+    "login",
+    "remote",
+    "su",
+    "su-l",
+    "sudo-i",
+    "gdm-password",
+    "gdm-autologin",
+    "gdm-fingerprint",
+    "gdm-smartcard",
+    "lightdm",
+    "lightdm-autologin",
+    "sddm",
+    "sddm-autologin",
+    "greetd",
+    "xdm",
+    "lxdm",
+    "cockpit",
+    "xrdp-sesman",
+];
+
+/// One argument as it is written, documented and parsed.
+struct Argument {
+    name: &'static str,
+    /// The kind of value as the manual shows it; `None` for a bare word.
+    value: Option<&'static str>,
+    /// The default as the manual shows it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tests hold the manual and `Options::default` against it")
+    )]
+    default: &'static str,
+    read: Read,
+}
+
+/// How an argument's value gets into the options; the error says what would have been right.
+type Read = for<'a> fn(&mut Options<'a>, &'a str) -> Result<Option<Clamped>, &'static str>;
+
+const ARGUMENTS: &[Argument] = &[
+    Argument { name: "deadline", value: Some("TIME"), default: "2s", read: read_deadline },
+    Argument { name: "helper", value: Some("PATH"), default: "/usr/bin/cas-session", read: read_helper },
+    Argument { name: "minimum_uid", value: Some("UID"), default: "1000", read: read_minimum_uid },
+    Argument { name: "services", value: Some("NAME,…"), default: "the list below", read: read_services },
+    Argument { name: "debug", value: None, default: "off", read: read_debug },
+];
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(2),
+            helper: c"/usr/bin/cas-session".to_owned(),
+            minimum_uid: 1000,
+            services: Services::Usual,
+            debug: false,
+        }
+    }
+}
+
+impl<'a> Options<'a> {
+    /// Reads the arguments in order. Of an argument given twice the first counts.
+    pub(crate) fn parse(arguments: &[&'a CStr]) -> (Self, Vec<Complaint<'a>>) {
+        let mut options = Self::default();
+        let mut complaints = Vec::new();
+        let mut seen = Vec::new();
+        for written in arguments {
+            match options.read(written, &mut seen) {
+                Ok(None) => {}
+                Ok(Some(clamped)) => complaints.push(Complaint { written, why: Why::Clamped(clamped) }),
+                Err(why) => complaints.push(Complaint { written, why }),
+            }
+        }
+        (options, complaints)
+    }
+
+    fn read(&mut self, written: &'a CStr, seen: &mut Vec<&'static str>) -> Result<Option<Clamped>, Why> {
+        let text = written.to_str().map_err(|_| Why::NotUtf8)?;
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let argument = ARGUMENTS.iter().find(|argument| argument.name == name).ok_or(Why::Unknown)?;
+        if argument.value.is_some() != value.is_some() {
+            return Err(Why::Value(argument.value.map_or("no value", |_| "a value after =")));
+        }
+        if seen.contains(&argument.name) {
+            return Err(Why::Duplicate);
+        }
+        let clamped = (argument.read)(self, value.unwrap_or_default()).map_err(Why::Value)?;
+        seen.push(argument.name);
+        Ok(clamped)
+    }
+}
+
+fn read_deadline<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
+    let asked = duration(value).ok_or("a time such as 2s or 500ms")?;
+    options.deadline = asked.clamp(SHORTEST, LONGEST);
+    Ok((options.deadline != asked).then_some(Clamped(options.deadline)))
+}
+
+fn read_helper<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
+    const RIGHT: &str = "an absolute path";
+    options.helper = CString::new(value).ok().filter(|_| value.starts_with('/')).ok_or(RIGHT)?;
+    Ok(None)
+}
+
+fn read_minimum_uid<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
+    options.minimum_uid = digits(value).ok_or("a uid, 0 to 4294967295")?;
+    Ok(None)
+}
+
+fn read_services<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
+    let names: Vec<&str> = value.split(',').filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Err("service names separated by commas");
+    }
+    options.services = Services::Only(names);
+    Ok(None)
+}
+
+fn read_debug<'a>(options: &mut Options<'a>, _: &'a str) -> Result<Option<Clamped>, &'static str> {
+    options.debug = true;
+    Ok(None)
+}
+
+/// A whole number of milliseconds (`500ms`) or seconds (`2s`, `2`).
+fn duration(text: &str) -> Option<Duration> {
+    if let Some(milliseconds) = text.strip_suffix("ms") {
+        return digits(milliseconds).map(|number| Duration::from_millis(u64::from(number)));
+    }
+    digits(text.strip_suffix('s').unwrap_or(text)).map(|number| Duration::from_secs(u64::from(number)))
+}
+
+/// A number of digits alone: `parse` would take `+5` too.
+fn digits(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Which PAM services the module acts for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Services<'a> {
+    /// [`SERVICES`].
+    Usual,
+    /// Those that `services=` names.
+    Only(Vec<&'a str>),
+}
+
+impl Services<'_> {
+    /// Whether a login through this service is ours.
+    pub(crate) fn contain(&self, service: &str) -> bool {
+        match self {
+            Self::Usual => SERVICES.contains(&service),
+            Self::Only(names) => names.contains(&service),
+        }
+    }
+}
+
+/// An argument that was ignored or changed, for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Complaint<'a> {
+    written: &'a CStr,
+    why: Why,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Why {
+    Unknown,
+    Duplicate,
+    NotUtf8,
+    /// What would have been right.
+    Value(&'static str),
+    Clamped(Clamped),
+}
+
+/// The deadline that counts instead of the one written.
+#[derive(Debug, PartialEq, Eq)]
+struct Clamped(Duration);
+
+impl fmt::Display for Complaint<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST_QUOTE: usize = 60;
+        let quote: String = self.written.to_string_lossy().chars().take(LONGEST_QUOTE).collect();
+        write!(formatter, "argument \"{quote}\" ")?;
+        match &self.why {
+            Why::Unknown => formatter.write_str("ignored: unknown")?,
+            Why::Duplicate => formatter.write_str("ignored: given before")?,
+            Why::NotUtf8 => formatter.write_str("ignored: not UTF-8")?,
+            Why::Value(right) => write!(formatter, "ignored: takes {right}")?,
+            Why::Clamped(Clamped(time)) => write!(formatter, "taken as {} ms", time.as_millis())?,
+        }
+        formatter.write_str(", correct the line in /etc/pam.d")
+    }
+}
+
+#[cfg(test)]
+#[path = "options_tests.rs"]
+mod tests;

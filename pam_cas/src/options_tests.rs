@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(written: &[&'static CStr]) -> (Options<'static>, Vec<String>) {
+    let (options, complaints) = Options::parse(written);
+    (options, complaints.iter().map(Complaint::to_string).collect())
+}
+
+#[test]
+fn no_arguments_give_the_documented_defaults() {
+    let (options, complaints) = parse(&[]);
+    assert_eq!(options, Options::default());
+    assert!(complaints.is_empty());
+}
+
+#[test]
+fn every_argument_is_taken() {
+    let (options, complaints) = parse(&[
+        c"debug",
+        c"deadline=1500ms",
+        c"helper=/opt/x",
+        c"minimum_uid=500",
+        c"services=sshd,my-login",
+    ]);
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert_eq!(
+        options,
+        Options {
+            deadline: Duration::from_millis(1500),
+            helper: c"/opt/x".to_owned(),
+            minimum_uid: 500,
+            services: Services::Only(vec!["sshd", "my-login"]),
+            debug: true,
+        }
+    );
+}
+
+#[test]
+fn deadlines_are_read_and_kept_within_bounds() {
+    let rows = [
+        (c"deadline=2s", Some(2000), false),
+        (c"deadline=3", Some(3000), false),
+        (c"deadline=500ms", Some(500), false),
+        (c"deadline=100ms", Some(100), false),
+        (c"deadline=10s", Some(10_000), false),
+        (c"deadline=0", Some(100), true),
+        (c"deadline=99ms", Some(100), true),
+        (c"deadline=11s", Some(10_000), true),
+        (c"deadline=4294967295s", Some(10_000), true),
+        (c"deadline=4294967296s", None, true),
+        (c"deadline=-1s", None, true),
+        (c"deadline=+1s", None, true),
+        (c"deadline=1.5s", None, true),
+        (c"deadline= 2s", None, true),
+        (c"deadline=2m", None, true),
+        (c"deadline=ms", None, true),
+        (c"deadline=", None, true),
+        (c"deadline", None, true),
+    ];
+    for (written, milliseconds, complains) in rows {
+        let (options, complaints) = parse(&[written]);
+        let expected = milliseconds.map_or(Options::default().deadline, Duration::from_millis);
+        assert_eq!(options.deadline, expected, "{written:?}");
+        assert_eq!(!complaints.is_empty(), complains, "{written:?}: {complaints:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_ignored_with_one_complaint_each() {
+    let rows: &[&CStr] = &[
+        c"",
+        c"=",
+        c"Debug",
+        c"debug=1",
+        c"helper=cas-session",
+        c"helper=",
+        c"minimum_uid=x",
+        c"minimum_uid=-1",
+        c"minimum_uid=4294967296",
+        c"services=",
+        c"services=,,",
+        c"services",
+        c"use_first_pass",
+        c"\xff\xfe",
+        c"helper=/\xff",
+    ];
+    for written in rows {
+        let (options, complaints) = Options::parse(&[written]);
+        assert_eq!(options, Options::default(), "{written:?}");
+        assert_eq!(complaints.len(), 1, "{written:?}");
+    }
+}
+
+#[test]
+fn of_an_argument_given_twice_the_first_counts() {
+    let (options, complaints) = parse(&[c"minimum_uid=5", c"minimum_uid=6", c"debug", c"debug"]);
+    assert_eq!(options.minimum_uid, 5);
+    assert_eq!(complaints.len(), 2);
+    assert!(complaints[0].contains("given before"));
+}
+
+#[test]
+fn a_value_that_could_not_be_used_does_not_count_as_given() {
+    let (options, complaints) = parse(&[c"minimum_uid=x", c"minimum_uid=6"]);
+    assert_eq!((options.minimum_uid, complaints.len()), (6, 1));
+}
+
+#[test]
+fn services_are_whole_names() {
+    let usual = Services::Usual;
+    for service in ["sshd", "login", "su", "su-l", "sudo-i", "gdm-password", "xrdp-sesman"] {
+        assert!(usual.contain(service), "{service}");
+    }
+    for service in
+        ["sudo", "cron", "systemd-user", "lightdm-greeter", "ssh", "sshd-cas", "", "runuser", "polkit-1"]
+    {
+        assert!(!usual.contain(service), "{service}");
+    }
+    assert!(!Services::Only(vec!["my-login"]).contain("sshd"));
+}
+
+#[test]
+fn the_manual_shows_exactly_the_arguments_and_services_there_are() {
+    let manual = include_str!("../../docs/pam-module.md");
+    let rows: Vec<&str> = manual.lines().filter(|line| line.starts_with("| `")).collect();
+    let shown: Vec<String> =
+        rows.iter().map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect();
+    let expected: Vec<String> = ARGUMENTS
+        .iter()
+        .map(|argument| {
+            let value = argument.value.map(|value| format!("={value}")).unwrap_or_default();
+            format!("| `{}{value}` | {} ", argument.name, argument.default)
+        })
+        .collect();
+    assert_eq!(shown, expected);
+
+    let (_, rest) = manual.split_once("<!-- services -->").expect("the list of services is marked");
+    let (list, _) = rest.split_once("<!-- end of services -->").expect("the list of services ends");
+    let shown: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    assert_eq!(shown, SERVICES);
+}
+
+#[test]
+fn the_documented_defaults_are_the_real_ones() {
+    let defaults =
+        ARGUMENTS.iter().filter(|argument| argument.name != "services" && argument.value.is_some());
+    for argument in defaults {
+        let written = CString::new(format!("{}={}", argument.name, argument.default)).unwrap();
+        let (options, complaints) = Options::parse(&[&written]);
+        assert!(complaints.is_empty(), "{}", argument.name);
+        assert_eq!(options, Options::default(), "{}", argument.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_arguments_give_usable_options(
+        written in prop::collection::vec(
+            prop_oneof![
+                prop::collection::vec(1_u8.., 0..40),
+                "(deadline|helper|minimum_uid|services|debug)=?[ -~]{0,12}".prop_map(String::into_bytes),
+                "deadline=[0-9]{0,12}(ms|s|)".prop_map(String::into_bytes),
+            ],
+            0..8,
+        )
+    ) {
+        let written: Vec<CString> = written.into_iter().map(|bytes| CString::new(bytes).unwrap()).collect();
+        let written: Vec<&CStr> = written.iter().map(CString::as_c_str).collect();
+        let (options, complaints) = Options::parse(&written);
+        prop_assert!((SHORTEST..=LONGEST).contains(&options.deadline));
+        prop_assert!(options.helper.to_bytes().starts_with(b"/"));
+        prop_assert!(complaints.len() <= written.len());
+        if let Services::Only(names) = &options.services {
+            prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
+        }
+        for complaint in &complaints {
+            prop_assert!(crate::line::Line::of(complaint).render().is_ascii());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What happens when a session opens. The policy is here, in reading order; everything it needs is a parameter or asked
+//! of another module of this crate.
+
+use std::ffi::CStr;
+use std::fmt;
+
+use cas_core::deadline::Deadline;
+use cas_core::setup_token::SetupToken;
+use pam::items::{Service, User};
+use pam::module::PamHandle;
+
+use crate::enrolled::{self, Untrusted};
+use crate::helper::{self, Question};
+use crate::line::Line;
+use crate::options::Options;
+use crate::pam_ext::{self, Level};
+use crate::quiet::{self, Panicked};
+use crate::system::CancellationOff;
+use crate::user_name::UserName;
+
+/// Services that hand the caller's environment on to the target user. There the variable is set empty when the target
+/// has no token, or the caller's own would follow into somebody else's shell (Claude Code takes empty for unset).
+/// `su-l` clears the environment itself, unless it is told to keep it (`su -w`).
+const CARRY_ENVIRONMENT: &[&str] = &["su", "su-l"];
+
+/// Opens a session: sets the variable or leaves it, logs at most one line unless `debug` is on, and always returns.
+pub(crate) fn open(pamh: &mut PamHandle, arguments: &[&CStr]) {
+    let _uncancelled = CancellationOff::begin();
+    if let Err(panicked) = quiet::catch(|| open_listed(pamh, arguments)) {
+        // Reached only when reading the arguments or writing the log failed; a failure of the login proper is caught
+        // closer to where it happens, so that the variable can still be emptied.
+        let _ = quiet::catch(|| pam_ext::log(pamh, Level::Warning, &Line::of(panicked).render()));
+    }
+}
+
+fn open_listed(pamh: &mut PamHandle, arguments: &[&CStr]) {
+    let (options, complaints) = Options::parse(arguments);
+    let deadline = Deadline::after(options.deadline);
+    let Some(carries_environment) = listed_service(pamh, &options) else { return };
+
+    let mut line = Line::default();
+    complaints.iter().for_each(|complaint| line.add(complaint));
+    let user = pamh.get_item::<User>().ok().flatten().map(|user| user.0.to_owned());
+
+    let token = quiet::catch(|| token_of(user.as_deref(), &options, deadline));
+    let token = token.unwrap_or_else(|panicked| Err(NoToken::Panicked(panicked)));
+    if let Err(reason) = &token {
+        if reason.is_fault() {
+            line.add(&About { user: user.as_deref(), what: reason });
+        }
+    }
+
+    let variable = match &token {
+        Ok(token) => Some(Some(token)),
+        Err(_) if carries_environment => Some(None),
+        Err(_) => None,
+    };
+    if let Some(value) = variable {
+        if let Err(refused) = pam_ext::set_variable(pamh, value) {
+            line.add(&About { user: user.as_deref(), what: &refused });
+        }
+    }
+
+    if !line.is_empty() {
+        pam_ext::log(pamh, Level::Warning, &line.render());
+    }
+    if options.debug {
+        let what = Outcome { token: &token, emptied: token.is_err() && carries_environment };
+        let took = options.deadline.saturating_sub(deadline.remaining()).as_millis();
+        let about = About { user: user.as_deref(), what: &what };
+        pam_ext::log(pamh, Level::Debug, &Line::of(format_args!("{about} (took {took} ms)")).render());
+    }
+}
+
+/// Whether the service is one of ours (else `None`), and then whether it carries the caller's environment over.
+fn listed_service(pamh: &PamHandle, options: &Options<'_>) -> Option<bool> {
+    let service = pamh.get_item::<Service>().ok().flatten()?;
+    let service = service.0.to_str().ok()?;
+    options.services.contain(service).then(|| CARRY_ENVIRONMENT.contains(&service))
+}
+
+/// From the cheapest question to the dearest: a look at the name, one `lstat`, one process.
+fn token_of(user: Option<&CStr>, options: &Options<'_>, deadline: Deadline) -> Result<SetupToken, NoToken> {
+    let user = UserName::parse(user.ok_or(NoToken::NoUser)?).ok_or(NoToken::RefusedName)?;
+    if !enrolled::is_enrolled(&user)? {
+        return Err(NoToken::NotEnrolled);
+    }
+    let question = Question {
+        program: &options.helper,
+        user: &user,
+        minimum_uid: options.minimum_uid,
+        debug: options.debug,
+    };
+    helper::ask(&question, deadline)?.ok_or(NoToken::NoneKept)
+}
+
+/// Why a session goes without a token. Only the faults are worth an admin's time.
+enum NoToken {
+    NoUser,
+    RefusedName,
+    NotEnrolled,
+    NoneKept,
+    Marker(Untrusted),
+    Helper(helper::Failure),
+    Panicked(Panicked),
+}
+
+impl NoToken {
+    fn is_fault(&self) -> bool {
+        match self {
+            Self::NoUser | Self::RefusedName | Self::NotEnrolled | Self::NoneKept => false,
+            Self::Marker(_) | Self::Helper(_) | Self::Panicked(_) => true,
+        }
+    }
+}
+
+impl From<Untrusted> for NoToken {
+    fn from(untrusted: Untrusted) -> Self {
+        Self::Marker(untrusted)
+    }
+}
+
+impl From<helper::Failure> for NoToken {
+    fn from(failure: helper::Failure) -> Self {
+        Self::Helper(failure)
+    }
+}
+
+impl fmt::Display for NoToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUser => formatter.write_str("no user is set"),
+            Self::RefusedName => formatter.write_str("not a name this module acts on"),
+            Self::NotEnrolled => formatter.write_str("not enrolled"),
+            Self::NoneKept => formatter.write_str("has no setup-token"),
+            Self::Marker(untrusted) => untrusted.fmt(formatter),
+            Self::Helper(failure) => failure.fmt(formatter),
+            Self::Panicked(panicked) => panicked.fmt(formatter),
+        }
+    }
+}
+
+/// `user=NAME what`, as the other programs of this project write it.
+struct About<'a> {
+    user: Option<&'a CStr>,
+    what: &'a dyn fmt::Display,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user.map(CStr::to_string_lossy).unwrap_or_default();
+        write!(formatter, "user={user} {}", self.what)
+    }
+}
+
+struct Outcome<'a> {
+    token: &'a Result<SetupToken, NoToken>,
+    emptied: bool,
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.token {
+            Ok(_) => formatter.write_str("token set"),
+            Err(reason) if self.emptied => write!(formatter, "{reason}; variable emptied"),
+            Err(reason) => write!(formatter, "{reason}; nothing set"),
+        }
+    }
+}
