@@ -13,6 +13,7 @@ use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
 use cas_core::journal;
 use cas_core::machine::Machine;
+use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, Settings, StoreKind};
 use cas_core::reply::Reply;
 use cas_core::run::{Ended, Parts, Run};
@@ -38,6 +39,9 @@ pub(crate) fn run(request: &Login) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));
+            let finding = Finding::LeftAlone(format!("{error:#}"));
+            let outcome = Outcome { status: Status::Warn, finding, notes: Vec::new(), wants_sync: false };
+            journal::write(&request.user, &outcome);
             ExitCode::FAILURE
         }
     }
