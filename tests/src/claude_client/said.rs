@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What the client answered.
-#[derive(Clone, Debug)]
+/// What the client answered. `Debug` shows what tells one answer from another; the rest is pages long.
+#[derive(Clone)]
 pub struct Said {
     /// None when it was ended by a signal.
     pub exit_code: Option<i32>,
@@ -46,6 +46,23 @@ impl Said {
     pub fn answered(&self) -> bool {
         self.result("is_error") == false
             && self.result("usage")["output_tokens"].as_u64().is_some_and(|count| count > 0)
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Said");
+        shown
+            .field("exit_code", &self.exit_code)
+            .field("answered", &self.answered())
+            .field("text", &self.text());
+        for name in ["is_error", "api_error_status"] {
+            shown.field(name, self.result(name));
+        }
+        for name in ["error", "api_error_type", "api_error"] {
+            shown.field(name, self.failure(name));
+        }
+        shown.field("stderr", &self.stderr).finish_non_exhaustive()
     }
 }
 

@@ -100,7 +100,7 @@ fn a_lock_that_is_not_released_makes_the_client_give_up_without_a_request() {
 fn a_refresh_lock_nobody_touches_is_taken_over_after_a_minute() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let seconds = age_when_taken_over(&bed(), lock, 57);
-        assert!((59.5..64.0).contains(&seconds), "{lock}: {seconds}");
+        assert!((59.5..70.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
 
@@ -109,14 +109,14 @@ fn an_older_client_takes_a_refresh_lock_over_after_ten_seconds() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
         let seconds = age_when_taken_over(&bed, lock, 5);
-        assert!((9.5..14.0).contains(&seconds), "{lock}: {seconds}");
+        assert!((9.5..20.0).contains(&seconds), "{lock}: {seconds}");
     }
 }
 
 #[test]
 fn the_write_lock_is_taken_over_after_fifteen_seconds() {
     let seconds = age_when_taken_over(&bed(), WRITE_LOCK, 11);
-    assert!((14.5..19.0).contains(&seconds), "{seconds}");
+    assert!((14.5..25.0).contains(&seconds), "{seconds}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::claude_client::in_hours;
+use cas_tests::claude_client::{Said, in_hours};
 use serde_json::{Value, json};
 
 use super::{
@@ -158,13 +158,52 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn auth_status_calls_a_dead_login_logged_in() {
+fn auth_status_calls_a_token_logged_in_that_nobody_accepts() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
-    let login = alice.sign_in().expect("a login");
+    let status =
+        alice.claude().arguments(&["auth", "status"]).variable("CLAUDE_CODE_OAUTH_TOKEN", SETUP_TOKEN);
+    let said = status.run(LIMIT).expect("an end");
+    assert_eq!((said.exit_code, logged_in(&said)), (Some(0), json!(true)), "{said:?}");
+    assert!(
+        !alice
+            .claude()
+            .variable("CLAUDE_CODE_OAUTH_TOKEN", SETUP_TOKEN)
+            .run(LIMIT)
+            .expect("an end")
+            .answered()
+    );
+}
+
+/// The token endpoint answers only after the client has left: what a fast answer would change is left to no race.
+#[test]
+fn auth_status_calls_a_dead_login_logged_in_while_its_refresh_is_not_answered() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
     assert!(bed.anthropic().revoke(&login.family));
+    bed.anthropic().hold_refreshes(true);
     let said = alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
-    let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((said.exit_code, &status["loggedIn"]), (Some(0), &json!(true)), "{said:?}");
+    assert_eq!((said.exit_code, logged_in(&said)), (Some(0), json!(true)), "{said:?}");
+    bed.anthropic().hold_refreshes(false);
     assert!(!run(&alice).answered());
+}
+
+#[test]
+fn auth_status_leaves_in_the_middle_of_a_slow_refresh_and_loses_a_good_login() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    bed.anthropic().hold_refreshes(true);
+    alice.claude().arguments(&["auth", "status"]).run(LIMIT).expect("an end");
+    bed.anthropic().hold_refreshes(false);
+    assert_eq!(super::refreshes(&bed), 1);
+    assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+    let said = run(&alice);
+    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+}
+
+fn logged_in(said: &Said) -> Value {
+    let status: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+    status["loggedIn"].clone()
 }
