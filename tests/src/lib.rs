@@ -1,1 +1,3 @@
 //! Beds of real components for the suites.
+
+pub mod pam;

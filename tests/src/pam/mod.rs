@@ -1,0 +1,279 @@
+//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the place of `cas-session`,
+//! and a log socket, in a mount namespace of its own, so that nothing of the machine is touched.
+//!
+//! It needs root (or a user namespace: `unshare --map-root-user`), `libpam0g-dev` and `util-linux`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+mod log;
+mod module;
+mod report;
+
+pub use log::LogLine;
+pub use module::module_file;
+pub use report::Report;
+
+use log::LogSocket;
+
+/// The token that the programs of the bed answer with.
+pub const TOKEN: &str = "sk-ant-oat01-the_token-of-the-bed";
+
+/// The variable with that token, as it stands in an environment.
+pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token-of-the-bed";
+
+/// Prepares the namespace and becomes the host.
+const STAGE: &str = include_str!("stage.sh");
+
+/// A scratch directory that stands for the machine: PAM's configuration, the enrolment markers, the programs, the log.
+pub struct PamBed {
+    scratch: TempDir,
+    host: PathBuf,
+    hostile: PathBuf,
+    log: LogSocket,
+}
+
+impl PamBed {
+    /// A bed in which `alice` is enrolled. The two programs are those of this package, as
+    /// `env!("CARGO_BIN_EXE_pam-host")` and `env!("CARGO_BIN_EXE_hostile-helper")` name them.
+    #[must_use]
+    pub fn new(host: &str, hostile: &str) -> Self {
+        let scratch = tempfile::Builder::new().prefix("cas-pam-").tempdir().expect("a scratch directory");
+        let at = |name: &str| scratch.path().join(name);
+        // Hosts of other users have to get in here too.
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
+            .expect("the scratch directory is ours");
+        for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
+            fs::create_dir(at(directory)).expect("a directory in the scratch directory");
+        }
+        fs::copy(module_file(), at("pam_cas_session.so")).expect("the built module");
+        fs::write(at("stage.sh"), STAGE).expect("the stage");
+        // For the services a host starts that have no file of their own, as every machine has one.
+        fs::write(at("pam.d/other"), "session required pam_deny.so\n")
+            .expect("the PAM configuration is written");
+        let log = LogSocket::bind(&at("log"));
+        let bed = Self { host: host.into(), hostile: hostile.into(), log, scratch };
+        bed.enrol("alice");
+        bed
+    }
+
+    /// The scratch directory's own place for a name.
+    #[must_use]
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// The module in this bed.
+    #[must_use]
+    pub fn module(&self) -> PathBuf {
+        self.at("pam_cas_session.so")
+    }
+
+    /// Where the user's marker lies.
+    #[must_use]
+    pub fn marker(&self, user: &[u8]) -> PathBuf {
+        self.at("state/enrolled").join(OsStr::from_bytes(user))
+    }
+
+    /// Leaves a marker as `cas-sync enroll` does.
+    pub fn enrol(&self, user: &str) {
+        let marker = self.marker(user.as_bytes());
+        fs::write(&marker, "").expect("the marker is written");
+        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644)).expect("the marker is ours");
+    }
+
+    /// The program that behaves as the mode says (`tests/src/bin/hostile-helper.rs`).
+    #[must_use]
+    pub fn program(&self, mode: &str) -> PathBuf {
+        let link = self.at("programs").join(mode);
+        if !link.exists() {
+            symlink(&self.hostile, &link).expect("a link to the program");
+        }
+        link
+    }
+
+    /// How many of the programs have been started so far.
+    #[must_use]
+    pub fn programs_started(&self) -> usize {
+        fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until none of the programs runs any more, at most two seconds: a process that was killed takes a moment to go.
+    #[must_use]
+    pub fn all_programs_are_gone(&self) -> bool {
+        let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
+        // A process that has ended, or has not been reaped yet, has no file any more.
+        let runs =
+            |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == self.hostile);
+        (0..200).any(|_| {
+            let gone = !pids.lines().any(runs);
+            if !gone {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            gone
+        })
+    }
+
+    /// What the program "tells-what-it-sees" saw.
+    #[must_use]
+    pub fn seen(&self) -> Value {
+        let seen = fs::read(self.at("programs/seen")).expect("the program ran");
+        serde_json::from_slice(&seen).expect("the program told in JSON")
+    }
+
+    /// A login of alice through sshd with the program named, to be changed and run.
+    #[must_use]
+    pub fn login(&self, mode: &str) -> Login<'_> {
+        let helper = self.program(mode);
+        Login {
+            bed: self,
+            service: "sshd".into(),
+            user: Some(b"alice".to_vec()),
+            helper: Some(helper),
+            arguments: Vec::new(),
+            stack: None,
+            modes: Vec::new(),
+            calls: vec!["open".into(), "close".into()],
+            silent: false,
+            times: 1,
+        }
+    }
+}
+
+/// One run of the host.
+pub struct Login<'a> {
+    bed: &'a PamBed,
+    service: String,
+    user: Option<Vec<u8>>,
+    helper: Option<PathBuf>,
+    arguments: Vec<Vec<u8>>,
+    stack: Option<String>,
+    modes: Vec<String>,
+    calls: Vec<String>,
+    silent: bool,
+    times: u64,
+}
+
+impl Login<'_> {
+    /// Through this service instead of sshd.
+    #[must_use]
+    pub fn service(mut self, service: &str) -> Self {
+        self.service = service.into();
+        self
+    }
+
+    /// As this user instead of alice; any bytes but NUL.
+    #[must_use]
+    pub fn user(mut self, user: impl AsRef<[u8]>) -> Self {
+        self.user = Some(user.as_ref().to_vec());
+        self
+    }
+
+    /// With no user set.
+    #[must_use]
+    pub fn nobody(mut self) -> Self {
+        self.user = None;
+        self
+    }
+
+    /// With this program, whatever it is.
+    #[must_use]
+    pub fn helper(mut self, path: &Path) -> Self {
+        self.helper = Some(path.to_owned());
+        self
+    }
+
+    /// With one more argument on the module's line.
+    #[must_use]
+    pub fn argument(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.arguments.push(argument.as_ref().to_vec());
+        self
+    }
+
+    /// With this PAM stack instead of one `session required` line; `MODULE` stands for the module and its arguments.
+    #[must_use]
+    pub fn stack(mut self, stack: &str) -> Self {
+        self.stack = Some(stack.into());
+        self
+    }
+
+    /// With the host in this state (`tests/src/bin/pam-host/modes.rs`).
+    #[must_use]
+    pub fn host(mut self, mode: &str) -> Self {
+        self.modes.push(mode.into());
+        self
+    }
+
+    /// With these calls instead of `open` and `close`.
+    #[must_use]
+    pub fn calls(mut self, calls: &[&str]) -> Self {
+        self.calls = calls.iter().map(|&call| call.to_owned()).collect();
+        self
+    }
+
+    /// With `PAM_SILENT`.
+    #[must_use]
+    pub fn silent(mut self) -> Self {
+        self.silent = true;
+        self
+    }
+
+    /// This often.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Runs the host and gathers what came of it.
+    #[must_use]
+    pub fn run(self) -> Report {
+        let bed = self.bed;
+        self.write_stack();
+        let report = bed.at("report");
+        let _ = fs::remove_file(&report);
+        let scenario = json!({
+            "confdir": bed.at("pam.d"), "service": self.service, "user": self.user, "modes": self.modes,
+            "calls": self.calls, "silent": self.silent, "times": self.times, "report": report,
+            "module": bed.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
+        });
+        let (output, lines) = bed.log.while_listening(|| {
+            Command::new("unshare")
+                .args(["--mount", "--propagation", "private", "sh", "-e"])
+                .args([&bed.at("stage.sh"), bed.scratch.path(), &bed.host])
+                .arg(scenario.to_string())
+                // A module that lets the standard library print its panics would print much more.
+                .env("RUST_BACKTRACE", "full")
+                .stdin(Stdio::null())
+                .output()
+                .expect("unshare (util-linux) is installed and this is root")
+        });
+        Report::new(output, fs::read(report).unwrap_or_default(), lines)
+    }
+
+    /// The arguments on the module's line.
+    fn line(&self) -> Vec<Vec<u8>> {
+        let helper = self.helper.as_ref().map(|path| [b"helper=", path.as_os_str().as_bytes()].concat());
+        helper.into_iter().chain(self.arguments.iter().cloned()).collect()
+    }
+
+    fn write_stack(&self) {
+        let mut module = self.bed.module().into_os_string().into_encoded_bytes();
+        for argument in self.line() {
+            module.push(b' ');
+            module.extend_from_slice(&argument);
+        }
+        let stack = self.stack.as_deref().unwrap_or("session required MODULE\n");
+        let pieces: Vec<&[u8]> = stack.split("MODULE").map(str::as_bytes).collect();
+        let file = self.bed.at("pam.d").join(&self.service);
+        fs::write(file, pieces.join(&module[..])).expect("the PAM configuration is written");
+    }
+}

@@ -1,0 +1,32 @@
+//! The module as it is shipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The release build of the module, built on its own (together with the other programs, cas-core would have more features)
+/// in a place of its own below the target directory. Building what is built already takes a moment only.
+///
+/// # Panics
+/// When it cannot be built: the message is cargo's.
+#[must_use]
+pub fn module_file() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = target_directory().join("pam-module");
+        let built = Command::new(env!("CARGO"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .args(["build", "--release", "--locked", "--quiet", "--package", "pam_cas", "--target-dir"])
+            .arg(&target)
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the module builds (it needs libpam0g-dev: make test-deps)");
+        target.join("release/libpam_cas.so")
+    })
+}
+
+/// The target directory that the running test was built in: it lies in `TARGET/PROFILE/deps`.
+fn target_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a file");
+    test.ancestors().nth(3).expect("a test lies in TARGET/PROFILE/deps").to_owned()
+}
