@@ -116,6 +116,20 @@ fn the_program_sees_three_descriptors_a_literal_environment_and_a_clean_start() 
 }
 
 #[test]
+fn the_pipe_is_closed_on_exec_from_its_first_moment() {
+    let report = login_in("thief-thread");
+    report.assert_token();
+    assert_eq!(report.login()["pipe_flags"], json!(libc::O_CLOEXEC));
+}
+
+#[test]
+fn the_token_stays_in_the_hosts_memory_once_as_libpams_own_copy() {
+    let report = login_in("memory");
+    report.assert_token();
+    assert_eq!(report.login()["copies"], json!(1));
+}
+
+#[test]
 fn debug_is_passed_on() {
     let bed = bed();
     let _ = bed.login("tells-what-it-sees").argument("debug").run();

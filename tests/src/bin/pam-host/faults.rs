@@ -36,6 +36,14 @@ const FAULTS: &[(&CStr, &[c_int])] = &[
 static COUNTS: [AtomicUsize; FAULTS.len()] = [const { AtomicUsize::new(0) }; FAULTS.len()];
 static COUNTING: AtomicBool = AtomicBool::new(false);
 
+/// The flags of the last pipe that was made while calls were counted.
+static PIPE_FLAGS: AtomicI32 = AtomicI32::new(-1);
+
+/// See [`PIPE_FLAGS`].
+pub(crate) fn pipe_flags() -> c_int {
+    PIPE_FLAGS.load(Relaxed)
+}
+
 /// Begins or ends counting.
 pub(crate) fn count(on: bool) {
     COUNTING.store(on, Relaxed);
@@ -167,7 +175,6 @@ const fn c_name(name: &'static str) -> &'static CStr {
 
 by_errno! {
     lstat(path: *const c_char, status: *mut libc::stat) -> c_int;
-    pipe2(ends: *mut c_int, flags: c_int) -> c_int;
     ppoll(asked: *mut libc::pollfd, count: libc::nfds_t, patience: *const libc::timespec, mask: *const libc::sigset_t) -> c_int;
     read(descriptor: c_int, buffer: *mut c_void, size: usize) -> isize;
     waitid(kind: libc::idtype_t, id: libc::id_t, found: *mut libc::siginfo_t, how: c_int) -> c_int;
@@ -176,6 +183,26 @@ by_errno! {
     kill(pid: libc::pid_t, signal: c_int) -> c_int;
     clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int;
     syscall(number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long;
+}
+
+/// Stands before the library's function of this name, and keeps the flags.
+///
+/// # Safety
+/// As for the library's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
+    if COUNTING.load(Relaxed) {
+        PIPE_FLAGS.store(flags, Relaxed);
+    }
+    match strikes(c"pipe2") {
+        Some(error) => fail(error),
+        // SAFETY: the library's function has this signature, and gets what the caller gave.
+        None => unsafe {
+            transmute::<*mut c_void, unsafe extern "C" fn(*mut c_int, c_int) -> c_int>(real(c"pipe2"))(
+                ends, flags,
+            )
+        },
+    }
 }
 
 by_value! {

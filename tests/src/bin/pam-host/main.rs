@@ -98,6 +98,7 @@ fn one_login(scenario: &Scenario) -> Value {
     let mut calls = Vec::new();
     let mut environment = Vec::new();
     let mut milliseconds = 0;
+    let mut copies = -1;
     for call in &scenario.calls {
         if call != "open" {
             calls.push(json!(session.call(call, scenario.silent)));
@@ -115,6 +116,9 @@ fn one_login(scenario: &Scenario) -> Value {
         milliseconds = begun.elapsed().as_millis();
         drop(want);
         calls.push(json!(code));
+        if scenario.has("memory") {
+            copies = state::copies_in_memory("deb-eht-fo-nekot_eht-10tao-tna-ks");
+        }
         environment = session.environment();
         if scenario.has("end-in-child") {
             session.end_in_forked_child();
@@ -126,7 +130,7 @@ fn one_login(scenario: &Scenario) -> Value {
     json!({
         "started": started, "calls": calls, "environment": environment, "milliseconds": u64::try_from(milliseconds).ok(),
         "before": before, "after": after, "children": children, "ended": ended,
-        "counts": faults::counts(),
+        "counts": faults::counts(), "pipe_flags": faults::pipe_flags(), "copies": copies,
     })
 }
 

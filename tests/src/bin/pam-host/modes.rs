@@ -48,7 +48,8 @@ impl Modes {
                 "eintr-storm" => start_storm(),
                 "no-files" => limit(libc::RLIMIT_NOFILE, 32),
                 "no-processes" => limit_processes(),
-                "other-thread" | "two-threads" | "cancelled" | "end-in-child" | "faults" | "no-memory" => {}
+                "other-thread" | "two-threads" | "cancelled" | "end-in-child" | "faults" | "memory"
+                | "no-memory" => {}
                 _ => panic!("no mode {name}"),
             }
         }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::os::unix::fs::FileExt;
 use std::ptr;
 
 use serde_json::{Map, Value, json};
@@ -42,6 +43,40 @@ pub(crate) fn has_children() -> bool {
     unsafe {
         libc::waitid(libc::P_ALL, 0, found.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) == 0
     }
+}
+
+/// How many copies of the text, given backwards so as not to be one, lie in writable memory. A forked child looks, so
+/// that the looking leaves no copies of its own.
+pub(crate) fn copies_in_memory(backwards: &str) -> i32 {
+    // SAFETY: there is one thread only; the child looks and exits, and this very child is waited for.
+    unsafe {
+        let parent = libc::getpid();
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(count_copies(parent, &backwards.bytes().rev().collect::<Vec<u8>>()));
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child, "the child is there");
+        libc::WEXITSTATUS(status)
+    }
+}
+
+fn count_copies(pid: libc::pid_t, needle: &[u8]) -> i32 {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("the parent is there");
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("the parent may be read");
+    let writable =
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw")));
+    let copies = writable.map(|line| {
+        let address = |text: &str| u64::from_str_radix(text, 16).expect("an address");
+        let (from, to) = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
+        let (from, to) = (address(from), address(to));
+        let mut bytes = vec![0; usize::try_from(to - from).expect("it fits in memory")];
+        match memory.read_exact_at(&mut bytes, from) {
+            Ok(()) => bytes.windows(needle.len()).filter(|window| *window == needle).count(),
+            Err(_) => 0,
+        }
+    });
+    i32::try_from(copies.sum::<usize>()).expect("few copies")
 }
 
 fn descriptors() -> Value {
