@@ -129,6 +129,15 @@ impl PamBed {
         serde_json::from_slice(&seen).expect("the program told in JSON")
     }
 
+    /// A command that runs the program given as its next argument where this bed is the machine.
+    #[must_use]
+    pub fn stage(&self) -> Command {
+        let mut stage = Command::new("unshare");
+        stage.args(["--mount", "--propagation", "private", "sh", "-e"]);
+        stage.args([&self.at("stage.sh"), self.scratch.path()]);
+        stage
+    }
+
     /// A login of alice through sshd with the program named, to be changed and run.
     #[must_use]
     pub fn login(&self, mode: &str) -> Login<'_> {
@@ -246,9 +255,8 @@ impl Login<'_> {
             "module": bed.module(), "arguments": self.line().iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>(),
         });
         let (output, lines) = bed.log.while_listening(|| {
-            Command::new("unshare")
-                .args(["--mount", "--propagation", "private", "sh", "-e"])
-                .args([&bed.at("stage.sh"), bed.scratch.path(), &bed.host])
+            bed.stage()
+                .arg(&bed.host)
                 .arg(scenario.to_string())
                 // A module that lets the standard library print its panics would print much more.
                 .env("RUST_BACKTRACE", "full")

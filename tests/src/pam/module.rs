@@ -25,8 +25,9 @@ pub fn module_file() -> &'static Path {
     })
 }
 
-/// The target directory that the running test was built in: it lies in `TARGET/PROFILE/deps`.
+/// The target directory that the running test or program was built in; cargo marks it as a cache.
 fn target_directory() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a file");
-    test.ancestors().nth(3).expect("a test lies in TARGET/PROFILE/deps").to_owned()
+    let own = std::env::current_exe().expect("a test has a file");
+    let marked = own.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    marked.expect("cargo built this in a target directory").to_owned()
 }
