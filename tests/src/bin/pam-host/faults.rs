@@ -36,6 +36,21 @@ const FAULTS: &[(&CStr, &[c_int])] = &[
 static COUNTS: [AtomicUsize; FAULTS.len()] = [const { AtomicUsize::new(0) }; FAULTS.len()];
 static COUNTING: AtomicBool = AtomicBool::new(false);
 
+/// Which kernel's pidfds there are.
+static KERNEL: AtomicI32 = AtomicI32::new(0);
+const KERNEL_5_2: i32 = 52;
+const KERNEL_6_1: i32 = 61;
+
+/// From now on there are no pidfds, as before Linux 5.3 or where a sandbox forbids them.
+pub(crate) fn without_pidfds() {
+    KERNEL.store(KERNEL_5_2, Relaxed);
+}
+
+/// From now on a pidfd cannot signal a process group, as before Linux 6.9 (Debian 12 has 6.1).
+pub(crate) fn without_group_signals() {
+    KERNEL.store(KERNEL_6_1, Relaxed);
+}
+
 /// The flags of the last pipe that was made while calls were counted.
 static PIPE_FLAGS: AtomicI32 = AtomicI32::new(-1);
 
@@ -182,7 +197,35 @@ by_errno! {
     sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int;
     kill(pid: libc::pid_t, signal: c_int) -> c_int;
     clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int;
-    syscall(number: c_long, a: c_long, b: c_long, c: c_long, d: c_long, e: c_long, f: c_long) -> c_long;
+}
+
+/// Stands before the library's function of this name, and refuses what an older kernel refuses.
+///
+/// # Safety
+/// As for the library's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    a: c_long,
+    b: c_long,
+    c: c_long,
+    d: c_long,
+    e: c_long,
+    f: c_long,
+) -> c_long {
+    type Real = unsafe extern "C" fn(c_long, c_long, c_long, c_long, c_long, c_long, c_long) -> c_long;
+    let refused = match KERNEL.load(Relaxed) {
+        KERNEL_5_2 if [libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal].contains(&number) => {
+            Some(libc::ENOSYS)
+        }
+        KERNEL_6_1 if number == libc::SYS_pidfd_send_signal && d != 0 => Some(libc::EINVAL),
+        _ => strikes(c"syscall"),
+    };
+    match refused {
+        Some(error) => fail(error).into(),
+        // SAFETY: the library's function reads its arguments as these, and gets what the caller gave.
+        None => unsafe { transmute::<*mut c_void, Real>(real(c"syscall"))(number, a, b, c, d, e, f) },
+    }
 }
 
 /// Stands before the library's function of this name, and keeps the flags.

@@ -46,6 +46,8 @@ impl Modes {
                 "dirty" => dirty(),
                 "stdio-closed" => close_standard_streams(),
                 "eintr-storm" => start_storm(),
+                "kernel-5.2" => crate::faults::without_pidfds(),
+                "kernel-6.1" => crate::faults::without_group_signals(),
                 "no-files" => limit(libc::RLIMIT_NOFILE, 32),
                 "no-processes" => limit_processes(),
                 "other-thread" | "two-threads" | "cancelled" | "end-in-child" | "faults" | "memory"
