@@ -7,8 +7,11 @@ use std::process::Command;
 use cas_tests::pam::module_file;
 
 fn output_of(program: &str, arguments: &[&str]) -> String {
-    let output =
-        Command::new(program).args(arguments).arg(module_file()).output().expect("binutils are installed");
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(module_file())
+        .output()
+        .expect("binutils are installed (tests/bed/pam.sh)");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("binutils speak UTF-8")
 }
@@ -47,7 +50,7 @@ fn stripped_it_is_at_most_400_kb() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let stripped = directory.path().join("stripped.so");
     let status = Command::new("strip").arg("-o").args([stripped.as_path(), module_file()]).status();
-    assert!(status.expect("binutils are installed").success());
+    assert!(status.expect("binutils are installed (tests/bed/pam.sh)").success());
     let size = std::fs::metadata(stripped).expect("the stripped module").len();
     assert!(size <= 400 * 1024, "{size} bytes");
 }

@@ -12,9 +12,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 mod faults;
+mod interposed;
 mod modes;
 mod pam;
 mod state;
+mod want;
 
 use modes::Modes;
 use pam::Session;
@@ -104,7 +106,7 @@ fn one_login(scenario: &Scenario) -> Value {
             calls.push(json!(session.call(call, scenario.silent)));
             continue;
         }
-        let want = modes::want(&scenario.modes);
+        let want = want::enter(&scenario.modes);
         let begun = Instant::now();
         faults::count(true);
         let code = if scenario.has("cancelled") {
@@ -130,7 +132,7 @@ fn one_login(scenario: &Scenario) -> Value {
     json!({
         "started": started, "calls": calls, "environment": environment, "milliseconds": u64::try_from(milliseconds).ok(),
         "before": before, "after": after, "children": children, "ended": ended,
-        "counts": faults::counts(), "pipe_flags": faults::pipe_flags(), "copies": copies,
+        "counts": faults::counts(), "pipe_flags": interposed::pipe_flags(), "copies": copies,
     })
 }
 

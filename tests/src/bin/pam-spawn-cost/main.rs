@@ -59,6 +59,6 @@ fn main() {
         .arg(ROUNDS)
         .args([&bed.module(), &program, &bed.at("pam.d")])
         .status()
-        .expect("unshare (util-linux) is installed and this is root");
+        .expect("unshare is installed (tests/bed/pam.sh)");
     assert!(measured.success(), "the measurement ended well");
 }
