@@ -5,4 +5,5 @@ pub mod claude_client;
 pub mod claude_login;
 pub mod guest;
 pub mod namespaces;
+pub mod pam;
 pub mod tls_authority;
