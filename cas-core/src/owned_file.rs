@@ -53,7 +53,9 @@ pub fn read(path: &Path, owner: u32, limit: u64, guard: Guard) -> Result<Option<
     if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
         return Err(problem(Reason::Shared));
     }
-    let mut content = Zeroizing::new(Vec::new());
+    // Of full size from the start: a growing vector would leave pieces of a secret behind.
+    let expected = usize::try_from(metadata.len().min(limit)).unwrap_or_default();
+    let mut content = Zeroizing::new(Vec::with_capacity(expected + 1));
     file.take(limit + 1).read_to_end(&mut content).map_err(|error| problem(Reason::Failed("read", error)))?;
     if content.len() as u64 > limit {
         return Err(problem(Reason::TooLarge { limit }));

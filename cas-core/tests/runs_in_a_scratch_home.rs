@@ -1,0 +1,296 @@
+//! Whole runs against a scratch home with the embedded store: what a person finds in their files afterwards.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use cas_core::account::{Account, Paths};
+use cas_core::deadline::Deadline;
+use cas_core::machine::Machine;
+use cas_core::outcome::{Finding, Outcome, Source, Status};
+use cas_core::planner::{Mode, Settings, StoreKind};
+use cas_core::run::{Parts, Run};
+use cas_core::state_directory::{Lock, StateDirectory};
+use cas_core::store::Failure;
+use cas_core::store::local::LocalStore;
+use cas_core::store::user_store::UserStore;
+use cas_core::timestamp::Timestamp;
+use nix::unistd::{Gid, Uid};
+use tempfile::TempDir;
+
+const HOUR: u64 = 60 * 60 * 1000;
+const NOW: u64 = 1000 * HOUR;
+const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
+
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().expect("a scratch home"));
+        fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
+        home
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn paths(&self) -> Paths {
+        Paths::new(self.path(), |_| None)
+    }
+
+    fn state(&self) -> StateDirectory {
+        StateDirectory::new(self.paths().state_directory, Uid::effective().as_raw())
+    }
+
+    fn run(&self, mode: Mode, now: u64) -> Outcome {
+        self.run_with(mode, now, StoreKind::Local, |state| {
+            Ok(UserStore::Local(LocalStore::new(state, Timestamp::from_millis(now))))
+        })
+    }
+
+    fn run_with(
+        &self,
+        mode: Mode,
+        now: u64,
+        kind: StoreKind,
+        store: impl FnOnce(StateDirectory) -> Result<UserStore, Failure>,
+    ) -> Outcome {
+        let account = Account {
+            name: "alice".into(),
+            uid: Uid::effective(),
+            gid: Gid::effective(),
+            home: self.path().to_owned(),
+        };
+        let settings = Settings {
+            mode,
+            store: kind,
+            login_refresh_after: Duration::from_secs(900),
+            can_verify: false,
+            expected_organization: None,
+            restore_from_other_machines: false,
+        };
+        let parts = Parts {
+            account,
+            paths: &self.paths(),
+            settings,
+            store: store(self.state()),
+            now: Timestamp::from_millis(now),
+            deadline: Deadline::after(Duration::from_secs(20)),
+            machine: Machine::this(Path::new("/etc/machine-id")),
+        };
+        Run::new(parts).until_reported().outcome
+    }
+
+    fn put(&self, content: &str) {
+        fs::write(self.paths().credentials_file, content).expect("written");
+    }
+
+    fn content(&self) -> String {
+        fs::read_to_string(self.paths().credentials_file).expect("there")
+    }
+}
+
+fn login(refresh: &str, expires_at: u64) -> String {
+    format!(
+        r#"{{"accessToken":"access-{refresh}","refreshToken":"{refresh}","expiresAt":{expires_at},"scopes":["user:inference"]}}"#
+    )
+}
+
+fn file(login: &str) -> String {
+    format!(r#"{{"claudeAiOauth":{login},"mcpOAuth":{{"server":{{"n":1.50}}}}}}"#)
+}
+
+fn is_restored(outcome: &Outcome) -> bool {
+    outcome.status == Status::Recovered
+        && matches!(outcome.finding, Finding::Restored { source: Source::History, .. })
+}
+
+#[test]
+fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
+    let home = Home::new();
+    let good = login("r1", NOW + 8 * HOUR);
+    home.put(&file(&good));
+    let first = home.run(Mode::Sync, NOW);
+    assert_eq!(first.status, Status::Ok, "{first}");
+    assert!(first.to_string().contains("backed up") && first.to_string().contains("not verified"), "{first}");
+
+    home.put(TOMBSTONE);
+    let outcome = home.run(Mode::Login, NOW);
+    assert!(is_restored(&outcome) && outcome.wants_sync, "{outcome}");
+    let emptied = r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#;
+    assert_eq!(home.content(), TOMBSTONE.replace(emptied, &good));
+    let again = home.run(Mode::Login, NOW);
+    assert_eq!((again.status, again.is_worth_a_line()), (Status::Ok, false), "{again}");
+}
+
+#[test]
+fn a_sync_that_finds_nothing_new_writes_nothing() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    let all = || {
+        let entries = fs::read_dir(home.paths().state_directory).expect("listed");
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").path())
+            .map(|path| (path.clone(), fs::metadata(&path).expect("there").modified().expect("known")))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = all();
+    home.run(Mode::Sync, NOW + 1000);
+    home.run(Mode::Login, NOW + 2000);
+    assert_eq!(all(), before);
+}
+
+#[test]
+fn a_healthy_stale_or_partial_file_is_never_written_whatever_the_history_holds() {
+    let home = Home::new();
+    home.put(&file(&login("newest", NOW + 9 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    let partial = r#"{"accessToken":"a","refreshToken":"","expiresAt":5,"scopes":["user:inference"]}"#;
+    for lying in [login("older", NOW + 8 * HOUR), login("stale", NOW - HOUR), partial.to_owned()] {
+        home.put(&file(&lying));
+        for mode in [Mode::Login, Mode::Sync] {
+            home.run(mode, NOW);
+            assert_eq!(home.content(), file(&lying));
+        }
+    }
+}
+
+#[test]
+fn a_spent_copy_is_put_back_once_and_never_again() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    let later = NOW + 9 * HOUR;
+    assert!(is_restored(&home.run(Mode::Login, later)));
+    home.put(TOMBSTONE);
+    let outcome = home.run(Mode::Login, later);
+    assert_eq!(outcome.status, Status::Fail, "{outcome}");
+    assert!(outcome.to_string().contains("claude auth login"), "{outcome}");
+    assert_eq!(home.content(), TOMBSTONE);
+    assert_eq!(home.run(Mode::Sync, later).exit_code(), 79);
+}
+
+#[test]
+fn an_older_generation_is_not_put_back_after_a_newer_one_was_seen() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(&file(&login("r2", NOW + 9 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    home.run(Mode::Login, NOW);
+    assert!(home.content().contains(r#""refreshToken":"r2""#));
+}
+
+#[test]
+fn many_logins_at_once_mend_it_once() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let logins: Vec<_> = (0..20).map(|_| scope.spawn(|| home.run(Mode::Login, NOW))).collect();
+        logins.into_iter().map(|login| login.join().expect("no panic")).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|outcome| is_restored(outcome)).count(), 1);
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome.status, Status::Ok | Status::Recovered)),
+        "{outcomes:?}"
+    );
+    let ledger = home.state().ledger().expect("readable");
+    assert_eq!(ledger.generations.values().map(|entry| entry.restored.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_damaged_ledger_or_history_stops_every_restore_and_says_so() {
+    for name in ["ledger.json", "history.json"] {
+        let home = Home::new();
+        home.put(&file(&login("r1", NOW + 8 * HOUR)));
+        home.run(Mode::Sync, NOW);
+        home.put(TOMBSTONE);
+        fs::write(home.state().file(name), "{torn").expect("damaged");
+        for mode in [Mode::Login, Mode::Sync] {
+            let outcome = home.run(mode, NOW);
+            assert_eq!(outcome.status, Status::Warn);
+            assert!(
+                outcome.to_string().contains(name) && outcome.to_string().contains("out of the way"),
+                "{outcome}"
+            );
+        }
+        assert_eq!(home.content(), TOMBSTONE);
+        assert_eq!(fs::read_to_string(home.state().file(name)).expect("there"), "{torn", "nothing is lost");
+    }
+}
+
+#[test]
+fn a_login_that_claude_code_is_refreshing_is_left_to_it() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    // The clock of the runs stands before the lock was made: it can never count as abandoned.
+    fs::create_dir(home.path().join(".claude/.oauth_refresh.lock")).expect("a lock");
+    let account_deadline = Duration::from_millis(300);
+    let outcome = std::thread::scope(|scope| {
+        let run = scope.spawn(|| home.run(Mode::Login, NOW));
+        std::thread::sleep(account_deadline);
+        assert_eq!(home.content(), TOMBSTONE);
+        fs::remove_dir(home.path().join(".claude/.oauth_refresh.lock")).expect("released");
+        run.join().expect("no panic")
+    });
+    assert!(is_restored(&outcome), "it waits for the lock, and then goes on: {outcome}");
+}
+
+#[test]
+fn a_setup_token_in_use_leaves_the_login_file_alone() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    let env_file = home.paths().env_file;
+    fs::create_dir_all(env_file.parent().expect("a directory")).expect("made");
+    fs::write(&env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");
+    for mode in [Mode::Login, Mode::Sync] {
+        let outcome = home.run(mode, NOW);
+        assert_eq!(outcome.finding, Finding::SetupToken(None));
+    }
+    assert_eq!(home.content(), TOMBSTONE);
+    assert!(env_file.exists(), "the embedded store says nothing about a token it was never told of");
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
+    let home = Home::new();
+    let refused =
+        |_| Err(Failure::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    assert_eq!((outcome.status, outcome.exit_code()), (Status::Warn, 77), "{outcome}");
+    assert!(outcome.to_string().contains("set vault.address"), "{outcome}");
+    home.put(TOMBSTONE);
+    let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, refused);
+    assert!(is_restored(&outcome), "{outcome}");
+}
+
+#[test]
+fn a_missing_home_is_left_alone() {
+    let home = Home::new();
+    fs::remove_dir_all(home.path()).expect("gone");
+    let outcome = home.run(Mode::Login, NOW);
+    assert!(outcome.to_string().contains("is missing"), "{outcome}");
+    assert!(!home.path().exists());
+}
+
+#[test]
+fn a_new_person_without_any_login_is_told_nothing_at_login() {
+    let home = Home::new();
+    let outcome = home.run(Mode::Login, NOW);
+    assert_eq!((outcome.finding.clone(), outcome.is_worth_a_line()), (Finding::NoLogin, false), "{outcome}");
+    assert!(!home.paths().state_directory.exists(), "and nothing is made in their home");
+    assert!(home.state().lock(Lock::Sync, &Deadline::after(Duration::ZERO)).is_ok());
+}
