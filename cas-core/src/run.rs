@@ -173,3 +173,60 @@ impl Run {
 fn left_alone(why: String) -> Outcome {
     Outcome { status: Status::Warn, finding: Finding::LeftAlone(why), notes: Vec::new(), wants_sync: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::unistd::{Gid, Uid};
+
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::local_login::LocalLogin;
+    use crate::outcome::Source;
+    use crate::planner::StoreKind;
+
+    /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
+    #[test]
+    fn what_the_ledger_forbids_meanwhile_is_not_put_back() {
+        let scratch = tempfile::tempdir().expect("a scratch home");
+        let now = Timestamp::from_millis(100_000_000);
+        let paths = Paths::new(scratch.path(), |_| None);
+        let run = |mode| {
+            let settings = Settings {
+                mode,
+                store: StoreKind::Local,
+                login_refresh_after: Duration::ZERO,
+                can_verify: false,
+                expected_organization: None,
+                restore_from_other_machines: false,
+            };
+            let (uid, gid, home) = (Uid::effective(), Gid::effective(), scratch.path().to_owned());
+            let state = StateDirectory::new(paths.state_directory.clone(), uid.as_raw());
+            Run::new(Parts {
+                account: Account { name: "alice".into(), uid, gid, home },
+                paths: &paths,
+                settings,
+                store: Ok(UserStore::Local(LocalStore::new(state, now))),
+                now,
+                deadline: Deadline::after(Duration::from_secs(20)),
+                machine: Machine::this(Path::new("/etc/machine-id")),
+            })
+        };
+        let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;
+        std::fs::create_dir(scratch.path().join(".claude")).expect("a directory");
+        std::fs::write(&paths.credentials_file, stale).expect("a login");
+        run(Mode::Sync).until_reported();
+        std::fs::remove_file(&paths.credentials_file).expect("deleted");
+
+        let mut slow = run(Mode::Login);
+        let mut facts = slow.gather();
+        let summary = facts.history.first().expect("backed up").clone();
+        let faster = |ledger: &mut Ledger| ledger.begin_restore(&summary, None, now);
+        slow.state.change_ledger(&slow.deadline, faster).expect("noted");
+        slow.carry_out(Step::Restore(summary.generation, Source::History), &mut facts);
+        assert_eq!(facts.login, LocalLogin::Absent);
+        assert!(!paths.credentials_file.exists());
+        assert!(facts.done.restore.is_none(), "it is to be decided again");
+    }
+}

@@ -44,6 +44,14 @@ struct Run {
     store_answers: bool,
     writes_succeed: bool,
     verdicts: Vec<Verdict>,
+    /// After which steps Claude Code, or somebody else, writes the credential file.
+    interference: Vec<Option<Interference>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Interference {
+    SignsIn,
+    Empties,
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -68,9 +76,16 @@ fn run() -> impl Strategy<Value = Run> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
     );
-    let world = (prop::bool::weighted(0.8), prop::bool::weighted(0.9), prop::collection::vec(verdict(), 4));
-    (settings, world).prop_map(
-        |((mode, store, can_verify, expected, others), (store_answers, writes_succeed, verdicts))| Run {
+    let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Empties))];
+    let world = (
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.9),
+        prop::collection::vec(verdict(), 4),
+        prop::collection::vec(interference, 20),
+    );
+    (settings, world).prop_map(|(settings, (store_answers, writes_succeed, verdicts, interference))| {
+        let (mode, store, can_verify, expected, others) = settings;
+        Run {
             mode,
             store,
             can_verify,
@@ -79,8 +94,9 @@ fn run() -> impl Strategy<Value = Run> {
             store_answers,
             writes_succeed,
             verdicts,
-        },
-    )
+            interference,
+        }
+    })
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -237,7 +253,7 @@ impl World {
         self.observe();
         let mut facts = self.facts(&run);
         let (mut restores, mut probes, mut reports) = (0, 0, 0);
-        for _ in 0..20 {
+        for interference in &run.interference {
             let step = planner::next(&facts);
             self.check(&facts, &step, &run);
             match &step {
@@ -250,6 +266,7 @@ impl World {
                 _ => (),
             }
             self.carry_out(&mut facts, step, &run);
+            self.interfere(&mut facts, *interference);
         }
         assert!(
             restores <= 1 && probes <= 2 && reports == 1,
@@ -257,9 +274,20 @@ impl World {
         );
     }
 
+    fn interfere(&mut self, facts: &mut Facts, interference: Option<Interference>) {
+        match interference {
+            Some(Interference::SignsIn) => self.happen(Event::SignIn { account: 0 }),
+            Some(Interference::Empties) => self.happen(Event::Empty),
+            None => return,
+        }
+        self.observe();
+        facts.login = self.file.0.clone();
+        facts.ledger = self.ledger.clone();
+    }
+
     fn carry_out(&mut self, facts: &mut Facts, step: Step, run: &Run) {
         let result = || if run.writes_succeed { Ok(()) } else { Err("disk full".to_owned()) };
-        let verdict = run.verdicts[facts.done.probes.len()].clone();
+        let verdict = run.verdicts[facts.done.probes.len() % run.verdicts.len()].clone();
         match step {
             Step::ReadStore if run.store_answers => {
                 self.contact = Contact { answered_at: Some(facts.now), failed_at: None };

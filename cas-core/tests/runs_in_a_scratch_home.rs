@@ -294,3 +294,21 @@ fn a_new_person_without_any_login_is_told_nothing_at_login() {
     assert!(!home.paths().state_directory.exists(), "and nothing is made in their home");
     assert!(home.state().lock(Lock::Sync, &Deadline::after(Duration::ZERO)).is_ok());
 }
+
+#[test]
+fn a_restore_that_could_not_be_written_may_be_tried_again() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + HOUR)));
+    home.run(Mode::Sync, NOW);
+    fs::remove_file(home.paths().credentials_file).expect("deleted");
+    // What was replaced cannot be kept: nothing is replaced then.
+    let obstacle = home.state().file("replaced-credentials.json");
+    fs::create_dir(&obstacle).expect("in the way");
+    let stale = NOW + 9 * HOUR;
+    let outcome = home.run(Mode::Login, stale);
+    assert_eq!(outcome.status, Status::Warn, "{outcome}");
+    assert!(outcome.to_string().contains("replaced-credentials.json"), "{outcome}");
+    assert!(!home.paths().credentials_file.exists());
+    fs::remove_dir(&obstacle).expect("out of the way");
+    assert!(is_restored(&home.run(Mode::Login, stale)), "a stale copy has one try, and this was none");
+}

@@ -77,3 +77,60 @@ fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
     let in_store = document.and_then(|document| document.backup.as_ref());
     facts.history.iter().chain(in_store).any(|other| other.expires_at > login.expires_at)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, StoreKind};
+    use super::*;
+    use crate::fingerprint::Generation;
+    use crate::ledger::Ledger;
+    use crate::local_login::LocalLogin;
+    use crate::timestamp::Timestamp;
+    use crate::verdict::Verdict;
+
+    fn login(name: &str, expires_at: u64) -> LoginSummary {
+        LoginSummary {
+            generation: Generation::of(name),
+            expires_at: Timestamp::from_millis(expires_at),
+            login_expires_at: None,
+            account: None,
+            organization: None,
+        }
+    }
+
+    fn facts(history: Vec<LoginSummary>, ledger: Ledger) -> Facts {
+        Facts {
+            now: Timestamp::from_millis(0),
+            login: LocalLogin::Tombstone,
+            ledger,
+            history,
+            document: DocumentFact::NotRead,
+            env_file: EnvFileFact::Absent,
+            contact: Contact::default(),
+            settings: Settings {
+                mode: Mode::Login,
+                store: StoreKind::Local,
+                login_refresh_after: Duration::ZERO,
+                can_verify: false,
+                expected_organization: None,
+                restore_from_other_machines: false,
+            },
+            done: Done::default(),
+        }
+    }
+
+    #[test]
+    fn a_copy_before_the_newest_is_spent_even_if_nobody_saw_it_replaced() {
+        let (old, new) = (login("old", 8_000_000), login("new", 9_000_000));
+        let found = facts(vec![old.clone(), new.clone()], Ledger::default());
+        assert_eq!(for_a_broken_login(&found).map(|(login, _)| login), Some(&new));
+
+        // The newest was rejected, and the ledger has never seen the one before it.
+        let mut ledger = Ledger::default();
+        ledger.observe_store(&new, Timestamp::from_millis(0));
+        ledger.observe_verdict(new.generation, &Verdict::Rejected { account_level: false });
+        assert_eq!(for_a_broken_login(&facts(vec![old, new], ledger)), None);
+    }
+}
