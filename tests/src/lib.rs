@@ -6,9 +6,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub mod anthropic;
+pub mod claude_client;
 pub mod claude_login;
 pub mod guest;
+pub mod namespaces;
 pub mod openbao;
+pub mod tls_authority;
 pub mod vault_fake;
 
 /// Where the scripts in `tests/bed` put what they download.

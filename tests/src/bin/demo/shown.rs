@@ -35,7 +35,7 @@ fn secret(token: &Value) -> String {
 }
 
 fn time_left(expires_at_ms: u64) -> String {
-    let left = Duration::from_millis(expires_at_ms.saturating_sub(claude_login::now_ms()));
+    let left = Duration::from_millis(expires_at_ms.saturating_sub(cas_tests::now_ms()));
     match left.as_secs() {
         0 => "nothing, it has expired".to_owned(),
         seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),

@@ -1,0 +1,191 @@
+//! What `POST /v1/messages` and the token endpoint can be told to answer: the rows of the table in
+//! `docs/claude-code.md` that the client tells apart.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::http::Response;
+use super::tokens::Standing;
+
+/// An answer of `POST /v1/messages`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageAnswer {
+    /// The model answers, whatever is known about the token.
+    Ok,
+    /// 401 `authentication_error`, "OAuth token has expired".
+    Expired,
+    /// 401 `authentication_error`, "Invalid bearer token".
+    Invalid,
+    /// 403 `permission_error`: the token was revoked.
+    Revoked,
+    /// 403 `permission_error`: the organisation does not allow such logins.
+    OrganizationForbidden,
+    /// 403 `permission_error`: the token lacks a scope.
+    ScopeForbidden,
+    /// 429 `rate_limit_error` with `retry-after` in seconds: says nothing about the token.
+    RateLimited {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// 429 with the unified headers: the person has used up the plan's five hours.
+    UsageLimited,
+    /// 400 `invalid_request_error`: the credit balance is too low.
+    CreditTooLow,
+    /// 404 `not_found_error`: there is no such model.
+    ModelNotFound,
+    /// 500 `api_error`.
+    InternalError,
+    /// 529 `overloaded_error`.
+    Overloaded,
+    /// A page of some proxy, with this status.
+    Html {
+        /// For instance 200, 401, 403 or 502.
+        status: u16,
+    },
+    /// JSON of some other server, with this status.
+    ForeignJson {
+        /// For instance 401.
+        status: u16,
+    },
+    /// The request is read and never answered.
+    Silence,
+    /// The answer's stream begins and then says nothing more.
+    StalledStream,
+    /// The connection is closed without an answer.
+    Disconnect,
+}
+
+/// An answer of `POST /v1/oauth/token`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefreshAnswer {
+    /// A good refresh token is exchanged for a new pair, any other refused with `invalid_grant`.
+    #[default]
+    Rotate,
+    /// The same, but the connection is closed instead of the answer: the client never sees the new pair.
+    RotateAndLoseTheAnswer,
+    /// 400 `invalid_grant`; nothing is exchanged.
+    InvalidGrant,
+    /// 500; nothing is exchanged.
+    InternalError,
+    /// The request is read and never answered; nothing is exchanged.
+    Silence,
+}
+
+/// What the server does on a connection.
+pub(super) enum Reaction {
+    Answer(Response),
+    AnswerAndStall(Response),
+    Silence,
+    Disconnect,
+}
+
+impl MessageAnswer {
+    /// What the server says by itself about a token of this standing.
+    pub(super) fn of(standing: Standing) -> Self {
+        match standing {
+            Standing::Valid => Self::Ok,
+            Standing::Expired => Self::Expired,
+            Standing::Revoked => Self::Revoked,
+            Standing::Unknown => Self::Invalid,
+        }
+    }
+
+    /// `request` is the body of the request.
+    pub(super) fn reaction(&self, request: &Value) -> Reaction {
+        Reaction::Answer(match self {
+            Self::Ok if request["stream"] == true => Response::events(stream(request, EVENTS)),
+            Self::Ok => Response::json(200, &message(request, true)),
+            Self::Expired => error(
+                401,
+                "authentication_error",
+                "OAuth token has expired. Please obtain a new token or refresh your existing token.",
+            ),
+            Self::Invalid => error(401, "authentication_error", "Invalid bearer token"),
+            Self::Revoked => error(403, "permission_error", "OAuth token has been revoked."),
+            Self::OrganizationForbidden => error(
+                403,
+                "permission_error",
+                "OAuth authentication is currently not allowed for this organization.",
+            ),
+            Self::ScopeForbidden => {
+                error(403, "permission_error", "OAuth token does not meet scope requirement user:inference")
+            }
+            Self::RateLimited { retry_after } => {
+                error(429, "rate_limit_error", "Number of requests has exceeded your rate limit.")
+                    .with("retry-after", retry_after)
+            }
+            Self::UsageLimited => usage_limited(),
+            Self::CreditTooLow => error(
+                400,
+                "invalid_request_error",
+                "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.",
+            ),
+            Self::ModelNotFound => error(404, "not_found_error", "model: no such model"),
+            Self::InternalError => error(500, "api_error", "Internal server error"),
+            Self::Overloaded => error(529, "overloaded_error", "Overloaded"),
+            Self::Html { status } => Response::html(*status),
+            Self::ForeignJson { status } => Response::json(*status, &json!({"message": "who are you?"})),
+            Self::Silence => return Reaction::Silence,
+            Self::StalledStream => {
+                return Reaction::AnswerAndStall(Response::events(stream(request, 2)));
+            }
+            Self::Disconnect => return Reaction::Disconnect,
+        })
+    }
+}
+
+/// An error in the API's form.
+pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
+    let body =
+        json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_test"});
+    Response::json(status, &body)
+}
+
+fn usage_limited() -> Response {
+    // 2100-01-01: the time of the reset is shown to a person, and this way it never passes.
+    let reset = 4_102_444_800_u64;
+    error(
+        429,
+        "rate_limit_error",
+        "This request would exceed your account's rate limit. Please try again later.",
+    )
+    .with("anthropic-ratelimit-unified-status", "rejected")
+    .with("anthropic-ratelimit-unified-reset", reset)
+    .with("anthropic-ratelimit-unified-representative-claim", "five_hour")
+    .with("anthropic-ratelimit-unified-5h-status", "rejected")
+    .with("anthropic-ratelimit-unified-5h-reset", reset)
+    .with("anthropic-ratelimit-unified-5h-utilization", "1.0")
+    .with("anthropic-ratelimit-unified-overage-status", "rejected")
+}
+
+const TEXT: &str = "AUTH_OK";
+const EVENTS: usize = 6;
+
+/// The whole message, or what of it stands at the beginning of a stream.
+fn message(request: &Value, complete: bool) -> Value {
+    let content = if complete { json!([{"type": "text", "text": TEXT}]) } else { json!([]) };
+    json!({
+        "id": "msg_test", "type": "message", "role": "assistant", "content": content,
+        "model": request["model"], "stop_sequence": null,
+        "stop_reason": if complete { json!("end_turn") } else { Value::Null },
+        "usage": {"input_tokens": 10, "output_tokens": if complete { 5 } else { 1 }},
+    })
+}
+
+/// The first `count` events of the answer.
+fn stream(request: &Value, count: usize) -> String {
+    let events: [Value; EVENTS] = [
+        json!({"type": "message_start", "message": message(request, false)}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": TEXT}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null},
+               "usage": {"output_tokens": 5}}),
+        json!({"type": "message_stop"}),
+    ];
+    let line =
+        |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
+    events.iter().take(count).map(line).collect()
+}

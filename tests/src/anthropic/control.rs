@@ -1,0 +1,164 @@
+//! Telling a stand-in in another process or namespace what to do: one JSON object per line over a unix socket, one line
+//! back. `{"do": "requests"}` is answered by `{"ok": …}`, nonsense by `{"error": "…"}`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{FakeAnthropic, MessageAnswer, RefreshAnswer, Reuse};
+
+/// What can be asked of a stand-in; the methods of [`FakeAnthropic`] say what each means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// [`FakeAnthropic::sign_in`]; answered by a [`super::Login`].
+    SignIn {
+        /// A name of `[A-Za-z0-9_-]`.
+        person: String,
+        /// Seconds for which an access token is accepted.
+        lifetime: u64,
+    },
+    /// [`FakeAnthropic::accept_setup_token`].
+    AcceptSetupToken {
+        /// The token's text.
+        token: String,
+    },
+    /// [`FakeAnthropic::expire`]; answered by whether there is such a family.
+    Expire {
+        /// As named by [`super::Login::family`].
+        family: String,
+    },
+    /// [`FakeAnthropic::revoke`]; answered by whether there is such a family.
+    Revoke {
+        /// As named by [`super::Login::family`].
+        family: String,
+    },
+    /// [`FakeAnthropic::answer_messages`].
+    AnswerMessages {
+        /// The token's text.
+        token: String,
+        /// Null: what the token deserves.
+        answer: Option<MessageAnswer>,
+    },
+    /// [`FakeAnthropic::answer_refreshes`].
+    AnswerRefreshes {
+        /// From now on.
+        answer: RefreshAnswer,
+    },
+    /// [`FakeAnthropic::on_reuse`].
+    OnReuse {
+        /// From now on.
+        reuse: Reuse,
+    },
+    /// [`FakeAnthropic::hold_refreshes`].
+    HoldRefreshes {
+        /// False lets the waiting ones go.
+        held: bool,
+    },
+    /// [`FakeAnthropic::requests`]; answered by a list of [`super::LoggedRequest`].
+    Requests,
+    /// [`FakeAnthropic::forget_requests`].
+    ForgetRequests,
+}
+
+/// Sends one command to the stand-in behind `socket` and returns what follows "ok" in its answer.
+///
+/// # Errors
+/// The connection's, or [`io::ErrorKind::InvalidInput`] with the stand-in's own words.
+pub fn say(socket: &Path, command: &Command) -> io::Result<Value> {
+    say_line(socket, &serde_json::to_string(command)?)
+}
+
+/// The same for a command that is text already.
+///
+/// # Errors
+/// As [`say`].
+pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    writeln!(stream, "{}", line.trim())?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    let mut answer: Value = serde_json::from_str(&answer)?;
+    match answer["error"].as_str() {
+        Some(text) => Err(io::Error::new(io::ErrorKind::InvalidInput, text)),
+        None => Ok(answer["ok"].take()),
+    }
+}
+
+/// Obeys whoever connects, one after the other, for ever.
+///
+/// # Errors
+/// Only when the listener itself fails.
+pub fn obey(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
+    for stream in listener.incoming() {
+        let stream = stream?;
+        // Whoever connects and says nothing must not keep the others waiting for ever, nor end the service.
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        drop(obey_one(stream, anthropic));
+    }
+    Ok(())
+}
+
+fn obey_one(mut stream: UnixStream, anthropic: &FakeAnthropic) -> io::Result<()> {
+    let lines = BufReader::new(stream.try_clone()?).lines();
+    for line in lines {
+        let answer = match serde_json::from_str(&line?) {
+            Ok(command) => json!({"ok": perform(command, anthropic)}),
+            Err(error) => json!({"error": error.to_string()}),
+        };
+        writeln!(stream, "{answer}")?;
+    }
+    Ok(())
+}
+
+fn perform(command: Command, anthropic: &FakeAnthropic) -> Value {
+    match command {
+        Command::SignIn { person, lifetime } => {
+            json!(anthropic.sign_in(&person, Duration::from_secs(lifetime)))
+        }
+        Command::AcceptSetupToken { token } => json!(anthropic.accept_setup_token(&token)),
+        Command::Expire { family } => json!(anthropic.expire(&family)),
+        Command::Revoke { family } => json!(anthropic.revoke(&family)),
+        Command::AnswerMessages { token, answer } => json!(anthropic.answer_messages(&token, answer)),
+        Command::AnswerRefreshes { answer } => json!(anthropic.answer_refreshes(answer)),
+        Command::OnReuse { reuse } => json!(anthropic.on_reuse(reuse)),
+        Command::HoldRefreshes { held } => json!(anthropic.hold_refreshes(held)),
+        Command::Requests => json!(anthropic.requests()),
+        Command::ForgetRequests => json!(anthropic.forget_requests()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::thread;
+
+    #[test]
+    fn a_stand_in_elsewhere_does_what_it_is_told_and_refuses_nonsense() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let socket = directory.path().join("control");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        thread::spawn(move || {
+            let authority = crate::tls_authority::TlsAuthority::new("test");
+            obey(&listener, &FakeAnthropic::start(Vec::new(), &authority))
+        });
+        let sign_in = Command::SignIn { person: "alice".to_owned(), lifetime: 60 };
+        let login = say(&socket, &sign_in).expect("a login");
+        assert_eq!(login["family"], "alice-1");
+        assert_eq!(say(&socket, &Command::Revoke { family: "alice-1".into() }).expect("revoked"), true);
+        assert_eq!(say(&socket, &Command::Revoke { family: "bob-1".into() }).expect("nobody"), false);
+        let answer =
+            r#"{"do": "answer_messages", "token": "t", "answer": {"rate_limited": {"retry_after": 2}}}"#;
+        assert_eq!(say_line(&socket, answer).expect("obeyed"), Value::Null);
+        assert_eq!(say(&socket, &Command::Requests).expect("the log"), json!([]));
+        for line in ["", "{}", r#"{"do": "dance"}"#, r#"{"do": "expire", "family": "bob-1", "of": "bob"}"#] {
+            assert_eq!(say_line(&socket, line).expect_err(line).kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}

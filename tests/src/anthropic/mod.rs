@@ -1,0 +1,147 @@
+//! A stand-in for the two servers Claude Code talks to, `api.anthropic.com` and `platform.claude.com`: inference, the
+//! account's small questions, and a token endpoint with single-use, rotating refresh tokens. It listens where its
+//! caller lets it, on loopback, and never connects anywhere.
+//!
+//! What the real client does on an answer is what the suites are about; whether the real servers give that answer in a
+//! given situation is not shown by any of this.
+
+mod answer;
+pub mod control;
+mod http;
+mod requests;
+mod server;
+mod state;
+mod tokens;
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use cas_core::deadline::Deadline;
+use nix::sys::socket::{Shutdown, shutdown};
+
+pub use self::answer::{MessageAnswer, RefreshAnswer};
+pub use self::requests::{LoggedRequest, fingerprint};
+use self::state::State;
+pub use self::tokens::{Login, Reuse, SCOPES};
+use crate::tls_authority::TlsAuthority;
+
+/// Where inference and the account's questions go.
+pub const API_HOST: &str = "api.anthropic.com";
+/// Where refresh tokens are exchanged; no setting of the client changes it.
+pub const PLATFORM_HOST: &str = "platform.claude.com";
+
+const MESSAGES: &str = "/v1/messages";
+const TOKEN: &str = "/v1/oauth/token";
+const REVOKE: &str = "/v1/oauth/token/revoke";
+
+/// A running stand-in; dropping it closes its listeners and lets go of every client it keeps waiting.
+pub struct FakeAnthropic {
+    state: Arc<State>,
+    listeners: Vec<Arc<TcpListener>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl FakeAnthropic {
+    /// Serves on `listeners` (sockets stay in the network namespace they were made in) with a leaf of `authority`.
+    pub fn start(listeners: Vec<TcpListener>, authority: &TlsAuthority) -> Self {
+        let config = authority.leaf(&[API_HOST, PLATFORM_HOST]).server_config();
+        let state = Arc::new(State::default());
+        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
+        let serve = |listener: &Arc<TcpListener>| {
+            let (listener, config, state) = (Arc::clone(listener), Arc::clone(&config), Arc::clone(&state));
+            thread::spawn(move || server::serve(&listener, &config, &state))
+        };
+        let threads = listeners.iter().map(serve).collect();
+        Self { state, listeners, threads }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Those of `getsockname`.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|listener| listener.local_addr()).collect()
+    }
+
+    /// A new sign-in of `person`, a family of its own; every access token of it is accepted for `lifetime`.
+    pub fn sign_in(&self, person: &str, lifetime: Duration) -> Login {
+        self.state.change(|state| state.tokens.sign_in(person, lifetime, Instant::now()))
+    }
+
+    /// Makes the server accept `token`, for ever.
+    pub fn accept_setup_token(&self, token: &str) {
+        self.state.change(|state| state.tokens.accept_setup_token(token));
+    }
+
+    /// Ends the access tokens of a family now; its newest refresh token stays good. False if there is no such family.
+    pub fn expire(&self, family: &str) -> bool {
+        self.state.change(|state| state.tokens.expire(family, Instant::now()))
+    }
+
+    /// Ends every token of a family. False if there is no such family.
+    pub fn revoke(&self, family: &str) -> bool {
+        self.state.change(|state| state.tokens.revoke(family))
+    }
+
+    /// What inference with `token` is answered from now on; `None`: what the token deserves.
+    pub fn answer_messages(&self, token: &str, answer: Option<MessageAnswer>) {
+        self.state.change(|state| match answer {
+            Some(answer) => drop(state.answers.insert(token.to_owned(), answer)),
+            None => drop(state.answers.remove(token)),
+        });
+    }
+
+    /// What the token endpoint answers from now on.
+    pub fn answer_refreshes(&self, answer: RefreshAnswer) {
+        self.state.change(|state| state.refresh_answer = answer);
+    }
+
+    /// What a spent refresh token does to its family from now on.
+    pub fn on_reuse(&self, reuse: Reuse) {
+        self.state.change(|state| state.tokens.reuse = reuse);
+    }
+
+    /// While held, the token endpoint does its work and keeps the answer back (for two minutes at most): the client is
+    /// in the middle of a refresh.
+    pub fn hold_refreshes(&self, held: bool) {
+        self.state.change(|state| state.refreshes_held = held);
+    }
+
+    /// Everything asked for since the start or the last [`Self::forget_requests`].
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.state.lock().requests.clone()
+    }
+
+    /// The same without the account's questions: inference and refreshes only.
+    pub fn essential_requests(&self) -> Vec<LoggedRequest> {
+        let requests = self.requests().into_iter();
+        requests.filter(|request| request.is_message() || request.is_refresh()).collect()
+    }
+
+    /// Empties the log.
+    pub fn forget_requests(&self) {
+        self.state.change(|state| drop(mem::take(&mut state.requests)));
+    }
+
+    /// Waits until a request that satisfies `condition` is in the log; false when the deadline came first.
+    pub fn wait_for(&self, deadline: &Deadline, condition: impl Fn(&LoggedRequest) -> bool) -> bool {
+        self.state.wait_until(deadline, |state| state.requests.iter().any(&condition))
+    }
+}
+
+impl Drop for FakeAnthropic {
+    fn drop(&mut self) {
+        self.state.change(|state| state.stopping = true);
+        for listener in &self.listeners {
+            // Wakes the thread that waits in accept(2).
+            let _ = shutdown(listener.as_raw_fd(), Shutdown::Both);
+        }
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The log of what the client asked for. Tokens appear in it by fingerprint only.
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+/// One request, in the order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedRequest {
+    /// The name the client wanted to reach.
+    pub host: String,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// Of the bearer token, or of the refresh token that was to be exchanged; none when the request carried none.
+    pub token: Option<String>,
+    /// The `User-Agent` header.
+    pub client: String,
+}
+
+impl LoggedRequest {
+    /// Whether this is inference.
+    pub fn is_message(&self) -> bool {
+        self.path == super::MESSAGES
+    }
+
+    /// Whether this is the exchange of a refresh token.
+    pub fn is_refresh(&self) -> bool {
+        self.path == super::TOKEN
+    }
+}
+
+/// The name of a token: the first 16 hexadecimal digits of its SHA-256.
+pub fn fingerprint(token: &str) -> String {
+    let digest = digest(&SHA256, token.as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_short_and_tells_tokens_apart() {
+        // printf abc | sha256sum
+        assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea");
+        assert_ne!(fingerprint("abd"), fingerprint("abc"));
+    }
+}

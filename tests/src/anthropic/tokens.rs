@@ -1,0 +1,219 @@
+//! The tokens the stand-in has given out: families of single-use, rotating refresh tokens with their access tokens, and
+//! setup-tokens, which never rotate. No clock and no I/O in here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The scopes of a login made by `claude auth login`; without `user:inference` the client says "Not logged in".
+pub const SCOPES: [&str; 4] =
+    ["user:inference", "user:profile", "user:sessions:claude_code", "user:mcp_servers"];
+
+/// What a sign-in or a refresh gives to the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The family, named `PERSON-N` after its N-th sign-in.
+    pub family: String,
+    /// The text sent as Bearer.
+    pub access_token: String,
+    /// The text that may be exchanged once.
+    pub refresh_token: String,
+    /// How long the access token is accepted, in seconds.
+    pub expires_in: u64,
+}
+
+impl Login {
+    /// The `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds since the epoch; what the
+    /// client believes need not be what the server enforces.
+    pub fn oauth_object(&self, expires_at: i64) -> Value {
+        json!({
+            "accessToken": self.access_token,
+            "refreshToken": self.refresh_token,
+            "expiresAt": expires_at,
+            "scopes": SCOPES,
+            "subscriptionType": "enterprise",
+            "rateLimitTier": "default_claude_max_5x",
+        })
+    }
+}
+
+/// What becomes of a family when one of its spent refresh tokens is presented again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reuse {
+    /// All its tokens end, as RFC 9700 §4.14.2 recommends.
+    #[default]
+    RevokesTheFamily,
+    /// The spent token is refused; the newest one goes on working.
+    IsRefused,
+}
+
+/// What the server knows about an access token or a setup-token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Valid,
+    Expired,
+    Revoked,
+    Unknown,
+}
+
+/// A refresh token was not exchanged: the client is told `invalid_grant`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InvalidGrant;
+
+/// Everything given out so far.
+#[derive(Default)]
+pub(super) struct Tokens {
+    families: BTreeMap<String, Family>,
+    setup_tokens: BTreeSet<String>,
+    pub(super) reuse: Reuse,
+}
+
+struct Family {
+    lifetime: Duration,
+    issued: u32,
+    access: BTreeMap<String, Instant>,
+    current: String,
+    spent: BTreeSet<String>,
+    revoked: bool,
+}
+
+impl Tokens {
+    /// A new sign-in by `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
+    pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
+        let number = (1..).find(|number| !self.families.contains_key(&format!("{person}-{number}")));
+        let name = format!("{person}-{}", number.unwrap_or_default());
+        let family = self.families.entry(name.clone()).or_insert(Family {
+            lifetime,
+            issued: 0,
+            access: BTreeMap::new(),
+            current: String::new(),
+            spent: BTreeSet::new(),
+            revoked: false,
+        });
+        family.issue(&name, now)
+    }
+
+    /// Exchanges a refresh token for the next pair, or refuses it and does to its family what [`Reuse`] says.
+    pub(super) fn refresh(&mut self, refresh_token: &str, now: Instant) -> Result<Login, InvalidGrant> {
+        for (name, family) in &mut self.families {
+            if family.spent.contains(refresh_token) {
+                family.revoked |= self.reuse == Reuse::RevokesTheFamily;
+                return Err(InvalidGrant);
+            }
+            if family.current == refresh_token && !family.revoked {
+                return Ok(family.issue(name, now));
+            }
+        }
+        Err(InvalidGrant)
+    }
+
+    /// Makes the server accept `token` until it is revoked.
+    pub(super) fn accept_setup_token(&mut self, token: &str) {
+        self.setup_tokens.insert(token.to_owned());
+    }
+
+    pub(super) fn standing(&self, token: &str, now: Instant) -> Standing {
+        if self.setup_tokens.contains(token) {
+            return Standing::Valid;
+        }
+        let family = self.families.values().find(|family| family.access.contains_key(token));
+        match family.and_then(|family| Some((family.revoked, *family.access.get(token)?))) {
+            None => Standing::Unknown,
+            Some((true, _)) => Standing::Revoked,
+            Some((false, until)) if until <= now => Standing::Expired,
+            Some((false, _)) => Standing::Valid,
+        }
+    }
+
+    /// Ends the access tokens of a family now; its refresh token stays good. False when there is no such family.
+    pub(super) fn expire(&mut self, family: &str, now: Instant) -> bool {
+        let family = self.families.get_mut(family);
+        family.is_some_and(|family| {
+            family.access.values_mut().for_each(|until| *until = now);
+            true
+        })
+    }
+
+    /// Ends everything of a family, as signing out everywhere does. False when there is no such family.
+    pub(super) fn revoke(&mut self, family: &str) -> bool {
+        self.families.get_mut(family).is_some_and(|family| {
+            family.revoked = true;
+            true
+        })
+    }
+
+    /// Ends the family of a refresh token, as `claude auth logout` asks for.
+    pub(super) fn revoke_by_token(&mut self, refresh_token: &str) {
+        if let Some(family) = self.families.values_mut().find(|family| family.current == refresh_token) {
+            family.revoked = true;
+        }
+    }
+}
+
+impl Family {
+    fn issue(&mut self, name: &str, now: Instant) -> Login {
+        self.issued += 1;
+        let login = Login {
+            family: name.to_owned(),
+            access_token: format!("sk-ant-oat01-{name}-{}", self.issued),
+            refresh_token: format!("sk-ant-ort01-{name}-{}", self.issued),
+            expires_in: self.lifetime.as_secs(),
+        };
+        self.access.insert(login.access_token.clone(), now + self.lifetime);
+        let spent = std::mem::replace(&mut self.current, login.refresh_token.clone());
+        if !spent.is_empty() {
+            self.spent.insert(spent);
+        }
+        login
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_refresh_token_works_once() {
+        let now = Instant::now();
+        let mut tokens = Tokens { reuse: Reuse::IsRefused, ..Tokens::default() };
+        let first = tokens.sign_in("alice", HOUR, now);
+        let second = tokens.refresh(&first.refresh_token, now).expect("the first exchange");
+        assert_ne!(first.refresh_token, second.refresh_token);
+        assert_eq!(tokens.refresh(&first.refresh_token, now), Err(InvalidGrant));
+        assert!(tokens.refresh(&second.refresh_token, now).is_ok());
+        assert_eq!(tokens.refresh("sk-ant-ort01-nobody", now), Err(InvalidGrant));
+        assert_ne!(tokens.sign_in("alice", HOUR, now).family, first.family);
+    }
+
+    #[test]
+    fn replaying_a_spent_token_ends_its_family_and_no_other() {
+        let now = Instant::now();
+        let mut tokens = Tokens::default();
+        let (alice, bob) = (tokens.sign_in("alice", HOUR, now), tokens.sign_in("bob", HOUR, now));
+        let newest = tokens.refresh(&alice.refresh_token, now).expect("the first exchange");
+        assert_eq!(tokens.refresh(&alice.refresh_token, now), Err(InvalidGrant));
+        assert_eq!(tokens.refresh(&newest.refresh_token, now), Err(InvalidGrant));
+        assert_eq!(tokens.standing(&newest.access_token, now), Standing::Revoked);
+        assert_eq!(tokens.standing(&bob.access_token, now), Standing::Valid);
+    }
+
+    #[test]
+    fn an_access_token_ends_by_itself_and_a_setup_token_does_not() {
+        let now = Instant::now();
+        let mut tokens = Tokens::default();
+        let login = tokens.sign_in("alice", HOUR, now);
+        tokens.accept_setup_token("sk-ant-oat01-setup");
+        let later = now + HOUR;
+        assert_eq!(tokens.standing(&login.access_token, now), Standing::Valid);
+        assert_eq!(tokens.standing(&login.access_token, later), Standing::Expired);
+        assert_eq!(tokens.standing("sk-ant-oat01-setup", later), Standing::Valid);
+        assert_eq!(tokens.standing("sk-ant-oat01-other", now), Standing::Unknown);
+        assert!(tokens.expire(&login.family, now) && !tokens.expire("bob-1", now));
+        assert_eq!(tokens.standing(&login.access_token, now), Standing::Expired);
+    }
+}

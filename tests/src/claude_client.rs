@@ -1,0 +1,143 @@
+//! The real `claude` of npm, run by people who exist only here, in a network that holds nothing but the stand-in for
+//! Anthropic's servers.
+//!
+//! Each person has a scratch home and an ordinary user id that nobody on this machine has; the client sees `/etc/hosts`,
+//! `/etc/passwd` and `/etc/group` of this bed, no managed settings, and none of the test's own environment.
+
+mod invocation;
+mod person;
+mod running;
+mod said;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::unistd::{Uid, User};
+use tempfile::TempDir;
+
+pub use self::invocation::{Invocation, Started};
+pub use self::person::{Person, in_hours};
+pub use self::running::Running;
+pub use self::said::{NotFinished, Said};
+use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
+use crate::namespaces::{Mount, Namespaces};
+use crate::tls_authority::TlsAuthority;
+
+/// The version the suites run; `tests/bed/claude` installs it.
+pub const NEWEST: &str = "2.1.329";
+/// An older one that is still in use: it reports fewer details of a failed request.
+pub const OLDER: &str = "2.1.197";
+
+/// Above the ids Debian gives to people and below those systemd hands out.
+const FIRST_UID: u32 = 61_000;
+
+/// A scratch directory, its namespaces and the stand-in that listens in them.
+pub struct ClaudeBed {
+    anthropic: FakeAnthropic,
+    namespaces: Namespaces,
+    scratch: TempDir,
+}
+
+impl ClaudeBed {
+    /// A bed with the client of version [`NEWEST`].
+    ///
+    /// # Errors
+    /// As [`Self::with_version`].
+    pub fn start() -> io::Result<Self> {
+        Self::with_version(NEWEST)
+    }
+
+    /// A bed with the client of `version`, which `tests/bed/claude VERSION` has installed.
+    ///
+    /// # Errors
+    /// When the client is not installed, naming the script; when this is not run by root; or a step of the kernel's.
+    pub fn with_version(version: &str) -> io::Result<Self> {
+        let binary = installed(version)?;
+        let scratch = tempfile::Builder::new().prefix("claude-bed.").tempdir()?;
+        let path = scratch.path();
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+
+        fs::write(path.join("hosts"), format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n"))?;
+        fs::write(path.join("passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+        fs::write(path.join("group"), "root:x:0:\n")?;
+        fs::write(path.join("claude"), "")?;
+        let authority = TlsAuthority::new("claude-auth-sync tests: Anthropic");
+        authority.write_to(path)?;
+
+        let bind = |source: PathBuf, target: PathBuf| Mount::Bind { source, target };
+        let mut mounts = vec![bind(binary, path.join("claude"))];
+        for name in ["hosts", "passwd", "group"] {
+            mounts.push(bind(path.join(name), Path::new("/etc").join(name)));
+        }
+        // Managed settings, and a token file the client looks for at every start, would be this machine's.
+        let foreign = ["/etc/claude-code", "/home/claude"].map(PathBuf::from);
+        mounts.extend(foreign.into_iter().filter(|path| path.is_dir()).map(Mount::Empty));
+
+        let namespaces = Namespaces::new(mounts)?;
+        let listener = namespaces.run(|| TcpListener::bind("127.0.0.1:443"))?;
+        let anthropic = FakeAnthropic::start(vec![listener], &authority);
+        Ok(Self { anthropic, namespaces, scratch })
+    }
+
+    /// The stand-in for Anthropic's servers.
+    pub fn anthropic(&self) -> &FakeAnthropic {
+        &self.anthropic
+    }
+
+    /// A new person with an empty home.
+    ///
+    /// # Errors
+    /// Those of creating the home.
+    pub fn person(&self, name: &str) -> io::Result<Person<'_>> {
+        let taken = fs::read_to_string(self.path("passwd"))?.lines().count();
+        let free = |uid: &u32| !matches!(User::from_uid(Uid::from_raw(*uid)), Ok(Some(_)));
+        let uid = (FIRST_UID..).filter(free).nth(taken).unwrap_or(FIRST_UID);
+        let home = self.path(name);
+        for directory in [home.clone(), home.join(".claude"), home.join("tmp")] {
+            fs::create_dir(&directory)?;
+            fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+            chown(&directory, Some(uid), Some(uid))?;
+        }
+        // Appended in place: a new file would not be the one that is mounted.
+        let append = |file: &str, line: String| -> io::Result<()> {
+            OpenOptions::new().append(true).open(self.path(file))?.write_all(line.as_bytes())
+        };
+        append("passwd", format!("{name}:x:{uid}:{uid}::{}:/bin/sh\n", home.display()))?;
+        append("group", format!("{name}:x:{uid}:\n"))?;
+        Ok(Person::new(self, name, uid, home))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+}
+
+/// Where `tests/bed/claude` puts the binary of a version.
+///
+/// # Errors
+/// When it is not there; the error names the command that installs it.
+pub fn installed(version: &str) -> io::Result<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "the caller of the suites says where the cache is")]
+    let (cache, home) = (std::env::var_os("CAS_CACHE"), std::env::var_os("HOME"));
+    let cache = cache.filter(|path| !path.is_empty()).map(PathBuf::from);
+    let cache =
+        cache.unwrap_or_else(|| PathBuf::from(home.unwrap_or_default()).join(".cache/claude-auth-sync"));
+    let binary = cache.join(format!("claude-{version}/claude"));
+    if binary.is_file() {
+        return Ok(binary);
+    }
+    let remedy = "run `make test-deps`, or";
+    let message = format!("{} is missing: {remedy} tests/bed/claude {version}", binary.display());
+    Err(io::Error::new(io::ErrorKind::NotFound, message))
+}
+
+/// Milliseconds since the epoch, as `expiresAt` counts.
+pub fn now_in_milliseconds() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the client compares expiresAt with the wall clock")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

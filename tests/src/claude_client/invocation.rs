@@ -1,0 +1,198 @@
+//! One run of the client: its arguments and variables, every one of them literal.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+
+use super::{ClaudeBed, NotFinished, Person, Running, Said};
+
+/// How often a child is asked whether it has ended.
+const LOOK_UP: Duration = Duration::from_millis(10);
+
+/// A run that has not begun.
+#[derive(Clone)]
+pub struct Invocation<'bed> {
+    bed: &'bed ClaudeBed,
+    uid: u32,
+    home: PathBuf,
+    variables: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+impl<'bed> Invocation<'bed> {
+    /// One short question, answered as a stream of JSON events; nothing of the session is kept.
+    pub(super) fn new(person: &Person<'bed>) -> Self {
+        let bed = person.bed;
+        let home = person.home.display().to_string();
+        let temporary = format!("{home}/tmp");
+        let authority = bed.path("ca.pem").display().to_string();
+        let variables = [
+            ("PATH", "/usr/bin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("HOME", &home),
+            ("USER", &person.name),
+            ("LOGNAME", &person.name),
+            ("SHELL", "/bin/sh"),
+            ("TMPDIR", &temporary),
+            ("CLAUDE_CODE_TMPDIR", &temporary),
+            ("NODE_EXTRA_CA_CERTS", &authority),
+            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+            ("DISABLE_TELEMETRY", "1"),
+            ("DISABLE_ERROR_REPORTING", "1"),
+            ("DISABLE_AUTOUPDATER", "1"),
+            ("CLAUDE_CODE_MAX_RETRIES", "1"),
+        ];
+        let arguments = [
+            "-p",
+            "Reply with exactly AUTH_OK and nothing else.",
+            "--model",
+            "haiku",
+            "--max-turns",
+            "1",
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--no-session-persistence",
+            "--tools",
+            "",
+            "--disable-slash-commands",
+            "--setting-sources",
+            "",
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            bed,
+            uid: person.uid,
+            home: person.home.clone(),
+            variables: variables.map(owned).into(),
+            arguments: arguments.map(str::to_owned).into(),
+        }
+    }
+
+    /// Sets one more variable, or another value.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Replaces all arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
+    /// Runs to the end, with an empty standard input.
+    ///
+    /// # Errors
+    /// [`NotFinished`] when it did not start, or has not ended after `limit` and was killed.
+    pub fn run(&self, limit: Duration) -> Result<Said, NotFinished> {
+        self.start()?.end(limit)
+    }
+
+    /// Starts it in the background, with an empty standard input.
+    ///
+    /// # Errors
+    /// [`NotFinished::NotStarted`].
+    pub fn start(&self) -> Result<Started, NotFinished> {
+        let directory = tempfile::tempdir_in(self.bed.scratch.path())?;
+        let mut command = self.command();
+        command.stdout(File::create(directory.path().join("stdout"))?);
+        command.stderr(File::create(directory.path().join("stderr"))?);
+        let child = self.bed.namespaces.run(move || command.spawn())?;
+        Ok(Started { child, directory })
+    }
+
+    /// Starts a conversation of several turns in one process: questions and answers are JSON events on pipes.
+    ///
+    /// # Errors
+    /// [`NotFinished::NotStarted`].
+    pub fn converse(mut self) -> Result<Running, NotFinished> {
+        self.arguments.retain(|argument| {
+            !argument.starts_with("Reply") && argument != "--max-turns" && argument != "1"
+        });
+        self.arguments.extend(["--input-format".to_owned(), "stream-json".to_owned()]);
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Ok(Running::new(self.bed.namespaces.run(move || command.spawn())?))
+    }
+
+    /// The command without its output. The person has no group but their own: with a new user id, the standard library
+    /// drops the supplementary groups.
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.bed.path("claude"));
+        command.env_clear().envs(&self.variables).args(&self.arguments);
+        command.current_dir(&self.home).uid(self.uid).gid(self.uid).stdin(Stdio::null());
+        command
+    }
+}
+
+/// A run in the background; dropping it kills the client.
+pub struct Started {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Started {
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// [`NotFinished::TimedOut`] when it has not ended after `limit`; it was killed then.
+    pub fn end(mut self, limit: Duration) -> Result<Said, NotFinished> {
+        let deadline = Deadline::after(limit);
+        let status = wait(&mut self.child, &deadline)?;
+        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+        let (stdout, stderr) = (read("stdout"), read("stderr"));
+        match status {
+            Some(status) => Ok(Said::new(status.code(), stdout, stderr)),
+            None => Err(NotFinished::TimedOut { limit, stdout, stderr }),
+        }
+    }
+
+    /// Whether it is still running.
+    ///
+    /// # Errors
+    /// Those of waitpid(2).
+    pub fn is_running(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is gone.
+    pub fn kill(mut self) {
+        kill(&mut self.child);
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        kill(&mut self.child);
+    }
+}
+
+/// Waits until the child has ended; at the deadline it is killed and `None` returned.
+pub(super) fn wait(child: &mut Child, deadline: &Deadline) -> io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if deadline.has_passed() {
+            kill(child);
+            return Ok(None);
+        }
+        thread::sleep(LOOK_UP);
+    }
+}
+
+/// Ends the child if it has not ended; an error means that it has.
+pub(super) fn kill(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
+}

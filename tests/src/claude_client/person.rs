@@ -1,0 +1,123 @@
+//! Somebody who runs the client: a name, a user id, a home, and the login in it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{ClaudeBed, Invocation, now_in_milliseconds};
+use crate::anthropic::Login;
+
+/// A person of a [`ClaudeBed`].
+pub struct Person<'bed> {
+    pub(super) bed: &'bed ClaudeBed,
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) home: PathBuf,
+}
+
+impl<'bed> Person<'bed> {
+    pub(super) fn new(bed: &'bed ClaudeBed, name: &str, uid: u32, home: PathBuf) -> Self {
+        Self { bed, name: name.to_owned(), uid, home }
+    }
+
+    /// The user id, which is the group id too.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The home directory.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// `~/.claude/.credentials.json`.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.home.join(".claude/.credentials.json")
+    }
+
+    /// Signs in: a new family of tokens, good for eight hours, in the person's file beside nothing else.
+    ///
+    /// # Errors
+    /// Those of writing the file.
+    pub fn sign_in(&self) -> io::Result<Login> {
+        let login = self.bed.anthropic().sign_in(&self.name, Duration::from_secs(8 * 3600));
+        let object = login.oauth_object(in_hours(8));
+        self.write_credentials(&json!({"claudeAiOauth": object}))?;
+        Ok(login)
+    }
+
+    /// Replaces the credentials file by rename, as this project and Claude Code do: 0600, the person's own.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_credentials(&self, document: &Value) -> io::Result<()> {
+        self.write_credentials_text(&document.to_string())
+    }
+
+    /// The same for a text that need not be JSON.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_credentials_text(&self, text: &str) -> io::Result<()> {
+        let temporary = self.home.join(".claude/.credentials.json.new");
+        let mut file = File::create(&temporary)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        chown(&temporary, Some(self.uid), Some(self.uid))?;
+        fs::rename(temporary, self.credentials_file())
+    }
+
+    /// What the credentials file holds.
+    ///
+    /// # Errors
+    /// When there is none or it is not JSON.
+    pub fn credentials(&self) -> io::Result<Value> {
+        Ok(serde_json::from_str(&self.credentials_text()?)?)
+    }
+
+    /// What the credentials file holds, byte for byte.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn credentials_text(&self) -> io::Result<String> {
+        fs::read_to_string(self.credentials_file())
+    }
+
+    /// Makes a directory of the person's, such as a lock.
+    ///
+    /// # Errors
+    /// Those of mkdir(2).
+    pub fn make_directory(&self, below_home: &str) -> io::Result<PathBuf> {
+        let path = self.home.join(below_home);
+        fs::create_dir(&path)?;
+        chown(&path, Some(self.uid), Some(self.uid))?;
+        Ok(path)
+    }
+
+    /// The names in a directory of the person's, sorted.
+    ///
+    /// # Errors
+    /// Those of readdir(3).
+    pub fn names_in(&self, below_home: &str) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(self.home.join(below_home))?;
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        let mut names = entries.map(name).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// The client, about to be run by this person.
+    pub fn claude(&self) -> Invocation<'bed> {
+        Invocation::new(self)
+    }
+}
+
+/// A value for `expiresAt`: so many hours from now, or before it.
+pub fn in_hours(hours: i64) -> i64 {
+    now_in_milliseconds() + hours * 3_600_000
+}

@@ -1,0 +1,73 @@
+//! A client that stays: several questions to one process, as in a session that lives through a change of its login.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use serde_json::{Value, json};
+
+use super::invocation::{kill, wait};
+use super::{NotFinished, Said};
+
+/// A conversation; dropping it kills the client.
+pub struct Running {
+    child: Child,
+    questions: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub(super) fn new(mut child: Child) -> Self {
+        let (sender, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || pass_on(stdout, &sender));
+        }
+        Self { questions: child.stdin.take(), child, lines }
+    }
+
+    /// Asks one question and waits for its result. The exit code is none: the client goes on running.
+    ///
+    /// # Errors
+    /// [`NotFinished::TimedOut`] when there is no result after `limit`, or the client has left.
+    pub fn ask(&mut self, question: &str, limit: Duration) -> Result<Said, NotFinished> {
+        let message = json!({"type": "user", "message": {"role": "user", "content": question}});
+        let questions = self.questions.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        writeln!(questions, "{message}")?;
+        let deadline = Deadline::after(limit);
+        let mut stdout = String::new();
+        while let Ok(line) = self.lines.recv_timeout(deadline.remaining()) {
+            stdout = stdout + &line + "\n";
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["type"] == "result" {
+                return Ok(Said::new(None, stdout, String::new()));
+            }
+        }
+        Err(NotFinished::TimedOut { limit, stdout, stderr: String::new() })
+    }
+
+    /// Says good-bye and waits for the exit code; none when the client had to be killed after `limit`.
+    ///
+    /// # Errors
+    /// Those of waitpid(2).
+    pub fn leave(mut self, limit: Duration) -> io::Result<Option<i32>> {
+        drop(self.questions.take());
+        Ok(wait(&mut self.child, &Deadline::after(limit))?.and_then(|status| status.code()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        kill(&mut self.child);
+    }
+}
+
+fn pass_on(stdout: ChildStdout, lines: &Sender<String>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        if lines.send(line).is_err() {
+            return;
+        }
+    }
+}

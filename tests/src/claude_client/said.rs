@@ -1,0 +1,102 @@
+//! What a run of the client said, or why it did not come to an end.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What the client answered. `Debug` shows what tells one answer from another; the rest is pages long.
+#[derive(Clone)]
+pub struct Said {
+    /// None when it was ended by a signal.
+    pub exit_code: Option<i32>,
+    /// Standard output where it is JSON, one event a line.
+    pub events: Vec<Value>,
+    /// All of standard output.
+    pub stdout: String,
+    /// All of standard error.
+    pub stderr: String,
+}
+
+impl Said {
+    pub(super) fn new(exit_code: Option<i32>, stdout: String, stderr: String) -> Self {
+        let events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Self { exit_code, events, stdout, stderr }
+    }
+
+    /// The member `name` of the last `result` event; null when there is none.
+    pub fn result(&self, name: &str) -> &Value {
+        let result = self.events.iter().rev().find(|event| event["type"] == "result");
+        result.map_or(&Value::Null, |event| &event[name])
+    }
+
+    /// The member `name` of the `assistant` event that reports a failed request; null when there is none.
+    pub fn failure(&self, name: &str) -> &Value {
+        let failed = |event: &&Value| event["type"] == "assistant" && event["error"].is_string();
+        self.events.iter().rev().find(failed).map_or(&Value::Null, |event| &event[name])
+    }
+
+    /// The text of the last result.
+    pub fn text(&self) -> &str {
+        self.result("result").as_str().unwrap_or_default()
+    }
+
+    /// Whether the model has answered. The exit code alone proves nothing: an interrupted client exits with 0 as well.
+    pub fn answered(&self) -> bool {
+        self.result("is_error") == false
+            && self.result("usage")["output_tokens"].as_u64().is_some_and(|count| count > 0)
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Said");
+        shown
+            .field("exit_code", &self.exit_code)
+            .field("answered", &self.answered())
+            .field("text", &self.text());
+        for name in ["is_error", "api_error_status"] {
+            shown.field(name, self.result(name));
+        }
+        for name in ["error", "api_error_type", "api_error"] {
+            shown.field(name, self.failure(name));
+        }
+        shown.field("stderr", &self.stderr).finish_non_exhaustive()
+    }
+}
+
+/// The client did not come to an end by itself.
+#[derive(Debug)]
+pub enum NotFinished {
+    /// It could not be started, or waited for.
+    NotStarted(io::Error),
+    /// It was killed after this long, having said this much.
+    TimedOut {
+        /// How long it had.
+        limit: Duration,
+        /// Standard output so far.
+        stdout: String,
+        /// Standard error so far.
+        stderr: String,
+    },
+}
+
+impl From<io::Error> for NotFinished {
+    fn from(error: io::Error) -> Self {
+        Self::NotStarted(error)
+    }
+}
+
+impl fmt::Display for NotFinished {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(error) => write!(formatter, "claude did not start: {error}"),
+            Self::TimedOut { limit, stdout, stderr } => {
+                write!(formatter, "claude was killed after {limit:?}; stdout: {stdout}; stderr: {stderr}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotFinished {}

@@ -1,0 +1,166 @@
+//! The locks of a refresh: directories that whoever writes the file has to take, and to let go of in time.
+
+use std::fs::{self, File, FileTimes};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::LoggedRequest;
+use cas_tests::claude_client::{ClaudeBed, OLDER};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde_json::json;
+
+use super::{LIMIT, asked_with, bed, oauth, refreshes, run, sign_in_stale};
+
+const REFRESH_LOCK: &str = ".claude/.oauth_refresh.lock";
+const HOME_LOCK: &str = ".claude.lock";
+const WRITE_LOCK: &str = ".claude/.storage-write.lock";
+
+#[test]
+fn a_refresh_takes_its_locks_in_this_order_and_renames_the_file_under_all_of_them() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in_stale(&alice, &bed);
+    let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).expect("inotify");
+    let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_TO;
+    for directory in [alice.home().to_owned(), alice.home().join(".claude")] {
+        watch.add_watch(&directory, flags).expect("a watch");
+    }
+    assert!(run(&alice).answered());
+
+    let mut steps = Vec::new();
+    while let Ok(events) = watch.read_events() {
+        for event in events {
+            let name = event.name.unwrap_or_default().to_string_lossy().into_owned();
+            let verb = if event.mask.contains(AddWatchFlags::IN_DELETE) { "-" } else { "+" };
+            if name.ends_with(".lock") && name != ".claude.json.lock" || name.starts_with(".credentials.json")
+            {
+                let stem = name.find(".tmp.").map_or(name.as_str(), |end| &name[..end + 4]);
+                steps.push(format!("{verb}{stem}"));
+            }
+        }
+    }
+    let expected = [
+        "+.oauth_refresh.lock",
+        "+.claude.lock",
+        "+.storage-write.lock",
+        "+.credentials.json.tmp",
+        "+.credentials.json",
+        "-.storage-write.lock",
+        "-.claude.lock",
+        "-.oauth_refresh.lock",
+    ];
+    assert_eq!(steps, expected);
+}
+
+#[test]
+fn a_login_restored_under_a_lock_is_used_by_the_client_that_waited_for_it() {
+    for lock in [REFRESH_LOCK, HOME_LOCK] {
+        let bed = bed();
+        let alice = bed.person("alice").expect("alice");
+        sign_in_stale(&alice, &bed);
+        let held = alice.make_directory(lock).expect("the lock");
+        let mut running = alice.claude().start().expect("started");
+        // Long enough for a run that does not wait: a refresh takes half a second.
+        let asked =
+            bed.anthropic().wait_for(&Deadline::after(Duration::from_secs(3)), LoggedRequest::is_refresh);
+        assert!(!asked && running.is_running().expect("waitpid"), "{lock} was not respected");
+        let good = alice.sign_in().expect("a restored login");
+        fs::remove_dir(held).expect("released");
+        let said = running.end(LIMIT).expect("an end");
+        assert!(said.answered(), "{lock}: {said:?}");
+        assert!(bed.anthropic().requests().iter().any(asked_with(&good.access_token)), "{lock}");
+        assert_eq!(
+            (refreshes(&bed), &oauth(&alice)["refreshToken"]),
+            (0, &json!(good.refresh_token)),
+            "{lock}"
+        );
+    }
+}
+
+#[test]
+fn a_lock_that_is_not_released_makes_the_client_give_up_without_a_request() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    alice.make_directory(REFRESH_LOCK).expect("the lock");
+    let begin = Instant::now();
+    let said = run(&alice);
+    assert!(begin.elapsed() > Duration::from_secs(8), "{:?}", begin.elapsed());
+    assert!(
+        said.text().starts_with("Failed to refresh OAuth token: another Claude Code process"),
+        "{said:?}"
+    );
+    assert_eq!(bed.anthropic().essential_requests(), []);
+    assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+}
+
+#[test]
+fn a_refresh_lock_nobody_touches_is_taken_over_after_a_minute() {
+    for lock in [REFRESH_LOCK, HOME_LOCK] {
+        let seconds = age_when_taken_over(&bed(), lock, 57);
+        assert!((59.5..70.0).contains(&seconds), "{lock}: {seconds}");
+    }
+}
+
+#[test]
+fn an_older_client_takes_a_refresh_lock_over_after_ten_seconds() {
+    for lock in [REFRESH_LOCK, HOME_LOCK] {
+        let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+        let seconds = age_when_taken_over(&bed, lock, 5);
+        assert!((9.5..20.0).contains(&seconds), "{lock}: {seconds}");
+    }
+}
+
+#[test]
+fn the_write_lock_is_taken_over_after_fifteen_seconds() {
+    let seconds = age_when_taken_over(&bed(), WRITE_LOCK, 11);
+    assert!((14.5..25.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_write_lock_kept_too_long_costs_the_login() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    let held = alice.make_directory(WRITE_LOCK).expect("the lock");
+    let mut running = alice.claude().start().expect("started");
+    let deadline = Deadline::after(LIMIT);
+    while running.is_running().expect("waitpid") && !deadline.has_passed() {
+        set_age(&held, Duration::ZERO);
+        thread::sleep(Duration::from_secs(1));
+    }
+    let said = running.end(LIMIT).expect("an end");
+    // The server has given out a new pair, and the client has thrown it away.
+    assert!(!said.answered() && refreshes(&bed) > 0, "{said:?}");
+    assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+}
+
+/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and returns how many seconds
+/// ago that was when it took the lock away.
+fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
+    let alice = bed.person("alice").expect("alice");
+    sign_in_stale(&alice, bed);
+    let held = alice.make_directory(lock).expect("the lock");
+    let age = Duration::from_secs(age);
+    set_age(&held, age);
+    let touched = fs::metadata(&held).and_then(|held| held.modified()).expect("a time");
+    let begin = Instant::now();
+    let running = alice.claude().start().expect("started");
+    let deadline = Deadline::after(Duration::from_secs(30));
+    while fs::metadata(&held).and_then(|held| held.modified()).is_ok_and(|time| time == touched) {
+        assert!(!deadline.has_passed(), "{lock} was not taken over");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let taken = age + begin.elapsed();
+    let said = running.end(LIMIT).expect("an end");
+    assert!(said.answered(), "{said:?}");
+    taken.as_secs_f64()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the client compares a lock's time with the wall clock")]
+fn set_age(lock: &Path, age: Duration) {
+    let times = FileTimes::new().set_modified(SystemTime::now() - age);
+    File::open(lock).and_then(|lock| lock.set_times(times)).expect("the time of the lock is set");
+}

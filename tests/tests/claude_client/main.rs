@@ -1,0 +1,63 @@
+//! Facts about the real client on which this project's design rests: `docs/claude-code.md` lists them, each with the
+//! name of its test here.
+
+mod answers;
+mod documentation;
+mod locks;
+mod login;
+mod refresh;
+
+use std::time::Duration;
+
+use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
+use cas_tests::claude_client::{ClaudeBed, Person, Said, in_hours};
+use serde_json::{Value, json};
+
+/// Far more than any of these runs takes, so that a slow machine is no failure.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What the client says when it knows that a login is dead.
+const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
+const NOT_LOGGED_IN: &str = "Not logged in";
+
+fn bed() -> ClaudeBed {
+    ClaudeBed::start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Signs `person` in with an `expiresAt` that the client takes for past, so that it refreshes first.
+fn sign_in_stale(person: &Person<'_>, bed: &ClaudeBed) -> Login {
+    let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+    person.write_credentials(&document(&login, -1)).expect("the login is written");
+    login
+}
+
+fn document(login: &Login, hours: i64) -> Value {
+    json!({"claudeAiOauth": login.oauth_object(in_hours(hours))})
+}
+
+/// The `claudeAiOauth` object of a person's file.
+fn oauth(person: &Person<'_>) -> Value {
+    person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
+}
+
+fn tombstone() -> Value {
+    json!({"accessToken": "", "refreshToken": "", "expiresAt": 0, "scopes": ["user:inference"]})
+}
+
+fn is_tombstone(object: &Value) -> bool {
+    object["accessToken"] == "" && object["refreshToken"] == "" && object["expiresAt"] == 0
+}
+
+fn run(person: &Person<'_>) -> Said {
+    person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refreshes(bed: &ClaudeBed) -> usize {
+    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+}
+
+/// Whether inference was asked for with this token.
+fn asked_with(token: &str) -> impl Fn(&LoggedRequest) -> bool {
+    let token = fingerprint(token);
+    move |request| request.is_message() && request.token.as_ref() == Some(&token)
+}

@@ -1,0 +1,188 @@
+//! When the client refreshes, what it then writes, and how a login is lost by it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::{LoggedRequest, RefreshAnswer};
+use cas_tests::claude_client::{ClaudeBed, OLDER, in_hours};
+use serde_json::{Value, json};
+
+use super::{
+    LIMIT, NOT_LOGGED_IN, SESSION_EXPIRED, asked_with, bed, document, is_tombstone, oauth, refreshes, run,
+    sign_in_stale,
+};
+
+#[test]
+fn a_login_is_refreshed_from_five_minutes_before_its_time_on() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    for (minutes, expected) in [(6, 0), (4, 1), (-60, 1)] {
+        let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+        let object = login.oauth_object(in_hours(0) + minutes * 60_000);
+        alice.write_credentials(&json!({"claudeAiOauth": object})).expect("written");
+        bed.anthropic().forget_requests();
+        assert!(run(&alice).answered());
+        assert_eq!(refreshes(&bed), expected, "{minutes} minutes before its time");
+        assert_eq!(oauth(&alice)["refreshToken"] == login.refresh_token, expected == 0);
+    }
+}
+
+#[test]
+fn a_refresh_replaces_both_tokens_keeps_the_other_keys_and_drops_unknown_members() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+    let mut object = login.oauth_object(in_hours(-1));
+    object["somethingNew"] = json!(1);
+    let others =
+        json!({"mcpOAuth": {"server": {"accessToken": "theirs"}}, "ofSomebodyElse": [1, {"a": null}]});
+    let mut document = others.clone();
+    document["claudeAiOauth"] = object;
+    alice.write_credentials(&document).expect("written");
+    assert!(run(&alice).answered());
+
+    let mut after = alice.credentials().expect("a file");
+    let object = after["claudeAiOauth"].take();
+    assert_ne!(object["accessToken"], login.access_token);
+    assert_ne!(object["refreshToken"], login.refresh_token);
+    assert!(object["expiresAt"].as_i64().is_some_and(|time| time > in_hours(0)), "{object}");
+    assert_eq!((&object["subscriptionType"], &object["somethingNew"]), (&json!("enterprise"), &Value::Null));
+    after.as_object_mut().expect("an object").remove("claudeAiOauth");
+    assert_eq!(after, others);
+    let file = fs::metadata(alice.credentials_file()).expect("a file");
+    assert_eq!((file.mode() & 0o7777, file.uid()), (0o600, alice.uid()));
+}
+
+#[test]
+fn a_refused_refresh_token_leaves_a_tombstone_and_nothing_else_changes() {
+    a_refused_refresh_token_leaves_a_tombstone(&bed(), SESSION_EXPIRED);
+}
+
+#[test]
+fn an_older_client_leaves_the_same_tombstone_and_says_not_logged_in() {
+    let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
+    a_refused_refresh_token_leaves_a_tombstone(&bed, NOT_LOGGED_IN);
+}
+
+fn a_refused_refresh_token_leaves_a_tombstone(bed: &ClaudeBed, what_it_says: &str) {
+    let alice = bed.person("alice").expect("alice");
+    let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
+    bed.anthropic().revoke(&login.family);
+    let mut object = login.oauth_object(in_hours(-1));
+    object["somethingNew"] = json!(1);
+    let before = json!({"claudeAiOauth": object, "mcpOAuth": {"server": {"accessToken": "theirs"}}, "other": [null, 1]});
+    alice.write_credentials(&before).expect("written");
+    let said = run(&alice);
+    assert!(said.text().starts_with(what_it_says) && said.exit_code == Some(1), "{said:?}");
+
+    let mut expected = before;
+    for (name, value) in [("accessToken", json!("")), ("refreshToken", json!("")), ("expiresAt", json!(0))] {
+        expected["claudeAiOauth"][name] = value;
+    }
+    assert_eq!(alice.credentials().expect("a file"), expected);
+}
+
+#[test]
+fn a_copy_of_a_login_in_a_second_home_is_logged_out() {
+    let bed = bed();
+    let (alice, copy) = (bed.person("alice").expect("alice"), bed.person("copy").expect("copy"));
+    let login = sign_in_stale(&alice, &bed);
+    copy.write_credentials(&document(&login, -1)).expect("copied");
+    assert!(run(&alice).answered());
+    assert!(!run(&copy).answered());
+    assert!(is_tombstone(&oauth(&copy)) && !is_tombstone(&oauth(&alice)));
+    // The stand-in has ended the whole family, as servers may: replaying a spent token took the good home with it.
+    let said = run(&alice);
+    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+}
+
+#[test]
+fn a_client_killed_while_it_refreshes_is_logged_out_by_its_next_run() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    bed.anthropic().hold_refreshes(true);
+    let running = alice.claude().start().expect("started");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
+    running.kill();
+    bed.anthropic().hold_refreshes(false);
+    assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+    let said = run(&alice);
+    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+}
+
+#[test]
+fn an_answer_that_is_lost_logs_the_person_out_within_the_same_run() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in_stale(&alice, &bed);
+    bed.anthropic().answer_refreshes(RefreshAnswer::RotateAndLoseTheAnswer);
+    let said = run(&alice);
+    assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
+}
+
+#[test]
+fn a_login_restored_while_the_old_one_is_being_refused_stays_and_is_used() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let dead = sign_in_stale(&alice, &bed);
+    bed.anthropic().revoke(&dead.family);
+    bed.anthropic().hold_refreshes(true);
+    let running = alice.claude().start().expect("started");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), LoggedRequest::is_refresh));
+    let good = alice.sign_in().expect("a new login");
+    bed.anthropic().hold_refreshes(false);
+    let said = running.end(LIMIT).expect("an end");
+    assert!(
+        said.answered() && bed.anthropic().requests().iter().any(asked_with(&good.access_token)),
+        "{said:?}"
+    );
+    assert_eq!(oauth(&alice)["refreshToken"], good.refresh_token);
+}
+
+#[test]
+fn trouble_at_the_token_endpoint_changes_no_token() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
+    assert!(run(&alice).answered(), "the old access token is used while it is accepted");
+    assert!(bed.anthropic().expire(&login.family));
+    let said = run(&alice);
+    // This looks like a dead login and is none.
+    assert!(!said.answered() && said.result("api_error_status") == 401, "{said:?}");
+    assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+    bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);
+    assert!(run(&alice).answered());
+}
+
+#[test]
+fn a_refresh_replaces_a_link_by_a_file() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&alice, &bed);
+    let target = alice.home().join("kept-elsewhere.json");
+    fs::rename(alice.credentials_file(), &target).expect("moved");
+    symlink(&target, alice.credentials_file()).expect("linked");
+    assert!(run(&alice).answered());
+    assert!(!alice.credentials_file().is_symlink());
+    assert_ne!(oauth(&alice)["refreshToken"], login.refresh_token);
+    let kept: Value = serde_json::from_str(&fs::read_to_string(target).expect("still there")).expect("JSON");
+    assert_eq!(kept["claudeAiOauth"]["refreshToken"], login.refresh_token);
+}
+
+#[test]
+fn sessions_side_by_side_refresh_once() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in_stale(&alice, &bed);
+    let sessions: Vec<_> = (0..3).map(|_| alice.claude().start().expect("started")).collect();
+    for session in sessions {
+        let said = session.end(LIMIT).expect("an end");
+        assert!(said.answered(), "{said:?}");
+    }
+    assert_eq!(refreshes(&bed), 1);
+    assert!(!is_tombstone(&oauth(&alice)));
+}
