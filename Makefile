@@ -20,6 +20,9 @@ test: test-deps check build ## everything: checks, release build, and all suites
 test-deps: root cargo ## install what the suites need (idempotent; one second when all is there)
 	@tests/bed/host-packages.sh
 	@tests/bed/nextest.sh
+	@tests/bed/openbao.sh
+	@tests/bed/claude >/dev/null
+	@tests/bed/claude 2.1.197 >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@tests/bed/rootfs.sh trixie >/dev/null
 
@@ -27,13 +30,13 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
-	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources
+	git ls-files -z '*.sh' tests/bed .ci/run | xargs -0 shellcheck --external-sources
 
 build: cargo ## the release build that `make install` installs
 	packaging/build.sh
 
-bench: root cargo build ## how much a login costs with and without us
-	cargo run --quiet --locked -p cas-tests --bin bench
+bench: test-deps build ## what a login costs without us, with us, and with a script in our place
+	cargo run --quiet --locked -p cas-tests --bin login-cost
 
 install: ## install the release build below DESTDIR and PREFIX (default /usr)
 	packaging/install.sh

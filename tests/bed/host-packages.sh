@@ -9,7 +9,8 @@ packages=(
     gcc libc6-dev libpam0g-dev pkg-config              # the module links libpam
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
-    systemd-container util-linux openssh-client # booting them and logging in to them
+    systemd-container util-linux openssh-client        # booting them and logging in to them
+    python3-pip curl openssl                           # the OpenBao server and its admin
 )
 
 missing=()

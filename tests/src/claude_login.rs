@@ -1,9 +1,9 @@
 //! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and broken in the way it
 //! breaks. (Shapes measured with the real client: `docs/claude-code.md`.)
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
+
+use crate::now_ms;
 
 /// The text of a login file whose tokens are named after `generation`, signed in until `expires_at_ms`, beside keys that
 /// are nobody's business but their owners'.
@@ -53,13 +53,6 @@ pub fn fresh(generation: &str) -> String {
 
 /// One hour in ms.
 pub const HOUR_MS: u64 = 60 * 60 * 1000;
-
-/// The wall clock in ms since 1970, which guests share with this machine.
-#[expect(clippy::disallowed_methods, reason = "a scenario is a main: its logins expire by the real clock")]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// The text as JSON, for comparisons that do not care about white space and order.
 ///

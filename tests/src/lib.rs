@@ -1,9 +1,41 @@
 //! Beds of real components for the suites.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 pub mod anthropic;
 pub mod claude_client;
 pub mod claude_login;
 pub mod guest;
 pub mod namespaces;
+pub mod openbao;
 pub mod pam;
 pub mod tls_authority;
+pub mod vault_fake;
+
+/// Where the scripts in `tests/bed` put what they download.
+#[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
+pub fn cache() -> PathBuf {
+    let home =
+        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/claude-auth-sync");
+    std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// Wall-clock time, in milliseconds since the epoch.
+#[expect(clippy::disallowed_methods, reason = "the suites are mains: they read the clock")]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
+    u64::try_from(since.as_millis()).expect("milliseconds fit")
+}
+
+/// Writes one line into a file that only its owner may read, replacing what was there.
+pub fn write_private(path: &Path, line: &str) {
+    // The error is that there is no file yet.
+    let _ = fs::remove_file(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    writeln!(file, "{line}").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}

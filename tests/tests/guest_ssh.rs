@@ -1,8 +1,9 @@
 //! Somebody whose Claude login was clobbered logs in by ssh, and it is whole again before the first command runs.
 
 use cas_tests::{
-    claude_login::{HOUR_MS, fresh, healthy, now_ms, parsed, tombstone},
+    claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
     guest::{Guest, Suite, login_path},
+    now_ms,
 };
 
 #[test]

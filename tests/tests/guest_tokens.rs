@@ -56,9 +56,10 @@ fn every_login_has_the_token(suite: Suite) {
 fn cron_jobs_and_user_services_get_no_token() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
-    let job = format!("* * * * * alice echo ${{{VARIABLE}-unset}} >/tmp/cron.out\n");
+    let show = format!("printenv {VARIABLE} || echo unset");
+    let job = format!("* * * * * alice ({show}) >/tmp/cron.out\n");
     guest.write("/etc/cron.d/scenario", "root", "644", job.as_bytes());
-    let unit = format!("systemd-run --user --quiet --pipe --wait sh -c 'echo ${{{VARIABLE}-unset}}'");
+    let unit = format!("systemd-run --user --quiet --pipe --wait sh -c '{show}'");
     assert_eq!(guest.ssh("alice", &unit).expect_success("a user service").text(), "unset\n");
     let waited = guest
         .run("for i in $(seq 180); do [ -s /tmp/cron.out ] && break; sleep 0.5; done; cat /tmp/cron.out");

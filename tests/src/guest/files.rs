@@ -46,17 +46,33 @@ impl Guest {
     /// Puts this text into somebody's env file, the place where a setup-token is kept for logins.
     #[track_caller]
     pub fn put_env_file(&self, user: &str, text: &[u8]) {
+        self.put_private(user, "claude-oauth.env", text);
+    }
+
+    fn put_private(&self, user: &str, name: &str, text: &[u8]) {
         self.run(&format!(
             "install -d -m 700 -o {user} -g {user} ~{user}/.config ~{user}/.config/claude-auth-sync"
         ))
         .expect_success("making the configuration folder");
-        self.write(&env_file_path(user), user, "600", text);
+        self.write(&format!("/home/{user}/.config/claude-auth-sync/{name}"), user, "600", text);
     }
 
     /// Keeps a well-formed setup-token for somebody.
     #[track_caller]
     pub fn put_token(&self, user: &str, token: &str) {
         self.put_env_file(user, format!("{VARIABLE}={token}\n").as_bytes());
+    }
+
+    /// Puts this text where somebody's token for the store is kept.
+    #[track_caller]
+    pub fn put_vault_token(&self, user: &str, token: &str) {
+        self.put_private(user, "vault-token", token.as_bytes());
+    }
+
+    /// Forgets all that our product remembers about somebody on this machine: history, ledger, contact with the store.
+    #[track_caller]
+    pub fn forget_state(&self, user: &str) {
+        self.run(&format!("rm -rf /home/{user}/.local/state/claude-auth-sync")).expect_success("forgetting");
     }
 
     /// What the variable is in a new ssh login; `None` when it is not set at all.

@@ -11,6 +11,7 @@ mod finished;
 mod people;
 mod product;
 mod terminal;
+mod vault;
 
 use std::{
     fs,
@@ -27,6 +28,7 @@ pub use files::{VARIABLE, env_file_path, login_path};
 pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
+pub use vault::Fleet;
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
@@ -151,24 +153,22 @@ impl Guest {
         .expect_success("writing a file in the guest");
     }
 
-    /// Starts a program of this machine with the guest's network and this machine's files: how a server gets onto the
-    /// guest's loopback. It is the caller's to end.
+    /// Puts a program of this machine into the guest.
     ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn spawn_inside_network(&self, command: &Command) -> io::Result<Child> {
-        let mut inside = self.in_network_of();
-        inside.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            inside.current_dir(folder);
-        }
-        inside.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    /// # Panics
+    /// When it cannot be copied.
+    #[track_caller]
+    pub fn install_program(&self, program: &Path, path: &str) {
+        let inside = format!("/proc/{}/root{path}", self.leader);
+        let mut install = Command::new("install");
+        install.args(["-D", "-m", "755"]).arg(program).arg(inside);
+        Finished::of(install, b"").expect_success("copying a program into the guest");
+    }
+
+    /// What stands before a command of this machine to give it the guest's network: how a server gets onto the guest's
+    /// loopback.
+    pub fn network_prefix(&self) -> Vec<String> {
+        ["nsenter", &format!("--target={}", self.leader), "--net", "--"].map(str::to_owned).to_vec()
     }
 
     /// The process, as this machine numbers it, whose namespaces are the guest's.
@@ -209,13 +209,6 @@ impl Guest {
             .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
             .args(["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
             .args(["HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]);
-        command
-    }
-
-    /// The start of a command that runs on this machine with the guest's network.
-    fn in_network_of(&self) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--target={}", self.leader)).args(["--net", "--"]);
         command
     }
 

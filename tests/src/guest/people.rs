@@ -35,8 +35,8 @@ impl Guest {
 
     /// The full command line of an ssh client on this machine that logs in to the guest.
     pub fn ssh_command(&self, user: &str, flags: &[&str], command: &str) -> Command {
-        let mut client = self.in_network_of();
-        client.arg("ssh").args(flags).args(self.client_options()).arg(format!("{user}@127.0.0.1"));
+        let mut client = self.on_its_network("ssh");
+        client.args(flags).args(self.client_options()).arg(format!("{user}@127.0.0.1"));
         if !command.is_empty() {
             client.arg(command);
         }
@@ -46,9 +46,15 @@ impl Guest {
     /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in and bytes on its
     /// standard input.
     pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> Finished {
-        let mut client = self.in_network_of();
-        client.arg(tool).args(self.client_options()).args(arguments);
+        let mut client = self.on_its_network(tool);
+        client.args(self.client_options()).args(arguments);
         Finished::of(client, input)
+    }
+
+    fn on_its_network(&self, program: &str) -> Command {
+        let mut command = Command::new("env");
+        command.args(self.network_prefix()).arg(program);
+        command
     }
 
     /// Nothing of this machine's own ssh settings, keys or agent takes part.

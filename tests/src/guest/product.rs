@@ -57,10 +57,10 @@ impl Guest {
         self.write("/etc/claude-auth-sync/config.toml", "root", "644", toml.as_bytes());
     }
 
-    /// `cas-sync enroll USER`, as root.
+    /// `cas-sync enroll USER`, as root; what it said.
     #[track_caller]
-    pub fn enroll(&self, user: &str) {
-        self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling");
+    pub fn enroll(&self, user: &str) -> String {
+        self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
     }
 
     /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.

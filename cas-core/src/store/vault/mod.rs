@@ -9,6 +9,7 @@ mod client;
 mod conversation;
 mod document;
 mod identity;
+mod own_token;
 mod regular_file;
 mod renewal;
 mod setting;
@@ -18,7 +19,6 @@ mod token_memory;
 
 use std::path::PathBuf;
 
-use self::answer::Answer;
 use self::conversation::Conversation;
 use super::{Document, Failure, Fields, Store};
 use crate::deadline::Deadline;
@@ -111,32 +111,37 @@ impl VaultStore {
         self.conversation.renew_if_due(deadline)
     }
 
-    /// The document as last seen, if it is of this version; else as it is now.
-    fn seen_at(&mut self, version: u64, deadline: &Deadline) -> Result<Document, Failure> {
-        let document = match self.last_seen.take() {
-            Some(document) if document.version == version => document,
-            _ => self.conversation.read(deadline)?,
-        };
+    /// The document at this version, as this run saw it last or else as it is now.
+    fn seen_at(&mut self, version: u64, deadline: &Deadline) -> Result<Seen, Failure> {
+        match self.last_seen.take() {
+            Some(document) if document.version == version => Ok(Seen { document, is_fresh: false }),
+            _ => self.fresh_at(version, deadline),
+        }
+    }
+
+    /// The document as it is now, provided it is at this version.
+    fn fresh_at(&mut self, version: u64, deadline: &Deadline) -> Result<Seen, Failure> {
+        let document = self.conversation.read(deadline)?;
         if document.version == version {
-            return Ok(document);
+            return Ok(Seen { document, is_fresh: true });
         }
         self.conversation.insist_on_the_newest();
         Err(Failure::Conflict)
     }
 
     /// Writes in the way that the policy is known or assumed to allow, else in the other.
-    fn write(&mut self, old: &Document, changes: &Fields, deadline: &Deadline) -> Result<u64, Failure> {
-        if old.version == 0 {
-            return match self.conversation.put(old, changes, deadline)? {
-                Some(version) => Ok(version),
-                None => Err(self.conversation.why_denied("create", deadline)),
-            };
-        }
+    fn write(&mut self, mut old: Seen, changes: &Fields, deadline: &Deadline) -> Result<u64, Failure> {
         let first = self.conversation.memory().writes_by;
         for method in [first, first.other()] {
             let written = match method {
-                WriteMethod::Patch => self.conversation.patch(old.version, changes, deadline)?,
-                WriteMethod::Put => self.conversation.put(old, changes, deadline)?,
+                WriteMethod::Patch => self.conversation.patch(old.document.version, changes, deadline)?,
+                WriteMethod::Put => {
+                    // The check of the version does not notice a deletion, and the write would undo it: look again.
+                    if !old.is_fresh {
+                        old = self.fresh_at(old.document.version, deadline)?;
+                    }
+                    self.conversation.put(&old.document, changes, deadline)?
+                }
             };
             if let Some(version) = written {
                 self.conversation.remember_method(method);
@@ -145,6 +150,23 @@ impl VaultStore {
         }
         Err(self.conversation.why_denied("patch or update", deadline))
     }
+
+    /// Writes the first version. A server that refuses this may mean that there is a document by now.
+    fn create(&mut self, changes: &Fields, deadline: &Deadline) -> Result<u64, Failure> {
+        match self.conversation.put(&Document::default(), changes, deadline)? {
+            Some(version) => Ok(version),
+            None => {
+                self.fresh_at(0, deadline)?;
+                Err(self.conversation.why_denied("create", deadline))
+            }
+        }
+    }
+}
+
+/// A document, and whether it was read just now.
+struct Seen {
+    document: Document,
+    is_fresh: bool,
 }
 
 impl Store for VaultStore {
@@ -165,12 +187,15 @@ impl Store for VaultStore {
             });
         }
         let old = self.seen_at(expected, deadline)?;
-        if document::is_unchanged(&old.fields, changes) {
-            self.last_seen = Some(old);
+        if document::is_unchanged(&old.document.fields, changes) {
+            self.last_seen = Some(old.document);
             return Ok(expected);
         }
-        let version = self.write(&old, changes, deadline)?;
-        let mut fields = old.fields;
+        let mut fields = old.document.fields.clone();
+        let version = match expected {
+            0 => self.create(changes, deadline)?,
+            _ => self.write(old, changes, deadline)?,
+        };
         fields.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
         self.last_seen = Some(Document { fields, version });
         Ok(version)

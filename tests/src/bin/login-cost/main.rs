@@ -1,0 +1,39 @@
+//! `make bench`: what a real ssh login costs without us, with us, and with a shell script in our place.
+//!
+//! All variants run in one guest and in turns, so that whatever else this machine is doing falls on all of them alike. `login-cost ROUNDS` asks for another number of rounds than 30.
+
+mod figures;
+mod variant;
+
+use std::process::ExitCode;
+
+use cas_tests::guest::{Fleet, Suite};
+
+use crate::{figures::Figures, variant::Variant};
+
+fn main() -> ExitCode {
+    let rounds = match std::env::args().nth(1).map(|text| text.parse::<usize>()) {
+        None => 30,
+        Some(Ok(rounds)) if rounds > 0 => rounds,
+        Some(_) => {
+            eprintln!("usage: login-cost [ROUNDS]");
+            return ExitCode::from(2);
+        }
+    };
+    let fleet = Fleet::start(Suite::Bookworm, "1h");
+    variant::prepare(&fleet);
+    for variant in Variant::ALL {
+        variant.time_one_login(&fleet); // the first of each is a warm-up
+    }
+    let mut figures = Figures::default();
+    for round in 0..rounds {
+        // Each round begins with another variant, so that none always follows the same one.
+        for turn in 0..Variant::ALL.len() {
+            if let Some(variant) = Variant::ALL.get((round + turn) % Variant::ALL.len()) {
+                figures.add(*variant, variant.time_one_login(&fleet));
+            }
+        }
+    }
+    print!("{figures}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,149 @@
+//! A user of the store: a policy, a scoped token minted as a provisioner mints it, and a private file that holds it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use cas_core::store::vault::{Address, VaultConfig, VaultStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::admin::{Admin, Reply};
+use crate::{now_ms, write_private};
+
+/// What a user's token may do to the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// `packaging/vault/user-policy.hcl`: the server merges.
+    Patch,
+    /// `packaging/vault/user-policy-update.hcl`: the whole document may be replaced.
+    Update,
+}
+
+impl Policy {
+    /// The packaged policy, for this user.
+    pub fn text(self, user: &str) -> String {
+        let template = match self {
+            Self::Patch => include_str!("../../../packaging/vault/user-policy.hcl"),
+            Self::Update => include_str!("../../../packaging/vault/user-policy-update.hcl"),
+        };
+        template.replace("USER", user)
+    }
+}
+
+/// A user who has a token.
+pub struct Person {
+    admin: Admin,
+    folder: TempDir,
+    user: String,
+}
+
+impl Person {
+    pub(super) fn provision(admin: &Admin, user: &str, policy: Policy) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the token");
+        let person = Self { admin: admin.clone(), folder, user: user.to_owned() };
+        person.set_policy(policy);
+        person.use_token(&person.mint(&json!({ "user": user, "purpose": "claude-auth-sync" })));
+        person
+    }
+
+    /// Somebody who may do everything there.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The account's name.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Gives the user this policy; tokens that exist follow at once.
+    pub fn set_policy(&self, policy: Policy) {
+        self.set_policy_text(&policy.text(&self.user));
+    }
+
+    /// Gives the user a policy of these words.
+    pub fn set_policy_text(&self, text: &str) {
+        let path = format!("sys/policies/acl/workstation-claude-{}", self.user.to_lowercase());
+        self.admin.done("PUT", &path, &json!({ "policy": text }));
+    }
+
+    /// Mints another scoped token: orphan, periodic, without the default policy.
+    pub fn mint(&self, meta: &Value) -> String {
+        let body = json!({
+            "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
+            "display_name": format!("devvm-claude-auth-{}", self.user),
+            "meta": meta,
+        });
+        let answer = self.admin.done("POST", "auth/token/create/workstation-claude", &body);
+        answer["auth"]["client_token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Puts this token into the user's token file.
+    pub fn use_token(&self, token: &str) {
+        write_private(&self.token_file(), token);
+    }
+
+    /// The token in the user's token file.
+    pub fn token(&self) -> String {
+        fs::read_to_string(self.token_file()).expect("reading the token file").trim_end().to_owned()
+    }
+
+    /// Where the token lies.
+    pub fn token_file(&self) -> PathBuf {
+        self.folder.path().join("vault-token")
+    }
+
+    /// The settings of a run that remembers nothing.
+    pub fn config(&self) -> VaultConfig {
+        let address = Address::parse(&self.admin.address).expect("the bed's address");
+        let config = VaultConfig::of_user(address, &self.user, self.token_file(), now_ms());
+        VaultConfig { ca_cert: self.admin.ca_cert.clone(), ..config.expect("the bed's user name") }
+    }
+
+    /// The store of a run that remembers nothing.
+    pub fn store(&self) -> VaultStore {
+        VaultStore::new(self.config())
+    }
+
+    /// The user's token in the hands of somebody who speaks HTTP.
+    pub fn by_hand(&self) -> Admin {
+        Admin { token: self.token(), ..self.admin.clone() }
+    }
+
+    /// Replaces the whole document, as an admin can.
+    pub fn put_document(&self, fields: &Value) {
+        self.admin.done("PUT", &self.path("data"), &json!({ "data": fields }));
+    }
+
+    /// The document as an admin reads it.
+    pub fn document(&self) -> Reply {
+        self.admin.ask("GET", &self.path("data"), None)
+    }
+
+    /// Deletes the newest version; it can be undeleted.
+    pub fn delete_document(&self) {
+        self.admin.done("DELETE", &self.path("data"), &Value::Null);
+    }
+
+    /// Destroys a version; it cannot be undeleted.
+    pub fn destroy_document(&self, version: u64) {
+        self.admin.done("PUT", &self.path("destroy"), &json!({ "versions": [version] }));
+    }
+
+    /// The path of the document's `data`, `metadata`, `destroy`, …
+    pub fn path(&self, part: &str) -> String {
+        format!("secret/{part}/workstation/claude-users/{}", self.user)
+    }
+}
+
+/// The role through which scoped tokens are minted.
+pub(super) fn create_role(admin: &Admin) {
+    let role = json!({
+        "allowed_policies_glob": ["workstation-claude-*"],
+        "orphan": true,
+        "renewable": true,
+        "token_period": "768h",
+        "token_no_default_policy": true,
+    });
+    admin.done("POST", "auth/token/roles/workstation-claude", &role);
+}

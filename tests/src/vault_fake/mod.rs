@@ -1,0 +1,232 @@
+//! A stand-in for Vault within the test, for what a real server cannot be made to do on demand: hang, break off, talk
+//! nonsense. What it answers when it does answer is held to the real server's by the contract suite.
+
+mod engine;
+mod http;
+
+use std::io::{BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_core::store::vault::{Address, VaultConfig};
+use serde_json::{Value, json};
+
+use self::engine::Engine;
+use crate::{now_ms, write_private};
+
+pub use self::http::{Answer, Request};
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The request is read and never answered.
+    Silence,
+    /// The answer's head and half of its body are sent, then nothing more.
+    StopInBody,
+    /// The connection is closed instead of an answer.
+    Close,
+    /// The connection is closed in the middle of the body.
+    CloseInBody,
+    /// The answer takes this long.
+    Late(Duration),
+    /// These bytes are sent, which need not be HTTP, and the connection is closed.
+    Bytes(Vec<u8>),
+    /// This is answered, whatever was asked.
+    Answer(Answer),
+}
+
+/// The fake on a loopback port of its own; it ends with this value.
+pub struct VaultFake {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    has_ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    engine: Engine,
+    fault: Option<(String, Fault)>,
+    requests: Vec<Request>,
+    connections: usize,
+}
+
+impl VaultFake {
+    /// Starts with no document, and with a token that is `user`'s and may merge and replace.
+    pub fn start(user: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port");
+        let address = listener.local_addr().expect("the port's address");
+        let shared = Arc::new(Shared::default());
+        let fake = Self { address, shared: Arc::clone(&shared) };
+        fake.set_lookup(&json!({
+            "policies": [format!("workstation-claude-{user}")],
+            "meta": { "user": user },
+            "display_name": format!("token-devvm-claude-auth-{user}"),
+            "ttl": 2_764_800, "creation_ttl": 2_764_800, "renewable": true, "type": "service",
+        }));
+        fake.set_policy(true, true);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if shared.has_ended.load(Ordering::Acquire) {
+                    break;
+                }
+                shared.state().connections += 1;
+                let shared = Arc::clone(&shared);
+                // A client that goes away is none of the fake's business.
+                thread::spawn(move || shared.serve(&stream).ok());
+            }
+        });
+        fake
+    }
+
+    /// The address for `VAULT_ADDR`.
+    pub fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The settings of a run of this user's that remembers nothing; the token file is written into `folder`.
+    pub fn config(&self, user: &str, folder: &Path) -> VaultConfig {
+        let token_file = folder.join("vault-token");
+        write_private(&token_file, "hvs.canary");
+        let address = Address::parse(&self.address()).expect("the fake's address");
+        VaultConfig::of_user(address, user, token_file, now_ms()).expect("a user name")
+    }
+
+    /// From now on requests whose "METHOD path" contains `pattern` go wrong like this.
+    pub fn fail(&self, pattern: &str, fault: Fault) {
+        self.shared.state().fault = Some((pattern.to_owned(), fault));
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn recover(&self) {
+        self.shared.state().fault = None;
+    }
+
+    /// What the token may do besides reading and creating.
+    pub fn set_policy(&self, may_patch: bool, may_update: bool) {
+        let mut state = self.shared.state();
+        state.engine.may_patch = may_patch;
+        state.engine.may_update = may_update;
+    }
+
+    /// What a lookup of the token answers.
+    pub fn set_lookup(&self, lookup: &Value) {
+        self.shared.state().engine.lookup = lookup.clone();
+    }
+
+    /// Another tool's write of the whole document.
+    pub fn replace(&self, user: &str, fields: &Value) {
+        self.shared.state().engine.replace(user, fields);
+    }
+
+    /// Deletes the newest version.
+    pub fn delete(&self, user: &str) {
+        self.shared.state().engine.newest(user).expect("a document").deleted = true;
+    }
+
+    /// Destroys the newest version.
+    pub fn destroy(&self, user: &str) {
+        self.shared.state().engine.newest(user).expect("a document").destroyed = true;
+    }
+
+    /// What an admin reads: status and body.
+    pub fn document(&self, user: &str) -> (u16, Value) {
+        let answer = self.shared.state().engine.read(user);
+        (answer.status, serde_json::from_slice(&answer.body).expect("the fake speaks JSON"))
+    }
+
+    /// All requests so far, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// "METHOD path" of all requests so far, without the part that every path has.
+    pub fn lines(&self) -> Vec<String> {
+        let line =
+            |request: &Request| format!("{} {}", request.method, request.path.trim_start_matches("/v1/"));
+        self.requests().iter().map(line).collect()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
+    }
+}
+
+impl Drop for VaultFake {
+    fn drop(&mut self) {
+        self.shared.has_ended.store(true, Ordering::Release);
+        // Wakes the accepting thread; the error is that it has ended already.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let mut writer = stream;
+        while let Some(request) = Request::read(&mut reader)? {
+            let (fault, answer) = self.state().take(&request);
+            match fault {
+                None => answer.write(&mut writer)?,
+                Some(Fault::Answer(other)) => other.write(&mut writer)?,
+                Some(Fault::Late(span)) => {
+                    self.linger(span);
+                    answer.write(&mut writer)?;
+                }
+                Some(Fault::Silence) => {
+                    self.linger(Duration::from_secs(60));
+                    break;
+                }
+                Some(Fault::Close) => break,
+                Some(Fault::Bytes(bytes)) => return writer.write_all(&bytes),
+                Some(Fault::CloseInBody) => return half(&answer, &mut writer),
+                Some(Fault::StopInBody) => {
+                    half(&answer, &mut writer)?;
+                    self.linger(Duration::from_secs(60));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does nothing for a while, but not beyond the fake's end.
+    fn linger(&self, span: Duration) {
+        let started = Instant::now();
+        while started.elapsed() < span && !self.has_ended.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl State {
+    /// A request that goes wrong by a wrong answer changes nothing; by a lost answer, it may have been carried out.
+    fn take(&mut self, request: &Request) -> (Option<Fault>, Answer) {
+        self.requests.push(request.clone());
+        let line = format!("{} {}", request.method, request.path);
+        let fault =
+            self.fault.as_ref().filter(|(pattern, _)| line.contains(pattern)).map(|(_, fault)| fault.clone());
+        let answer = match fault {
+            Some(Fault::Answer(_) | Fault::Bytes(_)) => Answer::default(),
+            _ => self.engine.handle(request),
+        };
+        (fault, answer)
+    }
+}
+
+fn half(answer: &Answer, writer: &mut impl Write) -> std::io::Result<()> {
+    writer.write_all(&[answer.head().as_bytes(), &answer.body[..answer.body.len() / 2]].concat())
+}

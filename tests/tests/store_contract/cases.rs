@@ -1,0 +1,277 @@
+//! The contract, one function a clause.
+
+use std::time::{Duration, Instant};
+
+use cas_core::deadline::Deadline;
+use cas_core::store::{Document, Failure, Fields, Store};
+use serde_json::{Value, json};
+
+use crate::places::Place;
+
+type Case = fn(&dyn Place);
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        /// Every clause with its name.
+        pub(crate) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name as Case)),*];
+    };
+}
+
+cases! {
+    a_place_never_written_is_an_empty_document,
+    what_is_merged_can_be_read_back,
+    odd_values_come_back_as_they_were,
+    fields_of_others_survive_every_write_to_the_byte,
+    a_stale_version_is_a_conflict_and_nothing_is_written,
+    a_first_write_over_an_existing_document_is_a_conflict,
+    a_version_that_never_was_is_a_conflict,
+    setting_what_is_already_there_writes_nothing,
+    an_empty_value_is_a_value,
+    each_write_of_a_run_builds_on_the_last,
+    a_run_may_write_without_having_read,
+    after_a_conflict_reading_again_is_enough,
+    nothing_is_ever_removed,
+    a_deleted_document_is_explained_and_stays_deleted,
+    a_destroyed_document_is_explained_and_stays_destroyed,
+    a_document_written_anew_after_a_deletion_is_read_again,
+    runs_at_the_same_time_lose_nothing,
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+fn fields(value: &Value) -> Fields {
+    serde_json::from_value(value.clone()).expect("an object")
+}
+
+fn value(document: &Document) -> Value {
+    serde_json::to_value(&document.fields).expect("fields are JSON")
+}
+
+fn seen(place: &dyn Place) -> (u64, Value) {
+    place.seen().expect("a live document")
+}
+
+fn a_place_never_written_is_an_empty_document(place: &dyn Place) {
+    let document = place.store().read(&soon()).unwrap();
+    assert_eq!((document.version, document.fields.len()), (0, 0));
+    assert_eq!(place.seen(), None, "reading writes nothing");
+}
+
+fn what_is_merged_can_be_read_back(place: &dyn Place) {
+    let mut store = place.store();
+    let version = store
+        .merge(&fields(&json!({ "setup_token": "one", "n": 1_790_000_000_000_u64 })), 0, &soon())
+        .unwrap();
+    assert!(version > 0);
+    for mut store in [store, place.store()] {
+        let document = store.read(&soon()).unwrap();
+        assert_eq!(document.version, version);
+        assert_eq!(value(&document), json!({ "setup_token": "one", "n": 1_790_000_000_000_u64 }));
+    }
+}
+
+fn odd_values_come_back_as_they_were(place: &dyn Place) {
+    let odd = json!({
+        "empty": "", "quotes": "\"\\/", "lines": "a\nb\r\n\t", "markup": "<a href='x'>&</a>",
+        "letters": "äß漢字🦀\u{2028}\u{0}\u{7f}", "long": "x".repeat(200_000), "null in a list": [null, 1],
+        "ä key with spaces/and\\more": true, "constructor": false,
+    });
+    let version = place.store().merge(&fields(&odd), 0, &soon()).unwrap();
+    assert_eq!(value(&place.store().read(&soon()).unwrap()), odd);
+    let again = place.store().merge(&fields(&odd), version, &soon()).unwrap();
+    assert_eq!(again, version, "and are recognised as the same");
+}
+
+fn fields_of_others_survive_every_write_to_the_byte(place: &dyn Place) {
+    let others = json!({
+        "vaultwarden_email": "ä<b>&'\"\u{2028}🦀@example.org",
+        "vaultwarden_master_password": "pa\\ss\nword",
+        "big": 9_007_199_254_740_993_u64, "float": 1.5, "huge": 1.234_567_890_123_456_7e22, "zero": -0.0,
+        "nested": { "b": [1, { "c": null }], "a": {} }, "nothing": null, "flag": false,
+    });
+    place.replace(&others);
+    let mut store = place.store();
+    let before = store.read(&soon()).unwrap();
+    let admin_before = seen(place).1;
+    let mut version = before.version;
+    for text in ["one", "two"] {
+        version = store.merge(&fields(&json!({ "setup_token": text })), version, &soon()).unwrap();
+        let mut after = place.store().read(&soon()).unwrap();
+        assert_eq!(after.fields.remove("setup_token").unwrap().get(), format!("\"{text}\""));
+        let texts = |document: &Document| -> Vec<(String, String)> {
+            document.fields.iter().map(|(name, value)| (name.clone(), value.get().to_owned())).collect()
+        };
+        assert_eq!(texts(&after), texts(&before));
+        let mut admin_after = seen(place).1;
+        admin_after.as_object_mut().unwrap().remove("setup_token");
+        assert_eq!(admin_after, admin_before);
+    }
+}
+
+fn a_stale_version_is_a_conflict_and_nothing_is_written(place: &dyn Place) {
+    place.replace(&json!({ "theirs": 1 }));
+    let mut store = place.store();
+    let stale = store.read(&soon()).unwrap().version;
+    place.replace(&json!({ "theirs": 2 }));
+    let before = place.seen();
+    assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), stale, &soon()), Err(Failure::Conflict));
+    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), stale, &soon()), Err(Failure::Conflict));
+    assert_eq!(place.seen(), before);
+}
+
+fn a_first_write_over_an_existing_document_is_a_conflict(place: &dyn Place) {
+    let mut store = place.store();
+    assert_eq!(store.read(&soon()).unwrap().version, 0);
+    place.replace(&json!({ "theirs": 1 }));
+    let before = place.seen();
+    for mut store in [store, place.store()] {
+        assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()), Err(Failure::Conflict));
+    }
+    assert_eq!(place.seen(), before);
+}
+
+fn a_version_that_never_was_is_a_conflict(place: &dyn Place) {
+    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 3, &soon()), Err(Failure::Conflict));
+    assert_eq!(place.seen(), None);
+    place.replace(&json!({ "theirs": 1 }));
+    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 9, &soon()), Err(Failure::Conflict));
+    assert_eq!(seen(place).1, json!({ "theirs": 1 }));
+}
+
+fn setting_what_is_already_there_writes_nothing(place: &dyn Place) {
+    place.replace(&json!({ "ours": "<x>", "theirs": 1 }));
+    let (version, _) = seen(place);
+    let mut store = place.store();
+    assert_eq!(store.merge(&fields(&json!({ "ours": "<x>" })), version, &soon()), Ok(version));
+    assert_eq!(store.merge(&Fields::new(), version, &soon()), Ok(version));
+    let read = store.read(&soon()).unwrap();
+    assert_eq!(store.merge(&read.fields, version, &soon()), Ok(version));
+    assert_eq!(seen(place).0, version);
+}
+
+fn an_empty_value_is_a_value(place: &dyn Place) {
+    place.replace(&json!({ "setup_token": "old" }));
+    let (version, _) = seen(place);
+    place.store().merge(&fields(&json!({ "setup_token": "" })), version, &soon()).unwrap();
+    assert_eq!(seen(place).1, json!({ "setup_token": "" }));
+}
+
+fn each_write_of_a_run_builds_on_the_last(place: &dyn Place) {
+    let mut store = place.store();
+    let mut version = 0;
+    for number in 0..4 {
+        let next = store.merge(&fields(&json!({ format!("f{number}"): number })), version, &soon()).unwrap();
+        assert!(next > version);
+        version = next;
+    }
+    assert_eq!(seen(place), (version, json!({ "f0": 0, "f1": 1, "f2": 2, "f3": 3 })));
+}
+
+fn a_run_may_write_without_having_read(place: &dyn Place) {
+    place.replace(&json!({ "theirs": "x" }));
+    let (version, _) = seen(place);
+    let written = place.store().merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap();
+    assert_eq!(seen(place), (written, json!({ "theirs": "x", "ours": "y" })));
+}
+
+fn after_a_conflict_reading_again_is_enough(place: &dyn Place) {
+    place.replace(&json!({ "theirs": 1 }));
+    let mut store = place.store();
+    let stale = store.read(&soon()).unwrap().version;
+    place.replace(&json!({ "theirs": 2 }));
+    let ours = fields(&json!({ "ours": "x" }));
+    assert_eq!(store.merge(&ours, stale, &soon()), Err(Failure::Conflict));
+    let fresh = store.read(&soon()).unwrap();
+    assert_eq!(value(&fresh), json!({ "theirs": 2 }));
+    store.merge(&ours, fresh.version, &soon()).unwrap();
+    assert_eq!(seen(place).1, json!({ "theirs": 2, "ours": "x" }));
+}
+
+fn nothing_is_ever_removed(place: &dyn Place) {
+    place.replace(&json!({ "setup_token": "keep", "nested": { "a": 1 } }));
+    let before = place.seen();
+    let (version, _) = seen(place);
+    for change in [json!({ "setup_token": null }), json!({ "nested": { "a": null } }), json!({ "new": null })]
+    {
+        let failure = place.store().merge(&fields(&change), version, &soon()).unwrap_err();
+        assert!(matches!(failure, Failure::Refused { .. }), "{change}: {failure}");
+    }
+    assert_eq!(place.seen(), before);
+}
+
+/// What a caller is told about a document that is no more, be it at reading or at writing.
+fn explained(store: &mut dyn Store, last_version: u64) -> String {
+    let Err(Failure::Gone { reason }) = store.read(&soon()) else { panic!("a deleted document was read") };
+    for expected in [0, last_version] {
+        let failure = store.merge(&fields(&json!({ "ours": "y" })), expected, &soon()).unwrap_err();
+        assert!(matches!(failure, Failure::Gone { .. } | Failure::Conflict), "{failure}");
+    }
+    reason
+}
+
+fn a_deleted_document_is_explained_and_stays_deleted(place: &dyn Place) {
+    place.replace(&json!({ "theirs": 1 }));
+    let (version, _) = seen(place);
+    let mut earlier = place.store();
+    earlier.read(&soon()).unwrap();
+    if !place.delete() {
+        return;
+    }
+    let failure = earlier.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap_err();
+    assert!(matches!(failure, Failure::Gone { .. }), "{failure}");
+    let reason = explained(place.store().as_mut(), version);
+    assert!(reason.contains(&format!("version {version} ")) && reason.contains("deleted on 20"), "{reason}");
+    assert_eq!(place.seen(), None, "it is not brought back");
+}
+
+fn a_destroyed_document_is_explained_and_stays_destroyed(place: &dyn Place) {
+    place.replace(&json!({ "theirs": 1 }));
+    let (version, _) = seen(place);
+    if !place.destroy() {
+        return;
+    }
+    let reason = explained(place.store().as_mut(), version);
+    assert!(reason.contains("destroyed"), "{reason}");
+    assert_eq!(place.seen(), None, "it is not brought back");
+}
+
+fn a_document_written_anew_after_a_deletion_is_read_again(place: &dyn Place) {
+    place.replace(&json!({ "theirs": 1 }));
+    if !place.delete() {
+        return;
+    }
+    place.replace(&json!({ "theirs": 2 }));
+    let (version, _) = seen(place);
+    let mut store = place.store();
+    assert_eq!(value(&store.read(&soon()).unwrap()), json!({ "theirs": 2 }));
+    store.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap();
+    assert_eq!(seen(place).1, json!({ "theirs": 2, "ours": "y" }));
+}
+
+fn runs_at_the_same_time_lose_nothing(place: &dyn Place) {
+    const ROUNDS: usize = 8;
+    let run = |name: &str| {
+        let mut store = place.store();
+        for round in 0..ROUNDS {
+            let changes = fields(&json!({ format!("{name}{round}"): round }));
+            let started = Instant::now();
+            loop {
+                assert!(started.elapsed() < Duration::from_secs(20), "it never got through");
+                let version = store.read(&soon()).unwrap().version;
+                match store.merge(&changes, version, &soon()) {
+                    Ok(_) => break,
+                    Err(Failure::Conflict) => {}
+                    Err(failure) => panic!("{failure}"),
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            scope.spawn(move || run(name));
+        }
+    });
+    assert_eq!(seen(place).1.as_object().unwrap().len(), 3 * ROUNDS);
+}

@@ -1,0 +1,47 @@
+//! What every store owes its callers, case by case, over every store there is: what is promised in `cas_core::store`
+//! is promised by the fake and by real servers alike, so that the fake cannot drift from them.
+
+mod cases;
+mod places;
+
+use cas_tests::openbao::{Bao, Policy};
+
+use places::{BaoPlaces, FakePlaces, Places};
+
+/// Runs every case at a place of its own and names all that failed.
+fn hold_to_the_contract(places: &dyn Places) {
+    let mut broken = Vec::new();
+    for (name, case) in cases::ALL {
+        let place = places.empty(&name.replace('_', "-"));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case(place.as_ref())));
+        if outcome.is_err() {
+            broken.push(name);
+        }
+    }
+    assert!(broken.is_empty(), "broken: {broken:#?}");
+}
+
+#[test]
+fn the_fake_of_vault_keeps_the_contract_by_merging() {
+    hold_to_the_contract(&FakePlaces { may_patch: true, may_update: false });
+}
+
+#[test]
+fn the_fake_of_vault_keeps_the_contract_by_replacing() {
+    hold_to_the_contract(&FakePlaces { may_patch: false, may_update: true });
+}
+
+#[test]
+fn a_server_in_development_mode_keeps_the_contract() {
+    hold_to_the_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
+}
+
+#[test]
+fn a_server_behind_tls_keeps_the_contract_under_the_policy_with_update() {
+    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
+}
+
+#[test]
+fn a_server_behind_tls_keeps_the_contract_under_the_policy_with_patch() {
+    hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
+}

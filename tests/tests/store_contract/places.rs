@@ -1,0 +1,117 @@
+//! The stores that the contract is held against, each seen by its user and by somebody who may do more.
+
+use cas_core::store::Store;
+use cas_core::store::vault::{VaultConfig, VaultStore};
+use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::vault_fake::VaultFake;
+use serde_json::Value;
+
+/// A kind of store that can offer an empty place to each case.
+pub(crate) trait Places {
+    /// A place nothing was ever written at, for a user of this name.
+    fn empty(&self, user: &str) -> Box<dyn Place>;
+}
+
+/// One user's place in a store.
+pub(crate) trait Place: Sync {
+    /// The store as a new run of the user's opens it.
+    fn store(&self) -> Box<dyn Store>;
+    /// Another tool replaces the whole document.
+    fn replace(&self, fields: &Value);
+    /// What an admin sees there: version and fields; none when there is no live document.
+    fn seen(&self) -> Option<(u64, Value)>;
+    /// Deletes the newest version so that it can be undeleted; false where a store has no such thing.
+    fn delete(&self) -> bool;
+    /// Destroys the newest version; false where a store has no such thing.
+    fn destroy(&self) -> bool;
+}
+
+/// A fake for each place.
+pub(crate) struct FakePlaces {
+    pub(crate) may_patch: bool,
+    pub(crate) may_update: bool,
+}
+
+impl Places for FakePlaces {
+    fn empty(&self, user: &str) -> Box<dyn Place> {
+        let fake = VaultFake::start(user);
+        fake.set_policy(self.may_patch, self.may_update);
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = fake.config(user, folder.path());
+        Box::new(FakePlace { fake, config, _folder: folder })
+    }
+}
+
+struct FakePlace {
+    fake: VaultFake,
+    config: VaultConfig,
+    _folder: tempfile::TempDir,
+}
+
+impl Place for FakePlace {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(VaultStore::new(self.config.clone()))
+    }
+
+    fn replace(&self, fields: &Value) {
+        self.fake.replace(&self.config.user, fields);
+    }
+
+    fn seen(&self) -> Option<(u64, Value)> {
+        let (status, body) = self.fake.document(&self.config.user);
+        live_document(status, &body)
+    }
+
+    fn delete(&self) -> bool {
+        self.fake.delete(&self.config.user);
+        true
+    }
+
+    fn destroy(&self) -> bool {
+        self.fake.destroy(&self.config.user);
+        true
+    }
+}
+
+/// A user of a real server for each place.
+pub(crate) struct BaoPlaces {
+    pub(crate) bao: Bao,
+    pub(crate) policy: Policy,
+}
+
+impl Places for BaoPlaces {
+    fn empty(&self, user: &str) -> Box<dyn Place> {
+        Box::new(self.bao.person(user, self.policy))
+    }
+}
+
+impl Place for Person {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(self.store())
+    }
+
+    fn replace(&self, fields: &Value) {
+        self.put_document(fields);
+    }
+
+    fn seen(&self) -> Option<(u64, Value)> {
+        let reply = self.document();
+        live_document(reply.status, &reply.body)
+    }
+
+    fn delete(&self) -> bool {
+        self.delete_document();
+        true
+    }
+
+    fn destroy(&self) -> bool {
+        let (version, _) = Place::seen(self).expect("a live document");
+        self.destroy_document(version);
+        true
+    }
+}
+
+fn live_document(status: u16, body: &Value) -> Option<(u64, Value)> {
+    let data = &body["data"];
+    (status == 200).then(|| (data["metadata"]["version"].as_u64().expect("a version"), data["data"].clone()))
+}

@@ -1,0 +1,276 @@
+//! Whatever stands where the store should be, and however it breaks: a run gets an explained failure in time, takes
+//! nothing for the store's word that is not, and the document stays whole.
+
+use std::time::{Duration, Instant};
+
+use cas_core::deadline::Deadline;
+use cas_core::store::vault::VaultStore;
+use cas_core::store::{Failure, Fields, Store};
+use cas_tests::openbao::{Bao, Policy};
+use cas_tests::vault_fake::{Answer, Fault, VaultFake};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SPAN: Duration = Duration::from_millis(400);
+
+/// How much later than the deadline an answer may be here, where other tests use the machine as well.
+const SLACK: Duration = Duration::from_millis(150);
+
+struct Bed {
+    fake: VaultFake,
+    folder: TempDir,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let bed = Self { fake: VaultFake::start("alice"), folder: tempfile::tempdir().unwrap() };
+        bed.fake.replace("alice", &json!({ "theirs": "x" }));
+        bed
+    }
+
+    fn store(&self) -> VaultStore {
+        VaultStore::new(self.fake.config("alice", self.folder.path()))
+    }
+
+    fn document(&self) -> Value {
+        self.fake.document("alice").1["data"]["data"].clone()
+    }
+}
+
+fn fields(value: &Value) -> Fields {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn kind(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused { .. } => "refused",
+        Failure::Gone { .. } => "gone",
+        Failure::Conflict => "conflict",
+        Failure::Busy { .. } => "busy",
+        Failure::Unreachable { .. } => "unreachable",
+    }
+}
+
+fn errors(status: u16, words: &str) -> Fault {
+    Fault::Answer(Answer::new(status, json!({ "errors": [words] }).to_string()))
+}
+
+fn plain(status: u16, body: &str) -> Fault {
+    Fault::Answer(Answer::new(status, body))
+}
+
+/// Every fault with the kind of failure it is, and words that have to be in it.
+fn faults() -> Vec<(Fault, &'static str, &'static str)> {
+    let page = "<html>Please log in</html>";
+    let huge =
+        format!(r#"{{"data":{{"data":{{"x":"{}"}},"metadata":{{"version":1}}}}}}"#, "x".repeat(1 << 20));
+    let limited = json!({ "errors": ["request path \"x\": rate limit quota exceeded"] }).to_string();
+    vec![
+        (Fault::Silence, "unreachable", "no answer within"),
+        (Fault::StopInBody, "unreachable", "no complete answer within"),
+        (Fault::Late(Duration::from_secs(9)), "unreachable", "no answer within"),
+        (Fault::Close, "unreachable", "connection"),
+        (Fault::CloseInBody, "unreachable", "end of file before message length"),
+        (Fault::Bytes(b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec()), "unreachable", "invalid HTTP"),
+        (Fault::Bytes(vec![0; 4096]), "unreachable", "invalid HTTP"),
+        (plain(200, page), "unreachable", "not the store"),
+        (plain(200, ""), "unreachable", "not the store"),
+        (plain(200, "{}"), "unreachable", "not the store"),
+        (plain(200, r#"{"data":null}"#), "unreachable", "not the store"),
+        (plain(200, r#"{"data":{"data":{}}}"#), "refused", "KV version 2"),
+        (plain(200, &huge), "unreachable", "longer than 1 MiB"),
+        (plain(204, ""), "refused", "KV version 2"),
+        (plain(302, page), "unreachable", "not the store"),
+        (plain(307, ""), "busy", "not followed"),
+        (errors(400, "malformed"), "refused", "malformed"),
+        (plain(401, page), "unreachable", "not the store"),
+        (plain(403, page), "unreachable", "not the store"),
+        (plain(404, page), "unreachable", "not the store"),
+        (plain(404, "404 page not found\n"), "unreachable", "not the store"),
+        (plain(404, "{}"), "unreachable", "not the store"),
+        (errors(404, "no handler for route \"x\""), "refused", "correct the configured mount"),
+        (errors(404, "namespace not found"), "refused", "correct the configured namespace"),
+        (plain(407, page), "unreachable", "not the store"),
+        (errors(412, "required index state not present"), "busy", "caught up"),
+        (errors(413, "too large"), "refused", "smaller"),
+        (Fault::Answer(Answer::new(429, limited).with("Retry-After", "7")), "busy", "quota"),
+        (Fault::Answer(Answer::new(429, r#"{"errors":[]}"#).with("Retry-After", "1")), "busy", "caught up"),
+        (errors(500, "internal error"), "busy", "internal error"),
+        (errors(501, "not initialized"), "busy", "not initialized"),
+        (plain(502, page), "unreachable", "not the store"),
+        (errors(503, "Vault is sealed"), "busy", "sealed"),
+        (plain(503, page), "unreachable", "not the store"),
+        (plain(504, ""), "unreachable", "not the store"),
+    ]
+}
+
+/// The failure is the expected one, came in time, and shows no token.
+fn check(failure: &Failure, started: Instant, fault: &Fault, expected: &str, words: &str) {
+    let fault = format!("{fault:.200?}");
+    let text = failure.to_string();
+    assert_eq!(kind(failure), expected, "{fault}: {text}");
+    assert!(text.contains(words), "{fault}: {text}");
+    assert!(text.len() < 600 && !text.contains("canary") && !text.contains('\n'), "{fault}: {text}");
+    assert!(started.elapsed() < SPAN + SLACK, "{fault}: took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_read_that_goes_wrong_is_explained_in_time_and_never_an_empty_document() {
+    for (fault, expected, words) in faults() {
+        let bed = Bed::new();
+        bed.fake.fail("GET /v1/secret/data/", fault.clone());
+        let started = Instant::now();
+        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("it is not a document");
+        check(&failure, started, &fault, expected, words);
+        bed.fake.recover();
+        assert_eq!(bed.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
+    }
+}
+
+#[test]
+fn a_lookup_that_goes_wrong_keeps_everybody_from_the_document() {
+    for (fault, _, _) in faults() {
+        let bed = Bed::new();
+        bed.fake.fail("lookup-self", fault.clone());
+        let started = Instant::now();
+        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
+        let is_final = matches!(failure, Failure::Refused { .. });
+        assert!(started.elapsed() < SPAN + SLACK, "{fault:.200?}: took {:?}", started.elapsed());
+        assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
+        assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
+    }
+}
+
+#[test]
+fn a_write_that_goes_wrong_is_explained_in_time_and_loses_nothing() {
+    for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
+        for (fault, expected, words) in faults() {
+            let bed = Bed::new();
+            bed.fake.set_policy(may_patch, !may_patch);
+            let mut store = bed.store();
+            let version = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
+            bed.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
+            let changes = fields(&json!({ "ours": "y" }));
+            let started = Instant::now();
+            let failure =
+                store.merge(&changes, version, &Deadline::after(SPAN)).expect_err("no success was told");
+            let other_words = matches!(&fault, Fault::Answer(answer) if answer.status == 200);
+            check(
+                &failure,
+                started,
+                &fault,
+                expected_of_a_write(&fault, expected),
+                if other_words { "" } else { words },
+            );
+            bed.fake.recover();
+            // The write may have been carried out although its answer was lost: either way the next run gets it right.
+            let mut next = bed.store();
+            let version = next.read(&Deadline::after(SPAN * 9)).unwrap().version;
+            next.merge(&changes, version, &Deadline::after(SPAN * 9)).unwrap();
+            assert_eq!(bed.document(), json!({ "theirs": "x", "ours": "y" }), "{fault:.200?}");
+            assert!(next.read(&Deadline::after(SPAN * 9)).unwrap().version <= 2, "it was written once");
+        }
+    }
+}
+
+/// A write's answer needs a version only, so that a read's answer in its place is taken for that of another engine.
+fn expected_of_a_write<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str {
+    match fault {
+        Fault::Answer(answer)
+            if answer.status == 200 && answer.body.starts_with(b"{\"data\":{\"data\":{}}") =>
+        {
+            "refused"
+        }
+        _ => expected,
+    }
+}
+
+#[test]
+fn the_time_a_busy_server_asks_for_is_passed_on() {
+    let bed = Bed::new();
+    bed.fake.fail(
+        "GET /v1/secret",
+        Fault::Answer(Answer::new(503, r#"{"errors":["x"]}"#).with("Retry-After", "17")),
+    );
+    let Err(Failure::Busy { retry_after, .. }) = bed.store().read(&Deadline::after(SPAN)) else { panic!() };
+    assert_eq!(retry_after, Some(Duration::from_secs(17)));
+}
+
+#[test]
+fn a_deadline_that_has_passed_sends_nothing() {
+    let bed = Bed::new();
+    let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
+    assert!(failure.to_string().contains("no time is left"), "{failure}");
+    assert_eq!((bed.fake.requests().len(), bed.fake.connections()), (0, 0));
+}
+
+#[test]
+fn a_run_that_does_not_use_the_store_touches_neither_file_nor_network() {
+    let bed = Bed::new();
+    let mut config = bed.fake.config("alice", bed.folder.path());
+    config.token_file = "/nonexistent".into();
+    config.ca_cert = Some("/nonexistent".into());
+    let store = VaultStore::new(config);
+    assert_eq!((store.requests(), bed.fake.connections()), (0, 0));
+}
+
+#[test]
+fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
+    let bao = Bao::tls();
+    let alice = bao.person("alice", Policy::Patch);
+    alice.put_document(&json!({ "theirs": "x" }));
+    let mut store = alice.store();
+    let version = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
+    bao.seal();
+    for failure in [
+        store.read(&Deadline::after(SPAN * 9)).unwrap_err(),
+        store.merge(&fields(&json!({ "ours": "y" })), version, &Deadline::after(SPAN * 9)).unwrap_err(),
+        alice.store().read(&Deadline::after(SPAN * 9)).unwrap_err(),
+    ] {
+        assert_eq!(kind(&failure), "busy", "{failure}");
+        assert!(failure.to_string().contains("sealed"), "{failure}");
+    }
+    bao.unseal();
+    let read = alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    assert_eq!(read["data"]["data"], json!({ "theirs": "x" }));
+    assert_eq!(store.read(&Deadline::after(SPAN * 9)).unwrap().version, version);
+}
+
+#[test]
+fn a_document_too_large_to_be_a_users_is_left_alone() {
+    let bao = Bao::dev();
+    let alice = bao.person("alice", Policy::Update);
+    let large = json!({ "theirs": "x".repeat(1_000_000), "more": "y".repeat(500_000) });
+    alice.put_document(&large);
+    for failure in [
+        alice.store().read(&Deadline::after(SPAN * 9)).unwrap_err(),
+        alice.store().merge(&fields(&json!({ "ours": "y" })), 1, &Deadline::after(SPAN * 9)).unwrap_err(),
+    ] {
+        assert!(failure.to_string().contains("longer than 1 MiB"), "{failure}");
+    }
+    assert_eq!(alice.document().body["data"]["data"], large);
+}
+
+#[test]
+fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
+    let bao = Bao::dev();
+    bao.admin().done("POST", "sys/mounts/plain", &json!({ "type": "kv", "options": { "version": "1" } }));
+    let alice = bao.person("alice", Policy::Patch);
+    let bob = bao.person("bob", Policy::Patch);
+    bob.put_document(&json!({ "setup_token": "bob's" }));
+    let path = |text: &str| cas_core::store::vault::VaultPath::parse(text).unwrap();
+    let refused = |change: &dyn Fn(&mut cas_core::store::vault::VaultConfig), words: &str| {
+        let mut config = alice.config();
+        change(&mut config);
+        let failure = VaultStore::new(config).read(&Deadline::after(SPAN * 9)).unwrap_err();
+        assert_eq!(kind(&failure), "refused", "{failure}");
+        assert!(failure.to_string().contains(words), "{failure}");
+    };
+    refused(&|config| config.namespace = Some(path("nowhere")), "namespace");
+    refused(&|config| config.path = path("workstation/claude-users/bob"), "policy workstation-claude-alice");
+    let more = r#"path "plain/*" { capabilities = ["read", "create"] } path "nowhere/*" { capabilities = ["read"] }"#;
+    alice.set_policy_text(&format!("{}\n{more}", Policy::Patch.text("alice")));
+    refused(&|config| config.mount = path("nowhere"), "configured mount");
+    alice.admin().done("PUT", "plain/data/workstation/claude-users/alice", &json!({ "data": { "a": 1 } }));
+    refused(&|config| config.mount = path("plain"), "KV version 2");
+}
