@@ -14,6 +14,8 @@ pub mod claude_locks;
 #[cfg(feature = "full")]
 pub mod config;
 #[cfg(feature = "full")]
+mod config_text;
+#[cfg(feature = "full")]
 pub mod credentials_file;
 #[cfg(feature = "full")]
 pub mod env_file;
@@ -35,6 +37,8 @@ pub mod outcome;
 pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
+#[cfg(feature = "full")]
+mod regular_file;
 #[cfg(feature = "full")]
 pub mod run;
 #[cfg(feature = "full")]

@@ -10,7 +10,6 @@ mod conversation;
 mod document;
 mod identity;
 mod own_token;
-mod regular_file;
 mod renewal;
 mod setting;
 mod tls;
