@@ -290,10 +290,10 @@ fn an_env_file_that_is_no_plain_file_of_the_users_is_refused_in_time() {
     let line = format!("echo {token}");
     let rows = [
         "mkfifo $e".to_owned(),
-        "mkfifo $e; (exec 3<>$e; sleep 3) & sleep 0.1".to_owned(), // somebody writes it, and says nothing
-        "python=no; ssh-agent -a $e >/tmp/agent".to_owned(),       // a socket
-        "mknod $e c 1 5".to_owned(),                               // /dev/zero
-        "mknod $e c 5 0".to_owned(),                               // /dev/tty
+        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // somebody writes it, and says nothing
+        "ssh-agent -a $e >/tmp/agent".to_owned(),                                  // a socket
+        "mknod $e c 1 5".to_owned(),                                               // /dev/zero
+        "mknod $e c 5 0".to_owned(),                                               // /dev/tty
         "mkdir $e".to_owned(),
         "ln -s /etc/shadow $e".to_owned(),
         "ln -s $e $e".to_owned(),
