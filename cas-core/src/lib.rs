@@ -48,3 +48,5 @@ pub mod timestamp;
 pub mod user_document;
 #[cfg(feature = "full")]
 pub mod verdict;
+#[cfg(feature = "full")]
+pub mod whole_file;
