@@ -197,6 +197,35 @@ fn the_time_a_busy_server_asks_for_is_passed_on() {
 }
 
 #[test]
+fn a_version_that_lost_is_never_read_again_as_the_newest() {
+    let bed = Bed::new();
+    let mut store = bed.store();
+    let stale = store.read(&Deadline::after(SPAN * 9)).unwrap().version;
+    let old = bed.fake.document("alice").1.to_string();
+    bed.fake.replace("alice", &json!({ "theirs": "z" }));
+    let ours = fields(&json!({ "ours": "y" }));
+    assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(Failure::Conflict));
+
+    // As a standby does that has not heard of the newer version.
+    bed.fake.fail("GET /v1/secret/data/", plain(200, &old));
+    let failure = store.read(&Deadline::after(SPAN * 9)).unwrap_err();
+    assert!(failure.to_string().contains("not caught up"), "{failure}");
+    let started = Instant::now();
+    let failure = store.read(&Deadline::after(SPAN)).unwrap_err();
+    assert!(started.elapsed() < SPAN + SLACK, "{failure}: took {:?}", started.elapsed());
+    let version = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(120));
+            bed.fake.recover();
+        });
+        store.read(&Deadline::after(SPAN * 9)).unwrap().version
+    });
+    assert_eq!(version, stale + 1);
+    store.merge(&ours, version, &Deadline::after(SPAN * 9)).unwrap();
+    assert_eq!(bed.document(), json!({ "theirs": "z", "ours": "y" }));
+}
+
+#[test]
 fn a_deadline_that_has_passed_sends_nothing() {
     let bed = Bed::new();
     let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
