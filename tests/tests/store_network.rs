@@ -93,6 +93,20 @@ fn proxies_in_the_environment_are_not_asked() {
 }
 
 #[test]
+fn a_ca_in_the_environment_is_not_believed() {
+    let bao = Bao::tls();
+    let alice = bao.person("alice", Policy::Patch);
+    let folder = tempfile::tempdir().unwrap();
+    let (memory, token_file) = (folder.path().join("memory"), alice.token_file());
+    let paths = [token_file.to_str().unwrap(), memory.to_str().unwrap()];
+    let ca = bao.ca_cert().unwrap().to_str().unwrap();
+    let environment = [("SSL_CERT_FILE", ca), ("VAULT_CACERT", ca)];
+    let output = read_once(&[bao.address(), "-", "alice", paths[0], paths[1], "5000"], &environment);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("invalid peer certificate"), "{text}{output:?}");
+}
+
+#[test]
 fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
