@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 use crate::whole_file;
 
 /// The largest credential file that is read, in bytes; real ones have a few kilobytes.
-pub const LIMIT: u64 = 4 << 20;
+pub const LIMIT: usize = 4 << 20;
 
 /// One person's credential file.
 #[derive(Clone, Debug)]

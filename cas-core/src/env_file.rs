@@ -9,7 +9,7 @@ use crate::owned_file::{self, Guard, Problem};
 use crate::setup_token::{SetupToken, VARIABLE};
 use crate::whole_file;
 
-const LIMIT: u64 = 4096;
+const LIMIT: usize = 4096;
 
 /// One user's env file.
 #[derive(Clone, Debug)]

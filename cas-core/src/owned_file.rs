@@ -2,15 +2,16 @@
 //! without reading a device or ten gigabytes.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::ledger::FileIdentity;
+use crate::regular_file::{self, Links};
 
 /// What was read, and which file it was.
 pub struct Found {
@@ -33,10 +34,9 @@ pub enum Guard {
 ///
 /// # Errors
 /// [`Problem`] when it is not a regular file of that user, is larger than `limit` bytes, or cannot be read.
-pub fn read(path: &Path, owner: u32, limit: u64, guard: Guard) -> Result<Option<Found>, Problem> {
+pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Option<Found>, Problem> {
     let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let file = match regular_file::open(path, Links::Refused) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(problem(Reason::NotRegular)),
@@ -52,12 +52,11 @@ pub fn read(path: &Path, owner: u32, limit: u64, guard: Guard) -> Result<Option<
     if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
         return Err(problem(Reason::Shared));
     }
-    // Of full size from the start: a growing vector would leave pieces of a secret behind.
-    let expected = usize::try_from(metadata.len().min(limit)).unwrap_or_default();
-    let mut content = Zeroizing::new(Vec::with_capacity(expected + 1));
-    file.take(limit + 1).read_to_end(&mut content).map_err(|error| problem(Reason::Failed("read", error)))?;
-    if content.len() as u64 > limit {
-        return Err(problem(Reason::TooLarge { limit }));
+    let mut content = Zeroizing::new(Vec::new());
+    match regular_file::read_all(&file, limit, &mut content) {
+        Ok(true) => (),
+        Ok(false) => return Err(problem(Reason::TooLarge { limit })),
+        Err(error) => return Err(problem(Reason::Failed("read", error))),
     }
     Ok(Some(Found { content, identity: identity(&metadata) }))
 }
@@ -82,7 +81,7 @@ pub(crate) enum Reason {
     NotRegular,
     Foreign { owner: u32 },
     Shared,
-    TooLarge { limit: u64 },
+    TooLarge { limit: usize },
     Failed(&'static str, io::Error),
 }
 

@@ -21,7 +21,7 @@ use crate::planner::Contact;
 use crate::timestamp::Timestamp;
 use crate::whole_file;
 
-const LIMIT: u64 = 4 << 20;
+const LIMIT: usize = 4 << 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// One user's `~/.local/state/claude-auth-sync`.

@@ -1,15 +1,15 @@
 //! Files written whole or not at all: beside their target, synced, renamed, and the directory synced.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc;
 use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
 
 use crate::owned_file::{Problem, Reason};
+use crate::regular_file::{self, Links};
 
 /// Makes `path` hold `content`, mode 0600: the old content or the new one, never a part, also after a crash. A file that
 /// holds these bytes already is left alone; the answer tells whether anything was written.
@@ -105,11 +105,7 @@ pub fn create_private_directory(path: &Path) -> Result<(), Problem> {
 }
 
 fn holds(path: &Path, content: &[u8]) -> bool {
-    let Ok(mut file) =
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
-    else {
-        return false;
-    };
+    let Ok(mut file) = regular_file::open(path, Links::Refused) else { return false };
     let same_length = file
         .metadata()
         .is_ok_and(|found| found.len() == content.len() as u64 && found.mode() & 0o777 == 0o600);

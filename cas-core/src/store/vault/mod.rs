@@ -10,7 +10,6 @@ mod conversation;
 mod document;
 mod identity;
 mod own_token;
-mod regular_file;
 mod renewal;
 mod setting;
 mod tls;
@@ -22,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use self::conversation::Conversation;
-use super::{Document, Failure, Fields, Store};
+use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
 
 pub use self::renewal::Renewal;
@@ -201,16 +200,9 @@ impl Store for VaultStore {
     }
 
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
-        if let Some(name) = document::ambiguous(changes) {
-            return Err(Failure::Refused {
-                reason: format!(
-                    "the new value of {name:?} is null or an object, which a merge would not set"
-                ),
-                remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
-            });
-        }
+        changes::refuse_ambiguous(changes)?;
         let old = self.seen_at(expected, deadline)?;
-        if document::is_unchanged(&old.document.fields, changes) {
+        if changes::is_unchanged(&old.document.fields, changes) {
             self.last_seen = Some(old.document);
             return Ok(expected);
         }
