@@ -57,78 +57,63 @@ impl CredentialsFile {
         }
     }
 
-    /// Takes Claude Code's locks for a write, provided the file is still the one that was decided about.
+    /// Whether the file is the one that was looked at.
+    pub fn is_still(&self, snapshot: &Snapshot) -> bool {
+        self.found().is_ok_and(|found| found.map(|found| found.identity) == snapshot.identity)
+    }
+
+    /// Replaces the file by `content`, or removes it, provided it is still the one that was decided about. Claude Code's
+    /// locks are held for a look and a rename only: everything slow is done before and after.
     ///
     /// # Errors
-    /// [`WriteError::Changed`] when it is not: look and decide again.
-    pub fn begin(
+    /// [`WriteError`]; the old file is then still in place. After [`WriteError::Changed`] look and decide again.
+    pub fn replace(
         &self,
         decided_on: &Snapshot,
+        content: Option<&[u8]>,
         deadline: &Deadline,
         now: Timestamp,
-    ) -> Result<Write, WriteError> {
+    ) -> Result<(), WriteError> {
         let config_directory = self.path.parent().unwrap_or(Path::new("/"));
-        owned_file::create_private_directory(config_directory).map_err(WriteError::File)?;
-        let locks = RefreshLocks::acquire(config_directory, deadline, now).map_err(WriteError::Lock)?;
-        let found = self.found().map_err(WriteError::File)?;
-        if found.as_ref().map(|found| found.identity) != decided_on.identity {
-            return Err(WriteError::Changed);
+        owned_file::create_private_directory(config_directory)?;
+        let target = self.target();
+        let staged = content.map(|content| owned_file::stage(&target, content)).transpose()?;
+        {
+            let locks = RefreshLocks::acquire(config_directory, deadline, now)?;
+            if !self.is_still(decided_on) {
+                return Err(WriteError::Changed);
+            }
+            let _write = locks.write_lock(deadline, now)?;
+            match staged {
+                Some(staged) => staged.commit()?,
+                None => owned_file::remove(&target)?,
+            }
         }
-        let content = found.map(|found| found.content).unwrap_or_default();
-        Ok(Write { path: self.target().map_err(WriteError::File)?, content, locks, deadline: *deadline, now })
+        Ok(owned_file::settle(&target)?)
     }
 
     fn found(&self) -> Result<Option<owned_file::Found>, Problem> {
-        owned_file::read(&self.target()?, self.owner, LIMIT, Guard::Owned)
+        owned_file::read(&self.target(), self.owner, LIMIT, Guard::Owned)
     }
 
-    /// The file itself where the path is a link: it is rewritten in its own place, and the link stays a link.
-    fn target(&self) -> Result<PathBuf, Problem> {
+    /// The file itself where the path is a link: it is rewritten in its own place, and the link stays a link. One that
+    /// leads nowhere is left to `read`, which refuses links.
+    fn target(&self) -> PathBuf {
         let is_link = fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_symlink());
-        if !is_link {
-            return Ok(self.path.clone());
-        }
-        // A link that leads nowhere is left to `read`, which refuses links.
-        Ok(fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()))
+        let target = if is_link { fs::canonicalize(&self.path).ok() } else { None };
+        target.unwrap_or_else(|| self.path.clone())
     }
 }
 
-/// A write that may go ahead: Claude Code's refresh locks are held until this is dropped.
-pub struct Write {
-    path: PathBuf,
-    content: Zeroizing<Vec<u8>>,
-    locks: RefreshLocks,
-    deadline: Deadline,
-    now: Timestamp,
-}
-
-impl Write {
-    /// What is about to be replaced; empty if there is no file.
-    pub fn replaces(&self) -> &[u8] {
-        &self.content
+impl Snapshot {
+    /// The bytes; empty if there is no file.
+    pub fn bytes(&self) -> &[u8] {
+        self.content.as_ref().map(|content| content.as_slice()).unwrap_or_default()
     }
 
-    /// Replaces the login and keeps everything else.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the old file is then still in place.
-    pub fn login(self, login: &OauthLogin) -> Result<(), WriteError> {
-        let content = Zeroizing::new(local_login::with_login(&self.content, login.json.expose()));
-        self.content(content.as_bytes())
-    }
-
-    /// Replaces the whole file, to put back what a restore replaced; where that was no file, there is none again.
-    ///
-    /// # Errors
-    /// [`WriteError`]; the old file is then still in place.
-    pub fn content(self, content: &[u8]) -> Result<(), WriteError> {
-        let _write = self.locks.write_lock(&self.deadline, self.now).map_err(WriteError::Lock)?;
-        let done = if content.is_empty() {
-            owned_file::remove(&self.path)
-        } else {
-            owned_file::replace(&self.path, content).map(drop)
-        };
-        done.map_err(WriteError::File)
+    /// The same content with `login` in the place of its login, and everything else kept.
+    pub fn with_login(&self, login: &OauthLogin) -> Zeroizing<String> {
+        Zeroizing::new(local_login::with_login(self.bytes(), login.json.expose()))
     }
 }
 
@@ -156,6 +141,18 @@ impl fmt::Display for WriteError {
 }
 
 impl std::error::Error for WriteError {}
+
+impl From<LockError> for WriteError {
+    fn from(error: LockError) -> Self {
+        Self::Lock(error)
+    }
+}
+
+impl From<Problem> for WriteError {
+    fn from(problem: Problem) -> Self {
+        Self::File(problem)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -189,7 +186,7 @@ mod tests {
     fn restore(path: &Path) -> Result<(), WriteError> {
         let now = Timestamp::from_millis(0);
         let snapshot = file(path).read(now);
-        file(path).begin(&snapshot, &soon(), now)?.login(&good())
+        file(path).replace(&snapshot, Some(snapshot.with_login(&good()).as_bytes()), &soon(), now)
     }
 
     #[test]
@@ -215,8 +212,16 @@ mod tests {
         fs::write(&path, TOMBSTONE).expect("a tombstone");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
         owned_file::replace(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
-        let refused = file(&path).begin(&snapshot, &soon(), Timestamp::from_millis(0)).err();
-        assert!(matches!(refused, Some(WriteError::Changed)));
+        let now = Timestamp::from_millis(0);
+        for content in [Some(&b"new"[..]), None] {
+            assert!(matches!(
+                file(&path).replace(&snapshot, content, &soon(), now),
+                Err(WriteError::Changed)
+            ));
+        }
+        assert_eq!(fs::read_to_string(&path).expect("there"), r#"{"claudeAiOauth":null}"#);
+        let left: Vec<_> = fs::read_dir(home.path()).expect("listed").collect();
+        assert_eq!(left.len(), 1, "no lock and no temporary file is left: {left:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
 
 use crate::ledger::FileIdentity;
@@ -69,28 +69,67 @@ pub fn read(path: &Path, owner: u32, limit: u64, guard: Guard) -> Result<Option<
 /// # Errors
 /// [`Problem`]; the old file is then still in place.
 pub fn replace(path: &Path, content: &[u8]) -> Result<bool, Problem> {
+    if holds(path, content) {
+        return Ok(false);
+    }
+    stage(path, content)?.commit()?;
+    settle(path).map(|()| true)
+}
+
+/// A new content, written and synced to the disk beside the file it is for. Removed again unless it is committed.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+/// The slow part of [`replace`]: all that can fail or take long, and changes nothing yet.
+///
+/// # Errors
+/// [`Problem`], also when something else than a regular file stands at `path`: that is never replaced.
+pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, Problem> {
     let problem = |step: &'static str| {
         move |error| Problem { path: path.to_owned(), reason: Reason::Failed(step, error) }
     };
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem { path: path.to_owned(), reason: Reason::NotRegular });
     }
-    if holds(path, content) {
-        return Ok(false);
-    }
-    let directory = path.parent().unwrap_or(Path::new("/"));
     let prefix = format!("{}.tmp.", path.file_name().unwrap_or_default().to_string_lossy());
     let mut file = Builder::new()
         .prefix(&prefix)
         .rand_bytes(8)
         .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(directory)
+        .tempfile_in(directory_of(path))
         .map_err(problem("create a file beside"))?;
     file.write_all(content).map_err(problem("write a file beside"))?;
     file.as_file().sync_all().map_err(problem("sync a file beside"))?;
-    file.persist(path).map_err(|error| problem("rename a file to")(error.error))?;
-    sync_directory(directory).map_err(problem("sync the directory of"))?;
-    Ok(true)
+    Ok(Staged { path: path.to_owned(), file })
+}
+
+impl Staged {
+    /// The quick part of [`replace`]: one rename. [`settle`] makes it last.
+    ///
+    /// # Errors
+    /// [`Problem`]; the old file is then still in place.
+    pub fn commit(self) -> Result<(), Problem> {
+        let Self { path, file } = self;
+        match file.persist(&path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Problem { path, reason: Reason::Failed("rename a file to", error.error) }),
+        }
+    }
+}
+
+/// Makes what happened to the name `path` survive a crash.
+///
+/// # Errors
+/// [`Problem`] when the directory cannot be synced; the change is done, and may be lost with the power.
+pub fn settle(path: &Path) -> Result<(), Problem> {
+    let synced = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| Problem {
+        path: path.to_owned(),
+        reason: Reason::Failed("sync the directory of", error),
+    })
 }
 
 /// Removes the file; one that is not there is no error.
@@ -98,12 +137,11 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<bool, Problem> {
 /// # Errors
 /// [`Problem`] when it stays.
 pub fn remove(path: &Path) -> Result<(), Problem> {
-    let problem = |error| Problem { path: path.to_owned(), reason: Reason::Failed("remove", error) };
     match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => result.map_err(problem)?,
+        Ok(()) => settle(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Problem { path: path.to_owned(), reason: Reason::Failed("remove", error) }),
     }
-    sync_directory(path.parent().unwrap_or(Path::new("/"))).map_err(problem)
 }
 
 /// Creates a directory that only its owner may enter, and its parents.
@@ -132,8 +170,8 @@ fn holds(path: &Path, content: &[u8]) -> bool {
     same_length && file.read_to_end(&mut found).is_ok() && *found == content
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 fn identity(metadata: &fs::Metadata) -> FileIdentity {

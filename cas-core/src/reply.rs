@@ -66,6 +66,8 @@ impl std::error::Error for NotAReply {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -97,6 +99,33 @@ mod tests {
             b"\xff\n",
         ] {
             assert_eq!(Reply::parse(bytes), Err(NotAReply), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_either_a_reply_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..MAX_LEN + 10)) {
+            let _ = Reply::parse(&bytes);
+        }
+
+        #[test]
+        fn whatever_is_accepted_is_exactly_what_would_be_written(
+            line in "(CAS[0-9])?[ \\t]?(sk-ant-oat01-)?[a-zA-Z0-9_ =\\n-]{0,8}\\n?"
+        ) {
+            if let Ok(reply) = Reply::parse(line.as_bytes()) {
+                let written = reply.to_line();
+                prop_assert_eq!(written.as_str(), line);
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_never_makes_another_name_or_a_second_line(place in 0..30_usize, byte in any::<u8>()) {
+            let mut line = b"CAS1 sk-ant-oat01-abcdefghijk\n".to_vec();
+            line[place.min(29)] = byte;
+            if let Ok(Reply(Some(token))) = Reply::parse(&line) {
+                prop_assert!(token.expose().starts_with("sk-ant-oat01-"));
+                prop_assert!(token.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)));
+            }
         }
     }
 }

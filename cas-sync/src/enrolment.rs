@@ -20,6 +20,8 @@ const REQUESTS: &str = "/run/claude-auth-sync";
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
+/// The user id of `nobody`, who is none (Debian Policy 9.2.2).
+const NOBODY: u32 = 65534;
 
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str) -> ExitCode {
@@ -45,7 +47,7 @@ fn become_enrolled(user: &str) -> Result<bool> {
     require_root("enroll")?;
     let account = Account::named(user)?;
     ensure!(
-        account.uid.as_raw() >= FIRST_PERSON,
+        account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY,
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );

@@ -101,7 +101,7 @@ fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing
                     return Err(Failure::NotAReply);
                 }
             }
-            Heard::Silence if ended => break,
+            Heard::Silence | Heard::Ended if ended => break,
             Heard::Ended => ended = true,
             Heard::Silence => {}
         }

@@ -6,8 +6,9 @@
 //! `docs/pam-module.md` is its manual; `docs/pam-checklist.md` says how each promise is kept and tested.
 //!
 //! It reads top-down: [`session`] is what happens at a login, [`helper`] the conversation with `cas-session`,
-//! [`options`], [`user_name`] and [`enrolled`] decide, [`line`] is what reaches the log. All unsafe code is in
+//! [`options`], [`user_name`] and [`enrolled`] decide, [`mod@line`] is what reaches the log. All unsafe code is in
 //! [`pam_ext`] (libpam) and [`system`] (libc).
+#![allow(rustdoc::private_intra_doc_links, reason = "only libpam calls this crate: all of it is private")]
 #![deny(unsafe_code)]
 #![deny(
     clippy::arithmetic_side_effects,

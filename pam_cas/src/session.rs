@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use cas_core::setup_token::SetupToken;
@@ -35,29 +36,23 @@ pub(crate) fn open(pamh: &mut PamHandle, arguments: &[&CStr]) {
 
 fn open_listed(pamh: &mut PamHandle, arguments: &[&CStr]) {
     let (options, complaints) = Options::parse(arguments);
-    let deadline = Deadline::after(options.deadline);
     let Some(carries_environment) = listed_service(pamh, &options) else { return };
-
     let mut line = Line::default();
     complaints.iter().for_each(|complaint| line.add(complaint));
-    let user = pamh.get_item::<User>().ok().flatten().map(|user| user.0.to_owned());
 
-    let token = quiet::catch(|| token_of(user.as_deref(), &options, deadline));
-    let token = token.unwrap_or_else(|panicked| Err(NoToken::Panicked(panicked)));
-    if let Err(reason) = &token {
-        if reason.is_fault() {
-            line.add(&About { user: user.as_deref(), what: reason });
-        }
+    let user = pamh.get_item::<User>().ok().flatten().map(|user| user.0.to_owned());
+    let about = |what: &dyn fmt::Display| {
+        format!("user={} {what}", user.as_deref().unwrap_or_default().to_string_lossy())
+    };
+    let (token, took) = quiet::catch(|| timed_token_of(user.as_deref(), &options))
+        .unwrap_or_else(|panicked| (Err(NoToken::Panicked(panicked)), None));
+    if let Some(fault) = token.as_ref().err().filter(|reason| reason.is_fault()) {
+        line.add(&about(fault));
     }
 
-    let variable = match &token {
-        Ok(token) => Some(Some(token)),
-        Err(_) if carries_environment => Some(None),
-        Err(_) => None,
-    };
-    if let Some(value) = variable {
-        if let Err(refused) = pam_ext::set_variable(pamh, value) {
-            line.add(&About { user: user.as_deref(), what: &refused });
+    if token.is_ok() || carries_environment {
+        if let Err(refused) = pam_ext::set_variable(pamh, token.as_ref().ok()) {
+            line.add(&about(&refused));
         }
     }
 
@@ -65,10 +60,8 @@ fn open_listed(pamh: &mut PamHandle, arguments: &[&CStr]) {
         pam_ext::log(pamh, Level::Warning, &line.render());
     }
     if options.debug {
-        let what = Outcome { token: &token, emptied: token.is_err() && carries_environment };
-        let took = options.deadline.saturating_sub(deadline.remaining()).as_millis();
-        let about = About { user: user.as_deref(), what: &what };
-        pam_ext::log(pamh, Level::Debug, &Line::of(format_args!("{about} (took {took} ms)")).render());
+        let outcome = Outcome { token: &token, emptied: token.is_err() && carries_environment, took };
+        pam_ext::log(pamh, Level::Debug, &Line::of(about(&outcome)).render());
     }
 }
 
@@ -77,6 +70,16 @@ fn listed_service(pamh: &PamHandle, options: &Options<'_>) -> Option<bool> {
     let service = pamh.get_item::<Service>().ok().flatten()?;
     let service = service.0.to_str().ok()?;
     options.services.contain(service).then(|| CARRY_ENVIRONMENT.contains(&service))
+}
+
+/// The answer, and how long it took. The clock starts here.
+fn timed_token_of(
+    user: Option<&CStr>,
+    options: &Options<'_>,
+) -> (Result<SetupToken, NoToken>, Option<Duration>) {
+    let deadline = Deadline::after(options.deadline);
+    let token = token_of(user, options, deadline);
+    (token, options.deadline.checked_sub(deadline.remaining()))
 }
 
 /// From the cheapest question to the dearest: a look at the name, one `lstat`, one process.
@@ -140,30 +143,19 @@ impl fmt::Display for NoToken {
     }
 }
 
-/// `user=NAME what`, as the other programs of this project write it.
-struct About<'a> {
-    user: Option<&'a CStr>,
-    what: &'a dyn fmt::Display,
-}
-
-impl fmt::Display for About<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.user.map(CStr::to_string_lossy).unwrap_or_default();
-        write!(formatter, "user={user} {}", self.what)
-    }
-}
-
 struct Outcome<'a> {
     token: &'a Result<SetupToken, NoToken>,
     emptied: bool,
+    took: Option<Duration>,
 }
 
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.token {
-            Ok(_) => formatter.write_str("token set"),
-            Err(reason) if self.emptied => write!(formatter, "{reason}; variable emptied"),
-            Err(reason) => write!(formatter, "{reason}; nothing set"),
+            Ok(_) => formatter.write_str("token set")?,
+            Err(reason) if self.emptied => write!(formatter, "{reason}; variable emptied")?,
+            Err(reason) => write!(formatter, "{reason}; nothing set")?,
         }
+        write!(formatter, " (took {} ms)", self.took.unwrap_or_default().as_millis())
     }
 }

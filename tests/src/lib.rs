@@ -12,6 +12,7 @@ pub mod claude_login;
 pub mod guest;
 pub mod namespaces;
 pub mod openbao;
+pub mod pam;
 pub mod tls_authority;
 pub mod vault_fake;
 

@@ -77,11 +77,11 @@ impl Run {
     }
 
     fn put_back(&self, login: &OauthLogin) -> Result<(), NotPutBack> {
-        if self.settings.mode == Mode::Login && self.deadline.remaining() < WRITING_TIME / 2 {
-            return Err(NotPutBack::Late);
-        }
         let _locked = self.state.lock(Lock::Repair, &self.deadline)?;
-        let write = self.credentials.begin(&self.snapshot, &self.deadline, self.now)?;
+        // Whoever held the lock before may have mended it; its restore must not be settled from an old look.
+        if !self.credentials.is_still(&self.snapshot) {
+            return Err(NotPutBack::Overtaken);
+        }
         let mut is_allowed = false;
         self.state.change_ledger(&self.deadline, |ledger| {
             self.note_what_lies_there(ledger);
@@ -93,13 +93,21 @@ impl Run {
         if !is_allowed {
             return Err(NotPutBack::Overtaken);
         }
-        let written = self.state.save_replaced(write.replaces()).map_err(NotPutBack::State);
-        let written = written.and_then(|()| write.login(login).map_err(NotPutBack::from));
+        let written = self.write_login(login);
         if written.is_err() {
             // If this cannot be saved either, the next look finds the old file still there and settles it.
             drop(self.state.change_ledger(&self.deadline, |ledger| ledger.cancel_restore()));
         }
         written
+    }
+
+    fn write_login(&self, login: &OauthLogin) -> Result<(), NotPutBack> {
+        self.state.save_replaced(self.snapshot.bytes())?;
+        if self.settings.mode == Mode::Login && self.deadline.remaining() < WRITING_TIME / 2 {
+            return Err(NotPutBack::Late);
+        }
+        let content = self.snapshot.with_login(login);
+        Ok(self.credentials.replace(&self.snapshot, Some(content.as_bytes()), &self.deadline, self.now)?)
     }
 
     fn copy_of(&self, generation: Generation, source: Source) -> Option<&OauthLogin> {
@@ -118,7 +126,9 @@ impl Run {
     fn put_replaced_back(&self) -> Result<(), NotPutBack> {
         let _locked = self.state.lock(Lock::Repair, &self.deadline)?;
         let replaced = self.state.replaced()?.ok_or(NotPutBack::Overtaken)?;
-        Ok(self.credentials.begin(&self.snapshot, &self.deadline, self.now)?.content(&replaced.content)?)
+        // Nothing was replaced where there was no file.
+        let content = Some(replaced.content.as_slice()).filter(|content| !content.is_empty());
+        Ok(self.credentials.replace(&self.snapshot, content, &self.deadline, self.now)?)
     }
 
     pub(super) fn back_up(&mut self, generation: Generation, place: Source, facts: &mut Facts) {

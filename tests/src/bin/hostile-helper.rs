@@ -1,0 +1,183 @@
+//! Stands in the place of `cas-session` and misbehaves. Its file name says how, so that one program can be linked under
+//! many names; the answers and what it saw lie beside it.
+
+use std::ffi::{CStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, io};
+
+use serde_json::{Map, Value, json};
+
+/// A well-formed reply.
+const REPLY: &[u8] = b"CAS1 sk-ant-oat01-the_token-of-the-bed\n";
+
+/// Longer than any login may wait; still bounded, so that a failed test leaves nothing for ever.
+const LONG: Duration = Duration::from_secs(30);
+
+fn main() {
+    let own = started_as();
+    let mode = own.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
+    note_pid(&beside);
+    match mode.as_str() {
+        "answers" => say(REPLY),
+        "answers-without-token" => say(b"CAS1\n"),
+        "answers-what-is-written" => say(&fs::read(beside.join("answer")).expect("an answer is written")),
+        "tells-what-it-sees" => {
+            fs::write(beside.join("seen"), seen().to_string()).expect("what was seen is written");
+            say(REPLY);
+        }
+        "answers-late" => {
+            std::thread::sleep(Duration::from_millis(400));
+            say(REPLY);
+        }
+        "hangs" => hang(),
+        "answers-and-hangs" => {
+            say(REPLY);
+            hang();
+        }
+        "closes-and-hangs" => {
+            close_output();
+            hang();
+        }
+        "answers-closes-and-hangs" => {
+            say(REPLY);
+            close_output();
+            hang();
+        }
+        "answers-closes-and-fails" => {
+            say(REPLY);
+            close_output();
+            std::thread::sleep(Duration::from_millis(5));
+            std::process::exit(3);
+        }
+        "answers-and-fails" => {
+            say(REPLY);
+            std::process::exit(3);
+        }
+        "answers-and-crashes" => {
+            say(REPLY);
+            signal_self(libc::SIGSEGV);
+        }
+        "answers-and-is-killed" => {
+            say(REPLY);
+            signal_self(libc::SIGKILL);
+        }
+        "crashes" => signal_self(libc::SIGSEGV),
+        "stops" => {
+            signal_self(libc::SIGSTOP);
+            hang();
+        }
+        "ignores-signals-and-hangs" => {
+            // SAFETY: the disposition is a constant.
+            (1..32).for_each(|signal| unsafe {
+                libc::signal(signal, libc::SIG_IGN);
+            });
+            hang();
+        }
+        "floods" => loop {
+            say(&[b'A'; 65536]);
+        },
+        "drips" => loop {
+            say(b"C");
+            std::thread::sleep(Duration::from_millis(20));
+        },
+        "leaves-a-child" => {
+            start_beside(&beside, "hangs");
+            say(REPLY);
+        }
+        "leaves-a-child-in-silence" => start_beside(&beside, "hangs"),
+        "leaves-a-child-elsewhere" => {
+            start_beside(&beside, "leaves-the-group");
+            say(REPLY);
+        }
+        "leaves-the-group" => {
+            // SAFETY: the call takes nothing.
+            unsafe { libc::setsid() };
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        _ => std::process::exit(64),
+    }
+}
+
+/// The path as it was given to `execve`: unlike `/proc/self/exe` it keeps the name of a link.
+fn started_as() -> PathBuf {
+    // SAFETY: the kernel gives every program a string that ends in NUL and lives as long as the program.
+    let path = unsafe { CStr::from_ptr(libc::getauxval(libc::AT_EXECFN) as *const _) };
+    PathBuf::from(OsString::from_vec(path.to_bytes().to_vec()))
+}
+
+/// Every process that ran leaves its number, so that a test can ask whether it still does.
+fn note_pid(beside: &Path) {
+    let file = fs::OpenOptions::new().append(true).create(true).open(beside.join("pids"));
+    if let Ok(mut file) = file {
+        let _ = writeln!(file, "{}", std::process::id());
+    }
+}
+
+fn say(bytes: &[u8]) {
+    let _ = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
+}
+
+fn hang() {
+    std::thread::sleep(LONG);
+}
+
+fn close_output() {
+    // SAFETY: nothing is written afterwards.
+    unsafe { libc::close(1) };
+}
+
+/// What a signal does to a program that does not handle it; the Rust runtime handles some.
+fn signal_self(signal: i32) {
+    // SAFETY: the calls take plain numbers.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::kill(libc::getpid(), signal);
+    }
+}
+
+/// Starts this program under another name, with the same standard output, and waits until it runs.
+fn start_beside(beside: &Path, mode: &str) {
+    let known = || fs::read_to_string(beside.join("pids")).unwrap_or_default().lines().count();
+    let before = known();
+    let child = Command::new(beside.join(mode)).spawn().expect("the child starts");
+    // It is meant to be left behind.
+    std::mem::forget(child);
+    while known() == before {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What of its surroundings a program can tell.
+fn seen() -> Value {
+    // First of all, before anything else is opened.
+    let descriptors: Map<String, Value> = (0..256)
+        .filter_map(|number: i32| {
+            // SAFETY: the call takes plain numbers.
+            let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+            let target = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
+            open.then(|| (number.to_string(), json!(target)))
+        })
+        .collect();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status: Map<String, Value> = status
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), json!(value.trim())))
+        .collect();
+    let environment = fs::read("/proc/self/environ").unwrap_or_default();
+    json!({
+        "arguments": std::env::args_os().map(|argument| argument.into_vec()).collect::<Vec<_>>(),
+        "environment": String::from_utf8_lossy(&environment),
+        "descriptors": descriptors,
+        "status": status,
+        "directory": std::env::current_dir().ok(),
+        // SAFETY: the calls take plain numbers.
+        "leads": unsafe { [libc::getsid(0) == libc::getpid(), libc::getpgid(0) == libc::getpid()] },
+        "limits": fs::read_to_string("/proc/self/limits").ok(),
+    })
+}

@@ -1,0 +1,109 @@
+//! Lets every call the module makes to libc and libpam fail, one after the other, in a real login each.
+
+use std::ffi::{CStr, c_int};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
+
+use serde_json::{Value, json};
+
+use crate::{Scenario, state};
+
+/// The functions that can fail, with the errors they are made to fail with.
+const FAULTS: &[(&CStr, &[c_int])] = &[
+    (c"lstat", &[libc::EIO, libc::EACCES, libc::ENOMEM]),
+    (c"pipe2", &[libc::EMFILE, libc::ENFILE]),
+    (c"posix_spawn", &[libc::ENOENT, libc::EACCES, libc::EAGAIN, libc::ENOMEM, libc::ENOEXEC]),
+    (c"posix_spawn_file_actions_init", &[libc::ENOMEM]),
+    (c"posix_spawn_file_actions_addopen", &[libc::ENOMEM]),
+    (c"posix_spawnattr_init", &[libc::ENOMEM]),
+    (c"syscall", &[libc::ENOSYS, libc::EMFILE, libc::ESRCH, libc::EINVAL]),
+    (c"ppoll", &[libc::EINTR, libc::ENOMEM]),
+    (c"read", &[libc::EINTR, libc::EIO]),
+    (c"waitid", &[libc::ECHILD]),
+    (c"waitpid", &[libc::ECHILD]),
+    // Never made to fail: with valid arguments it cannot, and putting a handler back depends on it.
+    (c"sigaction", &[]),
+    (c"kill", &[libc::EPERM]),
+    (c"clock_gettime", &[libc::EINVAL]),
+    (c"pam_get_item", &[4]),
+    (c"pam_putenv", &[5]),
+];
+
+/// How often each of the functions was called while calls were counted.
+static COUNTS: [AtomicUsize; FAULTS.len()] = [const { AtomicUsize::new(0) }; FAULTS.len()];
+static COUNTING: AtomicBool = AtomicBool::new(false);
+
+/// Begins or ends counting.
+pub(crate) fn count(on: bool) {
+    COUNTING.store(on, Relaxed);
+}
+
+/// Whether calls are being counted, that is, whether a session is being opened.
+pub(crate) fn is_counting() -> bool {
+    COUNTING.load(Relaxed)
+}
+
+/// What was counted; functions that were not called are left out.
+pub(crate) fn counts() -> Value {
+    let counted =
+        FAULTS.iter().zip(&COUNTS).map(|((name, _), count)| (name.to_string_lossy(), count.load(Relaxed)));
+    counted.filter(|(_, count)| *count > 0).map(|(name, count)| (name.into_owned(), json!(count))).collect()
+}
+
+static ARMED: AtomicUsize = AtomicUsize::new(usize::MAX);
+static CALLS_LEFT: AtomicI32 = AtomicI32::new(0);
+static ERROR: AtomicI32 = AtomicI32::new(0);
+static STRUCK: AtomicBool = AtomicBool::new(false);
+
+/// For every function, every error and every call of it that a login makes: one login in which just that call fails.
+pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
+    const MORE_CALLS_THAN_ANY_LOGIN_MAKES: i32 = 200;
+    let mut logins = Vec::new();
+    for (function, (name, errors)) in FAULTS.iter().enumerate() {
+        for error in *errors {
+            for call in 0..MORE_CALLS_THAN_ANY_LOGIN_MAKES {
+                let (mut session, _) = scenario.start();
+                let before = state::snapshot();
+                STRUCK.store(false, Relaxed);
+                CALLS_LEFT.store(call, Relaxed);
+                ERROR.store(*error, Relaxed);
+                ARMED.store(function, Relaxed);
+                let open = session.call("open", scenario.silent);
+                ARMED.store(usize::MAX, Relaxed);
+                let environment = session.environment();
+                let children = state::has_children();
+                reap_everything();
+                let unchanged = state::snapshot() == before;
+                let close = session.call("close", scenario.silent);
+                session.end();
+                if !STRUCK.load(Relaxed) {
+                    break;
+                }
+                logins.push(json!({
+                    "function": name.to_str().expect("ASCII"), "error": error, "call": call, "open": open, "close": close,
+                    "environment": environment, "children": children, "unchanged": unchanged,
+                }));
+            }
+        }
+    }
+    json!(logins)
+}
+
+/// What a fault in `waitpid` itself leaves behind.
+fn reap_everything() {
+    // SAFETY: the statuses are not wanted.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+}
+
+/// The error a call has to fail with, when it is the one.
+pub(crate) fn strikes(name: &CStr) -> Option<c_int> {
+    if COUNTING.load(Relaxed) {
+        let count = FAULTS.iter().position(|(listed, _)| *listed == name).and_then(|place| COUNTS.get(place));
+        count.map(|count| count.fetch_add(1, Relaxed));
+    }
+    let armed = FAULTS.get(ARMED.load(Relaxed))?;
+    if armed.0 != name || CALLS_LEFT.fetch_sub(1, Relaxed) != 0 {
+        return None;
+    }
+    STRUCK.store(true, Relaxed);
+    Some(ERROR.load(Relaxed))
+}

@@ -1,0 +1,160 @@
+//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the place of `cas-session`,
+//! and a log socket, in a mount namespace of its own, so that nothing of the machine is touched.
+//!
+//! It needs root (or a user namespace: `unshare --map-root-user`), and what `tests/bed/pam.sh` installs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+mod log;
+mod login;
+mod module;
+mod report;
+
+pub use log::LogLine;
+pub use login::Login;
+pub use module::module_file;
+pub use report::Report;
+
+use log::LogSocket;
+
+/// The token that the programs of the bed answer with.
+pub const TOKEN: &str = "sk-ant-oat01-the_token-of-the-bed";
+
+/// The variable with that token, as it stands in an environment.
+pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token-of-the-bed";
+
+/// Prepares the namespace and becomes the host.
+const STAGE: &str = include_str!("stage.sh");
+
+/// A scratch directory that stands for the machine: PAM's configuration, the enrolment markers, the programs, the log.
+pub struct PamBed {
+    scratch: TempDir,
+    host: PathBuf,
+    hostile: PathBuf,
+    log: LogSocket,
+}
+
+impl PamBed {
+    /// A bed in which `alice` is enrolled. The two programs are those of this package, as
+    /// `env!("CARGO_BIN_EXE_pam-host")` and `env!("CARGO_BIN_EXE_hostile-helper")` name them.
+    #[must_use]
+    pub fn new(host: &str, hostile: &str) -> Self {
+        let scratch = tempfile::Builder::new().prefix("cas-pam-").tempdir().expect("a scratch directory");
+        let at = |name: &str| scratch.path().join(name);
+        // Hosts of other users have to get in here too.
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))
+            .expect("the scratch directory is ours");
+        for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
+            fs::create_dir(at(directory)).expect("a directory in the scratch directory");
+        }
+        fs::copy(module_file(), at("pam_cas_session.so")).expect("the built module");
+        fs::write(at("stage.sh"), STAGE).expect("the stage");
+        // For the services a host starts that have no file of their own, as every machine has one.
+        fs::write(at("pam.d/other"), "session required pam_deny.so\n")
+            .expect("the PAM configuration is written");
+        let log = LogSocket::bind(&at("log"));
+        let bed = Self { host: host.into(), hostile: hostile.into(), log, scratch };
+        bed.enrol("alice");
+        bed
+    }
+
+    /// The scratch directory's own place for a name.
+    #[must_use]
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// The module in this bed.
+    #[must_use]
+    pub fn module(&self) -> PathBuf {
+        self.at("pam_cas_session.so")
+    }
+
+    /// Where the user's marker lies.
+    #[must_use]
+    pub fn marker(&self, user: &[u8]) -> PathBuf {
+        self.at("state/enrolled").join(OsStr::from_bytes(user))
+    }
+
+    /// Leaves a marker as `cas-sync enroll` does.
+    pub fn enrol(&self, user: &str) {
+        let marker = self.marker(user.as_bytes());
+        fs::write(&marker, "").expect("the marker is written");
+        fs::set_permissions(&marker, fs::Permissions::from_mode(0o644)).expect("the marker is ours");
+    }
+
+    /// The program that behaves as the mode says (`tests/src/bin/hostile-helper.rs`).
+    #[must_use]
+    pub fn program(&self, mode: &str) -> PathBuf {
+        let link = self.at("programs").join(mode);
+        if !link.exists() {
+            symlink(&self.hostile, &link).expect("a link to the program");
+        }
+        link
+    }
+
+    /// How many of the programs have been started so far.
+    #[must_use]
+    pub fn programs_started(&self) -> usize {
+        fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
+    }
+
+    /// Waits until none of the programs runs any more, at most two seconds: a process that was killed takes a moment to go.
+    #[must_use]
+    pub fn all_programs_are_gone(&self) -> bool {
+        let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
+        // A process that has ended, or has not been reaped yet, has no file any more.
+        let runs =
+            |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == self.hostile);
+        (0..200).any(|_| {
+            let gone = !pids.lines().any(runs);
+            if !gone {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            gone
+        })
+    }
+
+    /// What the program "tells-what-it-sees" saw.
+    #[must_use]
+    pub fn seen(&self) -> Value {
+        let seen = fs::read(self.at("programs/seen")).expect("the program ran");
+        serde_json::from_slice(&seen).expect("the program told in JSON")
+    }
+
+    /// A command that runs the program given as its next argument where this bed is the machine.
+    #[must_use]
+    pub fn stage(&self) -> Command {
+        let mut stage = Command::new("unshare");
+        stage.args(["--mount", "--propagation", "private", "sh", "-e"]);
+        stage.args([&self.at("stage.sh"), self.scratch.path()]);
+        stage
+    }
+
+    /// A login of alice through sshd with the program named, to be changed and run.
+    #[must_use]
+    pub fn login(&self, mode: &str) -> Login<'_> {
+        let helper = self.program(mode);
+        Login {
+            bed: self,
+            service: "sshd".into(),
+            user: Some(b"alice".to_vec()),
+            helper: Some(helper),
+            arguments: Vec::new(),
+            stack: None,
+            modes: Vec::new(),
+            calls: vec!["open".into(), "close".into()],
+            silent: false,
+            times: 1,
+        }
+    }
+}

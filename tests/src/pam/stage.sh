@@ -1,0 +1,13 @@
+# Becomes the program given, in a mount namespace where /var/lib/claude-auth-sync and /dev belong to the scratch directory.
+# usage: stage.sh SCRATCH PROGRAM ARGUMENT...
+scratch=$1
+shift
+mount -t tmpfs none /var/lib
+mkdir /var/lib/claude-auth-sync
+mount --bind "$scratch/state" /var/lib/claude-auth-sync
+mount -t tmpfs none "$scratch/devices"
+touch "$scratch/devices/null" "$scratch/devices/log"
+mount --bind /dev/null "$scratch/devices/null"
+mount --bind "$scratch/log" "$scratch/devices/log"
+mount --move "$scratch/devices" /dev
+exec "$@"

@@ -1,0 +1,249 @@
+//! Whom the module acts for, what it takes from its surroundings, and what it may say.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+use cas_tests::pam::{PamBed, TOKEN_VARIABLE};
+use serde_json::json;
+
+fn bed() -> PamBed {
+    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+}
+
+#[test]
+fn who_is_not_enrolled_pays_one_lstat() {
+    let bed = bed();
+    let report = bed.login("answers").user("bob").run();
+    report.assert_nothing_happened();
+    let counts = report.login()["counts"].as_object().expect("counts").clone();
+    let system: Vec<_> = counts
+        .iter()
+        .filter(|(name, _)| !["clock_gettime", "pam_get_item"].contains(&name.as_str()))
+        .collect();
+    assert_eq!(system, [(&"lstat".to_owned(), &json!(1))]);
+    assert_eq!(bed.programs_started(), 0);
+}
+
+#[test]
+fn root_pays_nothing_even_when_marked() {
+    let bed = bed();
+    bed.enrol("root");
+    let report = bed.login("answers").user("root").run();
+    report.assert_nothing_happened();
+    assert_eq!(report.login()["counts"].get("lstat"), None);
+    assert_eq!(bed.programs_started(), 0);
+}
+
+#[test]
+fn a_service_outside_the_list_is_left_alone() {
+    let bed = bed();
+    for service in ["sudo", "cron", "systemd-user", "lightdm-greeter", "runuser-l", "polkit-1", "sshd-cas"] {
+        let report = bed.login("answers").service(service).argument("nonsense").run();
+        report.assert_nothing_happened();
+        assert_eq!(report.login()["counts"].get("lstat"), None, "{service}");
+    }
+    assert_eq!(bed.programs_started(), 0);
+}
+
+#[test]
+fn every_usual_way_in_gets_the_token() {
+    let bed = bed();
+    for service in
+        ["sshd", "login", "remote", "su", "su-l", "sudo-i", "gdm-password", "lightdm", "sddm", "greetd"]
+    {
+        bed.login("answers").service(service).run().assert_token();
+    }
+}
+
+#[test]
+fn a_list_on_the_line_replaces_the_usual_services() {
+    let bed = bed();
+    bed.login("answers").service("sshd-cas").argument("services=login,sshd-cas").run().assert_token();
+    bed.login("answers").service("sshd").argument("services=login,sshd-cas").run().assert_nothing_happened();
+}
+
+#[test]
+fn a_hostile_user_name_is_harmless() {
+    let bed = bed();
+    fs::write(bed.at("state/outside"), "").expect("a file that a name could point at");
+    fs::create_dir(bed.at("state/enrolled/directory")).expect("a directory");
+    let long = vec![b'a'; 10 * 1024];
+    let names: &[&[u8]] = &[
+        b"",
+        b".",
+        b"..",
+        b"/",
+        b"-x",
+        b"--user=alice",
+        b"../outside",
+        b"../enrolled/alice",
+        b"./alice",
+        b"alice/",
+        b"/etc/passwd",
+        b"alice\nbob",
+        b"alice\r",
+        b"\x1b[2Jalice",
+        b"alice\x7f",
+        b"%s%n%s%n",
+        b"\xff\xfe",
+        b"alice ",
+        b"Alice",
+        &long,
+        &long[..256],
+        &long[..255],
+    ];
+    for name in names {
+        let report = bed.login("answers").user(name).run();
+        report.assert_nothing_happened();
+    }
+    assert_eq!(bed.programs_started(), 0);
+}
+
+#[test]
+fn a_name_that_is_not_utf8_reaches_the_program_byte_for_byte() {
+    let bed = bed();
+    fs::write(bed.marker(b"j\xf6rg"), "").expect("the marker is written");
+    bed.login("tells-what-it-sees").user(b"j\xf6rg").run().assert_token();
+    let arguments: Vec<Vec<u8>> = serde_json::from_value(bed.seen()["arguments"].clone()).expect("arguments");
+    assert_eq!(arguments.last().map(Vec::as_slice), Some(&b"--user=j\xf6rg"[..]));
+}
+
+#[test]
+fn a_session_without_a_user_tty_or_remote_host_is_normal() {
+    // The host sets neither a terminal nor a remote host or user in any test.
+    bed().login("answers").nobody().run().assert_nothing_happened();
+}
+
+#[test]
+fn only_a_marker_of_roots_own_counts() {
+    let bed = bed();
+    let marker = bed.marker(b"carol");
+    let reset = || {
+        let _ = fs::remove_file(&marker);
+        let _ = fs::remove_dir(&marker);
+    };
+
+    bed.enrol("carol");
+    fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
+    bed.login("answers").user("carol").run().assert_no_token_because("others than root may write it");
+
+    reset();
+    bed.enrol("carol");
+    chown(&marker, Some(54_321), None).expect("root may");
+    bed.login("answers").user("carol").run().assert_no_token_because("belongs to uid 54321");
+
+    reset();
+    symlink("alice", &marker).expect("a link");
+    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
+
+    reset();
+    fs::create_dir(&marker).expect("a directory");
+    bed.login("answers").user("carol").run().assert_no_token_because("not a regular file");
+    assert_eq!(bed.programs_started(), 0);
+
+    reset();
+    bed.enrol("carol");
+    bed.login("answers").user("carol").run().assert_token();
+}
+
+#[test]
+fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
+    let bed = bed();
+    let report = bed
+        .login("answers")
+        .argument("use_first_pass")
+        .argument("debug=yes")
+        .argument("minimum_uid=a%n")
+        .argument("minimum_uid=\x1b[2J")
+        .argument(b"\xff\xfe")
+        .argument("helper=/bin/false")
+        .run();
+    report.assert_harmless();
+    assert_eq!(report.environment(), [TOKEN_VARIABLE], "the login has its token all the same");
+    let line = report.only_line();
+    for part in
+        ["\"use_first_pass\" ignored: unknown", "ignored: takes no value", "a\\x25n", "\\x1b[2J", "not UTF-8"]
+    {
+        assert!(line.contains(part), "{line:?} names {part:?}");
+    }
+    assert!(line.is_ascii() && !line.contains('\x1b'), "{line:?}");
+}
+
+#[test]
+fn a_deadline_out_of_bounds_is_clamped_and_said() {
+    let report = bed().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
+    report.assert_harmless();
+    assert!(report.only_line().contains("\"deadline=1ms\" taken as 100 ms"), "{}", report.only_line());
+}
+
+#[test]
+fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
+    let bed = bed();
+    let login = bed.login("answers");
+    let report = (0..30).fold(login, |login, number| login.argument(format!("nonsense{number}"))).run();
+    report.assert_harmless();
+    let text = report
+        .only_line()
+        .strip_prefix("pam-host: pam_cas_session(sshd:session): ")
+        .expect("libpam's prefix");
+    assert_eq!(text.len(), 480);
+}
+
+#[test]
+fn debug_says_how_each_login_went_at_level_debug() {
+    let bed = bed();
+    for (login, outcome) in [
+        (bed.login("answers"), "user=alice token set"),
+        (bed.login("answers-without-token"), "user=alice has no setup-token; nothing set"),
+        (bed.login("answers").user("bob"), "user=bob not enrolled; nothing set"),
+    ] {
+        let report = login.argument("debug").run();
+        assert!(report.only_line().contains(outcome), "{}", report.only_line());
+        assert!(!report.only_line().contains("sk-ant"), "{}", report.only_line());
+        assert_eq!((report.log[0].facility, report.log[0].level), (10, 7));
+    }
+}
+
+#[test]
+fn pam_silent_makes_no_difference() {
+    let bed = bed();
+    bed.login("answers").silent().run().assert_token();
+    bed.login("hangs").argument("deadline=100ms").silent().run().assert_no_token_because("deadline");
+}
+
+#[test]
+fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
+    let bed = bed();
+    for stack in [
+        "session required MODULE\n",
+        "session optional MODULE\n",
+        "session requisite MODULE\n",
+        "session sufficient MODULE\n",
+        "session required pam_permit.so\nsession optional MODULE\n",
+        "session optional MODULE\nsession required pam_permit.so\n",
+        "session [success=ok default=die] MODULE\n",
+    ] {
+        for (mode, has_token) in [("answers", true), ("crashes", false)] {
+            let report = bed.login(mode).stack(stack).run();
+            report.assert_harmless();
+            assert_eq!(report.environment().len(), usize::from(has_token), "{stack}");
+        }
+    }
+}
+
+#[test]
+fn on_any_other_line_it_lets_nobody_in() {
+    const PERMISSION_DENIED: i64 = 6;
+    let bed = bed();
+    let stack = "auth sufficient MODULE\naccount sufficient MODULE\nsession required MODULE\n";
+    let report = bed.login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
+    assert_eq!(report.calls(), [PERMISSION_DENIED; 3], "{report:#?}");
+    assert_eq!(bed.programs_started(), 0);
+}
+
+#[test]
+fn setting_credentials_beside_a_real_module_is_not_disturbed() {
+    let stack = "auth required pam_permit.so\nauth optional MODULE\naccount required pam_permit.so\naccount optional MODULE\n";
+    let report = bed().login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
+    assert_eq!(report.calls(), [0, 0, 0], "{report:#?}");
+}

@@ -1,0 +1,233 @@
+//! Whatever the program in the place of `cas-session` does, the login succeeds, in time, and nothing is left of it.
+//! Times are compared with three times the deadline only: enough to tell a bounded wait from a hang on any machine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use cas_tests::pam::{PamBed, TOKEN};
+
+const LATE: &str = "did not finish within the deadline";
+const FAILED: &str = "cas-session failed";
+const OTHER_FORM: &str = "answered in another form";
+
+/// Hosts that make it hard to tell whether a child has ended.
+const HOSTS: &[&[&str]] = &[
+    &[],
+    &["sigchld-ignored"],
+    &["sigchld-reaping-handler"],
+    &["thief-thread"],
+    &["kernel-6.1"],
+    &["kernel-6.1", "thief-thread"],
+    &["kernel-5.2"],
+    &["kernel-5.2", "sigchld-ignored"],
+    &["kernel-5.2", "thief-thread"],
+];
+
+fn bed() -> PamBed {
+    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+}
+
+#[test]
+fn a_login_with_a_kept_token_has_it_in_the_environment() {
+    bed().login("answers").run().assert_token();
+}
+
+#[test]
+fn a_login_without_a_token_is_as_if_the_module_were_not_there() {
+    bed().login("answers-without-token").run().assert_nothing_happened();
+}
+
+#[test]
+fn on_an_older_kernel_a_login_gets_its_token_too() {
+    bed().login("answers").host("kernel-6.1").run().assert_token();
+    bed().login("answers").host("kernel-5.2").run().assert_token();
+}
+
+#[test]
+fn an_answer_that_comes_late_but_in_time_counts() {
+    bed().login("answers-late").run().assert_token();
+}
+
+#[test]
+fn a_program_that_never_ends_costs_the_deadline_and_leaves_nothing() {
+    for mode in ["hangs", "answers-and-hangs", "stops", "ignores-signals-and-hangs", "drips"] {
+        assert_late(mode, &[]);
+    }
+}
+
+#[test]
+fn a_program_that_never_ends_costs_the_deadline_whatever_the_host_does_with_children() {
+    for host in HOSTS {
+        assert_late("answers-and-hangs", host);
+    }
+}
+
+fn assert_late(mode: &str, host: &[&str]) {
+    let bed = bed();
+    let login = bed.login(mode).argument("deadline=500ms");
+    let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
+    report.assert_no_token_because(LATE);
+    assert!(report.took() >= Duration::from_millis(500), "{mode} {host:?}: {:?}", report.took());
+    assert!(report.took() < Duration::from_millis(1500), "{mode} {host:?}: {:?}", report.took());
+    assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+}
+
+#[test]
+fn a_program_that_closed_its_output_is_not_waited_for() {
+    let bed = bed();
+    let report = bed.login("answers-closes-and-hangs").argument("deadline=10s").run();
+    report.assert_token();
+    assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
+    let report = bed.login("closes-and-hangs").argument("deadline=10s").run();
+    report.assert_no_token_because(OTHER_FORM);
+    assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
+    assert!(bed.all_programs_are_gone());
+}
+
+#[test]
+fn the_word_of_a_program_that_failed_is_not_taken() {
+    let bed = bed();
+    for mode in [
+        "answers-and-fails",
+        "answers-closes-and-fails",
+        "answers-and-crashes",
+        "answers-and-is-killed",
+        "crashes",
+    ] {
+        bed.login(mode).run().assert_no_token_because(FAILED);
+    }
+}
+
+#[test]
+fn where_the_host_ignores_its_children_a_well_formed_answer_is_enough() {
+    bed().login("answers-and-fails").host("sigchld-ignored").run().assert_token();
+}
+
+#[test]
+fn a_flood_is_cut_off_at_the_length_of_a_reply() {
+    let bed = bed();
+    let report = bed.login("floods").argument("deadline=10s").run();
+    report.assert_no_token_because(OTHER_FORM);
+    assert!(report.took() < Duration::from_secs(5), "{:?}", report.took());
+    assert!(bed.all_programs_are_gone());
+}
+
+#[test]
+fn a_child_that_keeps_the_pipe_open_costs_nothing_and_is_killed() {
+    for host in HOSTS {
+        for (mode, has_token) in [("leaves-a-child", true), ("leaves-a-child-in-silence", false)] {
+            let bed = bed();
+            let _ = bed.program("hangs");
+            let login = bed.login(mode).argument("deadline=10s");
+            let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
+            if has_token {
+                report.assert_token();
+            } else {
+                report.assert_no_token_because(OTHER_FORM);
+            }
+            assert!(report.took() < Duration::from_secs(5), "{mode} {host:?}: {:?}", report.took());
+            assert_eq!(bed.programs_started(), 2, "{mode} {host:?}");
+            assert!(bed.all_programs_are_gone(), "{mode} {host:?}");
+        }
+    }
+}
+
+#[test]
+fn a_child_that_left_the_group_does_not_keep_the_login() {
+    let bed = bed();
+    let _ = bed.program("leaves-the-group");
+    let report = bed.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
+    report.assert_token();
+    assert!(report.took() < Duration::from_millis(2500), "it lives three seconds: {:?}", report.took());
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_one_line_in_the_log() {
+    let bed = bed();
+    let plain = bed.at("plain");
+    fs::write(&plain, "text").expect("a file");
+    let garbage = bed.at("garbage");
+    fs::write(&garbage, [0x7f, b'E', b'L', b'F', 0, 0]).expect("a file");
+    let orphan = bed.at("orphan");
+    fs::write(&orphan, "#!/nonexistent/shell\n").expect("a file");
+    for executable in [&garbage, &orphan] {
+        fs::set_permissions(executable, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    for path in [&bed.at("missing"), &plain, &garbage, &orphan, &bed.at("programs"), &plain.join("below")] {
+        let report = bed.login("answers").helper(path).run();
+        report.assert_no_token_because(&format!("cannot start {}", path.display()));
+        assert!(
+            report
+                .only_line()
+                .starts_with("pam-host: pam_cas_session(sshd:session): user=alice cannot start")
+        );
+        assert!(report.only_line().contains("reinstall claude-auth-sync"), "{}", report.only_line());
+    }
+}
+
+#[test]
+fn nothing_but_one_well_formed_line_sets_anything() {
+    let bed = bed();
+    let token = TOKEN.as_bytes();
+    let megabyte = vec![b'a'; 1 << 20];
+    let line = |parts: &[&[u8]]| parts.concat();
+    let rows: &[Vec<u8>] = &[
+        line(&[]),
+        line(&[b"\n"]),
+        line(&[b"CAS1"]),
+        line(&[b"CAS1 ", token]),
+        line(&[b"CAS1 ", token, b"\r\n"]),
+        line(&[b"CAS1 ", token, b"\n\n"]),
+        line(&[b"CAS1 ", token, b" \n"]),
+        line(&[b"CAS1  ", token, b"\n"]),
+        line(&[b"CAS1\t", token, b"\n"]),
+        line(&[b" CAS1 ", token, b"\n"]),
+        line(&[b"cas1 ", token, b"\n"]),
+        line(&[b"CAS2 ", token, b"\n"]),
+        line(&[token, b"\n"]),
+        line(&[b"\xef\xbb\xbfCAS1 ", token, b"\n"]),
+        line(&[b"CAS1 ", token, b"\nCAS1 ", token, b"\n"]),
+        line(&[b"CAS1 ", token, b"\nLD_PRELOAD=/x\n"]),
+        line(&[b"CAS1 LD_PRELOAD=/x\n"]),
+        line(&[b"LD_PRELOAD=/x\n"]),
+        line(&[b"CLAUDE_CODE_OAUTH_TOKEN=", token, b"\n"]),
+        line(&[b"CAS1 CLAUDE_CODE_OAUTH_TOKEN=", token, b"\n"]),
+        line(&[b"CAS1 ", token, b"\0\n"]),
+        line(&[b"CAS1 ", token, b"\0LD_PRELOAD=/x\n"]),
+        line(&[b"CAS1 ", token, b"=x\n"]),
+        line(&[b"CAS1 ", token, b"\x1b[2J\n"]),
+        line(&[b"CAS1 ", token, b"\xc3\xa4\n"]),
+        line(&[b"CAS1 ", token, b"\xff\n"]),
+        line(&[b"CAS1 sk-ant-oat01-\n"]),
+        line(&[b"CAS1 sk-ant-api03-abc\n"]),
+        line(&[b"CAS1 \"", token, b"\"\n"]),
+        line(&[b"CAS1 ", token, &megabyte[..1100], b"\n"]),
+        line(&[b"CAS1 ", token, &megabyte, b"\n"]),
+        line(&[&[0_u8; 64]]),
+    ];
+    for answer in rows {
+        fs::create_dir_all(bed.at("programs")).expect("the directory is there");
+        fs::write(bed.at("programs/answer"), answer).expect("the answer is written");
+        let report = bed.login("answers-what-is-written").run();
+        let shown = String::from_utf8_lossy(&answer[..answer.len().min(80)]).into_owned();
+        assert_eq!(report.environment(), [""; 0], "{shown:?}");
+        report.assert_no_token_because(OTHER_FORM);
+        assert!(
+            !report.only_line().contains("sk-ant"),
+            "no part of an answer is logged: {}",
+            report.only_line()
+        );
+    }
+}
+
+#[test]
+fn the_longest_token_there_may_be_arrives_whole() {
+    let bed = bed();
+    let token = format!("sk-ant-oat01-{}", "a".repeat(1024 - 13));
+    let _ = bed.program("answers-what-is-written");
+    fs::write(bed.at("programs/answer"), format!("CAS1 {token}\n")).expect("the answer is written");
+    let report = bed.login("answers-what-is-written").run();
+    report.assert_harmless();
+    assert_eq!(report.environment(), [format!("CLAUDE_CODE_OAUTH_TOKEN={token}")]);
+}

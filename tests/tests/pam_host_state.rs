@@ -1,0 +1,238 @@
+//! Whatever state the host is in, the login gets its token where that is possible at all, and the host stays as it was.
+
+use std::time::Duration;
+
+use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+use serde_json::{Value, json};
+
+fn bed() -> PamBed {
+    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+}
+
+fn login_in(mode: &str) -> Report {
+    bed().login("answers").host(mode).run()
+}
+
+fn assert_handler_was_not_called(report: &Report) {
+    assert_eq!(report.answer["handler_calls"], json!(0), "our child is not the host's business");
+}
+
+#[test]
+fn a_host_that_ignores_its_children_gets_the_token_all_the_same() {
+    login_in("sigchld-ignored").assert_token();
+}
+
+#[test]
+fn a_host_with_a_child_handler_never_hears_of_our_child() {
+    for mode in ["sigchld-handler", "sigchld-reaping-handler", "sigchld-nocldwait"] {
+        let report = login_in(mode);
+        report.assert_token();
+        assert_handler_was_not_called(&report);
+    }
+}
+
+#[test]
+fn a_host_hears_of_its_own_child_that_ended_during_the_login() {
+    let report = bed().login("answers-late").host("sigchld-handler").host("own-child").run();
+    assert!(report.status.success(), "{report:#?}");
+    assert_eq!(report.environment(), [TOKEN_VARIABLE]);
+    assert_eq!(report.answer["handler_calls"], json!(1), "once, for its own child alone");
+}
+
+#[test]
+fn a_thread_of_the_host_that_reaps_everything_changes_nothing() {
+    login_in("thief-thread").assert_token();
+}
+
+#[test]
+fn a_host_with_everything_set_oddly_finds_it_all_as_it_was() {
+    login_in("dirty").assert_token();
+}
+
+#[test]
+fn a_host_without_standard_streams_gets_the_token() {
+    let report = bed().login("tells-what-it-sees").host("stdio-closed").run();
+    report.assert_token();
+}
+
+#[test]
+fn a_login_in_another_thread_outlives_that_thread() {
+    login_in("other-thread").assert_token();
+}
+
+#[test]
+fn a_thread_that_is_cancelled_during_the_login_finishes_it_first() {
+    let report = bed().login("answers-late").host("cancelled").run();
+    report.assert_token();
+}
+
+#[test]
+fn two_threads_opening_sessions_at_once_do_not_disturb_each_other_or_the_handler() {
+    let report = bed().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
+    assert!(report.status.success(), "{report:#?}");
+    let logins = report.login()["logins"].as_array().expect("two threads logged in").clone();
+    assert_eq!(logins.len(), 50);
+    for login in logins {
+        assert_eq!(login, json!({ "calls": [0, 0], "environment": [TOKEN_VARIABLE] }));
+    }
+    assert_eq!((report.printed.as_str(), report.log.as_slice()), ("", &[][..]));
+    report.assert_unchanged();
+    assert_handler_was_not_called(&report);
+}
+
+#[test]
+fn a_storm_of_signals_neither_shortens_nor_lengthens_the_wait() {
+    let bed = bed();
+    bed.login("answers-late").host("eintr-storm").run().assert_token();
+    let report = bed.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
+    report.assert_no_token_because("did not finish within the deadline");
+    assert!(report.took() >= Duration::from_millis(500), "{:?}", report.took());
+    assert!(report.took() < Duration::from_millis(1500), "{:?}", report.took());
+}
+
+#[test]
+fn a_host_out_of_descriptors_processes_or_memory_logs_in_without_a_token() {
+    login_in("no-files").assert_no_token_because("Too many open files");
+    login_in("no-processes").assert_no_token_because("Resource temporarily unavailable");
+    login_in("no-memory").assert_no_token_because("Cannot allocate memory");
+}
+
+#[test]
+fn the_program_sees_three_descriptors_a_literal_environment_and_a_clean_start() {
+    for modes in
+        [&[][..], &["dirty"], &["dirty", "sigchld-ignored"], &["stdio-closed"], &["dirty", "stdio-closed"]]
+    {
+        let bed = bed();
+        let login = bed.login("tells-what-it-sees").argument("minimum_uid=1234");
+        modes.iter().fold(login, |login, mode| login.host(mode)).run().assert_token();
+        assert_clean(&bed.seen());
+        let arguments = arguments(&bed.seen());
+        let (deadline, others): (Vec<_>, Vec<_>) =
+            arguments.iter().partition(|argument| argument.starts_with("--deadline-ms="));
+        assert_eq!(others, ["cas-session", "login", "--reply=1", "--minimum-uid=1234", "--user=alice"]);
+        let left: u64 = deadline[0]["--deadline-ms=".len()..].parse().expect("a number of milliseconds");
+        assert!((1..=2000).contains(&left), "what is left of the default: {left}");
+    }
+}
+
+#[test]
+fn the_pipe_is_closed_on_exec_from_its_first_moment() {
+    let report = login_in("thief-thread");
+    report.assert_token();
+    assert_eq!(report.login()["pipe_flags"], json!(libc::O_CLOEXEC));
+}
+
+#[test]
+fn the_token_stays_in_the_hosts_memory_once_as_libpams_own_copy() {
+    let report = login_in("memory");
+    report.assert_token();
+    assert_eq!(report.login()["copies"], json!(1));
+}
+
+#[test]
+fn debug_is_passed_on() {
+    let bed = bed();
+    let _ = bed.login("tells-what-it-sees").argument("debug").run();
+    assert!(arguments(&bed.seen()).contains(&"--debug".to_owned()));
+}
+
+fn arguments(seen: &Value) -> Vec<String> {
+    let bytes: Vec<Vec<u8>> = serde_json::from_value(seen["arguments"].clone()).expect("arguments");
+    bytes.into_iter().map(|argument| String::from_utf8(argument).expect("UTF-8")).collect()
+}
+
+fn assert_clean(seen: &Value) {
+    let descriptors = seen["descriptors"].as_object().expect("descriptors");
+    assert_eq!(descriptors.keys().collect::<Vec<_>>(), ["0", "1", "2"], "{descriptors:?}");
+    assert_eq!((&descriptors["0"], &descriptors["2"]), (&json!("/dev/null"), &json!("/dev/null")));
+    assert!(descriptors["1"].as_str().is_some_and(|output| output.starts_with("pipe:")), "{descriptors:?}");
+    assert_eq!(seen["environment"], json!("PATH=/usr/sbin:/usr/bin:/sbin:/bin\0LC_ALL=C\0"));
+    assert_eq!(seen["directory"], json!("/"));
+    assert_eq!(seen["leads"], json!([true, true]), "a session and a group of its own");
+    let status = &seen["status"];
+    assert_eq!(status["SigBlk"], json!("0000000000000000"));
+    // Signals 32 and 33 are the C library's own: it neither lets anybody reset them nor needs it.
+    const OF_THE_C_LIBRARY: u64 = 0x1_8000_0000;
+    let signals = |name: &str| {
+        let mask = status[name].as_str().expect("a mask");
+        u64::from_str_radix(mask, 16).expect("hexadecimal") & !OF_THE_C_LIBRARY
+    };
+    // The Rust runtime of the program itself ignores SIGPIPE, and handles SIGBUS and SIGSEGV.
+    assert_eq!((signals("SigIgn"), signals("SigCgt")), (1 << 12, 1 << 6 | 1 << 10));
+}
+
+#[test]
+fn ten_thousand_logins_hold_no_more_than_the_first_thousand() {
+    let bed = bed();
+    for (user, times) in [("bob", 10_000), ("alice", 2_000)] {
+        let report = bed.login("answers").user(user).times(times).run();
+        assert!(report.status.success(), "{report:#?}");
+        let login = report.login();
+        assert_eq!(login["failures"], json!(0));
+        assert_eq!(login["children"], json!(false));
+        assert_eq!(login["settled"], login["last"], "{user}: descriptors, mappings and threads");
+        let growth = login["heap_growth"].as_u64().expect("bytes");
+        assert!(
+            growth < 4096,
+            "{user}: the smallest thing lost at each login would be {} bytes: {growth}",
+            24 * times
+        );
+    }
+}
+
+#[test]
+fn ending_the_handle_in_a_forked_child_has_no_effect_on_the_session() {
+    login_in("end-in-child").assert_token();
+}
+
+#[test]
+fn closing_without_opening_or_twice_is_harmless() {
+    for calls in [&["close"][..], &["open", "close", "close"], &["open", "open", "close"], &["close", "open"]]
+    {
+        let report = bed().login("answers").calls(calls).run();
+        report.assert_harmless();
+        assert_eq!(report.calls().len(), calls.len());
+    }
+}
+
+#[test]
+fn a_second_login_in_the_same_handle_gives_the_same_token() {
+    let report = bed().login("answers").calls(&["open", "open", "close"]).run();
+    report.assert_token();
+}
+
+#[test]
+fn any_single_call_to_the_system_may_fail() {
+    let report = bed().login("answers").host("faults").host("sigchld-handler").run();
+    assert!(report.status.success(), "{report:#?}");
+    assert_eq!((report.printed.as_str(), &report.answer["conversations"]), ("", &json!(0)));
+    let logins = report.login().as_array().expect("logins with faults");
+    for function in
+        ["lstat", "posix_spawn", "syscall", "ppoll", "read", "waitpid", "clock_gettime", "pam_putenv"]
+    {
+        assert!(logins.iter().any(|login| login["function"] == function), "{function} was made to fail");
+    }
+    for login in logins {
+        assert_eq!((&login["open"], &login["close"]), (&json!(0), &json!(0)), "{login}");
+        assert_eq!(login["unchanged"], json!(true), "{login}");
+        let environment = &login["environment"];
+        assert!(*environment == json!([]) || *environment == json!([TOKEN_VARIABLE]), "{login}");
+        // Made to fail, these say of a living child that it is gone.
+        if login["function"] != "waitpid" && login["function"] != "waitid" {
+            assert_eq!(login["children"], json!(false), "{login}");
+        }
+    }
+    assert!(report.log.len() <= logins.len(), "at most one line each");
+}
+
+#[test]
+fn a_panic_in_the_module_is_one_line_in_the_log_and_nothing_else() {
+    // The standard library panics when the clock cannot be read; that is a real one, from deep inside.
+    let report = bed().login("answers").host("faults").run();
+    assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
+    let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();
+    let logins = report.login().as_array().expect("logins with faults");
+    let clocks = logins.iter().filter(|login| login["function"] == "clock_gettime").count();
+    assert!(clocks > 0);
+    assert_eq!(panics, clocks, "{:#?}", report.log);
+}

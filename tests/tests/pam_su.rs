@@ -1,0 +1,81 @@
+//! `su` hands the caller's environment on: nobody's token may follow into somebody else's shell.
+
+use std::fs;
+
+use cas_tests::pam::{PamBed, Report, TOKEN_VARIABLE};
+
+const EMPTY: &str = "CLAUDE_CODE_OAUTH_TOKEN=";
+
+fn bed() -> PamBed {
+    PamBed::new(env!("CARGO_BIN_EXE_pam-host"), env!("CARGO_BIN_EXE_hostile-helper"))
+}
+
+fn assert_emptied(report: &Report) {
+    report.assert_harmless();
+    assert_eq!(report.environment(), [EMPTY]);
+}
+
+#[test]
+fn su_to_somebody_with_a_token_gives_theirs() {
+    for service in ["su", "su-l"] {
+        bed().login("answers").service(service).run().assert_token();
+    }
+}
+
+#[test]
+fn su_to_somebody_without_a_token_gives_an_empty_variable_whatever_the_reason() {
+    let bed = bed();
+    odd_marker(&bed, "carol");
+    for service in ["su", "su-l"] {
+        for (login, logs) in [
+            (bed.login("answers-without-token"), false),
+            (bed.login("answers").user("root"), false),
+            (bed.login("answers").user("bob"), false),
+            (bed.login("answers").user("-x"), false),
+            (bed.login("answers").nobody(), false),
+            (bed.login("answers").user("carol"), true),
+            (bed.login("crashes"), true),
+            (bed.login("floods"), true),
+            (bed.login("hangs").argument("deadline=100ms"), true),
+            (bed.login("answers").helper(&bed.at("missing")), true),
+            (bed.login("answers").host("no-files"), true),
+        ] {
+            let report = login.service(service).run();
+            assert_emptied(&report);
+            assert_eq!(!report.log.is_empty(), logs, "{:?}", report.log);
+        }
+    }
+}
+
+#[test]
+fn su_empties_the_variable_even_when_the_module_panics() {
+    let report = bed().login("answers").service("su").host("faults").run();
+    assert!(report.status.success(), "{report:#?}");
+    for login in report.login().as_array().expect("logins with faults") {
+        let environment = &login["environment"];
+        let function = login["function"].as_str().expect("a function");
+        if ["pam_putenv", "pam_get_item"].contains(&function) {
+            continue;
+        }
+        assert!(
+            environment == &serde_json::json!([EMPTY]) || environment == &serde_json::json!([TOKEN_VARIABLE]),
+            "{login}"
+        );
+    }
+}
+
+#[test]
+fn su_outside_the_list_is_left_alone() {
+    bed().login("answers").service("su").argument("services=sshd").run().assert_nothing_happened();
+}
+
+#[test]
+fn no_other_service_gets_an_empty_variable() {
+    for service in ["sshd", "login", "sudo-i", "gdm-password"] {
+        bed().login("answers").service(service).user("bob").run().assert_nothing_happened();
+    }
+}
+
+fn odd_marker(bed: &PamBed, user: &str) {
+    fs::create_dir(bed.marker(user.as_bytes())).expect("a marker that is none");
+}
