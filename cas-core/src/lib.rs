@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deadline;
+pub mod enrolment;
 pub mod reply;
 pub mod secret;
 pub mod setup_token;
