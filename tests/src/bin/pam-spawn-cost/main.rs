@@ -59,6 +59,6 @@ fn main() {
         .arg(ROUNDS)
         .args([&bed.module(), &program, &bed.at("pam.d")])
         .status()
-        .expect("unshare is installed (tests/bed/pam.sh)");
+        .expect("unshare is installed (tests/bed/host-packages.sh)");
     assert!(measured.success(), "the measurement ended well");
 }
