@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deadline;
+pub mod enrolment;
 pub mod reply;
 pub mod secret;
 pub mod setup_token;
@@ -51,3 +52,5 @@ pub mod timestamp;
 pub mod user_document;
 #[cfg(feature = "full")]
 pub mod verdict;
+#[cfg(feature = "full")]
+pub mod whole_file;

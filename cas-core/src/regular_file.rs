@@ -17,12 +17,17 @@ pub(crate) enum Links {
 /// Opens for reading; `ELOOP` when a link is refused. What was opened may still be anything: look at its metadata.
 pub(crate) fn open(path: &Path, links: Links) -> io::Result<File> {
     let no_follow = if links == Links::Refused { OFlag::O_NOFOLLOW } else { OFlag::empty() };
-    OpenOptions::new().read(true).custom_flags((OFlag::O_NONBLOCK | no_follow).bits()).open(path)
+    OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY | no_follow).bits())
+        .open(path)
 }
 
 /// Reads at most `limit` bytes into `buffer` and says whether that was all.
 pub(crate) fn read_all(file: &File, limit: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    buffer.reserve(limit + 1);
+    // Of full size from the start: a growing vector would leave pieces of a secret behind.
+    let expected = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(limit));
+    buffer.reserve_exact(expected.min(limit) + 1);
     file.take(limit as u64 + 1).read_to_end(buffer)?;
     Ok(buffer.len() <= limit)
 }

@@ -12,6 +12,7 @@ mod people;
 mod product;
 mod terminal;
 mod vault;
+mod workplace;
 
 use std::{
     fs,
@@ -29,6 +30,7 @@ pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
 pub use vault::Fleet;
+pub use workplace::Workplace;
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
