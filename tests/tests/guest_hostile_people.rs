@@ -1,0 +1,345 @@
+//! Somebody with an account on the machine who wants another one's credential, or to spoil the machine for all. Everything
+//! they can lay in our way is tried at a login and in a sync.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Finished, Fleet, Guest, Suite, VARIABLE, env_file_path, login_path},
+};
+use serde_json::json;
+
+const STATE: &str = ".local/state/claude-auth-sync";
+const CONFIG: &str = ".config/claude-auth-sync";
+
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+/// The deadline of the module.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A login of alice's, the quickest there is, with the launcher as its first command.
+fn su_and_launch(guest: &Guest) -> Finished {
+    guest.run("su alice -c 'cd && cas-session exec -- true'")
+}
+
+#[track_caller]
+fn in_time(seen: &Finished, limit: Duration, with: &str) {
+    assert!(seen.took < limit, "{with}: {:?}\n{}", seen.took, String::from_utf8_lossy(&seen.stderr));
+    assert!(
+        seen.code.is_some_and(|code| code < 100),
+        "{with}: {:?} {}",
+        seen.code,
+        String::from_utf8_lossy(&seen.stderr)
+    );
+}
+
+/// A guest in which bob has everything worth stealing, in files that he has carelessly made readable.
+#[track_caller]
+fn with_a_careless_bob() -> (Guest, String) {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest.back_up_and_break("bob", &fresh("bobs"));
+    guest.put_login("bob", &fresh("bobs"));
+    guest.put_token("bob", "sk-ant-oat01-bobs");
+    guest
+        .run(&format!("cd /home/bob && chmod -R a+rX . && ls -l {STATE}/history.json {CONFIG}/claude-oauth.env .claude/.credentials.json"))
+        .expect_success("bob is careless");
+    let bobs = everything_of(&guest, "/home/bob");
+    (guest, bobs)
+}
+
+/// Names, owners, modes and contents below a home.
+fn everything_of(guest: &Guest, home: &str) -> String {
+    guest
+        .run(&format!("cd {home} && find . -printf '%p %M %u:%g %i %s\\n' | sort; find . -type f -exec sha256sum {{}} + | sort -k2"))
+        .expect_success("looking at a home")
+        .text()
+}
+
+/// Whether anything of alice's holds anything of bob's.
+#[track_caller]
+fn alice_has_nothing_of_bobs(guest: &Guest, with: &str) {
+    assert_eq!(guest.variable_by_ssh("alice"), None, "{with}");
+    let found = guest
+        .run("grep -rslE 'bobs' /home/alice /run/claude-auth-sync/alice --exclude-dir=bait -D skip")
+        .text();
+    assert_eq!(found, "", "{with}");
+    let journal =
+        guest.run("journalctl --sync; journalctl --quiet --output=cat -t claude-auth-sync -t sshd").text();
+    assert!(!journal.contains("of-bobs") && !journal.contains("oat01-bobs"), "{with}: {journal}");
+}
+
+#[test]
+fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
+    let (guest, bobs) = with_a_careless_bob();
+    let places = [
+        ".claude",
+        ".claude/.credentials.json",
+        ".config",
+        CONFIG,
+        &format!("{CONFIG}/claude-oauth.env"),
+        ".local",
+        ".local/state",
+        STATE,
+        &format!("{STATE}/history.json"),
+        &format!("{STATE}/ledger.json"),
+        &format!("{STATE}/repair.lock"),
+        &format!("{STATE}/state.lock"),
+        &format!("{STATE}/lock"),
+        &format!("{STATE}/sync.log"),
+        &format!("{STATE}/replaced-credentials.json"),
+    ];
+    for place in places {
+        for target in [format!("/home/bob/{place}"), "/etc/shadow".to_owned()] {
+            guest
+                .run("cd /home/alice && rm -rf .claude .config .local /run/claude-auth-sync/alice/request")
+                .expect_success("afresh");
+            guest.back_up_and_break("alice", &fresh("alices"));
+            let with = format!("{place} -> {target}");
+            guest
+                .run(&format!("cd /home/alice && rm -rf {place} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {place}) && ln -s {target} {place} && chown -h alice:alice {place}"))
+                .expect_success(&with);
+            in_time(&su_and_launch(&guest), DEADLINE + AT_ONCE, &with);
+            in_time(&guest.sync("alice"), AT_ONCE, &with);
+            alice_has_nothing_of_bobs(&guest, &with);
+            assert_eq!(everything_of(&guest, "/home/bob"), bobs, "{with}");
+        }
+    }
+}
+
+#[test]
+fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
+    let (guest, bobs) = with_a_careless_bob();
+    guest.back_up_and_break("alice", &fresh("alices"));
+    guest
+        .run(&format!("install -d -o alice -g alice -m 700 /home/alice/.config /home/alice/{CONFIG}"))
+        .expect_success("a folder");
+    // Two processes of alice's change what lies there as fast as they can.
+    let swap = format!(
+        "cd /home/alice; while :; do
+           ln -sfn /home/bob/.claude/.credentials.json bait.1; mv -fT bait.1 .claude/.credentials.json;
+           echo '{{}}' >bait.2; mv -fT bait.2 .claude/.credentials.json;
+           ln -sfn /home/bob/{CONFIG}/claude-oauth.env bait.3; mv -fT bait.3 {CONFIG}/claude-oauth.env; rm -f {CONFIG}/claude-oauth.env;
+         done"
+    );
+    let swap_folders = format!(
+        "cd /home/alice; while :; do
+           ln -sfn /home/bob/{STATE} bait.4; mv -T {STATE} kept; mv -T bait.4 {STATE}; rm -f {STATE}; mv -T kept {STATE};
+         done"
+    );
+    for (name, script) in [("swap", &swap), ("swap-folders", &swap_folders)] {
+        guest.run_with_input(&format!("cat >/tmp/{name}.sh"), script.as_bytes()).expect_success("a script");
+        guest
+            .run(&format!("systemd-run --quiet --collect --unit={name} --uid=alice sh /tmp/{name}.sh"))
+            .expect_success("a race");
+    }
+    for round in 0..25 {
+        in_time(
+            &guest.ssh("alice", &format!("! printenv {VARIABLE}")),
+            DEADLINE + AT_ONCE,
+            &format!("round {round}"),
+        );
+        in_time(&guest.sync("alice"), DEADLINE + AT_ONCE, &format!("round {round}"));
+    }
+    guest
+        .run("systemctl is-active swap swap-folders && systemctl stop swap swap-folders")
+        .expect_success("it raced to the end");
+    guest
+        .run(&format!("cd /home/alice; find . -type l -delete; rm -f bait.*; cat {STATE}/*.json kept/*.json .claude/.credentials.json 2>/dev/null | grep -c bobs | grep -qx 0"))
+        .expect_success("nothing of bob's was copied");
+    alice_has_nothing_of_bobs(&guest, "after the race");
+    assert_eq!(everything_of(&guest, "/home/bob"), bobs);
+}
+
+#[test]
+fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
+    let guest = Guest::with_product(Suite::Bookworm, &["bob"]);
+    let login = fresh("bobs");
+    guest.back_up_and_break("bob", &login);
+    guest.run(&format!("cd /home/bob && install -d -o bob -g bob -m 700 .config {CONFIG} && cp -r {STATE} /tmp/kept && chmod 755 /home/bob .local .local/state .config .claude && chmod 777 {STATE} {CONFIG} .claude")).expect_success("bob is careless");
+    let history = guest.read(&format!("/home/bob/{STATE}/history.json")).expect("a history");
+    let planted = String::from_utf8(history).expect("text").replace("of-bobs", "of-evil");
+    let rows = [
+        (format!("{STATE}/history.json"), planted.as_str()),
+        (format!("{STATE}/ledger.json"), "{}"),
+        (format!("{STATE}/store-contact.json"), "{}"),
+        (format!("{STATE}/replaced-credentials.json"), "evil"),
+        (format!("{CONFIG}/claude-oauth.env"), "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-evil\n"),
+        (".claude/.credentials.json".to_owned(), planted.as_str()),
+    ];
+    for (place, text) in rows {
+        guest
+            .run_with_input(
+                &format!("cd /home/bob && cat >/tmp/planted && chmod 644 /tmp/planted && runuser -u alice -- sh -c 'rm -f {place}; cp /tmp/planted {place}; chmod 666 {place}' && stat -c %U {place} | grep -qx alice"),
+                text.as_bytes(),
+            )
+            .expect_success(&place);
+        assert_eq!(guest.variable_by_ssh("bob"), None, "{place}");
+        in_time(&guest.sync("bob"), AT_ONCE, &place);
+        let believed = guest.run("cd /home/bob; find . -user bob -type f -exec grep -l evil {} +").text();
+        assert_eq!(believed, "", "{place}");
+        guest.run(&format!("cd /home/bob && rm -rf {place} {STATE} && cp -r /tmp/kept {STATE} && chown -R bob:bob {STATE} && chmod 777 {STATE}")).expect_success("clearing up");
+        guest.put_login("bob", &tombstone(&login));
+        guest.run("chmod 777 /home/bob/.claude").expect_success("still careless");
+    }
+    // Links for bob's programs to write through.
+    for place in [
+        "sync.log",
+        "lock",
+        "repair.lock",
+        "state.lock",
+        "ledger.json",
+        "history.json",
+        "replaced-credentials.json",
+    ] {
+        guest
+            .run(&format!("cd /home/bob && echo mine >.profile2 && chown bob .profile2 && runuser -u alice -- sh -c 'cd {STATE} && rm -f {place} && ln -s /home/bob/.profile2 {place}'"))
+            .expect_success(place);
+        in_time(&guest.sync("bob"), AT_ONCE, place);
+        in_time(&guest.ssh("bob", "true"), DEADLINE + AT_ONCE, place);
+        assert_eq!(guest.read("/home/bob/.profile2").as_deref(), Some(&b"mine\n"[..]), "{place}");
+        guest.run(&format!("rm /home/bob/{STATE}/{place}")).expect_success("clearing up");
+    }
+}
+
+#[test]
+fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+    in_the_place_of_every_file(&[
+        "mkfifo $p",
+        "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
+        "mkdir $p; touch $p/x",
+        "ssh-agent -a $p >/dev/null",
+        "mknod $p c 5 0",
+    ]);
+}
+
+#[test]
+fn what_never_ends_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+    in_the_place_of_every_file(&[
+        "ln -s /dev/zero $p",
+        "ln -s $p $p",
+        "truncate -s 10G $p",
+        "head -c 4000000 /dev/zero | tr '\\0' '[' >$p",
+    ]);
+}
+
+#[track_caller]
+fn in_the_place_of_every_file(obstacles: &[&str]) {
+    let fleet = Fleet::start(Suite::Bookworm, "0s");
+    let guest = &fleet.guest;
+    let alice = fleet.enroll("alice");
+    let login = fresh("alices");
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    guest.put_login("alice", &login);
+    guest.sync("alice").expect_success("a backup");
+    guest.run("cp -a /home/alice /home/kept").expect_success("a home in order");
+    let below = |folder: &str, names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("{folder}/{name}")).collect()
+    };
+    let claudes_locks =
+        [".claude/.oauth_refresh.lock", ".claude/.storage-write.lock", ".claude.lock"].map(str::to_owned);
+    let mut places =
+        [".claude", ".claude/.credentials.json", ".config", CONFIG, ".local", ".local/state", STATE]
+            .map(str::to_owned)
+            .to_vec();
+    places.extend(claudes_locks.clone());
+    places.extend(below(CONFIG, &["claude-oauth.env", "vault-token"]));
+    places.extend(below(STATE, &["history.json", "ledger.json", "store-contact.json", "vault-token.json"]));
+    places.extend(below(
+        STATE,
+        &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
+    ));
+    places.push("/run/claude-auth-sync/alice/request".into());
+    for place in &places {
+        for obstacle in obstacles {
+            guest
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .expect_success(obstacle);
+            let with = format!("{obstacle} at {place}");
+            in_time(&su_and_launch(guest), DEADLINE + AT_ONCE, &with);
+            // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
+            if !claudes_locks.contains(place) {
+                in_time(&guest.sync("alice"), AT_ONCE, &with);
+            }
+        }
+    }
+    guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
+    guest.put_login("alice", &tombstone(&login));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+}
+
+#[test]
+fn her_folder_for_requests_leads_nobody_astray() {
+    let (guest, bobs) = with_a_careless_bob();
+    guest.put_login("alice", &fresh("alices"));
+    for place in [
+        "/run/claude-auth-sync/bob/request",
+        "/run/claude-auth-sync/eve",
+        "/var/lib/claude-auth-sync/enrolled/carol",
+    ] {
+        assert!(!guest.run(&format!("runuser -u alice -- touch {place}")).succeeded(), "{place}");
+    }
+    assert!(!guest.run("runuser -u alice -- rmdir /run/claude-auth-sync/alice").succeeded());
+    let request = "/run/claude-auth-sync/alice/request";
+    for obstacle in [
+        "ln -s /home/bob/.claude/.credentials.json $r",
+        "ln -s /etc/claude-auth-sync-planted $r",
+        "mkfifo $r",
+        "mkdir $r; touch $r/x",
+        "ln /run/claude-auth-sync/alice/own $r",
+    ] {
+        guest
+            .run(&format!("r={request}; rm -rf $r; touch /run/claude-auth-sync/alice/own; {obstacle}; chown -h alice $r /run/claude-auth-sync/alice/own; rm -rf /home/alice/.local"))
+            .expect_success(obstacle);
+        in_time(&guest.ssh("alice", "true"), AT_ONCE, obstacle);
+        in_time(&guest.sync("alice"), AT_ONCE, obstacle);
+        assert_eq!(everything_of(&guest, "/home/bob"), bobs, "{obstacle}");
+        assert!(guest.read("/etc/claude-auth-sync-planted").is_none(), "{obstacle}");
+    }
+    // Deeper than any program of root's can follow on foot, and never the same for long.
+    guest
+        .run("cd /run/claude-auth-sync/alice && runuser -u alice -- perl -e 'for (1..4000) { mkdir \"d\"; chdir \"d\" or die }'")
+        .expect_success("a deep tree");
+    guest
+        .run("systemd-run --quiet --collect --unit=busy --uid=alice sh -c 'cd /run/claude-auth-sync/alice; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
+        .expect_success("never the same");
+    for user in ["alice", "bob"] {
+        let seen = guest.run(&format!("cas-sync disenroll {user}"));
+        assert!(
+            matches!(seen.code, Some(0 | 1)),
+            "{user}: {:?} {}",
+            seen.code,
+            String::from_utf8_lossy(&seen.stderr)
+        );
+        assert!(guest.read(&format!("/var/lib/claude-auth-sync/enrolled/{user}")).is_none());
+        assert!(guest.read(&format!("/etc/tmpfiles.d/claude-auth-sync@{user}.conf")).is_none());
+    }
+    assert_eq!(everything_of(&guest, "/home/bob"), bobs);
+    assert!(guest.read(&env_file_path("bob")).is_some());
+}
+
+#[test]
+fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.back_up_and_break("alice", &fresh("alices"));
+    let path = login_path("alice");
+    for (bomb, end) in [
+        ("[", ""),
+        ("{\"claudeAiOauth\":", ""),
+        ("{\"claudeAiOauth\":[", ""),
+        ("\"\\u0000", "\""),
+        ("{\"a\":1,", "\"a\":1}"),
+        ("9", ""),
+    ] {
+        guest
+            .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
+            .expect_success(bomb);
+        in_time(&guest.ssh("alice", "true"), AT_ONCE, bomb);
+        in_time(&guest.sync("alice"), AT_ONCE, bomb);
+        let said = guest
+            .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
+            .text();
+        assert_eq!(said, "", "{bomb}");
+    }
+}
