@@ -155,16 +155,18 @@ impl Run {
         match store.renew_if_due(&self.deadline) {
             Ok(Renewal::NotDue) => (),
             Ok(Renewal::Renewed { warnings, .. }) => {
-                warnings.into_iter().for_each(|warning| outcome.warn(Note::Token(warning)));
+                warnings.into_iter().for_each(|warning| outcome.add(Status::Warn, Note::Token(warning)));
             }
             Ok(Renewal::NotRenewable { expires_at_ms }) => {
                 let end = expires_at_ms
                     .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
-                outcome.warn(Note::Token(format!(
-                    "it cannot be renewed and expires {end}; an admin has to mint another"
-                )));
+                let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
+                outcome.add(Status::Warn, Note::Token(why));
             }
-            Err(failure) => outcome.warn(Note::Token(failure.to_string())),
+            Err(failure @ Failure::Refused { .. }) => {
+                outcome.add(Status::Fail, Note::Token(failure.to_string()))
+            }
+            Err(failure) => outcome.add(Status::Warn, Note::Store(failure)),
         }
     }
 

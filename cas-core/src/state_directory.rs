@@ -217,7 +217,9 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(path) => write!(formatter, "another run holds {}", path.display()),
+            Self::Busy(path) => {
+                write!(formatter, "another run holds {}; it is tried again by the next one", path.display())
+            }
             Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
             Self::File(problem) => problem.fmt(formatter),
             Self::Damaged(path, error) => {

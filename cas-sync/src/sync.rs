@@ -19,6 +19,8 @@ use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
 use crate::{fail, sync_log};
@@ -32,21 +34,19 @@ const CONFIGURATION: u8 = 78;
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
     match look_after_own_login() {
-        Ok(outcome) => {
-            println!("{} {outcome}", outcome.status);
-            ExitCode::from(outcome.exit_code())
-        }
+        Ok(code) => ExitCode::from(code),
         Err(error) if error.is::<ConfigError>() => fail(&error, CONFIGURATION),
         Err(error) => fail(&error, 1),
     }
 }
 
-fn look_after_own_login() -> Result<Outcome> {
+fn look_after_own_login() -> Result<u8> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
         );
     }
+    keep_secrets_in_memory()?;
     let account = own_account()?;
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let mut config = configuration()?;
@@ -55,17 +55,27 @@ fn look_after_own_login() -> Result<Outcome> {
     let now = now();
     let name = account.name.clone();
     let outcome = match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => tend(account, &paths, config, &state, now),
+        Ok(_locked) => {
+            // Before looking: a request that comes while we look is for the next run.
+            settle_request(&Path::new(REQUESTS).join(&name));
+            tend(account, &paths, config, &state, now)
+        }
         Err(StateError::Busy(_)) => busy(),
         Err(error) => return Err(error.into()),
     };
+    println!("{} {outcome}", outcome.status);
     journal::write(&name, &outcome);
-    sync_log::append(&state.file("sync.log"), now, &outcome)
-        .context("the run is over, but its log was not written")?;
-    if outcome.status != Status::Skip {
-        settle_request(&Path::new(REQUESTS).join(&name))?;
+    let log = state.file("sync.log");
+    if let Err(error) = sync_log::append(&log, now, &outcome) {
+        eprintln!("cas-sync: the run is over, but its log {} was not written: {error}", log.display());
     }
-    Ok(outcome)
+    Ok(outcome.exit_code())
+}
+
+/// Neither a debugger of the same user nor a core dump may see what is read from here on.
+fn keep_secrets_in_memory() -> Result<()> {
+    prctl::set_dumpable(false).context("cannot become undumpable")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
 
 fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory, now: Timestamp) -> Outcome {
@@ -97,12 +107,13 @@ fn configuration() -> Result<Config, ConfigError> {
 }
 
 /// A request that led to this run is answered by it.
-fn settle_request(directory: &Path) -> Result<()> {
-    match fs::remove_file(directory.join(REQUEST)) {
+fn settle_request(directory: &Path) {
+    let path = directory.join(REQUEST);
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request in {} stays", directory.display()))
+            eprintln!("cas-sync: the request {} stays: {error}", path.display());
         }
-        _ => Ok(()),
+        _ => (),
     }
 }
 
