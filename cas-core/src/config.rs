@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::config_text;
 use crate::planner::{Mode, Settings, StoreKind};
 
 /// Where the configuration lies.
@@ -113,10 +114,8 @@ impl Config {
         let mut config = Self::default();
         let mut warnings = Vec::new();
         for path in files(directory)? {
-            match fs::read_to_string(&path) {
-                Ok(text) => config.apply(&text, &path, &mut warnings)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-                Err(error) => return Err(ConfigError::new(&path, error)),
+            if let Some(text) = config_text::read(&path).map_err(|why| ConfigError::new(&path, why))? {
+                config.apply(&text, &path, &mut warnings)?;
             }
         }
         Ok((config, warnings))

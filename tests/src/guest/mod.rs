@@ -123,7 +123,9 @@ impl Guest {
     /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's environment.
     pub fn unit(&self, script: &str) -> Finished {
         let mut command = self.inside();
-        command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c", script]);
+        command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
+        // systemd replaces `${NAME}` by its own idea of it; the script's variables are the script's.
+        command.arg(script.replace('$', "$$"));
         Finished::of(command, b"")
     }
 
