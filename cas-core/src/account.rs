@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 
+use crate::enrolment;
+
 /// One account of the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -25,7 +27,7 @@ impl Account {
     /// # Errors
     /// [`UnknownAccount`] when there is no such account, or its name cannot be a file name.
     pub fn named(name: &str) -> Result<Self, UnknownAccount> {
-        if !is_file_name(name) {
+        if !enrolment::is_plain_name(name.as_bytes()) {
             return Err(UnknownAccount {
                 asked: name.to_owned(),
                 why: "this cannot be a login name here".into(),
@@ -40,7 +42,7 @@ impl Account {
     /// [`UnknownAccount`] as for [`Account::named`].
     pub fn of_uid(uid: Uid) -> Result<Self, UnknownAccount> {
         let account = Self::from_entry(&format!("user id {uid}"), User::from_uid(uid))?;
-        if is_file_name(&account.name) {
+        if enrolment::is_plain_name(account.name.as_bytes()) {
             return Ok(account);
         }
         Err(UnknownAccount { asked: account.name, why: "this cannot be a login name here".into() })
@@ -56,13 +58,6 @@ impl Account {
             Err(errno) => Err(unknown(format!("the user database cannot be read: {errno}"))),
         }
     }
-}
-
-/// Whether a login name may become the name of a file: the enrolment marker and the request directory are named so.
-pub fn is_file_name(name: &str) -> bool {
-    let shape =
-        !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name != "." && name != "..";
-    shape && !name.contains(|character: char| character == '/' || character.is_control())
 }
 
 /// There is no such person here.

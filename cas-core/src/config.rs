@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use crate::planner::StoreKind;
+use crate::planner::{Mode, Settings, StoreKind};
 
 /// Where the configuration lies.
 pub const DIRECTORY: &str = "/etc/claude-auth-sync";
@@ -89,6 +89,18 @@ impl Config {
         set(&mut vault.document, "CLAUDE_AUTH_VAULT_PATH");
         if let Some(path) = variable("VAULT_CACERT").filter(|path| !path.is_empty()) {
             vault.ca_cert = Some(path.into());
+        }
+    }
+
+    /// What a run in this mode may do, as configured here.
+    pub fn settings(&self, mode: Mode) -> Settings {
+        Settings {
+            mode,
+            store: self.store,
+            login_refresh_after: self.login_refresh_after,
+            can_verify: false,
+            expected_organization: self.expected_organization.clone(),
+            restore_from_other_machines: self.restore_from_other_machines,
         }
     }
 

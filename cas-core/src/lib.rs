@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deadline;
+pub mod enrolment;
 pub mod reply;
 pub mod secret;
 pub mod setup_token;
@@ -36,6 +37,8 @@ pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
+mod regular_file;
+#[cfg(feature = "full")]
 pub mod run;
 #[cfg(feature = "full")]
 pub mod state_directory;
@@ -47,3 +50,5 @@ pub mod timestamp;
 pub mod user_document;
 #[cfg(feature = "full")]
 pub mod verdict;
+#[cfg(feature = "full")]
+pub mod whole_file;

@@ -11,10 +11,11 @@ use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
+use cas_core::enrolment::{REQUEST, REQUESTS};
 use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
-use cas_core::planner::{Mode, Settings, StoreKind};
+use cas_core::planner::{Mode, StoreKind};
 use cas_core::reply::Reply;
 use cas_core::run::{Ended, Parts, Run};
 use cas_core::state_directory::StateDirectory;
@@ -28,9 +29,6 @@ use crate::privileges;
 
 /// What is kept back of the deadline for the reply itself.
 const REPLY_TIME: Duration = Duration::from_millis(100);
-
-/// Where a login leaves its request for the sync service, per user.
-const REQUESTS: &str = "/run/claude-auth-sync";
 
 /// Does what a login needs, and replies.
 pub(crate) fn run(request: &Login) -> ExitCode {
@@ -75,14 +73,7 @@ fn tend(account: Account, deadline: Deadline) -> Ended {
         }
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
-    let settings = Settings {
-        mode: Mode::Login,
-        store: config.store,
-        login_refresh_after: config.login_refresh_after,
-        can_verify: false,
-        expected_organization: config.expected_organization,
-        restore_from_other_machines: config.restore_from_other_machines,
-    };
+    let settings = config.settings(Mode::Login);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     Run::new(Parts { account, paths: &paths, settings, store, now, deadline, machine }).until_reported()
 }
@@ -94,7 +85,7 @@ fn unusable(error: &config::ConfigError) -> Failure {
 
 /// Asks the sync service to look soon. Where nobody enrolled the user there is no directory, and nobody to ask.
 fn leave_request(directory: &Path) {
-    let path = directory.join("request");
+    let path = directory.join(REQUEST);
     drop(
         OpenOptions::new()
             .write(true)

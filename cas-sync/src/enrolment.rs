@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use cas_core::account::{self, Account};
+use cas_core::account::Account;
+use cas_core::enrolment::{self, MARKERS, REQUESTS};
 use nix::unistd::Uid;
 
 use crate::fail;
 
-/// One empty file per enrolled person, root's own.
-const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
-/// One directory per enrolled person, theirs, for the requests of their logins.
-const REQUESTS: &str = "/run/claude-auth-sync";
-/// What makes those directories again after a reboot.
+/// What makes the requests directories again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
@@ -51,6 +48,8 @@ fn become_enrolled(user: &str) -> Result<bool> {
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
+    // As the user database spells it, whatever the case it was asked in.
+    let user = account.name.as_str();
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
@@ -69,7 +68,7 @@ fn become_enrolled(user: &str) -> Result<bool> {
 fn cease_enrolled(user: &str) -> Result<bool> {
     require_root("disenroll")?;
     // Somebody whose account is gone can still be disenrolled.
-    ensure!(account::is_file_name(user), "{user:?} cannot be a login name here");
+    ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
     let changed = [
         removed(fs::remove_file(marker(user)), &marker(user))?,
         removed(fs::remove_file(tmpfiles(user)), &tmpfiles(user))?,

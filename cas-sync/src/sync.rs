@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
+use cas_core::enrolment::{self, REQUEST, REQUESTS};
 use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
-use cas_core::planner::{Mode, Settings};
+use cas_core::planner::Mode;
 use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
@@ -24,9 +25,6 @@ use crate::{fail, sync_log};
 
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(300);
-
-/// Where logins leave their requests, per user.
-const REQUESTS: &str = "/run/claude-auth-sync";
 
 /// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 const CONFIGURATION: u8 = 78;
@@ -72,14 +70,7 @@ fn look_after_own_login() -> Result<Outcome> {
 
 fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory, now: Timestamp) -> Outcome {
     let store = UserStore::open(&config, &account, paths, state, now);
-    let settings = Settings {
-        mode: Mode::Sync,
-        store: config.store,
-        login_refresh_after: config.login_refresh_after,
-        can_verify: false,
-        expected_organization: config.expected_organization,
-        restore_from_other_machines: config.restore_from_other_machines,
-    };
+    let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
     Run::new(Parts { account, paths, settings, store, now, deadline, machine }).until_reported().outcome
@@ -89,7 +80,7 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
 fn own_account() -> Result<Account> {
     let account = Account::of_uid(Uid::effective())?;
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-        Some(name) if cas_core::account::is_file_name(&name) => Ok(Account { name, ..account }),
+        Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
         Some(name) => {
             bail!("CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name")
         }
@@ -107,7 +98,7 @@ fn configuration() -> Result<Config, ConfigError> {
 
 /// A request that led to this run is answered by it.
 fn settle_request(directory: &Path) -> Result<()> {
-    match fs::remove_file(directory.join("request")) {
+    match fs::remove_file(directory.join(REQUEST)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("the request in {} stays", directory.display()))
         }

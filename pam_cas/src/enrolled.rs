@@ -4,11 +4,10 @@ use std::ffi::CString;
 use std::fmt;
 use std::io;
 
+use cas_core::enrolment::MARKERS;
+
 use crate::system::{self, FileStatus};
 use crate::user_name::UserName;
-
-/// Where `cas-sync enroll` leaves one empty file a user.
-const DIRECTORY: &[u8] = b"/var/lib/claude-auth-sync/enrolled/";
 
 /// Looks for the user's marker, following no link in its last component.
 ///
@@ -16,7 +15,7 @@ const DIRECTORY: &[u8] = b"/var/lib/claude-auth-sync/enrolled/";
 /// [`Untrusted`] when something is there that root did not put there as a marker, or it could not be looked at. The user
 /// then counts as not enrolled.
 pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, Untrusted> {
-    let path = [DIRECTORY, user.as_bytes()].concat();
+    let path = [MARKERS.as_bytes(), b"/", user.as_bytes()].concat();
     let Ok(path) = CString::new(path) else { return Ok(false) };
     match system::lstat(&path) {
         Ok(status) => judge(status).map(|()| true),

@@ -6,10 +6,10 @@ set -euo pipefail
 . "${0%/*}/cache.sh"
 
 packages=(
-    gcc libc6-dev libpam0g-dev pkg-config              # the module links libpam
+    gcc libc6-dev binutils libpam0g-dev pkg-config     # the module links libpam, and a suite looks into it
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
-    systemd-container util-linux openssh-client        # booting them and logging in to them
+    systemd-container util-linux mount openssh-client  # booting them and logging in to them
     python3-pip curl openssl                           # the OpenBao server and its admin
 )
 

@@ -6,7 +6,7 @@ use cas_core::deadline::Deadline;
 use cas_tests::{
     anthropic::fingerprint,
     claude_login::parsed,
-    guest::{ClaudeGuest, Suite, VARIABLE, is_emptied, login_path},
+    guest::{Suite, VARIABLE, Workplace, is_emptied, login_path},
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
 fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
-    let desk = ClaudeGuest::start(Suite::Bookworm).unwrap_or_else(|error| panic!("{error}"));
+    let desk = Workplace::start(Suite::Bookworm).unwrap_or_else(|error| panic!("{error}"));
     let mounted = desk.guest.run("findmnt --noheadings --output VFS-OPTIONS /usr/local/bin/claude");
     assert!(mounted.expect_success("findmnt").text().split([',', '\n']).any(|option| option == "ro"));
     assert_eq!(desk.guest.run("ip route; ip -6 route").text(), "");
@@ -36,8 +36,12 @@ fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_trixie() {
 }
 
 fn claude_works_after_an_ssh_login(suite: Suite) {
-    let desk = ClaudeGuest::with_product(suite, &["alice"]);
+    let desk = Workplace::with_product(suite, &["alice"]);
     let good = desk.lose_login("alice");
+    desk.guest.disable_module();
+    let said = desk.claude("alice");
+    assert!(!said.answered() && said.exit_code == Some(1), "without us: {said:?}");
+    desk.guest.enable_module();
 
     let said = desk.claude("alice");
 
@@ -57,7 +61,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
 
 #[test]
 fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let good = desk.lose_login("alice");
 
     let mut console = desk.guest.console("alice");
@@ -71,7 +75,7 @@ fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
 
 #[test]
 fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let mut running = desk.converse("alice");
     let mut ask =
         || running.ask("Reply with AUTH_OK.", LIMIT).unwrap_or_else(|error| panic!("no answer: {error}"));
@@ -89,7 +93,7 @@ fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
 fn logins_while_claude_refreshes_lose_nobody() {
     const CLIENTS: usize = 4;
     const LOGINS: usize = 10;
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.lose_login("alice"); // from here on there is an older copy that could be put back
     let spent = desk.sign_in_yesterday("alice");
     let stale = desk.guest.login_of("alice");
@@ -126,7 +130,7 @@ fn logins_while_claude_refreshes_lose_nobody() {
 
 #[test]
 fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     keep_setup_token_of_alice(&desk);
     let before = desk.guest.identity_of(&login_path("alice"));
@@ -140,7 +144,7 @@ fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
 
 #[test]
 fn a_job_that_never_logged_in_has_the_setup_token_by_cas_session_exec() {
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     keep_setup_token_of_alice(&desk);
     let job =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --property=EnvironmentFile=/etc/environment";
@@ -156,7 +160,7 @@ fn a_job_that_never_logged_in_has_the_setup_token_by_cas_session_exec() {
 
 #[test]
 fn an_empty_variable_after_su_counts_as_no_token() {
-    let desk = ClaudeGuest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice", "bob"]);
     keep_setup_token_of_alice(&desk);
     let bobs = desk.sign_in("bob");
     // Without a dash su hands alice's environment over, her token in it.
@@ -172,13 +176,13 @@ fn an_empty_variable_after_su_counts_as_no_token() {
     assert_eq!(asked_with(&desk), [fingerprint(&bobs.access_token)], "bob's own login");
 }
 
-fn keep_setup_token_of_alice(desk: &ClaudeGuest) {
+fn keep_setup_token_of_alice(desk: &Workplace) {
     desk.anthropic.accept_setup_token(ALICES_TOKEN);
     desk.guest.put_token("alice", ALICES_TOKEN);
 }
 
 /// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
-fn asked_with(desk: &ClaudeGuest) -> Vec<String> {
+fn asked_with(desk: &Workplace) -> Vec<String> {
     desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }
 

@@ -11,7 +11,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .arg(module_file())
         .output()
-        .expect("binutils are installed (tests/bed/pam.sh)");
+        .expect("binutils are installed (tests/bed/host-packages.sh)");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("binutils speak UTF-8")
 }
@@ -50,7 +50,7 @@ fn stripped_it_is_at_most_400_kb() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let stripped = directory.path().join("stripped.so");
     let status = Command::new("strip").arg("-o").args([stripped.as_path(), module_file()]).status();
-    assert!(status.expect("binutils are installed (tests/bed/pam.sh)").success());
+    assert!(status.expect("binutils are installed (tests/bed/host-packages.sh)").success());
     let size = std::fs::metadata(stripped).expect("the stripped module").len();
     assert!(size <= 400 * 1024, "{size} bytes");
 }

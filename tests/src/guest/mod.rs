@@ -6,13 +6,13 @@
 //!
 //! A scenario wants real components, so what cannot be had is a panic that says what to do, never a skipped test.
 
-mod claude;
 mod files;
 mod finished;
 mod people;
 mod product;
 mod terminal;
 mod vault;
+mod workplace;
 
 use std::{
     fs,
@@ -25,12 +25,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use claude::{ClaudeGuest, is_emptied};
 pub use files::{VARIABLE, env_file_path, login_path};
 pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
 pub use vault::Fleet;
+pub use workplace::{Workplace, is_emptied};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);

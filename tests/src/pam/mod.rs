@@ -1,7 +1,7 @@
 //! A bed for the built PAM module: the real libpam, a host program in any state, a program in the place of `cas-session`,
 //! and a log socket, in a mount namespace of its own, so that nothing of the machine is touched.
 //!
-//! It needs root (or a user namespace: `unshare --map-root-user`), and what `tests/bed/pam.sh` installs.
+//! It needs root (or a user namespace: `unshare --map-root-user`), and what `tests/bed/host-packages.sh` installs.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -20,7 +20,7 @@ pub fn module_file() -> &'static Path {
             .arg(&target)
             .status()
             .expect("cargo runs");
-        assert!(built.success(), "the module builds (it needs libpam0g-dev: run tests/bed/pam.sh)");
+        assert!(built.success(), "the module builds (it needs libpam0g-dev: run tests/bed/host-packages.sh)");
         target.join("release/libpam_cas.so")
     })
 }

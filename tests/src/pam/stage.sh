@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Becomes the program given, in a mount namespace where /var/lib/claude-auth-sync and /dev belong to the scratch directory.
 # usage: stage.sh SCRATCH PROGRAM ARGUMENT...
 scratch=$1

@@ -7,7 +7,7 @@ use cas_core::fingerprint::Fingerprint;
 use cas_tests::{
     claude_client::NEWEST,
     claude_login::parsed,
-    guest::{ClaudeGuest, Suite, Terminal, is_emptied, login_path},
+    guest::{Suite, Terminal, Workplace, is_emptied, login_path},
 };
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) fn tell(page: &Page) -> anyhow::Result<()> {
     page.tell("Booting a throw-away Debian 12 …");
     let began = Instant::now();
-    let desk = ClaudeGuest::start(Suite::Bookworm).context("there is no such guest")?;
+    let desk = Workplace::start(Suite::Bookworm).context("there is no such guest")?;
     desk.guest.install_product();
     page.tell(&format!(
         "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
@@ -67,7 +67,7 @@ pub(crate) fn tell(page: &Page) -> anyhow::Result<()> {
 
 /// The client exchanges her refresh token, the sync takes a backup, the copy with the spent token comes back, and the
 /// client is refused. Returns the login file as it was before that copy came.
-fn alice_loses_her_login(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<Value> {
+fn alice_loses_her_login(page: &Page, desk: &Workplace) -> anyhow::Result<Value> {
     page.typed(ROOT, "cas-sync enroll alice");
     page.answered(&desk.guest.enroll("alice"), Tone::Plain);
     desk.sign_in_yesterday("alice");
@@ -93,7 +93,7 @@ fn alice_loses_her_login(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<Valu
 }
 
 /// A login with our line taken out of the session stack. Returns how long the prompt took.
-fn without_us(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<Duration> {
+fn without_us(page: &Page, desk: &Workplace) -> anyhow::Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package --remove claude-auth-sync");
     desk.guest.disable_module();
     page.typed(LAPTOP, "ssh alice@workstation");
@@ -105,7 +105,7 @@ fn without_us(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<Duration> {
 }
 
 /// The same login with our line in the session stack. Returns how long the prompt took.
-fn with_us(page: &Page, desk: &ClaudeGuest, good: &Value) -> anyhow::Result<Duration> {
+fn with_us(page: &Page, desk: &Workplace, good: &Value) -> anyhow::Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package");
     desk.guest.enable_module();
     desk.anthropic.forget_requests();
@@ -126,7 +126,7 @@ fn with_us(page: &Page, desk: &ClaudeGuest, good: &Value) -> anyhow::Result<Dura
     Ok(took)
 }
 
-fn bob_has_a_setup_token(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<()> {
+fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> anyhow::Result<()> {
     desk.anthropic.accept_setup_token(BOBS_TOKEN);
     desk.guest.enroll("bob");
     desk.guest.put_token("bob", BOBS_TOKEN);
@@ -145,7 +145,7 @@ fn bob_has_a_setup_token(page: &Page, desk: &ClaudeGuest) -> anyhow::Result<()> 
 }
 
 /// Opens an interactive ssh session; with it, how long it took to the prompt.
-fn log_in(desk: &ClaudeGuest, user: &str) -> (Terminal, Duration) {
+fn log_in(desk: &Workplace, user: &str) -> (Terminal, Duration) {
     let began = Instant::now();
     let mut session = desk.guest.ssh_terminal(user);
     session.wait_for("$ ");
@@ -178,7 +178,7 @@ fn tone_of(said: &str) -> Tone {
 }
 
 /// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
-fn asked_with(desk: &ClaudeGuest) -> Vec<String> {
+fn asked_with(desk: &Workplace) -> Vec<String> {
     desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }
 

@@ -33,14 +33,14 @@ const CONVERSATION: &str =
     "claude -p --model haiku --input-format stream-json --output-format stream-json --verbose";
 
 /// A workstation with the client, and the stand-in for the servers it talks to.
-pub struct ClaudeGuest {
+pub struct Workplace {
     /// The stand-in. It ends before the guest does.
     pub anthropic: FakeAnthropic,
     /// The workstation.
     pub guest: Guest,
 }
 
-impl ClaudeGuest {
+impl Workplace {
     /// A guest with the client and the product installed, and these people enrolled.
     ///
     /// # Panics

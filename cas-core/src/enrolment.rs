@@ -1,0 +1,52 @@
+//! Where it is kept who is looked after on this machine: agreed between the PAM module, the programs and the admin's
+//! command, and therefore free of dependencies.
+
+/// One empty file per enrolled person, named after them, root's own.
+pub const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
+
+/// One directory per enrolled person, theirs, in which a login leaves its request for the sync.
+pub const REQUESTS: &str = "/run/claude-auth-sync";
+
+/// The name of the request in a person's directory below [`REQUESTS`].
+pub const REQUEST: &str = "request";
+
+/// The longest login name that can be the name of a file, in bytes.
+pub const MAX_NAME_LEN: usize = 255;
+
+/// Whether a login name is one plain component of a path and one plain argument: 1 to [`MAX_NAME_LEN`] bytes, not `.` or
+/// `..`, not beginning with `-`, without `/` and control bytes. Nobody promised that it is UTF-8.
+pub fn is_plain_name(name: &[u8]) -> bool {
+    (1..=MAX_NAME_LEN).contains(&name.len())
+        && !matches!(name, b"." | b"..")
+        && !name.starts_with(b"-")
+        && !name.iter().any(|byte| *byte == b'/' || byte.is_ascii_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_become_names_of_files() {
+        let longest = "a".repeat(MAX_NAME_LEN);
+        for name in [&b"alice"[..], b"alice.b_c-d@example", b"j\xf6rg", longest.as_bytes(), b"..."] {
+            assert!(is_plain_name(name), "{name:?}");
+        }
+        let too_long = [b'a'; MAX_NAME_LEN + 1];
+        for name in [
+            &b""[..],
+            b".",
+            b"..",
+            b"-x",
+            b"../alice",
+            b"a/b",
+            b"a\nb",
+            b"a\0b",
+            b"a\x1b[2J",
+            b"a\x7f",
+            &too_long,
+        ] {
+            assert!(!is_plain_name(name), "{name:?}");
+        }
+    }
+}
