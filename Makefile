@@ -10,6 +10,7 @@ help: ## show this list
 
 demo: root cargo ## boot a Debian, break somebody's Claude login, log in by ssh, watch it work again
 	@tests/bed/host-packages.sh
+	@tests/bed/claude >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@packaging/build.sh
 	@cargo run --quiet --locked -p cas-tests --bin demo

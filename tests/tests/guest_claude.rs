@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use cas_tests::guest::{Suite, Workplace};
+use cas_tests::{
+    anthropic::RefreshAnswer,
+    claude_login::{parsed, tombstone},
+    guest::{Suite, Workplace},
+};
 
 const EIGHT_HOURS: Duration = Duration::from_secs(8 * 60 * 60);
 
@@ -24,12 +28,10 @@ fn claude_works_again(suite: Suite) {
     let login = desk.guest.login_of("alice");
 
     // What another home's copy of the login does to this one: see docs/claude-code.md, "Refreshing".
-    desk.guest.put_login("alice", &cas_tests::claude_login::tombstone(&login));
-    desk.guest.disable_module();
-    let without = desk.ask_claude();
+    desk.guest.put_login("alice", &tombstone(&login));
+    let without = desk.ask_claude_without_login();
     assert!(!without.succeeded() && without.text().contains("session expired"), "{}", without.text());
 
-    desk.guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
     let with = desk.ask_claude().expect_success("claude after the login");
     assert!(with.text().contains("AUTH_OK"), "{}", with.text());
 }
@@ -51,16 +53,16 @@ fn a_tombstone_that_claude_code_itself_wrote_is_mended() {
     desk.guest.sync("alice").expect_success("the first backup");
     let before = desk.guest.login_of("alice");
     // The server refuses the next refresh, as after a lost race, while the access token itself is still good.
-    desk.anthropic.answer_refreshes(cas_tests::anthropic::RefreshAnswer::InvalidGrant);
-    let mut stale = cas_tests::claude_login::parsed(&before);
+    desk.anthropic.answer_refreshes(RefreshAnswer::InvalidGrant);
+    let mut stale = parsed(&before);
     stale["claudeAiOauth"]["expiresAt"] = 0.into();
     desk.guest.put_login("alice", &stale.to_string());
     let _said = desk.ask_claude();
-    let broken = cas_tests::claude_login::parsed(&desk.guest.login_of("alice"));
+    let broken = parsed(&desk.guest.login_of("alice"));
     assert_eq!(broken["claudeAiOauth"]["refreshToken"], "", "claude left a tombstone: {broken}");
 
     let works = desk.ask_claude().expect_success("claude after the next login");
     assert!(works.text().contains("AUTH_OK"), "{}", works.text());
-    let after = cas_tests::claude_login::parsed(&desk.guest.login_of("alice"));
+    let after = parsed(&desk.guest.login_of("alice"));
     assert_eq!(after["claudeAiOauth"]["refreshToken"], login.refresh_token.as_str());
 }

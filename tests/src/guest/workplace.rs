@@ -80,6 +80,14 @@ impl Workplace {
     pub fn ask_claude(&self) -> Finished {
         self.guest.ssh("alice", QUESTION)
     }
+
+    /// Alice asks Claude something in a session that is there already, such as one of tmux: no login, so no repair.
+    pub fn ask_claude_without_login(&self) -> Finished {
+        self.guest.run(&format!(
+            "systemd-run --quiet --pipe --wait --collect --uid=alice --working-directory=/home/alice \
+             --property=EnvironmentFile=/etc/environment sh -c \"{QUESTION}\""
+        ))
+    }
 }
 
 impl Guest {
