@@ -14,9 +14,10 @@ use crate::local_login::{self, LocalLogin};
 use crate::oauth_login::OauthLogin;
 use crate::owned_file::{self, Guard, Problem};
 use crate::timestamp::Timestamp;
+use crate::whole_file;
 
 /// The largest credential file that is read, in bytes; real ones have a few kilobytes.
-pub const LIMIT: u64 = 4 << 20;
+pub const LIMIT: usize = 4 << 20;
 
 /// One person's credential file.
 #[derive(Clone, Debug)]
@@ -75,9 +76,9 @@ impl CredentialsFile {
         now: Timestamp,
     ) -> Result<(), WriteError> {
         let config_directory = self.path.parent().unwrap_or(Path::new("/"));
-        owned_file::create_private_directory(config_directory)?;
+        whole_file::create_private_directory(config_directory)?;
         let target = self.target();
-        let staged = content.map(|content| owned_file::stage(&target, content)).transpose()?;
+        let staged = content.map(|content| whole_file::stage(&target, content)).transpose()?;
         {
             let locks = RefreshLocks::acquire(config_directory, deadline, now)?;
             if !self.is_still(decided_on) {
@@ -86,10 +87,10 @@ impl CredentialsFile {
             let _write = locks.write_lock(deadline, now)?;
             match staged {
                 Some(staged) => staged.commit()?,
-                None => owned_file::remove(&target)?,
+                None => whole_file::remove(&target)?,
             }
         }
-        Ok(owned_file::settle(&target)?)
+        Ok(whole_file::settle(&target)?)
     }
 
     fn found(&self) -> Result<Option<owned_file::Found>, Problem> {
@@ -211,7 +212,7 @@ mod tests {
         let path = home.path().join(".credentials.json");
         fs::write(&path, TOMBSTONE).expect("a tombstone");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
-        owned_file::replace(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
+        whole_file::replace(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
         let now = Timestamp::from_millis(0);
         for content in [Some(&b"new"[..]), None] {
             assert!(matches!(

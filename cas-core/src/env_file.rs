@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::owned_file::{self, Guard, Problem};
 use crate::setup_token::{SetupToken, VARIABLE};
+use crate::whole_file;
 
-const LIMIT: u64 = 4096;
+const LIMIT: usize = 4096;
 
 /// One user's env file.
 #[derive(Clone, Debug)]
@@ -50,9 +51,9 @@ impl EnvFile {
     /// # Errors
     /// [`Problem`]; what was there before is still in place.
     pub fn write(&self, token: &SetupToken) -> Result<bool, Problem> {
-        owned_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        whole_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         let line = Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()));
-        owned_file::replace(&self.path, line.as_bytes())
+        whole_file::replace(&self.path, line.as_bytes())
     }
 
     /// Removes it.
@@ -60,7 +61,7 @@ impl EnvFile {
     /// # Errors
     /// [`Problem`] when it stays.
     pub fn remove(&self) -> Result<(), Problem> {
-        owned_file::remove(&self.path)
+        whole_file::remove(&self.path)
     }
 }
 

@@ -37,6 +37,8 @@ pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
+mod regular_file;
+#[cfg(feature = "full")]
 pub mod run;
 #[cfg(feature = "full")]
 pub mod state_directory;
@@ -48,3 +50,5 @@ pub mod timestamp;
 pub mod user_document;
 #[cfg(feature = "full")]
 pub mod verdict;
+#[cfg(feature = "full")]
+pub mod whole_file;

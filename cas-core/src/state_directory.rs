@@ -19,8 +19,9 @@ use crate::ledger::Ledger;
 use crate::owned_file::{self, Guard, Problem};
 use crate::planner::Contact;
 use crate::timestamp::Timestamp;
+use crate::whole_file;
 
-const LIMIT: u64 = 4 << 20;
+const LIMIT: usize = 4 << 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// One user's `~/.local/state/claude-auth-sync`.
@@ -116,7 +117,7 @@ impl StateDirectory {
     /// [`StateError`]
     pub fn save_replaced(&self, content: &[u8]) -> Result<(), StateError> {
         self.create()?;
-        owned_file::replace(&self.file("replaced-credentials.json"), content)
+        whole_file::replace(&self.file("replaced-credentials.json"), content)
             .map(drop)
             .map_err(StateError::File)
     }
@@ -183,14 +184,14 @@ impl StateDirectory {
         let path = self.file(name);
         let content = serde_json::to_vec(value).map(zeroize::Zeroizing::new);
         let content = content.map_err(|error| StateError::Damaged(path.clone(), error))?;
-        owned_file::replace(&path, &content).map(drop).map_err(StateError::File)
+        whole_file::replace(&path, &content).map(drop).map_err(StateError::File)
     }
 
     fn create(&self) -> Result<(), StateError> {
         if Path::is_dir(&self.path) {
             return Ok(());
         }
-        owned_file::create_private_directory(&self.path).map_err(StateError::File)
+        whole_file::create_private_directory(&self.path).map_err(StateError::File)
     }
 }
 

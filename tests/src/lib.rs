@@ -13,6 +13,7 @@ pub mod guest;
 pub mod namespaces;
 pub mod openbao;
 pub mod pam;
+pub mod smallest_program;
 pub mod tls_authority;
 pub mod vault_fake;
 

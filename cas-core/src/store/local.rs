@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure, Fields, Store};
+use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
 use crate::oauth_login::OauthLogin;
 use crate::state_directory::{Lock, StateDirectory, StateError};
@@ -79,10 +79,7 @@ impl LocalStore {
             return Ok(None);
         }
         let mut fields = newest.map(|newest| newest.fields.clone()).unwrap_or_default();
-        let says_nothing_new = changes
-            .iter()
-            .all(|(name, value)| fields.get(name).is_some_and(|known| known.get() == value.get()));
-        if says_nothing_new {
+        if changes::is_unchanged(&fields, changes) {
             return Ok(Some(version));
         }
         fields.extend(changes.clone());
@@ -104,6 +101,7 @@ impl Store for LocalStore {
     }
 
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
+        changes::refuse_ambiguous(changes)?;
         self.change(changes, expected, deadline).map_err(failure)?.ok_or(Failure::Conflict)
     }
 }

@@ -1,6 +1,7 @@
 //! Where a user's good copies are kept: one document of named fields with a version, read whole and changed by merge.
 //! Fields that are not ours belong to other tools and survive everything done here.
 
+mod changes;
 pub mod local;
 pub mod user_store;
 pub mod vault;
@@ -34,9 +35,10 @@ pub trait Store {
     fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure>;
 
     /// Sets `changes` and leaves every other field as it is, provided the newest version is still `expected`.
-    /// Returns the version written.
+    /// Returns the version written, or `expected` when there was nothing to change.
     ///
     /// # Errors
+    /// [`Failure::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
     /// [`Failure::Conflict`] when somebody else wrote in between: read again and decide again.
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure>;
 }

@@ -61,7 +61,10 @@ impl Raft {
         let key = initialise(&mut self.nodes[0].admin);
         unseal(&self.nodes[0].admin, &key);
         mount(&self.nodes[0].admin);
-        let Admin { address, token, .. } = self.nodes[0].admin.clone();
+        let leader = self.nodes[0].admin.clone();
+        let autopilot = json!({ "server_stabilization_time": "500ms" });
+        leader.done("POST", "sys/storage/raft/autopilot/configuration", &autopilot);
+        let Admin { address, token, .. } = leader;
         for node in &mut self.nodes[1..] {
             node.admin.token.clone_from(&token);
             let leader = json!({ "leader_api_addr": address, "leader_ca_cert": ca });
@@ -97,9 +100,15 @@ impl Raft {
         person
     }
 
-    /// Kills the active node, as a power failure would.
+    /// Kills the active node, as a power failure would, once the others can elect a new one (which takes a quarter of a
+    /// minute: a node that joins has no vote at first).
     pub fn kill_the_active_node(&mut self) {
         let active = self.active_index();
+        self.wait_for(Duration::from_secs(60), || {
+            let answer = self.nodes[active].admin.ask("GET", "sys/storage/raft/configuration", None).body;
+            let servers = answer["data"]["config"]["servers"].as_array().cloned().unwrap_or_default();
+            servers.len() == 3 && servers.iter().all(|server| server["voter"] == Value::Bool(true))
+        });
         self.nodes[active].process.kill();
     }
 

@@ -70,7 +70,7 @@ impl VaultFake {
             "policies": [format!("workstation-claude-{user}")],
             "meta": { "user": user },
             "display_name": format!("token-devvm-claude-auth-{user}"),
-            "ttl": 2_764_800, "creation_ttl": 2_764_800, "renewable": true, "type": "service",
+            "ttl": 2_764_800, "creation_ttl": 2_764_800, "creation_time": now_ms() / 1000, "renewable": true, "type": "service",
         }));
         fake.set_policy(true, true);
         thread::spawn(move || {

@@ -6,7 +6,7 @@ mod places;
 
 use cas_tests::openbao::{Bao, Policy};
 
-use places::{BaoPlaces, FakePlaces, Places};
+use places::{BaoPlaces, FakePlaces, LocalPlaces, Places};
 
 /// Runs every case at a place of its own and names all that failed.
 fn hold_to_the_contract(places: &dyn Places) {
@@ -19,6 +19,11 @@ fn hold_to_the_contract(places: &dyn Places) {
         }
     }
     assert!(broken.is_empty(), "broken: {broken:#?}");
+}
+
+#[test]
+fn the_embedded_store_keeps_the_contract() {
+    hold_to_the_contract(&LocalPlaces);
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! The stores that the contract is held against, each seen by its user and by somebody who may do more.
 
+use std::fs;
+use std::path::PathBuf;
+
+use cas_core::state_directory::StateDirectory;
 use cas_core::store::Store;
+use cas_core::store::local::LocalStore;
 use cas_core::store::vault::{VaultConfig, VaultStore};
+use cas_core::timestamp::Timestamp;
 use cas_tests::openbao::{Bao, Person, Policy};
 use cas_tests::vault_fake::VaultFake;
-use serde_json::Value;
+use nix::unistd::Uid;
+use serde_json::{Value, json};
 
 /// A kind of store that can offer an empty place to each case.
 pub(crate) trait Places {
@@ -24,6 +31,56 @@ pub(crate) trait Place: Sync {
     fn delete(&self) -> bool;
     /// Destroys the newest version; false where a store has no such thing.
     fn destroy(&self) -> bool;
+}
+
+/// A state directory for each place.
+pub(crate) struct LocalPlaces;
+
+impl Places for LocalPlaces {
+    fn empty(&self, _user: &str) -> Box<dyn Place> {
+        Box::new(LocalPlace(tempfile::tempdir().expect("a folder")))
+    }
+}
+
+struct LocalPlace(tempfile::TempDir);
+
+impl LocalPlace {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("history.json")
+    }
+
+    fn history(&self) -> Value {
+        let text = fs::read_to_string(self.file()).unwrap_or_else(|_| r#"{"versions":[]}"#.to_owned());
+        serde_json::from_str(&text).expect("the history is JSON")
+    }
+}
+
+impl Place for LocalPlace {
+    fn store(&self) -> Box<dyn Store> {
+        let state = StateDirectory::new(self.0.path().to_owned(), Uid::effective().as_raw());
+        Box::new(LocalStore::new(state, Timestamp::from_millis(0)))
+    }
+
+    fn replace(&self, fields: &Value) {
+        let version = self.seen().map_or(0, |(version, _)| version) + 1;
+        let mut history = self.history();
+        let versions = history["versions"].as_array_mut().expect("a list of versions");
+        versions.push(json!({"version": version, "written_at": 0, "fields": fields}));
+        fs::write(self.file(), history.to_string()).expect("the history is written");
+    }
+
+    fn seen(&self) -> Option<(u64, Value)> {
+        let newest = self.history()["versions"].as_array()?.last()?.clone();
+        Some((newest["version"].as_u64()?, newest["fields"].clone()))
+    }
+
+    fn delete(&self) -> bool {
+        false
+    }
+
+    fn destroy(&self) -> bool {
+        false
+    }
 }
 
 /// A fake for each place.

@@ -50,26 +50,6 @@ pub(super) fn merged<'fields>(
     fields.iter().chain(changes).map(|(name, value)| (name.as_str(), value.as_ref())).collect()
 }
 
-/// Whether setting `changes` would change nothing. The server may write a string in another way (`<` as `\u003c`), so
-/// values are compared, not texts.
-pub(super) fn is_unchanged(fields: &Fields, changes: &Fields) -> bool {
-    changes.iter().all(|(name, value)| fields.get(name).is_some_and(|old| is_same(old, value)))
-}
-
-fn is_same(one: &RawValue, other: &RawValue) -> bool {
-    let parse = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
-    one.get() == other.get() || (parse(one).is_some() && parse(one) == parse(other))
-}
-
-/// The name of a change that the two ways of writing would not treat alike: merging takes `null` for "remove this", at
-/// any depth, and merges objects instead of replacing them.
-pub(super) fn ambiguous(changes: &Fields) -> Option<&str> {
-    changes
-        .iter()
-        .find(|(_, value)| value.get() == "null" || value.get().starts_with('{'))
-        .map(|(name, _)| name.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,24 +77,6 @@ mod tests {
         let both = merged(&old, &changes);
         assert_eq!(both["a"].get(), "1");
         assert_eq!(both["b"].get(), "3");
-    }
-
-    #[test]
-    fn equal_values_are_equal_in_every_spelling() {
-        let old = fields(r#"{"a":"x\u003cy","n":12,"l":[1, 2]}"#);
-        assert!(is_unchanged(&old, &fields(r#"{"a":"x<y"}"#)));
-        assert!(is_unchanged(&old, &fields(r#"{"l":[1,2],"n":12}"#)));
-        assert!(is_unchanged(&old, &fields("{}")));
-        for different in [r#"{"a":"x<z"}"#, r#"{"n":"12"}"#, r#"{"n":13}"#, r#"{"new":1}"#] {
-            assert!(!is_unchanged(&old, &fields(different)), "{different}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_removed_or_half_merged_by_accident() {
-        assert_eq!(ambiguous(&fields(r#"{"a":"null","b":[null],"c":0}"#)), None);
-        assert_eq!(ambiguous(&fields(r#"{"a":1,"b":null}"#)), Some("b"));
-        assert_eq!(ambiguous(&fields(r#"{"a":{"x":null}}"#)), Some("a"));
     }
 
     #[test]

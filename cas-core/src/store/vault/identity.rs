@@ -15,7 +15,9 @@ pub(super) struct Lookup {
     policies: Option<Vec<String>>,
     meta: Option<Value>,
     display_name: Option<String>,
+    /// In whole seconds: 0 in the last one, and for a token that never expires.
     ttl: u64,
+    expire_time: Option<String>,
     creation_ttl: u64,
     creation_time: u64,
     last_renewal_time: Option<u64>,
@@ -46,11 +48,12 @@ impl Lookup {
 
     /// What to remember of the token named by `fingerprint`, asked about at `now_ms`.
     pub(super) fn remember(&self, fingerprint: String, now_ms: u64, writes_by: WriteMethod) -> TokenMemory {
+        let expires = self.ttl > 0 || self.expire_time.is_some();
         let period = self.period.filter(|seconds| *seconds > 0).unwrap_or(self.creation_ttl);
         TokenMemory {
             fingerprint,
             checked_at_ms: now_ms,
-            expires_at_ms: (self.ttl > 0).then(|| now_ms.saturating_add(self.ttl.saturating_mul(1000))),
+            expires_at_ms: expires.then(|| now_ms.saturating_add(self.ttl.saturating_mul(1000))),
             last_renewed_ms: self.last_renewal_time.unwrap_or(self.creation_time).saturating_mul(1000),
             period_ms: (period > 0).then(|| period.saturating_mul(1000)),
             renewable: self.renewable,
@@ -172,6 +175,8 @@ mod tests {
         let renewed = lookup(json!({"period": 60, "last_renewal_time": 9, "creation_time": 7}));
         let memory = renewed.remember("f".into(), 5000, WriteMethod::Patch);
         assert_eq!(memory.expires_at_ms, None);
+        let dying = lookup(json!({"ttl": 0, "expire_time": "2026-11-21T08:03:50Z"}));
+        assert_eq!(dying.remember("f".into(), 5000, WriteMethod::Patch).expires_at_ms, Some(5000));
         assert_eq!((memory.period_ms, memory.last_renewed_ms), (Some(60_000), 9000));
     }
 }

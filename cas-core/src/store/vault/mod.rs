@@ -10,7 +10,6 @@ mod conversation;
 mod document;
 mod identity;
 mod own_token;
-mod regular_file;
 mod renewal;
 mod setting;
 mod tls;
@@ -18,9 +17,11 @@ mod token_file;
 mod token_memory;
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use self::conversation::Conversation;
-use super::{Document, Failure, Fields, Store};
+use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
 
 pub use self::renewal::Renewal;
@@ -83,12 +84,17 @@ pub struct VaultStore {
     conversation: Conversation,
     /// The document as this run last read or wrote it.
     last_seen: Option<Document>,
+    /// The version that the server said is not the newest any more.
+    outdated: Option<u64>,
 }
+
+/// How long to wait for a standby to catch up, again and again: it usually lags by some 60 ms.
+const PAUSES_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl VaultStore {
     /// Takes the settings; neither file nor server is touched.
     pub fn new(config: VaultConfig) -> Self {
-        Self { conversation: Conversation::new(config), last_seen: None }
+        Self { conversation: Conversation::new(config), last_seen: None, outdated: None }
     }
 
     /// What to remember for the next run.
@@ -121,12 +127,28 @@ impl VaultStore {
 
     /// The document as it is now, provided it is at this version.
     fn fresh_at(&mut self, version: u64, deadline: &Deadline) -> Result<Seen, Failure> {
-        let document = self.conversation.read(deadline)?;
+        let document = self.newest(deadline)?;
         if document.version == version {
             return Ok(Seen { document, is_fresh: true });
         }
-        self.conversation.insist_on_the_newest();
         Err(Failure::Conflict)
+    }
+
+    /// The document as it is now. After a conflict a standby may still show the version that lost, since the server's
+    /// refusal does not tell how far it was: that is known to be old, and waited for.
+    fn newest(&mut self, deadline: &Deadline) -> Result<Document, Failure> {
+        for pause_ms in PAUSES_MS {
+            let document = self.conversation.read(deadline)?;
+            if self.outdated != Some(document.version) {
+                self.outdated = None;
+                return Ok(document);
+            }
+            thread::sleep(Duration::from_millis(pause_ms).min(deadline.remaining()));
+        }
+        Err(Failure::Busy {
+            reason: "this node of the store has not caught up with the active one".to_owned(),
+            retry_after: None,
+        })
     }
 
     /// Writes in the way that the policy is known or assumed to allow, else in the other.
@@ -172,30 +194,27 @@ struct Seen {
 impl Store for VaultStore {
     fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure> {
         self.last_seen = None;
-        let document = self.conversation.read(deadline)?;
+        let document = self.newest(deadline)?;
         self.last_seen = Some(document.clone());
         Ok(document)
     }
 
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
-        if let Some(name) = document::ambiguous(changes) {
-            return Err(Failure::Refused {
-                reason: format!(
-                    "the new value of {name:?} is null or an object, which a merge would not set"
-                ),
-                remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
-            });
-        }
+        changes::refuse_ambiguous(changes)?;
         let old = self.seen_at(expected, deadline)?;
-        if document::is_unchanged(&old.document.fields, changes) {
+        if changes::is_unchanged(&old.document.fields, changes) {
             self.last_seen = Some(old.document);
             return Ok(expected);
         }
         let mut fields = old.document.fields.clone();
-        let version = match expected {
-            0 => self.create(changes, deadline)?,
-            _ => self.write(old, changes, deadline)?,
+        let written = match expected {
+            0 => self.create(changes, deadline),
+            _ => self.write(old, changes, deadline),
         };
+        if written == Err(Failure::Conflict) {
+            self.outdated = Some(expected);
+        }
+        let version = written?;
         fields.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
         self.last_seen = Some(Document { fields, version });
         Ok(version)

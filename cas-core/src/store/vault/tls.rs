@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::regular_file::{self, Links};
+use crate::regular_file::{self, Links};
 use crate::store::Failure;
 
 /// The bundle that Debian's `ca-certificates` keeps.

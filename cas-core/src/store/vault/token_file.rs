@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use super::regular_file::{self, Links};
+use crate::regular_file::{self, Links};
 use crate::secret::Secret;
 use crate::store::Failure;
 

@@ -4,26 +4,11 @@
 //! static program in the place of `cas-session`, and interleaves that with starting the same program bare and reading its
 //! line. It prints medians in microseconds, and the ratio, which is what can be compared between machines.
 
-use std::process::Command;
-
 use cas_tests::pam::PamBed;
+use cas_tests::smallest_program;
 
 mod measure;
 mod session;
-
-/// The smallest program that answers: linked statically, without the Rust runtime.
-const PROGRAM: &str = r#"
-#![no_main]
-unsafe extern "C" {
-    fn write(descriptor: i32, bytes: *const u8, count: usize) -> isize;
-}
-#[unsafe(no_mangle)]
-extern "C" fn main() -> i32 {
-    let line = b"CAS1 sk-ant-oat01-the_token-of-the-bed\n";
-    unsafe { write(1, line.as_ptr(), line.len()) };
-    0
-}
-"#;
 
 const ROUNDS: &str = "1000";
 
@@ -36,23 +21,7 @@ fn main() {
     let own = std::env::current_exe().expect("this program has a file");
     let own = own.to_str().expect("UTF-8");
     let bed = PamBed::new(own, own);
-    let (source, program) = (bed.at("program.rs"), bed.at("program"));
-    std::fs::write(&source, PROGRAM).expect("the source is written");
-    let built = Command::new("rustc")
-        .args([
-            "--edition=2024",
-            "-O",
-            "-C",
-            "panic=abort",
-            "-C",
-            "target-feature=+crt-static",
-            "-C",
-            "strip=symbols",
-            "-o",
-        ])
-        .args([&program, &source])
-        .status();
-    assert!(built.expect("rustc runs").success(), "the static program builds");
+    let program = smallest_program::build(&bed.at(""));
     let measured = bed
         .stage()
         .arg(own)

@@ -1,0 +1,96 @@
+//! The words for an outcome: what people read in the journal, the log and the terminal.
+
+use std::fmt;
+
+use super::{Finding, Note, Outcome};
+use crate::verdict::Verdict;
+
+/// The text after the status word: one line, without control characters, that ends in what to do.
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.finding.to_string();
+        for note in &self.notes {
+            text.push_str("; ");
+            text.push_str(&note.to_string());
+        }
+        formatter.write_str(&text.replace(char::is_control, "?"))
+    }
+}
+
+const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SetupToken(verdict) => write!(formatter, "setup-token in use, {}", Shown(verdict)),
+            Self::Login { expires_at, verdict } => {
+                write!(formatter, "login complete, access token until {expires_at}, {}", Shown(verdict))
+            }
+            Self::Stale { expires_at, verdict } => write!(
+                formatter,
+                "login complete, access token ended or ends at {expires_at} and Claude Code refreshes it at its next start, {}",
+                Shown(verdict)
+            ),
+            Self::Restored { generation, source, verdict } => {
+                write!(
+                    formatter,
+                    "login put back from {source} (generation {generation}), {}",
+                    Shown(verdict)
+                )
+            }
+            Self::Beyond { state } => {
+                write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
+            }
+            Self::Unmended { state, why } => write!(formatter, "{state} and was not mended: {why}"),
+            Self::NoLogin => write!(formatter, "no login yet, here or in the store; {SIGN_IN}"),
+            Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
+            Self::Busy => formatter.write_str("another run is at work"),
+        }
+    }
+}
+
+struct Shown<'a>(&'a Option<Verdict>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("not verified by inference"),
+            Some(Verdict::Ok) => formatter.write_str("verified by inference"),
+            Some(Verdict::Limited) => formatter.write_str("verified: alive, its usage limit is reached"),
+            Some(Verdict::Rejected { account_level: false }) => {
+                write!(formatter, "rejected by the server; {SIGN_IN}")
+            }
+            Some(Verdict::Rejected { account_level: true }) => {
+                formatter.write_str("refused for this account or organisation; ask its administrator")
+            }
+            Some(Verdict::Unusable(why)) => write!(formatter, "not verified: claude cannot be used: {why}"),
+            Some(Verdict::Unknown(why)) => write!(formatter, "not verified: {why}; it is tried again later"),
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnvFileWritten => formatter.write_str("setup-token taken over from the store"),
+            Self::EnvFileRemoved => {
+                formatter.write_str("setup-token withdrawn in the store, env file removed")
+            }
+            Self::EnvFile(why) => write!(formatter, "env file not used: {why}"),
+            Self::SetupTokenField(why) => {
+                write!(
+                    formatter,
+                    "field setup_token of the store not used: {why}; store the bare token again"
+                )
+            }
+            Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
+            Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),
+            Self::RolledBack => formatter.write_str("what lay there before is back"),
+            Self::NotRolledBack(why) => {
+                write!(formatter, "what lay there before could not be put back: {why}")
+            }
+            Self::Store(failure) => write!(formatter, "store {failure}"),
+            Self::Token(why) => write!(formatter, "vault token: {why}"),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Files written whole or not at all: beside their target, synced, renamed, and the directory synced.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+use zeroize::Zeroizing;
+
+use crate::owned_file::{Problem, Reason};
+use crate::regular_file::{self, Links};
+
+/// Makes `path` hold `content`, mode 0600: the old content or the new one, never a part, also after a crash. A file that
+/// holds these bytes already is left alone; the answer tells whether anything was written.
+///
+/// # Errors
+/// [`Problem`]; the old file is then still in place.
+pub fn replace(path: &Path, content: &[u8]) -> Result<bool, Problem> {
+    if holds(path, content) {
+        return Ok(false);
+    }
+    stage(path, content)?.commit()?;
+    settle(path).map(|()| true)
+}
+
+/// A new content, written and synced to the disk beside the file it is for. Removed again unless it is committed.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+/// The slow part of [`replace`]: all that can fail or take long, and changes nothing yet.
+///
+/// # Errors
+/// [`Problem`], also when something else than a regular file stands at `path`: that is never replaced.
+pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, Problem> {
+    let problem = |step: &'static str| {
+        move |error| Problem { path: path.to_owned(), reason: Reason::Failed(step, error) }
+    };
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Problem { path: path.to_owned(), reason: Reason::NotRegular });
+    }
+    let prefix = format!("{}.tmp.", path.file_name().unwrap_or_default().to_string_lossy());
+    let mut file = Builder::new()
+        .prefix(&prefix)
+        .rand_bytes(8)
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(directory_of(path))
+        .map_err(problem("create a file beside"))?;
+    file.write_all(content).map_err(problem("write a file beside"))?;
+    file.as_file().sync_all().map_err(problem("sync a file beside"))?;
+    Ok(Staged { path: path.to_owned(), file })
+}
+
+impl Staged {
+    /// The quick part of [`replace`]: one rename. [`settle`] makes it last.
+    ///
+    /// # Errors
+    /// [`Problem`]; the old file is then still in place.
+    pub fn commit(self) -> Result<(), Problem> {
+        let Self { path, file } = self;
+        match file.persist(&path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Problem { path, reason: Reason::Failed("rename a file to", error.error) }),
+        }
+    }
+}
+
+/// Makes what happened to the name `path` survive a crash.
+///
+/// # Errors
+/// [`Problem`] when the directory cannot be synced; the change is done, and may be lost with the power.
+pub fn settle(path: &Path) -> Result<(), Problem> {
+    let synced = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| Problem {
+        path: path.to_owned(),
+        reason: Reason::Failed("sync the directory of", error),
+    })
+}
+
+/// Removes the file; one that is not there is no error.
+///
+/// # Errors
+/// [`Problem`] when it stays.
+pub fn remove(path: &Path) -> Result<(), Problem> {
+    match fs::remove_file(path) {
+        Ok(()) => settle(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Problem { path: path.to_owned(), reason: Reason::Failed("remove", error) }),
+    }
+}
+
+/// Creates a directory that only its owner may enter, and its parents.
+///
+/// # Errors
+/// [`Problem`] when it cannot be made, or something else stands in its place.
+pub fn create_private_directory(path: &Path) -> Result<(), Problem> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|error| Problem {
+        path: path.to_owned(),
+        reason: Reason::Failed("create the directory", error),
+    })
+}
+
+fn holds(path: &Path, content: &[u8]) -> bool {
+    let Ok(mut file) = regular_file::open(path, Links::Refused) else { return false };
+    let same_length = file
+        .metadata()
+        .is_ok_and(|found| found.len() == content.len() as u64 && found.mode() & 0o777 == 0o600);
+    let mut found = Zeroizing::new(Vec::with_capacity(content.len()));
+    same_length && file.read_to_end(&mut found).is_ok() && *found == content
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+    use crate::owned_file::{Guard, read};
+
+    fn uid() -> u32 {
+        Uid::effective().as_raw()
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_mode_0600_and_only_when_it_differs() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        assert!(replace(&path, b"one").expect("written"));
+        let first = read(&path, uid(), 9, Guard::Exclusive).expect("readable").expect("there").identity;
+        assert!(!replace(&path, b"one").expect("nothing to write"));
+        assert_eq!(
+            read(&path, uid(), 9, Guard::Exclusive).expect("readable").expect("there").identity,
+            first
+        );
+        assert!(replace(&path, b"two").expect("written"));
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_link_is_never_replaced() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let (path, target) = (directory.path().join("link"), directory.path().join("target"));
+        fs::write(&target, "kept").expect("a file");
+        symlink(&target, &path).expect("a link");
+        assert!(replace(&path, b"new").is_err());
+        assert_eq!(fs::read_to_string(&target).expect("there"), "kept");
+    }
+
+    /// I8: whoever looks while a file is written a thousand times sees the one content or the other, never a part.
+    #[test]
+    fn a_reader_never_sees_a_part() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        let contents = [vec![b'a'; 10_000], vec![b'b'; 20_000]];
+        replace(&path, &contents[0]).expect("written");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for count in 0..300 {
+                    replace(&path, &contents[count % 2]).expect("written");
+                }
+            });
+            while !writer.is_finished() {
+                let found = fs::read(&path).expect("always there");
+                assert!(contents.contains(&found), "a part of {} bytes", found.len());
+            }
+        });
+    }
+}

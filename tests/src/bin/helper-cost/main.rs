@@ -1,0 +1,41 @@
+//! What `cas-session login` itself costs: time from start to reply against the smallest static program, CPU, peak memory,
+//! instructions, and requests to the store.
+//!
+//! `cargo run -p cas-tests --bin helper-cost` runs the release build as root in a private mount and network namespace, for
+//! a person who exists only there. Medians are of interleaved rounds; the ratio is what can be compared between machines.
+
+mod measure;
+mod person;
+
+use cas_tests::namespaces::{Mount, Namespaces};
+use cas_tests::smallest_program;
+
+use crate::measure::Table;
+use crate::person::{Person, Situation};
+
+const ROUNDS: usize = 300;
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let person = Person::settle(folder.path());
+    let bare = smallest_program::build(folder.path());
+    let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
+    let mounts = vec![bind(person.passwd(), "/etc/passwd"), bind(person.group(), "/etc/group")];
+    let inside = Namespaces::new(mounts).expect("namespaces of our own: this needs root");
+    let table = inside.run(move || {
+        let mut table = Table::new(&bare);
+        for _ in 0..ROUNDS {
+            table.time_bare();
+            for situation in Situation::ALL {
+                person.prepare(situation);
+                table.time(situation, &person);
+            }
+        }
+        for situation in Situation::ALL {
+            person.prepare(situation);
+            table.count_instructions(situation, &person);
+        }
+        table
+    });
+    print!("{table}");
+}

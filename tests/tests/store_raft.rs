@@ -1,0 +1,124 @@
+//! Three servers: runs that talk to a standby, and the death of the active node.
+
+use std::time::{Duration, Instant};
+
+use cas_core::deadline::Deadline;
+use cas_core::store::{Document, Failure, Fields, Store};
+use cas_tests::openbao::{Policy, Raft};
+use serde_json::{Value, json};
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+fn fields(value: &Value) -> Fields {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn value(document: &Document) -> Value {
+    serde_json::to_value(&document.fields).unwrap()
+}
+
+#[test]
+fn a_run_at_a_standby_reads_what_it_wrote() {
+    let raft = Raft::three();
+    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+    let mut store = alice.store();
+    let mut version = store.read(&soon()).unwrap().version;
+    for round in 0..100 {
+        version = store.merge(&fields(&json!({ "round": round })), version, &soon()).unwrap();
+        let read = store.read(&soon()).unwrap();
+        assert_eq!((read.version, value(&read)), (version, json!({ "round": round })), "round {round}");
+    }
+}
+
+#[test]
+fn a_run_that_wrote_nothing_may_read_what_was_current_a_moment_ago() {
+    // The other half of the test above: without it, that one could not fail.
+    let raft = Raft::three();
+    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+    let (mut writer, mut reader) = (alice.store(), alice.store());
+    let mut version = writer.merge(&fields(&json!({ "round": 0 })), 0, &soon()).unwrap();
+    reader.read(&soon()).unwrap();
+    let mut stale = 0;
+    for round in 1..=20 {
+        version = writer.merge(&fields(&json!({ "round": round })), version, &soon()).unwrap();
+        let read = reader.read(&soon()).unwrap().version;
+        assert!(read == version || read == version - 1, "{read} is not a recent version");
+        stale += u32::from(read < version);
+        let started = Instant::now();
+        while reader.read(&soon()).unwrap().version < version {
+            assert!(started.elapsed() < Duration::from_secs(10), "the standby never caught up");
+        }
+    }
+    assert!(stale > 0);
+}
+
+#[test]
+fn after_a_conflict_a_standby_shows_what_caused_it() {
+    let raft = Raft::three();
+    for policy in [Policy::Patch, Policy::Update] {
+        let alice = raft.person_at_a_standby(&format!("alice-{policy:?}"), policy);
+        let mut store = alice.store();
+        let mut version = store.merge(&fields(&json!({ "ours": 0 })), 0, &soon()).unwrap();
+        let mut conflicts = 0;
+        for round in 1..=30 {
+            let theirs = json!({ "data": { "theirs": round, "ours": round - 1 } });
+            raft.active().done("PUT", &alice.path("data"), &theirs);
+            let ours = fields(&json!({ "ours": round }));
+            version = loop {
+                match store.merge(&ours, version, &soon()) {
+                    Ok(version) => break version,
+                    Err(Failure::Conflict) => conflicts += 1,
+                    Err(failure) => panic!("{failure}"),
+                }
+                let read = store.read(&soon()).unwrap();
+                assert!(
+                    read.version > version,
+                    "{policy:?}, round {round}: the read after a conflict was stale"
+                );
+                version = read.version;
+            };
+            assert_eq!(value(&store.read(&soon()).unwrap()), json!({ "theirs": round, "ours": round }));
+        }
+        assert_eq!(conflicts, 30, "each round has one conflict and no more");
+    }
+}
+
+#[test]
+fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
+    let mut raft = Raft::three();
+    let alice = raft.person_at_a_standby("alice", Policy::Patch);
+    let mut store = alice.store();
+    let version = store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()).unwrap();
+    // A standby knows of a write when it hears of its commit, some 60 ms later: it must not die with the active node.
+    alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    let memory = store.memory().clone();
+    raft.kill_the_active_node();
+    let started = Instant::now();
+
+    let mut config = alice.config();
+    config.remembered = memory;
+    let mut other_run = cas_core::store::vault::VaultStore::new(config);
+    assert_eq!(other_run.read(&soon()).unwrap().version, version);
+
+    let changes = fields(&json!({ "ours": "y" }));
+    let mut failures = Vec::new();
+    let written = loop {
+        assert!(started.elapsed() < Duration::from_secs(60), "no new active node: {:?}", failures.last());
+        let asked = Instant::now();
+        match other_run.merge(&changes, version, &Deadline::after(Duration::from_secs(2))) {
+            Ok(written) => break written,
+            Err(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) => {
+                failures.push(failure.to_string())
+            }
+            Err(failure) => panic!("{failure}"),
+        }
+        assert!(asked.elapsed() < Duration::from_millis(2300), "a write outlived its deadline");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    eprintln!("written {:?} after the death of the active node", started.elapsed());
+    assert!(failures.iter().any(|failure| failure.contains("not followed")), "{failures:?}");
+    let read = other_run.read(&soon()).unwrap();
+    assert_eq!((read.version, value(&read)), (written, json!({ "ours": "y" })));
+}

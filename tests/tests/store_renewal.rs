@@ -1,0 +1,101 @@
+//! How a token is kept alive, and what is said when it cannot be.
+
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_core::store::vault::{Renewal, VaultConfig, VaultStore};
+use cas_core::store::{Failure, Store};
+use cas_tests::now_ms;
+use cas_tests::openbao::{Bao, Policy};
+use serde_json::{Value, json};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+/// The reason and remedy of a refusal.
+fn refusal(outcome: Result<Renewal, Failure>) -> String {
+    match outcome {
+        Err(failure @ Failure::Refused { .. }) => failure.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A run as it is the next time: it remembers what this one learnt.
+fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
+    VaultStore::new(VaultConfig { remembered: store.memory().clone(), ..config })
+}
+
+#[test]
+fn a_token_is_renewed_a_week_after_the_last_time_and_lives_a_period_longer() {
+    let bao = Bao::dev();
+    let alice = bao.person("alice", Policy::Update);
+    let mut store = alice.store();
+    assert_eq!(store.renew_if_due(&soon()), Ok(Renewal::NotDue));
+    assert_eq!(store.requests(), 1);
+
+    let now_ms = now_ms() + 8 * DAY_MS;
+    let mut run = next_run(&store, VaultConfig { now_ms, ..alice.config() });
+    let Ok(Renewal::Renewed { expires_at_ms, warnings }) = run.renew_if_due(&soon()) else { panic!() };
+    assert_eq!((expires_at_ms, warnings), (now_ms + 32 * DAY_MS, Vec::<String>::new()));
+    assert_eq!(run.requests(), 1);
+    assert_eq!((run.memory().last_renewed_ms, run.memory().expires_at_ms), (now_ms, Some(expires_at_ms)));
+    assert_eq!(run.renew_if_due(&soon()), Ok(Renewal::NotDue));
+    let lookup = alice.by_hand().done("GET", "auth/token/lookup-self", &Value::Null);
+    assert!(lookup["data"]["last_renewal_time"].is_u64(), "the server knows of it: {lookup}");
+}
+
+#[test]
+fn what_the_server_remarks_at_a_renewal_is_passed_on() {
+    let bao = Bao::dev();
+    let alice = bao.person("alice", Policy::Update);
+    let limits = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": true, "renewable": true,
+        "token_period": "900h", "token_no_default_policy": true });
+    bao.admin().done("POST", "auth/token/roles/workstation-claude", &limits);
+    alice.use_token(&alice.mint(&json!({ "user": "alice" })));
+    let mut store = VaultStore::new(VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() });
+    let Ok(Renewal::Renewed { warnings, .. }) = store.renew_if_due(&soon()) else { panic!() };
+    assert!(warnings.iter().any(|warning| warning.contains("period")), "{warnings:?}");
+}
+
+#[test]
+fn a_token_that_can_never_be_renewed_again_is_refused_rather_than_tried_for_ever() {
+    let bao = Bao::dev();
+    let alice = bao.person("alice", Policy::Update);
+    let mut store = alice.store();
+    store.read(&soon()).unwrap();
+    let later = VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() };
+    bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
+    assert!(text.contains("could not be found") && text.contains("mint a new one"), "{text}");
+
+    alice.set_policy_text(r#"path "auth/token/lookup-self" { capabilities = ["read"] }"#);
+    let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
+    assert!(text.contains("does not allow update on auth/token/renew-self"), "{text}");
+
+    alice.set_policy(Policy::Update);
+    let fixed = json!({ "policies": ["workstation-claude-alice"], "ttl": "48h", "renewable": false });
+    let answer = bao.admin().done("POST", "auth/token/create-orphan", &fixed);
+    alice.use_token(answer["auth"]["client_token"].as_str().unwrap());
+    let mut store = alice.store();
+    store.read(&soon()).unwrap();
+    let mut run = next_run(&store, VaultConfig { now_ms: now_ms() + DAY_MS, ..alice.config() });
+    let Ok(Renewal::NotRenewable { expires_at_ms: Some(moment) }) = run.renew_if_due(&soon()) else {
+        panic!()
+    };
+    assert!(moment.abs_diff(now_ms() + 2 * DAY_MS) < 60_000);
+}
+
+#[test]
+fn a_renewal_while_the_server_is_away_is_left_to_the_next_run() {
+    let bao = Bao::tls();
+    let alice = bao.person("alice", Policy::Update);
+    let mut store = alice.store();
+    store.read(&soon()).unwrap();
+    bao.seal();
+    let mut run = next_run(&store, VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() });
+    assert!(matches!(run.renew_if_due(&soon()), Err(Failure::Busy { .. })));
+    assert_eq!(run.memory(), store.memory());
+}

@@ -1,0 +1,78 @@
+//! States of a real server, and mistakes in the settings, that a run has to explain.
+
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_core::store::vault::{VaultConfig, VaultPath, VaultStore};
+use cas_core::store::{Failure, Fields, Store};
+use cas_tests::openbao::{Bao, Policy};
+use serde_json::{Value, json};
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(10))
+}
+
+fn fields(value: &Value) -> Fields {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[test]
+fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
+    let bao = Bao::tls();
+    let alice = bao.person("alice", Policy::Patch);
+    alice.put_document(&json!({ "theirs": "x" }));
+    let mut store = alice.store();
+    let version = store.read(&soon()).unwrap().version;
+    bao.seal();
+    for failure in [
+        store.read(&soon()).unwrap_err(),
+        store.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap_err(),
+        alice.store().read(&soon()).unwrap_err(),
+    ] {
+        assert!(matches!(failure, Failure::Busy { .. }), "{failure}");
+        assert!(failure.to_string().contains("sealed"), "{failure}");
+    }
+    bao.unseal();
+    let read = alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
+    assert_eq!(read["data"]["data"], json!({ "theirs": "x" }));
+    assert_eq!(store.read(&soon()).unwrap().version, version);
+}
+
+#[test]
+fn a_document_too_large_to_be_a_users_is_left_alone() {
+    let bao = Bao::dev();
+    let alice = bao.person("alice", Policy::Update);
+    let large = json!({ "theirs": "x".repeat(1_000_000), "more": "y".repeat(500_000) });
+    alice.put_document(&large);
+    for failure in [
+        alice.store().read(&soon()).unwrap_err(),
+        alice.store().merge(&fields(&json!({ "ours": "y" })), 1, &soon()).unwrap_err(),
+    ] {
+        assert!(failure.to_string().contains("longer than 1 MiB"), "{failure}");
+    }
+    assert_eq!(alice.document().body["data"]["data"], large);
+}
+
+#[test]
+fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
+    let bao = Bao::dev();
+    bao.admin().done("POST", "sys/mounts/plain", &json!({ "type": "kv", "options": { "version": "1" } }));
+    let alice = bao.person("alice", Policy::Patch);
+    let bob = bao.person("bob", Policy::Patch);
+    bob.put_document(&json!({ "setup_token": "bob's" }));
+    let path = |text: &str| VaultPath::parse(text).unwrap();
+    let refused = |change: &dyn Fn(&mut VaultConfig), words: &str| {
+        let mut config = alice.config();
+        change(&mut config);
+        let failure = VaultStore::new(config).read(&soon()).unwrap_err();
+        assert!(matches!(failure, Failure::Refused { .. }), "{failure}");
+        assert!(failure.to_string().contains(words), "{failure}");
+    };
+    refused(&|config| config.namespace = Some(path("nowhere")), "namespace");
+    refused(&|config| config.path = path("workstation/claude-users/bob"), "policy workstation-claude-alice");
+    let more = r#"path "plain/*" { capabilities = ["read", "create"] } path "nowhere/*" { capabilities = ["read"] }"#;
+    alice.set_policy_text(&format!("{}\n{more}", Policy::Patch.text("alice")));
+    refused(&|config| config.mount = path("nowhere"), "configured mount");
+    alice.admin().done("PUT", "plain/data/workstation/claude-users/alice", &json!({ "data": { "a": 1 } }));
+    refused(&|config| config.mount = path("plain"), "KV version 2");
+}
