@@ -26,7 +26,7 @@ CLAUDE_CODE_MAX_RETRIES=1
 ";
 
 /// One question, one answer.
-const QUESTION: &str = "claude -p 'Are you there?' --model haiku --max-turns 1 --no-session-persistence --tools '' \
+const QUESTION: &str = "claude -p 'Reply with AUTH_OK.' --model haiku --max-turns 1 --no-session-persistence --tools '' \
                         --disable-slash-commands --setting-sources '' </dev/null";
 
 /// A guest with the product, the client and its servers. The servers end before the guest does.

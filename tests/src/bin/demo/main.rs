@@ -49,10 +49,15 @@ fn tell(desk: &Workplace) -> bool {
     desk.sign_in(EIGHT_HOURS);
     let login = guest.login_of("alice");
     println!("\nAlice has signed in to Claude. The first sync, as her:\n");
-    println!("    $ cas-sync run\n    {}", guest.sync("alice").expect_success("cas-sync run").text().trim_end());
+    println!(
+        "    $ cas-sync run\n    {}",
+        guest.sync("alice").expect_success("cas-sync run").text().trim_end()
+    );
 
     let emptied = lose_the_login(desk, &login);
-    println!("\nThen another copy of her login spends the refresh token, and Claude Code empties this one:\n");
+    println!(
+        "\nThen another copy of her login spends the refresh token, and Claude Code empties this one:\n"
+    );
     show_login(&guest.login_of("alice"));
     println!();
     show_claude(&emptied);

@@ -20,7 +20,7 @@ pub(crate) fn show_login(text: &str) {
 
 /// Prints one question to `claude` and what it answered.
 pub(crate) fn show_claude(answered: &Finished) {
-    println!("    alice$ claude -p 'Are you there?'");
+    println!("    alice$ claude -p 'Reply with AUTH_OK.'");
     for line in answered.text().lines() {
         println!("    {line}");
     }
