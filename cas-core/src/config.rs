@@ -196,7 +196,7 @@ fn suggestion(unknown: &str) -> String {
         .max_by(|left, right| left.0.total_cmp(&right.0));
     match nearest {
         Some((likeness, key)) if likeness > 0.8 => format!(", did you mean {key}?"),
-        _ => String::from(", see claude-auth-sync.toml(5)"),
+        _ => String::from(", the README has a list"),
     }
 }
 
@@ -288,7 +288,10 @@ mod tests {
             "{warnings:?}"
         );
         assert!(warnings.iter().any(|line| line.contains("did you mean vault.address?")), "{warnings:?}");
-        assert!(warnings.iter().any(|line| line.contains("unknown key other.key, see")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|line| line.contains("unknown key other.key, the README")),
+            "{warnings:?}"
+        );
     }
 
     #[test]

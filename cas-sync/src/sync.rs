@@ -19,6 +19,8 @@ use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
 use crate::{complain, fail, sync_log};
@@ -31,12 +33,12 @@ const CONFIGURATION: u8 = 78;
 
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
-    let (account, directory) = match own_account() {
+    let (account, requests) = match own_account() {
         Ok(found) => found,
         Err(error) => return fail(&error, 1),
     };
     let name = account.name.clone();
-    match look_after(account, &directory) {
+    match look_after(account, &requests) {
         Ok(outcome) => {
             // A reader who is gone changes nothing about how the run ended.
             drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
@@ -52,6 +54,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn look_after(account: Account, requests: &Path) -> Result<Outcome> {
+    keep_secrets_in_memory()?;
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let mut config = configuration()?;
     config.override_from(variable);
@@ -59,20 +62,27 @@ fn look_after(account: Account, requests: &Path) -> Result<Outcome> {
     let now = now();
     let name = account.name.clone();
     let outcome = match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => tend(account, &paths, config, &state, now),
+        Ok(_locked) => {
+            // Before looking: a request that comes while we look is for the next run.
+            settle_request(requests).unwrap_or_else(|error| complain(&error));
+            tend(account, &paths, config, &state, now)
+        }
         Err(StateError::Busy(_)) => busy(),
         Err(error) => return Err(error.into()),
     };
     journal::write(&name, &outcome);
-    if outcome.status != Status::Skip {
-        settle_request(requests).unwrap_or_else(|error| complain(&error));
-    }
     // What came of the run is worth more than the log of it.
     let log = state.file("sync.log");
     sync_log::append(&log, now, &outcome)
         .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
         .unwrap_or_else(|error| complain(&error));
     Ok(outcome)
+}
+
+/// Neither a debugger of the same user nor a core dump may see what is read from here on.
+fn keep_secrets_in_memory() -> Result<()> {
+    prctl::set_dumpable(false).context("cannot become undumpable")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
 
 fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory, now: Timestamp) -> Outcome {
@@ -114,9 +124,10 @@ fn configuration() -> Result<Config, ConfigError> {
 
 /// A request that led to this run is answered by it.
 fn settle_request(directory: &Path) -> Result<()> {
-    match fs::remove_file(directory.join(REQUEST)) {
+    let path = directory.join(REQUEST);
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request in {} stays", directory.display()))
+            Err(error).with_context(|| format!("the request {} stays", path.display()))
         }
         _ => Ok(()),
     }

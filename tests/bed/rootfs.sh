@@ -42,7 +42,7 @@ if $where; then exit 1; fi
 sources() {
     apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(COMPONENT)' 'Created-By: Packages' |
         awk -F'|' -v suite="$suite" '
-            $1 != "Debian" || $4 != "main" { next }
+            $1 != "Debian" || $4 != "main" || $3 ~ /^cdrom:/ { next }
             $2 ~ /-(backports|proposed)/ { next }
             { pocket = $2; sub(/^[a-z]+/, suite, pocket)
               print "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] " $3 " " pocket " main" }' |

@@ -177,7 +177,7 @@ fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
     guest.put_token("alice", "sk-ant-oat01-alice");
     let mut open = guest.ssh_terminal("alice");
     open.wait_for("$ ");
-    let mut console = guest.console("alice");
+    let console = guest.console("alice");
     let module = "/usr/lib/x86_64-linux-gnu/security/pam_cas_session.so";
     let inode = |path: &str| guest.run(&format!("stat -c %i {path}")).text();
     let before = inode(module);

@@ -255,7 +255,7 @@ fn whatever_limits_the_caller_of_su_has_set_nothing_is_torn_and_su_works_as_with
             assert_eq!(left, parsed(&login), "ulimit {limit}: mended all the same");
         }
         let litter = guest
-            .run(&format!("find /home/alice -name '*.tmp.*' -o -name '*.lock' -path '*claude/*'"))
+            .run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -name '*.lock' -path '*claude/*'")
             .text();
         assert_eq!(litter, "", "ulimit {limit}");
         guest.ssh("alice", "true").expect_success("ssh");

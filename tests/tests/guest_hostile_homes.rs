@@ -40,7 +40,7 @@ fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
 fn a_home_that_is_missing() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm -r /home/alice").expect_success("removing the home");
-    alice_gets_in(&guest, "no home");
+    alice_gets_in_and_one_line_says_why(&guest, "no home");
     assert_eq!(guest.run("ls -A /home").text(), "bob\ncarol\n", "nobody makes one");
 }
 
@@ -148,7 +148,18 @@ fn a_fifo_or_a_folder_or_a_device_where_a_file_should_be() {
                 .run(&format!("p={place}; install -d -o alice -g alice $(dirname $p); rm -f $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success("an obstacle");
             let with = format!("{obstacle} at {place}");
+            let (before, lines) = (guest.status_of(place), said_about_alice(&guest).len());
             alice_gets_in(&guest, &with);
+            assert_eq!(
+                guest.status_of(place),
+                before,
+                "{with}: nobody's file is replaced by another kind of file"
+            );
+            let said = said_about_alice(&guest).split_off(lines);
+            assert_eq!(said.len(), 1, "{with}: {said:#?}");
+            if *place != login_path("alice") {
+                parsed(&guest.login_of("alice")); // mended or as it was, never torn
+            }
             guest.run(&format!("rm -rf '{place}' {state} /home/alice/.claude")).expect_success("clearing up");
         }
     }
@@ -162,7 +173,7 @@ fn folders_that_somebody_else_owns() {
         .run("chown -R root:root /home/alice/.claude && chmod 700 /home/alice/.claude")
         .expect_success("chown");
     let before = guest.identity_of(&login_path("alice"));
-    alice_gets_in(&guest, "a .claude of root's");
+    alice_gets_in_and_one_line_says_why(&guest, "a .claude of root's");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
 }
 

@@ -178,7 +178,7 @@ fn killing_sshd_during_a_login_leaves_nothing_that_breaks_the_next() {
         let next = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("the next login");
         assert!(next.took < ITSELF, "the next login took {:?}", next.took);
         assert_eq!(parsed(&next.text()), parsed(&login));
-        let litter = guest.run("find /home/alice -name '*.tmp.*' -o -path '*claude*' -name '.*.lock'").text();
+        let litter = guest.run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -path '*claude*' -name '.*.lock'").text();
         assert_eq!(litter, "");
         guest.run(&format!("rm -r {state} /home/alice/.claude")).expect_success("another day");
     }

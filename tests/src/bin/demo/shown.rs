@@ -3,28 +3,31 @@
 use std::time::Duration;
 
 use cas_core::fingerprint::Fingerprint;
-use cas_tests::claude_login;
 use serde_json::Value;
 
+use crate::page::Page;
+
 /// Prints what a login file holds, tokens as fingerprints.
-pub(crate) fn show_login(text: &str) {
-    let file = claude_login::parsed(text);
-    let oauth = file.get("claudeAiOauth").cloned().unwrap_or_default();
-    let others: Vec<_> = file
-        .as_object()
-        .into_iter()
-        .flat_map(|keys| keys.keys())
-        .filter(|key| *key != "claudeAiOauth")
-        .collect();
-    println!("    access token    {}", secret(&oauth["accessToken"]));
-    println!("    refresh token   {}", secret(&oauth["refreshToken"]));
-    println!("    good for        {}", time_left(oauth["expiresAt"].as_u64().unwrap_or(0)));
-    println!("    other keys      {}", others.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", "));
+pub(crate) fn show_login(page: &Page, file: &Value) {
+    let login = &file["claudeAiOauth"];
+    page.row("access token", &secret(&login["accessToken"]));
+    page.row("refresh token", &secret(&login["refreshToken"]));
+    page.row("valid for", &time_left(login["expiresAt"].as_u64().unwrap_or(0)));
 }
 
 /// A duration as a person reads it.
-pub(crate) fn milliseconds(took: Duration) -> String {
-    format!("{} ms", took.as_millis())
+pub(crate) fn seconds(took: Duration) -> String {
+    format!("{:.2} s", took.as_secs_f64())
+}
+
+/// A text as it is seen on a terminal that shows it: Claude Code brings back a cursor that it has hidden.
+pub(crate) fn without_control_sequences(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    // ECMA-48 §5.4: a control sequence ends with the first of these.
+    parts.fold(first, |seen, part| {
+        seen + part.trim_start_matches(|mark| !('@'..='~').contains(&mark)).get(1..).unwrap_or_default()
+    })
 }
 
 fn secret(token: &Value) -> String {
@@ -37,7 +40,7 @@ fn secret(token: &Value) -> String {
 fn time_left(expires_at_ms: u64) -> String {
     let left = Duration::from_millis(expires_at_ms.saturating_sub(cas_tests::now_ms()));
     match left.as_secs() {
-        0 => "nothing, it has expired".to_owned(),
+        0 => "no time".to_owned(),
         seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }
