@@ -34,3 +34,10 @@ put 755 "$release/cas-session" "$into/bin/cas-session"
 put 755 "$release/cas-sync" "$into/bin/cas-sync"
 put 644 "$packaging/pam-configs/claude-auth-sync" "$into/share/pam-configs/claude-auth-sync"
 put 644 "$packaging/tmpfiles.d/claude-auth-sync.conf" "$into/lib/tmpfiles.d/claude-auth-sync.conf"
+
+# systemd names a mount after its place. It is wanted at every boot, before tmpfiles.d makes people's folders in it.
+units=$into/lib/systemd/system
+mount='run-claude\x2dauth\x2dsync.mount'
+put 644 "$packaging/systemd/requests.mount" "$units/$mount"
+install -d -m 755 "$units/local-fs.target.wants"
+ln -sf "../$mount" "$units/local-fs.target.wants/$mount"

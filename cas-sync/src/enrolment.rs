@@ -65,7 +65,17 @@ fn become_enrolled(user: &str) -> Result<bool> {
         write_if_different(&tmpfiles(user), &line)?,
         write_if_different(&marker(user), "")?,
     ];
+    if shares_its_room_with_the_system(Path::new(REQUESTS)) {
+        eprintln!(
+            "cas-sync: {REQUESTS} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
+        );
+    }
     Ok(changed.contains(&true))
+}
+
+fn shares_its_room_with_the_system(requests: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    device(requests) == requests.parent().and_then(device)
 }
 
 fn cease_enrolled(user: &str) -> Result<bool> {

@@ -35,7 +35,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     assert_eq!(traces(&guest), as_once);
 
     for umask in ["077", "000", "777"] {
-        guest.run("cas-sync disenroll alice && rm -rf /run/claude-auth-sync /var/lib/claude-auth-sync /etc/tmpfiles.d").expect_success("a machine that knows nobody");
+        guest.run("cas-sync disenroll alice && umount /run/claude-auth-sync; rm -rf /run/claude-auth-sync /var/lib/claude-auth-sync /etc/tmpfiles.d").expect_success("a machine that knows nobody");
         guest.run(&format!("umask {umask}; cas-sync enroll alice")).expect_success("enrolling");
         assert_eq!(traces(&guest), as_once, "umask {umask}");
         let ways = "stat -c '%a %U %n' /run/claude-auth-sync /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled /etc/tmpfiles.d";
@@ -47,6 +47,14 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
         guest.put_token("alice", "sk-ant-oat01-alice");
         assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
     }
+
+    // Whoever left the mount out is told, once and not as a failure, what people could do with their folders.
+    let careless = guest.run("cas-sync enroll alice").expect_success("without the mount");
+    let said = String::from_utf8_lossy(&careless.stderr).into_owned();
+    assert!(said.contains("can fill /run") && said.contains("systemctl start local-fs.target"), "{said}");
+    guest.run("systemctl start local-fs.target && systemd-tmpfiles --create").expect_success("as it says");
+    let careful = guest.run("cas-sync enroll alice").expect_success("with the mount");
+    assert_eq!(String::from_utf8_lossy(&careful.stderr), "");
 
     // What an admin has spoiled by hand, enrolling mends.
     for spoiled in [
@@ -216,7 +224,7 @@ fn removing_it_leaves_no_line_in_the_pam_configuration_and_logins_work() {
 
     // As the README says.
     guest
-        .run("cas-sync disenroll alice && pam-auth-update --package --remove claude-auth-sync && rm /usr/lib/*/security/pam_cas_session.so /usr/bin/cas-session /usr/bin/cas-sync /usr/share/pam-configs/claude-auth-sync /usr/lib/tmpfiles.d/claude-auth-sync.conf && pam-auth-update --package")
+        .run("cas-sync disenroll alice && pam-auth-update --package --remove claude-auth-sync && rm /usr/lib/*/security/pam_cas_session.so /usr/bin/cas-session /usr/bin/cas-sync /usr/share/pam-configs/claude-auth-sync /usr/lib/tmpfiles.d/claude-auth-sync.conf && systemctl stop run-claude*.mount && rm /usr/lib/systemd/system/run-claude* /usr/lib/systemd/system/local-fs.target.wants/run-claude* && systemctl daemon-reload && pam-auth-update --package")
         .expect_success("removing everything");
     assert_eq!(guest.run(pam).text(), before);
     assert_eq!(guest.run("grep -rl pam_cas /etc/pam.d /etc/security").text(), "");

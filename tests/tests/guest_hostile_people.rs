@@ -319,6 +319,22 @@ fn her_folder_for_requests_leads_nobody_astray() {
     assert!(guest.read(&env_file_path("bob")).is_some());
 }
 
+/// systemd refuses to reload, and starts no session, when /run is full.
+#[test]
+fn what_she_writes_into_her_folder_for_requests_takes_no_room_from_the_system() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest.put_login("bob", &fresh("bobs"));
+    guest
+        .run("cd /run/claude-auth-sync/alice && ! runuser -u alice -- dd if=/dev/zero of=data bs=1M count=8192 && ! runuser -u alice -- perl -e 'for (1..900000) { open(F, \">f$_\") or exit 1 }'")
+        .expect_success("she writes until there is no room");
+    guest.run("df /run | awk 'NR == 2 { exit $5 + 0 > 50 }' && echo data >/run/roots-own && systemctl daemon-reload && systemd-run --quiet --wait true").expect_success("the system has all it needs");
+    let session = guest.ssh("bob", "cat /proc/self/cgroup").expect_success("ssh").text();
+    assert!(session.contains("user-1001.slice/session-"), "{session}");
+    guest.run("rm -r /run/claude-auth-sync/alice/*").expect_success("room again");
+    guest.ssh("bob", "true").expect_success("ssh");
+    assert!(guest.read("/run/claude-auth-sync/bob/request").is_some(), "his login wants to be backed up");
+}
+
 #[test]
 fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

@@ -192,7 +192,9 @@ impl Guest {
     /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real one would end PID 1, and
     /// with it the guest.)
     pub fn forget_as_a_reboot_does(&self, folder: &str) {
-        self.run(&format!("rm -rf '{folder}' && systemd-tmpfiles --create"))
+        self.run(&format!(
+            "umount '{folder}'; rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
+        ))
             .expect_success("applying tmpfiles.d");
     }
 

@@ -27,7 +27,8 @@ impl Guest {
             .arg(format!("RELEASE={}", release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
-        self.run("systemd-tmpfiles --create claude-auth-sync.conf").expect_success("making our folders");
+        self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
+            .expect_success("making our folders");
         self.enable_module();
     }
 
