@@ -76,13 +76,10 @@ fn a_black_hole_costs_one_login_the_deadline_and_the_next_nothing() {
     guest.put_login("alice", &tombstone(&fresh("lost")));
     let before = guest.identity_of(&login_path("alice"));
 
-    let first = guest.ssh("alice", "true").expect_success("ssh");
-    assert!(first.took < DEADLINE + SSHD_ITSELF, "{:?}", first.took);
-    assert!(first.took > DEADLINE / 2, "it really asked: {:?}", first.took);
-    for _ in 0..3 {
-        let next = guest.ssh("alice", "true").expect_success("ssh");
-        assert!(next.took < SSHD_ITSELF, "{:?}", next.took);
-    }
+    let first = a_login_that_asks_the_store(guest);
+    assert!(first < DEADLINE + SSHD_ITSELF, "{first:?}");
+    assert!(first > DEADLINE / 2, "it really asked: {first:?}");
+    guest.ssh_within(SSHD_ITSELF, "alice", "true");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN"), "{journal}");
@@ -99,9 +96,20 @@ fn a_server_that_listens_and_never_answers_is_no_better() {
         .expect_success("a silent server");
     fleet.configure_address("https://127.0.0.1:8299", "0s");
     guest.put_login("alice", &tombstone(&fresh("lost")));
-    let seen = guest.ssh("alice", "true").expect_success("ssh");
-    assert!(seen.took < DEADLINE + SSHD_ITSELF, "{:?}", seen.took);
-    assert!(seen.took > DEADLINE / 2, "it really asked: {:?}", seen.took);
+    let seen = a_login_that_asks_the_store(guest);
+    assert!(seen < DEADLINE + SSHD_ITSELF, "{seen:?}");
+    assert!(seen > DEADLINE / 2, "it really asked: {seen:?}");
+    guest.ssh_within(SSHD_ITSELF, "alice", "true");
+}
+
+/// How long a login takes that has not asked the store within the last minute; the shortest of two, for the sake of busy
+/// machines.
+fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
+    let login = || {
+        guest.forget_state("alice");
+        guest.ssh("alice", "true").expect_success("ssh").took
+    };
+    login().min(login())
 }
 
 #[test]
