@@ -22,7 +22,11 @@ for built in libpam_cas.so cas-session cas-sync; do
     fi
 done
 
-put() { install -D -m "$1" "$2" "$3"; }
+# In one step: a login that finds half a module loses its sshd.
+put() {
+    install -D -m "$1" "$2" "$3.new"
+    mv -f "$3.new" "$3"
+}
 
 # The file is not called pam_cas.so: that is the module of the Apereo single-sign-on, and replacing it locks people out.
 put 644 "$release/libpam_cas.so" "$into/lib/$multiarch/security/pam_cas_session.so"

@@ -12,8 +12,11 @@ use crate::deadline::Deadline;
 use crate::timestamp::Timestamp;
 
 /// How long a lock must have been untouched before it counts as left behind by a process that was killed. Claude Code
-/// itself takes over its refresh lock after about 60 seconds.
+/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/claude-code.md`).
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(120);
+
+/// How long the refresh locks may be held while waiting for the write lock.
+const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
 /// Where a lock is tried again after this pause.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -28,15 +31,22 @@ pub struct RefreshLocks {
 
 impl RefreshLocks {
     /// Takes, in Claude Code's order, the refresh lock in its configuration directory (`~/.claude`) and the lock beside it.
+    /// While the second is busy the first is not kept either: a lock that is held untouched counts as abandoned after ten
+    /// seconds with older clients, and would block every refresh meanwhile.
     ///
     /// # Errors
     /// [`LockError`] when one is held by somebody else until the deadline, or cannot be made.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
-        let mut beside = config_directory.as_os_str().to_owned();
+        // Where the directory is a link Claude Code locks beside the directory itself.
+        let resolved = fs::canonicalize(config_directory).unwrap_or_else(|_| config_directory.to_owned());
+        let mut beside = resolved.clone().into_os_string();
         beside.push(".lock");
-        let refresh = Held::acquire(config_directory.join(".oauth_refresh.lock"), deadline, now)?;
-        let beside = Held::acquire(PathBuf::from(beside), deadline, now)?;
-        Ok(Self { config_directory: config_directory.to_owned(), _beside: beside, _refresh: refresh })
+        let (refresh, beside) = (resolved.join(".oauth_refresh.lock"), PathBuf::from(beside));
+        until(deadline, || {
+            let refresh = Held::try_acquire(&refresh, now)?;
+            let beside = Held::try_acquire(&beside, now)?;
+            Ok(Self { config_directory: resolved.clone(), _beside: beside, _refresh: refresh })
+        })
     }
 
     /// Takes the write lock as well, for milliseconds only: a refresh that waits for it in vain for 20 seconds throws its
@@ -45,7 +55,8 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline, now: Timestamp) -> Result<WriteLock, LockError> {
-        Held::acquire(self.config_directory.join(".storage-write.lock"), deadline, now).map(WriteLock)
+        let path = self.config_directory.join(".storage-write.lock");
+        until(&deadline.but_at_most(LONGEST_HOLD), || Held::try_acquire(&path, now).map(WriteLock))
     }
 }
 
@@ -53,33 +64,51 @@ impl RefreshLocks {
 #[derive(Debug)]
 pub struct WriteLock(#[expect(dead_code, reason = "released when dropped")] Held);
 
+/// Tries until it works, fails for good, or the deadline has passed; not at all when it has passed already, so that
+/// nobody is killed at their deadline with a lock in hand.
+fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>) -> Result<T, LockError> {
+    let mut result = Err(LockError::Late);
+    while !deadline.has_passed() {
+        result = take();
+        if !matches!(result, Err(LockError::Busy(_))) {
+            break;
+        }
+        std::thread::sleep(PAUSE.min(deadline.remaining()));
+    }
+    result
+}
+
 #[derive(Debug)]
-struct Held(PathBuf);
+struct Held {
+    path: PathBuf,
+    inode: u64,
+}
 
 impl Held {
-    fn acquire(path: PathBuf, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
-        loop {
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if is_abandoned(&path, now) && fs::remove_dir(&path).is_ok() {
-                        continue;
-                    }
-                }
-                Err(error) => return Err(LockError::Failed(path, error)),
+    fn try_acquire(path: &Path, now: Timestamp) -> Result<Self, LockError> {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_abandoned(path, now) => {
+                drop(fs::remove_dir(path)); // and at the next try it is free, unless somebody else is faster
+                Err(LockError::Busy(path.to_owned()))
             }
-            if deadline.has_passed() {
-                return Err(LockError::Busy(path));
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(LockError::Busy(path.to_owned()))
             }
-            std::thread::sleep(PAUSE.min(deadline.remaining()));
+            Err(error) => Err(LockError::Failed(path.to_owned(), error)),
+            Ok(()) => {
+                let inode = fs::symlink_metadata(path).map_or(0, |metadata| metadata.ino());
+                Ok(Self { path: path.to_owned(), inode })
+            }
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Whoever thinks we are gone may have taken it over; then there is nothing left to release.
-        drop(fs::remove_dir(&self.0));
+        // Whoever thought we were gone may have taken it over: then it is theirs.
+        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+            drop(fs::remove_dir(&self.path));
+        }
     }
 }
 
@@ -97,6 +126,8 @@ fn is_abandoned(path: &Path, now: Timestamp) -> bool {
 pub enum LockError {
     /// Held by somebody else until the deadline: Claude Code is refreshing, or was killed while it did.
     Busy(PathBuf),
+    /// The deadline had passed already.
+    Late,
     /// Could not be made.
     Failed(PathBuf, io::Error),
 }
@@ -109,6 +140,9 @@ impl fmt::Display for LockError {
                 "Claude Code holds its lock {}; if none is running, remove that directory",
                 path.display()
             ),
+            Self::Late => {
+                formatter.write_str("no time was left; it is tried again by the next login or sync")
+            }
             Self::Failed(path, error) => {
                 write!(formatter, "cannot make the lock {}: {error}", path.display())
             }
@@ -179,5 +213,55 @@ mod tests {
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn nothing_is_held_while_waiting_and_nothing_of_others_is_removed() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let config = home.path().join(".claude");
+        fs::create_dir(&config).expect("a configuration directory");
+        let (refresh, beside) = (config.join(".oauth_refresh.lock"), home.path().join(".claude.lock"));
+        fs::create_dir(&beside).expect("a lock");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                RefreshLocks::acquire(&config, &Deadline::after(Duration::from_millis(300)), now())
+            });
+            // Claude Code can take its lock although we are waiting for the other one, and keeps it.
+            let mut taken = false;
+            while !taken && !waiting.is_finished() {
+                taken = fs::create_dir(&refresh).is_ok();
+            }
+            assert!(taken, "the first lock was never let go");
+            assert!(waiting.join().expect("no panic").is_err());
+        });
+        assert!(refresh.exists() && beside.exists());
+
+        fs::remove_dir(&refresh).expect("released");
+        fs::remove_dir(&beside).expect("released");
+        let held = RefreshLocks::acquire(&config, &short(), now()).expect("free");
+        fs::remove_dir(&refresh).expect("somebody takes us for dead");
+        fs::create_dir(config.join("other")).expect("so that the inode is not used again");
+        fs::create_dir(&refresh).expect("and makes the lock their own");
+        drop(held);
+        assert!(refresh.exists(), "it is theirs");
+    }
+
+    #[test]
+    fn after_the_deadline_no_lock_is_taken_at_all() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let config = home.path().join(".claude");
+        fs::create_dir(&config).expect("a configuration directory");
+        let late = RefreshLocks::acquire(&config, &Deadline::after(Duration::ZERO), now());
+        assert!(matches!(late, Err(LockError::Late)));
+    }
+
+    #[test]
+    fn where_the_directory_is_a_link_the_lock_is_beside_the_directory_itself() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        fs::create_dir(home.path().join("dotfiles")).expect("a directory");
+        std::os::unix::fs::symlink(home.path().join("dotfiles"), home.path().join(".claude"))
+            .expect("a link");
+        let _held = RefreshLocks::acquire(&home.path().join(".claude"), &short(), now()).expect("free");
+        assert!(home.path().join("dotfiles.lock").exists() && !home.path().join(".claude.lock").exists());
     }
 }

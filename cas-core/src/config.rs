@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::config_text;
 use crate::planner::{Mode, Settings, StoreKind};
 
 /// Where the configuration lies.
@@ -113,10 +114,8 @@ impl Config {
         let mut config = Self::default();
         let mut warnings = Vec::new();
         for path in files(directory)? {
-            match fs::read_to_string(&path) {
-                Ok(text) => config.apply(&text, &path, &mut warnings)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-                Err(error) => return Err(ConfigError::new(&path, error)),
+            if let Some(text) = config_text::read(&path).map_err(|why| ConfigError::new(&path, why))? {
+                config.apply(&text, &path, &mut warnings)?;
             }
         }
         Ok((config, warnings))
@@ -197,7 +196,7 @@ fn suggestion(unknown: &str) -> String {
         .max_by(|left, right| left.0.total_cmp(&right.0));
     match nearest {
         Some((likeness, key)) if likeness > 0.8 => format!(", did you mean {key}?"),
-        _ => String::from(", see claude-auth-sync.toml(5)"),
+        _ => String::from(", the README has a list"),
     }
 }
 
@@ -289,7 +288,10 @@ mod tests {
             "{warnings:?}"
         );
         assert!(warnings.iter().any(|line| line.contains("did you mean vault.address?")), "{warnings:?}");
-        assert!(warnings.iter().any(|line| line.contains("unknown key other.key, see")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|line| line.contains("unknown key other.key, the README")),
+            "{warnings:?}"
+        );
     }
 
     #[test]

@@ -46,6 +46,13 @@ impl CredentialsFile {
     /// Looks at the file. Total: what cannot be read has a state too.
     pub fn read(&self, now: Timestamp) -> Snapshot {
         match self.found() {
+            Ok(Some(found)) if self.leads_elsewhere(&found.content) => {
+                let why = format!(
+                    "{} leads to a file that is none of Claude Code's: remove the link",
+                    self.path.display()
+                );
+                Snapshot { login: LocalLogin::Unreadable(why), content: None, identity: None }
+            }
             Ok(Some(found)) => Snapshot {
                 login: LocalLogin::parse(&found.content, now),
                 content: Some(found.content),
@@ -90,11 +97,18 @@ impl CredentialsFile {
                 None => whole_file::remove(&target)?,
             }
         }
-        Ok(whole_file::settle(&target)?)
+        // The rename stands, whatever becomes of this: it must not be taken for a write that did not happen.
+        drop(whole_file::settle(&target));
+        Ok(())
     }
 
     fn found(&self) -> Result<Option<owned_file::Found>, Problem> {
         owned_file::read(&self.target(), self.owner, LIMIT, Guard::Owned)
+    }
+
+    /// Whether the path is a link to something that is no credential file: that is nobody's to overwrite.
+    fn leads_elsewhere(&self, content: &[u8]) -> bool {
+        self.target() != self.path && !local_login::is_json_object(content)
     }
 
     /// The file itself where the path is a link: it is rewritten in its own place, and the link stays a link. One that
@@ -238,5 +252,17 @@ mod tests {
         fs::remove_file(&target).expect("the link leads nowhere now");
         assert!(matches!(file(&path).read(Timestamp::from_millis(0)).login, LocalLogin::Unreadable(_)));
         assert!(restore(&path).is_err());
+    }
+
+    #[test]
+    fn a_link_to_something_else_is_not_followed_into_damage() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let (path, target) = (home.path().join(".credentials.json"), home.path().join("authorized_keys"));
+        fs::write(&target, "ssh-ed25519 AAAA alice").expect("a file");
+        symlink(&target, &path).expect("a link");
+        let snapshot = file(&path).read(Timestamp::from_millis(0));
+        assert!(matches!(&snapshot.login, LocalLogin::Unreadable(why) if why.contains("remove the link")));
+        assert!(restore(&path).is_err());
+        assert_eq!(fs::read_to_string(&target).expect("there"), "ssh-ed25519 AAAA alice");
     }
 }

@@ -41,9 +41,14 @@ impl EnvFile {
     pub fn read(&self) -> Content {
         match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive) {
             Ok(None) => Content::Absent,
-            Ok(Some(found)) => parse(&found.content).map_or_else(Content::Malformed, Content::Token),
+            Ok(Some(found)) => parse(&found.content).map_or_else(|why| self.malformed(&why), Content::Token),
             Err(problem) => Content::Unreadable(problem.to_string()),
         }
+    }
+
+    fn malformed(&self, why: &str) -> Content {
+        let path = self.path.display();
+        Content::Malformed(format!("{path}: {why}; write that line alone, or remove the file"))
     }
 
     /// Writes this token, unless it is there already.
@@ -52,6 +57,7 @@ impl EnvFile {
     /// [`Problem`]; what was there before is still in place.
     pub fn write(&self, token: &SetupToken) -> Result<bool, Problem> {
         whole_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
+        self.put_aside_if_malformed()?;
         let line = Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()));
         whole_file::replace(&self.path, line.as_bytes())
     }
@@ -61,7 +67,18 @@ impl EnvFile {
     /// # Errors
     /// [`Problem`] when it stays.
     pub fn remove(&self) -> Result<(), Problem> {
+        self.put_aside_if_malformed()?;
         whole_file::remove(&self.path)
+    }
+
+    /// What somebody wrote into the file by hand is kept beside it, as `claude-oauth.env.replaced`.
+    fn put_aside_if_malformed(&self) -> Result<(), Problem> {
+        match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive)? {
+            Some(found) if parse(&found.content).is_err() => {
+                whole_file::replace(&self.path.with_extension("env.replaced"), &found.content).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -80,6 +97,7 @@ pub fn parse(content: &[u8]) -> Result<SetupToken, String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use nix::unistd::Uid;
 
@@ -124,5 +142,31 @@ mod tests {
         file.remove().expect("removed");
         file.remove().expect("and again");
         assert_eq!(file.read(), Content::Absent);
+    }
+
+    #[test]
+    fn what_was_written_by_hand_is_kept_beside_it() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("claude-oauth.env");
+        let file = EnvFile::new(path.clone(), Uid::effective().as_raw());
+        let by_hand = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\nHTTPS_PROXY=http://proxy:3128\n";
+        let kept = || fs::read_to_string(directory.path().join("claude-oauth.env.replaced")).expect("kept");
+        fs::write(&path, by_hand).expect("written");
+        file.write(&SetupToken::parse("sk-ant-oat01-new").expect("well-formed")).expect("replaced");
+        assert_eq!(kept(), by_hand);
+        fs::write(&path, "something else\n").expect("written");
+        file.remove().expect("removed");
+        assert_eq!(kept(), "something else\n");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_token_that_others_could_read_is_tightened() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("claude-oauth.env");
+        fs::write(&path, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        assert!(matches!(EnvFile::new(path.clone(), Uid::effective().as_raw()).read(), Content::Token(_)));
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

@@ -1,6 +1,8 @@
 //! The line in the journal: identifier `claude-auth-sync`, text `user=<name> <STATUS> <text>`. Alerts parse it.
 
-use syslog::{Facility, Formatter3164};
+use std::os::unix::net::UnixDatagram;
+
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 use crate::outcome::{Outcome, Status};
 
@@ -10,7 +12,11 @@ pub const IDENTIFIER: &str = "claude-auth-sync";
 /// The longest text in bytes: a journal line should fit on a screen, and a hostile error text must not fill a disk.
 const LIMIT: usize = 900;
 
-/// Writes one line. Nothing can be done about a system without a log, so a failure is not reported.
+/// Where the system's log listens.
+const SOCKET: &str = "/dev/log";
+
+/// Writes one line. Nothing can be done about a system without a log, so a failure is not reported; and a log that is too
+/// busy to listen is not waited for, because somebody may be waiting for a prompt.
 pub fn write(user: &str, outcome: &Outcome) {
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
@@ -18,13 +24,21 @@ pub fn write(user: &str, outcome: &Outcome) {
         process: IDENTIFIER.into(),
         pid: std::process::id(),
     };
-    let Ok(mut logger) = syslog::unix(formatter) else { return };
+    let Ok(socket) = quick_socket() else { return };
+    let mut logger = Logger::new(LoggerBackend::Unix(socket), formatter);
     let line = line(user, outcome);
     drop(match outcome.status {
         Status::Ok | Status::Recovered | Status::Skip => logger.info(line),
         Status::Warn => logger.warning(line),
         Status::Fail => logger.err(line),
     });
+}
+
+fn quick_socket() -> std::io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(SOCKET)?;
+    Ok(socket)
 }
 
 /// The text of the line: without control characters, and cut where it grows too long.

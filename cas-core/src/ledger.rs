@@ -109,12 +109,6 @@ impl Ledger {
         self.forget_oldest();
     }
 
-    /// Takes note of a login read from the store.
-    pub fn observe_store(&mut self, login: &LoginSummary, now: Timestamp) {
-        self.entry(login, Origin::Store, now);
-        self.forget_oldest();
-    }
-
     /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
     /// generation be put back more often than [`Ledger::may_restore`] allows.
     pub fn begin_restore(&mut self, login: &LoginSummary, replaces: Option<FileIdentity>, now: Timestamp) {
@@ -122,6 +116,7 @@ impl Ledger {
         entry.fate = Fate::Restored;
         entry.restored.push(now);
         self.intent = Some(Intent { generation: login.generation, at: now, replaces });
+        self.forget_oldest();
     }
 
     /// Notes that the restore begun last was given up before the file was written; it does not count.

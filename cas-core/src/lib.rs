@@ -15,6 +15,8 @@ pub mod claude_locks;
 #[cfg(feature = "full")]
 pub mod config;
 #[cfg(feature = "full")]
+mod config_text;
+#[cfg(feature = "full")]
 pub mod credentials_file;
 #[cfg(feature = "full")]
 pub mod env_file;

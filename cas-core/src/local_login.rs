@@ -13,6 +13,9 @@ use crate::timestamp::Timestamp;
 /// How long before its end an access token counts as stale: Claude Code refreshes it from then on.
 pub const STALE_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
+/// The longest life of an access token that is believed; real ones last about eight hours.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The name of the member of `.credentials.json` that holds the login; every other member belongs to others.
 pub const MEMBER: &str = "claudeAiOauth";
 
@@ -59,6 +62,9 @@ impl LocalLogin {
             return Self::Absent;
         }
         match oauth_login::parse(object) {
+            Parsed::Login(login) if !is_plausible(login.summary.expires_at, now) => {
+                Self::Partial("its access token would last longer than any real one")
+            }
             Parsed::Login(login) if is_fresh(login.summary.expires_at, now) => Self::Healthy(login),
             Parsed::Login(login) => Self::Stale(login),
             Parsed::Partial(why) => Self::Partial(why),
@@ -101,11 +107,19 @@ pub fn is_fresh(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at > now.plus(STALE_BEFORE_EXPIRY)
 }
 
+/// Whether an access token can end then. One that claims more than [`LONGEST_LIFE`] comes from a wrong clock or a wrong
+/// hand, and would outrank every real login for ever.
+pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
+    expires_at <= now.plus(LONGEST_LIFE)
+}
+
 /// The content of the file with its login replaced by `object` (JSON text), and every other byte as it was. A file that
 /// is no JSON object cannot be kept: it becomes one that holds nothing but the login. Bytes that are not UTF-8 are replaced
 /// as Claude Code does.
 pub fn with_login(content: &[u8], object: &str) -> String {
     let text = &*String::from_utf8_lossy(content);
+    // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(members) = members(text) else {
         return format!("{{\"{MEMBER}\":{object}}}");
     };
@@ -122,6 +136,11 @@ pub fn with_login(content: &[u8], object: &str) -> String {
 fn position(text: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
     start..start + value.get().len()
+}
+
+/// Whether the content is a JSON object, so that it can be kept but for its login.
+pub fn is_json_object(content: &[u8]) -> bool {
+    members(&String::from_utf8_lossy(content)).is_some()
 }
 
 /// The members of a JSON object in their order, or nothing if the text is no object.
@@ -203,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn an_access_token_that_would_last_for_years_is_not_believed() {
+        let login = LOGIN.replace("1000000", "9999999999999");
+        let content = format!(r#"{{"claudeAiOauth":{login}}}"#);
+        assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LocalLogin::Partial(_)));
+    }
+
+    #[test]
     fn of_two_logins_in_one_file_the_last_counts() {
         let content = format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":null}}"#);
         assert_eq!(state(content.as_bytes(), 0), LocalLogin::Absent);
@@ -223,6 +249,7 @@ mod tests {
             (r#" {"mcpOAuth":{}}"#, r#" {"claudeAiOauth":L,"mcpOAuth":{}}"#),
             ("{}", r#"{"claudeAiOauth":L}"#),
             ("", r#"{"claudeAiOauth":L}"#),
+            ("\u{feff}{\"mcpOAuth\":{}}", r#"{"claudeAiOauth":L,"mcpOAuth":{}}"#),
             ("{\"torn", r#"{"claudeAiOauth":L}"#),
         ];
         for (before, after) in rows {

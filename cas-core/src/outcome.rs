@@ -91,6 +91,8 @@ pub enum Finding {
     Restored {
         /// What was put back.
         generation: Generation,
+        /// Whether its access token can be used as it is; if not, Claude Code has to refresh it first, and may fail to.
+        is_fresh: bool,
         /// From where.
         source: Source,
         /// What a live probe of it showed.
@@ -123,8 +125,10 @@ pub enum Note {
     EnvFileWritten,
     /// The env file is gone, as the store said.
     EnvFileRemoved,
-    /// The env file could not be used or changed.
+    /// The env file could not be used.
     EnvFile(String),
+    /// The env file could not be made what the store says.
+    EnvFileUnchanged(String),
     /// The store's setup-token is malformed and was not used.
     SetupTokenField(String),
     /// The login was backed up.
@@ -142,32 +146,34 @@ pub enum Note {
 }
 
 impl Outcome {
-    /// Adds something that needs attention; what was fine is a warning then.
-    pub fn warn(&mut self, note: Note) {
-        if self.status == Status::Ok {
-            self.status = Status::Warn;
+    /// Adds something that needs attention: `status` at least, unless it is worse already.
+    pub fn add(&mut self, status: Status, note: Note) {
+        if self.status == Status::Ok || status == Status::Fail {
+            self.status = status;
         }
         self.notes.push(note);
     }
 
-    /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later, 77 refused by the store, 79 a person
-    /// must sign in, 1 anything else.
+    /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
+    /// 77 refused by the store, 79 a person must sign in, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         let is_refused =
             |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
+        let passes =
+            |note: &Note| matches!(note, Note::Store(Failure::Busy { .. } | Failure::Unreachable { .. }));
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
             (_, Some(Verdict::Rejected { account_level: false })) => 79,
             (_, Some(Verdict::Unusable(_))) => 69,
-            (Status::Fail, _) => {
-                if matches!(self.finding, Finding::Beyond { .. }) {
-                    79
-                } else {
-                    1
-                }
+            (_, Some(Verdict::Unknown(_))) => 75,
+            _ if matches!(self.finding, Finding::Beyond { .. }) => 79,
+            _ if self.notes.iter().any(is_refused)
+                || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
+            {
+                77
             }
-            _ if self.notes.iter().any(is_refused) => 77,
-            (Status::Warn, _) => 75,
+            _ if self.notes.iter().any(passes) || matches!(self.finding, Finding::Unmended { .. }) => 75,
+            _ => 1,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::env_file::{Content, EnvFile};
 use crate::machine::Machine;
 use crate::oauth_login::OauthLogin;
 use crate::outcome::{Finding, Note, Outcome, Status};
-use crate::planner::{self, Facts, Mode, Settings, Step};
+use crate::planner::{self, Facts, Mode, Settings, Step, TokenFact};
 use crate::setup_token::SetupToken;
 use crate::state_directory::StateDirectory;
 use crate::store::Failure;
@@ -21,7 +21,7 @@ use crate::store::local::LocalStore;
 use crate::store::user_store::UserStore;
 use crate::store::vault::Renewal;
 use crate::timestamp::Timestamp;
-use crate::user_document::UserDocument;
+use crate::user_document::{SetupTokenField, UserDocument};
 
 /// How many steps a run may take; the planner needs less than half.
 const MAX_STEPS: usize = 32;
@@ -113,10 +113,7 @@ impl Run {
                 store.remember(&self.state);
             }
         }
-        let token = match self.env_file.read() {
-            Content::Token(token) => Some(token),
-            _ => None,
-        };
+        let token = self.token_in_use();
         Ended { outcome, token, requests: self.store.as_ref().map_or(0, UserStore::requests) }
     }
 
@@ -134,6 +131,22 @@ impl Run {
         left_alone(String::from("no decision was reached; report this as a defect"))
     }
 
+    /// What the store said in this run, even where the env file could not follow; else what lies in the env file.
+    fn token_in_use(&mut self) -> Option<SetupToken> {
+        let document = self.document.take();
+        let said = document
+            .as_ref()
+            .map(|found| TokenFact::of(&found.setup_token, self.settings.store, found.version));
+        match (said, document.map(|found| found.setup_token)) {
+            (Some(TokenFact::Withdrawn), _) => None,
+            (_, Some(SetupTokenField::Token(token))) => Some(token),
+            _ => match self.env_file.read() {
+                Content::Token(token) => Some(token),
+                _ => None,
+            },
+        }
+    }
+
     /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
     fn renew_token(&mut self, outcome: &mut Outcome) {
         let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
@@ -142,16 +155,18 @@ impl Run {
         match store.renew_if_due(&self.deadline) {
             Ok(Renewal::NotDue) => (),
             Ok(Renewal::Renewed { warnings, .. }) => {
-                warnings.into_iter().for_each(|warning| outcome.warn(Note::Token(warning)));
+                warnings.into_iter().for_each(|warning| outcome.add(Status::Warn, Note::Token(warning)));
             }
             Ok(Renewal::NotRenewable { expires_at_ms }) => {
                 let end = expires_at_ms
                     .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
-                outcome.warn(Note::Token(format!(
-                    "it cannot be renewed and expires {end}; an admin has to mint another"
-                )));
+                let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
+                outcome.add(Status::Warn, Note::Token(why));
             }
-            Err(failure) => outcome.warn(Note::Token(failure.to_string())),
+            Err(failure @ Failure::Refused { .. }) => {
+                outcome.add(Status::Fail, Note::Token(failure.to_string()))
+            }
+            Err(failure) => outcome.add(Status::Warn, Note::Store(failure)),
         }
     }
 

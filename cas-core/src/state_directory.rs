@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::ledger::Ledger;
+use crate::local_login;
 use crate::owned_file::{self, Guard, Problem};
 use crate::planner::Contact;
 use crate::timestamp::Timestamp;
@@ -111,12 +112,17 @@ impl StateDirectory {
         self.save("store-contact.json", &stored)
     }
 
-    /// Keeps what a restore is about to replace.
+    /// Keeps what a restore is about to replace. What is no JSON object, so that the keys of others in it cannot be carried
+    /// over, is kept under a name of its own as well, where no emptied login overwrites it later.
     ///
     /// # Errors
     /// [`StateError`]
     pub fn save_replaced(&self, content: &[u8]) -> Result<(), StateError> {
         self.create()?;
+        let is_damaged = !content.is_empty() && !local_login::is_json_object(content);
+        if is_damaged {
+            whole_file::replace(&self.file("damaged-credentials.json"), content).map_err(StateError::File)?;
+        }
         whole_file::replace(&self.file("replaced-credentials.json"), content)
             .map(drop)
             .map_err(StateError::File)
@@ -211,7 +217,9 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(path) => write!(formatter, "another run holds {}", path.display()),
+            Self::Busy(path) => {
+                write!(formatter, "another run holds {}; it is tried again by the next one", path.display())
+            }
             Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
             Self::File(problem) => problem.fmt(formatter),
             Self::Damaged(path, error) => {

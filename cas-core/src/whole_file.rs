@@ -4,12 +4,16 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
 
 use crate::owned_file::{Problem, Reason};
 use crate::regular_file::{self, Links};
+
+/// How old a temporary file has to be to be nobody's any more.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Makes `path` hold `content`, mode 0600: the old content or the new one, never a part, also after a crash. A file that
 /// holds these bytes already is left alone; the answer tells whether anything was written.
@@ -42,7 +46,8 @@ pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, Problem> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(Problem { path: path.to_owned(), reason: Reason::NotRegular });
     }
-    let prefix = format!("{}.tmp.", path.file_name().unwrap_or_default().to_string_lossy());
+    let prefix = format!(".{}.cas-", path.file_name().unwrap_or_default().to_string_lossy());
+    sweep(directory_of(path), &prefix);
     let mut file = Builder::new()
         .prefix(&prefix)
         .rand_bytes(8)
@@ -113,6 +118,19 @@ fn holds(path: &Path, content: &[u8]) -> bool {
     same_length && file.read_to_end(&mut found).is_ok() && *found == content
 }
 
+/// Removes what a killed run left behind an hour ago or earlier: it may hold a secret.
+fn sweep(directory: &Path, prefix: &str) {
+    let is_left_behind = |entry: &fs::DirEntry| {
+        let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
+        entry.file_name().to_string_lossy().starts_with(prefix)
+            && age.is_some_and(|age| age >= LEFT_BEHIND_AFTER)
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(is_left_behind) {
+        // What cannot be removed is tried again at the next write.
+        drop(fs::remove_file(entry.path()));
+    }
+}
+
 fn directory_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
 }
@@ -120,6 +138,7 @@ fn directory_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::time::SystemTime;
 
     use nix::unistd::Uid;
 
@@ -174,5 +193,27 @@ mod tests {
                 assert!(contents.contains(&found), "a part of {} bytes", found.len());
             }
         });
+    }
+
+    #[test]
+    fn what_a_killed_run_left_behind_is_swept_up_later() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        let old = directory.path().join(".file.cas-abcdefgh");
+        let (recent, foreign) =
+            (directory.path().join(".file.cas-ijklmnop"), directory.path().join("file.tmp.1"));
+        for name in [&old, &recent, &foreign] {
+            fs::write(name, "secret").expect("written");
+        }
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for name in [&old, &foreign] {
+            File::options()
+                .write(true)
+                .open(name)
+                .and_then(|file| file.set_modified(long_ago))
+                .expect("aged");
+        }
+        replace(&path, b"new").expect("written");
+        assert!(!old.exists() && recent.exists() && foreign.exists());
     }
 }

@@ -21,6 +21,7 @@ const HOUR: u64 = 60 * 60 * 1000;
 #[derive(Clone, Debug)]
 enum Event {
     Wait(u64),
+    SetClockBack(u64),
     SignIn { account: u8 },
     Refresh,
     Empty,
@@ -102,6 +103,7 @@ fn run() -> impl Strategy<Value = Run> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => prop_oneof![Just(1000), Just(HOUR / 8), Just(9 * HOUR)].prop_map(Event::Wait),
+        1 => prop_oneof![Just(1000), Just(2 * HOUR), Just(30 * HOUR)].prop_map(Event::SetClockBack),
         1 => (0..2u8).prop_map(|account| Event::SignIn { account }),
         2 => Just(Event::Refresh),
         4 => Just(Event::Empty),
@@ -139,6 +141,7 @@ struct World {
     contact: Contact,
     // What the test itself remembers, to hold the planner against.
     ever: Vec<LoginSummary>,
+    seen: BTreeSet<Generation>,
     seen_superseded: BTreeSet<Generation>,
     rejected: BTreeSet<Generation>,
     restores: BTreeMap<Generation, Vec<(u64, bool)>>,
@@ -165,7 +168,10 @@ impl World {
         self.serial += 1;
         let login = LoginSummary {
             generation: Generation::of(&format!("{machine}{}", self.serial)),
-            expires_at: Timestamp::from_millis(self.now + 8 * HOUR + self.serial),
+            // Mostly eight hours; now and then a token of another life.
+            expires_at: Timestamp::from_millis(
+                self.now + [8, 8, 8, 1, 24][self.serial as usize % 5] * HOUR + self.serial,
+            ),
             login_expires_at: None,
             account: Some(format!("account{account}")),
             organization: Some(format!("organization{account}")),
@@ -188,6 +194,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Wait(millis) => self.now += millis,
+            Event::SetClockBack(millis) => self.now -= millis.min(self.now / 2),
             Event::SignIn { account } => {
                 let login = self.new_login(account, "here");
                 self.put(login);
@@ -218,13 +225,16 @@ impl World {
         self.age_file();
     }
 
+    /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
     fn observe(&mut self) {
         if let Some(login) = self.file.0.login().cloned() {
             self.ledger.observe_file(&login, Timestamp::from_millis(self.now));
-            let earlier = self.ever.iter().filter(|other| other.expires_at < login.expires_at);
-            let noted = earlier.filter(|other| self.ledger.generations.contains_key(&other.generation));
-            let noted: Vec<_> = noted.map(|other| other.generation).collect();
-            self.seen_superseded.extend(noted);
+            let is_spent = |other: &&LoginSummary| {
+                other.expires_at < login.expires_at && self.seen.contains(&other.generation)
+            };
+            let spent: Vec<_> = self.ever.iter().filter(is_spent).map(|other| other.generation).collect();
+            self.seen_superseded.extend(spent);
+            self.seen.insert(login.generation);
         }
     }
 
@@ -444,7 +454,7 @@ impl World {
     fn check_frequency(&self, login: &LoginSummary) {
         let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
         if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
-            let recent = restores.iter().filter(|(at, _)| self.now - at < HOUR).count();
+            let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
             assert!(recent < 8, "I3: put back {recent} times within the hour");
         } else {
             assert!(restores.is_empty(), "I3: a stale generation was put back again");

@@ -113,7 +113,11 @@ fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
     home.put(&file(&good));
     let first = home.run(Mode::Sync, NOW);
     assert_eq!(first.status, Status::Ok, "{first}");
-    assert!(first.to_string().contains("backed up") && first.to_string().contains("not verified"), "{first}");
+    assert!(
+        first.to_string().contains("backed up to the local history")
+            && first.to_string().contains("not verified"),
+        "{first}"
+    );
 
     home.put(TOMBSTONE);
     let outcome = home.run(Mode::Login, NOW);
@@ -216,7 +220,7 @@ fn a_damaged_ledger_or_history_stops_every_restore_and_says_so() {
         fs::write(home.state().file(name), "{torn").expect("damaged");
         for mode in [Mode::Login, Mode::Sync] {
             let outcome = home.run(mode, NOW);
-            assert_eq!(outcome.status, Status::Warn);
+            assert!(matches!(outcome.status, Status::Warn | Status::Fail), "{outcome}");
             assert!(
                 outcome.to_string().contains(name) && outcome.to_string().contains("out of the way"),
                 "{outcome}"
@@ -270,7 +274,7 @@ fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
         |_| Err(Failure::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
-    assert_eq!((outcome.status, outcome.exit_code()), (Status::Warn, 77), "{outcome}");
+    assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 77), "{outcome}");
     assert!(outcome.to_string().contains("set vault.address"), "{outcome}");
     home.put(TOMBSTONE);
     let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, refused);
@@ -311,4 +315,68 @@ fn a_restore_that_could_not_be_written_may_be_tried_again() {
     assert!(!home.paths().credentials_file.exists());
     fs::remove_dir(&obstacle).expect("out of the way");
     assert!(is_restored(&home.run(Mode::Login, stale)), "a stale copy has one try, and this was none");
+}
+
+#[test]
+fn what_only_a_login_saw_is_remembered_and_can_be_put_back() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + HOUR)));
+    home.run(Mode::Sync, NOW);
+    // Claude Code refreshed, and no sync ran before the next login, nor before the login was emptied.
+    home.put(&file(&login("r2", NOW + 8 * HOUR)));
+    home.run(Mode::Login, NOW);
+    home.put(TOMBSTONE);
+    let outcome = home.run(Mode::Login, NOW + 2 * HOUR);
+    assert!(is_restored(&outcome), "{outcome}");
+    assert!(home.content().contains(r#""refreshToken":"r2""#), "never the spent one before it");
+}
+
+#[test]
+fn a_login_that_claims_to_last_for_years_outranks_nothing() {
+    let home = Home::new();
+    home.put(&file(&login("wrong", 9_999_999_999_999)));
+    let outcome = home.run(Mode::Sync, NOW);
+    assert_eq!(outcome.status, Status::Warn, "{outcome}");
+    home.put(&file(&login("right", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.put(TOMBSTONE);
+    home.run(Mode::Login, NOW);
+    assert!(home.content().contains(r#""refreshToken":"right""#));
+}
+
+#[test]
+fn a_damaged_file_is_kept_beside_the_state_before_it_is_replaced() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    let torn = r#"{"mcpOAuth":{"server":{"token":"precious"#;
+    home.put(torn);
+    assert!(is_restored(&home.run(Mode::Login, NOW)));
+    home.put(TOMBSTONE);
+    assert!(is_restored(&home.run(Mode::Login, NOW + 1)));
+    let kept = fs::read_to_string(home.state().file("damaged-credentials.json")).expect("kept");
+    assert_eq!(kept, torn);
+}
+
+#[test]
+fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    let refused = |_| {
+        Err(Failure::Refused { reason: "this token is bob's".into(), remedy: "mint one for alice".into() })
+    };
+    let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    assert_eq!((sync.status, sync.exit_code()), (Status::Fail, 77), "{sync}");
+    assert!(sync.to_string().contains("mint one for alice"), "{sync}");
+    let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, refused);
+    assert_eq!(login.status, Status::Warn, "a login only says so: {login}");
+}
+
+#[test]
+fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
+    let home = Home::new();
+    fs::create_dir(home.paths().credentials_file).expect("a folder where the file should be");
+    assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
+    let busy = |_| Err(Failure::Busy { reason: "sealed".into(), retry_after: None });
+    assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, busy).exit_code(), 75);
 }

@@ -1,4 +1,4 @@
-//! `cas-session exec`: a program with the person's own setup-token in its environment, and nobody else's.
+//! `cas-session exec`: a program with the person's own setup-token in its environment, and none that was withdrawn.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;

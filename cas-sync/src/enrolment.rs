@@ -13,6 +13,8 @@ use nix::unistd::Uid;
 
 use crate::fail;
 
+/// What this machine keeps of us.
+const STATE: &str = "/var/lib/claude-auth-sync";
 /// What makes the requests directories again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
@@ -55,10 +57,11 @@ fn become_enrolled(user: &str) -> Result<bool> {
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     let line = format!("d \"{quoted}\" 0700 {} {} -\n", account.uid, account.gid);
     let changed = [
+        make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
         make_directory_of(&account, &requests)?,
-        make_root_directory(Path::new(TMPFILES))?,
+        !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
         write_if_different(&tmpfiles(user), &line)?,
         write_if_different(&marker(user), "")?,
     ];
@@ -92,13 +95,23 @@ fn tmpfiles(user: &str) -> PathBuf {
     Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 
+/// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker
+/// that others could move about would be no marker, and a request below a closed directory could not be left.
 fn make_root_directory(path: &Path) -> Result<bool> {
-    if path.is_dir() {
-        return Ok(false);
+    let context = || format!("cannot make {} root's, mode 0755", path.display());
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0o755 => {
+            return Ok(false);
+        }
+        Ok(found) => {
+            ensure!(found.is_dir(), "{} is no directory: remove it, and enroll again", path.display())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().mode(0o755).create(path).with_context(context)?;
+        }
+        Err(error) => return Err(error).with_context(context),
     }
-    let context = || format!("cannot make {}", path.display());
-    DirBuilder::new().recursive(true).mode(0o755).create(path).with_context(context)?;
-    // Whatever the umask of a careless caller.
+    chown(path, Some(0), None).with_context(context)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).with_context(context)?;
     Ok(true)
 }

@@ -46,6 +46,11 @@ fn main() -> ExitCode {
 
 /// Says what went wrong, and what to do.
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    eprintln!("cas-sync: {error:#}");
+    complain(error);
     ExitCode::from(code)
+}
+
+/// Says what went wrong beside what was asked for.
+fn complain(error: &anyhow::Error) {
+    eprintln!("cas-sync: {error:#}");
 }

@@ -1,7 +1,7 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -19,9 +19,11 @@ use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
-use crate::{fail, sync_log};
+use crate::{complain, fail, sync_log};
 
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -31,23 +33,28 @@ const CONFIGURATION: u8 = 78;
 
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
-    match look_after_own_login() {
+    let (account, requests) = match own_account() {
+        Ok(found) => found,
+        Err(error) => return fail(&error, 1),
+    };
+    let name = account.name.clone();
+    match look_after(account, &requests) {
         Ok(outcome) => {
-            println!("{} {outcome}", outcome.status);
+            // A reader who is gone changes nothing about how the run ended.
+            drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
             ExitCode::from(outcome.exit_code())
         }
-        Err(error) if error.is::<ConfigError>() => fail(&error, CONFIGURATION),
-        Err(error) => fail(&error, 1),
+        Err(error) => {
+            let finding = Finding::LeftAlone(format!("{error:#}"));
+            let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
+            journal::write(&name, &outcome);
+            fail(&error, if error.is::<ConfigError>() { CONFIGURATION } else { 1 })
+        }
     }
 }
 
-fn look_after_own_login() -> Result<Outcome> {
-    if Uid::effective().is_root() {
-        bail!(
-            "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
-        );
-    }
-    let account = own_account()?;
+fn look_after(account: Account, requests: &Path) -> Result<Outcome> {
+    keep_secrets_in_memory()?;
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let mut config = configuration()?;
     config.override_from(variable);
@@ -55,17 +62,27 @@ fn look_after_own_login() -> Result<Outcome> {
     let now = now();
     let name = account.name.clone();
     let outcome = match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => tend(account, &paths, config, &state, now),
+        Ok(_locked) => {
+            // Before looking: a request that comes while we look is for the next run.
+            settle_request(requests).unwrap_or_else(|error| complain(&error));
+            tend(account, &paths, config, &state, now)
+        }
         Err(StateError::Busy(_)) => busy(),
         Err(error) => return Err(error.into()),
     };
     journal::write(&name, &outcome);
-    sync_log::append(&state.file("sync.log"), now, &outcome)
-        .context("the run is over, but its log was not written")?;
-    if outcome.status != Status::Skip {
-        settle_request(&Path::new(REQUESTS).join(&name))?;
-    }
+    // What came of the run is worth more than the log of it.
+    let log = state.file("sync.log");
+    sync_log::append(&log, now, &outcome)
+        .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
+        .unwrap_or_else(|error| complain(&error));
     Ok(outcome)
+}
+
+/// Neither a debugger of the same user nor a core dump may see what is read from here on.
+fn keep_secrets_in_memory() -> Result<()> {
+    prctl::set_dumpable(false).context("cannot become undumpable")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
 
 fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory, now: Timestamp) -> Outcome {
@@ -76,15 +93,24 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     Run::new(Parts { account, paths, settings, store, now, deadline, machine }).until_reported().outcome
 }
 
-/// The caller; `CLAUDE_AUTH_USER` may name them otherwise in the store and in the journal, as the former script allowed.
-fn own_account() -> Result<Account> {
+/// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the
+/// store and in the journal, as the former script allowed; their logins know nothing of that.
+fn own_account() -> Result<(Account, PathBuf)> {
+    if Uid::effective().is_root() {
+        bail!(
+            "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
+        );
+    }
     let account = Account::of_uid(Uid::effective())?;
+    let directory = Path::new(REQUESTS).join(&account.name);
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-        Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
+        Some(name) if enrolment::is_plain_name(name.as_bytes()) => {
+            Ok((Account { name, ..account }, directory))
+        }
         Some(name) => {
             bail!("CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name")
         }
-        None => Ok(account),
+        None => Ok((account, directory)),
     }
 }
 
@@ -98,9 +124,10 @@ fn configuration() -> Result<Config, ConfigError> {
 
 /// A request that led to this run is answered by it.
 fn settle_request(directory: &Path) -> Result<()> {
-    match fs::remove_file(directory.join(REQUEST)) {
+    let path = directory.join(REQUEST);
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request in {} stays", directory.display()))
+            Err(error).with_context(|| format!("the request {} stays", path.display()))
         }
         _ => Ok(()),
     }

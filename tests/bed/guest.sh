@@ -1,5 +1,6 @@
 #!/bin/bash
-# guest.sh ROOT NAME - boots one throw-away Debian over ROOT and keeps it for as long as its standard input stays open.
+# guest.sh ROOT NAME [OPTION...] - boots one throw-away Debian over ROOT and keeps it for as long as its standard input
+# stays open. Each OPTION is one more of systemd-nspawn's, such as --bind-ro=.
 #
 # Prints two lines, `folder PATH` and `leader PID` (the guest's PID 1 as this machine numbers it), then waits. When the
 # input ends - its owner has finished, or was killed - the guest is halted, whatever is left of it is killed, and its
@@ -10,6 +11,7 @@
 # payload/ and supervisor/ beside its caller and two guests would meet there.
 set -euo pipefail
 root=$1 name=$2
+options=("${@:3}")
 
 # A private mount namespace: the overlay and nspawn's own mounts end with the last process that uses them.
 if [ -z "${GUEST_NAMESPACE:-}" ]; then
@@ -91,7 +93,8 @@ groups=$(control_groups "$name")
         --register=no --keep-unit --kill-signal=SIGRTMIN+3 \
         --private-network --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
         --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
-        --setenv=SYSTEMD_PROC_CMDLINE='systemd.log_color=0 systemd.show_status=no'
+        --setenv=SYSTEMD_PROC_CMDLINE='systemd.log_color=0 systemd.show_status=no' \
+        "${options[@]}"
 ) </dev/null >"$folder/console.log" 2>&1 &
 nspawn=$!
 

@@ -1,68 +1,192 @@
-//! The end of it all: somebody's login breaks, they log in, and the real `claude` answers.
+//! People log in and type `claude`, the real one: it works, with their own credential and nobody else's.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
+use cas_core::deadline::Deadline;
 use cas_tests::{
-    anthropic::RefreshAnswer,
-    claude_login::{parsed, tombstone},
-    guest::{Suite, Workplace},
+    anthropic::fingerprint,
+    claude_login::parsed,
+    guest::{Suite, VARIABLE, Workplace, is_emptied, login_path},
 };
+use serde_json::Value;
 
-const EIGHT_HOURS: Duration = Duration::from_secs(8 * 60 * 60);
+/// Far more than an answer takes, so that a slow machine is no failure.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
-fn ssh_login_after_a_clobbered_credential_has_a_working_claude_on_bookworm() {
-    claude_works_again(Suite::Bookworm);
+fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
+    let desk = Workplace::start(Suite::Bookworm).unwrap_or_else(|error| panic!("{error}"));
+    let mounted = desk.guest.run("findmnt --noheadings --output VFS-OPTIONS /usr/local/bin/claude");
+    assert!(mounted.expect_success("findmnt").text().split([',', '\n']).any(|option| option == "ro"));
+    assert_eq!(desk.guest.run("ip route; ip -6 route").text(), "");
+    let said = desk.claude("alice");
+    assert!(said.text().starts_with("Not logged in") && said.exit_code == Some(1), "{said:?}");
 }
 
 #[test]
-fn ssh_login_after_a_clobbered_credential_has_a_working_claude_on_trixie() {
-    claude_works_again(Suite::Trixie);
-}
-
-fn claude_works_again(suite: Suite) {
-    let desk = Workplace::start(suite);
-    desk.sign_in(EIGHT_HOURS);
-    desk.guest.sync("alice").expect_success("the first backup");
-    desk.ask_claude().expect_success("claude before it breaks");
-    let login = desk.guest.login_of("alice");
-
-    // What another home's copy of the login does to this one: see docs/claude-code.md, "Refreshing".
-    desk.guest.put_login("alice", &tombstone(&login));
-    let without = desk.ask_claude_without_login();
-    assert!(!without.succeeded() && without.text().contains("session expired"), "{}", without.text());
-
-    let with = desk.ask_claude().expect_success("claude after the login");
-    assert!(with.text().contains("AUTH_OK"), "{}", with.text());
+fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_bookworm() {
+    claude_works_after_an_ssh_login(Suite::Bookworm);
 }
 
 #[test]
-fn a_setup_token_alone_makes_claude_work_and_is_sent_as_it_is() {
-    const TOKEN: &str = "sk-ant-oat01-a_year_for_alice";
-    let desk = Workplace::start(Suite::Bookworm);
-    assert!(!desk.ask_claude().succeeded(), "nobody has signed in");
-    desk.anthropic.accept_setup_token(TOKEN);
-    desk.guest.put_token("alice", TOKEN);
-    desk.ask_claude().expect_success("claude with a setup-token");
+fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_trixie() {
+    claude_works_after_an_ssh_login(Suite::Trixie);
+}
+
+fn claude_works_after_an_ssh_login(suite: Suite) {
+    let desk = Workplace::with_product(suite, &["alice"]);
+    let good = desk.lose_login("alice");
+    desk.guest.disable_module();
+    let said = desk.claude("alice");
+    assert!(!said.answered() && said.exit_code == Some(1), "without us: {said:?}");
+    desk.guest.enable_module();
+
+    let said = desk.claude("alice");
+
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    assert_eq!(asked_with(&desk), [access_token(&good)], "with what was put back, and without a refresh");
+    assert_eq!(parsed(&desk.guest.login_of("alice")), good);
+    assert_eq!(desk.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
+
+    // What was put back is a whole login, not the rest of one: when its time is over, the client refreshes it.
+    assert!(desk.anthropic.expire("alice-1"), "it is her first sign-in");
+    let said = desk.claude("alice");
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    let next = parsed(&desk.guest.login_of("alice"));
+    assert_ne!(next["claudeAiOauth"]["refreshToken"], good["claudeAiOauth"]["refreshToken"]);
+    assert_eq!(next["mcpOAuth"], good["mcpOAuth"]);
 }
 
 #[test]
-fn a_tombstone_that_claude_code_itself_wrote_is_mended() {
-    let desk = Workplace::start(Suite::Bookworm);
-    let login = desk.sign_in(EIGHT_HOURS);
-    desk.guest.sync("alice").expect_success("the first backup");
-    let before = desk.guest.login_of("alice");
-    // The server refuses the next refresh, as after a lost race, while the access token itself is still good.
-    desk.anthropic.answer_refreshes(RefreshAnswer::InvalidGrant);
-    let mut stale = parsed(&before);
-    stale["claudeAiOauth"]["expiresAt"] = 0.into();
-    desk.guest.put_login("alice", &stale.to_string());
-    let _said = desk.ask_claude();
-    let broken = parsed(&desk.guest.login_of("alice"));
-    assert_eq!(broken["claudeAiOauth"]["refreshToken"], "", "claude left a tombstone: {broken}");
+fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let good = desk.lose_login("alice");
 
-    let works = desk.ask_claude().expect_success("claude after the next login");
-    assert!(works.text().contains("AUTH_OK"), "{}", works.text());
-    let after = parsed(&desk.guest.login_of("alice"));
-    assert_eq!(after["claudeAiOauth"]["refreshToken"], login.refresh_token.as_str());
+    let mut console = desk.guest.console("alice");
+    let said = console.at_prompt("claude -p 'Reply with AUTH_OK.'");
+    console.leave();
+
+    assert!(said.contains("AUTH_OK\n"), "{said:?}");
+    assert_eq!(asked_with(&desk), [access_token(&good)]);
+    assert_eq!(parsed(&desk.guest.login_of("alice")), good);
+}
+
+#[test]
+fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    let mut running = desk.converse("alice");
+    let mut ask =
+        || running.ask("Reply with AUTH_OK.", LIMIT).unwrap_or_else(|error| panic!("no answer: {error}"));
+    let good = desk.lose_login_asking("alice", &mut ask);
+
+    desk.guest.ssh("alice", "true").expect_success("a login elsewhere");
+
+    let said = ask();
+    assert!(said.answered(), "{said:?}");
+    assert_eq!(asked_with(&desk), [access_token(&good)]);
+    assert_eq!(running.leave(LIMIT).expect("it ends"), Some(0));
+}
+
+#[test]
+fn logins_while_claude_refreshes_lose_nobody() {
+    const CLIENTS: usize = 4;
+    const LOGINS: usize = 10;
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    desk.lose_login("alice"); // from here on there is an older copy that could be put back
+    let spent = desk.sign_in_yesterday("alice");
+    let stale = desk.guest.login_of("alice");
+
+    desk.anthropic.hold_refreshes(true);
+    let answers = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| desk.claude("alice"))).collect();
+        assert!(desk.anthropic.wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
+        let logins: Vec<_> = (0..LOGINS).map(|_| scope.spawn(|| desk.guest.ssh("alice", "true"))).collect();
+        for login in logins {
+            login.join().expect("a login's thread").expect_success("a login in the middle of a refresh");
+        }
+        assert_eq!(
+            desk.guest.login_of("alice"),
+            stale,
+            "the refresh is still going on, and nobody has written"
+        );
+        desk.anthropic.hold_refreshes(false);
+        clients.into_iter().map(|client| client.join().expect("a client's thread")).collect::<Vec<_>>()
+    });
+
+    assert_eq!(answers.len(), CLIENTS);
+    for said in answers {
+        assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    }
+    let refreshes: Vec<_> =
+        desk.anthropic.requests().into_iter().filter(|request| request.is_refresh()).collect();
+    assert_eq!(refreshes.len(), 1, "{refreshes:?}");
+    let login = parsed(&desk.guest.login_of("alice"));
+    assert!(!is_emptied(&login) && login["claudeAiOauth"]["refreshToken"] != spent.refresh_token, "{login}");
+    let litter = desk.guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock|tmp'").text();
+    assert_eq!(litter, "", "no lock and no temporary file stays behind");
+}
+
+#[test]
+fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    desk.sign_in("alice");
+    keep_setup_token_of_alice(&desk);
+    let before = desk.guest.identity_of(&login_path("alice"));
+
+    let said = desk.claude("alice");
+
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    assert_eq!(asked_with(&desk), [fingerprint(ALICES_TOKEN)]);
+    assert_eq!(desk.guest.identity_of(&login_path("alice")), before, "her login is not touched");
+}
+
+#[test]
+fn a_job_that_never_logged_in_has_the_setup_token_by_cas_session_exec() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    keep_setup_token_of_alice(&desk);
+    let job =
+        "systemd-run --quiet --pipe --wait --collect --uid=alice --property=EnvironmentFile=/etc/environment";
+
+    let said = desk.claude_in(|question| desk.guest.run(&format!("{job} sh -c \"{question}\"")));
+    assert!(!said.answered(), "without the launcher there is nothing to answer with: {said:?}");
+    let said =
+        desk.claude_in(|question| desk.guest.run(&format!("{job} cas-session exec -- sh -c \"{question}\"")));
+
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    assert_eq!(asked_with(&desk), [fingerprint(ALICES_TOKEN)]);
+}
+
+#[test]
+fn an_empty_variable_after_su_counts_as_no_token() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice", "bob"]);
+    keep_setup_token_of_alice(&desk);
+    let bobs = desk.sign_in("bob");
+    // Without a dash su hands alice's environment over, her token in it.
+    let as_bob = |command: &str| {
+        desk.guest.ssh("alice", &format!("echo bob-password | su bob -c \"cd; HOME=/home/bob {command}\""))
+    };
+    let variable = as_bob(&format!("printenv {VARIABLE}; id -un")).expect_success("su bob").text();
+    assert_eq!(variable, "\nbob\n", "it is set, and empty");
+
+    let said = desk.claude_in(as_bob);
+
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    assert_eq!(asked_with(&desk), [fingerprint(&bobs.access_token)], "bob's own login");
+}
+
+fn keep_setup_token_of_alice(desk: &Workplace) {
+    desk.anthropic.accept_setup_token(ALICES_TOKEN);
+    desk.guest.put_token("alice", ALICES_TOKEN);
+}
+
+/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
+fn asked_with(desk: &Workplace) -> Vec<String> {
+    desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
+}
+
+/// The fingerprint of the access token in a login file.
+fn access_token(file: &Value) -> String {
+    fingerprint(file["claudeAiOauth"]["accessToken"].as_str().unwrap_or_default())
 }

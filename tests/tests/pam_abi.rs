@@ -45,6 +45,28 @@ fn it_needs_libpam_and_the_c_library_alone() {
     }
 }
 
+/// A symbol without a version, or a newer one, would be missed at a login instead of when it is installed.
+#[test]
+fn every_symbol_it_needs_has_a_version_that_debian_12_provides() {
+    let symbols = output_of("nm", &["-D", "--undefined-only", "--with-symbol-versions"]);
+    let needed: Vec<&str> = symbols
+        .lines()
+        .filter(|line| line.trim_start().starts_with("U "))
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert!(needed.contains(&"pam_syslog@LIBPAM_EXTENSION_1.0"), "{needed:?}");
+    assert!(needed.contains(&"posix_spawn_file_actions_addclosefrom_np@GLIBC_2.34"), "{needed:?}");
+    for symbol in needed {
+        let version = symbol.split_once('@').map(|(_, version)| version).unwrap_or_default();
+        let glibc = version.strip_prefix("GLIBC_2.").and_then(|rest| rest.split('.').next()?.parse().ok());
+        let is_there = match glibc {
+            Some(minor) => (0..=36).contains(&minor),
+            None => version.starts_with("LIBPAM_") || version.starts_with("GCC_"),
+        };
+        assert!(is_there, "{symbol}");
+    }
+}
+
 #[test]
 fn stripped_it_is_at_most_400_kb() {
     let directory = tempfile::tempdir().expect("a scratch directory");

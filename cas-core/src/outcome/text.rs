@@ -31,18 +31,19 @@ impl fmt::Display for Finding {
                 "login complete, access token ended or ends at {expires_at} and Claude Code refreshes it at its next start, {}",
                 Shown(verdict)
             ),
-            Self::Restored { generation, source, verdict } => {
-                write!(
-                    formatter,
-                    "login put back from {source} (generation {generation}), {}",
-                    Shown(verdict)
-                )
+            Self::Restored { generation, is_fresh, source, verdict } => {
+                write!(formatter, "login put back from {source} (generation {generation}), ")?;
+                if !is_fresh {
+                    formatter
+                        .write_str("whose access token Claude Code has to refresh at its next start, ")?;
+                }
+                Shown(verdict).fmt(formatter)
             }
             Self::Beyond { state } => {
                 write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
             }
             Self::Unmended { state, why } => write!(formatter, "{state} and was not mended: {why}"),
-            Self::NoLogin => write!(formatter, "no login yet, here or in the store; {SIGN_IN}"),
+            Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
             Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
             Self::Busy => formatter.write_str("another run is at work"),
         }
@@ -77,6 +78,7 @@ impl fmt::Display for Note {
                 formatter.write_str("setup-token withdrawn in the store, env file removed")
             }
             Self::EnvFile(why) => write!(formatter, "env file not used: {why}"),
+            Self::EnvFileUnchanged(why) => write!(formatter, "env file not changed as the store says: {why}"),
             Self::SetupTokenField(why) => {
                 write!(
                     formatter,

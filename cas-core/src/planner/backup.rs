@@ -2,35 +2,48 @@
 
 use super::{Facts, Mode, StoreKind, Subject};
 use crate::ledger::{Fate, Origin};
+use crate::local_login;
 use crate::oauth_login::LoginSummary;
 use crate::outcome::Source;
 
-/// The next place that lacks this login and may have it: the local history, then the store.
+/// The next place that lacks this login and may have it: the local history, which a login adds to as well, so that what
+/// it saw once can be put back; then the server.
 pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> {
-    if facts.settings.mode == Mode::Login || !is_trusted(facts, login) {
+    if !is_trusted(facts, login) {
         return None;
     }
-    let has_own_history = facts.settings.store == StoreKind::Vault;
-    if has_own_history && facts.done.history_backup.is_none() && !in_history(facts, login) {
+    if facts.done.history_backup.is_none() && !in_history(facts, login) {
         return Some(Source::History);
     }
-    (facts.done.store_backup.is_none() && store_lacks(facts, login)).then_some(Source::Store)
+    let has_server = facts.settings.mode == Mode::Sync && facts.settings.store == StoreKind::Vault;
+    (has_server && facts.done.store_backup.is_none() && store_lacks(facts, login)).then_some(Source::Store)
 }
 
-/// Why the store's copy was not replaced by this login, when that is worth telling.
+/// Why the server's copy was not replaced by this login, when that is worth telling.
 pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
-    let backup = facts.document()?.backup.as_ref();
     if let Some(expected) = &facts.settings.expected_organization {
-        if login.organization.as_ref() != Some(expected) {
-            return Some(format!(
-                "it does not belong to the expected organisation {expected}; sign in to that one"
-            ));
-        }
+        return match &login.organization {
+            Some(found) if found == expected => None,
+            Some(found) => Some(format!(
+                "it belongs to the organisation {found}; sign in to the expected one, {expected}"
+            )),
+            None => {
+                Some(format!("it does not name its organisation, which should be {expected}; sign in again"))
+            }
+        };
     }
-    if backup.is_some_and(|kept| is_foreign(kept, login)) {
-        return Some("the store holds another account's or organisation's login; sign in to that one, or remove it there".into());
+    let kept = kept(facts)?;
+    if is_foreign(kept, login) {
+        let remedy = "sign in to that one, or remove it there";
+        return Some(format!("the store holds another account's or organisation's login; {remedy}"));
     }
-    None
+    let is_older = kept.generation != login.generation && login.expires_at <= kept.expires_at;
+    is_older.then(|| {
+        let end = kept.expires_at;
+        format!(
+            "the store holds a later login, until {end}; somebody put an old one back, or the clock was wrong"
+        )
+    })
 }
 
 /// Whether the local history keeps this very login.
@@ -54,9 +67,14 @@ fn is_trusted(facts: &Facts, login: &LoginSummary) -> bool {
 }
 
 fn store_lacks(facts: &Facts, login: &LoginSummary) -> bool {
-    let Some(document) = facts.document() else { return false };
-    let is_newer = document.backup.as_ref().is_none_or(|kept| login.expires_at > kept.expires_at);
-    is_newer && refusal(facts, login).is_none()
+    let is_newer = kept(facts).is_none_or(|kept| login.expires_at > kept.expires_at);
+    facts.document().is_some() && is_newer && refusal(facts, login).is_none()
+}
+
+/// The login the document holds, unless it claims an end that no real one has.
+fn kept(facts: &Facts) -> Option<&LoginSummary> {
+    let kept = facts.document()?.backup.as_ref()?;
+    local_login::is_plausible(kept.expires_at, facts.now).then_some(kept)
 }
 
 /// Whether both say whose they are and disagree.

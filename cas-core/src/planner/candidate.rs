@@ -46,7 +46,7 @@ pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
 }
 
 fn from_history(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
-    facts.history.iter().map(|login| (login, Source::History))
+    facts.history.iter().filter(|login| is_plausible(facts, login)).map(|login| (login, Source::History))
 }
 
 /// The store's copy, unless another machine lives by it: each refresh there would spend the token here.
@@ -56,8 +56,13 @@ fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
         .document()
         .filter(|document| may_use_others || !document.from_another_machine)
         .and_then(|document| document.backup.as_ref())
+        .filter(|login| is_plausible(facts, login))
         .map(|login| (login, Source::Store))
         .into_iter()
+}
+
+fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
+    local_login::is_plausible(login.expires_at, facts.now)
 }
 
 fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candidate<'a>> {
@@ -75,7 +80,8 @@ fn is_allowed(facts: &Facts, login: &LoginSummary) -> bool {
 fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
     let document = facts.document().filter(|document| !document.from_another_machine);
     let in_store = document.and_then(|document| document.backup.as_ref());
-    facts.history.iter().chain(in_store).any(|other| other.expires_at > login.expires_at)
+    let others = facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other));
+    others.into_iter().any(|other| other.expires_at > login.expires_at)
 }
 
 #[cfg(test)]
@@ -129,7 +135,7 @@ mod tests {
 
         // The newest was rejected, and the ledger has never seen the one before it.
         let mut ledger = Ledger::default();
-        ledger.observe_store(&new, Timestamp::from_millis(0));
+        ledger.begin_restore(&new, None, Timestamp::from_millis(0));
         ledger.observe_verdict(new.generation, &Verdict::Rejected { account_level: false });
         assert_eq!(for_a_broken_login(&facts(vec![old, new], ledger)), None);
     }

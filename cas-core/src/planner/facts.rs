@@ -9,6 +9,7 @@ use crate::oauth_login::LoginSummary;
 use crate::outcome::Source;
 use crate::store::Failure;
 use crate::timestamp::Timestamp;
+use crate::user_document::SetupTokenField;
 use crate::verdict::Verdict;
 
 /// Everything a decision may rest on.
@@ -67,6 +68,21 @@ pub enum TokenFact {
     Token(Fingerprint),
     /// Something that is no token: the env file stays as it is.
     Malformed(String),
+}
+
+impl TokenFact {
+    /// What a document of this store, at this version, says. A server's document is the word of an admin: a field that
+    /// is not there was taken away. A place where nothing was ever written, and the embedded store, say nothing about
+    /// tokens they were never told of.
+    pub fn of(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
+        match field {
+            SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Withdrawn,
+            SetupTokenField::Absent => Self::Unsaid,
+            SetupTokenField::Empty => Self::Withdrawn,
+            SetupTokenField::Token(token) => Self::Token(Fingerprint::of(token.expose())),
+            SetupTokenField::Malformed(malformed) => Self::Malformed(malformed.to_string()),
+        }
+    }
 }
 
 /// What lies in the env file.
@@ -193,6 +209,26 @@ impl Facts {
         match self.env_file {
             EnvFileFact::Token(token) => Some(token),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I6: whose word removes the env file.
+    #[test]
+    fn only_a_servers_document_or_an_empty_field_withdraws_a_token() {
+        let rows = [
+            (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Withdrawn),
+            (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::Unsaid),
+            (SetupTokenField::Absent, StoreKind::Local, 7, TokenFact::Unsaid),
+            (SetupTokenField::Empty, StoreKind::Local, 7, TokenFact::Withdrawn),
+            (SetupTokenField::Empty, StoreKind::Vault, 7, TokenFact::Withdrawn),
+        ];
+        for (field, store, version, expected) in rows {
+            assert_eq!(TokenFact::of(&field, store, version), expected, "{field:?} {store:?} {version}");
         }
     }
 }

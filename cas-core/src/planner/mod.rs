@@ -92,7 +92,8 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
         .contact
         .answered_at
         .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
-    let needs_mending = facts.active_token().is_none() && facts.login.is_broken();
+    let has_had_one = !facts.ledger.generations.is_empty() || !matches!(facts.login, LocalLogin::Absent);
+    let needs_mending = facts.active_token().is_none() && facts.login.is_broken() && has_had_one;
     needs_mending || !answered_lately
 }
 

@@ -11,7 +11,12 @@ use crate::verdict::Verdict;
 pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (status, finding) = finding(facts);
     let notes = notes(facts);
-    let status = if status == Status::Ok && notes.iter().any(is_a_warning) { Status::Warn } else { status };
+    let status = match status {
+        // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
+        Status::Ok | Status::Warn if facts.settings.mode == Mode::Sync && is_refused(facts) => Status::Fail,
+        Status::Ok if notes.iter().any(is_a_warning) => Status::Warn,
+        status => status,
+    };
     Outcome { wants_sync: wants_sync(facts), status, finding, notes }
 }
 
@@ -38,7 +43,10 @@ fn finding(facts: &Facts) -> (Status, Finding) {
                 Finding::Stale { expires_at: login.expires_at, verdict },
             )
         }
-        LocalLogin::Partial(why) => (Status::Warn, Finding::LeftAlone((*why).to_owned())),
+        LocalLogin::Partial(why) => {
+            let remedy = "Claude Code uses it as long as it lasts, then `claude auth login --claudeai --sso` makes a whole one";
+            (Status::Warn, Finding::LeftAlone(format!("{why}; {remedy}")))
+        }
         LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),
         LocalLogin::Tombstone => {
             broken(facts, "the login was emptied by Claude Code (its refresh was refused)")
@@ -50,12 +58,13 @@ fn finding(facts: &Facts) -> (Status, Finding) {
 }
 
 fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
+    let is_fresh = matches!(facts.login, LocalLogin::Healthy(_));
     let source = facts.done.restore.as_ref().map_or(Source::History, |restored| restored.source);
     let verdict =
         facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
     (
         status_of(verdict.as_ref(), Status::Recovered),
-        Finding::Restored { generation: login.generation, source, verdict },
+        Finding::Restored { generation: login.generation, is_fresh, source, verdict },
     )
 }
 
@@ -101,7 +110,7 @@ fn notes(facts: &Facts) -> Vec<Note> {
     let env_file = match &done.env_file {
         Some(Ok(EnvFileChange::Written)) => Some(Note::EnvFileWritten),
         Some(Ok(EnvFileChange::Removed)) => Some(Note::EnvFileRemoved),
-        Some(Err(why)) => Some(Note::EnvFile(why.clone())),
+        Some(Err(why)) => Some(Note::EnvFileUnchanged(why.clone())),
         None => match &facts.env_file {
             EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => Some(Note::EnvFile(why.clone())),
             EnvFileFact::Absent | EnvFileFact::Token(_) => None,
@@ -141,10 +150,15 @@ fn notes(facts: &Facts) -> Vec<Note> {
     .collect()
 }
 
+fn is_refused(facts: &Facts) -> bool {
+    matches!(facts.document, DocumentFact::Unreadable(Failure::Refused { .. }))
+}
+
 fn is_a_warning(note: &Note) -> bool {
     matches!(
         note,
         Note::EnvFile(_)
+            | Note::EnvFileUnchanged(_)
             | Note::SetupTokenField(_)
             | Note::NotBackedUp(_)
             | Note::NotRolledBack(_)

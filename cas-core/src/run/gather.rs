@@ -1,5 +1,7 @@
 //! Looking: what lies in the files, and what the store says.
 
+use std::time::Duration;
+
 use super::Run;
 use crate::deadline::Deadline;
 use crate::env_file::Content;
@@ -12,7 +14,10 @@ use crate::planner::{
 };
 use crate::state_directory::{Lock, StateError};
 use crate::store::{Document, Failure, Store};
-use crate::user_document::{SetupTokenField, UserDocument};
+use crate::user_document::UserDocument;
+
+/// How long a sync waits for the store: what can be mended without it should not wait for a server that hangs.
+const SYNC_READ_TIME: Duration = Duration::from_secs(10);
 
 impl Run {
     /// Looks at everything on this machine.
@@ -49,8 +54,7 @@ impl Run {
         self.kept = self.history.logins()?;
         if self.settings.mode == Mode::Login {
             self.snapshot = self.credentials.read(self.now);
-            let mut ledger = self.state.ledger()?;
-            self.note_what_lies_there(&mut ledger);
+            let ledger = self.remember_new_login(self.state.ledger()?);
             return Ok((self.snapshot.login.summary(), ledger));
         }
         // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
@@ -59,6 +63,19 @@ impl Run {
         self.snapshot = self.credentials.read(self.now);
         let ledger = self.state.change_ledger(&deadline, |ledger| self.note_what_lies_there(ledger))?;
         Ok((self.snapshot.login.summary(), ledger))
+    }
+
+    /// A login writes down a generation it sees for the first time: forgotten, its predecessor could be put back. Where it
+    /// cannot be written down it is known for this run at least.
+    fn remember_new_login(&self, mut ledger: Ledger) -> Ledger {
+        let before = ledger.clone();
+        self.note_what_lies_there(&mut ledger);
+        if let Some(login) = self.snapshot.login.login().filter(|_| ledger.generations != before.generations)
+        {
+            let observe = |ledger: &mut Ledger| ledger.observe_file(&login.summary, self.now);
+            drop(self.state.change_ledger(&self.deadline, observe));
+        }
+        ledger
     }
 
     pub(super) fn note_what_lies_there(&self, ledger: &mut Ledger) {
@@ -101,23 +118,10 @@ impl Run {
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.differs_from(document.machine.as_deref()),
-            setup_token: self.token_fact(&document),
+            setup_token: TokenFact::of(&document.setup_token, self.settings.store, document.version),
         };
         self.document = Some(document);
         DocumentFact::Read(summary)
-    }
-
-    /// A server's document is the word of an admin: a field that is not there is taken away. A place where nothing was
-    /// ever written, and the embedded store, say nothing about tokens they were never told of.
-    fn token_fact(&self, document: &UserDocument) -> TokenFact {
-        let has_the_word = self.settings.store == StoreKind::Vault && document.version > 0;
-        match &document.setup_token {
-            SetupTokenField::Absent if has_the_word => TokenFact::Withdrawn,
-            SetupTokenField::Absent => TokenFact::Unsaid,
-            SetupTokenField::Empty => TokenFact::Withdrawn,
-            SetupTokenField::Token(token) => TokenFact::Token(Fingerprint::of(token.expose())),
-            SetupTokenField::Malformed(malformed) => TokenFact::Malformed(malformed.to_string()),
-        }
     }
 
     fn contact_after(&self, document: &DocumentFact, before: Contact) -> Contact {
@@ -134,7 +138,7 @@ impl Run {
             Mode::Login => self
                 .deadline
                 .but_at_most(self.deadline.remaining().saturating_sub(super::steps::WRITING_TIME)),
-            Mode::Sync => self.deadline,
+            Mode::Sync => self.deadline.but_at_most(SYNC_READ_TIME),
         }
     }
 }

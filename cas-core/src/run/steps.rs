@@ -8,7 +8,7 @@ use crate::env_file::Content;
 use crate::fingerprint::{Fingerprint, Generation};
 use crate::oauth_login::OauthLogin;
 use crate::outcome::Source;
-use crate::planner::{EnvFileChange, Facts, Mode, Restored};
+use crate::planner::{EnvFileChange, Facts, Restored};
 use crate::state_directory::{Lock, StateError};
 use crate::store::{Failure, Fields, Store};
 use crate::user_document::{self, SetupTokenField};
@@ -94,7 +94,7 @@ impl Run {
             return Err(NotPutBack::Overtaken);
         }
         let written = self.write_login(login);
-        if written.is_err() {
+        if written.is_err() && self.credentials.is_still(&self.snapshot) {
             // If this cannot be saved either, the next look finds the old file still there and settles it.
             drop(self.state.change_ledger(&self.deadline, |ledger| ledger.cancel_restore()));
         }
@@ -103,9 +103,6 @@ impl Run {
 
     fn write_login(&self, login: &OauthLogin) -> Result<(), NotPutBack> {
         self.state.save_replaced(self.snapshot.bytes())?;
-        if self.settings.mode == Mode::Login && self.deadline.remaining() < WRITING_TIME / 2 {
-            return Err(NotPutBack::Late);
-        }
         let content = self.snapshot.with_login(login);
         Ok(self.credentials.replace(&self.snapshot, Some(content.as_bytes()), &self.deadline, self.now)?)
     }
@@ -174,7 +171,6 @@ impl Run {
 /// Why a login was not put back.
 enum NotPutBack {
     Overtaken,
-    Late,
     State(StateError),
     Write(WriteError),
 }
@@ -198,7 +194,6 @@ impl std::fmt::Display for NotPutBack {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Overtaken => formatter.write_str("others keep writing the credential file"),
-            Self::Late => formatter.write_str("no time was left before the prompt; the sync does it"),
             Self::State(error) => error.fmt(formatter),
             Self::Write(error) => error.fmt(formatter),
         }

@@ -20,7 +20,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) fn new(mut child: Child) -> Self {
+    pub(crate) fn new(mut child: Child) -> Self {
         let (sender, lines) = channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || pass_on(stdout, &sender));

@@ -20,7 +20,7 @@ pub struct Said {
 }
 
 impl Said {
-    pub(super) fn new(exit_code: Option<i32>, stdout: String, stderr: String) -> Self {
+    pub(crate) fn new(exit_code: Option<i32>, stdout: String, stderr: String) -> Self {
         let events = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Self { exit_code, events, stdout, stderr }
     }

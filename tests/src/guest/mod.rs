@@ -30,7 +30,7 @@ pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
 pub use vault::Fleet;
-pub use workplace::Workplace;
+pub use workplace::{Workplace, is_emptied};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
@@ -78,6 +78,14 @@ impl Guest {
     /// # Errors
     /// When not run by root, when the root filesystem has not been made, or when the guest does not come up.
     pub fn start(suite: Suite) -> io::Result<Self> {
+        Self::start_showing(suite, &[])
+    }
+
+    /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another path, never copied.
+    ///
+    /// # Errors
+    /// As [`Guest::start`].
+    pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
@@ -85,6 +93,7 @@ impl Guest {
         let mut supervisor = Command::new(bed("guest.sh"))
             .arg(prepared.join("root"))
             .arg(unused_name())
+            .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0) // the test runner's signals are for the test; the pipe is for the supervisor
@@ -123,7 +132,9 @@ impl Guest {
     /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's environment.
     pub fn unit(&self, script: &str) -> Finished {
         let mut command = self.inside();
-        command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c", script]);
+        command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
+        // systemd replaces `${NAME}` by its own idea of it; the script's variables are the script's.
+        command.arg(script.replace('$', "$$"));
         Finished::of(command, b"")
     }
 

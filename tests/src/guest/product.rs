@@ -27,8 +27,17 @@ impl Guest {
             .arg(format!("RELEASE={}", release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
-        self.run("systemd-tmpfiles --create claude-auth-sync.conf && pam-auth-update --package")
-            .expect_success("enabling the module");
+        self.run("systemd-tmpfiles --create claude-auth-sync.conf").expect_success("making our folders");
+        self.enable_module();
+    }
+
+    /// Puts the module into the session stack, as installing it does.
+    ///
+    /// # Panics
+    /// When pam-auth-update does not take the profile.
+    #[track_caller]
+    pub fn enable_module(&self) {
+        self.run("pam-auth-update --package").expect_success("enabling the module");
         let stack = self.run("cat /etc/pam.d/common-session").text();
         // pam-auth-update exits with 0 when it refuses, too.
         assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");

@@ -1,109 +1,173 @@
-//! A guest in which people use the real Claude Code, against a stand-in for Anthropic's servers on the guest's own
-//! loopback.
+//! A guest whose people run the real Claude Code client, in a network that holds nothing but the stand-in for
+//! Anthropic's servers.
+//!
+//! The client is this machine's one copy, seen read-only in the guest. The stand-in runs in this process and listens on the
+//! guest's loopback; the guest's hosts(5) sends the client there, and `/etc/environment`, an admin's place for such things,
+//! makes every login trust the stand-in's authority.
 
-use std::{fs::File, io, net::TcpListener, thread, time::Duration};
+use std::{fs::File, io, net::TcpListener, process::Stdio, thread, time::Duration};
 
 use nix::sched::{CloneFlags, setns};
+use serde_json::{Value, json};
 
-use super::{Finished, Guest, Suite};
+use super::{Guest, Suite};
 use crate::{
-    anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST},
-    claude_client, claude_login, now_ms,
+    anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST, Reuse},
+    claude_client::{self, NEWEST, Running, Said, in_hours},
+    claude_login::parsed,
     tls_authority::TlsAuthority,
 };
 
+/// Where the guest's people find the client.
 const CLIENT: &str = "/usr/local/bin/claude";
+/// The stand-in's authority, in the guest.
 const AUTHORITY: &str = "/etc/anthropic-stand-in.pem";
 
-/// The environment of every session (pam_env reads it): whom the client trusts, and that it asks nobody but for inference.
-const ENVIRONMENT: &str = "\
-NODE_EXTRA_CA_CERTS=/etc/anthropic-stand-in.pem
-CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1
-DISABLE_TELEMETRY=1
-DISABLE_ERROR_REPORTING=1
-DISABLE_AUTOUPDATER=1
-CLAUDE_CODE_MAX_RETRIES=1
-";
+/// What the client says when its refresh token was refused.
+const SESSION_EXPIRED: &str = "Failed to authenticate: OAuth session expired and could not be refreshed";
 
-/// One question, one answer.
-const QUESTION: &str = "claude -p 'Reply with AUTH_OK.' --model haiku --max-turns 1 --no-session-persistence --tools '' \
-                        --disable-slash-commands --setting-sources '' </dev/null";
+/// One short question, answered in JSON events, as a script would ask it in a session.
+const QUESTION: &str = "claude -p 'Reply with AUTH_OK.' --model haiku --output-format stream-json --verbose";
+/// Several questions to one process.
+const CONVERSATION: &str =
+    "claude -p --model haiku --input-format stream-json --output-format stream-json --verbose";
 
-/// A guest with the product, the client and its servers. The servers end before the guest does.
+/// A workstation with the client, and the stand-in for the servers it talks to.
 pub struct Workplace {
-    /// The stand-in.
+    /// The stand-in. It ends before the guest does.
     pub anthropic: FakeAnthropic,
     /// The workstation.
     pub guest: Guest,
 }
 
 impl Workplace {
-    /// Boots it and enrolls alice.
+    /// A guest with the client and the product installed, and these people enrolled.
     ///
     /// # Panics
-    /// When the client is not installed on this machine; the text says what installs it.
+    /// When there is no such guest to be had; the text says what provides it.
     #[track_caller]
-    pub fn start(suite: Suite) -> Self {
-        Self::around(Guest::with_product(suite, &["alice"]))
-            .unwrap_or_else(|error| panic!("no workplace: {error}"))
+    pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
+        let own = Self::start(suite).unwrap_or_else(|error| panic!("no guest with Claude Code: {error}"));
+        own.guest.install_product();
+        for user in enrolled {
+            own.guest.enroll(user);
+        }
+        own
     }
 
-    /// Brings the client and its servers into a guest.
+    /// A guest with the client, and without our product. The stand-in refuses a spent refresh token and leaves the rest
+    /// of its family alone: a server that ends the family leaves nothing that could be put back.
     ///
     /// # Errors
-    /// When the client is not installed on this machine (the text says what installs it), or nobody may listen on the
-    /// guest's loopback.
-    pub fn around(guest: Guest) -> io::Result<Self> {
-        guest.install_program(&claude_client::installed(claude_client::NEWEST)?, CLIENT);
+    /// When the client is not installed (the text names the script), and those of [`Guest::start`].
+    pub fn start(suite: Suite) -> io::Result<Self> {
+        let client = claude_client::installed(NEWEST)?;
+        let guest = Guest::start_showing(suite, &[(&client, CLIENT)])?;
         let authority = TlsAuthority::new("claude-auth-sync tests: Anthropic");
         guest.write(AUTHORITY, "root", "644", authority.certificate_pem().as_bytes());
-        guest.write("/etc/environment", "root", "644", ENVIRONMENT.as_bytes());
         guest
-            .run(&format!("echo '127.0.0.1 {API_HOST} {PLATFORM_HOST}' >>/etc/hosts"))
-            .expect_success("the names of Anthropic's servers");
-        let listener = guest.listen("127.0.0.1:443")?;
-        Ok(Self { anthropic: FakeAnthropic::start(vec![listener], &authority), guest })
+            .run(&format!(
+                "echo 127.0.0.1 {API_HOST} {PLATFORM_HOST} >>/etc/hosts
+                 echo NODE_EXTRA_CA_CERTS={AUTHORITY} >>/etc/environment
+                 echo CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 >>/etc/environment"
+            ))
+            .expect_success("pointing Claude Code at the stand-in");
+        let anthropic = FakeAnthropic::start(vec![guest.listen("127.0.0.1:443")?], &authority);
+        anthropic.on_reuse(Reuse::IsRefused);
+        Ok(Self { anthropic, guest })
     }
 
-    /// Alice signs in to Claude: her login file holds what `claude auth login` would have left.
+    /// Signs somebody in, a minute ago: their login file holds a pair that is good for eight hours.
     #[track_caller]
-    pub fn sign_in(&self, lifetime: Duration) -> Login {
-        let login = self.anthropic.sign_in("alice", lifetime);
-        let mut file = claude_login::parsed(&claude_login::fresh("unused"));
-        let expires_at = now_ms() + u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        file["claudeAiOauth"] = login.oauth_object(i64::try_from(expires_at).unwrap_or(i64::MAX));
-        self.guest.put_login("alice", &file.to_string());
+    pub fn sign_in(&self, user: &str) -> Login {
+        let login = self.anthropic.sign_in(user, Duration::from_secs(8 * 3600));
+        self.guest.put_login(user, &file_with(&login, 8));
         login
     }
 
-    /// Alice logs in by ssh and asks Claude something.
-    pub fn ask_claude(&self) -> Finished {
-        self.guest.ssh("alice", QUESTION)
+    /// Signs somebody in, yesterday: their access token has ended, and their refresh token is good for a new pair.
+    #[track_caller]
+    pub fn sign_in_yesterday(&self, user: &str) -> Login {
+        let login = self.anthropic.sign_in(user, Duration::from_secs(8 * 3600));
+        assert!(self.anthropic.expire(&login.family), "it was signed in a moment ago");
+        self.guest.put_login(user, &file_with(&login, -12));
+        login
     }
 
-    /// Alice asks Claude something in a session that is there already, such as one of tmux: no login, so no repair.
-    pub fn ask_claude_without_login(&self) -> Finished {
-        self.guest.run(&format!(
-            "systemd-run --quiet --pipe --wait --collect --uid=alice --working-directory=/home/alice \
-             --property=EnvironmentFile=/etc/environment sh -c \"{QUESTION}\""
-        ))
+    /// What `claude` answers in a new ssh login of somebody's.
+    #[track_caller]
+    pub fn claude(&self, user: &str) -> Said {
+        self.claude_in(|question| self.guest.ssh(user, question))
+    }
+
+    /// What `claude` answers where `run` lets it run: a command line of the shell.
+    pub fn claude_in(&self, run: impl FnOnce(&str) -> super::Finished) -> Said {
+        let ended = run(QUESTION);
+        Said::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    }
+
+    /// Starts a `claude` that stays, in a new ssh login of somebody's.
+    #[track_caller]
+    pub fn converse(&self, user: &str) -> Running {
+        let mut session = self.guest.ssh_command(user, &["-T"], CONVERSATION);
+        session.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Running::new(session.spawn().unwrap_or_else(|error| panic!("starting ssh: {error}")))
+    }
+
+    /// Lets the client itself lose somebody's login: it exchanges yesterday's refresh token, the sync takes a backup,
+    /// then yesterday's copy of the file comes back, and the client is refused with the token it has spent. Returns the
+    /// login file as it was before.
+    ///
+    /// # Panics
+    /// When the client does not leave a tombstone.
+    #[track_caller]
+    pub fn lose_login(&self, user: &str) -> Value {
+        self.lose_login_asking(user, || self.claude(user))
+    }
+
+    /// The same by a client that is asked in another way.
+    ///
+    /// # Panics
+    /// As [`Self::lose_login`].
+    #[track_caller]
+    pub fn lose_login_asking(&self, user: &str, mut ask: impl FnMut() -> Said) -> Value {
+        self.sign_in_yesterday(user);
+        let yesterday = self.guest.login_of(user);
+        let said = ask();
+        assert!(said.answered(), "{said:?}");
+        self.guest.sync(user).expect_success("the first backup");
+        let good = parsed(&self.guest.login_of(user));
+
+        self.guest.put_login(user, &yesterday);
+        let said = ask();
+        assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
+        assert!(is_emptied(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
+        self.anthropic.forget_requests();
+        good
     }
 }
 
 impl Guest {
-    /// A listener of this process on the guest's own network.
-    ///
-    /// # Errors
-    /// Those of setns(2) and of binding.
-    pub fn listen(&self, address: &str) -> io::Result<TcpListener> {
+    /// A socket that listens on an address of the guest's network, held by this process.
+    fn listen(&self, address: &'static str) -> io::Result<TcpListener> {
         let network = File::open(format!("/proc/{}/ns/net", self.leader()))?;
-        // A thread of its own enters; a socket stays where it was made.
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(&network, CloneFlags::CLONE_NEWNET)?;
-                TcpListener::bind(address)
-            });
-            inside.join().map_err(|_| io::Error::other("the thread that listens has panicked"))?
-        })
+        // The namespace is a thread's own: this one ends with the call.
+        let listening = thread::spawn(move || {
+            setns(network, CloneFlags::CLONE_NEWNET)?;
+            TcpListener::bind(address)
+        });
+        listening.join().unwrap_or_else(|_| Err(io::Error::other("the thread that listens has panicked")))
     }
+}
+
+/// Whether a login file holds what the client leaves when its refresh token was refused.
+pub fn is_emptied(file: &Value) -> bool {
+    let login = &file["claudeAiOauth"];
+    login["accessToken"] == "" && login["refreshToken"] == "" && login["expiresAt"] == 0
+}
+
+/// A login file, beside a key that is somebody else's business.
+fn file_with(login: &Login, good_for_hours: i64) -> String {
+    let other = json!({"tracker|0123456789abcdef": {"serverName": "tracker", "accessToken": "mcp-secret"}});
+    json!({"claudeAiOauth": login.oauth_object(in_hours(good_for_hours)), "mcpOAuth": other}).to_string()
 }

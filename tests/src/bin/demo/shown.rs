@@ -1,39 +1,33 @@
-//! How the demo shows things: what a login holds, never the secrets themselves.
+//! How the demo shows a login: what it holds, never the secrets themselves.
 
 use std::time::Duration;
 
 use cas_core::fingerprint::Fingerprint;
-use cas_tests::{claude_login::parsed, guest::Finished, now_ms};
 use serde_json::Value;
 
-/// Prints what a login file holds, tokens as fingerprints.
-pub(crate) fn show_login(text: &str) {
-    let file = parsed(text);
-    let oauth = file.get("claudeAiOauth").cloned().unwrap_or_default();
-    let keys = file.as_object().into_iter().flat_map(|keys| keys.keys());
-    let others: Vec<_> = keys.filter(|key| *key != "claudeAiOauth").map(String::as_str).collect();
-    println!("    access token    {}", secret(&oauth["accessToken"]));
-    println!("    refresh token   {}", secret(&oauth["refreshToken"]));
-    println!("    good for        {}", time_left(oauth["expiresAt"].as_u64().unwrap_or(0)));
-    println!("    other keys      {}", others.join(", "));
-}
+use crate::page::Page;
 
-/// Prints one question to `claude` and what it answered.
-pub(crate) fn show_claude(answered: &Finished) {
-    println!("    alice$ claude -p 'Reply with AUTH_OK.'");
-    for line in answered.text().lines() {
-        println!("    {line}");
-    }
+/// Prints what a login file holds, tokens as fingerprints.
+pub(crate) fn show_login(page: &Page, file: &Value) {
+    let login = &file["claudeAiOauth"];
+    page.row("access token", &secret(&login["accessToken"]));
+    page.row("refresh token", &secret(&login["refreshToken"]));
+    page.row("valid for", &time_left(login["expiresAt"].as_u64().unwrap_or(0)));
 }
 
 /// A duration as a person reads it.
-pub(crate) fn milliseconds(took: Duration) -> String {
-    format!("{} ms", took.as_millis())
+pub(crate) fn seconds(took: Duration) -> String {
+    format!("{:.2} s", took.as_secs_f64())
 }
 
-/// `NO` is meant to be seen.
-pub(crate) fn yes_or_no(is_so: bool) -> &'static str {
-    if is_so { "yes" } else { "NO" }
+/// A text as it is seen on a terminal that shows it: Claude Code brings back a cursor that it has hidden.
+pub(crate) fn without_control_sequences(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    // ECMA-48 §5.4: a control sequence ends with the first of these.
+    parts.fold(first, |seen, part| {
+        seen + part.trim_start_matches(|mark| !('@'..='~').contains(&mark)).get(1..).unwrap_or_default()
+    })
 }
 
 fn secret(token: &Value) -> String {
@@ -44,9 +38,9 @@ fn secret(token: &Value) -> String {
 }
 
 fn time_left(expires_at_ms: u64) -> String {
-    let left = Duration::from_millis(expires_at_ms.saturating_sub(now_ms()));
+    let left = Duration::from_millis(expires_at_ms.saturating_sub(cas_tests::now_ms()));
     match left.as_secs() {
-        0 => "nothing, it has expired".to_owned(),
+        0 => "no time".to_owned(),
         seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }

@@ -1,0 +1,193 @@
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that started them.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::fresh,
+    guest::{Fleet, Guest, Suite, VARIABLE, env_file_path},
+};
+use serde_json::json;
+
+const ALICE: &str = "sk-ant-oat01-alice";
+const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
+
+/// What starting a process and a connection takes on a loaded machine.
+const ITSELF: Duration = Duration::from_millis(1500);
+
+/// Prints the variable as the command sees it, or `unset`.
+fn show() -> String {
+    format!("sh -c 'echo \"[${{{VARIABLE}-unset}}]\"'")
+}
+
+/// What alice sees when she runs this line in a session of hers.
+#[track_caller]
+fn alice_runs(guest: &Guest, line: &str) -> String {
+    guest.ssh("alice", line).expect_success(line).text()
+}
+
+#[test]
+fn the_command_and_it_alone_gets_the_token() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product(); // nobody is enrolled: no login brings the token along
+    guest.put_token("alice", ALICE);
+    let show = show();
+    let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
+    assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
+    // Not on any command line either, where everybody could read it.
+    let seen = alice_runs(
+        &guest,
+        "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",
+    );
+    assert!(!seen.contains("sk-ant"), "{seen}");
+
+    // The rest of the environment, the arguments and the streams are the caller's.
+    let env = "env | grep -v -e ^_= -e ^CLAUDE_CODE | sort";
+    let line = format!(
+        "sh -c '{env}' >plain; cas-session exec -- sh -c '{env}' >launched; diff plain launched && echo same"
+    );
+    assert_eq!(alice_runs(&guest, &line), "same\n");
+    let line = "echo text | cas-session exec -- sh -c 'cat; echo \"$@\"; echo wrong >&2' name --wait=9 -- '' 'a b' 2>errors; cat errors";
+    assert_eq!(alice_runs(&guest, line), "text\n--wait=9 --  a b\nwrong\n");
+
+    guest.put_token("bob", "sk-ant-oat01-bob");
+    let bobs = guest.ssh("bob", &format!("cas-session exec -- {show}")).expect_success("exec").text();
+    assert_eq!(bobs, "[sk-ant-oat01-bob]\n");
+}
+
+#[test]
+fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest.put_token("alice", ALICE);
+    guest.write("/home/alice/plain", "alice", "644", b"#!/bin/sh\n");
+    let rows = [
+        ("cas-session exec -- true", 0, ""),
+        ("cas-session exec -- sh -c 'exit 41'", 41, ""),
+        ("cas-session exec -- sh -c 'kill -PIPE $$'; [ $? = 141 ] && exit 7", 7, ""),
+        ("cas-session exec -- no-such-command", 127, "no-such-command"),
+        ("cas-session exec -- /no/such/command", 127, "/no/such/command"),
+        ("cas-session exec -- ./plain", 126, "./plain"),
+        ("cas-session exec -- /tmp", 126, "/tmp"),
+        ("cas-session exec", 2, "the command to run is missing"),
+        ("cas-session exec --wait=soon true", 2, "--help"),
+    ];
+    for (line, code, said) in rows {
+        let seen = guest.ssh("alice", line);
+        assert_eq!(seen.code, Some(code), "{line}");
+        let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert!(errors.contains(said) && !errors.contains("sk-ant"), "{line}: {errors}");
+        assert_eq!(errors.is_empty(), said.is_empty(), "{line}: {errors}");
+    }
+}
+
+#[test]
+fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest.put_login("alice", &fresh("first"));
+    guest.sync("alice").expect_success("a sync, which makes the lock file");
+    let exec = |wait: &str| {
+        guest.ssh("alice", &format!("cas-session exec {wait} -- true")).expect_success("exec").took
+    };
+    assert!(exec("--wait=20") < ITSELF, "nothing to wait for");
+
+    let hold = |seconds: &str| {
+        guest
+            .run(&format!("systemctl stop holder 2>/dev/null; systemd-run --quiet --collect --unit=holder flock {STATE}/repair.lock sleep {seconds}; for i in $(seq 100); do flock -n {STATE}/repair.lock true || exit 0; sleep 0.02; done; exit 1"))
+            .expect_success("a repair in progress");
+    };
+    hold("2");
+    let took = exec("--wait=20");
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(2) + ITSELF, "to its end: {took:?}");
+    hold("60");
+    let took = exec("--wait=1");
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(1) + ITSELF,
+        "as long as asked: {took:?}"
+    );
+    let took = exec("");
+    assert!(
+        took > Duration::from_secs(3) && took < Duration::from_secs(3) + ITSELF,
+        "three seconds: {took:?}"
+    );
+    let took = exec("--wait=0");
+    assert!(took < ITSELF, "not at all: {took:?}");
+
+    // Nothing that stands in the place of the lock keeps anybody waiting.
+    for obstacle in
+        ["mkfifo $l", "mkdir $l", "ln -s /dev/zero $l", "ln -s $l $l", "ssh-agent -a $l >/dev/null"]
+    {
+        guest
+            .run(&format!("systemctl stop holder 2>/dev/null; l={STATE}/repair.lock; rm -rf $l; {obstacle}; chown -h alice $l"))
+            .expect_success(obstacle);
+        let took = exec("--wait=20");
+        assert!(took < ITSELF, "{obstacle}: {took:?}");
+    }
+}
+
+#[test]
+fn a_tmux_session_that_is_older_than_the_token_gets_it_and_loses_it_when_it_is_withdrawn() {
+    let fleet = Fleet::start(Suite::Bookworm, "0s");
+    let guest = &fleet.guest;
+    let alice = fleet.enroll("alice");
+    guest.put_login("alice", &fresh("whole"));
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    let start =
+        |name: &str| alice_runs(guest, &format!("tmux -L {name} new-session -d -s work && echo started"));
+    // Types a line into the session that has been there for long, and waits for what it printed.
+    let in_tmux = |name: &str, line: &str| {
+        let typed = format!("{line} >answer.new; mv answer.new answer").replace('\'', "'\\''");
+        alice_runs(
+            guest,
+            &format!(
+                "rm -f answer; tmux -L {name} send-keys -l '{typed}'; tmux -L {name} send-keys Enter; for i in $(seq 200); do [ -e answer ] && break; sleep 0.05; done; cat answer"
+            ),
+        )
+    };
+    let (plain, launched) = (show(), format!("cas-session exec -- {}", show()));
+
+    assert_eq!(start("before"), "started\n");
+    assert_eq!(in_tmux("before", &launched), "[unset]\n", "nobody has a token yet");
+    alice.put_document(&json!({ "setup_token": ALICE }));
+    assert_eq!(start("with"), "started\n", "this login brought the token along");
+    assert_eq!(in_tmux("before", &plain), "[unset]\n", "an old session's environment stays as it was");
+    assert_eq!(in_tmux("before", &launched), format!("[{ALICE}]\n"));
+    assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
+
+    // Another token: the old session's own is out of date.
+    alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
+    assert_eq!(in_tmux("with", &launched), "[sk-ant-oat01-second]\n");
+
+    // Withdrawn altogether: what old sessions still hold would outrank the login file.
+    alice.put_document(&json!({ "setup_token": "" }));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(guest.read(&env_file_path("alice")), None);
+    assert_eq!(in_tmux("with", &plain), format!("[{ALICE}]\n"));
+    assert_eq!(in_tmux("with", &launched), "[unset]\n", "the first token is ours, and is gone");
+    let own = format!("env {VARIABLE}=sk-ant-oat01-alices-own {launched}");
+    assert_eq!(in_tmux("with", &own), "[sk-ant-oat01-alices-own]\n", "what she set herself is hers");
+    let second = format!("env {VARIABLE}=sk-ant-oat01-second {launched}");
+    assert_eq!(in_tmux("with", &second), "[unset]\n");
+}
+
+#[test]
+fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    let launch = format!("cas-session exec -- {}", show());
+    for spoiled in
+        ["chmod 666 $e", "chown bob $e; chmod 644 $e", "rm $e; mkfifo $e; chown alice $e", "echo x >>$e"]
+    {
+        guest.put_token("alice", ALICE);
+        let e = env_file_path("alice");
+        guest.run(&format!("e={e}; {spoiled}")).expect_success(spoiled);
+        let seen = guest.ssh("alice", &launch).expect_success(spoiled);
+        assert_eq!(seen.text(), "[unset]\n", "{spoiled}");
+        assert!(seen.took < ITSELF, "{spoiled}: {:?}", seen.took);
+        let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert!(errors.contains("setup-token not used"), "{spoiled}: {errors}");
+        guest.run(&format!("rm {e}")).expect_success("clearing up");
+    }
+}

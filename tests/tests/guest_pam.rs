@@ -1,0 +1,185 @@
+//! The module's options and its surroundings in real sessions: who is left alone, what holds when names cannot be looked
+//! up, and what is left when sshd dies in the middle of a login.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Guest, Suite, VARIABLE, login_path},
+};
+
+const ALICE: &str = "sk-ant-oat01-alice";
+
+/// What sshd or su itself may need on a loaded machine.
+const ITSELF: Duration = Duration::from_millis(1500);
+
+#[test]
+fn users_below_the_minimum_uid_are_left_alone() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest.put_token("alice", ALICE);
+    guest.put_token("bob", "sk-ant-oat01-bob");
+    guest.put_login("alice", &tombstone(&fresh("lost")));
+    let before = guest.identity_of(&login_path("alice"));
+    guest.module_arguments("minimum_uid=1001");
+    assert_eq!(guest.variable_by_ssh("alice"), None, "her user id is 1000");
+    assert_eq!(guest.variable_by_ssh("bob").as_deref(), Some("sk-ant-oat01-bob"), "his is 1001");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.product_journal(), "");
+}
+
+#[test]
+fn only_the_services_on_the_line_are_acted_for() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_token("alice", ALICE);
+    let by_su = || guest.unit(&format!("su - alice -c 'echo \"[${{{VARIABLE}-unset}}]\"'")).text();
+    guest.module_arguments("services=login,su-l");
+    assert_eq!(guest.variable_by_ssh("alice"), None, "sshd is not on the list any more");
+    assert_eq!(by_su(), format!("[{ALICE}]\n"));
+    guest.module_arguments("services=sshd");
+    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE));
+    assert_eq!(by_su(), "[unset]\n", "a service that is not listed is left alone");
+}
+
+/// Puts a program in the place of ours that never answers.
+#[track_caller]
+fn install_a_program_that_hangs(guest: &Guest) {
+    guest.run("install -d /usr/local/libexec").expect_success("a folder");
+    guest.write("/usr/local/libexec/hangs", "root", "755", b"#!/bin/sh\nexec sleep 600\n");
+}
+
+#[test]
+fn the_deadline_on_the_line_is_the_one_that_counts() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    install_a_program_that_hangs(&guest);
+    for (asked, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
+        guest.module_arguments(&format!("helper=/usr/local/libexec/hangs deadline={asked}"));
+        let deadline = Duration::from_millis(millis);
+        let login = guest.ssh("alice", "echo in").expect_success("ssh");
+        assert_eq!(login.text(), "in\n");
+        assert!(
+            login.took >= deadline && login.took < deadline + ITSELF,
+            "deadline={asked}: {:?}",
+            login.took
+        );
+    }
+}
+
+/// A directory server that hangs: whoever asks for a name through nscd gets no answer for five seconds. Only our program
+/// asks here; the module itself may not.
+#[test]
+fn a_name_service_that_never_answers_costs_the_deadline_at_most() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_token("alice", ALICE);
+    guest
+        .run("printf 'auth required pam_permit.so\\naccount required pam_permit.so\\nsession optional pam_cas_session.so services=only-us deadline=1s\\n' >/etc/pam.d/only-us")
+        .expect_success("a PAM service with our module alone");
+    let open = "pamtester only-us alice open_session";
+    let quick = guest.run(open).expect_success("a session");
+    assert!(quick.took < Duration::from_millis(700), "{:?}", quick.took);
+
+    guest
+        .run("install -d /run/nscd && systemd-run --quiet --unit=silent --socket-property=ListenStream=/run/nscd/socket sleep infinity")
+        .expect_success("a silent name service");
+    let asked = guest.run("getent passwd alice").expect_success("getent");
+    assert!(asked.took > Duration::from_secs(4), "it really is in the way: {:?}", asked.took);
+    let slow = guest.run(open).expect_success("a session");
+    assert!(slow.took > Duration::from_millis(800), "our program did ask: {:?}", slow.took);
+    assert!(slow.took < Duration::from_secs(1) + ITSELF, "{:?}", slow.took);
+    let said = guest
+        .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session.*user=alice.*deadline'")
+        .text();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(guest.run("pgrep -c cas-session").text(), "0\n", "and nothing of it is left");
+}
+
+#[test]
+fn nologin_shells_locked_accounts_cron_and_user_managers_notice_nothing() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
+    for user in ["alice", "bob", "carol"] {
+        guest.put_token(user, ALICE);
+        guest.put_login(user, &tombstone(&fresh(user)));
+    }
+    guest
+        .run("usermod -s /usr/sbin/nologin alice && usermod -s /bin/false bob && usermod -L -e 1 carol")
+        .expect_success("odd accounts");
+    let ways = |guest: &Guest| {
+        let mut seen = Vec::new();
+        for user in ["alice", "bob", "carol"] {
+            for finished in [
+                guest.ssh(user, "echo in"),
+                guest.unit(&format!("su {user} -c 'echo in'")),
+                guest.unit(&format!("su - {user} -c 'echo in'")),
+            ] {
+                assert!(finished.took < Duration::from_secs(2) + ITSELF, "{user}: {:?}", finished.took);
+                seen.push((
+                    user,
+                    finished.code,
+                    finished.text(),
+                    String::from_utf8_lossy(&finished.stderr).into_owned(),
+                ));
+            }
+        }
+        seen
+    };
+    let with_us = ways(&guest);
+    guest.disable_module();
+    assert_eq!(with_us, ways(&guest), "as without us");
+    assert!(
+        with_us.iter().all(|(.., stdout, _)| !stdout.contains("in\n")),
+        "none of them gets in: {with_us:?}"
+    );
+    guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
+
+    // Neither a user manager nor a cron job is anybody's login: no process, no line.
+    guest
+        .run("usermod -s /bin/bash alice && usermod -s /bin/bash bob")
+        .expect_success("plain accounts again");
+    let lines_before = guest.product_journal();
+    guest.write("/etc/cron.d/scenario", "root", "644", b"* * * * * bob touch /tmp/cron.ran\n");
+    guest
+        .run("loginctl enable-linger alice && systemctl is-active --wait user@1000 && systemctl --user -M alice@ list-units >/dev/null; systemctl is-active user@1000")
+        .expect_success("a user manager without a login");
+    guest
+        .run("for i in $(seq 180); do [ -e /tmp/cron.ran ] && exit; sleep 0.5; done; exit 1")
+        .expect_success("the cron job ran");
+    assert_eq!(guest.product_journal(), lines_before);
+}
+
+#[test]
+fn killing_sshd_during_a_login_leaves_nothing_that_breaks_the_next() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    let state = "/home/alice/.local/state/claude-auth-sync";
+    // Once while our program waits for its turn, and then at any moment while it works.
+    for round in 0..12 {
+        guest.back_up_and_break("alice", &login);
+        let waits = round % 3 == 0;
+        if waits {
+            guest
+                .run(&format!("systemd-run --quiet --unit=holder flock {state}/repair.lock sleep 60; for i in $(seq 100); do flock -n {state}/repair.lock true || exit 0; sleep 0.02; done; exit 1"))
+                .expect_success("holding the lock");
+        }
+        let kill = format!(
+            "ssh alice@127.0.0.1 true & client=$!; \
+             for i in $(seq 1000); do pgrep cas-session >/dev/null && break; sleep 0.002; done; {} \
+             pkill -9 -f '^sshd: alice'; wait $client; echo $?; systemctl stop holder 2>/dev/null; \
+             for i in $(seq 300); do pgrep cas-session >/dev/null || exit 0; sleep 0.01; done; exit 1",
+            if waits { "sleep 0.3;".to_owned() } else { format!("sleep 0.00{round};") },
+        );
+        let killed = guest.run(&kill).expect_success("our program ends by itself");
+        assert!(
+            !waits || killed.text() == "255\n",
+            "sshd died in the middle of the login: {}",
+            killed.text()
+        );
+        let left = parsed(&guest.login_of("alice"));
+        assert!(left == parsed(&login) || left == parsed(&tombstone(&login)), "whole or untouched: {left}");
+
+        let next = guest.ssh("alice", "cat .claude/.credentials.json").expect_success("the next login");
+        assert!(next.took < ITSELF, "the next login took {:?}", next.took);
+        assert_eq!(parsed(&next.text()), parsed(&login));
+        let litter = guest.run("find /home/alice '(' -name '*.tmp.*' -o -name '.*.cas-*' ')' -o -path '*claude*' -name '.*.lock'").text();
+        assert_eq!(litter, "");
+        guest.run(&format!("rm -r {state} /home/alice/.claude")).expect_success("another day");
+    }
+}

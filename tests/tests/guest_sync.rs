@@ -1,0 +1,239 @@
+//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's mistakes lead to.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Finished, Guest, Suite, login_path},
+};
+
+const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
+const REQUEST: &str = "/run/claude-auth-sync/alice/request";
+
+fn errors(finished: &Finished) -> String {
+    String::from_utf8_lossy(&finished.stderr).into_owned()
+}
+
+#[test]
+fn a_login_that_was_never_backed_up_leaves_a_request_and_a_sync_settles_it() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert!(guest.read(REQUEST).is_none(), "without any login there is nothing to look at");
+
+    let login = fresh("new");
+    guest.put_login("alice", &login);
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(guest.status_of(REQUEST), "600 alice:alice regular empty file");
+    guest.sync("alice").expect_success("a sync");
+    assert!(guest.read(REQUEST).is_none(), "settled");
+
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert!(guest.read(REQUEST).is_none(), "and not asked for again");
+    guest.put_login("alice", &tombstone(&login));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
+    assert!(guest.read(REQUEST).is_some(), "what was put back wants to be verified");
+}
+
+#[test]
+fn a_request_is_settled_under_another_name_and_with_a_log_that_cannot_be_written_too() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("new"));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert!(guest.read(REQUEST).is_some());
+    let other_name =
+        "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
+    guest.run(other_name).expect_success("a sync as the store knows her");
+    assert!(guest.product_journal().contains("user=bob OK"), "{}", guest.product_journal());
+    assert!(guest.read(REQUEST).is_none(), "the request is the account's");
+
+    for obstacle in ["mkdir $l", "ln -s /etc/passwd $l", "mkfifo $l", "ln -s /dev/full $l", "mknod $l c 1 7"]
+    {
+        guest
+            .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l; touch {REQUEST}; chown alice {REQUEST}"))
+            .expect_success(obstacle);
+        let seen = guest.sync("alice");
+        assert!(seen.took < Duration::from_secs(3), "{obstacle}: {:?}", seen.took);
+        assert!(seen.text().starts_with("OK login complete"), "{obstacle}: {}{}", seen.text(), errors(&seen));
+        assert_eq!(seen.code, Some(0), "what was looked at is fine, {obstacle}: {}", errors(&seen));
+        assert!(errors(&seen).contains("not logged in"), "{obstacle}: {}", errors(&seen));
+        assert!(guest.read(REQUEST).is_none(), "{obstacle}");
+    }
+    assert!(guest.run("tail -n1 /etc/passwd").text().contains("carol"), "nothing was written through a link");
+}
+
+#[test]
+fn two_syncs_at_once_are_one_sync_and_one_skip() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    guest.sync("alice").expect_success("a sync");
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=holder flock {STATE}/lock sleep 60; for i in $(seq 100); do flock -n {STATE}/lock true || exit 0; sleep 0.02; done; exit 1"))
+        .expect_success("another sync at work");
+    guest.run(&format!("touch {REQUEST}")).expect_success("a request");
+    let second = guest.sync("alice");
+    assert_eq!((second.code, second.text().as_str()), (Some(0), "SKIP another run is at work\n"));
+    assert!(guest.read(REQUEST).is_some(), "it is the other one's to settle");
+    assert!(guest.product_journal().ends_with("user=alice SKIP another run is at work\n"));
+    guest.run("systemctl stop holder").expect_success("the other one ends");
+
+    let many = guest.run("for i in 1 2 3 4 5 6; do runuser -u alice -- cas-sync run & done; wait").text();
+    assert!(many.lines().count() == 6 && many.contains("OK login complete"), "{many}");
+    assert!(many.lines().all(|line| line.starts_with("OK ") || line.starts_with("SKIP ")), "{many}");
+}
+
+#[test]
+fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    let mut said = Vec::new();
+    for text in [login.clone(), tombstone(&login), "{torn".to_owned()] {
+        guest.put_login("alice", &text);
+        said.push(guest.sync("alice").text());
+    }
+    guest.run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json")).expect_success("no good copy");
+    guest.put_login("alice", &tombstone(&login));
+    let failed = guest.sync("alice");
+    assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
+    said.push(failed.text());
+    let words: Vec<_> = said.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{said:?}");
+    assert!(said.last().is_some_and(|line| line.contains("claude auth login --claudeai --sso")), "{said:?}");
+
+    let journal: String = said.iter().map(|line| format!("user=alice {line}")).collect();
+    assert_eq!(guest.product_journal(), journal);
+    let log = String::from_utf8(guest.read(&format!("{STATE}/sync.log")).expect("a log")).expect("text");
+    let without_times: String =
+        log.lines().filter_map(|line| line.split_once(' ')).map(|(_, rest)| format!("{rest}\n")).collect();
+    assert_eq!(without_times, said.concat());
+    for time in log.lines().filter_map(|line| line.split(' ').next()) {
+        let shape: String =
+            time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+        assert_eq!(shape, "0000-00-00T00:00:00Z");
+        let age = guest.run(&format!("echo $(($(date +%s) - $(date -d {time} +%s)))")).text();
+        assert!(age.trim().parse::<i64>().is_ok_and(|age| (0..120).contains(&age)), "{time}: {age}");
+    }
+    let priorities =
+        guest.run("journalctl --quiet -t claude-auth-sync -o json | grep -o '\"PRIORITY\":\"[0-9]\"'").text();
+    assert!(
+        priorities.lines().last() == Some("\"PRIORITY\":\"3\"") && priorities.contains('6'),
+        "{priorities}"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    let rows = [
+        ("store = \"valt\"\n", "store must be"),
+        ("login_refresh_after = 15\n", "login_refresh_after must be"),
+        ("[vault]\naddress = [\"a\"]\n", "vault.address must be"),
+        ("store = \n", "config.toml"),
+        ("\u{feff}store = \"local\u{0}\"\n", "config.toml"),
+    ];
+    for (text, said) in rows {
+        guest.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        guest.back_up_and_break("alice", &login);
+        guest.put_token("bob", "x");
+        guest.configure(text);
+        let seen = guest.sync("alice");
+        assert_eq!(seen.code, Some(78), "{text}");
+        assert!(
+            errors(&seen).contains("/etc/claude-auth-sync/config.toml") && errors(&seen).contains(said),
+            "{}",
+            errors(&seen)
+        );
+        let journal = guest.product_journal();
+        assert!(
+            journal
+                .lines()
+                .last()
+                .is_some_and(|line| line.contains("user=alice FAIL") && line.contains(said)),
+            "{journal}"
+        );
+        guest.ssh("alice", "true").expect_success("ssh");
+        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
+        guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
+    }
+    // What an admin's umask or fingers do to the files themselves. Somebody else's good copy still comes back.
+    for spoiled in [
+        "chmod 600 $c",
+        "chmod 700 $d",
+        "rm $c; mkdir $c",
+        "rm $c; mkfifo $c",
+        "rm $c; ln -s $c $c",
+        "install -d -m 700 $d/conf.d",
+        "install -d $d/conf.d; mkfifo $d/conf.d/a.toml",
+        "truncate -s 5G $c",
+        "chown bob $c",
+        "chmod 666 $c",
+        "rm $c; ln -s /dev/zero $c",
+    ] {
+        guest.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        guest.back_up_and_break("alice", &login);
+        guest.configure("store = \"local\"\n");
+        guest.run(&format!("d=/etc/claude-auth-sync; c=$d/config.toml; {spoiled}")).expect_success(spoiled);
+        let seen = guest.run("timeout 5 runuser -u alice -- cas-sync run");
+        assert_eq!(seen.code, Some(78), "{spoiled}: {}{}", seen.text(), errors(&seen));
+        assert!(errors(&seen).contains("/etc/claude-auth-sync"), "{spoiled}: {}", errors(&seen));
+        let login_time = guest.ssh("alice", "true").expect_success("ssh").took;
+        assert!(login_time < Duration::from_millis(1500), "{spoiled}: {login_time:?}");
+        assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "{spoiled}");
+        guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
+    }
+}
+
+#[test]
+fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    for obstacle in [
+        "mkfifo $s/lock",
+        "mkdir $s/lock",
+        "ln -s /etc/passwd $s/lock",
+        "rm -r $s; touch $s",
+        "rm -r $s; ln -s /nowhere $s",
+        "chown root $s",
+    ] {
+        guest.run(&format!("s={STATE}; rm -rf $s; install -d -o alice -g alice -m 700 /home/alice/.local /home/alice/.local/state $s; {obstacle}")).expect_success(obstacle);
+        let seen = guest.sync("alice");
+        assert_eq!(seen.code, Some(1), "{obstacle}: {}", seen.text());
+        assert!(errors(&seen).contains("claude-auth-sync"), "{obstacle}: {}", errors(&seen));
+        let journal = guest.product_journal();
+        assert!(
+            journal.lines().last().is_some_and(|line| line.starts_with("user=alice FAIL")),
+            "{obstacle}: {journal}"
+        );
+        assert!(seen.took < Duration::from_secs(3), "{obstacle}: {:?}", seen.took);
+    }
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    guest.configure("stor = \"vault\"\nlogin_refresh_afer = \"1h\"\n");
+    let seen = guest.sync("alice").expect_success("a sync");
+    for said in ["config.toml: unknown key stor, did you mean store?", "did you mean login_refresh_after?"] {
+        assert!(errors(&seen).contains(said), "{}", errors(&seen));
+    }
+    assert!(seen.text().starts_with("OK login complete"), "{}", seen.text());
+}
+
+#[test]
+fn root_is_told_how_to_run_it_for_a_person() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    let refused = guest.run("cas-sync run");
+    assert_eq!(refused.code, Some(1));
+    assert!(errors(&refused).contains("runuser -u NAME -- cas-sync run"), "{}", errors(&refused));
+    assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
+    let before = guest.identity_of(&login_path("alice"));
+    guest.run("runuser -u alice -- cas-sync run").expect_success("as it says");
+    guest
+        .run("cd /root && HOME=/root XDG_STATE_HOME=/root sudo -u alice cas-sync run")
+        .expect_success("or with sudo");
+    assert_eq!(guest.identity_of(&login_path("alice")), before);
+    assert_eq!(guest.run("ls -A /root/.local /root/.config 2>/dev/null").text(), "");
+}
