@@ -1,6 +1,8 @@
 //! The file that holds the user's setup-token: exactly one line `CLAUDE_CODE_OAUTH_TOKEN=<token>`. Launchers, units and
 //! login shells read it too; it is parsed, never run as shell code.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -41,8 +43,22 @@ impl EnvFile {
     pub fn read(&self) -> Content {
         match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive) {
             Ok(None) => Content::Absent,
-            Ok(Some(found)) => parse(&found.content).map_or_else(|why| self.malformed(&why), Content::Token),
+            Ok(Some(found)) => match parse(&found.content) {
+                Ok(token) => {
+                    self.tighten();
+                    Content::Token(token)
+                }
+                Err(why) => self.malformed(&why),
+            },
             Err(problem) => Content::Unreadable(problem.to_string()),
+        }
+    }
+
+    /// A token that others may read is theirs too: that ends now. Where the file system is read-only it stays as it is.
+    fn tighten(&self) {
+        let is_open = |metadata: fs::Metadata| metadata.permissions().mode() & 0o077 != 0;
+        if fs::symlink_metadata(&self.path).is_ok_and(is_open) {
+            drop(fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)));
         }
     }
 
@@ -96,9 +112,6 @@ pub fn parse(content: &[u8]) -> Result<SetupToken, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
     use nix::unistd::Uid;
 
     use super::*;

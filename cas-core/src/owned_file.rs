@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -26,7 +26,7 @@ pub struct Found {
 pub enum Guard {
     /// A regular file of this user, whatever its mode: somebody else's program made it.
     Owned,
-    /// Also: one name only, and nobody else may write it. What it says is passed on. If others may read it, that ends now.
+    /// Also: one name only, and nobody else may write it. What it says is passed on.
     Exclusive,
 }
 
@@ -51,10 +51,6 @@ pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Optio
     }
     if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
         return Err(problem(Reason::Shared));
-    }
-    if guard == Guard::Exclusive && metadata.mode() & 0o077 != 0 {
-        // On a file system that is read-only it stays as it is, and is used all the same.
-        drop(file.set_permissions(fs::Permissions::from_mode(0o600)));
     }
     let mut content = Zeroizing::new(Vec::new());
     match regular_file::read_all(&file, limit, &mut content) {
@@ -115,7 +111,7 @@ impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use nix::sys::stat::Mode;
     use nix::unistd::{Uid, mkfifo};

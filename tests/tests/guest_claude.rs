@@ -124,7 +124,8 @@ fn logins_while_claude_refreshes_lose_nobody() {
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
     let login = parsed(&desk.guest.login_of("alice"));
     assert!(!is_emptied(&login) && login["claudeAiOauth"]["refreshToken"] != spent.refresh_token, "{login}");
-    let litter = desk.guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock|tmp'").text();
+    let litter =
+        desk.guest.run("ls -A ~alice/.claude ~alice | grep -E 'lock$|cas-|credentials.json.tmp'").text();
     assert_eq!(litter, "", "no lock and no temporary file stays behind");
 }
 

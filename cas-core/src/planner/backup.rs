@@ -22,15 +22,19 @@ pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> 
 /// Why the server's copy was not replaced by this login, when that is worth telling.
 pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
     if let Some(expected) = &facts.settings.expected_organization {
-        return match &login.organization {
-            Some(found) if found == expected => None,
-            Some(found) => Some(format!(
-                "it belongs to the organisation {found}; sign in to the expected one, {expected}"
-            )),
-            None => {
-                Some(format!("it does not name its organisation, which should be {expected}; sign in again"))
+        match &login.organization {
+            Some(found) if found == expected => (),
+            Some(found) => {
+                return Some(format!(
+                    "it belongs to the organisation {found}; sign in to the expected one, {expected}"
+                ));
             }
-        };
+            None => {
+                return Some(format!(
+                    "it does not name its organisation, which should be {expected}; sign in again"
+                ));
+            }
+        }
     }
     let kept = kept(facts)?;
     if is_foreign(kept, login) {

@@ -186,7 +186,10 @@ fn wants_sync(facts: &Facts) -> bool {
         return false;
     }
     match &facts.login {
-        LocalLogin::Healthy(login) => is_restored(facts, login) || !backup::in_history(facts, login),
+        LocalLogin::Healthy(login) => {
+            let is_new = facts.done.history_backup.is_some() || !backup::in_history(facts, login);
+            is_new || is_restored(facts, login)
+        }
         LocalLogin::Stale(_) => true,
         LocalLogin::Tombstone | LocalLogin::Damaged(_) => true,
         LocalLogin::Absent => !has_never_signed_in(facts),
