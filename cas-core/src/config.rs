@@ -15,7 +15,7 @@ use crate::planner::{Mode, Settings, StoreKind};
 pub const DIRECTORY: &str = "/etc/claude-auth-sync";
 
 /// The keys there are; those of the table `vault` are written `vault.key`.
-const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 11] = [
     "store",
     "login_refresh_after",
     "expected_organization",
