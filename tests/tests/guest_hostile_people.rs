@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use cas_tests::{
-    claude_login::{fresh, parsed, tombstone},
-    guest::{Finished, Fleet, Guest, Suite, VARIABLE, env_file_path, login_path},
+    claude_login::{fresh, tombstone},
+    guest::{Finished, Guest, Suite, VARIABLE, env_file_path},
 };
-use serde_json::json;
 
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
@@ -203,73 +202,6 @@ fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
 }
 
 #[test]
-fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
-    in_the_place_of_every_file(&[
-        "mkfifo $p",
-        "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
-        "mkdir $p; touch $p/x",
-        "ssh-agent -a $p >/dev/null",
-        "mknod $p c 5 0",
-    ]);
-}
-
-#[test]
-fn what_never_ends_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
-    in_the_place_of_every_file(&[
-        "ln -s /dev/zero $p",
-        "ln -s $p $p",
-        "truncate -s 10G $p",
-        "head -c 4000000 /dev/zero | tr '\\0' '[' >$p",
-    ]);
-}
-
-#[track_caller]
-fn in_the_place_of_every_file(obstacles: &[&str]) {
-    let fleet = Fleet::start(Suite::Bookworm, "0s");
-    let guest = &fleet.guest;
-    let alice = fleet.enroll("alice");
-    let login = fresh("alices");
-    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
-    guest.put_login("alice", &login);
-    guest.sync("alice").expect_success("a backup");
-    guest.run("cp -a /home/alice /home/kept").expect_success("a home in order");
-    let below = |folder: &str, names: &[&str]| -> Vec<String> {
-        names.iter().map(|name| format!("{folder}/{name}")).collect()
-    };
-    let claudes_locks =
-        [".claude/.oauth_refresh.lock", ".claude/.storage-write.lock", ".claude.lock"].map(str::to_owned);
-    let mut places =
-        [".claude", ".claude/.credentials.json", ".config", CONFIG, ".local", ".local/state", STATE]
-            .map(str::to_owned)
-            .to_vec();
-    places.extend(claudes_locks.clone());
-    places.extend(below(CONFIG, &["claude-oauth.env", "vault-token"]));
-    places.extend(below(STATE, &["history.json", "ledger.json", "store-contact.json", "vault-token.json"]));
-    places.extend(below(
-        STATE,
-        &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
-    ));
-    places.push("/run/claude-auth-sync/alice/request".into());
-    for place in &places {
-        for obstacle in obstacles {
-            guest
-                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
-                .expect_success(obstacle);
-            let with = format!("{obstacle} at {place}");
-            in_time(&su_and_launch(guest), DEADLINE + AT_ONCE, &with);
-            // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
-            if !claudes_locks.contains(place) {
-                in_time(&guest.sync("alice"), AT_ONCE, &with);
-            }
-        }
-    }
-    guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
-    guest.put_login("alice", &tombstone(&login));
-    guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
-}
-
-#[test]
 fn her_folder_for_requests_leads_nobody_astray() {
     let (guest, bobs) = with_a_careless_bob();
     guest.put_login("alice", &fresh("alices"));
@@ -331,31 +263,10 @@ fn what_she_writes_into_her_folder_for_requests_takes_no_room_from_the_system() 
     let session = guest.ssh("bob", "cat /proc/self/cgroup").expect_success("ssh").text();
     assert!(session.contains("user-1001.slice/session-"), "{session}");
     guest.run("rm -r /run/claude-auth-sync/alice/*").expect_success("room again");
+    guest.put_login("bob", &tombstone(&fresh("bobs")));
     guest.ssh("bob", "true").expect_success("ssh");
-    assert!(guest.read("/run/claude-auth-sync/bob/request").is_some(), "his login wants to be backed up");
-}
-
-#[test]
-fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
-    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.back_up_and_break("alice", &fresh("alices"));
-    let path = login_path("alice");
-    for (bomb, end) in [
-        ("[", ""),
-        ("{\"claudeAiOauth\":", ""),
-        ("{\"claudeAiOauth\":[", ""),
-        ("\"\\u0000", "\""),
-        ("{\"a\":1,", "\"a\":1}"),
-        ("9", ""),
-    ] {
-        guest
-            .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
-            .expect_success(bomb);
-        in_time(&guest.ssh("alice", "true"), AT_ONCE, bomb);
-        in_time(&guest.sync("alice"), AT_ONCE, bomb);
-        let said = guest
-            .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
-            .text();
-        assert_eq!(said, "", "{bomb}");
-    }
+    assert!(
+        guest.read("/run/claude-auth-sync/bob/request").is_some(),
+        "what was put back wants to be verified"
+    );
 }

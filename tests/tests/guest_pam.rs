@@ -155,14 +155,12 @@ fn killing_sshd_during_a_login_leaves_nothing_that_breaks_the_next() {
         guest.back_up_and_break("alice", &login);
         let waits = round % 3 == 0;
         if waits {
-            guest
-                .run(&format!("systemd-run --quiet --unit=holder flock {state}/repair.lock sleep 60; for i in $(seq 100); do flock -n {state}/repair.lock true || exit 0; sleep 0.02; done; exit 1"))
-                .expect_success("holding the lock");
+            guest.hold_lock(&format!("{state}/repair.lock"), 60);
         }
         let kill = format!(
             "ssh alice@127.0.0.1 true & client=$!; \
              for i in $(seq 1000); do pgrep cas-session >/dev/null && break; sleep 0.002; done; {} \
-             pkill -9 -f '^sshd: alice'; wait $client; echo $?; systemctl stop holder 2>/dev/null; \
+             pkill -9 -f '^sshd: alice'; wait $client; echo $?; systemctl stop holder.service 2>/dev/null; \
              for i in $(seq 300); do pgrep cas-session >/dev/null || exit 0; sleep 0.01; done; exit 1",
             if waits { "sleep 0.3;".to_owned() } else { format!("sleep 0.00{round};") },
         );

@@ -67,15 +67,13 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync");
-    guest
-        .run(&format!("systemd-run --quiet --collect --unit=holder flock {STATE}/lock sleep 60; for i in $(seq 100); do flock -n {STATE}/lock true || exit 0; sleep 0.02; done; exit 1"))
-        .expect_success("another sync at work");
+    guest.hold_lock(&format!("{STATE}/lock"), 60); // another sync at work
     guest.run(&format!("touch {REQUEST}")).expect_success("a request");
     let second = guest.sync("alice");
     assert_eq!((second.code, second.text().as_str()), (Some(0), "SKIP another run is at work\n"));
     assert!(guest.read(REQUEST).is_some(), "it is the other one's to settle");
     assert!(guest.product_journal().ends_with("user=alice SKIP another run is at work\n"));
-    guest.run("systemctl stop holder").expect_success("the other one ends");
+    guest.release_lock();
 
     let many = guest.run("for i in 1 2 3 4 5 6; do runuser -u alice -- cas-sync run & done; wait").text();
     assert!(many.lines().count() == 6 && many.contains("OK login complete"), "{many}");

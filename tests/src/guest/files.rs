@@ -94,6 +94,33 @@ impl Guest {
     pub fn identity_of(&self, path: &str) -> String {
         self.run(&format!("stat -c '%i %y %z %s' '{path}'; sha256sum '{path}'")).expect_success("stat").text()
     }
+
+    /// Everything of ours that is not for this user alone, in their home and among their requests.
+    #[track_caller]
+    pub fn open_to_others(&self, user: &str, home: &str) -> String {
+        self.run(&format!(
+            "cd '{home}' && find .claude .config .local /run/claude-auth-sync/{user} ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
+        ))
+        .expect_success("looking for what others can see")
+        .text()
+    }
+
+    /// Holds a lock that our programs take with flock(2), as one of them at work would, for this long or until
+    /// [`Guest::release_lock`]; the file must be there.
+    #[track_caller]
+    pub fn hold_lock(&self, path: &str, seconds: u32) {
+        self.release_lock();
+        self.run(&format!(
+            "systemd-run --quiet --collect --unit=holder flock '{path}' sleep {seconds}
+             for i in $(seq 100); do flock -n '{path}' true || exit 0; sleep 0.02; done; exit 1"
+        ))
+        .expect_success("holding a lock");
+    }
+
+    /// Ends what [`Guest::hold_lock`] began; harmless when nothing is held.
+    pub fn release_lock(&self) {
+        self.run("systemctl stop holder.service 2>/dev/null");
+    }
 }
 
 /// Where Claude Code keeps somebody's login.

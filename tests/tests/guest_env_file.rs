@@ -1,0 +1,68 @@
+//! Whatever lies in the place of somebody's env file: only a plain file of their own is used.
+
+use std::time::Duration;
+
+use cas_tests::guest::{Guest, Suite, VARIABLE};
+
+#[test]
+fn an_env_file_that_is_no_plain_file_of_the_users_is_refused_in_time() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let token = format!("{VARIABLE}=sk-ant-oat01-planted");
+    let line = format!("echo {token}");
+    let rows = [
+        "mkfifo $e".to_owned(),
+        "mkfifo $e; (exec 3<>$e; sleep 9) >/dev/null 2>&1 & sleep 0.1".to_owned(), // somebody writes it, and says nothing
+        "ssh-agent -a $e >/tmp/agent".to_owned(),                                  // a socket
+        "mknod $e c 1 5".to_owned(),                                               // /dev/zero
+        "mknod $e c 5 0".to_owned(),                                               // /dev/tty
+        "mkdir $e".to_owned(),
+        "ln -s /etc/shadow $e".to_owned(),
+        "ln -s $e $e".to_owned(),
+        "ln -s /proc/self/environ $e".to_owned(),
+        format!("{line} >$d/own; chown alice:alice $d/own; chmod 600 $d/own; ln -s own $e"),
+        format!("{line} >$d/own; chown alice:alice $d/own; chmod 600 $d/own; ln $d/own $e"),
+        format!("{line} >$e; chmod 644 $e; OWNER=bob"),
+        format!("{line} >$e; chmod 644 $e; OWNER=root"),
+        format!("{line} >$e; MODE=660"),
+        format!("{line} >$e; MODE=602"),
+        format!("{line} >$e; MODE=000"),
+        format!("{line} >$e; truncate -s 10G $e"),
+        format!("printf '{token}\\0\\n' >$e"),
+        format!("printf '{token}\\r\\n' >$e"),
+        format!("printf '\\357\\273\\277{token}\\n' >$e"),
+        format!("printf '{token}\\n{token}\\n' >$e"),
+        format!("printf '\\n{token}\\n' >$e"),
+    ];
+    for row in &rows {
+        guest
+            .run(&format!(
+                "d=/home/alice/.config/claude-auth-sync; e=$d/claude-oauth.env; rm -rf $d; install -d -o alice -g alice -m 700 /home/alice/.config $d
+                 OWNER=alice; MODE=600; {row}; chown -h $OWNER $e; [ -L $e ] || chmod $MODE $e"
+            ))
+            .expect_success(row);
+        let before = said_about(&guest, "alice");
+        let seen = guest.ssh("alice", &format!("echo in; printenv {VARIABLE}"));
+        assert_eq!(seen.text(), "in\n", "{row}");
+        assert!(seen.took < Duration::from_millis(1500), "{row}: {:?}", seen.took);
+        let said = said_about(&guest, "alice").split_off(before.len());
+        assert_eq!(said.len(), 1, "{row}: {said:#?}");
+        let line = said.concat();
+        assert!(line.contains("WARN") && line.contains("env file not used"), "{row}: {line}");
+        assert!(!line.contains("planted"), "{row}: {line}");
+    }
+    guest.run("rm -rf /home/alice/.config").expect_success("clearing up");
+    guest.put_token("alice", "sk-ant-oat01-own");
+    assert_eq!(
+        guest.variable_by_ssh("alice").as_deref(),
+        Some("sk-ant-oat01-own"),
+        "and a plain one is taken"
+    );
+}
+
+/// What either part of the product has said about somebody.
+fn said_about(guest: &Guest, user: &str) -> Vec<String> {
+    let said = guest
+        .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))
+        .text();
+    said.lines().map(str::to_owned).collect()
+}

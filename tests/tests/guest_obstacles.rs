@@ -1,0 +1,126 @@
+//! Something that waits, or never ends, in the place of every single file that a login or a sync opens.
+
+use std::time::Duration;
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Finished, Fleet, Guest, Suite, login_path},
+};
+use serde_json::json;
+
+const STATE: &str = ".local/state/claude-auth-sync";
+const CONFIG: &str = ".config/claude-auth-sync";
+
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+/// The deadline of the module.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+#[test]
+fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+    in_the_place_of_every_file(&[
+        "mkfifo $p",
+        "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
+        "mkdir $p; touch $p/x",
+        "ssh-agent -a $p >/dev/null",
+        "mknod $p c 5 0",
+    ]);
+}
+
+#[test]
+fn what_never_ends_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+    in_the_place_of_every_file(&[
+        "ln -s /dev/zero $p",
+        "ln -s $p $p",
+        "truncate -s 10G $p",
+        "head -c 4000000 /dev/zero | tr '\\0' '[' >$p",
+    ]);
+}
+
+#[track_caller]
+fn in_the_place_of_every_file(obstacles: &[&str]) {
+    let fleet = Fleet::start(Suite::Bookworm, "0s");
+    let guest = &fleet.guest;
+    let alice = fleet.enroll("alice");
+    let login = fresh("alices");
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    guest.put_login("alice", &login);
+    guest.sync("alice").expect_success("a backup");
+    guest.run("cp -a /home/alice /home/kept").expect_success("a home in order");
+    let below = |folder: &str, names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("{folder}/{name}")).collect()
+    };
+    let claudes_locks =
+        [".claude/.oauth_refresh.lock", ".claude/.storage-write.lock", ".claude.lock"].map(str::to_owned);
+    let mut places =
+        [".claude", ".claude/.credentials.json", ".config", CONFIG, ".local", ".local/state", STATE]
+            .map(str::to_owned)
+            .to_vec();
+    places.extend(claudes_locks.clone());
+    places.extend(below(CONFIG, &["claude-oauth.env", "vault-token"]));
+    places.extend(below(STATE, &["history.json", "ledger.json", "store-contact.json", "vault-token.json"]));
+    places.extend(below(
+        STATE,
+        &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
+    ));
+    places.push("/run/claude-auth-sync/alice/request".into());
+    for place in &places {
+        for obstacle in obstacles {
+            guest
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .expect_success(obstacle);
+            let with = format!("{obstacle} at {place}");
+            in_time(&su_and_launch(guest), DEADLINE + AT_ONCE, &with);
+            // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
+            if !claudes_locks.contains(place) {
+                in_time(&guest.sync("alice"), AT_ONCE, &with);
+            }
+        }
+    }
+    guest.run("rm -rf /home/alice && cp -a /home/kept /home/alice").expect_success("a home in order again");
+    guest.put_login("alice", &tombstone(&login));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+}
+
+#[test]
+fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.back_up_and_break("alice", &fresh("alices"));
+    let path = login_path("alice");
+    for (bomb, end) in [
+        ("[", ""),
+        ("{\"claudeAiOauth\":", ""),
+        ("{\"claudeAiOauth\":[", ""),
+        ("\"\\u0000", "\""),
+        ("{\"a\":1,", "\"a\":1}"),
+        ("9", ""),
+    ] {
+        guest
+            .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
+            .expect_success(bomb);
+        in_time(&guest.ssh("alice", "true"), AT_ONCE, bomb);
+        in_time(&guest.sync("alice"), AT_ONCE, bomb);
+        let said = guest
+            .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
+            .text();
+        assert_eq!(said, "", "{bomb}");
+    }
+}
+
+/// A login of alice's, the quickest there is, with the launcher as its first command.
+fn su_and_launch(guest: &Guest) -> Finished {
+    guest.run("su alice -c 'cd && cas-session exec -- true'")
+}
+
+#[track_caller]
+fn in_time(seen: &Finished, limit: Duration, with: &str) {
+    assert!(seen.took < limit, "{with}: {:?}\n{}", seen.took, String::from_utf8_lossy(&seen.stderr));
+    assert!(
+        seen.code.is_some_and(|code| code < 100),
+        "{with}: {:?} {}",
+        seen.code,
+        String::from_utf8_lossy(&seen.stderr)
+    );
+}
