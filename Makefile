@@ -1,7 +1,7 @@
 # The thin front of claude-auth-sync. Everything behind it is cargo and the scripts in tests/bed/ and packaging/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps check build bench install clean root cargo
+.PHONY: help demo test test-deps check build bench install uninstall clean root cargo
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -39,8 +39,11 @@ build: cargo ## the release build that `make install` installs
 bench: test-deps build ## what a login costs without us, with us, and with a script in our place
 	cargo run --quiet --locked -p cas-tests --bin login-cost
 
-install: ## install the release build below DESTDIR and PREFIX (default /usr)
+install: ## install the release build (below DESTDIR, if that is set)
 	packaging/install.sh
+
+uninstall: ## take all of it away again; homes and stores stay as they are
+	packaging/uninstall.sh
 
 clean: cargo ## remove what cargo built (the cache in ~/.cache/claude-auth-sync stays)
 	cargo clean

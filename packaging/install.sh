@@ -2,22 +2,21 @@
 # Installs the release build. From the environment, each with its default:
 #
 #   DESTDIR                   a folder to install into instead of /   (empty)
-#   PREFIX                    /usr
-#   RELEASE                   what `cargo build --release` made       (release/ in CARGO_TARGET_DIR, else in target/)
-#   DEB_HOST_MULTIARCH        the folder below PREFIX/lib that holds security/; asked of dpkg or of the compiler
+#   RELEASE                   what packaging/build.sh made            (release/ in CARGO_TARGET_DIR, else in target/)
+#   DEB_HOST_MULTIARCH        the folder below /usr/lib that holds security/; asked of dpkg or of the compiler
 #
 # This changes nobody's login yet. `pam-auth-update --package` enables the module, `cas-sync enroll USER` a person.
 set -eu
 
 packaging=$(cd "$(dirname "$0")" && pwd)
-prefix=${PREFIX:-/usr}
 release=${RELEASE:-${CARGO_TARGET_DIR:-$packaging/../target}/release}
 multiarch=${DEB_HOST_MULTIARCH:-$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multiarch)}
-into=${DESTDIR:-}$prefix
+# Nowhere else: libpam, pam-auth-update and the module itself look below /usr.
+into=${DESTDIR:-}/usr
 
 for built in libpam_cas.so cas-session cas-sync; do
     if [ ! -e "$release/$built" ]; then
-        echo "install.sh: $release/$built is missing: run 'cargo build --release' first" >&2
+        echo "install.sh: $release/$built is missing: run packaging/build.sh first" >&2
         exit 1
     fi
 done
@@ -41,3 +40,10 @@ mount='run-claude\x2dauth\x2dsync.mount'
 put 644 "$packaging/systemd/requests.mount" "$units/$mount"
 install -d -m 755 "$units/local-fs.target.wants"
 ln -sf "../$mount" "$units/local-fs.target.wants/$mount"
+
+if [ -z "${DESTDIR:-}" ]; then
+    echo "Installed, and nobody's login is changed yet. To go on:"
+    echo "  systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create"
+    echo "  pam-auth-update --package    # adds one optional line to common-session"
+    echo "  cas-sync enroll NAME         # for each person who is to be looked after"
+fi

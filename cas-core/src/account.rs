@@ -30,7 +30,8 @@ impl Account {
         if !enrolment::is_plain_name(name.as_bytes()) {
             return Err(UnknownAccount {
                 asked: name.to_owned(),
-                why: "this cannot be a login name here".into(),
+                why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
+                    .into(),
             });
         }
         Self::from_entry(name, User::from_name(name))
@@ -45,7 +46,11 @@ impl Account {
         if enrolment::is_plain_name(account.name.as_bytes()) {
             return Ok(account);
         }
-        Err(UnknownAccount { asked: account.name, why: "this cannot be a login name here".into() })
+        Err(UnknownAccount {
+            asked: account.name,
+            why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
+                .into(),
+        })
     }
 
     fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, UnknownAccount> {

@@ -99,7 +99,7 @@ impl Config {
             mode,
             store: self.store,
             login_refresh_after: self.login_refresh_after,
-            can_verify: false,
+            can_verify: false, // the programs have no means to verify yet
             expected_organization: self.expected_organization.clone(),
             restore_from_other_machines: self.restore_from_other_machines,
         }

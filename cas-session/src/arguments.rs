@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use cas_core::reply;
@@ -18,7 +19,7 @@ cas-session - have a working Claude login before the first `claude` of a session
       Mend the login of NAME if it is broken, and print one reply line with the setup-token, if there is one.
       The PAM module starts this as root; it becomes NAME before it touches anything.
         --reply=1          the form of the reply line (the only one there is)
-        --deadline-ms=N    end after at most N milliseconds (100 to 60000, default 2000)
+        --deadline-ms=N    end after at most N milliseconds (kept within 100 and 60000; default 2000)
         --minimum-uid=N    do nothing for user ids below N (default 1000)
         --debug            leave a line in the journal even when there was nothing to do
 
@@ -72,8 +73,8 @@ impl Command {
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut parser = Parser::from_args(arguments);
         match parser.next()? {
-            Some(Arg::Value(name)) if name == "login" => login(parser).map(Self::Login),
-            Some(Arg::Value(name)) if name == "exec" => exec(parser).map(Self::Exec),
+            Some(Arg::Value(name)) if name == "login" => login(parser),
+            Some(Arg::Value(name)) if name == "exec" => exec(parser),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),
@@ -82,13 +83,14 @@ impl Command {
     }
 }
 
-fn login(mut parser: Parser) -> Result<Login, lexopt::Error> {
+fn login(mut parser: Parser) -> Result<Command, lexopt::Error> {
     let (mut user, mut millis, mut minimum_uid, mut debug) = (None, 2000_u64, 1000, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("user") => user = Some(parser.value()?.string()?),
-            Arg::Long("deadline-ms") => millis = parser.value()?.parse()?,
-            Arg::Long("minimum-uid") => minimum_uid = parser.value()?.parse()?,
+            Arg::Long("deadline-ms") => millis = number(&mut parser, "--deadline-ms")?,
+            Arg::Long("minimum-uid") => minimum_uid = number(&mut parser, "--minimum-uid")?,
+            Arg::Long("help") => return Ok(Command::Help),
             Arg::Long("debug") => debug = true,
             Arg::Long("reply") => {
                 let version = parser.value()?.string()?;
@@ -104,26 +106,38 @@ fn login(mut parser: Parser) -> Result<Login, lexopt::Error> {
         }
     }
     let user = user.ok_or("--user=NAME is missing")?;
-    Ok(Login { user, deadline: Duration::from_millis(millis.clamp(100, 60_000)), minimum_uid, debug })
+    Ok(Command::Login(Login {
+        user,
+        deadline: Duration::from_millis(millis.clamp(100, 60_000)),
+        minimum_uid,
+        debug,
+    }))
 }
 
-fn exec(mut parser: Parser) -> Result<Exec, lexopt::Error> {
+fn exec(mut parser: Parser) -> Result<Command, lexopt::Error> {
     let mut wait = Duration::from_secs(3);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("wait") => {
-                let seconds: u32 = parser.value()?.parse()?;
+                let seconds: u32 = number(&mut parser, "--wait")?;
                 wait = Duration::from_secs(seconds.into());
             }
+            Arg::Long("help") => return Ok(Command::Help),
             Arg::Value(program) => {
                 let mut command = vec![program];
                 command.extend(parser.raw_args()?);
-                return Ok(Exec { wait, command });
+                return Ok(Command::Exec(Exec { wait, command }));
             }
             other => return Err(other.unexpected()),
         }
     }
     Err("the command to run is missing".into())
+}
+
+/// A whole number that is not negative.
+fn number<N: FromStr>(parser: &mut Parser, option: &str) -> Result<N, lexopt::Error> {
+    let text = parser.value()?.string()?;
+    text.parse().map_err(|_| format!("{option}={text} is no whole number that fits").into())
 }
 
 /// Prints the help.

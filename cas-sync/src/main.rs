@@ -1,4 +1,4 @@
-//! `cas-sync`: what the timer runs, and the commands of people and admins.
+//! `cas-sync`: what people (and, later, a timer) run to have their logins looked after, and the commands of admins.
 #![forbid(unsafe_code)]
 
 mod enrolment;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Keeps the Claude logins of the people who share this machine alive: verified, backed up, mended.
+/// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
 #[command(name = "cas-sync", version, arg_required_else_help = true)]
 struct Arguments {
@@ -21,8 +21,8 @@ struct Arguments {
 enum Command {
     /// Look after your own login: take over the setup-token from the store, mend what is broken, back up what is whole.
     ///
-    /// Exit status: 0 fine, 2 usage, 69 claude missing or unusable, 75 try later, 77 refused by the store, 78
-    /// configuration, 79 a person must sign in, 1 anything else.
+    /// Exit status: 0 fine, 2 usage, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
+    /// anything else.
     Run,
     /// Look after the logins of USER from now on (root).
     Enroll {

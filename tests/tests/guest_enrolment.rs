@@ -222,10 +222,11 @@ fn removing_it_leaves_no_line_in_the_pam_configuration_and_logins_work() {
     guest.put_login("alice", &tombstone(&login));
     let broken = guest.identity_of(&login_path("alice"));
 
-    // As the README says.
-    guest
-        .run("cas-sync disenroll alice && pam-auth-update --package --remove claude-auth-sync && rm /usr/lib/*/security/pam_cas_session.so /usr/bin/cas-session /usr/bin/cas-sync /usr/share/pam-configs/claude-auth-sync /usr/lib/tmpfiles.d/claude-auth-sync.conf && systemctl stop run-claude*.mount && rm /usr/lib/systemd/system/run-claude* /usr/lib/systemd/system/local-fs.target.wants/run-claude* && systemctl daemon-reload && pam-auth-update --package")
-        .expect_success("removing everything");
+    let script = include_str!("../../packaging/uninstall.sh");
+    guest.write("/root/uninstall.sh", "root", "700", script.as_bytes());
+    guest.run("/root/uninstall.sh").expect_success("removing everything");
+    let left = "find / -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print";
+    assert_eq!(guest.run(&format!("{left} | grep -v ^/home/")).text(), "");
     assert_eq!(guest.run(pam).text(), before);
     assert_eq!(guest.run("grep -rl pam_cas /etc/pam.d /etc/security").text(), "");
     guest.ssh("alice", "true").expect_success("ssh");

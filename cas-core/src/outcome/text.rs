@@ -28,7 +28,7 @@ impl fmt::Display for Finding {
             }
             Self::Stale { expires_at, verdict } => write!(
                 formatter,
-                "login complete, access token ended or ends at {expires_at} and Claude Code refreshes it at its next start, {}",
+                "login complete, access token until {expires_at}: Claude Code refreshes it at its next start, {}",
                 Shown(verdict)
             ),
             Self::Restored { generation, is_fresh, source, verdict } => {

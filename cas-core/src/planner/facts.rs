@@ -129,7 +129,7 @@ pub struct Settings {
 pub enum Mode {
     /// Somebody waits for a prompt: mend what is broken, ask the store only when due.
     Login,
-    /// The timer, a request, or a person: look at everything, back up.
+    /// A person, a request, or a timer: look at everything, back up.
     Sync,
 }
 
