@@ -22,17 +22,6 @@ fn su_and_launch(guest: &Guest) -> Finished {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
-#[track_caller]
-fn in_time(seen: &Finished, limit: Duration, with: &str) {
-    assert!(seen.took < limit, "{with}: {:?}\n{}", seen.took, String::from_utf8_lossy(&seen.stderr));
-    assert!(
-        seen.code.is_some_and(|code| code < 100),
-        "{with}: {:?} {}",
-        seen.code,
-        String::from_utf8_lossy(&seen.stderr)
-    );
-}
-
 /// A guest in which bob has everything worth stealing, in files that he has carelessly made readable.
 #[track_caller]
 fn with_a_careless_bob() -> (Guest, String) {
@@ -98,8 +87,8 @@ fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
             guest
                 .run(&format!("cd /home/alice && rm -rf {place} && install -d -o alice -g alice -m 700 .config .local && mkdir -p $(dirname {place}) && ln -s {target} {place} && chown -h alice:alice {place}"))
                 .expect_success(&with);
-            in_time(&su_and_launch(&guest), DEADLINE + AT_ONCE, &with);
-            in_time(&guest.sync("alice"), AT_ONCE, &with);
+            Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(&guest));
+            Finished::within(AT_ONCE, &with, || guest.sync("alice"));
             alice_has_nothing_of_bobs(&guest, &with);
             assert_eq!(everything_of(&guest, "/home/bob"), bobs, "{with}");
         }
@@ -133,12 +122,11 @@ fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
             .expect_success("a race");
     }
     for round in 0..25 {
-        in_time(
-            &guest.ssh("alice", &format!("! printenv {VARIABLE}")),
-            DEADLINE + AT_ONCE,
-            &format!("round {round}"),
-        );
-        in_time(&guest.sync("alice"), DEADLINE + AT_ONCE, &format!("round {round}"));
+        Finished::within(DEADLINE + AT_ONCE, &format!("round {round}"), || {
+            guest.ssh("alice", &format!("! printenv {VARIABLE}"))
+        })
+        .expect_success("a login without bob's token");
+        Finished::within(DEADLINE + AT_ONCE, &format!("round {round}"), || guest.sync("alice"));
     }
     guest
         .run("systemctl is-active swap swap-folders && systemctl stop swap swap-folders")
@@ -174,7 +162,7 @@ fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
             )
             .expect_success(&place);
         assert_eq!(guest.variable_by_ssh("bob"), None, "{place}");
-        in_time(&guest.sync("bob"), AT_ONCE, &place);
+        Finished::within(AT_ONCE, &place, || guest.sync("bob"));
         let believed = guest.run("cd /home/bob; find . -user bob -type f -exec grep -l evil {} +").text();
         assert_eq!(believed, "", "{place}");
         guest.run(&format!("cd /home/bob && rm -rf {place} {STATE} && cp -r /tmp/kept {STATE} && chown -R bob:bob {STATE} && chmod 777 {STATE}")).expect_success("clearing up");
@@ -194,8 +182,8 @@ fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
         guest
             .run(&format!("cd /home/bob && echo mine >.profile2 && chown bob .profile2 && runuser -u alice -- sh -c 'cd {STATE} && rm -f {place} && ln -s /home/bob/.profile2 {place}'"))
             .expect_success(place);
-        in_time(&guest.sync("bob"), AT_ONCE, place);
-        in_time(&guest.ssh("bob", "true"), DEADLINE + AT_ONCE, place);
+        Finished::within(AT_ONCE, place, || guest.sync("bob"));
+        Finished::within(DEADLINE + AT_ONCE, place, || guest.ssh("bob", "true"));
         assert_eq!(guest.read("/home/bob/.profile2").as_deref(), Some(&b"mine\n"[..]), "{place}");
         guest.run(&format!("rm /home/bob/{STATE}/{place}")).expect_success("clearing up");
     }
@@ -224,8 +212,8 @@ fn her_folder_for_requests_leads_nobody_astray() {
         guest
             .run(&format!("r={request}; rm -rf $r; touch /run/claude-auth-sync/alice/own; {obstacle}; chown -h alice $r /run/claude-auth-sync/alice/own; rm -rf /home/alice/.local"))
             .expect_success(obstacle);
-        in_time(&guest.ssh("alice", "true"), AT_ONCE, obstacle);
-        in_time(&guest.sync("alice"), AT_ONCE, obstacle);
+        Finished::within(AT_ONCE, obstacle, || guest.ssh("alice", "true"));
+        Finished::within(AT_ONCE, obstacle, || guest.sync("alice"));
         assert_eq!(everything_of(&guest, "/home/bob"), bobs, "{obstacle}");
         assert!(guest.read("/etc/claude-auth-sync-planted").is_none(), "{obstacle}");
     }

@@ -71,10 +71,10 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
                 .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {place}");
-            in_time(&su_and_launch(guest), DEADLINE + AT_ONCE, &with);
+            Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));
             // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
             if !claudes_locks.contains(place) {
-                in_time(&guest.sync("alice"), AT_ONCE, &with);
+                Finished::within(AT_ONCE, &with, || guest.sync("alice"));
             }
         }
     }
@@ -100,8 +100,8 @@ fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
         guest
             .run_with_input(&format!("b=$(cat); yes \"$b\" | tr -d '\\n' | head -c 4190000 >{path}; printf '%s' '{end}' >>{path}; chown alice:alice {path}; chmod 600 {path}"), bomb.as_bytes())
             .expect_success(bomb);
-        in_time(&guest.ssh("alice", "true"), AT_ONCE, bomb);
-        in_time(&guest.sync("alice"), AT_ONCE, bomb);
+        Finished::within(AT_ONCE, bomb, || guest.ssh("alice", "true"));
+        Finished::within(AT_ONCE, bomb, || guest.sync("alice"));
         let said = guest
             .run("journalctl --sync; journalctl --quiet --output=cat --grep='cas-session failed|dumped core'")
             .text();
@@ -112,15 +112,4 @@ fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
 /// A login of alice's, the quickest there is, with the launcher as its first command.
 fn su_and_launch(guest: &Guest) -> Finished {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
-}
-
-#[track_caller]
-fn in_time(seen: &Finished, limit: Duration, with: &str) {
-    assert!(seen.took < limit, "{with}: {:?}\n{}", seen.took, String::from_utf8_lossy(&seen.stderr));
-    assert!(
-        seen.code.is_some_and(|code| code < 100),
-        "{with}: {:?} {}",
-        seen.code,
-        String::from_utf8_lossy(&seen.stderr)
-    );
 }

@@ -53,7 +53,7 @@ fn a_request_is_settled_under_another_name_and_with_a_log_that_cannot_be_written
             .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l; touch {REQUEST}; chown alice {REQUEST}"))
             .expect_success(obstacle);
         let seen = guest.sync("alice");
-        assert!(seen.took < Duration::from_secs(3), "{obstacle}: {:?}", seen.took);
+        assert!(seen.took < Duration::from_secs(20), "{obstacle}: {:?}", seen.took);
         assert!(seen.text().starts_with("OK login complete"), "{obstacle}: {}{}", seen.text(), errors(&seen));
         assert_eq!(seen.code, Some(0), "what was looked at is fine, {obstacle}: {}", errors(&seen));
         assert!(errors(&seen).contains("not logged in"), "{obstacle}: {}", errors(&seen));
@@ -175,8 +175,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         let seen = guest.run("timeout 5 runuser -u alice -- cas-sync run");
         assert_eq!(seen.code, Some(78), "{spoiled}: {}{}", seen.text(), errors(&seen));
         assert!(errors(&seen).contains("/etc/claude-auth-sync"), "{spoiled}: {}", errors(&seen));
-        let login_time = guest.ssh("alice", "true").expect_success("ssh").took;
-        assert!(login_time < Duration::from_millis(1500), "{spoiled}: {login_time:?}");
+        guest.ssh_within(Duration::from_millis(1500), "alice", "true");
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "{spoiled}");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
@@ -203,7 +202,7 @@ fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
             journal.lines().last().is_some_and(|line| line.starts_with("user=alice FAIL")),
             "{obstacle}: {journal}"
         );
-        assert!(seen.took < Duration::from_secs(3), "{obstacle}: {:?}", seen.took);
+        assert!(seen.took < Duration::from_secs(20), "{obstacle}: {:?}", seen.took);
     }
 }
 

@@ -46,6 +46,26 @@ impl Finished {
         }
     }
 
+    /// What a command that has to be over within this time came to. It is tried up to three times: whoever stalls this
+    /// machine seldom does it three times in a row, and what hangs, hangs every time.
+    ///
+    /// # Panics
+    /// When three took longer, or one was ended by a signal, a panic or [`COMMAND_LIMIT`].
+    #[track_caller]
+    pub fn within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
+        let mut late = Vec::new();
+        while late.len() < 3 {
+            let finished = attempt();
+            let errors = String::from_utf8_lossy(&finished.stderr);
+            assert!(finished.code.is_some_and(|code| code < 100), "{doing}: {:?} {errors}", finished.code);
+            if finished.took < limit {
+                return finished;
+            }
+            late.push(finished.took);
+        }
+        panic!("{doing}: not over within {limit:?}: {late:?}");
+    }
+
     /// Whether the exit code is zero.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
