@@ -33,20 +33,19 @@ impl Page {
         println!("    {} {command}", self.paint("2", prompt));
     }
 
-    /// The same, with a remark beside it.
+    /// The same, below a remark.
     pub(crate) fn typed_with(&self, prompt: &str, command: &str, remark: &str) {
-        let line = format!("{prompt} {command}");
-        let gap = " ".repeat(REMARKS.saturating_sub(line.chars().count()).max(2));
-        self.typed(prompt, &format!("{command}{gap}{}", self.paint("2", remark)));
+        println!("    {}", self.paint("2", &format!("# {remark}")));
+        self.typed(prompt, command);
     }
 
     /// What a program answered.
     pub(crate) fn answered(&self, text: &str, tone: Tone) {
-        for line in text.lines() {
+        for line in text.lines().flat_map(wrapped) {
             let painted = match tone {
-                Tone::Plain => line.to_owned(),
-                Tone::Good => self.paint("32", line),
-                Tone::Bad => self.paint("31", line),
+                Tone::Plain => line,
+                Tone::Good => self.paint("32", &line),
+                Tone::Bad => self.paint("31", &line),
             };
             println!("    {painted}");
         }
@@ -63,5 +62,22 @@ impl Page {
     }
 }
 
-/// The column in which remarks begin.
-const REMARKS: usize = 64;
+/// The widest line that still stands beside the indent on a terminal of 80 columns.
+const WIDTH: usize = 74;
+
+/// A line in pieces of at most [`WIDTH`] characters, broken at blanks; all but the first are indented.
+fn wrapped(line: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in line.split(' ') {
+        let last = pieces.last_mut().expect("there is one");
+        if !last.trim().is_empty() && last.chars().count() + 1 + word.chars().count() > WIDTH {
+            pieces.push(format!("    {word}"));
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    pieces
+}

@@ -38,7 +38,8 @@ pub(crate) fn tell(page: &Page) -> anyhow::Result<()> {
     desk.guest.install_product();
     page.tell(&format!(
         "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
-         All of it is real but Anthropic's servers: a stand-in on its loopback, and no other network.",
+         All of it is real but Anthropic's servers: a stand-in on its loopback, and no other\n\
+         network. Alice's login of yesterday and bob's token were put there for this.",
         seconds(began.elapsed())
     ));
 
@@ -72,7 +73,7 @@ fn alice_loses_her_login(page: &Page, desk: &Workplace) -> anyhow::Result<Value>
     page.answered(&desk.guest.enroll("alice"), Tone::Plain);
     desk.sign_in_yesterday("alice");
     let mut session = log_in(desk, "alice").0;
-    type_and_show(page, &mut session, "cp -a .claude dotfiles", "a dotfiles tool might");
+    type_and_show(page, &mut session, "cp -a .claude dotfiles", "a dotfiles tool copies her login");
 
     let said = ask(page, &mut session, "Claude Code exchanges her refresh token");
     ensure!(said == ANSWER, "a login that is good for a refresh was not answered");
@@ -80,7 +81,12 @@ fn alice_loses_her_login(page: &Page, desk: &Workplace) -> anyhow::Result<Value>
     ensure!(said.contains("backed up"), "cas-sync run has not taken a backup");
     let good = parsed(&desk.guest.login_of("alice"));
 
-    type_and_show(page, &mut session, "cp dotfiles/.credentials.json .claude/", "and bring it back, spent");
+    type_and_show(
+        page,
+        &mut session,
+        "cp dotfiles/.credentials.json .claude/",
+        "and brings it back, with its spent token",
+    );
     let said = ask(page, &mut session, "the server refuses it");
     ensure!(said.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");
     session.leave();
@@ -128,7 +134,8 @@ fn with_us(page: &Page, desk: &Workplace, good: &Value) -> anyhow::Result<Durati
 
 fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> anyhow::Result<()> {
     desk.anthropic.accept_setup_token(BOBS_TOKEN);
-    desk.guest.enroll("bob");
+    page.typed(ROOT, "cas-sync enroll bob");
+    page.answered(&desk.guest.enroll("bob"), Tone::Plain);
     desk.guest.put_token("bob", BOBS_TOKEN);
     desk.anthropic.forget_requests();
     page.typed(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
