@@ -1,7 +1,7 @@
 //! All policy: one pure, total function from facts to the next step. A login, the timer and a person run the same
 //! planner with different settings; the programs around it gather facts and carry out steps until it says `Report`.
 //!
-//! The invariants I1 to I8 of `docs/architecture.md` hold here, not in the callers; `cas-core/tests/planner_invariants.rs` tests
+//! The invariants I1 to I8 of `docs/architecture.md` hold here, not in the callers; `cas-core/tests/planner_invariants/` tests
 //! them over random histories.
 
 mod backup;

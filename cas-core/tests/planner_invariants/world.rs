@@ -1,11 +1,10 @@
-//! The invariants of the planner over random histories: a small world in which Claude Code refreshes and empties logins,
-//! people put old copies back, other machines back up, stores fail and probes answer anything; the planner is run again
-//! and again in it, and every step it takes is held against the rules, counted by the test itself.
+//! A small world in which histories happen. It carries the planner's steps out, and remembers by itself what the rules
+//! are about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cas_core::fingerprint::{Fingerprint, Generation};
+use cas_core::fingerprint::Generation;
 use cas_core::ledger::Ledger;
 use cas_core::local_login::{LocalLogin, is_fresh};
 use cas_core::oauth_login::LoginSummary;
@@ -14,142 +13,32 @@ use cas_core::planner::{self, *};
 use cas_core::store::Failure;
 use cas_core::timestamp::Timestamp;
 use cas_core::verdict::Verdict;
-use proptest::prelude::*;
 
-const HOUR: u64 = 60 * 60 * 1000;
-
-#[derive(Clone, Debug)]
-enum Event {
-    Wait(u64),
-    SetClockBack(u64),
-    SignIn { account: u8 },
-    Refresh,
-    Empty,
-    Damage,
-    Delete,
-    Partial,
-    PutOldCopyBack(usize),
-    OtherMachineBacksUp,
-    StoreToken(Option<TokenFact>),
-    EnvFile(EnvFileFact),
-    Run(Run),
-}
-
-#[derive(Clone, Debug)]
-struct Run {
-    mode: Mode,
-    store: StoreKind,
-    can_verify: bool,
-    expected: bool,
-    others: bool,
-    store_answers: bool,
-    writes_succeed: bool,
-    verdicts: Vec<Verdict>,
-    /// After which steps Claude Code, or somebody else, writes the credential file.
-    interference: Vec<Option<Interference>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Interference {
-    SignsIn,
-    Empties,
-}
-
-fn verdict() -> impl Strategy<Value = Verdict> {
-    prop_oneof![
-        3 => Just(Verdict::Ok),
-        1 => Just(Verdict::Limited),
-        3 => any::<bool>().prop_map(|account_level| Verdict::Rejected { account_level }),
-        1 => Just(Verdict::Unusable("too old".into())),
-        2 => Just(Verdict::Unknown("529".into())),
-    ]
-}
-
-fn token() -> impl Strategy<Value = Fingerprint> {
-    (0..3u8).prop_map(|name| Fingerprint::of(&name.to_string()))
-}
-
-fn run() -> impl Strategy<Value = Run> {
-    let settings = (
-        prop_oneof![Just(Mode::Login), Just(Mode::Sync)],
-        prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
-        any::<bool>(),
-        prop::bool::weighted(0.2),
-        prop::bool::weighted(0.2),
-    );
-    let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Empties))];
-    let world = (
-        prop::bool::weighted(0.8),
-        prop::bool::weighted(0.9),
-        prop::collection::vec(verdict(), 4),
-        prop::collection::vec(interference, 20),
-    );
-    (settings, world).prop_map(|(settings, (store_answers, writes_succeed, verdicts, interference))| {
-        let (mode, store, can_verify, expected, others) = settings;
-        Run {
-            mode,
-            store,
-            can_verify,
-            expected,
-            others,
-            store_answers,
-            writes_succeed,
-            verdicts,
-            interference,
-        }
-    })
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        3 => prop_oneof![Just(1000), Just(HOUR / 8), Just(9 * HOUR)].prop_map(Event::Wait),
-        1 => prop_oneof![Just(1000), Just(2 * HOUR), Just(30 * HOUR)].prop_map(Event::SetClockBack),
-        1 => (0..2u8).prop_map(|account| Event::SignIn { account }),
-        2 => Just(Event::Refresh),
-        4 => Just(Event::Empty),
-        1 => Just(Event::Damage),
-        1 => Just(Event::Delete),
-        1 => Just(Event::Partial),
-        1 => any::<usize>().prop_map(Event::PutOldCopyBack),
-        1 => Just(Event::OtherMachineBacksUp),
-        1 => prop::option::of(prop_oneof![
-            Just(TokenFact::Withdrawn),
-            token().prop_map(TokenFact::Token),
-            Just(TokenFact::Malformed("a line end".into())),
-        ]).prop_map(Event::StoreToken),
-        1 => prop_oneof![
-            Just(EnvFileFact::Absent),
-            token().prop_map(EnvFileFact::Token),
-            Just(EnvFileFact::Malformed("two lines".into())),
-            Just(EnvFileFact::Unreadable("a FIFO".into())),
-        ].prop_map(Event::EnvFile),
-        8 => run().prop_map(Event::Run),
-    ]
-}
+use crate::history::{Event, HOUR, Interference, Run};
 
 #[derive(Default)]
-struct World {
-    now: u64,
-    serial: u64,
-    file: File,
-    ledger: Ledger,
-    history: Vec<LoginSummary>,
-    backup: Option<LoginSummary>,
-    backup_is_foreign: bool,
-    token: Option<TokenFact>,
-    env_file: Env,
-    contact: Contact,
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) serial: u64,
+    pub(crate) file: File,
+    pub(crate) ledger: Ledger,
+    pub(crate) history: Vec<LoginSummary>,
+    pub(crate) backup: Option<LoginSummary>,
+    pub(crate) backup_is_foreign: bool,
+    pub(crate) token: Option<TokenFact>,
+    pub(crate) env_file: Env,
+    pub(crate) contact: Contact,
     // What the test itself remembers, to hold the planner against.
-    ever: Vec<LoginSummary>,
-    seen: BTreeSet<Generation>,
-    seen_superseded: BTreeSet<Generation>,
-    rejected: BTreeSet<Generation>,
-    restores: BTreeMap<Generation, Vec<(u64, bool)>>,
-    backups: usize,
+    pub(crate) ever: Vec<LoginSummary>,
+    pub(crate) seen: BTreeSet<Generation>,
+    pub(crate) seen_superseded: BTreeSet<Generation>,
+    pub(crate) rejected: BTreeSet<Generation>,
+    pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
+    pub(crate) backups: usize,
 }
 
-struct File(LocalLogin<LoginSummary>);
-struct Env(EnvFileFact);
+pub(crate) struct File(pub(crate) LocalLogin<LoginSummary>);
+pub(crate) struct Env(pub(crate) EnvFileFact);
 
 impl Default for File {
     fn default() -> Self {
@@ -164,7 +53,7 @@ impl Default for Env {
 }
 
 impl World {
-    fn new_login(&mut self, account: u8, machine: &str) -> LoginSummary {
+    pub(crate) fn new_login(&mut self, account: u8, machine: &str) -> LoginSummary {
         self.serial += 1;
         let login = LoginSummary {
             generation: Generation::of(&format!("{machine}{}", self.serial)),
@@ -180,18 +69,18 @@ impl World {
         login
     }
 
-    fn put(&mut self, login: LoginSummary) {
+    pub(crate) fn put(&mut self, login: LoginSummary) {
         let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
         self.file.0 = if fresh { LocalLogin::Healthy(login) } else { LocalLogin::Stale(login) };
     }
 
-    fn age_file(&mut self) {
+    pub(crate) fn age_file(&mut self) {
         if let Some(login) = self.file.0.login().cloned() {
             self.put(login);
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::Wait(millis) => self.now += millis,
             Event::SetClockBack(millis) => self.now -= millis.min(self.now / 2),
@@ -226,7 +115,7 @@ impl World {
     }
 
     /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
-    fn observe(&mut self) {
+    pub(crate) fn observe(&mut self) {
         if let Some(login) = self.file.0.login().cloned() {
             self.ledger.observe_file(&login, Timestamp::from_millis(self.now));
             let is_spent = |other: &&LoginSummary| {
@@ -238,7 +127,7 @@ impl World {
         }
     }
 
-    fn facts(&self, run: &Run) -> Facts {
+    pub(crate) fn facts(&self, run: &Run) -> Facts {
         Facts {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
@@ -259,7 +148,7 @@ impl World {
         }
     }
 
-    fn run(&mut self, run: Run) {
+    pub(crate) fn run(&mut self, run: Run) {
         self.observe();
         let mut facts = self.facts(&run);
         let (mut restores, mut probes, mut reports) = (0, 0, 0);
@@ -284,7 +173,7 @@ impl World {
         );
     }
 
-    fn interfere(&mut self, facts: &mut Facts, interference: Option<Interference>) {
+    pub(crate) fn interfere(&mut self, facts: &mut Facts, interference: Option<Interference>) {
         match interference {
             Some(Interference::SignsIn) => self.happen(Event::SignIn { account: 0 }),
             Some(Interference::Empties) => self.happen(Event::Empty),
@@ -295,7 +184,7 @@ impl World {
         facts.ledger = self.ledger.clone();
     }
 
-    fn carry_out(&mut self, facts: &mut Facts, step: Step, run: &Run) {
+    pub(crate) fn carry_out(&mut self, facts: &mut Facts, step: Step, run: &Run) {
         let result = || if run.writes_succeed { Ok(()) } else { Err("disk full".to_owned()) };
         let verdict = run.verdicts[facts.done.probes.len() % run.verdicts.len()].clone();
         match step {
@@ -387,110 +276,4 @@ impl World {
         facts.ledger = self.ledger.clone();
         facts.history = self.history.clone();
     }
-
-    fn check(&self, facts: &Facts, step: &Step, run: &Run) {
-        let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
-        let is_rejected = verdict.is_some_and(Verdict::is_rejected);
-        match step {
-            Step::Restore(generation, _) => {
-                let login =
-                    self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
-                assert!(facts.login.is_broken() || is_rejected, "I1: {:?} was replaced", facts.login);
-                assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was put back");
-                assert!(
-                    !self.seen_superseded.contains(generation),
-                    "I1, I3: a superseded generation was put back"
-                );
-                if let Some(found) = facts.login.login() {
-                    assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
-                }
-                self.check_frequency(login);
-                assert!(
-                    !run.expected || login.organization.as_deref() == Some("organization0"),
-                    "another organisation's login"
-                );
-                assert!(
-                    facts.active_token().is_none(),
-                    "the login file is left alone while a setup-token is in use"
-                );
-            }
-            Step::RollBack => assert!(is_rejected && facts.done.restore.is_some(), "I3, I4"),
-            Step::Backup(generation, place) => {
-                let login = facts.login.login().expect("I2: no complete login");
-                assert_eq!(login.generation, *generation);
-                assert!(verdict.is_none_or(Verdict::is_alive), "I4: backed up after {verdict:?}");
-                let is_alive = verdict.is_some_and(Verdict::is_alive);
-                assert!(
-                    is_alive || !self.rejected.contains(generation),
-                    "I2: a rejected generation was backed up"
-                );
-                if *place == Source::Store {
-                    let kept = facts.document().expect("I2: never without having read").backup.as_ref();
-                    assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
-                    assert!(kept.is_none_or(|kept| kept.account == login.account), "I2: another account's");
-                    assert!(!run.expected || login.organization.as_deref() == Some("organization0"), "I2");
-                }
-            }
-            Step::RemoveEnvFile => {
-                let said = facts.document().map(|document| document.setup_token.clone());
-                assert_eq!(said, Some(TokenFact::Withdrawn), "I6");
-            }
-            Step::WriteEnvFile => {
-                let said = facts.document().map(|document| document.setup_token.clone());
-                assert!(
-                    matches!(said, Some(TokenFact::Token(_))),
-                    "only a well-formed token reaches the env file"
-                );
-                assert!(
-                    !matches!(facts.env_file, EnvFileFact::Unreadable(_)),
-                    "I8: what is not the user's file is not replaced"
-                );
-            }
-            Step::Probe(_) | Step::RefreshRun => assert!(run.can_verify && run.mode == Mode::Sync),
-            Step::ReadStore | Step::Report(_) => (),
-        }
-    }
-
-    fn check_frequency(&self, login: &LoginSummary) {
-        let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
-        if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
-            let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
-            assert!(recent < 8, "I3: put back {recent} times within the hour");
-        } else {
-            assert!(restores.is_empty(), "I3: a stale generation was put back again");
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_history_makes_the_planner_break_a_rule(events in prop::collection::vec(event(), 1..60)) {
-        let mut world = World { now: 100 * HOUR, ..World::default() };
-        for event in events {
-            world.happen(event);
-        }
-    }
-}
-
-/// A test that only ever sees refusals would hold every rule: the histories above must also mend, back up and verify.
-#[test]
-fn the_histories_reach_every_step() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::TestRunner;
-
-    let mut runner = TestRunner::deterministic();
-    let mut restored = 0;
-    let mut backed_up = 0;
-    for _ in 0..300 {
-        let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
-        let mut world = World { now: 100 * HOUR, ..World::default() };
-        for event in events {
-            world.happen(event);
-        }
-        restored += world.restores.len();
-        backed_up += world.backups;
-    }
-    assert!(restored > 100 && backed_up > 50, "{restored} restored, {backed_up} backed up");
 }

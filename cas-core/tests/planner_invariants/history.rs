@@ -1,0 +1,117 @@
+//! What can happen between two runs, and what a run meets.
+
+use cas_core::fingerprint::Fingerprint;
+use cas_core::planner::{EnvFileFact, Mode, StoreKind, TokenFact};
+use cas_core::verdict::Verdict;
+use proptest::prelude::*;
+
+pub(crate) const HOUR: u64 = 60 * 60 * 1000;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Wait(u64),
+    SetClockBack(u64),
+    SignIn { account: u8 },
+    Refresh,
+    Empty,
+    Damage,
+    Delete,
+    Partial,
+    PutOldCopyBack(usize),
+    OtherMachineBacksUp,
+    StoreToken(Option<TokenFact>),
+    EnvFile(EnvFileFact),
+    Run(Run),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) mode: Mode,
+    pub(crate) store: StoreKind,
+    pub(crate) can_verify: bool,
+    pub(crate) expected: bool,
+    pub(crate) others: bool,
+    pub(crate) store_answers: bool,
+    pub(crate) writes_succeed: bool,
+    pub(crate) verdicts: Vec<Verdict>,
+    /// After which steps Claude Code, or somebody else, writes the credential file.
+    pub(crate) interference: Vec<Option<Interference>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Interference {
+    SignsIn,
+    Empties,
+}
+
+pub(crate) fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        3 => Just(Verdict::Ok),
+        1 => Just(Verdict::Limited),
+        3 => any::<bool>().prop_map(|account_level| Verdict::Rejected { account_level }),
+        1 => Just(Verdict::Unusable("too old".into())),
+        2 => Just(Verdict::Unknown("529".into())),
+    ]
+}
+
+pub(crate) fn token() -> impl Strategy<Value = Fingerprint> {
+    (0..3u8).prop_map(|name| Fingerprint::of(&name.to_string()))
+}
+
+pub(crate) fn run() -> impl Strategy<Value = Run> {
+    let settings = (
+        prop_oneof![Just(Mode::Login), Just(Mode::Sync)],
+        prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.2),
+    );
+    let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Empties))];
+    let world = (
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.9),
+        prop::collection::vec(verdict(), 4),
+        prop::collection::vec(interference, 20),
+    );
+    (settings, world).prop_map(|(settings, (store_answers, writes_succeed, verdicts, interference))| {
+        let (mode, store, can_verify, expected, others) = settings;
+        Run {
+            mode,
+            store,
+            can_verify,
+            expected,
+            others,
+            store_answers,
+            writes_succeed,
+            verdicts,
+            interference,
+        }
+    })
+}
+
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => prop_oneof![Just(1000), Just(HOUR / 8), Just(9 * HOUR)].prop_map(Event::Wait),
+        1 => prop_oneof![Just(1000), Just(2 * HOUR), Just(30 * HOUR)].prop_map(Event::SetClockBack),
+        1 => (0..2u8).prop_map(|account| Event::SignIn { account }),
+        2 => Just(Event::Refresh),
+        4 => Just(Event::Empty),
+        1 => Just(Event::Damage),
+        1 => Just(Event::Delete),
+        1 => Just(Event::Partial),
+        1 => any::<usize>().prop_map(Event::PutOldCopyBack),
+        1 => Just(Event::OtherMachineBacksUp),
+        1 => prop::option::of(prop_oneof![
+            Just(TokenFact::Withdrawn),
+            token().prop_map(TokenFact::Token),
+            Just(TokenFact::Malformed("a line end".into())),
+        ]).prop_map(Event::StoreToken),
+        1 => prop_oneof![
+            Just(EnvFileFact::Absent),
+            token().prop_map(EnvFileFact::Token),
+            Just(EnvFileFact::Malformed("two lines".into())),
+            Just(EnvFileFact::Unreadable("a FIFO".into())),
+        ].prop_map(Event::EnvFile),
+        8 => run().prop_map(Event::Run),
+    ]
+}

@@ -1,0 +1,45 @@
+//! The invariants of the planner over random histories: a small world in which Claude Code refreshes and empties logins,
+//! people put old copies back, other machines back up, stores fail and probes answer anything; the planner is run again
+//! and again in it, and every step it takes is held against the rules, counted by the test itself.
+
+mod history;
+mod rules;
+mod world;
+
+use proptest::prelude::*;
+
+use history::{HOUR, event};
+use world::World;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_makes_the_planner_break_a_rule(events in prop::collection::vec(event(), 1..60)) {
+        let mut world = World { now: 100 * HOUR, ..World::default() };
+        for event in events {
+            world.happen(event);
+        }
+    }
+}
+
+/// A test that only ever sees refusals would hold every rule: the histories above must also mend, back up and verify.
+#[test]
+fn the_histories_reach_every_step() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let mut runner = TestRunner::deterministic();
+    let mut restored = 0;
+    let mut backed_up = 0;
+    for _ in 0..300 {
+        let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
+        let mut world = World { now: 100 * HOUR, ..World::default() };
+        for event in events {
+            world.happen(event);
+        }
+        restored += world.restores.len();
+        backed_up += world.backups;
+    }
+    assert!(restored > 100 && backed_up > 50, "{restored} restored, {backed_up} backed up");
+}

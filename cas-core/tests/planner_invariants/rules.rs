@@ -1,0 +1,86 @@
+//! The rules that every step is held against.
+
+use cas_core::local_login::is_fresh;
+use cas_core::oauth_login::LoginSummary;
+use cas_core::outcome::Source;
+use cas_core::planner::*;
+use cas_core::timestamp::Timestamp;
+use cas_core::verdict::Verdict;
+
+use crate::history::{HOUR, Run};
+use crate::world::World;
+
+impl World {
+    pub(crate) fn check(&self, facts: &Facts, step: &Step, run: &Run) {
+        let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
+        let is_rejected = verdict.is_some_and(Verdict::is_rejected);
+        match step {
+            Step::Restore(generation, _) => {
+                let login =
+                    self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
+                assert!(facts.login.is_broken() || is_rejected, "I1: {:?} was replaced", facts.login);
+                assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was put back");
+                assert!(
+                    !self.seen_superseded.contains(generation),
+                    "I1, I3: a superseded generation was put back"
+                );
+                if let Some(found) = facts.login.login() {
+                    assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
+                }
+                self.check_frequency(login);
+                assert!(
+                    !run.expected || login.organization.as_deref() == Some("organization0"),
+                    "another organisation's login"
+                );
+                assert!(
+                    facts.active_token().is_none(),
+                    "the login file is left alone while a setup-token is in use"
+                );
+            }
+            Step::RollBack => assert!(is_rejected && facts.done.restore.is_some(), "I3, I4"),
+            Step::Backup(generation, place) => {
+                let login = facts.login.login().expect("I2: no complete login");
+                assert_eq!(login.generation, *generation);
+                assert!(verdict.is_none_or(Verdict::is_alive), "I4: backed up after {verdict:?}");
+                let is_alive = verdict.is_some_and(Verdict::is_alive);
+                assert!(
+                    is_alive || !self.rejected.contains(generation),
+                    "I2: a rejected generation was backed up"
+                );
+                if *place == Source::Store {
+                    let kept = facts.document().expect("I2: never without having read").backup.as_ref();
+                    assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
+                    assert!(kept.is_none_or(|kept| kept.account == login.account), "I2: another account's");
+                    assert!(!run.expected || login.organization.as_deref() == Some("organization0"), "I2");
+                }
+            }
+            Step::RemoveEnvFile => {
+                let said = facts.document().map(|document| document.setup_token.clone());
+                assert_eq!(said, Some(TokenFact::Withdrawn), "I6");
+            }
+            Step::WriteEnvFile => {
+                let said = facts.document().map(|document| document.setup_token.clone());
+                assert!(
+                    matches!(said, Some(TokenFact::Token(_))),
+                    "only a well-formed token reaches the env file"
+                );
+                assert!(
+                    !matches!(facts.env_file, EnvFileFact::Unreadable(_)),
+                    "I8: what is not the user's file is not replaced"
+                );
+            }
+            Step::Probe(_) | Step::RefreshRun => assert!(run.can_verify && run.mode == Mode::Sync),
+            Step::ReadStore | Step::Report(_) => (),
+        }
+    }
+
+    pub(crate) fn check_frequency(&self, login: &LoginSummary) {
+        let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
+        if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
+            let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
+            assert!(recent < 8, "I3: put back {recent} times within the hour");
+        } else {
+            assert!(restores.is_empty(), "I3: a stale generation was put back again");
+        }
+    }
+}
