@@ -74,12 +74,7 @@ fn two_guests_live_side_by_side() {
 
 #[test]
 fn a_guest_does_not_outlive_a_killed_test() {
-    let own = std::env::current_exe().unwrap();
-    let mut doomed = Command::new(own)
-        .args(["--exact", "boots_a_guest_and_never_returns", "--ignored", "--nocapture"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut doomed = Command::new(env!("CARGO_BIN_EXE_doomed-guest")).stdout(Stdio::piped()).spawn().unwrap();
     let said = BufReader::new(doomed.stdout.take().unwrap());
     let leader = said
         .lines()
@@ -99,14 +94,6 @@ fn a_guest_does_not_outlive_a_killed_test() {
         assert!(Instant::now() < patience, "the guest is still there: {:?}", guests_of(doomed.id()));
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-#[test]
-#[ignore = "only run, and killed, by a_guest_does_not_outlive_a_killed_test"]
-fn boots_a_guest_and_never_returns() {
-    let guest = Guest::boot(Suite::Bookworm);
-    println!("leader={}", guest.leader());
-    thread::sleep(Duration::from_secs(600));
 }
 
 /// The folders of the guests that this process has booted, and their control groups once the folders are gone.
