@@ -1,5 +1,6 @@
 //! `/etc/claude-auth-sync/config.toml` and `conf.d/*.toml`: what an admin may set. Later files win, key by key.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -15,11 +16,15 @@ use crate::planner::{Mode, Settings, StoreKind};
 pub const DIRECTORY: &str = "/etc/claude-auth-sync";
 
 /// The keys there are; those of the table `vault` are written `vault.key`.
-pub const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 15] = [
     "store",
     "login_refresh_after",
     "expected_organization",
     "restore_from_other_machines",
+    "verify",
+    "claude",
+    "claude.program",
+    "claude.environment",
     "vault",
     "vault.address",
     "vault.ca_cert",
@@ -40,8 +45,35 @@ pub struct Config {
     pub expected_organization: Option<String>,
     /// Whether a copy that another machine backed up may be put back although this one had its own.
     pub restore_from_other_machines: bool,
+    /// Whether the sync verifies by real inference (default true).
+    pub verify: bool,
+    /// The `claude` that verifies.
+    pub claude: ClaudeSettings,
     /// The server, for `store = "vault"`.
     pub vault: VaultSettings,
+}
+
+/// The names that `claude.environment` may set: what a network asks for, and nothing that chooses a credential or a server.
+pub const NETWORK_VARIABLES: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// The table `claude`: how the sync runs Claude Code to verify a login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaudeSettings {
+    /// The program; without it `claude` is looked for in the usual places.
+    pub program: Option<PathBuf>,
+    /// The variables of [`NETWORK_VARIABLES`] it gets.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// The table `vault`, as it was written.
@@ -70,6 +102,8 @@ impl Default for Config {
             login_refresh_after: Duration::from_secs(15 * 60),
             expected_organization: None,
             restore_from_other_machines: false,
+            verify: true,
+            claude: ClaudeSettings::default(),
             vault: VaultSettings::default(),
         }
     }
@@ -99,7 +133,7 @@ impl Config {
             mode,
             store: self.store,
             login_refresh_after: self.login_refresh_after,
-            can_verify: false, // the programs have no means to verify yet
+            can_verify: false, // until a run is given a verifier
             expected_organization: self.expected_organization.clone(),
             restore_from_other_machines: self.restore_from_other_machines,
         }
@@ -142,6 +176,16 @@ impl Config {
                 "expected_organization" => self.expected_organization = Some(text()?),
                 "restore_from_other_machines" => {
                     self.restore_from_other_machines = value.as_bool().ok_or_else(|| bad("true or false"))?;
+                }
+                "verify" => self.verify = value.as_bool().ok_or_else(|| bad("true or false"))?,
+                "claude" => return Err(bad("a table: begin it with a line [claude]")),
+                "claude.program" => {
+                    let path = PathBuf::from(text()?);
+                    self.claude.program =
+                        Some(path.is_absolute().then_some(path).ok_or_else(|| bad("a path from /"))?);
+                }
+                "claude.environment" => {
+                    self.claude.environment = network_variables(&value).map_err(|why| bad(&why))?
                 }
                 "vault" => return Err(bad("a table: begin it with a line [vault]")),
                 "vault.address" => self.vault.address = Some(text()?),
@@ -187,6 +231,18 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
         }
     }
     values
+}
+
+fn network_variables(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let known = NETWORK_VARIABLES.join(", ");
+    let table =
+        value.as_table().ok_or("a table such as { HTTPS_PROXY = \"http://proxy.example.org:3128\" }")?;
+    let variable = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(text) if NETWORK_VARIABLES.contains(&name.as_str()) => Ok((name.clone(), text.to_owned())),
+        Some(_) => Err(format!("without {name}; it may set {known}")),
+        None => Err(format!("a table of strings, and {name} is none")),
+    };
+    table.iter().map(variable).collect()
 }
 
 fn suggestion(unknown: &str) -> String {
@@ -302,6 +358,15 @@ mod tests {
             ("login_refresh_after = '15 parsecs'", "a time such as"),
             ("restore_from_other_machines = 'yes'", "true or false"),
             ("vault = 'https://x'", "[vault]"),
+            ("verify = 'yes'", "true or false"),
+            ("claude = 'claude'", "[claude]"),
+            ("[claude]\nprogram = 'bin/claude'", "a path from /"),
+            ("[claude]\nenvironment = 'x'", "a table such as"),
+            (
+                "[claude.environment]\nANTHROPIC_API_KEY = 'x'",
+                "without ANTHROPIC_API_KEY; it may set HTTP_PROXY",
+            ),
+            ("[claude.environment]\nHTTPS_PROXY = 7", "HTTPS_PROXY is none"),
             ("[vault]\naddress = 7", "a string in quotes"),
             ("store = ", "config.toml"),
         ] {

@@ -21,6 +21,14 @@ pub struct OauthLogin {
     pub summary: LoginSummary,
 }
 
+impl OauthLogin {
+    /// The access token alone: what a probe by value is given.
+    pub fn access_token(&self) -> Option<Secret<String>> {
+        let members = serde_json::from_str::<Members<'_>>(self.json.expose()).ok()?;
+        text(&members, "accessToken").map(|mut token| Secret::new(std::mem::take(&mut *token)))
+    }
+}
+
 /// What a login says about itself, without any secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginSummary {

@@ -3,6 +3,7 @@
 
 mod gather;
 mod steps;
+mod verify;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use crate::store::user_store::UserStore;
 use crate::store::vault::Renewal;
 use crate::timestamp::Timestamp;
 use crate::user_document::{SetupTokenField, UserDocument};
+use crate::verdict::Verifier;
 
 /// How many steps a run may take; the planner needs less than half.
 const MAX_STEPS: usize = 32;
@@ -44,6 +46,7 @@ pub struct Run {
     kept: Vec<OauthLogin>,
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
+    verifier: Option<Box<dyn Verifier>>,
     /// How often a step had to be decided again because somebody else was faster.
     overtaken: u32,
 }
@@ -64,6 +67,8 @@ pub struct Parts<'a> {
     pub deadline: Deadline,
     /// Which machine this is.
     pub machine: Machine,
+    /// What puts credentials to the test; a run without it verifies nothing.
+    pub verifier: Option<Box<dyn Verifier>>,
 }
 
 /// How a run ended.
@@ -79,7 +84,8 @@ pub struct Ended {
 impl Run {
     /// Prepares a run; nothing is looked at yet.
     pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { account, paths, settings, store, now, deadline, machine } = parts;
+        let Parts { account, paths, settings, store, now, deadline, machine, verifier } = parts;
+        let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
         Self {
@@ -93,6 +99,7 @@ impl Run {
             },
             kept: Vec::new(),
             document: None,
+            verifier,
             overtaken: 0,
             account,
             settings,
@@ -140,10 +147,15 @@ impl Run {
         match (said, document.map(|found| found.setup_token)) {
             (Some(TokenFact::Withdrawn), _) => None,
             (_, Some(SetupTokenField::Token(token))) => Some(token),
-            _ => match self.env_file.read() {
-                Content::Token(token) => Some(token),
-                _ => None,
-            },
+            _ => self.setup_token(),
+        }
+    }
+
+    /// The token that lies in the env file.
+    fn setup_token(&self) -> Option<SetupToken> {
+        match self.env_file.read() {
+            Content::Token(token) => Some(token),
+            _ => None,
         }
     }
 
@@ -178,8 +190,8 @@ impl Run {
             Step::Restore(generation, source) => self.restore(generation, source, facts),
             Step::RollBack => self.roll_back(facts),
             Step::Backup(generation, place) => self.back_up(generation, place, facts),
-            Step::Probe(subject) => facts.done.probes.push((subject, steps::cannot_verify())),
-            Step::RefreshRun => facts.done.refresh_run = Some(steps::cannot_verify()),
+            Step::Probe(subject) => self.probe(subject, facts),
+            Step::RefreshRun => self.refresh_run(facts),
             Step::Report(_) => (),
         }
     }
@@ -226,6 +238,7 @@ mod tests {
                 now,
                 deadline: Deadline::after(Duration::from_secs(20)),
                 machine: Machine::this(Path::new("/etc/machine-id")),
+                verifier: None,
             })
         };
         let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;

@@ -1,5 +1,17 @@
 //! What a live probe of a credential showed. Only `Ok` and `Limited` mean alive, only `Rejected` means dead.
 
+use crate::secret::Secret;
+
+/// Whoever can put a credential to the test of real inference. The programs that can hand one to a [`crate::run::Run`].
+pub trait Verifier {
+    /// Probes an access token or a setup-token by its value, without touching any file of its owner. Bounded.
+    fn probe(&mut self, token: &Secret<String>) -> Verdict;
+
+    /// Lets Claude Code itself use the login in its owner's home, which refreshes it first where that is due. Nothing
+    /// interrupts it, since a refresh that is cut short costs the login; the answer comes within a few minutes.
+    fn refresh_run(&mut self) -> Verdict;
+}
+
 /// The answer of real inference (`docs/claude-code.md` says how it is recognised).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

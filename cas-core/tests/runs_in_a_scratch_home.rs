@@ -78,6 +78,7 @@ impl Home {
             now: Timestamp::from_millis(now),
             deadline: Deadline::after(Duration::from_secs(20)),
             machine: Machine::this(Path::new("/etc/machine-id")),
+            verifier: None,
         };
         Run::new(parts).until_reported().outcome
     }

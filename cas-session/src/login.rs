@@ -75,7 +75,8 @@ fn tend(account: Account, deadline: Deadline) -> Ended {
     };
     let settings = config.settings(Mode::Login);
     let machine = Machine::this(Path::new("/etc/machine-id"));
-    Run::new(Parts { account, paths: &paths, settings, store, now, deadline, machine }).until_reported()
+    Run::new(Parts { account, paths: &paths, settings, store, now, deadline, machine, verifier: None })
+        .until_reported()
 }
 
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.

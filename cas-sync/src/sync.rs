@@ -90,7 +90,9 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
-    Run::new(Parts { account, paths, settings, store, now, deadline, machine }).until_reported().outcome
+    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier: None })
+        .until_reported()
+        .outcome
 }
 
 /// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the

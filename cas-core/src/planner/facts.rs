@@ -155,9 +155,11 @@ pub struct Done {
     pub history_backup: Option<Result<(), String>>,
     /// The login was added to the store.
     pub store_backup: Option<Result<(), String>>,
-    /// The live probes, in their order.
-    pub probes: Vec<(Subject, Verdict)>,
-    /// The refresh run.
+    /// How many credentials were probed by value.
+    pub probes: usize,
+    /// What real inference showed, of what, in its order.
+    pub verdicts: Vec<(Subject, Verdict)>,
+    /// What the refresh run showed, whatever lies in the file after it.
     pub refresh_run: Option<Verdict>,
 }
 
@@ -193,7 +195,7 @@ pub enum Subject {
 impl Facts {
     /// The verdict of this run on `subject`.
     pub fn verdict(&self, subject: Subject) -> Option<&Verdict> {
-        self.done.probes.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
+        self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
     }
 
     /// The document, if it was read.

@@ -145,7 +145,7 @@ fn follow_up(facts: &Facts, login: &LoginSummary) -> Option<Step> {
 
 fn probe(facts: &Facts, subject: Subject) -> Option<Step> {
     let wanted = facts.settings.can_verify && facts.settings.mode == Mode::Sync;
-    let possible = facts.done.probes.len() < MAX_PROBES && facts.verdict(subject).is_none();
+    let possible = facts.done.probes < MAX_PROBES && facts.verdict(subject).is_none();
     (wanted && possible).then_some(Step::Probe(subject))
 }
 

@@ -12,7 +12,6 @@ use crate::planner::{EnvFileChange, Facts, Restored};
 use crate::state_directory::{Lock, StateError};
 use crate::store::{Failure, Fields, Store};
 use crate::user_document::{self, SetupTokenField};
-use crate::verdict::Verdict;
 
 /// What a login keeps in reserve for writing: a login that cannot be put back within this is left to the sync.
 pub(super) const WRITING_TIME: Duration = Duration::from_millis(200);
@@ -22,11 +21,6 @@ const MAX_OVERTAKEN: u32 = 4;
 
 /// Between two tries at a store that others write to: a standby needs about 60 ms to catch up.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The answer of a program that has no means to verify; its settings keep the planner from asking.
-pub(super) fn cannot_verify() -> Verdict {
-    Verdict::Unusable("this run cannot verify".into())
-}
 
 impl Run {
     pub(super) fn write_env_file(&mut self, facts: &mut Facts) {

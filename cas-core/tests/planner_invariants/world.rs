@@ -186,7 +186,7 @@ impl World {
 
     pub(crate) fn carry_out(&mut self, facts: &mut Facts, step: Step, run: &Run) {
         let result = || if run.writes_succeed { Ok(()) } else { Err("disk full".to_owned()) };
-        let verdict = run.verdicts[facts.done.probes.len() % run.verdicts.len()].clone();
+        let verdict = run.verdicts[facts.done.verdicts.len() % run.verdicts.len()].clone();
         match step {
             Step::ReadStore if run.store_answers => {
                 self.contact = Contact { answered_at: Some(facts.now), failed_at: None };
@@ -219,14 +219,15 @@ impl World {
                         self.rejected.insert(generation);
                     }
                 }
-                facts.done.probes.push((subject, verdict));
+                facts.done.probes += 1;
+                facts.done.verdicts.push((subject, verdict));
             }
             Step::RefreshRun => {
                 match &verdict {
                     Verdict::Ok | Verdict::Limited => {
                         self.happen(Event::Refresh);
                         let generation = self.file.0.login().expect("a refresh leaves a login").generation;
-                        facts.done.probes.push((Subject::Login(generation), verdict.clone()));
+                        facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
                     }
                     Verdict::Rejected { .. } => self.happen(Event::Empty),
                     _ => (),
