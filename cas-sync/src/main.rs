@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod enrolment;
+mod report;
 mod sync;
 mod sync_log;
 

@@ -1,7 +1,7 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,6 @@ use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
 use cas_core::enrolment::{self, REQUEST, REQUESTS};
-use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
@@ -23,13 +22,11 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
-use crate::{complain, fail, sync_log};
+use crate::report::Report;
+use crate::{complain, fail};
 
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(300);
-
-/// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
-const CONFIGURATION: u8 = 78;
 
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
@@ -37,46 +34,38 @@ pub(crate) fn run() -> ExitCode {
         Ok(found) => found,
         Err(error) => return fail(&error, 1),
     };
-    let name = account.name.clone();
-    match look_after(account, &requests) {
+    let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let now = now();
+    let report = Report { user: account.name.clone(), state: state.clone(), now };
+    match look_after(account, &paths, &state, now, &requests) {
         Ok(outcome) => {
-            // A reader who is gone changes nothing about how the run ended.
-            drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
+            report.tell(&outcome);
             ExitCode::from(outcome.exit_code())
         }
-        Err(error) => {
-            let finding = Finding::LeftAlone(format!("{error:#}"));
-            let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
-            journal::write(&name, &outcome);
-            fail(&error, if error.is::<ConfigError>() { CONFIGURATION } else { 1 })
-        }
+        Err(error) => ExitCode::from(report.tell_failure(&error)),
     }
 }
 
-fn look_after(account: Account, requests: &Path) -> Result<Outcome> {
+fn look_after(
+    account: Account,
+    paths: &Paths,
+    state: &StateDirectory,
+    now: Timestamp,
+    requests: &Path,
+) -> Result<Outcome> {
     keep_secrets_in_memory()?;
-    let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let mut config = configuration()?;
     config.override_from(variable);
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let now = now();
-    let name = account.name.clone();
-    let outcome = match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
+    match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(_locked) => {
             // Before looking: a request that comes while we look is for the next run.
             settle_request(requests).unwrap_or_else(|error| complain(&error));
-            tend(account, &paths, config, &state, now)
+            Ok(tend(account, paths, config, state, now))
         }
-        Err(StateError::Busy(_)) => busy(),
-        Err(error) => return Err(error.into()),
-    };
-    journal::write(&name, &outcome);
-    // What came of the run is worth more than the log of it.
-    let log = state.file("sync.log");
-    sync_log::append(&log, now, &outcome)
-        .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
-        .unwrap_or_else(|error| complain(&error));
-    Ok(outcome)
+        Err(StateError::Busy(_)) => Ok(busy()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
