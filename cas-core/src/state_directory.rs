@@ -41,6 +41,8 @@ pub enum Lock {
     Repair,
     /// Held for the milliseconds of a change to the other files.
     State,
+    /// Held by a watcher for its whole life.
+    Watch,
 }
 
 impl Lock {
@@ -49,6 +51,7 @@ impl Lock {
             Self::Sync => "lock",
             Self::Repair => "repair.lock",
             Self::State => "state.lock",
+            Self::Watch => "watch.lock",
         }
     }
 }

@@ -1,8 +1,6 @@
 //! `cas-session login`: one run of the planner while somebody waits, and one line in reply.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -11,18 +9,18 @@ use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
-use cas_core::enrolment::{REQUEST, REQUESTS};
+use cas_core::enrolment::REQUESTS;
 use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, StoreKind};
 use cas_core::reply::Reply;
+use cas_core::request;
 use cas_core::run::{Ended, Parts, Run};
 use cas_core::state_directory::StateDirectory;
 use cas_core::store::Failure;
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
-use nix::libc;
 
 use crate::arguments::{Login, complain};
 use crate::privileges;
@@ -57,7 +55,7 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
         journal::write(&name, &ended.outcome);
     }
     if ended.outcome.wants_sync {
-        leave_request(&Path::new(REQUESTS).join(&name));
+        request::leave(&Path::new(REQUESTS).join(&name));
     }
     Ok(Reply(ended.token))
 }
@@ -82,20 +80,6 @@ fn tend(account: Account, deadline: Deadline) -> Ended {
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
 fn unusable(error: &config::ConfigError) -> Failure {
     Failure::Refused { reason: error.to_string(), remedy: "an admin has to mend it".into() }
-}
-
-/// Asks the sync service to look soon. Where nobody enrolled the user there is no directory, and nobody to ask.
-fn leave_request(directory: &Path) {
-    let path = directory.join(REQUEST);
-    drop(
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path),
-    );
 }
 
 fn answer(reply: &Reply) -> Result<()> {

@@ -5,10 +5,13 @@ mod enrolment;
 mod report;
 mod sync;
 mod sync_log;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::sync::Verification;
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
@@ -24,7 +27,15 @@ enum Command {
     ///
     /// Exit status: 0 fine, 2 usage, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
     /// anything else.
-    Run,
+    Run {
+        /// Ask no `claude` whether the login works; requests for that are left to the next run without this.
+        #[arg(long)]
+        no_verify: bool,
+    },
+    /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
+    ///
+    /// Exit status: 0 ended by a signal, 75 another one is watching, 1 anything else.
+    Watch,
     /// Look after the logins of USER from now on (root).
     Enroll {
         /// The login name of a person on this machine.
@@ -39,7 +50,9 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run => sync::run(),
+        Command::Run { no_verify: false } => sync::run(Verification::Wanted),
+        Command::Run { no_verify: true } => sync::run(Verification::LeftToOthers),
+        Command::Watch => watch::run(),
         Command::Enroll { user } => enrolment::enroll(&user),
         Command::Disenroll { user } => enrolment::disenroll(&user),
     }

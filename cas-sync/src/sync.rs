@@ -28,8 +28,17 @@ use crate::{complain, fail};
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(300);
 
+/// Whether a run puts credentials to the test of real inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Where the configuration allows it.
+    Wanted,
+    /// Not at all: Claude Code has just written what is to be backed up, and somebody else will verify it.
+    LeftToOthers,
+}
+
 /// Looks after the caller's own login.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run(verification: Verification) -> ExitCode {
     let (account, requests) = match own_account() {
         Ok(found) => found,
         Err(error) => return fail(&error, 1),
@@ -38,7 +47,7 @@ pub(crate) fn run() -> ExitCode {
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
     let report = Report { user: account.name.clone(), state: state.clone(), now };
-    match look_after(account, &paths, &state, now, &requests) {
+    match look_after(account, &paths, &state, now, &requests, verification) {
         Ok(outcome) => {
             report.tell(&outcome);
             ExitCode::from(outcome.exit_code())
@@ -53,14 +62,18 @@ fn look_after(
     state: &StateDirectory,
     now: Timestamp,
     requests: &Path,
+    verification: Verification,
 ) -> Result<Outcome> {
     keep_secrets_in_memory()?;
     let mut config = configuration()?;
     config.override_from(variable);
     match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(_locked) => {
-            // Before looking: a request that comes while we look is for the next run.
-            settle_request(requests).unwrap_or_else(|error| complain(&error));
+            // Before looking: a request that comes while we look is for the next run. It asks for more than a run that
+            // verifies nothing can do.
+            if verification == Verification::Wanted {
+                settle_request(requests).unwrap_or_else(|error| complain(&error));
+            }
             Ok(tend(account, paths, config, state, now))
         }
         Err(StateError::Busy(_)) => Ok(busy()),
@@ -69,7 +82,7 @@ fn look_after(
 }
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
-fn keep_secrets_in_memory() -> Result<()> {
+pub(crate) fn keep_secrets_in_memory() -> Result<()> {
     prctl::set_dumpable(false).context("cannot become undumpable")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
@@ -86,7 +99,7 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
 
 /// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the
 /// store and in the journal, as the former script allowed; their logins know nothing of that.
-fn own_account() -> Result<(Account, PathBuf)> {
+pub(crate) fn own_account() -> Result<(Account, PathBuf)> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
@@ -129,12 +142,12 @@ fn busy() -> Outcome {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
         .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
