@@ -1,106 +1,18 @@
 //! Whole runs against a scratch home with the embedded store: what a person finds in their files afterwards.
 
+mod home;
+mod verified;
+
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use cas_core::account::{Account, Paths};
 use cas_core::deadline::Deadline;
-use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Source, Status};
-use cas_core::planner::{Mode, Settings, StoreKind};
-use cas_core::run::{Parts, Run};
-use cas_core::state_directory::{Lock, StateDirectory};
+use cas_core::planner::{Mode, StoreKind};
+use cas_core::state_directory::Lock;
 use cas_core::store::Failure;
-use cas_core::store::local::LocalStore;
-use cas_core::store::user_store::UserStore;
-use cas_core::timestamp::Timestamp;
-use nix::unistd::{Gid, Uid};
-use tempfile::TempDir;
 
-const HOUR: u64 = 60 * 60 * 1000;
-const NOW: u64 = 1000 * HOUR;
-const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
-
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        let home = Self(tempfile::tempdir().expect("a scratch home"));
-        fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
-        home
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn paths(&self) -> Paths {
-        Paths::new(self.path(), |_| None)
-    }
-
-    fn state(&self) -> StateDirectory {
-        StateDirectory::new(self.paths().state_directory, Uid::effective().as_raw())
-    }
-
-    fn run(&self, mode: Mode, now: u64) -> Outcome {
-        self.run_with(mode, now, StoreKind::Local, |state| {
-            Ok(UserStore::Local(LocalStore::new(state, Timestamp::from_millis(now))))
-        })
-    }
-
-    fn run_with(
-        &self,
-        mode: Mode,
-        now: u64,
-        kind: StoreKind,
-        store: impl FnOnce(StateDirectory) -> Result<UserStore, Failure>,
-    ) -> Outcome {
-        let account = Account {
-            name: "alice".into(),
-            uid: Uid::effective(),
-            gid: Gid::effective(),
-            home: self.path().to_owned(),
-        };
-        let settings = Settings {
-            mode,
-            store: kind,
-            login_refresh_after: Duration::from_secs(900),
-            can_verify: false,
-            expected_organization: None,
-            restore_from_other_machines: false,
-        };
-        let parts = Parts {
-            account,
-            paths: &self.paths(),
-            settings,
-            store: store(self.state()),
-            now: Timestamp::from_millis(now),
-            deadline: Deadline::after(Duration::from_secs(20)),
-            machine: Machine::this(Path::new("/etc/machine-id")),
-            verifier: None,
-        };
-        Run::new(parts).until_reported().outcome
-    }
-
-    fn put(&self, content: &str) {
-        fs::write(self.paths().credentials_file, content).expect("written");
-    }
-
-    fn content(&self) -> String {
-        fs::read_to_string(self.paths().credentials_file).expect("there")
-    }
-}
-
-fn login(refresh: &str, expires_at: u64) -> String {
-    format!(
-        r#"{{"accessToken":"access-{refresh}","refreshToken":"{refresh}","expiresAt":{expires_at},"scopes":["user:inference"]}}"#
-    )
-}
-
-fn file(login: &str) -> String {
-    format!(r#"{{"claudeAiOauth":{login},"mcpOAuth":{{"server":{{"n":1.50}}}}}}"#)
-}
+use home::{HOUR, Home, NOW, TOMBSTONE, file, login};
 
 fn is_restored(outcome: &Outcome) -> bool {
     outcome.status == Status::Recovered
@@ -274,11 +186,11 @@ fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
     let refused =
         |_| Err(Failure::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
-    let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 77), "{outcome}");
     assert!(outcome.to_string().contains("set vault.address"), "{outcome}");
     home.put(TOMBSTONE);
-    let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, refused);
+    let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, None, refused);
     assert!(is_restored(&outcome), "{outcome}");
 }
 
@@ -366,10 +278,10 @@ fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
     let refused = |_| {
         Err(Failure::Refused { reason: "this token is bob's".into(), remedy: "mint one for alice".into() })
     };
-    let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((sync.status, sync.exit_code()), (Status::Fail, 77), "{sync}");
     assert!(sync.to_string().contains("mint one for alice"), "{sync}");
-    let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, refused);
+    let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, None, refused);
     assert_eq!(login.status, Status::Warn, "a login only says so: {login}");
 }
 
@@ -379,5 +291,5 @@ fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
     fs::create_dir(home.paths().credentials_file).expect("a folder where the file should be");
     assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
     let busy = |_| Err(Failure::Busy { reason: "sealed".into(), retry_after: None });
-    assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, busy).exit_code(), 75);
+    assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, busy).exit_code(), 75);
 }
