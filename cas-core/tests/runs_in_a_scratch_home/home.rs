@@ -23,17 +23,22 @@ pub(crate) const HOUR: u64 = 60 * 60 * 1000;
 pub(crate) const NOW: u64 = 1000 * HOUR;
 pub(crate) const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
 
-pub(crate) struct Home(TempDir);
+pub(crate) struct Home {
+    directory: TempDir,
+    /// When a run is told that the sync was asked.
+    pub(crate) asked_at: Option<Timestamp>,
+}
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let home = Self(tempfile::tempdir().expect("a scratch home"));
+        let directory = tempfile::tempdir().expect("a scratch home");
+        let home = Self { directory, asked_at: None };
         fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
         home
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 
     pub(crate) fn paths(&self) -> Paths {
@@ -88,6 +93,7 @@ impl Home {
             deadline: Deadline::after(Duration::from_secs(20)),
             machine: Machine::this(Path::new("/etc/machine-id")),
             verifier,
+            asked_at: self.asked_at,
         };
         Run::new(parts).until_reported().outcome
     }

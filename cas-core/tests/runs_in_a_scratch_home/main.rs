@@ -4,13 +4,14 @@ mod home;
 mod verified;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cas_core::deadline::Deadline;
 use cas_core::outcome::{Finding, Outcome, Source, Status};
 use cas_core::planner::{Mode, StoreKind};
 use cas_core::state_directory::Lock;
 use cas_core::store::Failure;
+use cas_core::timestamp::Timestamp;
 
 use home::{HOUR, Home, NOW, TOMBSTONE, file, login};
 
@@ -292,4 +293,39 @@ fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
     assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
     let busy = |_| Err(Failure::Busy { reason: "sealed".into(), retry_after: None });
     assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, busy).exit_code(), 75);
+}
+
+/// Six windows of a terminal that open at once must not be six syncs that find the same.
+#[test]
+fn a_login_asks_the_sync_again_only_after_a_minute_or_a_change() {
+    let mut home = Home::new();
+    home.put(&file(&login("r1", NOW - HOUR))); // stale: only Claude Code can refresh it
+    home.run(Mode::Sync, NOW);
+    let wants = |home: &mut Home, asked_at: Option<u64>, now| {
+        home.asked_at = asked_at.map(Timestamp::from_millis);
+        home.run(Mode::Login, now).wants_sync
+    };
+    let path = home.paths().credentials_file;
+    let written = |at| {
+        let file = fs::File::options().write(true).open(&path).expect("there");
+        file.set_modified(UNIX_EPOCH + Duration::from_millis(at)).expect("dated");
+    };
+    written(NOW);
+    assert!(wants(&mut home, None, NOW + 1000), "nobody was asked yet");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "asked a second ago");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 60_999), "asked less than a minute ago");
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 61_000), "asked a minute ago");
+    assert!(wants(&mut home, Some(NOW + 9000), NOW + 2000), "the clock was set back");
+    written(NOW + 1500);
+    assert!(
+        wants(&mut home, Some(NOW + 1000), NOW + 2000),
+        "what was asked about is not what lies there now"
+    );
+    home.put(&file(&login("r2", NOW + 8 * HOUR)));
+    written(NOW);
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has added to the history");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "and the next has not");
+    home.put(TOMBSTONE);
+    written(NOW);
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has put back");
 }
