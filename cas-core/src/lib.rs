@@ -41,7 +41,7 @@ pub mod planner;
 #[cfg(feature = "full")]
 mod regular_file;
 #[cfg(feature = "full")]
-pub mod request;
+pub mod requests;
 #[cfg(feature = "full")]
 pub mod run;
 #[cfg(feature = "full")]

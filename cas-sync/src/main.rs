@@ -34,7 +34,7 @@ enum Command {
     },
     /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
     ///
-    /// Exit status: 0 ended by a signal, 75 another one is watching, 1 anything else.
+    /// Exit status: 0 ended by a signal, 1 anything else.
     Watch,
     /// Look after the logins of USER from now on (root).
     Enroll {

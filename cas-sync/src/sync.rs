@@ -1,7 +1,5 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
-use cas_core::enrolment::{self, REQUEST, REQUESTS};
+use cas_core::enrolment;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
+use cas_core::requests::Requests;
 use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
@@ -26,21 +25,30 @@ use crate::report::Report;
 use crate::{complain, fail};
 
 /// How long one run may take.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(480);
 
 /// Whether a run puts credentials to the test of real inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verification {
     /// Where the configuration allows it.
     Wanted,
-    /// Not at all: Claude Code has just written what is to be backed up, and somebody else will verify it.
+    /// Not at all: Claude Code has just written what is to be backed up. Requests ask for more than that, and wait for
+    /// another run.
     LeftToOthers,
 }
 
 /// Looks after the caller's own login.
 pub(crate) fn run(verification: Verification) -> ExitCode {
     let (account, requests) = match own_account() {
-        Ok(found) => found,
+        Ok(account) => (account.clone(), Requests::of(&account.name)),
+        Err(error) => return fail(&error, 1),
+    };
+    // The path unit starts this again and again as long as there is a request, whatever comes of it here.
+    if verification == Verification::Wanted {
+        requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    }
+    let account = match named_as_asked(account) {
+        Ok(account) => account,
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
@@ -61,20 +69,26 @@ fn look_after(
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
-    requests: &Path,
+    requests: &Requests,
     verification: Verification,
 ) -> Result<Outcome> {
     keep_secrets_in_memory()?;
     let mut config = configuration()?;
     config.override_from(variable);
     match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => {
-            // Before looking: a request that comes while we look is for the next run. It asks for more than a run that
-            // verifies nothing can do.
-            if verification == Verification::Wanted {
-                settle_request(requests).unwrap_or_else(|error| complain(&error));
+        Ok(locked) => {
+            // Before looking: a request that comes while we look is for the next run.
+            let settled = match verification {
+                Verification::Wanted => requests.settle(),
+                Verification::LeftToOthers => Ok(()),
+            };
+            let outcome = tend(account, paths, config, state, now);
+            drop(locked);
+            match settled {
+                Ok(()) => requests.hand_back(),
+                Err(stays) => complain(&stays.into()),
             }
-            Ok(tend(account, paths, config, state, now))
+            Ok(outcome)
         }
         Err(StateError::Busy(_)) => Ok(busy()),
         Err(error) => Err(error.into()),
@@ -92,29 +106,39 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
-    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier: None })
-        .until_reported()
-        .outcome
+    Run::new(Parts {
+        account,
+        paths,
+        settings,
+        store,
+        now,
+        deadline,
+        machine,
+        verifier: None,
+        asked_at: None,
+    })
+    .until_reported()
+    .outcome
 }
 
-/// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the
-/// store and in the journal, as the former script allowed; their logins know nothing of that.
-pub(crate) fn own_account() -> Result<(Account, PathBuf)> {
+pub(crate) fn own_account() -> Result<Account> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
         );
     }
-    let account = Account::of_uid(Uid::effective())?;
-    let directory = Path::new(REQUESTS).join(&account.name);
+    Ok(Account::of_uid(Uid::effective())?)
+}
+
+/// `CLAUDE_AUTH_USER` may name the caller otherwise in the store and in the journal, as the former script allowed; their
+/// logins know nothing of that.
+pub(crate) fn named_as_asked(account: Account) -> Result<Account> {
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-        Some(name) if enrolment::is_plain_name(name.as_bytes()) => {
-            Ok((Account { name, ..account }, directory))
-        }
+        Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
         Some(name) => {
             bail!("CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name")
         }
-        None => Ok((account, directory)),
+        None => Ok(account),
     }
 }
 
@@ -124,17 +148,6 @@ fn configuration() -> Result<Config, ConfigError> {
         eprintln!("cas-sync: {warning}");
     }
     Ok(config)
-}
-
-/// A request that led to this run is answered by it.
-fn settle_request(directory: &Path) -> Result<()> {
-    let path = directory.join(REQUEST);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request {} stays", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn busy() -> Outcome {

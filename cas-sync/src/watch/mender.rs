@@ -10,15 +10,16 @@ use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::credentials_file::CredentialsFile;
 use cas_core::deadline::Deadline;
+use cas_core::journal;
 use cas_core::local_login::LocalLogin;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Note, Outcome, Source, Status};
 use cas_core::planner::{Mode, StoreKind};
+use cas_core::requests::Requests;
 use cas_core::run::{Parts, Run};
 use cas_core::state_directory::StateDirectory;
 use cas_core::store::local::LocalStore;
 use cas_core::store::user_store::UserStore;
-use cas_core::{journal, request};
 
 use super::inbox::Inbox;
 use super::push::{self, Push};
@@ -35,7 +36,7 @@ pub(super) struct Mender {
     account: Account,
     paths: Paths,
     state: StateDirectory,
-    requests: PathBuf,
+    requests: Requests,
     machine: Machine,
     /// This program, as it will be started for a push.
     program: PathBuf,
@@ -49,7 +50,7 @@ impl Mender {
         account: Account,
         paths: Paths,
         state: StateDirectory,
-        requests: PathBuf,
+        requests: Requests,
         program: PathBuf,
     ) -> Self {
         let machine = Machine::this(Path::new("/etc/machine-id"));
@@ -109,6 +110,7 @@ impl Mender {
             deadline: Deadline::after(DEADLINE),
             machine: self.machine.clone(),
             verifier: None,
+            asked_at: self.requests.asked_at(),
         })
     }
 
@@ -117,7 +119,7 @@ impl Mender {
             self.push.want(Instant::now());
         }
         if outcome.wants_sync {
-            request::leave(&self.requests);
+            self.requests.leave();
         }
         match outcome.status {
             Status::Ok | Status::Skip => self.told = None,

@@ -12,6 +12,7 @@ mod mender;
 mod places;
 mod push;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cas_core::account::Paths;
 use cas_core::deadline::Deadline;
+use cas_core::requests::Requests;
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
+use nix::fcntl::Flock;
 use nix::sys::signal::{SigSet, Signal};
 
 use self::catcher::Catcher;
@@ -31,30 +34,25 @@ use self::inbox::Inbox;
 use self::mender::Mender;
 use crate::{complain, fail, sync};
 
-/// The exit code when another watcher looks after this person already (`EX_TEMPFAIL` of sysexits.h): a service that is started
-/// again after failures takes over when that one has ended.
-const ANOTHER_ONE: u8 = 75;
-
 /// Watches over the caller's own login until a signal ends it.
 pub(crate) fn run() -> ExitCode {
     match watch() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let is_taken = matches!(error.downcast_ref(), Some(StateError::Busy(_)));
-            fail(&error, if is_taken { ANOTHER_ONE } else { 1 })
-        }
+        Err(error) => fail(&error, 1),
     }
 }
 
 fn watch() -> Result<()> {
     sync::keep_secrets_in_memory()?;
-    let (account, requests) = sync::own_account()?;
+    let account = sync::own_account()?;
+    let requests = Requests::of(&account.name);
+    let account = sync::named_as_asked(account)?;
     // Found now, so that after an upgrade the new one is started.
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     wait_for_directory(&account.home)?;
-    let _only_one = state.lock(Lock::Watch, &Deadline::after(Duration::ZERO))?;
+    let _only_one = become_the_only_one(&state)?;
 
     let signals = hold_back_signals()?;
     let (inbox, busy) = (Arc::<Inbox>::default(), Arc::<Mutex<()>>::default());
@@ -68,6 +66,18 @@ fn watch() -> Result<()> {
     // Whoever ends in the middle of a repair leaves locks behind for which Claude Code would wait.
     std::mem::forget(busy.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())
+}
+
+/// A second watcher waits, asleep, to take over from the first: so it does not matter which of a service and a person's own
+/// hand started which.
+fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError> {
+    match state.lock(Lock::Watch, &Deadline::after(Duration::ZERO)) {
+        Err(StateError::Busy(_)) => {
+            eprintln!("cas-sync: another watcher is at it; this one takes over when that one has ended");
+            state.lock_whenever_free(Lock::Watch)
+        }
+        taken => taken,
+    }
 }
 
 /// A home may be made, or mounted, at the first login only.
