@@ -13,6 +13,8 @@ pub mod guest;
 pub mod namespaces;
 pub mod openbao;
 pub mod pam;
+pub mod programs;
+pub mod resident;
 pub mod smallest_program;
 pub mod tls_authority;
 pub mod vault_fake;

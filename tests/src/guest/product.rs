@@ -1,11 +1,9 @@
 //! Our product in the guest: installed by its own install recipe, switched on by Debian's own tool.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use super::{Finished, Guest};
+use crate::programs;
 
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
@@ -24,7 +22,7 @@ impl Guest {
         let mut install = Command::new("env");
         install
             .arg(format!("DESTDIR=/proc/{}/root", self.leader()))
-            .arg(format!("RELEASE={}", release_folder().display()))
+            .arg(format!("RELEASE={}", programs::release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
         self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
@@ -82,18 +80,4 @@ impl Guest {
     pub fn product_journal(&self) -> String {
         self.journal(IDENTIFIER)
     }
-}
-
-/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
-///
-/// # Panics
-/// When there is no release build.
-fn release_folder() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors()
-        .map(|folder| folder.join("release"))
-        .find(|release| release.join("cas-session").exists())
-        .unwrap_or_else(|| {
-            panic!("there is no release build of cas-session: run `cargo build --release` or `make test`")
-        })
 }
