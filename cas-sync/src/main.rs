@@ -1,6 +1,7 @@
 //! `cas-sync`: what people (and, later, a timer) run to have their logins looked after, and the commands of admins.
 #![forbid(unsafe_code)]
 
+mod claude;
 mod enrolment;
 mod report;
 mod sync;

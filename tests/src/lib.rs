@@ -25,6 +25,20 @@ pub fn cache() -> PathBuf {
     std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
 }
 
+/// Where `packaging/build.sh` has put what is installed, seen from this test's own place in the target folder.
+///
+/// # Panics
+/// When there is no release build.
+pub fn release_folder() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors()
+        .map(|folder| folder.join("release"))
+        .find(|release| release.join("cas-session").exists())
+        .unwrap_or_else(|| {
+            panic!("there is no release build of cas-session: run `packaging/build.sh` or `make test`")
+        })
+}
+
 /// Wall-clock time, in milliseconds since the epoch.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they read the clock")]
 pub fn now_ms() -> u64 {

@@ -1,11 +1,9 @@
 //! Our product in the guest: installed by its own install recipe, switched on by Debian's own tool.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use super::{Finished, Guest};
+use crate::release_folder;
 
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
@@ -29,6 +27,9 @@ impl Guest {
         Finished::of(install, b"").expect_success("installing into the guest");
         self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
             .expect_success("making our folders");
+        if !self.run("command -v claude").succeeded() {
+            self.verify_nothing();
+        }
         self.enable_module();
     }
 
@@ -60,6 +61,20 @@ impl Guest {
         .expect_success("changing the module's arguments");
     }
 
+    /// Tells the sync that there is no `claude` here to verify with.
+    #[track_caller]
+    pub fn verify_nothing(&self) {
+        self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
+        self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
+    }
+
+    /// Removes the whole configuration, but for what [`Self::verify_nothing`] says.
+    #[track_caller]
+    pub fn forget_configuration(&self) {
+        self.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        self.verify_nothing();
+    }
+
     /// Writes `/etc/claude-auth-sync/config.toml`.
     #[track_caller]
     pub fn configure(&self, toml: &str) {
@@ -82,18 +97,4 @@ impl Guest {
     pub fn product_journal(&self) -> String {
         self.journal(IDENTIFIER)
     }
-}
-
-/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
-///
-/// # Panics
-/// When there is no release build.
-fn release_folder() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors()
-        .map(|folder| folder.join("release"))
-        .find(|release| release.join("cas-session").exists())
-        .unwrap_or_else(|| {
-            panic!("there is no release build of cas-session: run `cargo build --release` or `make test`")
-        })
 }
