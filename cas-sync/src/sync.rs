@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::{complain, fail};
 
 /// How long one run may take.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(480);
 
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
