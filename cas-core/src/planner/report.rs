@@ -78,14 +78,14 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
     if let Some(Err(why)) = facts.done.restore.as_ref().map(|restored| &restored.result) {
         return unmended(why.clone());
     }
-    if facts.settings.mode == Mode::Watch {
-        return unmended(
-            "this machine has no copy whose access token is still good; the sync looks for one".into(),
-        );
-    }
     if candidate::is_clobbered_too_often(facts) {
         return unmended(
             "it was put back several times within the hour; find what keeps overwriting it".into(),
+        );
+    }
+    if facts.settings.mode == Mode::Watch {
+        return unmended(
+            "this machine has no copy whose access token is still good; the sync looks for one".into(),
         );
     }
     match &facts.document {
