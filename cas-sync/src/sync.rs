@@ -1,5 +1,6 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -17,10 +18,12 @@ use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
+use cas_core::verdict::Verifier;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
+use crate::claude::Claude;
 use crate::report::Report;
 use crate::{complain, fail};
 
@@ -54,7 +57,7 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
-    let report = Report { user: account.name.clone(), state: state.clone(), now };
+    let report = Report { user: account.name.clone(), state: state.clone(), now, verification };
     match look_after(account, &paths, &state, now, &requests, verification) {
         Ok(outcome) => {
             report.tell(&outcome);
@@ -82,6 +85,8 @@ fn look_after(
                 Verification::Wanted => requests.settle(),
                 Verification::LeftToOthers => Ok(()),
             };
+            let verify = config.verify && verification == Verification::Wanted;
+            let config = Config { verify, ..config };
             let outcome = tend(account, paths, config, state, now);
             drop(locked);
             match settled {
@@ -106,19 +111,17 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
-    Run::new(Parts {
-        account,
-        paths,
-        settings,
-        store,
-        now,
-        deadline,
-        machine,
-        verifier: None,
-        asked_at: None,
-    })
-    .until_reported()
-    .outcome
+    let verifier = verifier(&config, &account, paths, now);
+    let asked_at = None;
+    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at })
+        .until_reported()
+        .outcome
+}
+
+fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -> Option<Box<dyn Verifier>> {
+    let search_path = variable("PATH").map(OsString::from);
+    let claude = || Claude::new(&config.claude, account, paths, search_path.as_deref(), now);
+    config.verify.then(|| Box::new(claude()) as Box<dyn Verifier>)
 }
 
 pub(crate) fn own_account() -> Result<Account> {

@@ -32,6 +32,13 @@ pub enum Mount {
     },
     /// Nothing: an empty, read-only directory.
     Empty(PathBuf),
+    /// What is there, and what is in `source` before it; read-only.
+    Over {
+        /// Outside.
+        source: PathBuf,
+        /// A directory, inside and outside.
+        target: PathBuf,
+    },
     /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
     Devices,
 }
@@ -110,6 +117,10 @@ impl Mount {
                 mount(none, target, none, read_only, none)?;
             }
             Self::Empty(target) => mount(Some("none"), target, Some("tmpfs"), MsFlags::MS_RDONLY, none)?,
+            Self::Over { source, target } => {
+                let layers = format!("lowerdir={}:{}", source.display(), target.display());
+                mount(Some("overlay"), target, Some("overlay"), MsFlags::MS_RDONLY, Some(layers.as_str()))?;
+            }
             Self::Devices => make_devices(Path::new("/dev"))?,
         }
         Ok(())

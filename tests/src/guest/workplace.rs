@@ -98,6 +98,11 @@ impl Workplace {
                  echo CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 >>/etc/environment"
             ))
             .expect_success("pointing Claude Code at the stand-in");
+        let trust = format!("[claude]\nenvironment = {{ NODE_EXTRA_CA_CERTS = {AUTHORITY:?} }}\n");
+        guest
+            .run("install -d -m 755 /etc/claude-auth-sync/conf.d")
+            .expect_success("making the configuration folder");
+        guest.write("/etc/claude-auth-sync/conf.d/80-stand-in.toml", "root", "644", trust.as_bytes());
         let anthropic = FakeAnthropic::start(vec![guest.listen("127.0.0.1:443")?], &authority);
         anthropic.on_reuse(Reuse::IsRefused);
         Ok(Self { anthropic, guest })
