@@ -100,6 +100,15 @@ pub struct FileIdentity {
     pub modified_nanoseconds: i64,
 }
 
+impl FileIdentity {
+    /// The last modification, to the millisecond below.
+    pub fn modified_at(&self) -> Timestamp {
+        let millis =
+            self.modified_seconds.saturating_mul(1000).saturating_add(self.modified_nanoseconds / 1_000_000);
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+}
+
 impl Ledger {
     /// Takes note of the complete login that lies in the credential file. Whatever ended earlier is superseded by it.
     pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {

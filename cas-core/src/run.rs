@@ -2,6 +2,7 @@
 //! policy; every `if` here is about how, not about what.
 
 mod gather;
+mod seen;
 mod steps;
 mod verify;
 
@@ -40,13 +41,16 @@ pub struct Run {
     state: StateDirectory,
     history: LocalStore,
     store: Result<UserStore, Failure>,
-    /// What lies in the credential file, with its secrets.
+    /// What lies in the credential file, with its secrets; or what was seen there.
     snapshot: Snapshot,
+    /// Whether the snapshot was given, and the file is not looked at.
+    is_given: bool,
     /// The logins kept in full on this machine.
     kept: Vec<OauthLogin>,
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
+    asked_at: Option<Timestamp>,
     /// How often a step had to be decided again because somebody else was faster.
     overtaken: u32,
 }
@@ -69,6 +73,8 @@ pub struct Parts<'a> {
     pub machine: Machine,
     /// What puts credentials to the test; a run without it verifies nothing.
     pub verifier: Option<Box<dyn Verifier>>,
+    /// When the sync was last asked: [`crate::requests::Requests::asked_at`].
+    pub asked_at: Option<Timestamp>,
 }
 
 /// How a run ended.
@@ -84,7 +90,7 @@ pub struct Ended {
 impl Run {
     /// Prepares a run; nothing is looked at yet.
     pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { account, paths, settings, store, now, deadline, machine, verifier } = parts;
+        let Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at } = parts;
         let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
@@ -97,9 +103,11 @@ impl Run {
                 content: None,
                 identity: None,
             },
+            is_given: false,
             kept: Vec::new(),
             document: None,
             verifier,
+            asked_at,
             overtaken: 0,
             account,
             settings,
@@ -239,6 +247,7 @@ mod tests {
                 deadline: Deadline::after(Duration::from_secs(20)),
                 machine: Machine::this(Path::new("/etc/machine-id")),
                 verifier: None,
+                asked_at: None,
             })
         };
         let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;

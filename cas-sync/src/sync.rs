@@ -1,8 +1,6 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -11,10 +9,11 @@ use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
-use cas_core::enrolment::{self, REQUEST, REQUESTS};
+use cas_core::enrolment;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
+use cas_core::requests::Requests;
 use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
@@ -29,19 +28,37 @@ use crate::report::Report;
 use crate::{complain, fail};
 
 /// How long one run may take.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(480);
+
+/// Whether a run puts credentials to the test of real inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Where the configuration allows it.
+    Wanted,
+    /// Not at all: Claude Code has just written what is to be backed up. Requests ask for more than that, and wait for
+    /// another run.
+    LeftToOthers,
+}
 
 /// Looks after the caller's own login.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run(verification: Verification) -> ExitCode {
     let (account, requests) = match own_account() {
-        Ok(found) => found,
+        Ok(account) => (account.clone(), Requests::of(&account.name)),
+        Err(error) => return fail(&error, 1),
+    };
+    // The path unit starts this again and again as long as there is a request, whatever comes of it here.
+    if verification == Verification::Wanted {
+        requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    }
+    let account = match named_as_asked(account) {
+        Ok(account) => account,
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
-    let report = Report { user: account.name.clone(), state: state.clone(), now };
-    match look_after(account, &paths, &state, now, &requests) {
+    let report = Report { user: account.name.clone(), state: state.clone(), now, verification };
+    match look_after(account, &paths, &state, now, &requests, verification) {
         Ok(outcome) => {
             report.tell(&outcome);
             ExitCode::from(outcome.exit_code())
@@ -55,16 +72,28 @@ fn look_after(
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
-    requests: &Path,
+    requests: &Requests,
+    verification: Verification,
 ) -> Result<Outcome> {
     keep_secrets_in_memory()?;
     let mut config = configuration()?;
     config.override_from(variable);
     match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => {
+        Ok(locked) => {
             // Before looking: a request that comes while we look is for the next run.
-            settle_request(requests).unwrap_or_else(|error| complain(&error));
-            Ok(tend(account, paths, config, state, now))
+            let settled = match verification {
+                Verification::Wanted => requests.settle(),
+                Verification::LeftToOthers => Ok(()),
+            };
+            let verify = config.verify && verification == Verification::Wanted;
+            let config = Config { verify, ..config };
+            let outcome = tend(account, paths, config, state, now);
+            drop(locked);
+            match settled {
+                Ok(()) => requests.hand_back(),
+                Err(stays) => complain(&stays.into()),
+            }
+            Ok(outcome)
         }
         Err(StateError::Busy(_)) => Ok(busy()),
         Err(error) => Err(error.into()),
@@ -72,7 +101,7 @@ fn look_after(
 }
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
-fn keep_secrets_in_memory() -> Result<()> {
+pub(crate) fn keep_secrets_in_memory() -> Result<()> {
     prctl::set_dumpable(false).context("cannot become undumpable")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
@@ -83,7 +112,8 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
     let verifier = verifier(&config, &account, paths, now);
-    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier })
+    let asked_at = None;
+    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at })
         .until_reported()
         .outcome
 }
@@ -94,24 +124,24 @@ fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -
     config.verify.then(|| Box::new(claude()) as Box<dyn Verifier>)
 }
 
-/// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the
-/// store and in the journal, as the former script allowed; their logins know nothing of that.
-fn own_account() -> Result<(Account, PathBuf)> {
+pub(crate) fn own_account() -> Result<Account> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
         );
     }
-    let account = Account::of_uid(Uid::effective())?;
-    let directory = Path::new(REQUESTS).join(&account.name);
+    Ok(Account::of_uid(Uid::effective())?)
+}
+
+/// `CLAUDE_AUTH_USER` may name the caller otherwise in the store and in the journal, as the former script allowed; their
+/// logins know nothing of that.
+pub(crate) fn named_as_asked(account: Account) -> Result<Account> {
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-        Some(name) if enrolment::is_plain_name(name.as_bytes()) => {
-            Ok((Account { name, ..account }, directory))
-        }
+        Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
         Some(name) => {
             bail!("CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name")
         }
-        None => Ok((account, directory)),
+        None => Ok(account),
     }
 }
 
@@ -123,28 +153,17 @@ fn configuration() -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// A request that led to this run is answered by it.
-fn settle_request(directory: &Path) -> Result<()> {
-    let path = directory.join(REQUEST);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request {} stays", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn busy() -> Outcome {
     Outcome { status: Status::Skip, finding: Finding::Busy, notes: Vec::new(), wants_sync: false }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
         .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -2,7 +2,9 @@
 //! Both belong to one thread: what it binds listens there, what it spawns lives there, and with the last of these they
 //! are gone. Nothing in them can reach another host.
 
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
@@ -12,7 +14,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::{Pid, gettid};
 use std::os::fd::AsRawFd;
+
+use crate::openbao::Prefix;
 
 /// What is seen at a path inside, instead of what is there outside.
 #[derive(Clone, Debug)]
@@ -33,6 +39,8 @@ pub enum Mount {
         /// A directory, inside and outside.
         target: PathBuf,
     },
+    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
+    Devices,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -40,6 +48,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The thread that lives inside; dropping it lets the thread end, while children go on living there.
 pub struct Namespaces {
     jobs: Sender<Job>,
+    thread: Pid,
 }
 
 impl Namespaces {
@@ -51,14 +60,20 @@ impl Namespaces {
         let (jobs, inbox) = channel();
         let (entered, result) = sync_channel(1);
         thread::spawn(move || {
-            let outcome = enter(&mounts);
+            let outcome = enter(&mounts).map(|()| gettid());
             let inside = outcome.is_ok();
             if entered.send(outcome).is_ok() && inside {
                 work(&inbox);
             }
         });
-        result.recv().map_err(io::Error::other)??;
-        Ok(Self { jobs })
+        let thread = result.recv().map_err(io::Error::other)??;
+        Ok(Self { jobs, thread })
+    }
+
+    /// What has to stand in front of a command for it to run in this network, with the files of outside.
+    pub fn network_prefix(&self) -> Prefix {
+        let network = format!("--net=/proc/{}/task/{}/ns/net", std::process::id(), self.thread);
+        Prefix(vec!["nsenter".to_owned(), network, "--".to_owned()])
     }
 
     /// Runs `job` inside and returns its result. Jobs run one after the other: they start things, they do not wait.
@@ -106,9 +121,23 @@ impl Mount {
                 let layers = format!("lowerdir={}:{}", source.display(), target.display());
                 mount(Some("overlay"), target, Some("overlay"), MsFlags::MS_RDONLY, Some(layers.as_str()))?;
             }
+            Self::Devices => make_devices(Path::new("/dev"))?,
         }
         Ok(())
     }
+}
+
+/// The numbers are those of null(4), full(4) and random(4).
+fn make_devices(directory: &Path) -> io::Result<()> {
+    let everybody = Mode::from_bits_truncate(0o666);
+    mount(Some("none"), directory, Some("tmpfs"), MsFlags::MS_NOEXEC, Some("mode=755"))?;
+    for (name, minor) in [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)] {
+        let path = directory.join(name);
+        mknod(&path, SFlag::S_IFCHR, everybody, makedev(1, minor))?;
+        // Whatever the umask took away.
+        fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+    }
+    Ok(())
 }
 
 /// Says RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)): in a new network that is always the loopback interface.
@@ -149,7 +178,6 @@ fn raise_loopback() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    use std::fs;
     use std::net::{TcpListener, TcpStream};
     use std::process::Command;
 

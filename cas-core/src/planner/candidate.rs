@@ -126,6 +126,7 @@ mod tests {
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: Contact::default(),
+            asked_lately: false,
             settings: Settings {
                 mode: Mode::Login,
                 store: StoreKind::Local,

@@ -31,6 +31,8 @@ pub struct Facts {
     pub env_file: EnvFileFact,
     /// When the store last answered, and last failed to.
     pub contact: Contact,
+    /// Whether, since the credential file was last written, and within the last minute, the sync was asked or has answered.
+    pub asked_lately: bool,
     /// What is allowed.
     pub settings: Settings,
     /// What has been done so far in this run.

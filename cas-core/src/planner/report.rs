@@ -78,14 +78,14 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
     if let Some(Err(why)) = facts.done.restore.as_ref().map(|restored| &restored.result) {
         return unmended(why.clone());
     }
-    if facts.settings.mode == Mode::Watch {
-        return unmended(
-            "this machine has no copy whose access token is still good; the sync looks for one".into(),
-        );
-    }
     if candidate::is_clobbered_too_often(facts) {
         return unmended(
             "it was put back several times within the hour; find what keeps overwriting it".into(),
+        );
+    }
+    if facts.settings.mode == Mode::Watch {
+        return unmended(
+            "this machine has no copy whose access token is still good; the sync looks for one".into(),
         );
     }
     match &facts.document {
@@ -196,7 +196,7 @@ fn wants_sync(facts: &Facts) -> bool {
         Mode::Login => true,
         Mode::Watch => false,
     };
-    if facts.active_token().is_some() {
+    if facts.active_token().is_some() || (facts.asked_lately && !has_changed(facts)) {
         return false;
     }
     match &facts.login {
@@ -209,4 +209,12 @@ fn wants_sync(facts: &Facts) -> bool {
         LocalLogin::Absent => at_login && !has_never_signed_in(facts),
         LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => false,
     }
+}
+
+/// Whether this very run has given the sync something new to look at.
+fn has_changed(facts: &Facts) -> bool {
+    let done = &facts.done;
+    matches!(done.history_backup, Some(Ok(())))
+        || matches!(done.env_file, Some(Ok(_)))
+        || done.restore.as_ref().is_some_and(|restored| restored.result.is_ok())
 }

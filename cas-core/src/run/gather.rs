@@ -25,6 +25,9 @@ const REFRESH_TIME: Duration = Duration::from_secs(10);
 /// How often it looks whether that is over.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// For so long a request, or the answer to it, speaks for a login file that was not written since.
+const LATELY: Duration = Duration::from_secs(60);
+
 impl Run {
     /// Looks at everything on this machine.
     pub(super) fn gather(&mut self) -> Facts {
@@ -37,6 +40,7 @@ impl Run {
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
             contact: self.state.contact(),
+            asked_lately: false,
             settings: self.settings.clone(),
             done: Done::default(),
         };
@@ -44,7 +48,15 @@ impl Run {
             self.wait_for_refresh();
         }
         self.look_again(&mut facts);
+        facts.asked_lately = self.was_asked_lately();
         facts
+    }
+
+    fn was_asked_lately(&self) -> bool {
+        let written_at = self.snapshot.identity.map(|identity| identity.modified_at());
+        self.asked_at.is_some_and(|asked_at| {
+            asked_at.is_within(LATELY, self.now) && written_at.is_none_or(|written_at| written_at < asked_at)
+        })
     }
 
     /// A refresh by some session takes a second; what it leaves is what there is to be looked at.
@@ -72,7 +84,9 @@ impl Run {
     fn look(&mut self) -> Result<(LocalLogin<LoginSummary>, Ledger), StateError> {
         self.kept = self.history.logins()?;
         if self.settings.mode != Mode::Sync {
-            self.snapshot = self.credentials.read(self.now);
+            if !self.is_given {
+                self.snapshot = self.credentials.read(self.now);
+            }
             let ledger = self.remember_new_login(self.state.ledger()?);
             return Ok((self.snapshot.login.summary(), ledger));
         }

@@ -139,6 +139,7 @@ impl World {
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
             contact: self.contact,
+            asked_lately: false,
             settings: Settings {
                 mode: run.mode,
                 store: run.store,

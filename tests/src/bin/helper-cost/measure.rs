@@ -9,14 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::person::{Person, Situation};
+use cas_tests::programs;
 
-/// One of the programs of the release build.
-pub(crate) fn release(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
-    assert!(path.exists(), "{} is missing: run packaging/build.sh", path.display());
-    path
-}
+use crate::person::{Person, Situation};
 
 /// What one start of a program took.
 struct Taken {
@@ -38,7 +33,7 @@ impl Table {
     pub(crate) fn new(bare: &Path) -> Self {
         Self {
             bare: bare.to_owned(),
-            helper: release("cas-session"),
+            helper: programs::release("cas-session"),
             bare_times: Vec::new(),
             taken: BTreeMap::new(),
             instructions: BTreeMap::new(),

@@ -1,0 +1,222 @@
+//! Somebody who lives in one test alone: a name and a home that exist in private mount and network namespaces only, with
+//! an `/etc`, a `/dev` and a journal of their own. The programs of the release build run there as they would on a
+//! workstation, as an ordinary user, without the seconds that a guest takes to boot.
+
+mod journal;
+mod place;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use self::journal::Journal;
+use crate::namespaces::{Mount, Namespaces};
+use crate::openbao::{Bao, Person, Policy};
+use crate::programs;
+
+/// Their login name.
+pub const NAME: &str = "alice";
+
+/// Their user id and group id: above those Debian gives to people and below those systemd hands out.
+pub const UID: u32 = 61_000;
+
+/// Claude Code's file, below the home.
+pub const LOGIN: &str = ".claude/.credentials.json";
+/// The env file, below the home.
+pub const ENV_FILE: &str = ".config/claude-auth-sync/claude-oauth.env";
+/// The store's token, below the home.
+pub const VAULT_TOKEN: &str = ".config/claude-auth-sync/vault-token";
+/// The state directory, below the home.
+pub const STATE: &str = ".local/state/claude-auth-sync";
+
+/// How long one command may take.
+const LIMIT_SECONDS: &str = "60";
+
+/// One person, and the world they live in. It ends with this value.
+pub struct Resident {
+    namespaces: Namespaces,
+    journal: Journal,
+    folder: TempDir,
+}
+
+impl Resident {
+    /// Gives them a home with nothing in it but empty directories, and the product's default configuration but for
+    /// `verify`, which is off until [`Resident::configure`] says otherwise.
+    ///
+    /// # Panics
+    /// Without root, or when a step of the kernel's fails.
+    pub fn settle() -> Self {
+        let folder = tempfile::Builder::new().prefix("resident.").tempdir().expect("a scratch folder");
+        place::furnish(folder.path()).unwrap_or_else(|error| panic!("{}: {error}", folder.path().display()));
+        let etc = Mount::Bind { source: folder.path().join("etc"), target: "/etc".into() };
+        let namespaces = Namespaces::new(vec![etc, Mount::Devices]).expect("namespaces of our own");
+        let journal = namespaces.run(Journal::listen);
+        let resident = Self { namespaces, journal, folder };
+        resident.configure("verify = false\n");
+        resident
+    }
+
+    /// Their home directory.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// A path below their home.
+    pub fn path(&self, below_home: &str) -> PathBuf {
+        self.home().join(below_home)
+    }
+
+    /// A folder for the test's own files, seen inside at the same place; everybody may enter it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes `/etc/claude-auth-sync/config.toml`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, toml: &str) {
+        fs::write(self.folder.path().join("etc/claude-auth-sync/config.toml"), toml).expect("written");
+    }
+
+    /// Starts a server with TLS in their network.
+    pub fn bao(&self) -> Bao {
+        Bao::tls_behind(&self.namespaces.network_prefix())
+    }
+
+    /// Makes this server their store: a policy, a token in their file, and the configuration.
+    ///
+    /// # Panics
+    /// When the server refuses, or a file cannot be written.
+    pub fn use_store(&self, bao: &Bao, policy: Policy) -> Person {
+        let person = bao.person(NAME, policy);
+        let ca = bao.ca_cert().expect("it is behind TLS");
+        fs::copy(ca, self.folder.path().join("etc/claude-auth-sync/ca.pem")).expect("the CA is copied");
+        self.use_address(bao.address());
+        self.put(VAULT_TOKEN, &format!("{}\n", person.token()));
+        person
+    }
+
+    /// Points the product at this address.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn use_address(&self, address: &str) {
+        let ca =
+            if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
+        self.configure(&format!("verify = false\nstore = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}"));
+    }
+
+    /// Replaces a file of theirs, mode 0600.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn put(&self, below_home: &str, content: &str) {
+        place::put(&self.path(below_home), content.as_bytes())
+            .unwrap_or_else(|error| panic!("{below_home}: {error}"));
+    }
+
+    /// What a file of theirs holds; nothing if there is none.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn read(&self, below_home: &str) -> Option<Vec<u8>> {
+        match fs::read(self.path(below_home)) {
+            Ok(content) => Some(content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{below_home}: {error}"),
+        }
+    }
+
+    /// Removes a file of theirs, if there is one.
+    pub fn remove(&self, below_home: &str) {
+        // The error is that there is none.
+        let _ = fs::remove_file(self.path(below_home));
+    }
+
+    /// `cas-sync run`, by them.
+    pub fn sync(&self) -> Output {
+        self.output(self.command(&programs::release("cas-sync"), &["run"]))
+    }
+
+    /// A command of theirs, with nothing in its environment but a path.
+    pub fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.command_of_root(program, arguments);
+        // With a new user id the standard library drops the supplementary groups too.
+        command.uid(UID).gid(UID);
+        command
+    }
+
+    /// The same by root.
+    pub fn command_of_root(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", LIMIT_SECONDS]).arg(program).args(arguments);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
+        command
+    }
+
+    /// Runs a command inside, to its end. What a signal ended has the code 128 and the signal's number, or none.
+    ///
+    /// # Panics
+    /// When it cannot be started, or took longer than a minute.
+    pub fn output(&self, mut command: Command) -> Output {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let what = format!("{command:?}");
+        let child = self.namespaces.run(move || command.spawn()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
+        output
+    }
+
+    /// Everything that was written to the journal so far.
+    pub fn journal(&self) -> String {
+        self.namespaces.run(Journal::send_marker);
+        self.journal.until_marker()
+    }
+
+    /// A free port of their network.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn listen(&self) -> TcpListener {
+        self.namespaces.run(|| TcpListener::bind("127.0.0.1:0")).expect("a free port")
+    }
+
+    /// Runs `job` in their world; it starts things and does not wait.
+    pub fn inside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        self.namespaces.run(job)
+    }
+
+    /// Replaces the whole home by a copy of `template`, owners, modes and times included.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn move_in(&self, template: &Path) {
+        place::replace_tree(template, &self.home()).unwrap_or_else(|error| panic!("a new home: {error}"));
+    }
+
+    /// Keeps the home as it is, for [`Resident::move_in`].
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn keep_home_as(&self, name: &str) -> PathBuf {
+        let template = self.folder.path().join(name);
+        place::replace_tree(&self.home(), &template).unwrap_or_else(|error| panic!("{name}: {error}"));
+        template
+    }
+}
+
+/// Gives a file of the test's own to the resident, readable by them alone.
+///
+/// # Panics
+/// When that fails.
+pub fn hand_over(path: &Path) {
+    let given = chown(path, Some(UID), Some(UID));
+    given.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600))).expect("it is theirs");
+}

@@ -1,0 +1,66 @@
+//! The files of a resident's world.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use super::{NAME, UID};
+
+/// What programs need of this machine's `/etc`.
+const SHARED: [&str; 4] = ["ld.so.cache", "nsswitch.conf", "ssl", "alternatives"];
+
+/// The directories of a home.
+const DIRECTORIES: [&str; 7] = [
+    "",
+    ".claude",
+    ".config",
+    ".config/claude-auth-sync",
+    ".local",
+    ".local/state",
+    ".local/state/claude-auth-sync",
+];
+
+/// Makes `etc` and `home` in `folder`.
+pub(super) fn furnish(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    let (etc, home) = (folder.join("etc"), folder.join("home"));
+    fs::create_dir_all(etc.join("claude-auth-sync"))?;
+    for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
+        copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
+    }
+    let people = format!("root:x:0:0:root:/root:/bin/sh\n{NAME}:x:{UID}:{UID}::{}:/bin/sh\n", home.display());
+    fs::write(etc.join("passwd"), people)?;
+    fs::write(etc.join("group"), format!("root:x:0:\n{NAME}:x:{UID}:\n"))?;
+    fs::write(etc.join("hosts"), "127.0.0.1 localhost\n")?;
+    fs::write(etc.join("machine-id"), "0badc0de0badc0de0badc0de0badc0de\n")?;
+    for directory in DIRECTORIES {
+        let path = home.join(directory);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        chown(&path, Some(UID), Some(UID))?;
+    }
+    Ok(())
+}
+
+/// Replaces a file of the resident's.
+pub(super) fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("put");
+    fs::write(&fresh, content)?;
+    fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
+    chown(&fresh, Some(UID), Some(UID))?;
+    fs::rename(&fresh, path)
+}
+
+/// Makes `to` an exact copy of `from`.
+pub(super) fn replace_tree(from: &Path, to: &Path) -> io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    copy_tree(from, to)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    let status = Command::new("cp").args(["--archive", "--no-target-directory"]).args([from, to]).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("cp failed")) }
+}

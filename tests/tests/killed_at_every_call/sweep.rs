@@ -1,0 +1,89 @@
+//! One kill after the other, and what is looked at after each.
+
+use crate::scene::Scene;
+use crate::strace::{Calls, kill_at};
+use crate::world::World;
+
+/// What a sweep came across.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// How many runs were killed.
+    pub points: usize,
+    /// After how many of them what the scene is about was still the old, or already the new.
+    pub before_the_change: usize,
+    pub after_the_change: usize,
+    /// How many left a temporary file, or one of Claude Code's locks.
+    pub with_a_temporary: usize,
+    pub with_a_lock: usize,
+    /// How many spent the one time that a login may be put back.
+    pub spent: usize,
+}
+
+/// Kills a run at each of its calls. Each time the world is the same as before the first.
+pub(crate) fn sweep(scene: &Scene) -> Swept {
+    let begin = scene.begin();
+    let old = World::look(scene);
+    let calls = Calls::of_a_run(scene.resident());
+    let new = World::look(scene);
+    assert_ne!(old.subject, new.subject, "the run did what the scene is about");
+    let written = new.versions_since(begin);
+    expect_success(scene, "a second undisturbed run");
+    let settled = World::look(scene);
+    assert_eq!(settled.versions_since(begin), written, "a second run has nothing to write");
+
+    let mut swept = Swept::default();
+    for name in calls.names() {
+        // A run is not always the same to the last call: it is killed for as long as there is another one to kill it at.
+        for nth in 1..=2 * calls.count(name) + 20 {
+            let begin = scene.begin();
+            if !kill_at(scene.resident(), name, nth) {
+                break;
+            }
+            let place = format!("killed at {name} number {nth}");
+            swept.points += 1;
+            let torn = World::look(scene);
+            torn.assert_whole(&old, &new, &place);
+            swept.note(&torn, &old);
+            match finish(scene, &torn, &settled, &place) {
+                // Neither lost nor written twice.
+                Some(finished) => assert_eq!(finished.versions_since(begin), written, "{place}"),
+                None => swept.spent += 1,
+            }
+        }
+    }
+    eprintln!("{swept:?} of {} calls", calls.total());
+    assert!(swept.points * 10 >= calls.total() * 9, "{swept:?}: not every call was reached: {calls:?}");
+    swept
+}
+
+/// The next run: it comes to where an undisturbed one would have come to. None when the one time was spent.
+fn finish(scene: &Scene, torn: &World, settled: &World, place: &str) -> Option<World> {
+    scene.age_locks();
+    if scene.spends(torn) {
+        let output = scene.resident().sync();
+        assert_eq!(output.status.code(), Some(79), "{place}: a person must sign in: {output:?}");
+        return None;
+    }
+    expect_success(scene, place);
+    let finished = World::look(scene);
+    finished.assert_same(settled, place);
+    // A run that has nothing to write takes no lock, and so finds none: the next client does, and takes it over.
+    let had_to_write = torn.subject != settled.subject;
+    assert!(!had_to_write || finished.locks.is_empty(), "{place}: still locked: {:?}", finished.locks);
+    Some(finished)
+}
+
+fn expect_success(scene: &Scene, place: &str) {
+    let output = scene.resident().sync();
+    assert!(output.status.success() && output.stderr.is_empty(), "{place}, the next run: {output:?}");
+}
+
+impl Swept {
+    fn note(&mut self, torn: &World, old: &World) {
+        let is_old = torn.subject == old.subject;
+        self.before_the_change += usize::from(is_old);
+        self.after_the_change += usize::from(!is_old);
+        self.with_a_temporary += usize::from(!torn.temporaries.is_empty());
+        self.with_a_lock += usize::from(!torn.locks.is_empty());
+    }
+}
