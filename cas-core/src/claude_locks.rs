@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::timestamp::Timestamp;
@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct RefreshLocks {
     config_directory: PathBuf,
+    clock: Clock,
     _beside: Held,
     _refresh: Held,
 }
@@ -42,10 +43,11 @@ impl RefreshLocks {
         let mut beside = resolved.clone().into_os_string();
         beside.push(".lock");
         let (refresh, beside) = (resolved.join(".oauth_refresh.lock"), PathBuf::from(beside));
+        let clock = Clock::showing(now);
         until(deadline, || {
-            let refresh = Held::try_acquire(&refresh, now)?;
-            let beside = Held::try_acquire(&beside, now)?;
-            Ok(Self { config_directory: resolved.clone(), _beside: beside, _refresh: refresh })
+            let refresh = Held::try_acquire(&refresh, clock.now())?;
+            let beside = Held::try_acquire(&beside, clock.now())?;
+            Ok(Self { config_directory: resolved.clone(), clock, _beside: beside, _refresh: refresh })
         })
     }
 
@@ -54,9 +56,27 @@ impl RefreshLocks {
     ///
     /// # Errors
     /// As [`RefreshLocks::acquire`].
-    pub fn write_lock(&self, deadline: &Deadline, now: Timestamp) -> Result<WriteLock, LockError> {
+    pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
         let path = self.config_directory.join(".storage-write.lock");
-        until(&deadline.but_at_most(LONGEST_HOLD), || Held::try_acquire(&path, now).map(WriteLock))
+        let now = || self.clock.now();
+        until(&deadline.but_at_most(LONGEST_HOLD), || Held::try_acquire(&path, now()).map(WriteLock))
+    }
+}
+
+/// The wall clock as it goes on while somebody waits: a lock that is left behind a moment before grows old meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    set_to: Timestamp,
+    set_at: Instant,
+}
+
+impl Clock {
+    fn showing(now: Timestamp) -> Self {
+        Self { set_to: now, set_at: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.set_to.plus(self.set_at.elapsed())
     }
 }
 
@@ -175,7 +195,7 @@ mod tests {
         fs::create_dir(&config).expect("a configuration directory");
         let names = [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
         let locks = RefreshLocks::acquire(&config, &short(), now()).expect("nobody holds them");
-        let write = locks.write_lock(&short(), now()).expect("nobody holds it");
+        let write = locks.write_lock(&short()).expect("nobody holds it");
         assert!(names.iter().all(|name| home.path().join(name).is_dir()));
         drop((write, locks));
         assert!(names.iter().all(|name| !home.path().join(name).exists()));
@@ -213,6 +233,21 @@ mod tests {
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_becomes_abandoned_while_it_is_waited_for_is_taken_over() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let config = home.path().join(".claude");
+        fs::create_dir(&config).expect("a configuration directory");
+        for lock in [".oauth_refresh.lock", ".storage-write.lock"] {
+            fs::create_dir(config.join(lock)).expect("a lock");
+        }
+        // Two seconds before they count as left behind.
+        let soon = now().plus(ABANDONED_AFTER - Duration::from_secs(2));
+        let patient = Deadline::after(Duration::from_secs(60));
+        let locks = RefreshLocks::acquire(&config, &patient, soon).expect("taken over at last");
+        assert!(locks.write_lock(&patient).is_ok(), "and so is the other, which is as old");
     }
 
     #[test]
