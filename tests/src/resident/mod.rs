@@ -108,14 +108,9 @@ impl Resident {
     /// # Panics
     /// When the configuration cannot be written.
     pub fn use_address(&self, address: &str) {
-        let ca = if address.starts_with("https:") {
-            "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n"
-        } else {
-            ""
-        };
-        self.configure(&format!(
-            "verify = false\nstore = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}"
-        ));
+        let ca =
+            if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
+        self.configure(&format!("verify = false\nstore = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}"));
     }
 
     /// Replaces a file of theirs, mode 0600.

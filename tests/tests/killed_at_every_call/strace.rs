@@ -51,8 +51,7 @@ impl Calls {
 /// Runs the sync and kills it as it enters the `nth` call of this name; false when it came to its end before.
 pub(crate) fn kill_at(resident: &Resident, name: &str, nth: usize) -> bool {
     let inject = format!("inject={name}:signal=KILL:when={nth}");
-    let output =
-        under_strace(resident, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
+    let output = under_strace(resident, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject]);
     let was_killed = output.status.signal() == Some(9) || output.status.code() == Some(128 + 9);
     assert!(was_killed || output.status.success(), "{name} {nth}: {output:?}");
     was_killed
