@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The two locks under which Claude Code refreshes a login, held; released in reverse order when dropped.
 #[derive(Debug)]
 pub struct RefreshLocks {
-    config_directory: PathBuf,
+    write_lock: PathBuf,
     clock: Clock,
     _beside: Held,
     _refresh: Held,
@@ -38,16 +38,17 @@ impl RefreshLocks {
     /// # Errors
     /// [`LockError`] when one is held by somebody else until the deadline, or cannot be made.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
-        // Where the directory is a link Claude Code locks beside the directory itself.
-        let resolved = fs::canonicalize(config_directory).unwrap_or_else(|_| config_directory.to_owned());
-        let mut beside = resolved.clone().into_os_string();
-        beside.push(".lock");
-        let (refresh, beside) = (resolved.join(".oauth_refresh.lock"), PathBuf::from(beside));
+        let (refresh, beside) = places(config_directory);
         let clock = Clock::showing(now);
         until(deadline, || {
             let refresh = Held::try_acquire(&refresh, clock.now())?;
             let beside = Held::try_acquire(&beside, clock.now())?;
-            Ok(Self { config_directory: resolved.clone(), clock, _beside: beside, _refresh: refresh })
+            Ok(Self {
+                write_lock: refresh.path.with_file_name(".storage-write.lock"),
+                clock,
+                _beside: beside,
+                _refresh: refresh,
+            })
         })
     }
 
@@ -57,13 +58,12 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
-        let path = self.config_directory.join(".storage-write.lock");
-        let now = || self.clock.now();
-        until(&deadline.but_at_most(LONGEST_HOLD), || Held::try_acquire(&path, now()).map(WriteLock))
+        let take = || Held::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
+        until(&deadline.but_at_most(LONGEST_HOLD), take)
     }
 }
 
-/// The wall clock as it goes on while somebody waits: a lock that is left behind a moment before grows old meanwhile.
+/// The wall clock as it goes on while somebody waits: a lock that was left behind a moment before grows old meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
     set_to: Timestamp,
@@ -78,6 +78,22 @@ impl Clock {
     fn now(&self) -> Timestamp {
         self.set_to.plus(self.set_at.elapsed())
     }
+}
+
+/// Whether some session of Claude Code is refreshing the login just now: one of its refresh locks is there and not left
+/// behind.
+pub fn are_held(config_directory: &Path, now: Timestamp) -> bool {
+    let (refresh, beside) = places(config_directory);
+    [refresh, beside].iter().any(|lock| lock.is_dir() && !is_abandoned(lock, now))
+}
+
+/// The refresh lock, and the lock beside the directory.
+fn places(config_directory: &Path) -> (PathBuf, PathBuf) {
+    // Where the directory is a link Claude Code locks beside the directory itself.
+    let resolved = fs::canonicalize(config_directory).unwrap_or_else(|_| config_directory.to_owned());
+    let mut beside = resolved.clone().into_os_string();
+    beside.push(".lock");
+    (resolved.join(".oauth_refresh.lock"), PathBuf::from(beside))
 }
 
 /// Claude Code's write lock, held; released when dropped.
@@ -208,6 +224,7 @@ mod tests {
         fs::create_dir(&config).expect("a configuration directory");
         let lock = home.path().join(".claude.lock");
         fs::create_dir(&lock).expect("a lock");
+        assert!(are_held(&config, now()) && !are_held(&config, now().plus(ABANDONED_AFTER * 2)));
         let error = RefreshLocks::acquire(&config, &short(), now()).expect_err("it is held");
         assert!(matches!(&error, LockError::Busy(path) if *path == lock), "{error}");
         assert!(!config.join(".oauth_refresh.lock").exists(), "the first one is released again");
@@ -220,6 +237,7 @@ mod tests {
             let patient = Deadline::after(Duration::from_secs(10));
             assert!(RefreshLocks::acquire(&config, &patient, now()).is_ok());
         });
+        assert!(!are_held(&config, now()));
     }
 
     #[test]

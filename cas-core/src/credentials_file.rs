@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::claude_locks::{LockError, RefreshLocks};
+use crate::claude_locks::{self, LockError, RefreshLocks};
 use crate::deadline::Deadline;
 use crate::ledger::FileIdentity;
 use crate::local_login::{self, LocalLogin};
@@ -70,6 +70,11 @@ impl CredentialsFile {
         self.found().is_ok_and(|found| found.map(|found| found.identity) == snapshot.identity)
     }
 
+    /// Whether some session of Claude Code is refreshing the login just now.
+    pub fn is_being_refreshed(&self, now: Timestamp) -> bool {
+        claude_locks::are_held(self.config_directory(), now)
+    }
+
     /// Replaces the file by `content`, or removes it, provided it is still the one that was decided about. Claude Code's
     /// locks are held for a look and a rename only: everything slow is done before and after.
     ///
@@ -82,7 +87,7 @@ impl CredentialsFile {
         deadline: &Deadline,
         now: Timestamp,
     ) -> Result<(), WriteError> {
-        let config_directory = self.path.parent().unwrap_or(Path::new("/"));
+        let config_directory = self.config_directory();
         whole_file::create_private_directory(config_directory)?;
         let target = self.target();
         let staged = content.map(|content| whole_file::stage(&target, content)).transpose()?;
@@ -100,6 +105,10 @@ impl CredentialsFile {
         // The rename stands, whatever becomes of this: it must not be taken for a write that did not happen.
         drop(whole_file::settle(&target));
         Ok(())
+    }
+
+    fn config_directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
     }
 
     fn found(&self) -> Result<Option<owned_file::Found>, Problem> {
@@ -129,6 +138,12 @@ impl Snapshot {
     /// The same content with `login` in the place of its login, and everything else kept.
     pub fn with_login(&self, login: &OauthLogin) -> Zeroizing<String> {
         Zeroizing::new(local_login::with_login(self.bytes(), login.json.expose()))
+    }
+
+    /// The same content with the login of `replaced` in the place of its login, and everything else kept; nothing when
+    /// there was no file and nothing else is in this one.
+    pub fn with_login_of(&self, replaced: &[u8]) -> Option<Zeroizing<String>> {
+        local_login::with_login_of(self.bytes(), replaced).map(Zeroizing::new)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::fingerprint::{Fingerprint, Generation};
 use crate::local_login;
 use crate::oauth_login::LoginSummary;
 use crate::timestamp::Timestamp;
+use crate::verdict::Verdict;
 
 /// How often a generation whose access token is still fresh may be put back within [`RESTORE_WINDOW`].
 pub const RESTORES_PER_WINDOW: usize = 8;
@@ -28,6 +29,9 @@ const WITHDRAWN_REMEMBERED: usize = 16;
 pub struct Ledger {
     /// Per generation, what is known of it.
     pub generations: BTreeMap<Generation, Entry>,
+    /// The generation that was put back last and has not been shown to be alive since: if it is rejected, what it replaced
+    /// comes back.
+    pub unproven: Option<Generation>,
     /// A restore that was begun: tells, after a crash, whether it happened.
     pub intent: Option<Intent>,
     /// Setup-tokens that once lay in the env file and do so no more.
@@ -96,6 +100,15 @@ pub struct FileIdentity {
     pub modified_nanoseconds: i64,
 }
 
+impl FileIdentity {
+    /// The last modification, to the millisecond below.
+    pub fn modified_at(&self) -> Timestamp {
+        let millis =
+            self.modified_seconds.saturating_mul(1000).saturating_add(self.modified_nanoseconds / 1_000_000);
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+}
+
 impl Ledger {
     /// Takes note of the complete login that lies in the credential file. Whatever ended earlier is superseded by it.
     pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {
@@ -115,6 +128,7 @@ impl Ledger {
         let entry = self.entry(login, Origin::Store, now);
         entry.fate = Fate::Restored;
         entry.restored.push(now);
+        self.unproven = Some(login.generation);
         self.intent = Some(Intent { generation: login.generation, at: now, replaces });
         self.forget_oldest();
     }
@@ -122,6 +136,7 @@ impl Ledger {
     /// Notes that the restore begun last was given up before the file was written; it does not count.
     pub fn cancel_restore(&mut self) {
         let Some(intent) = self.intent.take() else { return };
+        self.unproven = None;
         if let Some(entry) = self.generations.get_mut(&intent.generation) {
             entry.restored.retain(|at| *at != intent.at);
             if entry.fate == Fate::Restored && entry.restored.is_empty() {
@@ -140,15 +155,24 @@ impl Ledger {
         self.intent = None;
     }
 
-    /// Notes what a live probe of this generation showed; only certain answers change its fate.
-    pub fn observe_verdict(&mut self, generation: Generation, verdict: &crate::verdict::Verdict) {
-        if let Some(entry) = self.generations.get_mut(&generation) {
-            if verdict.is_rejected() {
-                entry.fate = Fate::Rejected;
-            } else if verdict.is_alive() && entry.fate == Fate::Restored {
+    /// Notes what a live probe of this generation showed; only certain answers change its fate, and a rejection is final.
+    pub fn observe_verdict(&mut self, generation: Generation, verdict: &Verdict) {
+        let Some(entry) = self.generations.get_mut(&generation) else { return };
+        if verdict.is_rejected() {
+            entry.fate = Fate::Rejected;
+        } else if verdict.is_alive() {
+            if entry.fate == Fate::Restored {
                 entry.fate = Fate::Current;
             }
+            if self.unproven == Some(generation) {
+                self.unproven = None;
+            }
         }
+    }
+
+    /// Notes that what a restore had replaced lies there again.
+    pub fn observe_roll_back(&mut self) {
+        self.unproven = None;
     }
 
     /// Whether the rules allow to put this login back now: never one that was rejected or superseded; one whose access
@@ -207,7 +231,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Verdict;
 
     const HOUR: u64 = 60 * 60 * 1000;
 

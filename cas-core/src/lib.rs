@@ -41,6 +41,8 @@ pub mod planner;
 #[cfg(feature = "full")]
 mod regular_file;
 #[cfg(feature = "full")]
+pub mod requests;
+#[cfg(feature = "full")]
 pub mod run;
 #[cfg(feature = "full")]
 pub mod state_directory;

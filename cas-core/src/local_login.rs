@@ -132,6 +132,36 @@ pub fn with_login(content: &[u8], object: &str) -> String {
     format!("{}\"{MEMBER}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
 }
 
+/// The content with the login of `other` in the place of its own, be it a tombstone or none at all, and every other byte as
+/// it was; nothing when `other` was no file and nothing but the login is in this one.
+pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
+    let theirs = &*String::from_utf8_lossy(other);
+    let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
+    let object = members(theirs).unwrap_or_default().into_iter().rev().find(|(name, _)| name == MEMBER);
+    if let Some((_, object)) = object {
+        return Some(with_login(content, object.get()));
+    }
+    let rest = without_login(&String::from_utf8_lossy(content));
+    let is_empty = members(&rest).is_none_or(|members| members.is_empty());
+    (!other.is_empty() || !is_empty).then_some(rest)
+}
+
+/// The text without its login, and every other byte as it was.
+fn without_login(text: &str) -> String {
+    let Some(members) = members(text) else { return String::from("{}") };
+    let Some(index) = members.iter().position(|(name, _)| name == MEMBER) else { return text.to_owned() };
+    let end = members.get(index).map_or(0, |(_, value)| position(text, value).end);
+    let before = index.checked_sub(1).and_then(|before| members.get(before));
+    let (start, end) = match before {
+        Some((_, value)) => (position(text, value).end, end),
+        None => {
+            let comma = text[end..].find(',').filter(|_| members.len() > 1);
+            (text.find('{').map_or(0, |brace| brace + 1), comma.map_or(end, |comma| end + comma + 1))
+        }
+    };
+    without_login(&format!("{}{}", &text[..start], &text[end..]))
+}
+
 /// Where a value that was borrowed from `text` stands in it.
 fn position(text: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
@@ -254,6 +284,29 @@ mod tests {
         ];
         for (before, after) in rows {
             assert_eq!(with_login(before.as_bytes(), "L"), after);
+        }
+    }
+
+    #[test]
+    fn the_login_of_before_comes_back_and_what_was_written_meanwhile_stays() {
+        let rows: [(&str, &str, Option<&str>); 9] = [
+            (
+                r#"{"claudeAiOauth":{"x":1},"new":2}"#,
+                r#"{"claudeAiOauth": "T" ,"old":1}"#,
+                Some(r#"{"claudeAiOauth":"T","new":2}"#),
+            ),
+            (r#"{"claudeAiOauth":{"x":1},"new":2}"#, r#"{"old":1}"#, Some(r#"{"new":2}"#)),
+            (r#"{ "a":1, "claudeAiOauth":{"x":1} }"#, "", Some(r#"{ "a":1 }"#)),
+            (r#"{"a":1,"claudeAiOauth":{"x":1},"b":2}"#, "{torn", Some(r#"{"a":1,"b":2}"#)),
+            (r#"{"claudeAiOauth":1,"a":1,"claudeAiOauth":2}"#, "{}", Some(r#"{"a":1}"#)),
+            (r#"{"claudeAiOauth":{"x":","}}"#, "{torn", Some("{}")),
+            (r#"{"claudeAiOauth":{"x":1}}"#, "{}", Some("{}")),
+            (r#"{"claudeAiOauth":{"x":1}}"#, "", None),
+            ("{}", "", None),
+        ];
+        for (content, other, expected) in rows {
+            let found = with_login_of(content.as_bytes(), other.as_bytes());
+            assert_eq!(found.as_deref(), expected, "{content} {other}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! How a run ended. The log line, the exit code and later the notice and the metric are all rendered from this one
 //! value, so that they cannot disagree.
 
+pub mod state;
 mod text;
 
 use std::fmt;
 
-use crate::fingerprint::Generation;
+use crate::fingerprint::Fingerprint;
+use crate::oauth_login::LoginSummary;
 use crate::store::Failure;
-use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
 
 /// The status words of the log and the journal; alerts look for them.
@@ -71,26 +72,36 @@ pub struct Outcome {
 /// The one thing a run has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The setup-token is in use; the verdict is missing if it was not probed.
-    SetupToken(Option<Verdict>),
+    /// The setup-token is in use.
+    SetupToken {
+        /// Which one.
+        token: Fingerprint,
+        /// What a live probe showed.
+        verdict: Option<Verdict>,
+    },
     /// The login is complete and, if there is a verdict, was probed.
     Login {
-        /// The end of its access token.
-        expires_at: Timestamp,
+        /// Which one.
+        login: LoginSummary,
         /// What a live probe showed.
         verdict: Option<Verdict>,
     },
     /// The login is complete and its access token has to be refreshed by Claude Code.
     Stale {
-        /// The end of its access token.
-        expires_at: Timestamp,
+        /// Which one.
+        login: LoginSummary,
         /// What a refresh run showed.
         verdict: Option<Verdict>,
     },
+    /// The login is complete, and some session of Claude Code is refreshing it just now.
+    Refreshing(LoginSummary),
+    /// The login is complete, its access token has ended, and its refresh token was exchanged for a later one's long ago:
+    /// an old copy that somebody put back.
+    Spent(LoginSummary),
     /// A broken or rejected login was replaced.
     Restored {
         /// What was put back.
-        generation: Generation,
+        login: LoginSummary,
         /// Whether its access token can be used as it is; if not, Claude Code has to refresh it first, and may fail to.
         is_fresh: bool,
         /// From where.
@@ -114,6 +125,8 @@ pub enum Finding {
     NoLogin,
     /// What lies there is left alone.
     LeftAlone(String),
+    /// The configuration cannot be used, and nothing was done.
+    Misconfigured(String),
     /// Another run holds the lock.
     Busy,
 }
@@ -155,7 +168,7 @@ impl Outcome {
     }
 
     /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
-    /// 77 refused by the store, 79 a person must sign in, 1 anything else.
+    /// 77 refused by the store, 78 configuration, 79 a person must sign in, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         let is_refused =
             |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
@@ -167,6 +180,7 @@ impl Outcome {
             (_, Some(Verdict::Unusable(_))) => 69,
             (_, Some(Verdict::Unknown(_))) => 75,
             _ if matches!(self.finding, Finding::Beyond { .. }) => 79,
+            _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
             _ if self.notes.iter().any(is_refused)
                 || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
             {
@@ -177,14 +191,43 @@ impl Outcome {
         }
     }
 
-    fn verdict(&self) -> Option<&Verdict> {
+    /// What real inference showed in this run of the credential it was about.
+    pub fn verdict(&self) -> Option<&Verdict> {
         match &self.finding {
-            Finding::SetupToken(verdict)
+            Finding::SetupToken { verdict, .. }
             | Finding::Login { verdict, .. }
             | Finding::Stale { verdict, .. }
             | Finding::Restored { verdict, .. } => verdict.as_ref(),
             _ => None,
         }
+    }
+
+    /// The complete login this was about.
+    pub fn login(&self) -> Option<&LoginSummary> {
+        match &self.finding {
+            Finding::Login { login, .. }
+            | Finding::Stale { login, .. }
+            | Finding::Restored { login, .. }
+            | Finding::Refreshing(login)
+            | Finding::Spent(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// What stands in the way, where that is something that passes by itself or that an admin mends for everybody: the name
+    /// of a state of the world, the same for every run that meets it.
+    pub fn outage(&self) -> Option<String> {
+        let of_store = self.notes.iter().find_map(|note| match note {
+            Note::Store(Failure::Busy { .. }) => Some("the store is busy"),
+            Note::Store(Failure::Unreachable { .. }) => Some("the store cannot be reached"),
+            _ => None,
+        });
+        let of_claude = self.verdict().and_then(|verdict| match verdict {
+            Verdict::Unknown(why) | Verdict::Unusable(why) => Some(why.as_str()),
+            _ => None,
+        });
+        let causes: Vec<_> = of_claude.into_iter().chain(of_store).collect();
+        (self.status == Status::Warn && !causes.is_empty()).then(|| causes.join("; "))
     }
 
     /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.

@@ -47,6 +47,7 @@ pub struct Run {
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
+    asked_at: Option<Timestamp>,
     /// How often a step had to be decided again because somebody else was faster.
     overtaken: u32,
 }
@@ -69,6 +70,8 @@ pub struct Parts<'a> {
     pub machine: Machine,
     /// What puts credentials to the test; a run without it verifies nothing.
     pub verifier: Option<Box<dyn Verifier>>,
+    /// When the sync was last asked: [`crate::requests::Requests::asked_at`].
+    pub asked_at: Option<Timestamp>,
 }
 
 /// How a run ended.
@@ -84,7 +87,7 @@ pub struct Ended {
 impl Run {
     /// Prepares a run; nothing is looked at yet.
     pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { account, paths, settings, store, now, deadline, machine, verifier } = parts;
+        let Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at } = parts;
         let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
@@ -100,6 +103,7 @@ impl Run {
             kept: Vec::new(),
             document: None,
             verifier,
+            asked_at,
             overtaken: 0,
             account,
             settings,
@@ -239,6 +243,7 @@ mod tests {
                 deadline: Deadline::after(Duration::from_secs(20)),
                 machine: Machine::this(Path::new("/etc/machine-id")),
                 verifier: None,
+                asked_at: None,
             })
         };
         let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;

@@ -21,7 +21,7 @@ pub enum Verdict {
     Limited,
     /// The server refused the credential.
     Rejected {
-        /// The account or organisation is refused, not only this credential: signing in again may not help.
+        /// The account or organisation is refused, not this credential: signing in again may not help.
         account_level: bool,
     },
     /// `claude` is missing, too old, or does not use the credential it was given: says nothing about the credential.
@@ -36,8 +36,9 @@ impl Verdict {
         matches!(self, Self::Ok | Self::Limited)
     }
 
-    /// Whether the credential was shown not to work.
+    /// Whether the credential itself was shown not to work. A refusal of the whole account says nothing about it: another
+    /// credential would fare no better, and the same one works again once the account does.
     pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Rejected { .. })
+        matches!(self, Self::Rejected { account_level: false })
     }
 }

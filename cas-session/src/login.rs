@@ -1,8 +1,6 @@
 //! `cas-session login`: one run of the planner while somebody waits, and one line in reply.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -11,18 +9,17 @@ use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
-use cas_core::enrolment::{REQUEST, REQUESTS};
 use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, StoreKind};
 use cas_core::reply::Reply;
+use cas_core::requests::Requests;
 use cas_core::run::{Ended, Parts, Run};
 use cas_core::state_directory::StateDirectory;
 use cas_core::store::Failure;
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
-use nix::libc;
 
 use crate::arguments::{Login, complain};
 use crate::privileges;
@@ -52,17 +49,18 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     }
     privileges::become_user(&account)?;
     let name = account.name.clone();
-    let ended = tend(account, deadline);
+    let requests = Requests::of(&name);
+    let ended = tend(account, &requests, deadline);
     if ended.outcome.is_worth_a_line() || request.debug {
         journal::write(&name, &ended.outcome);
     }
     if ended.outcome.wants_sync {
-        leave_request(&Path::new(REQUESTS).join(&name));
+        requests.leave();
     }
     Ok(Reply(ended.token))
 }
 
-fn tend(account: Account, deadline: Deadline) -> Ended {
+fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
     let now = now();
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
@@ -75,27 +73,24 @@ fn tend(account: Account, deadline: Deadline) -> Ended {
     };
     let settings = config.settings(Mode::Login);
     let machine = Machine::this(Path::new("/etc/machine-id"));
-    Run::new(Parts { account, paths: &paths, settings, store, now, deadline, machine, verifier: None })
-        .until_reported()
+    let asked_at = requests.asked_at();
+    Run::new(Parts {
+        account,
+        paths: &paths,
+        settings,
+        store,
+        now,
+        deadline,
+        machine,
+        verifier: None,
+        asked_at,
+    })
+    .until_reported()
 }
 
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
 fn unusable(error: &config::ConfigError) -> Failure {
     Failure::Refused { reason: error.to_string(), remedy: "an admin has to mend it".into() }
-}
-
-/// Asks the sync service to look soon. Where nobody enrolled the user there is no directory, and nobody to ask.
-fn leave_request(directory: &Path) {
-    let path = directory.join(REQUEST);
-    drop(
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path),
-    );
 }
 
 fn answer(reply: &Reply) -> Result<()> {

@@ -1,7 +1,9 @@
 //! `cas-sync`: what people (and, later, a timer) run to have their logins looked after, and the commands of admins.
 #![forbid(unsafe_code)]
 
+mod claude;
 mod enrolment;
+mod report;
 mod sync;
 mod sync_log;
 

@@ -1,7 +1,6 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
-use std::fs;
-use std::io::{self, Write};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,73 +9,77 @@ use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
-use cas_core::enrolment::{self, REQUEST, REQUESTS};
-use cas_core::journal;
+use cas_core::enrolment;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
+use cas_core::requests::Requests;
 use cas_core::run::{Parts, Run};
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
+use cas_core::verdict::Verifier;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
-use crate::{complain, fail, sync_log};
+use crate::claude::Claude;
+use crate::report::Report;
+use crate::{complain, fail};
 
 /// How long one run may take.
-const DEADLINE: Duration = Duration::from_secs(300);
-
-/// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
-const CONFIGURATION: u8 = 78;
+const DEADLINE: Duration = Duration::from_secs(480);
 
 /// Looks after the caller's own login.
 pub(crate) fn run() -> ExitCode {
     let (account, requests) = match own_account() {
-        Ok(found) => found,
+        Ok(account) => (account.clone(), Requests::of(&account.name)),
         Err(error) => return fail(&error, 1),
     };
-    let name = account.name.clone();
-    match look_after(account, &requests) {
+    // The path unit starts this again and again as long as there is a request, whatever comes of it here.
+    requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    let account = match named_as_asked(account) {
+        Ok(account) => account,
+        Err(error) => return fail(&error, 1),
+    };
+    let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let now = now();
+    let report = Report { user: account.name.clone(), state: state.clone(), now };
+    match look_after(account, &paths, &state, now, &requests) {
         Ok(outcome) => {
-            // A reader who is gone changes nothing about how the run ended.
-            drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
+            report.tell(&outcome);
             ExitCode::from(outcome.exit_code())
         }
-        Err(error) => {
-            let finding = Finding::LeftAlone(format!("{error:#}"));
-            let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
-            journal::write(&name, &outcome);
-            fail(&error, if error.is::<ConfigError>() { CONFIGURATION } else { 1 })
-        }
+        Err(error) => ExitCode::from(report.tell_failure(&error)),
     }
 }
 
-fn look_after(account: Account, requests: &Path) -> Result<Outcome> {
+fn look_after(
+    account: Account,
+    paths: &Paths,
+    state: &StateDirectory,
+    now: Timestamp,
+    requests: &Requests,
+) -> Result<Outcome> {
     keep_secrets_in_memory()?;
-    let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let mut config = configuration()?;
     config.override_from(variable);
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let now = now();
-    let name = account.name.clone();
-    let outcome = match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-        Ok(_locked) => {
+    match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
+        Ok(locked) => {
             // Before looking: a request that comes while we look is for the next run.
-            settle_request(requests).unwrap_or_else(|error| complain(&error));
-            tend(account, &paths, config, &state, now)
+            let settled = requests.settle();
+            let outcome = tend(account, paths, config, state, now);
+            drop(locked);
+            match settled {
+                Ok(()) => requests.hand_back(),
+                Err(stays) => complain(&stays.into()),
+            }
+            Ok(outcome)
         }
-        Err(StateError::Busy(_)) => busy(),
-        Err(error) => return Err(error.into()),
-    };
-    journal::write(&name, &outcome);
-    // What came of the run is worth more than the log of it.
-    let log = state.file("sync.log");
-    sync_log::append(&log, now, &outcome)
-        .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
-        .unwrap_or_else(|error| complain(&error));
-    Ok(outcome)
+        Err(StateError::Busy(_)) => Ok(busy()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
@@ -90,29 +93,37 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
-    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier: None })
+    let verifier = verifier(&config, &account, paths, now);
+    let asked_at = None;
+    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at })
         .until_reported()
         .outcome
 }
 
-/// The caller and the directory of the requests that their logins leave. `CLAUDE_AUTH_USER` may name them otherwise in the
-/// store and in the journal, as the former script allowed; their logins know nothing of that.
-fn own_account() -> Result<(Account, PathBuf)> {
+fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -> Option<Box<dyn Verifier>> {
+    let search_path = variable("PATH").map(OsString::from);
+    let claude = || Claude::new(&config.claude, account, paths, search_path.as_deref(), now);
+    config.verify.then(|| Box::new(claude()) as Box<dyn Verifier>)
+}
+
+fn own_account() -> Result<Account> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
         );
     }
-    let account = Account::of_uid(Uid::effective())?;
-    let directory = Path::new(REQUESTS).join(&account.name);
+    Ok(Account::of_uid(Uid::effective())?)
+}
+
+/// `CLAUDE_AUTH_USER` may name the caller otherwise in the store and in the journal, as the former script allowed; their
+/// logins know nothing of that.
+fn named_as_asked(account: Account) -> Result<Account> {
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-        Some(name) if enrolment::is_plain_name(name.as_bytes()) => {
-            Ok((Account { name, ..account }, directory))
-        }
+        Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
         Some(name) => {
             bail!("CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name")
         }
-        None => Ok((account, directory)),
+        None => Ok(account),
     }
 }
 
@@ -122,17 +133,6 @@ fn configuration() -> Result<Config, ConfigError> {
         eprintln!("cas-sync: {warning}");
     }
     Ok(config)
-}
-
-/// A request that led to this run is answered by it.
-fn settle_request(directory: &Path) -> Result<()> {
-    let path = directory.join(REQUEST);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("the request {} stays", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn busy() -> Outcome {

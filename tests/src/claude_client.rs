@@ -2,12 +2,14 @@
 //! Anthropic's servers.
 //!
 //! Each person has a scratch home and an ordinary user id that nobody on this machine has; the client sees `/etc/hosts`,
-//! `/etc/passwd` and `/etc/group` of this bed, no managed settings, and none of the test's own environment.
+//! `/etc/passwd`, `/etc/group`, `/etc/claude-code` and `/etc/claude-auth-sync` of this bed, and none of the test's own
+//! environment. Our own `cas-sync` runs there as well.
 
 mod invocation;
 mod person;
 mod running;
 mod said;
+mod sync;
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -35,6 +37,11 @@ pub const OLDER: &str = "2.1.197";
 /// Above the ids Debian gives to people and below those systemd hands out.
 const FIRST_UID: u32 = 61_000;
 
+/// The admin's settings for every client, below `/etc`.
+const SETTINGS: &str = "claude-code";
+/// The configuration of `cas-sync`, below `/etc`.
+const CONFIGURATION: &str = "claude-auth-sync";
+
 /// A scratch directory, its namespaces and the stand-in that listens in them.
 pub struct ClaudeBed {
     anthropic: FakeAnthropic,
@@ -61,7 +68,7 @@ impl ClaudeBed {
         let path = scratch.path();
         fs::set_permissions(path, Permissions::from_mode(0o755))?;
 
-        fs::write(path.join("hosts"), format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n"))?;
+        fs::write(path.join("hosts"), hosts("127.0.0.1"))?;
         fs::write(path.join("passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
         fs::write(path.join("group"), "root:x:0:\n")?;
         fs::write(path.join("claude"), "")?;
@@ -70,11 +77,17 @@ impl ClaudeBed {
 
         let bind = |source: PathBuf, target: PathBuf| Mount::Bind { source, target };
         let mut mounts = vec![bind(binary, path.join("claude"))];
-        for name in ["hosts", "passwd", "group"] {
+        // This machine need not have the directories below /etc.
+        for directory in [SETTINGS, CONFIGURATION] {
+            fs::create_dir(path.join(directory))?;
+            fs::create_dir_all(path.join("etc").join(directory))?;
+        }
+        mounts.push(Mount::Over { source: path.join("etc"), target: "/etc".into() });
+        for name in ["hosts", "passwd", "group", SETTINGS, CONFIGURATION] {
             mounts.push(bind(path.join(name), Path::new("/etc").join(name)));
         }
-        // Managed settings, and a token file the client looks for at every start, would be this machine's.
-        let foreign = ["/etc/claude-code", "/home/claude"].map(PathBuf::from);
+        // A token file the client looks for at every start would be this machine's, and so would the journal.
+        let foreign = ["/home/claude", "/run/systemd/journal"].map(PathBuf::from);
         mounts.extend(foreign.into_iter().filter(|path| path.is_dir()).map(Mount::Empty));
 
         let namespaces = Namespaces::new(mounts)?;
@@ -111,9 +124,29 @@ impl ClaudeBed {
         Ok(Person::new(self, name, uid, home))
     }
 
+    /// Lets the names of Anthropic's servers lead to another address of the loopback network, where nobody listens.
+    ///
+    /// # Errors
+    /// Those of writing `/etc/hosts`.
+    pub fn move_servers_to(&self, address: &str) -> io::Result<()> {
+        fs::write(self.path("hosts"), hosts(address))
+    }
+
+    /// Writes `/etc/claude-code/managed-settings.json`, which an admin forces on every client.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn manage_settings(&self, json: &str) -> io::Result<()> {
+        fs::write(self.path(SETTINGS).join("managed-settings.json"), json)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
+}
+
+fn hosts(address: &str) -> String {
+    format!("127.0.0.1 localhost\n{address} {API_HOST} {PLATFORM_HOST}\n")
 }
 
 /// Where `tests/bed/claude` puts the binary of a version.

@@ -34,6 +34,13 @@ pub enum Mount {
     Empty(PathBuf),
     /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
     Devices,
+    /// What is there, and what is in `source` before it; read-only.
+    Over {
+        /// Outside.
+        source: PathBuf,
+        /// A directory, inside and outside.
+        target: PathBuf,
+    },
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -111,6 +118,10 @@ impl Mount {
             }
             Self::Empty(target) => mount(Some("none"), target, Some("tmpfs"), MsFlags::MS_RDONLY, none)?,
             Self::Devices => make_devices(Path::new("/dev"))?,
+            Self::Over { source, target } => {
+                let layers = format!("lowerdir={}:{}", source.display(), target.display());
+                mount(Some("overlay"), target, Some("overlay"), MsFlags::MS_RDONLY, Some(layers.as_str()))?;
+            }
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         ("\u{feff}store = \"local\u{0}\"\n", "config.toml"),
     ];
     for (text, said) in rows {
-        guest.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        guest.forget_configuration();
         guest.back_up_and_break("alice", &login);
         guest.put_token("bob", "x");
         guest.configure(text);
@@ -168,7 +168,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         "chmod 666 $c",
         "rm $c; ln -s /dev/zero $c",
     ] {
-        guest.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        guest.forget_configuration();
         guest.back_up_and_break("alice", &login);
         guest.configure("store = \"local\"\n");
         guest.run(&format!("d=/etc/claude-auth-sync; c=$d/config.toml; {spoiled}")).expect_success(spoiled);

@@ -19,20 +19,42 @@ impl fmt::Display for Outcome {
 
 const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
 
+const RENEW_TOKEN: &str = "make a new one with `claude setup-token` and store it in the place of this one";
+const SPENT: &str = "find what put it back, then run `claude auth login --claudeai --sso`";
+
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetupToken(verdict) => write!(formatter, "setup-token in use, {}", Shown(verdict)),
-            Self::Login { expires_at, verdict } => {
-                write!(formatter, "login complete, access token until {expires_at}, {}", Shown(verdict))
+            Self::SetupToken { verdict: Some(Verdict::Rejected { account_level: false }), .. } => {
+                write!(formatter, "setup-token in use, rejected by the server; {RENEW_TOKEN}")
             }
-            Self::Stale { expires_at, verdict } => write!(
+            Self::SetupToken { verdict, .. } => write!(formatter, "setup-token in use, {}", Shown(verdict)),
+            Self::Login { login, verdict } => {
+                write!(
+                    formatter,
+                    "login complete, access token until {}, {}",
+                    login.expires_at,
+                    Shown(verdict)
+                )
+            }
+            Self::Stale { login, verdict } => write!(
                 formatter,
-                "login complete, access token until {expires_at}: Claude Code refreshes it at its next start, {}",
+                "login complete, access token until {}: Claude Code refreshes it at its next start, {}",
+                login.expires_at,
                 Shown(verdict)
             ),
-            Self::Restored { generation, is_fresh, source, verdict } => {
-                write!(formatter, "login put back from {source} (generation {generation}), ")?;
+            Self::Refreshing(login) => write!(
+                formatter,
+                "login complete, access token until {}: Claude Code is refreshing it just now, not verified by inference",
+                login.expires_at
+            ),
+            Self::Spent(login) => write!(
+                formatter,
+                "the login file holds an old copy again (access token until {}), whose refresh token was exchanged since; it is left alone: {SPENT}",
+                login.expires_at
+            ),
+            Self::Restored { login, is_fresh, source, verdict } => {
+                write!(formatter, "login put back from {source} (generation {}), ", login.generation)?;
                 if !is_fresh {
                     formatter
                         .write_str("whose access token Claude Code has to refresh at its next start, ")?;
@@ -45,6 +67,7 @@ impl fmt::Display for Finding {
             Self::Unmended { state, why } => write!(formatter, "{state} and was not mended: {why}"),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
             Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
+            Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),
             Self::Busy => formatter.write_str("another run is at work"),
         }
     }

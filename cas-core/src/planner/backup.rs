@@ -61,8 +61,9 @@ pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
 /// Alive as a probe showed; or, where none was made, just written by Claude Code on this machine and replaced by nothing
 /// since. A probe without a certain answer is no reason to write anything.
 fn is_trusted(facts: &Facts, login: &LoginSummary) -> bool {
-    match facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()) {
+    match facts.verdict(Subject::Login(login.generation)) {
         Some(verdict) => verdict.is_alive(),
+        None if facts.done.refresh_run.is_some() => false,
         None => {
             let entry = facts.ledger.generations.get(&login.generation);
             entry.is_some_and(|entry| entry.fate == Fate::Current && entry.origin == Origin::File)

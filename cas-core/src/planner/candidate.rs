@@ -32,6 +32,12 @@ pub(super) fn belongs_to_another_machine(facts: &Facts) -> bool {
         && from_store(facts).next().is_none()
 }
 
+/// Whether a later login of the same account is known, so that this one's refresh token is spent.
+pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
+    let is_anothers = |other: &LoginSummary| other.account.is_some() && other.account != login.account;
+    known_here(facts).any(|other| other.expires_at > login.expires_at && !is_anothers(other))
+}
+
 /// Whether the newest copy would be put back, had it not been put back so often within the hour.
 pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
     let held_back = |login: &LoginSummary| {
@@ -78,10 +84,14 @@ fn is_allowed(facts: &Facts, login: &LoginSummary) -> bool {
 
 /// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
 fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
+    known_here(facts).any(|other| other.expires_at > login.expires_at)
+}
+
+/// The logins of this machine: in its history, and what it backed up.
+fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
     let document = facts.document().filter(|document| !document.from_another_machine);
     let in_store = document.and_then(|document| document.backup.as_ref());
-    let others = facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other));
-    others.into_iter().any(|other| other.expires_at > login.expires_at)
+    facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other))
 }
 
 #[cfg(test)]
@@ -110,11 +120,13 @@ mod tests {
         Facts {
             now: Timestamp::from_millis(0),
             login: LocalLogin::Tombstone,
+            refreshing: false,
             ledger,
             history,
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: Contact::default(),
+            asked_lately: false,
             settings: Settings {
                 mode: Mode::Login,
                 store: StoreKind::Local,

@@ -19,6 +19,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// What lies in the credential file.
     pub login: LocalLogin<LoginSummary>,
+    /// Whether Claude Code holds its locks: some session is refreshing the login just now.
+    pub refreshing: bool,
     /// What became of the generations seen so far; the login that lies in the file is already noted in it.
     pub ledger: Ledger,
     /// The logins kept in full on this machine.
@@ -29,6 +31,8 @@ pub struct Facts {
     pub env_file: EnvFileFact,
     /// When the store last answered, and last failed to.
     pub contact: Contact,
+    /// Whether, since the credential file was last written, and within the last minute, the sync was asked or has answered.
+    pub asked_lately: bool,
     /// What is allowed.
     pub settings: Settings,
     /// What has been done so far in this run.
@@ -110,7 +114,7 @@ pub struct Contact {
 /// What this run may do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A login or a sync.
+    /// A login, a sync or the watcher.
     pub mode: Mode,
     /// Which store.
     pub store: StoreKind,
@@ -131,6 +135,8 @@ pub enum Mode {
     Login,
     /// A person, a request, or a timer: look at everything, back up.
     Sync,
+    /// The credential file was just written: keep what is whole, put back what was overwritten, ask nobody.
+    Watch,
 }
 
 /// Which store.

@@ -61,10 +61,16 @@ pub fn next(facts: &Facts) -> Step {
         .unwrap_or_else(|| Step::Report(report::outcome(facts)))
 }
 
-/// While somebody waits for a prompt, a fresh copy on this machine is put back before the store is asked anything.
+/// While somebody waits for a prompt, or sees a session break, a fresh copy on this machine is put back before anybody is
+/// asked anything.
 fn quick_repair(facts: &Facts) -> Option<Step> {
-    let waiting = facts.settings.mode == Mode::Login && facts.active_token().is_none();
-    if waiting && facts.login.is_broken() {
+    let wanted = match facts.settings.mode {
+        Mode::Login => facts.login.is_broken(),
+        // To the watcher a deleted file is a wish; if it was an accident, the next login mends it.
+        Mode::Watch => facts.login.is_broken() && facts.login != LocalLogin::Absent,
+        Mode::Sync => false,
+    };
+    if wanted && facts.active_token().is_none() {
         restore(facts, candidate::fresh_from_history(facts))
     } else {
         None
@@ -78,6 +84,7 @@ fn read_store(facts: &Facts) -> Option<Step> {
     match facts.settings.mode {
         Mode::Sync => Some(Step::ReadStore),
         Mode::Login => is_store_due_at_login(facts).then_some(Step::ReadStore),
+        Mode::Watch => None,
     }
 }
 
@@ -126,32 +133,42 @@ fn tend_login(facts: &Facts) -> Option<Step> {
         LocalLogin::Healthy(login) => {
             probe(facts, Subject::Login(login.generation)).or_else(|| follow_up(facts, login))
         }
-        LocalLogin::Stale(login) => refresh_run(facts).or_else(|| follow_up(facts, login)),
-        LocalLogin::Tombstone | LocalLogin::Damaged(_) | LocalLogin::Absent => {
+        LocalLogin::Stale(login) => refresh_run(facts, login).or_else(|| follow_up(facts, login)),
+        // The watcher has nobody to ask for a copy that is still good: the sync is.
+        LocalLogin::Tombstone | LocalLogin::Damaged(_) | LocalLogin::Absent
+            if facts.settings.mode != Mode::Watch =>
+        {
             restore(facts, candidate::for_a_broken_login(facts))
         }
-        LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => None,
+        _ => None,
     }
 }
 
 /// What follows once it is known, or cannot be known, whether the login in the file is alive.
 fn follow_up(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     if facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_rejected) {
-        return roll_back(facts, login)
-            .or_else(|| restore(facts, candidate::for_a_rejected_login(facts, login)));
+        return restore(facts, candidate::for_a_rejected_login(facts, login))
+            .or_else(|| roll_back(facts, login))
+            .or_else(|| refresh_run(facts, login));
     }
     backup::next_place(facts, login).map(|place| Step::Backup(login.generation, place))
 }
 
 fn probe(facts: &Facts, subject: Subject) -> Option<Step> {
-    let wanted = facts.settings.can_verify && facts.settings.mode == Mode::Sync;
     let possible = facts.done.probes < MAX_PROBES && facts.verdict(subject).is_none();
-    (wanted && possible).then_some(Step::Probe(subject))
+    (verifies(facts) && possible).then_some(Step::Probe(subject))
 }
 
-fn refresh_run(facts: &Facts) -> Option<Step> {
-    let wanted = facts.settings.can_verify && facts.settings.mode == Mode::Sync;
-    (wanted && facts.done.refresh_run.is_none()).then_some(Step::RefreshRun)
+/// Claude Code refreshes a login when its access token is stale, or was refused however fresh it looked. It is not let at
+/// one whose refresh token is spent, or may be: replaying that can end the login of everybody who lives by a later one.
+fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
+    let untried = facts.done.refresh_run.is_none() && facts.done.roll_back.is_none();
+    let may_be_spent = candidate::is_spent(facts, login);
+    (verifies(facts) && untried && !may_be_spent && !facts.refreshing).then_some(Step::RefreshRun)
+}
+
+fn verifies(facts: &Facts) -> bool {
+    facts.settings.can_verify && facts.settings.mode == Mode::Sync
 }
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<Step> {
@@ -161,8 +178,11 @@ fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<
     candidate.map(|(login, source)| Step::Restore(login.generation, source))
 }
 
+/// A login that was put back, by this run or by a login before it, and was rejected, makes room for what it replaced.
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    let restored = facts.done.restore.as_ref()?;
-    let lies_there = restored.result.is_ok() && restored.login.generation == login.generation;
-    (lies_there && facts.done.roll_back.is_none()).then_some(Step::RollBack)
+    (was_put_back(facts, login) && facts.done.roll_back.is_none()).then_some(Step::RollBack)
+}
+
+fn was_put_back(facts: &Facts, login: &LoginSummary) -> bool {
+    facts.ledger.unproven == Some(login.generation)
 }

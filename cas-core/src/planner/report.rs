@@ -23,7 +23,7 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
 fn finding(facts: &Facts) -> (Status, Finding) {
     if let Some(token) = facts.active_token() {
         let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
-        return (status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken(verdict));
+        return (status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict });
     }
     match &facts.login {
         LocalLogin::Healthy(login) | LocalLogin::Stale(login) if is_restored(facts, login) => {
@@ -31,17 +31,15 @@ fn finding(facts: &Facts) -> (Status, Finding) {
         }
         LocalLogin::Healthy(login) => {
             let verdict = facts.verdict(Subject::Login(login.generation)).cloned();
-            (
-                status_of(verdict.as_ref(), Status::Ok),
-                Finding::Login { expires_at: login.expires_at, verdict },
-            )
+            (status_of(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
+        }
+        LocalLogin::Stale(login) if facts.refreshing => (Status::Ok, Finding::Refreshing(login.clone())),
+        LocalLogin::Stale(login) if facts.settings.can_verify && candidate::is_spent(facts, login) => {
+            (Status::Warn, Finding::Spent(login.clone()))
         }
         LocalLogin::Stale(login) => {
             let verdict = facts.done.refresh_run.clone();
-            (
-                status_of(verdict.as_ref(), Status::Ok),
-                Finding::Stale { expires_at: login.expires_at, verdict },
-            )
+            (status_of(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
         }
         LocalLogin::Partial(why) => {
             let remedy = "Claude Code uses it as long as it lasts, then `claude auth login --claudeai --sso` makes a whole one";
@@ -52,7 +50,9 @@ fn finding(facts: &Facts) -> (Status, Finding) {
             broken(facts, "the login was emptied by Claude Code (its refresh was refused)")
         }
         LocalLogin::Damaged(why) => broken(facts, &format!("the login file is damaged ({why})")),
-        LocalLogin::Absent if has_never_signed_in(facts) => (Status::Ok, Finding::NoLogin),
+        LocalLogin::Absent if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
+            (Status::Ok, Finding::NoLogin)
+        }
         LocalLogin::Absent => broken(facts, "there is no login"),
     }
 }
@@ -62,17 +62,26 @@ fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
     let source = facts.done.restore.as_ref().map_or(Source::History, |restored| restored.source);
     let verdict =
         facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
-    (
-        status_of(verdict.as_ref(), Status::Recovered),
-        Finding::Restored { generation: login.generation, is_fresh, source, verdict },
-    )
+    let status = status_of(verdict.as_ref(), Status::Recovered);
+    (status, Finding::Restored { login: login.clone(), is_fresh, source, verdict })
 }
 
 /// What is said of a login that is still broken at the end: try later, or a person must act.
 fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
-    let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.to_owned(), why });
+    let state = match &facts.done.restore {
+        Some(restored) if restored.result.is_ok() => {
+            format!("{state}, the copy put back from {} was rejected by the server", restored.source)
+        }
+        _ => state.to_owned(),
+    };
+    let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.clone(), why });
     if let Some(Err(why)) = facts.done.restore.as_ref().map(|restored| &restored.result) {
         return unmended(why.clone());
+    }
+    if facts.settings.mode == Mode::Watch {
+        return unmended(
+            "this machine has no copy whose access token is still good; the sync looks for one".into(),
+        );
     }
     if candidate::is_clobbered_too_often(facts) {
         return unmended(
@@ -90,7 +99,7 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
             unmended("the good copy in the store is in use on another machine; sign in here with `claude auth login --claudeai --sso`".into())
         }
-        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state: state.to_owned() }),
+        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state }),
     }
 }
 
@@ -180,19 +189,32 @@ fn has_never_signed_in(facts: &Facts) -> bool {
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }
 
-/// A login leaves to the sync what it could not do or may not judge.
+/// A login, and the watcher, leave to the sync what they could not do or may not judge.
 fn wants_sync(facts: &Facts) -> bool {
-    if facts.settings.mode != Mode::Login || facts.active_token().is_some() {
+    let at_login = match facts.settings.mode {
+        Mode::Sync => return false,
+        Mode::Login => true,
+        Mode::Watch => false,
+    };
+    if facts.active_token().is_some() || (facts.asked_lately && !has_changed(facts)) {
         return false;
     }
     match &facts.login {
         LocalLogin::Healthy(login) => {
             let is_new = facts.done.history_backup.is_some() || !backup::in_history(facts, login);
-            is_new || is_restored(facts, login)
+            is_restored(facts, login) || (at_login && is_new)
         }
-        LocalLogin::Stale(_) => true,
+        LocalLogin::Stale(_) => at_login,
         LocalLogin::Tombstone | LocalLogin::Damaged(_) => true,
-        LocalLogin::Absent => !has_never_signed_in(facts),
+        LocalLogin::Absent => at_login && !has_never_signed_in(facts),
         LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => false,
     }
+}
+
+/// Whether this very run has given the sync something new to look at.
+fn has_changed(facts: &Facts) -> bool {
+    let done = &facts.done;
+    matches!(done.history_backup, Some(Ok(())))
+        || matches!(done.env_file, Some(Ok(_)))
+        || done.restore.as_ref().is_some_and(|restored| restored.result.is_ok())
 }

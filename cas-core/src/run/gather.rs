@@ -19,22 +19,52 @@ use crate::user_document::UserDocument;
 /// How long a sync waits for the store: what can be mended without it should not wait for a server that hangs.
 const SYNC_READ_TIME: Duration = Duration::from_secs(10);
 
+/// How long a sync waits while some session refreshes the login.
+const REFRESH_TIME: Duration = Duration::from_secs(10);
+
+/// How often it looks whether that is over.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// For so long a request, or the answer to it, speaks for a login file that was not written since.
+const LATELY: Duration = Duration::from_secs(60);
+
 impl Run {
     /// Looks at everything on this machine.
     pub(super) fn gather(&mut self) -> Facts {
         let mut facts = Facts {
             now: self.now,
             login: LocalLogin::Absent,
+            refreshing: false,
             ledger: Ledger::default(),
             history: Vec::new(),
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
             contact: self.state.contact(),
+            asked_lately: false,
             settings: self.settings.clone(),
             done: Done::default(),
         };
+        if self.settings.mode == Mode::Sync {
+            self.wait_for_refresh();
+        }
         self.look_again(&mut facts);
+        facts.asked_lately = self.was_asked_lately();
         facts
+    }
+
+    fn was_asked_lately(&self) -> bool {
+        let written_at = self.snapshot.identity.map(|identity| identity.modified_at());
+        self.asked_at.is_some_and(|asked_at| {
+            asked_at.is_within(LATELY, self.now) && written_at.is_none_or(|written_at| written_at < asked_at)
+        })
+    }
+
+    /// A refresh by some session takes a second; what it leaves is what there is to be looked at.
+    fn wait_for_refresh(&self) {
+        let patience = self.deadline.but_at_most(REFRESH_TIME);
+        while self.credentials.is_being_refreshed(self.now) && !patience.has_passed() {
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
@@ -43,6 +73,7 @@ impl Run {
         match self.look() {
             Ok((login, ledger)) => {
                 facts.login = login;
+                facts.refreshing = self.credentials.is_being_refreshed(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
             }
@@ -52,7 +83,7 @@ impl Run {
 
     fn look(&mut self) -> Result<(LocalLogin<LoginSummary>, Ledger), StateError> {
         self.kept = self.history.logins()?;
-        if self.settings.mode == Mode::Login {
+        if self.settings.mode != Mode::Sync {
             self.snapshot = self.credentials.read(self.now);
             let ledger = self.remember_new_login(self.state.ledger()?);
             return Ok((self.snapshot.login.summary(), ledger));
@@ -135,7 +166,7 @@ impl Run {
     /// Somebody who waits for a prompt still needs time for what follows the answer.
     fn store_deadline(&self) -> Deadline {
         match self.settings.mode {
-            Mode::Login => self
+            Mode::Login | Mode::Watch => self
                 .deadline
                 .but_at_most(self.deadline.remaining().saturating_sub(super::steps::WRITING_TIME)),
             Mode::Sync => self.deadline.but_at_most(SYNC_READ_TIME),

@@ -6,6 +6,7 @@ use super::Run;
 use crate::credentials_file::WriteError;
 use crate::env_file::Content;
 use crate::fingerprint::{Fingerprint, Generation};
+use crate::ledger::Ledger;
 use crate::oauth_login::OauthLogin;
 use crate::outcome::Source;
 use crate::planner::{EnvFileChange, Facts, Restored};
@@ -114,12 +115,16 @@ impl Run {
         self.look_again(facts);
     }
 
+    /// Only the login makes room: other keys may have been written since.
     fn put_replaced_back(&self) -> Result<(), NotPutBack> {
         let _locked = self.state.lock(Lock::Repair, &self.deadline)?;
         let replaced = self.state.replaced()?.ok_or(NotPutBack::Overtaken)?;
-        // Nothing was replaced where there was no file.
-        let content = Some(replaced.content.as_slice()).filter(|content| !content.is_empty());
-        Ok(self.credentials.replace(&self.snapshot, content, &self.deadline, self.now)?)
+        let content = self.snapshot.with_login_of(&replaced.content);
+        let bytes = content.as_ref().map(|content| content.as_bytes());
+        self.credentials.replace(&self.snapshot, bytes, &self.deadline, self.now)?;
+        // If it cannot be noted: the copy was rejected, and that is never put back, noted or not.
+        drop(self.state.change_ledger(&self.deadline, Ledger::observe_roll_back));
+        Ok(())
     }
 
     pub(super) fn back_up(&mut self, generation: Generation, place: Source, facts: &mut Facts) {

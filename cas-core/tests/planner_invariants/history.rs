@@ -29,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) mode: Mode,
     pub(crate) store: StoreKind,
     pub(crate) can_verify: bool,
+    /// Whether some session is refreshing the login all the while.
+    pub(crate) refreshing: bool,
     pub(crate) expected: bool,
     pub(crate) others: bool,
     pub(crate) store_answers: bool,
@@ -60,9 +62,9 @@ pub(crate) fn token() -> impl Strategy<Value = Fingerprint> {
 
 pub(crate) fn run() -> impl Strategy<Value = Run> {
     let settings = (
-        prop_oneof![Just(Mode::Login), Just(Mode::Sync)],
+        prop_oneof![1 => Just(Mode::Login), 2 => Just(Mode::Sync), 1 => Just(Mode::Watch)],
         prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
-        any::<bool>(),
+        (any::<bool>(), prop::bool::weighted(0.2)),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
     );
@@ -74,11 +76,12 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
         prop::collection::vec(interference, 20),
     );
     (settings, world).prop_map(|(settings, (store_answers, writes_succeed, verdicts, interference))| {
-        let (mode, store, can_verify, expected, others) = settings;
+        let (mode, store, (can_verify, refreshing), expected, others) = settings;
         Run {
             mode,
             store,
             can_verify,
+            refreshing,
             expected,
             others,
             store_answers,

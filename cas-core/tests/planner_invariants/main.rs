@@ -30,8 +30,7 @@ fn the_histories_reach_every_step() {
     use proptest::test_runner::TestRunner;
 
     let mut runner = TestRunner::deterministic();
-    let mut restored = 0;
-    let mut backed_up = 0;
+    let (mut restored, mut backed_up, mut rolled_back, mut refreshed) = (0, 0, 0, 0);
     for _ in 0..300 {
         let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
         let mut world = World { now: 100 * HOUR, ..World::default() };
@@ -40,6 +39,9 @@ fn the_histories_reach_every_step() {
         }
         restored += world.restores.len();
         backed_up += world.backups;
+        rolled_back += world.roll_backs;
+        refreshed += world.refresh_runs;
     }
     assert!(restored > 100 && backed_up > 50, "{restored} restored, {backed_up} backed up");
+    assert!(rolled_back > 10 && refreshed > 30, "{rolled_back} rolled back, {refreshed} refreshed");
 }

@@ -1,6 +1,6 @@
 //! The rules that every step is held against.
 
-use cas_core::local_login::is_fresh;
+use cas_core::local_login::{LocalLogin, is_fresh};
 use cas_core::oauth_login::LoginSummary;
 use cas_core::outcome::Source;
 use cas_core::planner::*;
@@ -24,6 +24,10 @@ impl World {
                     !self.seen_superseded.contains(generation),
                     "I1, I3: a superseded generation was put back"
                 );
+                if run.mode == Mode::Watch {
+                    assert!(facts.login != LocalLogin::Absent, "the watcher undid a deletion");
+                    assert!(is_fresh(login.expires_at, facts.now), "the watcher put a stale login back");
+                }
                 if let Some(found) = facts.login.login() {
                     assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
                 }
@@ -37,7 +41,10 @@ impl World {
                     "the login file is left alone while a setup-token is in use"
                 );
             }
-            Step::RollBack => assert!(is_rejected && facts.done.restore.is_some(), "I3, I4"),
+            Step::RollBack => {
+                let put_back = facts.login.login().and_then(|login| self.restores.get(&login.generation));
+                assert!(is_rejected && put_back.is_some(), "I3, I4: only what was put back makes room again");
+            }
             Step::Backup(generation, place) => {
                 let login = facts.login.login().expect("I2: no complete login");
                 assert_eq!(login.generation, *generation);
@@ -69,8 +76,18 @@ impl World {
                     "I8: what is not the user's file is not replaced"
                 );
             }
-            Step::Probe(_) | Step::RefreshRun => assert!(run.can_verify && run.mode == Mode::Sync),
-            Step::ReadStore | Step::Report(_) => (),
+            Step::Probe(_) => assert!(run.can_verify && run.mode == Mode::Sync),
+            Step::RefreshRun => {
+                assert!(run.can_verify && run.mode == Mode::Sync && !run.refreshing);
+                let login = facts.login.login().expect("only a login is refreshed");
+                assert!(matches!(facts.login, LocalLogin::Stale(_)) || is_rejected, "nothing to refresh");
+                let is_later = |other: &LoginSummary| {
+                    other.account == login.account && other.expires_at > login.expires_at
+                };
+                assert!(!facts.history.iter().any(is_later), "a spent refresh token was replayed");
+            }
+            Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
+            Step::Report(_) => (),
         }
     }
 

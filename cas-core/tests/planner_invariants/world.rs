@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) rejected: BTreeSet<Generation>,
     pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
     pub(crate) backups: usize,
+    pub(crate) roll_backs: usize,
+    pub(crate) refresh_runs: usize,
 }
 
 pub(crate) struct File(pub(crate) LocalLogin<LoginSummary>);
@@ -131,11 +133,13 @@ impl World {
         Facts {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
+            refreshing: run.refreshing,
             ledger: self.ledger.clone(),
             history: self.history.clone(),
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
             contact: self.contact,
+            asked_lately: false,
             settings: Settings {
                 mode: run.mode,
                 store: run.store,
@@ -223,14 +227,22 @@ impl World {
                 facts.done.verdicts.push((subject, verdict));
             }
             Step::RefreshRun => {
+                self.refresh_runs += 1;
+                let before = self.file.0.login().expect("only a login is refreshed").clone();
                 match &verdict {
                     Verdict::Ok | Verdict::Limited => {
                         self.happen(Event::Refresh);
                         let generation = self.file.0.login().expect("a refresh leaves a login").generation;
                         facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
+                        self.ledger.observe_verdict(generation, &verdict);
                     }
-                    Verdict::Rejected { .. } => self.happen(Event::Empty),
-                    _ => (),
+                    Verdict::Rejected { account_level: false } => {
+                        self.happen(Event::Empty);
+                        self.ledger.observe_verdict(before.generation, &verdict);
+                        self.rejected.insert(before.generation);
+                        facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone()));
+                    }
+                    _ => facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone())),
                 }
                 facts.done.refresh_run = Some(verdict);
             }
@@ -252,7 +264,9 @@ impl World {
             Step::RollBack => {
                 if run.writes_succeed {
                     self.file.0 = LocalLogin::Tombstone;
+                    self.ledger.observe_roll_back();
                 }
+                self.roll_backs += 1;
                 facts.done.roll_back = Some(result());
             }
             Step::Backup(_, place) => {

@@ -20,6 +20,7 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Invocation<'bed> {
     bed: &'bed ClaudeBed,
+    program: &'static str,
     uid: u32,
     home: PathBuf,
     variables: BTreeMap<String, String>,
@@ -69,10 +70,25 @@ impl<'bed> Invocation<'bed> {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
             bed,
+            program: "claude",
             uid: person.uid,
             home: person.home.clone(),
             variables: variables.map(owned).into(),
             arguments: arguments.map(str::to_owned).into(),
+        }
+    }
+
+    /// `cas-sync run`, with no more of an environment than a service has.
+    pub(super) fn of_sync(person: &Person<'bed>) -> Self {
+        let variables = [("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8")];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self {
+            bed: person.bed,
+            program: "cas-sync",
+            uid: person.uid,
+            home: person.home.clone(),
+            variables: variables.map(owned).into(),
+            arguments: vec!["run".to_owned()],
         }
     }
 
@@ -128,7 +144,7 @@ impl<'bed> Invocation<'bed> {
     /// The command without its output. The person has no group but their own: with a new user id, the standard library
     /// drops the supplementary groups.
     fn command(&self) -> Command {
-        let mut command = Command::new(self.bed.path("claude"));
+        let mut command = Command::new(self.bed.path(self.program));
         command.env_clear().envs(&self.variables).args(&self.arguments);
         command.current_dir(&self.home).uid(self.uid).gid(self.uid).stdin(Stdio::null());
         command
@@ -155,6 +171,11 @@ impl Started {
             Some(status) => Ok(Said::new(status.code(), stdout, stderr)),
             None => Err(NotFinished::TimedOut { limit, stdout, stderr }),
         }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it is still running.

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use super::{Finished, Guest};
-use crate::programs;
+use crate::release_folder;
 
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
@@ -22,11 +22,14 @@ impl Guest {
         let mut install = Command::new("env");
         install
             .arg(format!("DESTDIR=/proc/{}/root", self.leader()))
-            .arg(format!("RELEASE={}", programs::release_folder().display()))
+            .arg(format!("RELEASE={}", release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
         self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
             .expect_success("making our folders");
+        if !self.run("command -v claude").succeeded() {
+            self.verify_nothing();
+        }
         self.enable_module();
     }
 
@@ -56,6 +59,20 @@ impl Guest {
             "sed -i 's|{PAM_LINE}.*|{PAM_LINE} {arguments}|' /etc/pam.d/common-session && grep -q '{PAM_LINE} {arguments}' /etc/pam.d/common-session"
         ))
         .expect_success("changing the module's arguments");
+    }
+
+    /// Tells the sync that there is no `claude` here to verify with.
+    #[track_caller]
+    pub fn verify_nothing(&self) {
+        self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
+        self.write("/etc/claude-auth-sync/conf.d/90-no-claude.toml", "root", "644", b"verify = false\n");
+    }
+
+    /// Removes the whole configuration, but for what [`Self::verify_nothing`] says.
+    #[track_caller]
+    pub fn forget_configuration(&self) {
+        self.run("rm -rf /etc/claude-auth-sync").expect_success("no configuration");
+        self.verify_nothing();
     }
 
     /// Writes `/etc/claude-auth-sync/config.toml`.

@@ -15,6 +15,7 @@ use crate::{
     anthropic::{API_HOST, FakeAnthropic, Login, PLATFORM_HOST, Reuse},
     claude_client::{self, NEWEST, Running, Said, in_hours},
     claude_login::parsed,
+    openbao::{Bao, Person, Policy, Prefix},
     tls_authority::TlsAuthority,
 };
 
@@ -55,6 +56,31 @@ impl Workplace {
         own
     }
 
+    /// As [`Workplace::with_product`], with a server of its own as the store, and a sync that verifies by the client.
+    /// Returns the server, and the people as it knows them.
+    ///
+    /// # Panics
+    /// As [`Workplace::with_product`].
+    #[track_caller]
+    pub fn with_store(suite: Suite, enrolled: &[&str]) -> (Self, Bao, Vec<Person>) {
+        let own = Self::with_product(suite, enrolled);
+        let bao = Bao::tls_behind(&Prefix(own.guest.network_prefix()));
+        let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
+        own.guest.configure(&format!(
+            "store = \"vault\"\n[vault]\naddress = \"{}\"\nca_cert = \"/etc/claude-auth-sync/ca.pem\"\n\
+             [claude.environment]\nNODE_EXTRA_CA_CERTS = \"{AUTHORITY}\"\n",
+            bao.address()
+        ));
+        own.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
+        let person = |user: &&str| {
+            let person = bao.person(user, Policy::Patch);
+            own.guest.put_vault_token(user, &format!("{}\n", person.token()));
+            person
+        };
+        let people = enrolled.iter().map(person).collect();
+        (own, bao, people)
+    }
+
     /// A guest with the client, and without our product. The stand-in refuses a spent refresh token and leaves the rest
     /// of its family alone: a server that ends the family leaves nothing that could be put back.
     ///
@@ -72,6 +98,11 @@ impl Workplace {
                  echo CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 >>/etc/environment"
             ))
             .expect_success("pointing Claude Code at the stand-in");
+        let trust = format!("[claude]\nenvironment = {{ NODE_EXTRA_CA_CERTS = {AUTHORITY:?} }}\n");
+        guest
+            .run("install -d -m 755 /etc/claude-auth-sync/conf.d")
+            .expect_success("making the configuration folder");
+        guest.write("/etc/claude-auth-sync/conf.d/80-stand-in.toml", "root", "644", trust.as_bytes());
         let anthropic = FakeAnthropic::start(vec![guest.listen("127.0.0.1:443")?], &authority);
         anthropic.on_reuse(Reuse::IsRefused);
         Ok(Self { anthropic, guest })

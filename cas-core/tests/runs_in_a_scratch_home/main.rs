@@ -1,106 +1,19 @@
 //! Whole runs against a scratch home with the embedded store: what a person finds in their files afterwards.
 
+mod home;
+mod verified;
+
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use cas_core::account::{Account, Paths};
 use cas_core::deadline::Deadline;
-use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Source, Status};
-use cas_core::planner::{Mode, Settings, StoreKind};
-use cas_core::run::{Parts, Run};
-use cas_core::state_directory::{Lock, StateDirectory};
+use cas_core::planner::{Mode, StoreKind};
+use cas_core::state_directory::Lock;
 use cas_core::store::Failure;
-use cas_core::store::local::LocalStore;
-use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
-use nix::unistd::{Gid, Uid};
-use tempfile::TempDir;
 
-const HOUR: u64 = 60 * 60 * 1000;
-const NOW: u64 = 1000 * HOUR;
-const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
-
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        let home = Self(tempfile::tempdir().expect("a scratch home"));
-        fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
-        home
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn paths(&self) -> Paths {
-        Paths::new(self.path(), |_| None)
-    }
-
-    fn state(&self) -> StateDirectory {
-        StateDirectory::new(self.paths().state_directory, Uid::effective().as_raw())
-    }
-
-    fn run(&self, mode: Mode, now: u64) -> Outcome {
-        self.run_with(mode, now, StoreKind::Local, |state| {
-            Ok(UserStore::Local(LocalStore::new(state, Timestamp::from_millis(now))))
-        })
-    }
-
-    fn run_with(
-        &self,
-        mode: Mode,
-        now: u64,
-        kind: StoreKind,
-        store: impl FnOnce(StateDirectory) -> Result<UserStore, Failure>,
-    ) -> Outcome {
-        let account = Account {
-            name: "alice".into(),
-            uid: Uid::effective(),
-            gid: Gid::effective(),
-            home: self.path().to_owned(),
-        };
-        let settings = Settings {
-            mode,
-            store: kind,
-            login_refresh_after: Duration::from_secs(900),
-            can_verify: false,
-            expected_organization: None,
-            restore_from_other_machines: false,
-        };
-        let parts = Parts {
-            account,
-            paths: &self.paths(),
-            settings,
-            store: store(self.state()),
-            now: Timestamp::from_millis(now),
-            deadline: Deadline::after(Duration::from_secs(20)),
-            machine: Machine::this(Path::new("/etc/machine-id")),
-            verifier: None,
-        };
-        Run::new(parts).until_reported().outcome
-    }
-
-    fn put(&self, content: &str) {
-        fs::write(self.paths().credentials_file, content).expect("written");
-    }
-
-    fn content(&self) -> String {
-        fs::read_to_string(self.paths().credentials_file).expect("there")
-    }
-}
-
-fn login(refresh: &str, expires_at: u64) -> String {
-    format!(
-        r#"{{"accessToken":"access-{refresh}","refreshToken":"{refresh}","expiresAt":{expires_at},"scopes":["user:inference"]}}"#
-    )
-}
-
-fn file(login: &str) -> String {
-    format!(r#"{{"claudeAiOauth":{login},"mcpOAuth":{{"server":{{"n":1.50}}}}}}"#)
-}
+use home::{HOUR, Home, NOW, TOMBSTONE, file, login};
 
 fn is_restored(outcome: &Outcome) -> bool {
     outcome.status == Status::Recovered
@@ -262,7 +175,7 @@ fn a_setup_token_in_use_leaves_the_login_file_alone() {
     fs::write(&env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");
     for mode in [Mode::Login, Mode::Sync] {
         let outcome = home.run(mode, NOW);
-        assert_eq!(outcome.finding, Finding::SetupToken(None));
+        assert!(matches!(outcome.finding, Finding::SetupToken { verdict: None, .. }));
     }
     assert_eq!(home.content(), TOMBSTONE);
     assert!(env_file.exists(), "the embedded store says nothing about a token it was never told of");
@@ -274,11 +187,11 @@ fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
     let refused =
         |_| Err(Failure::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
-    let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 77), "{outcome}");
     assert!(outcome.to_string().contains("set vault.address"), "{outcome}");
     home.put(TOMBSTONE);
-    let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, refused);
+    let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, None, refused);
     assert!(is_restored(&outcome), "{outcome}");
 }
 
@@ -366,10 +279,10 @@ fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
     let refused = |_| {
         Err(Failure::Refused { reason: "this token is bob's".into(), remedy: "mint one for alice".into() })
     };
-    let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, refused);
+    let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((sync.status, sync.exit_code()), (Status::Fail, 77), "{sync}");
     assert!(sync.to_string().contains("mint one for alice"), "{sync}");
-    let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, refused);
+    let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, None, refused);
     assert_eq!(login.status, Status::Warn, "a login only says so: {login}");
 }
 
@@ -379,5 +292,40 @@ fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
     fs::create_dir(home.paths().credentials_file).expect("a folder where the file should be");
     assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
     let busy = |_| Err(Failure::Busy { reason: "sealed".into(), retry_after: None });
-    assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, busy).exit_code(), 75);
+    assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, busy).exit_code(), 75);
+}
+
+/// Six windows of a terminal that open at once must not be six syncs that find the same.
+#[test]
+fn a_login_asks_the_sync_again_only_after_a_minute_or_a_change() {
+    let mut home = Home::new();
+    home.put(&file(&login("r1", NOW - HOUR))); // stale: only Claude Code can refresh it
+    home.run(Mode::Sync, NOW);
+    let wants = |home: &mut Home, asked_at: Option<u64>, now| {
+        home.asked_at = asked_at.map(Timestamp::from_millis);
+        home.run(Mode::Login, now).wants_sync
+    };
+    let path = home.paths().credentials_file;
+    let written = |at| {
+        let file = fs::File::options().write(true).open(&path).expect("there");
+        file.set_modified(UNIX_EPOCH + Duration::from_millis(at)).expect("dated");
+    };
+    written(NOW);
+    assert!(wants(&mut home, None, NOW + 1000), "nobody was asked yet");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "asked a second ago");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 60_999), "asked less than a minute ago");
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 61_000), "asked a minute ago");
+    assert!(wants(&mut home, Some(NOW + 9000), NOW + 2000), "the clock was set back");
+    written(NOW + 1500);
+    assert!(
+        wants(&mut home, Some(NOW + 1000), NOW + 2000),
+        "what was asked about is not what lies there now"
+    );
+    home.put(&file(&login("r2", NOW + 8 * HOUR)));
+    written(NOW);
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has added to the history");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "and the next has not");
+    home.put(TOMBSTONE);
+    written(NOW);
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has put back");
 }

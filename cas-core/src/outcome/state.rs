@@ -1,0 +1,202 @@
+//! `state.json` in the state directory: how the last sync ended, for programs. Rendered from the same [`Outcome`] as the log
+//! line, so that the two cannot disagree. Holds no secret.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Outcome};
+use crate::fingerprint::Fingerprint;
+use crate::timestamp::Timestamp;
+use crate::verdict::Verdict;
+
+/// The name of the file.
+pub const FILE_NAME: &str = "state.json";
+
+/// The version of its schema: members may be added to it, and none changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// How a sync ended. Times are milliseconds since the epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Whose login it is about.
+    pub user: String,
+    /// When the sync began.
+    pub at_ms: Timestamp,
+    /// The status word of the log line.
+    pub status: String,
+    /// The text of the log line.
+    pub text: String,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Which credential Claude Code would use.
+    pub credential: Option<Credential>,
+    /// What real inference showed in this run, in one word; nothing if it was not asked.
+    pub verdict: Option<String>,
+    /// When this very credential, or the one it was refreshed from, was last shown to work.
+    pub verified_at_ms: Option<Timestamp>,
+    /// What stands in the way and passes by itself.
+    pub outage: Option<String>,
+    /// Since when it does.
+    pub outage_since_ms: Option<Timestamp>,
+}
+
+/// A credential, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// What it is.
+    pub kind: Kind,
+    /// The truncated SHA-256 of the setup-token, or of the login's refresh token.
+    pub fingerprint: Fingerprint,
+    /// The end of the login's access token.
+    pub access_token_expires_at_ms: Option<Timestamp>,
+    /// When the person has to sign in again, if the login says so.
+    pub login_expires_at_ms: Option<Timestamp>,
+}
+
+/// The kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The setup-token in the env file.
+    SetupToken,
+    /// The login in `.credentials.json`.
+    Login,
+}
+
+impl State {
+    /// What there is to say after a run that began at `now`, following on what was said after the one before.
+    pub fn after(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
+        let credential = credential(outcome);
+        let is_alive = outcome.verdict().is_some_and(Verdict::is_alive);
+        let known = before.filter(|before| is_same_login(before.credential.as_ref(), credential.as_ref()));
+        let outage = outcome.outage();
+        let lasting = before.filter(|before| outage.is_some() && before.outage == outage);
+        Self {
+            schema: SCHEMA,
+            user: user.to_owned(),
+            at_ms: now,
+            status: outcome.status.to_string(),
+            text: outcome.to_string(),
+            exit_code: outcome.exit_code(),
+            verdict: outcome.verdict().map(word).map(str::to_owned),
+            verified_at_ms: if is_alive { Some(now) } else { known.and_then(|before| before.verified_at_ms) },
+            outage_since_ms: match lasting {
+                Some(before) => before.outage_since_ms,
+                None => outage.as_ref().map(|_| now),
+            },
+            credential,
+            outage,
+        }
+    }
+
+    /// Whether those on call should hear of it: a standing outage is told once, everything else after every run.
+    pub fn is_news(&self, before: Option<&Self>) -> bool {
+        self.outage.is_none() || before.is_none_or(|before| before.outage != self.outage)
+    }
+}
+
+fn credential(outcome: &Outcome) -> Option<Credential> {
+    if let Finding::SetupToken { token, .. } = outcome.finding {
+        let (access_token_expires_at_ms, login_expires_at_ms) = (None, None);
+        let kind = Kind::SetupToken;
+        return Some(Credential {
+            kind,
+            fingerprint: token,
+            access_token_expires_at_ms,
+            login_expires_at_ms,
+        });
+    }
+    outcome.login().map(|login| Credential {
+        kind: Kind::Login,
+        fingerprint: login.generation,
+        access_token_expires_at_ms: Some(login.expires_at),
+        login_expires_at_ms: login.login_expires_at,
+    })
+}
+
+/// A setup-token stays itself; a login changes its refresh token every eight hours and stays the same sign-in.
+fn is_same_login(before: Option<&Credential>, now: Option<&Credential>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) if before.kind == now.kind => {
+            before.kind == Kind::Login || before.fingerprint == now.fingerprint
+        }
+        _ => false,
+    }
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Limited => "limited",
+        Verdict::Rejected { account_level: false } => "rejected",
+        Verdict::Rejected { account_level: true } => "account-refused",
+        Verdict::Unusable(_) => "unusable",
+        Verdict::Unknown(_) => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Note, Status};
+    use super::*;
+    use crate::store::Failure;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        let status = if verdict.is_alive() { Status::Ok } else { Status::Warn };
+        let finding = Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) };
+        Outcome { status, finding, notes: Vec::new(), wants_sync: false }
+    }
+
+    fn after(outcome: &Outcome, at: u64, before: Option<&State>) -> State {
+        State::after(outcome, "alice", Timestamp::from_millis(at), before)
+    }
+
+    #[test]
+    fn a_standing_outage_is_news_once_and_so_is_its_end() {
+        let overloaded = outcome(Verdict::Unknown("the API is overloaded".into()));
+        let unreachable = outcome(Verdict::Unknown("the network could not be reached".into()));
+        let fine = outcome(Verdict::Ok);
+        let mut before = None;
+        for (at, outcome, is_news) in [
+            (1, &fine, true),
+            (2, &fine, true),
+            (3, &overloaded, true),
+            (4, &overloaded, false),
+            (5, &unreachable, true),
+            (6, &unreachable, false),
+            (7, &fine, true),
+            (8, &unreachable, true),
+        ] {
+            let state = after(outcome, at, before.as_ref());
+            assert_eq!(state.is_news(before.as_ref()), is_news, "at {at}");
+            before = Some(state);
+        }
+        let last = before.expect("eight runs");
+        assert_eq!(last.verified_at_ms, Some(Timestamp::from_millis(7)), "as it was last shown");
+        assert_eq!(last.outage_since_ms, Some(Timestamp::from_millis(8)));
+        let later = after(&unreachable, 9, Some(&last));
+        assert_eq!(later.outage_since_ms, Some(Timestamp::from_millis(8)), "it began then");
+    }
+
+    #[test]
+    fn what_a_person_has_to_mend_is_told_every_time() {
+        let rejected =
+            Outcome { status: Status::Fail, ..outcome(Verdict::Rejected { account_level: false }) };
+        let refused = Failure::Refused { reason: "403".into(), remedy: "ask".into() };
+        let mut at_store = Outcome { status: Status::Fail, ..outcome(Verdict::Ok) };
+        at_store.notes.push(Note::Store(refused));
+        for outcome in [rejected, at_store] {
+            let first = after(&outcome, 1, None);
+            assert!(after(&outcome, 2, Some(&first)).is_news(Some(&first)));
+        }
+    }
+
+    #[test]
+    fn it_can_be_read_again_and_names_its_schema() {
+        let state = after(&outcome(Verdict::Limited), 1, None);
+        let json = serde_json::to_string(&state).expect("it is JSON");
+        assert!(json.starts_with(r#"{"schema":1,"user":"alice","at_ms":1,"status":"OK","#), "{json}");
+        assert_eq!(serde_json::from_str::<State>(&json).expect("readable"), state);
+    }
+}

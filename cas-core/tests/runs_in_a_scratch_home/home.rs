@@ -1,0 +1,118 @@
+//! A person's home that lasts for one test.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use cas_core::account::{Account, Paths};
+use cas_core::deadline::Deadline;
+use cas_core::machine::Machine;
+use cas_core::outcome::Outcome;
+use cas_core::planner::{Mode, Settings, StoreKind};
+use cas_core::run::{Parts, Run};
+use cas_core::state_directory::StateDirectory;
+use cas_core::store::Failure;
+use cas_core::store::local::LocalStore;
+use cas_core::store::user_store::UserStore;
+use cas_core::timestamp::Timestamp;
+use cas_core::verdict::Verifier;
+use nix::unistd::{Gid, Uid};
+use tempfile::TempDir;
+
+pub(crate) const HOUR: u64 = 60 * 60 * 1000;
+pub(crate) const NOW: u64 = 1000 * HOUR;
+pub(crate) const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
+
+pub(crate) struct Home {
+    directory: TempDir,
+    /// When a run is told that the sync was asked.
+    pub(crate) asked_at: Option<Timestamp>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a scratch home");
+        let home = Self { directory, asked_at: None };
+        fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
+        home
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn paths(&self) -> Paths {
+        Paths::new(self.path(), |_| None)
+    }
+
+    pub(crate) fn state(&self) -> StateDirectory {
+        StateDirectory::new(self.paths().state_directory, Uid::effective().as_raw())
+    }
+
+    pub(crate) fn run(&self, mode: Mode, now: u64) -> Outcome {
+        self.run_with(mode, now, StoreKind::Local, None, |state| {
+            Ok(UserStore::Local(LocalStore::new(state, Timestamp::from_millis(now))))
+        })
+    }
+
+    /// A sync whose credentials are put to the test by `verifier`.
+    pub(crate) fn verify(&self, now: u64, verifier: impl Verifier + 'static) -> Outcome {
+        self.run_with(Mode::Sync, now, StoreKind::Local, Some(Box::new(verifier)), |state| {
+            Ok(UserStore::Local(LocalStore::new(state, Timestamp::from_millis(now))))
+        })
+    }
+
+    pub(crate) fn run_with(
+        &self,
+        mode: Mode,
+        now: u64,
+        kind: StoreKind,
+        verifier: Option<Box<dyn Verifier>>,
+        store: impl FnOnce(StateDirectory) -> Result<UserStore, Failure>,
+    ) -> Outcome {
+        let account = Account {
+            name: "alice".into(),
+            uid: Uid::effective(),
+            gid: Gid::effective(),
+            home: self.path().to_owned(),
+        };
+        let settings = Settings {
+            mode,
+            store: kind,
+            login_refresh_after: Duration::from_secs(900),
+            can_verify: false,
+            expected_organization: None,
+            restore_from_other_machines: false,
+        };
+        let parts = Parts {
+            account,
+            paths: &self.paths(),
+            settings,
+            store: store(self.state()),
+            now: Timestamp::from_millis(now),
+            deadline: Deadline::after(Duration::from_secs(20)),
+            machine: Machine::this(Path::new("/etc/machine-id")),
+            verifier,
+            asked_at: self.asked_at,
+        };
+        Run::new(parts).until_reported().outcome
+    }
+
+    pub(crate) fn put(&self, content: &str) {
+        fs::write(self.paths().credentials_file, content).expect("written");
+    }
+
+    pub(crate) fn content(&self) -> String {
+        fs::read_to_string(self.paths().credentials_file).expect("there")
+    }
+}
+
+pub(crate) fn login(refresh: &str, expires_at: u64) -> String {
+    format!(
+        r#"{{"accessToken":"access-{refresh}","refreshToken":"{refresh}","expiresAt":{expires_at},"scopes":["user:inference"]}}"#
+    )
+}
+
+pub(crate) fn file(login: &str) -> String {
+    format!(r#"{{"claudeAiOauth":{login},"mcpOAuth":{{"server":{{"n":1.50}}}}}}"#)
+}

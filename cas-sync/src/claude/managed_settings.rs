@@ -1,0 +1,104 @@
+//! The settings that an admin forces on every `claude` of a machine. Where they choose the credential or the server, an
+//! answer says nothing about the credential in question, and the client does not always tell.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Where they lie; the client takes the place from no setting.
+const DIRECTORY: &str = "/etc/claude-code";
+
+/// Each puts another credential, or another server, in the place of the one that is to be probed.
+const VARIABLES: [&str; 7] = [
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "ANTHROPIC_UNIX_SOCKET",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+];
+
+/// So does every variable that begins so: the cloud providers.
+const PROVIDERS: &str = "CLAUDE_CODE_USE_";
+
+/// What is said when another credential is used.
+pub(super) const OVERRIDE: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
+
+const MALFORMED: &str =
+    "the managed settings of Claude Code in /etc/claude-code cannot be read as JSON; mend them";
+
+/// Whether this machine's settings leave the credential alone.
+///
+/// # Errors
+/// What to do, if they do not.
+pub(super) fn of_the_machine() -> Result<(), &'static str> {
+    files(Path::new(DIRECTORY)).iter().try_for_each(|path| match fs::read(path) {
+        Ok(text) => leave_the_credential_alone(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => Err(MALFORMED),
+    })
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let snippets = fs::read_dir(directory.join("managed-settings.d"));
+    let snippets = snippets.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<_> =
+        snippets.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
+    files.push(directory.join("managed-settings.json"));
+    files
+}
+
+fn leave_the_credential_alone(text: &[u8]) -> Result<(), &'static str> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let settings: Value = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
+    let is_set = |value: &Value| !matches!(value.as_str().map(str::trim), Some("" | "0"));
+    let overrides = |(name, value): (&String, &Value)| {
+        is_set(value) && (VARIABLES.contains(&name.as_str()) || name.starts_with(PROVIDERS))
+    };
+    let variables = settings.get("env").and_then(Value::as_object);
+    let has_helper = settings.get("apiKeyHelper").is_some_and(|helper| helper.is_string() && is_set(helper));
+    if has_helper || variables.is_some_and(|variables| variables.iter().any(overrides)) {
+        return Err(OVERRIDE);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_chooses_the_credential_is_found_and_everything_else_is_the_admins_business() {
+        let rows = [
+            ("{}", Ok(())),
+            (r#"{"env":{"HTTPS_PROXY":"http://p","ANTHROPIC_MODEL":"x"},"permissions":{}}"#, Ok(())),
+            (r#"{"env":{"ANTHROPIC_API_KEY":"","CLAUDE_CODE_USE_BEDROCK":"0"},"apiKeyHelper":null}"#, Ok(())),
+            (r#"{"forceLoginOrgUUID":"x"}"#, Ok(())),
+            (r#"{"env":{"ANTHROPIC_API_KEY":"sk"}}"#, Err(OVERRIDE)),
+            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Err(OVERRIDE)),
+            (r#"{"env":{"CLAUDE_CODE_OAUTH_TOKEN":"sk"}}"#, Err(OVERRIDE)),
+            (r#"{"env":{"ANTHROPIC_BASE_URL":"https://gateway"}}"#, Err(OVERRIDE)),
+            (r#"{"env":{"ANTHROPIC_CUSTOM_HEADERS":"Authorization: x"}}"#, Err(OVERRIDE)),
+            (r#"{"env":{"CLAUDE_CODE_USE_VERTEX":1}}"#, Err(OVERRIDE)),
+            ("\u{feff}{\"apiKeyHelper\":\"/bin/key\"}", Err(OVERRIDE)),
+            ("{", Err(MALFORMED)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(leave_the_credential_alone(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn snippets_count_too() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let snippets = scratch.path().join("managed-settings.d");
+        fs::create_dir(&snippets).expect("a directory");
+        fs::write(snippets.join("10-key.json"), "{}").expect("a file");
+        fs::write(snippets.join("10-key.json.bak"), "{").expect("a file");
+        let expected = [snippets.join("10-key.json"), scratch.path().join("managed-settings.json")];
+        assert_eq!(files(scratch.path()), expected);
+    }
+}

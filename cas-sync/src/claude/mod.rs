@@ -1,0 +1,105 @@
+//! The real `claude`, put to work to find out what a credential is worth: real inference, and nothing less.
+//!
+//! A token that is still fresh is **probed** by its value, in a scratch directory that is gone afterwards: that touches
+//! nothing of its owner's and may be cut short at any time. A login whose access token has ended gets a **refresh run**
+//! in its owner's real home, since refreshing is Claude Code's business; that is never cut short. What the client does on
+//! which answer was measured (`docs/claude-code.md`); [`answer`] turns it into a verdict.
+
+mod answer;
+mod invocation;
+mod managed_settings;
+mod probe;
+mod program;
+mod refresh;
+mod running;
+mod scratch;
+mod stream;
+mod version;
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use cas_core::account::{Account, Paths};
+use cas_core::config::ClaudeSettings;
+use cas_core::credentials_file::CredentialsFile;
+use cas_core::local_login::is_fresh;
+use cas_core::oauth_login::LoginSummary;
+use cas_core::secret::Secret;
+use cas_core::timestamp::Timestamp;
+use cas_core::verdict::{Verdict, Verifier};
+
+use self::answer::Left;
+use self::invocation::Invocation;
+use self::program::NotFound;
+use self::running::Problem;
+
+/// The client of one person.
+pub(crate) struct Claude {
+    invocation: Result<Invocation, NotFound>,
+    home: PathBuf,
+    /// The file that a refresh run is about.
+    path: PathBuf,
+    credentials: CredentialsFile,
+    now: Timestamp,
+}
+
+impl Claude {
+    /// The client as it is configured; without a configured program, the one that is found on `search_path` (the variable
+    /// `PATH`) or in the usual places.
+    pub(crate) fn new(
+        settings: &ClaudeSettings,
+        account: &Account,
+        paths: &Paths,
+        search_path: Option<&OsStr>,
+        now: Timestamp,
+    ) -> Self {
+        let program = program::find(settings.program.as_deref(), search_path, &account.home);
+        let path = paths.credentials_file.clone();
+        Self {
+            invocation: program.map(|program| Invocation::new(program, settings.environment.clone())),
+            home: account.home.clone(),
+            credentials: CredentialsFile::new(path.clone(), account.uid.as_raw()),
+            path,
+            now,
+        }
+    }
+
+    fn usable(&self) -> Result<&Invocation, Problem> {
+        let invocation = self.invocation.as_ref().map_err(|not_found| Problem::Unusable(not_found.text()))?;
+        managed_settings::of_the_machine().map_err(Problem::Unusable)?;
+        Ok(invocation)
+    }
+
+    fn try_probe(&self, token: &Secret<String>) -> Result<Verdict, Problem> {
+        let invocation = self.usable()?;
+        let probed = probe::run(invocation, token)?;
+        Ok(answer::of_probe(&probed, || version::ask(invocation)))
+    }
+
+    fn try_refresh(&self) -> Result<Verdict, Problem> {
+        let place = refresh::Place::of(&self.path, &self.home)?;
+        let invocation = self.usable()?;
+        let before = self.login();
+        let ended = refresh::run(invocation, &place)?;
+        let left = match self.login() {
+            after if after == before => Left::Unchanged,
+            Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,
+            _ => Left::Other,
+        };
+        Ok(answer::of_refresh_run(&ended, left))
+    }
+
+    fn login(&self) -> Option<LoginSummary> {
+        self.credentials.read(self.now).login.login().map(|login| login.summary.clone())
+    }
+}
+
+impl Verifier for Claude {
+    fn probe(&mut self, token: &Secret<String>) -> Verdict {
+        self.try_probe(token).unwrap_or_else(Problem::into)
+    }
+
+    fn refresh_run(&mut self) -> Verdict {
+        self.try_refresh().unwrap_or_else(Problem::into)
+    }
+}

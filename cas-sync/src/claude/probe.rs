@@ -1,0 +1,93 @@
+//! A probe: a token by its value, in a scratch home, on a file descriptor. It never refreshes, so it may be killed.
+
+use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::Child;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_core::secret::Secret;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, pipe2};
+
+use super::invocation::Invocation;
+use super::running::{self, End, Ended, Problem};
+use super::scratch::Scratch;
+
+/// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
+const LAST_BOUND: Duration = Duration::from_secs(120);
+
+/// Asks with this token.
+pub(super) fn run(invocation: &Invocation, token: &Secret<String>) -> Result<Ended, Problem> {
+    let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
+    let scratch = Scratch::new().map_err(no_room)?;
+    let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
+    command.env("CLAUDE_CONFIG_DIR", scratch.path().join("config"));
+    let token = on_a_pipe(token)?;
+    command.env("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", token.as_raw_fd().to_string());
+    let mut child = {
+        let token = inheritable(token)?;
+        let child = running::spawn(&mut command);
+        drop(token);
+        child?
+    };
+    let end = running::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull())?;
+    let end = end.unwrap_or_else(|| {
+        end_its_group(&mut child);
+        if scratch.is_overfull() { End::Overfull } else { End::Late }
+    });
+    Ok(Ended::new(end, &scratch))
+}
+
+/// The end to read from of a pipe that holds the token and will hold nothing else.
+fn on_a_pipe(token: &Secret<String>) -> Result<OwnedFd, Problem> {
+    let no_pipe = Problem::Unknown("there was no room to hand a token to claude");
+    // A token longer than a pipe holds must not block.
+    let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|_| no_pipe)?;
+    let mut write = std::fs::File::from(write);
+    write.write_all(token.expose().as_bytes()).map_err(|_| no_pipe)?;
+    // The client's reading end is an ordinary one: it finds the token, then the end.
+    fcntl(&read, FcntlArg::F_SETFL(OFlag::empty())).map_err(|_| no_pipe)?;
+    Ok(read)
+}
+
+/// The standard library closes at exec whatever is not meant to stay. Nothing else is started while this is open: a run
+/// does one thing at a time.
+fn inheritable(descriptor: OwnedFd) -> Result<OwnedFd, Problem> {
+    let no_flag = |_| Problem::Unknown("a token could not be handed to claude");
+    fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(no_flag)?;
+    Ok(descriptor)
+}
+
+/// It has not been waited for, so the group is still its own.
+fn end_its_group(child: &mut Child) {
+    if let Ok(leader) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+    drop(child.wait());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn the_pipe_holds_the_token_and_then_its_end() {
+        let pipe = on_a_pipe(&Secret::new("sk-ant-oat01-x".into())).expect("a pipe");
+        let flags = |pipe: &OwnedFd| fcntl(pipe, FcntlArg::F_GETFD).expect("flags");
+        assert_eq!(flags(&pipe), FdFlag::FD_CLOEXEC.bits());
+        let pipe = inheritable(pipe).expect("a flag");
+        assert_eq!(flags(&pipe), 0);
+        let mut held = String::new();
+        std::fs::File::from(pipe).read_to_string(&mut held).expect("read");
+        assert_eq!(held, "sk-ant-oat01-x");
+    }
+
+    #[test]
+    fn a_token_that_no_pipe_holds_does_not_block() {
+        assert!(on_a_pipe(&Secret::new("x".repeat(1 << 21))).is_err());
+    }
+}

@@ -1,0 +1,121 @@
+//! A refresh run: Claude Code uses the login in its owner's home, and refreshes it first where that is due. A refresh
+//! that is cut short after the server has answered costs the login, so nothing here ever ends it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
+use super::invocation::Invocation;
+use super::running::{self, End, Ended, Problem};
+use super::scratch::Scratch;
+
+/// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The name of the credential file, which the client takes from no setting.
+const FILE_NAME: &str = ".credentials.json";
+
+/// Where the login lies.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    home: PathBuf,
+    /// Where it is not the home's own `.claude`.
+    config_directory: Option<PathBuf>,
+}
+
+impl Place {
+    /// The place of this credential file of somebody with this home.
+    pub(super) fn of(credentials_file: &Path, home: &Path) -> Result<Self, Problem> {
+        let elsewhere = Problem::Unusable(
+            "CLAUDE_CREDENTIALS_FILE names a file that Claude Code does not use; let it end in /.credentials.json",
+        );
+        let directory = credentials_file.parent().ok_or(elsewhere)?;
+        if credentials_file.file_name().is_none_or(|name| name != FILE_NAME) {
+            return Err(elsewhere);
+        }
+        let is_usual = directory == home.join(".claude");
+        Ok(Self { home: home.to_owned(), config_directory: (!is_usual).then(|| directory.to_owned()) })
+    }
+}
+
+/// Lets the client use the login there.
+pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Problem> {
+    // First of all, so that it is the last to go: by then nothing is left to be tidied up.
+    let _deferred = DeferredSignals::new()?;
+    let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
+    let scratch = Scratch::new().map_err(no_room)?;
+    let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
+    command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
+    let mut child = running::spawn(&mut command)?;
+    match running::wait(&mut child, &Deadline::after(PATIENCE), || false) {
+        Ok(Some(end)) => Ok(Ended::new(end, &scratch)),
+        not_ended => {
+            let ended = Ended::new(End::Late, &scratch);
+            scratch.leave();
+            not_ended.map(|_| ended)
+        }
+    }
+}
+
+/// While it lives, the signals that ask to end wait; a process that is started meanwhile lets them wait as well.
+struct DeferredSignals(SigSet);
+
+impl DeferredSignals {
+    fn new() -> Result<Self, Problem> {
+        let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
+        let before = wanted.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        before.map(Self).map_err(|_| Problem::Unknown("signals could not be kept from claude"))
+    }
+}
+
+impl Drop for DeferredSignals {
+    fn drop(&mut self) {
+        // It was a mask a moment ago, so it is one still.
+        let _ = self.0.thread_set_mask();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn another_config_directory_is_named_and_another_file_name_refused() {
+        let home = Path::new("/home/alice");
+        let usual = Place::of(Path::new("/home/alice/.claude/.credentials.json"), home).expect("usual");
+        assert_eq!(usual, Place { home: home.into(), config_directory: None });
+        let moved = Place::of(Path::new("/srv/alice/.credentials.json"), home).expect("moved");
+        assert_eq!(moved.config_directory.as_deref(), Some(Path::new("/srv/alice")));
+        assert!(matches!(Place::of(Path::new("/srv/alice/login.json"), home), Err(Problem::Unusable(_))));
+    }
+
+    /// Bits are signal numbers less one: SIGHUP 1, SIGINT 2, SIGTERM 15.
+    const DEFERRED: u64 = 1 | 1 << 1 | 1 << 14;
+
+    #[test]
+    fn what_it_starts_lets_the_signals_wait_too_and_afterwards_all_is_as_before() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let program = scratch.path().join("claude");
+        // Not sh: dash begins with an empty mask.
+        fs::write(&program, "#!/bin/bash\ncat /proc/self/status\n").expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let place = Place { home: scratch.path().into(), config_directory: None };
+        let before = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
+        let ended = run(&Invocation::new(program, BTreeMap::new()), &place).expect("an end");
+        assert_eq!(ended.end, End::Exited(0));
+        assert_eq!(blocked(&String::from_utf8_lossy(&ended.stdout)) & DEFERRED, DEFERRED);
+        let after = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
+        assert_eq!((before & DEFERRED, after), (0, before));
+    }
+
+    fn blocked(status: &str) -> u64 {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("a mask");
+        u64::from_str_radix(mask.trim(), 16).expect("a number")
+    }
+}

@@ -1,0 +1,109 @@
+//! A directory for one run of `claude`: its own litter, and what it says.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// Where scratch directories are made: short enough for the sockets the client puts below it, and a service's own.
+const PLACE: &str = "/tmp";
+
+/// The most that is read of either output, in bytes: an answer has a few thousand.
+pub(super) const LIMIT: u64 = 1 << 20;
+
+/// A private directory (0700), removed with everything in it when dropped.
+pub(super) struct Scratch(TempDir);
+
+impl Scratch {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(super) fn new() -> io::Result<Self> {
+        let private = fs::Permissions::from_mode(0o700);
+        let made =
+            tempfile::Builder::new().prefix("claude-auth-sync.").permissions(private).tempdir_in(PLACE);
+        let scratch = Self(made?);
+        fs::create_dir(scratch.temporary())?;
+        Ok(scratch)
+    }
+
+    /// The directory itself.
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A directory in it for temporary files.
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.path().join("tmp")
+    }
+
+    /// A directory that there is not.
+    pub(super) fn nothing(&self) -> PathBuf {
+        self.path().join("none")
+    }
+
+    pub(super) fn create_stdout(&self) -> io::Result<File> {
+        File::create(self.path().join(STDOUT))
+    }
+
+    pub(super) fn create_stderr(&self) -> io::Result<File> {
+        File::create(self.path().join(STDERR))
+    }
+
+    /// What was said so far, up to [`LIMIT`].
+    pub(super) fn stdout(&self) -> Vec<u8> {
+        self.read(STDOUT)
+    }
+
+    /// What was complained of so far, up to [`LIMIT`].
+    pub(super) fn stderr(&self) -> Vec<u8> {
+        self.read(STDERR)
+    }
+
+    /// Whether more was said than is ever read.
+    pub(super) fn is_overfull(&self) -> bool {
+        let length = |name| fs::metadata(self.path().join(name)).map_or(0, |found| found.len());
+        length(STDOUT) > LIMIT || length(STDERR) > LIMIT
+    }
+
+    /// Leaves the directory where it is, for a process that is still at work in it.
+    pub(super) fn leave(self) {
+        drop(self.0.keep());
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        let mut content = Vec::new();
+        if let Ok(file) = File::open(self.path().join(name)) {
+            // What was read before an error is all there is to judge by.
+            drop(file.take(LIMIT).read_to_end(&mut content));
+        }
+        content
+    }
+}
+
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn it_is_private_reads_a_bounded_part_and_goes() {
+        let scratch = Scratch::new().expect("a scratch directory");
+        let path = scratch.path().to_owned();
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
+        let mut stdout = scratch.create_stdout().expect("a file");
+        stdout.write_all(b"abc").expect("written");
+        assert_eq!((scratch.stdout().as_slice(), scratch.is_overfull()), (&b"abc"[..], false));
+        stdout.set_len(LIMIT + 1).expect("grown");
+        assert!(scratch.is_overfull() && scratch.stdout().len() as u64 == LIMIT);
+        drop(scratch);
+        assert!(!path.exists());
+    }
+}

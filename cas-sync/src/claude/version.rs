@@ -1,0 +1,75 @@
+//! Which Claude Code it is.
+
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+
+use super::invocation::Invocation;
+use super::running;
+use super::scratch::Scratch;
+
+/// A version of Claude Code, in the order of their release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(u32, u32, u32);
+
+/// The oldest that reports `api_error_type`, without which the API's refusal looks like a proxy's page
+/// (`docs/claude-code.md`).
+pub(super) const TELLS_REFUSALS: Version = Version(2, 1, 324);
+
+/// Starting takes it a fraction of a second.
+const LAST_BOUND: Duration = Duration::from_secs(20);
+
+impl Version {
+    /// The version that a text begins with, as in `2.1.329 (Claude Code)`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_part = |character: char| character.is_ascii_digit() || character == '.';
+        let text = text.trim_start();
+        let end = text.find(|character| !is_part(character)).unwrap_or(text.len());
+        let mut numbers = text.get(..end)?.split('.').map(str::parse);
+        let mut number = || numbers.next()?.ok();
+        Some(Self(number()?, number()?, number()?))
+    }
+}
+
+/// Asks the program itself.
+pub(super) fn ask(invocation: &Invocation) -> Option<Version> {
+    let scratch = Scratch::new().ok()?;
+    let mut child = running::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
+    let end = running::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull()).ok()?;
+    if end.is_none() {
+        drop(child.kill());
+        drop(child.wait());
+    }
+    Version::parse(&String::from_utf8_lossy(&scratch.stdout()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(Version::parse("2.1.329 (Claude Code)\n"), Some(Version(2, 1, 329)));
+        assert_eq!(Version::parse("2.2.0-beta.1"), Some(Version(2, 2, 0)));
+        for text in ["", "claude", "2.1", "2..1", "2.1.99999999999"] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
+        assert!(Version::parse("2.1.1000") > Some(TELLS_REFUSALS));
+        assert!(Version::parse("2.1.323") < Some(TELLS_REFUSALS));
+    }
+
+    #[test]
+    fn a_program_is_asked_for_its_version() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let program = scratch.path().join("claude");
+        fs::write(&program, "#!/bin/sh\n[ \"$*\" = --version ] && echo '2.0.1 (Claude Code)'\n")
+            .expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        assert_eq!(ask(&Invocation::new(program, BTreeMap::new())), Some(Version(2, 0, 1)));
+        assert_eq!(ask(&Invocation::new("/nonexistent/claude".into(), BTreeMap::new())), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! How a run ended, told everywhere from one outcome: the terminal, the journal, `sync.log`, `state.json`.
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+use cas_core::config::ConfigError;
+use cas_core::journal;
+use cas_core::outcome::state::{self, State};
+use cas_core::outcome::{Finding, Outcome, Status};
+use cas_core::state_directory::StateDirectory;
+use cas_core::timestamp::Timestamp;
+
+use crate::{complain, sync_log};
+
+/// One run, as those who hear of it know it.
+pub(crate) struct Report {
+    /// Whose run it was.
+    pub(crate) user: String,
+    /// Where the log and the state lie.
+    pub(crate) state: StateDirectory,
+    /// When it began.
+    pub(crate) now: Timestamp,
+}
+
+impl Report {
+    /// Tells how the run ended. A reader who is gone, or a disk that is full, changes nothing about that.
+    pub(crate) fn tell(&self, outcome: &Outcome) {
+        drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
+        if outcome.finding == Finding::Busy {
+            journal::write(&self.user, outcome);
+        } else {
+            self.update_state(outcome);
+        }
+        let log = self.state.file("sync.log");
+        sync_log::append(&log, self.now, outcome)
+            .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
+            .unwrap_or_else(|error| complain(&error));
+    }
+
+    /// Tells those on call of a run that could not begin, and the terminal as of every error. Returns the exit code.
+    pub(crate) fn tell_failure(&self, error: &anyhow::Error) -> u8 {
+        let why = format!("{error:#}");
+        let finding = match error.is::<ConfigError>() {
+            true => Finding::Misconfigured(why),
+            false => Finding::LeftAlone(why),
+        };
+        let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
+        complain(error);
+        self.update_state(&outcome);
+        outcome.exit_code()
+    }
+
+    /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts.
+    fn update_state(&self, outcome: &Outcome) {
+        let before = self.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
+        let after = State::after(outcome, &self.user, self.now, before.as_ref());
+        if after.is_news(before.as_ref()) {
+            journal::write(&self.user, outcome);
+        }
+        self.state
+            .save(state::FILE_NAME, &after)
+            .with_context(|| format!("{} is not up to date", self.state.file(state::FILE_NAME).display()))
+            .unwrap_or_else(|error| complain(&error));
+    }
+}

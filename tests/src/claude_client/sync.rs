@@ -1,0 +1,71 @@
+//! `cas-sync run` in the bed: as the person, with a configuration of its own, verifying with the bed's client.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{CONFIGURATION, ClaudeBed, Invocation, Person};
+use crate::release_folder;
+
+impl ClaudeBed {
+    /// A bed with the client of this version and our release build, which verifies with that client.
+    ///
+    /// # Errors
+    /// As [`Self::with_version`].
+    ///
+    /// # Panics
+    /// When there is no release build.
+    pub fn with_sync(version: &str) -> io::Result<Self> {
+        let bed = Self::with_version(version)?;
+        // The folder it was built in may be closed to the people here.
+        fs::copy(release_folder().join("cas-sync"), bed.path("cas-sync"))?;
+        fs::set_permissions(bed.path("cas-sync"), Permissions::from_mode(0o755))?;
+        bed.configure(&bed.client(), true)?;
+        Ok(bed)
+    }
+
+    /// The client of this bed.
+    pub fn client(&self) -> PathBuf {
+        self.path("claude")
+    }
+
+    /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes the stand-in.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn configure(&self, program: &Path, trusts_the_stand_in: bool) -> io::Result<()> {
+        let authority = self.path("ca.pem");
+        let environment = match trusts_the_stand_in {
+            true => format!("environment = {{ NODE_EXTRA_CA_CERTS = {:?} }}\n", authority.display()),
+            false => String::new(),
+        };
+        let text = format!("[claude]\nprogram = {:?}\n{environment}", program.display());
+        fs::write(self.path(CONFIGURATION).join("config.toml"), text)
+    }
+
+    /// Puts a program between the sync and the client: a shell script that finds the client in `$claude`.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn wrap_client(&self, script: &str) -> io::Result<PathBuf> {
+        let wrapper = self.path("wrapper");
+        let client = self.client();
+        fs::write(&wrapper, format!("#!/bin/sh\nclaude={}\n{script}\n", client.display()))?;
+        fs::set_permissions(&wrapper, Permissions::from_mode(0o755))?;
+        self.configure(&wrapper, true)?;
+        Ok(wrapper)
+    }
+}
+
+impl<'bed> Person<'bed> {
+    /// `cas-sync run`, about to be run by this person.
+    pub fn sync(&self) -> Invocation<'bed> {
+        Invocation::of_sync(self)
+    }
+
+    /// A file in the state directory.
+    pub fn state_file(&self, name: &str) -> PathBuf {
+        self.home.join(".local/state/claude-auth-sync").join(name)
+    }
+}

@@ -1,0 +1,139 @@
+//! Credentials that work.
+
+use std::fs;
+use std::os::unix::fs::chown;
+
+use cas_tests::anthropic::MessageAnswer::UsageLimited;
+use cas_tests::anthropic::fingerprint;
+use cas_tests::claude_client::{NEWEST, OLDER, Person};
+
+use super::*;
+
+#[test]
+fn a_healthy_login_is_verified_and_backed_up_once() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in(&bed, &alice, 8);
+    let text = alice.credentials_text().expect("a file");
+
+    let first = sync(&alice);
+    assert_eq!(first.exit_code, FINE, "{}{}", first.stdout, first.stderr);
+    assert!(
+        first.stdout.contains("verified by inference; backed up to the local history"),
+        "{}",
+        first.stdout
+    );
+    assert_eq!(backed_up(&alice), std::slice::from_ref(&login.refresh_token));
+    assert_eq!((asked_with(&bed, &login.access_token), refreshes(&bed)), (1, 0));
+
+    let before = on_disk(&alice);
+    let second = sync(&alice);
+    assert_eq!(second.exit_code, FINE);
+    assert!(!second.stdout.contains("backed up"), "{}", second.stdout);
+    assert_eq!(on_disk(&alice), before, "nothing new is nothing to write");
+    assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value touches no file of hers");
+    // The client keeps its things elsewhere: but for ours, the home holds what the person put there.
+    assert_eq!(alice.names_in(".claude").expect("a directory"), [".credentials.json"]);
+    assert_eq!(alice.names_in("").expect("a home"), [".claude", ".local", "tmp"]);
+}
+
+#[test]
+fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
+    for version in [NEWEST, OLDER] {
+        let bed = bed_with(version);
+        let alice = bed.person("alice").expect("alice");
+        let spent = sign_in(&bed, &alice, -1);
+
+        let said = sync(&alice);
+
+        assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+        assert!(
+            said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
+            "{}",
+            said.stdout
+        );
+        assert_eq!(refreshes(&bed), 1, "{version}");
+        let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+        assert_ne!(new, spent.refresh_token);
+        assert!(backed_up(&alice).contains(&new) && has_sibling(&alice), "{version}");
+        // No session, no settings, no lock is left; what the client keeps for itself in a home is its business.
+        for name in alice.names_in(".claude").expect("a directory") {
+            assert!(!name.ends_with(".lock") && name != "projects", "{version}: {name}");
+        }
+        assert!(said.stderr.is_empty(), "{}", said.stderr);
+
+        bed.anthropic().forget_requests();
+        let again = sync(&alice);
+        assert_eq!((again.exit_code, refreshes(&bed)), (FINE, 0), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn a_login_whose_limit_is_used_up_is_alive() {
+    for version in [NEWEST, OLDER] {
+        let bed = bed_with(version);
+        let alice = bed.person("alice").expect("alice");
+        let login = sign_in(&bed, &alice, 8);
+        bed.anthropic().answer_messages(&login.access_token, Some(UsageLimited));
+        let said = sync(&alice);
+        assert_eq!(said.exit_code, FINE, "{version}: {}", said.stdout);
+        assert!(
+            said.stdout.starts_with("OK ") && said.stdout.contains("limit"),
+            "{version}: {}",
+            said.stdout
+        );
+        assert_eq!(backed_up(&alice), [login.refresh_token], "{version}");
+    }
+}
+
+#[test]
+fn a_setup_token_is_verified_and_the_login_file_left_alone() {
+    const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in(&bed, &alice, -1); // stale: whoever looked at it would refresh it
+    keep_setup_token(&alice, TOKEN);
+    bed.anthropic().accept_setup_token(TOKEN);
+    let before = on_disk(&alice);
+
+    let said = sync(&alice);
+
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.starts_with("OK setup-token in use, verified by inference"), "{}", said.stdout);
+    let asked: Vec<_> =
+        bed.anthropic().essential_requests().into_iter().filter_map(|request| request.token).collect();
+    assert_eq!(asked, [fingerprint(TOKEN)]);
+    let after = on_disk(&alice);
+    assert_eq!(before[&alice.credentials_file()], after[&alice.credentials_file()]);
+}
+
+/// The env file of somebody, with a setup-token.
+pub(super) fn keep_setup_token(person: &Person<'_>, token: &str) {
+    let directory = person.home().join(".config/claude-auth-sync");
+    fs::create_dir_all(&directory).expect("a directory");
+    let file = directory.join("claude-oauth.env");
+    cas_tests::write_private(&file, &format!("CLAUDE_CODE_OAUTH_TOKEN={token}"));
+    for path in [&person.home().join(".config"), &directory, &file] {
+        chown(path, Some(person.uid()), Some(person.uid())).expect("the person's own");
+    }
+}
+
+#[test]
+fn a_login_in_another_directory_is_refreshed_there() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in(&bed, &alice, -1);
+    let elsewhere = alice.make_directory("elsewhere").expect("a directory");
+    let file = elsewhere.join(".credentials.json");
+    fs::rename(alice.credentials_file(), &file).expect("moved");
+
+    let invocation = alice.sync().variable("CLAUDE_CREDENTIALS_FILE", &file.display().to_string());
+    let said = invocation.run(LIMIT).expect("an end");
+
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(refreshes(&bed), 1);
+    let text = fs::read_to_string(&file).expect("a login");
+    assert!(text.contains("sk-ant-ort01-alice-1-2") && text.contains(SIBLING), "{text}");
+    assert!(!alice.credentials_file().exists());
+    assert_eq!(alice.names_in(".claude").expect("a directory"), [""; 0], "the usual place is left alone");
+}

@@ -1,0 +1,109 @@
+//! Where a token may be seen while the client is at work: nowhere.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::MessageAnswer::Silence;
+
+use super::*;
+
+/// The processes that this one has started, and theirs.
+pub(super) fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = vec![pid];
+    while let Some(pid) = next.pop() {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for thread in threads {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            next.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        found.push(pid);
+    }
+    found.retain(|found| *found != pid);
+    found
+}
+
+/// The client among the descendants of a running sync.
+pub(super) fn client_of(pid: u32) -> u32 {
+    let is_client = |pid: &u32| command_line(*pid).contains("--output-format");
+    let found = descendants(pid).into_iter().find(is_client);
+    found.unwrap_or_else(|| panic!("no client below {pid}: {:?}", descendants(pid)))
+}
+
+fn command_line(pid: u32) -> String {
+    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into_owned()
+}
+
+fn environment(pid: u32) -> BTreeMap<String, String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).expect("an environment");
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_token_is_in_no_command_line_and_no_environment_and_the_scratch_home_is_gone_afterwards() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let running = alice.sync().start().expect("a start");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+
+    let client = client_of(running.pid());
+    let variables = environment(client);
+    assert!(variables.contains_key("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"), "{variables:?}");
+    for pid in descendants(running.pid()).into_iter().chain([running.pid()]) {
+        let seen = format!("{}{:?}", command_line(pid), environment(pid));
+        assert!(!seen.contains("sk-ant-"), "process {pid}: {seen}");
+    }
+    // Of the tester's environment, and of the sync's, there is nothing; of the person's, the network's alone.
+    let expected = [
+        "ANTHROPIC_CONFIG_DIR",
+        "API_TIMEOUT_MS",
+        "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK",
+        "CLAUDE_CODE_MAX_RETRIES",
+        "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+        "CLAUDE_CODE_TMPDIR",
+        "CLAUDE_CONFIG_DIR",
+        "CLAUDE_STREAM_IDLE_TIMEOUT_MS",
+        "DISABLE_AUTOUPDATER",
+        "DISABLE_ERROR_REPORTING",
+        "DISABLE_TELEMETRY",
+        "HOME",
+        "LANG",
+        "NODE_EXTRA_CA_CERTS",
+        "PATH",
+        "TMPDIR",
+    ];
+    assert_eq!(variables.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+    let scratch = PathBuf::from(&variables["HOME"]);
+    assert!(scratch.is_dir() && scratch != alice.home());
+    assert_eq!(fs::metadata(&scratch).expect("there").mode() & 0o7777, 0o700);
+    for text in texts_below(&scratch) {
+        assert!(!text.contains("sk-ant-"), "{text}");
+    }
+
+    let said = running.end(LIMIT).expect("an end");
+    assert_eq!(said.exit_code, TRY_LATER, "{}", said.stdout);
+    assert!(!scratch.exists());
+    let log = fs::read_to_string(alice.state_file("sync.log")).expect("a log");
+    assert!(!(said.stdout + &said.stderr + &log).contains("sk-ant-"));
+}
+
+fn texts_below(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory").flatten() {
+        match entry.file_type().expect("a type") {
+            kind if kind.is_dir() => texts.extend(texts_below(&entry.path())),
+            kind if kind.is_file() => {
+                texts.push(String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned());
+            }
+            _ => (),
+        }
+    }
+    texts
+}

@@ -1,0 +1,115 @@
+//! Runs that are cut short: a probe may be, a refresh is not.
+
+use std::thread;
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::MessageAnswer::Silence;
+use cas_tests::claude_client::Started;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::hidden::client_of;
+use super::*;
+
+/// Bits are signal numbers less one: SIGHUP 1, SIGINT 2, SIGTERM 15.
+const DEFERRED: u64 = 1 | 1 << 1 | 1 << 14;
+
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), signal).expect("a signal");
+}
+
+#[test]
+fn a_client_that_is_killed_while_it_probes_changes_nothing() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
+        bed.anthropic().forget_requests();
+        let before = on_disk(&alice);
+        let running = alice.sync().start().expect("a start");
+        assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+        send(client_of(running.pid()), signal);
+        let said = running.end(LIMIT).expect("an end");
+        assert_eq!(said.exit_code, TRY_LATER, "{signal}: {}", said.stdout);
+        assert!(said.stdout.starts_with("WARN "), "{signal}: {}", said.stdout);
+        assert_eq!(on_disk(&alice), before, "{signal}");
+    }
+}
+
+#[test]
+fn a_sync_that_is_killed_while_it_probes_leaves_nothing_behind_but_a_next_run() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let before = on_disk(&alice);
+    let running = alice.sync().start().expect("a start");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+    let client = client_of(running.pid());
+    running.kill();
+    send(client, Signal::SIGKILL);
+    assert_eq!(on_disk(&alice), before);
+    bed.anthropic().answer_messages(&login.access_token, None);
+    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(on_disk(&alice), before);
+}
+
+/// A sync in the middle of a refresh: the server has spent the old token and keeps the new pair back.
+fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, Started) {
+    let spent = sign_in(bed, alice, -1);
+    bed.anthropic().hold_refreshes(true);
+    let running = alice.sync().start().expect("a start");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
+    (spent, running)
+}
+
+#[test]
+fn a_refresh_in_its_middle_is_finished_whoever_asks_it_to_end() {
+    for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
+        let bed = bed_with(version);
+        let alice = bed.person("alice").expect("alice");
+        let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+        let client = client_of(running.pid());
+        let status = fs::read_to_string(format!("/proc/{client}/status")).expect("a status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("a mask").trim();
+        let mask = u64::from_str_radix(mask, 16).expect("a number");
+        assert_eq!(mask & DEFERRED, DEFERRED, "{version}: {mask:x}");
+        let stat = fs::read_to_string(format!("/proc/{client}/stat")).expect("a status");
+        let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2)).expect("a group");
+        assert_eq!(group, client.to_string(), "what is typed at a terminal is not meant for it");
+
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            send(client, signal);
+            send(running.pid(), signal);
+        }
+        thread::sleep(Duration::from_millis(300)); // whoever would die of them has died
+        bed.anthropic().hold_refreshes(false);
+        let said = running.end(LIMIT).expect("an end");
+
+        assert_eq!(said.exit_code, None, "then the sync ends as it was asked to: {}", said.stdout);
+        let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+        assert!(!new.is_empty() && new != spent.refresh_token && has_sibling(&alice), "{version}");
+        bed.anthropic().forget_requests();
+        let next = sync(&alice);
+        assert_eq!((next.exit_code, refreshes(&bed)), (FINE, 0), "{version}: {}", next.stdout);
+        assert!(backed_up(&alice).contains(&new), "{version}");
+    }
+}
+
+#[test]
+fn a_refresh_is_finished_by_the_client_even_if_the_sync_is_killed() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+    running.kill();
+    bed.anthropic().hold_refreshes(false);
+    let deadline = Deadline::after(LIMIT);
+    let is_refreshed = || oauth(&alice)["refreshToken"] != spent.refresh_token;
+    while !is_refreshed() && !deadline.has_passed() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
+    // The client still asks its question; whoever comes next finds a fresh login.
+    let said = sync(&alice);
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(refreshes(&bed), 1);
+}

@@ -1,0 +1,107 @@
+//! Credentials that the API refuses.
+
+use cas_tests::anthropic::MessageAnswer::{self, *};
+
+use super::alive::keep_setup_token;
+use super::*;
+
+/// Nothing of hers is lost: the file holds the login or a later one beside its siblings, the history what it held.
+#[track_caller]
+fn assert_nothing_lost(alice: &Person<'_>, login: &Login, history: &[String]) {
+    assert!(has_sibling(alice));
+    assert_ne!(oauth(alice)["refreshToken"], "", "it was not emptied");
+    for token in history {
+        assert!(backed_up(alice).contains(token), "{token}");
+    }
+    assert!(oauth(alice)["accessToken"].as_str().is_some_and(|token| token.contains(&login.family)));
+}
+
+/// Every access token of the family is refused, the one of a refresh too.
+fn refuse_all(bed: &ClaudeBed, login: &Login, answer: &MessageAnswer) {
+    for number in 1..=3 {
+        let token = format!("sk-ant-oat01-{}-{number}", login.family);
+        bed.anthropic().answer_messages(&token, Some(answer.clone()));
+    }
+}
+
+#[test]
+fn a_login_that_stays_refused_is_for_its_person_to_mend() {
+    for answer in [Expired, Invalid, Revoked] {
+        let bed = bed();
+        let (alice, login) = signed_in(&bed, "alice");
+        let history = backed_up(&alice);
+        refuse_all(&bed, &login, &answer);
+
+        let said = sync(&alice);
+
+        assert_eq!(said.exit_code, SIGN_IN, "{answer:?}: {}{}", said.stdout, said.stderr);
+        assert!(said.stdout.starts_with("FAIL "), "{answer:?}: {}", said.stdout);
+        assert!(said.stdout.contains("claude auth login --claudeai --sso"), "{answer:?}: {}", said.stdout);
+        assert_nothing_lost(&alice, &login, &history);
+        assert_eq!(fate_of(&alice, &login), "rejected", "{answer:?}: {:?}", fates(&alice));
+        assert!(refreshes(&bed) <= 1, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_login_that_was_refused_but_can_be_refreshed_is_refreshed_by_the_client() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    assert!(bed.anthropic().expire(&login.family), "it was signed in a moment ago");
+
+    let said = sync(&alice);
+
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(refreshes(&bed), 1);
+    let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+    assert!(new != login.refresh_token && backed_up(&alice).contains(&new) && has_sibling(&alice));
+}
+
+#[test]
+fn a_login_whose_refresh_is_refused_is_called_dead_and_nothing_else_is_lost() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    let history = backed_up(&alice);
+    assert!(bed.anthropic().revoke(&login.family), "it was signed in a moment ago");
+
+    let said = sync(&alice);
+
+    assert_eq!(said.exit_code, SIGN_IN, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.starts_with("FAIL "), "{}", said.stdout);
+    assert!(has_sibling(&alice));
+    assert_eq!(backed_up(&alice), history);
+    assert_eq!(fate_of(&alice, &login), "rejected");
+    bed.anthropic().forget_requests();
+    let again = sync(&alice);
+    assert_eq!(again.exit_code, SIGN_IN, "{}", again.stdout);
+    assert_eq!(refreshes(&bed), 0, "a dead login is not tried again and again");
+}
+
+#[test]
+fn an_organisation_that_allows_no_such_logins_changes_nothing() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    refuse_all(&bed, &login, &OrganizationForbidden);
+    let before = on_disk(&alice);
+    let said = sync(&alice);
+    assert_eq!(said.exit_code, Some(1), "{}", said.stdout);
+    assert!(said.stdout.starts_with("FAIL ") && said.stdout.contains("administrator"), "{}", said.stdout);
+    assert_eq!(on_disk(&alice), before);
+    assert_eq!(refreshes(&bed), 0);
+}
+
+#[test]
+fn a_setup_token_that_was_revoked_is_told_of_and_stays() {
+    const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    keep_setup_token(&alice, TOKEN);
+    bed.anthropic().answer_messages(TOKEN, Some(Revoked));
+    sync(&alice);
+    let before = on_disk(&alice);
+    let said = sync(&alice);
+    assert_eq!(said.exit_code, SIGN_IN, "{}", said.stdout);
+    assert!(said.stdout.starts_with("FAIL setup-token"), "{}", said.stdout);
+    assert!(!said.stdout.contains(TOKEN));
+    assert_eq!(on_disk(&alice), before, "only the store's word removes it");
+}

@@ -1,0 +1,70 @@
+//! The same for what takes the client a while to give up on; each by itself, so that they wait side by side.
+
+use cas_tests::anthropic::MessageAnswer::{Silence, StalledStream};
+use cas_tests::claude_client::{NEWEST, OLDER};
+
+use super::*;
+
+#[test]
+fn a_server_that_never_answers_changes_nothing() {
+    silence(NEWEST);
+}
+
+#[test]
+fn a_server_that_never_answers_an_older_client_changes_nothing() {
+    silence(OLDER);
+}
+
+fn silence(version: &str) {
+    let bed = bed_with(version);
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    assert_nothing_written(&alice, TRY_LATER, "the API did not answer in time");
+}
+
+#[test]
+fn an_answer_that_stops_in_its_middle_changes_nothing() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(StalledStream));
+    assert_nothing_written(&alice, TRY_LATER, "the API did not answer in time");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_changes_nothing() {
+    untrusted(NEWEST);
+}
+
+#[test]
+fn a_certificate_that_an_older_client_does_not_trust_changes_nothing() {
+    untrusted(OLDER);
+}
+
+fn untrusted(version: &str) {
+    let bed = bed_with(version);
+    let (alice, _) = signed_in(&bed, "alice");
+    bed.configure(&bed.client(), false).expect("configured");
+    assert_nothing_written(&alice, TRY_LATER, "the server's certificate is not trusted");
+}
+
+#[test]
+fn a_network_that_is_down_changes_nothing() {
+    unreachable(NEWEST, "127.0.0.2"); // refused: nobody listens there
+}
+
+#[test]
+fn a_name_that_cannot_be_resolved_changes_nothing() {
+    unreachable(NEWEST, "#");
+}
+
+#[test]
+fn a_network_that_is_down_for_an_older_client_changes_nothing() {
+    unreachable(OLDER, "127.0.0.2");
+}
+
+fn unreachable(version: &str, address: &str) {
+    let bed = bed_with(version);
+    let (alice, _) = signed_in(&bed, "alice");
+    bed.move_servers_to(address).expect("the hosts");
+    assert_nothing_written(&alice, TRY_LATER, "the API could not be reached");
+}

@@ -1,0 +1,94 @@
+//! Answers that say nothing about a credential: nothing is written, and the text names the trouble.
+
+use cas_tests::anthropic::MessageAnswer::{self, *};
+use cas_tests::anthropic::RefreshAnswer;
+use cas_tests::claude_client::{NEWEST, OLDER};
+
+use super::*;
+
+fn rows() -> [(MessageAnswer, &'static str); 10] {
+    [
+        (RateLimited { retry_after: 120 }, "the API asked to wait (429)"),
+        (RateLimited { retry_after: 1 }, "the API asked to wait (429)"),
+        (CreditTooLow, "the API refused the request (400)"),
+        (ModelNotFound, "the API does not have the model (404)"),
+        (InternalError, "the API, or a proxy, is in trouble (5xx)"),
+        (Overloaded, "the API is overloaded (529)"),
+        (Html { status: 502 }, "the API, or a proxy, is in trouble (5xx)"),
+        (Html { status: 407 }, "the proxy wants to know who is asking (407)"),
+        (Html { status: 200 }, "claude gave an answer that is not known here"),
+        (Disconnect, "the API could not be reached"),
+    ]
+}
+
+#[test]
+fn an_api_in_trouble_changes_nothing() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    for (answer, says) in rows() {
+        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        assert_nothing_written(&alice, TRY_LATER, says);
+    }
+    bed.anthropic().answer_messages(&login.access_token, None);
+    assert_eq!(sync(&alice).exit_code, FINE);
+}
+
+#[test]
+fn an_api_in_trouble_changes_nothing_with_an_older_client() {
+    let bed = bed_with(OLDER);
+    let (alice, login) = signed_in(&bed, "alice");
+    for (answer, says) in rows() {
+        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        assert_nothing_written(&alice, TRY_LATER, says);
+    }
+}
+
+#[test]
+fn a_proxys_page_is_not_taken_for_the_apis_refusal() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    for answer in
+        [Html { status: 403 }, Html { status: 401 }, ForeignJson { status: 401 }, ForeignJson { status: 403 }]
+    {
+        bed.anthropic().answer_messages(&login.access_token, Some(answer));
+        assert_nothing_written(
+            &alice,
+            TRY_LATER,
+            "a proxy or another server answered in the place of the API",
+        );
+    }
+}
+
+#[test]
+fn an_outage_of_the_token_endpoint_changes_nothing() {
+    for version in [NEWEST, OLDER] {
+        let bed = bed_with(version);
+        let (alice, _) = signed_in(&bed, "alice");
+        let stale = sign_in(&bed, &alice, -1);
+        let noted = bed.anthropic();
+        noted.answer_refreshes(RefreshAnswer::InternalError);
+        noted.answer_messages(&stale.access_token, Some(Expired));
+        sync(&alice); // the ledger takes note of the new generation
+        assert_nothing_written(&alice, TRY_LATER, "it is not certain that it was refreshed");
+        assert_eq!(oauth(&alice)["refreshToken"], stale.refresh_token, "{version}");
+
+        // The old access token is taken once more: an answer, and no refreshed login.
+        noted.answer_messages(&stale.access_token, Some(Ok));
+        assert_nothing_written(&alice, TRY_LATER, "claude answered, but did not refresh the login");
+
+        noted.answer_refreshes(RefreshAnswer::Rotate);
+        assert_eq!(sync(&alice).exit_code, FINE, "{version}");
+    }
+}
+
+#[test]
+fn a_login_that_another_claude_refreshes_for_ever_changes_nothing() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    sign_in(&bed, &alice, -1);
+    alice.make_directory(".claude/.oauth_refresh.lock").expect("a lock");
+    let said = sync(&alice);
+    assert_eq!(refreshes(&bed), 0, "{}", said.stdout);
+    assert!(said.stdout.contains("refreshing"), "{}", said.stdout);
+    assert!(!alice.state_file("history.json").exists(), "nothing is known of it");
+}
