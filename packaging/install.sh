@@ -41,6 +41,12 @@ put 644 "$packaging/systemd/requests.mount" "$units/$mount"
 install -d -m 755 "$units/local-fs.target.wants"
 ln -sf "../$mount" "$units/local-fs.target.wants/$mount"
 
+# What runs for people. `cas-sync enroll` enables it.
+for unit in claude-auth-sync.target claude-auth-sync@.timer claude-auth-sync@.path claude-auth-sync@.service \
+    claude-auth-watch@.service; do
+    put 644 "$packaging/systemd/$unit" "$units/$unit"
+done
+
 if [ -z "${DESTDIR:-}" ]; then
     echo "Installed, and nobody's login is changed yet. To go on:"
     echo "  systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create"

@@ -11,7 +11,7 @@ use cas_core::account::Account;
 use cas_core::enrolment::{self, MARKERS, REQUESTS};
 use nix::unistd::Uid;
 
-use crate::fail;
+use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
 const STATE: &str = "/var/lib/claude-auth-sync";
@@ -23,10 +23,14 @@ const FIRST_PERSON: u32 = 1000;
 const NOBODY: u32 = 65534;
 
 /// Looks after USER from now on.
-pub(crate) fn enroll(user: &str) -> ExitCode {
-    match become_enrolled(user) {
-        Ok(true) => say(&format!("{user} is enrolled: the next login mends and keeps their Claude login.")),
-        Ok(false) => say(&format!("{user} was enrolled already; nothing had to be changed.")),
+pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
+    match become_enrolled(user, watch) {
+        Ok(Done { changed: true, remarks }) => {
+            say(&format!("{user} is enrolled: the next login mends and keeps their Claude login."), &remarks)
+        }
+        Ok(Done { remarks, .. }) => {
+            say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
+        }
         Err(error) => fail(&error, 1),
     }
 }
@@ -34,15 +38,24 @@ pub(crate) fn enroll(user: &str) -> ExitCode {
 /// Looks after USER no more.
 pub(crate) fn disenroll(user: &str) -> ExitCode {
     match cease_enrolled(user) {
-        Ok(true) => say(&format!(
-            "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
-        )),
-        Ok(false) => say(&format!("{user} was not enrolled; nothing had to be changed.")),
+        Ok(true) => say(
+            &format!(
+                "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
+            ),
+            &[],
+        ),
+        Ok(false) => say(&format!("{user} was not enrolled; nothing had to be changed."), &[]),
         Err(error) => fail(&error, 1),
     }
 }
 
-fn become_enrolled(user: &str) -> Result<bool> {
+struct Done {
+    changed: bool,
+    /// What the admin should know besides.
+    remarks: Vec<String>,
+}
+
+fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
     let account = Account::named(user)?;
     ensure!(
@@ -60,7 +73,7 @@ fn become_enrolled(user: &str) -> Result<bool> {
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
-        make_directory_of(&account, &requests)?,
+        requests_folder::make(&account, &requests)?,
         !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
         write_if_different(&tmpfiles(user), &line)?,
         write_if_different(&marker(user), "")?,
@@ -70,7 +83,20 @@ fn become_enrolled(user: &str) -> Result<bool> {
             "cas-sync: {REQUESTS} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
         );
     }
-    Ok(changed.contains(&true))
+    let units = units::start(user, watch)?;
+    let read_only = is_read_only_for_the_sync(&account.home).then(|| {
+        let home = account.home.display();
+        format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
+    });
+    Ok(Done {
+        changed: units.any || changed.contains(&true),
+        remarks: units.remark.into_iter().chain(read_only).collect(),
+    })
+}
+
+/// `ProtectSystem=full` of the units.
+fn is_read_only_for_the_sync(home: &Path) -> bool {
+    ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| home.starts_with(folder))
 }
 
 fn shares_its_room_with_the_system(requests: &Path) -> bool {
@@ -82,12 +108,22 @@ fn cease_enrolled(user: &str) -> Result<bool> {
     require_root("disenroll")?;
     // Somebody whose account is gone can still be disenrolled.
     ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
-    let changed = [
-        removed(fs::remove_file(marker(user)), &marker(user))?,
-        removed(fs::remove_file(tmpfiles(user)), &tmpfiles(user))?,
-        removed(fs::remove_dir_all(Path::new(REQUESTS).join(user)), &Path::new(REQUESTS).join(user))?,
+    // First of all no login asks for anything any more. What fails keeps nothing else from being undone.
+    let results = [
+        removed(&marker(user)),
+        units::stop(user),
+        removed(&tmpfiles(user)),
+        requests_folder::remove(&Path::new(REQUESTS).join(user)),
     ];
-    Ok(changed.contains(&true))
+    let (mut changed, mut failures) = (false, Vec::new());
+    for result in results {
+        match result {
+            Ok(any) => changed |= any,
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    ensure!(failures.is_empty(), "{user} is disenrolled, but not without a trace: {}", failures.join("; "));
+    Ok(changed)
 }
 
 fn require_root(command: &str) -> Result<()> {
@@ -126,23 +162,6 @@ fn make_root_directory(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// The directory above is root's, so that nobody can put something else in this one's place.
-fn make_directory_of(account: &Account, path: &Path) -> Result<bool> {
-    let context = || format!("cannot give {} its requests directory {}", account.name, path.display());
-    let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
-    if let Ok(found) = fs::symlink_metadata(path) {
-        ensure!(found.is_dir(), "{} is no directory: remove it, and enroll again", path.display());
-        if found.uid() == uid && found.gid() == gid && found.mode() & 0o777 == 0o700 {
-            return Ok(false);
-        }
-    } else {
-        DirBuilder::new().mode(0o700).create(path).with_context(context)?;
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(context)?;
-    chown(path, Some(uid), Some(gid)).with_context(context)?;
-    Ok(true)
-}
-
 fn write_if_different(path: &Path, content: &str) -> Result<bool> {
     let is_right =
         |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & 0o777 == 0o644;
@@ -166,15 +185,18 @@ fn write_if_different(path: &Path, content: &str) -> Result<bool> {
     Ok(true)
 }
 
-fn removed(result: io::Result<()>, path: &Path) -> Result<bool> {
-    match result {
+fn removed(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
     }
 }
 
-fn say(what: &str) -> ExitCode {
+fn say(what: &str, remarks: &[String]) -> ExitCode {
     println!("{what}");
+    for remark in remarks {
+        println!("{remark}.");
+    }
     ExitCode::SUCCESS
 }

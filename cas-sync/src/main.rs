@@ -1,11 +1,13 @@
-//! `cas-sync`: what people (and, later, a timer) run to have their logins looked after, and the commands of admins.
+//! `cas-sync`: what people and their units run to have their logins looked after, and the commands of admins.
 #![forbid(unsafe_code)]
 
 mod claude;
 mod enrolment;
 mod report;
+mod requests_folder;
 mod sync;
 mod sync_log;
+mod units;
 
 use std::process::ExitCode;
 
@@ -26,12 +28,22 @@ enum Command {
     /// Exit status: 0 fine, 2 usage, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
     /// anything else.
     Run,
-    /// Look after the logins of USER from now on (root).
+    /// Look after the logins of USER from now on (root): at their logins, every six hours, and while they work.
+    ///
+    /// Enables and starts claude-auth-sync@USER.timer, claude-auth-sync@USER.path and claude-auth-watch@USER.service, and
+    /// lets the first sync run in the background. Again for somebody who is enrolled, it mends what is missing. Exit
+    /// status: 0 done, 1 not or not all of it, 2 usage.
     Enroll {
         /// The login name of a person on this machine.
         user: String,
+        /// Leave the watch out: a login that is overwritten is mended at the next login or sync.
+        #[arg(long)]
+        no_watch: bool,
     },
     /// Stop looking after the logins of USER (root). Their files and the store's copy stay as they are.
+    ///
+    /// What can be undone is undone even where something else cannot; run it again after the remedy. Exit status: 0 done,
+    /// 1 not all of it, 2 usage.
     Disenroll {
         /// The login name of a person who was enrolled.
         user: String,
@@ -41,7 +53,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run => sync::run(),
-        Command::Enroll { user } => enrolment::enroll(&user),
+        Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
         Command::Disenroll { user } => enrolment::disenroll(&user),
     }
 }

@@ -8,11 +8,17 @@ use crate::release_folder;
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
 
+/// Everything that runs for people hangs on this unit.
+const TARGET: &str = "claude-auth-sync.target";
+
 /// The one line that pam-auth-update writes for us into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
     /// Installs the release build with `packaging/install.sh` and enables the module for interactive logins.
+    ///
+    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only enables units. A scenario's
+    /// requests stay where they were left, and its syncs are its own; those about units call [`Guest::resume`].
     ///
     /// # Panics
     /// When it has not been built, or when pam-auth-update does not take the profile.
@@ -30,7 +36,18 @@ impl Guest {
         if !self.run("command -v claude").succeeded() {
             self.verify_nothing();
         }
+        self.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("pausing the host");
         self.enable_module();
+    }
+
+    /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.
+    ///
+    /// # Panics
+    /// When systemd does not start it.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.run(&format!("systemctl unmask --quiet {TARGET} && systemctl enable --now --quiet {TARGET}"))
+            .expect_success("ending the pause");
     }
 
     /// Puts the module into the session stack, as installing it does.

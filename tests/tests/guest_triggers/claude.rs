@@ -1,0 +1,168 @@
+//! The real Claude Code inside the unit: it can do all it does in a session, and is never cut short.
+
+use std::thread;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::Login;
+use cas_tests::claude_login::parsed;
+use cas_tests::guest::{Suite, Workplace, is_emptied};
+use serde_json::Value;
+
+use super::{PATIENCE, failed, home, is_inactive, property, wait_until};
+
+const SERVICE: &str = "claude-auth-sync@alice.service";
+
+#[test]
+fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_bookworm() {
+    a_login_is_refreshed_inside_the_unit(Suite::Bookworm);
+}
+
+#[test]
+fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_trixie() {
+    a_login_is_refreshed_inside_the_unit(Suite::Trixie);
+}
+
+/// The client makes its lock beside `~/.claude`, and renames over `~/.claude.json` in the home itself.
+fn a_login_is_refreshed_inside_the_unit(suite: Suite) {
+    let desk = workplace(suite);
+    desk.guest
+        .run("mkdir -p /srv/people && useradd --create-home --base-dir /srv/people --gid games dora && runuser -u dora -- mkdir -m 700 /srv/people/dora/.claude")
+        .expect_success("useradd");
+    for user in ["alice", "dora"] {
+        desk.guest.run(&format!("cas-sync enroll --no-watch {user}")).expect_success("enrolling");
+        wait_until("the first sync", || is_inactive(&desk.guest, user));
+        let spent = sign_in_yesterday(&desk, user);
+        desk.anthropic.forget_requests();
+        let service = format!("claude-auth-sync@{user}.service");
+        desk.guest.run(&format!("systemctl start {service}")).expect_success("a sync");
+        assert!(is_new(&file(&desk, user), &spent), "{user}");
+        assert_eq!(refreshes(&desk), 1, "{user}");
+        let at_home = home(&desk.guest, user);
+        let left = desk.guest.run(&format!("cd {at_home} && ls -A . .claude")).text();
+        assert!(left.contains(".claude.json\n"), "the client keeps its settings there: {left}");
+        assert!(!left.contains("lock") && !left.contains(".tmp"), "{left}");
+        assert!(
+            desk.guest.product_journal().contains(&format!("user={user} OK")),
+            "{}",
+            desk.guest.product_journal()
+        );
+    }
+    assert_eq!(failed(&desk.guest), "");
+}
+
+/// The refresh runs for as long as the server keeps its answer back: here some seconds, in bad times two minutes.
+#[test]
+fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
+    let desk = workplace(Suite::Bookworm);
+    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
+    for stop in [SERVICE, "claude-auth-sync.target"] {
+        let spent = in_the_middle_of_a_refresh(&desk);
+        desk.guest.run(&format!("systemctl stop --no-block {stop}")).expect_success("stopping");
+        thread::sleep(Duration::from_secs(3)); // for a signal to end what it can end
+        assert_eq!(property(&desk.guest, SERVICE, "ActiveState"), "deactivating", "{stop}");
+        assert!(!is_new(&file(&desk, "alice"), &spent), "the server has not answered");
+        desk.anthropic.hold_refreshes(false);
+        wait_until("it has stopped", || is_inactive(&desk.guest, "alice"));
+        assert!(is_new(&file(&desk, "alice"), &spent), "{stop}");
+        assert_eq!(failed(&desk.guest), "", "{stop}");
+        desk.guest.run("systemctl start claude-auth-sync.target").expect_success("on again");
+    }
+}
+
+/// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left alone.
+#[test]
+fn the_end_of_the_sync_itself_does_not_cut_the_refresh_short() {
+    let desk = workplace(Suite::Bookworm);
+    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
+    let spent = in_the_middle_of_a_refresh(&desk);
+    desk.guest
+        .run(&format!("systemctl kill --kill-who=main --signal=KILL {SERVICE}"))
+        .expect_success("killing");
+    wait_until("systemd has seen it", || property(&desk.guest, SERVICE, "ActiveState") == "failed");
+    desk.guest.run(&format!("systemctl stop {SERVICE}")).expect_success("stopping what is left");
+    assert!(!is_new(&file(&desk, "alice"), &spent));
+    desk.anthropic.hold_refreshes(false);
+    wait_until("the client has written", || is_new(&file(&desk, "alice"), &spent));
+    assert_eq!(refreshes(&desk), 1);
+    desk.guest.run(&format!("systemctl start {SERVICE}")).expect_success("the next sync");
+    assert_eq!(failed(&desk.guest), "");
+}
+
+/// The client takes the lock of a refresh whose process is gone. A unit that hides a person's own sessions from the client
+/// in it would make every one of them look gone.
+#[test]
+fn a_client_in_the_unit_sees_the_refresh_of_a_session_and_leaves_it_its_lock() {
+    let desk = workplace(Suite::Bookworm);
+    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
+    // The client itself in the place of the sync, which would not even start it while a session refreshes.
+    desk.guest
+        .run("d=/run/systemd/system/claude-auth-sync@.service.d; mkdir $d && printf '[Service]\\nEnvironmentFile=/etc/environment\\nExecStart=\\nExecStart=-/usr/local/bin/claude -p Hello --model haiku\\n' >$d/client.conf && systemctl daemon-reload")
+        .expect_success("a drop-in");
+    let spent = sign_in_yesterday(&desk, "alice");
+    desk.anthropic.forget_requests();
+    desk.anthropic.hold_refreshes(true);
+    let said = thread::scope(|scope| {
+        let session = scope.spawn(|| desk.claude("alice"));
+        assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+        let own = desk.guest.run("pgrep -u alice -x claude").text();
+        let seen = desk.guest.run(&format!("systemd-run --quiet --pipe --wait --collect --uid=alice --property=ProtectProc=invisible --property=ProcSubset=pid cat /proc/{}/stat", own.trim()));
+        assert!(seen.succeeded(), "her own processes are seen: {own}");
+        desk.guest.run(&format!("systemctl start {SERVICE}")).expect_success("a client in the unit");
+        assert_eq!(refreshes(&desk), 1, "it waited, and gave up");
+        desk.anthropic.hold_refreshes(false);
+        session.join().expect("the session's thread")
+    });
+    assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
+    assert!(is_new(&file(&desk, "alice"), &spent));
+    assert_eq!(refreshes(&desk), 1);
+}
+
+/// A workstation whose units run, and nobody enrolled yet.
+fn workplace(suite: Suite) -> Workplace {
+    let desk = Workplace::with_product(suite, &[]);
+    desk.guest.configure("[claude.environment]\nNODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\"\n");
+    desk.guest.resume();
+    desk
+}
+
+/// As [`Workplace::sign_in_yesterday`], wherever the home is.
+fn sign_in_yesterday(desk: &Workplace, user: &str) -> Login {
+    if user == "alice" {
+        return desk.sign_in_yesterday(user);
+    }
+    let login = desk.sign_in_yesterday("bob");
+    let into = format!("{}/.claude/.credentials.json", home(&desk.guest, user));
+    desk.guest
+        .run(&format!("install -m 600 -o {user} ~bob/.claude/.credentials.json {into}"))
+        .expect_success("her login file");
+    login
+}
+
+/// A sync whose client has sent its refresh token and has no answer yet.
+#[track_caller]
+fn in_the_middle_of_a_refresh(desk: &Workplace) -> Login {
+    let spent = sign_in_yesterday(desk, "alice");
+    desk.anthropic.forget_requests();
+    desk.anthropic.hold_refreshes(true);
+    desk.guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync");
+    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    spent
+}
+
+fn refreshes(desk: &Workplace) -> usize {
+    desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count()
+}
+
+fn file(desk: &Workplace, user: &str) -> Value {
+    let path = format!("{}/.claude/.credentials.json", home(&desk.guest, user));
+    parsed(&String::from_utf8(desk.guest.read(&path).expect("a login file")).expect("text"))
+}
+
+/// Whether the file holds the generation that came after `spent`.
+fn is_new(file: &Value, spent: &Login) -> bool {
+    !is_emptied(file) && file["claudeAiOauth"]["refreshToken"] != spent.refresh_token
+}

@@ -1,0 +1,110 @@
+//! `cas-sync enroll` starts what runs for somebody, and `disenroll` leaves nothing of it.
+
+use cas_tests::guest::{Guest, Suite};
+
+use super::{failed, host, property, wait_for_runs, wait_until};
+
+/// All that systemd knows or keeps of anybody's units.
+fn traces(guest: &Guest) -> String {
+    guest
+        .run("systemctl list-units --all --no-legend --plain 'claude-auth-*@*'; ls /etc/systemd/system/*.wants /var/lib/systemd/timers | grep 'claude-auth.*@'")
+        .text()
+}
+
+#[test]
+fn enrolling_starts_everything_once_and_disenrolling_leaves_nothing_on_bookworm() {
+    enrolling_and_disenrolling(Suite::Bookworm);
+}
+
+#[test]
+fn enrolling_starts_everything_once_and_disenrolling_leaves_nothing_on_trixie() {
+    enrolling_and_disenrolling(Suite::Trixie);
+}
+
+fn enrolling_and_disenrolling(suite: Suite) {
+    let guest = Guest::boot(suite);
+    guest.install_product();
+    // As after `make install` on a machine that knows nobody.
+    guest.run("systemctl unmask --quiet claude-auth-sync.target").expect_success("no pause");
+    let state = |unit: &str| (property(&guest, unit, "UnitFileState"), property(&guest, unit, "ActiveState"));
+    let runs = ("enabled".to_owned(), "active".to_owned());
+    let rests = ("disabled".to_owned(), "inactive".to_owned());
+    let [timer, path, watch] =
+        ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.path", "claude-auth-watch@alice.service"];
+
+    guest.enroll("alice");
+    wait_for_runs(&guest, "alice", 1);
+    assert_eq!(state("claude-auth-sync.target"), runs);
+    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone));
+    let again = guest.enroll("alice");
+    assert!(again.contains("nothing had to be changed"), "{again}");
+    assert!(
+        guest
+            .run("cas-sync enroll --no-watch alice")
+            .expect_success("no watch")
+            .text()
+            .contains("is enrolled")
+    );
+    assert_eq!([timer, path, watch].map(state), [runs.clone(), runs.clone(), rests]);
+    guest
+        .run(&format!("systemctl stop {path} && systemctl disable --quiet {timer}"))
+        .expect_success("by hand");
+    guest.enroll("alice");
+    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "what was spoiled is mended");
+    assert_eq!(failed(&guest), "");
+
+    // Whatever state they are in, a sync at work and failed units included.
+    guest
+        .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; chmod 500 /run/claude-auth-sync/alice; touch /run/claude-auth-sync/alice/request")
+        .expect_success("trouble");
+    wait_until("systemd has enough", || property(&guest, path, "ActiveState") == "failed");
+    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    wait_until("nothing is left", || traces(&guest).is_empty());
+    assert_eq!(failed(&guest), "");
+    let again = guest.run("cas-sync disenroll alice").expect_success("again").text();
+    assert!(again.contains("nothing had to be changed"), "{again}");
+    guest.enroll("alice");
+    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "and back");
+}
+
+/// A chroot or a container: somebody installs there what boots later, or elsewhere.
+#[test]
+fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
+    let guest = host(Suite::Bookworm, &[]);
+    let elsewhere = |script: &str| {
+        guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
+    };
+    let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
+    assert!(said.contains("systemd does not run here"), "{said}");
+    let links = "ls /etc/systemd/system/claude-auth-sync.target.wants";
+    let expected =
+        "claude-auth-sync@alice.path\nclaude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
+    assert_eq!(guest.run(links).text(), expected);
+    let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
+    assert!(again.contains("nothing had to be changed"), "{again}");
+    elsewhere("cas-sync disenroll alice").expect_success("disenrolling");
+    assert_eq!(guest.run(links).text(), "");
+
+    let said = elsewhere(
+        "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync disenroll bob",
+    );
+    assert!(said.expect_success("without systemctl").text().contains("there is no systemctl here"));
+}
+
+/// What lies in a folder of requests is the person's own doing, and may be going on while root removes it.
+#[test]
+fn a_folder_of_requests_goes_however_deep_it_is_and_whoever_holds_it() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest
+        .run("cd /run/claude-auth-sync/alice && runuser -u alice -- perl -e 'for (1..3900) { mkdir \"d\"; chdir \"d\" or die }'")
+        .expect_success("as deep as the file system has room");
+    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    guest
+        .run("systemd-run --quiet --collect --unit=busy --uid=bob sh -c 'cd /run/claude-auth-sync/bob; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
+        .expect_success("never the same");
+    guest.run("cas-sync disenroll bob").expect_success("disenrolling");
+    assert_eq!(
+        guest.run("ls -A /run/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text(),
+        "/run/claude-auth-sync:\n\n/var/lib/claude-auth-sync/enrolled:\n"
+    );
+}

@@ -1,0 +1,78 @@
+//! What runs for people by itself, by the real systemd of a guest: the timer, the requests of their logins, the watch; and
+//! how an admin starts, pauses and ends it.
+
+mod claude;
+mod enrolment;
+mod requests;
+mod timers;
+mod units;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::guest::{Guest, Suite};
+
+/// Far longer than systemd and a sync without a network take, so that a slow machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A guest whose units run, with these people enrolled and their first syncs done.
+#[track_caller]
+fn host(suite: Suite, people: &[&str]) -> Guest {
+    let guest = Guest::boot(suite);
+    guest.install_product();
+    guest.resume();
+    for user in people {
+        enroll(&guest, user);
+    }
+    guest
+}
+
+/// Enrolls somebody whose login only the sync and their own logins look at, and lets the first sync end.
+#[track_caller]
+fn enroll(guest: &Guest, user: &str) {
+    guest.run(&format!("cas-sync enroll --no-watch {user}")).expect_success("enrolling");
+    wait_for_runs(guest, user, 1);
+}
+
+/// How many runs of somebody's sync were logged, those that found another at work included.
+fn runs(guest: &Guest, user: &str) -> usize {
+    let log = format!("{}/.local/state/claude-auth-sync/sync.log", home(guest, user));
+    guest.run(&format!("cat '{log}'")).text().lines().count()
+}
+
+/// What the user database says.
+fn home(guest: &Guest, user: &str) -> String {
+    guest.run(&format!("getent passwd '{user}' | cut -d: -f6")).text().trim_end().to_owned()
+}
+
+/// Waits until that many runs were logged and none is at work.
+#[track_caller]
+fn wait_for_runs(guest: &Guest, user: &str, number: usize) {
+    wait_until(&format!("{number} runs of {user}"), || {
+        runs(guest, user) >= number && is_inactive(guest, user)
+    });
+    assert_eq!(runs(guest, user), number, "{}", guest.product_journal());
+}
+
+fn is_inactive(guest: &Guest, user: &str) -> bool {
+    guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
+}
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What systemd knows of a unit.
+fn property(guest: &Guest, unit: &str, name: &str) -> String {
+    guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
+}
+
+/// The units that have failed, one a line.
+fn failed(guest: &Guest) -> String {
+    guest.run("systemctl --failed --no-legend --plain").text()
+}

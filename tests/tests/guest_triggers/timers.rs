@@ -1,0 +1,61 @@
+//! By the clock: every six hours, at each person's own time.
+
+use std::collections::BTreeSet;
+
+use cas_tests::guest::{Guest, Suite};
+
+use super::{host, property, runs, wait_for_runs};
+
+const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+const SIX_HOURS: u64 = 6 * 3600;
+
+fn timer(user: &str) -> String {
+    format!("claude-auth-sync@{user}.timer")
+}
+
+/// When somebody's timer elapses next, in seconds since the epoch.
+#[track_caller]
+fn next(guest: &Guest, user: &str) -> u64 {
+    let shown = property(guest, &timer(user), "NextElapseUSecRealtime");
+    let seconds = guest.run(&format!("date -d '{shown}' +%s")).expect_success("a time").text();
+    seconds.trim().parse().unwrap_or_else(|_| panic!("{shown:?}"))
+}
+
+#[test]
+fn everybody_has_a_time_of_their_own_that_stays_the_same() {
+    let guest = host(Suite::Bookworm, &PEOPLE);
+    let times = || PEOPLE.map(|user| next(&guest, user));
+    let first = times();
+    assert_eq!(BTreeSet::from(first).len(), PEOPLE.len(), "{first:?}");
+    let now = guest.run("date +%s").text().trim().parse::<u64>().expect("a time");
+    for time in first {
+        assert!(time % SIX_HOURS <= 3600, "within the hour after 0, 6, 12 and 18 o'clock: {first:?}");
+        assert!(time > now && time <= now + SIX_HOURS + 3600, "{now} {first:?}");
+    }
+    for change in ["daemon-reload", "daemon-reexec", "restart claude-auth-sync.target"] {
+        guest.run(&format!("systemctl {change}")).expect_success(change);
+        assert_eq!(times(), first, "after {change}");
+    }
+    assert_eq!(property(&guest, &timer("alice"), "Persistent"), "yes");
+}
+
+/// The stamp of two days ago is what a machine has that was off; the offset within the hour is left out here.
+#[test]
+fn a_machine_that_was_off_looks_when_it_is_on_again() {
+    let guest = host(Suite::Bookworm, &["alice"]);
+    let stamp = "/var/lib/systemd/timers/stamp-claude-auth-sync@alice.timer";
+    guest
+        .run(
+            "d=/etc/systemd/system/claude-auth-sync@.timer.d; mkdir $d && printf '[Timer]\\nRandomizedDelaySec=0\\n' >$d/at-once.conf && systemctl daemon-reload",
+        )
+        .expect_success("without the offset");
+    guest.run("systemctl restart claude-auth-sync@alice.timer").expect_success("restarting");
+    assert_eq!(runs(&guest, "alice"), 1, "it has not missed any");
+    guest
+        .run(&format!(
+            "systemctl stop {0} && touch -d '2 days ago' {stamp} && systemctl start {0}",
+            timer("alice")
+        ))
+        .expect_success("two days later");
+    wait_for_runs(&guest, "alice", 2);
+}

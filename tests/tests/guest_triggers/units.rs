@@ -1,0 +1,156 @@
+//! The units themselves: what systemd thinks of them, whom they work for, and how all of them are paused.
+
+use std::thread;
+use std::time::Duration;
+
+use cas_tests::claude_login::fresh;
+use cas_tests::guest::Suite;
+
+use super::{failed, home, host, is_inactive, property, runs, wait_for_runs, wait_until};
+
+const UNITS: [&str; 4] = [
+    "claude-auth-sync@alice.timer",
+    "claude-auth-sync@alice.path",
+    "claude-auth-sync@alice.service",
+    "claude-auth-watch@alice.service",
+];
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_units_on_bookworm() {
+    systemd_has_nothing_to_say(Suite::Bookworm);
+}
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_units_on_trixie() {
+    systemd_has_nothing_to_say(Suite::Trixie);
+}
+
+fn systemd_has_nothing_to_say(suite: Suite) {
+    let guest = host(suite, &["alice"]);
+    for unit in UNITS.iter().chain(&["claude-auth-sync.target"]) {
+        let verified =
+            guest.run(&format!("systemd-analyze verify --man=no {unit} 2>&1")).expect_success(unit);
+        assert_eq!(verified.text(), "", "{unit}");
+    }
+    // All that a boot starts, in one transaction: an ordering cycle would show.
+    let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
+    assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
+    for service in &UNITS[2..] {
+        // In tenths: 1.7 in docs/architecture.md; a unit without any hardening has 9.2.
+        guest.run(&format!("systemd-analyze security --threshold=17 {service}")).expect_success(service);
+    }
+    let shown = |name| property(&guest, UNITS[2], name);
+    assert_eq!(
+        (shown("KillMode"), shown("SendSIGKILL"), shown("OOMPolicy")),
+        ("process".into(), "no".into(), "continue".into())
+    );
+}
+
+/// Home, primary group and the name itself are what the user database says.
+#[test]
+fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_bookworm() {
+    it_works_for_everybody(Suite::Bookworm);
+}
+
+#[test]
+fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_trixie() {
+    it_works_for_everybody(Suite::Trixie);
+}
+
+fn it_works_for_everybody(suite: Suite) {
+    let guest = host(suite, &[]);
+    let people = [
+        ("dora", "--base-dir /srv/people --gid users"),
+        ("jean-luc", "--base-dir /srv/people --gid games"),
+        ("a.b", "--home-dir /var/lib/homes/a.b"),
+        (r"DOM\eve", "--home-dir /opt/eve"),
+        ("user@realm", ""),
+        ("4you", ""),
+        ("_x", ""),
+    ];
+    for (user, options) in people {
+        guest
+            .run(&format!(
+                "mkdir -p /srv/people /var/lib/homes; useradd --badname --create-home {options} '{user}'"
+            ))
+            .expect_success("useradd");
+        guest.run(&format!("cas-sync enroll --no-watch '{user}'")).expect_success("enrolling");
+        wait_until(user, || runs(&guest, user) > 0 && is_inactive(&guest, user));
+        let before = runs(&guest, user);
+        guest
+            .run(&format!("runuser -u '{user}' -- touch '/run/claude-auth-sync/{user}/request'"))
+            .expect_success("a request");
+        wait_for_runs(&guest, user, before + 1);
+        let whose =
+            guest.run(&format!("id -un '{user}'; id -gn '{user}'")).text().trim_end().replace('\n', ":");
+        let log = format!("{}/.local/state/claude-auth-sync/sync.log", home(&guest, user));
+        assert_eq!(guest.status_of(&log), format!("600 {whose} regular file"));
+    }
+    assert_eq!(failed(&guest), "");
+}
+
+#[test]
+fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest
+        .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
+        .expect_success("useradd");
+    let said = guest.run("cas-sync enroll --no-watch dora").expect_success("enrolling").text();
+    let remedy =
+        "`systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths=/usr/people/dora";
+    assert!(said.contains(remedy), "{said}");
+    let service = "claude-auth-sync@dora.service";
+    assert!(!guest.run(&format!("systemctl start {service}")).succeeded(), "it cannot keep its state");
+    guest
+        .run("printf '[Service]\\nReadWritePaths=/usr/people/dora\\n' >/tmp/edited && EDITOR='cp /tmp/edited' SYSTEMD_EDITOR='cp /tmp/edited' script -qec 'systemctl edit claude-auth-sync@.service' /dev/null")
+        .expect_success("as it says");
+    guest.run(&format!("systemctl start {service}")).expect_success("with the remedy");
+    assert_eq!(runs(&guest, "dora"), 1);
+}
+
+#[test]
+fn somebody_after_whom_no_unit_can_be_named_is_enrolled_all_the_same_and_told_of_it() {
+    let guest = host(Suite::Bookworm, &[]);
+    for user in ["jörg", "x$", "DOM+eve"] {
+        guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
+        let said = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
+        assert!(
+            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as them"),
+            "{said}"
+        );
+        guest.run(&format!("cas-sync disenroll '{user}'")).expect_success("disenrolling");
+    }
+    assert_eq!(failed(&guest), "");
+    assert_eq!(guest.run("systemctl list-units --all --no-legend 'claude-auth-*@*'").text(), "");
+}
+
+#[test]
+fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
+    let guest = host(Suite::Bookworm, &["alice", "bob"]);
+    let running = || {
+        guest.run("systemctl list-units --no-legend --plain --state=active 'claude-auth-*@*' | wc -l").text()
+    };
+    assert_eq!(running().trim(), "4", "two timers, two path units");
+    guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
+    assert_eq!(running().trim(), "0");
+    guest.put_login("alice", &fresh("new"));
+    guest.ssh("alice", "true").expect_success("ssh");
+    // Somebody who is enrolled meanwhile, and a sync by hand, end no pause.
+    let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
+    assert!(
+        said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),
+        "{said}"
+    );
+    guest.run("systemctl start claude-auth-sync@bob.service").expect_success("by hand");
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(running().trim(), "0");
+    assert_eq!((runs(&guest, "alice"), runs(&guest, "carol")), (1, 0));
+    guest.run("systemctl disable claude-auth-watch@carol.service").expect_success("not today");
+
+    guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
+    assert_eq!(running().trim(), "6");
+    wait_for_runs(&guest, "alice", 2);
+    let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
+    assert_eq!(said, "alice was enrolled already; nothing had to be changed.\n");
+    assert_eq!(failed(&guest), "");
+}
