@@ -62,6 +62,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
+    if std::env::args_os().skip(1).eq(["watch"]) {
+        return watch::run();
+    }
     match Arguments::parse().command {
         Command::Run { no_verify: false } => sync::run(Verification::Wanted),
         Command::Run { no_verify: true } => sync::run(Verification::LeftToOthers),
