@@ -108,7 +108,8 @@ impl Watcher {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         // The error is that it has ended.
-        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+        let process = i32::try_from(self.child.id()).expect("a process id");
+        let _ = kill(Pid::from_raw(process), signal);
     }
 
     /// Waits for its end; the exit code.
