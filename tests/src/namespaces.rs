@@ -32,6 +32,13 @@ pub enum Mount {
     },
     /// Nothing: an empty, read-only directory.
     Empty(PathBuf),
+    /// The directory `source`, to be written to.
+    Share {
+        /// Outside.
+        source: PathBuf,
+        /// Inside; it has to exist outside too.
+        target: PathBuf,
+    },
     /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
     Devices,
     /// What is there, and what is in `source` before it; read-only.
@@ -117,6 +124,7 @@ impl Mount {
                 mount(none, target, none, read_only, none)?;
             }
             Self::Empty(target) => mount(Some("none"), target, Some("tmpfs"), MsFlags::MS_RDONLY, none)?,
+            Self::Share { source, target } => mount(Some(source), target, none, MsFlags::MS_BIND, none)?,
             Self::Devices => make_devices(Path::new("/dev"))?,
             Self::Over { source, target } => {
                 let layers = format!("lowerdir={}:{}", source.display(), target.display());
