@@ -18,6 +18,7 @@ pub mod resident;
 pub mod smallest_program;
 pub mod tls_authority;
 pub mod vault_fake;
+pub mod watched;
 
 /// Where the scripts in `tests/bed` put what they download.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]

@@ -55,6 +55,7 @@ impl Catcher {
                         }
                     }
                     Event::Created(_) => (),
+                    Event::Changed(path) => held.changed(&path, now()),
                     Event::Written(path) if eyes.is_the_file(&path) => inbox.look(self.login_in(&path)),
                     Event::Written(path) => held.written(&path, now()),
                     Event::MovedFrom(path, cookie) => held.moved_from(&path, cookie),

@@ -16,8 +16,10 @@ const OF_ANY: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_ONLYDIR);
 
 /// Of the file's own directory.
-const OF_THE_FILE: AddWatchFlags =
-    OF_ANY.union(AddWatchFlags::IN_CLOSE_WRITE).union(AddWatchFlags::IN_MOVED_FROM);
+const OF_THE_FILE: AddWatchFlags = OF_ANY
+    .union(AddWatchFlags::IN_MODIFY)
+    .union(AddWatchFlags::IN_CLOSE_WRITE)
+    .union(AddWatchFlags::IN_MOVED_FROM);
 
 /// Of a directory on the way to it: also whether what could not be entered can be now.
 const OF_A_WAY: AddWatchFlags = OF_ANY.union(AddWatchFlags::IN_ATTRIB);
@@ -30,6 +32,8 @@ const TRIES: usize = 32;
 pub(super) enum Event {
     /// A name appeared in the directory of the file.
     Created(PathBuf),
+    /// Somebody has written to it, and may go on.
+    Changed(PathBuf),
     /// Somebody who had written to it closed it.
     Written(PathBuf),
     /// It has another name from now on, which is told by an event of the same number.
@@ -106,6 +110,7 @@ impl Eyes {
                     Some(Event::Astray)
                 }
                 Role::File if is(AddWatchFlags::IN_CREATE) => Some(Event::Created(path)),
+                Role::File if is(AddWatchFlags::IN_MODIFY) => Some(Event::Changed(path)),
                 Role::File if is(AddWatchFlags::IN_CLOSE_WRITE) => Some(Event::Written(path)),
                 Role::File if is(AddWatchFlags::IN_MOVED_FROM) => Some(Event::MovedFrom(path, event.cookie)),
                 Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_it => {

@@ -59,6 +59,14 @@ impl Held {
         }
     }
 
+    /// It was written to: reads it, while its writer waits for the disk. Once it has its new name somebody else may truncate
+    /// it at once.
+    pub(super) fn changed(&mut self, path: &Path, now: Timestamp) {
+        if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
+            candidate.look(now);
+        }
+    }
+
     /// Its writer is done: reads it, and lets go of it.
     pub(super) fn written(&mut self, path: &Path, now: Timestamp) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {

@@ -105,6 +105,11 @@ impl Bao {
         &self.admin
     }
 
+    /// The token that may do everything.
+    pub fn root_token(&self) -> &str {
+        &self.admin.token
+    }
+
     /// The address for `VAULT_ADDR`.
     pub fn address(&self) -> &str {
         &self.admin.address

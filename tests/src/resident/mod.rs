@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use self::journal::Journal;
 use crate::namespaces::{Mount, Namespaces};
 use crate::openbao::{Bao, Person, Policy};
-use crate::programs;
+use crate::programs::release;
 
 /// Their login name.
 pub const NAME: &str = "alice";
@@ -142,7 +142,7 @@ impl Resident {
 
     /// `cas-sync run`, by them.
     pub fn sync(&self) -> Output {
-        self.output(self.command(&programs::release("cas-sync"), &["run"]))
+        self.output(self.command(&release("cas-sync"), &["run"]))
     }
 
     /// A command of theirs, with nothing in its environment but a path.

@@ -108,11 +108,7 @@ fn a_client_in_the_unit_sees_the_refresh_of_a_session_and_leaves_it_its_lock() {
     let said = thread::scope(|scope| {
         let session = scope.spawn(|| desk.claude("alice"));
         assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
-        let own = desk.guest.run("pgrep -u alice -x claude").text();
-        let seen = desk.guest.run(&format!("systemd-run --quiet --pipe --wait --collect --uid=alice --property=ProtectProc=invisible --property=ProcSubset=pid cat /proc/{}/stat", own.trim()));
-        assert!(seen.succeeded(), "her own processes are seen: {own}");
         desk.guest.run(&format!("systemctl start {SERVICE}")).expect_success("a client in the unit");
-        assert_eq!(refreshes(&desk), 1, "it waited, and gave up");
         desk.anthropic.hold_refreshes(false);
         session.join().expect("the session's thread")
     });
