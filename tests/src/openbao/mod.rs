@@ -6,6 +6,7 @@ mod certificates;
 mod person;
 mod process;
 mod raft;
+mod socket;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use self::audit::Asked;
 pub use self::person::{Person, Policy};
 pub use self::process::Prefix;
 pub use self::raft::Raft;
+pub use self::socket::Socket;
 
 /// The server binary; a test without it fails with the way to get it.
 pub fn binary() -> PathBuf {
@@ -92,8 +94,8 @@ impl Bao {
                 "listener": listener(port, &certificates),
                 "disable_mlock": true,
             });
-            let mut process =
-                start_configured(prefix, &config, folder.path(), "bao", &[audit::configure(folder.path())]);
+            let more = [audit::configure(folder.path()), socket::configure(folder.path())];
+            let mut process = start_configured(prefix, &config, folder.path(), "bao", &more);
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 501) {
                 let unseal_key = initialise(&mut admin);
                 unseal(&admin, &unseal_key);
@@ -111,6 +113,11 @@ impl Bao {
     /// The token that may do everything.
     pub fn root_token(&self) -> &str {
         &self.admin.token
+    }
+
+    /// Its second door (a server with TLS only).
+    pub fn socket(&self) -> Socket {
+        Socket::new(self.folder.path(), &self.admin.token)
     }
 
     /// The address for `VAULT_ADDR`.
