@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
 use crate::timestamp::Timestamp;
@@ -25,6 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct RefreshLocks {
     write_lock: PathBuf,
+    clock: Clock,
     _beside: Held,
     _refresh: Held,
 }
@@ -38,11 +39,13 @@ impl RefreshLocks {
     /// [`LockError`] when one is held by somebody else until the deadline, or cannot be made.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
         let (refresh, beside) = places(config_directory);
+        let clock = Clock::showing(now);
         until(deadline, || {
-            let refresh = Held::try_acquire(&refresh, now)?;
-            let beside = Held::try_acquire(&beside, now)?;
+            let refresh = Held::try_acquire(&refresh, clock.now())?;
+            let beside = Held::try_acquire(&beside, clock.now())?;
             Ok(Self {
                 write_lock: refresh.path.with_file_name(".storage-write.lock"),
+                clock,
                 _beside: beside,
                 _refresh: refresh,
             })
@@ -54,8 +57,26 @@ impl RefreshLocks {
     ///
     /// # Errors
     /// As [`RefreshLocks::acquire`].
-    pub fn write_lock(&self, deadline: &Deadline, now: Timestamp) -> Result<WriteLock, LockError> {
-        until(&deadline.but_at_most(LONGEST_HOLD), || Held::try_acquire(&self.write_lock, now).map(WriteLock))
+    pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
+        let take = || Held::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
+        until(&deadline.but_at_most(LONGEST_HOLD), take)
+    }
+}
+
+/// The wall clock as it goes on while somebody waits: a lock that was left behind a moment before grows old meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    set_to: Timestamp,
+    set_at: Instant,
+}
+
+impl Clock {
+    fn showing(now: Timestamp) -> Self {
+        Self { set_to: now, set_at: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.set_to.plus(self.set_at.elapsed())
     }
 }
 
@@ -190,7 +211,7 @@ mod tests {
         fs::create_dir(&config).expect("a configuration directory");
         let names = [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
         let locks = RefreshLocks::acquire(&config, &short(), now()).expect("nobody holds them");
-        let write = locks.write_lock(&short(), now()).expect("nobody holds it");
+        let write = locks.write_lock(&short()).expect("nobody holds it");
         assert!(names.iter().all(|name| home.path().join(name).is_dir()));
         drop((write, locks));
         assert!(names.iter().all(|name| !home.path().join(name).exists()));
@@ -230,6 +251,21 @@ mod tests {
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_becomes_abandoned_while_it_is_waited_for_is_taken_over() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let config = home.path().join(".claude");
+        fs::create_dir(&config).expect("a configuration directory");
+        for lock in [".oauth_refresh.lock", ".storage-write.lock"] {
+            fs::create_dir(config.join(lock)).expect("a lock");
+        }
+        // Two seconds before they count as left behind.
+        let soon = now().plus(ABANDONED_AFTER - Duration::from_secs(2));
+        let patient = Deadline::after(Duration::from_secs(60));
+        let locks = RefreshLocks::acquire(&config, &patient, soon).expect("taken over at last");
+        assert!(locks.write_lock(&patient).is_ok(), "and so is the other, which is as old");
     }
 
     #[test]

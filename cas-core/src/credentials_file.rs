@@ -96,7 +96,7 @@ impl CredentialsFile {
             if !self.is_still(decided_on) {
                 return Err(WriteError::Changed);
             }
-            let _write = locks.write_lock(deadline, now)?;
+            let _write = locks.write_lock(deadline)?;
             match staged {
                 Some(staged) => staged.commit()?,
                 None => whole_file::remove(&target)?,

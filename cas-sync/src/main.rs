@@ -26,9 +26,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look after your own login: take over the setup-token from the store, mend what is broken, back up what is whole.
+    /// Look after your own login: take over the setup-token from the store, verify with `claude`, mend, back up.
     ///
-    /// Exit status: 0 fine, 2 usage, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
+    /// Exit status: 0 fine, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
     /// anything else.
     Run {
         /// Ask no `claude` whether the login works; requests for that are left to the next run without this.

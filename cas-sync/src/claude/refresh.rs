@@ -38,6 +38,11 @@ impl Place {
         let is_usual = directory == home.join(".claude");
         Ok(Self { home: home.to_owned(), config_directory: (!is_usual).then(|| directory.to_owned()) })
     }
+
+    /// The client's own state, which may hold variables too.
+    pub(super) fn own_settings(&self) -> PathBuf {
+        self.config_directory.as_ref().unwrap_or(&self.home).join(".claude.json")
+    }
 }
 
 /// Lets the client use the login there.
@@ -59,7 +64,8 @@ pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Probl
     }
 }
 
-/// While it lives, the signals that ask to end wait; a process that is started meanwhile lets them wait as well.
+/// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (The client lets them
+/// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
 struct DeferredSignals(SigSet);
 
 impl DeferredSignals {

@@ -10,9 +10,11 @@ const PATH: &str = "/dev/log";
 const MARKER: &[u8] = b"the end, so far";
 
 /// A listener; its thread ends with the process, or when nobody asks any more.
-pub(super) struct Journal {
-    lines: Receiver<Vec<u8>>,
-    so_far: Mutex<String>,
+pub(super) struct Journal(Mutex<Lines>);
+
+struct Lines {
+    coming: Receiver<Vec<u8>>,
+    so_far: String,
 }
 
 impl Journal {
@@ -21,7 +23,7 @@ impl Journal {
         let socket = UnixDatagram::bind(PATH).expect("a log of our own");
         std::fs::set_permissions(PATH, std::os::unix::fs::PermissionsExt::from_mode(0o666))
             .expect("open to all");
-        let (sender, lines) = channel();
+        let (sender, coming) = channel();
         // The kernel keeps ten lines only, and the product does not wait for a log that is full.
         thread::spawn(move || {
             let mut line = vec![0; 1 << 16];
@@ -31,7 +33,7 @@ impl Journal {
                 }
             }
         });
-        Self { lines, so_far: Mutex::default() }
+        Self(Mutex::new(Lines { coming, so_far: String::new() }))
     }
 
     /// Writes the line that [`Journal::until_marker`] waits for; in the same mount namespace.
@@ -42,14 +44,14 @@ impl Journal {
 
     /// Everything written before the marker.
     pub(super) fn until_marker(&self) -> String {
-        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(20)).expect("the marker comes");
+            let line = lines.coming.recv_timeout(Duration::from_secs(20)).expect("the marker comes");
             if line == MARKER {
-                return so_far.clone();
+                return lines.so_far.clone();
             }
-            so_far.push_str(&String::from_utf8_lossy(&line));
-            so_far.push('\n');
+            lines.so_far.push_str(&String::from_utf8_lossy(&line));
+            lines.so_far.push('\n');
         }
     }
 }

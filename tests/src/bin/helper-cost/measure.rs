@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cas_tests::programs;
+use cas_tests::programs::release;
 
 use crate::person::{Person, Situation};
 
@@ -33,7 +33,7 @@ impl Table {
     pub(crate) fn new(bare: &Path) -> Self {
         Self {
             bare: bare.to_owned(),
-            helper: programs::release("cas-session"),
+            helper: release("cas-session"),
             bare_times: Vec::new(),
             taken: BTreeMap::new(),
             instructions: BTreeMap::new(),

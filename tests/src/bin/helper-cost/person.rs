@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cas_tests::{claude_login, now_ms, programs};
+use cas_tests::{claude_login, now_ms, programs::release};
 
 const UID: u32 = 4242;
 
@@ -78,7 +78,7 @@ impl Person {
         let history = self.home().join(".local/state/claude-auth-sync/history.json");
         if !history.exists() {
             self.write(".claude/.credentials.json", &claude_login::fresh("measured"));
-            let sync = programs::release("cas-sync");
+            let sync = release("cas-sync");
             let ids = ["--reuid", "4242", "--regid", "4242", "--clear-groups"];
             let run = Command::new("setpriv").args(ids).arg(sync).arg("run").status();
             assert!(run.expect("setpriv runs").success(), "the first backup at {}", now_ms());

@@ -1,69 +1,21 @@
 //! Other tools write their fields of the document while we write ours: nobody's field is lost, under either policy.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+mod command_line;
+mod other_tool;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use cas_core::store::{Failure, Fields, Store};
 use cas_tests::openbao::{Bao, Person, Policy};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::other_tool::{OtherTool, THEIRS};
 
 const WRITERS: usize = 8;
-const WRITES_EACH: usize = 40;
-
-/// Another tool: it speaks HTTP itself, with the admin's token.
-struct OtherTool {
-    address: String,
-    path: String,
-}
-
-impl OtherTool {
-    fn new(bao: &Bao, path: String) -> Self {
-        Self { address: bao.address().trim_start_matches("http://").to_owned(), path }
-    }
-
-    /// In the old version of HTTP the answer ends where the connection does.
-    fn ask(&self, method: &str, body: &str) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let request = format!(
-            "{method} /v1/{} HTTP/1.0\r\nX-Vault-Token: root\r\nContent-Length: {}\r\n\
-             Content-Type: application/merge-patch+json\r\n\r\n{body}",
-            self.path,
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    /// Adds a field by having the server merge it.
-    fn add_by_patch(&self, name: &str) {
-        let (status, answer) = self.ask("PATCH", &json!({ "data": { name: "theirs" } }).to_string());
-        assert_eq!(status, 200, "{answer}");
-    }
-
-    /// Adds a field as `vault kv patch -method=rw` does: read, write the whole over the version read, else once more.
-    fn add_by_put(&self, name: &str) {
-        for _ in 0..5000 {
-            let (_, mut read) = self.ask("GET", "");
-            let cas = read["data"]["metadata"]["version"].clone();
-            let mut data = read["data"]["data"].take();
-            data[name] = json!("theirs");
-            let (status, _) =
-                self.ask("PUT", &json!({ "data": data, "options": { "cas": cas } }).to_string());
-            if status == 200 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        panic!("the other tool never got through");
-    }
-}
+/// Five hundred rounds in all.
+const WRITES_EACH: usize = 63;
 
 /// Writes our field again and again until the others are done; returns how often it succeeded and conflicted.
 fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
@@ -112,7 +64,7 @@ fn race(policy: Policy) {
     let document = alice.document().body["data"]["data"].clone();
     let lost: Vec<String> = (0..WRITERS)
         .flat_map(|writer| (0..WRITES_EACH).map(move |number| format!("w{writer}n{number}")))
-        .filter(|name| document[name] != json!("theirs"))
+        .filter(|name| document[name] != json!(THEIRS))
         .collect();
     eprintln!(
         "{policy:?}: {written} of our writes and {conflicts} conflicts among {} of others",

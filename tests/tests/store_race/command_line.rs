@@ -1,0 +1,152 @@
+//! The same by the real command lines of both sides: people and scripts write with `bao kv`, and `cas-sync run` backs up one
+//! new login after the other meanwhile.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
+use cas_tests::now_ms;
+use cas_tests::openbao::{self, Bao, Policy};
+use cas_tests::resident::{LOGIN, NAME, Resident};
+use serde_json::{Value, json};
+
+const WRITERS: usize = 8;
+
+/// How often each writes: five hundred rounds under both policies together. Those that read and write the whole do it less
+/// often, since most of their rounds have to be made several times.
+const fn writes_of(writer: usize) -> usize {
+    if writer < 3 { 16 } else { 42 }
+}
+
+/// Between two runs of ours.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Somebody with the admin's token and the command line, in the resident's network.
+struct Shell<'world> {
+    resident: &'world Resident,
+    bao: &'world Bao,
+    document: String,
+}
+
+impl Shell<'_> {
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(openbao::binary());
+        command.env_clear().env("BAO_ADDR", self.bao.address()).env("BAO_TOKEN", self.bao.root_token());
+        command.env("BAO_CACERT", self.bao.ca_cert().expect("it is behind TLS")).env("HOME", "/nonexistent");
+        command.arg("kv").args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.resident.inside(move || command.spawn()).expect("bao starts");
+        // Where it reads nothing it may be gone already.
+        let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("bao ends")
+    }
+
+    /// The server merges.
+    fn patch(&self, field: &str) -> bool {
+        self.succeeds(&["patch", &self.document, &format!("{field}=theirs")], "")
+    }
+
+    /// As scripts do that have no `patch` in their policy: the command reads and writes the whole.
+    fn patch_by_writing(&self, field: &str) -> bool {
+        self.succeeds(&["patch", "-method=rw", &self.document, &format!("{field}=theirs")], "")
+    }
+
+    /// By hand: read, and write the whole over the version that was read.
+    fn put(&self, field: &str) -> bool {
+        let read = self.run(&["get", "-format=json", &self.document], "");
+        let mut read: Value = serde_json::from_slice(&read.stdout).expect("the document");
+        let version = read["data"]["metadata"]["version"].as_u64().expect("a version");
+        let mut fields = read["data"]["data"].take();
+        fields[field] = json!("theirs");
+        self.succeeds(&["put", &format!("-cas={version}"), &self.document, "-"], &fields.to_string())
+    }
+
+    fn succeeds(&self, arguments: &[&str], input: &str) -> bool {
+        let output = self.run(arguments, input);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || error.contains("check-and-set"), "{arguments:?}: {error}");
+        output.status.success()
+    }
+
+    /// Adds a field, as often as it takes.
+    fn add(&self, writer: usize, field: &str) -> usize {
+        for conflicts in 0..500 {
+            let is_done = match writer {
+                0 => self.patch_by_writing(field),
+                1 | 2 => self.put(field),
+                _ => self.patch(field),
+            };
+            if is_done {
+                return conflicts;
+            }
+        }
+        panic!("{field} never got through");
+    }
+}
+
+/// Backs up one new login after the other; returns the last one, and how many runs there were.
+fn back_up_until(resident: &Resident, are_done: &AtomicBool) -> (String, usize) {
+    let begun = now_ms();
+    for count in 0.. {
+        let is_last = are_done.load(Ordering::Acquire);
+        let login = healthy(&format!("generation-{count}"), begun + 7 * HOUR_MS + count * 1000);
+        resident.put(LOGIN, &login);
+        let output = resident.sync();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Somebody else may be faster five times in a row; then the next run backs it up.
+        assert!(output.status.success() || said.contains("meanwhile"), "{output:?}");
+        if is_last && said.contains("backed up") {
+            return (login, usize::try_from(count).expect("few") + 1);
+        }
+        // A run of ours is over in a tenth of the time that a writer of the whole needs.
+        std::thread::sleep(PAUSE);
+    }
+    unreachable!("the count has no end")
+}
+
+fn race(policy: Policy) {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, policy);
+    person.put_document(&json!({ "first": "x" }));
+    let are_done = AtomicBool::new(false);
+    let (last, runs, conflicts) = std::thread::scope(|scope| {
+        let ours = scope.spawn(|| back_up_until(&resident, &are_done));
+        let others: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let document = format!("secret/workstation/claude-users/{NAME}");
+                let shell = Shell { resident: &resident, bao: &bao, document };
+                let write = move |number| shell.add(writer, &format!("w{writer}n{number}"));
+                scope.spawn(move || (0..writes_of(writer)).map(write).sum::<usize>())
+            })
+            .collect();
+        let outcomes: Vec<_> = others.into_iter().map(|other| other.join()).collect();
+        are_done.store(true, Ordering::Release);
+        let conflicts = outcomes.into_iter().map(|outcome| outcome.expect("they got their fields in"));
+        let conflicts: usize = conflicts.sum();
+        let (last, runs) = ours.join().expect("every run of ours came to an end");
+        (last, runs, conflicts)
+    });
+    let document = person.fields();
+    let all = (0..WRITERS).flat_map(|writer| (0..writes_of(writer)).map(move |n| format!("w{writer}n{n}")));
+    let names: Vec<String> = all.collect();
+    let lost: Vec<&String> = names.iter().filter(|name| document[name] != json!("theirs")).collect();
+    eprintln!("{policy:?}: {runs} runs of ours among {} writes, {conflicts} conflicts", names.len());
+    assert!(names.len() >= 250 && lost.is_empty(), "lost: {lost:?}");
+    assert_eq!(document["first"], json!("x"));
+    let backup = document["claude_ai_oauth_json"].as_str().expect("a backup");
+    assert_eq!(parsed(backup), parsed(&last)["claudeAiOauth"], "the last login is what is there");
+    assert!(conflicts > 0 && runs > 10, "the race was one");
+}
+
+#[test]
+fn fields_written_by_the_command_line_meanwhile_survive_our_merges() {
+    race(Policy::Patch);
+}
+
+#[test]
+fn fields_written_by_the_command_line_meanwhile_survive_our_replacements() {
+    race(Policy::Update);
+}
