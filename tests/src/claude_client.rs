@@ -77,6 +77,10 @@ impl ClaudeBed {
 
         let bind = |source: PathBuf, target: PathBuf| Mount::Bind { source, target };
         let mut mounts = vec![bind(binary, path.join("claude"))];
+        if let Ok(older) = installed(OLDER) {
+            fs::write(path.join("claude-older"), "")?;
+            mounts.push(bind(older, path.join("claude-older")));
+        }
         // This machine need not have the directories below /etc.
         for directory in [SETTINGS, CONFIGURATION] {
             fs::create_dir(path.join(directory))?;

@@ -92,6 +92,12 @@ impl<'bed> Invocation<'bed> {
         }
     }
 
+    /// Another program of the bed.
+    pub(super) fn program(mut self, name: &'static str) -> Self {
+        self.program = name;
+        self
+    }
+
     /// Sets one more variable, or another value.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {

@@ -115,6 +115,11 @@ impl<'bed> Person<'bed> {
     pub fn claude(&self) -> Invocation<'bed> {
         Invocation::new(self)
     }
+
+    /// The client of version [`super::OLDER`], about to be run by this person; it has to be installed.
+    pub fn older_claude(&self) -> Invocation<'bed> {
+        Invocation::new(self).program("claude-older")
+    }
 }
 
 /// A value for `expiresAt`: so many hours from now, or before it.

@@ -19,8 +19,10 @@ impl ClaudeBed {
     pub fn with_sync(version: &str) -> io::Result<Self> {
         let bed = Self::with_version(version)?;
         // The folder it was built in may be closed to the people here.
-        fs::copy(release_folder().join("cas-sync"), bed.path("cas-sync"))?;
-        fs::set_permissions(bed.path("cas-sync"), Permissions::from_mode(0o755))?;
+        for name in ["cas-sync", "cas-session"] {
+            fs::copy(release_folder().join(name), bed.path(name))?;
+            fs::set_permissions(bed.path(name), Permissions::from_mode(0o755))?;
+        }
         bed.configure(&bed.client(), true)?;
         Ok(bed)
     }
@@ -62,6 +64,17 @@ impl<'bed> Person<'bed> {
     /// `cas-sync run`, about to be run by this person.
     pub fn sync(&self) -> Invocation<'bed> {
         Invocation::of_sync(self)
+    }
+
+    /// `cas-sync watch`, about to be run by this person.
+    pub fn watch(&self) -> Invocation<'bed> {
+        self.sync().arguments(&["watch"])
+    }
+
+    /// What happens at a login of this person.
+    pub fn login(&self) -> Invocation<'bed> {
+        let user = format!("--user={}", self.name);
+        self.sync().program("cas-session").arguments(&["login", "--reply=1", "--deadline-ms=2000", &user])
     }
 
     /// A file in the state directory.

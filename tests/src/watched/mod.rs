@@ -1,11 +1,9 @@
 //! A [`Resident`] whose login file is watched by the `cas-sync watch` of the release build.
 
 mod account;
+mod process;
 mod writer;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub use self::account::Account;
+pub use self::process::Process;
 pub use self::writer::{Act, Way, Writer};
 use crate::programs;
 use crate::resident::{LOGIN, Resident, STATE, UID};
@@ -40,7 +39,7 @@ impl Watcher {
     /// When it does not start, or does not watch within a minute.
     pub fn start(resident: &Resident) -> Self {
         let watcher = Self::begin(resident);
-        watcher.wait_until_it_watches(&resident.path(".claude"));
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
         watcher
     }
 
@@ -51,7 +50,7 @@ impl Watcher {
     pub fn start_as_its_unit(resident: &Resident) -> Self {
         let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
         let watcher = Self::behind(&["nice", "--adjustment", priority], resident);
-        watcher.wait_until_it_watches(&resident.path(".claude"));
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
         watcher
     }
 
@@ -77,56 +76,9 @@ impl Watcher {
         Self { child }
     }
 
-    /// Waits until the kernel tells the watcher of what happens in this directory.
-    ///
-    /// # Panics
-    /// When that takes longer than a minute.
-    pub fn wait_until_it_watches(&self, directory: &Path) {
-        let watches = || {
-            let inode = fs::metadata(directory).map_or(0, |found| found.ino());
-            let wanted = format!(" ino:{inode:x} ");
-            self.descriptors().iter().any(|(_, information)| information.contains(&wanted))
-        };
-        eventually(&format!("a watch on {}", directory.display()), watches);
-        // It looks once when it begins; what is counted is what comes after that.
-        self.wait_until_asleep();
-    }
-
-    /// Waits until none of its threads has anything to do.
-    ///
-    /// # Panics
-    /// When that takes longer than a minute.
-    pub fn wait_until_asleep(&self) {
-        let mut before = None;
-        eventually("a watcher that sleeps", || {
-            let account = self.account();
-            let is_quiet = account.is_asleep && before.as_ref() == Some(&account);
-            before = Some(account);
-            thread::sleep(Duration::from_millis(20));
-            is_quiet
-        });
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What the kernel has counted so far.
-    pub fn account(&self) -> Account {
-        Account::of(self.child.id())
-    }
-
-    /// Its open files: the path, and what the kernel says of it.
-    pub fn descriptors(&self) -> Vec<(String, String)> {
-        let process = Path::new("/proc").join(self.child.id().to_string());
-        let entries = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-        entries
-            .map(|entry| {
-                let path = fs::read_link(entry.path()).unwrap_or_default().display().to_string();
-                (path, fs::read_to_string(process.join("fdinfo").join(entry.file_name())).unwrap_or_default())
-            })
-            .collect()
+    /// The process.
+    pub fn process(&self) -> Process {
+        Process::of(self.child.id())
     }
 
     /// Sends it a signal.

@@ -14,7 +14,7 @@ use crate::{good, wait_until_back, watched};
 #[test]
 fn while_nothing_happens_it_is_never_woken_up() {
     let (resident, watcher, _) = watched(1);
-    let before = watcher.account();
+    let before = watcher.process().account();
     // What happens elsewhere in the home, and whoever only reads the login, is none of its business.
     std::thread::sleep(Duration::from_secs(2));
     for name in ["notes.txt", ".bash_history", ".config/some.toml"] {
@@ -22,7 +22,7 @@ fn while_nothing_happens_it_is_never_woken_up() {
     }
     assert!(resident.read(LOGIN).is_some());
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(watcher.account(), before);
+    assert_eq!(watcher.process().account(), before);
 }
 
 /// What is its own, that is; the pages of the program and of the C library, which watchers of several people share, come to
@@ -37,18 +37,18 @@ fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
         writer.write(Way::Rename, &tombstone(&text));
         wait_until_back(&resident, number, &text);
     }
-    watcher.wait_until_asleep();
-    let account = watcher.account();
+    watcher.process().wait_until_asleep();
+    let account = watcher.process().account();
     assert!(account.anonymous_kib < 1024 && account.peak_kib < 6 * 1024, "{account:?}");
 }
 
 #[test]
 fn nobody_may_look_into_its_memory() {
     let (_resident, watcher, _) = watched(1);
-    let process = format!("/proc/{}", watcher.pid());
+    let process = watcher.process().directory();
     // The kernel gives root what belongs to a process that must not be dumped (proc(5)).
-    assert_eq!(fs::metadata(format!("{process}/mem")).expect("it lives").uid(), 0);
-    let limits = fs::read_to_string(format!("{process}/limits")).expect("it lives");
+    assert_eq!(fs::metadata(process.join("mem")).expect("it lives").uid(), 0);
+    let limits = fs::read_to_string(process.join("limits")).expect("it lives");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
 }
@@ -70,13 +70,13 @@ fn a_signal_ends_it_and_leaves_nothing_behind() {
 fn a_second_watcher_waits_and_takes_over() {
     let (resident, first, _) = watched(1);
     let second = Watcher::begin(&resident);
-    let waits = || fs::read_to_string(format!("/proc/{}/wchan", second.pid()));
-    let threads = || second.account().threads;
+    let waits = || fs::read_to_string(second.process().directory().join("wchan"));
+    let threads = || second.process().account().threads;
     eventually("a second one that waits", || waits().is_ok_and(|at| at.contains("lock")));
     assert_eq!(threads(), 1, "it does nothing yet");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.end(), Some(0));
-    second.wait_until_it_watches(&resident.path(".claude"));
+    second.process().wait_until_it_watches(&resident.path(".claude"));
     let (writer, text) = (Writer::of(&resident), good(2));
     writer.write(Way::Rename, &text);
     writer.write(Way::Rename, &tombstone(&text));

@@ -1,1 +1,168 @@
-//! x
+//! The real client beside the watcher.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use cas_tests::anthropic::{Login, Reuse};
+use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, Started, in_hours};
+use cas_tests::watched::{Process, eventually};
+use serde_json::{Value, json};
+
+/// Far more than any of these runs takes, so that a slow machine is no failure.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const LIFETIME: Duration = Duration::from_secs(8 * 3600);
+
+fn bed() -> ClaudeBed {
+    ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Signs in with an `expiresAt` that the client takes for past, so that it refreshes first.
+fn sign_in_stale(bed: &ClaudeBed, person: &Person<'_>) -> Login {
+    let login = bed.anthropic().sign_in("alice", LIFETIME);
+    person.write_credentials(&document(&login)).expect("written");
+    login
+}
+
+fn document(login: &Login) -> Value {
+    json!({"claudeAiOauth": login.oauth_object(in_hours(-1)), "mcpOAuth": {"tracker": {"accessToken": "theirs"}}})
+}
+
+/// Starts the watcher, and waits until it watches.
+fn watch(person: &Person<'_>) -> (Started, Process) {
+    let watcher = person.watch().start().expect("it starts");
+    let process = Process::of(watcher.pid());
+    process.wait_until_it_watches(&person.home().join(".claude"));
+    (watcher, process)
+}
+
+fn ask(person: &Person<'_>) -> Said {
+    person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refresh_token(person: &Person<'_>) -> String {
+    let file = person.credentials().expect("a file of JSON");
+    file["claudeAiOauth"]["refreshToken"].as_str().expect("a refresh token").to_owned()
+}
+
+/// The same file after a client was told that its refresh token is spent.
+fn emptied(file: &Value) -> Value {
+    let mut file = file.clone();
+    for (name, value) in [("accessToken", json!("")), ("refreshToken", json!("")), ("expiresAt", json!(0))] {
+        file["claudeAiOauth"][name] = value;
+    }
+    file
+}
+
+fn refreshes(bed: &ClaudeBed) -> usize {
+    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+}
+
+#[test]
+fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
+    let bed = bed();
+    bed.anthropic().on_reuse(Reuse::IsRefused);
+    let alice = bed.person("alice").expect("alice");
+    let spent = sign_in_stale(&bed, &alice);
+    let (_watcher, process) = watch(&alice);
+    assert!(ask(&alice).answered());
+    let newest = alice.credentials().expect("a file");
+    assert_ne!(refresh_token(&alice), spent.refresh_token);
+    process.wait_until_asleep();
+
+    // Somebody puts an old copy back, and the older client finds that it is spent.
+    alice.write_credentials(&document(&spent)).expect("written");
+    let said = alice.older_claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(refreshes(&bed), 2, "{said:?}");
+    eventually("the newest login", || alice.credentials().is_ok_and(|found| found == newest));
+    let said = ask(&alice);
+    assert!(said.answered(), "{said:?}");
+    assert_eq!(refreshes(&bed), 2, "nothing had to be refreshed");
+}
+
+#[test]
+fn what_the_client_refreshes_is_kept_although_somebody_empties_it_at_once() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let mut before = sign_in_stale(&bed, &alice).refresh_token;
+    let (_watcher, _) = watch(&alice);
+    for round in 1..=3 {
+        bed.anthropic().forget_requests();
+        let session = alice.claude().start().expect("started");
+        // A program that knows of no locks writes as soon as there is something new.
+        eventually("a refresh", || refresh_token(&alice) != before);
+        let good = alice.credentials().expect("a file");
+        alice.write_credentials(&emptied(&good)).expect("written");
+        eventually("the new login", || alice.credentials().is_ok_and(|found| found == good));
+        // Whether this session saw the empty file is a matter of luck.
+        let said = session.end(LIMIT).expect("an end");
+        assert_eq!(refreshes(&bed), 1, "round {round}: {said:?}");
+        let said = ask(&alice);
+        assert!(said.answered(), "round {round}: {said:?}");
+        assert_eq!(refreshes(&bed), 1, "round {round}");
+        before = refresh_token(&alice);
+        assert_eq!(good["claudeAiOauth"]["refreshToken"], before);
+        let mut stale = good;
+        stale["claudeAiOauth"]["expiresAt"] = json!(in_hours(-1));
+        alice.write_credentials(&stale).expect("written");
+    }
+}
+
+#[test]
+fn a_logout_is_a_logout() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    alice.sign_in().expect("signed in");
+    let (_watcher, process) = watch(&alice);
+    let said = alice.claude().arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
+    assert_eq!(said.exit_code, Some(0), "{said:?}");
+    process.wait_until_asleep();
+    thread::sleep(Duration::from_secs(1));
+    assert!(!alice.credentials_file().exists());
+    // The next login is looked after again.
+    alice.sign_in().expect("signed in");
+    process.wait_until_asleep();
+    let good = alice.credentials().expect("a file");
+    alice.write_credentials(&emptied(&good)).expect("written");
+    eventually("the new login", || alice.credentials().is_ok_and(|found| found == good));
+}
+
+#[test]
+fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let login = sign_in_stale(&bed, &alice);
+    let (_watcher, _) = watch(&alice);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for other in [alice.sync().arguments(&["run", "--no-verify"]), alice.login()] {
+            let over = &over;
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let said = other.run(LIMIT).expect("an end");
+                    assert_eq!(said.exit_code, Some(0), "{said:?}");
+                }
+            });
+        }
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sixteen_at_once(&bed, &alice, &login)));
+        over.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+fn sixteen_at_once(bed: &ClaudeBed, alice: &Person<'_>, login: &Login) {
+    for rotation in 1..=2 {
+        bed.anthropic().forget_requests();
+        let before = refresh_token(alice);
+        let sessions: Vec<_> = (0..16).map(|_| alice.claude().start().expect("started")).collect();
+        for session in sessions {
+            let said = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));
+            assert!(said.answered(), "rotation {rotation}: {said:?}");
+        }
+        assert_eq!(refreshes(bed), 1, "rotation {rotation}");
+        assert_ne!(refresh_token(alice), before);
+        assert!(bed.anthropic().expire(&login.family));
+    }
+}

@@ -39,7 +39,7 @@ fn emptied_again_and_again(way: Way) {
         writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
         wait_until_back(&resident, number, &text);
     }
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     let journal = resident.journal();
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
@@ -52,7 +52,7 @@ fn a_login_that_was_written_in_place_is_kept_as_well() {
     for number in 1..=10 {
         let text = good(number);
         writer.write(Way::InPlace, &text);
-        watcher.wait_until_asleep();
+        watcher.process().wait_until_asleep();
         writer.write(Way::InPlace, &tombstone(&text));
         wait_until_back(&resident, number, &text);
     }
@@ -68,7 +68,7 @@ fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
         Act::Write(Way::Rename, tombstone(&second)),
     ]);
     wait_until_back(&resident, 2, &second);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     let history = resident.read(&format!("{STATE}/history.json")).expect("a history");
     let history = String::from_utf8(history).expect("text");
     assert!(
@@ -93,7 +93,7 @@ fn what_somebody_is_still_writing_in_place_is_left_to_them() {
     let writer = Writer::of(&resident);
     writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
     writer.write(Way::InPlace, &text);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), text);
     assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
 }

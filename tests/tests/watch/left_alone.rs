@@ -15,7 +15,7 @@ fn a_file_that_was_deleted_stays_deleted() {
     resident.remove(LOGIN);
     // Something else happens beside it, so that there is something to wake up for.
     fs::write(resident.path(".claude/settings.json"), "{}").expect("written");
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     assert!(resident.read(LOGIN).is_none());
     // It has not stopped watching.
     Writer::of(&resident).write(Way::Rename, &tombstone(&text));
@@ -30,7 +30,7 @@ fn a_login_whose_access_token_has_ended_is_left_to_the_sync() {
     let watcher = Watcher::start(&resident);
     Writer::of(&resident).write(Way::Rename, &tombstone(&stale));
     eventually("a warning", || resident.journal().contains("user=alice WARN"));
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), tombstone(&stale));
     assert!(resident.journal().contains("the sync looks for one"), "{}", resident.journal());
 }
@@ -43,7 +43,7 @@ fn the_same_trouble_is_told_once() {
     let writer = Writer::of(&resident);
     for _ in 0..5 {
         writer.write(Way::Rename, &empty);
-        watcher.wait_until_asleep();
+        watcher.process().wait_until_asleep();
     }
     assert_eq!(resident.journal().matches("user=alice WARN").count(), 1, "{}", resident.journal());
 }
@@ -54,7 +54,7 @@ fn an_older_copy_that_somebody_puts_back_is_left_to_the_sync() {
     let older = crate::good(1);
     let writer = Writer::of(&resident);
     writer.write(Way::Rename, &older);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), older);
     // If it is emptied, the newest one comes back, and not the older.
     writer.write(Way::Rename, &tombstone(&older));
@@ -70,7 +70,7 @@ fn beside_a_setup_token_the_login_file_is_left_alone() {
     let watcher = Watcher::start(&resident);
     let writer = Writer::of(&resident);
     writer.perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, tombstone(&text))]);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), tombstone(&text));
 }
 
@@ -81,8 +81,8 @@ fn files_of_others_beside_it_are_neither_kept_open_nor_taken_for_it() {
         fs::write(resident.path(".claude").join(name), crate::good(7)).expect("written");
         cas_tests::resident::hand_over(&resident.path(".claude").join(name));
     }
-    watcher.wait_until_asleep();
-    let open = watcher.descriptors();
+    watcher.process().wait_until_asleep();
+    let open = watcher.process().descriptors();
     assert!(!open.iter().any(|(path, _)| path.contains("/.claude/")), "{open:?}");
     Writer::of(&resident).write(Way::Rename, &tombstone(&text));
     wait_until_back(&resident, 1, &text);

@@ -20,7 +20,7 @@ fn make_directory(path: &Path) {
 fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
     let (writer, text) = (Writer::of(resident), good(number));
     writer.write(Way::Rename, &text);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     writer.write(Way::Rename, &tombstone(&text));
     wait_until_back(resident, number, &text);
 }
@@ -31,9 +31,9 @@ fn somebody_who_has_never_run_claude_is_looked_after_from_their_first_login_on()
     let directory = resident.path(".claude");
     fs::remove_dir(&directory).expect("removed");
     let watcher = Watcher::begin(&resident);
-    watcher.wait_until_it_watches(&resident.home());
+    watcher.process().wait_until_it_watches(&resident.home());
     make_directory(&directory);
-    watcher.wait_until_it_watches(&directory);
+    watcher.process().wait_until_it_watches(&directory);
     is_looked_after(&resident, &watcher, 1);
 }
 
@@ -43,10 +43,10 @@ fn a_home_that_is_made_at_the_first_login_is_waited_for() {
     let (home, elsewhere) = (resident.home(), resident.folder().join("not-yet"));
     fs::rename(&home, &elsewhere).expect("there is no home yet");
     let watcher = Watcher::begin(&resident);
-    watcher.wait_until_it_watches(resident.folder());
+    watcher.process().wait_until_it_watches(resident.folder());
     assert!(!home.exists(), "it is not for the watcher to make");
     fs::rename(&elsewhere, &home).expect("now there is");
-    watcher.wait_until_it_watches(&resident.path(".claude"));
+    watcher.process().wait_until_it_watches(&resident.path(".claude"));
     is_looked_after(&resident, &watcher, 1);
 }
 
@@ -55,16 +55,16 @@ fn a_directory_that_is_moved_away_and_made_anew_is_found_again() {
     let (resident, watcher, _) = watched(1);
     let directory = resident.path(".claude");
     fs::rename(&directory, resident.path(".claude.old")).expect("moved away");
-    watcher.wait_until_it_watches(&resident.home());
+    watcher.process().wait_until_it_watches(&resident.home());
     assert!(!directory.exists(), "nobody makes it but Claude Code");
     make_directory(&directory);
-    watcher.wait_until_it_watches(&directory);
+    watcher.process().wait_until_it_watches(&directory);
     is_looked_after(&resident, &watcher, 2);
 
     fs::remove_dir_all(&directory).expect("removed");
-    watcher.wait_until_it_watches(&resident.home());
+    watcher.process().wait_until_it_watches(&resident.home());
     make_directory(&directory);
-    watcher.wait_until_it_watches(&directory);
+    watcher.process().wait_until_it_watches(&directory);
     is_looked_after(&resident, &watcher, 3);
 }
 
@@ -76,11 +76,11 @@ fn a_login_that_lies_elsewhere_behind_a_link_is_looked_after_there() {
     let target = elsewhere.join("claude-login");
     fs::rename(resident.path(LOGIN), &target).expect("moved");
     symlink(&target, resident.path(LOGIN)).expect("linked");
-    watcher.wait_until_it_watches(&elsewhere);
+    watcher.process().wait_until_it_watches(&elsewhere);
 
     let (writer, text) = (Writer::of(&resident), good(2));
     writer.write(Way::InPlace, &text);
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     writer.write(Way::InPlace, &tombstone(&text));
     wait_until_back(&resident, 2, &text);
     assert!(resident.path(LOGIN).is_symlink() && !target.is_symlink(), "the link stays a link");
@@ -99,7 +99,7 @@ fn a_directory_behind_a_link_is_followed_to_another_place() {
     let other = resident.path("other-link");
     symlink(&two, &other).expect("linked");
     fs::rename(&other, &directory).expect("replaced");
-    watcher.wait_until_it_watches(&two);
+    watcher.process().wait_until_it_watches(&two);
     is_looked_after(&resident, &watcher, 2);
 }
 

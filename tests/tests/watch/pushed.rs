@@ -43,8 +43,8 @@ fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
     eventually("the login in the store", || holds(&person, 2));
     assert_eq!(version(&person).as_u64(), Some(before + 1));
     assert_eq!(person.fields()["tracker_token"], "of somebody else");
-    watcher.wait_until_asleep();
-    assert_eq!(watcher.account().threads, 3, "nobody waits for a push any more");
+    watcher.process().wait_until_asleep();
+    assert_eq!(watcher.process().account().threads, 3, "nobody waits for a push any more");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn without_a_store_nothing_is_pushed() {
     let resident = Resident::settle();
     let watcher = Watcher::start(&resident);
     Writer::of(&resident).write(Way::Rename, &good(1));
-    watcher.wait_until_asleep();
+    watcher.process().wait_until_asleep();
     std::thread::sleep(Duration::from_secs(4));
     assert!(!resident.path(&format!("{STATE}/sync.log")).exists(), "no run was started");
 }

@@ -18,10 +18,10 @@ const IDLE: Duration = Duration::from_secs(20);
 fn main() {
     let resident = Resident::settle();
     let watcher = Watcher::start_as_its_unit(&resident);
-    let quiet = watcher.account();
+    let quiet = watcher.process().account();
     let begun = Instant::now();
     std::thread::sleep(IDLE);
-    let (after, hours) = (watcher.account(), begun.elapsed().as_secs_f64() / 3600.0);
+    let (after, hours) = (watcher.process().account(), begun.elapsed().as_secs_f64() / 3600.0);
     let switches = after.context_switches - quiet.context_switches;
 
     let mut rounds = Rounds::new(&resident);
@@ -36,8 +36,8 @@ fn main() {
     }
     println!("{}", rounds.all());
 
-    watcher.wait_until_asleep();
-    let worked = watcher.account();
+    watcher.process().wait_until_asleep();
+    let worked = watcher.process().account();
     println!();
     println!("{:<34}{:>9.0}", "wake-ups an hour, idle", switches as f64 / hours);
     for (what, account) in [("KiB at the start", &quiet), ("KiB after all rounds", &worked)] {
