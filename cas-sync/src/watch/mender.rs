@@ -86,7 +86,7 @@ impl Mender {
     fn record(&mut self, seen: VecDeque<OauthLogin>) {
         for login in seen {
             let outcome = self.run().record(login);
-            self.follow_up(&outcome);
+            self.note_what_is_new(&outcome);
             self.tell(&outcome);
         }
     }
@@ -113,7 +113,7 @@ impl Mender {
         }
         let before = found.identity;
         let outcome = self.run().about(found);
-        self.follow_up(&outcome);
+        self.note_what_is_new(&outcome);
         // What is wrong with a file that is gone is not worth telling: the next look is on its way.
         if outcome.status == Status::Recovered || file.read(now()).identity == before {
             self.tell(&outcome);
@@ -137,29 +137,26 @@ impl Mender {
         })
     }
 
-    /// What others have to do.
-    fn follow_up(&mut self, outcome: &Outcome) {
+    /// What is new is for the store.
+    fn note_what_is_new(&mut self, outcome: &Outcome) {
         if outcome.notes.contains(&Note::BackedUp(Source::History)) && has_store() {
             self.push.want(Instant::now());
         }
-        if outcome.wants_sync {
-            self.requests.leave();
-        }
     }
 
+    /// Tells the journal, and the sync if that has to look: once of each trouble, however often somebody causes it.
     fn tell(&mut self, outcome: &Outcome) {
-        match outcome.status {
-            Status::Ok | Status::Skip => self.told = None,
-            Status::Recovered => {
-                self.told = None;
-                journal::write(&self.account.name, outcome);
-            }
-            Status::Warn | Status::Fail => {
-                let trouble = Some(outcome.to_string());
-                if self.told != trouble {
-                    self.told = trouble;
-                    journal::write(&self.account.name, outcome);
-                }
+        let trouble = matches!(outcome.status, Status::Warn | Status::Fail).then(|| outcome.to_string());
+        let is_news = match outcome.status {
+            Status::Ok | Status::Skip => false,
+            Status::Recovered => true,
+            Status::Warn | Status::Fail => self.told != trouble,
+        };
+        self.told = trouble;
+        if is_news {
+            journal::write(&self.account.name, outcome);
+            if outcome.wants_sync {
+                self.requests.leave();
             }
         }
     }
