@@ -36,8 +36,9 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 build: cargo ## the release build that `make install` installs
 	packaging/build.sh
 
-bench: test-deps build ## what a login costs without us, with us, and with a script in our place
+bench: test-deps build ## what a login and a sync cost without us, with us, and with a script in our place
 	cargo run --quiet --locked -p cas-tests --bin login-cost
+	cargo run --quiet --locked -p cas-tests --bin sync-cost
 
 install: ## install the release build (below DESTDIR, if that is set)
 	packaging/install.sh

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 pub mod anthropic;
 pub mod claude_client;
 pub mod claude_login;
+pub mod counting_relay;
 pub mod guest;
 pub mod namespaces;
 pub mod openbao;

@@ -32,6 +32,15 @@ pub enum Mount {
     },
     /// Nothing: an empty, read-only directory.
     Empty(PathBuf),
+    /// The directory `source`, to be written to.
+    Share {
+        /// Outside.
+        source: PathBuf,
+        /// Inside; it has to exist outside too.
+        target: PathBuf,
+    },
+    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
+    Devices,
     /// What is there, and what is in `source` before it; read-only.
     Over {
         /// Outside.
@@ -39,8 +48,6 @@ pub enum Mount {
         /// A directory, inside and outside.
         target: PathBuf,
     },
-    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
-    Devices,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -117,11 +124,12 @@ impl Mount {
                 mount(none, target, none, read_only, none)?;
             }
             Self::Empty(target) => mount(Some("none"), target, Some("tmpfs"), MsFlags::MS_RDONLY, none)?,
+            Self::Share { source, target } => mount(Some(source), target, none, MsFlags::MS_BIND, none)?,
+            Self::Devices => make_devices(Path::new("/dev"))?,
             Self::Over { source, target } => {
                 let layers = format!("lowerdir={}:{}", source.display(), target.display());
                 mount(Some("overlay"), target, Some("overlay"), MsFlags::MS_RDONLY, Some(layers.as_str()))?;
             }
-            Self::Devices => make_devices(Path::new("/dev"))?,
         }
         Ok(())
     }

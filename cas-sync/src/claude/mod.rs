@@ -6,6 +6,8 @@
 //! which answer was measured (`docs/claude-code.md`); [`answer`] turns it into a verdict.
 
 mod answer;
+#[cfg(test)]
+mod answer_tests;
 mod invocation;
 mod managed_settings;
 mod probe;

@@ -65,7 +65,7 @@ pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Probl
 }
 
 /// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (The client lets them
-/// in again once it handles them, and dies of them: who stops a service has to leave them to us. `KillMode=mixed` does.)
+/// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
 struct DeferredSignals(SigSet);
 
 impl DeferredSignals {

@@ -29,7 +29,7 @@ use crate::sync::now;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a file that is no JSON has to stay as it is before it counts as damaged, and not as half written.
-const SETTLED_AFTER: Duration = Duration::from_millis(20);
+const SETTLED_AFTER: Duration = Duration::from_millis(100);
 
 /// Acts for one person.
 pub(super) struct Mender {
@@ -115,7 +115,7 @@ impl Mender {
     }
 
     fn tell(&mut self, outcome: &Outcome) {
-        if outcome.notes.contains(&Note::BackedUp(Source::History)) {
+        if outcome.notes.contains(&Note::BackedUp(Source::History)) && has_store() {
             self.push.want(Instant::now());
         }
         if outcome.wants_sync {
@@ -137,18 +137,18 @@ impl Mender {
         }
     }
 
-    /// With the embedded store the history is the store, and there is nobody to tell. A configuration that cannot be read is
-    /// for the run to complain about.
     fn begin_push(&mut self, inbox: &Arc<Inbox>) {
-        let config = Config::load(Path::new(config::DIRECTORY));
-        if config.is_ok_and(|(config, _)| config.store == StoreKind::Local) {
-            self.push.end(push::Ending::Done, Instant::now());
-            return;
-        }
         let (program, waiting) = (self.program.clone(), Arc::clone(inbox));
         let started = thread::Builder::new().spawn(move || waiting.pushed(push::make(&program)));
         if started.is_err() {
             self.push.end(push::Ending::TryLater, Instant::now());
         }
     }
+}
+
+/// With the embedded store the history is the store, and there is nobody to tell. A configuration that cannot be read is for
+/// the run to complain about.
+fn has_store() -> bool {
+    let config = Config::load(Path::new(config::DIRECTORY));
+    config.map_or(true, |(config, _)| config.store == StoreKind::Vault)
 }

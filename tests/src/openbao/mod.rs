@@ -1,10 +1,12 @@
 //! A real OpenBao server of the test's own: in development mode, behind TLS, or three of them as a cluster.
 
 mod admin;
+mod audit;
 mod certificates;
 mod person;
 mod process;
 mod raft;
+mod socket;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +18,11 @@ use self::process::{Process, free_ports};
 use crate::cache;
 
 pub use self::admin::{Admin, Reply};
+pub use self::audit::Asked;
 pub use self::person::{Person, Policy};
 pub use self::process::Prefix;
 pub use self::raft::Raft;
+pub use self::socket::Socket;
 
 /// The server binary; a test without it fails with the way to get it.
 pub fn binary() -> PathBuf {
@@ -32,7 +36,7 @@ pub struct Bao {
     admin: Admin,
     // Dropped in this order: the server ends before its files.
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
     unseal_key: String,
 }
 
@@ -64,7 +68,7 @@ impl Bao {
                 // The engine is mounted a moment after the server says that it is well.
                 admin.eventually("GET", "secret/config", &Value::Null);
                 person::create_role(&admin);
-                return Self { admin, _process: process, _folder: folder, unseal_key: String::new() };
+                return Self { admin, _process: process, folder, unseal_key: String::new() };
             }
         }
     }
@@ -90,12 +94,13 @@ impl Bao {
                 "listener": listener(port, &certificates),
                 "disable_mlock": true,
             });
-            let mut process = start_configured(prefix, &config, folder.path(), "bao");
+            let more = [audit::configure(folder.path()), socket::configure(folder.path())];
+            let mut process = start_configured(prefix, &config, folder.path(), "bao", &more);
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 501) {
                 let unseal_key = initialise(&mut admin);
                 unseal(&admin, &unseal_key);
                 mount(&admin);
-                return Self { admin, _process: process, _folder: folder, unseal_key };
+                return Self { admin, _process: process, folder, unseal_key };
             }
         }
     }
@@ -108,6 +113,11 @@ impl Bao {
     /// The token that may do everything.
     pub fn root_token(&self) -> &str {
         &self.admin.token
+    }
+
+    /// Its second door (a server with TLS only).
+    pub fn socket(&self) -> Socket {
+        Socket::new(self.folder.path(), &self.admin.token)
     }
 
     /// The address for `VAULT_ADDR`.
@@ -123,6 +133,11 @@ impl Bao {
     /// A new user with this policy and a token.
     pub fn person(&self, user: &str, policy: Policy) -> Person {
         Person::provision(&self.admin, user, policy)
+    }
+
+    /// What was asked of it so far, by anybody, as its own audit log tells (a server with TLS only).
+    pub fn asked(&self) -> Vec<Asked> {
+        audit::read(&self.folder.path().join(audit::FILE))
     }
 
     /// Seals the server: nothing works until it is unsealed.
@@ -149,10 +164,10 @@ fn listener(port: u16, certificates: &certificates::Certificates) -> Value {
     }})
 }
 
-fn start_configured(prefix: &Prefix, config: &Value, folder: &Path, name: &str) -> Process {
+fn start_configured(prefix: &Prefix, config: &Value, folder: &Path, name: &str, more: &[String]) -> Process {
     let file = folder.join(format!("{name}.json"));
     fs::write(&file, config.to_string()).expect("writing the server's configuration");
-    let arguments = [format!("-config={}", file.display())];
+    let arguments = [&[format!("-config={}", file.display())], more].concat();
     Process::start(prefix, &arguments, folder, &folder.join(format!("{name}.log")))
 }
 

@@ -47,7 +47,7 @@ impl Raft {
                 "cluster_addr": format!("https://127.0.0.1:{}", port + 1),
                 "disable_mlock": true,
             });
-            let mut process = start_configured(&Prefix::default(), &config, folder.path(), &name);
+            let mut process = start_configured(&Prefix::default(), &config, folder.path(), &name, &[]);
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 501) {
                 nodes.push(Node { admin, process });
             }

@@ -12,13 +12,19 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use self::journal::Journal;
+use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
+use crate::claude_client::{NEWEST, installed};
+use crate::claude_login::{HOUR_MS, fresh, parsed};
+use crate::counting_relay::CountingRelay;
 use crate::namespaces::{Mount, Namespaces};
+use crate::now_ms;
 use crate::openbao::{Bao, Person, Policy};
-use crate::programs::release;
+use crate::tls_authority::TlsAuthority;
 
 /// Their login name.
 pub const NAME: &str = "alice";
@@ -40,26 +46,69 @@ const LIMIT_SECONDS: &str = "60";
 
 /// One person, and the world they live in. It ends with this value.
 pub struct Resident {
+    anthropic: Option<FakeAnthropic>,
     namespaces: Namespaces,
     journal: Journal,
     folder: TempDir,
 }
 
 impl Resident {
-    /// Gives them a home with nothing in it but empty directories, and the product's default configuration but for
-    /// `verify`, which is off until [`Resident::configure`] says otherwise.
+    /// Gives them a home with nothing in it but empty directories, our programs, and a configuration that verifies nothing.
     ///
     /// # Panics
-    /// Without root, or when a step of the kernel's fails.
+    /// Without root or a release build, or when a step of the kernel's fails.
     pub fn settle() -> Self {
-        let folder = tempfile::Builder::new().prefix("resident.").tempdir().expect("a scratch folder");
-        place::furnish(folder.path()).unwrap_or_else(|error| panic!("{}: {error}", folder.path().display()));
-        let etc = Mount::Bind { source: folder.path().join("etc"), target: "/etc".into() };
-        let namespaces = Namespaces::new(vec![etc, Mount::Devices]).expect("namespaces of our own");
-        let journal = namespaces.run(Journal::listen);
-        let resident = Self { namespaces, journal, folder };
+        let (folder, mounts) = furnished();
+        let resident = Self::living_in(folder, mounts);
         resident.configure("verify = false\n");
         resident
+    }
+
+    /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's default configuration but
+    /// for where that client is and that it believes the stand-in.
+    ///
+    /// # Panics
+    /// As [`Resident::settle`], and without the client.
+    pub fn settle_with_claude() -> Self {
+        let (folder, mut mounts) = furnished();
+        let (client, authority) = (folder.path().join("bin/claude"), TlsAuthority::new("Anthropic"));
+        fs::write(&client, "").expect("a place for the client");
+        let source = installed(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+        mounts.push(Mount::Bind { source, target: client.clone() });
+        let ca = authority.write_to(folder.path()).expect("its certificate is written");
+        let hosts = format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n");
+        fs::write(folder.path().join("etc/hosts"), hosts).expect("the hosts are written");
+        let mut resident = Self::living_in(folder, mounts);
+        let listener = resident.inside(|| TcpListener::bind("127.0.0.1:443")).expect("a new network");
+        resident.anthropic = Some(FakeAnthropic::start(vec![listener], &authority));
+        resident.configure(&format!(
+            "[claude]\nprogram = {client:?}\nenvironment = {{ NODE_EXTRA_CA_CERTS = {ca:?} }}\n"
+        ));
+        resident
+    }
+
+    fn living_in(folder: TempDir, mounts: Vec<Mount>) -> Self {
+        let namespaces = Namespaces::new(mounts).expect("namespaces of our own");
+        let journal = namespaces.run(Journal::listen);
+        Self { anthropic: None, namespaces, journal, folder }
+    }
+
+    /// The stand-in for Anthropic's servers.
+    ///
+    /// # Panics
+    /// When they were settled without it.
+    pub fn anthropic(&self) -> &FakeAnthropic {
+        self.anthropic.as_ref().expect("settled with claude")
+    }
+
+    /// Signs in, for eight hours, beside the keys of others; returns what lies in the file.
+    pub fn sign_in(&self) -> String {
+        let login = self.anthropic().sign_in(NAME, Duration::from_secs(8 * 3600));
+        let expires_at = i64::try_from(now_ms() + 8 * HOUR_MS).expect("a moment of our time");
+        let mut file = parsed(&fresh("somebody"));
+        file["claudeAiOauth"] = login.oauth_object(expires_at);
+        self.put(LOGIN, &file.to_string());
+        file.to_string()
     }
 
     /// Their home directory.
@@ -103,6 +152,18 @@ impl Resident {
         person
     }
 
+    /// As [`Resident::use_store`], through a relay that counts the connections.
+    ///
+    /// # Panics
+    /// As [`Resident::use_store`].
+    pub fn use_store_through_a_relay(&self, bao: &Bao, policy: Policy) -> (Person, CountingRelay) {
+        let person = self.use_store(bao, policy);
+        let server = bao.address().trim_start_matches("https://").parse().expect("address and port");
+        let relay = self.inside(move || CountingRelay::start(server)).expect("a relay of our own");
+        self.use_address(&format!("https://{}", relay.address()));
+        (person, relay)
+    }
+
     /// Points the product at this address.
     ///
     /// # Panics
@@ -110,7 +171,8 @@ impl Resident {
     pub fn use_address(&self, address: &str) {
         let ca =
             if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
-        self.configure(&format!("verify = false\nstore = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}"));
+        let text = format!("store = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}");
+        fs::write(self.folder.path().join("etc/claude-auth-sync/conf.d/store.toml"), text).expect("written");
     }
 
     /// Replaces a file of theirs, mode 0600.
@@ -142,7 +204,12 @@ impl Resident {
 
     /// `cas-sync run`, by them.
     pub fn sync(&self) -> Output {
-        self.output(self.command(&release("cas-sync"), &["run"]))
+        self.output(self.command(&self.program("cas-sync"), &["run"]))
+    }
+
+    /// One of our programs, or `claude`, where everybody may run it.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.path().join("bin").join(name)
     }
 
     /// A command of theirs, with nothing in its environment but a path.
@@ -180,6 +247,11 @@ impl Resident {
         self.journal.until_marker()
     }
 
+    /// Their folder below `/run/claude-auth-sync`.
+    pub fn requests(&self) -> PathBuf {
+        self.folder.path().join("run/claude-auth-sync").join(NAME)
+    }
+
     /// A free port of their network.
     ///
     /// # Panics
@@ -210,6 +282,19 @@ impl Resident {
         place::replace_tree(&self.home(), &template).unwrap_or_else(|error| panic!("{name}: {error}"));
         template
     }
+}
+
+/// A folder with all the files of a world, and where they are seen in it.
+fn furnished() -> (TempDir, Vec<Mount>) {
+    // Not in /tmp, which is another one inside.
+    let folder =
+        tempfile::Builder::new().prefix("resident.").tempdir_in("/var/tmp").expect("a scratch folder");
+    place::furnish(folder.path()).unwrap_or_else(|error| panic!("{}: {error}", folder.path().display()));
+    let inside = |name| folder.path().join(name);
+    let etc = Mount::Bind { source: inside("etc"), target: "/etc".into() };
+    let tmp = Mount::Share { source: inside("tmp"), target: "/tmp".into() };
+    let run = Mount::Share { source: inside("run"), target: "/run".into() };
+    (folder, vec![etc, tmp, run, Mount::Devices])
 }
 
 /// Gives a file of the test's own to the resident, readable by them alone.

@@ -1,4 +1,4 @@
-//! The files of a resident's world.
+//! The files of a resident's world. They are enrolled: there is a folder for their requests.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{NAME, UID};
+use crate::programs::release;
 
 /// What programs need of this machine's `/etc`.
 const SHARED: [&str; 4] = ["ld.so.cache", "nsswitch.conf", "ssl", "alternatives"];
@@ -22,11 +23,23 @@ const DIRECTORIES: [&str; 7] = [
     ".local/state/claude-auth-sync",
 ];
 
-/// Makes `etc` and `home` in `folder`.
+/// Makes `etc`, `home`, `tmp`, `run` and `bin` in `folder`.
 pub(super) fn furnish(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let (etc, home) = (folder.join("etc"), folder.join("home"));
-    fs::create_dir_all(etc.join("claude-auth-sync"))?;
+    fs::create_dir_all(etc.join("claude-auth-sync/conf.d"))?;
+    for (name, mode) in [("tmp", 0o1777), ("run", 0o755), ("bin", 0o755)] {
+        fs::create_dir(folder.join(name))?;
+        fs::set_permissions(folder.join(name), Permissions::from_mode(mode))?;
+    }
+    for program in ["cas-sync", "cas-session"] {
+        let copy = folder.join("bin").join(program);
+        fs::copy(release(program), &copy)?;
+        fs::set_permissions(copy, Permissions::from_mode(0o755))?;
+    }
+    let requests = folder.join("run/claude-auth-sync").join(NAME);
+    fs::create_dir_all(&requests)?;
+    chown(&requests, Some(UID), Some(UID))?;
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
         copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
     }

@@ -88,6 +88,11 @@ impl Watcher {
         });
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the kernel has counted so far.
     pub fn account(&self) -> Account {
         Account::of(self.child.id())
@@ -108,8 +113,7 @@ impl Watcher {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         // The error is that it has ended.
-        let process = i32::try_from(self.child.id()).expect("a process id");
-        let _ = kill(Pid::from_raw(process), signal);
+        let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal);
     }
 
     /// Waits for its end; the exit code.

@@ -8,11 +8,14 @@ use cas_core::claude_locks::ABANDONED_AFTER;
 use cas_core::ledger::Ledger;
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
 use cas_tests::now_ms;
-use cas_tests::openbao::{Bao, Person, Policy};
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::openbao::{Bao, Policy, Socket};
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE, hand_over};
 use serde_json::{Value, json};
 
 use crate::world::{LOCKS, World};
+
+/// What a request that waits, was seen, or was answered is called.
+pub(crate) const REQUESTS: [&str; 3] = ["request", "request.taken", "request.settled"];
 
 /// The world before each run.
 pub(crate) struct Scene {
@@ -25,7 +28,8 @@ pub(crate) struct Scene {
 
 /// A server and what it holds before each run.
 struct Store {
-    person: Person,
+    socket: Socket,
+    path: String,
     document: Value,
     _bao: Bao,
 }
@@ -109,6 +113,13 @@ impl Scene {
     /// Makes everything as it was before the first run; returns the version of the store's document, if there is one.
     pub(crate) fn begin(&self) -> u64 {
         self.resident.move_in(&self.home);
+        let requests = self.resident.requests();
+        for name in REQUESTS {
+            // The error is that it is not there.
+            let _ = fs::remove_file(requests.join(name));
+        }
+        fs::write(requests.join(REQUESTS[0]), "").expect("a request is left");
+        hand_over(&requests.join(REQUESTS[0]));
         self.store.as_ref().map_or(0, Store::reset)
     }
 
@@ -124,7 +135,8 @@ impl Scene {
 
     /// The document as an admin reads it: version and fields.
     pub(crate) fn document(&self) -> Option<(u64, Value)> {
-        let answer = self.store.as_ref()?.person.document().body;
+        let store = self.store.as_ref()?;
+        let answer = store.socket.ask("GET", &store.path, &Value::Null).body;
         let version = answer["data"]["metadata"]["version"].as_u64().expect("a version");
         Some((version, answer["data"]["data"].clone()))
     }
@@ -152,12 +164,12 @@ impl Store {
     fn new(resident: &Resident, policy: Policy, document: Value) -> Self {
         let bao = resident.bao();
         let person = resident.use_store(&bao, policy);
-        Self { person, document, _bao: bao }
+        Self { socket: bao.socket(), path: person.path("data"), document, _bao: bao }
     }
 
     fn reset(&self) -> u64 {
         let body = json!({ "data": self.document });
-        let answer = self.person.admin().done("PUT", &self.person.path("data"), &body);
+        let answer = self.socket.ask("PUT", &self.path, &body).body;
         answer["data"]["version"].as_u64().expect("a version")
     }
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-use cas_tests::programs::release;
 use cas_tests::resident::{NAME, Resident};
 
 /// The system calls of one undisturbed run.
@@ -59,7 +58,7 @@ pub(crate) fn kill_at(resident: &Resident, name: &str, nth: usize) -> bool {
 
 /// strace passes the end of what it runs on as its own.
 fn under_strace(resident: &Resident, options: &[&str]) -> Output {
-    let program = release("cas-sync").display().to_string();
+    let program = resident.program("cas-sync").display().to_string();
     let arguments = [&["-f", "-qq", "-u", NAME][..], options, &[&program, "run"]].concat();
     resident.output(resident.command_of_root("strace".as_ref(), &arguments))
 }

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cas_core::ledger::Ledger;
+use cas_core::outcome::state::State;
 use cas_tests::resident::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, Subject};
+use crate::scene::{REQUESTS, Scene, Subject};
 
 /// Claude Code's locks, below the home.
 pub(crate) const LOCKS: [&str; 3] =
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub temporaries: Vec<String>,
     /// Claude Code's locks left behind.
     pub locks: Vec<String>,
+    /// How far the request has come: what its file is called, of which there is one.
+    requests: Vec<String>,
     /// All other files: text as it is, JSON of ours without its moments.
     files: BTreeMap<String, Value>,
     /// The store's document: version, and fields without our moment.
@@ -50,6 +53,7 @@ impl World {
             subject: Value::Null,
             temporaries: Vec::new(),
             locks: Vec::new(),
+            requests: names_in(&scene.resident().requests()),
             files: BTreeMap::new(),
             document: scene.document().map(|(version, fields)| (version, without_moments(fields))),
         };
@@ -89,6 +93,8 @@ impl World {
             let (found, before, after) = (self.files.get(name), old.files.get(name), new.files.get(name));
             assert!(found == before || found == after, "{place}: {name} is neither old nor new: {found:?}");
         }
+        let is_request = |name: &String| REQUESTS.contains(&name.as_str());
+        assert!(self.requests.len() == 1 && self.requests.iter().all(is_request), "{place}: {self:?}");
         let is_either = self.fields() == old.fields() || self.fields() == new.fields();
         assert!(is_either, "{place}: the document is neither: {:?}", self.fields());
     }
@@ -105,6 +111,7 @@ impl World {
             assert_eq!(found, expected, "{place}: {name} after the next run");
         }
         assert_eq!(self.fields(), settled.fields(), "{place}: after the next run");
+        assert_eq!(self.requests, settled.requests, "{place}: after the next run");
     }
 
     fn fields(&self) -> Option<&Value> {
@@ -112,15 +119,23 @@ impl World {
     }
 }
 
-/// The log has as many lines as runs came to their end; what is remembered of a token saves a request, and is learnt again
-/// when it is lost.
-fn is_worth_nothing(name: &str) -> bool {
-    ["sync.log", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The ledger is written more than once in a run, and the log grows: what they hold is looked at, not compared.
+/// The log has as many lines as runs came to their end, and the state tells of the last of them; what is remembered of a token saves a request, and is learnt again
+/// when it is lost.
+fn is_worth_nothing(name: &str) -> bool {
+    ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
+}
+
+/// The ledger is written more than once in a run, the log grows, and the state tells of the run itself: what they hold is
+/// looked at, not compared.
 fn is_noted_in_steps(name: &str) -> bool {
-    ["ledger.json", "sync.log", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
+    ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json"]
+        .iter()
+        .any(|end| name.ends_with(end))
 }
 
 fn meaning(name: &str, content: &[u8]) -> Value {
@@ -129,6 +144,10 @@ fn meaning(name: &str, content: &[u8]) -> Value {
         "ledger.json" => {
             let ledger: Ledger = from_json(name, content);
             without_moments(serde_json::to_value(ledger).expect("a ledger is JSON"))
+        }
+        "state.json" => {
+            let state: State = from_json(name, content);
+            without_moments(serde_json::to_value(state).expect("a state is JSON"))
         }
         "history.json" | "store-contact.json" | "vault-token.json" => {
             without_moments(from_json(name, content))

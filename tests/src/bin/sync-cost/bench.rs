@@ -1,0 +1,174 @@
+//! The two contenders, what they find, and one run of each.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use cas_tests::claude_login::{HOUR_MS, healthy};
+use cas_tests::counting_relay::CountingRelay;
+use cas_tests::now_ms;
+use cas_tests::openbao::{self, Bao, Policy};
+use cas_tests::resident::{LOGIN, Resident};
+use serde_json::json;
+
+use crate::measured::{OPTION, Taken};
+use crate::table::{Counts, Table};
+
+const SCRIPT: &str = include_str!("script.sh");
+
+/// Whether both verify with the real client, or neither does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    Made,
+    LeftOut,
+}
+
+/// Who syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contender {
+    Script,
+    Us,
+}
+
+/// What they find: the login that was backed up last, or a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Found {
+    Steady,
+    Changed,
+}
+
+/// All four kinds of runs, each after the one that leaves what it is to find.
+pub(crate) const RUNS: [(Contender, Found); 4] = [
+    (Contender::Us, Found::Changed),
+    (Contender::Us, Found::Steady),
+    (Contender::Script, Found::Changed),
+    (Contender::Script, Found::Steady),
+];
+
+/// One person with a store, for both.
+pub(crate) struct Bench {
+    // Dropped in this order: the server ends before its network does.
+    bao: Bao,
+    relay: CountingRelay,
+    resident: Resident,
+    probe: Probe,
+}
+
+impl Bench {
+    pub(crate) fn new(probe: Probe) -> Self {
+        let resident = match probe {
+            Probe::Made => Resident::settle_with_claude(),
+            Probe::LeftOut => Resident::settle(),
+        };
+        let bao = resident.bao();
+        let (person, relay) = resident.use_store_through_a_relay(&bao, Policy::Update);
+        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let bench = Self { bao, relay, resident, probe };
+        bench.install("bao", &openbao::binary());
+        bench.install("sync-cost", &std::env::current_exe().expect("this program"));
+        fs::write(bench.resident.program("script"), SCRIPT).expect("the script is written");
+        open_to_all(&bench.resident.program("script"));
+        bench
+    }
+
+    /// Runs all kinds in turns.
+    pub(crate) fn compare(&self, rounds: usize) -> Table {
+        let mut table = Table::default();
+        for (contender, found) in RUNS {
+            self.prepare(found);
+            self.measure(contender); // a warm-up: our first run looks the token up
+            self.prepare(found);
+            table.count(contender, found, self.count(contender));
+        }
+        for _ in 0..rounds {
+            for (contender, found) in RUNS {
+                self.prepare(found);
+                table.add(contender, found, self.measure(contender));
+            }
+        }
+        table
+    }
+
+    /// A new login, or none: what the run before has left is backed up already.
+    fn prepare(&self, found: Found) {
+        match (found, self.probe) {
+            (Found::Steady, _) => (),
+            (Found::Changed, Probe::Made) => drop(self.resident.sign_in()),
+            (Found::Changed, Probe::LeftOut) => {
+                let now = now_ms();
+                self.resident.put(LOGIN, &healthy(&now.to_string(), now + 7 * HOUR_MS));
+            }
+        }
+    }
+
+    fn measure(&self, contender: Contender) -> Taken {
+        let command = self.command(contender);
+        let arguments = [&[OPTION][..], &command.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+        let output = self.output(self.resident.command(&self.resident.program("sync-cost"), &arguments));
+        let taken: Taken = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"));
+        let log = text(self.resident.read(SYNC_LOG).unwrap_or_default());
+        let last = log.lines().last().unwrap_or_default();
+        assert!(taken.succeeded && last.contains(" OK "), "{contender:?}: {last}");
+        // What was not verified would look cheap.
+        let is_verified = !last.contains("not verified");
+        assert!(contender == Contender::Script || is_verified == (self.probe == Probe::Made), "{last}");
+        taken
+    }
+
+    /// One run under strace, whose requests, connections, writes and programs are counted.
+    fn count(&self, contender: Contender) -> Counts {
+        let (asked, connections) = (self.bao.asked().len(), self.relay.connections());
+        let trace = self.resident.folder().join("trace");
+        let trace = trace.display().to_string();
+        let command = self.command(contender);
+        let strace = ["-f", "-qq", "-z", "-u", "alice", "-e", "trace=execve", "-o", &trace];
+        let arguments = [&strace[..], &command.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+        self.output(self.resident.command_of_root("strace".as_ref(), &arguments));
+        let asked = self.bao.asked().split_off(asked);
+        let programs = fs::read_to_string(&trace).expect("strace wrote its trace");
+        Counts {
+            requests: asked.len(),
+            connections: self.relay.connections() - connections,
+            writes: asked.iter().filter(|asked| asked.is_write()).count(),
+            programs: programs.lines().filter(|line| line.contains("execve(")).count(),
+        }
+    }
+
+    fn output(&self, mut command: Command) -> String {
+        command
+            .env("HOME", self.resident.home())
+            .env("BAO_ADDR", format!("https://{}", self.relay.address()));
+        command.env("BAO_CACERT", "/etc/claude-auth-sync/ca.pem");
+        command.env("NODE_EXTRA_CA_CERTS", self.resident.folder().join("ca.pem"));
+        command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.resident.folder().join("bin").display()));
+        let output = self.resident.output(command);
+        assert!(output.status.success(), "{output:?}");
+        text(output.stdout)
+    }
+
+    fn command(&self, contender: Contender) -> Vec<String> {
+        let program = |name: &str| self.resident.program(name).display().to_string();
+        match (contender, self.probe) {
+            (Contender::Us, _) => vec![program("cas-sync"), "run".to_owned()],
+            (Contender::Script, Probe::LeftOut) => vec![program("script")],
+            (Contender::Script, Probe::Made) => vec![program("script"), "--probe".to_owned()],
+        }
+    }
+
+    fn install(&self, name: &str, source: &PathBuf) {
+        fs::copy(source, self.resident.program(name)).expect("the program is copied");
+        open_to_all(&self.resident.program(name));
+    }
+}
+
+const SYNC_LOG: &str = ".local/state/claude-auth-sync/sync.log";
+
+fn open_to_all(program: &PathBuf) {
+    fs::set_permissions(program, Permissions::from_mode(0o755)).expect("everybody may run it");
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,39 @@
+//! Starting a command and taking its account and that of everything it started. In a process of its own, since the largest
+//! of all children so far is what the kernel remembers.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
+use serde::{Deserialize, Serialize};
+
+/// What this program is started with to be the one that measures.
+pub(crate) const OPTION: &str = "--measured";
+
+/// What one command took. Times in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub wall: i64,
+    pub cpu: i64,
+    pub peak_kib: i64,
+    pub succeeded: bool,
+}
+
+/// Runs the command that follows the option, without its output, and prints what it took.
+pub(crate) fn run(command: &[String]) -> ExitCode {
+    let (program, arguments) = command.split_first().expect("a command to measure");
+    let begun = Instant::now();
+    let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let wall = i64::try_from(begun.elapsed().as_micros()).expect("not for ages");
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("our children's account");
+    let micros = |time: TimeVal| time.num_microseconds();
+    let taken = Taken {
+        wall,
+        cpu: micros(usage.user_time()) + micros(usage.system_time()),
+        peak_kib: usage.max_rss(),
+        succeeded: status.expect("the command starts").success(),
+    };
+    println!("{}", serde_json::to_string(&taken).expect("numbers are JSON"));
+    ExitCode::SUCCESS
+}
