@@ -13,7 +13,7 @@ use cas_tests::watched::Watcher;
 use crate::rounds::{PAUSES, Rounds};
 
 /// How long nothing happens.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(10);
 
 fn main() {
     let resident = Resident::settle();

@@ -10,7 +10,7 @@ use cas_tests::watched::{Act, Way, Writer};
 use cas_tests::{claude_login, now_ms};
 
 /// How many rounds of each kind.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 30;
 
 /// When a login has not been seen by anybody, nobody can put it back.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
