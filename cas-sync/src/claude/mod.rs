@@ -74,7 +74,7 @@ impl Claude {
 
     fn try_probe(&self, token: &Secret<String>) -> Result<Verdict, Problem> {
         let invocation = self.usable()?;
-        let probed = probe::run(invocation, token)?;
+        let probed = probe::run(invocation, token, probe::LAST_BOUND)?;
         Ok(answer::of_probe(&probed, || version::ask(invocation)))
     }
 
@@ -82,7 +82,7 @@ impl Claude {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
         let before = self.login();
-        let ended = refresh::run(invocation, &place)?;
+        let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {
             after if after == before => Left::Unchanged,
             Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cas_core::credentials_file::LIMIT;
 use cas_core::local_login::LocalLogin;
@@ -11,12 +12,14 @@ use cas_core::owned_file::{self, Guard};
 use super::eyes::{Event, Eyes};
 use super::held::Held;
 use super::inbox::Inbox;
+use super::marker::Marker;
 use crate::sync::now;
 
 /// Sees every write to one person's credential file.
 pub(super) struct Catcher {
     pub(super) file: PathBuf,
     pub(super) owner: u32,
+    pub(super) marker: Arc<Marker>,
 }
 
 impl Catcher {
@@ -26,9 +29,10 @@ impl Catcher {
     /// When the kernel gives no more watches to this user.
     pub(super) fn watch(&self, inbox: &Inbox) -> io::Result<()> {
         loop {
-            let eyes = Eyes::on(&self.file)?;
+            let eyes = Eyes::on(&self.file)?.and_on(&self.marker)?;
             // What is written from here on is told; what was written before has to be looked at.
             inbox.look(None);
+            inbox.up_to_date();
             self.watch_with(&eyes, inbox)?;
         }
     }
@@ -48,6 +52,7 @@ impl Catcher {
             for event in events {
                 match event {
                     Event::Astray => return Ok(()),
+                    Event::Marked => inbox.up_to_date(),
                     Event::Created(path) if eyes.is_the_file(&path) => {
                         // Whoever created it may be about to write it; whoever gave it a second name is done.
                         if let Some(login) = self.login_in(&path) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
+use super::marker::Marker;
 use super::places::{self, Place, Role};
 
 /// Of every directory: what appears in it, and its own end.
@@ -24,6 +25,9 @@ const OF_THE_FILE: AddWatchFlags = OF_ANY
 /// Of a directory on the way to it: also whether what could not be entered can be now.
 const OF_A_WAY: AddWatchFlags = OF_ANY.union(AddWatchFlags::IN_ATTRIB);
 
+/// Of the marker.
+const OF_THE_MARKER: AddWatchFlags = AddWatchFlags::IN_MODIFY;
+
 /// How often it is tried to find the same places before and after they were taken under watch.
 const TRIES: usize = 32;
 
@@ -40,6 +44,8 @@ pub(super) enum Event {
     MovedFrom(PathBuf, u32),
     /// Something was renamed to the name of the file.
     MovedHere(PathBuf, u32),
+    /// The marker was written to: all that happened before that has been told.
+    Marked,
     /// The file is no longer where it was looked for, or events were lost: look for it anew.
     Astray,
 }
@@ -48,6 +54,7 @@ pub(super) enum Event {
 pub(super) struct Eyes {
     inotify: Inotify,
     watched: Vec<(WatchDescriptor, Place)>,
+    marker: Option<WatchDescriptor>,
 }
 
 impl Eyes {
@@ -63,6 +70,7 @@ impl Eyes {
                 return Ok(eyes);
             }
         }
+        // Whoever is so quick has no login to lose; the service manager tries again later.
         Err(io::Error::other(format!("the directories on the way to {} keep changing", file.display())))
     }
 
@@ -77,7 +85,16 @@ impl Eyes {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Ok(Some(Self { inotify, watched }))
+        Ok(Some(Self { inotify, watched, marker: None }))
+    }
+
+    /// Tells of every write to the marker as well, in its turn.
+    ///
+    /// # Errors
+    /// When the kernel gives no more watches to this user.
+    pub(super) fn and_on(mut self, marker: &Marker) -> io::Result<Self> {
+        self.marker = Some(self.inotify.add_watch(&marker.path(), OF_THE_MARKER)?);
+        Ok(self)
     }
 
     /// Waits until something happens. Nothing is asked of the processor meanwhile.
@@ -96,6 +113,9 @@ impl Eyes {
 
     fn meaning(&self, event: &InotifyEvent) -> Vec<Event> {
         let is = |flags| event.mask.intersects(flags);
+        if Some(event.wd) == self.marker {
+            return if is(OF_THE_MARKER) { vec![Event::Marked] } else { vec![Event::Astray] };
+        }
         let Some(name) = event.name.as_deref() else {
             // About the directory itself, or a queue that was too short.
             return vec![Event::Astray];

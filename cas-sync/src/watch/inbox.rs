@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cas_core::oauth_login::OauthLogin;
 
+use super::marker::Marker;
 use super::push::Ending;
 
 /// How many logins wait at most; the history keeps no more either.
@@ -17,6 +18,9 @@ const MOST: usize = 8;
 pub(super) struct Inbox {
     mail: Mutex<Mail>,
     arrived: Condvar,
+    /// How often the catcher was up to date.
+    up_to_date: Mutex<u64>,
+    is_up_to_date: Condvar,
 }
 
 /// What has arrived since the last time.
@@ -49,6 +53,28 @@ impl Inbox {
     pub(super) fn pushed(&self, ending: Ending) {
         self.mail().pushed = Some(ending);
         self.arrived.notify_one();
+    }
+
+    /// The catcher has told all that it was told before the marker was set.
+    pub(super) fn up_to_date(&self) {
+        *self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.is_up_to_date.notify_one();
+    }
+
+    /// Waits until all has been told that has happened so far; false, when that takes longer than `patience`.
+    pub(super) fn catch_up(&self, marker: &Marker, patience: Duration) -> bool {
+        let count = self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *count;
+        if marker.set().is_err() {
+            return false;
+        }
+        let waited = self.is_up_to_date.wait_timeout_while(count, patience, |count| *count == before);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 != before
+    }
+
+    /// The logins that were seen, without anything else that has arrived.
+    pub(super) fn take_seen(&self) -> VecDeque<OauthLogin> {
+        std::mem::take(&mut self.mail().seen)
     }
 
     /// Waits until something has arrived, or `until`, and takes it.

@@ -8,6 +8,7 @@ mod catcher;
 mod eyes;
 mod held;
 mod inbox;
+mod marker;
 mod mender;
 mod places;
 mod push;
@@ -31,6 +32,7 @@ use nix::sys::signal::{SigSet, Signal};
 use self::catcher::Catcher;
 use self::eyes::Eyes;
 use self::inbox::Inbox;
+use self::marker::Marker;
 use self::mender::Mender;
 use crate::{complain, fail, sync};
 
@@ -56,8 +58,11 @@ fn watch() -> Result<()> {
 
     let signals = hold_back_signals()?;
     let (inbox, busy) = (Arc::<Inbox>::default(), Arc::<Mutex<()>>::default());
-    let catcher = Catcher { file: paths.credentials_file.clone(), owner: account.uid.as_raw() };
-    let mender = Mender::new(account, paths, state, requests, program);
+    let marker =
+        Marker::beside(&paths.state_directory).context("cannot make a file in the state directory")?;
+    let (file, owner, marker) = (paths.credentials_file.clone(), account.uid.as_raw(), Arc::new(marker));
+    let catcher = Catcher { file, owner, marker: Arc::clone(&marker) };
+    let mender = Mender::new(account, paths, state, requests, program, marker);
     let (filled, in_the_middle) = (Arc::clone(&inbox), Arc::clone(&busy));
     start(move || Ok(catcher.watch(&filled)?))?;
     start(move || mender.attend(&inbox, &in_the_middle))?;

@@ -10,16 +10,17 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub use self::account::Account;
 pub use self::writer::{Act, Way, Writer};
 use crate::programs;
-use crate::resident::{LOGIN, Resident, UID};
+use crate::resident::{LOGIN, Resident, STATE, UID};
 
 /// Far longer than anything here takes, so that a slow machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the service is told.
 const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
@@ -43,14 +44,32 @@ impl Watcher {
         watcher
     }
 
-    /// The same without waiting.
+    /// The same with the priority that the unit gives it, which is what it has on a workstation.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_as_its_unit(resident: &Resident) -> Self {
+        let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
+        let watcher = Self::behind(&["nice", "--adjustment", priority], resident);
+        watcher.wait_until_it_watches(&resident.path(".claude"));
+        watcher
+    }
+
+    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it, so that what a test shows
+    /// does not depend on how busy the machine is.
     ///
     /// # Panics
     /// When it does not start.
     pub fn begin(resident: &Resident) -> Self {
-        let (id, priority) = (UID.to_string(), setting("Nice="));
-        let mut command = Command::new("nice");
-        command.args(["--adjustment", priority, "setpriv"]);
+        let processor = shared_processor().to_string();
+        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], resident)
+    }
+
+    fn behind(prefix: &[&str], resident: &Resident) -> Self {
+        let id = UID.to_string();
+        let (first, rest) = prefix.split_first().expect("a command");
+        let mut command = Command::new(first);
+        command.args(rest).arg("setpriv");
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "KILL", "--"]);
         command.arg(programs::release("cas-sync")).arg("watch").current_dir("/");
         command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
@@ -139,9 +158,10 @@ impl Drop for Watcher {
     }
 }
 
-/// What the unit says; the watcher of a test is scheduled as the real one.
-fn setting(name: &str) -> &'static str {
-    UNIT.lines().find_map(|line| line.strip_prefix(name)).expect("the unit sets it")
+/// The first processor that this process may use.
+fn shared_processor() -> usize {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells");
+    (0..CpuSet::count()).find(|processor| allowed.is_set(*processor).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Waits until the resident's login file satisfies `condition`.
@@ -151,12 +171,28 @@ fn setting(name: &str) -> &'static str {
 #[track_caller]
 pub fn wait_for_login(resident: &Resident, condition: impl Fn(&str) -> bool) -> Duration {
     let begun = Instant::now();
-    let content = || String::from_utf8(resident.read(LOGIN).unwrap_or_default()).unwrap_or_default();
+    let content = || text(resident, LOGIN);
     while !condition(&content()) {
-        assert!(begun.elapsed() < PATIENCE, "it holds {:?}\n{}", content(), resident.journal());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it holds {:?}, and the history {:?}\n{}",
+            generations(&content()),
+            generations(&text(resident, &format!("{STATE}/history.json"))),
+            resident.journal()
+        );
         thread::sleep(Duration::from_micros(200));
     }
     begun.elapsed()
+}
+
+fn text(resident: &Resident, below_home: &str) -> String {
+    String::from_utf8(resident.read(below_home).unwrap_or_default()).unwrap_or_default()
+}
+
+/// The names of the generations in a text ([`crate::claude_login::healthy`]).
+fn generations(text: &str) -> Vec<&str> {
+    let parts = text.split("-refresh-of-").skip(1);
+    parts.map(|part| part.split(['"', '\\']).next().unwrap_or_default()).collect()
 }
 
 /// Waits until something is so.

@@ -8,8 +8,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
 
+use super::shared_processor;
 use crate::resident::{LOGIN, Resident, UID};
 
 /// How a file is written.
@@ -43,6 +45,7 @@ impl Writer {
         let (acts, inbox) = channel::<Vec<Act>>();
         let (reply, done) = channel();
         thread::spawn(move || {
+            share_processor();
             setfsgid(Gid::from_raw(UID));
             setfsuid(Uid::from_raw(UID));
             for (count, acts) in inbox.iter().enumerate() {
@@ -72,6 +75,13 @@ impl Writer {
     pub fn write(&self, way: Way, text: &str) -> Instant {
         self.perform(vec![Act::Write(way, text.to_owned())])
     }
+}
+
+/// The watcher goes before this thread wherever both want to run.
+fn share_processor() {
+    let mut one = CpuSet::new();
+    let pinned = one.set(shared_processor()).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));
+    pinned.expect("it may use that processor");
 }
 
 fn perform(acts: &[Act], file: &Path, count: usize) -> io::Result<Instant> {

@@ -17,7 +17,7 @@ const IDLE: Duration = Duration::from_secs(20);
 
 fn main() {
     let resident = Resident::settle();
-    let watcher = Watcher::start(&resident);
+    let watcher = Watcher::start_as_its_unit(&resident);
     let quiet = watcher.account();
     let begun = Instant::now();
     std::thread::sleep(IDLE);
