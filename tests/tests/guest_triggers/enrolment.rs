@@ -38,6 +38,13 @@ fn enrolling_and_disenrolling(suite: Suite) {
     assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone));
     let again = guest.enroll("alice");
     assert!(again.contains("nothing had to be changed"), "{again}");
+    let program = || property(&guest, watch, "MainPID");
+    let before = program();
+    guest
+        .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")
+        .expect_success("an upgrade");
+    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone));
+    assert_ne!(program(), before, "the watch is a new one");
     assert!(
         guest
             .run("cas-sync enroll --no-watch alice")
