@@ -96,6 +96,14 @@ impl<L> LocalLogin<L> {
         }
     }
 
+    /// The complete login itself, if there is one.
+    pub fn into_login(self) -> Option<L> {
+        match self {
+            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            _ => None,
+        }
+    }
+
     /// Whether Claude Code takes this for no login at all: only then may it be replaced without having been rejected.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Tombstone | Self::Damaged(_) | Self::Absent)

@@ -2,8 +2,8 @@
 //! without reading a device or ten gigabytes.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -35,30 +35,60 @@ pub enum Guard {
 /// # Errors
 /// [`Problem`] when it is not a regular file of that user, is larger than `limit` bytes, or cannot be read.
 pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Option<Found>, Problem> {
-    let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
-    let file = match regular_file::open(path, Links::Refused) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(problem(Reason::NotRegular)),
-        Err(error) => return Err(problem(Reason::Failed("read", error))),
-    };
-    let metadata = file.metadata().map_err(|error| problem(Reason::Failed("examine", error)))?;
-    if !metadata.is_file() {
-        return Err(problem(Reason::NotRegular));
+    OwnedFile::open(path, owner, guard)?.map(|file| file.read(limit)).transpose()
+}
+
+/// A file of somebody's own, opened: whatever becomes of its name, this is the same file.
+#[derive(Debug)]
+pub struct OwnedFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl OwnedFile {
+    /// Opens a file of user `owner`, or nothing where there is none.
+    ///
+    /// # Errors
+    /// [`Problem`] when it is not a regular file of that user.
+    pub fn open(path: &Path, owner: u32, guard: Guard) -> Result<Option<Self>, Problem> {
+        let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
+        let file = match regular_file::open(path, Links::Refused) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                return Err(problem(Reason::NotRegular));
+            }
+            Err(error) => return Err(problem(Reason::Failed("read", error))),
+        };
+        let metadata = file.metadata().map_err(|error| problem(Reason::Failed("examine", error)))?;
+        if !metadata.is_file() {
+            return Err(problem(Reason::NotRegular));
+        }
+        if metadata.uid() != owner {
+            return Err(problem(Reason::Foreign { owner: metadata.uid() }));
+        }
+        if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
+            return Err(problem(Reason::Shared));
+        }
+        Ok(Some(Self { path: path.to_owned(), file }))
     }
-    if metadata.uid() != owner {
-        return Err(problem(Reason::Foreign { owner: metadata.uid() }));
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// [`Problem`] when that is more than `limit` bytes, or cannot be read.
+    pub fn read(&self, limit: usize) -> Result<Found, Problem> {
+        let problem = |reason: Reason| Problem { path: self.path.clone(), reason };
+        let metadata = self.file.metadata().map_err(|error| problem(Reason::Failed("examine", error)))?;
+        let mut content = Zeroizing::new(Vec::new());
+        let read =
+            (&self.file).rewind().and_then(|()| regular_file::read_all(&self.file, limit, &mut content));
+        match read {
+            Ok(true) => Ok(Found { content, identity: identity(&metadata) }),
+            Ok(false) => Err(problem(Reason::TooLarge { limit })),
+            Err(error) => Err(problem(Reason::Failed("read", error))),
+        }
     }
-    if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
-        return Err(problem(Reason::Shared));
-    }
-    let mut content = Zeroizing::new(Vec::new());
-    match regular_file::read_all(&file, limit, &mut content) {
-        Ok(true) => (),
-        Ok(false) => return Err(problem(Reason::TooLarge { limit })),
-        Err(error) => return Err(problem(Reason::Failed("read", error))),
-    }
-    Ok(Some(Found { content, identity: identity(&metadata) }))
 }
 
 fn identity(metadata: &fs::Metadata) -> FileIdentity {

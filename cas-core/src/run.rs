@@ -2,6 +2,7 @@
 //! policy; every `if` here is about how, not about what.
 
 mod gather;
+mod seen;
 mod steps;
 mod verify;
 
@@ -40,8 +41,10 @@ pub struct Run {
     state: StateDirectory,
     history: LocalStore,
     store: Result<UserStore, Failure>,
-    /// What lies in the credential file, with its secrets.
+    /// What lies in the credential file, with its secrets; or what was seen there.
     snapshot: Snapshot,
+    /// Whether the snapshot was given, and the file is not looked at.
+    is_given: bool,
     /// The logins kept in full on this machine.
     kept: Vec<OauthLogin>,
     /// The store's document, with its secrets.
@@ -100,6 +103,7 @@ impl Run {
                 content: None,
                 identity: None,
             },
+            is_given: false,
             kept: Vec::new(),
             document: None,
             verifier,

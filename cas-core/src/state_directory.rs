@@ -41,6 +41,8 @@ pub enum Lock {
     Repair,
     /// Held for the milliseconds of a change to the other files.
     State,
+    /// Held by a watcher for its whole life.
+    Watch,
 }
 
 impl Lock {
@@ -49,6 +51,7 @@ impl Lock {
             Self::Sync => "lock",
             Self::Repair => "repair.lock",
             Self::State => "state.lock",
+            Self::Watch => "watch.lock",
         }
     }
 }
@@ -142,28 +145,42 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Busy`] when somebody else holds it until then.
     pub fn lock(&self, lock: Lock, deadline: &Deadline) -> Result<Flock<File>, StateError> {
-        self.create()?;
-        let path = self.file(lock.file_name());
-        let failed = |error: io::Error| StateError::Lock(path.clone(), error);
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(&path)
-            .map_err(failed)?;
+        let (path, mut file) = self.lock_file(lock)?;
         loop {
             file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => return Ok(locked),
                 Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) => file,
-                Err((_, errno)) => return Err(failed(errno.into())),
+                Err((_, errno)) => return Err(StateError::Lock(path, errno.into())),
             };
             if deadline.has_passed() {
                 return Err(StateError::Busy(path));
             }
             std::thread::sleep(PAUSE.min(deadline.remaining()));
+        }
+    }
+
+    /// Takes a lock, waiting for as long as somebody else holds it, asleep.
+    ///
+    /// # Errors
+    /// [`StateError`] when it cannot be made or taken.
+    pub fn lock_whenever_free(&self, lock: Lock) -> Result<Flock<File>, StateError> {
+        let (path, file) = self.lock_file(lock)?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| StateError::Lock(path, errno.into()))
+    }
+
+    fn lock_file(&self, lock: Lock) -> Result<(PathBuf, File), StateError> {
+        self.create()?;
+        let path = self.file(lock.file_name());
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path);
+        match file {
+            Ok(file) => Ok((path, file)),
+            Err(error) => Err(StateError::Lock(path, error)),
         }
     }
 

@@ -8,10 +8,13 @@ mod requests_folder;
 mod sync;
 mod sync_log;
 mod units;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::sync::Verification;
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
@@ -23,11 +26,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look after your own login: take over the setup-token from the store, mend what is broken, back up what is whole.
+    /// Look after your own login: take over the setup-token from the store, verify with `claude`, mend, back up.
     ///
-    /// Exit status: 0 fine, 2 usage, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
+    /// Exit status: 0 fine, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
     /// anything else.
-    Run,
+    Run {
+        /// Ask no `claude` whether the login works; requests for that are left to the next run without this.
+        #[arg(long)]
+        no_verify: bool,
+    },
+    /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
+    ///
+    /// Exit status: 0 ended by a signal, 1 anything else.
+    Watch,
     /// Look after the logins of USER from now on (root): at their logins, every six hours, and while they work.
     ///
     /// Enables and starts claude-auth-sync@USER.timer, claude-auth-sync@USER.path and claude-auth-watch@USER.service, and
@@ -51,8 +62,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
+    if std::env::args_os().skip(1).eq(["watch"]) {
+        return watch::run();
+    }
     match Arguments::parse().command {
-        Command::Run => sync::run(),
+        Command::Run { no_verify: false } => sync::run(Verification::Wanted),
+        Command::Run { no_verify: true } => sync::run(Verification::LeftToOthers),
+        Command::Watch => watch::run(),
         Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
         Command::Disenroll { user } => enrolment::disenroll(&user),
     }

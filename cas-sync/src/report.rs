@@ -10,6 +10,7 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state_directory::StateDirectory;
 use cas_core::timestamp::Timestamp;
 
+use crate::sync::Verification;
 use crate::{complain, sync_log};
 
 /// One run, as those who hear of it know it.
@@ -20,6 +21,8 @@ pub(crate) struct Report {
     pub(crate) state: StateDirectory,
     /// When it began.
     pub(crate) now: Timestamp,
+    /// What it was for.
+    pub(crate) verification: Verification,
 }
 
 impl Report {
@@ -50,8 +53,12 @@ impl Report {
         outcome.exit_code()
     }
 
-    /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts.
+    /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts. A run
+    /// that was not to find out whether the login works has nothing to say about that.
     fn update_state(&self, outcome: &Outcome) {
+        if self.verification == Verification::LeftToOthers {
+            return journal::write(&self.user, outcome);
+        }
         let before = self.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
         let after = State::after(outcome, &self.user, self.now, before.as_ref());
         if after.is_news(before.as_ref()) {

@@ -30,14 +30,26 @@ use crate::{complain, fail};
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(480);
 
+/// Whether a run puts credentials to the test of real inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Where the configuration allows it.
+    Wanted,
+    /// Not at all: Claude Code has just written what is to be backed up. Requests ask for more than that, and wait for
+    /// another run.
+    LeftToOthers,
+}
+
 /// Looks after the caller's own login.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run(verification: Verification) -> ExitCode {
     let (account, requests) = match own_account() {
         Ok(account) => (account.clone(), Requests::of(&account.name)),
         Err(error) => return fail(&error, 1),
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
-    requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    if verification == Verification::Wanted {
+        requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    }
     let account = match named_as_asked(account) {
         Ok(account) => account,
         Err(error) => return fail(&error, 1),
@@ -45,8 +57,8 @@ pub(crate) fn run() -> ExitCode {
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
-    let report = Report { user: account.name.clone(), state: state.clone(), now };
-    match look_after(account, &paths, &state, now, &requests) {
+    let report = Report { user: account.name.clone(), state: state.clone(), now, verification };
+    match look_after(account, &paths, &state, now, &requests, verification) {
         Ok(outcome) => {
             report.tell(&outcome);
             ExitCode::from(outcome.exit_code())
@@ -61,6 +73,7 @@ fn look_after(
     state: &StateDirectory,
     now: Timestamp,
     requests: &Requests,
+    verification: Verification,
 ) -> Result<Outcome> {
     keep_secrets_in_memory()?;
     let mut config = configuration()?;
@@ -68,7 +81,12 @@ fn look_after(
     match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
             // Before looking: a request that comes while we look is for the next run.
-            let settled = requests.settle();
+            let settled = match verification {
+                Verification::Wanted => requests.settle(),
+                Verification::LeftToOthers => Ok(()),
+            };
+            let verify = config.verify && verification == Verification::Wanted;
+            let config = Config { verify, ..config };
             let outcome = tend(account, paths, config, state, now);
             drop(locked);
             match settled {
@@ -83,7 +101,7 @@ fn look_after(
 }
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
-fn keep_secrets_in_memory() -> Result<()> {
+pub(crate) fn keep_secrets_in_memory() -> Result<()> {
     prctl::set_dumpable(false).context("cannot become undumpable")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
@@ -106,7 +124,7 @@ fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -
     config.verify.then(|| Box::new(claude()) as Box<dyn Verifier>)
 }
 
-fn own_account() -> Result<Account> {
+pub(crate) fn own_account() -> Result<Account> {
     if Uid::effective().is_root() {
         bail!(
             "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
@@ -117,7 +135,7 @@ fn own_account() -> Result<Account> {
 
 /// `CLAUDE_AUTH_USER` may name the caller otherwise in the store and in the journal, as the former script allowed; their
 /// logins know nothing of that.
-fn named_as_asked(account: Account) -> Result<Account> {
+pub(crate) fn named_as_asked(account: Account) -> Result<Account> {
     match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
         Some(name) if enrolment::is_plain_name(name.as_bytes()) => Ok(Account { name, ..account }),
         Some(name) => {
@@ -140,12 +158,12 @@ fn busy() -> Outcome {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
         .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -14,10 +14,12 @@ pub mod guest;
 pub mod namespaces;
 pub mod openbao;
 pub mod pam;
+pub mod programs;
 pub mod resident;
 pub mod smallest_program;
 pub mod tls_authority;
 pub mod vault_fake;
+pub mod watched;
 
 /// Where the scripts in `tests/bed` put what they download.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
@@ -25,28 +27,6 @@ pub fn cache() -> PathBuf {
     let home =
         || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/claude-auth-sync");
     std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
-}
-
-/// Where `packaging/build.sh` has put what is installed, seen from this test's own place in the target folder.
-///
-/// # Panics
-/// When there is no release build.
-pub fn release_folder() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors()
-        .map(|folder| folder.join("release"))
-        .find(|release| release.join("cas-session").exists())
-        .unwrap_or_else(|| {
-            panic!("there is no release build of cas-session: run `packaging/build.sh` or `make test`")
-        })
-}
-
-/// One of these programs.
-///
-/// # Panics
-/// When there is no release build.
-pub fn release(name: &str) -> PathBuf {
-    release_folder().join(name)
 }
 
 /// Wall-clock time, in milliseconds since the epoch.

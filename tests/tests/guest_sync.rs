@@ -71,13 +71,16 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
     guest.run(&format!("touch {REQUEST}")).expect_success("a request");
     let second = guest.sync("alice");
     assert_eq!((second.code, second.text().as_str()), (Some(0), "SKIP another run is at work\n"));
-    assert!(guest.read(REQUEST).is_some(), "it is the other one's to settle");
+    let taken = format!("{REQUEST}.taken");
+    assert!(guest.read(REQUEST).is_none(), "as it is, it would start the sync again and again");
+    assert!(guest.read(&taken).is_some(), "it is the other one's to hand back");
     assert!(guest.product_journal().ends_with("user=alice SKIP another run is at work\n"));
     guest.release_lock();
 
     let many = guest.run("for i in 1 2 3 4 5 6; do runuser -u alice -- cas-sync run & done; wait").text();
     assert!(many.lines().count() == 6 && many.contains("OK login complete"), "{many}");
     assert!(many.lines().all(|line| line.starts_with("OK ") || line.starts_with("SKIP ")), "{many}");
+    assert!(guest.read(REQUEST).is_none() && guest.read(&taken).is_none(), "settled");
 }
 
 #[test]

@@ -68,24 +68,30 @@ fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
 
 /// What is said of a login that is still broken at the end: try later, or a person must act.
 fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
-    let state = match &facts.done.restore {
-        Some(restored) if restored.result.is_ok() => {
+    let restored = facts.done.restore.as_ref();
+    let back = restored.filter(|restored| restored.result.is_ok());
+    let verdict = back.and_then(|restored| facts.verdict(Subject::Login(restored.login.generation)));
+    let state = match back {
+        Some(restored) if verdict.is_some_and(Verdict::is_rejected) => {
             format!("{state}, the copy put back from {} was rejected by the server", restored.source)
         }
         _ => state.to_owned(),
     };
     let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.clone(), why });
-    if let Some(Err(why)) = facts.done.restore.as_ref().map(|restored| &restored.result) {
+    if let Some(Err(why)) = restored.map(|restored| &restored.result) {
         return unmended(why.clone());
     }
-    if facts.settings.mode == Mode::Watch {
-        return unmended(
-            "this machine has no copy whose access token is still good; the sync looks for one".into(),
-        );
+    if back.is_some() && verdict.is_none() {
+        return unmended("it was put back, and somebody overwrote it again at once".into());
     }
     if candidate::is_clobbered_too_often(facts) {
         return unmended(
             "it was put back several times within the hour; find what keeps overwriting it".into(),
+        );
+    }
+    if facts.settings.mode == Mode::Watch {
+        return unmended(
+            "this machine has no copy whose access token is still good; the sync looks for one".into(),
         );
     }
     match &facts.document {

@@ -84,7 +84,9 @@ impl Run {
     fn look(&mut self) -> Result<(LocalLogin<LoginSummary>, Ledger), StateError> {
         self.kept = self.history.logins()?;
         if self.settings.mode != Mode::Sync {
-            self.snapshot = self.credentials.read(self.now);
+            if !self.is_given {
+                self.snapshot = self.credentials.read(self.now);
+            }
             let ledger = self.remember_new_login(self.state.ledger()?);
             return Ok((self.snapshot.login.summary(), ledger));
         }

@@ -65,7 +65,11 @@ impl Run {
                 return self.look_again(facts);
             }
             Err(not) => Err(not.to_string()),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // What was decided about is gone.
+                self.is_given = false;
+                Ok(())
+            }
         };
         facts.done.restore = Some(Restored { login: summary, source, result });
         self.look_again(facts);

@@ -154,7 +154,10 @@ fn of_a_failure_without_status(stream: &Stream, result: &RunResult) -> Judged {
         _ if detail.starts_with("tls_") || says(["SSL", "certificate"]) => {
             "the server's certificate is not trusted"
         }
-        _ if detail.ends_with("_timeout") || says(["timed out", "timeout"]) => {
+        _ if detail == "no_response"
+            || detail.ends_with("_timeout")
+            || says(["timed out", "idle timeout"]) =>
+        {
             "the API did not answer in time"
         }
         Some("server_error") => "the API could not be reached",

@@ -1,5 +1,6 @@
-//! The settings that an admin forces on every `claude` of a machine. Where they choose the credential or the server, an
-//! answer says nothing about the credential in question, and the client does not always tell.
+//! Settings that choose the credential or the server: those that an admin forces on every `claude` of a machine, and those
+//! in a person's own `.claude.json`. Where they do, an answer says nothing about the credential in question, and the client
+//! does not always tell.
 
 use std::fs;
 use std::io;
@@ -40,6 +41,12 @@ pub(super) fn of_the_machine() -> Result<(), &'static str> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(_) => Err(MALFORMED),
     })
+}
+
+/// Whether a person's own settings choose another credential. Their client tidies up such a file by itself, so one that
+/// cannot be read counts as one that does not.
+pub(super) fn of_a_person(file: &Path) -> bool {
+    fs::read(file).is_ok_and(|text| leave_the_credential_alone(&text) == Err(OVERRIDE))
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {

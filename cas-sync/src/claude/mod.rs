@@ -6,6 +6,8 @@
 //! which answer was measured (`docs/claude-code.md`); [`answer`] turns it into a verdict.
 
 mod answer;
+#[cfg(test)]
+mod answer_tests;
 mod invocation;
 mod managed_settings;
 mod probe;
@@ -44,7 +46,7 @@ pub(crate) struct Claude {
 }
 
 impl Claude {
-    /// The client as it is configured; without a configured program, the one that is found on `search_path` (the variable
+    /// The client that these settings name; without a configured program, the one that is found on `search_path` (the variable
     /// `PATH`) or in the usual places.
     pub(crate) fn new(
         settings: &ClaudeSettings,
@@ -72,7 +74,7 @@ impl Claude {
 
     fn try_probe(&self, token: &Secret<String>) -> Result<Verdict, Problem> {
         let invocation = self.usable()?;
-        let probed = probe::run(invocation, token)?;
+        let probed = probe::run(invocation, token, probe::LAST_BOUND)?;
         Ok(answer::of_probe(&probed, || version::ask(invocation)))
     }
 
@@ -80,19 +82,29 @@ impl Claude {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
         let before = self.login();
-        let ended = refresh::run(invocation, &place)?;
+        let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {
             after if after == before => Left::Unchanged,
             Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,
             _ => Left::Other,
         };
-        Ok(answer::of_refresh_run(&ended, left))
+        let verdict = answer::of_refresh_run(&ended, left);
+        let is_paid_otherwise = managed_settings::of_a_person(&place.own_settings());
+        Ok(if verdict.is_alive() && is_paid_otherwise {
+            Verdict::Unknown(PAID_OTHERWISE.into())
+        } else {
+            verdict
+        })
     }
 
     fn login(&self) -> Option<LoginSummary> {
         self.credentials.read(self.now).login.login().map(|login| login.summary.clone())
     }
 }
+
+/// The login was refreshed all the same, so it can be probed by its value now.
+const PAID_OTHERWISE: &str =
+    "the person's own .claude.json gives Claude Code another credential than the login";
 
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verdict {

@@ -16,10 +16,14 @@ use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
 
 /// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
-const LAST_BOUND: Duration = Duration::from_secs(120);
+pub(super) const LAST_BOUND: Duration = Duration::from_secs(120);
 
-/// Asks with this token.
-pub(super) fn run(invocation: &Invocation, token: &Secret<String>) -> Result<Ended, Problem> {
+/// Asks with this token; what has not ended within `bound` is killed.
+pub(super) fn run(
+    invocation: &Invocation,
+    token: &Secret<String>,
+    bound: Duration,
+) -> Result<Ended, Problem> {
     let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
@@ -32,7 +36,7 @@ pub(super) fn run(invocation: &Invocation, token: &Secret<String>) -> Result<End
         drop(token);
         child?
     };
-    let end = running::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull())?;
+    let end = running::wait(&mut child, &Deadline::after(bound), || scratch.is_overfull())?;
     let end = end.unwrap_or_else(|| {
         end_its_group(&mut child);
         if scratch.is_overfull() { End::Overfull } else { End::Late }
@@ -70,9 +74,49 @@ fn end_its_group(child: &mut Child) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    fn ask(script: &str, bound: Duration) -> Ended {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let program = scratch.path().join("claude");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let invocation = Invocation::new(program, BTreeMap::new());
+        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound).expect("an end")
+    }
+
+    #[test]
+    fn what_hangs_is_killed_with_all_it_has_started() {
+        let ended = ask("sleep 1000 & echo $!; wait", Duration::from_millis(300));
+        assert_eq!(ended.end, End::Late);
+        let started = String::from_utf8(ended.stdout).expect("a number");
+        let command = format!("/proc/{}/cmdline", started.trim());
+        // A zombie that nobody has reaped yet has no command line.
+        let deadline = Deadline::after(Duration::from_secs(30));
+        while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
+            assert!(!deadline.has_passed(), "process {started} is still there");
+        }
+    }
+
+    #[test]
+    fn what_never_stops_talking_is_killed() {
+        let ended = ask("exec yes", LAST_BOUND);
+        assert_eq!((ended.end, ended.stdout.len() as u64), (End::Overfull, super::super::scratch::LIMIT));
+    }
+
+    #[test]
+    fn the_token_comes_on_the_descriptor_that_is_named_and_on_no_other_way() {
+        let script = "eval \"cat <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\"; env; cat";
+        let ended = ask(script, LAST_BOUND);
+        let said = String::from_utf8(ended.stdout).expect("text");
+        assert!(said.starts_with("sk-ant-oat01-x"), "{said}");
+        assert_eq!(said.matches("sk-ant").count(), 1, "{said}");
+    }
 
     #[test]
     fn the_pipe_holds_the_token_and_then_its_end() {

@@ -12,7 +12,7 @@ use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
 
 /// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The name of the credential file, which the client takes from no setting.
 const FILE_NAME: &str = ".credentials.json";
@@ -38,10 +38,15 @@ impl Place {
         let is_usual = directory == home.join(".claude");
         Ok(Self { home: home.to_owned(), config_directory: (!is_usual).then(|| directory.to_owned()) })
     }
+
+    /// The client's own state, which may hold variables too.
+    pub(super) fn own_settings(&self) -> PathBuf {
+        self.config_directory.as_ref().unwrap_or(&self.home).join(".claude.json")
+    }
 }
 
-/// Lets the client use the login there.
-pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Problem> {
+/// Lets the client use the login there; after `patience` it is left alone.
+pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) -> Result<Ended, Problem> {
     // First of all, so that it is the last to go: by then nothing is left to be tidied up.
     let _deferred = DeferredSignals::new()?;
     let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
@@ -49,7 +54,7 @@ pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Probl
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
     let mut child = running::spawn(&mut command)?;
-    match running::wait(&mut child, &Deadline::after(PATIENCE), || false) {
+    match running::wait(&mut child, &Deadline::after(patience), || false) {
         Ok(Some(end)) => Ok(Ended::new(end, &scratch)),
         not_ended => {
             let ended = Ended::new(End::Late, &scratch);
@@ -59,7 +64,8 @@ pub(super) fn run(invocation: &Invocation, place: &Place) -> Result<Ended, Probl
     }
 }
 
-/// While it lives, the signals that ask to end wait; a process that is started meanwhile lets them wait as well.
+/// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (The client lets them
+/// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
 struct DeferredSignals(SigSet);
 
 impl DeferredSignals {
@@ -101,17 +107,47 @@ mod tests {
     #[test]
     fn what_it_starts_lets_the_signals_wait_too_and_afterwards_all_is_as_before() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let program = scratch.path().join("claude");
         // Not sh: dash begins with an empty mask.
-        fs::write(&program, "#!/bin/bash\ncat /proc/self/status\n").expect("a program");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
-        let place = Place { home: scratch.path().into(), config_directory: None };
+        let (invocation, place) = stand_in(scratch.path(), "#!/bin/bash\ncat /proc/self/status\n");
         let before = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
-        let ended = run(&Invocation::new(program, BTreeMap::new()), &place).expect("an end");
+        let ended = run(&invocation, &place, PATIENCE).expect("an end");
         assert_eq!(ended.end, End::Exited(0));
         assert_eq!(blocked(&String::from_utf8_lossy(&ended.stdout)) & DEFERRED, DEFERRED);
         let after = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
         assert_eq!((before & DEFERRED, after), (0, before));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_left_alone_and_goes_on() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let script =
+            "#!/bin/sh\necho begun\nread go <$HOME/gate\necho $go >$TMPDIR/went\npwd >$HOME/finished\n";
+        let (invocation, place) = stand_in(scratch.path(), script);
+        let gate = scratch.path().join("gate");
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("a gate");
+
+        let ended = run(&invocation, &place, Duration::from_millis(300)).expect("an end");
+
+        assert_eq!((ended.end, ended.stdout.as_slice()), (End::Late, &b"begun\n"[..]));
+        fs::write(&gate, "on\n").expect("somebody waits at the gate");
+        let deadline = Deadline::after(Duration::from_secs(30));
+        let left = loop {
+            let written = fs::read_to_string(scratch.path().join("finished")).unwrap_or_default();
+            match written.strip_suffix('\n') {
+                Some(path) => break PathBuf::from(path),
+                None => assert!(!deadline.has_passed(), "it was not left to go on"),
+            }
+        };
+        assert_eq!(fs::read_to_string(left.join("tmp/went")).expect("its place is still there"), "on\n");
+        fs::remove_dir_all(left).expect("tidied up");
+    }
+
+    fn stand_in(directory: &Path, script: &str) -> (Invocation, Place) {
+        let program = directory.join("claude");
+        fs::write(&program, script).expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let place = Place { home: directory.into(), config_directory: None };
+        (Invocation::new(program, BTreeMap::new()), place)
     }
 
     fn blocked(status: &str) -> u64 {

@@ -56,8 +56,10 @@ impl Stream {
                 self.served_by_anthropic = event["served_by_anthropic"].as_bool();
             }
             (Some("rate_limit_event"), _) => {
+                // The API's short breaths are rejected as well, and belong to no limit of the plan.
                 let status = text(&event, "/rate_limit_info/status");
-                self.limit_is_used_up |= status.as_deref() == Some("rejected");
+                let limit = text(&event, "/rate_limit_info/rateLimitType");
+                self.limit_is_used_up |= status.as_deref() == Some("rejected") && limit.is_some();
             }
             (Some("assistant"), _) if event["error"].is_string() => {
                 self.error = text(&event, "/error");

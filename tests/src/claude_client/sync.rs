@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{CONFIGURATION, ClaudeBed, Invocation, Person};
-use crate::release_folder;
+use crate::programs::release_folder;
 
 impl ClaudeBed {
     /// A bed with the client of this version and our release build, which verifies with that client.

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use super::{Finished, Guest};
-use crate::release_folder;
+use crate::programs;
 
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
@@ -28,7 +28,7 @@ impl Guest {
         let mut install = Command::new("env");
         install
             .arg(format!("DESTDIR=/proc/{}/root", self.leader()))
-            .arg(format!("RELEASE={}", release_folder().display()))
+            .arg(format!("RELEASE={}", programs::release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
         self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{NAME, UID};
-use crate::release;
+use crate::programs::release;
 
 /// What programs need of this machine's `/etc`.
 const SHARED: [&str; 4] = ["ld.so.cache", "nsswitch.conf", "ssl", "alternatives"];

@@ -6,6 +6,7 @@ mod enrolment;
 mod requests;
 mod timers;
 mod units;
+mod watch;
 
 use std::thread;
 use std::time::{Duration, Instant};

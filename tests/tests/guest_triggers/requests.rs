@@ -80,7 +80,7 @@ fn a_service_that_finds_a_person_at_it_leaves_it_to_them_and_comes_again() {
     as_alice(&guest, "touch request");
     wait_for_runs(&guest, "alice", 2);
     assert!(
-        guest.product_journal().trim_end().ends_with("another sync is running"),
+        guest.product_journal().trim_end().ends_with("another run is at work"),
         "{}",
         guest.product_journal()
     );

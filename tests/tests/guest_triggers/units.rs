@@ -108,6 +108,22 @@ fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
     assert_eq!(runs(&guest, "dora"), 1);
 }
 
+/// Claude Code asks whether the process is alive that holds a lock.
+#[test]
+fn in_the_unit_a_persons_own_processes_are_seen_and_nobody_elses() {
+    let guest = host(Suite::Bookworm, &["alice"]);
+    for user in ["alice", "bob"] {
+        guest
+            .run(&format!("systemd-run --quiet --collect --unit=session-of-{user} --uid={user} sleep 600"))
+            .expect_success("a process");
+    }
+    guest
+        .run("d=/run/systemd/system/claude-auth-sync@.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"ps -eo user=,comm= | sort -u >seen\"\\nWorkingDirectory=~\\n' >$d/look.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service")
+        .expect_success("a look around");
+    let seen = String::from_utf8(guest.read("/home/alice/seen").expect("written")).expect("text");
+    assert!(seen.contains("alice    sleep") && !seen.contains("bob") && !seen.contains("root"), "{seen}");
+}
+
 #[test]
 fn somebody_after_whom_no_unit_can_be_named_is_enrolled_all_the_same_and_told_of_it() {
     let guest = host(Suite::Bookworm, &[]);

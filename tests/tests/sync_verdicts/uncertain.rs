@@ -63,7 +63,7 @@ fn a_proxys_page_is_not_taken_for_the_apis_refusal() {
 fn an_outage_of_the_token_endpoint_changes_nothing() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
-        let (alice, _) = signed_in(&bed, "alice");
+        let alice = bed.person("alice").expect("alice");
         let stale = sign_in(&bed, &alice, -1);
         let noted = bed.anthropic();
         noted.answer_refreshes(RefreshAnswer::InternalError);
@@ -82,13 +82,15 @@ fn an_outage_of_the_token_endpoint_changes_nothing() {
 }
 
 #[test]
-fn a_login_that_another_claude_refreshes_for_ever_changes_nothing() {
+fn a_login_that_another_claude_is_refreshing_is_left_to_it() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
-    sign_in(&bed, &alice, -1);
+    let stale = sign_in(&bed, &alice, -1);
+    let text = alice.credentials_text().expect("a file");
     alice.make_directory(".claude/.oauth_refresh.lock").expect("a lock");
     let said = sync(&alice);
-    assert_eq!(refreshes(&bed), 0, "{}", said.stdout);
-    assert!(said.stdout.contains("refreshing"), "{}", said.stdout);
-    assert!(!alice.state_file("history.json").exists(), "nothing is known of it");
+    assert!(said.stdout.contains("Claude Code is refreshing it just now"), "{}", said.stdout);
+    assert_eq!(bed.anthropic().essential_requests(), []);
+    assert_eq!(alice.credentials_text().expect("a file"), text);
+    assert_ne!(fate_of(&alice, &stale), "rejected");
 }

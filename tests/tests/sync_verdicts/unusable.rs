@@ -41,10 +41,11 @@ fn a_client_that_ignores_logins_is_no_judge_of_them() {
         bed.wrap_client(script).expect("a wrapper");
         assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the login it is given");
 
-        let stale = sign_in(&bed, &alice, -1);
-        sync(&alice); // the ledger takes note of the new generation
-        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the login it is given");
-        assert_eq!(oauth(&alice)["refreshToken"], stale.refresh_token);
+        let bob = bed.person("bob").expect("bob");
+        let stale = sign_in(&bed, &bob, -1);
+        sync(&bob); // the ledger takes note of the generation
+        assert_nothing_written(&bob, CLAUDE_UNUSABLE, "claude does not use the login it is given");
+        assert_eq!(oauth(&bob)["refreshToken"], stale.refresh_token);
         assert_eq!(refreshes(&bed), 0);
     }
 }
@@ -85,7 +86,7 @@ fn an_organisation_that_cannot_be_confirmed_changes_nothing() {
 }
 
 #[test]
-fn a_home_whose_own_file_holds_a_key_is_not_verified_by_it() {
+fn a_refreshed_login_is_probed_by_itself_where_the_home_holds_another_credential() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in(&bed, &alice, -1);
@@ -93,8 +94,11 @@ fn a_home_whose_own_file_holds_a_key_is_not_verified_by_it() {
     bed.anthropic().answer_messages(key, Some(Ok));
     let settings = json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}).to_string();
     std::fs::write(alice.home().join(".claude.json"), settings).expect("a file");
+
     let said = sync(&alice);
-    assert_eq!(said.exit_code, TRY_LATER, "{}", said.stdout);
-    assert!(said.stdout.contains("claude answered, but did not refresh the login"), "{}", said.stdout);
-    assert!(!alice.state_file("history.json").exists(), "what is not known to be alive is not backed up");
+
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!((asked_with(&bed, key), refreshes(&bed)), (1, 1), "that is what the home says");
+    let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
+    assert_eq!(asked_with(&bed, &new), 1, "and this is what says something about the login");
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cas_tests::release;
+use cas_tests::programs::release;
 
 use crate::person::{Person, Situation};
 

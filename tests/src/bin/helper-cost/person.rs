@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cas_tests::{claude_login, now_ms, release};
+use cas_tests::{claude_login, now_ms, programs::release};
 
 const UID: u32 = 4242;
 

@@ -1,0 +1,124 @@
+//! `cas-sync watch`: sees every write to the caller's own credential file, keeps each login in the local history the moment it
+//! is written, and puts it back when somebody who does not know of Claude Code's locks overwrites it.
+//!
+//! Three threads, all of them asleep until something happens: one waits for a signal to end, one sees what is written
+//! (`catcher`), one acts on it (`mender`).
+
+mod catcher;
+mod eyes;
+mod held;
+mod inbox;
+mod marker;
+mod mender;
+mod places;
+mod push;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cas_core::account::Paths;
+use cas_core::deadline::Deadline;
+use cas_core::requests::Requests;
+use cas_core::state_directory::{Lock, StateDirectory, StateError};
+use nix::fcntl::Flock;
+use nix::sys::signal::{SigSet, Signal};
+
+use self::catcher::Catcher;
+use self::eyes::Eyes;
+use self::inbox::Inbox;
+use self::marker::Marker;
+use self::mender::Mender;
+use crate::{complain, fail, sync};
+
+/// Watches over the caller's own login until a signal ends it.
+pub(crate) fn run() -> ExitCode {
+    match watch() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn watch() -> Result<()> {
+    sync::keep_secrets_in_memory()?;
+    let account = sync::own_account()?;
+    let requests = Requests::of(&account.name);
+    let account = sync::named_as_asked(account)?;
+    // Found now, so that after an upgrade the new one is started.
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    wait_for_directory(&account.home)?;
+    let _only_one = become_the_only_one(&state)?;
+
+    let signals = hold_back_signals()?;
+    let (inbox, busy) = (Arc::<Inbox>::default(), Arc::<Mutex<()>>::default());
+    let marker =
+        Marker::beside(&paths.state_directory).context("cannot make a file in the state directory")?;
+    let (file, owner, marker) = (paths.credentials_file.clone(), account.uid.as_raw(), Arc::new(marker));
+    let catcher = Catcher { file, owner, marker: Arc::clone(&marker) };
+    let mender = Mender::new(account, paths, state, requests, program, marker);
+    let (filled, in_the_middle) = (Arc::clone(&inbox), Arc::clone(&busy));
+    start(move || Ok(catcher.watch(&filled)?))?;
+    start(move || mender.attend(&inbox, &in_the_middle))?;
+
+    signals.wait().context("cannot wait for a signal")?;
+    // Whoever ends in the middle of a repair leaves locks behind for which Claude Code would wait.
+    std::mem::forget(busy.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(())
+}
+
+/// A second watcher waits, asleep, to take over from the first: so it does not matter which of a service and a person's own
+/// hand started which.
+fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError> {
+    match state.lock(Lock::Watch, &Deadline::after(Duration::ZERO)) {
+        Err(StateError::Busy(_)) => {
+            eprintln!("cas-sync: another watcher is at it; this one takes over when that one has ended");
+            state.lock_whenever_free(Lock::Watch)
+        }
+        taken => taken,
+    }
+}
+
+/// A home may be made, or mounted, at the first login only.
+fn wait_for_directory(path: &Path) -> io::Result<()> {
+    while !path.is_dir() {
+        let eyes = Eyes::on(&path.join("home"))?;
+        if !path.is_dir() {
+            eyes.wait()?;
+        }
+    }
+    Ok(())
+}
+
+/// The signals that end the watcher, for this thread to wait for, and for no other to die of.
+fn hold_back_signals() -> Result<SigSet> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().context("cannot hold back signals")?;
+    Ok(signals)
+}
+
+fn start(job: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let guarded = move || {
+        let _guard = EndsTheProcess;
+        job().unwrap_or_else(|error| complain(&error));
+    };
+    thread::Builder::new().spawn(guarded).map(drop).context("cannot start a thread")
+}
+
+/// A watcher that lacks one of its threads would only seem to watch.
+struct EndsTheProcess;
+
+impl Drop for EndsTheProcess {
+    fn drop(&mut self) {
+        std::process::exit(1);
+    }
+}

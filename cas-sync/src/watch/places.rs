@@ -1,0 +1,109 @@
+//! Which directories have to be watched, so that nothing that happens to one file goes unseen.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+
+/// A name in a directory that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
+    pub(super) name: OsString,
+    pub(super) role: Role,
+}
+
+/// What a name in a watched directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The file itself, or the link in its place, or what that leads to.
+    File,
+    /// A directory or link on the way to it: when something happens to it, everything has to be looked at anew.
+    Way,
+}
+
+/// The places of `file`, which need not exist: its directory, or the nearest one above it that does; and the same for the
+/// file that it leads to when it is a link.
+pub(super) fn of(file: &Path) -> Vec<Place> {
+    let mut places = Vec::new();
+    add(file, &mut places);
+    if let Ok(leads_to) = fs::read_link(file) {
+        let directory = file.parent().unwrap_or(Path::new("/"));
+        let target = fs::canonicalize(file).unwrap_or_else(|_| directory.join(leads_to));
+        add(&target, &mut places);
+    }
+    places
+}
+
+fn add(file: &Path, places: &mut Vec<Place>) {
+    let mut role = Role::File;
+    let mut path = file;
+    // Up to the first directory that can be watched, noting the name that is waited for in it.
+    while let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
+        if can_be_watched(directory) {
+            push(Place { directory: directory.to_owned(), name: name.to_owned(), role }, places);
+            if !directory.is_symlink() {
+                return;
+            }
+            // The watch is on what the link leads to; the link itself lies one further up.
+        }
+        role = Role::Way;
+        path = directory;
+    }
+}
+
+fn can_be_watched(directory: &Path) -> bool {
+    directory.is_dir() && access(directory, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
+}
+
+fn push(place: Place, places: &mut Vec<Place>) {
+    if !places.contains(&place) {
+        places.push(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn place(directory: &Path, name: &str, role: Role) -> Place {
+        Place { directory: directory.to_owned(), name: name.into(), role }
+    }
+
+    #[test]
+    fn the_directory_of_the_file_is_watched_or_the_nearest_one_above_it() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let claude = home.path().join(".claude");
+        let file = claude.join("credentials");
+        assert_eq!(of(&claude.join("a/b")), [place(home.path(), ".claude", Role::Way)]);
+        assert_eq!(of(&file), [place(home.path(), ".claude", Role::Way)]);
+        fs::create_dir(&claude).expect("made");
+        assert_eq!(of(&file), [place(&claude, "credentials", Role::File)]);
+    }
+
+    #[test]
+    fn a_link_is_watched_and_what_it_leads_to_as_well() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let (claude, elsewhere) = (home.path().join(".claude"), home.path().join("elsewhere"));
+        fs::create_dir(&elsewhere).expect("made");
+        symlink("elsewhere", &claude).expect("a directory that is a link");
+        let link = place(home.path(), ".claude", Role::Way);
+        let file = claude.join("credentials");
+        assert_eq!(of(&file), [place(&claude, "credentials", Role::File), link.clone()]);
+
+        symlink("../vault/login", elsewhere.join("credentials")).expect("a link that leads nowhere yet");
+        let found = of(&file);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(
+            found.last().map(|place| (place.name.to_str(), place.role)),
+            Some((Some("vault"), Role::Way))
+        );
+        fs::create_dir(home.path().join("vault")).expect("made");
+        fs::write(home.path().join("vault/login"), "").expect("written");
+        let vault = fs::canonicalize(home.path().join("vault")).expect("there");
+        assert!(of(&file).contains(&place(&vault, "login", Role::File)), "{:?}", of(&file));
+    }
+}

@@ -1,0 +1,102 @@
+//! Rounds: a good generation is written, and overwritten some time later.
+
+use std::fmt;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::resident::{LOGIN, Resident};
+use cas_tests::watched::{Act, Way, Writer};
+use cas_tests::{claude_login, now_ms};
+
+/// How many rounds of each kind.
+const ROUNDS: usize = 40;
+
+/// When a login has not been seen by anybody, nobody can put it back.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
+
+/// How long after the good generation the tombstone is written, in milliseconds.
+pub(crate) const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
+
+/// How the tombstone is written.
+pub(crate) const WAYS: [Way; 2] = [Way::Rename, Way::InPlace];
+
+/// All rounds so far.
+pub(crate) struct Rounds<'a> {
+    resident: &'a Resident,
+    writer: Writer,
+    generations: u64,
+    times: Vec<Option<Duration>>,
+}
+
+impl<'a> Rounds<'a> {
+    pub(crate) fn new(resident: &'a Resident) -> Self {
+        Self { resident, writer: Writer::of(resident), generations: 0, times: Vec::new() }
+    }
+
+    /// Rounds of one kind.
+    pub(crate) fn run(&mut self, pause: u64, way: Way) -> Distribution {
+        let times: Vec<_> = (0..ROUNDS).map(|_| self.round(Duration::from_millis(pause), way)).collect();
+        self.times.extend(&times);
+        let how = if way == Way::Rename { "by rename" } else { "in place" };
+        Distribution::of(format!("overwritten {how} after {pause} ms"), &times)
+    }
+
+    /// All rounds so far as one.
+    pub(crate) fn all(&self) -> Distribution {
+        Distribution::of("all".into(), &self.times)
+    }
+
+    /// Nothing, when the good generation was lost.
+    fn round(&mut self, pause: Duration, way: Way) -> Option<Duration> {
+        self.generations += 1;
+        let name = format!("round-{}", self.generations);
+        // Each refresh brings a later end.
+        let good = claude_login::healthy(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
+        let mut acts = vec![Act::Write(Way::Rename, good.clone())];
+        if !pause.is_zero() {
+            acts.push(Act::Wait(pause));
+        }
+        acts.push(Act::Write(way, claude_login::tombstone(&good)));
+        let overwritten = self.writer.perform(acts);
+        let wanted = format!("refresh-of-{name}\"");
+        while overwritten.elapsed() < GIVEN_UP_AFTER {
+            if fs::read_to_string(self.resident.path(LOGIN)).is_ok_and(|text| text.contains(&wanted)) {
+                return Some(Instant::now() - overwritten);
+            }
+            thread::sleep(Duration::from_micros(100));
+        }
+        None
+    }
+}
+
+/// Repair times, sorted.
+pub(crate) struct Distribution {
+    title: String,
+    sorted: Vec<Duration>,
+    missed: usize,
+}
+
+impl Distribution {
+    fn of(title: String, times: &[Option<Duration>]) -> Self {
+        let mut sorted: Vec<_> = times.iter().flatten().copied().collect();
+        sorted.sort();
+        Self { title, missed: times.len() - sorted.len(), sorted }
+    }
+
+    /// The time that so many of a hundred rounds did not exceed, in ms.
+    fn percentile(&self, percent: usize) -> f64 {
+        let index = (self.sorted.len() * percent).div_ceil(100).max(1) - 1;
+        self.sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:<34}{:>7}", self.title, self.sorted.len() + self.missed)?;
+        for percent in [50, 95, 99, 100] {
+            write!(formatter, "{:>9.1}", self.percentile(percent))?;
+        }
+        write!(formatter, "{:>9}", self.missed)
+    }
+}

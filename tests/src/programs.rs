@@ -1,0 +1,25 @@
+//! The programs as they are shipped: the release build, made by `packaging/build.sh`.
+
+use std::path::PathBuf;
+
+/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
+///
+/// # Panics
+/// When there is no release build.
+pub fn release_folder() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors()
+        .map(|folder| folder.join("release"))
+        .find(|release| release.join("cas-session").exists())
+        .expect("there is no release build: run `packaging/build.sh` or `make test`")
+}
+
+/// One of these programs.
+///
+/// # Panics
+/// When it has not been built.
+pub fn release(name: &str) -> PathBuf {
+    let path = release_folder().join(name);
+    assert!(path.exists(), "{} is missing: run `packaging/build.sh` or `make test`", path.display());
+    path
+}

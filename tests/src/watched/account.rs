@@ -1,0 +1,51 @@
+//! What the kernel counts of a process and all its threads.
+
+use std::fs;
+use std::path::Path;
+
+/// The counts at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// How often one of its threads gave the processor up or had it taken away: no less often, one was woken up.
+    pub context_switches: u64,
+    /// Whether every thread waits for something.
+    pub is_asleep: bool,
+    /// The memory it has now, in KiB.
+    pub resident_kib: u64,
+    /// Of that, what is its alone; the rest are pages of files that others may share.
+    pub anonymous_kib: u64,
+    /// The most it has had, in KiB.
+    pub peak_kib: u64,
+    /// How many threads there are.
+    pub threads: usize,
+}
+
+impl Account {
+    /// Of this process; zero where it has ended.
+    pub(super) fn of(pid: u32) -> Self {
+        let process = Path::new("/proc").join(pid.to_string());
+        let whole = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let tasks: Vec<String> = fs::read_dir(process.join("task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default())
+            .collect();
+        let switches = |task: &String| {
+            number(task, "voluntary_ctxt_switches:") + number(task, "nonvoluntary_ctxt_switches:")
+        };
+        Self {
+            context_switches: tasks.iter().map(switches).sum(),
+            is_asleep: tasks.iter().all(|task| task.contains("State:\tS")),
+            resident_kib: number(&whole, "VmRSS:"),
+            anonymous_kib: number(&whole, "RssAnon:"),
+            peak_kib: number(&whole, "VmHWM:"),
+            threads: tasks.len(),
+        }
+    }
+}
+
+fn number(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,209 @@
+//! A [`Resident`] whose login file is watched by the `cas-sync watch` of the release build.
+
+mod account;
+mod writer;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub use self::account::Account;
+pub use self::writer::{Act, Way, Writer};
+use crate::programs;
+use crate::resident::{LOGIN, Resident, STATE, UID};
+
+/// Far longer than anything here takes, so that a slow machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the service is told.
+const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
+
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A watcher that runs. It ends with this value.
+pub struct Watcher {
+    child: Child,
+}
+
+impl Watcher {
+    /// Starts a watcher for the resident and waits until it watches their `.claude`.
+    ///
+    /// # Panics
+    /// When it does not start, or does not watch within a minute.
+    pub fn start(resident: &Resident) -> Self {
+        let watcher = Self::begin(resident);
+        watcher.wait_until_it_watches(&resident.path(".claude"));
+        watcher
+    }
+
+    /// The same with the priority that the unit gives it, which is what it has on a workstation.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_as_its_unit(resident: &Resident) -> Self {
+        let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
+        let watcher = Self::behind(&["nice", "--adjustment", priority], resident);
+        watcher.wait_until_it_watches(&resident.path(".claude"));
+        watcher
+    }
+
+    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it, so that what a test shows
+    /// does not depend on how busy the machine is.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn begin(resident: &Resident) -> Self {
+        let processor = shared_processor().to_string();
+        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], resident)
+    }
+
+    fn behind(prefix: &[&str], resident: &Resident) -> Self {
+        let id = UID.to_string();
+        let (first, rest) = prefix.split_first().expect("a command");
+        let mut command = Command::new(first);
+        command.args(rest).arg("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "KILL", "--"]);
+        command.arg(programs::release("cas-sync")).arg("watch").current_dir("/");
+        command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        let child = resident.inside(move || command.spawn()).expect("setpriv is there");
+        Self { child }
+    }
+
+    /// Waits until the kernel tells the watcher of what happens in this directory.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub fn wait_until_it_watches(&self, directory: &Path) {
+        let watches = || {
+            let inode = fs::metadata(directory).map_or(0, |found| found.ino());
+            let wanted = format!(" ino:{inode:x} ");
+            self.descriptors().iter().any(|(_, information)| information.contains(&wanted))
+        };
+        eventually(&format!("a watch on {}", directory.display()), watches);
+        // It looks once when it begins; what is counted is what comes after that.
+        self.wait_until_asleep();
+    }
+
+    /// Waits until none of its threads has anything to do.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub fn wait_until_asleep(&self) {
+        let mut before = None;
+        eventually("a watcher that sleeps", || {
+            let account = self.account();
+            let is_quiet = account.is_asleep && before.as_ref() == Some(&account);
+            before = Some(account);
+            thread::sleep(Duration::from_millis(20));
+            is_quiet
+        });
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the kernel has counted so far.
+    pub fn account(&self) -> Account {
+        Account::of(self.child.id())
+    }
+
+    /// Its open files: the path, and what the kernel says of it.
+    pub fn descriptors(&self) -> Vec<(String, String)> {
+        let process = Path::new("/proc").join(self.child.id().to_string());
+        let entries = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        entries
+            .map(|entry| {
+                let path = fs::read_link(entry.path()).unwrap_or_default().display().to_string();
+                (path, fs::read_to_string(process.join("fdinfo").join(entry.file_name())).unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // The error is that it has ended.
+        let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal);
+    }
+
+    /// Waits for its end; the exit code.
+    ///
+    /// # Panics
+    /// When it has not ended within a minute.
+    pub fn end(mut self) -> Option<i32> {
+        let mut code = None;
+        eventually("the end of the watcher", || {
+            let status = self.child.try_wait().expect("it is ours to wait for");
+            code = status.map(|status| status.code());
+            code.is_some()
+        });
+        code.flatten()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // The errors are that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first processor that this process may use.
+fn shared_processor() -> usize {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells");
+    (0..CpuSet::count()).find(|processor| allowed.is_set(*processor).unwrap_or_default()).unwrap_or_default()
+}
+
+/// Waits until the resident's login file satisfies `condition`.
+///
+/// # Panics
+/// When that takes longer than a minute: what lies there, and the journal.
+#[track_caller]
+pub fn wait_for_login(resident: &Resident, condition: impl Fn(&str) -> bool) -> Duration {
+    let begun = Instant::now();
+    let content = || text(resident, LOGIN);
+    while !condition(&content()) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it holds {:?}, and the history {:?}\n{}",
+            generations(&content()),
+            generations(&text(resident, &format!("{STATE}/history.json"))),
+            resident.journal()
+        );
+        thread::sleep(Duration::from_micros(200));
+    }
+    begun.elapsed()
+}
+
+fn text(resident: &Resident, below_home: &str) -> String {
+    String::from_utf8(resident.read(below_home).unwrap_or_default()).unwrap_or_default()
+}
+
+/// The names of the generations in a text ([`crate::claude_login::healthy`]).
+fn generations(text: &str) -> Vec<&str> {
+    let parts = text.split("-refresh-of-").skip(1);
+    parts.map(|part| part.split(['"', '\\']).next().unwrap_or_default()).collect()
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// When that takes longer than a minute.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,138 @@
+//! Somebody overwrites a good login.
+
+use std::time::Duration;
+
+use cas_core::fingerprint::Generation;
+use cas_core::ledger::{Entry, Fate, Ledger, Origin};
+use cas_core::timestamp::Timestamp;
+use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
+use cas_tests::now_ms;
+use cas_tests::resident::{LOGIN, Resident, STATE};
+use cas_tests::watched::{Act, Watcher, Way, Writer, eventually, wait_for_login};
+
+use crate::{good, login, wait_until_back, watched};
+
+/// How long after the good generation the other one is written, in ms.
+const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
+
+const ROUNDS: u64 = 4;
+
+#[test]
+fn a_login_that_is_emptied_by_rename_right_after_it_was_written_is_back_each_time() {
+    emptied_again_and_again(Way::Rename);
+}
+
+#[test]
+fn a_login_that_is_emptied_in_place_right_after_it_was_written_is_back_each_time() {
+    emptied_again_and_again(Way::InPlace);
+}
+
+fn emptied_again_and_again(way: Way) {
+    let (resident, watcher, _) = watched(0);
+    let writer = Writer::of(&resident);
+    let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
+    for (number, pause) in (1..).zip(rounds) {
+        let text = good(number);
+        let pause = (pause > 0).then_some(Act::Wait(Duration::from_millis(pause)));
+        let good = Act::Write(Way::Rename, text.clone());
+        let bad = Act::Write(way, tombstone(&text));
+        writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
+        wait_until_back(&resident, number, &text);
+    }
+    watcher.wait_until_asleep();
+    let journal = resident.journal();
+    assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
+}
+
+/// Whoever writes in place and is overwritten at once has left nothing to be seen; a moment is enough.
+#[test]
+fn a_login_that_was_written_in_place_is_kept_as_well() {
+    let (resident, watcher, _) = watched(0);
+    let writer = Writer::of(&resident);
+    for number in 1..=10 {
+        let text = good(number);
+        writer.write(Way::InPlace, &text);
+        watcher.wait_until_asleep();
+        writer.write(Way::InPlace, &tombstone(&text));
+        wait_until_back(&resident, number, &text);
+    }
+}
+
+#[test]
+fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
+    let (resident, watcher, _) = watched(0);
+    let (first, second) = (good(1), good(2));
+    Writer::of(&resident).perform(vec![
+        Act::Write(Way::Rename, first),
+        Act::Write(Way::Rename, second.clone()),
+        Act::Write(Way::Rename, tombstone(&second)),
+    ]);
+    wait_until_back(&resident, 2, &second);
+    watcher.wait_until_asleep();
+    let history = resident.read(&format!("{STATE}/history.json")).expect("a history");
+    let history = String::from_utf8(history).expect("text");
+    assert!(
+        [1, 2].iter().all(|number| history.contains(&format!("refresh-of-number-{number}"))),
+        "{history}"
+    );
+}
+
+#[test]
+fn a_torn_file_is_mended() {
+    let (resident, _watcher, text) = watched(1);
+    Writer::of(&resident).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
+    wait_for_login(&resident, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
+}
+
+#[test]
+fn what_somebody_is_still_writing_in_place_is_left_to_them() {
+    let (resident, watcher, _) = watched(1);
+    let text = good(2);
+    let half = text.get(..text.len() / 2).expect("half of it").to_owned();
+    // Others open the file for writing meanwhile, and close it: the kernel tells the same as of a finished write.
+    let writer = Writer::of(&resident);
+    writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
+    writer.write(Way::InPlace, &text);
+    watcher.wait_until_asleep();
+    assert_eq!(login(&resident), text);
+    assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
+}
+
+/// The ledger of a login that was put back so often within the last hour.
+fn put_back(times: usize) -> Resident {
+    let resident = Resident::settle();
+    let expires_at_ms = now_ms() + 7 * HOUR_MS;
+    let text = healthy("number-1", expires_at_ms);
+    resident.put(LOGIN, &text);
+    let entry = Entry {
+        first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
+        origin: Origin::File,
+        expires_at: Timestamp::from_millis(expires_at_ms),
+        fate: Fate::Restored,
+        restored: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
+    };
+    let generation = Generation::of("sk-ant-ort01-refresh-of-number-1");
+    let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
+    // A login that was put back is in the history, or it would not have been.
+    assert!(resident.sync().status.success());
+    resident.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
+    resident
+}
+
+#[test]
+fn the_eighth_time_within_an_hour_it_is_put_back_and_the_ninth_time_it_is_not() {
+    for (times, is_back) in [(7, true), (8, false)] {
+        let resident = put_back(times);
+        let text = login(&resident);
+        let _watcher = Watcher::start(&resident);
+        Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+        if is_back {
+            wait_until_back(&resident, 1, &text);
+        } else {
+            eventually("a warning", || resident.journal().contains("user=alice WARN"));
+            let journal = resident.journal();
+            assert!(journal.contains("find what keeps overwriting it"), "{journal}");
+            assert_eq!(login(&resident), tombstone(&text));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the watcher does not touch.
+
+use std::fs;
+
+use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
+use cas_tests::now_ms;
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident};
+use cas_tests::watched::{Act, Watcher, Way, Writer, eventually};
+
+use crate::{login, wait_until_back, watched};
+
+#[test]
+fn a_file_that_was_deleted_stays_deleted() {
+    let (resident, watcher, text) = watched(1);
+    resident.remove(LOGIN);
+    // Something else happens beside it, so that there is something to wake up for.
+    fs::write(resident.path(".claude/settings.json"), "{}").expect("written");
+    watcher.wait_until_asleep();
+    assert!(resident.read(LOGIN).is_none());
+    // It has not stopped watching.
+    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+    wait_until_back(&resident, 1, &text);
+}
+
+#[test]
+fn a_login_whose_access_token_has_ended_is_left_to_the_sync() {
+    let resident = Resident::settle();
+    let stale = healthy("number-1", now_ms() - HOUR_MS);
+    resident.put(LOGIN, &stale);
+    let watcher = Watcher::start(&resident);
+    Writer::of(&resident).write(Way::Rename, &tombstone(&stale));
+    eventually("a warning", || resident.journal().contains("user=alice WARN"));
+    watcher.wait_until_asleep();
+    assert_eq!(login(&resident), tombstone(&stale));
+    assert!(resident.journal().contains("the sync looks for one"), "{}", resident.journal());
+}
+
+#[test]
+fn the_same_trouble_is_told_once() {
+    let resident = Resident::settle();
+    let watcher = Watcher::start(&resident);
+    let empty = tombstone(&healthy("number-1", 0));
+    let writer = Writer::of(&resident);
+    for _ in 0..5 {
+        writer.write(Way::Rename, &empty);
+        watcher.wait_until_asleep();
+    }
+    assert_eq!(resident.journal().matches("user=alice WARN").count(), 1, "{}", resident.journal());
+}
+
+#[test]
+fn an_older_copy_that_somebody_puts_back_is_left_to_the_sync() {
+    let (resident, watcher, newest) = watched(2);
+    let older = crate::good(1);
+    let writer = Writer::of(&resident);
+    writer.write(Way::Rename, &older);
+    watcher.wait_until_asleep();
+    assert_eq!(login(&resident), older);
+    // If it is emptied, the newest one comes back, and not the older.
+    writer.write(Way::Rename, &tombstone(&older));
+    wait_until_back(&resident, 2, &newest);
+}
+
+#[test]
+fn beside_a_setup_token_the_login_file_is_left_alone() {
+    let resident = Resident::settle();
+    let text = crate::good(1);
+    resident.put(LOGIN, &text);
+    resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-of-a-test\n");
+    let watcher = Watcher::start(&resident);
+    let writer = Writer::of(&resident);
+    writer.perform(vec![Act::Write(Way::Rename, text.clone()), Act::Write(Way::Rename, tombstone(&text))]);
+    watcher.wait_until_asleep();
+    assert_eq!(login(&resident), tombstone(&text));
+}
+
+#[test]
+fn files_of_others_beside_it_are_neither_kept_open_nor_taken_for_it() {
+    let (resident, watcher, text) = watched(1);
+    for name in [".credentials.json.bak", "tmp-of-somebody", ".credentials.json.tmp.0000"] {
+        fs::write(resident.path(".claude").join(name), crate::good(7)).expect("written");
+        cas_tests::resident::hand_over(&resident.path(".claude").join(name));
+    }
+    watcher.wait_until_asleep();
+    let open = watcher.descriptors();
+    assert!(!open.iter().any(|(path, _)| path.contains("/.claude/")), "{open:?}");
+    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+    wait_until_back(&resident, 1, &text);
+}

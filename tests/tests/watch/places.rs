@@ -1,0 +1,119 @@
+//! Wherever the file comes to lie.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::path::Path;
+
+use cas_tests::claude_login::tombstone;
+use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::watched::{Watcher, Way, Writer, wait_for_login};
+use nix::sys::signal::Signal;
+
+use crate::{good, wait_until_back, watched};
+
+fn make_directory(path: &Path) {
+    DirBuilder::new().mode(0o700).create(path).expect("made");
+    chown(path, Some(UID), Some(UID)).expect("theirs");
+}
+
+/// Writes a good login, empties it once the watcher has seen it, and waits until it is back.
+fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
+    let (writer, text) = (Writer::of(resident), good(number));
+    writer.write(Way::Rename, &text);
+    watcher.wait_until_asleep();
+    writer.write(Way::Rename, &tombstone(&text));
+    wait_until_back(resident, number, &text);
+}
+
+#[test]
+fn somebody_who_has_never_run_claude_is_looked_after_from_their_first_login_on() {
+    let resident = Resident::settle();
+    let directory = resident.path(".claude");
+    fs::remove_dir(&directory).expect("removed");
+    let watcher = Watcher::begin(&resident);
+    watcher.wait_until_it_watches(&resident.home());
+    make_directory(&directory);
+    watcher.wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 1);
+}
+
+#[test]
+fn a_home_that_is_made_at_the_first_login_is_waited_for() {
+    let resident = Resident::settle();
+    let (home, elsewhere) = (resident.home(), resident.folder().join("not-yet"));
+    fs::rename(&home, &elsewhere).expect("there is no home yet");
+    let watcher = Watcher::begin(&resident);
+    watcher.wait_until_it_watches(resident.folder());
+    assert!(!home.exists(), "it is not for the watcher to make");
+    fs::rename(&elsewhere, &home).expect("now there is");
+    watcher.wait_until_it_watches(&resident.path(".claude"));
+    is_looked_after(&resident, &watcher, 1);
+}
+
+#[test]
+fn a_directory_that_is_moved_away_and_made_anew_is_found_again() {
+    let (resident, watcher, _) = watched(1);
+    let directory = resident.path(".claude");
+    fs::rename(&directory, resident.path(".claude.old")).expect("moved away");
+    watcher.wait_until_it_watches(&resident.home());
+    assert!(!directory.exists(), "nobody makes it but Claude Code");
+    make_directory(&directory);
+    watcher.wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 2);
+
+    fs::remove_dir_all(&directory).expect("removed");
+    watcher.wait_until_it_watches(&resident.home());
+    make_directory(&directory);
+    watcher.wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 3);
+}
+
+#[test]
+fn a_login_that_lies_elsewhere_behind_a_link_is_looked_after_there() {
+    let (resident, watcher, _) = watched(1);
+    let elsewhere = resident.path("elsewhere");
+    make_directory(&elsewhere);
+    let target = elsewhere.join("claude-login");
+    fs::rename(resident.path(LOGIN), &target).expect("moved");
+    symlink(&target, resident.path(LOGIN)).expect("linked");
+    watcher.wait_until_it_watches(&elsewhere);
+
+    let (writer, text) = (Writer::of(&resident), good(2));
+    writer.write(Way::InPlace, &text);
+    watcher.wait_until_asleep();
+    writer.write(Way::InPlace, &tombstone(&text));
+    wait_until_back(&resident, 2, &text);
+    assert!(resident.path(LOGIN).is_symlink() && !target.is_symlink(), "the link stays a link");
+}
+
+#[test]
+fn a_directory_behind_a_link_is_followed_to_another_place() {
+    let resident = Resident::settle();
+    let (directory, one, two) = (resident.path(".claude"), resident.path("one"), resident.path("two"));
+    fs::rename(&directory, &one).expect("moved");
+    make_directory(&two);
+    symlink(&one, &directory).expect("linked");
+    let watcher = Watcher::start(&resident);
+    is_looked_after(&resident, &watcher, 1);
+
+    let other = resident.path("other-link");
+    symlink(&two, &other).expect("linked");
+    fs::rename(&other, &directory).expect("replaced");
+    watcher.wait_until_it_watches(&two);
+    is_looked_after(&resident, &watcher, 2);
+}
+
+#[test]
+fn whatever_it_was_too_late_to_be_told_is_looked_at() {
+    let (resident, watcher, text) = watched(1);
+    let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit");
+    let queue: usize = queue.trim().parse().expect("a number");
+    watcher.signal(Signal::SIGSTOP);
+    for number in 0..=queue {
+        let path = resident.path(&format!(".claude/{number}"));
+        fs::write(&path, "").and_then(|()| fs::remove_file(&path)).expect("made and removed");
+    }
+    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+    watcher.signal(Signal::SIGCONT);
+    wait_for_login(&resident, |found| found == text);
+}

@@ -1,0 +1,83 @@
+//! What was seen comes to the store.
+
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_core::state_directory::{Lock, StateDirectory};
+use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::resident::{LOGIN, Resident, STATE, UID};
+use cas_tests::watched::{Watcher, Way, Writer, eventually};
+use serde_json::{Value, json};
+
+use crate::{good, name};
+
+/// Somebody whose first login is in the store, beside a field of somebody else's.
+fn with_a_store() -> (Resident, Bao, Person) {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, Policy::Patch);
+    person.put_document(&json!({"tracker_token": "of somebody else"}));
+    resident.put(LOGIN, &good(0));
+    let said = resident.sync();
+    assert!(said.status.success(), "{said:?}");
+    (resident, bao, person)
+}
+
+fn version(person: &Person) -> Value {
+    person.document().body["data"]["metadata"]["version"].clone()
+}
+
+fn holds(person: &Person, number: u64) -> bool {
+    person.fields().to_string().contains(&format!("refresh-of-{}\\", name(number)))
+}
+
+#[test]
+fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
+    let (resident, _bao, person) = with_a_store();
+    let watcher = Watcher::start(&resident);
+    let before = version(&person).as_u64().expect("a number");
+    let writer = Writer::of(&resident);
+    // Twice in a row: one push tells of both.
+    writer.write(Way::Rename, &good(1));
+    writer.write(Way::Rename, &good(2));
+    eventually("the login in the store", || holds(&person, 2));
+    assert_eq!(version(&person).as_u64(), Some(before + 1));
+    assert_eq!(person.fields()["tracker_token"], "of somebody else");
+    watcher.wait_until_asleep();
+    assert_eq!(watcher.account().threads, 3, "nobody waits for a push any more");
+}
+
+#[test]
+fn while_another_run_is_at_it_the_push_waits() {
+    let (resident, _bao, person) = with_a_store();
+    let state = StateDirectory::new(resident.path(STATE), UID);
+    let held = state.lock(Lock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
+    let watcher = Watcher::start(&resident);
+    Writer::of(&resident).write(Way::Rename, &good(1));
+    eventually("a push that finds the lock held", || resident.journal().contains("user=alice SKIP"));
+    assert!(!holds(&person, 1));
+    drop(held);
+    eventually("the login in the store", || holds(&person, 1));
+    drop(watcher);
+}
+
+#[test]
+fn while_the_store_is_away_the_push_waits() {
+    let (resident, bao, person) = with_a_store();
+    bao.seal();
+    let _watcher = Watcher::start(&resident);
+    Writer::of(&resident).write(Way::Rename, &good(1));
+    eventually("a push that finds it sealed", || resident.journal().contains("user=alice WARN"));
+    bao.unseal();
+    eventually("the login in the store", || holds(&person, 1));
+}
+
+#[test]
+fn without_a_store_nothing_is_pushed() {
+    let resident = Resident::settle();
+    let watcher = Watcher::start(&resident);
+    Writer::of(&resident).write(Way::Rename, &good(1));
+    watcher.wait_until_asleep();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!resident.path(&format!("{STATE}/sync.log")).exists(), "no run was started");
+}
