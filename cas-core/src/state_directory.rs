@@ -240,10 +240,13 @@ impl fmt::Display for StateError {
             Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
             Self::File(problem) => problem.fmt(formatter),
             Self::Damaged(path, error) => {
+                // Where, and not what: the library's own words quote what it found, and that may be a token.
                 write!(
                     formatter,
-                    "{} is damaged ({error}): move it out of the way, it is made anew",
-                    path.display()
+                    "{} is damaged (line {}, column {}): move it out of the way, it is made anew",
+                    path.display(),
+                    error.line(),
+                    error.column()
                 )
             }
         }

@@ -18,11 +18,10 @@ use tempfile::TempDir;
 
 use self::journal::Journal;
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
-use crate::claude_client::{NEWEST, installed};
-use crate::claude_login::{HOUR_MS, fresh, parsed};
+use crate::claude_client::{NEWEST, in_hours, installed};
+use crate::claude_login::{fresh, parsed};
 use crate::counting_relay::CountingRelay;
 use crate::namespaces::{Mount, Namespaces};
-use crate::now_ms;
 use crate::openbao::{Bao, Person, Policy};
 use crate::tls_authority::TlsAuthority;
 
@@ -103,10 +102,17 @@ impl Resident {
 
     /// Signs in, for eight hours, beside the keys of others; returns what lies in the file.
     pub fn sign_in(&self) -> String {
-        let login = self.anthropic().sign_in(NAME, Duration::from_secs(8 * 3600));
-        let expires_at = i64::try_from(now_ms() + 8 * HOUR_MS).expect("a moment of our time");
+        self.sign_in_as(NAME, 8)
+    }
+
+    /// The same with tokens of this name, of which the client believes that they end in so many hours.
+    ///
+    /// # Panics
+    /// When they were settled without the stand-in, or the file cannot be written.
+    pub fn sign_in_as(&self, name: &str, hours: i64) -> String {
+        let login = self.anthropic().sign_in(name, Duration::from_secs(8 * 3600));
         let mut file = parsed(&fresh("somebody"));
-        file["claudeAiOauth"] = login.oauth_object(expires_at);
+        file["claudeAiOauth"] = login.oauth_object(in_hours(hours));
         self.put(LOGIN, &file.to_string());
         file.to_string()
     }

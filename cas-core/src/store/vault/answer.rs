@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::words::said_by_server;
 use crate::store::Failure;
 
 /// An answer as it came over the wire.
@@ -53,7 +54,7 @@ pub(super) struct Success<'body> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Deletion {
     pub version: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     pub deletion_time: String,
     #[serde(default)]
     pub destroyed: bool,
@@ -102,7 +103,12 @@ impl Received {
                 None => Answer::Success(Success {
                     data: frame.data,
                     auth: frame.auth,
-                    warnings: frame.warnings.unwrap_or_default().iter().map(|text| printable(text)).collect(),
+                    warnings: frame
+                        .warnings
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|text| said_by_server(text))
+                        .collect(),
                 }),
                 Some(_) => self.foreign(action),
             },
@@ -153,7 +159,7 @@ impl Received {
     }
 
     fn redirected_to(&self) -> String {
-        self.location.as_deref().map(|target| format!(" to {}", printable(target))).unwrap_or_default()
+        self.location.as_deref().map(|target| format!(" to {}", said_by_server(target))).unwrap_or_default()
     }
 
     /// The header counts seconds; its other form, a date, is not used by the store.
@@ -165,8 +171,12 @@ impl Received {
 
 impl Frame<'_> {
     fn words(&self) -> String {
-        printable(&self.errors.as_deref().unwrap_or_default().join("; "))
+        said_by_server(&self.errors.as_deref().unwrap_or_default().join("; "))
     }
+}
+
+fn said<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
+    String::deserialize(text).map(|text| said_by_server(&text))
 }
 
 /// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata itself).
@@ -177,16 +187,6 @@ fn deletion(data: &RawValue) -> Option<Deletion> {
     }
     let text = data.get();
     serde_json::from_str(text).or_else(|_| serde_json::from_str(text).map(|read: Read| read.metadata)).ok()
-}
-
-/// Text of somebody else's, fit for one line of a log.
-pub(super) fn printable(text: &str) -> String {
-    let line: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(300) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 #[cfg(test)]

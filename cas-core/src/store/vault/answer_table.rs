@@ -116,12 +116,6 @@ fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
 }
 
 #[test]
-fn somebody_elses_text_is_one_short_line() {
-    assert_eq!(printable("a\n\tb\u{1b}[31m"), "a b [31m");
-    assert!(printable(&"ä".repeat(5000)).chars().count() <= 301);
-}
-
-#[test]
 fn a_deletion_is_read_with_its_time() {
     let Answer::Deleted(deletion) = received(404, DELETED).meaning("x") else { panic!() };
     let expected = Deletion { version: 2, deletion_time: "2026-11-21T08:03:50Z".into(), destroyed: false };

@@ -10,8 +10,9 @@ use reqwest::{Method, Url, redirect};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::answer::{Received, printable};
+use super::answer::Received;
 use super::token_file::Token;
+use super::words::printable;
 use super::{VaultConfig, tls};
 use crate::deadline::Deadline;
 use crate::store::Failure;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::token_memory::{TokenMemory, WriteMethod};
+use super::words::said_by_server;
 
 /// What a lookup tells. The answer also holds the token itself, which is not read. Fields may be missing: a root token
 /// has fewer, and one made through a role has no `period`.
@@ -35,12 +36,12 @@ impl Lookup {
         }
         match self.meta.as_ref().and_then(|meta| meta.get("user")) {
             Some(Value::String(name)) if name == user => {}
-            Some(other) => return Err(NotTheirs::Person(other.as_str().unwrap_or("nobody").to_owned())),
+            Some(other) => return Err(NotTheirs::Person(said_by_server(other.as_str().unwrap_or("nobody")))),
             None => only_policy(policies, user)?,
         }
         match &self.display_name {
             Some(name) if name.starts_with(DISPLAY_PREFIX) && *name != display_name(user) => {
-                Err(NotTheirs::DisplayName(name.clone()))
+                Err(NotTheirs::DisplayName(said_by_server(name)))
             }
             _ => Ok(()),
         }
@@ -76,7 +77,7 @@ fn only_policy(policies: &[String], user: &str) -> Result<(), NotTheirs> {
         return Err(NotTheirs::Nobody);
     }
     match personal.find(|name| **name != policy(user)) {
-        Some(name) => Err(NotTheirs::Policy(name.clone())),
+        Some(name) => Err(NotTheirs::Policy(said_by_server(name))),
         None => Ok(()),
     }
 }

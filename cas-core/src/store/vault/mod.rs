@@ -15,6 +15,7 @@ mod setting;
 mod tls;
 mod token_file;
 mod token_memory;
+mod words;
 
 use std::path::PathBuf;
 use std::thread;

@@ -1,0 +1,148 @@
+//! The memory of our programs holds secrets while they run: it is not written to disk when they crash, and no other program
+//! of the same person may look into it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::resident::{LOGIN, NAME, Resident, UID, VAULT_TOKEN};
+use cas_tests::vault_fake::{Fault, VaultFake};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::canaries::{Canaries, Secret};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of its world.
+struct AtWork<'world> {
+    resident: &'world Resident,
+    child: Child,
+}
+
+impl<'world> AtWork<'world> {
+    fn start(resident: &'world Resident, person: &str, command: &str) -> Self {
+        let script = format!("ulimit -c unlimited; cd /tmp; exec {person} {command}");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script]).env_clear().env("PATH", "/usr/bin:/bin");
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = resident.inside(move || shell.spawn()).expect("it starts");
+        Self { resident, child }
+    }
+
+    fn process(&self) -> PathBuf {
+        format!("/proc/{}", self.child.id()).into()
+    }
+
+    /// What somebody else of the same person finds who wants to read this file of the process.
+    fn is_readable(&self, file: &str) -> bool {
+        let path = self.process().join(file).display().to_string();
+        let output = self.resident.output(self.resident.command("cat".as_ref(), &[&path]));
+        output.status.success()
+    }
+
+    fn crash(mut self) -> ExitStatus {
+        kill(pid(&self.child), Signal::SIGABRT).expect("it is there");
+        self.child.wait().expect("it ends")
+    }
+
+    /// Files in `/tmp` that were not there before: only dumps are written there.
+    fn dumps(resident: &Resident) -> Vec<PathBuf> {
+        let entries = fs::read_dir(resident.folder().join("tmp")).expect("it is there");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("a process id"))
+}
+
+fn core_limit(process: &std::path::Path) -> String {
+    let limits = fs::read_to_string(process.join("limits")).expect("its limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("a line of it");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < LIMIT, "{what} never came");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn nothing_is_dumped_and_nobody_looks_in_while_the_store_is_asked() {
+    let canaries = Canaries::new();
+    let resident = Resident::settle();
+    let fake = resident.inside(|| VaultFake::start(NAME));
+    resident.use_address(&fake.address());
+    resident.put(VAULT_TOKEN, &format!("{}\n", canaries.text(Secret::VaultToken)));
+    fake.fail("secret/data", Fault::Silence);
+    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    let sync = format!("{} run", resident.program("cas-sync").display());
+    let login = format!(
+        "{} login --reply=1 --deadline-ms=30000 --user {NAME}",
+        resident.program("cas-session").display()
+    );
+    for (person, command) in [(as_person.as_str(), sync.as_str()), ("", login.as_str())] {
+        resident.put(LOGIN, &cas_tests::claude_login::fresh(canaries.core(Secret::Login)));
+        resident.remove(".local/state/claude-auth-sync/store-contact.json");
+        let asked = || fake.lines().iter().filter(|line| line.contains("secret/data")).count();
+        let before = asked();
+        let program = AtWork::start(&resident, person, command);
+        wait_until(command, || asked() > before);
+        let status = fs::read_to_string(program.process().join("status")).expect("its status");
+        assert!(status.contains(&format!("Uid:\t{UID}\t{UID}\t{UID}\t{UID}\n")), "{command}: {status}");
+        assert_eq!(fs::metadata(program.process().join("mem")).expect("there").uid(), 0, "{command}");
+        for file in ["mem", "environ", "maps"] {
+            assert!(!program.is_readable(file), "{command}: {file} can be read by others");
+        }
+        assert_eq!(core_limit(&program.process()), "0 0 bytes", "{command}");
+        let ended = program.crash();
+        assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false), "{command}");
+        assert_eq!(AtWork::dumps(&resident), Vec::<PathBuf>::new(), "{command}");
+    }
+
+    // The same with a program that takes no care: this machine does dump, and does let others look.
+    let careless = AtWork::start(&resident, &as_person, "/bin/sleep 60");
+    wait_until("sleep", || {
+        fs::read_link(careless.process().join("exe")).is_ok_and(|exe| exe.ends_with("sleep"))
+    });
+    assert!(careless.is_readable("environ"));
+    assert!(careless.crash().core_dumped(), "without that this test shows nothing");
+}
+
+/// The client is not ours, and what it does with its memory is its own affair; but it inherits that nothing is dumped.
+#[test]
+fn nothing_is_dumped_of_the_client_either() {
+    let resident = Resident::settle_with_claude();
+    resident.sign_in();
+    let file =
+        cas_tests::claude_login::parsed(&String::from_utf8_lossy(&resident.read(LOGIN).expect("there")));
+    let token = file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned();
+    resident.anthropic().answer_messages(&token, Some(MessageAnswer::Silence));
+    let as_person = format!("setpriv --reuid={UID} --regid={UID} --clear-groups");
+    let sync =
+        AtWork::start(&resident, &as_person, &format!("{} run", resident.program("cas-sync").display()));
+    assert!(resident.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+    let children = sync.process().join(format!("task/{}/children", sync.child.id()));
+    let client = fs::read_to_string(children).expect("its children");
+    let client = PathBuf::from(format!("/proc/{}", client.trim()));
+    assert!(
+        fs::read_link(client.join("exe")).is_ok_and(|exe| exe.ends_with("claude")),
+        "{}",
+        client.display()
+    );
+    assert_eq!(core_limit(&client), "0 0 bytes");
+    // The sync ends when its client does.
+    let client: i32 = client.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a process id");
+    kill(Pid::from_raw(client), Signal::SIGKILL).expect("it is there");
+    let AtWork { mut child, .. } = sync;
+    assert!(child.wait().expect("it ends").code().is_some());
+}

@@ -1,0 +1,49 @@
+//! No secret is seen where it is not meant to be. Recognisable ones are planted everywhere, the programs are driven through
+//! all that can happen, and everything they show is searched: the arguments and environments of all processes, what they
+//! print, the journal, every file, and what is left when all is over.
+//!
+//! Meant are: the credential file, the env file and the Vault token, which belong to others; `history.json`,
+//! `replaced-credentials.json` and `damaged-credentials.json` in the state directory; the one reply line of
+//! `cas-session login` on the module's pipe; and the variable `CLAUDE_CODE_OAUTH_TOKEN` of what `cas-session exec` becomes.
+
+mod canaries;
+mod dumps;
+mod real;
+mod said_by_servers;
+mod torn_files;
+mod watched;
+
+use cas_tests::resident::{Resident, STATE};
+
+use crate::canaries::Secret;
+use crate::watched::Watched;
+
+/// The search itself: a secret that leaks in any of the ways that are watched is found.
+#[test]
+fn a_leak_is_found_wherever_it_is() {
+    for (script, where_it_is) in [
+        ("/bin/echo $SECRET >/dev/null", "argv and environment"),
+        ("VARIABLE=$SECRET /bin/true", "argv and environment"),
+        ("echo $SECRET", "standard output"),
+        ("echo $SECRET >&2", "standard error"),
+        ("umask 077; echo $SECRET >~/.local/state/claude-auth-sync/sync.log", "sync.log"),
+        ("umask 077; echo $SECRET >/tmp/scratch", "scratch"),
+        ("echo $SECRET | base64 >~/.claude.json", ".claude.json"),
+        ("umask 022; echo $SECRET >~/.local/state/claude-auth-sync/history.json", "history.json"),
+        (
+            "echo $SECRET | python3 -c 'import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.sendto(input().encode(), \"/dev/log\")'",
+            "the journal",
+        ),
+    ] {
+        let mut watched = Watched::new(Resident::settle);
+        watched.resident.put("secret", "");
+        let secret = watched.canaries.text(Secret::Login).to_owned();
+        std::fs::write(watched.resident.folder().join("etc/secret"), secret).expect("written");
+        watched.shell(&format!("SECRET=$(cat /etc/secret); cd; {script}"));
+        let leaks = watched.leaks();
+        assert!(leaks.iter().any(|leak| leak.contains(where_it_is)), "{script}: {leaks:?}");
+    }
+    let mut watched = Watched::new(Resident::settle);
+    watched.shell(&format!("umask 077; touch ~/{STATE}/history.json; logger --version"));
+    assert_eq!(watched.leaks(), Vec::<String>::new(), "and nothing else is");
+}

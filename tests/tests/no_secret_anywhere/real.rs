@@ -1,0 +1,114 @@
+//! With the real client and a real server: what goes well, what is mended, and what is refused.
+
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::claude_login::tombstone;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use serde_json::json;
+
+use crate::canaries::Secret;
+use crate::watched::Watched;
+
+#[test]
+fn nothing_is_seen_of_a_login_that_is_verified_backed_up_refreshed_and_mended() {
+    let mut watched = Watched::new(Resident::settle_with_claude);
+    let bao = watched.resident.bao();
+    let person = watched.resident.use_store(&bao, Policy::Update);
+    let (prefix, core) =
+        person.token().split_once('.').map(|(a, b)| (format!("{a}."), b.to_owned())).expect("a token");
+    watched.canaries.add(Secret::VaultToken, &prefix, &core);
+    let sibling = watched.canaries.text(Secret::Sibling).to_owned();
+    person.put_document(&json!({ "vaultwarden_master_password": sibling }));
+
+    watched.sign_in(-1);
+    expect(
+        &watched.sync("a login that claude has to refresh"),
+        "OK login complete",
+        "backed up to the store",
+    );
+    let login = String::from_utf8(watched.resident.read(LOGIN).expect("a login")).expect("text");
+    expect(&watched.sync("nothing to do"), "OK login complete", "verified by inference");
+    watched.login("a healthy login");
+    for answer in [
+        MessageAnswer::RateLimited { retry_after: 9 },
+        MessageAnswer::Html { status: 403 },
+        MessageAnswer::InternalError,
+        MessageAnswer::Disconnect,
+    ] {
+        watched.resident.anthropic().answer_messages(&watched.access_token(), Some(answer.clone()));
+        watched.sync(&format!("{answer:?}"));
+    }
+    watched.resident.anthropic().answer_messages(&watched.access_token(), None);
+
+    watched.resident.put(LOGIN, &tombstone(&login));
+    expect(&watched.sync("an emptied login"), "RECOVERED", "");
+    watched.resident.put(LOGIN, &tombstone(&login));
+    watched.login("an emptied login at a login");
+    watched.resident.remove(&format!("{STATE}/history.json"));
+    watched.resident.put(LOGIN, &tombstone(&login));
+    expect(&watched.sync("an emptied login, mended from the store"), "RECOVERED", "");
+
+    watched.resident.anthropic().answer_messages(&watched.access_token(), Some(MessageAnswer::Revoked));
+    watched.sync("a login that was revoked");
+
+    let token = watched.canaries.text(Secret::SetupToken).to_owned();
+    watched.resident.anthropic().accept_setup_token(&token);
+    let document = json!({ "setup_token": token, "vaultwarden_master_password": sibling });
+    person.put_document(&document);
+    expect(&watched.sync("a new setup-token"), "OK setup-token", "");
+    assert_eq!(
+        watched.resident.read(ENV_FILE),
+        Some(format!("CLAUDE_CODE_OAUTH_TOKEN={token}\n").into_bytes())
+    );
+    let reply = watched.login("a login with a setup-token");
+    assert_eq!(reply.stdout, format!("CAS1 {token}\n").into_bytes());
+    watched.exec("a program with a setup-token");
+    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Revoked));
+    expect(&watched.sync("a revoked setup-token"), "FAIL", "");
+    person.put_document(&json!({ "setup_token": "", "vaultwarden_master_password": sibling }));
+    watched.sync("a withdrawn setup-token");
+    watched.exec("a program without a setup-token");
+
+    person.delete_document();
+    watched.sync("a deleted document");
+    bao.seal();
+    watched.sync("a sealed server");
+    drop(bao);
+    watched.sync("no server");
+    watched.login("no server at a login");
+    drop(person);
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}
+
+/// The client gets the token, and whatever it does with it is not passed on.
+#[test]
+fn what_a_client_says_of_its_token_is_not_passed_on() {
+    let mut watched = Watched::new(Resident::settle_with_claude);
+    for says in [
+        "echo \"error: $token\" >&2; exit 1",
+        "echo $token; exit 0",
+        "printf '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,\"result\":\"API Error: 401 %s\",\"apiKeySource\":\"%s\"}\\n' $token $token; exit 1",
+        "printf '{\"type\":\"system\",\"subtype\":\"init\",\"apiKeySource\":\"%s\",\"claude_code_version\":\"%s\"}\\n' $token $token; exit 0",
+        "echo $token >~/kept; echo $token >/tmp/kept-by-claude-$$; exit 3",
+    ] {
+        let client = watched.resident.program("talkative");
+        let read = "[ -n \"$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\" ] && read -r token <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR";
+        std::fs::write(&client, format!("#!/bin/sh\n{read}\n{says}\n")).expect("written");
+        std::fs::set_permissions(&client, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("0755");
+        watched.resident.configure(&format!("[claude]\nprogram = {client:?}\n"));
+        watched.sign_in(8);
+        let output = watched.sync(says);
+        assert!(!output.stdout.starts_with(b"OK verified"), "{output:?}");
+    }
+    // Proof that the client had it: what it kept on purpose, where it may write, is found.
+    let leaks = watched.leaks();
+    let (kept, passed_on): (Vec<String>, Vec<String>) =
+        leaks.into_iter().partition(|leak| leak.contains("in kept-by-claude-"));
+    assert!(!kept.is_empty(), "the client never read its token");
+    assert_eq!(passed_on, Vec::<String>::new());
+}
+
+fn expect(output: &std::process::Output, begin: &str, part: &str) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with(begin) && said.contains(part), "{begin} … {part}: {output:?}");
+}
