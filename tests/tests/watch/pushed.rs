@@ -70,7 +70,11 @@ fn while_the_store_is_away_the_push_waits() {
     Writer::of(&resident).write(Way::Rename, &good(1));
     let log = || fs::read_to_string(resident.path(&format!("{STATE}/sync.log"))).unwrap_or_default();
     eventually("a push that finds it sealed", || log().contains(" WARN "));
-    assert!(!resident.journal().contains("WARN"), "the sync tells of an outage, once: {}", resident.journal());
+    assert!(
+        !resident.journal().contains("WARN"),
+        "the sync tells of an outage, once: {}",
+        resident.journal()
+    );
     bao.unseal();
     eventually("the login in the store", || holds(&person, 1));
 }
