@@ -5,6 +5,7 @@
 //! `/etc/passwd`, `/etc/group`, `/etc/claude-code` and `/etc/claude-auth-sync` of this bed, and none of the test's own
 //! environment. Our own `cas-sync` runs there as well.
 
+mod disk;
 mod invocation;
 mod person;
 mod running;
@@ -114,11 +115,8 @@ impl ClaudeBed {
         let free = |uid: &u32| !matches!(User::from_uid(Uid::from_raw(*uid)), Ok(Some(_)));
         let uid = (FIRST_UID..).filter(free).nth(taken).unwrap_or(FIRST_UID);
         let home = self.path(name);
-        for directory in [home.clone(), home.join(".claude"), home.join("tmp")] {
-            fs::create_dir(&directory)?;
-            fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-            chown(&directory, Some(uid), Some(uid))?;
-        }
+        fs::create_dir(&home)?;
+        furnish(&home, uid)?;
         // Appended in place: a new file would not be the one that is mounted.
         let append = |file: &str, line: String| -> io::Result<()> {
             OpenOptions::new().append(true).open(self.path(file))?.write_all(line.as_bytes())
@@ -147,6 +145,18 @@ impl ClaudeBed {
     fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
+}
+
+/// Gives somebody a home in this directory.
+fn furnish(home: &Path, uid: u32) -> io::Result<()> {
+    for directory in [".claude", "tmp"] {
+        fs::create_dir(home.join(directory))?;
+    }
+    for directory in ["", ".claude", "tmp"].map(|name| home.join(name)) {
+        fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        chown(&directory, Some(uid), Some(uid))?;
+    }
+    Ok(())
 }
 
 fn hosts(address: &str) -> String {

@@ -83,6 +83,12 @@ impl Namespaces {
         Prefix(vec!["nsenter".to_owned(), network, "--".to_owned()])
     }
 
+    /// The path at which whoever is outside reaches what lies at `inside` in there.
+    pub fn from_outside(&self, inside: &Path) -> PathBuf {
+        let root = format!("/proc/{}/task/{}/root", std::process::id(), self.thread);
+        Path::new(&root).join(inside.strip_prefix("/").unwrap_or(inside))
+    }
+
     /// Runs `job` inside and returns its result. Jobs run one after the other: they start things, they do not wait.
     ///
     /// # Panics

@@ -103,12 +103,14 @@ fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
     known_here(facts).any(|other| ends_later(other, login))
 }
 
-/// A copy that ends after a login which Claude Code wrote later, as this machine saw, was made when the clock was wrong:
-/// which of the two was exchanged for the other, nobody can say.
+/// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
+/// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
+/// ends earlier is an old copy that somebody put back.)
 fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
     let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
     let was_written_later = |other: &Entry| {
         other.number > copy.number
+            && other.first_seen < copy.first_seen
             && other.origin == Origin::File
             && other.was_fresh
             && other.fate != Fate::Rejected

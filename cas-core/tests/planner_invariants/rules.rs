@@ -108,10 +108,14 @@ impl World {
         }
     }
 
-    /// A login of the same account that Claude Code was seen to write after this one was first seen.
+    /// A login of the same account that Claude Code was seen to write after this one was first seen, with the clock set back
+    /// in between.
     fn written_after(&self, login: &LoginSummary) -> Option<&LoginSummary> {
-        let position = self.written.iter().position(|written| written.generation == login.generation)?;
-        self.written[position..].iter().find(|later| {
+        let position = self.written.iter().position(|(written, _)| written.generation == login.generation)?;
+        let (_, seen_at) = &self.written[position];
+        let mut since =
+            self.written[position..].iter().filter(|(_, at)| at < seen_at).map(|(login, _)| login);
+        since.find(|later| {
             later.generation != login.generation
                 && !self.rejected.contains(&later.generation)
                 && !later.owner.contradicts(&login.owner)

@@ -31,8 +31,9 @@ pub(crate) struct World {
     // What the test itself remembers, to hold the planner against.
     pub(crate) ever: Vec<LoginSummary>,
     pub(crate) seen: BTreeSet<Generation>,
-    /// Those that were fresh when they were first seen in the file, in that order, and were not put there by us.
-    pub(crate) written: Vec<LoginSummary>,
+    /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
+    /// there by us.
+    pub(crate) written: Vec<(LoginSummary, u64)>,
     pub(crate) lay_there_last: Option<LoginSummary>,
     pub(crate) seen_superseded: BTreeSet<Generation>,
     pub(crate) rejected: BTreeSet<Generation>,
@@ -135,7 +136,7 @@ impl World {
             let is_first_seen =
                 self.seen.insert(login.generation) && !self.restores.contains_key(&login.generation);
             if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
-                self.written.push(login.clone());
+                self.written.push((login.clone(), self.now));
             }
             self.lay_there_last = Some(login);
         }

@@ -13,6 +13,7 @@ mod managed_settings;
 mod probe;
 mod program;
 mod refresh;
+mod room;
 mod running;
 mod scratch;
 mod stream;
@@ -81,6 +82,7 @@ impl Claude {
     fn try_refresh(&self) -> Result<Verdict, Problem> {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
+        room::is_there(&self.path, &place.own_settings())?;
         let before = self.login();
         let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {

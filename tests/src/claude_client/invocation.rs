@@ -31,7 +31,7 @@ impl<'bed> Invocation<'bed> {
     /// One short question, answered as a stream of JSON events; nothing of the session is kept.
     pub(super) fn new(person: &Person<'bed>) -> Self {
         let bed = person.bed;
-        let home = person.home.display().to_string();
+        let home = person.own_view.display().to_string();
         let temporary = format!("{home}/tmp");
         let authority = bed.path("ca.pem").display().to_string();
         let variables = [
@@ -72,7 +72,7 @@ impl<'bed> Invocation<'bed> {
             bed,
             program: "claude",
             uid: person.uid,
-            home: person.home.clone(),
+            home: person.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: arguments.map(str::to_owned).into(),
         }
@@ -86,7 +86,7 @@ impl<'bed> Invocation<'bed> {
             bed: person.bed,
             program: "cas-sync",
             uid: person.uid,
-            home: person.home.clone(),
+            home: person.own_view.clone(),
             variables: variables.map(owned).into(),
             arguments: vec!["run".to_owned()],
         }

@@ -16,12 +16,15 @@ pub struct Person<'bed> {
     pub(super) bed: &'bed ClaudeBed,
     pub(super) name: String,
     pub(super) uid: u32,
+    /// As the test reaches it.
     pub(super) home: PathBuf,
+    /// As the person sees it: another path where the home is a disk that is there in the bed alone.
+    pub(super) own_view: PathBuf,
 }
 
 impl<'bed> Person<'bed> {
     pub(super) fn new(bed: &'bed ClaudeBed, name: &str, uid: u32, home: PathBuf) -> Self {
-        Self { bed, name: name.to_owned(), uid, home }
+        Self { bed, name: name.to_owned(), uid, own_view: home.clone(), home }
     }
 
     /// The user id, which is the group id too.
@@ -29,7 +32,7 @@ impl<'bed> Person<'bed> {
         self.uid
     }
 
-    /// The home directory.
+    /// The home directory, as a test reaches it.
     pub fn home(&self) -> &Path {
         &self.home
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/claude-code.md");
-const VERDICTS: [(&str, &str); 6] = [
+const VERDICTS: [(&str, &str); 7] = [
     ("alive", include_str!("../sync_verdicts/alive.rs")),
+    ("full_disk", include_str!("../sync_verdicts/full_disk.rs")),
     ("hidden", include_str!("../sync_verdicts/hidden.rs")),
     ("interrupted", include_str!("../sync_verdicts/interrupted.rs")),
     ("rejected", include_str!("../sync_verdicts/rejected.rs")),

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
-use cas_tests::anthropic::{LoggedRequest, RefreshAnswer};
-use cas_tests::claude_client::{ClaudeBed, OLDER, in_hours};
+use cas_tests::anthropic::{LoggedRequest, Login, RefreshAnswer};
+use cas_tests::claude_client::{ClaudeBed, NEWEST, OLDER, Person, in_hours};
 use serde_json::{Value, json};
 
 use super::{
@@ -185,4 +185,38 @@ fn sessions_side_by_side_refresh_once() {
     }
     assert_eq!(refreshes(&bed), 1);
     assert!(!is_tombstone(&oauth(&alice)));
+}
+
+#[test]
+fn a_login_that_is_refreshed_on_a_full_disk_is_lost() {
+    for version in [NEWEST, OLDER] {
+        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let login = sign_in_stale(&alice, &bed);
+        alice.fill_disk_but(0).expect("full");
+        is_refreshed_in_vain(&bed, &alice, &login);
+        alice.empty_disk().expect("room again");
+        let said = run(&alice);
+        assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{version}: {said:?}");
+    }
+}
+
+#[test]
+fn a_client_fills_the_disk_itself_with_a_copy_of_its_own_state() {
+    for version in [NEWEST, OLDER] {
+        let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
+        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let login = sign_in_stale(&alice, &bed);
+        alice.write_own_state(400).expect("written");
+        alice.fill_disk_but(300).expect("filled");
+        is_refreshed_in_vain(&bed, &alice, &login);
+        assert_eq!(alice.room_on_disk().expect("a disk"), 0, "{version}");
+    }
+}
+
+/// The server gives out a new pair, and the old one stays in the file.
+fn is_refreshed_in_vain(bed: &ClaudeBed, alice: &Person<'_>, login: &Login) {
+    let said = run(alice);
+    assert!(!said.answered() && refreshes(bed) > 0, "{said:?}");
+    assert_eq!(oauth(alice)["refreshToken"], login.refresh_token, "{said:?}");
 }

@@ -2,9 +2,9 @@
 //! not.
 
 mod alive;
+mod full_disk;
 mod hidden;
 mod interrupted;
-
 mod rejected;
 mod slow;
 mod uncertain;

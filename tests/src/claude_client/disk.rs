@@ -1,0 +1,80 @@
+//! A home on a disk of its own, which can be full.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::chown;
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::statvfs;
+use serde_json::json;
+
+use super::{ClaudeBed, Person, furnish};
+
+/// How large the disk is; more than the client and the sync keep in a home.
+const SIZE_KIB: u64 = 16 << 10;
+
+impl ClaudeBed {
+    /// A new person with an empty home on a disk of its own, which is there in the bed alone.
+    ///
+    /// # Errors
+    /// Those of creating and mounting the home.
+    pub fn person_with_a_disk(&self, name: &str) -> io::Result<Person<'_>> {
+        let mut person = self.person(name)?;
+        let home = person.own_view.clone();
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        let options = format!("size={SIZE_KIB}k,mode=700");
+        self.namespaces.run(move || {
+            mount(Some("none"), &home, Some("tmpfs"), flags, Some(options.as_str())).map_err(io::Error::from)
+        })?;
+        person.home = self.namespaces.from_outside(&person.own_view);
+        furnish(&person.home, person.uid)?;
+        Ok(person)
+    }
+}
+
+impl Person<'_> {
+    /// Fills the disk of the home until so many KiB are left.
+    ///
+    /// # Errors
+    /// Those of writing to it, and when less is left already.
+    pub fn fill_disk_but(&self, kibibytes: u64) -> io::Result<()> {
+        let free = self.room_on_disk()?;
+        let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
+        let mut ballast = OpenOptions::new().create(true).append(true).open(self.home.join(BALLAST))?;
+        // Page by page: the kernel gives room in whole ones, and leaves no part of the last one unused.
+        (0..wanted / PAGE.len() as u64).try_for_each(|_| ballast.write_all(&PAGE))
+    }
+
+    /// Makes the room again that was filled.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn empty_disk(&self) -> io::Result<()> {
+        fs::remove_file(self.home.join(BALLAST))
+    }
+
+    /// Writes a `~/.claude.json` of about so many KiB, in which the client keeps what it knows of projects.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn write_own_state(&self, kibibytes: usize) -> io::Result<()> {
+        let path = self.home.join(".claude.json");
+        let projects: serde_json::Map<_, _> =
+            (0..kibibytes).map(|number| (format!("/{number:0>950}"), json!({"allowedTools": []}))).collect();
+        fs::write(&path, json!({"numStartups": 5, "projects": projects}).to_string())?;
+        chown(&path, Some(self.uid), Some(self.uid))
+    }
+
+    /// How many bytes can still be written to the disk of the home.
+    ///
+    /// # Errors
+    /// Those of statvfs(3).
+    pub fn room_on_disk(&self) -> io::Result<u64> {
+        let disk = statvfs(&self.home)?;
+        Ok(disk.blocks_available() * disk.fragment_size())
+    }
+}
+
+const BALLAST: &str = "ballast";
+
+const PAGE: [u8; 4096] = [0; 4096];

@@ -1,0 +1,121 @@
+//! Homes without room: what a client refreshes there is lost, so none is started.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use cas_tests::anthropic::RefreshAnswer;
+use cas_tests::claude_client::{NEWEST, OLDER};
+
+use super::*;
+
+/// What is to be done about it.
+const MAKE_ROOM: &str = "make room";
+
+/// Tells afterwards whether a client was started.
+struct Trace(PathBuf);
+
+impl Trace {
+    fn of_clients(bed: &ClaudeBed) -> Self {
+        let path = bed.client().with_file_name("started");
+        fs::write(&path, "").expect("a file");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("everybody's");
+        let script = format!("echo started >>{}\nexec \"$claude\" \"$@\"", path.display());
+        bed.wrap_client(&script).expect("a wrapper");
+        Self(path)
+    }
+
+    fn starts(&self) -> usize {
+        fs::read_to_string(&self.0).expect("still there").lines().count()
+    }
+}
+
+/// A login whose access token has ended, and whose generation the ledger has noted while there was room.
+fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
+    let login = sign_in(bed, person, -1);
+    bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
+    sync(person);
+    bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);
+    bed.anthropic().forget_requests();
+    login
+}
+
+#[test]
+fn a_login_is_not_refreshed_where_the_new_one_would_find_no_room() {
+    // The second time the client's own state needs more than what is left: it makes a copy of it before anything else.
+    for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
+        let bed = bed();
+        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let login = stale_and_known(&bed, &alice);
+        if own_state > 0 {
+            alice.write_own_state(own_state).expect("written");
+        }
+        alice.fill_disk_but(room).expect("filled");
+        let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&bed));
+
+        let said = assert_nothing_written(&alice, TRY_LATER, MAKE_ROOM);
+
+        assert_eq!((trace.starts(), bed.anthropic().requests().len()), (0, 0), "{room} KiB: {}", said.stdout);
+        assert_eq!(alice.names_in(".claude").expect("a directory"), names, "{room} KiB");
+        assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
+
+        alice.empty_disk().expect("room again");
+        let said = sync(&alice);
+        assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{room} KiB: {}", said.stdout);
+        assert_ne!(oauth(&alice)["refreshToken"], login.refresh_token);
+    }
+}
+
+#[test]
+fn a_rejected_login_is_not_refreshed_there_either() {
+    let bed = bed();
+    let alice = bed.person_with_a_disk("alice").expect("alice");
+    let login = sign_in(&bed, &alice, 8);
+    assert_eq!(sync(&alice).exit_code, FINE);
+    assert!(bed.anthropic().expire(&login.family));
+    alice.fill_disk_but(0).expect("full");
+    let said = sync(&alice);
+    assert_eq!((said.exit_code, refreshes(&bed)), (TRY_LATER, 0), "{}", said.stdout);
+    assert!(said.stdout.contains(MAKE_ROOM), "{}", said.stdout);
+    alice.empty_disk().expect("room again");
+    let said = sync(&alice);
+    assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{}", said.stdout);
+}
+
+#[test]
+fn where_the_room_just_suffices_the_client_loses_nothing() {
+    for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
+        let bed = bed_with(version);
+        let alice = bed.person_with_a_disk("alice").expect("alice");
+        let login = stale_and_known(&bed, &alice);
+        if own_state > 0 {
+            alice.write_own_state(own_state).expect("written");
+        }
+        // The least room in which the sync starts a client at all.
+        let mut room = 0;
+        while refreshes(&bed) == 0 {
+            assert!(room < 2000, "{version}: nothing is ever enough");
+            alice.empty_disk().ok();
+            alice.fill_disk_but(room).expect("filled");
+            sync(&alice);
+            room += 32;
+        }
+        assert_eq!(refreshes(&bed), 1, "{version}, {own_state}");
+        let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+        assert!(
+            !new.is_empty() && new != login.refresh_token && has_sibling(&alice),
+            "{version}, {own_state}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    stale_and_known(&bed, &alice);
+    let trace = Trace::of_clients(&bed);
+    let folder = alice.home().join(".claude");
+    fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
+    let said = assert_nothing_written(&alice, TRY_LATER, "let its folder belong to the person");
+    assert_eq!((trace.starts(), refreshes(&bed)), (0, 0), "{}", said.stdout);
+}
