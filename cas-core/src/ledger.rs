@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::{Fingerprint, Generation};
 use crate::local_login;
-use crate::oauth_login::LoginSummary;
+use crate::oauth_login::{LoginSummary, Owner};
 use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
 
@@ -29,6 +29,8 @@ const WITHDRAWN_REMEMBERED: usize = 16;
 pub struct Ledger {
     /// Per generation, what is known of it.
     pub generations: BTreeMap<Generation, Entry>,
+    /// The complete login that was seen in the credential file last: whose account this person works under.
+    pub lay_there_last: Option<Generation>,
     /// The generation that was put back last and has not been shown to be alive since: if it is rejected, what it replaced
     /// comes back.
     pub unproven: Option<Generation>,
@@ -43,10 +45,19 @@ pub struct Ledger {
 pub struct Entry {
     /// When this machine first saw it.
     pub first_seen: Timestamp,
+    /// How many had been seen before it: their order, however the clock was set.
+    #[serde(default)]
+    pub number: u64,
     /// Where it was first seen.
     pub origin: Origin,
     /// The end of its access token.
     pub expires_at: Timestamp,
+    /// Whether its access token was fresh when it was first seen: an old copy that somebody puts back mostly is not.
+    #[serde(default)]
+    pub was_fresh: bool,
+    /// Whose it is.
+    #[serde(default)]
+    pub owner: Owner,
     /// What became of it.
     pub fate: Fate,
     /// When it was put back, oldest first.
@@ -110,15 +121,21 @@ impl FileIdentity {
 }
 
 impl Ledger {
-    /// Takes note of the complete login that lies in the credential file. Whatever ended earlier is superseded by it.
+    /// Takes note of the complete login that lies in the credential file. Whatever ended earlier, of the same account as far
+    /// as the two say, is superseded by it.
     pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {
-        let replaced = |entry: &Entry| entry.expires_at < login.expires_at && entry.fate != Fate::Rejected;
+        let replaced = |entry: &Entry| {
+            entry.expires_at < login.expires_at
+                && entry.fate != Fate::Rejected
+                && !entry.owner.contradicts(&login.owner)
+        };
         for (_, entry) in
             self.generations.iter_mut().filter(|(name, entry)| **name != login.generation && replaced(entry))
         {
             entry.fate = Fate::Superseded;
         }
         self.entry(login, Origin::File, now).expires_at = login.expires_at;
+        self.lay_there_last = Some(login.generation);
         self.forget_oldest();
     }
 
@@ -196,6 +213,12 @@ impl Ledger {
         self.generations.get(&generation).map(|entry| entry.fate)
     }
 
+    /// Whether a login is of another account or organisation than the one that lay in the credential file last.
+    pub fn is_somebody_elses(&self, login: &LoginSummary) -> bool {
+        let last = self.lay_there_last.and_then(|generation| self.generations.get(&generation));
+        last.is_some_and(|last| last.owner.contradicts(&login.owner))
+    }
+
     /// Whether this machine has had a login of its own.
     pub fn has_own_login(&self) -> bool {
         self.generations.values().any(|entry| entry.origin == Origin::File)
@@ -210,10 +233,14 @@ impl Ledger {
     }
 
     fn entry(&mut self, login: &LoginSummary, origin: Origin, now: Timestamp) -> &mut Entry {
-        self.generations.entry(login.generation).or_insert(Entry {
+        let number = self.generations.values().map(|entry| entry.number + 1).max().unwrap_or(0);
+        self.generations.entry(login.generation).or_insert_with(|| Entry {
             first_seen: now,
+            number,
             origin,
             expires_at: login.expires_at,
+            was_fresh: local_login::is_fresh(login.expires_at, now),
+            owner: login.owner.clone(),
             fate: Fate::Current,
             restored: Vec::new(),
         })
@@ -221,8 +248,8 @@ impl Ledger {
 
     fn forget_oldest(&mut self) {
         while self.generations.len() > REMEMBERED {
-            let oldest =
-                self.generations.iter().min_by_key(|(_, entry)| entry.first_seen).map(|(name, _)| *name);
+            let age = |entry: &Entry| (entry.number, entry.first_seen);
+            let oldest = self.generations.iter().min_by_key(|(_, entry)| age(entry)).map(|(name, _)| *name);
             self.generations.retain(|name, _| Some(*name) != oldest);
         }
     }
@@ -243,8 +270,7 @@ mod tests {
             generation: Generation::of(name),
             expires_at: at(expires_at),
             login_expires_at: None,
-            account: None,
-            organization: None,
+            owner: Owner::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -38,10 +39,37 @@ pub struct LoginSummary {
     pub expires_at: Timestamp,
     /// When the login as a whole ends and the person has to sign in again, if the file says so.
     pub login_expires_at: Option<Timestamp>,
-    /// The account it was signed in to, if the file says so.
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// What a login was signed in to, as far as it says: older clients leave the names out when they refresh it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    /// The account.
     pub account: Option<String>,
-    /// The organisation it was signed in to, if the file says so.
+    /// The organisation.
     pub organization: Option<String>,
+}
+
+impl Owner {
+    /// Whether both say whose they are and disagree.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let differ = |left: &Option<String>, right: &Option<String>| {
+            left.is_some() && right.is_some() && left != right
+        };
+        differ(&self.account, &other.account) || differ(&self.organization, &other.organization)
+    }
+
+    /// The same, with what it leaves out taken from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            account: self.account.or(other.account),
+            organization: self.organization.or(other.organization),
+        }
+    }
 }
 
 /// What a `claudeAiOauth` object turned out to be.
@@ -88,8 +116,10 @@ pub fn parse(object: &RawValue) -> Parsed {
             generation: Generation::of(&refresh),
             expires_at,
             login_expires_at: millis(&members, "refreshTokenExpiresAt"),
-            account: text(&members, "accountUuid").map(|value| value.to_string()),
-            organization: text(&members, "organizationUuid").map(|value| value.to_string()),
+            owner: Owner {
+                account: text(&members, "accountUuid").map(|value| value.to_string()),
+                organization: text(&members, "organizationUuid").map(|value| value.to_string()),
+            },
         },
     })
 }
@@ -149,8 +179,8 @@ mod tests {
         assert_eq!(login.summary.generation, Generation::of("abc"));
         assert_eq!(login.summary.expires_at.millis(), 1_750_000_000_999);
         assert_eq!(login.summary.login_expires_at, Some(Timestamp::from_millis(2)));
-        assert_eq!(login.summary.account.as_deref(), Some("acc"));
-        assert_eq!(login.summary.organization.as_deref(), Some("org"));
+        assert_eq!(login.summary.owner.account.as_deref(), Some("acc"));
+        assert_eq!(login.summary.owner.organization.as_deref(), Some("org"));
         assert_eq!(
             login.json.expose(),
             r#"{"accessToken":"a","refreshToken":"abc","expiresAt":1750000000999,"scopes":["user:inference"],"refreshTokenExpiresAt":2,"accountUuid":"acc","organizationUuid":"org","x":"a \"b\\"}"#

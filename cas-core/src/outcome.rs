@@ -3,6 +3,7 @@
 
 pub mod state;
 mod text;
+mod words;
 
 use std::fmt;
 
@@ -95,9 +96,14 @@ pub enum Finding {
     },
     /// The login is complete, and some session of Claude Code is refreshing it just now.
     Refreshing(LoginSummary),
-    /// The login is complete, its access token has ended, and its refresh token was exchanged for a later one's long ago:
-    /// an old copy that somebody put back.
-    Spent(LoginSummary),
+    /// The login is complete, its access token has ended, and a later login is known: an old copy that somebody put back, or
+    /// one from a time when the clock was wrong.
+    Spent {
+        /// Which one.
+        login: LoginSummary,
+        /// Whether this machine saw its refresh token being exchanged.
+        is_certain: bool,
+    },
     /// A broken or rejected login was replaced.
     Restored {
         /// What was put back.
@@ -158,6 +164,13 @@ pub enum Note {
     Token(String),
 }
 
+impl Note {
+    /// Whether this run changed something.
+    fn is_of_a_change(&self) -> bool {
+        matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
+    }
+}
+
 impl Outcome {
     /// Adds something that needs attention: `status` at least, unless it is worse already.
     pub fn add(&mut self, status: Status, note: Note) {
@@ -177,16 +190,19 @@ impl Outcome {
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
             (_, Some(Verdict::Rejected { account_level: false })) => 79,
-            (_, Some(Verdict::Unusable(_))) => 69,
-            (_, Some(Verdict::Unknown(_))) => 75,
-            _ if matches!(self.finding, Finding::Beyond { .. }) => 79,
+            _ if matches!(self.finding, Finding::Beyond { .. } | Finding::Spent { is_certain: true, .. }) => {
+                79
+            }
             _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
             _ if self.notes.iter().any(is_refused)
                 || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
             {
                 77
             }
-            _ if self.notes.iter().any(passes) || matches!(self.finding, Finding::Unmended { .. }) => 75,
+            (_, Some(Verdict::Unusable(_))) => 69,
+            (_, Some(Verdict::Unknown(_))) => 75,
+            _ if self.notes.iter().any(passes) => 75,
+            _ if matches!(self.finding, Finding::Unmended { .. } | Finding::Spent { .. }) => 75,
             _ => 1,
         }
     }
@@ -209,7 +225,7 @@ impl Outcome {
             | Finding::Stale { login, .. }
             | Finding::Restored { login, .. }
             | Finding::Refreshing(login)
-            | Finding::Spent(login) => Some(login),
+            | Finding::Spent { login, .. } => Some(login),
             _ => None,
         }
     }
@@ -233,5 +249,65 @@ impl Outcome {
     /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.
     pub fn is_worth_a_line(&self) -> bool {
         self.status != Status::Ok || !self.notes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Generation;
+    use crate::oauth_login::Owner;
+    use crate::timestamp::Timestamp;
+
+    fn outcome(status: Status, finding: Finding, notes: Vec<Note>) -> Outcome {
+        Outcome { status, finding, notes, wants_sync: false }
+    }
+
+    #[test]
+    fn the_exit_code_tells_who_has_to_act() {
+        let login = LoginSummary {
+            generation: Generation::of("r"),
+            expires_at: Timestamp::from_millis(1),
+            login_expires_at: None,
+            owner: Owner::default(),
+        };
+        let of = |verdict| Finding::Login { login: login.clone(), verdict: Some(verdict) };
+        let spent = |is_certain| Finding::Spent { login: login.clone(), is_certain };
+        let refused = || Note::Store(Failure::Refused { reason: "403".into(), remedy: "ask".into() });
+        let away = || Note::Store(Failure::Unreachable { reason: "refused".into() });
+        let rejected = Verdict::Rejected { account_level: false };
+        let (ok, warn, fail) = (Status::Ok, Status::Warn, Status::Fail);
+        let rows = [
+            (ok, of(Verdict::Limited), vec![], 0),
+            (fail, of(rejected), vec![refused()], 79),
+            (fail, of(Verdict::Rejected { account_level: true }), vec![], 1),
+            (warn, of(Verdict::Unknown("529".into())), vec![], 75),
+            (warn, of(Verdict::Unusable("old".into())), vec![away()], 69),
+            (fail, of(Verdict::Unusable("old".into())), vec![refused()], 77),
+            (fail, of(Verdict::Unknown("529".into())), vec![refused()], 77),
+            (warn, of(Verdict::Ok), vec![away()], 75),
+            (fail, of(Verdict::Ok), vec![refused()], 77),
+            (fail, spent(true), vec![], 79),
+            (warn, spent(false), vec![], 75),
+            (fail, Finding::Beyond { state: String::new() }, vec![], 79),
+            (fail, Finding::Misconfigured(String::new()), vec![], 78),
+        ];
+        for (status, finding, notes, code) in rows {
+            let outcome = outcome(status, finding, notes);
+            assert_eq!(outcome.exit_code(), code, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_login_is_not_said_to_be_refreshed_soon() {
+        let login = LoginSummary {
+            generation: Generation::of("r"),
+            expires_at: Timestamp::from_millis(1),
+            login_expires_at: None,
+            owner: Owner::default(),
+        };
+        let verdict = Some(Verdict::Rejected { account_level: false });
+        let text = outcome(Status::Fail, Finding::Stale { login, verdict }, vec![]).to_string();
+        assert!(text.contains("rejected by the server") && !text.contains("at its next start"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::oauth_login::{self, OauthLogin, Parsed};
+use crate::oauth_login::{self, OauthLogin, Owner, Parsed};
 use crate::setup_token::{Malformed, SetupToken};
 use crate::store::{Document, Fields};
 use crate::timestamp::Timestamp;
@@ -15,6 +15,10 @@ pub const EXPIRES_AT: &str = "credential_expires_at_ms";
 pub const BACKED_UP_AT: &str = "backed_up_at";
 /// Which machine backed it up: two machines must not use one login, since each refresh spends the other's token.
 pub const MACHINE: &str = "backed_up_machine";
+/// The account of that login: kept when a later one of the same line no longer names it.
+pub const ACCOUNT: &str = "claude_account_uuid";
+/// The organisation of that login, likewise.
+pub const ORGANIZATION: &str = "claude_organization_uuid";
 /// The user's setup-token; empty means disabled.
 pub const SETUP_TOKEN: &str = "setup_token";
 
@@ -27,6 +31,8 @@ pub struct UserDocument {
     pub backup: Backup,
     /// Which machine backed it up; documents of the former script do not say.
     pub machine: Option<String>,
+    /// Whose login was backed up last by a client that named its owner.
+    pub named_owner: Owner,
     /// The setup-token.
     pub setup_token: SetupTokenField,
 }
@@ -62,6 +68,10 @@ impl UserDocument {
             version: document.version,
             backup: backup(document.fields.get(LOGIN).map(Box::as_ref)),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
+            named_owner: Owner {
+                account: text(document.fields.get(ACCOUNT).map(Box::as_ref)),
+                organization: text(document.fields.get(ORGANIZATION).map(Box::as_ref)),
+            },
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
         }
     }
@@ -72,6 +82,12 @@ impl UserDocument {
             Backup::Login(login) => Some(login),
             _ => None,
         }
+    }
+
+    /// Whose the kept login is: as it says itself; where it does not, as the one before it said.
+    pub fn owner(&self) -> Owner {
+        let own = self.login().map(|login| login.summary.owner.clone()).unwrap_or_default();
+        own.or(self.named_owner.clone())
     }
 
     /// As [`UserDocument::login`], taken out.
@@ -88,12 +104,20 @@ impl UserDocument {
 /// # Errors
 /// None in practice: strings can always be written as JSON.
 pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
-    Ok(Fields::from([
+    let owner = &login.summary.owner;
+    let named = [(ACCOUNT, &owner.account), (ORGANIZATION, &owner.organization)];
+    let mut fields = Fields::from([
         (LOGIN.to_owned(), to_raw_value(login.json.expose())?),
         (EXPIRES_AT.to_owned(), to_raw_value(&login.summary.expires_at.millis().to_string())?),
         (BACKED_UP_AT.to_owned(), to_raw_value(&now.to_string())?),
         (MACHINE.to_owned(), to_raw_value(machine)?),
-    ]))
+    ]);
+    for (name, value) in named {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), to_raw_value(value)?);
+        }
+    }
+    Ok(fields)
 }
 
 fn backup(field: Option<&RawValue>) -> Backup {

@@ -11,6 +11,7 @@ use cas_core::account::Account;
 use cas_core::enrolment::{self, MARKERS, REQUESTS};
 use nix::unistd::Uid;
 
+use crate::undoing::{all_of, removed};
 use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
@@ -108,22 +109,14 @@ fn cease_enrolled(user: &str) -> Result<bool> {
     require_root("disenroll")?;
     // Somebody whose account is gone can still be disenrolled.
     ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
-    // First of all no login asks for anything any more. What fails keeps nothing else from being undone.
-    let results = [
+    // First of all no login asks for anything any more.
+    all_of([
         removed(&marker(user)),
         units::stop(user),
         removed(&tmpfiles(user)),
         requests_folder::remove(&Path::new(REQUESTS).join(user)),
-    ];
-    let (mut changed, mut failures) = (false, Vec::new());
-    for result in results {
-        match result {
-            Ok(any) => changed |= any,
-            Err(error) => failures.push(format!("{error:#}")),
-        }
-    }
-    ensure!(failures.is_empty(), "{user} is disenrolled, but not without a trace: {}", failures.join("; "));
-    Ok(changed)
+    ])
+    .with_context(|| format!("{user} is disenrolled, but not without a trace"))
 }
 
 fn require_root(command: &str) -> Result<()> {
@@ -183,14 +176,6 @@ fn write_if_different(path: &Path, content: &str) -> Result<bool> {
     file.as_file().sync_all().with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(true)
-}
-
-fn removed(path: &Path) -> Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
-    }
 }
 
 fn say(what: &str, remarks: &[String]) -> ExitCode {

@@ -7,6 +7,8 @@ mod report;
 mod requests_folder;
 mod sync;
 mod sync_log;
+mod systemctl;
+mod undoing;
 mod units;
 mod watch;
 

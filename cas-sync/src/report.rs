@@ -57,11 +57,15 @@ impl Report {
     /// that was not to find out whether the login works has nothing to say about that.
     fn update_state(&self, outcome: &Outcome) {
         if self.verification == Verification::LeftToOthers {
-            return journal::write(&self.user, outcome);
+            // An outage is told by the run that keeps track of how long it lasts.
+            if outcome.outage().is_none() {
+                journal::write(&self.user, outcome);
+            }
+            return;
         }
         let before = self.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
         let after = State::after(outcome, &self.user, self.now, before.as_ref());
-        if after.is_news(before.as_ref()) {
+        if after.is_news(outcome, before.as_ref()) {
             journal::write(&self.user, outcome);
         }
         self.state

@@ -1,12 +1,11 @@
 //! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
-//! Everything is asked of systemctl(1), which also enables where systemd does not run.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::Result;
+
+use crate::systemctl::{is_installed, is_running, state, systemctl};
+use crate::undoing::{all_of, removed};
 
 const TARGET: &str = "claude-auth-sync.target";
 /// Where systemd keeps when a timer with Persistent= last elapsed.
@@ -42,20 +41,25 @@ pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
             "there is no systemctl here, so nothing runs for {user} by itself: run `cas-sync run` as them a few times a day"
         )));
     }
-    let wanted =
-        if watch { vec![&units.timer, &units.path, &units.watch] } else { vec![&units.timer, &units.path] };
-    let is_new = enabled(&wanted)?;
-    let mut change = Change { any: is_new, remark: None };
+    let wanted = units.wanted(watch);
+    let new = those_not("is-enabled", "enabled", &wanted)?;
+    // One that is enabled and does not run, or is masked, was stopped by somebody, who will have had a reason.
+    let is_first = state("is-enabled", TARGET)? == "disabled";
+    let mut change = Change { any: is_first || !new.is_empty(), remark: None };
+    if change.any {
+        // In one command: systemd reads all of its units again after each.
+        let target = if is_first { &[TARGET][..] } else { &[] };
+        systemctl(&[&["enable", "--quiet"], new.as_slice(), target].concat())?;
+    }
     if !watch {
-        change.any |= disabled(&units.watch)?;
+        change.any |= all_of(off(&[&units.watch]))?;
     }
     if !is_running() {
         change.remark = Some("systemd does not run here: the units are enabled, and start with it".into());
         return Ok(change);
     }
-    // One that is enabled and does not run was stopped by somebody, who will have had a reason.
-    if state("is-enabled", TARGET)? == "disabled" {
-        systemctl(&["enable", "--now", "--quiet", TARGET])?;
+    if is_first {
+        systemctl(&["start", TARGET])?;
     }
     if state("is-active", TARGET)? != "active" {
         change.remark = Some(format!(
@@ -63,8 +67,12 @@ pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
         ));
         return Ok(change);
     }
-    change.any |= started(&wanted)?;
-    if is_new {
+    let resting = those_not("is-active", "active", &wanted)?;
+    if !resting.is_empty() {
+        systemctl(&[&["start"], resting.as_slice()].concat())?;
+        change.any = true;
+    }
+    if !new.is_empty() {
         // A new timer waits for its time. Not waited for: it may take minutes.
         systemctl(&["start", "--no-block", &units.service])?;
     }
@@ -75,31 +83,18 @@ pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
 /// does when Claude Code is not just refreshing.
 ///
 /// # Errors
-/// When systemctl refuses something.
+/// What systemctl refused, all of it; everything else is done.
 pub(crate) fn stop(user: &str) -> Result<bool> {
-    let mut any = false;
     let Some(units) = Units::of(user).filter(|_| is_installed()) else {
-        return Ok(any);
+        return Ok(false);
     };
-    for unit in [&units.timer, &units.path, &units.watch] {
-        any |= disabled(unit)?;
-    }
+    let mut results = off(&units.wanted(true));
     if is_running() {
-        systemctl(&["stop", "--no-block", &units.service])?;
-        for unit in units.all() {
-            if state("is-failed", unit)? == "failed" {
-                systemctl(&["reset-failed", unit])?;
-                any = true;
-            }
-        }
+        results.push(systemctl(&["stop", "--no-block", &units.service]).map(|()| false));
+        results.extend(units.all().map(forgiven));
     }
-    let stamp = units.stamp();
-    match fs::remove_file(&stamp) {
-        Ok(()) => any = true,
-        Err(error) if error.kind() == ErrorKind::NotFound => (),
-        Err(error) => return Err(error).with_context(|| format!("cannot remove {}", stamp.display())),
-    }
-    Ok(any)
+    results.push(removed(&units.stamp()));
+    all_of(results)
 }
 
 /// The names of one person's units.
@@ -128,8 +123,15 @@ impl Units {
         (user.bytes().all(is_allowed) && !is_number && fits).then_some(units)
     }
 
-    fn all(&self) -> [&String; 4] {
+    fn all(&self) -> [&str; 4] {
         [&self.timer, &self.path, &self.service, &self.watch]
+    }
+
+    /// Those that the target starts.
+    fn wanted(&self, watch: bool) -> Vec<&str> {
+        let mut wanted = vec![self.timer.as_str(), &self.path];
+        wanted.extend(watch.then_some(self.watch.as_str()));
+        wanted
     }
 
     fn stamp(&self) -> PathBuf {
@@ -137,79 +139,53 @@ impl Units {
     }
 }
 
-fn enabled(units: &[&String]) -> Result<bool> {
-    let mut missing = Vec::new();
+/// Those of the units of which systemctl does not answer so.
+fn those_not<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
+    let mut found = Vec::new();
     for unit in units {
-        if state("is-enabled", unit)? != "enabled" {
-            missing.push(unit.as_str());
+        if state(question, unit)? != answer {
+            found.push(*unit);
         }
     }
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    systemctl(&[&["enable", "--quiet"], missing.as_slice()].concat())?;
-    Ok(true)
+    Ok(found)
 }
 
-fn started(units: &[&String]) -> Result<bool> {
-    let mut missing = Vec::new();
-    for unit in units {
-        if state("is-active", unit)? != "active" {
-            missing.push(unit.as_str());
+/// Disables and stops each of the units, whatever becomes of the others.
+fn off(units: &[&str]) -> Vec<Result<bool>> {
+    let mut results: Vec<_> = units.iter().map(|unit| disabled(unit)).collect();
+    if is_running() {
+        if results.iter().any(|result| matches!(result, Ok(true))) {
+            results.push(systemctl(&["daemon-reload"]).map(|()| true));
         }
+        results.extend(units.iter().map(|unit| stopped(unit)));
     }
-    if missing.is_empty() {
-        return Ok(false);
-    }
-    systemctl(&[&["start"], missing.as_slice()].concat())?;
-    Ok(true)
+    results
 }
 
+/// systemd has yet to hear of it: by one reload for all of them.
 fn disabled(unit: &str) -> Result<bool> {
     let is_enabled = matches!(state("is-enabled", unit)?.as_str(), "enabled" | "enabled-runtime");
-    let runs = is_running() && !matches!(state("is-active", unit)?.as_str(), "inactive" | "failed");
     if is_enabled {
-        systemctl(&["disable", "--quiet", unit])?;
+        systemctl(&["disable", "--no-reload", "--quiet", unit])?;
     }
+    Ok(is_enabled)
+}
+
+fn stopped(unit: &str) -> Result<bool> {
+    let runs = !matches!(state("is-active", unit)?.as_str(), "inactive" | "failed");
     if runs {
         systemctl(&["stop", unit])?;
     }
-    Ok(is_enabled || runs)
+    Ok(runs)
 }
 
-/// The one word that `is-enabled`, `is-active` or `is-failed` answers; its exit status only says it once more.
-fn state(question: &str, unit: &str) -> Result<String> {
-    let answer = ask(&[question, unit])?;
-    Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
-}
-
-fn systemctl(arguments: &[&str]) -> Result<()> {
-    let answer = ask(arguments)?;
-    if answer.status.success() {
-        return Ok(());
+/// Whoever is looked after no more has no failed units either.
+fn forgiven(unit: &str) -> Result<bool> {
+    let has_failed = state("is-failed", unit)? == "failed";
+    if has_failed {
+        systemctl(&["reset-failed", unit])?;
     }
-    let said = String::from_utf8_lossy(&answer.stderr);
-    bail!("`systemctl {}` says: {}", arguments.join(" "), said.trim_end().replace('\n', " "))
-}
-
-fn ask(arguments: &[&str]) -> Result<Output> {
-    command(arguments).output().map_err(|error| anyhow!("systemctl cannot be run: {error}"))
-}
-
-/// Whoever calls this as root has an environment of their own: it has no say in what root runs, and how it answers.
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new("systemctl");
-    command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
-    command
-}
-
-fn is_installed() -> bool {
-    command(&["--version"]).output().is_ok()
-}
-
-/// As sd_booted(3).
-fn is_running() -> bool {
-    Path::new("/run/systemd/system").is_dir()
+    Ok(has_failed)
 }
 
 fn remark(text: String) -> Change {

@@ -17,6 +17,7 @@ pub mod pam;
 pub mod programs;
 pub mod resident;
 pub mod smallest_program;
+pub mod store_run;
 pub mod tls_authority;
 pub mod vault_fake;
 pub mod watched;

@@ -51,6 +51,30 @@ fn every_way_in_is_a_real_one(suite: Suite) {
     assert_eq!(guest.unit("su alice -c 'id -un'").expect_success("su").text(), "alice\n");
 }
 
+/// Without its answer a login waits for 25 seconds, and is then no session.
+#[test]
+fn a_scenario_goes_on_only_when_the_bus_answers_on_bookworm() {
+    a_scenario_waits_for_the_bus(Suite::Bookworm);
+}
+
+#[test]
+fn a_scenario_goes_on_only_when_the_bus_answers_on_trixie() {
+    a_scenario_waits_for_the_bus(Suite::Trixie);
+}
+
+fn a_scenario_waits_for_the_bus(suite: Suite) {
+    let guest = Guest::boot(suite);
+    let state = || guest.run("ps -o state= -p $(pgrep -xo dbus-daemon)").text();
+    guest
+        .run("bus=$(pgrep -xo dbus-daemon); kill -STOP $bus; setsid sh -c \"sleep 2; kill -CONT $bus\" </dev/null >/dev/null 2>&1 &")
+        .expect_success("holding the bus up for two seconds");
+    assert_eq!(state(), "T\n");
+    guest.wait_for_bus();
+    assert_ne!(state(), "T\n");
+    let by_ssh = guest.ssh("alice", "cat /proc/self/cgroup").expect_success("ssh").text();
+    assert!(by_ssh.contains(SESSION), "{by_ssh}");
+}
+
 #[test]
 fn cron_runs_a_job_of_alice() {
     let guest = Guest::boot(Suite::Bookworm);

@@ -98,8 +98,8 @@ fn logins_while_claude_refreshes_lose_nobody() {
     let spent = desk.sign_in_yesterday("alice");
     let stale = desk.guest.login_of("alice");
 
-    desk.anthropic.hold_refreshes(true);
     let answers = thread::scope(|scope| {
+        let held = desk.anthropic.holding_refreshes();
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| desk.claude("alice"))).collect();
         assert!(desk.anthropic.wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
         let logins: Vec<_> = (0..LOGINS).map(|_| scope.spawn(|| desk.guest.ssh("alice", "true"))).collect();
@@ -111,7 +111,7 @@ fn logins_while_claude_refreshes_lose_nobody() {
             stale,
             "the refresh is still going on, and nobody has written"
         );
-        desk.anthropic.hold_refreshes(false);
+        drop(held);
         clients.into_iter().map(|client| client.join().expect("a client's thread")).collect::<Vec<_>>()
     });
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use cas_core::deadline::Deadline;
 use cas_core::store::vault::VaultStore;
-use cas_core::store::{Failure, Fields, Store};
+use cas_core::store::{Failure, Store};
+use cas_tests::store_run::fields;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,10 +35,6 @@ impl Bed {
     fn document(&self) -> Value {
         self.fake.document("alice").1["data"]["data"].clone()
     }
-}
-
-fn fields(value: &Value) -> Fields {
-    serde_json::from_value(value.clone()).unwrap()
 }
 
 fn kind(failure: &Failure) -> &'static str {

@@ -3,21 +3,10 @@
 use std::time::{Duration, Instant};
 
 use cas_core::deadline::Deadline;
-use cas_core::store::{Document, Failure, Fields, Store};
+use cas_core::store::{Failure, Store};
 use cas_tests::openbao::{Policy, Raft};
+use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
-}
-
-fn fields(value: &Value) -> Fields {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
-fn value(document: &Document) -> Value {
-    serde_json::to_value(&document.fields).unwrap()
-}
 
 #[test]
 fn a_run_at_a_standby_reads_what_it_wrote() {

@@ -1,32 +1,13 @@
 //! How a token is kept alive, and what is said when it cannot be.
 
-use std::time::Duration;
-
-use cas_core::deadline::Deadline;
 use cas_core::store::vault::{Renewal, VaultConfig, VaultStore};
 use cas_core::store::{Failure, Store};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
+use cas_tests::store_run::{next_run, refusal, soon};
 use serde_json::{Value, json};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
-}
-
-/// The reason and remedy of a refusal.
-fn refusal(outcome: Result<Renewal, Failure>) -> String {
-    match outcome {
-        Err(failure @ Failure::Refused { .. }) => failure.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// A run as it is the next time: it remembers what this one learnt.
-fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
-    VaultStore::new(VaultConfig { remembered: store.memory().clone(), ..config })
-}
 
 #[test]
 fn a_token_is_renewed_a_week_after_the_last_time_and_lives_a_period_longer() {

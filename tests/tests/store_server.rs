@@ -1,20 +1,10 @@
 //! States of a real server, and mistakes in the settings, that a run has to explain.
 
-use std::time::Duration;
-
-use cas_core::deadline::Deadline;
 use cas_core::store::vault::{VaultConfig, VaultPath, VaultStore};
-use cas_core::store::{Failure, Fields, Store};
+use cas_core::store::{Failure, Store};
 use cas_tests::openbao::{Bao, Policy};
+use cas_tests::store_run::{fields, soon};
 use serde_json::{Value, json};
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
-}
-
-fn fields(value: &Value) -> Fields {
-    serde_json::from_value(value.clone()).unwrap()
-}
 
 #[test]
 fn a_sealed_server_is_busy_and_works_again_once_unsealed() {

@@ -4,34 +4,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_core::store::Store;
 use cas_core::store::vault::{Renewal, TokenMemory, VaultConfig, VaultStore, WriteMethod};
-use cas_core::store::{Failure, Fields, Store};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
+use cas_tests::store_run::{fields, next_run, refusal, soon};
 use cas_tests::vault_fake::VaultFake;
 use serde_json::{Value, json};
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
-}
-
-fn fields(value: &Value) -> Fields {
-    serde_json::from_value(value.clone()).unwrap()
-}
-
-/// The reason and remedy of a refusal.
-fn refusal<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> String {
-    match outcome {
-        Err(failure @ Failure::Refused { .. }) => failure.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// A run as it is the next time: it remembers what this one learnt.
-fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
-    VaultStore::new(VaultConfig { remembered: store.memory().clone(), ..config })
-}
 
 #[test]
 fn somebody_elses_token_is_refused_and_the_document_is_neither_read_nor_written() {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Outcome};
+use super::{Finding, Note, Outcome, words};
 use crate::fingerprint::Fingerprint;
 use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
@@ -29,6 +29,12 @@ pub struct State {
     pub text: String,
     /// The exit code.
     pub exit_code: u8,
+    /// What was found, in one word.
+    #[serde(default)]
+    pub finding: String,
+    /// What else is worth knowing, in one word each.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Which credential Claude Code would use.
     pub credential: Option<Credential>,
     /// What real inference showed in this run, in one word; nothing if it was not asked.
@@ -52,6 +58,9 @@ pub struct Credential {
     pub access_token_expires_at_ms: Option<Timestamp>,
     /// When the person has to sign in again, if the login says so.
     pub login_expires_at_ms: Option<Timestamp>,
+    /// The account it was signed in to, if the login says so.
+    #[serde(default)]
+    pub account: Option<String>,
 }
 
 /// The kinds of credentials.
@@ -79,7 +88,9 @@ impl State {
             status: outcome.status.to_string(),
             text: outcome.to_string(),
             exit_code: outcome.exit_code(),
-            verdict: outcome.verdict().map(word).map(str::to_owned),
+            finding: words::of_finding(&outcome.finding).to_owned(),
+            notes: outcome.notes.iter().map(|note| words::of_note(note).to_owned()).collect(),
+            verdict: outcome.verdict().map(words::of_verdict).map(str::to_owned),
             verified_at_ms: if is_alive { Some(now) } else { known.and_then(|before| before.verified_at_ms) },
             outage_since_ms: match lasting {
                 Some(before) => before.outage_since_ms,
@@ -90,21 +101,23 @@ impl State {
         }
     }
 
-    /// Whether those on call should hear of it: a standing outage is told once, everything else after every run.
-    pub fn is_news(&self, before: Option<&Self>) -> bool {
-        self.outage.is_none() || before.is_none_or(|before| before.outage != self.outage)
+    /// Whether those on call should hear of `outcome`, which this is the state after: a standing outage in which nothing was
+    /// done and nothing else is new is told once, everything else after every run.
+    pub fn is_news(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
+        let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.notes.clone());
+        let is_new = before.is_none_or(|before| situation(before) != situation(self));
+        self.outage.is_none() || is_new || outcome.notes.iter().any(Note::is_of_a_change)
     }
 }
 
 fn credential(outcome: &Outcome) -> Option<Credential> {
     if let Finding::SetupToken { token, .. } = outcome.finding {
-        let (access_token_expires_at_ms, login_expires_at_ms) = (None, None);
-        let kind = Kind::SetupToken;
         return Some(Credential {
-            kind,
+            kind: Kind::SetupToken,
             fingerprint: token,
-            access_token_expires_at_ms,
-            login_expires_at_ms,
+            access_token_expires_at_ms: None,
+            login_expires_at_ms: None,
+            account: None,
         });
     }
     outcome.login().map(|login| Credential {
@@ -112,28 +125,18 @@ fn credential(outcome: &Outcome) -> Option<Credential> {
         fingerprint: login.generation,
         access_token_expires_at_ms: Some(login.expires_at),
         login_expires_at_ms: login.login_expires_at,
+        account: login.owner.account.clone(),
     })
 }
 
-/// A setup-token stays itself; a login changes its refresh token every eight hours and stays the same sign-in.
+/// A setup-token stays itself; a login changes its refresh token every eight hours and stays the same sign-in, which can be
+/// told from its account and the day on which it ends.
 fn is_same_login(before: Option<&Credential>, now: Option<&Credential>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) if before.kind == now.kind => {
-            before.kind == Kind::Login || before.fingerprint == now.fingerprint
-        }
-        _ => false,
-    }
-}
-
-fn word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Limited => "limited",
-        Verdict::Rejected { account_level: false } => "rejected",
-        Verdict::Rejected { account_level: true } => "account-refused",
-        Verdict::Unusable(_) => "unusable",
-        Verdict::Unknown(_) => "unknown",
-    }
+    let (Some(before), Some(now)) = (before, now) else { return false };
+    let sign_in = |login: &Credential| login.account.clone().zip(login.login_expires_at_ms);
+    let is_same_sign_in =
+        now.kind == Kind::Login && sign_in(now).is_some() && sign_in(before) == sign_in(now);
+    before.kind == now.kind && (before.fingerprint == now.fingerprint || is_same_sign_in)
 }
 
 #[cfg(test)]
@@ -169,7 +172,7 @@ mod tests {
             (8, &unreachable, true),
         ] {
             let state = after(outcome, at, before.as_ref());
-            assert_eq!(state.is_news(before.as_ref()), is_news, "at {at}");
+            assert_eq!(state.is_news(outcome, before.as_ref()), is_news, "at {at}");
             before = Some(state);
         }
         let last = before.expect("eight runs");
@@ -177,6 +180,21 @@ mod tests {
         assert_eq!(last.outage_since_ms, Some(Timestamp::from_millis(8)));
         let later = after(&unreachable, 9, Some(&last));
         assert_eq!(later.outage_since_ms, Some(Timestamp::from_millis(8)), "it began then");
+    }
+
+    #[test]
+    fn what_is_new_beside_a_standing_outage_is_told() {
+        let overloaded = || outcome(Verdict::Unknown("the API is overloaded".into()));
+        let mut first = overloaded();
+        let before = after(&first, 1, None);
+        let mut second = overloaded();
+        second.notes.push(Note::NotBackedUp("it belongs to another organisation".into()));
+        let state = after(&second, 2, Some(&before));
+        assert!(state.is_news(&second, Some(&before)), "something else is wrong as well");
+        assert!(!after(&second, 3, Some(&state)).is_news(&second, Some(&state)), "and told");
+        first.notes.push(Note::EnvFileWritten);
+        let written = after(&first, 4, Some(&state));
+        assert!(after(&first, 5, Some(&written)).is_news(&first, Some(&written)), "every change is");
     }
 
     #[test]
@@ -188,7 +206,7 @@ mod tests {
         at_store.notes.push(Note::Store(refused));
         for outcome in [rejected, at_store] {
             let first = after(&outcome, 1, None);
-            assert!(after(&outcome, 2, Some(&first)).is_news(Some(&first)));
+            assert!(after(&outcome, 2, Some(&first)).is_news(&outcome, Some(&first)));
         }
     }
 

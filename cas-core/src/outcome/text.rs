@@ -37,6 +37,14 @@ impl fmt::Display for Finding {
                     Shown(verdict)
                 )
             }
+            Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
+                write!(
+                    formatter,
+                    "login complete, access token until {}, {}",
+                    login.expires_at,
+                    Shown(verdict)
+                )
+            }
             Self::Stale { login, verdict } => write!(
                 formatter,
                 "login complete, access token until {}: Claude Code refreshes it at its next start, {}",
@@ -48,9 +56,14 @@ impl fmt::Display for Finding {
                 "login complete, access token until {}: Claude Code is refreshing it just now, not verified by inference",
                 login.expires_at
             ),
-            Self::Spent(login) => write!(
+            Self::Spent { login, is_certain: true } => write!(
                 formatter,
                 "the login file holds an old copy again (access token until {}), whose refresh token was exchanged since; it is left alone: {SPENT}",
+                login.expires_at
+            ),
+            Self::Spent { login, is_certain: false } => write!(
+                formatter,
+                "the login file holds a login that ends (access token until {}) before another one known here: an old copy, or the clock was wrong; it is not refreshed by us: if `claude` does not work, {SIGN_IN}",
                 login.expires_at
             ),
             Self::Restored { login, is_fresh, source, verdict } => {

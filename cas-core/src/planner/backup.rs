@@ -22,7 +22,7 @@ pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> 
 /// Why the server's copy was not replaced by this login, when that is worth telling.
 pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
     if let Some(expected) = &facts.settings.expected_organization {
-        match &login.organization {
+        match &login.owner.organization {
             Some(found) if found == expected => (),
             Some(found) => {
                 return Some(format!(
@@ -37,7 +37,7 @@ pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
         }
     }
     let kept = kept(facts)?;
-    if is_foreign(kept, login) {
+    if facts.document()?.owner.contradicts(&login.owner) {
         let remedy = "sign in to that one, or remove it there";
         return Some(format!("the store holds another account's or organisation's login; {remedy}"));
     }
@@ -80,11 +80,4 @@ fn store_lacks(facts: &Facts, login: &LoginSummary) -> bool {
 fn kept(facts: &Facts) -> Option<&LoginSummary> {
     let kept = facts.document()?.backup.as_ref()?;
     local_login::is_plausible(kept.expires_at, facts.now).then_some(kept)
-}
-
-/// Whether both say whose they are and disagree.
-fn is_foreign(kept: &LoginSummary, login: &LoginSummary) -> bool {
-    let differ =
-        |left: &Option<String>, right: &Option<String>| left.is_some() && right.is_some() && left != right;
-    differ(&kept.account, &login.account) || differ(&kept.organization, &login.organization)
 }

@@ -1,7 +1,7 @@
 //! Which of the known good copies may take the place of what lies in the credential file.
 
 use super::Facts;
-use crate::ledger::Fate;
+use crate::ledger::{Entry, Fate, Origin};
 use crate::local_login;
 use crate::oauth_login::LoginSummary;
 use crate::outcome::Source;
@@ -32,10 +32,24 @@ pub(super) fn belongs_to_another_machine(facts: &Facts) -> bool {
         && from_store(facts).next().is_none()
 }
 
-/// Whether a later login of the same account is known, so that this one's refresh token is spent.
+/// Whether only their owner keeps the copies from being put back.
+pub(super) fn belongs_to_somebody_else(facts: &Facts) -> bool {
+    let mut copies = from_history(facts).chain(from_store(facts)).peekable();
+    copies.peek().is_some() && copies.all(|(login, _)| facts.ledger.is_somebody_elses(login))
+}
+
+/// Whether this login's refresh token was exchanged for a later one's: here, as the ledger knows.
 pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
-    let is_anothers = |other: &LoginSummary| other.account.is_some() && other.account != login.account;
-    known_here(facts).any(|other| other.expires_at > login.expires_at && !is_anothers(other))
+    facts.ledger.fate(login.generation) == Some(Fate::Superseded)
+}
+
+/// Whether it may have been: a login is known that ends later.
+pub(super) fn may_be_spent(facts: &Facts, login: &LoginSummary) -> bool {
+    let from_elsewhere = facts.settings.restore_from_other_machines
+        || facts.ledger.generations.get(&login.generation).is_some_and(|entry| entry.origin == Origin::Store);
+    let elsewhere = facts.document().filter(|_| from_elsewhere).and_then(|document| document.backup.as_ref());
+    let elsewhere = elsewhere.filter(|other| is_plausible(facts, other));
+    is_spent(facts, login) || known_here(facts).chain(elsewhere).any(|other| ends_later(other, login))
 }
 
 /// Whether the newest copy would be put back, had it not been put back so often within the hour.
@@ -78,13 +92,36 @@ fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> O
 fn is_allowed(facts: &Facts, login: &LoginSummary) -> bool {
     let lies_there = facts.login.login().is_some_and(|found| found.generation == login.generation);
     let expected = facts.settings.expected_organization.as_deref();
-    let is_ours = expected.is_none_or(|expected| login.organization.as_deref() == Some(expected));
-    !lies_there && is_ours && facts.ledger.may_restore(login, facts.now) && !is_superseded(facts, login)
+    let is_expected = expected.is_none_or(|expected| login.owner.organization.as_deref() == Some(expected));
+    let is_theirs = is_expected && !facts.ledger.is_somebody_elses(login);
+    let is_newest = !is_superseded(facts, login) && !is_in_doubt(facts, login);
+    !lies_there && is_theirs && is_newest && facts.ledger.may_restore(login, facts.now)
 }
 
 /// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
 fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
-    known_here(facts).any(|other| other.expires_at > login.expires_at)
+    known_here(facts).any(|other| ends_later(other, login))
+}
+
+/// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
+/// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
+/// ends earlier is an old copy that somebody put back.)
+fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
+    let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
+    let was_written_later = |other: &Entry| {
+        other.number > copy.number
+            && other.first_seen < copy.first_seen
+            && other.origin == Origin::File
+            && other.was_fresh
+            && other.fate != Fate::Rejected
+            && other.expires_at <= copy.expires_at
+            && !other.owner.contradicts(&login.owner)
+    };
+    facts.ledger.generations.values().any(was_written_later)
+}
+
+fn ends_later(other: &LoginSummary, login: &LoginSummary) -> bool {
+    other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
 }
 
 /// The logins of this machine: in its history, and what it backed up.
@@ -103,6 +140,7 @@ mod tests {
     use crate::fingerprint::Generation;
     use crate::ledger::Ledger;
     use crate::local_login::LocalLogin;
+    use crate::oauth_login::Owner;
     use crate::timestamp::Timestamp;
     use crate::verdict::Verdict;
 
@@ -111,8 +149,7 @@ mod tests {
             generation: Generation::of(name),
             expires_at: Timestamp::from_millis(expires_at),
             login_expires_at: None,
-            account: None,
-            organization: None,
+            owner: Owner::default(),
         }
     }
 

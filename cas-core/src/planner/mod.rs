@@ -17,6 +17,7 @@ pub use facts::{
 };
 
 use crate::fingerprint::Generation;
+use crate::ledger::Fate;
 use crate::local_login::LocalLogin;
 use crate::oauth_login::LoginSummary;
 use crate::outcome::{Outcome, Source};
@@ -163,7 +164,7 @@ fn probe(facts: &Facts, subject: Subject) -> Option<Step> {
 /// one whose refresh token is spent, or may be: replaying that can end the login of everybody who lives by a later one.
 fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     let untried = facts.done.refresh_run.is_none() && facts.done.roll_back.is_none();
-    let may_be_spent = candidate::is_spent(facts, login);
+    let may_be_spent = candidate::may_be_spent(facts, login);
     (verifies(facts) && untried && !may_be_spent && !facts.refreshing).then_some(Step::RefreshRun)
 }
 
@@ -178,11 +179,10 @@ fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<
     candidate.map(|(login, source)| Step::Restore(login.generation, source))
 }
 
-/// A login that was put back, by this run or by a login before it, and was rejected, makes room for what it replaced.
+/// A login that was put back, by this run or by a login before it, and was rejected, makes room for what it replaced: once the
+/// ledger has the rejection, so that it is not put back again.
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    (was_put_back(facts, login) && facts.done.roll_back.is_none()).then_some(Step::RollBack)
-}
-
-fn was_put_back(facts: &Facts, login: &LoginSummary) -> bool {
-    facts.ledger.unproven == Some(login.generation)
+    let was_put_back = facts.ledger.unproven == Some(login.generation);
+    let is_noted = facts.ledger.fate(login.generation) == Some(Fate::Rejected);
+    (was_put_back && is_noted && facts.done.roll_back.is_none()).then_some(Step::RollBack)
 }

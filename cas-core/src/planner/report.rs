@@ -34,8 +34,10 @@ fn finding(facts: &Facts) -> (Status, Finding) {
             (status_of(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
         }
         LocalLogin::Stale(login) if facts.refreshing => (Status::Ok, Finding::Refreshing(login.clone())),
-        LocalLogin::Stale(login) if facts.settings.can_verify && candidate::is_spent(facts, login) => {
-            (Status::Warn, Finding::Spent(login.clone()))
+        LocalLogin::Stale(login) if facts.settings.can_verify && candidate::may_be_spent(facts, login) => {
+            let is_certain = candidate::is_spent(facts, login);
+            let status = if is_certain { Status::Fail } else { Status::Warn };
+            (status, Finding::Spent { login: login.clone(), is_certain })
         }
         LocalLogin::Stale(login) => {
             let verdict = facts.done.refresh_run.clone();
@@ -98,12 +100,19 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Gone { .. }) => {
             unmended("this machine has no good copy and the store gave none".into())
         }
-        DocumentFact::Unreadable(_) => unmended("this machine has no good copy and the store did not answer".into()),
+        DocumentFact::Unreadable(_) => {
+            unmended("this machine has no good copy and the store did not answer".into())
+        }
         DocumentFact::NotRead if facts.settings.store == super::StoreKind::Vault => {
             unmended("this machine has no good copy and the store did not answer lately".into())
         }
         DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
-            unmended("the good copy in the store is in use on another machine; sign in here with `claude auth login --claudeai --sso`".into())
+            let state = format!("{state}, the copy in the store is in use on another machine,");
+            (Status::Fail, Finding::Beyond { state })
+        }
+        DocumentFact::NotRead | DocumentFact::Read(_) if candidate::belongs_to_somebody_else(facts) => {
+            let state = format!("{state}, the copies kept are another account's than the one used last,");
+            (Status::Fail, Finding::Beyond { state })
         }
         DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state }),
     }
@@ -181,12 +190,13 @@ fn is_a_warning(note: &Note) -> bool {
     )
 }
 
+/// Whether what lies there was put back by this run, or was refreshed from that by Claude Code itself.
 fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
-    facts
-        .done
-        .restore
-        .as_ref()
-        .is_some_and(|restored| restored.result.is_ok() && restored.login.generation == login.generation)
+    let was_refreshed = facts.done.refresh_run.as_ref().is_some_and(Verdict::is_alive)
+        && facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_alive);
+    facts.done.restore.as_ref().is_some_and(|restored| {
+        restored.result.is_ok() && (restored.login.generation == login.generation || was_refreshed)
+    })
 }
 
 fn has_never_signed_in(facts: &Facts) -> bool {

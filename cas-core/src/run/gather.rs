@@ -60,7 +60,7 @@ impl Run {
     }
 
     /// A refresh by some session takes a second; what it leaves is what there is to be looked at.
-    fn wait_for_refresh(&self) {
+    pub(super) fn wait_for_refresh(&self) {
         let patience = self.deadline.but_at_most(REFRESH_TIME);
         while self.credentials.is_being_refreshed(self.now) && !patience.has_passed() {
             std::thread::sleep(PAUSE);
@@ -103,8 +103,8 @@ impl Run {
     fn remember_new_login(&self, mut ledger: Ledger) -> Ledger {
         let before = ledger.clone();
         self.note_what_lies_there(&mut ledger);
-        if let Some(login) = self.snapshot.login.login().filter(|_| ledger.generations != before.generations)
-        {
+        let known = |ledger: &Ledger| (ledger.lay_there_last, ledger.generations.clone());
+        if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
             let observe = |ledger: &mut Ledger| ledger.observe_file(&login.summary, self.now);
             drop(self.state.change_ledger(&self.deadline, observe));
         }
@@ -150,6 +150,7 @@ impl Run {
         let document = UserDocument::parse(document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
+            owner: document.owner(),
             from_another_machine: self.machine.differs_from(document.machine.as_deref()),
             setup_token: TokenFact::of(&document.setup_token, self.settings.store, document.version),
         };

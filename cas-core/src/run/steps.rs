@@ -136,7 +136,10 @@ impl Run {
         if result == Err(Failure::Conflict) && self.overtaken < MAX_OVERTAKEN {
             self.overtaken += 1;
             std::thread::sleep(CONFLICT_PAUSE * self.overtaken);
-            return self.read_store(facts);
+            return match place {
+                Source::History => self.look_again(facts),
+                Source::Store => self.read_store(facts),
+            };
         }
         let result = result.map_err(|failure| failure.to_string());
         match place {

@@ -3,6 +3,7 @@
 use super::Run;
 use crate::fingerprint::{Fingerprint, Generation};
 use crate::local_login::LocalLogin;
+use crate::oauth_login::LoginSummary;
 use crate::planner::{Facts, Subject};
 use crate::secret::Secret;
 use crate::verdict::Verdict;
@@ -10,11 +11,14 @@ use crate::verdict::Verdict;
 impl Run {
     pub(super) fn probe(&mut self, subject: Subject, facts: &mut Facts) {
         let token = self.token_of(subject);
-        let verdict = match (token, &mut self.verifier) {
-            (Some(token), Some(verifier)) => verifier.probe(&token),
+        let mut verdict = match (&token, &mut self.verifier) {
+            (Some(token), Some(verifier)) => verifier.probe(token),
             _ => Verdict::Unknown("it changed while it was to be probed".into()),
         };
         if let Subject::Login(generation) = subject {
+            if verdict.is_rejected() && self.is_replaced_meanwhile(subject, token.as_ref()) {
+                verdict = Verdict::Unknown("it was replaced while it was probed".into());
+            }
             self.note_verdict(generation, &verdict);
         }
         facts.done.probes += 1;
@@ -22,28 +26,40 @@ impl Run {
         self.look_again(facts);
     }
 
+    /// A refresh, or a sign-in, by some session takes the access token away that was being probed.
+    fn is_replaced_meanwhile(&mut self, subject: Subject, probed: Option<&Secret<String>>) -> bool {
+        self.wait_for_refresh();
+        self.snapshot = self.credentials.read(self.now);
+        let lies_there = self.token_of(subject);
+        let is_same = lies_there.as_ref().map(Secret::expose) == probed.map(Secret::expose);
+        !is_same || self.credentials.is_being_refreshed(self.now)
+    }
+
     pub(super) fn refresh_run(&mut self, facts: &mut Facts) {
-        let before = self.generation();
+        let before = self.lies_there();
         let shown = self.verifier.as_mut().map(|verifier| verifier.refresh_run());
         let mut verdict = shown.unwrap_or_else(|| Verdict::Unusable("this run cannot verify".into()));
         self.look_again(facts);
-        let after = self.generation();
+        let after = self.lies_there();
         if facts.login == LocalLogin::Tombstone {
             // Even if the server took the old access token once more: its refresh was refused for good.
             verdict = Verdict::Rejected { account_level: false };
         }
-        let subject = if facts.login == LocalLogin::Tombstone { before } else { after };
-        // Of a login that came while this ran, only a good answer says something.
-        if let Some(subject) = subject.filter(|subject| Some(*subject) == before || verdict.is_alive()) {
-            self.note_verdict(subject, &verdict);
-            facts.done.verdicts.push((Subject::Login(subject), verdict.clone()));
+        let subject = match (before, after) {
+            (before, _) if facts.login == LocalLogin::Tombstone => before,
+            (Some(before), Some(after)) if says_something_of(&verdict, &before, &after) => Some(after),
+            _ => None,
+        };
+        if let Some(LoginSummary { generation, .. }) = subject {
+            self.note_verdict(generation, &verdict);
+            facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
             self.look_again(facts);
         }
         facts.done.refresh_run = Some(verdict);
     }
 
-    fn generation(&self) -> Option<Generation> {
-        self.snapshot.login.login().map(|login| login.summary.generation)
+    fn lies_there(&self) -> Option<LoginSummary> {
+        self.snapshot.login.login().map(|login| login.summary.clone())
     }
 
     /// If it cannot be noted, the next run asks again.
@@ -64,4 +80,15 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether what a refresh run showed is about the login that lies there after it: of one that came meanwhile only a good
+/// answer says something, and only if it came of that refresh and not of a sign-in.
+fn says_something_of(verdict: &Verdict, before: &LoginSummary, after: &LoginSummary) -> bool {
+    let is_of_same_sign_in = match (before.login_expires_at, after.login_expires_at) {
+        (Some(before), Some(after)) => before == after,
+        _ => true,
+    };
+    let is_its_successor = is_of_same_sign_in && !before.owner.contradicts(&after.owner);
+    before.generation == after.generation || (verdict.is_alive() && is_its_successor)
 }

@@ -24,6 +24,13 @@ impl World {
                     !self.seen_superseded.contains(generation),
                     "I1, I3: a superseded generation was put back"
                 );
+                let newer = self.written_after(login);
+                assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");
+                let last = self.lay_there_last.as_ref();
+                assert!(
+                    last.is_none_or(|last| !last.owner.contradicts(&login.owner)),
+                    "I1: another account's login was put back"
+                );
                 if run.mode == Mode::Watch {
                     assert!(facts.login != LocalLogin::Absent, "the watcher undid a deletion");
                     assert!(is_fresh(login.expires_at, facts.now), "the watcher put a stale login back");
@@ -33,7 +40,7 @@ impl World {
                 }
                 self.check_frequency(login);
                 assert!(
-                    !run.expected || login.organization.as_deref() == Some("organization0"),
+                    !run.expected || login.owner.organization.as_deref() == Some("organization0"),
                     "another organisation's login"
                 );
                 assert!(
@@ -57,8 +64,14 @@ impl World {
                 if *place == Source::Store {
                     let kept = facts.document().expect("I2: never without having read").backup.as_ref();
                     assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
-                    assert!(kept.is_none_or(|kept| kept.account == login.account), "I2: another account's");
-                    assert!(!run.expected || login.organization.as_deref() == Some("organization0"), "I2");
+                    assert!(
+                        kept.is_none_or(|kept| !kept.owner.contradicts(&login.owner)),
+                        "I2: another account's"
+                    );
+                    assert!(
+                        !run.expected || login.owner.organization.as_deref() == Some("organization0"),
+                        "I2"
+                    );
                 }
             }
             Step::RemoveEnvFile => {
@@ -82,13 +95,31 @@ impl World {
                 let login = facts.login.login().expect("only a login is refreshed");
                 assert!(matches!(facts.login, LocalLogin::Stale(_)) || is_rejected, "nothing to refresh");
                 let is_later = |other: &LoginSummary| {
-                    other.account == login.account && other.expires_at > login.expires_at
+                    !other.owner.contradicts(&login.owner) && other.expires_at > login.expires_at
                 };
                 assert!(!facts.history.iter().any(is_later), "a spent refresh token was replayed");
+                assert!(
+                    !self.seen_superseded.contains(&login.generation),
+                    "a spent refresh token was replayed"
+                );
             }
             Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
             Step::Report(_) => (),
         }
+    }
+
+    /// A login of the same account that Claude Code was seen to write after this one was first seen, with the clock set back
+    /// in between.
+    fn written_after(&self, login: &LoginSummary) -> Option<&LoginSummary> {
+        let position = self.written.iter().position(|(written, _)| written.generation == login.generation)?;
+        let (_, seen_at) = &self.written[position];
+        let mut since =
+            self.written[position..].iter().filter(|(_, at)| at < seen_at).map(|(login, _)| login);
+        since.find(|later| {
+            later.generation != login.generation
+                && !self.rejected.contains(&later.generation)
+                && !later.owner.contradicts(&login.owner)
+        })
     }
 
     pub(crate) fn check_frequency(&self, login: &LoginSummary) {

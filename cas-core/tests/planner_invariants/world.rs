@@ -7,7 +7,7 @@ use std::time::Duration;
 use cas_core::fingerprint::Generation;
 use cas_core::ledger::Ledger;
 use cas_core::local_login::{LocalLogin, is_fresh};
-use cas_core::oauth_login::LoginSummary;
+use cas_core::oauth_login::{LoginSummary, Owner};
 use cas_core::outcome::Source;
 use cas_core::planner::{self, *};
 use cas_core::store::Failure;
@@ -31,6 +31,10 @@ pub(crate) struct World {
     // What the test itself remembers, to hold the planner against.
     pub(crate) ever: Vec<LoginSummary>,
     pub(crate) seen: BTreeSet<Generation>,
+    /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
+    /// there by us.
+    pub(crate) written: Vec<(LoginSummary, u64)>,
+    pub(crate) lay_there_last: Option<LoginSummary>,
     pub(crate) seen_superseded: BTreeSet<Generation>,
     pub(crate) rejected: BTreeSet<Generation>,
     pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
@@ -64,8 +68,10 @@ impl World {
                 self.now + [8, 8, 8, 1, 24][self.serial as usize % 5] * HOUR + self.serial,
             ),
             login_expires_at: None,
-            account: Some(format!("account{account}")),
-            organization: Some(format!("organization{account}")),
+            owner: Owner {
+                account: Some(format!("account{account}")),
+                organization: Some(format!("organization{account}")),
+            },
         };
         self.ever.push(login.clone());
         login
@@ -92,7 +98,7 @@ impl World {
             }
             Event::Refresh => {
                 if let Some(old) = self.file.0.login().cloned() {
-                    let account = u8::from(old.account.as_deref() == Some("account1"));
+                    let account = u8::from(old.owner.account.as_deref() == Some("account1"));
                     let login = self.new_login(account, "here");
                     self.put(login);
                 }
@@ -121,11 +127,18 @@ impl World {
         if let Some(login) = self.file.0.login().cloned() {
             self.ledger.observe_file(&login, Timestamp::from_millis(self.now));
             let is_spent = |other: &&LoginSummary| {
-                other.expires_at < login.expires_at && self.seen.contains(&other.generation)
+                other.expires_at < login.expires_at
+                    && self.seen.contains(&other.generation)
+                    && !other.owner.contradicts(&login.owner)
             };
             let spent: Vec<_> = self.ever.iter().filter(is_spent).map(|other| other.generation).collect();
             self.seen_superseded.extend(spent);
-            self.seen.insert(login.generation);
+            let is_first_seen =
+                self.seen.insert(login.generation) && !self.restores.contains_key(&login.generation);
+            if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
+                self.written.push((login.clone(), self.now));
+            }
+            self.lay_there_last = Some(login);
         }
     }
 
@@ -196,6 +209,7 @@ impl World {
                 self.contact = Contact { answered_at: Some(facts.now), failed_at: None };
                 facts.document = DocumentFact::Read(DocumentSummary {
                     backup: self.backup.clone(),
+                    owner: self.backup.as_ref().map(|backup| backup.owner.clone()).unwrap_or_default(),
                     from_another_machine: self.backup_is_foreign,
                     setup_token: self.token.clone().unwrap_or(TokenFact::Unsaid),
                 });

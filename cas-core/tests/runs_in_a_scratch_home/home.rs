@@ -113,6 +113,11 @@ pub(crate) fn login(refresh: &str, expires_at: u64) -> String {
     )
 }
 
+/// As [`login`], with the name of its account.
+pub(crate) fn login_of(refresh: &str, expires_at: u64, account: &str) -> String {
+    login(refresh, expires_at).replacen('{', &format!(r#"{{"accountUuid":"{account}","#), 1)
+}
+
 pub(crate) fn file(login: &str) -> String {
     format!(r#"{{"claudeAiOauth":{login},"mcpOAuth":{{"server":{{"n":1.50}}}}}}"#)
 }

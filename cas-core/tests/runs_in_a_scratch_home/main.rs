@@ -2,6 +2,7 @@
 
 mod home;
 mod verified;
+mod whose;
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};

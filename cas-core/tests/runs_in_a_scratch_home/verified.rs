@@ -13,7 +13,7 @@ use cas_core::planner::Mode;
 use cas_core::secret::Secret;
 use cas_core::verdict::{Verdict, Verifier};
 
-use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login};
+use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login, login_of};
 
 const REJECTED: Verdict = Verdict::Rejected { account_level: false };
 
@@ -148,6 +148,58 @@ fn a_token_that_ended_early_is_refreshed_too() {
 }
 
 #[test]
+fn a_stale_copy_that_claude_then_refreshes_is_a_repair() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW)));
+    home.run(Mode::Sync, NOW - 2 * HOUR);
+    home.put(TOMBSTONE);
+    let path = credentials(&home);
+    let refresh = move || {
+        fs::write(&path, file(&login("r2", NOW + 8 * HOUR))).expect("written");
+        Verdict::Ok
+    };
+    let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
+    assert_eq!((outcome.status, asked), (Status::Recovered, vec!["refresh".into()]), "{outcome}");
+    assert_eq!(outcome.login().map(|login| login.generation), Some(Generation::of("r2")));
+}
+
+#[test]
+fn what_a_refresh_showed_says_nothing_of_somebody_who_signed_in_meanwhile() {
+    let home = Home::new();
+    home.put(&file(&login_of("r1", NOW, "one")));
+    let path = credentials(&home);
+    let refresh = move || {
+        fs::write(&path, file(&login_of("r2", NOW + 8 * HOUR, "another"))).expect("written");
+        Verdict::Ok
+    };
+    let (outcome, asked) = sync(&home, NOW, |_| Verdict::Limited, refresh);
+    assert_eq!(asked, ["refresh", "access-r2"], "it is asked about itself");
+    assert!(outcome.to_string().contains("its usage limit is reached"), "{outcome}");
+}
+
+#[test]
+fn a_token_that_was_exchanged_while_it_was_probed_was_not_rejected() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    let path = credentials(&home);
+    let (outcome, asked) = sync(
+        &home,
+        NOW,
+        move |token| match token {
+            "access-r1" => {
+                fs::write(&path, file(&login("r2", NOW + 9 * HOUR))).expect("a session refreshes");
+                REJECTED
+            }
+            _ => Verdict::Ok,
+        },
+        unexpected,
+    );
+    assert_eq!(asked, ["access-r1", "access-r2"]);
+    assert_eq!(outcome.status, Status::Ok, "{outcome}");
+    assert_eq!(fate(&home, "r1"), Some(Fate::Superseded), "and nothing worse");
+}
+
+#[test]
 fn a_refused_refresh_leaves_it_to_the_person() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW)));
@@ -254,7 +306,7 @@ fn a_spent_refresh_token_is_never_replayed_by_us() {
     home.run(Mode::Login, NOW);
     home.put(&old);
     let (outcome, asked) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
-    assert_eq!((outcome.status, asked.len()), (Status::Warn, 0), "{outcome}");
+    assert_eq!((outcome.exit_code(), asked.len()), (79, 0), "{outcome}");
     assert!(outcome.to_string().contains("an old copy again"), "{outcome}");
     assert_eq!(home.content(), old);
 }

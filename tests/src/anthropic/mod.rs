@@ -116,6 +116,14 @@ impl FakeAnthropic {
         self.state.change(|state| state.refreshes_held = held);
     }
 
+    /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose clients would otherwise keep
+    /// it waiting for two minutes.
+    #[must_use]
+    pub fn holding_refreshes(&self) -> Held<'_> {
+        self.hold_refreshes(true);
+        Held(self)
+    }
+
     /// Everything asked for since the start or the last [`Self::forget_requests`].
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.state.lock().requests.clone()
@@ -135,6 +143,15 @@ impl FakeAnthropic {
     /// Waits until a request that satisfies `condition` is in the log; false when the deadline came first.
     pub fn wait_for(&self, deadline: &Deadline, condition: impl Fn(&LoggedRequest) -> bool) -> bool {
         self.state.wait_until(deadline, |state| state.requests.iter().any(&condition))
+    }
+}
+
+/// While it lives, the token endpoint keeps its answers back.
+pub struct Held<'a>(&'a FakeAnthropic);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.hold_refreshes(false);
     }
 }
 

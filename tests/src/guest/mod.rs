@@ -6,6 +6,7 @@
 //!
 //! A scenario wants real components, so what cannot be had is a panic that says what to do, never a skipped test.
 
+mod bus;
 mod files;
 mod finished;
 mod people;
@@ -114,6 +115,9 @@ impl Guest {
         };
         let guest = Self { supervisor, lifeline, leader, folder, key: prepared.join("key") };
         guest.wait_until_running()?;
+        if !guest.bus_answers() {
+            return Err(io::Error::other("systemd and logind do not answer on its bus"));
+        }
         Ok(guest)
     }
 

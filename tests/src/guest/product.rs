@@ -31,12 +31,14 @@ impl Guest {
             .arg(format!("RELEASE={}", programs::release_folder().display()))
             .arg(workspace.join("packaging/install.sh"));
         Finished::of(install, b"").expect_success("installing into the guest");
+        // One reload for both: nothing of it runs yet.
+        self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
         self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
             .expect_success("making our folders");
+        self.wait_for_bus();
         if !self.run("command -v claude").succeeded() {
             self.verify_nothing();
         }
-        self.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("pausing the host");
         self.enable_module();
     }
 
@@ -46,8 +48,11 @@ impl Guest {
     /// When systemd does not start it.
     #[track_caller]
     pub fn resume(&self) {
-        self.run(&format!("systemctl unmask --quiet {TARGET} && systemctl enable --now --quiet {TARGET}"))
-            .expect_success("ending the pause");
+        self.run(&format!(
+            "systemctl unmask --no-reload --quiet {TARGET} && systemctl enable --now --quiet {TARGET}"
+        ))
+        .expect_success("ending the pause");
+        self.wait_for_bus();
     }
 
     /// Puts the module into the session stack, as installing it does.

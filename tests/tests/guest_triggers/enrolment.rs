@@ -74,10 +74,48 @@ fn enrolling_and_disenrolling(suite: Suite) {
     assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "and back");
 }
 
+/// An admin's drop-in that lets two of them be stopped by nobody keeps no other one running.
+#[test]
+fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.enroll("alice");
+    wait_for_runs(&guest, "alice", 1);
+    let [timer, path, watch] =
+        ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.path", "claude-auth-watch@alice.service"];
+    let state = |unit: &str| (property(&guest, unit, "UnitFileState"), property(&guest, unit, "ActiveState"));
+    for unit in [timer, watch] {
+        guest
+            .run(&format!("d=/etc/systemd/system/{unit}.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf"))
+            .expect_success("a drop-in");
+    }
+    guest.run("systemctl daemon-reload").expect_success("reloading");
+
+    let ended = guest.run("cas-sync disenroll alice");
+
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.code, Some(1), "{said}");
+    assert!(said.contains("alice is disenrolled, but not without a trace: "), "{said}");
+    assert!(said.contains(timer) && said.contains(watch) && !said.contains(path), "{said}");
+    let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
+    assert_eq!([timer, path, watch].map(state), ["active", "inactive", "active"].map(of_nobody));
+    let left =
+        guest.run("ls /var/lib/claude-auth-sync/enrolled /run/claude-auth-sync /etc/tmpfiles.d").text();
+    assert!(!left.contains("alice"), "everything else is undone: {left}");
+
+    guest
+        .run("rm -r /etc/systemd/system/claude-auth-*@alice.*.d && systemctl daemon-reload")
+        .expect_success("the remedy");
+    guest.run("cas-sync disenroll alice").expect_success("again");
+    wait_until("nothing is left", || traces(&guest).is_empty());
+    assert_eq!(failed(&guest), "");
+}
+
 /// A chroot or a container: somebody installs there what boots later, or elsewhere.
 #[test]
 fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     let guest = host(Suite::Bookworm, &[]);
+    let target = "claude-auth-sync.target";
+    guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("nobody is enrolled yet");
     let elsewhere = |script: &str| {
         guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
     };
@@ -87,6 +125,7 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     let expected =
         "claude-auth-sync@alice.path\nclaude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
+    assert_eq!(property(&guest, target, "UnitFileState"), "enabled", "or they would not start with it");
     let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
     assert!(again.contains("nothing had to be changed"), "{again}");
     elsewhere("cas-sync disenroll alice").expect_success("disenrolling");

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
 use cas_core::store::{Document, Failure, Fields, Store};
+use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
 use crate::places::Place;
@@ -35,18 +35,6 @@ cases! {
     a_destroyed_document_is_explained_and_stays_destroyed,
     a_document_written_anew_after_a_deletion_is_read_again,
     runs_at_the_same_time_lose_nothing,
-}
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
-}
-
-fn fields(value: &Value) -> Fields {
-    serde_json::from_value(value.clone()).expect("an object")
-}
-
-fn value(document: &Document) -> Value {
-    serde_json::to_value(&document.fields).expect("fields are JSON")
 }
 
 fn seen(place: &dyn Place) -> (u64, Value) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cas_core::fingerprint::Generation;
 use cas_core::ledger::{Entry, Fate, Ledger, Origin};
+use cas_core::oauth_login::Owner;
 use cas_core::timestamp::Timestamp;
 use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
 use cas_tests::now_ms;
@@ -106,6 +107,9 @@ fn put_back(times: usize) -> Resident {
     resident.put(LOGIN, &text);
     let entry = Entry {
         first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
+        number: 0,
+        was_fresh: true,
+        owner: Owner::default(),
         origin: Origin::File,
         expires_at: Timestamp::from_millis(expires_at_ms),
         fate: Fate::Restored,

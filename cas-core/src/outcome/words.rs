@@ -1,0 +1,48 @@
+//! One word for everything an outcome can say, for programs: a word never changes its meaning.
+
+use super::{Finding, Note};
+use crate::verdict::Verdict;
+
+pub(super) fn of_finding(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::SetupToken { .. } => "setup-token",
+        Finding::Login { .. } => "login",
+        Finding::Stale { .. } => "stale",
+        Finding::Refreshing(_) => "refreshing",
+        Finding::Spent { .. } => "spent",
+        Finding::Restored { .. } => "restored",
+        Finding::Beyond { .. } => "beyond-repair",
+        Finding::Unmended { .. } => "unmended",
+        Finding::NoLogin => "no-login",
+        Finding::LeftAlone(_) => "left-alone",
+        Finding::Misconfigured(_) => "misconfigured",
+        Finding::Busy => "busy",
+    }
+}
+
+pub(super) fn of_note(note: &Note) -> &'static str {
+    match note {
+        Note::EnvFileWritten => "env-file-written",
+        Note::EnvFileRemoved => "env-file-removed",
+        Note::EnvFile(_) => "env-file-not-used",
+        Note::EnvFileUnchanged(_) => "env-file-not-changed",
+        Note::SetupTokenField(_) => "setup-token-malformed",
+        Note::BackedUp(_) => "backed-up",
+        Note::NotBackedUp(_) => "not-backed-up",
+        Note::RolledBack => "rolled-back",
+        Note::NotRolledBack(_) => "not-rolled-back",
+        Note::Store(_) => "store",
+        Note::Token(_) => "store-token",
+    }
+}
+
+pub(super) fn of_verdict(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Limited => "limited",
+        Verdict::Rejected { account_level: false } => "rejected",
+        Verdict::Rejected { account_level: true } => "account-refused",
+        Verdict::Unusable(_) => "unusable",
+        Verdict::Unknown(_) => "unknown",
+    }
+}

@@ -1,0 +1,49 @@
+//! Taking away what was made for somebody: what fails keeps nothing else from being undone.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// Whether any of these attempts changed something.
+///
+/// # Errors
+/// What went wrong in all of those that failed.
+pub(crate) fn all_of(results: impl IntoIterator<Item = Result<bool>>) -> Result<bool> {
+    let (mut any, mut failures) = (false, Vec::new());
+    for result in results {
+        match result {
+            Ok(changed) => any |= changed,
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    if failures.is_empty() { Ok(any) } else { bail!(failures.join("; ")) }
+}
+
+/// Removes a file, and says whether there was one.
+///
+/// # Errors
+/// When it is there and stays.
+pub(crate) fn removed(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn every_failure_is_told_and_every_change_counts() {
+        assert!(!all_of([Ok(false), Ok(false)]).expect("no failure"));
+        assert!(all_of([Ok(false), Ok(true), Ok(false)]).expect("no failure"));
+        let said = all_of([Err(anyhow!("one")), Ok(true), Err(anyhow!("two"))]).expect_err("two failures");
+        assert_eq!(said.to_string(), "one; two");
+    }
+}

@@ -1,0 +1,47 @@
+//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words of a refusal.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_core::store::vault::{VaultConfig, VaultStore};
+use cas_core::store::{Document, Failure, Fields};
+use serde_json::Value;
+
+/// A deadline that no server which answers misses.
+pub fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+/// These fields of a document.
+///
+/// # Panics
+/// When `value` is no object.
+pub fn fields(value: &Value) -> Fields {
+    serde_json::from_value(value.clone()).expect("an object")
+}
+
+/// The fields of this document.
+///
+/// # Panics
+/// Never: fields are JSON.
+pub fn value(document: &Document) -> Value {
+    serde_json::to_value(&document.fields).expect("fields are JSON")
+}
+
+/// A run as it is the next time: it remembers what this one learnt.
+pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
+    VaultStore::new(VaultConfig { remembered: store.memory().clone(), ..config })
+}
+
+/// The reason and remedy of a refusal.
+///
+/// # Panics
+/// When it was none.
+#[track_caller]
+pub fn refusal<T: Debug>(outcome: Result<T, Failure>) -> String {
+    match outcome {
+        Err(failure @ Failure::Refused { .. }) => failure.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
