@@ -1,6 +1,6 @@
-//! Settings that choose the credential or the server: those that an admin forces on every `claude` of a machine, and those
-//! in a person's own `.claude.json`. Where they do, an answer says nothing about the credential in question, and the client
-//! does not always tell.
+//! Settings that choose the credential or the server: those that an admin forces on every `claude` of a machine, those that
+//! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
+//! answer says nothing about the credential in question, and the client does not always tell.
 
 use std::fs;
 use std::io;
@@ -10,6 +10,9 @@ use serde_json::Value;
 
 /// Where they lie; the client takes the place from no setting.
 const DIRECTORY: &str = "/etc/claude-code";
+
+/// What an organisation serves, as the client keeps it in its config directory from one start to the next.
+const OF_THE_ORGANIZATION: &str = "remote-settings.json";
 
 /// Each puts another credential, or another server, in the place of the one that is to be probed.
 const VARIABLES: [&str; 7] = [
@@ -47,6 +50,28 @@ pub(super) fn of_the_machine() -> Result<(), &'static str> {
 /// cannot be read counts as one that does not.
 pub(super) fn of_a_person(file: &Path) -> bool {
     fs::read(file).is_ok_and(|text| leave_the_credential_alone(&text) == Err(OVERRIDE))
+}
+
+/// What the settings of an organisation do to the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// The client uses the login.
+    LeaveTheLogin,
+    /// The client uses another credential or server.
+    Override,
+}
+
+/// The settings of the organisation as a client has left them in this config directory: at the end of a run, those that were
+/// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
+/// agreed to first, at a terminal.
+pub(super) fn of_the_organization(config_directory: &Path) -> Option<Served> {
+    let text = fs::read(config_directory.join(OF_THE_ORGANIZATION)).ok()?;
+    match leave_the_credential_alone(&text) {
+        Ok(()) => Some(Served::LeaveTheLogin),
+        Err(OVERRIDE) => Some(Served::Override),
+        // Half of a file, or none of the client's: to it, too, this is as good as nothing.
+        Err(_) => None,
+    }
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -95,6 +120,20 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(leave_the_credential_alone(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_organisation_serves_is_known_where_a_client_has_left_it_whole() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        assert_eq!(of_the_organization(scratch.path()), None);
+        for (text, expected) in [
+            ("{}", Some(Served::LeaveTheLogin)),
+            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Some(Served::Override)),
+            ("", None),
+        ] {
+            fs::write(scratch.path().join("remote-settings.json"), text).expect("a file");
+            assert_eq!(of_the_organization(scratch.path()), expected, "{text}");
         }
     }
 

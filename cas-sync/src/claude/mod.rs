@@ -33,6 +33,7 @@ use cas_core::verdict::{Verdict, Verifier};
 
 use self::answer::Left;
 use self::invocation::Invocation;
+use self::managed_settings::{OVERRIDE, Served};
 use self::program::NotFound;
 use self::running::Problem;
 
@@ -76,14 +77,19 @@ impl Claude {
     fn try_probe(&self, token: &Secret<String>) -> Result<Verdict, Problem> {
         let invocation = self.usable()?;
         let probed = probe::run(invocation, token, probe::LAST_BOUND)?;
-        Ok(answer::of_probe(&probed, || version::ask(invocation)))
+        // Where a probe could not learn them, those hold that the person's own client was served last.
+        let served = probed.served.or_else(|| managed_settings::of_the_organization(self.path.parent()?));
+        if served == Some(Served::Override) {
+            return Err(Problem::Unusable(OVERRIDE));
+        }
+        Ok(answer::of_probe(&probed.ended, || version::ask(invocation)))
     }
 
     fn try_refresh(&self) -> Result<Verdict, Problem> {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
         room::is_there(&self.path, &place.own_settings())?;
-        let before = self.login();
+        let (before, was_paid_otherwise) = (self.login(), place.chooses_the_credential());
         let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {
             after if after == before => Left::Unchanged,
@@ -91,7 +97,8 @@ impl Claude {
             _ => Left::Other,
         };
         let verdict = answer::of_refresh_run(&ended, left);
-        let is_paid_otherwise = managed_settings::of_a_person(&place.own_settings());
+        // Settings that are served while it runs hold in it, and so may those that were there before.
+        let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
         Ok(if verdict.is_alive() && is_paid_otherwise {
             Verdict::Unknown(PAID_OTHERWISE.into())
         } else {
@@ -106,7 +113,7 @@ impl Claude {
 
 /// The login was refreshed all the same, so it can be probed by its value now.
 const PAID_OTHERWISE: &str =
-    "the person's own .claude.json gives Claude Code another credential than the login";
+    "settings of the person or the organisation give Claude Code another credential than the login";
 
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verdict {

@@ -12,22 +12,31 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, pipe2};
 
 use super::invocation::Invocation;
+use super::managed_settings::{self, Served};
 use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
 
 /// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
 pub(super) const LAST_BOUND: Duration = Duration::from_secs(120);
 
+/// How a probe ended.
+pub(super) struct Probed {
+    pub(super) ended: Ended,
+    /// The settings that were served to the client meanwhile, where it kept them.
+    pub(super) served: Option<Served>,
+}
+
 /// Asks with this token; what has not ended within `bound` is killed.
 pub(super) fn run(
     invocation: &Invocation,
     token: &Secret<String>,
     bound: Duration,
-) -> Result<Ended, Problem> {
+) -> Result<Probed, Problem> {
     let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
-    command.env("CLAUDE_CONFIG_DIR", scratch.path().join("config"));
+    let config_directory = scratch.path().join("config");
+    command.env("CLAUDE_CONFIG_DIR", &config_directory);
     let token = on_a_pipe(token)?;
     command.env("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", token.as_raw_fd().to_string());
     let mut child = {
@@ -41,7 +50,8 @@ pub(super) fn run(
         end_its_group(&mut child);
         if scratch.is_overfull() { End::Overfull } else { End::Late }
     });
-    Ok(Ended::new(end, &scratch))
+    let served = managed_settings::of_the_organization(&config_directory);
+    Ok(Probed { ended: Ended::new(end, &scratch), served })
 }
 
 /// The end to read from of a pipe that holds the token and will hold nothing else.
@@ -87,7 +97,7 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
         let invocation = Invocation::new(program, BTreeMap::new());
-        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound).expect("an end")
+        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound).expect("an end").ended
     }
 
     #[test]

@@ -8,6 +8,7 @@ use cas_core::deadline::Deadline;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::invocation::Invocation;
+use super::managed_settings::{self, Served};
 use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
 
@@ -42,6 +43,13 @@ impl Place {
     /// The client's own state, which may hold variables too.
     pub(super) fn own_settings(&self) -> PathBuf {
         self.config_directory.as_ref().unwrap_or(&self.home).join(".claude.json")
+    }
+
+    /// Whether what lies there lets the client use another credential than the login.
+    pub(super) fn chooses_the_credential(&self) -> bool {
+        let config_directory = self.config_directory.clone().unwrap_or_else(|| self.home.join(".claude"));
+        managed_settings::of_a_person(&self.own_settings())
+            || managed_settings::of_the_organization(&config_directory) == Some(Served::Override)
     }
 }
 

@@ -73,6 +73,33 @@ pub enum RefreshAnswer {
     Silence,
 }
 
+/// An answer of `GET /api/claude_code/settings`: what an organisation's admin has set for every client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettingsAnswer {
+    /// 404: nothing is set.
+    #[default]
+    NotFound,
+    /// 200 with these settings.
+    Settings(Value),
+    /// 500.
+    InternalError,
+}
+
+impl SettingsAnswer {
+    pub(super) fn response(&self) -> Response {
+        match self {
+            Self::NotFound => error(404, "not_found_error", "No settings"),
+            Self::InternalError => error(500, "api_error", "Internal server error"),
+            Self::Settings(settings) => {
+                let (uuid, checksum) = ("00000000-0000-4000-8000-0000000000bb", settings.to_string().len());
+                let checksum = format!("sha256:{checksum:064x}");
+                Response::json(200, &json!({"uuid": uuid, "checksum": checksum, "settings": settings}))
+            }
+        }
+    }
+}
+
 /// What the server does on a connection.
 pub(super) enum Reaction {
     Answer(Response),

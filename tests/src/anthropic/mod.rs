@@ -23,7 +23,7 @@ use std::{io, mem};
 use cas_core::deadline::Deadline;
 use nix::sys::socket::{Shutdown, shutdown};
 
-pub use self::answer::{MessageAnswer, RefreshAnswer};
+pub use self::answer::{MessageAnswer, RefreshAnswer, SettingsAnswer};
 pub use self::requests::{LoggedRequest, fingerprint};
 use self::state::State;
 pub use self::tokens::{Login, Reuse, SCOPES};
@@ -98,6 +98,11 @@ impl FakeAnthropic {
     /// What the token endpoint answers from now on.
     pub fn answer_refreshes(&self, answer: RefreshAnswer) {
         self.state.change(|state| state.refresh_answer = answer);
+    }
+
+    /// What is answered from now on when a client asks for the settings of its organisation.
+    pub fn answer_settings(&self, answer: SettingsAnswer) {
+        self.state.change(|state| state.settings = answer);
     }
 
     /// What a spent refresh token does to its family from now on.

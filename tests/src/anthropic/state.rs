@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cas_core::deadline::Deadline;
 use serde_json::{Value, json};
 
-use super::answer::{MessageAnswer, Reaction, RefreshAnswer, error};
+use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};
 use super::http::{Request, Response};
 use super::requests::{LoggedRequest, fingerprint};
 use super::tokens::{Login, SCOPES, Standing, Tokens};
@@ -25,6 +25,7 @@ pub(super) struct Inner {
     pub(super) answers: BTreeMap<String, MessageAnswer>,
     pub(super) refresh_answer: RefreshAnswer,
     pub(super) refreshes_held: bool,
+    pub(super) settings: SettingsAnswer,
     pub(super) requests: Vec<LoggedRequest>,
     pub(super) stopping: bool,
 }
@@ -116,7 +117,7 @@ impl Inner {
         match path {
             "/api/oauth/profile" => Response::json(200, &profile()),
             "/api/claude_code/policy_limits" => Response::json(200, &json!({"restrictions": {}})),
-            "/api/claude_code/settings" => error(404, "not_found_error", "No settings"),
+            "/api/claude_code/settings" => self.settings.response(),
             _ => error(404, "not_found_error", "Not found"),
         }
     }

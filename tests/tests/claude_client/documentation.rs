@@ -13,11 +13,12 @@ const VERDICTS: [(&str, &str); 7] = [
     ("uncertain", include_str!("../sync_verdicts/uncertain.rs")),
     ("unusable", include_str!("../sync_verdicts/unusable.rs")),
 ];
-const MODULES: [(&str, &str); 4] = [
+const MODULES: [(&str, &str); 5] = [
     ("answers", include_str!("answers.rs")),
     ("locks", include_str!("locks.rs")),
     ("login", include_str!("login.rs")),
     ("refresh", include_str!("refresh.rs")),
+    ("settings", include_str!("settings.rs")),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod documentation;
 mod locks;
 mod login;
 mod refresh;
+mod settings;
 
 use std::time::Duration;
 

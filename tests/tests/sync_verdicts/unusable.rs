@@ -1,7 +1,8 @@
 //! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing written.
 
 use cas_tests::anthropic::MessageAnswer::*;
-use cas_tests::claude_client::OLDER;
+use cas_tests::anthropic::SettingsAnswer::{self, NotFound, Settings};
+use cas_tests::claude_client::{NEWEST, OLDER};
 
 use super::*;
 
@@ -74,6 +75,94 @@ fn an_answer_that_another_credential_paid_for_is_no_verification() {
     // Where the key comes from elsewhere, the client itself says so.
     bed.wrap_client(&format!("ANTHROPIC_API_KEY={key} exec \"$claude\" \"$@\"")).expect("a wrapper");
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "another credential or server than the login");
+}
+
+/// What an organisation's admin may have set for every client, and what puts another credential in the place of the login
+/// without the client telling of it.
+fn settings_with(key: &str) -> [Value; 3] {
+    [
+        json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}),
+        json!({"env": {"CLAUDE_CODE_OAUTH_TOKEN": key}}),
+        json!({"env": {"ANTHROPIC_CUSTOM_HEADERS": format!("Authorization: Bearer {key}")}}),
+    ]
+}
+
+/// As the client keeps them between two starts.
+fn keep_settings(person: &Person<'_>, settings: &Value) {
+    let path = person.home().join(".claude/remote-settings.json");
+    fs::write(&path, settings.to_string()).expect("written");
+    std::os::unix::fs::chown(&path, Some(person.uid()), Some(person.uid())).expect("the person's own");
+}
+
+#[test]
+fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
+    let key = "sk-somebody-elses-key";
+    for version in [NEWEST, OLDER] {
+        let bed = bed_with(version);
+        let (alice, login) = signed_in(&bed, "alice");
+        // Whether the other credential works or not.
+        for (settings, answer) in settings_with(key).into_iter().zip([Ok, Expired, Ok]) {
+            bed.anthropic().answer_messages(key, Some(answer));
+            // The newest client keeps such settings in a home only once its person has agreed to them.
+            keep_settings(&alice, &settings);
+            bed.anthropic().answer_settings(Settings(settings));
+            assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
+            assert_eq!(asked_with(&bed, &login.access_token), 0, "{version}: it was another one");
+        }
+        assert_ne!(fate_of(&alice, &login), "rejected", "{version}");
+
+        // What was taken out is out at once, whatever the person's client has kept.
+        for answer in [NotFound, Settings(json!({"env": {"DISABLE_AUTOUPDATER": "1"}}))] {
+            bed.anthropic().answer_settings(answer);
+            assert_eq!(sync(&alice).exit_code, FINE, "{version}");
+        }
+        assert_eq!(asked_with(&bed, &login.access_token), 2, "{version}");
+    }
+}
+
+#[test]
+fn a_login_that_is_refreshed_under_such_settings_is_not_called_verified() {
+    let key = "sk-somebody-elses-key";
+    for version in [NEWEST, OLDER] {
+        for settings in settings_with(key) {
+            let bed = bed_with(version);
+            let alice = bed.person("alice").expect("alice");
+            sign_in(&bed, &alice, -1);
+            bed.anthropic().answer_messages(key, Some(Ok));
+            keep_settings(&alice, &settings);
+            // A client that begins with another token does not look at the login at all.
+            let has_token = version == OLDER && !settings["env"]["CLAUDE_CODE_OAUTH_TOKEN"].is_null();
+            bed.anthropic().answer_settings(Settings(settings));
+
+            let said = sync(&alice);
+
+            let expected = if has_token { (TRY_LATER, 0) } else { (CLAUDE_UNUSABLE, 1) };
+            assert_eq!((said.exit_code, refreshes(&bed)), expected, "{version}: {}", said.stdout);
+            assert!(!said.stdout.contains("verified by inference"), "{version}: {}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_login_that_is_refreshed_under_settings_of_yesterday_is_probed_by_itself() {
+    let key = "sk-somebody-elses-key";
+    for answer in [NotFound, SettingsAnswer::InternalError] {
+        let bed = bed_with(OLDER); // the newest one waits for those of today
+        let alice = bed.person("alice").expect("alice");
+        sign_in(&bed, &alice, -1);
+        bed.anthropic().answer_messages(key, Some(Ok));
+        keep_settings(&alice, &json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}));
+        let is_over = answer == NotFound;
+        bed.anthropic().answer_settings(answer);
+
+        let said = sync(&alice);
+
+        let new = oauth(&alice)["accessToken"].as_str().expect("a token").to_owned();
+        assert_eq!((asked_with(&bed, key), asked_with(&bed, &new)), (1, 1), "{}", said.stdout);
+        // As long as the organisation does not say otherwise, those of yesterday hold.
+        let expected = if is_over { FINE } else { CLAUDE_UNUSABLE };
+        assert_eq!((said.exit_code, refreshes(&bed)), (expected, 1), "{}", said.stdout);
+    }
 }
 
 #[test]
