@@ -136,9 +136,13 @@ fn logins_in_quick_succession_exhaust_nothing() {
 fn what_cannot_be_a_request_starts_one_run_and_no_more() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let mut expected = 1;
-    for thing in
-        ["mkdir request", "mkdir -p request/a/b && touch request/c", "mkfifo request", "ln -s /etc request"]
-    {
+    // Each in one step: the run takes it away as soon as it is there.
+    for thing in [
+        "mkdir request",
+        "mkdir -p tree/a/b && touch tree/c && mv tree request",
+        "mkfifo request",
+        "ln -s /etc request",
+    ] {
         as_alice(&guest, thing);
         expected += 1;
         wait_for_runs(&guest, "alice", expected);
