@@ -106,6 +106,14 @@ impl Paths {
             state_directory: or("CLAUDE_AUTH_STATE_DIR", home.join(".local/state/claude-auth-sync")),
         }
     }
+
+    /// Whether there is anything of Claude Code's or of ours yet. Where there is not, the home may be a mountpoint whose home
+    /// has not been mounted, and what is made in it would come to light when it is unmounted.
+    pub fn are_in_use(&self) -> bool {
+        let folders =
+            [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
+        folders.into_iter().flatten().any(Path::exists) || self.state_directory.exists()
+    }
 }
 
 #[cfg(test)]

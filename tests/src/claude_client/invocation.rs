@@ -92,6 +92,17 @@ impl<'bed> Invocation<'bed> {
         }
     }
 
+    /// By root, whose working directory says nothing of anybody.
+    pub(super) fn by_root(self) -> Self {
+        Self { uid: 0, home: PathBuf::from("/"), ..self }
+    }
+
+    /// Leaves a variable away.
+    pub(super) fn without_variable(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     /// Another program of the bed.
     pub(super) fn program(mut self, name: &'static str) -> Self {
         self.program = name;

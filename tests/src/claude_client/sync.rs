@@ -71,10 +71,15 @@ impl<'bed> Person<'bed> {
         self.sync().arguments(&["watch"])
     }
 
-    /// What happens at a login of this person.
+    /// What the PAM module starts at a login of this person: as root, with nothing of an environment but this.
     pub fn login(&self) -> Invocation<'bed> {
         let user = format!("--user={}", self.name);
-        self.sync().program("cas-session").arguments(&["login", "--reply=1", "--deadline-ms=2000", &user])
+        let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];
+        let invocation = self.sync().program("cas-session").arguments(&arguments).by_root();
+        invocation
+            .without_variable("LANG")
+            .variable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .variable("LC_ALL", "C")
     }
 
     /// A file in the state directory.

@@ -1,6 +1,5 @@
 //! The real client beside the watcher.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -10,16 +9,16 @@ use cas_tests::watched::{Process, eventually};
 use serde_json::{Value, json};
 
 /// Far more than any of these runs takes, so that a slow machine is no failure.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
-const LIFETIME: Duration = Duration::from_secs(8 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
-fn bed() -> ClaudeBed {
+pub(super) fn bed() -> ClaudeBed {
     ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Signs in with an `expiresAt` that the client takes for past, so that it refreshes first.
-fn sign_in_stale(bed: &ClaudeBed, person: &Person<'_>) -> Login {
+pub(super) fn sign_in_stale(bed: &ClaudeBed, person: &Person<'_>) -> Login {
     let login = bed.anthropic().sign_in("alice", LIFETIME);
     person.write_credentials(&document(&login)).expect("written");
     login
@@ -30,18 +29,18 @@ fn document(login: &Login) -> Value {
 }
 
 /// Starts the watcher, and waits until it watches.
-fn watch(person: &Person<'_>) -> (Started, Process) {
+pub(super) fn watch(person: &Person<'_>) -> (Started, Process) {
     let watcher = person.watch().start().expect("it starts");
     let process = Process::of(watcher.pid());
     process.wait_until_it_watches(&person.home().join(".claude"));
     (watcher, process)
 }
 
-fn ask(person: &Person<'_>) -> Said {
+pub(super) fn ask(person: &Person<'_>) -> Said {
     person.claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn refresh_token(person: &Person<'_>) -> String {
+pub(super) fn refresh_token(person: &Person<'_>) -> String {
     let file = person.credentials().expect("a file of JSON");
     file["claudeAiOauth"]["refreshToken"].as_str().expect("a refresh token").to_owned()
 }
@@ -55,7 +54,7 @@ fn emptied(file: &Value) -> Value {
     file
 }
 
-fn refreshes(bed: &ClaudeBed) -> usize {
+pub(super) fn refreshes(bed: &ClaudeBed) -> usize {
     bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
 }
 
@@ -126,43 +125,4 @@ fn a_logout_is_a_logout() {
     let good = alice.credentials().expect("a file");
     alice.write_credentials(&emptied(&good)).expect("written");
     eventually("the new login", || alice.credentials().is_ok_and(|found| found == good));
-}
-
-#[test]
-fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
-    let bed = bed();
-    let alice = bed.person("alice").expect("alice");
-    let login = sign_in_stale(&bed, &alice);
-    let (_watcher, _) = watch(&alice);
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for other in [alice.sync().arguments(&["run", "--no-verify"]), alice.login()] {
-            let over = &over;
-            scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    let said = other.run(LIMIT).expect("an end");
-                    assert_eq!(said.exit_code, Some(0), "{said:?}");
-                }
-            });
-        }
-        let outcome =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sixteen_at_once(&bed, &alice, &login)));
-        over.store(true, Ordering::Relaxed);
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
-}
-
-fn sixteen_at_once(bed: &ClaudeBed, alice: &Person<'_>, login: &Login) {
-    for rotation in 1..=2 {
-        bed.anthropic().forget_requests();
-        let before = refresh_token(alice);
-        let sessions: Vec<_> = (0..16).map(|_| alice.claude().start().expect("started")).collect();
-        for session in sessions {
-            let said = session.end(LIMIT).unwrap_or_else(|error| panic!("{error}"));
-            assert!(said.answered(), "rotation {rotation}: {said:?}");
-        }
-        assert_eq!(refreshes(bed), 1, "rotation {rotation}");
-        assert_ne!(refresh_token(alice), before);
-        assert!(bed.anthropic().expire(&login.family));
-    }
 }

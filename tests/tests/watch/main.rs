@@ -3,6 +3,7 @@
 mod asleep;
 mod claude;
 mod clobbered;
+mod crowd;
 mod left_alone;
 mod places;
 mod pushed;
