@@ -56,10 +56,10 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
-    if !paths.are_in_use() {
+    if !paths.are_in_use() && account.home_may_be_a_mountpoint() {
         requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
-        let why = "nothing of Claude Code is there yet; the first login that uses it is looked after";
-        drop(writeln!(io::stdout(), "{} {}: {why}", Status::Skip, account.home.display()));
+        let why = "the home is not mounted, or not in use yet";
+        drop(writeln!(io::stdout(), "{} {why}: {}", Status::Skip, account.home.display()));
         return ExitCode::SUCCESS;
     }
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
