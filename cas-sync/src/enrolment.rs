@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::Account;
-use cas_core::enrolment::{self, MARKERS, REQUESTS};
+use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
 use crate::undoing::{all_of, removed};
@@ -16,7 +16,7 @@ use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
 const STATE: &str = "/var/lib/claude-auth-sync";
-/// What makes the requests directories again after a reboot.
+/// What makes the requests directories, and the spare requests in them, again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
@@ -69,14 +69,17 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    let line = format!("d \"{quoted}\" 0700 {} {} -\n", account.uid, account.gid);
+    let (uid, gid) = (account.uid, account.gid);
+    // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
+    let lines =
+        format!("d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST}\" 0600 {uid} {gid} -\n");
     let changed = [
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
         requests_folder::make(&account, &requests)?,
         !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
-        write_if_different(&tmpfiles(user), &line)?,
+        write_if_different(&tmpfiles(user), &lines)?,
         write_if_different(&marker(user), "")?,
     ];
     if shares_its_room_with_the_system(Path::new(REQUESTS)) {
