@@ -39,13 +39,15 @@ pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
 /// Looks after USER no more.
 pub(crate) fn disenroll(user: &str) -> ExitCode {
     match cease_enrolled(user) {
-        Ok(true) => say(
+        Ok(Done { changed: true, remarks }) => say(
             &format!(
                 "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
             ),
-            &[],
+            &remarks,
         ),
-        Ok(false) => say(&format!("{user} was not enrolled; nothing had to be changed."), &[]),
+        Ok(Done { remarks, .. }) => {
+            say(&format!("{user} was not enrolled; nothing had to be changed."), &remarks)
+        }
         Err(error) => fail(&error, 1),
     }
 }
@@ -108,18 +110,19 @@ fn shares_its_room_with_the_system(requests: &Path) -> bool {
     device(requests) == requests.parent().and_then(device)
 }
 
-fn cease_enrolled(user: &str) -> Result<bool> {
+fn cease_enrolled(user: &str) -> Result<Done> {
     require_root("disenroll")?;
     // Somebody whose account is gone can still be disenrolled.
     ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
     // First of all no login asks for anything any more.
-    all_of([
+    let changed = all_of([
         removed(&marker(user)),
         units::stop(user),
         removed(&tmpfiles(user)),
         requests_folder::remove(&Path::new(REQUESTS).join(user)),
     ])
-    .with_context(|| format!("{user} is disenrolled, but not without a trace"))
+    .with_context(|| format!("{user} is disenrolled, but not without a trace"))?;
+    Ok(Done { changed, remarks: units::still_running(user)?.into_iter().collect() })
 }
 
 fn require_root(command: &str) -> Result<()> {
