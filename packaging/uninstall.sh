@@ -47,8 +47,10 @@ for marker in /var/lib/claude-auth-sync/enrolled/*; do
 done
 enabled=/etc/systemd/system
 try rm -f /var/lib/claude-auth-sync/enrolled/* /etc/tmpfiles.d/claude-auth-sync@*.conf \
-    "$enabled"/claude-auth-sync.target.wants/claude-auth-* "$enabled"/multi-user.target.wants/claude-auth-sync.target
-if [ -d "$enabled/claude-auth-sync.target.wants" ]; then try rmdir "$enabled/claude-auth-sync.target.wants"; fi
+    "$enabled"/claude-auth-sync*.wants/claude-auth-* "$enabled"/multi-user.target.wants/claude-auth-sync.target
+for wants in "$enabled"/claude-auth-sync*.wants; do
+    if [ -d "$wants" ]; then try rmdir "$wants"; fi
+done
 # Masked, for a pause.
 if [ -L "$enabled/claude-auth-sync.target" ]; then try rm -f "$enabled/claude-auth-sync.target"; fi
 

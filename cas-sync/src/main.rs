@@ -3,6 +3,7 @@
 
 mod claude;
 mod enrolment;
+mod left_running;
 mod report;
 mod requests_folder;
 mod sync;
