@@ -2,14 +2,17 @@
 //! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
 //! answer says nothing about the credential in question, and the client does not always tell.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cas_core::regular_file::{self, Unfit};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-/// The largest file that is read, in bytes; real ones have a few kilobytes.
-pub(super) const LIMIT: usize = 4 << 20;
+/// The largest file that is read, in bytes. Real ones have a few kilobytes; a `.claude.json`, in which early clients kept all
+/// that was ever said, has been seen to grow to tens of megabytes.
+pub(super) const LIMIT: usize = 64 << 20;
 
 /// Where they lie; the client takes the place from no setting.
 const DIRECTORY: &str = "/etc/claude-code";
@@ -100,14 +103,17 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 fn leave_the_credential_alone(text: &[u8]) -> Result<(), &'static str> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    let settings: Value = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
+    // Each member still as text: of a large file two are wanted.
+    let settings: BTreeMap<String, &RawValue> = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
+    let member = |name| serde_json::from_str::<Value>(settings.get(name).map_or("null", |raw| raw.get()));
     let is_set = |value: &Value| !matches!(value.as_str().map(str::trim), Some("" | "0"));
     let overrides = |(name, value): (&String, &Value)| {
         is_set(value) && (VARIABLES.contains(&name.as_str()) || name.starts_with(PROVIDERS))
     };
-    let variables = settings.get("env").and_then(Value::as_object);
-    let has_helper = settings.get("apiKeyHelper").is_some_and(|helper| helper.is_string() && is_set(helper));
-    if has_helper || variables.is_some_and(|variables| variables.iter().any(overrides)) {
+    let (variables, helper) =
+        (member("env").map_err(|_| MALFORMED)?, member("apiKeyHelper").map_err(|_| MALFORMED)?);
+    let has_helper = helper.is_string() && is_set(&helper);
+    if has_helper || variables.as_object().is_some_and(|variables| variables.iter().any(overrides)) {
         return Err(OVERRIDE);
     }
     Ok(())

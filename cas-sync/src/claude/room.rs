@@ -19,9 +19,9 @@ const COPIES: u64 = 2;
 /// The largest file that is counted, in bytes: a run must not fill gigabytes for a file that has a hole in it.
 const LIMIT: u64 = managed_settings::LIMIT as u64;
 
-const UNFIT_LOGIN: &str = "the person's .credentials.json is no regular file of at most 4 MiB; move it out of the way, and sign in again";
+const UNFIT_LOGIN: &str = "the person's .credentials.json is no regular file of at most 64 MiB; move it out of the way, and sign in again";
 /// The client waits at a FIFO there for ever (measured with 2.1.329).
-const UNFIT_STATE: &str = "the person's .claude.json is no regular file of at most 4 MiB; make it smaller, such as by its projects, or move it out of the way";
+const UNFIT_STATE: &str = "the person's .claude.json is no regular file of at most 64 MiB; make it smaller, such as by its projects, or move it out of the way";
 
 const FULL: &str =
     "the home has no room for the login that Claude Code would get; make room on its disk, or in its quota";

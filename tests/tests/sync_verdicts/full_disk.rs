@@ -132,7 +132,7 @@ fn a_state_that_no_client_should_be_let_read_is_named_and_none_is_started() {
     assert_nothing_written(
         &alice,
         TRY_LATER,
-        "the person's .claude.json is no regular file of at most 4 MiB",
+        "the person's .claude.json is no regular file of at most 64 MiB",
     );
     fs::remove_file(&state).expect("removed");
     fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
