@@ -33,6 +33,23 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
     assert_eq!(failed(&guest), "");
 }
 
+/// Between its start and the moment at which it forbids that itself, too: it has a priority that people do not get.
+#[test]
+fn nobody_gets_code_of_their_own_into_the_watch() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.enroll("alice");
+    let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
+    assert_eq!(guest.run(&format!("ps -o ni= -p {process}")).text().trim(), "-10");
+    // One that does nothing to protect itself, held in the middle of its work by a pipe that is full.
+    guest
+        .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
+        .expect_success("a program of ours");
+    let process = || guest.run("pgrep -u bob -x cas-sync").text().trim().to_owned();
+    wait_until("it runs", || !process().is_empty());
+    // The kernel gives root what belongs to a process that must not be traced (proc(5)).
+    assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
+}
+
 /// An encrypted home, or one of a file server, that comes with the first session. Until then an empty folder lies there.
 #[test]
 fn a_home_that_is_mounted_later_is_watched_from_then_on() {
