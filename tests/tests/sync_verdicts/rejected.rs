@@ -38,7 +38,11 @@ fn a_login_that_stays_refused_is_for_its_person_to_mend() {
         assert!(said.stdout.starts_with("FAIL "), "{answer:?}: {}", said.stdout);
         assert!(said.stdout.contains("claude auth login --claudeai --sso"), "{answer:?}: {}", said.stdout);
         assert_nothing_lost(&alice, &login, &history);
-        assert_eq!(fate_of(&alice, &login), "rejected", "{answer:?}: {:?}", fates(&alice));
+        // What the client may have exchanged on the way is superseded as well.
+        let expected = if refreshes(&bed) == 0 { "rejected" } else { "superseded" };
+        assert_eq!(fate_of(&alice, &login), expected, "{answer:?}: {:?}", fates(&alice));
+        let left = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+        assert_eq!(fates(&alice)[&fingerprint(&left)], "rejected", "{answer:?}: {:?}", fates(&alice));
         assert!(refreshes(&bed) <= 1, "{answer:?}");
     }
 }
