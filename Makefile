@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: root cargo ## boot a Debian, let Claude Code lose somebody's login, log in by ssh, watch it work again
+demo: root cargo ## boot a Debian, let Claude Code lose somebody's login, log in by ssh: it works again
 	@tests/bed/host-packages.sh
 	@tests/bed/claude >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null

@@ -30,7 +30,9 @@ put() {
 # The file is not called pam_cas.so: that is the module of the Apereo single-sign-on, and replacing it locks people out.
 put 644 "$release/libpam_cas.so" "$into/lib/$multiarch/security/pam_cas_session.so"
 put 755 "$release/cas-session" "$into/bin/cas-session"
-put 755 "$release/cas-sync" "$into/bin/cas-sync"
+# Not readable: a process of a program that its user cannot read can be traced by nobody but root, from the exec on. The
+# watch runs at a priority that people must not get for code of their own.
+put 711 "$release/cas-sync" "$into/bin/cas-sync"
 put 644 "$packaging/pam-configs/claude-auth-sync" "$into/share/pam-configs/claude-auth-sync"
 put 644 "$packaging/tmpfiles.d/claude-auth-sync.conf" "$into/lib/tmpfiles.d/claude-auth-sync.conf"
 

@@ -1,6 +1,8 @@
 //! Who somebody is, from the system's user database, and where their files lie.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -22,6 +24,13 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether what lies at the home looks like a mountpoint whose home has not been mounted: it is empty, or somebody else's.
+    /// What is made in it would be in the way, and come to light when the home is unmounted.
+    pub fn home_may_be_a_mountpoint(&self) -> bool {
+        let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
+        fs::metadata(&self.home).is_ok_and(|home| home.uid() != self.uid.as_raw() || is_empty())
+    }
+
     /// Looks a person up by login name.
     ///
     /// # Errors
@@ -105,6 +114,13 @@ impl Paths {
             env_file: or("CLAUDE_AUTH_TOKEN_ENV_FILE", config.join("claude-oauth.env")),
             state_directory: or("CLAUDE_AUTH_STATE_DIR", home.join(".local/state/claude-auth-sync")),
         }
+    }
+
+    /// Whether there is anything of Claude Code's or of ours yet.
+    pub fn are_in_use(&self) -> bool {
+        let folders =
+            [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
+        folders.into_iter().flatten().any(Path::exists) || self.state_directory.exists()
     }
 }
 

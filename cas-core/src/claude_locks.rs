@@ -80,11 +80,15 @@ impl Clock {
     }
 }
 
-/// Whether some session of Claude Code is refreshing the login just now: one of its refresh locks is there and not left
-/// behind.
+/// Whether some session of Claude Code is refreshing the login just now: one of its refresh locks is there, not left behind,
+/// and not from a time when the clock was wrong.
 pub fn are_held(config_directory: &Path, now: Timestamp) -> bool {
     let (refresh, beside) = places(config_directory);
-    [refresh, beside].iter().any(|lock| lock.is_dir() && !is_abandoned(lock, now))
+    let is_recent = |lock: &PathBuf| {
+        touched_at(lock)
+            .is_some_and(|at| at.is_within(ABANDONED_AFTER, now) || now.is_within(ABANDONED_AFTER, at))
+    };
+    [refresh, beside].iter().any(|lock| lock.is_dir() && is_recent(lock))
 }
 
 /// The refresh lock, and the lock beside the directory.
@@ -150,11 +154,12 @@ impl Drop for Held {
 
 /// Untouched for [`ABANDONED_AFTER`]. One dated in the future is somebody's whose clock differs: left alone.
 fn is_abandoned(path: &Path, now: Timestamp) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| {
-        let touched =
-            Timestamp::from_millis(u64::try_from(metadata.mtime()).unwrap_or(0).saturating_mul(1000));
-        touched <= now && !touched.is_within(ABANDONED_AFTER, now)
-    })
+    touched_at(path).is_some_and(|at| at <= now && !at.is_within(ABANDONED_AFTER, now))
+}
+
+fn touched_at(path: &Path) -> Option<Timestamp> {
+    let seconds = fs::symlink_metadata(path).ok()?.mtime();
+    Some(Timestamp::from_millis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)))
 }
 
 /// Why Claude Code's locks were not taken.
@@ -251,6 +256,7 @@ mod tests {
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
+        assert!(!are_held(&config, Timestamp::from_millis(0)), "nobody refreshes for so long");
     }
 
     #[test]

@@ -238,8 +238,13 @@ fn network_variables(value: &Value) -> Result<BTreeMap<String, String>, String> 
     let table =
         value.as_table().ok_or("a table such as { HTTPS_PROXY = \"http://proxy.example.org:3128\" }")?;
     let variable = |(name, value): (&String, &Value)| match value.as_str() {
-        Some(text) if NETWORK_VARIABLES.contains(&name.as_str()) => Ok((name.clone(), text.to_owned())),
-        Some(_) => Err(format!("without {name}; it may set {known}")),
+        Some(_) if !NETWORK_VARIABLES.contains(&name.as_str()) => {
+            Err(format!("without {name}; it may set {known}"))
+        }
+        Some(text) if text.contains(char::is_control) => {
+            Err(format!("a table of single lines of text, and {name} has a control character"))
+        }
+        Some(text) => Ok((name.clone(), text.to_owned())),
         None => Err(format!("a table of strings, and {name} is none")),
     };
     table.iter().map(variable).collect()
@@ -367,6 +372,14 @@ mod tests {
                 "without ANTHROPIC_API_KEY; it may set HTTP_PROXY",
             ),
             ("[claude.environment]\nHTTPS_PROXY = 7", "HTTPS_PROXY is none"),
+            (
+                "[claude.environment]\nHTTPS_PROXY = \"http://p\\u0000\"",
+                "HTTPS_PROXY has a control character",
+            ),
+            (
+                "[claude.environment]\nNO_PROXY = \"a\\nb\"",
+                "claude.environment must be a table of single lines",
+            ),
             ("[vault]\naddress = 7", "a string in quotes"),
             ("store = ", "config.toml"),
         ] {

@@ -10,6 +10,9 @@ pub const REQUESTS: &str = "/run/claude-auth-sync";
 /// The name of the request in a person's directory below [`REQUESTS`].
 pub const REQUEST: &str = "request";
 
+/// The name of the file in that directory that is made in advance, to become the first request.
+pub const SPARE_REQUEST: &str = "request.spare";
+
 /// The longest login name that can be the name of a file, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
 

@@ -122,19 +122,18 @@ impl FileIdentity {
 
 impl Ledger {
     /// Takes note of the complete login that lies in the credential file. Whatever ended earlier, of the same account as far
-    /// as the two say, is superseded by it.
+    /// as is known, is superseded by it.
     pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {
-        let replaced = |entry: &Entry| {
-            entry.expires_at < login.expires_at
-                && entry.fate != Fate::Rejected
-                && !entry.owner.contradicts(&login.owner)
-        };
+        let login = &LoginSummary { owner: self.owner_of(login), ..login.clone() };
+        let replaced =
+            |entry: &Entry| entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner);
         for (_, entry) in
             self.generations.iter_mut().filter(|(name, entry)| **name != login.generation && replaced(entry))
         {
             entry.fate = Fate::Superseded;
         }
-        self.entry(login, Origin::File, now).expires_at = login.expires_at;
+        let entry = self.entry(login, Origin::File, now);
+        (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
         self.lay_there_last = Some(login.generation);
         self.forget_oldest();
     }
@@ -176,7 +175,10 @@ impl Ledger {
     pub fn observe_verdict(&mut self, generation: Generation, verdict: &Verdict) {
         let Some(entry) = self.generations.get_mut(&generation) else { return };
         if verdict.is_rejected() {
-            entry.fate = Fate::Rejected;
+            // Of one that was replaced more is known: its refresh token is spent as well.
+            if entry.fate != Fate::Superseded {
+                entry.fate = Fate::Rejected;
+            }
         } else if verdict.is_alive() {
             if entry.fate == Fate::Restored {
                 entry.fate = Fate::Current;
@@ -213,6 +215,14 @@ impl Ledger {
         self.generations.get(&generation).map(|entry| entry.fate)
     }
 
+    /// Whose a login that lies in the credential file is: what it says itself; else what is known of it; else, since it came
+    /// of a refresh by a client that drops the names (a sign-in writes them), whose the one before it was.
+    pub fn owner_of(&self, login: &LoginSummary) -> Owner {
+        let known = self.generations.get(&login.generation);
+        let before = self.lay_there_last.and_then(|generation| self.generations.get(&generation));
+        known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().or(&entry.owner))
+    }
+
     /// Whether a login is of another account or organisation than the one that lay in the credential file last.
     pub fn is_somebody_elses(&self, login: &LoginSummary) -> bool {
         let last = self.lay_there_last.and_then(|generation| self.generations.get(&generation));
@@ -233,7 +243,7 @@ impl Ledger {
     }
 
     fn entry(&mut self, login: &LoginSummary, origin: Origin, now: Timestamp) -> &mut Entry {
-        let number = self.generations.values().map(|entry| entry.number + 1).max().unwrap_or(0);
+        let number = self.generations.values().map(|entry| entry.number.saturating_add(1)).max().unwrap_or(0);
         self.generations.entry(login.generation).or_insert_with(|| Entry {
             first_seen: now,
             number,
@@ -332,6 +342,23 @@ mod tests {
         ledger.observe_verdict(one.generation, &Verdict::Rejected { account_level: false });
         ledger.observe_verdict(one.generation, &Verdict::Ok);
         assert!(!ledger.may_restore(&one, at(0)), "a rejected one never comes back");
+    }
+
+    #[test]
+    fn a_login_without_names_is_whose_the_one_before_it_was() {
+        let named = |name: &str, ends: u64, account: &str| LoginSummary {
+            owner: Owner { account: Some(account.into()), organization: None },
+            ..login(name, ends)
+        };
+        let mut ledger = Ledger::default();
+        ledger.observe_file(&named("one", HOUR, "one"), at(0));
+        ledger.observe_file(&named("two", 2 * HOUR, "another"), at(1));
+        ledger.observe_file(&login("three", 3 * HOUR), at(2));
+        assert!(ledger.is_somebody_elses(&named("one", HOUR, "one")));
+        assert_eq!(ledger.fate(Generation::of("one")), Some(Fate::Current));
+        assert_eq!(ledger.fate(Generation::of("two")), Some(Fate::Superseded));
+        ledger.observe_file(&named("three", 3 * HOUR, "a third"), at(3));
+        assert_eq!(ledger.owner_of(&login("three", 0)).account.as_deref(), Some("a third"), "its own word");
     }
 
     #[test]

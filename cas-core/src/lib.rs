@@ -39,7 +39,7 @@ pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
-mod regular_file;
+pub mod regular_file;
 #[cfg(feature = "full")]
 pub mod requests;
 #[cfg(feature = "full")]

@@ -96,6 +96,14 @@ impl<L> LocalLogin<L> {
         }
     }
 
+    /// As [`LocalLogin::login`], to be changed.
+    pub fn login_mut(&mut self) -> Option<&mut L> {
+        match self {
+            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            _ => None,
+        }
+    }
+
     /// The complete login itself, if there is one.
     pub fn into_login(self) -> Option<L> {
         match self {

@@ -62,12 +62,15 @@ impl Owner {
         differ(&self.account, &other.account) || differ(&self.organization, &other.organization)
     }
 
-    /// The same, with what it leaves out taken from `other`.
+    /// The same, with what it leaves out taken from `other`, unless the two disagree.
     #[must_use]
-    pub fn or(self, other: Self) -> Self {
+    pub fn or(self, other: &Self) -> Self {
+        if self.contradicts(other) {
+            return self;
+        }
         Self {
-            account: self.account.or(other.account),
-            organization: self.organization.or(other.organization),
+            account: self.account.or_else(|| other.account.clone()),
+            organization: self.organization.or_else(|| other.organization.clone()),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! folder, the path unit starts the sync again. The folder is the person's own, so anything may lie there.
 //!
 //! A request is never just deleted; its name says how far it has come, and the time of its last renaming when:
-//! `request` is waiting, `request.taken` was seen by a run that has not looked yet, `request.settled` was answered.
+//! `request` is waiting, `request.taken` was seen by a run that has not looked yet, `request.settled` was answered. The
+//! first one is made in advance, as `request.spare`: a new name takes no inode, so nobody who fills the file system that all
+//! requests share keeps another's request out.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use crate::enrolment::{REQUEST, REQUESTS};
+use crate::enrolment::{REQUEST, REQUESTS, SPARE_REQUEST};
 use crate::timestamp::Timestamp;
 
 const TAKEN: &str = "request.taken";
@@ -30,15 +32,15 @@ impl Requests {
 
     /// Asks the sync service to look soon. Where nobody enrolled the person there is no folder, and nobody to ask.
     pub fn leave(&self) {
-        drop(
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-                .open(self.path(REQUEST)),
-        );
+        let waits = fs::symlink_metadata(self.path(REQUEST)).is_ok();
+        if !waits && !self.renamed_to_request(SETTLED) && !self.renamed_to_request(SPARE_REQUEST) {
+            self.make_request();
+        }
+    }
+
+    /// Whether a request can be left where there is no room for a file.
+    pub fn needs_no_room(&self) -> bool {
+        [REQUEST, TAKEN, SETTLED, SPARE_REQUEST].into_iter().any(|name| self.is_file(name))
     }
 
     /// When the sync was last asked, or last took or settled a request.
@@ -72,11 +74,23 @@ impl Requests {
     /// After a run has let go of the lock: a request that another run has taken meanwhile, and could not answer because
     /// the lock was held, waits again.
     pub fn hand_back(&self) {
-        let taken = self.path(TAKEN);
-        // Only what a login may have left: what cannot be settled must not wait again.
-        if fs::symlink_metadata(&taken).is_ok_and(|found| found.is_file()) {
-            drop(fs::rename(&taken, self.path(REQUEST)));
-        }
+        self.renamed_to_request(TAKEN);
+    }
+
+    /// Only what a login may have left: what cannot be settled must not wait again.
+    fn renamed_to_request(&self, name: &str) -> bool {
+        self.is_file(name) && fs::rename(self.path(name), self.path(REQUEST)).is_ok()
+    }
+
+    fn make_request(&self) {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let mut file = OpenOptions::new();
+        file.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        drop(file.open(self.path(REQUEST)));
+    }
+
+    fn is_file(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.path(name)).is_ok_and(|found| found.is_file())
     }
 
     /// A folder that lies in the place of a request, or in that of what it becomes, is removed.
@@ -156,6 +170,23 @@ mod tests {
             requests.settle().expect("settled");
             requests.hand_back();
             assert_eq!(names(&requests), [SETTLED]);
+        }
+    }
+
+    /// That there need be no room for it is shown where there is none: `guest_triggers::requests`.
+    #[test]
+    fn a_request_is_the_file_that_was_made_in_advance_and_later_the_one_that_was_answered() {
+        let (scratch, requests) = scratch();
+        assert!(!requests.needs_no_room());
+        fs::write(scratch.path().join(SPARE_REQUEST), "").expect("made in advance");
+        assert_eq!((requests.needs_no_room(), requests.asked_at()), (true, None), "nobody has asked yet");
+        let inode = |name| fs::symlink_metadata(requests.path(name)).expect("there").ino();
+        let first = inode(SPARE_REQUEST);
+        for _ in 0..2 {
+            requests.leave();
+            assert_eq!((names(&requests), inode(REQUEST)), (vec![REQUEST.into()], first));
+            requests.settle().expect("settled");
+            assert!(requests.needs_no_room());
         }
     }
 

@@ -15,9 +15,9 @@ pub const EXPIRES_AT: &str = "credential_expires_at_ms";
 pub const BACKED_UP_AT: &str = "backed_up_at";
 /// Which machine backed it up: two machines must not use one login, since each refresh spends the other's token.
 pub const MACHINE: &str = "backed_up_machine";
-/// The account of that login: kept when a later one of the same line no longer names it.
+/// The account of that login, as far as is known: older clients no longer name it when they refresh. Empty means unknown.
 pub const ACCOUNT: &str = "claude_account_uuid";
-/// The organisation of that login, likewise.
+/// Its organisation, likewise.
 pub const ORGANIZATION: &str = "claude_organization_uuid";
 /// The user's setup-token; empty means disabled.
 pub const SETUP_TOKEN: &str = "setup_token";
@@ -31,8 +31,6 @@ pub struct UserDocument {
     pub backup: Backup,
     /// Which machine backed it up; documents of the former script do not say.
     pub machine: Option<String>,
-    /// Whose login was backed up last by a client that named its owner.
-    pub named_owner: Owner,
     /// The setup-token.
     pub setup_token: SetupTokenField,
 }
@@ -64,14 +62,12 @@ pub enum SetupTokenField {
 impl UserDocument {
     /// Reads our fields. Total: a field of the wrong form has an answer too.
     pub fn parse(document: &Document) -> Self {
+        let field = |name| text(document.fields.get(name).map(Box::as_ref)).filter(|text| !text.is_empty());
+        let labelled = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
         Self {
             version: document.version,
-            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)),
+            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).labelled(&labelled),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
-            named_owner: Owner {
-                account: text(document.fields.get(ACCOUNT).map(Box::as_ref)),
-                organization: text(document.fields.get(ORGANIZATION).map(Box::as_ref)),
-            },
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
         }
     }
@@ -84,17 +80,24 @@ impl UserDocument {
         }
     }
 
-    /// Whose the kept login is: as it says itself; where it does not, as the one before it said.
-    pub fn owner(&self) -> Owner {
-        let own = self.login().map(|login| login.summary.owner.clone()).unwrap_or_default();
-        own.or(self.named_owner.clone())
-    }
-
     /// As [`UserDocument::login`], taken out.
     pub fn into_login(self) -> Option<OauthLogin> {
         match self.backup {
             Backup::Login(login) => Some(login),
             _ => None,
+        }
+    }
+}
+
+impl Backup {
+    /// The same, with whose it is from the fields beside it, where it does not say itself.
+    fn labelled(self, owner: &Owner) -> Self {
+        match self {
+            Self::Login(mut login) => {
+                login.summary.owner = login.summary.owner.or(owner);
+                Self::Login(login)
+            }
+            other => other,
         }
     }
 }
@@ -105,16 +108,16 @@ impl UserDocument {
 /// None in practice: strings can always be written as JSON.
 pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
     let owner = &login.summary.owner;
-    let named = [(ACCOUNT, &owner.account), (ORGANIZATION, &owner.organization)];
     let mut fields = Fields::from([
         (LOGIN.to_owned(), to_raw_value(login.json.expose())?),
         (EXPIRES_AT.to_owned(), to_raw_value(&login.summary.expires_at.millis().to_string())?),
         (BACKED_UP_AT.to_owned(), to_raw_value(&now.to_string())?),
         (MACHINE.to_owned(), to_raw_value(machine)?),
     ]);
-    for (name, value) in named {
-        if let Some(value) = value {
-            fields.insert(name.to_owned(), to_raw_value(value)?);
+    if *owner != Owner::default() {
+        // Both, so that neither is left from another account's; no store can take a field away.
+        for (name, value) in [(ACCOUNT, &owner.account), (ORGANIZATION, &owner.organization)] {
+            fields.insert(name.to_owned(), to_raw_value(value.as_deref().unwrap_or_default())?);
         }
     }
     Ok(fields)
@@ -187,6 +190,19 @@ mod tests {
                 (found, _) => panic!("{json}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn whose_it_is_stays_known_where_a_client_left_it_out() {
+        let kept = |own: &str| {
+            let labelled = r#""claude_account_uuid":"one","claude_organization_uuid":"""#;
+            let json = OBJECT.replacen('{', &format!("{{{own}"), 1).replace('"', "\\\"");
+            let document = document(&format!(r#"{{"claude_ai_oauth_json":"{json}",{labelled}}}"#));
+            document.login().expect("a login").summary.owner.clone()
+        };
+        let account = |name: &str| Owner { account: Some(name.into()), organization: None };
+        assert_eq!(kept(""), account("one"));
+        assert_eq!(kept(r#""accountUuid":"two","#), account("two"), "its own word counts");
     }
 
     #[test]

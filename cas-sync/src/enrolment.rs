@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::Account;
-use cas_core::enrolment::{self, MARKERS, REQUESTS};
+use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
 use crate::undoing::{all_of, removed};
@@ -16,7 +16,7 @@ use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
 const STATE: &str = "/var/lib/claude-auth-sync";
-/// What makes the requests directories again after a reboot.
+/// What makes the requests directories, and the spare requests in them, again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
@@ -39,13 +39,15 @@ pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
 /// Looks after USER no more.
 pub(crate) fn disenroll(user: &str) -> ExitCode {
     match cease_enrolled(user) {
-        Ok(true) => say(
+        Ok(Done { changed: true, remarks }) => say(
             &format!(
                 "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
             ),
-            &[],
+            &remarks,
         ),
-        Ok(false) => say(&format!("{user} was not enrolled; nothing had to be changed."), &[]),
+        Ok(Done { remarks, .. }) => {
+            say(&format!("{user} was not enrolled; nothing had to be changed."), &remarks)
+        }
         Err(error) => fail(&error, 1),
     }
 }
@@ -69,14 +71,17 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    let line = format!("d \"{quoted}\" 0700 {} {} -\n", account.uid, account.gid);
+    let (uid, gid) = (account.uid, account.gid);
+    // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
+    let lines =
+        format!("d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST}\" 0600 {uid} {gid} -\n");
     let changed = [
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
         requests_folder::make(&account, &requests)?,
         !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
-        write_if_different(&tmpfiles(user), &line)?,
+        write_if_different(&tmpfiles(user), &lines)?,
         write_if_different(&marker(user), "")?,
     ];
     if shares_its_room_with_the_system(Path::new(REQUESTS)) {
@@ -105,18 +110,19 @@ fn shares_its_room_with_the_system(requests: &Path) -> bool {
     device(requests) == requests.parent().and_then(device)
 }
 
-fn cease_enrolled(user: &str) -> Result<bool> {
+fn cease_enrolled(user: &str) -> Result<Done> {
     require_root("disenroll")?;
     // Somebody whose account is gone can still be disenrolled.
     ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
     // First of all no login asks for anything any more.
-    all_of([
+    let changed = all_of([
         removed(&marker(user)),
         units::stop(user),
         removed(&tmpfiles(user)),
         requests_folder::remove(&Path::new(REQUESTS).join(user)),
     ])
-    .with_context(|| format!("{user} is disenrolled, but not without a trace"))
+    .with_context(|| format!("{user} is disenrolled, but not without a trace"))?;
+    Ok(Done { changed, remarks: units::still_running(user)?.into_iter().collect() })
 }
 
 fn require_root(command: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod claude;
 mod enrolment;
+mod left_running;
 mod report;
 mod requests_folder;
 mod sync;
@@ -20,15 +21,25 @@ use crate::sync::Verification;
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
-#[command(name = "cas-sync", version, arg_required_else_help = true)]
+#[command(name = "cas-sync", version, arg_required_else_help = true, after_help = BY_ITSELF)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+const BY_ITSELF: &str = "\
+For everybody who is enrolled, systemd starts `run` every six hours and when a login asks for it, and keeps `watch` running.
+  systemctl list-timers 'claude-auth-*'                when that is next
+  systemctl start claude-auth-sync@USER.service        now
+  systemctl stop claude-auth-sync.target               a pause for everybody, until it is started again";
+
 #[derive(Subcommand)]
 enum Command {
     /// Look after your own login: take over the setup-token from the store, verify with `claude`, mend, back up.
+    ///
+    /// This is what runs by itself for whoever is enrolled, and does no harm in between. `claude` is asked one short question,
+    /// and refreshes a login whose time has come. One line says what was found; ~/.local/state/claude-auth-sync/sync.log
+    /// keeps those of earlier runs.
     ///
     /// Exit status: 0 fine, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
     /// anything else.
@@ -39,7 +50,8 @@ enum Command {
     },
     /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
     ///
-    /// Exit status: 0 ended by a signal, 1 anything else.
+    /// claude-auth-watch@USER.service runs it for whoever is enrolled; a second one waits until the first has ended. A file
+    /// that is deleted is left to the next login. Exit status: 0 ended by a signal, 2 usage, 1 anything else.
     Watch,
     /// Look after the logins of USER from now on (root): at their logins, every six hours, and while they work.
     ///

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use cas_core::account::Account;
+use cas_core::enrolment::SPARE_REQUEST;
+use cas_core::requests::Requests;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -19,24 +21,83 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// More levels than the requests' file system has inodes (`packaging/systemd/requests.mount`).
 const DEEPEST: u64 = 5000;
 
-/// Makes the folder theirs. The one above is root's, so that nobody can put something else in this one's place.
+/// Makes the folder theirs, with a spare request in it; false when nothing had to be done. The one above is root's, so that
+/// nobody can put something else in this one's place.
 ///
 /// # Errors
-/// When it cannot be made, or something else lies there.
+/// When it cannot be made, or something else lies there; where there is no room, who has taken it.
 pub(crate) fn make(account: &Account, path: &Path) -> Result<bool> {
     let context = || format!("cannot give {} its requests directory {}", account.name, path.display());
-    let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
     if let Ok(found) = fs::symlink_metadata(path) {
         ensure!(found.is_dir(), "{} is no directory: remove it, and enroll again", path.display());
-        if found.uid() == uid && found.gid() == gid && found.mode() & 0o777 == 0o700 {
+    }
+    make_folder(account, path)
+        .and_then(|made| Ok(make_spare(account, path)? || made))
+        .map_err(|error| with_who_fills_it(error, path))
+        .with_context(context)
+}
+
+fn make_folder(account: &Account, path: &Path) -> io::Result<bool> {
+    let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.uid() == uid && found.gid() == gid && found.mode() & 0o777 == 0o700 => {
             return Ok(false);
         }
-    } else {
-        DirBuilder::new().mode(0o700).create(path).with_context(context)?;
+        Ok(_) => (),
+        Err(_) => DirBuilder::new().mode(0o700).create(path)?,
     }
-    fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(context)?;
-    chown(path, Some(uid), Some(gid)).with_context(context)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    chown(path, Some(uid), Some(gid))?;
     Ok(true)
+}
+
+fn make_spare(account: &Account, path: &Path) -> io::Result<bool> {
+    if Requests::of(&account.name).needs_no_room() {
+        return Ok(false);
+    }
+    // Whatever they put there meanwhile is neither opened nor followed.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(SPARE_REQUEST)) {
+        Ok(spare) => {
+            // Whatever the umask of the caller.
+            spare.set_permissions(Permissions::from_mode(0o600))?;
+            fchown(&spare, Some(account.uid.as_raw()), Some(account.gid.as_raw()))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// All requests share one file system: where it is full, the admin has to know whose doing that is.
+fn with_who_fills_it(error: io::Error, path: &Path) -> anyhow::Error {
+    let folders = path
+        .parent()
+        .filter(|_| error.kind() == ErrorKind::StorageFull)
+        .and_then(|all| fs::read_dir(all).ok());
+    let counted =
+        folders.into_iter().flatten().flatten().map(|folder| (entries_below(&folder.path()), folder));
+    match counted.max_by_key(|(entries, _)| *entries) {
+        Some((entries, folder)) => anyhow!(
+            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync disenroll {}` removes it, then enroll again",
+            folder.path().display(),
+            folder.file_name().to_string_lossy(),
+        ),
+        None => error.into(),
+    }
+}
+
+/// As far as they can be seen: the deepest trees have names that are too long.
+fn entries_below(folder: &Path) -> u64 {
+    let (mut entries, mut left) = (0, vec![folder.to_owned()]);
+    while let Some(directory) = left.pop().filter(|_| entries < DEEPEST) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            entries += 1;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                left.push(entry.path());
+            }
+        }
+    }
+    entries
 }
 
 /// Removes the folder and all that is in it, never what is elsewhere; false when there was none.

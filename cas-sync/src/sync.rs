@@ -1,6 +1,7 @@
 //! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -55,6 +56,12 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
+    if !paths.are_in_use() && account.home_may_be_a_mountpoint() {
+        requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
+        let why = "the home is not mounted, or not in use yet";
+        drop(writeln!(io::stdout(), "{} {why}: {}", Status::Skip, account.home.display()));
+        return ExitCode::SUCCESS;
+    }
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
     let report = Report { user: account.name.clone(), state: state.clone(), now, verification };

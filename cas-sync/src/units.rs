@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::left_running::processes_of;
 use crate::systemctl::{is_installed, is_running, state, systemctl};
 use crate::undoing::{all_of, removed};
 
@@ -95,6 +96,26 @@ pub(crate) fn stop(user: &str) -> Result<bool> {
     }
     results.push(removed(&units.stamp()));
     all_of(results)
+}
+
+/// What still runs of somebody's sync after [`stop`], for the admin to know: only `cas-sync` itself is ever signalled, so
+/// that no refresh is cut short.
+pub(crate) fn still_running(user: &str) -> Result<Option<String>> {
+    let Some(units) = Units::of(user).filter(|_| is_installed() && is_running()) else {
+        return Ok(None);
+    };
+    if !matches!(state("is-active", &units.service)?.as_str(), "inactive" | "failed") {
+        return Ok(Some(format!(
+            "A sync of {user} is at work, and ends by itself; when Claude Code refreshes their login that takes up to five minutes"
+        )));
+    }
+    let left: Vec<_> = processes_of(&units.service).iter().map(u32::to_string).collect();
+    Ok((!left.is_empty()).then(|| {
+        let (service, left) = (&units.service, left.join(", "));
+        format!(
+            "What Claude Code has left running in {service} stays, and is yours to end after five minutes, when no refresh can be in it: process {left}"
+        )
+    }))
 }
 
 /// The names of one person's units.

@@ -28,7 +28,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     let first = guest.enroll("alice");
     assert!(first.contains("alice is enrolled"), "{first}");
     let as_once = traces(&guest);
-    let expected = "-rw-r--r-- 0:0 /etc/tmpfiles.d/claude-auth-sync@alice.conf\ndrwx------ 1000:1000 /run/claude-auth-sync/alice\n-rw-r--r-- 0:0 /var/lib/claude-auth-sync/enrolled/alice\n";
+    let expected = "-rw-r--r-- 0:0 /etc/tmpfiles.d/claude-auth-sync@alice.conf\ndrwx------ 1000:1000 /run/claude-auth-sync/alice\n-rw------- 1000:1000 /run/claude-auth-sync/alice/request.spare\n-rw-r--r-- 0:0 /var/lib/claude-auth-sync/enrolled/alice\n";
     assert_eq!(as_once, expected);
     let again = guest.enroll("alice");
     assert!(again.contains("nothing had to be changed"), "{again}");
@@ -59,7 +59,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     // What an admin has spoiled by hand, enrolling mends.
     for spoiled in [
         "chmod 755 $r; chown bob $r",
-        "rmdir $r",
+        "rm -r $r",
         "chmod 666 $m",
         "chown bob $m",
         "rm $m",
@@ -142,6 +142,8 @@ fn after_a_reboot_requests_can_be_left_again_whatever_the_name() {
         guest.forget_as_a_reboot_does(REQUESTS);
         let directory = guest.status_of(&format!("{REQUESTS}/{user}"));
         assert_eq!(directory, format!("700 {user}:users directory"));
+        let spare = guest.status_of(&format!("{REQUESTS}/{user}/request.spare"));
+        assert_eq!(spare, format!("600 {user}:users regular empty file"));
         let login = fresh(user);
         guest
             .run_with_input(&format!("runuser -u {user} -- sh -c 'umask 077; mkdir -p ~{user}/.claude && cat >~{user}/.claude/.credentials.json'"), login.as_bytes())

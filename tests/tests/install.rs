@@ -13,7 +13,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 const SEEN_BY_LOGINS: [(&str, &str, u32); 3] = [
     ("lib/a-machine/security", "pam_cas_session.so", 0o644),
     ("bin", "cas-session", 0o755),
-    ("bin", "cas-sync", 0o755),
+    ("bin", "cas-sync", 0o711),
 ];
 
 fn install(release: &Path, into: &Path) {

@@ -3,7 +3,7 @@
 use super::{Facts, Mode, StoreKind, Subject};
 use crate::ledger::{Fate, Origin};
 use crate::local_login;
-use crate::oauth_login::LoginSummary;
+use crate::oauth_login::{LoginSummary, Owner};
 use crate::outcome::Source;
 
 /// The next place that lacks this login and may have it: the local history, which a login adds to as well, so that what
@@ -36,10 +36,17 @@ pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
             }
         }
     }
+    if facts.settings.store == StoreKind::Local {
+        return None; // it keeps them side by side
+    }
     let kept = kept(facts)?;
-    if facts.document()?.owner.contradicts(&login.owner) {
+    if kept.owner.contradicts(&login.owner) {
         let remedy = "sign in to that one, or remove it there";
         return Some(format!("the store holds another account's or organisation's login; {remedy}"));
+    }
+    if login.owner == Owner::default() && kept.owner != login.owner {
+        let remedy = "sign in again, so that it does";
+        return Some(format!("it does not say whose it is, as the login in the store does; {remedy}"));
     }
     let is_older = kept.generation != login.generation && login.expires_at <= kept.expires_at;
     is_older.then(|| {

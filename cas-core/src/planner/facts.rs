@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::fingerprint::Fingerprint;
 use crate::ledger::Ledger;
 use crate::local_login::LocalLogin;
-use crate::oauth_login::{LoginSummary, Owner};
+use crate::oauth_login::LoginSummary;
 use crate::outcome::Source;
 use crate::store::Failure;
 use crate::timestamp::Timestamp;
@@ -55,8 +55,6 @@ pub enum DocumentFact {
 pub struct DocumentSummary {
     /// The login that was backed up last.
     pub backup: Option<LoginSummary>,
-    /// Whose login the document says it keeps, also where the login itself does not say.
-    pub owner: Owner,
     /// Whether another machine backed it up. Documents that do not say count as this machine's.
     pub from_another_machine: bool,
     /// The setup-token.

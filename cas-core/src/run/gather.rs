@@ -88,14 +88,22 @@ impl Run {
                 self.snapshot = self.credentials.read(self.now);
             }
             let ledger = self.remember_new_login(self.state.ledger()?);
-            return Ok((self.snapshot.login.summary(), ledger));
+            return Ok((self.named_by(&ledger), ledger));
         }
         // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
         let deadline = self.deadline;
         let _locked = self.state.lock(Lock::Repair, &deadline)?;
         self.snapshot = self.credentials.read(self.now);
         let ledger = self.state.change_ledger(&deadline, |ledger| self.note_what_lies_there(ledger))?;
-        Ok((self.snapshot.login.summary(), ledger))
+        Ok((self.named_by(&ledger), ledger))
+    }
+
+    /// What lies there, and whose it is as far as the ledger knows.
+    fn named_by(&mut self, ledger: &Ledger) -> LocalLogin<LoginSummary> {
+        if let Some(login) = self.snapshot.login.login_mut() {
+            login.summary.owner = ledger.owner_of(&login.summary);
+        }
+        self.snapshot.login.summary()
     }
 
     /// A login writes down a generation it sees for the first time: forgotten, its predecessor could be put back. Where it
@@ -150,7 +158,6 @@ impl Run {
         let document = UserDocument::parse(document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
-            owner: document.owner(),
             from_another_machine: self.machine.differs_from(document.machine.as_deref()),
             setup_token: TokenFact::of(&document.setup_token, self.settings.store, document.version),
         };

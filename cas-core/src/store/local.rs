@@ -83,11 +83,12 @@ impl LocalStore {
             return Ok(Some(version));
         }
         fields.extend(changes.clone());
-        history.versions.push(Version { version: version + 1, written_at: self.now, fields });
+        let version = version.saturating_add(1);
+        history.versions.push(Version { version, written_at: self.now, fields });
         let excess = history.versions.len().saturating_sub(VERSIONS);
         history.versions.drain(..excess);
         self.state.save(FILE, &history)?;
-        Ok(Some(version + 1))
+        Ok(Some(version))
     }
 }
 

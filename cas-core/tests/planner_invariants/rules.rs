@@ -28,7 +28,7 @@ impl World {
                 assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");
                 let last = self.lay_there_last.as_ref();
                 assert!(
-                    last.is_none_or(|last| !last.owner.contradicts(&login.owner)),
+                    last.is_none_or(|last| self.true_owner(last.generation) == &login.owner),
                     "I1: another account's login was put back"
                 );
                 if run.mode == Mode::Watch {
@@ -64,9 +64,10 @@ impl World {
                 if *place == Source::Store {
                     let kept = facts.document().expect("I2: never without having read").backup.as_ref();
                     assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
+                    let owner = self.true_owner(*generation);
                     assert!(
-                        kept.is_none_or(|kept| !kept.owner.contradicts(&login.owner)),
-                        "I2: another account's"
+                        kept.is_none_or(|kept| self.true_owner(kept.generation) == owner),
+                        "I2: in the place of another account's"
                     );
                     assert!(
                         !run.expected || login.owner.organization.as_deref() == Some("organization0"),

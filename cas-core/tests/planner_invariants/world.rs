@@ -31,6 +31,8 @@ pub(crate) struct World {
     // What the test itself remembers, to hold the planner against.
     pub(crate) ever: Vec<LoginSummary>,
     pub(crate) seen: BTreeSet<Generation>,
+    /// Those in which an older client left out whose they are; `ever` says it.
+    pub(crate) nameless: BTreeSet<Generation>,
     /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
     /// there by us.
     pub(crate) written: Vec<(LoginSummary, u64)>,
@@ -77,7 +79,15 @@ impl World {
         login
     }
 
-    pub(crate) fn put(&mut self, login: LoginSummary) {
+    /// Whose a login is in truth.
+    pub(crate) fn true_owner(&self, generation: Generation) -> &Owner {
+        &self.ever.iter().find(|login| login.generation == generation).expect("it existed").owner
+    }
+
+    pub(crate) fn put(&mut self, mut login: LoginSummary) {
+        if self.nameless.contains(&login.generation) {
+            login.owner = Owner::default();
+        }
         let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
         self.file.0 = if fresh { LocalLogin::Healthy(login) } else { LocalLogin::Stale(login) };
     }
@@ -97,10 +107,19 @@ impl World {
                 self.put(login);
             }
             Event::Refresh => {
-                if let Some(old) = self.file.0.login().cloned() {
-                    let account = u8::from(old.owner.account.as_deref() == Some("account1"));
+                if let Some(old) = self.file.0.login().map(|login| login.generation) {
+                    let account = u8::from(self.true_owner(old).account.as_deref() == Some("account1"));
                     let login = self.new_login(account, "here");
                     self.put(login);
+                }
+            }
+            Event::RefreshByAnOlderClient => {
+                self.observe(); // what nobody ever saw with its name, nobody can name
+                if self.file.0.login().is_some() {
+                    self.happen(Event::Refresh);
+                    self.nameless.extend(self.ever.last().map(|login| login.generation));
+                    self.put(self.ever.last().expect("just made").clone());
+                    self.observe();
                 }
             }
             Event::Empty => self.file.0 = LocalLogin::Tombstone,
@@ -124,8 +143,10 @@ impl World {
 
     /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
     pub(crate) fn observe(&mut self) {
-        if let Some(login) = self.file.0.login().cloned() {
-            self.ledger.observe_file(&login, Timestamp::from_millis(self.now));
+        if let Some(login) = self.file.0.login_mut() {
+            self.ledger.observe_file(login, Timestamp::from_millis(self.now));
+            login.owner = self.ledger.owner_of(login);
+            let login = login.clone();
             let is_spent = |other: &&LoginSummary| {
                 other.expires_at < login.expires_at
                     && self.seen.contains(&other.generation)
@@ -209,7 +230,6 @@ impl World {
                 self.contact = Contact { answered_at: Some(facts.now), failed_at: None };
                 facts.document = DocumentFact::Read(DocumentSummary {
                     backup: self.backup.clone(),
-                    owner: self.backup.as_ref().map(|backup| backup.owner.clone()).unwrap_or_default(),
                     from_another_machine: self.backup_is_foreign,
                     setup_token: self.token.clone().unwrap_or(TokenFact::Unsaid),
                 });

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cas_core::fingerprint::Generation;
 use cas_core::ledger::Fate;
@@ -317,6 +318,8 @@ fn a_refresh_that_is_under_way_is_waited_for_and_not_joined() {
     home.put(&file(&login("r1", NOW)));
     let lock = home.path().join(".claude/.oauth_refresh.lock");
     fs::create_dir(&lock).expect("some session is refreshing");
+    let made_at = UNIX_EPOCH + Duration::from_millis(NOW);
+    fs::File::open(&lock).and_then(|lock| lock.set_modified(made_at)).expect("just now");
     let path = credentials(&home);
     let session = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(200));

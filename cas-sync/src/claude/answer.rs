@@ -19,6 +19,7 @@ const TOO_OLD_TO_ASK: &str =
     "claude does not know the options it is given; update Claude Code to 2.1.197 or later";
 const NO_SOURCE: &str = "claude no longer says which credential it used; update claude-auth-sync";
 const NO_ORGANIZATION: &str = "the organisation that the managed settings ask for could not be confirmed";
+const NOT_CLAUDE: &str = "the program that is run as claude neither answers nor says its version as Claude Code does; let claude.program name Claude Code";
 const NO_ANSWER: &str = "claude ended without an answer";
 const PROXY: &str = "a proxy or another server answered in the place of the API";
 
@@ -32,13 +33,18 @@ pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Versi
             _ => unknown(PROXY),
         },
         Judged::NotLoggedIn => unusable(IGNORES_THE_LOGIN),
+        Judged::Wordless => of_a_wordless_program(ask_version),
         // A token given by its value has no session.
         Judged::SessionExpired => unknown("claude did not use the token it was given"),
     }
 }
 
-/// What a refresh run showed that left this in the credential file.
-pub(super) fn of_refresh_run(ended: &Ended, left: Left) -> Verdict {
+/// What a refresh run showed that left this in the credential file. `ask_version` is as for [`of_probe`].
+pub(super) fn of_refresh_run(
+    ended: &Ended,
+    left: Left,
+    ask_version: impl FnOnce() -> Option<Version>,
+) -> Verdict {
     match (judge(ended), left) {
         (Judged::Certain(verdict), Left::Unchanged | Left::Other) if verdict.is_alive() => {
             unknown("claude answered, but did not refresh the login")
@@ -47,6 +53,7 @@ pub(super) fn of_refresh_run(ended: &Ended, left: Left) -> Verdict {
         (Judged::SessionExpired, _) => Verdict::Rejected { account_level: false },
         (Judged::NotLoggedIn, Left::Unchanged) => unusable(IGNORES_THE_LOGIN),
         (Judged::NotLoggedIn, _) => unknown("claude found no login that it could use"),
+        (Judged::Wordless, _) => of_a_wordless_program(ask_version),
         // "OAuth token has expired" is also what follows when the refresh could not be made for a while.
         (Judged::Refused { .. } | Judged::RefusedBySomebody(_), _) => {
             unknown("the login was refused, and it is not certain that it was refreshed")
@@ -72,6 +79,8 @@ enum Judged {
     Refused { account_level: bool },
     /// A refusal without the API's own word for it, from a client of this version.
     RefusedBySomebody(Option<Version>),
+    /// It ended well, and said nothing that Claude Code says.
+    Wordless,
     /// There was no login for the client.
     NotLoggedIn,
     /// The client knows that the login is dead.
@@ -87,6 +96,10 @@ fn judge(ended: &Ended) -> Judged {
     }
     let stream = Stream::read(&ended.stdout);
     let Some(result) = &stream.result else {
+        let is_wordless = stream == Stream::default() && ended.stderr.trim_ascii().is_empty();
+        if is_wordless && ended.end == End::Exited(0) {
+            return Judged::Wordless;
+        }
         return certain(of_a_complaint(&String::from_utf8_lossy(&ended.stderr)));
     };
     match stream.key_source.as_deref() {
@@ -111,6 +124,11 @@ fn of_a_complaint(stderr: &str) -> Verdict {
     } else {
         unknown(NO_ANSWER)
     }
+}
+
+/// A client that is interrupted before it says anything exits with 0 as well, but knows its version.
+fn of_a_wordless_program(ask_version: impl FnOnce() -> Option<Version>) -> Verdict {
+    ask_version().map_or_else(|| unusable(NOT_CLAUDE), |_| unknown(NO_ANSWER))
 }
 
 fn of_a_failure(stream: &Stream, result: &RunResult) -> Judged {

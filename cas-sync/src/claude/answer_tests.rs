@@ -152,7 +152,7 @@ fn a_refresh_run_knows_less_of_refusals_and_more_of_dead_sessions() {
     ];
     for (name, left, newest, older) in rows {
         for (recording, expected) in [(NEWEST, newest), (OLDER, older)] {
-            let verdict = of_refresh_run(&recorded(recording, name), left);
+            let verdict = of_refresh_run(&recorded(recording, name), left, unasked);
             assert!(expected.is(&verdict), "{name}, {left:?}: {verdict:?} instead of {expected:?}");
         }
     }
@@ -182,7 +182,7 @@ fn a_torn_stream_is_never_certain() {
         let last = whole.stdout.len().saturating_sub(2); // without the brace at the end of the result
         for length in (0..last).step_by(97).chain([last]) {
             let torn = Ended { stdout: whole.stdout[..length].to_vec(), ..whole.clone() };
-            let verdict = of_probe(&torn, unasked);
+            let verdict = of_probe(&torn, || Some(TELLS_REFUSALS));
             assert!(
                 !verdict.is_alive() && !matches!(verdict, Verdict::Rejected { .. }),
                 "{name} {length}: {verdict:?}"
@@ -224,6 +224,40 @@ fn the_program_is_asked_for_its_version_only_where_it_matters_and_was_not_said()
     assert!(PROXY.is(&asked(Some(TELLS_REFUSALS))));
     assert!(PROXY.is(&asked(None)), "of a client that nobody knows, nothing is known");
     assert!(Said::Ok.is(&of_probe(&silent("answered"), unasked)));
+}
+
+#[test]
+fn who_says_nothing_of_claude_codes_and_knows_no_version_of_it_is_another_program() {
+    let said = |stdout: &str, stderr: &str, code| {
+        let (stdout, stderr) = (stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec());
+        Ended { end: End::Exited(code), stdout, stderr }
+    };
+    let another = Said::Unusable("let claude.program name Claude Code");
+    let no_answer = Said::Unknown("without an answer");
+    for (ended, of_no_version, of_some_version) in [
+        (said("", "", 0), another, no_answer),
+        (said("-p Reply --model haiku\n", "", 0), another, no_answer),
+        (said("", "\n", 0), another, no_answer),
+        // It may have been cut short.
+        (said("", "", 1), no_answer, no_answer),
+        (said("", "a warning\n", 0), no_answer, no_answer),
+        (
+            said("{\"type\":\"system\",\"subtype\":\"init\",\"apiKeySource\":\"none\"}\n", "", 0),
+            no_answer,
+            no_answer,
+        ),
+        (
+            said("", "Unable to verify organization", 0),
+            Said::Unknown("organisation"),
+            Said::Unknown("organisation"),
+        ),
+    ] {
+        for (version, expected) in [(None, of_no_version), (Some(TELLS_REFUSALS), of_some_version)] {
+            let probed = of_probe(&ended, || version);
+            let refreshed = of_refresh_run(&ended, Left::Unchanged, || version);
+            assert!(expected.is(&probed) && expected.is(&refreshed), "{ended:?} {version:?}: {probed:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,11 +2,17 @@
 //! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
 //! answer says nothing about the credential in question, and the client does not always tell.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use cas_core::regular_file::{self, Unfit};
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The largest file that is read, in bytes. Real ones have a few kilobytes; a `.claude.json`, in which early clients kept all
+/// that was ever said, has been seen to grow to tens of megabytes.
+pub(super) const LIMIT: usize = 64 << 20;
 
 /// Where they lie; the client takes the place from no setting.
 const DIRECTORY: &str = "/etc/claude-code";
@@ -39,17 +45,25 @@ const MALFORMED: &str =
 /// # Errors
 /// What to do, if they do not.
 pub(super) fn of_the_machine() -> Result<(), &'static str> {
-    files(Path::new(DIRECTORY)).iter().try_for_each(|path| match fs::read(path) {
-        Ok(text) => leave_the_credential_alone(&text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+    of_a_machine(Path::new(DIRECTORY))
+}
+
+fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
+    files(directory).iter().try_for_each(|path| match regular_file::read(path, LIMIT) {
+        Ok(Some(text)) => leave_the_credential_alone(&text),
+        Ok(None) => Ok(()),
         Err(_) => Err(MALFORMED),
     })
 }
 
-/// Whether a person's own settings choose another credential. Their client tidies up such a file by itself, so one that
-/// cannot be read counts as one that does not.
+/// Whether a person's own settings may choose another credential. Their client tidies up such a file by itself, so one that
+/// cannot be read counts as one that does not; what is too large to be looked at may hold anything.
 pub(super) fn of_a_person(file: &Path) -> bool {
-    fs::read(file).is_ok_and(|text| leave_the_credential_alone(&text) == Err(OVERRIDE))
+    match regular_file::read(file, LIMIT) {
+        Ok(text) => text.is_some_and(|text| leave_the_credential_alone(&text) == Err(OVERRIDE)),
+        Err(Unfit::TooLarge) => true,
+        Err(_) => false,
+    }
 }
 
 /// What the settings of an organisation do to the login.
@@ -65,7 +79,11 @@ pub(super) enum Served {
 /// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
 /// agreed to first, at a terminal.
 pub(super) fn of_the_organization(config_directory: &Path) -> Option<Served> {
-    let text = fs::read(config_directory.join(OF_THE_ORGANIZATION)).ok()?;
+    let text = match regular_file::read(&config_directory.join(OF_THE_ORGANIZATION), LIMIT) {
+        Ok(text) => text?,
+        Err(Unfit::TooLarge) => return Some(Served::Override),
+        Err(_) => return None,
+    };
     match leave_the_credential_alone(&text) {
         Ok(()) => Some(Served::LeaveTheLogin),
         Err(OVERRIDE) => Some(Served::Override),
@@ -85,14 +103,17 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 
 fn leave_the_credential_alone(text: &[u8]) -> Result<(), &'static str> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    let settings: Value = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
+    // Each member still as text: of a large file two are wanted.
+    let settings: BTreeMap<String, &RawValue> = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
+    let member = |name| serde_json::from_str::<Value>(settings.get(name).map_or("null", |raw| raw.get()));
     let is_set = |value: &Value| !matches!(value.as_str().map(str::trim), Some("" | "0"));
     let overrides = |(name, value): (&String, &Value)| {
         is_set(value) && (VARIABLES.contains(&name.as_str()) || name.starts_with(PROVIDERS))
     };
-    let variables = settings.get("env").and_then(Value::as_object);
-    let has_helper = settings.get("apiKeyHelper").is_some_and(|helper| helper.is_string() && is_set(helper));
-    if has_helper || variables.is_some_and(|variables| variables.iter().any(overrides)) {
+    let (variables, helper) =
+        (member("env").map_err(|_| MALFORMED)?, member("apiKeyHelper").map_err(|_| MALFORMED)?);
+    let has_helper = helper.is_string() && is_set(&helper);
+    if has_helper || variables.as_object().is_some_and(|variables| variables.iter().any(overrides)) {
         return Err(OVERRIDE);
     }
     Ok(())
@@ -135,6 +156,31 @@ mod tests {
             fs::write(scratch.path().join("remote-settings.json"), text).expect("a file");
             assert_eq!(of_the_organization(scratch.path()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = |name: &str| scratch.path().join(name);
+        let names = ["managed-settings.json", ".claude.json", OF_THE_ORGANIZATION];
+        let found = || {
+            let [machine, person, organization] = [(); 3].map(|()| scratch.path());
+            (of_a_machine(machine), of_a_person(&person.join(names[1])), of_the_organization(organization))
+        };
+        assert_eq!(found(), (Ok(()), false, None));
+        for name in names {
+            nix::unistd::mkfifo(&path(name), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        }
+        assert_eq!(found(), (Err(MALFORMED), false, None));
+        for name in names {
+            fs::remove_file(path(name)).expect("removed");
+            fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 2))).expect("a file");
+        }
+        assert_eq!(found(), (Ok(()), false, Some(Served::LeaveTheLogin)));
+        for name in names {
+            fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 1))).expect("a file");
+        }
+        assert_eq!(found(), (Err(MALFORMED), true, Some(Served::Override)));
     }
 
     #[test]

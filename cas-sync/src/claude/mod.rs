@@ -96,7 +96,7 @@ impl Claude {
             Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,
             _ => Left::Other,
         };
-        let verdict = answer::of_refresh_run(&ended, left);
+        let verdict = answer::of_refresh_run(&ended, left, || version::ask(invocation));
         // Settings that are served while it runs hold in it, and so may those that were there before.
         let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
         Ok(if verdict.is_alive() && is_paid_otherwise {

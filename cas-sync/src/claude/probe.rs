@@ -2,14 +2,12 @@
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::Child;
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use cas_core::secret::Secret;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::pipe2;
 
 use super::invocation::Invocation;
 use super::managed_settings::{self, Served};
@@ -47,7 +45,7 @@ pub(super) fn run(
     };
     let end = running::wait(&mut child, &Deadline::after(bound), || scratch.is_overfull())?;
     let end = end.unwrap_or_else(|| {
-        end_its_group(&mut child);
+        running::kill(child);
         if scratch.is_overfull() { End::Overfull } else { End::Late }
     });
     let served = managed_settings::of_the_organization(&config_directory);
@@ -72,14 +70,6 @@ fn inheritable(descriptor: OwnedFd) -> Result<OwnedFd, Problem> {
     let no_flag = |_| Problem::Unknown("a token could not be handed to claude");
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(no_flag)?;
     Ok(descriptor)
-}
-
-/// It has not been waited for, so the group is still its own.
-fn end_its_group(child: &mut Child) {
-    if let Ok(leader) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
-    }
-    drop(child.wait());
 }
 
 #[cfg(test)]

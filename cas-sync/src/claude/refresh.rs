@@ -1,6 +1,7 @@
 //! A refresh run: Claude Code uses the login in its owner's home, and refreshes it first where that is due. A refresh
 //! that is cut short after the server has answered costs the login, so nothing here ever ends it.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +55,10 @@ impl Place {
 }
 
 /// Lets the client use the login there; after `patience` it is left alone.
+///
+/// What it says is bounded all the while, without its noticing: no signal, no closed pipe and no limit of its own (which
+/// would be one for the credential file as well) may end a refresh. Once it is left alone, as after the sync was killed,
+/// its own time-outs are all that bounds it: whatever else could do so without somebody who stays could also end it.
 pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) -> Result<Ended, Problem> {
     // First of all, so that it is the last to go: by then nothing is left to be tidied up.
     let _deferred = DeferredSignals::new()?;
@@ -62,10 +67,19 @@ pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) ->
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
     let mut child = running::spawn(&mut command)?;
-    match running::wait(&mut child, &Deadline::after(patience), || false) {
-        Ok(Some(end)) => Ok(Ended::new(end, &scratch)),
+    let said_too_much = Cell::new(false);
+    let shorten = || said_too_much.set(scratch.empty_what_is_overfull() || said_too_much.get());
+    let never = || {
+        shorten();
+        false
+    };
+    let waited = running::wait(&mut child, &Deadline::after(patience), never);
+    shorten();
+    let ended = |end| Ended::new(if said_too_much.get() { End::Overfull } else { end }, &scratch);
+    match waited {
+        Ok(Some(end)) => Ok(ended(end)),
         not_ended => {
-            let ended = Ended::new(End::Late, &scratch);
+            let ended = ended(End::Late);
             scratch.leave();
             not_ended.map(|_| ended)
         }
@@ -148,6 +162,24 @@ mod tests {
         };
         assert_eq!(fs::read_to_string(left.join("tmp/went")).expect("its place is still there"), "on\n");
         fs::remove_dir_all(left).expect("tidied up");
+    }
+
+    #[test]
+    fn what_says_too_much_is_neither_stopped_nor_believed_and_takes_little_room() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        // It says each part once the last one takes little room, so that nobody can be too slow.
+        let script = "#!/bin/bash\n\
+            is_short() { [ $(($(stat -c %s stdout) + $(stat -c %s stderr))) -le 2097152 ]; }\n\
+            for part in {1..10}; do\n\
+              head -c 2000000 /dev/zero; head -c 2000000 /dev/zero >&2\n\
+              for look in {1..3000}; do is_short && break; sleep 0.01; done; is_short || exit 1\n\
+            done\n\
+            echo $part >$HOME/parts; echo the end\n";
+        let (invocation, place) = stand_in(scratch.path(), script);
+        let ended = run(&invocation, &place, PATIENCE).expect("an end");
+        let parts = fs::read_to_string(scratch.path().join("parts")).expect("it came to its end");
+        assert_eq!((ended.end, parts.as_str()), (End::Overfull, "10\n"));
+        assert!(ended.stdout.ends_with(b"the end\n"), "{} bytes", ended.stdout.len());
     }
 
     fn stand_in(directory: &Path, script: &str) -> (Invocation, Place) {

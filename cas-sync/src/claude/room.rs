@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::managed_settings;
 use super::running::Problem;
 
 /// What the client writes at its start besides copies of what is there already, with as much again to spare (32 KiB were
@@ -14,6 +15,13 @@ const FOR_THE_REST: u64 = 64 << 10;
 
 /// The client writes a new file beside the old one, and keeps a backup of its own state.
 const COPIES: u64 = 2;
+
+/// The largest file that is counted, in bytes: a run must not fill gigabytes for a file that has a hole in it.
+const LIMIT: u64 = managed_settings::LIMIT as u64;
+
+const UNFIT_LOGIN: &str = "the person's .credentials.json is no regular file of at most 64 MiB; move it out of the way, and sign in again";
+/// The client waits at a FIFO there for ever (measured with 2.1.329).
+const UNFIT_STATE: &str = "the person's .claude.json is no regular file of at most 64 MiB; make it smaller, such as by its projects, or move it out of the way";
 
 const FULL: &str =
     "the home has no room for the login that Claude Code would get; make room on its disk, or in its quota";
@@ -27,11 +35,20 @@ const CLOSED: &str =
 /// [`Problem::Unknown`], which says what to do: no client must be started.
 pub(super) fn is_there(credentials_file: &Path, own_state: &Path) -> Result<(), Problem> {
     let folder = credentials_file.parent().unwrap_or(Path::new("/"));
-    let length = |path| fs::metadata(path).map_or(0, |found| found.len());
-    let wanted = FOR_THE_REST + COPIES * (length(credentials_file) + length(own_state));
+    let wanted =
+        FOR_THE_REST + COPIES * (length(credentials_file, UNFIT_LOGIN)? + length(own_state, UNFIT_STATE)?);
     // It never has a name: nothing is left of it, even if we are killed, and the watcher does not see it.
     let file = tempfile::tempfile_in(folder).map_err(|error| problem(&error))?;
     fill(&file, wanted).map_err(|error| problem(&error))
+}
+
+/// At most [`LIMIT`]. Links are followed, as the client does; where there is no file, nothing is copied.
+fn length(path: &Path, unfit: &'static str) -> Result<u64, Problem> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() <= LIMIT => Ok(found.len()),
+        Ok(_) => Err(Problem::Unknown(unfit)),
+        Err(_) => Ok(0),
+    }
 }
 
 /// Writes so many bytes down to the disk: before that, a file system may have promised more than it has. They are ones
@@ -65,6 +82,34 @@ mod tests {
         fs::write(&file, "{}").expect("written");
         assert_eq!(is_there(&file, Path::new("/nonexistent")), Ok(()));
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn no_room_is_tried_for_what_is_no_small_file_and_it_is_named() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let (login, state) = (folder.path().join(".credentials.json"), folder.path().join(".claude.json"));
+        let make_small = || {
+            for path in [&login, &state] {
+                fs::write(path, "{}").expect("written");
+            }
+        };
+        for (unfit, named) in [(&login, ".credentials.json"), (&state, ".claude.json")] {
+            for length in [LIMIT + 1, 1 << 40] {
+                make_small();
+                File::create(unfit).and_then(|file| file.set_len(length)).expect("a sparse file");
+                let said = is_there(&login, &state);
+                assert!(matches!(said, Err(Problem::Unknown(text)) if text.contains(named)), "{said:?}");
+            }
+            make_small();
+            fs::remove_file(unfit).expect("removed");
+            nix::unistd::mkfifo(unfit, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+            let said = is_there(&login, &state);
+            assert!(matches!(said, Err(Problem::Unknown(text)) if text.contains(named)), "{said:?}");
+            fs::remove_file(unfit).expect("removed");
+        }
+        make_small();
+        File::create(&state).and_then(|file| file.set_len(LIMIT)).expect("a sparse file");
+        assert_eq!(is_there(&login, &state), Ok(()));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use cas_core::verdict::Verdict;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::scratch::Scratch;
 
@@ -48,11 +50,12 @@ impl End {
 
 /// Starts it.
 pub(super) fn spawn(command: &mut Command) -> Result<Child, Problem> {
-    use io::ErrorKind::{ArgumentListTooLong, OutOfMemory, ResourceBusy, WouldBlock};
+    use io::ErrorKind::{ArgumentListTooLong, ExecutableFileBusy, OutOfMemory, ResourceBusy, WouldBlock};
     command.spawn().map_err(|error| match error.kind() {
         WouldBlock | OutOfMemory | ResourceBusy | ArgumentListTooLong => {
             Problem::Unknown("there was no room to start claude")
         }
+        ExecutableFileBusy => Problem::Unknown("claude is being written just now, as by an update"),
         _ => Problem::Unusable("claude could not be started; install it again, or correct claude.program"),
     })
 }
@@ -73,6 +76,14 @@ pub(super) fn wait(
     }
 }
 
+/// Kills it with all it has started. It has not been waited for, so the group is still its own.
+pub(super) fn kill(mut child: Child) {
+    if let Ok(leader) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+    drop(child.wait());
+}
+
 /// Why there was no run to judge. The texts are fixed: they name a state, and are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -88,5 +99,27 @@ impl From<Problem> for Verdict {
             Problem::Unusable(why) => Self::Unusable(why.to_owned()),
             Problem::Unknown(why) => Self::Unknown(why.to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_has_to_be_installed_and_what_is_being_written_will_be_there() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let program = scratch.path().join("claude");
+        let started = || spawn(&mut Command::new(&program)).map(drop);
+        assert!(matches!(started(), Err(Problem::Unusable(text)) if text.contains("install it again")));
+        fs::copy("/bin/true", &program).expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let writer = File::options().append(true).open(&program).expect("a writer");
+        assert!(matches!(started(), Err(Problem::Unknown(text)) if text.contains("being written")));
+        drop(writer);
+        assert_eq!(started(), Ok(()));
     }
 }

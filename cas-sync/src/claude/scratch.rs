@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use tempfile::TempDir;
 
 /// Where scratch directories are made: short enough for the sockets the client puts below it, and a service's own.
@@ -46,11 +47,11 @@ impl Scratch {
     }
 
     pub(super) fn create_stdout(&self) -> io::Result<File> {
-        File::create(self.path().join(STDOUT))
+        self.create(STDOUT)
     }
 
     pub(super) fn create_stderr(&self) -> io::Result<File> {
-        File::create(self.path().join(STDERR))
+        self.create(STDERR)
     }
 
     /// What was said so far, up to [`LIMIT`].
@@ -65,13 +66,35 @@ impl Scratch {
 
     /// Whether more was said than is ever read.
     pub(super) fn is_overfull(&self) -> bool {
-        let length = |name| fs::metadata(self.path().join(name)).map_or(0, |found| found.len());
-        length(STDOUT) > LIMIT || length(STDERR) > LIMIT
+        OUTPUTS.into_iter().any(|name| self.length(name) > LIMIT)
+    }
+
+    /// Empties either output that is overfull, and says whether one was. Whoever writes it goes on at its new end.
+    pub(super) fn empty_what_is_overfull(&self) -> bool {
+        let overfull: Vec<_> = OUTPUTS.into_iter().filter(|name| self.length(name) > LIMIT).collect();
+        for name in &overfull {
+            // Without waiting, should it be something else by now. There is nothing more to be done about an error.
+            let file = File::options()
+                .write(true)
+                .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
+                .open(self.path().join(name));
+            drop(file.and_then(|file| file.set_len(0)));
+        }
+        !overfull.is_empty()
     }
 
     /// Leaves the directory where it is, for a process that is still at work in it.
     pub(super) fn leave(self) {
         drop(self.0.keep());
+    }
+
+    /// What is written goes to the end, wherever that is by then.
+    fn create(&self, name: &str) -> io::Result<File> {
+        File::options().append(true).create_new(true).open(self.path().join(name))
+    }
+
+    fn length(&self, name: &str) -> u64 {
+        fs::metadata(self.path().join(name)).map_or(0, |found| found.len())
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
@@ -86,6 +109,7 @@ impl Scratch {
 
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
+const OUTPUTS: [&str; 2] = [STDOUT, STDERR];
 
 #[cfg(test)]
 mod tests {
@@ -103,6 +127,9 @@ mod tests {
         assert_eq!((scratch.stdout().as_slice(), scratch.is_overfull()), (&b"abc"[..], false));
         stdout.set_len(LIMIT + 1).expect("grown");
         assert!(scratch.is_overfull() && scratch.stdout().len() as u64 == LIMIT);
+        assert!(scratch.empty_what_is_overfull() && !scratch.empty_what_is_overfull());
+        stdout.write_all(b"on").expect("written");
+        assert_eq!((scratch.stdout().as_slice(), scratch.is_overfull()), (&b"on"[..], false));
         drop(scratch);
         assert!(!path.exists());
     }

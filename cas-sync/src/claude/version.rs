@@ -37,8 +37,7 @@ pub(super) fn ask(invocation: &Invocation) -> Option<Version> {
     let mut child = running::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
     let end = running::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull()).ok()?;
     if end.is_none() {
-        drop(child.kill());
-        drop(child.wait());
+        running::kill(child);
     }
     Version::parse(&String::from_utf8_lossy(&scratch.stdout()))
 }
@@ -48,6 +47,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
 
@@ -65,11 +65,30 @@ mod tests {
     #[test]
     fn a_program_is_asked_for_its_version() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let program = scratch.path().join("claude");
-        fs::write(&program, "#!/bin/sh\n[ \"$*\" = --version ] && echo '2.0.1 (Claude Code)'\n")
-            .expect("a program");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
-        assert_eq!(ask(&Invocation::new(program, BTreeMap::new())), Some(Version(2, 0, 1)));
+        let invocation = stand_in(scratch.path(), "[ \"$*\" = --version ] && echo '2.0.1 (Claude Code)'");
+        assert_eq!(ask(&invocation), Some(Version(2, 0, 1)));
         assert_eq!(ask(&Invocation::new("/nonexistent/claude".into(), BTreeMap::new())), None);
+    }
+
+    #[test]
+    fn what_talks_instead_is_killed_with_all_it_has_started() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let started = scratch.path().join("started");
+        let script = format!("sleep 60 & echo $! >{}; head -c 2000000 /dev/zero; wait", started.display());
+        assert_eq!(ask(&stand_in(scratch.path(), &script)), None);
+        let started = fs::read_to_string(started).expect("it was started");
+        let command = format!("/proc/{}/cmdline", started.trim());
+        // A zombie that nobody has reaped yet has no command line.
+        let deadline = Deadline::after(Duration::from_secs(30));
+        while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
+            assert!(!deadline.has_passed(), "process {started} is still there");
+        }
+    }
+
+    fn stand_in(directory: &Path, script: &str) -> Invocation {
+        let program = directory.join("claude");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+        Invocation::new(program, BTreeMap::new())
     }
 }

@@ -1,12 +1,16 @@
 //! What the kernel tells of the places that are watched.
 
+use std::fs;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use super::marker::Marker;
+use super::mounts::Mounts;
 use super::places::{self, Place, Role};
 
 /// Of every directory: what appears in it, and its own end.
@@ -52,8 +56,12 @@ pub(super) enum Event {
 
 /// The places of one file under watch.
 pub(super) struct Eyes {
+    file: PathBuf,
     inotify: Inotify,
+    mounts: Mounts,
     watched: Vec<(WatchDescriptor, Place)>,
+    /// Device and inode of the directories, for something may be mounted over them.
+    directories: Vec<Option<(u64, u64)>>,
     marker: Option<WatchDescriptor>,
 }
 
@@ -64,9 +72,10 @@ impl Eyes {
     /// When the kernel gives no more watches to this user.
     pub(super) fn on(file: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
+            let mounts = Mounts::open()?;
             let places = places::of(file);
             // What changed before the watches were there was not told.
-            if let Some(eyes) = Self::watch(&places)?.filter(|_| places::of(file) == places) {
+            if let Some(eyes) = Self::watch(file, &places, mounts)?.filter(|_| places::of(file) == places) {
                 return Ok(eyes);
             }
         }
@@ -75,9 +84,9 @@ impl Eyes {
     }
 
     /// Nothing, when a place is gone already.
-    fn watch(places: &[Place]) -> io::Result<Option<Self>> {
+    fn watch(file: &Path, places: &[Place], mounts: Mounts) -> io::Result<Option<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
-        let mut watched = Vec::new();
+        let (directories, mut watched) = (identities(places), Vec::new());
         for place in places {
             match inotify.add_watch(&place.directory, mask(place, places)) {
                 Ok(descriptor) => watched.push((descriptor, place.clone())),
@@ -85,7 +94,7 @@ impl Eyes {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Ok(Some(Self { inotify, watched, marker: None }))
+        Ok(Some(Self { file: file.to_owned(), inotify, mounts, watched, directories, marker: None }))
     }
 
     /// Tells of every write to the marker as well, in its turn.
@@ -103,12 +112,30 @@ impl Eyes {
     /// None that is to be expected.
     pub(super) fn wait(&self) -> io::Result<Vec<Event>> {
         loop {
-            match self.inotify.read_events() {
-                Ok(events) => return Ok(events.iter().flat_map(|event| self.meaning(event)).collect()),
-                Err(Errno::EINTR) => (),
-                Err(errno) => return Err(errno.into()),
+            let woken = self.mounts.wait_or(self.inotify.as_fd())?;
+            let mut happened = if woken.by_events { self.told()? } else { Vec::new() };
+            if woken.by_mounts && self.are_covered() {
+                happened.push(Event::Astray);
+            }
+            if woken.by_events || !happened.is_empty() {
+                return Ok(happened);
             }
         }
+    }
+
+    fn told(&self) -> io::Result<Vec<Event>> {
+        match self.inotify.read_events() {
+            Ok(events) => Ok(events.iter().flat_map(|event| self.meaning(event)).collect()),
+            Err(Errno::EINTR) => Ok(Vec::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether the file is to be looked for elsewhere now, or in other directories of the same names.
+    fn are_covered(&self) -> bool {
+        let places = places::of(&self.file);
+        !places.iter().eq(self.watched.iter().map(|(_, place)| place))
+            || identities(&places) != self.directories
     }
 
     fn meaning(&self, event: &InotifyEvent) -> Vec<Event> {
@@ -150,6 +177,12 @@ impl Eyes {
                 && parts == (Some(place.directory.as_path()), Some(place.name.as_os_str()))
         })
     }
+}
+
+fn identities(places: &[Place]) -> Vec<Option<(u64, u64)>> {
+    let identity =
+        |place: &Place| fs::metadata(&place.directory).ok().map(|found| (found.dev(), found.ino()));
+    places.iter().map(identity).collect()
 }
 
 /// One directory has one mask, whatever is waited for in it.

@@ -10,6 +10,7 @@ mod held;
 mod inbox;
 mod marker;
 mod mender;
+mod mounts;
 mod places;
 mod push;
 

@@ -9,6 +9,7 @@ use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Suite, Workplace, is_emptied};
 use serde_json::Value;
 
+use super::uninstall::uninstall;
 use super::{PATIENCE, failed, home, is_inactive, property, wait_for_runs, wait_until};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
@@ -69,6 +70,27 @@ fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
         assert_eq!(failed(&desk.guest), "", "{stop}");
         desk.guest.run("systemctl start claude-auth-sync.target").expect_success("on again");
     }
+}
+
+/// It takes as long as the server keeps its answer back, so whoever watches is told what is waited for.
+#[test]
+fn removing_everything_waits_for_a_refresh_and_says_for_whom() {
+    let desk = workplace(Suite::Bookworm);
+    desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
+    let spent = in_the_middle_of_a_refresh(&desk);
+    let ended = thread::scope(|scope| {
+        let removing = scope.spawn(|| uninstall(&desk.guest));
+        wait_until("it is told to stop", || property(&desk.guest, SERVICE, "ActiveState") == "deactivating");
+        thread::sleep(Duration::from_secs(3)); // for whatever does not wait to be done
+        assert!(!removing.is_finished() && !is_new(&file(&desk, "alice"), &spent));
+        desk.anthropic.hold_refreshes(false);
+        removing.join().expect("the admin's terminal")
+    });
+    assert!(is_new(&file(&desk, "alice"), &spent));
+    let said = ended.expect_success("removing everything").text();
+    assert!(said.contains("the sync of alice is at work; waiting for its end"), "{said}");
+    assert!(!desk.guest.run("command -v cas-sync").succeeded());
 }
 
 /// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left alone.

@@ -137,6 +137,20 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     assert!(said.expect_success("without systemctl").text().contains("there is no systemctl here"));
 }
 
+/// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
+#[test]
+fn what_a_client_has_left_running_is_named_when_its_person_is_disenrolled() {
+    let guest = host(Suite::Bookworm, &["alice", "bob"]);
+    guest
+        .run("d=/run/systemd/system/claude-auth-sync@alice.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"setsid sleep 600 &\"\\n' >$d/leave.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service && rm -r $d && systemctl daemon-reload")
+        .expect_success("a run that leaves something behind");
+    let process = guest.run("pgrep -u alice -x sleep").expect_success("it runs").text();
+    let said = guest.run("cas-sync disenroll alice").expect_success("disenrolling").text();
+    assert!(said.contains(&format!("process {}", process.trim())), "{said}");
+    let said = guest.run("cas-sync disenroll bob").expect_success("disenrolling").text();
+    assert!(!said.contains("process "), "{said}");
+}
+
 /// What lies in a folder of requests is the person's own doing, and may be going on while root removes it.
 #[test]
 fn a_folder_of_requests_goes_however_deep_it_is_and_whoever_holds_it() {

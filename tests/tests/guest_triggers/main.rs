@@ -5,6 +5,7 @@ mod claude;
 mod enrolment;
 mod requests;
 mod timers;
+mod uninstall;
 mod units;
 mod watch;
 

@@ -14,8 +14,14 @@ const REPAIR_LOCK: &str = "/home/alice/.local/state/claude-auth-sync/repair.lock
 /// Long enough for hundreds of starts, if one led to the next.
 const A_WHILE: Duration = Duration::from_secs(3);
 
+/// But for the spare that a person has as long as no login of theirs asked for anything.
 fn in_folder(guest: &Guest) -> String {
-    guest.run(&format!("ls -A {FOLDER}")).text().replace('\n', " ").trim_end().to_owned()
+    guest
+        .run(&format!("ls -A --ignore=request.spare {FOLDER}"))
+        .text()
+        .replace('\n', " ")
+        .trim_end()
+        .to_owned()
 }
 
 #[track_caller]
@@ -136,9 +142,13 @@ fn logins_in_quick_succession_exhaust_nothing() {
 fn what_cannot_be_a_request_starts_one_run_and_no_more() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let mut expected = 1;
-    for thing in
-        ["mkdir request", "mkdir -p request/a/b && touch request/c", "mkfifo request", "ln -s /etc request"]
-    {
+    // Each in one step: the run takes it away as soon as it is there.
+    for thing in [
+        "mkdir request",
+        "mkdir -p tree/a/b && touch tree/c && mv tree request",
+        "mkfifo request",
+        "ln -s /etc request",
+    ] {
         as_alice(&guest, thing);
         expected += 1;
         wait_for_runs(&guest, "alice", expected);
@@ -189,5 +199,48 @@ fn a_request_that_cannot_be_taken_away_hurts_nobody_else_and_not_for_ever() {
     let before = runs(&guest, "alice");
     as_alice(&guest, "touch request");
     wait_for_runs(&guest, "alice", before + 1);
+    assert_eq!(failed(&guest), "");
+}
+
+#[test]
+fn a_folder_that_is_filled_keeps_nobody_elses_request_out_on_bookworm() {
+    a_folder_that_is_filled_keeps_nobody_elses_request_out(Suite::Bookworm);
+}
+
+#[test]
+fn a_folder_that_is_filled_keeps_nobody_elses_request_out_on_trixie() {
+    a_folder_that_is_filled_keeps_nobody_elses_request_out(Suite::Trixie);
+}
+
+/// All requests share one file system, and anybody can take the last of its room.
+fn a_folder_that_is_filled_keeps_nobody_elses_request_out(suite: Suite) {
+    let guest = host(suite, &["alice", "bob"]);
+    let fill = "cd /run/claude-auth-sync/bob && runuser -u bob -- perl -e 'for (1..9000) { mkdir \"d$_\" or exit 1 }'";
+    let mut expected = 1;
+    for is_booted in [false, true] {
+        if is_booted {
+            guest.forget_as_a_reboot_does("/run/claude-auth-sync");
+            guest.run("systemctl restart claude-auth-sync.target").expect_success("and what a boot starts");
+        }
+        assert!(!guest.run(fill).succeeded(), "until there is no room");
+        assert!(!guest.run(&format!("runuser -u alice -- touch {FOLDER}/any")).succeeded(), "none at all");
+        for name in ["one", "another"] {
+            guest.put_login("alice", &fresh(&format!("{name}{expected}")));
+            guest.ssh("alice", "true").expect_success("ssh");
+            expected += 1;
+            wait_for_runs(&guest, "alice", expected);
+            assert_eq!(in_folder(&guest), "request.settled");
+        }
+    }
+
+    let refused = guest.run("cas-sync enroll --no-watch carol");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.code, Some(1), "{said}");
+    assert!(
+        said.contains("/run/claude-auth-sync/bob") && said.contains("`cas-sync disenroll bob`"),
+        "{said}"
+    );
+    guest.run("cas-sync disenroll bob").expect_success("as it says");
+    super::enroll(&guest, "carol");
     assert_eq!(failed(&guest), "");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cas_tests::guest::{Guest, Suite};
 
-use super::{host, property, runs, wait_for_runs};
+use super::{enroll, host, property, runs, wait_for_runs, wait_until};
 
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 const SIX_HOURS: u64 = 6 * 3600;
@@ -57,5 +57,27 @@ fn a_machine_that_was_off_looks_when_it_is_on_again() {
             timer("alice")
         ))
         .expect_success("two days later");
+    wait_for_runs(&guest, "alice", 2);
+}
+
+/// A machine whose clock is wrong until a server has told it the time. One that nobody sets waits for nothing.
+#[test]
+fn no_sync_starts_while_the_clock_is_being_set() {
+    let guest = host(Suite::Bookworm, &[]);
+    enroll(&guest, "alice");
+    assert_eq!(property(&guest, "time-sync.target", "ActiveState"), "inactive", "a sync has pulled it in");
+    let setter = "[Unit]\nWants=time-sync.target\nBefore=time-sync.target\n\
+                  [Service]\nType=oneshot\nExecStart=sleep 600\n";
+    guest.write("/run/systemd/system/sets-the-clock.service", "root", "644", setter.as_bytes());
+    guest
+        .run("systemctl daemon-reload && systemctl start --no-block sets-the-clock")
+        .expect_success("a boot");
+    let jobs = || guest.run("systemctl list-jobs --no-legend --plain").text();
+    wait_until("it is being set", || jobs().contains("sets-the-clock.service start running"));
+
+    guest.run("systemctl start --no-block claude-auth-sync@alice.service").expect_success("a sync");
+
+    assert!(jobs().contains("claude-auth-sync@alice.service start waiting"), "{}", jobs());
+    guest.run("systemctl stop sets-the-clock").expect_success("it is set");
     wait_for_runs(&guest, "alice", 2);
 }

@@ -25,17 +25,100 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
             .expect_success("useradd");
         guest.enroll(user);
         let unit = format!("claude-auth-watch@{user}.service");
-        let good = fresh(user);
-        write(&guest, user, &good);
-        let history = format!("{}/.local/state/claude-auth-sync/history.json", home(&guest, user));
-        wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{user} {history}")).succeeded());
-        write(&guest, user, &tombstone(&good));
-        wait_until("it is back", || parsed(&read(&guest, user)) == parsed(&good));
+        is_looked_after(&guest, user, user);
         assert_eq!(property(&guest, &unit, "NRestarts"), "0");
         guest.run(&format!("systemctl stop {unit}")).expect_success("stopping");
         assert_eq!(property(&guest, &unit, "Result"), "success");
     }
     assert_eq!(failed(&guest), "");
+}
+
+/// Between its start and the moment at which it forbids that itself, too: it has a priority that people do not get.
+#[test]
+fn nobody_gets_code_of_their_own_into_the_watch() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.enroll("alice");
+    let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
+    assert_eq!(guest.run(&format!("ps -o ni= -p {process}")).text().trim(), "-10");
+    // One that does nothing to protect itself, held in the middle of its work by a pipe that is full.
+    guest
+        .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
+        .expect_success("a program of ours");
+    let process = || guest.run("pgrep -u bob -x cas-sync").text().trim().to_owned();
+    wait_until("it runs", || !process().is_empty());
+    // The kernel gives root what belongs to a process that must not be traced (proc(5)).
+    assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
+}
+
+/// An encrypted home, or one of a file server, that comes with the first session. Until then an empty folder lies there.
+#[test]
+fn a_home_that_is_mounted_later_is_watched_from_then_on() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.run("useradd --create-home dora").expect_success("useradd");
+    guest.enroll("dora");
+    let folder = format!("{}/.local/state/claude-auth-sync", home(&guest, "dora"));
+    let watches = || guest.run(&format!("fuser --silent {folder}/*")).succeeded();
+    wait_until("it watches what is there", watches);
+    let mount = "mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs";
+    guest
+        .run(&format!("{mount} /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude"))
+        .expect_success("her home");
+
+    guest.run("mount --bind /mnt /home/dora").expect_success("her first session");
+
+    is_looked_after(&guest, "dora", "one");
+    // Another home over that one, and back.
+    guest
+        .run(&format!("{mount} /home/dora && runuser -u dora -- mkdir -m 700 /home/dora/.claude"))
+        .expect_success("another");
+    is_looked_after(&guest, "dora", "two");
+    guest.run("umount /home/dora").expect_success("the end of her session");
+    is_looked_after(&guest, "dora", "three");
+    assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
+}
+
+/// Somebody who was deleted, or whom a directory server does not know for a while.
+#[test]
+fn a_watch_whose_person_is_gone_gives_up_and_comes_back_with_them() {
+    let guest = host(Suite::Bookworm, &[]);
+    let watch = "claude-auth-watch@dora.service";
+    guest.run("useradd --create-home --uid 1500 dora").expect_success("useradd");
+    guest.enroll("dora");
+    let minutes = |name| -> u32 {
+        let text = property(&guest, watch, name);
+        text.strip_suffix("min").and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"))
+    };
+    let burst: u32 = property(&guest, watch, "StartLimitBurst").parse().expect("a number");
+    assert!(minutes("RestartUSec") * burst < minutes("StartLimitIntervalUSec"), "or it never gives up");
+    // The same without the minutes.
+    guest
+        .run("d=/run/systemd/system/claude-auth-watch@.service.d; mkdir $d && printf '[Service]\\nRestartSec=100ms\\n' >$d/soon.conf && systemctl daemon-reload")
+        .expect_success("a drop-in");
+    guest.run("userdel --force dora 2>/dev/null; ! getent passwd dora").expect_success("she is gone");
+    guest.run(&format!("systemctl restart {watch}"));
+    wait_until("it has given up", || property(&guest, watch, "ActiveState") == "failed");
+
+    guest.run("useradd --no-create-home --uid 1500 dora").expect_success("she is back");
+    guest.run(&format!("systemctl reset-failed {watch}")).expect_success("a quarter of an hour later");
+    guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
+    wait_until("it watches", || property(&guest, watch, "ActiveState") == "active");
+
+    // Whoever wants none gets none.
+    guest.run("cas-sync enroll --no-watch dora").expect_success("without a watch");
+    guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
+    assert_eq!(property(&guest, watch, "ActiveState"), "inactive");
+    assert_eq!(failed(&guest), "");
+}
+
+/// Writes a good login of this name, empties it once it is kept, and waits until it is back.
+#[track_caller]
+fn is_looked_after(guest: &Guest, user: &str, name: &str) {
+    let good = fresh(name);
+    write(guest, user, &good);
+    let history = format!("{}/.local/state/claude-auth-sync/history.json", home(guest, user));
+    wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{name} {history}")).succeeded());
+    write(guest, user, &tombstone(&good));
+    wait_until("it is back", || parsed(&read(guest, user)) == parsed(&good));
 }
 
 fn path(guest: &Guest, user: &str) -> String {

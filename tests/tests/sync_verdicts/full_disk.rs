@@ -119,3 +119,25 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     let said = assert_nothing_written(&alice, TRY_LATER, "let its folder belong to the person");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0), "{}", said.stdout);
 }
+
+#[test]
+fn a_state_that_no_client_should_be_let_read_is_named_and_none_is_started() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    stale_and_known(&bed, &alice);
+    let trace = Trace::of_clients(&bed);
+    let state = alice.home().join(".claude.json");
+    fs::remove_file(&state).expect("a client has left one");
+    nix::unistd::mkfifo(&state, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("a FIFO");
+    assert_nothing_written(
+        &alice,
+        TRY_LATER,
+        "the person's .claude.json is no regular file of at most 64 MiB",
+    );
+    fs::remove_file(&state).expect("removed");
+    fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
+    assert_nothing_written(&alice, TRY_LATER, "make it smaller");
+    assert_eq!((trace.starts(), refreshes(&bed)), (0, 0));
+    fs::remove_file(&state).expect("removed");
+    assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (FINE, 1));
+}

@@ -1,5 +1,7 @@
 //! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing written.
 
+use std::path::Path;
+
 use cas_tests::anthropic::MessageAnswer::*;
 use cas_tests::anthropic::SettingsAnswer::{self, NotFound, Settings};
 use cas_tests::claude_client::{NEWEST, OLDER};
@@ -14,6 +16,21 @@ fn a_client_that_is_missing_is_named_with_what_to_do() {
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "correct that setting");
     std::fs::write(alice.home().join("claude"), "not a program").expect("a file");
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "correct that setting");
+}
+
+#[test]
+fn a_program_that_is_not_claude_code_is_named_with_what_to_do() {
+    let bed = bed();
+    let (alice, _) = signed_in(&bed, "alice");
+    let bob = bed.person("bob").expect("bob");
+    sign_in(&bed, &bob, -1);
+    for program in ["/bin/true", "/bin/echo"] {
+        bed.configure(Path::new(program), true).expect("configured");
+        sync(&bob); // the ledger takes note of the generation
+        for person in [&alice, &bob] {
+            assert_nothing_written(person, CLAUDE_UNUSABLE, "let claude.program name Claude Code");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What was seen comes to the store.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
@@ -77,6 +78,43 @@ fn while_the_store_is_away_the_push_waits() {
     );
     bao.unseal();
     eventually("the login in the store", || holds(&person, 1));
+}
+
+/// The unit gives the watch a high one, for what it does in milliseconds.
+#[test]
+fn a_push_has_a_lower_priority_than_the_watch() {
+    let (resident, _bao, _person) = with_a_store();
+    let silent = resident.listen();
+    resident.use_address(&format!("http://{}", silent.local_addr().expect("an address")));
+    let watcher = Watcher::start(&resident);
+    Writer::of(&resident).write(Way::Rename, &good(1));
+    let mut push = None;
+    eventually("a push that waits for its answer", || {
+        push = children(&watcher.process().directory()).into_iter().find(|child| is_a_push(child));
+        push.is_some()
+    });
+    let push = push.expect("there is one");
+    assert_eq!(nice_value(&push) - nice_value(&watcher.process().directory()), 10);
+}
+
+/// Their directories in `/proc`.
+fn children(process: &Path) -> Vec<PathBuf> {
+    let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    let ids = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    ids.collect::<String>().split_whitespace().map(|id| Path::new("/proc").join(id)).collect()
+}
+
+/// `cas-sync run`, and no longer what starts it.
+fn is_a_push(process: &Path) -> bool {
+    let words = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+    words.split('\0').nth(1) == Some("run")
+}
+
+/// The 19th field of proc_pid_stat(5), the 17th after the name.
+fn nice_value(process: &Path) -> i32 {
+    let stat = fs::read_to_string(process.join("stat")).expect("it lives");
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    after_name.split(' ').nth(16).and_then(|field| field.parse().ok()).expect("a number")
 }
 
 #[test]

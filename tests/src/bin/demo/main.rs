@@ -1,9 +1,12 @@
-//! `make demo`: Claude Code loses somebody's login on a throw-away Debian, they log in by ssh, and it works again.
+//! `make demo`: Claude Code loses somebody's login on a throw-away Debian, they log in by ssh, and it works again; it is
+//! emptied while they work, and comes back.
 //!
-//! Everything is real but Anthropic: the Debian, its sshd and PAM, the release build installed by its own recipe, and the
-//! Claude Code client, which empties the login itself. The store is the embedded one, so there is no server anywhere.
+//! Everything is real but Anthropic: the Debian, its systemd, sshd and PAM, the release build installed by its own recipe
+//! and set up as an admin sets it up, and the Claude Code client, which refreshes, verifies and empties the login itself.
+//! The store is the embedded one, so there is no server anywhere.
 
 mod page;
+mod session;
 mod shown;
 mod story;
 

@@ -1,109 +1,124 @@
 //! The story, part by part. Each part does what it prints, and fails when what it saw is not what it claims.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use cas_core::fingerprint::Fingerprint;
-use cas_tests::{
-    claude_client::NEWEST,
-    claude_login::parsed,
-    guest::{Suite, Terminal, Workplace, is_emptied, login_path},
-};
+use cas_tests::claude_client::NEWEST;
+use cas_tests::claude_login::parsed;
+use cas_tests::guest::{Suite, Workplace, is_emptied, login_path};
 use serde_json::Value;
 
-use crate::{
-    page::{Page, Tone},
-    shown::{seconds, show_login, without_control_sequences},
+use crate::page::{Page, Tone};
+use crate::session::{
+    ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_asked_with_alone,
 };
+use crate::shown::{seconds, show_login};
 
-const LAPTOP: &str = "laptop$";
-const ALICE: &str = "alice@workstation$";
-const ROOT: &str = "workstation#";
-const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
-const ANSWER: &str = "AUTH_OK";
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
 const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
+/// A copy of alice's login that some tool made yesterday.
+const OLD_COPY: &str = "dotfiles/.credentials.json";
 
 /// What a login may take longer with us than without: the module's deadline.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Far longer than anything takes that happens in the background.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells the whole story.
 ///
 /// # Errors
 /// The first claim that is not as it was claimed.
-pub(crate) fn tell(page: &Page) -> anyhow::Result<()> {
+pub(crate) fn tell(page: &Page) -> Result<()> {
     page.tell("Booting a throw-away Debian 12 …");
     let began = Instant::now();
     let desk = Workplace::start(Suite::Bookworm).context("there is no such guest")?;
     desk.guest.install_product();
+    desk.guest.resume(); // the bed installs it paused
     page.tell(&format!(
         "There it is, after {}: sshd, systemd, Claude Code {NEWEST}, and claude-auth-sync.\n\
          All of it is real but Anthropic's servers: a stand-in on its loopback, and no other\n\
-         network. Alice's login of yesterday and bob's token were put there for this.",
+         network. Alice has signed in yesterday; a dotfiles tool has a copy of her login.",
         seconds(began.elapsed())
     ));
 
-    page.heading("Alice works, until an old copy of her login comes back");
-    let good = alice_loses_her_login(page, &desk)?;
+    page.heading("1. The admin lets claude-auth-sync look after alice");
+    let good = alice_is_enrolled(page, &desk)?;
 
-    page.heading("Before: she logs in again, without claude-auth-sync");
-    let without = without_us(page, &desk)?;
+    page.heading("2. The old copy of her login comes back, and Claude Code loses it");
+    alice_loses_her_login(page, &desk)?;
 
-    page.heading("After: the same with claude-auth-sync");
-    let with = with_us(page, &desk, &good)?;
+    page.heading("3. She logs in again. First without claude-auth-sync …");
+    let without = she_logs_in_without_us(page, &desk)?;
+
+    page.heading("4. … and then with it");
+    let with = she_logs_in_with_us(page, &desk, &good)?;
     ensure!(with < without + DEADLINE, "the prompt took {with:?} instead of {without:?}");
     page.tell("");
-    page.row("put back", "the login from before the old copy came, every key of it, hers alone");
+    page.row("put back", "her login from before the old copy came, every key of it");
     page.row("Claude Code", "asked the server with this access token, and needed no refresh");
     page.row("to the prompt", &format!("{}; without claude-auth-sync {}", seconds(with), seconds(without)));
 
-    page.heading("Bob has no login, but a setup-token");
+    page.heading("5. Emptied again while she works: nobody logs in, and the watch puts it back");
+    it_is_put_back_while_she_works(page, &desk)?;
+
+    page.heading("6. Bob has no login at all, but a setup-token that lasts a year");
     bob_has_a_setup_token(page, &desk)?;
 
-    page.heading("What whoever is on call finds: journalctl -t claude-auth-sync");
+    page.heading("What whoever is on call finds of all this");
+    page.typed(ROOT, "journalctl -t claude-auth-sync");
     page.answered(&desk.guest.product_journal(), Tone::Plain);
     page.tell("");
     Ok(())
 }
 
-/// The client exchanges her refresh token, the sync takes a backup, the copy with the spent token comes back, and the
-/// client is refused. Returns the login file as it was before that copy came.
-fn alice_loses_her_login(page: &Page, desk: &Workplace) -> anyhow::Result<Value> {
-    page.typed(ROOT, "cas-sync enroll alice");
-    page.answered(&desk.guest.enroll("alice"), Tone::Plain);
+/// The first sync finds yesterday's login: the real client refreshes it, asks its question, and what it wrote is backed up.
+/// Returns the login file.
+fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
     desk.sign_in_yesterday("alice");
-    let mut session = log_in(desk, "alice").0;
-    type_and_show(page, &mut session, "cp -a .claude dotfiles", "a dotfiles tool copies her login");
-
-    let said = ask(page, &mut session, "Claude Code exchanges her refresh token");
-    ensure!(said == ANSWER, "a login that is good for a refresh was not answered");
-    let said = type_and_show(page, &mut session, "cas-sync run", "the first backup");
-    ensure!(said.contains("backed up"), "cas-sync run has not taken a backup");
-    let good = parsed(&desk.guest.login_of("alice"));
-
-    type_and_show(
-        page,
-        &mut session,
-        "cp dotfiles/.credentials.json .claude/",
-        "and brings it back, with its spent token",
+    desk.guest
+        .run(&format!(
+            "runuser -u alice -- sh -c 'cp -a ~alice/.claude ~alice/dotfiles && test -e ~alice/{OLD_COPY}'"
+        ))
+        .expect_success("a copy of her login");
+    page.typed_with(
+        ROOT,
+        "cas-sync enroll --no-watch alice",
+        "the watch comes later, so that there is something to see",
     );
-    let said = ask(page, &mut session, "the server refuses it");
-    ensure!(said.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");
+    page.answered(&desk.guest.enroll("--no-watch alice"), Tone::Plain);
+    page.tell("\n    From now on she is looked after at her logins and every six hours, and for the\n    first time at once:\n");
+    let said = first_sync(desk, "alice")?;
+    page.answered(&said, Tone::Good);
+    ensure!(
+        said.contains("verified by inference") && said.contains("backed up"),
+        "not verified and backed up"
+    );
+    page.tell("\n    Claude Code itself refreshed it and asked the model one short question. That is\n    how it is known to work, and why it was backed up (here on this machine; in a\n    fleet in Vault or OpenBao).");
+    Ok(parsed(&desk.guest.login_of("alice")))
+}
+
+/// The copy's refresh token is spent: the server refuses it, and the client empties the login.
+fn alice_loses_her_login(page: &Page, desk: &Workplace) -> Result<()> {
+    let mut session = log_in(page, desk, "alice").0;
+    type_and_show(page, &mut session, &format!("cp {OLD_COPY} .claude/"), "");
+    let said = ask(page, &mut session, "");
     session.leave();
+    ensure!(said.contains(SESSION_EXPIRED), "Claude Code was expected to say: {SESSION_EXPIRED}");
 
     let left = parsed(&desk.guest.login_of("alice"));
-    page.tell("\n    and Claude Code has emptied her login:\n");
+    page.tell("\n    A refresh token works once, and the copy's was used up. The server refused it,\n    and this is what Claude Code has left of her login:\n");
     show_login(page, &left);
     ensure!(is_emptied(&left), "Claude Code has not emptied the login");
-    Ok(good)
+    Ok(())
 }
 
 /// A login with our line taken out of the session stack. Returns how long the prompt took.
-fn without_us(page: &Page, desk: &Workplace) -> anyhow::Result<Duration> {
+fn she_logs_in_without_us(page: &Page, desk: &Workplace) -> Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package --remove claude-auth-sync");
     desk.guest.disable_module();
-    page.typed(LAPTOP, "ssh alice@workstation");
-    let (mut session, took) = log_in(desk, "alice");
+    let (mut session, took) = log_in(page, desk, "alice");
     let said = ask(page, &mut session, "");
     session.leave();
     ensure!(said.contains(SESSION_EXPIRED), "the login works although nobody has mended it");
@@ -111,12 +126,11 @@ fn without_us(page: &Page, desk: &Workplace) -> anyhow::Result<Duration> {
 }
 
 /// The same login with our line in the session stack. Returns how long the prompt took.
-fn with_us(page: &Page, desk: &Workplace, good: &Value) -> anyhow::Result<Duration> {
+fn she_logs_in_with_us(page: &Page, desk: &Workplace, good: &Value) -> Result<Duration> {
     page.typed(ROOT, "pam-auth-update --package");
     desk.guest.enable_module();
     desk.anthropic.forget_requests();
-    page.typed(LAPTOP, "ssh alice@workstation");
-    let (mut session, took) = log_in(desk, "alice");
+    let (mut session, took) = log_in(page, desk, "alice");
     let mended = parsed(&desk.guest.login_of("alice"));
     page.tell("\n    and before her prompt appears:\n");
     show_login(page, &mended);
@@ -128,21 +142,55 @@ fn with_us(page: &Page, desk: &Workplace, good: &Value) -> anyhow::Result<Durati
     ensure!(mended == *good, "what was put back is not what there was");
     let status = desk.guest.status_of(&login_path("alice"));
     ensure!(status == "600 alice:alice regular file", "her login file is now: {status}");
-    ensure!(asked_with(desk) == [name_of(&good["claudeAiOauth"]["accessToken"])], "{:?}", asked_with(desk));
+    ensure!(was_asked_with_alone(desk, access_token(good)), "{:?}", desk.anthropic.essential_requests());
     Ok(took)
 }
 
-fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> anyhow::Result<()> {
+/// An open session, a file that something empties in it, and no login anywhere.
+fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
+    let before = parsed(&desk.guest.login_of("alice"));
+    let mut session = log_in(page, desk, "alice").0;
+    page.typed(ROOT, "cas-sync enroll alice");
+    page.answered(&desk.guest.enroll("alice"), Tone::Plain);
+    let watch = desk.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
+    ensure!(watch == "active\n", "the watch is {watch}");
+    page.tell("");
+    type_and_show(
+        page,
+        &mut session,
+        ": >.claude/.credentials.json",
+        "a script, an older client, a full disk",
+    );
+    let login = || desk.guest.read(&login_path("alice")).unwrap_or_default();
+    wait_until("the watch has put it back", || !login().is_empty())?;
+    let mended = parsed(&desk.guest.login_of("alice"));
+    page.tell("\n    and a moment later:\n");
+    show_login(page, &mended);
+    page.tell("");
+    let said = ask(page, &mut session, "");
+    session.leave();
+    // Claude Code describes a login further as it uses it, and what else was in the file nobody else has.
+    for key in ["accessToken", "refreshToken"] {
+        let (before, mended) = (&before["claudeAiOauth"][key], &mended["claudeAiOauth"][key]);
+        ensure!(before == mended, "what was put back is not what there was");
+    }
+    ensure!(said == ANSWER, "Claude Code does not work");
+    Ok(())
+}
+
+fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
     desk.anthropic.accept_setup_token(BOBS_TOKEN);
-    page.typed(ROOT, "cas-sync enroll bob");
-    page.answered(&desk.guest.enroll("bob"), Tone::Plain);
     desk.guest.put_token("bob", BOBS_TOKEN);
+    page.typed(ROOT, "cas-sync enroll bob");
     desk.anthropic.forget_requests();
+    page.answered(&desk.guest.enroll("bob"), Tone::Plain);
+    let said = first_sync(desk, "bob")?;
+    page.answered(&said, Tone::Good);
     page.typed(LAPTOP, &format!("ssh bob@workstation \"{QUESTION}\""));
     let said = desk.guest.ssh("bob", QUESTION).text();
     page.answered(&said, tone_of(&said));
     ensure!(said.trim() == ANSWER, "Claude Code does not work with the setup-token");
-    ensure!(asked_with(desk) == [Fingerprint::of(BOBS_TOKEN).to_string()], "{:?}", asked_with(desk));
+    ensure!(was_asked_with_alone(desk, BOBS_TOKEN), "{:?}", desk.anthropic.essential_requests());
     page.tell("");
     page.row(
         "Claude Code",
@@ -151,44 +199,22 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens an interactive ssh session; with it, how long it took to the prompt.
-fn log_in(desk: &Workplace, user: &str) -> (Terminal, Duration) {
-    let began = Instant::now();
-    let mut session = desk.guest.ssh_terminal(user);
-    session.wait_for("$ ");
-    (session, began.elapsed())
+/// Waits until the sync that enrolling has started is done; what it said.
+fn first_sync(desk: &Workplace, user: &str) -> Result<String> {
+    let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
+    let service = format!("claude-auth-sync@{user}.service");
+    let said = || desk.guest.run(&format!("systemctl is-active --quiet {service} || tail -n1 {log}")).text();
+    wait_until("the first sync has ended", || desk.guest.read(&log).is_some() && !said().is_empty())?;
+    let journal = desk.guest.product_journal();
+    let of_user = format!("user={user} ");
+    Ok(journal.lines().rfind(|line| line.starts_with(&of_user)).unwrap_or_default().to_owned())
 }
 
-/// Asks Claude Code one question in a session, and shows both.
-fn ask(page: &Page, session: &mut Terminal, remark: &str) -> String {
-    type_and_show(page, session, QUESTION, remark)
-}
-
-fn type_and_show(page: &Page, session: &mut Terminal, command: &str, remark: &str) -> String {
-    match remark {
-        "" => page.typed(ALICE, command),
-        remark => page.typed_with(ALICE, command, remark),
+fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        ensure!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(20));
     }
-    let said = without_control_sequences(&session.at_prompt(command));
-    page.answered(&said, tone_of(&said));
-    said.trim().to_owned()
-}
-
-fn tone_of(said: &str) -> Tone {
-    if said.trim() == ANSWER {
-        Tone::Good
-    } else if said.contains("Failed") {
-        Tone::Bad
-    } else {
-        Tone::Plain
-    }
-}
-
-/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
-fn asked_with(desk: &Workplace) -> Vec<String> {
-    desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
-}
-
-fn name_of(token: &Value) -> String {
-    Fingerprint::of(token.as_str().unwrap_or_default()).to_string()
+    Ok(())
 }

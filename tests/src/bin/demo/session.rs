@@ -1,0 +1,68 @@
+//! Sessions of people on the workstation: what they type, and what is answered, both shown.
+
+use std::time::{Duration, Instant};
+
+use cas_core::fingerprint::Fingerprint;
+use cas_tests::guest::{Terminal, Workplace};
+use serde_json::Value;
+
+use crate::page::{Page, Tone};
+use crate::shown::without_control_sequences;
+
+pub(crate) const LAPTOP: &str = "laptop$";
+pub(crate) const ALICE: &str = "alice@workstation$";
+pub(crate) const ROOT: &str = "workstation#";
+
+/// What people ask Claude Code.
+pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
+/// What the stand-in for the model answers.
+pub(crate) const ANSWER: &str = "AUTH_OK";
+
+/// Opens an interactive ssh session, and shows that; with it, how long it took to the prompt.
+pub(crate) fn log_in(page: &Page, desk: &Workplace, user: &str) -> (Terminal, Duration) {
+    page.typed(LAPTOP, &format!("ssh {user}@workstation"));
+    let began = Instant::now();
+    let mut session = desk.guest.ssh_terminal(user);
+    session.wait_for("$ ");
+    (session, began.elapsed())
+}
+
+/// Asks Claude Code one question in a session, and shows both.
+pub(crate) fn ask(page: &Page, session: &mut Terminal, remark: &str) -> String {
+    type_and_show(page, session, QUESTION, remark)
+}
+
+/// Types a line in alice's session, below a remark unless that is empty, and shows what is answered.
+pub(crate) fn type_and_show(page: &Page, session: &mut Terminal, command: &str, remark: &str) -> String {
+    match remark {
+        "" => page.typed(ALICE, command),
+        remark => page.typed_with(ALICE, command, remark),
+    }
+    let said = without_control_sequences(&session.at_prompt(command));
+    page.answered(&said, tone_of(&said));
+    said.trim().to_owned()
+}
+
+/// How an answer of Claude Code's is meant to be seen.
+pub(crate) fn tone_of(said: &str) -> Tone {
+    if said.trim() == ANSWER {
+        Tone::Good
+    } else if said.contains("Failed") {
+        Tone::Bad
+    } else {
+        Tone::Plain
+    }
+}
+
+/// Whether the servers were asked for inference, and with this token alone; a refresh counts as another one.
+pub(crate) fn was_asked_with_alone(desk: &Workplace, token: &str) -> bool {
+    let expected = Fingerprint::of(token).to_string();
+    let asked: Vec<_> =
+        desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect();
+    !asked.is_empty() && asked.iter().all(|token| *token == expected)
+}
+
+/// The access token in a login file.
+pub(crate) fn access_token(file: &Value) -> &str {
+    file["claudeAiOauth"]["accessToken"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,73 @@
+//! Homes in which there is nothing to look after yet, and people who change their account.
+
+use std::fs;
+use std::os::unix::fs::chown;
+
+use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
+use cas_tests::now_ms;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{LOGIN, Resident, UID};
+use serde_json::{Value, json};
+
+/// A home that somebody mounts only at a login: what lies there meanwhile is the mountpoint, of whoever made it.
+#[test]
+fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
+    for owner in [UID, 0] {
+        let resident = Resident::settle();
+        for entry in fs::read_dir(resident.home()).expect("a home") {
+            fs::remove_dir_all(entry.expect("an entry").path()).expect("removed");
+        }
+        if owner == 0 {
+            fs::write(resident.home().join("README"), "Mounted when you log in.").expect("written");
+        }
+        chown(resident.home(), Some(owner), None).expect("given");
+        let before = fs::read_dir(resident.home()).expect("a home").count();
+        let ended = resident.sync();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
+        assert_eq!(fs::read_dir(resident.home()).expect("a home").count(), before);
+    }
+}
+
+/// The login of this account, or of one that its client does not name.
+fn login(number: u64, account: Option<&str>) -> String {
+    let mut login = parsed(&healthy(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));
+    if let Some(account) = account {
+        login["claudeAiOauth"]["accountUuid"] = json!(account);
+    }
+    login.to_string()
+}
+
+#[test]
+fn a_login_without_a_name_never_takes_the_place_of_another_accounts_backup() {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, Policy::Patch);
+    person.put_document(&json!({ "tracker_token": "of somebody else" }));
+    let run = |number, account| {
+        resident.put(LOGIN, &login(number, account));
+        let ended = resident.sync();
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    };
+    let kept = || {
+        let fields: Value = person.fields();
+        let generation = (1..=5).find(|number| {
+            fields["claude_ai_oauth_json"]
+                .as_str()
+                .is_some_and(|login| login.contains(&format!("of-number-{number}")))
+        });
+        (generation, fields["claude_account_uuid"].as_str().map(str::to_owned))
+    };
+    let first = Some("account-1");
+    run(1, first);
+    assert_eq!(kept(), (Some(1), first.map(str::to_owned)));
+    // Refreshed by a client that drops the names: still the first account's.
+    run(2, None);
+    assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
+    for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {
+        let said = run(number, account);
+        assert!(said.contains("another account's or organisation's login"), "{number}: {said}");
+        assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{said}");
+    }
+    assert_eq!(person.fields()["tracker_token"], "of somebody else");
+}
