@@ -36,9 +36,10 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 build: cargo ## the release build that `make install` installs
 	packaging/build.sh
 
-bench: test-deps build ## what a login and a sync cost without us, with us, and with a script in our place
+bench: test-deps build ## what a login and a sync cost without us, with us, and with a script in our place; and the watcher
 	cargo run --quiet --locked -p cas-tests --bin login-cost
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
+	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
 install: ## install the release build (below DESTDIR, if that is set)
 	packaging/install.sh

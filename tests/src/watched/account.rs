@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// The counts at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct Account {
     pub context_switches: u64,
     /// Whether every thread waits for something.
     pub is_asleep: bool,
+    /// How long its threads have had a processor.
+    pub processor: Duration,
     /// The memory it has now, in KiB.
     pub resident_kib: u64,
     /// Of that, what is its alone; the rest are pages of files that others may share.
@@ -25,17 +28,19 @@ impl Account {
     pub(super) fn of(pid: u32) -> Self {
         let process = Path::new("/proc").join(pid.to_string());
         let whole = fs::read_to_string(process.join("status")).unwrap_or_default();
-        let tasks: Vec<String> = fs::read_dir(process.join("task"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|task| fs::read_to_string(task.path().join("status")).unwrap_or_default())
-            .collect();
+        let threads = || fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+        let of_all = |name: &str| -> Vec<String> {
+            threads().map(|thread| fs::read_to_string(thread.path().join(name)).unwrap_or_default()).collect()
+        };
+        let tasks = of_all("status");
+        // The first number is in nanoseconds (sched-stats of the kernel's documentation).
+        let run = |task: &String| task.split(' ').next().and_then(|time| time.parse::<u64>().ok());
         let switches = |task: &String| {
             number(task, "voluntary_ctxt_switches:") + number(task, "nonvoluntary_ctxt_switches:")
         };
         Self {
             context_switches: tasks.iter().map(switches).sum(),
+            processor: Duration::from_nanos(of_all("schedstat").iter().filter_map(run).sum()),
             is_asleep: tasks.iter().all(|task| task.contains("State:\tS")),
             resident_kib: number(&whole, "VmRSS:"),
             anonymous_kib: number(&whole, "RssAnon:"),

@@ -62,6 +62,26 @@ fn a_login_that_was_refused_but_can_be_refreshed_is_refreshed_by_the_client() {
 }
 
 #[test]
+fn an_older_login_that_somebody_put_back_makes_room_for_the_newest_once_it_is_refused() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    let older = alice.credentials().expect("a file of JSON");
+    assert!(bed.anthropic().expire(&login.family));
+    assert_eq!(sync(&alice).exit_code, FINE, "it is refreshed");
+    let newest = oauth(&alice)["refreshToken"].clone();
+    alice.write_credentials(&older).expect("written");
+    bed.anthropic().forget_requests();
+
+    let said = sync(&alice);
+
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.starts_with("RECOVERED "), "{}", said.stdout);
+    assert_eq!((&oauth(&alice)["refreshToken"], refreshes(&bed)), (&newest, 0), "nothing spent is presented");
+    assert_ne!(newest, login.refresh_token);
+    assert!(has_sibling(&alice));
+}
+
+#[test]
 fn a_login_whose_refresh_is_refused_is_called_dead_and_nothing_else_is_lost() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");

@@ -1,7 +1,9 @@
 //! Rounds: a good generation is written, and overwritten some time later.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,24 +29,39 @@ pub(crate) struct Rounds<'a> {
     writer: Writer,
     generations: u64,
     times: Vec<Option<Duration>>,
+    /// How long it took to write such a file once, in between, where nobody watches.
+    writes: Vec<Duration>,
 }
 
 impl<'a> Rounds<'a> {
     pub(crate) fn new(resident: &'a Resident) -> Self {
-        Self { resident, writer: Writer::of(resident), generations: 0, times: Vec::new() }
+        let writer = Writer::of(resident);
+        Self { resident, writer, generations: 0, times: Vec::new(), writes: Vec::new() }
+    }
+
+    /// What one write took, in ms: the median.
+    pub(crate) fn one_write(&self) -> f64 {
+        median(&self.writes).as_secs_f64() * 1e3
+    }
+
+    /// How many rounds there were.
+    pub(crate) fn count(&self) -> usize {
+        self.times.len()
     }
 
     /// Rounds of one kind.
     pub(crate) fn run(&mut self, pause: u64, way: Way) -> Distribution {
+        let already = self.writes.len();
         let times: Vec<_> = (0..ROUNDS).map(|_| self.round(Duration::from_millis(pause), way)).collect();
         self.times.extend(&times);
         let how = if way == Way::Rename { "by rename" } else { "in place" };
-        Distribution::of(format!("overwritten {how} after {pause} ms"), &times)
+        let writes = self.writes.get(already..).unwrap_or_default();
+        Distribution::of(format!("emptied {how} after {pause} ms"), &times, writes)
     }
 
     /// All rounds so far as one.
     pub(crate) fn all(&self) -> Distribution {
-        Distribution::of("all".into(), &self.times)
+        Distribution::of("all".into(), &self.times, &self.writes)
     }
 
     /// Nothing, when the good generation was lost.
@@ -53,6 +70,7 @@ impl<'a> Rounds<'a> {
         let name = format!("round-{}", self.generations);
         // Each refresh brings a later end.
         let good = claude_login::healthy(&name, now_ms() + 7 * claude_login::HOUR_MS + self.generations);
+        self.writes.push(write_once(&self.resident.path(".config/login.json"), &good));
         let mut acts = vec![Act::Write(Way::Rename, good.clone())];
         if !pause.is_zero() {
             acts.push(Act::Wait(pause));
@@ -70,18 +88,37 @@ impl<'a> Rounds<'a> {
     }
 }
 
+/// The least that a repair costs: a temporary file, synced, and renamed.
+fn write_once(path: &Path, text: &str) -> Duration {
+    let begun = Instant::now();
+    let temporary = path.with_extension("tmp");
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&temporary, path)).expect("it is written");
+    begun.elapsed()
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
 /// Repair times, sorted.
 pub(crate) struct Distribution {
     title: String,
     sorted: Vec<Duration>,
     missed: usize,
+    one_write: Duration,
 }
 
 impl Distribution {
-    fn of(title: String, times: &[Option<Duration>]) -> Self {
+    fn of(title: String, times: &[Option<Duration>], writes: &[Duration]) -> Self {
         let mut sorted: Vec<_> = times.iter().flatten().copied().collect();
         sorted.sort();
-        Self { title, missed: times.len() - sorted.len(), sorted }
+        Self { title, missed: times.len() - sorted.len(), sorted, one_write: median(writes) }
     }
 
     /// The time that so many of a hundred rounds did not exceed, in ms.
@@ -94,6 +131,8 @@ impl Distribution {
 impl fmt::Display for Distribution {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:<34}{:>7}", self.title, self.sorted.len() + self.missed)?;
+        let ratio = median(&self.sorted).as_secs_f64() / self.one_write.as_secs_f64();
+        write!(formatter, "{ratio:>9.1}")?;
         for percent in [50, 95, 99, 100] {
             write!(formatter, "{:>9.1}", self.percentile(percent))?;
         }
