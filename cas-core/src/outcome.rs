@@ -162,6 +162,8 @@ pub enum Note {
     Store(Failure),
     /// The store's token needs somebody's attention.
     Token(String),
+    /// The configuration says something that nobody understands.
+    Configuration(String),
 }
 
 impl Note {
@@ -202,6 +204,7 @@ impl Outcome {
             (_, Some(Verdict::Unusable(_))) => 69,
             (_, Some(Verdict::Unknown(_))) => 75,
             _ if self.notes.iter().any(passes) => 75,
+            _ if self.notes.iter().any(|note| matches!(note, Note::Configuration(_))) => 78,
             _ if matches!(self.finding, Finding::Unmended { .. } | Finding::Spent { .. }) => 75,
             _ => 1,
         }

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
-use cas_core::config::{self, Config, ConfigError};
+use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
 use cas_core::enrolment;
 use cas_core::machine::Machine;
-use cas_core::outcome::{Finding, Outcome, Status};
+use cas_core::outcome::{Finding, Note, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::requests::Requests;
 use cas_core::run::{Parts, Run};
@@ -83,7 +83,7 @@ fn look_after(
     verification: Verification,
 ) -> Result<Outcome> {
     keep_secrets_in_memory()?;
-    let mut config = configuration()?;
+    let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
     config.override_from(variable);
     match state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
@@ -94,7 +94,8 @@ fn look_after(
             };
             let verify = config.verify && verification == Verification::Wanted;
             let config = Config { verify, ..config };
-            let outcome = tend(account, paths, config, state, now);
+            let mut outcome = tend(account, paths, config, state, now);
+            misunderstood.into_iter().for_each(|what| outcome.add(Status::Warn, Note::Configuration(what)));
             drop(locked);
             match settled {
                 Ok(()) => requests.hand_back(),
@@ -150,14 +151,6 @@ pub(crate) fn named_as_asked(account: Account) -> Result<Account> {
         }
         None => Ok(account),
     }
-}
-
-fn configuration() -> Result<Config, ConfigError> {
-    let (config, warnings) = Config::load(Path::new(config::DIRECTORY))?;
-    for warning in warnings {
-        eprintln!("cas-sync: {warning}");
-    }
-    Ok(config)
 }
 
 fn busy() -> Outcome {

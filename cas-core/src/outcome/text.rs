@@ -129,6 +129,7 @@ impl fmt::Display for Note {
             }
             Self::Store(failure) => write!(formatter, "store {failure}"),
             Self::Token(why) => write!(formatter, "vault token: {why}"),
+            Self::Configuration(what) => write!(formatter, "configuration: {what}"),
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn of_note(note: &Note) -> &'static str {
         Note::NotRolledBack(_) => "not-rolled-back",
         Note::Store(_) => "store",
         Note::Token(_) => "store-token",
+        Note::Configuration(_) => "configuration",
     }
 }
 

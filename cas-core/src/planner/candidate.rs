@@ -135,7 +135,7 @@ fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, StoreKind};
+    use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, Step, StoreKind, next};
     use super::*;
     use crate::fingerprint::Generation;
     use crate::ledger::Ledger;
@@ -173,6 +173,18 @@ mod tests {
                 restore_from_other_machines: false,
             },
             done: Done::default(),
+        }
+    }
+
+    #[test]
+    fn at_a_login_a_fresh_copy_on_this_machine_comes_before_the_store() {
+        let fresh = login("fresh", 9_000_000);
+        for (mode, first) in
+            [(Mode::Login, Step::Restore(fresh.generation, Source::History)), (Mode::Sync, Step::ReadStore)]
+        {
+            let mut found = facts(vec![fresh.clone()], Ledger::default());
+            (found.settings.mode, found.settings.store) = (mode, StoreKind::Vault);
+            assert_eq!(next(&found), first);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    DocumentFact, EnvFileChange, EnvFileFact, Facts, LocalLogin, Mode, Subject, TokenFact, backup, candidate,
+    DocumentFact, EnvFileChange, EnvFileFact, Facts, LocalLogin, Mode, StoreKind, Subject, TokenFact, backup,
+    candidate,
 };
 use crate::oauth_login::LoginSummary;
 use crate::outcome::{Finding, Note, Outcome, Source, Status};
@@ -61,7 +62,9 @@ fn finding(facts: &Facts) -> (Status, Finding) {
 
 fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
     let is_fresh = matches!(facts.login, LocalLogin::Healthy(_));
-    let source = facts.done.restore.as_ref().map_or(Source::History, |restored| restored.source);
+    let from_server = facts.settings.store == StoreKind::Vault;
+    let restored = facts.done.restore.as_ref().filter(|_| from_server);
+    let source = restored.map_or(Source::History, |restored| restored.source);
     let verdict =
         facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
     let status = status_of(verdict.as_ref(), Status::Recovered);
@@ -103,7 +106,7 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         DocumentFact::Unreadable(_) => {
             unmended("this machine has no good copy and the store did not answer".into())
         }
-        DocumentFact::NotRead if facts.settings.store == super::StoreKind::Vault => {
+        DocumentFact::NotRead if facts.settings.store == StoreKind::Vault => {
             unmended("this machine has no good copy and the store did not answer lately".into())
         }
         DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {

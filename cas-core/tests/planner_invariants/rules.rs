@@ -15,7 +15,7 @@ impl World {
         let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
         let is_rejected = verdict.is_some_and(Verdict::is_rejected);
         match step {
-            Step::Restore(generation, _) => {
+            Step::Restore(generation, source) => {
                 let login =
                     self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
                 assert!(facts.login.is_broken() || is_rejected, "I1: {:?} was replaced", facts.login);
@@ -23,6 +23,11 @@ impl World {
                 assert!(
                     !self.seen_superseded.contains(generation),
                     "I1, I3: a superseded generation was put back"
+                );
+                let is_foreign = *source == Source::Store && self.backup_is_foreign;
+                assert!(
+                    !is_foreign || run.others || !self.has_had_own_login,
+                    "the login that another machine lives by was put back"
                 );
                 let newer = self.written_after(login);
                 assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");

@@ -43,6 +43,21 @@ fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
     assert_eq!((again.status, again.is_worth_a_line()), (Status::Ok, false), "{again}");
 }
 
+/// As the README says how to mean it.
+#[test]
+fn a_logout_with_which_our_state_goes_too_is_for_good() {
+    let home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    fs::remove_file(home.paths().credentials_file).expect("logged out");
+    fs::remove_dir_all(home.paths().state_directory).expect("removed");
+    for mode in [Mode::Login, Mode::Sync] {
+        let outcome = home.run(mode, NOW);
+        assert_eq!((outcome.status, outcome.finding), (Status::Ok, Finding::NoLogin));
+    }
+    assert!(!home.paths().credentials_file.exists());
+}
+
 #[test]
 fn a_sync_that_finds_nothing_new_writes_nothing() {
     let home = Home::new();
