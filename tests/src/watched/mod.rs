@@ -15,7 +15,6 @@ use nix::unistd::Pid;
 pub use self::account::Account;
 pub use self::process::Process;
 pub use self::writer::{Act, Way, Writer};
-use crate::programs;
 use crate::resident::{LOGIN, Resident, STATE, UID};
 
 /// Far longer than anything here takes, so that a slow machine is no failure.
@@ -70,7 +69,7 @@ impl Watcher {
         let mut command = Command::new(first);
         command.args(rest).arg("setpriv");
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "KILL", "--"]);
-        command.arg(programs::release("cas-sync")).arg("watch").current_dir("/");
+        command.arg(resident.program("cas-sync")).arg("watch").current_dir("/");
         command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
         let child = resident.inside(move || command.spawn()).expect("setpriv is there");
         Self { child }
