@@ -39,6 +39,8 @@ pub mod owned_file;
 #[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
+pub mod privileges;
+#[cfg(feature = "full")]
 pub mod regular_file;
 #[cfg(feature = "full")]
 pub mod requests;

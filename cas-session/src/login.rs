@@ -13,6 +13,7 @@ use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, StoreKind};
+use cas_core::privileges;
 use cas_core::reply::Reply;
 use cas_core::requests::Requests;
 use cas_core::run::{Ended, Parts, Run};
@@ -22,7 +23,6 @@ use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
 
 use crate::arguments::{Login, complain};
-use crate::privileges;
 
 /// What is kept back of the deadline for the reply itself.
 const REPLY_TIME: Duration = Duration::from_millis(100);

@@ -5,7 +5,6 @@
 mod arguments;
 mod exec;
 mod login;
-mod privileges;
 
 use std::process::ExitCode;
 
