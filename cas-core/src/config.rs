@@ -15,6 +15,14 @@ use crate::planner::{Mode, Settings, StoreKind};
 /// Where the configuration lies.
 pub const DIRECTORY: &str = "/etc/claude-auth-sync";
 
+/// Reads a file of an admin's, such as the roster; nothing where there is none.
+///
+/// # Errors
+/// What is wrong with it, and what to do: it is no regular file, somebody else's, open to everybody, or too long.
+pub fn read_text(path: &Path) -> Result<Option<String>, String> {
+    config_text::read(path)
+}
+
 /// The keys there are; those of the table `vault` are written `vault.key`.
 pub const KEYS: [&str; 15] = [
     "store",

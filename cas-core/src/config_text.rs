@@ -9,8 +9,8 @@ use nix::unistd::Uid;
 
 use crate::regular_file::{self, Links};
 
-/// The longest file in bytes; real ones have a few hundred.
-const LIMIT: usize = 1 << 20;
+/// The longest file in bytes; a roster has some hundred for each person.
+const LIMIT: usize = 16 << 20;
 
 /// The text of the file at `path`; nothing where there is none.
 ///

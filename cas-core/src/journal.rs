@@ -18,6 +18,11 @@ const SOCKET: &str = "/dev/log";
 /// Writes one line. Nothing can be done about a system without a log, so a failure is not reported; and a log that is too
 /// busy to listen is not waited for, because somebody may be waiting for a prompt.
 pub fn write(user: &str, outcome: &Outcome) {
+    say(user, outcome.status, &outcome.to_string());
+}
+
+/// As [`write`], for what is no outcome of a run.
+pub fn say(user: &str, status: Status, text: &str) {
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
         hostname: None,
@@ -26,8 +31,8 @@ pub fn write(user: &str, outcome: &Outcome) {
     };
     let Ok(socket) = quick_socket() else { return };
     let mut logger = Logger::new(LoggerBackend::Unix(socket), formatter);
-    let line = line(user, outcome);
-    drop(match outcome.status {
+    let line = line(user, status, text);
+    drop(match status {
         Status::Ok | Status::Recovered | Status::Skip => logger.info(line),
         Status::Warn => logger.warning(line),
         Status::Fail => logger.err(line),
@@ -42,8 +47,8 @@ fn quick_socket() -> std::io::Result<UnixDatagram> {
 }
 
 /// The text of the line: without control characters, and cut where it grows too long.
-pub fn line(user: &str, outcome: &Outcome) -> String {
-    let line = format!("user={user} {} {outcome}", outcome.status).replace(char::is_control, "?");
+fn line(user: &str, status: Status, text: &str) -> String {
+    let line = format!("user={user} {status} {text}").replace(char::is_control, "?");
     match line.char_indices().find(|(index, _)| *index >= LIMIT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -64,7 +69,7 @@ mod tests {
             notes: Vec::new(),
             wants_sync: false,
         };
-        let line = line("alice", &outcome);
+        let line = line("alice", outcome.status, &outcome.to_string());
         assert!(line.starts_with("user=alice WARN login file left alone: first?user=root"));
         assert!(line.len() < LIMIT + 10 && !line.contains(char::is_control));
     }

@@ -58,4 +58,49 @@ pub(crate) enum Command {
         /// The login name of a person who was enrolled.
         user: String,
     },
+    /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
+    ///
+    /// For each person: the policy of their token at the server, and what it must not allow, tried out; the token, minted
+    /// where there is none of their own or it ends soon, and written as them; the enrolment. Whoever is opted out or parked
+    /// is disenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
+    /// it can be run again at any time, and runs every hour by claude-auth-provision.timer, without an admin's token: then it
+    /// says what waits for one. Homes and documents are left alone.
+    ///
+    /// An admin's token is taken from VAULT_TOKEN. Policies and the token role are created where they are missing and that
+    /// token may do so; --print-policy shows what it takes.
+    ///
+    /// Exit status: 0 all is as the roster says, 1 somebody was left out, 2 usage, 75 the server did not answer, 77 something waits for
+    /// an admin or was refused, 78 the roster or the configuration; the first that applies.
+    Provision {
+        /// Say what would be done, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Only this person; may be given more than once.
+        #[arg(long, value_name = "NAME")]
+        user: Vec<String>,
+        /// Another roster.
+        #[arg(long, value_name = "FILE", default_value = "/etc/claude-auth-sync/roster.yaml")]
+        roster: std::path::PathBuf,
+        /// Take the admin's token from this file; `-` is the standard input.
+        #[arg(long, value_name = "FILE")]
+        admin_token_file: Option<std::path::PathBuf>,
+        /// Replace policies that allow too much, or too little, by the least one.
+        #[arg(long)]
+        rewrite_policies: bool,
+        /// Let people go although the roster looks half written or names somebody who has no account.
+        #[arg(long)]
+        offboard: bool,
+        /// Print the least policies of a person's and of an admin's token, and the token role; ask and change nothing.
+        #[arg(long)]
+        print_policy: bool,
+        /// Print one JSON object for programs instead of lines for people.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Root's hand in somebody's home; `provision` runs it.
+    #[command(hide = true)]
+    KeepVaultToken {
+        /// Whose.
+        user: String,
+    },
 }

@@ -15,7 +15,7 @@ use crate::undoing::{all_of, removed};
 use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
-const STATE: &str = "/var/lib/claude-auth-sync";
+pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
 /// What makes the requests directories, and the spare requests in them, again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
@@ -61,13 +61,25 @@ struct Done {
 fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
     let account = Account::named(user)?;
+    // As the user database spells it, whatever the case it was asked in.
+    let user = account.name.as_str();
+    let changed = prepare(&account)?;
+    let units = units::start(user, watch)?;
+    let remarks = units.remark.into_iter().chain(read_only_home(&account));
+    Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
+}
+
+/// Makes everything that enrols a person but the units: the folders and the marker. True when anything was missing.
+///
+/// # Errors
+/// When the account is no person's, or something cannot be made.
+pub(crate) fn prepare(account: &Account) -> Result<bool> {
+    let user = account.name.as_str();
     ensure!(
-        account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY,
+        is_person(account),
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
-    // As the user database spells it, whatever the case it was asked in.
-    let user = account.name.as_str();
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
@@ -79,7 +91,7 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
-        requests_folder::make(&account, &requests)?,
+        requests_folder::make(account, &requests)?,
         !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
         write_if_different(&tmpfiles(user), &lines)?,
         write_if_different(&marker(user), "")?,
@@ -89,20 +101,37 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
             "cas-sync: {REQUESTS} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
         );
     }
-    let units = units::start(user, watch)?;
-    let read_only = is_read_only_for_the_sync(&account.home).then(|| {
-        let home = account.home.display();
-        format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
-    });
-    Ok(Done {
-        changed: units.any || changed.contains(&true),
-        remarks: units.remark.into_iter().chain(read_only).collect(),
-    })
+    Ok(changed.contains(&true))
 }
 
-/// `ProtectSystem=full` of the units.
-fn is_read_only_for_the_sync(home: &Path) -> bool {
-    ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| home.starts_with(folder))
+/// Whether an account is a person's, by its number.
+pub(crate) fn is_person(account: &Account) -> bool {
+    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY
+}
+
+/// Whether somebody is enrolled, with all that makes it so.
+pub(crate) fn is_enrolled(user: &str) -> bool {
+    marker(user).exists() && units::are_enabled(user)
+}
+
+/// Whether there is anything to undo.
+pub(crate) fn has_traces(user: &str) -> bool {
+    marker(user).exists() || units::is_any_enabled(user)
+}
+
+/// Makes what all enrolments need.
+pub(crate) fn make_state_directory() -> Result<()> {
+    make_root_directory(Path::new(STATE)).map(|_| ())
+}
+
+/// What to do where `ProtectSystem=full` of the units makes the home read-only.
+pub(crate) fn read_only_home(account: &Account) -> Option<String> {
+    let is_read_only =
+        ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| account.home.starts_with(folder));
+    is_read_only.then(|| {
+        let home = account.home.display();
+        format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
+    })
 }
 
 fn shares_its_room_with_the_system(requests: &Path) -> bool {
@@ -112,20 +141,30 @@ fn shares_its_room_with_the_system(requests: &Path) -> bool {
 
 fn cease_enrolled(user: &str) -> Result<Done> {
     require_root("disenroll")?;
+    let changed = cease(user)?;
+    Ok(Done { changed, remarks: units::still_running(user)?.into_iter().collect() })
+}
+
+/// Undoes an enrolment; true when there was anything to undo.
+///
+/// # Errors
+/// What could not be undone; everything else is.
+pub(crate) fn cease(user: &str) -> Result<bool> {
     // Somebody whose account is gone can still be disenrolled.
     ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
     // First of all no login asks for anything any more.
-    let changed = all_of([
+    all_of([
         removed(&marker(user)),
         units::stop(user),
         removed(&tmpfiles(user)),
         requests_folder::remove(&Path::new(REQUESTS).join(user)),
     ])
-    .with_context(|| format!("{user} is disenrolled, but not without a trace"))?;
-    Ok(Done { changed, remarks: units::still_running(user)?.into_iter().collect() })
+    .with_context(|| format!("{user} is disenrolled, but not without a trace"))
 }
 
-fn require_root(command: &str) -> Result<()> {
+/// # Errors
+/// For everybody but root.
+pub(crate) fn require_root(command: &str) -> Result<()> {
     if !Uid::effective().is_root() {
         bail!("only root may {command} somebody; run it with sudo");
     }

@@ -3,10 +3,13 @@
 
 mod arguments;
 mod claude;
+mod deferred_signals;
 mod enrolment;
 mod left_running;
+mod provision;
 mod report;
 mod requests_folder;
+mod roster;
 mod sync;
 mod sync_log;
 mod systemctl;
@@ -32,6 +35,26 @@ fn main() -> ExitCode {
         Command::Watch => watch::run(),
         Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
         Command::Disenroll { user } => enrolment::disenroll(&user),
+        Command::Provision { print_policy: true, user, .. } => provision::print_policy(&user),
+        Command::Provision {
+            dry_run: is_dry,
+            user: only,
+            roster,
+            admin_token_file,
+            rewrite_policies,
+            offboard,
+            json,
+            print_policy: _,
+        } => provision::run(&provision::Request {
+            is_dry,
+            only,
+            roster,
+            admin_token_file,
+            rewrite_policies,
+            offboard,
+            json,
+        }),
+        Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }
 

@@ -9,6 +9,10 @@ use crate::systemctl::{is_installed, is_running, state, systemctl};
 use crate::undoing::{all_of, removed};
 
 const TARGET: &str = "claude-auth-sync.target";
+/// Where enabling a unit that the target wants leaves a link.
+const WANTS: &str = "/etc/systemd/system/claude-auth-sync.target.wants";
+/// Where the former script's timers left theirs.
+const TIMERS: &str = "/etc/systemd/system/timers.target.wants";
 /// Where systemd keeps when a timer with Persistent= last elapsed.
 const STAMPS: &str = "/var/lib/systemd/timers";
 /// systemd's own limit for the name of a unit, the end of the string included (`UNIT_NAME_MAX`).
@@ -78,6 +82,25 @@ pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
         systemctl(&["start", "--no-block", &units.service])?;
     }
     Ok(change)
+}
+
+/// Whether the target wants somebody's timer, or systemd cannot name units after them. A look at the disk: systemctl takes
+/// milliseconds for each.
+pub(crate) fn are_enabled(user: &str) -> bool {
+    let wants = |units: Units| has_link(WANTS, &units.timer) || !is_installed();
+    Units::of(user).is_none_or(wants)
+}
+
+/// Whether anything is enabled for somebody, by us or by the script that was here before.
+pub(crate) fn is_any_enabled(user: &str) -> bool {
+    let wants = |units: Units| {
+        units.wanted(true).iter().any(|unit| has_link(WANTS, unit)) || has_link(TIMERS, &units.timer)
+    };
+    Units::of(user).is_some_and(wants)
+}
+
+fn has_link(folder: &str, unit: &str) -> bool {
+    Path::new(folder).join(unit).symlink_metadata().is_ok()
 }
 
 /// Lets nothing run for `user` by itself any more, and leaves no trace of it with systemd. A sync at work is told to end, and

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::invocation::Invocation;
 use super::managed_settings::{self, Served};
 use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
+use crate::deferred_signals::DeferredSignals;
 
 /// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
@@ -61,7 +61,8 @@ impl Place {
 /// its own time-outs are all that bounds it: whatever else could do so without somebody who stays could also end it.
 pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) -> Result<Ended, Problem> {
     // First of all, so that it is the last to go: by then nothing is left to be tidied up.
-    let _deferred = DeferredSignals::new()?;
+    let _deferred =
+        DeferredSignals::new().map_err(|_| Problem::Unknown("signals could not be kept from claude"))?;
     let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
@@ -83,25 +84,6 @@ pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) ->
             scratch.leave();
             not_ended.map(|_| ended)
         }
-    }
-}
-
-/// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (The client lets them
-/// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
-struct DeferredSignals(SigSet);
-
-impl DeferredSignals {
-    fn new() -> Result<Self, Problem> {
-        let wanted = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
-        let before = wanted.thread_swap_mask(SigmaskHow::SIG_BLOCK);
-        before.map(Self).map_err(|_| Problem::Unknown("signals could not be kept from claude"))
-    }
-}
-
-impl Drop for DeferredSignals {
-    fn drop(&mut self) {
-        // It was a mask a moment ago, so it is one still.
-        let _ = self.0.thread_set_mask();
     }
 }
 

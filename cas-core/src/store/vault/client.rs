@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::answer::Received;
 use super::token_file::Token;
 use super::words::printable;
-use super::{VaultConfig, tls};
+use super::{Server, tls};
 use crate::deadline::Deadline;
 use crate::store::Failure;
 
@@ -45,16 +45,16 @@ pub(super) struct Client {
 
 impl Client {
     /// Prepares everything; nothing is sent yet.
-    pub(super) fn new(config: &VaultConfig, token: &Token) -> Result<Self, Failure> {
-        let tls = tls::client_config(config.address.is_encrypted(), config.ca_cert.as_deref())?;
+    pub(super) fn new(server: &Server, token: &Token) -> Result<Self, Failure> {
+        let tls = tls::client_config(server.address.is_encrypted(), server.ca_cert.as_deref())?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .https_only(config.address.is_encrypted());
-        if let Some(proxy) = &config.proxy {
+            .https_only(server.address.is_encrypted());
+        if let Some(proxy) = &server.proxy {
             builder =
                 builder.proxy(reqwest::Proxy::https(proxy.url().clone()).map_err(|error| unusable(&error))?);
         }
@@ -66,7 +66,7 @@ impl Client {
         Ok(Self {
             runtime: Some(runtime),
             http: builder.build().map_err(|error| unusable(&error))?,
-            headers: headers(config, token)?,
+            headers: headers(server, token)?,
             index: None,
             insists: false,
             requests: 0,
@@ -76,6 +76,12 @@ impl Client {
     /// How many requests were sent so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// From now on requests are those of this token.
+    pub(super) fn speak_with(&mut self, token: &Token) -> Result<(), Failure> {
+        self.headers.insert(TOKEN, header_of(token)?);
+        Ok(())
     }
 
     /// From now on no node may answer from before what we know: a standby that lags behind has to ask the active node.
@@ -126,6 +132,7 @@ impl Drop for Client {
 }
 
 const INDEX: &str = "x-vault-index";
+const TOKEN: &str = "x-vault-token";
 
 async fn exchange(
     builder: reqwest::RequestBuilder,
@@ -152,17 +159,21 @@ async fn exchange(
     Ok((received, index))
 }
 
-fn headers(config: &VaultConfig, token: &Token) -> Result<HeaderMap, Failure> {
+fn headers(server: &Server, token: &Token) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
-    let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
-    value.set_sensitive(true);
-    headers.insert("x-vault-token", value);
+    headers.insert(TOKEN, header_of(token)?);
     headers.insert("x-vault-request", HeaderValue::from_static("true"));
-    if let Some(namespace) = &config.namespace {
+    if let Some(namespace) = &server.namespace {
         let value = HeaderValue::from_str(&namespace.to_string()).map_err(|error| unusable(&error))?;
         headers.insert("x-vault-namespace", value);
     }
     Ok(headers)
+}
+
+fn header_of(token: &Token) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The innermost cause, which names what happened ("Connection refused"); the outer ones only name the library's parts.

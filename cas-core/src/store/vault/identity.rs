@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::administration::Standing;
 use super::token_memory::{TokenMemory, WriteMethod};
 use super::words::said_by_server;
 
@@ -24,6 +25,8 @@ pub(super) struct Lookup {
     last_renewal_time: Option<u64>,
     period: Option<u64>,
     renewable: bool,
+    orphan: bool,
+    accessor: Option<String>,
 }
 
 impl Lookup {
@@ -44,6 +47,18 @@ impl Lookup {
                 Err(NotTheirs::DisplayName(said_by_server(name)))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What an admin wants to know of the token, asked about at `now_ms`.
+    pub(super) fn standing(&self, user: &str, now_ms: u64) -> Standing {
+        let memory = self.remember(String::new(), now_ms, WriteMethod::default());
+        Standing {
+            accessor: self.accessor.clone().unwrap_or_default(),
+            foreign: self.belongs_to(user).err().map(|why| why.to_string()),
+            expires_at_ms: memory.expires_at_ms,
+            is_renewable: self.renewable,
+            is_orphan: self.orphan,
         }
     }
 

@@ -4,17 +4,21 @@
 //! It never writes without saying which version it read, never brings a deleted document back, and never uses a token
 //! that is not the user's own. Nothing is opened, built or asked before the first use.
 
+mod administration;
 mod answer;
 mod client;
 mod conversation;
 mod document;
+mod forbidden;
 mod identity;
 mod own_token;
 mod renewal;
+mod server;
 mod setting;
 mod tls;
 mod token_file;
 mod token_memory;
+mod user_policy;
 mod words;
 
 use std::path::PathBuf;
@@ -25,9 +29,14 @@ use self::conversation::Conversation;
 use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
 
+pub use self::administration::{Administration, Minted, Permission, Standing};
+pub use self::forbidden::{Attempt, attempts};
 pub use self::renewal::Renewal;
+pub use self::server::Server;
 pub use self::setting::{Address, BadSetting, ProxyAddress, VaultPath};
+pub use self::token_file::{Token, TokenFileError, parse as parse_token, read as read_token};
 pub use self::token_memory::{TokenMemory, WriteMethod};
+pub use self::user_policy::{Layout, ROLE};
 
 /// Everything the store has to be told.
 #[derive(Clone, Debug)]
@@ -77,6 +86,15 @@ impl VaultConfig {
             now_ms,
             remembered: TokenMemory::default(),
         })
+    }
+
+    fn server(&self) -> Server {
+        Server {
+            address: self.address.clone(),
+            ca_cert: self.ca_cert.clone(),
+            namespace: self.namespace.clone(),
+            proxy: self.proxy.clone(),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Conversation {
         if self.client.is_none() {
             let token = token_file::read(&self.config.token_file, Uid::effective())?;
             self.fingerprint = token_memory::fingerprint(&self.config.address, &self.config.user, &token);
-            self.client = Some(Client::new(&self.config, &token)?);
+            self.client = Some(Client::new(&self.config.server(), &token)?);
         }
         if self.memory.vouches_for(&self.fingerprint, self.config.now_ms) {
             return Ok(());

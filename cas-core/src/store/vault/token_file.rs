@@ -19,16 +19,20 @@ const MAX_LEN: usize = 4096;
 
 /// A Vault token: visible ASCII characters only, so that it can be the value of a header.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Token(Secret<String>);
+pub struct Token(Secret<String>);
 
 impl Token {
-    pub(super) fn expose(&self) -> &str {
+    /// The token itself, for whoever sends it to the server or keeps it in its file.
+    pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
 /// Reads the token that `owner` keeps in the file at `path`.
-pub(super) fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
+///
+/// # Errors
+/// [`TokenFileError`] when there is none, or it is not the owner's own, private, and one line.
+pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
     let failed = |problem: Problem| TokenFileError { path: path.to_owned(), problem };
     let file = regular_file::open(path, Links::Refused).map_err(|error| failed(Problem::of_open(error)))?;
     let metadata = file.metadata().map_err(|error| failed(Problem::Unreadable(error)))?;
@@ -50,7 +54,7 @@ pub(super) fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
 }
 
 /// One line with one token; its end may be missing or that of another system.
-fn parse(bytes: &[u8]) -> Option<Token> {
+pub fn parse(bytes: &[u8]) -> Option<Token> {
     let line = std::str::from_utf8(bytes).ok()?;
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -60,7 +64,7 @@ fn parse(bytes: &[u8]) -> Option<Token> {
 
 /// The token file cannot be used. Its `Display` ends in what to do.
 #[derive(Debug)]
-pub(super) struct TokenFileError {
+pub struct TokenFileError {
     path: PathBuf,
     problem: Problem,
 }
@@ -88,6 +92,16 @@ impl Problem {
 }
 
 impl TokenFileError {
+    /// Whether there simply is no file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.problem, Problem::Missing)
+    }
+
+    /// Whether a file of the user's own is there that holds no usable token: a new one may take its place.
+    pub fn is_replaceable(&self) -> bool {
+        matches!(self.problem, Problem::NotOneToken | Problem::OpenToOthers(_))
+    }
+
     fn reason(&self) -> String {
         let path = self.path.display();
         match &self.problem {

@@ -1,0 +1,223 @@
+//! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
+//! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
+
+mod apply;
+mod custodian;
+mod custody;
+mod people;
+mod plan;
+mod record;
+mod say;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use cas_core::account::Account;
+use cas_core::config::{self, Config};
+use cas_core::planner::StoreKind;
+use cas_core::store::vault::{Administration, Layout, ROLE, Server, Token, parse_token};
+use nix::fcntl::{Flock, FlockArg};
+use zeroize::Zeroizing;
+
+use self::apply::{Person, Work};
+use self::plan::Means;
+use self::record::Records;
+use self::say::{Progress, Told};
+use crate::roster::{self, Roster, RosterError};
+use crate::sync::{now, variable};
+use crate::{enrolment, fail, units};
+
+pub(crate) use self::custodian::run as keep_vault_token;
+
+const CONFIGURATION: u8 = 78;
+const LATER: u8 = 75;
+/// The longest token file of an admin in bytes.
+const LONGEST_TOKEN: u64 = 4096;
+
+/// What is asked for.
+pub(crate) struct Request {
+    pub(crate) is_dry: bool,
+    /// Everybody, when empty.
+    pub(crate) only: Vec<String>,
+    pub(crate) roster: PathBuf,
+    pub(crate) admin_token_file: Option<PathBuf>,
+    pub(crate) rewrite_policies: bool,
+    pub(crate) offboard: bool,
+    pub(crate) json: bool,
+}
+
+/// Provisions.
+pub(crate) fn run(request: &Request) -> ExitCode {
+    let started = Instant::now();
+    if let Err(error) = enrolment::require_root("provision") {
+        return fail(&error, 1);
+    }
+    let (roster, mut work) = match prepared(request) {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let _alone = match alone(request.is_dry) {
+        Ok(lock) => lock,
+        Err(error) => return fail(&error, LATER),
+    };
+    let people = match chosen(request, &roster, &work) {
+        Ok(people) => people,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let mut progress = Progress::of(people.len());
+    let mut served = Vec::new();
+    for (index, person) in people.iter().enumerate() {
+        progress.show(index);
+        served.push(work.serve(person));
+    }
+    progress.end();
+    let remarks = started_units(&work.enrolled);
+    let requests = work.store.as_ref().map_or(0, Administration::requests);
+    let told = Told { people: served, is_dry: request.is_dry, requests, took: started.elapsed(), remarks };
+    told.to_journal();
+    if request.json {
+        told.to_programs()
+    } else {
+        told.to_people()
+    }
+    ExitCode::from(told.exit_code())
+}
+
+/// Prints what a server has to know, for an admin who sets it up by hand.
+pub(crate) fn print_policy(only: &[String]) -> ExitCode {
+    let layout = Config::load(Path::new(config::DIRECTORY))
+        .context("the configuration cannot be used")
+        .and_then(|(config, _)| Ok(Layout::configured(&config.vault)?));
+    let layout = match layout {
+        Ok(layout) => layout,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
+    for user in people {
+        println!("# ---- policy {}\n{}", layout.policy_name(user), layout.user_policy(user));
+    }
+    println!("# ---- policy of an admin's token for `cas-sync provision`\n{}", layout.provisioner_policy());
+    println!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role());
+    ExitCode::SUCCESS
+}
+
+fn prepared(request: &Request) -> Result<(Roster, Work)> {
+    let path = &request.roster;
+    let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
+    let text = text.ok_or_else(|| {
+        RosterError::of_file(
+            path,
+            "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from",
+        )
+    })?;
+    let roster = roster::parse(&text, path)?;
+    let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
+    for what in misunderstood {
+        eprintln!("cas-sync: {what}");
+    }
+    let store = match config.store {
+        StoreKind::Local => None,
+        StoreKind::Vault => Some(administration(&config)?),
+    };
+    let admin = admin_token(request).context("the admin's token")?;
+    let no_admin = "run `cas-sync provision` with an admin's token in VAULT_TOKEN".to_owned();
+    let means = Means {
+        now_ms: now().millis(),
+        no_admin: admin.is_none().then_some(no_admin),
+        rewrite_policies: request.rewrite_policies,
+    };
+    let mut work = Work {
+        store,
+        admin,
+        means,
+        records: Records::at(&Path::new(enrolment::STATE).join("provisioned")),
+        host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+        is_dry: request.is_dry,
+        enrolled: Vec::new(),
+        outage: None,
+        has_role: false,
+        a_home_was_slow: false,
+    };
+    work.look_at_the_admin();
+    Ok((roster, work))
+}
+
+fn administration(config: &Config) -> Result<Administration> {
+    let place = || format!("{}/config.toml", config::DIRECTORY);
+    let server = Server::configured(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
+    let layout = Layout::configured(&config.vault).with_context(place)?;
+    // People's logins know the configuration alone; a token of another server would be of no use to them.
+    if let Some(other) = variable("VAULT_ADDR").filter(|address| !address.is_empty()) {
+        ensure!(
+            other.trim_end_matches('/') == server.address.to_string(),
+            "VAULT_ADDR is {other}, but the configuration says {}: unset the one, or correct the other",
+            server.address
+        );
+    }
+    Ok(Administration::new(server, layout))
+}
+
+/// From the file that was named, or else from the environment.
+fn admin_token(request: &Request) -> Result<Option<Token>> {
+    let mut text = Zeroizing::new(Vec::new());
+    match request.admin_token_file.as_deref() {
+        Some(path) if path == Path::new("-") => {
+            io::stdin().take(LONGEST_TOKEN).read_to_end(&mut text)?;
+        }
+        Some(path) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            file.take(LONGEST_TOKEN).read_to_end(&mut text).with_context(|| path.display().to_string())?;
+        }
+        None => match variable("VAULT_TOKEN").filter(|token| !token.is_empty()) {
+            Some(token) => *text = token.into_bytes(),
+            None => return Ok(None),
+        },
+    }
+    parse_token(&text).map(Some).context("this is not one line with one token")
+}
+
+/// Two at once would mint two tokens for one person.
+fn alone(is_dry: bool) -> Result<Option<Flock<File>>> {
+    if is_dry {
+        return Ok(None);
+    }
+    enrolment::make_state_directory()?;
+    let path = Path::new(enrolment::STATE).join("provision.lock");
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(_) => bail!("another `cas-sync provision` is at work; run this again when it has ended"),
+    }
+}
+
+fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
+    let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
+    let layout = work.store.as_ref().map(Administration::layout);
+    let people = people::everybody(roster, &work.records.names()?, account, layout, request.offboard);
+    for name in &request.only {
+        let is_known = people.iter().any(|person| person.name == *name);
+        ensure!(
+            is_known,
+            "{name} is neither in {} nor provisioned by an earlier one",
+            request.roster.display()
+        );
+    }
+    let is_chosen = |person: &Person| request.only.is_empty() || request.only.contains(&person.name);
+    Ok(people.into_iter().filter(is_chosen).collect())
+}
+
+/// Starts what runs by itself for those who are new.
+fn started_units(enrolled: &[String]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for user in enrolled {
+        match units::start(user, true) {
+            Ok(change) => remarks.extend(change.remark),
+            Err(error) => remarks.push(format!("{user}: {error:#}")),
+        }
+    }
+    remarks
+}

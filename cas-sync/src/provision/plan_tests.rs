@@ -1,0 +1,203 @@
+use super::*;
+
+const NOW: u64 = 1_800_000_000_000;
+
+fn sound() -> Standing {
+    Standing {
+        accessor: "a".into(),
+        foreign: None,
+        expires_at_ms: Some(NOW + 30 * DAY_MS),
+        is_renewable: true,
+        is_orphan: true,
+    }
+}
+
+/// Somebody for whom nothing is to be done.
+fn settled() -> Facts {
+    Facts {
+        wanted: Wanted::Yes,
+        unservable: None,
+        is_enrolled: true,
+        enrolment_failed: None,
+        token: TokenState::Held(sound()),
+        proof: Proof::Good,
+        renewal: Try::NotYet,
+        minting: Try::NotYet,
+        policy: Try::NotYet,
+        accessor: Some("a".into()),
+        revocation: Try::NotYet,
+    }
+}
+
+fn means(no_admin: Option<&str>) -> Means {
+    Means { now_ms: NOW, no_admin: no_admin.map(str::to_owned), rewrite_policies: false }
+}
+
+/// All steps to the end, each done as it should be.
+fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
+    let mut names = Vec::new();
+    for _ in 0..20 {
+        let step = next(&facts, means);
+        names.push(match &step {
+            Step::Done(ending) => return (names, ending.clone()),
+            Step::Renew => "renew",
+            Step::Mint(_) => "mint",
+            Step::Prove => "prove",
+            Step::RewritePolicy => "rewrite",
+            Step::Enroll => "enroll",
+            Step::Disenroll => "disenroll",
+            Step::Revoke => "revoke",
+        });
+        facts = facts.imagined(&step, NOW);
+    }
+    panic!("it does not end: {names:?}");
+}
+
+fn refused() -> Failure {
+    Failure::Refused { reason: "no".into(), remedy: "mend it".into() }
+}
+
+#[test]
+fn what_is_done_for_whom() {
+    let (with, without) = (means(None), means(Some("no admin")));
+    let new = Facts {
+        is_enrolled: false,
+        token: TokenState::Absent("none".into()),
+        proof: Proof::Due,
+        ..settled()
+    };
+    let held = |change: fn(&mut Standing)| {
+        let mut standing = sound();
+        change(&mut standing);
+        TokenState::Held(standing)
+    };
+    let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
+    let off = Facts { wanted: Wanted::Off("parked"), ..settled() };
+    for (what, facts, means, expected) in [
+        ("nothing for who is settled", settled(), &with, &[][..]),
+        ("nothing without an admin either", settled(), &without, &[]),
+        ("all for a newcomer", new.clone(), &with, &["mint", "prove", "enroll"]),
+        (
+            "a token that ends soon is renewed by itself",
+            Facts { token: held(|standing| standing.expires_at_ms = Some(NOW + DAY_MS)), ..settled() },
+            &without,
+            &["renew"],
+        ),
+        (
+            "or replaced",
+            Facts {
+                token: held(|standing| {
+                    (standing.expires_at_ms, standing.is_renewable) = (Some(NOW + DAY_MS), false)
+                }),
+                ..settled()
+            },
+            &with,
+            &["mint"],
+        ),
+        (
+            "somebody else's is replaced",
+            Facts { token: held(|standing| standing.foreign = Some("bob".into())), ..settled() },
+            &with,
+            &["mint"],
+        ),
+        (
+            "one that is no orphan too",
+            Facts { token: held(|standing| standing.is_orphan = false), ..settled() },
+            &with,
+            &["mint"],
+        ),
+        (
+            "but it works until then",
+            Facts { token: held(|standing| standing.is_orphan = false), ..settled() },
+            &without,
+            &[],
+        ),
+        (
+            "one that never ends is left alone",
+            Facts { token: held(|standing| standing.expires_at_ms = None), ..settled() },
+            &with,
+            &[],
+        ),
+        ("an old proof is made again", Facts { proof: Proof::Due, ..settled() }, &without, &["prove"]),
+        (
+            "without a server enrolment is all",
+            Facts { token: TokenState::NotNeeded, is_enrolled: false, ..settled() },
+            &without,
+            &["enroll"],
+        ),
+        ("parked", off.clone(), &without, &["disenroll"]),
+        ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
+        ("gone", gone.clone(), &with, &["disenroll", "revoke"]),
+        ("gone before there was a token", Facts { accessor: None, ..gone }, &without, &["disenroll"]),
+    ] {
+        assert_eq!(steps(facts, means), (expected.to_vec(), Ending::Well), "{what}");
+    }
+}
+
+#[test]
+fn what_waits_for_an_admin_or_is_left_out() {
+    let without = means(Some("no admin"));
+    let new = Facts {
+        is_enrolled: false,
+        token: TokenState::Absent("none".into()),
+        proof: Proof::Due,
+        ..settled()
+    };
+    let waits = |facts: Facts| match steps(facts, &without) {
+        (steps, Ending::WaitsForAdmin(what)) => (steps, what),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(waits(new.clone()), (vec![], "none; no admin".into()), "nobody is enrolled without a token");
+    let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
+    assert_eq!(waits(gone.clone()), (vec!["disenroll"], "their token is to be revoked; no admin".into()));
+    assert!(waits(Facts { proof: Proof::Useless, ..settled() }).1.contains("--rewrite-policies"));
+
+    let skipped = |facts: Facts| match steps(facts, &means(None)) {
+        (steps, Ending::Skipped(why)) if steps.is_empty() => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(skipped(Facts { unservable: Some("no account".into()), ..new.clone() }), "no account");
+    assert_eq!(skipped(Facts { token: TokenState::Unfit("a FIFO".into()), ..new.clone() }), "a FIFO");
+    assert_eq!(
+        skipped(Facts { wanted: Wanted::Gone { doubt: Some("half written".into()) }, ..gone }),
+        "half written"
+    );
+
+    let failed = |facts: Facts| steps(facts, &means(None));
+    assert_eq!(
+        failed(Facts { token: TokenState::Unknown(refused()), ..new.clone() }),
+        (vec![], Ending::Failed(refused()))
+    );
+    assert_eq!(failed(Facts { minting: Try::Failed(refused()), ..new }), (vec![], Ending::Failed(refused())));
+}
+
+#[test]
+fn a_policy_is_replaced_only_when_that_is_asked_for_and_once() {
+    let wide = Facts { proof: Proof::Wide(vec!["list".into()]), is_enrolled: false, ..settled() };
+    assert_eq!(steps(wide.clone(), &means(None)), (vec!["enroll"], Ending::TooWide(vec!["list".into()])));
+    let rewriting = Means { rewrite_policies: true, ..means(None) };
+    assert_eq!(steps(wide.clone(), &rewriting), (vec!["rewrite", "prove", "enroll"], Ending::Well));
+    let in_vain = Facts { policy: Try::Done, ..wide.clone() };
+    assert_eq!(steps(in_vain, &rewriting), (vec!["enroll"], Ending::TooWide(vec!["list".into()])));
+    let refused_to = Facts { policy: Try::Failed(refused()), ..wide };
+    assert_eq!(steps(refused_to, &rewriting).1, Ending::Failed(refused()));
+}
+
+#[test]
+fn whatever_fails_it_ends() {
+    let standings = [
+        sound(),
+        Standing { expires_at_ms: Some(NOW), ..sound() },
+        Standing { foreign: Some("x".into()), ..sound() },
+    ];
+    for standing in standings {
+        for (renewal, minting) in [
+            (Try::Done, Try::Done),
+            (Try::Failed(refused()), Try::NotYet),
+            (Try::Done, Try::Failed(refused())),
+        ] {
+            let facts = Facts { token: TokenState::Held(standing.clone()), renewal, minting, ..settled() };
+            steps(facts, &means(None));
+        }
+    }
+}

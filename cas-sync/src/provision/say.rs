@@ -1,0 +1,220 @@
+//! What is said of a run: a line for each person for whom something was done or is amiss, a summary, or JSON; and a line in
+//! the journal, where whoever looks after a person looks.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use cas_core::journal;
+use cas_core::outcome::Status;
+use cas_core::store::Failure;
+use serde_json::{Value, json};
+
+use super::apply::Served;
+use super::plan::{Ending, Step};
+
+/// The version of the JSON; members may be added to it, and none changes its meaning or goes.
+const SCHEMA: u32 = 1;
+/// From so many people on it is shown how far a run has come.
+const MANY: usize = 20;
+
+/// How a run went.
+pub(super) struct Told {
+    pub(super) people: Vec<Served>,
+    pub(super) is_dry: bool,
+    pub(super) requests: u64,
+    pub(super) took: Duration,
+    /// What else an admin should know.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Told {
+    /// For people, on the standard output.
+    pub(super) fn to_people(&self) {
+        let mut out = io::stdout().lock();
+        for served in &self.people {
+            if let Some(text) = self.line(served) {
+                drop(writeln!(out, "{}: {text}", served.name));
+            }
+        }
+        for remark in &self.remarks {
+            drop(writeln!(out, "{remark}"));
+        }
+        drop(writeln!(out, "{}", self.summary()));
+    }
+
+    /// For programs, on the standard output.
+    pub(super) fn to_programs(&self) {
+        let people: Vec<Value> = self.people.iter().map(|served| self.json_of(served)).collect();
+        let told = json!({
+            "schema": SCHEMA,
+            "dry_run": self.is_dry,
+            "people": people,
+            "requests": self.requests,
+            "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "remarks": self.remarks,
+            "exit_code": self.exit_code(),
+        });
+        drop(writeln!(io::stdout(), "{told}"));
+    }
+
+    /// In the journal: nothing of a dry run, and nothing of those for whom nothing was to be done. An outage has one line for all.
+    pub(super) fn to_journal(&self) {
+        let mut outages = 0;
+        for served in self.people.iter().filter(|_| !self.is_dry) {
+            if let Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. }) = served.ending {
+                outages += 1;
+                if outages > 1 {
+                    continue;
+                }
+            }
+            if let Some(text) = self.line(served) {
+                let status = if served.ending == Ending::Well { Status::Ok } else { Status::Warn };
+                journal::say(&served.name, status, &format!("provisioning: {text}"));
+            }
+        }
+    }
+
+    /// The worst of all endings, as the help describes it.
+    pub(super) fn exit_code(&self) -> u8 {
+        let rank = |code: &u8| match code {
+            1 => 3,
+            77 => 2,
+            75 => 1,
+            _ => 0,
+        };
+        self.people.iter().map(|served| code(&served.ending)).max_by_key(rank).unwrap_or(0)
+    }
+
+    /// None for somebody for whom nothing was to be done, and who is well.
+    fn line(&self, served: &Served) -> Option<String> {
+        let done: Vec<_> = served.steps.iter().filter_map(|step| self.words(step)).collect();
+        let problem = match &served.ending {
+            Ending::Well => None,
+            Ending::TooWide(what) => Some(format!(
+                "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
+                what.join(", ")
+            )),
+            Ending::Skipped(why) => Some(format!("left out: {why}")),
+            Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
+            Ending::Failed(failure) => Some(failure.to_string()),
+        };
+        let parts: Vec<_> = done.into_iter().chain(problem).collect();
+        (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
+    }
+
+    /// A proof is nobody's business as long as it succeeds.
+    fn words(&self, step: &Step) -> Option<String> {
+        let (would, did) = match step {
+            Step::Renew => ("renew their token", "renewed their token"),
+            Step::Mint(why) => {
+                let verb = if self.is_dry { "mint" } else { "minted" };
+                return Some(format!("{verb} a token ({why})"));
+            }
+            Step::RewritePolicy => ("replace their policy", "replaced their policy"),
+            Step::Enroll => ("enroll", "enrolled"),
+            Step::Disenroll => ("disenroll", "disenrolled"),
+            Step::Revoke => ("revoke their token", "revoked their token"),
+            Step::Prove | Step::Done(_) => return None,
+        };
+        Some(if self.is_dry { would } else { did }.to_owned())
+    }
+
+    fn json_of(&self, served: &Served) -> Value {
+        let steps: Vec<_> = served.steps.iter().map(word).collect();
+        let (ending, text) = match &served.ending {
+            Ending::Well => ("well", None),
+            Ending::TooWide(what) => ("too-wide", Some(what.join(", "))),
+            Ending::Skipped(why) => ("skipped", Some(why.clone())),
+            Ending::WaitsForAdmin(what) => ("waits-for-admin", Some(what.clone())),
+            Ending::Failed(failure) => ("failed", Some(failure.to_string())),
+        };
+        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text })
+    }
+
+    fn summary(&self) -> String {
+        let count = |matches: fn(&Ending) -> bool| {
+            self.people.iter().filter(|served| matches(&served.ending)).count()
+        };
+        let changes = |step: &Step| !matches!(step, Step::Prove | Step::Done(_));
+        let changed = self.people.iter().filter(|served| served.steps.iter().any(changes)).count();
+        let mut parts = vec![match (self.is_dry, changed) {
+            (true, 0) => "nothing would be changed".to_owned(),
+            (true, _) => format!("{changed} would be changed"),
+            (false, 0) => "nothing had to be changed".to_owned(),
+            (false, _) => format!("{changed} changed"),
+        }];
+        let mut more = |count: usize, what: &str| {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        };
+        more(count(|ending| matches!(ending, Ending::Skipped(_))), "left out");
+        more(count(|ending| matches!(ending, Ending::WaitsForAdmin(_))), "waiting for an admin");
+        more(count(|ending| matches!(ending, Ending::TooWide(_))), "with a policy that is too wide");
+        more(count(|ending| matches!(ending, Ending::Failed(_))), "not finished");
+        format!(
+            "{} people: {} ({} requests to the store, {:.1} s)",
+            self.people.len(),
+            parts.join(", "),
+            self.requests,
+            self.took.as_secs_f64()
+        )
+    }
+}
+
+fn code(ending: &Ending) -> u8 {
+    match ending {
+        Ending::Well => 0,
+        Ending::Skipped(_) => 1,
+        Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
+        Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. } | Failure::Conflict) => 75,
+        Ending::Failed(Failure::Refused { .. } | Failure::Gone { .. }) => 77,
+    }
+}
+
+fn word(step: &Step) -> &'static str {
+    match step {
+        Step::Renew => "renew",
+        Step::Mint(_) => "mint",
+        Step::Prove => "prove",
+        Step::RewritePolicy => "rewrite-policy",
+        Step::Enroll => "enroll",
+        Step::Disenroll => "disenroll",
+        Step::Revoke => "revoke",
+        Step::Done(_) => "done",
+    }
+}
+
+/// How far a long run has come, on the standard error: a line that changes on a terminal, elsewhere one now and then.
+pub(super) struct Progress {
+    total: usize,
+    on_terminal: bool,
+    shown: Instant,
+}
+
+impl Progress {
+    pub(super) fn of(total: usize) -> Self {
+        Self { total, on_terminal: io::stderr().is_terminal(), shown: Instant::now() }
+    }
+
+    /// `count` people are done.
+    pub(super) fn show(&mut self, count: usize) {
+        let every = Duration::from_millis(if self.on_terminal { 100 } else { 10_000 });
+        if self.total < MANY || self.shown.elapsed() < every {
+            return;
+        }
+        self.shown = Instant::now();
+        let mut out = io::stderr();
+        drop(match self.on_terminal {
+            true => write!(out, "\r{count} of {} people", self.total),
+            false => writeln!(out, "cas-sync: {count} of {} people", self.total),
+        });
+    }
+
+    /// The line that changes goes.
+    pub(super) fn end(&self) {
+        if self.on_terminal && self.total >= MANY {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}

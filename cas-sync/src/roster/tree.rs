@@ -1,0 +1,121 @@
+//! A YAML document as a tree that knows in which line everything stands. Nothing is interpreted: a scalar is its text and
+//! whether it was quoted.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+
+/// Deeper than any roster; the parser's stack is ours.
+const DEEPEST: usize = 64;
+
+/// A value, and the line it begins in, from 1.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// Plain text, as in `yes`; empty where nothing is written.
+    Plain(String),
+    /// Text in quotes, or with a tag.
+    Quoted(String),
+    List(Vec<Rc<Node>>),
+    Map(Vec<Pair>),
+}
+
+/// One entry of a map.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) key: Rc<Node>,
+    pub(super) value: Rc<Node>,
+}
+
+/// What is wrong, and in which line.
+pub(super) type Complaint = (usize, String);
+
+/// Reads the one document in `text`; none where there is nothing but comments.
+pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, Complaint> {
+    let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new() };
+    let mut document = None;
+    loop {
+        let (event, span) = reader.next()?;
+        match event {
+            Event::StreamEnd => return Ok(document),
+            Event::DocumentStart(_) if document.is_some() => {
+                return Err((span.start.line(), "a second document begins: a roster is one".into()));
+            }
+            Event::DocumentStart(_) => {
+                let (event, span) = reader.next()?;
+                document = Some(reader.node(event, span, 0)?);
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Reader<I> {
+    events: I,
+    anchors: HashMap<usize, Rc<Node>>,
+}
+
+impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<I> {
+    fn next(&mut self) -> Result<(Event<'text>, Span), Complaint> {
+        match self.events.next() {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(error)) => Err((error.marker().line(), format!("this is no YAML: {}", error.info()))),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, Complaint> {
+        let line = span.start.line();
+        if depth > DEEPEST {
+            return Err((line, format!("this is nested more than {DEEPEST} deep")));
+        }
+        let (anchor, value) = match event {
+            Event::Alias(anchor) => {
+                let meant = self.anchors.get(&anchor);
+                return meant.cloned().ok_or((line, "this refers to something that contains it".into()));
+            }
+            Event::Scalar(text, ScalarStyle::Plain, anchor, None) => {
+                (anchor, Value::Plain(text.into_owned()))
+            }
+            Event::Scalar(text, _, anchor, _) => (anchor, Value::Quoted(text.into_owned())),
+            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
+            _ => return Err((line, "the document ends in the middle".into())),
+        };
+        let node = Rc::new(Node { line, value });
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, Complaint> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(nodes),
+                (event, span) => nodes.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Vec<Pair>, Complaint> {
+        let mut entries = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::MappingEnd, _) => return Ok(entries),
+                (event, span) => {
+                    let key = self.node(event, span, depth + 1)?;
+                    let (event, span) = self.next()?;
+                    entries.push(Pair { key, value: self.node(event, span, depth + 1)? });
+                }
+            }
+        }
+    }
+}
