@@ -64,14 +64,7 @@ impl Workplace {
     #[track_caller]
     pub fn with_store(suite: Suite, enrolled: &[&str]) -> (Self, Bao, Vec<Person>) {
         let own = Self::with_product(suite, enrolled);
-        let bao = Bao::tls_behind(&Prefix(own.guest.network_prefix()));
-        let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
-        own.guest.configure(&format!(
-            "store = \"vault\"\n[vault]\naddress = \"{}\"\nca_cert = \"/etc/claude-auth-sync/ca.pem\"\n\
-             [claude.environment]\nNODE_EXTRA_CA_CERTS = \"{AUTHORITY}\"\n",
-            bao.address()
-        ));
-        own.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
+        let bao = own.start_store();
         let person = |user: &&str| {
             let person = bao.person(user, Policy::Patch);
             own.guest.put_vault_token(user, &format!("{}\n", person.token()));
@@ -79,6 +72,23 @@ impl Workplace {
         };
         let people = enrolled.iter().map(person).collect();
         (own, bao, people)
+    }
+
+    /// Starts a server, and points the product at it.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    #[track_caller]
+    pub fn start_store(&self) -> Bao {
+        let bao = Bao::tls_behind(&Prefix(self.guest.network_prefix()));
+        let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
+        self.guest.configure(&format!(
+            "store = \"vault\"\n[vault]\naddress = \"{}\"\nca_cert = \"/etc/claude-auth-sync/ca.pem\"\n\
+             [claude.environment]\nNODE_EXTRA_CA_CERTS = \"{AUTHORITY}\"\n",
+            bao.address()
+        ));
+        self.guest.write("/etc/claude-auth-sync/ca.pem", "root", "644", &ca);
+        bao
     }
 
     /// A guest with the client, and without our product. The stand-in refuses a spent refresh token and leaves the rest

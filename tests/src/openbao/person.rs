@@ -143,12 +143,7 @@ impl Person {
 
 /// The role through which scoped tokens are minted.
 pub(super) fn create_role(admin: &Admin) {
-    let role = json!({
-        "allowed_policies_glob": ["workstation-claude-*"],
-        "orphan": true,
-        "renewable": true,
-        "token_period": "768h",
-        "token_no_default_policy": true,
-    });
+    let role = include_str!("../../../packaging/vault/token-role.json");
+    let role = serde_json::from_str(role).expect("the packaged role is JSON");
     admin.done("POST", "auth/token/roles/workstation-claude", &role);
 }

@@ -1,0 +1,173 @@
+//! The admin's token: missing, spent, too weak, just enough; and a server that goes away in between.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    enrolled, provision, provision_alone, provision_with, roster, said, site, standing, token, token_file,
+    tokens,
+};
+
+#[test]
+fn without_a_token_that_may_each_is_told_what_is_missing() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    let mint = |body: &Value| {
+        let made = fleet.bao.admin().done("POST", "auth/token/create", body);
+        made["auth"]["client_token"].as_str().expect("a token").to_owned()
+    };
+    let revoked = mint(&json!({}));
+    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    let weak = mint(&json!({ "policies": ["default"] }));
+    for (done, expected) in [
+        (
+            provision_alone(guest),
+            "waits for an admin: they have no token; run `cas-sync provision` with an admin's token in VAULT_TOKEN",
+        ),
+        (
+            provision_with(guest, &revoked, ""),
+            "waits for an admin: they have no token; the admin's token is expired, revoked",
+        ),
+        (provision_with(guest, &weak, ""), "allow it update on auth/token/create/workstation-claude"),
+    ] {
+        assert_eq!(done.code, Some(77), "{}", said(&done));
+        for user in ["alice", "bob"] {
+            let line = done.text().lines().find(|line| line.starts_with(user)).unwrap_or_default().to_owned();
+            assert!(line.contains(expected), "{line}");
+        }
+        assert_eq!(enrolled(guest), "");
+    }
+    let odd = guest.run_with_input("cas-sync provision --admin-token-file -", b"two words\n");
+    assert_eq!(odd.code, Some(78), "{}", said(&odd));
+    assert!(said(&odd).contains("not one line with one token"), "{}", said(&odd));
+    let elsewhere = guest.run("VAULT_ADDR=https://127.0.0.1:1 cas-sync provision");
+    assert_eq!(elsewhere.code, Some(78));
+    assert!(said(&elsewhere).contains("VAULT_ADDR is https://127.0.0.1:1"), "{}", said(&elsewhere));
+    let nobody = guest.run("runuser -u alice -- cas-sync provision");
+    assert!(nobody.code == Some(1) && said(&nobody).contains("only root"), "{}", said(&nobody));
+}
+
+/// What `--print-policy` prints is all that is needed, and all of it is needed.
+#[test]
+fn the_printed_policy_is_enough() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    let printed = guest.run("cas-sync provision --print-policy").expect_success("printing").text();
+    let (_, rest) = printed.split_once("# ---- policy of an admin's token").expect("the admin's");
+    let (policy, role) = rest.split_once("# ---- auth/token/roles/workstation-claude").expect("the role");
+    let (_, policy) = policy.split_once('\n').expect("a line of its own");
+    let _: Value = serde_json::from_str(role).expect("the role is JSON");
+    fleet.bao.admin().done("PUT", "sys/policies/acl/provisioner", &json!({ "policy": policy }));
+    let made = fleet.bao.admin().done(
+        "POST",
+        "auth/token/create",
+        &json!({ "policies": ["provisioner"], "no_default_policy": true }),
+    );
+    let provisioner = made["auth"]["client_token"].as_str().expect("a token");
+
+    let done = guest.run_with_input("cas-sync provision --admin-token-file -", provisioner.as_bytes());
+    assert!(done.succeeded(), "{}", said(&done));
+    assert_eq!(enrolled(guest), "alice\nbob\n");
+    let alice = standing(&fleet, "alice").expect("a token");
+    assert_eq!(alice["orphan"], true);
+    assert_eq!(alice["policies"], json!(["workstation-claude-alice"]), "and no default policy");
+    assert_eq!(alice["display_name"], "token-devvm-claude-auth-alice");
+    assert_eq!(alice["meta"]["user"], "alice");
+    assert_eq!(alice["creation_ttl"], 768 * 3600);
+    assert_eq!(alice["renewable"], true);
+
+    roster(guest, "users:\n  alice:\n");
+    provision_with(guest, provisioner, "").expect_success("offboarding");
+    assert_eq!(standing(&fleet, "bob"), None, "revoked");
+}
+
+#[test]
+fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
+    guest.run("useradd --create-home dee; useradd --create-home eve").expect_success("people");
+    roster(guest, everybody);
+    provision(&fleet, "").expect_success("provisioning");
+    let before = token(guest, "carol");
+    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends soon and can.
+    let revoked = token(guest, "alice").expect("a token");
+    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
+    guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));
+    let short = |user: &str, renewable: bool| {
+        let body = json!({
+            "policies": [format!("workstation-claude-{user}")], "no_parent": true, "no_default_policy": true,
+            "ttl": "24h", "renewable": renewable, "meta": { "user": user }, "display_name": format!("devvm-claude-auth-{user}"),
+        });
+        let made = fleet.bao.admin().done("POST", "auth/token/create", &body);
+        guest.put_vault_token(user, made["auth"]["client_token"].as_str().expect("a token"));
+    };
+    short("dee", false);
+    short("eve", true);
+    let eve = token(guest, "eve");
+
+    let alone = provision_alone(guest);
+    assert_eq!(alone.code, Some(77), "{}", said(&alone));
+    assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "they stay enrolled meanwhile");
+    for line in [
+        "alice: waits for an admin: their token is expired or revoked",
+        "bob: waits for an admin: the token there is not their own",
+        "dee: waits for an admin: their token ends within a week",
+    ] {
+        assert!(alone.text().contains(line), "{}", alone.text());
+    }
+    assert!(alone.text().contains("eve: renewed their token"), "{}", alone.text());
+    assert_eq!(token(guest, "eve"), eve);
+
+    let number = tokens(&fleet.bao);
+    provision(&fleet, "").expect_success("with an admin");
+    for user in ["alice", "bob", "carol", "dee"] {
+        let found = standing(&fleet, user).unwrap_or_else(|| panic!("{user} has no token"));
+        assert_eq!(found["meta"]["user"], user);
+    }
+    assert_eq!(token(guest, "carol"), before, "hers was never touched, nor revoked");
+    assert_eq!(guest.status_of(&token_file("bob")), "600 bob:bob regular file");
+    assert_eq!(tokens(&fleet.bao), number + 2, "alice's and bob's are new, dee's old one is revoked");
+}
+
+#[test]
+fn a_server_that_is_sealed_halfway_is_told_of_each_and_the_next_run_completes() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");
+    let names: Vec<_> = (100..160).map(|number| format!("p{number}")).collect();
+    roster(
+        guest,
+        &format!("users:\n{}", names.iter().map(|name| format!("  {name}:\n")).collect::<String>()),
+    );
+    let done = thread::scope(|scope| {
+        let run = scope.spawn(|| provision(&fleet, ""));
+        while guest.read(&token_file("p110")).is_none() {
+            assert!(!run.is_finished(), "it ended before the server was sealed");
+            thread::sleep(Duration::from_millis(5));
+        }
+        fleet.bao.seal();
+        run.join().expect("provisioning")
+    });
+    assert_eq!(done.code, Some(75), "{}", said(&done));
+    let sealed = done.text().lines().filter(|line| line.contains("Vault is sealed")).count();
+    assert!((1..50).contains(&sealed), "{sealed} of those who are left:\n{}", said(&done));
+    assert!(done.text().contains("it is asked again later"), "{}", said(&done));
+    let journal = guest.product_journal();
+    assert_eq!(
+        journal.lines().filter(|line| line.contains("Vault is sealed")).count(),
+        1,
+        "one line for an outage"
+    );
+
+    fleet.bao.unseal();
+    provision(&fleet, "").expect_success("again");
+    assert_eq!(enrolled(guest).lines().count(), 60);
+    let of_people = tokens(&fleet.bao);
+    provision(&fleet, "").expect_success("and again");
+    assert_eq!(tokens(&fleet.bao), of_people, "nobody got a second token");
+}

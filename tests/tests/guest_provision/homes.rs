@@ -1,0 +1,88 @@
+//! Homes that try to lead elsewhere, or take nothing: their people are left out, with the reason, and all others are served.
+
+use super::{enrolled, provision, roster, said, site, snapshot, standing, token_file, tokens};
+
+/// What is done to a home, as its owner unless it takes root, and what is said of it.
+const HOMES: [(&str, &str, &str); 9] = [
+    ("to-bob", "rm -rf .config; ln -s /home/bob/.config .config", "/home/to-bob/.config belongs to user id"),
+    ("to-etc", "rm -rf .config; ln -s /etc .config", "/home/to-etc/.config belongs to user id 0"),
+    (
+        "fifo",
+        "mkdir -p .config/claude-auth-sync; mkfifo .config/claude-auth-sync/vault-token",
+        "not a regular file",
+    ),
+    (
+        "link",
+        "mkdir -p .config/claude-auth-sync; ln -s /home/bob/stolen .config/claude-auth-sync/vault-token",
+        "symbolic link",
+    ),
+    ("folder", "mkdir -p .config/claude-auth-sync/vault-token", "not a regular file"),
+    ("file", "rm -rf .config; echo >.config", "/home/file/.config is no directory"),
+    ("closed", "mkdir .config; chmod 000 .config", "Permission denied"),
+    ("foreign", "ROOT: install -d -m 777 .config/claude-auth-sync", "belongs to user id 0"),
+    (
+        "full",
+        "ROOT: mount -t tmpfs -o size=32k,mode=700 full . && chown full: . && touch x && { cat /dev/zero >zeros 2>/dev/null || true; }",
+        "No space left on device",
+    ),
+];
+
+#[test]
+fn nothing_outside_of_a_home_is_touched_and_the_others_are_served() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
+    let mut text = String::from("users:\n  alice:\n");
+    for (user, done, _) in HOMES {
+        guest.run(&format!("useradd --create-home {user}")).expect_success("a person");
+        let done = match done.strip_prefix("ROOT: ") {
+            Some(by_root) => format!("cd ~{user} && {by_root}"),
+            None => format!("runuser -u {user} -- sh -c 'cd ~ && {done}'"),
+        };
+        guest.run(&done).expect_success(user);
+        text.push_str(&format!("  {user}:\n"));
+    }
+    guest.run("userdel full; useradd full --home-dir /home/full --no-create-home && chown full: /home/full /home/full/*").expect_success("its owner");
+    roster(guest, &text);
+    let elsewhere = "/etc /home/bob -path /etc/tmpfiles.d -prune -o -path /etc/systemd -prune -o -path /etc/claude-auth-sync -prune -o";
+    let before = snapshot(guest, elsewhere);
+    let number = tokens(&fleet.bao);
+
+    let done = provision(&fleet, "");
+
+    assert_eq!(done.code, Some(1), "{}", said(&done));
+    for (user, _, expected) in HOMES {
+        let line = done.text().lines().find(|line| line.starts_with(&format!("{user}: "))).map(str::to_owned);
+        let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", said(&done)));
+        assert!(line.contains("left out: ") && line.contains(expected), "{line}");
+        assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: left out: ")));
+    }
+    assert_eq!(enrolled(guest), "alice\n");
+    assert!(standing(&fleet, "alice").is_some());
+    assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
+    assert_eq!(tokens(&fleet.bao), number + 1, "no token was made that nobody keeps");
+
+    // Once a home is mended, its person is served like everybody else.
+    guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
+    provision(&fleet, "--user fifo").expect_success("again");
+    assert!(standing(&fleet, "fifo").is_some());
+}
+
+/// Somebody who stops the process that looks into their home is waited for, a little.
+#[test]
+fn a_home_that_does_not_answer_holds_nobody_up() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    // Whatever becomes alice stands still; root can still end it.
+    guest
+        .run("systemd-run --quiet --collect --unit=freezer --uid=alice sh -c 'while :; do pkill -STOP -u alice cas-sync; done'")
+        .expect_success("a person who stops processes");
+    let done = provision(&fleet, "");
+    guest.run("systemctl stop freezer");
+    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert!(done.text().contains("alice: left out: "), "{}", said(&done));
+    assert_eq!(enrolled(guest), "bob\n");
+    assert_eq!(guest.run("pgrep --full keep-vault-token").text(), "", "nothing of it is left");
+    provision(&fleet, "").expect_success("when they let it be");
+}

@@ -1,0 +1,86 @@
+//! `cas-sync provision` on a workstation whose people keep their logins in a real OpenBao: from a roster to people who work,
+//! and whatever stands in the way.
+
+mod admin;
+mod crowd;
+mod homes;
+mod newcomers;
+mod policies;
+mod roster;
+
+use cas_tests::guest::{Finished, Fleet, Guest, Suite};
+use cas_tests::openbao::Bao;
+use serde_json::{Value, json};
+
+/// A workstation and a server on which nothing is set up for people yet: no role, no policies.
+fn site() -> Fleet {
+    let fleet = Fleet::start(Suite::Bookworm, "15min");
+    forget_the_role(&fleet.bao);
+    fleet
+}
+
+fn forget_the_role(bao: &Bao) {
+    bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+}
+
+/// Writes the roster.
+#[track_caller]
+fn roster(guest: &Guest, text: &str) {
+    guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", text.as_bytes());
+}
+
+/// As an admin who has a token that may do everything.
+fn provision(fleet: &Fleet, arguments: &str) -> Finished {
+    provision_with(&fleet.guest, fleet.bao.root_token(), arguments)
+}
+
+/// As an admin with this token.
+fn provision_with(guest: &Guest, token: &str, arguments: &str) -> Finished {
+    guest.run(&format!("VAULT_TOKEN={token} cas-sync provision {arguments}"))
+}
+
+/// As the hourly run does it.
+fn provision_alone(guest: &Guest) -> Finished {
+    guest.run("cas-sync provision")
+}
+
+/// All that was printed.
+fn said(finished: &Finished) -> String {
+    format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
+}
+
+/// What is known of the token in somebody's file; none when it is expired, revoked, or not there.
+fn standing(fleet: &Fleet, user: &str) -> Option<Value> {
+    let token = token(&fleet.guest, user)?;
+    let looked_up = fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
+    (looked_up.status == 200).then(|| looked_up.body["data"].clone())
+}
+
+fn token(guest: &Guest, user: &str) -> Option<String> {
+    let file = guest.read(&token_file(user))?;
+    Some(String::from_utf8(file).expect("a token is text").trim_end().to_owned())
+}
+
+fn token_file(user: &str) -> String {
+    format!("/home/{user}/.config/claude-auth-sync/vault-token")
+}
+
+/// The tokens there are at the server.
+fn tokens(bao: &Bao) -> usize {
+    let listed = bao.admin().done("LIST", "auth/token/accessors", &Value::Null);
+    listed["data"]["keys"].as_array().map_or(0, Vec::len)
+}
+
+/// Those who are enrolled, one a line.
+fn enrolled(guest: &Guest) -> String {
+    guest.run("ls /var/lib/claude-auth-sync/enrolled 2>/dev/null").text()
+}
+
+/// All that tells of a change in these folders: names, owners, modes, sizes, times, and where links lead.
+#[track_caller]
+fn snapshot(guest: &Guest, folders: &str) -> String {
+    guest
+        .run(&format!("find {folders} -printf '%p %y %m %u %g %s %T@ %l\\n' | sort"))
+        .expect_success("looking at folders")
+        .text()
+}

@@ -1,0 +1,77 @@
+//! From an empty server and three lines to three people who work.
+
+use cas_tests::guest::{Suite, VARIABLE, Workplace};
+use serde_json::json;
+
+use super::{enrolled, forget_the_role, provision_with, roster, said, snapshot, token_file};
+
+#[test]
+fn three_lines_in_the_roster_are_three_people_who_work_on_bookworm() {
+    three_people_work(Suite::Bookworm);
+}
+
+#[test]
+fn three_lines_in_the_roster_are_three_people_who_work_on_trixie() {
+    three_people_work(Suite::Trixie);
+}
+
+fn three_people_work(suite: Suite) {
+    let place = Workplace::with_product(suite, &[]);
+    let bao = place.start_store();
+    forget_the_role(&bao);
+    let guest = &place.guest;
+    guest.resume();
+    guest.run("useradd --create-home dave").expect_success("a fourth person");
+    let before = snapshot(guest, "/home/dave");
+    place.sign_in("alice");
+    place.sign_in("bob");
+
+    roster(guest, "users:\n  alice:\n    tier: 2\n  bob:\n  carol:\n");
+    let done = provision_with(guest, bao.root_token(), "").expect_success("provisioning");
+    assert!(said(&done).contains("alice: minted a token (they have no token); enrolled"), "{}", said(&done));
+    assert_eq!(enrolled(guest), "alice\nbob\ncarol\n");
+    for user in ["alice", "bob", "carol"] {
+        assert_eq!(guest.status_of(&token_file(user)), format!("600 {user}:{user} regular file"));
+        let timer = guest.run(&format!("systemctl is-active claude-auth-sync@{user}.timer")).text();
+        assert_eq!(timer, "active\n");
+    }
+
+    // Two work by their logins, and a lost one comes back from their own place in the store.
+    for user in ["alice", "bob"] {
+        assert!(place.claude(user).answered());
+        guest.sync(user).expect_success("backing up");
+        guest.forget_state(user);
+        guest.put_login(
+            user,
+            "{\"claudeAiOauth\":{\"accessToken\":\"\",\"refreshToken\":\"\",\"expiresAt\":0}}",
+        );
+        let said = place.claude(user);
+        assert!(said.answered(), "{said:?}\n{}", guest.product_journal());
+    }
+    // One by a setup-token that an admin stored for her.
+    let path = "secret/data/workstation/claude-users/carol";
+    bao.admin().done("POST", path, &json!({ "data": { "setup_token": "sk-ant-oat01-for_carol" } }));
+    guest.forget_state("carol");
+    assert_eq!(guest.variable_by_ssh("carol").as_deref(), Some("sk-ant-oat01-for_carol"));
+
+    // The fourth notices nothing.
+    let environment = guest.ssh("dave", "env").expect_success("a login").text();
+    assert!(!environment.contains(VARIABLE), "{environment}");
+    let after = snapshot(guest, "/home/dave");
+    let ours = |text: &str| text.contains("claude-auth-sync");
+    assert!(!ours(&after) && before.lines().count() == after.lines().count(), "{before}{after}");
+    assert!(!guest.product_journal().contains("user=dave"), "{}", guest.product_journal());
+
+    // Again, by whoever has no admin's token: nothing is to be done, and nothing is.
+    let before =
+        snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
+    let again = guest.run("cas-sync provision").expect_success("the hourly run");
+    assert!(
+        again.text().contains("3 people: nothing had to be changed (3 requests to the store"),
+        "{}",
+        again.text()
+    );
+    let after =
+        snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
+    assert_eq!(before, after);
+}

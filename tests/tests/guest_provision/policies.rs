@@ -1,0 +1,110 @@
+//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is of no use.
+
+use cas_tests::openbao::Policy;
+use serde_json::json;
+
+use super::{enrolled, provision, provision_alone, roster, said, site, standing, token};
+
+#[test]
+fn both_policies_serve_and_are_left_as_they_are() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    let text = |user: &str| {
+        let found = fleet.bao.admin().done(
+            "GET",
+            &format!("sys/policies/acl/workstation-claude-{user}"),
+            &json!(null),
+        );
+        found["data"]["policy"].as_str().expect("a policy").to_owned()
+    };
+    for (user, policy) in [("alice", Policy::Update), ("bob", Policy::Patch)] {
+        let body = json!({ "policy": policy.text(user) });
+        fleet.bao.admin().done("PUT", &format!("sys/policies/acl/workstation-claude-{user}"), &body);
+    }
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    assert_eq!(text("alice"), Policy::Update.text("alice"));
+    assert_eq!(text("bob"), Policy::Patch.text("bob"));
+    for user in ["alice", "bob"] {
+        guest.put_login(user, &cas_tests::claude_login::fresh("whole"));
+        guest.sync(user).expect_success("a backup under this policy");
+    }
+}
+
+#[test]
+fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_for() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    let wide = "path \"secret/*\" { capabilities = [\"read\", \"create\", \"update\", \"patch\", \"delete\", \"list\"] }\n\
+                path \"auth/token/*\" { capabilities = [\"read\", \"update\", \"create\", \"list\", \"sudo\"] }\n";
+    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": wide }));
+    let document = "secret/data/workstation/claude-users/alice";
+    fleet.bao.admin().done(
+        "POST",
+        document,
+        &json!({ "data": { "vaultwarden_email": "alice@example.org" } }),
+    );
+    let before = fleet.bao.admin().done("GET", document, &json!(null));
+
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(77), "{}", said(&done));
+    for what in [
+        "read other people's documents",
+        "write other people's documents",
+        "list all documents",
+        "destroy versions of the document",
+        "create tokens",
+        "list all tokens",
+    ] {
+        assert!(done.text().contains(what), "{what}: {}", done.text());
+    }
+    assert!(!done.text().contains("bob: their token may"), "{}", done.text());
+    assert_eq!(enrolled(guest), "alice\nbob\n", "it works, after all");
+    assert_eq!(
+        fleet.bao.admin().done("GET", document, &json!(null))["data"],
+        before["data"],
+        "trying did no harm"
+    );
+    let others = fleet.bao.admin().done("LIST", "secret/metadata/workstation/claude-users", &json!(null));
+    assert_eq!(others["data"]["keys"], json!(["alice"]), "and left nothing behind");
+
+    let alone = provision_alone(guest);
+    assert_eq!(alone.code, Some(77), "it is looked at again until it is mended: {}", said(&alone));
+    provision(&fleet, "--rewrite-policies").expect_success("replacing it");
+    provision_alone(guest).expect_success("and then all is well");
+}
+
+#[test]
+fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    let useless = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";
+    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": useless }));
+    roster(guest, "users:\n  alice:\n");
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(77), "{}", said(&done));
+    assert!(done.text().contains("does not let it read their document"), "{}", done.text());
+    assert_eq!(enrolled(guest), "");
+    let first = token(guest, "alice");
+    provision(&fleet, "--rewrite-policies").expect_success("replacing it");
+    assert_eq!(token(guest, "alice"), first, "the token was good");
+    assert!(standing(&fleet, "alice").is_some());
+    assert_eq!(enrolled(guest), "alice\n");
+}
+
+/// A role that makes tokens which die with the admin's login, or may do more, is of no use either.
+#[test]
+fn a_role_that_makes_other_tokens_is_refused_and_its_token_revoked() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    let role = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": false, "renewable": true, "token_period": "768h" });
+    fleet.bao.admin().done("POST", "auth/token/roles/workstation-claude", &role);
+    roster(guest, "users:\n  alice:\n");
+    let number = super::tokens(&fleet.bao);
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(77), "{}", said(&done));
+    assert!(done.text().contains("correct auth/token/roles/workstation-claude"), "{}", done.text());
+    assert_eq!(super::tokens(&fleet.bao), number);
+    assert_eq!(token(guest, "alice"), None);
+}

@@ -1,0 +1,142 @@
+//! Rosters that are wrong let nobody go, and the message names the line; one that is right lets people go for good.
+
+use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
+
+#[test]
+fn a_roster_that_is_wrong_changes_nothing() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    let places = "/home /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d";
+    let before = snapshot(guest, places);
+    for (text, expected) in [
+        ("", "names nobody"),
+        ("users:\n", "names nobody"),
+        ("users:\n  alice:\n  bo", "roster.yaml, line 3"),
+        ("users:\n  alice: {parked: tr", "roster.yaml, line"),
+        ("\u{7f}ELF\u{1}", "roster.yaml, line 1"),
+        (
+            "users:\n  alice:\n  bob:\n  alice:\n",
+            "line 4: \"alice\" stands here a second time; the first is in line 2",
+        ),
+        (
+            "users:\n  alice:\n    claude-auth: false\n",
+            "line 3: the key \"claude-auth\": did you mean `claude_auth`?",
+        ),
+        ("users:\n  alice:\n    parked: maybe\n", "line 3: `parked` must be true or false"),
+    ] {
+        roster(guest, text);
+        let done = provision(&fleet, "");
+        assert_eq!(done.code, Some(78), "{text:?}: {}", said(&done));
+        assert!(said(&done).contains(expected), "{text:?}: {}", said(&done));
+    }
+    guest.run("chmod 666 /etc/claude-auth-sync/roster.yaml").expect_success("a careless chmod");
+    assert!(said(&provision(&fleet, "")).contains("everybody may write it"));
+    guest
+        .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
+        .expect_success("a FIFO");
+    assert!(said(&provision(&fleet, "")).contains("no regular file"));
+    guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(78));
+    assert!(said(&done).contains("there is no roster"), "{}", said(&done));
+    assert_eq!(snapshot(guest, places), before);
+}
+
+#[test]
+fn somebody_without_an_account_is_named_and_nobody_goes() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    roster(guest, "users:\n  alice:\n  bbo:\n");
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert!(done.text().contains("bbo: left out: line 3 of the roster: "), "{}", done.text());
+    assert!(
+        done.text().contains("bob: left out: not in the roster, but its line 3 names bbo"),
+        "{}",
+        done.text()
+    );
+    assert_eq!(enrolled(guest), "alice\nbob\n");
+    // The last line may be half of one.
+    roster(guest, "users:\n  alice:");
+    assert!(
+        provision(&fleet, "")
+            .text()
+            .contains("bob: left out: not in the roster, but its last line has no end")
+    );
+    assert_eq!(enrolled(guest), "alice\nbob\n");
+    provision(&fleet, "--offboard").expect_success("when it is meant");
+    assert_eq!(enrolled(guest), "alice\n");
+}
+
+#[test]
+fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("useradd --create-home dee").expect_success("a person");
+    roster(guest, "users:\n  alice:\n  bob:\n  carol:\n  dee:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    guest.run("cas-sync enroll alice").expect_success("again, by hand");
+    let homes = snapshot(guest, "/home/bob /home/carol /home/dee");
+    let gone = token(guest, "dee");
+
+    roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol: {parked: true}\n");
+    let planned = provision(&fleet, "--dry-run").expect_success("a dry run").text();
+    for line in [
+        "bob: disenroll\n",
+        "carol: disenroll\n",
+        "dee: disenroll; revoke their token\n",
+        "3 would be changed",
+    ] {
+        assert!(planned.contains(line), "{planned}");
+    }
+    assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\n");
+
+    // Without an admin's token they go, and one token waits to be revoked.
+    let done = provision_alone(guest);
+    assert_eq!(done.code, Some(77), "{}", said(&done));
+    assert!(
+        done.text().contains("dee: disenrolled; waits for an admin: their token is to be revoked"),
+        "{}",
+        said(&done)
+    );
+    assert_eq!(enrolled(guest), "alice\n");
+    let traces = guest.run("ls -d /etc/systemd/system/*/claude-auth-*@* /etc/tmpfiles.d/*@* /run/claude-auth-sync/* | grep -v alice").text();
+    assert_eq!(traces, "");
+    assert!(standing(&fleet, "dee").is_some(), "not yet");
+    assert!(provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their token"));
+    assert_eq!(standing(&fleet, "dee"), None);
+    assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
+    assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
+    assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
+
+    // Back from where they were: the token of somebody who was away still serves, the other needs a new one.
+    roster(guest, "users:\n  alice:\n  carol:\n  dee:\n");
+    let back = provision_alone(guest);
+    assert_eq!(back.code, Some(77), "{}", said(&back));
+    assert!(back.text().contains("carol: enrolled\n"), "{}", said(&back));
+    assert!(
+        back.text().contains("dee: waits for an admin: their token is expired or revoked"),
+        "{}",
+        said(&back)
+    );
+    provision(&fleet, "").expect_success("with an admin");
+    assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
+}
+
+/// People whom an admin enrolled by hand are nobody's business but the admin's.
+#[test]
+fn who_was_enrolled_by_hand_is_not_let_go() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.enroll("carol");
+    roster(guest, "users:\n  alice:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    assert_eq!(enrolled(guest), "alice\ncarol\n");
+    let unknown = provision(&fleet, "--user carol");
+    assert_eq!(unknown.code, Some(78));
+    assert!(said(&unknown).contains("carol is neither in"), "{}", said(&unknown));
+}
