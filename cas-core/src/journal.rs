@@ -1,6 +1,7 @@
 //! The line in the journal: identifier `claude-auth-sync`, text `user=<name> <STATUS> <text>`. Alerts parse it.
 
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
@@ -12,24 +13,30 @@ pub const IDENTIFIER: &str = "claude-auth-sync";
 /// The longest text in bytes: a journal line should fit on a screen, and a hostile error text must not fill a disk.
 const LIMIT: usize = 900;
 
+/// How long a log is waited for that is busy.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Where the system's log listens.
 const SOCKET: &str = "/dev/log";
 
 /// Writes one line. Nothing can be done about a system without a log, so a failure is not reported; and a log that is too
 /// busy to listen is not waited for, because somebody may be waiting for a prompt.
 pub fn write(user: &str, outcome: &Outcome) {
-    say(user, outcome.status, &outcome.to_string());
+    drop(quick_socket().map(|socket| send(socket, user, outcome.status, &outcome.to_string())));
 }
 
-/// As [`write`], for what is no outcome of a run.
+/// As [`write`], for what is no outcome of a run; and as nobody waits for a prompt, a busy log is waited for, a little.
 pub fn say(user: &str, status: Status, text: &str) {
+    drop(patient_socket().map(|socket| send(socket, user, status, text)));
+}
+
+fn send(socket: UnixDatagram, user: &str, status: Status, text: &str) {
     let formatter = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
         hostname: None,
         process: IDENTIFIER.into(),
         pid: std::process::id(),
     };
-    let Ok(socket) = quick_socket() else { return };
     let mut logger = Logger::new(LoggerBackend::Unix(socket), formatter);
     let line = line(user, status, text);
     drop(match status {
@@ -42,6 +49,13 @@ pub fn say(user: &str, status: Status, text: &str) {
 fn quick_socket() -> std::io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
+    socket.connect(SOCKET)?;
+    Ok(socket)
+}
+
+fn patient_socket() -> std::io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
     socket.connect(SOCKET)?;
     Ok(socket)
 }

@@ -23,7 +23,7 @@ use cas_core::store::vault::{Administration, Layout, ROLE, Server, Token, parse_
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
-use self::apply::{Person, Work};
+use self::apply::{Person, Served, Work};
 use self::plan::Means;
 use self::record::Records;
 use self::say::{Progress, Told};
@@ -69,16 +69,19 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         Err(error) => return fail(&error, CONFIGURATION),
     };
     let mut progress = Progress::of(people.len());
-    let mut served = Vec::new();
+    let mut served: Vec<Served> = Vec::new();
     for (index, person) in people.iter().enumerate() {
         progress.show(index);
-        served.push(work.serve(person));
+        let one = work.serve(person);
+        if !request.is_dry {
+            one.to_journal(served.iter().any(Served::is_outage));
+        }
+        served.push(one);
     }
     progress.end();
     let remarks = started_units(&work.enrolled);
     let requests = work.store.as_ref().map_or(0, Administration::requests);
     let told = Told { people: served, is_dry: request.is_dry, requests, took: started.elapsed(), remarks };
-    told.to_journal();
     if request.json {
         told.to_programs()
     } else {

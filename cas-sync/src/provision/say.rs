@@ -32,7 +32,7 @@ impl Told {
     pub(super) fn to_people(&self) {
         let mut out = io::stdout().lock();
         for served in &self.people {
-            if let Some(text) = self.line(served) {
+            if let Some(text) = served.line(self.is_dry) {
                 drop(writeln!(out, "{}: {text}", served.name));
             }
         }
@@ -57,23 +57,6 @@ impl Told {
         drop(writeln!(io::stdout(), "{told}"));
     }
 
-    /// In the journal: nothing of a dry run, and nothing of those for whom nothing was to be done. An outage has one line for all.
-    pub(super) fn to_journal(&self) {
-        let mut outages = 0;
-        for served in self.people.iter().filter(|_| !self.is_dry) {
-            if let Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. }) = served.ending {
-                outages += 1;
-                if outages > 1 {
-                    continue;
-                }
-            }
-            if let Some(text) = self.line(served) {
-                let status = if served.ending == Ending::Well { Status::Ok } else { Status::Warn };
-                journal::say(&served.name, status, &format!("provisioning: {text}"));
-            }
-        }
-    }
-
     /// The worst of all endings, as the help describes it.
     pub(super) fn exit_code(&self) -> u8 {
         let rank = |code: &u8| match code {
@@ -83,40 +66,6 @@ impl Told {
             _ => 0,
         };
         self.people.iter().map(|served| code(&served.ending)).max_by_key(rank).unwrap_or(0)
-    }
-
-    /// None for somebody for whom nothing was to be done, and who is well.
-    fn line(&self, served: &Served) -> Option<String> {
-        let done: Vec<_> = served.steps.iter().filter_map(|step| self.words(step)).collect();
-        let problem = match &served.ending {
-            Ending::Well => None,
-            Ending::TooWide(what) => Some(format!(
-                "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
-                what.join(", ")
-            )),
-            Ending::Skipped(why) => Some(format!("left out: {why}")),
-            Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
-            Ending::Failed(failure) => Some(failure.to_string()),
-        };
-        let parts: Vec<_> = done.into_iter().chain(problem).collect();
-        (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
-    }
-
-    /// A proof is nobody's business as long as it succeeds.
-    fn words(&self, step: &Step) -> Option<String> {
-        let (would, did) = match step {
-            Step::Renew => ("renew their token", "renewed their token"),
-            Step::Mint(why) => {
-                let verb = if self.is_dry { "mint" } else { "minted" };
-                return Some(format!("{verb} a token ({why})"));
-            }
-            Step::RewritePolicy => ("replace their policy", "replaced their policy"),
-            Step::Enroll => ("enroll", "enrolled"),
-            Step::Disenroll => ("disenroll", "disenrolled"),
-            Step::Revoke => ("revoke their token", "revoked their token"),
-            Step::Prove | Step::Done(_) => return None,
-        };
-        Some(if self.is_dry { would } else { did }.to_owned())
     }
 
     fn json_of(&self, served: &Served) -> Value {
@@ -160,6 +109,58 @@ impl Told {
             self.took.as_secs_f64()
         )
     }
+}
+
+impl Served {
+    /// In the journal: nothing of those for whom nothing was to be done, and of an outage that is told already.
+    pub(super) fn to_journal(&self, outage_is_told: bool) {
+        if self.is_outage() && outage_is_told {
+            return;
+        }
+        if let Some(text) = self.line(false) {
+            let status = if self.ending == Ending::Well { Status::Ok } else { Status::Warn };
+            journal::say(&self.name, status, &format!("provisioning: {text}"));
+        }
+    }
+
+    /// Whether it was the server that did not answer.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self.ending, Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. }))
+    }
+
+    /// None for somebody for whom nothing was to be done, and who is well.
+    fn line(&self, is_dry: bool) -> Option<String> {
+        let done: Vec<_> = self.steps.iter().filter_map(|step| words(step, is_dry)).collect();
+        let problem = match &self.ending {
+            Ending::Well => None,
+            Ending::TooWide(what) => Some(format!(
+                "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
+                what.join(", ")
+            )),
+            Ending::Skipped(why) => Some(format!("left out: {why}")),
+            Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
+            Ending::Failed(failure) => Some(failure.to_string()),
+        };
+        let parts: Vec<_> = done.into_iter().chain(problem).collect();
+        (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
+    }
+}
+
+/// A proof is nobody's business as long as it succeeds.
+fn words(step: &Step, is_dry: bool) -> Option<String> {
+    let (would, did) = match step {
+        Step::Renew => ("renew their token", "renewed their token"),
+        Step::Mint(why) => {
+            let verb = if is_dry { "mint" } else { "minted" };
+            return Some(format!("{verb} a token ({why})"));
+        }
+        Step::RewritePolicy => ("replace their policy", "replaced their policy"),
+        Step::Enroll => ("enroll", "enrolled"),
+        Step::Disenroll => ("disenroll", "disenrolled"),
+        Step::Revoke => ("revoke their token", "revoked their token"),
+        Step::Prove | Step::Done(_) => return None,
+    };
+    Some(if is_dry { would } else { did }.to_owned())
 }
 
 fn code(ending: &Ending) -> u8 {

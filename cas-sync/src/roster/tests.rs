@@ -76,6 +76,8 @@ fn what_could_be_meant_in_two_ways_names_the_line() {
         ("users:\n  ada: {parked: true\n", "line"),
         ("users:\n\tada:\n", "line"),
         ("users: [\n", "line"),
+        ("users:\n  ada:\n  bo", "line 3"),
+        ("users:\n  ada:\n  bo\n  cy:\n", "line 4"),
         ("users:\n  ada:\n---\nusers:\n  bob:\n", "a second document"),
         ("users: &all\n  ada: *all\n", "line 2"),
         ("users:\n  ada: {<<: yes}\n", "`<<` takes over maps only"),

@@ -61,11 +61,17 @@ struct Reader<I> {
     anchors: HashMap<usize, Rc<Node>>,
 }
 
+/// What is wrong with a line is often only seen at the beginning of the next.
+fn line_of(error: &ScanError) -> usize {
+    let marker = error.marker();
+    if marker.col() == 0 { marker.line().saturating_sub(1).max(1) } else { marker.line() }
+}
+
 impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<I> {
     fn next(&mut self) -> Result<(Event<'text>, Span), Complaint> {
         match self.events.next() {
             Some(Ok(found)) => Ok(found),
-            Some(Err(error)) => Err((error.marker().line(), format!("this is no YAML: {}", error.info()))),
+            Some(Err(error)) => Err((line_of(&error), format!("this is no YAML: {}", error.info()))),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
