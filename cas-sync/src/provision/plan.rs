@@ -210,6 +210,20 @@ fn skipped(why: &str) -> Step {
 }
 
 impl Facts {
+    /// Whether they show that `step` was done, and not only tried.
+    pub(super) fn show(&self, step: &Step) -> bool {
+        match step {
+            Step::Renew => self.renewal == Try::Done,
+            Step::Mint(_) => self.minting == Try::Done,
+            Step::Prove => self.proof != Proof::Due,
+            Step::RewritePolicy => self.policy == Try::Done,
+            Step::Enroll => self.is_enrolled,
+            Step::Disenroll => !self.is_enrolled,
+            Step::Revoke => self.revocation == Try::Done,
+            Step::Done(_) => true,
+        }
+    }
+
     /// The facts as they would be if `step` had been done as it should.
     #[must_use]
     pub(super) fn imagined(mut self, step: &Step, now_ms: u64) -> Self {

@@ -49,6 +49,7 @@ fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
             Step::Revoke => "revoke",
         });
         facts = facts.imagined(&step, NOW);
+        assert!(facts.show(&step), "{step:?}");
     }
     panic!("it does not end: {names:?}");
 }

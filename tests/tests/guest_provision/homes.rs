@@ -5,7 +5,7 @@ use super::{enrolled, provision, roster, said, site, snapshot, standing, token_f
 /// What is done to a home, as its owner unless it takes root, and what is said of it.
 const HOMES: [(&str, &str, &str); 9] = [
     ("to-bob", "rm -rf .config; ln -s /home/bob/.config .config", "/home/to-bob/.config belongs to user id"),
-    ("to-etc", "rm -rf .config; ln -s /etc .config", "/home/to-etc/.config belongs to user id 0"),
+    ("to-etc", "rm -rf .config; ln -s /etc .config", "belongs to user id 0: give it to to-etc"),
     (
         "fifo",
         "mkdir -p .config/claude-auth-sync; mkfifo .config/claude-auth-sync/vault-token",
@@ -92,7 +92,7 @@ fn a_home_that_does_not_answer_holds_nobody_up() {
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("alice: left out: the home does not answer within 10s"), "{}", said(&done));
     assert_eq!(enrolled(guest), "bob\n");
-    assert_eq!(guest.run("pgrep --full keep-vault-token").text(), "", "nothing of it is left");
+    assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
     guest.run("systemctl stop stopper").expect_success("her change of mind");
     provision(&fleet, "").expect_success("then");
     assert_eq!(enrolled(guest), "alice\nbob\n");
