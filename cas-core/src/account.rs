@@ -24,11 +24,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether what lies at the home looks like a mountpoint whose home has not been mounted: it is empty, or somebody else's.
-    /// What is made in it would be in the way, and come to light when the home is unmounted.
-    pub fn home_may_be_a_mountpoint(&self) -> bool {
+    /// Whether what lies at the home looks like a mountpoint whose home has not been mounted: nothing there is in use, and it
+    /// is empty, or somebody else's. What is made in it would be in the way, and come to light when the home is unmounted.
+    pub fn home_may_be_a_mountpoint(&self, paths: &Paths) -> bool {
         let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
-        fs::metadata(&self.home).is_ok_and(|home| home.uid() != self.uid.as_raw() || is_empty())
+        !paths.are_in_use()
+            && fs::metadata(&self.home).is_ok_and(|home| home.uid() != self.uid.as_raw() || is_empty())
     }
 
     /// Looks a person up by login name.
@@ -117,7 +118,7 @@ impl Paths {
     }
 
     /// Whether there is anything of Claude Code's or of ours yet.
-    pub fn are_in_use(&self) -> bool {
+    fn are_in_use(&self) -> bool {
         let folders =
             [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
         folders.into_iter().flatten().any(Path::exists) || self.state_directory.exists()

@@ -56,7 +56,7 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
-    if !paths.are_in_use() && account.home_may_be_a_mountpoint() {
+    if account.home_may_be_a_mountpoint(&paths) {
         requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
         let why = "the home is not mounted, or not in use yet";
         drop(writeln!(io::stdout(), "{} {why}: {}", Status::Skip, account.home.display()));
