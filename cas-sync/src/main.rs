@@ -3,14 +3,17 @@
 
 mod arguments;
 mod claude;
+mod enabled;
 mod enrolment;
 mod left_running;
 mod report;
 mod requests_folder;
+mod stand_ins;
 mod sync;
 mod sync_log;
 mod systemctl;
 mod undoing;
+mod unit_names;
 mod units;
 mod watch;
 

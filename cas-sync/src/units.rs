@@ -1,18 +1,14 @@
 //! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::left_running::processes_of;
+use crate::stand_ins;
 use crate::systemctl::{is_installed, is_running, state, systemctl};
 use crate::undoing::{all_of, removed};
-
-const TARGET: &str = "claude-auth-sync.target";
-/// Where systemd keeps when a timer with Persistent= last elapsed.
-const STAMPS: &str = "/var/lib/systemd/timers";
-/// systemd's own limit for the name of a unit, the end of the string included (`UNIT_NAME_MAX`).
-const MAX_UNIT_NAME: usize = 255;
+use crate::unit_names::{TARGET, Units};
 
 /// What came of starting somebody's units.
 #[derive(Debug)]
@@ -42,15 +38,22 @@ pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
             "there is no systemctl here, so nothing runs for {user} by itself: run `cas-sync run` as them a few times a day"
         )));
     }
+    let stand_ins = stand_ins::of(&units.all());
+    if !stand_ins.is_empty() {
+        return Ok(remark(instead_of_ours(user, &stand_ins)));
+    }
     let wanted = units.wanted(watch);
-    let new = those_not("is-enabled", "enabled", &wanted)?;
+    let not_enabled = those_not("is-enabled", "enabled", &wanted)?;
+    let is_new = |unit: &&&str| not_enabled.contains(unit) || !units.are_links_ours(unit);
+    let new: Vec<_> = wanted.iter().filter(is_new).copied().collect();
     // One that is enabled and does not run, or is masked, was stopped by somebody, who will have had a reason.
     let is_first = state("is-enabled", TARGET)? == "disabled";
     let mut change = Change { any: is_first || !new.is_empty(), remark: None };
     if change.any {
         // In one command: systemd reads all of its units again after each.
         let target = if is_first { &[TARGET][..] } else { &[] };
-        systemctl(&[&["enable", "--quiet"], new.as_slice(), target].concat())?;
+        // What else has started them is made to do so no more.
+        systemctl(&[&["reenable", "--quiet"], new.as_slice(), target].concat())?;
     }
     if !watch {
         change.any |= all_of(off(&[&units.watch]))?;
@@ -118,48 +121,6 @@ pub(crate) fn still_running(user: &str) -> Result<Option<String>> {
     }))
 }
 
-/// The names of one person's units.
-#[derive(Debug)]
-struct Units {
-    timer: String,
-    path: String,
-    service: String,
-    watch: String,
-}
-
-impl Units {
-    /// The units hold the login name as it is (`%i`), so it has to consist of what systemd allows there; and it must not be
-    /// a number, which would be taken for a user id.
-    fn of(user: &str) -> Option<Self> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-        let unit = |prefix: &str, kind: &str| format!("claude-auth-{prefix}@{user}.{kind}");
-        let units = Self {
-            timer: unit("sync", "timer"),
-            path: unit("sync", "path"),
-            service: unit("sync", "service"),
-            watch: unit("watch", "service"),
-        };
-        let is_number = user.bytes().all(|byte| byte.is_ascii_digit());
-        let fits = units.all().iter().all(|unit| unit.len() <= MAX_UNIT_NAME);
-        (user.bytes().all(is_allowed) && !is_number && fits).then_some(units)
-    }
-
-    fn all(&self) -> [&str; 4] {
-        [&self.timer, &self.path, &self.service, &self.watch]
-    }
-
-    /// Those that the target starts.
-    fn wanted(&self, watch: bool) -> Vec<&str> {
-        let mut wanted = vec![self.timer.as_str(), &self.path];
-        wanted.extend(watch.then_some(self.watch.as_str()));
-        wanted
-    }
-
-    fn stamp(&self) -> PathBuf {
-        Path::new(STAMPS).join(format!("stamp-{}", self.timer))
-    }
-}
-
 /// Those of the units of which systemctl does not answer so.
 fn those_not<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
     let mut found = Vec::new();
@@ -209,36 +170,14 @@ fn forgiven(unit: &str) -> Result<bool> {
     Ok(has_failed)
 }
 
-fn remark(text: String) -> Change {
-    Change { any: false, remark: Some(text) }
+fn instead_of_ours(user: &str, stand_ins: &[PathBuf]) -> String {
+    let files: Vec<_> = stand_ins.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "What is packaged does not run for {user} by itself, because systemd takes this instead: {}. Put it aside, run `systemctl daemon-reload`, and enroll again",
+        files.join(", ")
+    )
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each of these was started, and none of the others could be, under systemd 252 and 257.
-    #[test]
-    fn units_are_named_after_people_as_they_are_called() {
-        let longest = "a".repeat(229);
-        for name in [
-            "jean-luc",
-            "a.b",
-            r"DOM\user",
-            "user@realm",
-            "4you",
-            "_x",
-            ".dot",
-            "x.service",
-            "0x10",
-            &longest,
-        ] {
-            let units = Units::of(name).unwrap_or_else(|| panic!("{name}"));
-            assert_eq!(units.service, format!("claude-auth-sync@{name}.service"));
-        }
-        let too_long = "a".repeat(230);
-        for name in ["1234", "x$", "a b", "jörg", "a%h", "DOM+user", "a~b", "a*", "a/b", &too_long] {
-            assert!(Units::of(name).is_none(), "{name}");
-        }
-    }
+fn remark(text: String) -> Change {
+    Change { any: false, remark: Some(text) }
 }
