@@ -88,7 +88,7 @@ fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError
 
 /// A home may be made, or mounted, at the first login only. Until then nothing is made in it.
 fn wait_for_home(account: &Account, paths: &Paths) -> io::Result<()> {
-    let is_there = || account.home.is_dir() && !account.home_may_be_a_mountpoint(paths);
+    let is_there = || account.home.is_dir() && !account.home_is_yet_to_come(paths);
     while !is_there() {
         // On the way to a file that is never there, also a change of owner is told.
         let eyes = Eyes::on(&account.home.join("nobody/has/this"))?;
