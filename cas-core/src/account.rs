@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -24,11 +25,16 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether what lies at the home looks like a mountpoint whose home has not been mounted: it is empty, or somebody else's.
-    /// What is made in it would be in the way, and come to light when the home is unmounted.
-    pub fn home_may_be_a_mountpoint(&self) -> bool {
+    /// Whether the home is yet to come, with a session: there is none, or what lies there looks like a mountpoint, because
+    /// nothing there is in use, and it is empty, or somebody else's. What is made in that would be in the way, and come to
+    /// light when the home is unmounted.
+    pub fn home_is_yet_to_come(&self, paths: &Paths) -> bool {
         let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
-        fs::metadata(&self.home).is_ok_and(|home| home.uid() != self.uid.as_raw() || is_empty())
+        let is_missing_or_a_mountpoint = match fs::metadata(&self.home) {
+            Ok(home) => home.uid() != self.uid.as_raw() || is_empty(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        !paths.are_in_use() && is_missing_or_a_mountpoint
     }
 
     /// Looks a person up by login name.
@@ -117,7 +123,7 @@ impl Paths {
     }
 
     /// Whether there is anything of Claude Code's or of ours yet.
-    pub fn are_in_use(&self) -> bool {
+    fn are_in_use(&self) -> bool {
         let folders =
             [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
         folders.into_iter().flatten().any(Path::exists) || self.state_directory.exists()

@@ -164,7 +164,7 @@ impl Config {
     }
 
     fn apply(&mut self, text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
-        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::new(path, error))?;
+        let table = config_text::parse(text).map_err(|why| ConfigError::new(path, why))?;
         for (key, value) in flatten(table) {
             let bad = |wanted: &str| ConfigError::new(path, format!("{key} must be {wanted}"));
             let text = || value.as_str().map(str::to_owned).ok_or_else(|| bad("a string in quotes"));
@@ -300,7 +300,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.path.display(), self.what.trim_end())
+        write!(formatter, "{}: {}", self.path.display(), self.what)
     }
 }
 
@@ -393,6 +393,20 @@ mod tests {
         ] {
             let error = load(&[("config.toml", text)]).expect_err(text).to_string();
             assert!(error.contains(expected) && error.contains("config.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_named_by_line_and_column_in_one_line() {
+        for (text, expected) in [
+            ("store = 'local'\nverify = tru\n", "config.toml: line 2, column 10: "),
+            ("# für alle\r\n'ä' = = 1", "config.toml: line 2, column 7: "),
+            ("store = ", "config.toml: line 1, column 9: "),
+            ("store = 'a'\nstore = 'b'", "config.toml: line 2, column 1: duplicate key"),
+            ("[vault]\naddress = 'x\n", "config.toml: line 2, column 13: "),
+        ] {
+            let error = load(&[("config.toml", text)]).expect_err(text).to_string();
+            assert!(error.contains(expected) && !error.contains(char::is_control), "{error:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads one file of the configuration. It says where people's credentials are sent, so somebody else's file is not
+//! Reads one file of the configuration, and the TOML in it. It says where people's credentials are sent, so somebody else's file is not
 //! believed; and a login waits for it, so a FIFO or a device in its place is an error at once.
 
 use std::io;
@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::Uid;
+use toml::Table;
 
 use crate::regular_file::{self, Links};
 
@@ -38,6 +39,25 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
         return Err(format!("it is longer than {LIMIT} bytes: move it out of the way"));
     }
     String::from_utf8(bytes).map(Some).map_err(|_| "it is not text in UTF-8".into())
+}
+
+/// The table that `text` is.
+///
+/// # Errors
+/// Where it is not TOML, and what is wrong there: in one line, for a journal. Columns are characters, as editors count them.
+pub(crate) fn parse(text: &str) -> Result<Table, String> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let what = error.message().replace('\n', ", ");
+        let before = error.span().and_then(|place| text.get(..place.start));
+        before.map_or_else(
+            || what.clone(),
+            |before| {
+                let lines = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                format!("line {lines}, column {column}: {what}")
+            },
+        )
+    })
 }
 
 #[cfg(test)]

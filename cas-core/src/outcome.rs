@@ -187,6 +187,7 @@ impl Outcome {
     pub fn exit_code(&self) -> u8 {
         let is_refused =
             |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
+        let is_unusable = |note: &Note| matches!(note, Note::Store(Failure::Misconfigured { .. }));
         let passes =
             |note: &Note| matches!(note, Note::Store(Failure::Busy { .. } | Failure::Unreachable { .. }));
         match (self.status, self.verdict()) {
@@ -196,6 +197,7 @@ impl Outcome {
                 79
             }
             _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
+            _ if self.notes.iter().any(is_unusable) => 78,
             _ if self.notes.iter().any(is_refused)
                 || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
             {
@@ -277,12 +279,13 @@ mod tests {
         let of = |verdict| Finding::Login { login: login.clone(), verdict: Some(verdict) };
         let spent = |is_certain| Finding::Spent { login: login.clone(), is_certain };
         let refused = || Note::Store(Failure::Refused { reason: "403".into(), remedy: "ask".into() });
+        let unset = || Note::Store(Failure::Misconfigured { reason: "x".into(), remedy: "y".into() });
         let away = || Note::Store(Failure::Unreachable { reason: "refused".into() });
-        let rejected = Verdict::Rejected { account_level: false };
+        let rejected = || Verdict::Rejected { account_level: false };
         let (ok, warn, fail) = (Status::Ok, Status::Warn, Status::Fail);
         let rows = [
             (ok, of(Verdict::Limited), vec![], 0),
-            (fail, of(rejected), vec![refused()], 79),
+            (fail, of(rejected()), vec![refused()], 79),
             (fail, of(Verdict::Rejected { account_level: true }), vec![], 1),
             (warn, of(Verdict::Unknown("529".into())), vec![], 75),
             (warn, of(Verdict::Unusable("old".into())), vec![away()], 69),
@@ -290,6 +293,9 @@ mod tests {
             (fail, of(Verdict::Unknown("529".into())), vec![refused()], 77),
             (warn, of(Verdict::Ok), vec![away()], 75),
             (fail, of(Verdict::Ok), vec![refused()], 77),
+            (fail, of(Verdict::Ok), vec![unset()], 78),
+            (fail, of(Verdict::Unknown("529".into())), vec![unset()], 78),
+            (fail, of(rejected()), vec![unset()], 79),
             (fail, spent(true), vec![], 79),
             (warn, spent(false), vec![], 75),
             (fail, Finding::Beyond { state: String::new() }, vec![], 79),

@@ -90,7 +90,7 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
 
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
 fn unusable(error: &config::ConfigError) -> Failure {
-    Failure::Refused { reason: error.to_string(), remedy: "an admin has to mend it".into() }
+    Failure::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
 }
 
 fn answer(reply: &Reply) -> Result<()> {

@@ -64,8 +64,8 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     // As the user database spells it, whatever the case it was asked in.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
-    let units = units::start(user, watch)?;
-    let remarks = units.remark.into_iter().chain(read_only_home(&account));
+    let units = units::start(&[user], watch)?;
+    let remarks = units.remarks.into_iter().chain(read_only_home(&account));
     Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
 }
 

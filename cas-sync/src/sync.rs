@@ -56,9 +56,9 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
-    if !paths.are_in_use() && account.home_may_be_a_mountpoint() {
+    if account.home_is_yet_to_come(&paths) {
         requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
-        let why = "the home is not mounted, or not in use yet";
+        let why = "the home is not there, not mounted, or not in use yet";
         drop(writeln!(io::stdout(), "{} {why}: {}", Status::Skip, account.home.display()));
         return ExitCode::SUCCESS;
     }

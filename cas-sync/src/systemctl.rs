@@ -27,6 +27,20 @@ pub(crate) fn state(question: &str, unit: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
 }
 
+/// As [`state`], of each of these units, in one question.
+///
+/// # Errors
+/// When systemctl cannot be run.
+pub(crate) fn states(question: &str, units: &[&str]) -> Result<Vec<String>> {
+    let answer = ask(&[&[question], units].concat())?;
+    let said: Vec<_> = String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect();
+    if said.len() == units.len() {
+        return Ok(said);
+    }
+    // One that it does not know has no line.
+    units.iter().map(|unit| state(question, unit)).collect()
+}
+
 /// Whether there is a systemctl at all.
 pub(crate) fn is_installed() -> bool {
     ask(&["--version"]).is_ok()

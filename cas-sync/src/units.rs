@@ -1,106 +1,135 @@
 //! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::enabled;
 use crate::left_running::processes_of;
-use crate::systemctl::{is_installed, is_running, state, systemctl};
+use crate::stand_ins;
+use crate::systemctl::{is_installed, is_running, state, states, systemctl};
 use crate::undoing::{all_of, removed};
+use crate::unit_names::{TARGET, Units};
 
-const TARGET: &str = "claude-auth-sync.target";
-/// Where enabling a unit that the target wants leaves a link.
-const WANTS: &str = "/etc/systemd/system/claude-auth-sync.target.wants";
-/// Where the former script's timers left theirs.
-const TIMERS: &str = "/etc/systemd/system/timers.target.wants";
-/// Where systemd keeps when a timer with Persistent= last elapsed.
-const STAMPS: &str = "/var/lib/systemd/timers";
-/// systemd's own limit for the name of a unit, the end of the string included (`UNIT_NAME_MAX`).
-const MAX_UNIT_NAME: usize = 255;
+/// So many people's units go into one command: systemd reads all units again after each, and a command line has an end.
+const TOGETHER: usize = 100;
+/// The first syncs of more newcomers than these are left to their timers and logins: each runs a client of 200 MB.
+const MOST_FIRST_SYNCS: usize = 4;
 
-/// What came of starting somebody's units.
-#[derive(Debug)]
+/// What came of starting people's units.
+#[derive(Debug, Default)]
 pub(crate) struct Change {
     /// Whether anything was done.
     pub(crate) any: bool,
     /// What the admin should know besides.
-    pub(crate) remark: Option<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
-/// Lets everything run that is to run for `user` by itself, and the sync at once when nothing was. The watch, which stays in
-/// memory, only when it is wanted.
+/// Lets everything run that is to run for these people by itself, and their syncs at once when nothing was. The watch, which
+/// stays in memory, only when it is wanted.
 ///
 /// # Errors
 /// When systemctl refuses something; its own words say what.
-pub(crate) fn start(user: &str, watch: bool) -> Result<Change> {
-    let units = match Units::of(user) {
-        Some(units) => units,
-        None => {
-            return Ok(remark(format!(
-                "systemd cannot name a unit after {user}, so nothing runs for them by itself: run `cas-sync run` as them a few times a day"
-            )));
-        }
-    };
+pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
+    let mut change = Change::default();
+    let by_hand = "nothing runs for them by itself: run `cas-sync run` as them a few times a day";
     if !is_installed() {
-        return Ok(remark(format!(
-            "there is no systemctl here, so nothing runs for {user} by itself: run `cas-sync run` as them a few times a day"
-        )));
+        change.remarks.push(format!("there is no systemctl here, so for {}, {by_hand}", people.join(", ")));
+        return Ok(change);
     }
-    let wanted = units.wanted(watch);
-    let new = those_not("is-enabled", "enabled", &wanted)?;
+    let mut units = Vec::new();
+    for user in people {
+        match (Units::of(user), stand_in_for(user)) {
+            (None, _) => {
+                change.remarks.push(format!("systemd cannot name a unit after {user}, so {by_hand}"))
+            }
+            (_, Some(remark)) => change.remarks.push(remark),
+            (Some(of_user), None) => units.push(of_user),
+        }
+    }
     // One that is enabled and does not run, or is masked, was stopped by somebody, who will have had a reason.
-    let is_first = state("is-enabled", TARGET)? == "disabled";
-    let mut change = Change { any: is_first || !new.is_empty(), remark: None };
-    if change.any {
-        // In one command: systemd reads all of its units again after each.
-        let target = if is_first { &[TARGET][..] } else { &[] };
-        systemctl(&[&["enable", "--quiet"], new.as_slice(), target].concat())?;
+    let is_first = !units.is_empty() && state("is-enabled", TARGET)? == "disabled";
+    if is_first {
+        systemctl(&["enable", "--quiet", TARGET])?;
+        change.any = true;
     }
-    if !watch {
-        change.any |= all_of(off(&[&units.watch]))?;
+    let mut newcomers = Vec::new();
+    for together in units.chunks(TOGETHER) {
+        newcomers.extend(enable(together, watch)?);
+        if !watch {
+            let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
+            change.any |= all_of(off(&watches))?;
+        }
+    }
+    change.any |= !newcomers.is_empty();
+    if units.is_empty() {
+        return Ok(change);
     }
     if !is_running() {
-        change.remark = Some("systemd does not run here: the units are enabled, and start with it".into());
+        change.remarks.push("systemd does not run here: the units are enabled, and start with it".into());
         return Ok(change);
     }
     if is_first {
         systemctl(&["start", TARGET])?;
     }
     if state("is-active", TARGET)? != "active" {
-        change.remark = Some(format!(
+        change.remarks.push(format!(
             "{TARGET} does not run, so nothing runs for anybody by itself until `systemctl unmask {TARGET}` and `systemctl start {TARGET}`"
         ));
         return Ok(change);
     }
-    let resting = those_not("is-active", "active", &wanted)?;
-    if !resting.is_empty() {
-        systemctl(&[&["start"], resting.as_slice()].concat())?;
-        change.any = true;
+    for together in units.chunks(TOGETHER) {
+        let wanted: Vec<_> = together.iter().flat_map(|units| units.wanted(watch)).collect();
+        let resting = those_not("is-active", "active", &wanted)?;
+        if !resting.is_empty() {
+            systemctl(&[&["start"], resting.as_slice()].concat())?;
+            change.any = true;
+        }
     }
-    if !new.is_empty() {
+    if newcomers.len() > MOST_FIRST_SYNCS {
+        change.remarks.push("Their first syncs come with their next logins, or within six hours".into());
+    } else if !newcomers.is_empty() {
         // A new timer waits for its time. Not waited for: it may take minutes.
-        systemctl(&["start", "--no-block", &units.service])?;
+        let services: Vec<_> = newcomers.iter().map(|units| units.service.as_str()).collect();
+        systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
     }
     Ok(change)
 }
 
-/// Whether the target wants somebody's timer, or systemd cannot name units after them. A look at the disk: systemctl takes
-/// milliseconds for each.
+/// Enables what is not enabled by what is packaged, and by that alone; returns those for whom anything was.
+fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
+    let wanted: Vec<_> = people.iter().flat_map(|units| units.wanted(watch)).collect();
+    let not_enabled = those_not("is-enabled", "enabled", &wanted)?;
+    let is_new = |units: &Units, unit: &str| not_enabled.contains(&unit) || !units.are_links_ours(unit);
+    let (mut new, mut newcomers) = (Vec::new(), Vec::new());
+    for units in people {
+        let before = new.len();
+        new.extend(units.wanted(watch).into_iter().filter(|unit| is_new(units, unit)));
+        newcomers.extend((new.len() > before).then_some(units));
+    }
+    if !new.is_empty() {
+        // What else has started them is made to do so no more.
+        systemctl(&[&["reenable", "--quiet"], new.as_slice()].concat())?;
+    }
+    Ok(newcomers)
+}
+
+/// What systemd would start for somebody instead of what is packaged, and what to do about it.
+pub(crate) fn stand_in_for(user: &str) -> Option<String> {
+    let stand_ins = stand_ins::of(&Units::of(user)?.all());
+    (!stand_ins.is_empty()).then(|| instead_of_ours(user, &stand_ins))
+}
+
+/// Whether the timer and the path unit of somebody are enabled, or systemd cannot name units after them. A look at the disk:
+/// systemctl takes milliseconds for each.
 pub(crate) fn are_enabled(user: &str) -> bool {
-    let wants = |units: Units| has_link(WANTS, &units.timer) || !is_installed();
-    Units::of(user).is_none_or(wants)
+    let are = |units: Units| units.wanted(false).iter().all(|unit| units.are_links_ours(unit));
+    Units::of(user).is_none_or(|units| are(units) || !is_installed())
 }
 
 /// Whether anything is enabled for somebody, by us or by the script that was here before.
 pub(crate) fn is_any_enabled(user: &str) -> bool {
-    let wants = |units: Units| {
-        units.wanted(true).iter().any(|unit| has_link(WANTS, unit)) || has_link(TIMERS, &units.timer)
-    };
-    Units::of(user).is_some_and(wants)
-}
-
-fn has_link(folder: &str, unit: &str) -> bool {
-    Path::new(folder).join(unit).symlink_metadata().is_ok()
+    Units::of(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_by_anything))
 }
 
 /// Lets nothing run for `user` by itself any more, and leaves no trace of it with systemd. A sync at work is told to end, and
@@ -141,57 +170,10 @@ pub(crate) fn still_running(user: &str) -> Result<Option<String>> {
     }))
 }
 
-/// The names of one person's units.
-#[derive(Debug)]
-struct Units {
-    timer: String,
-    path: String,
-    service: String,
-    watch: String,
-}
-
-impl Units {
-    /// The units hold the login name as it is (`%i`), so it has to consist of what systemd allows there; and it must not be
-    /// a number, which would be taken for a user id.
-    fn of(user: &str) -> Option<Self> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-        let unit = |prefix: &str, kind: &str| format!("claude-auth-{prefix}@{user}.{kind}");
-        let units = Self {
-            timer: unit("sync", "timer"),
-            path: unit("sync", "path"),
-            service: unit("sync", "service"),
-            watch: unit("watch", "service"),
-        };
-        let is_number = user.bytes().all(|byte| byte.is_ascii_digit());
-        let fits = units.all().iter().all(|unit| unit.len() <= MAX_UNIT_NAME);
-        (user.bytes().all(is_allowed) && !is_number && fits).then_some(units)
-    }
-
-    fn all(&self) -> [&str; 4] {
-        [&self.timer, &self.path, &self.service, &self.watch]
-    }
-
-    /// Those that the target starts.
-    fn wanted(&self, watch: bool) -> Vec<&str> {
-        let mut wanted = vec![self.timer.as_str(), &self.path];
-        wanted.extend(watch.then_some(self.watch.as_str()));
-        wanted
-    }
-
-    fn stamp(&self) -> PathBuf {
-        Path::new(STAMPS).join(format!("stamp-{}", self.timer))
-    }
-}
-
 /// Those of the units of which systemctl does not answer so.
 fn those_not<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
-    let mut found = Vec::new();
-    for unit in units {
-        if state(question, unit)? != answer {
-            found.push(*unit);
-        }
-    }
-    Ok(found)
+    let states = states(question, units)?;
+    Ok(units.iter().zip(&states).filter(|(_, state)| *state != answer).map(|(unit, _)| *unit).collect())
 }
 
 /// Disables and stops each of the units, whatever becomes of the others.
@@ -232,36 +214,10 @@ fn forgiven(unit: &str) -> Result<bool> {
     Ok(has_failed)
 }
 
-fn remark(text: String) -> Change {
-    Change { any: false, remark: Some(text) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Each of these was started, and none of the others could be, under systemd 252 and 257.
-    #[test]
-    fn units_are_named_after_people_as_they_are_called() {
-        let longest = "a".repeat(229);
-        for name in [
-            "jean-luc",
-            "a.b",
-            r"DOM\user",
-            "user@realm",
-            "4you",
-            "_x",
-            ".dot",
-            "x.service",
-            "0x10",
-            &longest,
-        ] {
-            let units = Units::of(name).unwrap_or_else(|| panic!("{name}"));
-            assert_eq!(units.service, format!("claude-auth-sync@{name}.service"));
-        }
-        let too_long = "a".repeat(230);
-        for name in ["1234", "x$", "a b", "jörg", "a%h", "DOM+user", "a~b", "a*", "a/b", &too_long] {
-            assert!(Units::of(name).is_none(), "{name}");
-        }
-    }
+fn instead_of_ours(user: &str, stand_ins: &[PathBuf]) -> String {
+    let files: Vec<_> = stand_ins.iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "What is packaged does not run for {user} by itself, because systemd takes this instead: {}. Put it aside, run `systemctl daemon-reload`, and enroll again",
+        files.join(", ")
+    )
 }

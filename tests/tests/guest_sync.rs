@@ -130,7 +130,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         ("store = \"valt\"\n", "store must be"),
         ("login_refresh_after = 15\n", "login_refresh_after must be"),
         ("[vault]\naddress = [\"a\"]\n", "vault.address must be"),
-        ("store = \n", "config.toml"),
+        ("store = \n", "config.toml: line 1, column 9: "),
         ("\u{feff}store = \"local\u{0}\"\n", "config.toml"),
     ];
     for (text, said) in rows {
@@ -181,6 +181,38 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         guest.ssh_within(Duration::from_millis(1500), "alice", "true");
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "{spoiled}");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
+    }
+}
+
+/// What is no usable server is the admin's to mend, and not the server's refusal.
+#[test]
+fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let login = fresh("first");
+    let rows = [
+        ("store = \"vault\"\n", "vault.address is not set"),
+        ("store = \"vault\"\n[vault]\naddress = \"vault:8200\"\n", "write it as https://HOST:PORT"),
+        ("store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:1\"\npath = \"a//b\"\n", "empty segment"),
+        (
+            "store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:1\"\nca_cert = \"/nowhere\"\n",
+            "the CA file /nowhere cannot be opened",
+        ),
+    ];
+    for (text, said) in rows {
+        guest.forget_configuration();
+        guest.configure(text);
+        guest.put_vault_token("alice", "hvs.not-shown-to-anybody\n");
+        guest.put_login("alice", &login);
+        let seen = guest.sync("alice");
+        assert_eq!(seen.code, Some(78), "{text}: {}", seen.text());
+        assert!(seen.text().starts_with("FAIL ") && seen.text().contains(said), "{}", seen.text());
+        assert!(seen.text().contains("store not configured: "), "{}", seen.text());
+        guest.forget_state("alice");
+        guest.ssh("alice", "true").expect_success("ssh");
+        let journal = guest.product_journal();
+        let line = journal.lines().last().unwrap_or_default();
+        assert!(line.contains("store not configured: ") && line.contains(said), "{journal}");
+        assert_eq!(guest.login_of("alice"), login);
     }
 }
 

@@ -44,6 +44,7 @@ fn kind(failure: &Failure) -> &'static str {
         Failure::Conflict => "conflict",
         Failure::Busy { .. } => "busy",
         Failure::Unreachable { .. } => "unreachable",
+        Failure::Misconfigured { .. } => "misconfigured",
     }
 }
 

@@ -29,6 +29,17 @@ fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
     }
 }
 
+/// One that is made at the first login (pam_mkhomedir(8)), or lies on a file server that is away.
+#[test]
+fn a_home_that_is_not_there_is_not_made_and_nobody_is_woken() {
+    let resident = Resident::settle();
+    fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
+    let ended = resident.sync();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!((ended.status.code(), said.starts_with("SKIP ")), (Some(0), true), "{said}");
+    assert!(!resident.home().exists() && resident.journal().is_empty(), "{}", resident.journal());
+}
+
 /// The login of this account, or of one that its client does not name.
 fn login(number: u64, account: Option<&str>) -> String {
     let mut login = parsed(&healthy(&format!("number-{number}"), now_ms() + 4 * HOUR_MS + number * 60_000));

@@ -100,9 +100,9 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         );
     }
     match &facts.document {
-        DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Gone { .. }) => {
-            unmended("this machine has no good copy and the store gave none".into())
-        }
+        DocumentFact::Unreadable(
+            Failure::Refused { .. } | Failure::Misconfigured { .. } | Failure::Gone { .. },
+        ) => unmended("this machine has no good copy and the store gave none".into()),
         DocumentFact::Unreadable(_) => {
             unmended("this machine has no good copy and the store did not answer".into())
         }
@@ -178,7 +178,10 @@ fn notes(facts: &Facts) -> Vec<Note> {
 }
 
 fn is_refused(facts: &Facts) -> bool {
-    matches!(facts.document, DocumentFact::Unreadable(Failure::Refused { .. }))
+    matches!(
+        facts.document,
+        DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Misconfigured { .. })
+    )
 }
 
 fn is_a_warning(note: &Note) -> bool {

@@ -53,6 +53,13 @@ pub enum Failure {
         /// What a person can do about it.
         remedy: String,
     },
+    /// What is configured is no usable store, so none was asked; an admin has to mend it.
+    Misconfigured {
+        /// Which setting, and what is wrong with it.
+        reason: String,
+        /// Where to mend it.
+        remedy: String,
+    },
     /// The document was deleted or destroyed by somebody; it is explained, never resurrected.
     Gone {
         /// Which version was deleted, when, and whether it can be undeleted.
@@ -78,6 +85,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { reason, remedy } => write!(formatter, "refused: {reason}; {remedy}"),
+            Self::Misconfigured { reason, remedy } => write!(formatter, "not configured: {reason}; {remedy}"),
             Self::Gone { reason } => {
                 write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
             }

@@ -24,7 +24,7 @@ impl UserStore {
     /// Opens what is configured; nothing is asked of a server yet.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when a setting cannot be meant, or is missing.
+    /// [`Failure::Misconfigured`] when a setting cannot be meant, or is missing.
     pub fn open(
         config: &Config,
         account: &Account,
@@ -124,5 +124,5 @@ fn vault_config(
 }
 
 fn unusable(reason: String) -> Failure {
-    Failure::Refused { reason, remedy: "mend /etc/claude-auth-sync/config.toml".into() }
+    Failure::Misconfigured { reason, remedy: "mend /etc/claude-auth-sync/config.toml".into() }
 }

@@ -14,7 +14,7 @@ use super::custody::Custody;
 use super::plan::{Ending, Facts, Means, PROOF_LASTS_MS, Proof, Step, TokenState, Try, Wanted, next};
 use super::record::{Record, Records};
 use crate::deferred_signals::DeferredSignals;
-use crate::enrolment;
+use crate::{enrolment, units};
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -269,6 +269,9 @@ impl Work {
     }
 
     fn enrolled(&mut self, facts: Facts, user: &str) -> Facts {
+        if let Some(why) = units::stand_in_for(user) {
+            return Facts { enrolment_failed: Some(why), ..facts };
+        }
         let prepared =
             Account::named(user).map_err(Into::into).and_then(|account| enrolment::prepare(&account));
         match prepared {

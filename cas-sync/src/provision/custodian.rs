@@ -104,14 +104,11 @@ fn serve(user: &str) -> Result<()> {
 }
 
 fn look(account: &Account, paths: &Paths) -> Line {
-    let home = account.home.display();
-    if !account.home.is_dir() {
+    if account.home_is_yet_to_come(paths) {
+        let home = account.home.display();
         return Line::Unfit(format!(
-            "there is no home {home} yet; it is looked at again after their first login"
+            "the home {home} is not there, or may not be mounted: log in once as them, and run this again"
         ));
-    }
-    if !paths.are_in_use() && account.home_may_be_a_mountpoint() {
-        return Line::Unfit(format!("the home {home} is empty or not theirs: it may not be mounted"));
     }
     match read_token(&paths.vault_token_file, account.uid) {
         Ok(token) => Line::Token(token),

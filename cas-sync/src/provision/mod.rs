@@ -79,9 +79,19 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         served.push(one);
     }
     progress.end();
-    let remarks = started_units(&work.enrolled);
+    let (remarks, units_failed) = match started_units(&work.enrolled) {
+        Ok(change) => (change.remarks, None),
+        Err(error) => (Vec::new(), Some(format!("not all units run: {error:#}; run this again"))),
+    };
     let requests = work.store.as_ref().map_or(0, Administration::requests);
-    let told = Told { people: served, is_dry: request.is_dry, requests, took: started.elapsed(), remarks };
+    let told = Told {
+        people: served,
+        is_dry: request.is_dry,
+        requests,
+        took: started.elapsed(),
+        remarks,
+        units_failed,
+    };
     if request.json {
         told.to_programs()
     } else {
@@ -214,13 +224,7 @@ fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>
 }
 
 /// Starts what runs by itself for those who are new.
-fn started_units(enrolled: &[String]) -> Vec<String> {
-    let mut remarks = Vec::new();
-    for user in enrolled {
-        match units::start(user, true) {
-            Ok(change) => remarks.extend(change.remark),
-            Err(error) => remarks.push(format!("{user}: {error:#}")),
-        }
-    }
-    remarks
+fn started_units(enrolled: &[String]) -> Result<units::Change> {
+    let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
+    if people.is_empty() { Ok(units::Change::default()) } else { units::start(&people, true) }
 }

@@ -25,6 +25,8 @@ pub(super) struct Told {
     pub(super) took: Duration,
     /// What else an admin should know.
     pub(super) remarks: Vec<String>,
+    /// Why not everything runs that is to run by itself.
+    pub(super) units_failed: Option<String>,
 }
 
 impl Told {
@@ -36,7 +38,7 @@ impl Told {
                 drop(writeln!(out, "{}: {text}", served.name));
             }
         }
-        for remark in &self.remarks {
+        for remark in self.remarks.iter().chain(&self.units_failed) {
             drop(writeln!(out, "{remark}"));
         }
         drop(writeln!(out, "{}", self.summary()));
@@ -52,6 +54,7 @@ impl Told {
             "requests": self.requests,
             "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             "remarks": self.remarks,
+            "units_failed": self.units_failed,
             "exit_code": self.exit_code(),
         });
         drop(writeln!(io::stdout(), "{told}"));
@@ -60,12 +63,14 @@ impl Told {
     /// The worst of all endings, as the help describes it.
     pub(super) fn exit_code(&self) -> u8 {
         let rank = |code: &u8| match code {
+            78 => 4,
             1 => 3,
             77 => 2,
             75 => 1,
             _ => 0,
         };
-        self.people.iter().map(|served| code(&served.ending)).max_by_key(rank).unwrap_or(0)
+        let of_units = u8::from(self.units_failed.is_some());
+        self.people.iter().map(|served| code(&served.ending)).chain([of_units]).max_by_key(rank).unwrap_or(0)
     }
 
     fn json_of(&self, served: &Served) -> Value {
@@ -170,6 +175,7 @@ fn code(ending: &Ending) -> u8 {
         Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
         Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. } | Failure::Conflict) => 75,
         Ending::Failed(Failure::Refused { .. } | Failure::Gone { .. }) => 77,
+        Ending::Failed(Failure::Misconfigured { .. }) => 78,
     }
 }
 

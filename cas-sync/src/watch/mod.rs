@@ -16,14 +16,14 @@ mod push;
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cas_core::account::Paths;
+use cas_core::account::{Account, Paths};
 use cas_core::deadline::Deadline;
 use cas_core::requests::Requests;
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
@@ -54,7 +54,7 @@ fn watch() -> Result<()> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    wait_for_directory(&account.home)?;
+    wait_for_home(&account, &paths)?;
     let _only_one = become_the_only_one(&state)?;
 
     let signals = hold_back_signals()?;
@@ -86,11 +86,13 @@ fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError
     }
 }
 
-/// A home may be made, or mounted, at the first login only.
-fn wait_for_directory(path: &Path) -> io::Result<()> {
-    while !path.is_dir() {
-        let eyes = Eyes::on(&path.join("home"))?;
-        if !path.is_dir() {
+/// A home may be made, or mounted, at the first login only. Until then nothing is made in it.
+fn wait_for_home(account: &Account, paths: &Paths) -> io::Result<()> {
+    let is_there = || account.home.is_dir() && !account.home_is_yet_to_come(paths);
+    while !is_there() {
+        // On the way to a file that is never there, also a change of owner is told.
+        let eyes = Eyes::on(&account.home.join("nobody/has/this"))?;
+        if !is_there() {
             eyes.wait()?;
         }
     }

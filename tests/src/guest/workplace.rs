@@ -5,7 +5,7 @@
 //! guest's loopback; the guest's hosts(5) sends the client there, and `/etc/environment`, an admin's place for such things,
 //! makes every login trust the stand-in's authority.
 
-use std::{fs::File, io, net::TcpListener, process::Stdio, thread, time::Duration};
+use std::{fs::File, io, net::TcpListener, path::Path, process::Stdio, thread, time::Duration};
 
 use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
@@ -97,8 +97,16 @@ impl Workplace {
     /// # Errors
     /// When the client is not installed (the text names the script), and those of [`Guest::start`].
     pub fn start(suite: Suite) -> io::Result<Self> {
+        Self::start_showing(suite, &[])
+    }
+
+    /// As [`Workplace::start`], with more files of this machine seen in the guest.
+    ///
+    /// # Errors
+    /// As [`Workplace::start`].
+    pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let client = claude_client::installed(NEWEST)?;
-        let guest = Guest::start_showing(suite, &[(&client, CLIENT)])?;
+        let guest = Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?;
         let authority = TlsAuthority::new("claude-auth-sync tests: Anthropic");
         guest.write(AUTHORITY, "root", "644", authority.certificate_pem().as_bytes());
         guest

@@ -78,6 +78,17 @@ impl Person {
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
+    /// Mints another one as provisioners did for the former script: without the role, and without naming anybody in it.
+    pub fn mint_as_for_the_script(&self) -> String {
+        let body = json!({
+            "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
+            "display_name": format!("devvm-claude-auth-{}", self.user),
+            "period": "768h",
+        });
+        let answer = self.admin.done("POST", "auth/token/create-orphan", &body);
+        answer["auth"]["client_token"].as_str().expect("a token").to_owned()
+    }
+
     /// Puts this token into the user's token file.
     pub fn use_token(&self, token: &str) {
         write_private(&self.token_file(), token);

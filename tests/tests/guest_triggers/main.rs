@@ -3,6 +3,7 @@
 
 mod claude;
 mod enrolment;
+mod failed;
 mod requests;
 mod timers;
 mod uninstall;

@@ -77,6 +77,26 @@ fn a_home_that_is_mounted_later_is_watched_from_then_on() {
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
+/// Root's empty folder until then: nothing is made in it, or the home would lie over it.
+#[test]
+fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
+    let guest = host(Suite::Bookworm, &[]);
+    guest.run("useradd --no-create-home dora && mkdir /home/dora").expect_success("useradd");
+    guest.enroll("dora");
+    let process = property(&guest, "claude-auth-watch@dora.service", "MainPID");
+    // The watch waits for something to happen there.
+    let inode = guest.run("printf '%x' $(stat -c %i /home/dora)").text();
+    let waits = format!("grep -q 'ino:{inode} ' /proc/{process}/fdinfo/*");
+    wait_until("it waits for the home", || guest.run(&waits).succeeded());
+    guest.run("systemctl start claude-auth-sync@dora.service").expect_success("a sync");
+    assert_eq!(guest.run("ls -A /home/dora").text(), "");
+    guest
+        .run("mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude && mount --bind /mnt /home/dora")
+        .expect_success("her first session");
+    is_looked_after(&guest, "dora", "one");
+    assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
+}
+
 /// Somebody who was deleted, or whom a directory server does not know for a while.
 #[test]
 fn a_watch_whose_person_is_gone_gives_up_and_comes_back_with_them() {

@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 use std::path::Path;
 
 use cas_tests::claude_login::tombstone;
-use cas_tests::resident::{LOGIN, Resident, UID};
-use cas_tests::watched::{Watcher, Way, Writer, wait_for_login};
+use cas_tests::resident::{LOGIN, Resident, STATE, UID};
+use cas_tests::watched::{Watcher, Way, Writer, eventually, wait_for_login};
 use nix::sys::signal::Signal;
 
 use crate::{good, wait_until_back, watched};
@@ -48,6 +48,36 @@ fn a_home_that_is_made_at_the_first_login_is_waited_for() {
     fs::rename(&elsewhere, &home).expect("now there is");
     watcher.process().wait_until_it_watches(&resident.path(".claude"));
     is_looked_after(&resident, &watcher, 1);
+}
+
+/// Until it is mounted, an empty folder lies there, or one of whoever made it. What is made in that is in the way.
+#[test]
+fn nothing_is_made_in_a_home_that_may_be_a_mountpoint_and_what_comes_is_looked_after() {
+    for owner in [UID, 0] {
+        let resident = Resident::settle();
+        let home = resident.home();
+        for entry in fs::read_dir(&home).expect("a home") {
+            fs::remove_dir_all(entry.expect("an entry").path()).expect("removed");
+        }
+        if owner == 0 {
+            fs::write(home.join("README"), "Mounted when you log in.").expect("written");
+            chown(&home, Some(owner), None).expect("given");
+        }
+        let before = fs::read_dir(&home).expect("a home").count();
+        let watcher = Watcher::begin(&resident);
+        // What is root's alone can be looked at from outside only.
+        watcher.process().wait_until_it_watches(if owner == 0 { resident.folder() } else { &home });
+        assert_eq!(fs::read_dir(&home).expect("a home").count(), before, "of user id {owner}");
+        // It was a home after all.
+        match owner {
+            0 => chown(&home, Some(UID), Some(UID)).expect("given"),
+            _ => make_directory(&home.join("Documents")),
+        }
+        eventually("a state directory", || resident.path(STATE).is_dir());
+        make_directory(&resident.path(".claude"));
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+        is_looked_after(&resident, &watcher, 1);
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn word(received: &Received) -> &'static str {
         Answer::Failed(Failure::Conflict) => "conflict",
         Answer::Failed(Failure::Busy { .. }) => "busy",
         Answer::Failed(Failure::Unreachable { .. }) => "unreachable",
+        Answer::Failed(Failure::Misconfigured { .. }) => "misconfigured",
     }
 }
 

@@ -54,9 +54,9 @@ fn trusted(path: &Path) -> Result<RootCertStore, Failure> {
 }
 
 fn unusable(reason: &str) -> Failure {
-    Failure::Refused {
+    Failure::Misconfigured {
         reason: reason.to_owned(),
-        remedy: "correct VAULT_CACERT, or install the package ca-certificates".to_owned(),
+        remedy: "correct vault.ca_cert (or VAULT_CACERT), or install the package ca-certificates".to_owned(),
     }
 }
 

@@ -1,0 +1,63 @@
+//! By which links systemd starts a unit by itself. systemctl calls a unit enabled whichever folder the link lies in, also
+//! one that a former unit of the same name has asked for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where systemctl makes the links.
+const LINKS: &str = "/etc/systemd/system";
+
+/// Whether what starts `unit` by itself is each of `wanted_by`, and nothing else.
+pub(crate) fn is_by(unit: &str, wanted_by: &[&str]) -> bool {
+    is_by_links_below(Path::new(LINKS), unit, wanted_by)
+}
+
+/// Whether anything starts `unit` by itself.
+pub(crate) fn is_by_anything(unit: &str) -> bool {
+    folders(Path::new(LINKS)).iter().any(|folder| has_link(folder, unit))
+}
+
+fn is_by_links_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {
+    let expected: Vec<_> = wanted_by.iter().map(|name| links.join(format!("{name}.wants"))).collect();
+    let others = folders(links).into_iter().filter(|folder| !expected.contains(folder));
+    expected.iter().all(|folder| has_link(folder, unit))
+        && !others.into_iter().any(|folder| has_link(&folder, unit))
+}
+
+fn folders(links: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(links).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries
+        .filter(|folder| folder.extension().is_some_and(|kind| kind == "wants" || kind == "requires"))
+        .collect()
+}
+
+fn has_link(folder: &Path, unit: &str) -> bool {
+    folder.join(unit).symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_something_else_starts_too_is_not_enabled_as_it_should_be() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let (unit, target) = ("claude-auth-sync@alice.timer", "claude-auth-sync.target");
+        let link = |folder: &str| {
+            fs::create_dir_all(scratch.path().join(folder)).expect("a folder");
+            symlink("/nowhere", scratch.path().join(folder).join(unit)).expect("a link");
+        };
+        let is = |wanted_by: &[&str]| is_by_links_below(scratch.path(), unit, wanted_by);
+        assert!(!is(&[target]), "not at all");
+        link("claude-auth-sync.target.wants");
+        assert!(is(&[target]));
+        assert!(!is(&[target, "other.service"]), "not by all of them");
+        link("timers.target.wants");
+        assert!(!is(&[target]), "by another one as well");
+        assert!(is(&[target, "timers.target"]));
+        link("x.target.requires");
+        assert!(!is(&[target, "timers.target"]));
+    }
+}

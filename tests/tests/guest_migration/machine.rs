@@ -1,0 +1,213 @@
+//! The machine: the script, its units in `/etc`, people whom its timers look after, and a line in everybody's zsh.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::guest::{Guest, Suite, Workplace, env_file_path, login_path};
+use cas_tests::openbao::{self, Bao, Person, Policy, Prefix};
+use serde_json::{Value, json};
+
+/// Signs in.
+pub(crate) const ALICE: &str = "alice";
+/// Has a setup-token, which an admin has written into the store.
+pub(crate) const BOB: &str = "bob";
+/// Bob's.
+pub(crate) const SETUP_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";
+
+/// Where an admin keeps units of their own.
+pub(crate) const ADMINS_UNITS: &str = "/etc/systemd/system";
+/// The script's.
+pub(crate) const UNITS: [&str; 2] = ["claude-auth-sync@.service", "claude-auth-sync@.timer"];
+
+const SCRIPT: &str = "/usr/local/bin/claude-auth-sync";
+const CA: &str = "/etc/vault-ca.pem";
+/// What every zsh of anybody reads.
+pub(crate) const ZSHENV: &str = "/etc/zsh/zshenv";
+const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { set -a; . ~/.config/claude-auth-sync/claude-oauth.env; set +a; }";
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The machine, its store, and the two people.
+pub(crate) struct Machine {
+    // Before the guest, in whose network it runs.
+    pub(crate) bao: Bao,
+    pub(crate) alice: Person,
+    pub(crate) bob: Person,
+    pub(crate) desk: Workplace,
+}
+
+/// All that belongs to somebody and has to outlast the change.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Belongings {
+    vault_token: String,
+    env_file: Option<String>,
+    login: Option<String>,
+}
+
+impl Machine {
+    /// After some weeks of the script: it has run for both.
+    pub(crate) fn of_the_script(suite: Suite) -> Self {
+        let desk = Workplace::start_showing(suite, &[(&openbao::binary(), "/usr/local/bin/vault")])
+            .unwrap_or_else(|error| panic!("no guest: {error}"));
+        let guest = &desk.guest;
+        let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
+        let ca = std::fs::read(bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
+        guest.write(CA, "root", "644", &ca);
+        let environment = format!(
+            "VAULT_ADDR={}\nVAULT_CACERT={CA}\nNODE_EXTRA_CA_CERTS=/etc/anthropic-stand-in.pem\n",
+            bao.address()
+        );
+        guest.write("/etc/default/claude-auth-sync", "root", "644", environment.as_bytes());
+        guest.write(SCRIPT, "root", "755", include_bytes!("script/claude-auth-sync"));
+        guest.run(&format!("echo '{ZSH_LINE}' >>{ZSHENV}")).expect_success("a line for every zsh");
+
+        let [alice, bob] = [ALICE, BOB].map(|user| bao.person(user, Policy::Update));
+        desk.anthropic.accept_setup_token(SETUP_TOKEN);
+        alice.put_document(&siblings(ALICE));
+        let mut document = siblings(BOB);
+        document["setup_token"] = SETUP_TOKEN.into();
+        bob.put_document(&document);
+        for person in [&alice, &bob] {
+            guest.put_vault_token(person.user(), &format!("{}\n", person.mint_as_for_the_script()));
+            guest
+                .run(&format!("u={}; install -d -m 700 -o $u -g $u ~$u/.claude ~$u/.local ~$u/.local/state ~$u/.local/state/claude-auth-sync", person.user()).replace("~$u", &format!("/home/{}", person.user())))
+                .expect_success("its folders");
+        }
+        desk.sign_in(ALICE);
+        let machine = Self { bao, alice, bob, desk };
+        machine.switch_script_on();
+        machine
+    }
+
+    pub(crate) fn guest(&self) -> &Guest {
+        &self.desk.guest
+    }
+
+    /// Installs the script's units, enables its timers, and lets it run for both.
+    pub(crate) fn switch_script_on(&self) {
+        let guest = self.guest();
+        for (name, text) in UNITS.iter().zip([
+            &include_bytes!("script/claude-auth-sync@.service")[..],
+            include_bytes!("script/claude-auth-sync@.timer"),
+        ]) {
+            guest.write(&format!("{ADMINS_UNITS}/{name}"), "root", "644", text);
+        }
+        guest
+            .run("systemctl daemon-reload && systemctl enable --quiet --now claude-auth-sync@alice.timer claude-auth-sync@bob.timer")
+            .expect_success("its timers");
+        self.run_script();
+    }
+
+    /// Lets the script run for both, as its timers do.
+    pub(crate) fn run_script(&self) {
+        for user in [ALICE, BOB] {
+            self.guest()
+                .run(&format!("systemctl start claude-auth-sync@{user}.service || {{ cat /home/{user}/.local/state/claude-auth-sync/sync.log; exit 1; }}"))
+                .expect_success("the script");
+        }
+        for (user, said) in [(ALICE, "OK verified and backed up\n"), (BOB, "OK setup-token in use\n")] {
+            assert!(self.log(user).ends_with(said), "{}", self.log(user));
+        }
+    }
+
+    /// What an admin writes, instead of the script's environment.
+    pub(crate) fn configure_product(&self) {
+        let guest = self.guest();
+        let address = self.bao.address();
+        let text = format!("store = \"vault\"\n\n[vault]\naddress = \"{address}\"\nca_cert = \"{CA}\"\n");
+        guest.configure(&text);
+    }
+
+    pub(crate) fn belongings(&self, user: &str) -> Belongings {
+        let guest = self.guest();
+        let file = |path: String| guest.read(&path).map(|_| guest.identity_of(&path));
+        Belongings {
+            vault_token: guest.identity_of(&format!("/home/{user}/.config/claude-auth-sync/vault-token")),
+            env_file: file(env_file_path(user)),
+            login: file(login_path(user)),
+        }
+    }
+
+    /// The text of somebody's log.
+    pub(crate) fn log(&self, user: &str) -> String {
+        let log = self.guest().read(&format!("/home/{user}/.local/state/claude-auth-sync/sync.log"));
+        String::from_utf8(log.unwrap_or_default()).expect("text")
+    }
+
+    /// Waits until the store has another login of Alice's than this one.
+    #[track_caller]
+    pub(crate) fn wait_for_backup_after(&self, before: &Value) {
+        let end = Instant::now() + PATIENCE;
+        while self.alice.fields()["claude_ai_oauth_json"] == before["claude_ai_oauth_json"] {
+            assert!(Instant::now() < end, "no backup: {}", self.log(ALICE));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until somebody's log, of which this was there before, says that a sync of ours found them well. One that met the
+    /// push of a watch has left it to that, so it is started again.
+    #[track_caller]
+    pub(crate) fn wait_until_verified(&self, user: &str, before: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log(user);
+            let rest = log.strip_prefix(before).unwrap_or_else(|| panic!("{before} has become {log}"));
+            if rest.lines().any(|line| line.contains("Z OK ") && line.ends_with("verified by inference")) {
+                return;
+            }
+            assert!(Instant::now() < end, "{user}: {log}");
+            thread::sleep(Duration::from_secs(1));
+            self.guest()
+                .run(&format!("systemctl start claude-auth-sync@{user}.service"))
+                .expect_success("a sync");
+        }
+    }
+
+    /// What systemd knows of a unit.
+    pub(crate) fn property(&self, unit: &str, name: &str) -> String {
+        self.guest()
+            .run(&format!("systemctl show --property={name} --value '{unit}'"))
+            .text()
+            .trim()
+            .to_owned()
+    }
+
+    /// The links by which systemd starts something of either's at boot, one a line.
+    pub(crate) fn links(&self) -> String {
+        self.guest()
+            .run(&format!(
+                "cd {ADMINS_UNITS} && find *.wants -type l -name 'claude-auth-*@*' | LC_ALL=C sort"
+            ))
+            .text()
+    }
+
+    /// Everybody's timers, one a line.
+    pub(crate) fn timers(&self) -> Vec<String> {
+        let shown = self
+            .guest()
+            .run(
+                "systemctl list-units --all --plain --no-legend --type=timer 'claude-auth-*' | cut -d' ' -f1",
+            )
+            .text();
+        shown.lines().map(str::to_owned).collect()
+    }
+}
+
+/// What another tool keeps on the same path.
+pub(crate) fn siblings(user: &str) -> Value {
+    json!({
+        "vaultwarden_email": format!("{user}@example.org"),
+        "vaultwarden_master_password": "correct horse <battery> staple",
+        "vaultwarden_client_id": format!("user.{user}"),
+        "vaultwarden_client_secret": "0123456789",
+    })
+}
+
+/// Whether the other tool's fields are all there, as they were.
+#[track_caller]
+pub(crate) fn has_siblings(fields: &Value, user: &str) {
+    for (name, value) in siblings(user).as_object().expect("fields") {
+        assert_eq!(&fields[name], value, "{user}");
+    }
+}

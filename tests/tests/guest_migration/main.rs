@@ -1,0 +1,5 @@
+//! A machine as the former script leaves it, and the way to this product and back (`docs/migration.md`).
+
+mod machine;
+mod rolled_back;
+mod taken_over;

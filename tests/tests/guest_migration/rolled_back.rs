@@ -1,0 +1,61 @@
+//! The way back to the script.
+
+use cas_tests::guest::Suite;
+
+use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
+
+#[test]
+fn the_script_works_again_after_its_units_are_back_on_bookworm() {
+    the_script_works_again(Suite::Bookworm);
+}
+
+#[test]
+fn the_script_works_again_after_its_units_are_back_on_trixie() {
+    the_script_works_again(Suite::Trixie);
+}
+
+fn the_script_works_again(suite: Suite) {
+    let machine = Machine::of_the_script(suite);
+    let guest = machine.guest();
+    guest.install_product();
+    guest.resume();
+    machine.configure_product();
+    guest
+        .run(&format!("cd {ADMINS_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
+        .expect_success("its units aside");
+    let before = [ALICE, BOB].map(|user| machine.log(user));
+    for (user, log) in [ALICE, BOB].iter().zip(&before) {
+        guest.enroll(user);
+        machine.wait_until_verified(user, log);
+    }
+    let first = machine.alice.fields();
+    machine.desk.sign_in(ALICE);
+    guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
+    machine.wait_for_backup_after(&first);
+    // A session, after which the client has added to the file what it adds.
+    assert!(machine.desk.claude(ALICE).answered());
+    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    let ours = machine.alice.fields();
+    assert!(ours["backed_up_machine"].is_string(), "{ours}");
+
+    for user in [ALICE, BOB] {
+        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+    }
+    machine.switch_script_on();
+
+    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings);
+    for (user, log) in [ALICE, BOB].iter().zip(&before) {
+        assert!(machine.log(user).starts_with(log), "one log of all");
+    }
+    assert_eq!(
+        machine.links(),
+        "timers.target.wants/claude-auth-sync@alice.timer\ntimers.target.wants/claude-auth-sync@bob.timer\n"
+    );
+    assert_eq!(machine.timers(), ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"]);
+    let (alice, bob) = (machine.alice.fields(), machine.bob.fields());
+    has_siblings(&alice, ALICE);
+    has_siblings(&bob, BOB);
+    assert_eq!(bob["setup_token"], SETUP_TOKEN);
+    assert_eq!(alice["backed_up_machine"], ours["backed_up_machine"], "what is ours is one more sibling");
+    assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
+}

@@ -1,0 +1,121 @@
+//! The way to this product, step by step.
+
+use cas_tests::guest::{Suite, VARIABLE};
+use cas_tests::openbao::Policy;
+
+use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
+
+const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
+
+#[test]
+fn everything_the_script_has_left_is_taken_over_as_it_is_on_bookworm() {
+    everything_is_taken_over(Suite::Bookworm);
+}
+
+#[test]
+fn everything_the_script_has_left_is_taken_over_as_it_is_on_trixie() {
+    everything_is_taken_over(Suite::Trixie);
+}
+
+fn everything_is_taken_over(suite: Suite) {
+    let machine = Machine::of_the_script(suite);
+    let guest = machine.guest();
+    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    let backup = machine.alice.fields()["claude_ai_oauth_json"].clone();
+
+    guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");
+    // Installing changes nothing yet.
+    guest.install_product();
+    guest.resume();
+    machine.configure_product();
+    assert!(machine.property("claude-auth-sync@alice.service", "ExecStart").contains("/usr/local/bin/"));
+    machine.run_script();
+    // Enrolling people changes their logins, and leaves the script to its timers as long as its units are there.
+    let drop_in = format!("{ADMINS_UNITS}/claude-auth-sync@.service.d/script.conf");
+    guest
+        .run(&format!("mkdir {ADMINS_UNITS}/claude-auth-sync@.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/claude-auth-sync --now\\n' >{drop_in}"))
+        .expect_success("a drop-in");
+    let [service, timer] = UNITS.map(|unit| format!("{ADMINS_UNITS}/{unit}"));
+    let before = machine.links();
+    let logs = [ALICE, BOB].map(|user| machine.log(user));
+    let left = [service, timer, drop_in];
+    for (number, file) in left.iter().enumerate() {
+        let said = guest.enroll(ALICE);
+        assert!(said.contains("does not run for alice by itself"), "{said}");
+        assert!(left.iter().skip(number).all(|file| said.contains(file.as_str())), "{said}");
+        assert_eq!(machine.links(), before);
+        guest.run(&format!("rm {file} && systemctl daemon-reload")).expect_success("put aside");
+    }
+    guest
+        .run("systemctl disable --now --quiet claude-auth-sync@carol.timer")
+        .expect_success("she has opted out");
+    for user in [ALICE, BOB] {
+        let said = guest.enroll(user);
+        assert_eq!(said, format!("{user} is enrolled: the next login mends and keeps their Claude login.\n"));
+    }
+    for (user, log) in [ALICE, BOB].iter().zip(&logs) {
+        machine.wait_until_verified(user, log);
+    }
+    nothing_is_left_of_the_scripts_units(&machine);
+
+    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings, "not even written again");
+    let (alice, bob) = (machine.alice.fields(), machine.bob.fields());
+    has_siblings(&alice, ALICE);
+    has_siblings(&bob, BOB);
+    assert_eq!(bob["setup_token"], SETUP_TOKEN);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(alice["claude_ai_oauth_json"].as_str().expect("a backup"))
+            .ok(),
+        serde_json::from_str(backup.as_str().expect("a backup")).ok(),
+    );
+    // Without the line that sourced a file of theirs as shell code.
+    guest.run(&format!("sed -i /claude-oauth.env/d {ZSHENV}")).expect_success("the line goes");
+    guest.run("chsh -s /bin/zsh bob").expect_success("a zsh");
+    assert_eq!(guest.variable_by_ssh(BOB).as_deref(), Some(SETUP_TOKEN), "{VARIABLE}");
+    assert!(machine.desk.claude(ALICE).answered());
+    assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
+
+    // Afterwards the policy can be made tighter; the token stays.
+    machine.alice.set_policy(Policy::Patch);
+    machine.desk.sign_in(ALICE);
+    guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
+    machine.wait_for_backup_after(&alice);
+    has_siblings(&machine.alice.fields(), ALICE);
+}
+
+/// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
+fn nothing_is_left_of_the_scripts_units(machine: &Machine) {
+    let links: String = [
+        "sync@alice.path",
+        "sync@alice.timer",
+        "sync@bob.path",
+        "sync@bob.timer",
+        "watch@alice.service",
+        "watch@bob.service",
+    ]
+    .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
+    .concat();
+    let of_watches: String = [ALICE, BOB]
+        .map(|user| format!("claude-auth-sync@{user}.service.wants/claude-auth-watch@{user}.service\n"))
+        .concat();
+    assert_eq!(machine.links(), links + &of_watches);
+    assert_eq!(machine.timers(), TIMERS);
+    for timer in TIMERS {
+        let file = machine.property(timer, "FragmentPath");
+        assert!(file.ends_with("/lib/systemd/system/claude-auth-sync@.timer"), "{file}");
+        assert_eq!(machine.property(timer, "ActiveState"), "active");
+        assert_ne!(machine.property(timer, "NextElapseUSecRealtime"), "", "by the calendar, as packaged");
+        assert!(machine.property(timer, "TimersMonotonic").is_empty(), "and not by the script's");
+    }
+    for user in [ALICE, BOB] {
+        let service = format!("claude-auth-sync@{user}.service");
+        assert!(machine.property(&service, "ExecStart").contains("/usr/bin/cas-sync"));
+    }
+    let guest = machine.guest();
+    guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
+    assert_eq!(
+        guest.run("systemctl is-active claude-auth-sync@alice.timer claude-auth-sync@bob.timer").text(),
+        "inactive\ninactive\n"
+    );
+    guest.run("systemctl start claude-auth-sync.target timers.target").expect_success("its end");
+}
