@@ -3,9 +3,10 @@
 
 mod claude;
 mod enrolment;
+mod removal;
 mod requests;
 mod timers;
-mod uninstall;
+
 mod units;
 mod watch;
 
