@@ -13,7 +13,7 @@ packages=(
     debhelper scdoc lintian        # our package, its manual pages, what Debian thinks of it
 )
 for_suites=(
-    binutils                                           # a suite looks into the module
+    binutils man-db                                    # suites look into the programs and the manual pages
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them

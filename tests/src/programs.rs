@@ -34,3 +34,21 @@ pub fn package() -> PathBuf {
     let mut packages = found.filter(|path| path.extension() == Some("deb".as_ref()));
     packages.next().expect("there is no package: run `packaging/deb.sh` or `make test`")
 }
+
+/// A file of that package, unpacked: `path` is where it is installed, from the root.
+///
+/// # Panics
+/// When there is no such file.
+pub fn packaged(path: &str) -> PathBuf {
+    let file = release_folder().join("../debian/files").join(path.trim_start_matches('/'));
+    assert!(
+        file.exists(),
+        "{path} is not in the package; if it should be, run `packaging/deb.sh` or `make test`"
+    );
+    file
+}
+
+/// Where the package has the PAM module.
+pub fn packaged_module() -> PathBuf {
+    packaged(&format!("/usr/lib/{}-linux-gnu/security/pam_cas_session.so", std::env::consts::ARCH))
+}

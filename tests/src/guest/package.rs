@@ -7,7 +7,16 @@ use super::{Finished, Guest};
 /// The name of the package.
 pub const PACKAGE: &str = "claude-auth-sync";
 
+/// Where a package lies in the guest before it is installed.
+const FILE: &str = "/root/package.deb";
+
 impl Guest {
+    /// Puts a Debian package of this machine into the guest, as `/root/package.deb`.
+    #[track_caller]
+    pub fn put_package(&self, package: &Path) {
+        self.copy_in(package, FILE);
+    }
+
     /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its scripts said.
     ///
     /// # Panics
