@@ -20,25 +20,24 @@ enum Point {
 }
 use Point::{Moves, Renames, Starts, Unlinks};
 
-const UNPACKING: [Point; 4] = [Renames(2), Renames(15), Renames(40), Renames(60)];
-
-const CONFIGURING: [Point; 6] = [
+const INSTALLING: [Point; 6] = [
+    Renames(15),
+    Renames(60),
     Starts("/usr/bin/systemctl"),
-    Starts("/usr/bin/systemd-tmpfiles"),
     Starts("/usr/bin/deb-systemd-helper"),
-    Starts("/usr/bin/deb-systemd-invoke"),
     Starts("/usr/sbin/pam-auth-update"),
     Moves("/etc/pam.d/common-session.pam-new"),
 ];
 
-const REMOVING: [Point; 8] = [
+const UPGRADING: [Point; 4] =
+    [Renames(2), Renames(40), Starts("/usr/bin/deb-systemd-invoke"), Starts("/usr/sbin/pam-auth-update")];
+
+const REMOVING: [Point; 6] = [
     Starts("/usr/sbin/pam-auth-update"),
     Moves("/etc/pam.d/common-session.pam-new"),
     Starts("/usr/bin/cas-sync"),
     Starts("/usr/bin/deb-systemd-invoke"),
-    Unlinks(8),
-    Unlinks(40),
-    Starts("/usr/bin/deb-systemd-helper"),
+    Unlinks(20),
     Starts("/usr/bin/umount"),
 ];
 
@@ -55,7 +54,7 @@ fn installing_may_be_cut_short_anywhere_on_trixie() {
 fn installing_may_be_cut_short_anywhere(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
-    for point in UNPACKING.into_iter().chain(CONFIGURING) {
+    for point in INSTALLING {
         is_killed(&guest, "--install /root/package.deb", point);
         people_get_in(&guest, &format!("after installing was killed at {point:?}"));
         is_brought_to_its_end(&guest, point);
@@ -66,7 +65,9 @@ fn installing_may_be_cut_short_anywhere(suite: Suite) {
                 said.contains("pam_cas_session.so stays") && said.contains("pam-auth-update --force"),
                 "{said}"
             );
-            guest.run("pam-auth-update --force").expect_success("as it says");
+            guest
+                .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
+                .expect_success("as it says; and the copies it makes");
         }
         assert_eq!(guest.left_of_product(), "", "{point:?}");
     }
@@ -89,10 +90,12 @@ fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
     guest.verify_nothing();
     guest.enroll("alice");
     guest.put_package(&next.file());
-    for point in UNPACKING.into_iter().chain(CONFIGURING) {
+    for point in UPGRADING {
         is_killed(&guest, "--install /root/package.deb", point);
         people_get_in(&guest, &format!("after an upgrade was killed at {point:?}"));
         is_brought_to_its_end(&guest, point);
+        // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
+        guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
         let said = guest.enroll("alice");
         assert!(said.contains("was enrolled already"), "{point:?}: {said}");
         guest
@@ -171,5 +174,4 @@ fn is_brought_to_its_end(guest: &Guest, point: Point) {
     assert_eq!(lines_of_ours(guest), 1, "{point:?}");
     assert_eq!(property(guest, TARGET, "ActiveState"), "active", "{point:?}");
     assert_eq!(failed(guest), "", "{point:?}");
-    people_get_in(guest, &format!("after all, {point:?}"));
 }
