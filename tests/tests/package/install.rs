@@ -36,6 +36,11 @@ fn apt_installs_it(suite: Suite) {
     assert!(!noninteractive.contains("pam_cas_session"), "cron and sudo open sessions too: {noninteractive}");
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
     assert_eq!(property(&guest, TARGET, "UnitFileState"), "enabled");
+    assert_eq!(
+        property(&guest, "claude-auth-provision.timer", "ActiveState"),
+        "active",
+        "for a roster that may come"
+    );
     guest.run("mountpoint /run/claude-auth-sync").expect_success("the room for requests");
     assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
