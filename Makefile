@@ -1,21 +1,26 @@
 # The thin front of claude-auth-sync. Everything behind it is cargo and the scripts in tests/bed/ and packaging/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps check build bench install uninstall clean root cargo
+.PHONY: help demo deb test test-deps check build reproducible bench clean root cargo
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: root cargo ## boot a Debian, let Claude Code lose somebody's login, log in by ssh: it works again
 	@tests/bed/host-packages.sh
 	@tests/bed/claude >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
-	@packaging/build.sh
+	@packaging/deb.sh >/dev/null
 	@cargo run --quiet --locked -p cas-tests --bin demo
 
-test: test-deps check build ## everything: checks, release build, and all suites against real components
+deb: cargo ## the Debian package; installs what that needs, and prints where it is
+	@tests/bed/host-packages.sh package
+	@packaging/deb.sh
+
+test: test-deps check ## everything: checks, release build, and all suites against real components
+	packaging/deb.sh
 	cargo nextest run --locked --workspace
 
 test-deps: root cargo ## install what the suites need (idempotent; one second when all is there)
@@ -31,21 +36,20 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
-	git ls-files -z '*.sh' tests/bed .ci/run | xargs -0 shellcheck --external-sources
+	git ls-files -z '*.sh' tests/bed .ci/run packaging/debian/p* | xargs -0 shellcheck --external-sources
 
-build: cargo ## the release build that `make install` installs
+build: cargo ## the release build that the package is made of
 	packaging/build.sh
 
-bench: test-deps build ## what a login and a sync cost without us, with us, and with a script in our place; and the watcher
+bench: test-deps ## what a login and a sync cost without us, with us, and with a script in our place; and the watcher
+	@packaging/deb.sh >/dev/null
 	cargo run --quiet --locked -p cas-tests --bin login-cost
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
-install: ## install the release build (below DESTDIR, if that is set)
-	packaging/install.sh
-
-uninstall: ## take all of it away again; homes and stores stay as they are
-	packaging/uninstall.sh
+reproducible: cargo ## build and pack twice, in two places: the packages are the same, byte for byte (some minutes)
+	@tests/bed/host-packages.sh package
+	@packaging/reproducible.sh
 
 clean: cargo ## remove what cargo built (the cache in ~/.cache/claude-auth-sync stays)
 	cargo clean

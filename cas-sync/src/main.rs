@@ -20,6 +20,8 @@ mod unit_names;
 mod units;
 mod watch;
 
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
     // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
     if std::env::args_os().skip(1).eq(["watch"]) {
         return watch::run();
+    }
+    if is_the_former_script(std::env::args_os()) {
+        return sync::run(Verification::Wanted);
     }
     match Arguments::parse().command {
         Command::Run { no_verify: false } => sync::run(Verification::Wanted),
@@ -61,6 +66,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether this was called as the script was that it replaces: by that name, and without arguments. Crontabs, units and habits
+/// do that.
+fn is_the_former_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
+    let name = command_line.next();
+    name.as_deref().and_then(|name| Path::new(name).file_name()) == Some(OsStr::new("claude-auth-sync"))
+        && command_line.next().is_none()
+}
+
 /// Says what went wrong, and what to do.
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     complain(error);
@@ -70,4 +83,25 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 /// Says what went wrong beside what was asked for.
 fn complain(error: &anyhow::Error) {
     eprintln!("cas-sync: {error:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_the_scripts_name_alone_it_does_what_the_script_did() {
+        let is = |words: &[&str]| is_the_former_script(words.iter().map(OsString::from));
+        assert!(is(&["claude-auth-sync"]) && is(&["/usr/bin/claude-auth-sync"]));
+        for other in [
+            &["cas-sync"][..],
+            &["/usr/bin/claude-auth-sync", "run"],
+            &["claude-auth-sync", "--help"],
+            &["claude-auth-sync/cas-sync"],
+            &["claude-auth-sync.old"],
+            &[],
+        ] {
+            assert!(!is(other), "{other:?}");
+        }
+    }
 }

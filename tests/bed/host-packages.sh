@@ -1,18 +1,26 @@
 #!/bin/bash
-# Installs the Debian packages that the build and the suites need on this machine, when one is missing. When none is,
-# it asks dpkg and ends at once, without network.
+# Installs the Debian packages that are needed on this machine, when one is missing. When none is, it asks dpkg and ends at
+# once, without network.
+#
+#   host-packages.sh           what the build, our package and the suites need
+#   host-packages.sh package   what the build and our package need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=cache.sh
 . "${0%/*}/cache.sh"
 
 packages=(
-    gcc libc6-dev binutils libpam0g-dev pkg-config     # the module links libpam, and a suite looks into it
+    gcc libc6-dev libpam0g-dev     # the module links libpam
+    debhelper scdoc lintian        # our package, its manual pages, what Debian thinks of it
+)
+for_suites=(
+    binutils man-db                                    # suites look into the programs and the manual pages
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them
     python3-pip curl openssl                           # the OpenBao server and its admin
     strace valgrind jq                                 # killing at every system call, counting, and the former script
 )
+if [ "${1:-}" != package ]; then packages+=("${for_suites[@]}"); fi
 
 missing=()
 for package in "${packages[@]}"; do
@@ -21,6 +29,10 @@ for package in "${packages[@]}"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+if [ "$(id -u)" != 0 ]; then
+    say "missing here: ${missing[*]}. As root: apt install ${missing[*]}"
+    exit 1
+fi
 take_lock host-packages
 say "installing ${missing[*]}"
 apt=(apt-get -q -o DPkg::Lock::Timeout=600)

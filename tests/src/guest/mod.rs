@@ -9,6 +9,7 @@
 mod bus;
 mod files;
 mod finished;
+mod package;
 mod people;
 mod product;
 mod terminal;
@@ -28,6 +29,7 @@ use std::{
 
 pub use files::{VARIABLE, env_file_path, login_path};
 pub use finished::Finished;
+pub use package::PACKAGE;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
 pub use vault::{Fleet, document_with};
@@ -176,10 +178,16 @@ impl Guest {
     /// When it cannot be copied.
     #[track_caller]
     pub fn install_program(&self, program: &Path, path: &str) {
+        self.copy_in(program, path);
+        self.run(&format!("chmod 755 '{path}'")).expect_success("making it a program");
+    }
+
+    #[track_caller]
+    fn copy_in(&self, file: &Path, path: &str) {
         let inside = format!("/proc/{}/root{path}", self.leader);
         let mut install = Command::new("install");
-        install.args(["-D", "-m", "755"]).arg(program).arg(inside);
-        Finished::of(install, b"").expect_success("copying a program into the guest");
+        install.args(["-D", "-m", "644"]).arg(file).arg(inside);
+        Finished::of(install, b"").expect_success("copying a file into the guest");
     }
 
     /// What stands before a command of this machine to give it the guest's network: how a server gets onto the guest's

@@ -1,6 +1,4 @@
-//! Our product in the guest: installed by its own install recipe, switched on by Debian's own tool.
-
-use std::{path::Path, process::Command};
+//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own tool.
 
 use super::{Finished, Guest};
 use crate::programs;
@@ -15,31 +13,22 @@ const TARGET: &str = "claude-auth-sync.target";
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
-    /// Installs the release build with `packaging/install.sh` and enables the module for interactive logins.
+    /// Installs the package of the release build as an admin does, which enables the module for interactive logins.
     ///
     /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only enables units. A scenario's
     /// requests stay where they were left, and its syncs are its own; those about units call [`Guest::resume`].
     ///
     /// # Panics
-    /// When it has not been built, or when pam-auth-update does not take the profile.
+    /// When it has not been made, or cannot be installed.
     #[track_caller]
     pub fn install_product(&self) {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut install = Command::new("env");
-        install
-            .arg(format!("DESTDIR=/proc/{}/root", self.leader()))
-            .arg(format!("RELEASE={}", programs::release_folder().display()))
-            .arg(workspace.join("packaging/install.sh"));
-        Finished::of(install, b"").expect_success("installing into the guest");
-        // One reload for both: nothing of it runs yet.
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
-        self.run("systemctl daemon-reload && systemctl start local-fs.target && systemd-tmpfiles --create")
-            .expect_success("making our folders");
+        self.install_package(&programs::package());
         self.wait_for_bus();
         if !self.run("command -v claude").succeeded() {
             self.verify_nothing();
         }
-        self.enable_module();
+        self.expect_module();
     }
 
     /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.
@@ -62,6 +51,11 @@ impl Guest {
     #[track_caller]
     pub fn enable_module(&self) {
         self.run("pam-auth-update --package").expect_success("enabling the module");
+        self.expect_module();
+    }
+
+    #[track_caller]
+    fn expect_module(&self) {
         let stack = self.run("cat /etc/pam.d/common-session").text();
         // pam-auth-update exits with 0 when it refuses, too.
         assert!(stack.contains(PAM_LINE), "pam-auth-update did not take the profile:\n{stack}");

@@ -9,7 +9,6 @@ use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Suite, Workplace, is_emptied};
 use serde_json::Value;
 
-use super::uninstall::uninstall;
 use super::{PATIENCE, failed, home, is_inactive, property, wait_for_runs, wait_until};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
@@ -80,7 +79,7 @@ fn removing_everything_waits_for_a_refresh_and_says_for_whom() {
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
     let spent = in_the_middle_of_a_refresh(&desk);
     let ended = thread::scope(|scope| {
-        let removing = scope.spawn(|| uninstall(&desk.guest));
+        let removing = scope.spawn(|| desk.guest.remove_package());
         wait_until("it is told to stop", || property(&desk.guest, SERVICE, "ActiveState") == "deactivating");
         thread::sleep(Duration::from_secs(3)); // for whatever does not wait to be done
         assert!(!removing.is_finished() && !is_new(&file(&desk, "alice"), &spent));

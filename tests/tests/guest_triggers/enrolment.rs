@@ -24,8 +24,10 @@ fn enrolling_starts_everything_once_and_disenrolling_leaves_nothing_on_trixie() 
 fn enrolling_and_disenrolling(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.install_product();
-    // As after `make install` on a machine that knows nobody.
-    guest.run("systemctl unmask --quiet claude-auth-sync.target").expect_success("no pause");
+    // As where a site's systemd.preset(5) enables nothing by itself.
+    guest
+        .run("systemctl unmask --quiet claude-auth-sync.target && systemctl disable --quiet claude-auth-sync.target")
+        .expect_success("no pause, and nothing enabled");
     let state = |unit: &str| (property(&guest, unit, "UnitFileState"), property(&guest, unit, "ActiveState"));
     let runs = ("enabled".to_owned(), "active".to_owned());
     let rests = ("disabled".to_owned(), "inactive".to_owned());

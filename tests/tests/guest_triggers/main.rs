@@ -4,9 +4,9 @@
 mod claude;
 mod enrolment;
 mod failed;
+mod removal;
 mod requests;
 mod timers;
-mod uninstall;
 mod units;
 mod watch;
 

@@ -1,0 +1,55 @@
+//! The Debian package of our product in the guest: dpkg's way in and out.
+
+use std::path::Path;
+
+use super::{Finished, Guest};
+
+/// The name of the package.
+pub const PACKAGE: &str = "claude-auth-sync";
+
+/// Where a package lies in the guest before it is installed.
+const FILE: &str = "/root/package.deb";
+
+impl Guest {
+    /// Puts a Debian package of this machine into the guest, as `/root/package.deb`.
+    #[track_caller]
+    pub fn put_package(&self, package: &Path) {
+        self.copy_in(package, FILE);
+    }
+
+    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its scripts said.
+    ///
+    /// # Panics
+    /// When dpkg fails.
+    #[track_caller]
+    pub fn install_package(&self, package: &Path) -> String {
+        self.copy_in(package, "/root/package.deb");
+        // No waiting for the disk: nothing of the guest outlives it.
+        self.run(
+            "dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1 && rm /root/package.deb",
+        )
+        .expect_success("installing the package")
+        .text()
+    }
+
+    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its output.
+    pub fn remove_package(&self) -> Finished {
+        self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
+    }
+
+    /// Purges the package, as [`Guest::remove_package`] does and its configuration with it.
+    pub fn purge_package(&self) -> Finished {
+        self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
+    }
+
+    /// What there is of the product, one path or unit a line: people's homes, the configuration and dpkg's own notes apart.
+    pub fn left_of_product(&self) -> String {
+        self.run(
+            "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
+                | grep -v -e ^/home/ -e ^/etc/claude-auth-sync$ -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
+             systemctl list-units --all --no-legend --plain 'claude-auth-*' 'run-claude*'
+             grep -r pam_cas /etc/pam.d /var/lib/pam",
+        )
+        .text()
+    }
+}

@@ -1,0 +1,206 @@
+//! What is in the package, and what is not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use cas_core::config::Config;
+use cas_tests::programs::{package, packaged, packaged_module};
+
+fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
+    let output = Command::new(program).args(arguments).arg(file).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("{program} (tests/bed/host-packages.sh installs it): {error}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Mode, owner and path of everything in it.
+fn listed() -> Vec<(String, String, String)> {
+    let listed = output_of("dpkg-deb", &["--contents"], &package());
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (mode, owner) = (words.next()?.to_owned(), words.next()?.to_owned());
+        Some((mode, owner, words.nth(3)?.trim_start_matches('.').to_owned()))
+    };
+    listed.lines().filter_map(line).collect()
+}
+
+#[test]
+fn everything_is_roots_and_has_the_mode_it_needs() {
+    let listed = listed();
+    for (mode, owner, path) in &listed {
+        assert_eq!(owner, "root/root", "{path}");
+        let expected = match mode.as_bytes().first() {
+            Some(b'd') => "drwxr-xr-x",
+            Some(b'l') => "lrwxrwxrwx",
+            _ if path == "/usr/bin/cas-sync" => "-rwx--x--x",
+            _ if path == "/usr/bin/cas-session" => "-rwxr-xr-x",
+            _ => "-rw-r--r--",
+        };
+        assert_eq!(mode, expected, "{path}");
+        // Debian 12 and 13 know /lib as a link alone.
+        assert!(path.starts_with("/usr") || path.starts_with("/etc") || path == "/", "{path}");
+    }
+    let is_in = |path: &str| listed.iter().any(|(_, _, found)| found == path);
+    let multiarch = format!("{}-linux-gnu", env::consts::ARCH);
+    for path in [
+        &format!("/usr/lib/{multiarch}/security/pam_cas_session.so"),
+        "/usr/bin/claude-auth-sync",
+        "/usr/lib/systemd/system/claude-auth-sync.target",
+        "/usr/lib/systemd/system/claude-auth-watch@.service",
+        r"/usr/lib/systemd/system/run-claude\\x2dauth\\x2dsync.mount",
+        r"/usr/lib/systemd/system/local-fs.target.wants/run-claude\\x2dauth\\x2dsync.mount",
+        "/usr/lib/tmpfiles.d/claude-auth-sync.conf",
+        "/usr/share/pam-configs/claude-auth-sync",
+        "/usr/share/claude-auth-sync/vault/user-policy.hcl",
+        "/usr/share/man/man1/cas-session.1.gz",
+        "/usr/share/man/man8/cas-sync-enroll.8.gz",
+        "/usr/share/bash-completion/completions/cas-sync",
+        "/usr/share/zsh/vendor-completions/_cas-sync",
+        "/usr/share/fish/vendor_completions.d/cas-sync.fish",
+        "/usr/share/doc/claude-auth-sync/THIRD-PARTY.gz",
+        "/etc/claude-auth-sync/conf.d/",
+    ] {
+        assert!(is_in(path), "{path} is missing in {listed:#?}");
+    }
+}
+
+/// Each unit, snippet and policy of the sources is in it.
+#[test]
+fn nothing_of_the_sources_is_forgotten() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
+    for (from, into) in [
+        ("systemd", "/usr/lib/systemd/system"),
+        ("tmpfiles.d", "/usr/lib/tmpfiles.d"),
+        ("pam-configs", "/usr/share/pam-configs"),
+        ("vault", "/usr/share/claude-auth-sync/vault"),
+    ] {
+        for entry in fs::read_dir(sources.join(from)).expect("a folder of the sources") {
+            let source = entry.expect("an entry").path();
+            let name = source.file_name().expect("a name").to_string_lossy().into_owned();
+            let name =
+                if name == "requests.mount" { r"run-claude\x2dauth\x2dsync.mount".into() } else { name };
+            let installed = fs::read(packaged(&format!("{into}/{name}"))).expect("readable");
+            assert!(installed == fs::read(&source).expect("readable"), "{name}");
+        }
+    }
+}
+
+fn programs() -> [PathBuf; 3] {
+    [packaged_module(), packaged("/usr/bin/cas-session"), packaged("/usr/bin/cas-sync")]
+}
+
+#[test]
+fn the_programs_are_hardened() {
+    for file in programs() {
+        let name = file.display();
+        let header = output_of("readelf", &["-hW"], &file);
+        assert!(header.contains("DYN"), "{name} can lie anywhere: {header}");
+        let segments = output_of("readelf", &["-lW"], &file);
+        assert!(segments.contains("GNU_RELRO"), "{name}: {segments}");
+        let stack = segments.lines().find(|line| line.contains("GNU_STACK")).expect("a stack segment");
+        assert!(stack.contains(" RW ") && !stack.contains("RWE"), "{name}: {stack}");
+        assert!(
+            !segments.lines().any(|line| line.contains("LOAD") && line.contains("RWE")),
+            "{name}: {segments}"
+        );
+        let dynamic = output_of("readelf", &["-dW"], &file);
+        assert!(dynamic.contains("BIND_NOW"), "{name}: {dynamic}");
+        for unwanted in ["RPATH", "RUNPATH", "TEXTREL"] {
+            assert!(!dynamic.contains(unwanted), "{name}: {unwanted}");
+        }
+        let sections = output_of("readelf", &["-SW"], &file);
+        assert!(!sections.contains(".symtab") && !sections.contains(".debug_info"), "{name} is stripped");
+    }
+}
+
+/// Not of whoever built it, nor of their registry.
+#[test]
+fn nothing_in_it_tells_where_it_was_built() {
+    let target = packaged("/").canonicalize().expect("the package's files");
+    let target = target.ancestors().nth(2).expect("below the target folder").display().to_string();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace");
+    let places = [target, workspace.display().to_string()];
+    let mut seen = 0;
+    for file in programs() {
+        let text = output_of("strings", &["--all"], &file);
+        seen += text.matches("/usr/src/").count();
+        for unwanted in
+            places.iter().map(String::as_str).chain(["/.cargo/", "/registry/src/", "crates.io-", "/.rustup/"])
+        {
+            let line = text.lines().find(|line| line.contains(unwanted));
+            assert_eq!(line, None, "{unwanted} in {}", file.display());
+        }
+    }
+    assert!(seen > 0, "the places of the sources have another name");
+}
+
+#[test]
+fn the_package_has_the_version_of_the_programs() {
+    let field = |name: &str| {
+        let output =
+            Command::new("dpkg-deb").arg("--field").arg(package()).arg(name).output().expect("dpkg-deb");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(field("Version"), env!("CARGO_PKG_VERSION"));
+    let depends = field("Depends");
+    for package in ["libpam-runtime", "libpam0g (>= ", "libc6 (>= "] {
+        assert!(depends.contains(package), "{depends}");
+    }
+    let said =
+        Command::new(packaged("/usr/bin/claude-auth-sync")).arg("--version").output().expect("it runs");
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout).trim(),
+        format!("cas-sync {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+/// As it is, and with every line of it in force.
+#[test]
+fn the_configuration_says_nothing_until_an_admin_does_and_every_line_of_it_is_good() {
+    let text = fs::read_to_string(packaged("/etc/claude-auth-sync/config.toml")).expect("readable");
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let load = |text: &str| {
+        fs::write(folder.path().join("config.toml"), text).expect("written");
+        Config::load(folder.path()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    assert_eq!(load(&text), (Config::default(), Vec::new()));
+    let in_force =
+        |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
+    let all: Vec<String> = text.lines().map(in_force).collect();
+    let (config, warnings) = load(&all.join("\n"));
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(config.vault.proxy.is_some() && config.claude.program.is_some(), "{config:?}");
+    for key in cas_core::config::KEYS {
+        let key = key.rsplit('.').next().expect("a name");
+        assert!(
+            text.contains(&format!("#{key} = ")) || text.contains(&format!("#[{key}]")),
+            "{key} is not in it"
+        );
+    }
+}
+
+/// Every manual page is good troff, and speaks of every option.
+#[test]
+fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
+    let folder = packaged("/usr/share/man");
+    let mut pages = 0;
+    for section in fs::read_dir(&folder).expect("sections") {
+        for page in fs::read_dir(section.expect("a section").path()).expect("pages") {
+            let page = page.expect("a page").path();
+            let read = Command::new("man")
+                .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
+                .arg(&page)
+                .output()
+                .expect("man is installed (tests/bed/host-packages.sh)");
+            assert!(read.status.success() && !read.stdout.is_empty(), "{}", page.display());
+            assert_eq!(String::from_utf8_lossy(&read.stderr), "", "{}", page.display());
+            pages += 1;
+        }
+    }
+    assert!(pages > 5, "{pages}");
+    let enroll = Command::new("zcat").arg(folder.join("man8/cas-sync-enroll.8.gz")).output().expect("zcat");
+    let enroll = String::from_utf8_lossy(&enroll.stdout).replace('\\', "");
+    assert!(enroll.contains("--no-watch") && enroll.contains("USER"), "{enroll}");
+}

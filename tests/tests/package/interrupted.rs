@@ -1,0 +1,177 @@
+//! A machine that loses its power while dpkg is at work: everything that runs for it is killed at one system call, at one
+//! point after the other. Nobody is locked out at any of them, and dpkg's own remedies bring all of it to its end.
+
+use cas_tests::guest::{Guest, PACKAGE, Suite};
+use cas_tests::programs::package;
+
+use super::{NextVersion, TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
+
+/// Where it is killed: at the time of one system call of any of its processes.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    /// A program is started.
+    Starts(&'static str),
+    /// This file is put into its place.
+    Moves(&'static str),
+    /// dpkg puts its n-th file into place.
+    Renames(u32),
+    /// dpkg takes its n-th file away.
+    Unlinks(u32),
+}
+use Point::{Moves, Renames, Starts, Unlinks};
+
+const INSTALLING: [Point; 6] = [
+    Renames(15),
+    Renames(60),
+    Starts("/usr/bin/systemctl"),
+    Starts("/usr/bin/deb-systemd-helper"),
+    Starts("/usr/sbin/pam-auth-update"),
+    Moves("/etc/pam.d/common-session.pam-new"),
+];
+
+const UPGRADING: [Point; 4] =
+    [Renames(2), Renames(40), Starts("/usr/bin/deb-systemd-invoke"), Starts("/usr/sbin/pam-auth-update")];
+
+const REMOVING: [Point; 6] = [
+    Starts("/usr/sbin/pam-auth-update"),
+    Moves("/etc/pam.d/common-session.pam-new"),
+    Starts("/usr/bin/cas-sync"),
+    Starts("/usr/bin/deb-systemd-invoke"),
+    Unlinks(20),
+    Starts("/usr/bin/umount"),
+];
+
+#[test]
+fn installing_may_be_cut_short_anywhere_on_bookworm() {
+    installing_may_be_cut_short_anywhere(Suite::Bookworm);
+}
+
+#[test]
+fn installing_may_be_cut_short_anywhere_on_trixie() {
+    installing_may_be_cut_short_anywhere(Suite::Trixie);
+}
+
+fn installing_may_be_cut_short_anywhere(suite: Suite) {
+    let guest = Guest::boot(suite);
+    guest.put_package(&package());
+    for point in INSTALLING {
+        is_killed(&guest, "--install /root/package.deb", point);
+        people_get_in(&guest, &format!("after installing was killed at {point:?}"));
+        is_brought_to_its_end(&guest, point);
+        let said = guest.purge_package().expect_success("purging").text();
+        if matches!(point, Moves(_)) {
+            // Debian's tool cannot tell what it was killed over from an edit; the remedy is named.
+            assert!(
+                said.contains("pam_cas_session.so stays") && said.contains("pam-auth-update --force"),
+                "{said}"
+            );
+            guest
+                .run("pam-auth-update --force && rm /etc/pam.d/common-*.pam-old")
+                .expect_success("as it says; and the copies it makes");
+        }
+        assert_eq!(guest.left_of_product(), "", "{point:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_may_be_cut_short_anywhere_on_bookworm() {
+    an_upgrade_may_be_cut_short_anywhere(Suite::Bookworm);
+}
+
+#[test]
+fn an_upgrade_may_be_cut_short_anywhere_on_trixie() {
+    an_upgrade_may_be_cut_short_anywhere(Suite::Trixie);
+}
+
+fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
+    let next = NextVersion::new();
+    let guest = Guest::boot(suite);
+    guest.install_package(&package());
+    guest.verify_nothing();
+    guest.enroll("alice");
+    guest.put_package(&next.file());
+    for point in UPGRADING {
+        is_killed(&guest, "--install /root/package.deb", point);
+        people_get_in(&guest, &format!("after an upgrade was killed at {point:?}"));
+        is_brought_to_its_end(&guest, point);
+        // Ten new versions in a quarter of an hour would be more than the watch's limit of starts.
+        guest.run("systemctl reset-failed 'claude-auth-*'").expect_success("forgetting its starts");
+        let said = guest.enroll("alice");
+        assert!(said.contains("was enrolled already"), "{point:?}: {said}");
+        guest
+            .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-watch@alice.service")
+            .expect_success(&format!("what runs for alice, killed at {point:?}"));
+    }
+}
+
+#[test]
+fn removing_may_be_cut_short_anywhere_on_bookworm() {
+    removing_may_be_cut_short_anywhere(Suite::Bookworm);
+}
+
+#[test]
+fn removing_may_be_cut_short_anywhere_on_trixie() {
+    removing_may_be_cut_short_anywhere(Suite::Trixie);
+}
+
+fn removing_may_be_cut_short_anywhere(suite: Suite) {
+    let guest = Guest::boot(suite);
+    for point in REMOVING {
+        guest.install_package(&package());
+        guest.verify_nothing();
+        guest.enroll("alice");
+        is_killed(&guest, &format!("--remove {PACKAGE}"), point);
+        people_get_in(&guest, &format!("after removing was killed at {point:?}"));
+        guest.run("dpkg --configure --pending 2>&1").expect_success("dpkg's own remedy");
+        people_get_in(&guest, &format!("and what was begun was ended, {point:?}"));
+        guest.remove_package().expect_success("again");
+        assert_eq!(guest.left_of_product(), "", "{point:?}");
+        assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
+        assert_eq!(failed(&guest), "", "{point:?}");
+    }
+}
+
+/// Runs dpkg with these arguments up to this point, and kills it and all that it has started there.
+#[track_caller]
+fn is_killed(guest: &Guest, arguments: &str, point: Point) {
+    let (calls, path, count) = match point {
+        Starts(path) => ("execve", path, 1),
+        Moves(path) => ("rename", path, 1),
+        Renames(count) => ("rename", "", count),
+        Unlinks(count) => ("unlink", "", count),
+    };
+    let path = if path.is_empty() { String::new() } else { format!("--trace-path={path}") };
+    guest
+        .run(&format!(
+            "rm -f /root/trace; systemd-run --quiet --collect --unit=at-work --property=KillSignal=SIGKILL --setenv=DEBIAN_FRONTEND=noninteractive \
+             strace --follow-forks --output=/root/trace --trace={calls} {path} --inject={calls}:signal=SIGSTOP:when={count} \
+             dpkg --force-unsafe-io --force-confold {arguments}"
+        ))
+        .expect_success("starting dpkg");
+    let is_there = || guest.run("grep -q 'stopped by SIGSTOP' /root/trace").succeeded();
+    let has_ended = || property(guest, "at-work.service", "ActiveState") == "inactive";
+    wait_until("dpkg is there", || is_there() || has_ended());
+    assert!(is_there(), "dpkg has ended without ever coming to {point:?}");
+    guest.run("systemctl kill --signal=KILL at-work.service").expect_success("killing");
+    wait_until("all of it is dead", || {
+        !matches!(property(guest, "at-work.service", "ActiveState").as_str(), "active" | "deactivating")
+    });
+    guest.run("systemctl reset-failed at-work.service 2>/dev/null");
+}
+
+/// What an admin does who finds the machine so.
+#[track_caller]
+fn is_brought_to_its_end(guest: &Guest, point: Point) {
+    let said = guest.run("dpkg --configure --pending 2>&1");
+    // Half unpacked, it has to be unpacked again, and dpkg says so.
+    let wants_reinstalling = said.text().replace('\n', " ").contains("you should  reinstall it");
+    assert!(said.succeeded() || wants_reinstalling, "{point:?}: {}", said.text());
+    people_get_in(guest, &format!("and what was begun was ended, {point:?}"));
+    guest
+        .run("dpkg --force-unsafe-io --force-confold --install /root/package.deb 2>&1")
+        .expect_success("again");
+    assert_eq!(guest.run("dpkg --audit").text(), "", "{point:?}");
+    assert_eq!(lines_of_ours(guest), 1, "{point:?}");
+    assert_eq!(property(guest, TARGET, "ActiveState"), "active", "{point:?}");
+    assert_eq!(failed(guest), "", "{point:?}");
+}

@@ -1,0 +1,91 @@
+//! The Debian package: what is in it, and what installing, upgrading, removing and being interrupted do to a machine on which
+//! people work.
+
+mod contents;
+mod install;
+mod interrupted;
+mod removal;
+mod reproducible;
+mod upgrade;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::guest::Guest;
+use cas_tests::programs::package;
+use tempfile::TempDir;
+
+/// Far longer than anything here takes, so that a slow machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TARGET: &str = "claude-auth-sync.target";
+const UNITS: [&str; 4] = [
+    "claude-auth-sync@alice.timer",
+    "claude-auth-sync@alice.path",
+    "claude-auth-sync@alice.service",
+    "claude-auth-watch@alice.service",
+];
+
+/// The package as the next version would be: a higher number, and units that say so.
+struct NextVersion {
+    folder: TempDir,
+}
+
+impl NextVersion {
+    /// What its units call themselves.
+    const MARK: &str = "(the next version)";
+
+    #[track_caller]
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let script = format!(
+            "dpkg-deb --raw-extract '{}' next && sed -i 's/^Version: .*/&+next/' next/DEBIAN/control \
+             && sed -i 's/^Description=.*/& {}/' next/usr/lib/systemd/system/*@* && dpkg-deb -Zgzip --root-owner-group --build next next.deb",
+            package().display(),
+            Self::MARK
+        );
+        let repacked =
+            Command::new("sh").args(["-c", &script]).current_dir(&folder).output().expect("a shell");
+        assert!(repacked.status.success(), "{}", String::from_utf8_lossy(&repacked.stderr));
+        Self { folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("next.deb")
+    }
+}
+
+/// How many lines of the session stack are ours.
+fn lines_of_ours(guest: &Guest) -> usize {
+    let stack = guest.run("cat /etc/pam.d/common-session").text();
+    stack.lines().filter(|line| line.contains("pam_cas_session.so")).count()
+}
+
+/// What systemd knows of a unit.
+fn property(guest: &Guest, unit: &str, name: &str) -> String {
+    guest.run(&format!("systemctl show --property={name} --value '{unit}'")).text().trim().to_owned()
+}
+
+/// The units that have failed, one a line.
+fn failed(guest: &Guest) -> String {
+    guest.run("systemctl --failed --no-legend --plain").text()
+}
+
+/// Lets somebody in by each of the two doors that everything here must leave open.
+#[track_caller]
+fn people_get_in(guest: &Guest, when: &str) {
+    guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));
+    guest.ssh("bob", "true").expect_success(&format!("ssh of somebody who is not enrolled {when}"));
+    guest.unit("su - alice -c true").expect_success(&format!("su {when}"));
+}
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}

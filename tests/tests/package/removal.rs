@@ -1,0 +1,130 @@
+//! Removing it, with people at work: nothing of it stays, and nothing of theirs is touched.
+
+use cas_tests::claude_login::{fresh, healthy, parsed, tombstone};
+use cas_tests::guest::{Guest, Suite, login_path};
+use cas_tests::programs::package;
+
+use super::{TARGET, UNITS, failed, lines_of_ours, people_get_in, property, wait_until};
+
+/// Every byte below /home, and when and by whom it was written.
+fn homes(guest: &Guest) -> String {
+    guest
+        .run("cd /home && find . -printf '%p %M %u:%g %T@\\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum")
+        .expect_success("looking at the homes")
+        .text()
+}
+
+/// Somebody who is looked after, and whose sync rests.
+#[track_caller]
+fn looked_after(suite: Suite) -> Guest {
+    let guest = Guest::boot(suite);
+    guest.install_product();
+    guest.resume();
+    guest.put_login("alice", &fresh("first"));
+    for user in ["alice", "bob"] {
+        guest.enroll(user);
+        let log = format!("/home/{user}/.local/state/claude-auth-sync/sync.log");
+        let service = format!("claude-auth-sync@{user}.service");
+        wait_until("the first sync", || {
+            guest.run(&format!("test -s {log}")).succeeded()
+                && property(&guest, &service, "ActiveState") == "inactive"
+        });
+    }
+    guest
+}
+
+#[test]
+fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_bookworm() {
+    removing_and_purging(Suite::Bookworm);
+}
+
+#[test]
+fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_trixie() {
+    removing_and_purging(Suite::Trixie);
+}
+
+fn removing_and_purging(suite: Suite) {
+    let guest = looked_after(suite);
+    let mut terminal = guest.ssh_terminal("alice");
+    terminal.wait_for("$ ");
+    terminal.at_prompt("cd /run/claude-auth-sync/alice");
+    wait_until("what her login asked for", || property(&guest, UNITS[2], "ActiveState") == "inactive");
+    let before = homes(&guest);
+
+    let said = guest.remove_package().expect_success("removing").text();
+
+    assert!(
+        said.contains("alice is no longer enrolled") && said.contains("bob is no longer enrolled"),
+        "{said}"
+    );
+    assert!(
+        said.contains("People's homes, the store and /etc/claude-auth-sync were left as they are."),
+        "{said}"
+    );
+    assert_eq!(homes(&guest), before);
+    assert_eq!(guest.left_of_product(), "");
+    assert!(guest.read("/etc/claude-auth-sync/config.toml").is_some(), "the admin's");
+    assert_eq!(failed(&guest), "");
+    assert!(terminal.at_prompt("echo still $((40 + 2))").contains("still 42"), "in a folder that is no more");
+    terminal.leave();
+    people_get_in(&guest, "without it");
+
+    // A later install finds nobody enrolled.
+    guest.install_package(&package());
+    assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
+    assert_eq!(lines_of_ours(&guest), 1);
+    assert_eq!(guest.run("systemctl list-units --all --no-legend 'claude-auth-*@*'").text(), "");
+    guest.enroll("alice");
+    assert_eq!(property(&guest, UNITS[0], "ActiveState"), "active");
+
+    guest.purge_package().expect_success("purging");
+    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(
+        guest.run("ls -d /etc/claude-auth-sync /var/lib/dpkg/info/claude-auth-sync* 2>/dev/null").text(),
+        ""
+    );
+    assert_eq!(
+        guest.run("find /etc /var/lib -xdev -iname '*claude*' -not -path '/var/lib/dpkg/*'").text(),
+        ""
+    );
+    assert_eq!(
+        guest.run("dpkg-query -W -f '${Status}' claude-auth-sync 2>&1").code,
+        Some(1),
+        "dpkg knows it no more"
+    );
+    assert_eq!(failed(&guest), "");
+    people_get_in(&guest, "without a trace of it");
+}
+
+/// Purging is the way out for an admin in doubt: it must also work after a removal, in a pause, and for people who are gone.
+#[test]
+fn nothing_stays_of_a_pause_or_of_somebody_who_was_deleted() {
+    let guest = looked_after(Suite::Bookworm);
+    guest.run("userdel --force bob 2>/dev/null").expect_success("without disenrolling him");
+    guest.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("a pause for good");
+    guest.remove_package().expect_success("removing");
+    assert_eq!(guest.left_of_product(), "");
+    guest.purge_package().expect_success("purging");
+    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(failed(&guest), "");
+    guest.install_package(&package());
+    assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
+}
+
+/// The copy at home outlives the package: whoever comes back has their logins mended from it.
+#[test]
+fn whoever_is_enrolled_again_finds_their_good_copies() {
+    let guest = Guest::with_product(Suite::Trixie, &["alice"]);
+    let login = healthy("first", cas_tests::now_ms() + 4 * 3600 * 1000);
+    guest.back_up_and_break("alice", &login);
+    guest.purge_package().expect_success("purging");
+    let broken = guest.identity_of(&login_path("alice"));
+    people_get_in(&guest, "without it");
+    assert_eq!(guest.identity_of(&login_path("alice")), broken, "nobody mends it now");
+
+    guest.install_product();
+    guest.enroll("alice");
+    guest.put_login("alice", &tombstone(&login));
+    people_get_in(&guest, "with it again");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
+}

@@ -1,0 +1,70 @@
+//! The file that carries the licences of other people's crates: what each is under, and the texts they come with.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::crates::Crate;
+
+/// What the files are called in which a crate carries its terms.
+const BEGINNINGS: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
+
+/// Longer than any licence; what is longer is something else.
+const MAX_LEN: u64 = 256 * 1024;
+
+/// First the crates, each with its terms and authors, then every text once, with the crates that carry it.
+///
+/// # Errors
+/// When a crate does not say what it is under, or cannot be read.
+pub(crate) fn text(crates: &[Crate]) -> Result<String> {
+    let mut carried: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut listed = String::new();
+    for each in crates {
+        let name = format!("{} {}", each.name, each.version);
+        let license = each.license.as_deref().with_context(|| format!("{name} does not say its licence"))?;
+        writeln!(listed, "{name}\n    licence: {license}")?;
+        if !each.authors.is_empty() {
+            writeln!(listed, "    authors: {}", each.authors.join(", "))?;
+        }
+        if let Some(repository) = &each.repository {
+            writeln!(listed, "    source:  {repository}")?;
+        }
+        for (file, text) in license_files(each)? {
+            carried.entry(text).or_default().push(format!("{name} ({file})"));
+        }
+    }
+
+    let mut texts: Vec<(String, Vec<String>)> = carried.into_iter().collect();
+    texts.sort_by(|left, right| left.1.cmp(&right.1));
+    let mut all = format!(
+        "The programs and the module of claude-auth-sync contain these {} crates of other people.\n\n{listed}",
+        crates.len()
+    );
+    for (text, from) in texts {
+        write!(all, "\n{}\nFrom {}:\n\n{}\n", "-".repeat(78), from.join(", "), text.trim_end())?;
+    }
+    Ok(all)
+}
+
+/// Their names and texts, by name.
+fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
+    let folder = each.manifest_path.parent().context("a manifest lies in a folder")?;
+    let context = || format!("cannot read {}", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let upper = name.to_uppercase();
+        let metadata = entry.metadata().with_context(context)?;
+        if metadata.is_file() && BEGINNINGS.iter().any(|beginning| upper.starts_with(beginning)) {
+            ensure!(metadata.len() <= MAX_LEN, "{} is too long for a licence", entry.path().display());
+            let text =
+                String::from_utf8_lossy(&fs::read(entry.path()).with_context(context)?).replace('\r', "");
+            found.push((name, text));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
