@@ -11,7 +11,7 @@ set -eu
 packaging=$(cd "$(dirname "$0")" && pwd)
 release=${RELEASE:-${CARGO_TARGET_DIR:-$packaging/../target}/release}
 multiarch=${DEB_HOST_MULTIARCH:-$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || cc -print-multiarch)}
-# Nowhere else: libpam, pam-auth-update and the module itself look below /usr.
+# Nowhere else: libpam, pam-auth-update and the module itself look below /usr. Only login shells' files lie in /etc.
 into=${DESTDIR:-}/usr
 
 for built in libpam_cas.so cas-session cas-sync; do
@@ -48,6 +48,14 @@ for unit in claude-auth-sync.target claude-auth-sync@.timer claude-auth-sync@.pa
     claude-auth-watch@.service; do
     put 644 "$packaging/systemd/$unit" "$units/$unit"
 done
+
+# Login shells. Debian's zsh reads no folder of such files: docs/shells.md has the line for it.
+put 644 "$packaging/shell/claude-auth-sync.sh" "${DESTDIR:-}/etc/profile.d/claude-auth-sync.sh"
+put 644 "$packaging/shell/claude-auth-sync.zsh" "$into/share/claude-auth-sync/claude-auth-sync.zsh"
+put 644 "$packaging/shell/claude-auth-sync.fish" "$into/share/fish/vendor_conf.d/claude-auth-sync.fish"
+
+# For systemd's user managers; an admin enables it with a link (docs/shells.md).
+put 755 "$packaging/user-environment-generator" "$into/lib/claude-auth-sync/user-environment-generator"
 
 if [ -z "${DESTDIR:-}" ]; then
     echo "Installed, and nobody's login is changed yet. To go on:"

@@ -78,12 +78,16 @@ try rm -f "/usr/lib/$multiarch/security/pam_cas_session.so" \
     /usr/bin/cas-session /usr/bin/cas-sync \
     /usr/share/pam-configs/claude-auth-sync \
     /usr/lib/tmpfiles.d/claude-auth-sync.conf \
+    /etc/profile.d/claude-auth-sync.sh /usr/share/fish/vendor_conf.d/claude-auth-sync.fish \
+    /usr/share/claude-auth-sync/claude-auth-sync.zsh \
+    /usr/lib/claude-auth-sync/user-environment-generator /etc/systemd/user-environment-generators/60-claude-auth-sync \
     "$units"/claude-auth-sync.target "$units"/claude-auth-sync@.timer "$units"/claude-auth-sync@.path \
     "$units"/claude-auth-sync@.service "$units"/claude-auth-watch@.service \
     "$units/$mount" "$units/local-fs.target.wants/$mount" \
     /var/lib/systemd/timers/stamp-claude-auth-sync@*.timer
 if [ -d /run/systemd/system ]; then try systemctl daemon-reload; fi
-for folder in /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync; do
+for folder in /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync \
+    /usr/share/claude-auth-sync /usr/lib/claude-auth-sync; do
     if [ -d "$folder" ]; then try rmdir "$folder"; fi
 done
 
