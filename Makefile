@@ -27,6 +27,7 @@ test-deps: root cargo ## install what the suites need (idempotent; one second wh
 	@tests/bed/host-packages.sh
 	@tests/bed/nextest.sh
 	@tests/bed/openbao.sh
+	@tests/bed/prometheus.sh >/dev/null
 	@tests/bed/claude >/dev/null
 	@tests/bed/claude 2.1.197 >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
@@ -36,7 +37,7 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
-	git ls-files -z '*.sh' tests/bed .ci/run packaging/debian/p* | xargs -0 shellcheck --external-sources
+	git ls-files -z '*.sh' tests/bed .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
 build: cargo ## the release build that the package is made of
 	packaging/build.sh

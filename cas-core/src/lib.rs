@@ -31,6 +31,8 @@ pub mod local_login;
 #[cfg(feature = "full")]
 pub mod machine;
 #[cfg(feature = "full")]
+pub mod notice_file;
+#[cfg(feature = "full")]
 pub mod oauth_login;
 #[cfg(feature = "full")]
 pub mod outcome;

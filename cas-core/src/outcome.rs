@@ -1,6 +1,7 @@
-//! How a run ended. The log line, the exit code and later the notice and the metric are all rendered from this one
+//! How a run ended. The log line, the exit code, the notice and later the metric are all rendered from this one
 //! value, so that they cannot disagree.
 
+pub mod notice;
 pub mod state;
 mod text;
 mod words;

@@ -27,6 +27,10 @@ cas-session - have a working Claude login before the first `claude` of a session
       Wait for a repair in progress (at most SECONDS, default 3), then run COMMAND with your own setup-token in its
       environment, if you have one. For tmux and scripts.
 
+  cas-session environment
+      Print your own setup-token as one line CLAUDE_CODE_OAUTH_TOKEN=TOKEN if you are enrolled and have one, else nothing.
+      For login shells and systemd's user manager.
+
   cas-session --help | --version
 ";
 
@@ -37,6 +41,8 @@ pub(crate) enum Command {
     Login(Login),
     /// A program to launch.
     Exec(Exec),
+    /// The line for an environment.
+    Environment,
     /// The text above.
     Help,
     /// The version.
@@ -75,6 +81,7 @@ impl Command {
         match parser.next()? {
             Some(Arg::Value(name)) if name == "login" => login(parser),
             Some(Arg::Value(name)) if name == "exec" => exec(parser),
+            Some(Arg::Value(name)) if name == "environment" => environment(parser),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),
@@ -132,6 +139,14 @@ fn exec(mut parser: Parser) -> Result<Command, lexopt::Error> {
         }
     }
     Err("the command to run is missing".into())
+}
+
+fn environment(mut parser: Parser) -> Result<Command, lexopt::Error> {
+    match parser.next()? {
+        None => Ok(Command::Environment),
+        Some(Arg::Long("help")) => Ok(Command::Help),
+        Some(other) => Err(other.unexpected()),
+    }
 }
 
 /// A whole number that is not negative.
@@ -208,6 +223,8 @@ mod tests {
             "login --user=a extra",
             "exec",
             "exec --wait=x y",
+            "environment extra",
+            "environment --user=a",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

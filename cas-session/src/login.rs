@@ -11,6 +11,7 @@ use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
 use cas_core::journal;
 use cas_core::machine::Machine;
+use cas_core::notice_file;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, StoreKind};
 use cas_core::privileges;
@@ -74,7 +75,7 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
     let settings = config.settings(Mode::Login);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let asked_at = requests.asked_at();
-    Run::new(Parts {
+    let ended = Run::new(Parts {
         account,
         paths: &paths,
         settings,
@@ -85,7 +86,12 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
         verifier: None,
         asked_at,
     })
-    .until_reported()
+    .until_reported();
+    if !deadline.has_passed() {
+        // The sync makes up for what cannot be written here.
+        drop(notice_file::follow(&ended.outcome, &state));
+    }
+    ended
 }
 
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.

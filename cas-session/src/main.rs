@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod environment;
 mod exec;
 mod login;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     match Command::parse(std::env::args_os().skip(1)) {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
+        Ok(Command::Environment) => environment::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
         Err(error) => arguments::refuse(&error),

@@ -1,10 +1,12 @@
-//! How a run ended, told everywhere from one outcome: the terminal, the journal, `sync.log`, `state.json`.
+//! How a run ended, told everywhere from one outcome: the terminal, the journal, `sync.log`, `state.json`,
+//! the notice.
 
 use std::io::{self, Write};
 
 use anyhow::Context;
 use cas_core::config::ConfigError;
 use cas_core::journal;
+use cas_core::notice_file;
 use cas_core::outcome::state::{self, State};
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state_directory::StateDirectory;
@@ -56,6 +58,9 @@ impl Report {
     /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts. A run
     /// that was not to find out whether the login works has nothing to say about that.
     fn update_state(&self, outcome: &Outcome) {
+        notice_file::follow(outcome, &self.state)
+            .context("the notice is not up to date")
+            .unwrap_or_else(|error| complain(&error));
         if self.verification == Verification::LeftToOthers {
             // An outage is told by the run that keeps track of how long it lasts.
             if outcome.outage().is_none() {

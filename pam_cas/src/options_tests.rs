@@ -142,6 +142,28 @@ fn the_manual_shows_exactly_the_arguments_and_services_there_are() {
 }
 
 #[test]
+fn the_manual_page_shows_exactly_the_same() {
+    let page = include_str!("../../docs/man/pam_cas_session.8.scd");
+    let (_, rest) = page.split_once("# OPTIONS\n").expect("a section of the options");
+    let (options, _) = rest.split_once("\n# ").expect("its end");
+    let entries: Vec<&str> = options.split("\n*").skip(1).collect();
+    assert_eq!(entries.len(), ARGUMENTS.len());
+    for (entry, argument) in entries.iter().zip(ARGUMENTS) {
+        let (shown, described) = entry.split_once('\n').expect("a name, and what it means");
+        let value = argument.value.map(|value| format!("={value}")).unwrap_or_default();
+        let written = format!("{}{value}", argument.name).replace('…', "...");
+        assert_eq!(shown.replace("*=_", "=").replace("_,", ",").trim_end_matches(['*', '_']), written);
+        let default = match argument.name {
+            "services" => SERVICES.join(", "),
+            "debug" => continue,
+            _ => argument.default.replace("2s", "2 s"),
+        };
+        let words = described.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&default), "{written}: {words}");
+    }
+}
+
+#[test]
 fn the_documented_defaults_are_the_real_ones() {
     let defaults =
         ARGUMENTS.iter().filter(|argument| argument.name != "services" && argument.value.is_some());

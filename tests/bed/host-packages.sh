@@ -18,6 +18,7 @@ for_suites=(
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them
     python3-pip curl openssl                           # the OpenBao server and its admin
+    scdoc man-db                                       # the manual pages
     strace valgrind jq                                 # killing at every system call, counting, and the former script
 )
 if [ "${1:-}" != package ]; then packages+=("${for_suites[@]}"); fi

@@ -5,6 +5,10 @@ use cas_tests::{
     guest::{Finished, Guest, Suite, env_file_path},
 };
 
+/// What login shells read of ours.
+const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-auth-sync/claude-auth-sync.zsh \
+    /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
+
 #[test]
 fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
@@ -14,7 +18,14 @@ fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() 
     prepare(&guest);
 
     guest.disable_module();
+    guest
+        .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away; done"))
+        .expect_success("no shell files");
     let without = everything(&guest);
+    guest
+        .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
+        .expect_success("shell files again");
+    let by_shell_files = everything(&guest);
     guest.run("pam-auth-update --package --enable claude-auth-sync").expect_success("enabling again");
     assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "we are really there");
 
@@ -26,12 +37,47 @@ fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() 
     guest.run("rm -rf ~alice/.local").expect_success("nothing left to repair from");
     guest.put_login("alice", &tombstone(&login));
     let warning = everything(&guest);
+    let notice = guest.read("/home/alice/.local/state/claude-auth-sync/notice").expect("a notice");
+    assert!(notice.starts_with(b"Claude Code: your login is lost"), "{}", notice.escape_ascii());
 
-    for (when, seen) in
-        [("with a token", with_token), ("repairing", repairing), ("nothing to put back", warning)]
-    {
+    for (when, seen) in [
+        ("with a token that no login brought", by_shell_files),
+        ("with a token", with_token),
+        ("repairing", repairing),
+        ("nothing to put back, and a notice", warning),
+    ] {
         for (with, without) in seen.iter().zip(&without) {
             assert_eq!(with, without, "{when}");
+        }
+    }
+}
+
+#[test]
+fn people_with_other_shells_see_the_same_bytes_too() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_token("alice", "sk-ant-oat01-alice");
+    guest.put_login("alice", &tombstone(&fresh("lost")));
+    guest
+        .run("echo 'source /usr/share/claude-auth-sync/claude-auth-sync.zsh' >>/etc/zsh/zprofile; echo >~alice/.zshrc")
+        .expect_success("the admin's line");
+    prepare(&guest);
+    for shell in ["/usr/bin/zsh", "/usr/bin/fish", "/bin/dash"] {
+        guest.run(&format!("usermod --shell {shell} alice")).expect_success(shell);
+        guest.run("install -D -o alice -m 600 /dev/stdin ~alice/.local/state/claude-auth-sync/notice <<END\nlook\nEND")
+            .expect_success("a notice");
+        guest.disable_module();
+        let with = everything(&guest);
+        guest
+            .run(&format!("for file in {SHELL_FILES}; do mv $file $file.away && touch $file; done"))
+            .expect_success("no shell files");
+        let without = everything(&guest);
+        guest
+            .run(&format!("for file in {SHELL_FILES}; do mv $file.away $file; done"))
+            .expect_success("again");
+        guest.enable_module();
+        for ((with, without), with_module) in with.iter().zip(&without).zip(&everything(&guest)) {
+            assert_eq!(with, without, "{shell}");
+            assert_eq!(with_module, without, "{shell}, with the module");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::notice::Notice;
 use super::{Finding, Note, Outcome, words};
 use crate::fingerprint::Fingerprint;
 use crate::timestamp::Timestamp;
@@ -45,6 +46,9 @@ pub struct State {
     pub outage: Option<String>,
     /// Since when it does.
     pub outage_since_ms: Option<Timestamp>,
+    /// The credential that the person's notice is about, while there is one and it is about one.
+    #[serde(default)]
+    pub notice_about: Option<Fingerprint>,
 }
 
 /// A credential, without its secret.
@@ -96,6 +100,7 @@ impl State {
                 Some(before) => before.outage_since_ms,
                 None => outage.as_ref().map(|_| now),
             },
+            notice_about: notice_about(outcome, credential.as_ref(), before),
             credential,
             outage,
         }
@@ -107,6 +112,20 @@ impl State {
         let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.notes.clone());
         let is_new = before.is_none_or(|before| situation(before) != situation(self));
         self.outage.is_none() || is_new || outcome.notes.iter().any(Note::is_of_a_change)
+    }
+}
+
+fn notice_about(
+    outcome: &Outcome,
+    credential: Option<&Credential>,
+    before: Option<&State>,
+) -> Option<Fingerprint> {
+    let earlier = before.and_then(|before| before.notice_about);
+    match outcome.notice() {
+        Notice::Show(_) => credential.map(|credential| credential.fingerprint).or(earlier),
+        Notice::Clear => None,
+        Notice::ClearUnlessAbout(found) => earlier.filter(|about| *about == found),
+        Notice::Keep => earlier,
     }
 }
 

@@ -17,10 +17,11 @@ impl fmt::Display for Outcome {
     }
 }
 
-const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
+pub(super) const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
 
-const RENEW_TOKEN: &str = "make a new one with `claude setup-token` and store it in the place of this one";
-const SPENT: &str = "find what put it back, then run `claude auth login --claudeai --sso`";
+pub(super) const RENEW_TOKEN: &str =
+    "make a new one with `claude setup-token` and store it in the place of this one";
+pub(super) const SPENT: &str = "find what put it back, then run `claude auth login --claudeai --sso`";
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

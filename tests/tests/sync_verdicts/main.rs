@@ -5,6 +5,7 @@ mod alive;
 mod full_disk;
 mod hidden;
 mod interrupted;
+mod notice;
 mod rejected;
 mod slow;
 mod uncertain;

@@ -1,0 +1,59 @@
+//! `cas-session environment`: the caller's own setup-token as one line `NAME=value`, or nothing. For login shells that came
+//! without the PAM module, and for the user manager of systemd. Total, bounded, without network.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use cas_core::account::{Account, Paths};
+use cas_core::enrolment::MARKERS;
+use cas_core::env_file::{Content, EnvFile};
+use cas_core::setup_token::VARIABLE;
+use nix::unistd::{Uid, alarm};
+
+use crate::arguments::complain;
+
+/// A session waits for this. A directory server or a file system that hangs ends it, by SIGALRM.
+const SECONDS: u32 = 2;
+
+/// Prints the line, where there is one.
+pub(crate) fn run() -> ExitCode {
+    alarm::set(SECONDS);
+    match print() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As at a login, the environment has no say in where the file lies: after `su` it is somebody else's.
+fn print() -> Result<()> {
+    let account = Account::of_uid(Uid::effective())?;
+    if !is_enrolled(&account) {
+        return Ok(());
+    }
+    let paths = Paths::new(&account.home, |_| None);
+    match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
+        Content::Token(token) => {
+            let mut stdout = io::stdout().lock();
+            let printed = writeln!(stdout, "{VARIABLE}={}", token.expose());
+            printed.and_then(|()| stdout.flush()).context("cannot print the line")
+        }
+        Content::Absent => Ok(()),
+        Content::Malformed(why) | Content::Unreadable(why) => {
+            complain(&format!("setup-token not used: {why}"));
+            Ok(())
+        }
+    }
+}
+
+/// What the PAM module asks too: a regular file of root's, which nobody else may write.
+fn is_enrolled(account: &Account) -> bool {
+    fs::symlink_metadata(Path::new(MARKERS).join(&account.name))
+        .is_ok_and(|marker| marker.is_file() && marker.uid() == 0 && marker.mode() & 0o022 == 0)
+}

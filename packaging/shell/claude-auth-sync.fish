@@ -1,0 +1,19 @@
+# /usr/share/fish/vendor_conf.d/claude-auth-sync.fish: what claude-auth-sync.sh in /etc/profile.d is for other shells. fish reads
+# this for every script and every `ssh host command` too, where it does nothing.
+
+if status is-login; or status is-interactive
+    if set -q USER; and set -q HOME; and test -f "/var/lib/claude-auth-sync/enrolled/$USER"; and test -O "$HOME"
+        # Not where a token is set already, whoever set it, and not where the shell would print it.
+        if not set -q fish_trace; and test -z "$CLAUDE_CODE_OAUTH_TOKEN"; and test -f "$HOME/.config/claude-auth-sync/claude-oauth.env"
+            set -l line (/usr/bin/cas-session environment 2>/dev/null </dev/null)
+            if test (count $line) -eq 1; and string match -qr '^CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-[A-Za-z0-9_-]+$' -- $line
+                set -gx CLAUDE_CODE_OAUTH_TOKEN (string replace CLAUDE_CODE_OAUTH_TOKEN= '' -- $line)
+            end
+        end
+        set -l notice "$HOME/.local/state/claude-auth-sync/notice"
+        if status is-login; and status is-interactive; and isatty stderr; and test -f "$notice"; and not test -L "$notice"; and test -O "$notice"
+            set -l text (/usr/bin/head -c 200 "$notice" 2>/dev/null | LC_ALL=C /usr/bin/tr -cd ' -~')
+            test -n "$text"; and printf '%s\n' "$text" >&2
+        end
+    end
+end

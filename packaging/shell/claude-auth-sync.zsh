@@ -1,0 +1,26 @@
+# /usr/share/claude-auth-sync/claude-auth-sync.zsh: what claude-auth-sync.sh in /etc/profile.d is for other shells. Debian's zsh
+# does not read /etc/profile, so an admin lets it read this, by a line in /etc/zsh/zprofile (login shells) or /etc/zsh/zshrc:
+#
+#   [[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]] && source /usr/share/claude-auth-sync/claude-auth-sync.zsh
+
+if [[ -n ${USER-} && -f /var/lib/claude-auth-sync/enrolled/$USER && -O ${HOME-} ]]; then
+    () {
+        emulate -L zsh
+        local text file=$HOME/.config/claude-auth-sync/claude-oauth.env
+        # Not where a token is set already, whoever set it, and not where the shell would print it.
+        if [[ -z ${CLAUDE_CODE_OAUTH_TOKEN:+set} && -f $file && ! -o xtrace ]]; then
+            text=$(/usr/bin/cas-session environment 2>/dev/null </dev/null) || text=
+            case ${text#CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-} in
+                ('' | $text) ;;
+                (*[^ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-]*) ;;
+                (*) export $text ;;
+            esac
+        fi
+        file=$HOME/.local/state/claude-auth-sync/notice
+        if [[ -o interactive && -o login && -t 2 && -f $file && ! -L $file && -O $file ]]; then
+            text=$(/usr/bin/head -c 200 $file 2>/dev/null | LC_ALL=C /usr/bin/tr -cd ' -~') || text=
+            [[ -z $text ]] || print -r -u2 -- $text || :
+        fi
+        return 0
+    }
+fi

@@ -1,0 +1,152 @@
+//! The alert rules, against what our programs write into a real journal and what a real node exporter says of our units.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cas_tests::{
+    claude_login::{fresh, tombstone},
+    guest::{Guest, Suite},
+};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn rules(name: &str) -> String {
+    std::fs::read_to_string(workspace().join("packaging/alerts").join(name)).expect("the rules")
+}
+
+/// A program out of Debian's packages of Prometheus.
+fn prometheus(program: &str) -> PathBuf {
+    let asked = Command::new(workspace().join("tests/bed/prometheus.sh")).arg("--where").output().expect("the bed");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    Path::new(String::from_utf8_lossy(&asked.stdout).trim()).join(program)
+}
+
+#[track_caller]
+fn promtool(arguments: &[&str]) {
+    let run = Command::new(prometheus("promtool")).args(arguments).current_dir(workspace()).output();
+    let run = run.expect("promtool runs");
+    let said = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{said}");
+}
+
+#[test]
+fn prometheus_takes_the_rules_and_they_say_what_they_should() {
+    promtool(&["check", "rules", "packaging/alerts/prometheus.yaml"]);
+    promtool(&["test", "rules", "tests/alerts/prometheus.test.yaml"]);
+}
+
+/// The figure on the line of the exporter that begins so and has this label.
+#[track_caller]
+fn figure(figures: &str, start: &str, label: &str) -> f64 {
+    let found = figures.lines().find(|line| line.starts_with(start) && line.contains(label));
+    let line = found.unwrap_or_else(|| panic!("no {start} {label} in\n{figures}"));
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+}
+
+/// Every name and label a rule asks for is one that the exporter gives for units of ours.
+#[test]
+fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.resume();
+    guest.install_program(&prometheus("prometheus-node-exporter"), "/usr/local/bin/node-exporter");
+    guest
+        .run(
+            "systemd-run --quiet --unit=node-exporter node-exporter --collector.disable-defaults --collector.systemd
+             systemctl start claude-auth-sync@alice.service",
+        )
+        .expect_success("an exporter");
+    let prefix = guest.network_prefix();
+    let asked = || {
+        let mut curl = Command::new(&prefix[0]);
+        curl.args(&prefix[1..]).args(["curl", "--silent", "--fail", "--retry", "20", "--retry-connrefused"]);
+        let output =
+            curl.args(["--retry-delay", "1", "http://127.0.0.1:9100/metrics"]).output().expect("curl");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let state = |unit: &str| format!("node_systemd_unit_state{{name=\"{unit}\",");
+    let figures = asked();
+    for unit in ["claude-auth-sync@alice.service", "claude-auth-watch@alice.service"] {
+        assert_eq!(figure(&figures, &state(unit), "state=\"failed\""), 0.0);
+    }
+    assert_eq!(figure(&figures, &state("claude-auth-sync@alice.timer"), "state=\"active\""), 1.0);
+    let timer = "node_systemd_timer_last_trigger_seconds{name=\"claude-auth-sync@alice.timer\"";
+    assert!(figure(&figures, timer, "") >= 0.0);
+
+    // The same again of a sync that fails, in an admin's pause.
+    guest.configure("store = \"nowhere\"\n");
+    guest
+        .run("systemctl stop claude-auth-sync.target; ! systemctl start claude-auth-sync@alice.service")
+        .expect_success("a pause, and a failure");
+    let figures = asked();
+    assert_eq!(figure(&figures, &state("claude-auth-sync@alice.service"), "state=\"failed\""), 1.0);
+    assert_eq!(figure(&figures, &state("claude-auth-sync@alice.timer"), "state=\"active\""), 0.0);
+    let rules = rules("prometheus.yaml");
+    for metric in ["node_systemd_unit_state{", "node_systemd_timer_last_trigger_seconds{"] {
+        assert!(rules.contains(metric), "the rules ask for {metric}");
+    }
+    assert_eq!(rules.matches("node_").count(), 3, "and for nothing else");
+}
+
+/// What the rule for Loki takes out of our lines: each person's last word. (The rule's own expression takes the same with
+/// `last_over_time`.)
+fn last_words(journal: &str) -> BTreeMap<String, String> {
+    let rules = rules("loki.yaml");
+    let (_, rest) = rules.split_once("| regexp `").expect("an expression");
+    let (expression, _) = rest.split_once('`').expect("its end");
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let lines = scratch.path().join("journal");
+    std::fs::write(&lines, journal).expect("written");
+    let program = "BEGIN { $e = shift } print \"$+{user} $+{status}\\n\" if /$e/";
+    let found = Command::new("perl").args(["-ne", program, expression]).arg(&lines).output().expect("perl");
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let found = String::from_utf8(found.stdout).expect("UTF-8");
+    let pairs = found.lines().filter_map(|line| line.split_once(' '));
+    pairs.map(|(user, status)| (user.to_owned(), status.to_owned())).collect()
+}
+
+#[test]
+fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    let on_alert = || {
+        let words = last_words(&guest.product_journal());
+        let failed = words.into_iter().filter(|(_, status)| status == "FAIL");
+        failed.map(|(user, _)| user).collect::<Vec<_>>()
+    };
+    let login = fresh("first");
+    for user in ["alice", "bob"] {
+        guest.put_login(user, &login);
+        guest.sync(user).expect_success("a sync");
+    }
+    assert_eq!(on_alert(), [""; 0]);
+    assert_eq!(last_words(&guest.product_journal()).len(), 2, "both were told of");
+
+    // Lost, with nothing to put back.
+    guest.forget_state("alice");
+    guest.put_login("alice", &tombstone(&login));
+    assert_eq!(guest.sync("alice").code, Some(79));
+    assert_eq!(on_alert(), ["alice"]);
+
+    // What is told meanwhile neither ends it nor drags in others.
+    guest.hold_lock("/home/alice/.local/state/claude-auth-sync/lock", 60);
+    guest.sync("alice").expect_success("SKIP");
+    guest.release_lock();
+    guest.put_env_file("bob", b"FAIL user=alice OK\n");
+    guest.sync("bob");
+    let journal = guest.product_journal();
+    assert!(journal.contains("user=alice SKIP ") && journal.contains("user=bob WARN "), "{journal}");
+    assert_eq!(on_alert(), ["alice"]);
+
+    // She signs in.
+    guest.put_login("alice", &fresh("second"));
+    guest.sync("alice").expect_success("a sync");
+    assert_eq!(on_alert(), [""; 0]);
+
+    // Lost again and mended by a login.
+    guest.put_login("alice", &tombstone(&login));
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert!(guest.product_journal().contains("user=alice RECOVERED "), "{}", guest.product_journal());
+    assert_eq!(on_alert(), [""; 0]);
+}

@@ -1,0 +1,111 @@
+//! The line for the person themselves: on their terminal, and nowhere else.
+
+use super::*;
+
+const SAID: &str = "Claude Code: your login is lost";
+
+#[track_caller]
+fn put_notice(guest: &Guest, user: &str, text: &[u8]) {
+    let folder = folder_of(user);
+    guest
+        .run(&format!("install -d -m 700 -o {user} -g {user} ~{user}/.local ~{user}/.local/state {folder}"))
+        .expect_success("a folder");
+    guest.write(&format!("{folder}/notice"), user, "600", text);
+}
+
+fn folder_of(user: &str) -> String {
+    format!("/home/{user}/.local/state/claude-auth-sync")
+}
+
+/// All that a login at a terminal shows until its person leaves again.
+#[track_caller]
+fn screen(guest: &Guest, user: &str) -> String {
+    let mut terminal = guest.ssh_terminal(user);
+    let before = terminal.at_prompt("true");
+    before + &terminal.leave()
+}
+
+/// The same from the start: what comes before the first prompt as well.
+#[track_caller]
+fn shows(guest: &Guest, user: &str) -> bool {
+    let recorded = guest.run(&format!(
+        "printf 'echo at the prompt\\nexit\\n' | timeout 60 script -qec 'su - {user}' /dev/null"
+    ));
+    let text = recorded.text();
+    assert!(text.contains("at the prompt"), "{user}: {text}");
+    text.contains(SAID)
+}
+
+#[test]
+fn it_is_shown_at_a_terminal_without_its_control_characters_and_gone_with_its_file() {
+    let guest = guest(Suite::Bookworm);
+    for (user, shell) in PEOPLE {
+        assert!(!shows(&guest, user), "{shell}: nothing to say");
+        put_notice(
+            &guest,
+            user,
+            b"Claude Code: your login \x1b]0;title\x07is\x9b31m lost\r\x08\nrun \x1b[2Jthis\n",
+        );
+        let mut terminal = guest.ssh_terminal(user);
+        terminal.wait_for("Claude Code: your login ]0;titleis31m lostrun [2Jthis");
+        terminal.leave();
+        put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
+        assert!(shows(&guest, user), "{shell}");
+        put_notice(
+            &guest,
+            user,
+            &[b"y".repeat(150), SAID.as_bytes().to_vec(), b"x".repeat(100_000)].concat(),
+        );
+        assert!(
+            shows(&guest, user) && !screen(&guest, user).contains("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            "{shell}: cut"
+        );
+        guest.run(&format!("rm {}/notice", folder_of(user))).expect_success("removed");
+        assert!(!shows(&guest, user), "{shell}: gone");
+    }
+}
+
+#[test]
+fn only_a_plain_file_of_their_own_is_shown_and_nothing_is_waited_for() {
+    let guest = guest(Suite::Bookworm);
+    for (user, shell) in PEOPLE {
+        for obstacle in [
+            "mkfifo $n".to_owned(),
+            "mkdir $n".to_owned(),
+            "mknod $n c 1 5".to_owned(),
+            format!("echo '{SAID}' >$d/other; chown {user} $d/other; ln -s other $n"),
+            format!("echo '{SAID}' >$n; OWNER=bob; chmod 644 $n"),
+            format!("echo '{SAID}' >$n; chmod 000 $n"),
+        ] {
+            put_notice(&guest, user, b"");
+            guest
+                .run(&format!(
+                    "d={}; n=$d/notice; rm -rf $n; OWNER={user}; {obstacle}; chown -h $OWNER $n",
+                    folder_of(user)
+                ))
+                .expect_success(&obstacle);
+            assert!(!shows(&guest, user), "{shell}: {obstacle}");
+        }
+    }
+}
+
+#[test]
+fn it_is_not_shown_where_nobody_looks() {
+    let guest = guest(Suite::Bookworm);
+    for (user, shell) in PEOPLE {
+        put_notice(&guest, user, format!("{SAID}\n").as_bytes());
+        for command in ["true", &format!("{shell} -l -c true"), &format!("{shell} -l -i -c true </dev/null")]
+        {
+            let seen = guest.ssh(user, command);
+            let all = seen.text() + &String::from_utf8_lossy(&seen.stderr);
+            assert!(!all.contains(SAID), "{shell}: {command}: {all}");
+        }
+        let seen = typed(&guest, user, "echo in");
+        assert!(
+            !(seen.text() + &String::from_utf8_lossy(&seen.stderr)).contains(SAID),
+            "{shell}: without a terminal"
+        );
+        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        assert!(!shows(&guest, user), "{shell}: whoever is not looked after has nothing from us");
+    }
+}
