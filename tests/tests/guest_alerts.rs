@@ -19,7 +19,8 @@ fn rules(name: &str) -> String {
 
 /// A program out of Debian's packages of Prometheus.
 fn prometheus(program: &str) -> PathBuf {
-    let asked = Command::new(workspace().join("tests/bed/prometheus.sh")).arg("--where").output().expect("the bed");
+    let asked =
+        Command::new(workspace().join("tests/bed/prometheus.sh")).arg("--where").output().expect("the bed");
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     Path::new(String::from_utf8_lossy(&asked.stdout).trim()).join(program)
 }

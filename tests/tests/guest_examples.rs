@@ -109,11 +109,10 @@ fn a_fifo_in_place_of_the_env_file_stops_systemd_with_environmentfile_and_nothin
         guest.run(asked).expect_success("systemd answers");
 
         guest
-            .run(&format!(
+            .run(
                 "systemctl stop t3-serve@alice; d=/etc/systemd/system/t3-serve@.service.d; mkdir $d
                  printf '[Service]\\nEnvironmentFile=-/home/%%i/.config/claude-auth-sync/claude-oauth.env\\n' >$d/former.conf
-                 systemctl daemon-reload; timeout 5 systemctl start --no-block t3-serve@alice.service; true"
-            ))
+                 systemctl daemon-reload; timeout 5 systemctl start --no-block t3-serve@alice.service; true")
             .expect_success("as it used to be");
         assert_eq!(guest.run(asked).code, Some(124), "systemd waits for alice, for everybody");
         guest.run(&format!("timeout 5 sh -c ': >{fifo}'")).expect_success("the other end");
