@@ -224,11 +224,14 @@ impl Work {
             let rest = revoked.err().map(|failure| format!("; its new token is not revoked: {failure}"));
             return Facts { token: TokenState::Unfit(why + &rest.unwrap_or_default()), ..facts };
         }
-        // Their own old one is of no use any more; somebody else's is not ours to end.
-        if let TokenState::Held(old) = &facts.token
-            && old.foreign.is_none()
-        {
-            drop(self.with_admin(|store, admin, deadline| store.revoke(admin, &old.accessor, deadline)));
+        // Their own old ones are of no use any more, also one that is lost or that others could read. Somebody else's is not
+        // ours to end.
+        let held = match &facts.token {
+            TokenState::Held(old) if old.foreign.is_none() => Some(old.accessor.clone()),
+            _ => None,
+        };
+        for old in held.into_iter().chain(facts.accessor.clone()) {
+            drop(self.with_admin(|store, admin, deadline| store.revoke(admin, &old, deadline)));
         }
         let token = self.standing_of(minted.token, user, hands);
         Facts { token, proof: Proof::Due, minting: Try::Done, ..facts }

@@ -28,7 +28,7 @@ use self::plan::Means;
 use self::record::Records;
 use self::say::{Progress, Told};
 use crate::roster::{self, Roster, RosterError};
-use crate::sync::{now, variable};
+use crate::sync::{keep_secrets_in_memory, now, variable};
 use crate::{enrolment, fail, units};
 
 pub(crate) use self::custodian::run as keep_vault_token;
@@ -56,7 +56,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     if let Err(error) = enrolment::require_root("provision") {
         return fail(&error, 1);
     }
-    let (roster, mut work) = match prepared(request) {
+    let (roster, mut work) = match keep_secrets_in_memory().and_then(|()| prepared(request)) {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, CONFIGURATION),
     };

@@ -7,6 +7,7 @@ mod homes;
 mod newcomers;
 mod policies;
 mod roster;
+mod units;
 
 use cas_tests::guest::{Finished, Fleet, Guest, Suite};
 use cas_tests::openbao::Bao;
