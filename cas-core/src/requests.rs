@@ -30,6 +30,11 @@ impl Requests {
         Self(Path::new(REQUESTS).join(name))
     }
 
+    /// The folder, which is there when they are enrolled.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// Asks the sync service to look soon. Where nobody enrolled the person there is no folder, and nobody to ask.
     pub fn leave(&self) {
         let waits = fs::symlink_metadata(self.path(REQUEST)).is_ok();

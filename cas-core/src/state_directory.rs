@@ -41,7 +41,7 @@ pub enum Lock {
     Repair,
     /// Held for the milliseconds of a change to the other files.
     State,
-    /// Held by a watcher for its whole life.
+    /// Held by a watcher for its whole life, and therefore not in a home, where that is possible.
     Watch,
 }
 

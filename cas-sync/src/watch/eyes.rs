@@ -30,7 +30,7 @@ const OF_THE_FILE: AddWatchFlags = OF_ANY
 const OF_A_WAY: AddWatchFlags = OF_ANY.union(AddWatchFlags::IN_ATTRIB);
 
 /// Of the marker.
-const OF_THE_MARKER: AddWatchFlags = AddWatchFlags::IN_MODIFY;
+const OF_THE_MARKER: AddWatchFlags = AddWatchFlags::IN_ATTRIB;
 
 /// How often it is tried to find the same places before and after they were taken under watch.
 const TRIES: usize = 32;
@@ -48,7 +48,7 @@ pub(super) enum Event {
     MovedFrom(PathBuf, u32),
     /// Something was renamed to the name of the file.
     MovedHere(PathBuf, u32),
-    /// The marker was written to: all that happened before that has been told.
+    /// The marker was touched: all that happened before that has been told.
     Marked,
     /// The file is no longer where it was looked for, or events were lost: look for it anew.
     Astray,
@@ -97,7 +97,7 @@ impl Eyes {
         Ok(Some(Self { file: file.to_owned(), inotify, mounts, watched, directories, marker: None }))
     }
 
-    /// Tells of every write to the marker as well, in its turn.
+    /// Tells of every touch of the marker as well, in its turn.
     ///
     /// # Errors
     /// When the kernel gives no more watches to this user.

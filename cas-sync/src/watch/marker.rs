@@ -1,30 +1,31 @@
-//! A file without a name that is written to for one reason: the kernel tells what happened in its order, so whoever is told of
+//! A file without a name that is touched for one reason: the kernel tells what happened in its order, so whoever is told of
 //! this has been told of everything before.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file.
 pub(super) struct Marker(File);
 
 impl Marker {
-    /// A new one, on the file system of this directory.
+    /// A new one, where temporary files lie: open in the home, it would keep that from being unmounted. In this directory,
+    /// where that is not possible.
     ///
     /// # Errors
-    /// When it cannot be made there.
-    pub(super) fn beside(directory: &Path) -> io::Result<Self> {
-        tempfile::tempfile_in(directory).map(Self)
+    /// When it can be made in neither.
+    pub(super) fn outside_of(directory: &Path) -> io::Result<Self> {
+        tempfile::tempfile().or_else(|_| tempfile::tempfile_in(directory)).map(Self)
     }
 
     /// Makes the kernel tell of it.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// None that is to be expected: it takes no room on a disk.
     pub(super) fn set(&self) -> io::Result<()> {
-        self.0.write_all_at(b".", 0)
+        self.0.set_permissions(Permissions::from_mode(0o600))
     }
 
     /// Where this process finds it.

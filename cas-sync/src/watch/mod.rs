@@ -55,12 +55,11 @@ fn watch() -> Result<()> {
     let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     wait_for_home(&account, &paths)?;
-    let _only_one = become_the_only_one(&state)?;
+    let _only_one = become_the_only_one(&outside_of_the_home(&requests, &state, account.uid.as_raw()))?;
 
     let signals = hold_back_signals()?;
     let (inbox, busy) = (Arc::<Inbox>::default(), Arc::<Mutex<()>>::default());
-    let marker =
-        Marker::beside(&paths.state_directory).context("cannot make a file in the state directory")?;
+    let marker = Marker::outside_of(&paths.state_directory).context("cannot make a temporary file")?;
     let (file, owner, marker) = (paths.credentials_file.clone(), account.uid.as_raw(), Arc::new(marker));
     let catcher = Catcher { file, owner, marker: Arc::clone(&marker) };
     let mender = Mender::new(account, paths, state, requests, program, marker);
@@ -72,6 +71,13 @@ fn watch() -> Result<()> {
     // Whoever ends in the middle of a repair leaves locks behind for which Claude Code would wait.
     std::mem::forget(busy.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())
+}
+
+/// Where the lock lies: what is held open in a home keeps that from being unmounted, so it is the person's folder below /run,
+/// if they have one.
+fn outside_of_the_home(requests: &Requests, state: &StateDirectory, owner: u32) -> StateDirectory {
+    let folder = requests.folder();
+    if folder.is_dir() { StateDirectory::new(folder.to_owned(), owner) } else { state.clone() }
 }
 
 /// A second watcher waits, asleep, to take over from the first: so it does not matter which of a service and a person's own

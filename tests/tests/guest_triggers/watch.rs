@@ -56,9 +56,7 @@ fn a_home_that_is_mounted_later_is_watched_from_then_on() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --create-home dora").expect_success("useradd");
     guest.enroll("dora");
-    let folder = format!("{}/.local/state/claude-auth-sync", home(&guest, "dora"));
-    let watches = || guest.run(&format!("fuser --silent {folder}/*")).succeeded();
-    wait_until("it watches what is there", watches);
+    wait_until("it watches what is there", || watches(&guest, "dora", "/home/dora"));
     let mount = "mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs";
     guest
         .run(&format!("{mount} /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude"))
@@ -83,17 +81,22 @@ fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --no-create-home dora && mkdir /home/dora").expect_success("useradd");
     guest.enroll("dora");
-    let process = property(&guest, "claude-auth-watch@dora.service", "MainPID");
-    // The watch waits for something to happen there.
-    let inode = guest.run("printf '%x' $(stat -c %i /home/dora)").text();
-    let waits = format!("grep -q 'ino:{inode} ' /proc/{process}/fdinfo/*");
-    wait_until("it waits for the home", || guest.run(&waits).succeeded());
+    wait_until("it waits for the home", || watches(&guest, "dora", "/home/dora"));
     guest.run("systemctl start claude-auth-sync@dora.service").expect_success("a sync");
     assert_eq!(guest.run("ls -A /home/dora").text(), "");
     guest
-        .run("mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude && mount --bind /mnt /home/dora")
-        .expect_success("her first session");
-    is_looked_after(&guest, "dora", "one");
+        .run("mount -t tmpfs -o mode=700,uid=$(id -u dora),gid=$(id -g dora) tmpfs /mnt && runuser -u dora -- mkdir -m 700 /mnt/.claude")
+        .expect_success("her home");
+    for session in ["first", "second"] {
+        guest.run("mount --bind /mnt /home/dora").expect_success(session);
+        wait_until("it is watched", || watches(&guest, "dora", "/home/dora/.claude"));
+        is_looked_after(&guest, "dora", session);
+        wait_until("no sync", || super::is_inactive(&guest, "dora"));
+        // What is encrypted has to be closed again.
+        guest.run("umount /home/dora").expect_success("the end of her session");
+        wait_until("it waits for the home", || watches(&guest, "dora", "/home/dora"));
+        assert_eq!(guest.run("ls -A /home/dora").text(), "");
+    }
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
@@ -139,6 +142,13 @@ fn is_looked_after(guest: &Guest, user: &str, name: &str) {
     wait_until("it is kept", || guest.run(&format!("grep -q refresh-of-{name} {history}")).succeeded());
     write(guest, user, &tombstone(&good));
     wait_until("it is back", || parsed(&read(guest, user)) == parsed(&good));
+}
+
+/// Whether the kernel tells somebody's watch what happens in this directory.
+fn watches(guest: &Guest, user: &str, directory: &str) -> bool {
+    let process = property(guest, &format!("claude-auth-watch@{user}.service"), "MainPID");
+    let seen = format!("grep -q \"ino:$(printf %x $(stat -c %i {directory})) \" /proc/{process}/fdinfo/*");
+    guest.run(&seen).succeeded()
 }
 
 fn path(guest: &Guest, user: &str) -> String {

@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 use std::path::Path;
 
 use cas_tests::claude_login::tombstone;
-use cas_tests::resident::{LOGIN, Resident, STATE, UID};
-use cas_tests::watched::{Watcher, Way, Writer, eventually, wait_for_login};
+use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::watched::{Watcher, Way, Writer, wait_for_login};
 use nix::sys::signal::Signal;
 
 use crate::{good, wait_until_back, watched};
@@ -73,7 +73,6 @@ fn nothing_is_made_in_a_home_that_may_be_a_mountpoint_and_what_comes_is_looked_a
             0 => chown(&home, Some(UID), Some(UID)).expect("given"),
             _ => make_directory(&home.join("Documents")),
         }
-        eventually("a state directory", || resident.path(STATE).is_dir());
         make_directory(&resident.path(".claude"));
         watcher.process().wait_until_it_watches(&resident.path(".claude"));
         is_looked_after(&resident, &watcher, 1);

@@ -1,0 +1,170 @@
+//! The real client in the real units: a probe, a refresh under its own locks, a new `~/.claude.json` renamed over the old one;
+//! and the watch.
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::Login;
+use cas_tests::claude_client::in_hours;
+use cas_tests::claude_login::{parsed, tombstone};
+use cas_tests::guest::{Guest, Suite, Workplace};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::{PATIENCE, is_inactive, wait_until};
+
+/// Login name, home, and what makes the account.
+const PEOPLE: [(&str, &str, &str); 5] = [
+    ("alice", "/home/alice", "true"),
+    (
+        "Jean-Luc.P",
+        "/srv/people/Jean-Luc.P",
+        "useradd --badname --gid users -m -d /srv/people/Jean-Luc.P Jean-Luc.P",
+    ),
+    // Nobody but root lists the folders above; user and group ids differ, and others are of the group.
+    (
+        "dora",
+        "/srv/closed/staff/dora",
+        "chmod 711 /srv/closed /srv/closed/staff; groupadd --gid 3456 staffers; usermod -aG staffers bob; useradd --uid 2345 --gid 3456 -m -d /srv/closed/staff/dora dora",
+    ),
+    (
+        "in-memory",
+        "/mnt/memory/in-memory",
+        "mount -t tmpfs -o mode=755 tmpfs /mnt/memory; useradd --gid games -m -d /mnt/memory/in-memory in-memory",
+    ),
+    ("4-9.x_", "/home/4 9", "useradd --badname -m -d '/home/4 9' 4-9.x_"),
+];
+
+#[test]
+fn the_client_does_all_it_does_in_a_session_for_everybody_on_bookworm() {
+    the_client_does_all_it_does_in_a_session(Suite::Bookworm);
+}
+
+#[test]
+fn the_client_does_all_it_does_in_a_session_for_everybody_on_trixie() {
+    the_client_does_all_it_does_in_a_session(Suite::Trixie);
+}
+
+fn the_client_does_all_it_does_in_a_session(suite: Suite) {
+    let desk = Workplace::with_product(suite, &[]);
+    let guest = &desk.guest;
+    guest.resume();
+    guest.run("mkdir -p /srv/people /srv/closed/staff /mnt/memory").expect_success("places for homes");
+    for (user, home, account) in PEOPLE {
+        guest.run(account).expect_success(account);
+        let person = Person { guest, user, home };
+        guest.run(&format!("cas-sync enroll --no-watch '{user}'")).expect_success("enrolling");
+        wait_until("a first sync", guest, || {
+            person.line().contains(" OK no login yet") && is_inactive(guest, user)
+        });
+        is_refreshed(&desk, &person);
+        is_probed(&person);
+        is_watched_over(&person);
+        assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "", "{user}");
+    }
+}
+
+/// Somebody, wherever they live.
+struct Person<'g> {
+    guest: &'g Guest,
+    user: &'g str,
+    home: &'g str,
+}
+
+impl Person<'_> {
+    fn service(&self) -> String {
+        format!("claude-auth-sync@{}.service", self.user)
+    }
+
+    /// As the person, in one step, as a client does it.
+    #[track_caller]
+    fn write(&self, name: &str, text: &str) {
+        let path = format!("{}/{name}", self.home);
+        let script = format!(
+            "umask 077; mkdir -p \"{0}/.claude\"; cat >\"{path}.new\" && mv \"{path}.new\" \"{path}\"",
+            self.home
+        );
+        self.guest
+            .run_with_input(&format!("runuser -u '{}' -- sh -c '{script}'", self.user), text.as_bytes())
+            .expect_success("writing a file of theirs");
+    }
+
+    fn put(&self, login: &Login, good_for_hours: i64) {
+        let file =
+            json!({ "claudeAiOauth": login.oauth_object(in_hours(good_for_hours)), "mcpOAuth": { "x": 1 } });
+        self.write(".claude/.credentials.json", &file.to_string());
+    }
+
+    fn file(&self) -> Value {
+        let bytes =
+            self.guest.read(&format!("{}/.claude/.credentials.json", self.home)).expect("a login file");
+        parsed(&String::from_utf8(bytes).expect("text"))
+    }
+
+    fn line(&self) -> String {
+        let log = self.guest.read(&format!("{}/.local/state/claude-auth-sync/sync.log", self.home));
+        let log = String::from_utf8(log.unwrap_or_default()).expect("text");
+        log.lines().last().unwrap_or_default().to_owned()
+    }
+
+    fn inode(&self, name: &str) -> String {
+        self.guest.run(&format!("stat -c '%i %U' '{}/{name}'", self.home)).text()
+    }
+
+    /// The locks that Claude Code has taken, and whose they are.
+    fn locks(&self) -> String {
+        self.guest
+            .run(&format!(
+                "cd '{}' && stat -c '%n %U' .claude.lock .claude/.oauth_refresh.lock 2>/dev/null",
+                self.home
+            ))
+            .text()
+    }
+}
+
+/// What the refresh has left is fresh, so now its token is put to the test by its value.
+fn is_probed(person: &Person<'_>) {
+    let before = person.line();
+    person.guest.run(&format!("systemctl start '{}'", person.service())).expect_success("a sync");
+    let after = person.line();
+    assert!(after != before && after.contains(" OK ") && after.contains("verified by inference"), "{after}");
+}
+
+fn is_refreshed(desk: &Workplace, person: &Person<'_>) {
+    person.write(".claude.json", "{\"numStartups\":1}");
+    let settings = person.inode(".claude.json");
+    let spent = desk.anthropic.sign_in(person.user, Duration::from_secs(8 * 3600));
+    assert!(desk.anthropic.expire(&spent.family), "it was signed in a moment ago");
+    person.put(&spent, -12);
+    desk.anthropic.forget_requests();
+    desk.anthropic.hold_refreshes(true);
+    person.guest.run(&format!("systemctl start --no-block '{}'", person.service())).expect_success("a sync");
+    assert!(
+        desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()),
+        "{}",
+        person.line()
+    );
+    assert_eq!(person.locks(), format!(".claude.lock {0}\n.claude/.oauth_refresh.lock {0}\n", person.user));
+    desk.anthropic.hold_refreshes(false);
+    wait_until("its end", &desk.guest, || is_inactive(person.guest, person.user));
+
+    let file = person.file();
+    let token = &file["claudeAiOauth"]["refreshToken"];
+    assert!(token.is_string() && *token != "" && *token != spent.refresh_token.as_str(), "{file}");
+    assert_eq!(file["mcpOAuth"], json!({ "x": 1 }));
+    assert!(person.line().contains("verified by inference"), "{}", person.line());
+    assert_eq!(person.locks(), "");
+    let renamed = person.inode(".claude.json");
+    assert!(renamed != settings && renamed.trim().ends_with(person.user), "{settings} {renamed}");
+}
+
+fn is_watched_over(person: &Person<'_>) {
+    person.guest.enroll(person.user);
+    let good = person.file();
+    let process = format!("systemctl show --property=MainPID --value 'claude-auth-watch@{}'", person.user);
+    let watches = format!(
+        "grep -q \"ino:$(printf %x $(stat -c %i '{}/.claude')) \" /proc/$({process})/fdinfo/*",
+        person.home
+    );
+    wait_until("it watches", person.guest, || person.guest.run(&watches).succeeded());
+    person.write(".claude/.credentials.json", &tombstone(&good.to_string()));
+    wait_until("it is back", person.guest, || person.file() == good);
+}

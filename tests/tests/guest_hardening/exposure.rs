@@ -1,0 +1,44 @@
+//! What systemd itself thinks of the units.
+
+use cas_tests::guest::{Guest, Suite};
+
+use crate::by_mount::BY_MOUNT;
+use crate::drop_in;
+
+const PAGE: &str = include_str!("../../../docs/units.md");
+
+#[test]
+fn the_exposure_is_what_the_page_says_on_bookworm() {
+    the_exposure_is_what_the_page_says(Suite::Bookworm);
+}
+
+#[test]
+fn the_exposure_is_what_the_page_says_on_trixie() {
+    the_exposure_is_what_the_page_says(Suite::Trixie);
+}
+
+fn the_exposure_is_what_the_page_says(suite: Suite) {
+    let guest = Guest::boot(suite);
+    guest.install_product();
+    let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
+    guest.write("/run/systemd/system/bare.service", "root", "644", bare);
+    guest.run("systemctl daemon-reload").expect_success("a unit without anything");
+    let (_, rest) = PAGE.split_once("gives both services ").expect("the page has figures");
+    let mut figures = rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let mut figure =
+        || figures.find(|text| text.contains('.') && text.len() > 2).expect("a figure").to_owned();
+    let (ours, without, by_mount) = (figure(), figure(), figure());
+    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), ours);
+    assert_eq!(exposure(&guest, "claude-auth-watch@alice.service"), ours);
+    assert_eq!(exposure(&guest, "bare.service"), without);
+    drop_in(&guest, "claude-auth-sync@.service", BY_MOUNT);
+    assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), by_mount);
+}
+
+/// Of 10; less is better.
+fn exposure(guest: &Guest, unit: &str) -> String {
+    let said = guest.run(&format!("systemd-analyze security --no-pager {unit}")).expect_success(unit).text();
+    let line = said.lines().find(|line| line.contains("Overall exposure level")).expect("a result");
+    let (_, rest) = line.split_once(": ").expect("a figure");
+    rest.split(' ').next().expect("a figure").to_owned()
+}

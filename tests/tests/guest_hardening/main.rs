@@ -1,0 +1,37 @@
+//! The units as closed as they can be, and open enough: the real Claude Code in them, for people and homes of every kind
+//! (`docs/units.md`).
+
+mod by_mount;
+mod claude;
+mod exposure;
+mod others;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::guest::Guest;
+
+/// Far longer than systemd and a sync take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[track_caller]
+fn wait_until(what: &str, guest: &Guest, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}\n{}", guest.product_journal());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_inactive(guest: &Guest, user: &str) -> bool {
+    guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
+}
+
+/// Lets a unit of one person start this instead, from now on; `$` is the unit's, not the shell's.
+#[track_caller]
+fn drop_in(guest: &Guest, unit: &str, text: &str) {
+    let folder = format!("/run/systemd/system/{unit}.d");
+    guest.run(&format!("mkdir -p '{folder}'")).expect_success("a folder");
+    guest.write(&format!("{folder}/test.conf"), "root", "644", format!("[Service]\n{text}\n").as_bytes());
+    guest.run("systemctl daemon-reload").expect_success("a drop-in");
+}

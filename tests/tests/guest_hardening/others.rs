@@ -1,0 +1,59 @@
+//! What a person's unit can reach: less of the machine than a session of theirs, and nothing of anybody else's that a session
+//! could not.
+
+use cas_tests::guest::{Guest, Suite};
+
+use super::drop_in;
+
+/// A login of hers may write or read each of these; her units may not.
+const OF_THE_MACHINE: [&str; 4] =
+    ["echo x >>/usr/local/share/hers", "echo x >>/etc/hers", "cat /tmp/of-her-session", "cat /proc/1/status"];
+/// Nobody but their owners can do these, wherever they try.
+const OF_OTHERS: [&str; 4] = [
+    "ls /home/bob",
+    "cat /home/bob/.claude/.credentials.json",
+    "touch /home/carol/x",
+    "ls /proc/$(cat /run/of-bob)",
+];
+
+#[test]
+fn a_persons_units_reach_less_of_the_machine_than_their_sessions_and_nothing_of_others() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest
+        .run("for f in /usr/local/share/hers /etc/hers /tmp/of-her-session; do echo hers >$f; chown alice $f; done
+              runuser -u alice -- ipcmk --shmem 64
+              install -d -m 700 -o bob -g bob /home/bob /home/bob/.claude; echo his >/home/bob/.claude/.credentials.json
+              chmod 700 /home/bob; chmod 755 /home/carol
+              systemd-run --quiet --collect --unit=of-bob --uid=bob sleep 600
+              systemctl show --property=MainPID --value of-bob >/run/of-bob")
+        .expect_success("things of hers, and of others");
+    for attempt in OF_THE_MACHINE {
+        guest.ssh("alice", attempt).expect_success(attempt);
+    }
+    for attempt in &OF_OTHERS[..3] {
+        assert!(!guest.ssh("alice", attempt).succeeded(), "{attempt}");
+    }
+    for unit in ["claude-auth-sync@alice.service", "claude-auth-watch@alice.service"] {
+        for attempt in OF_THE_MACHINE.iter().chain(&OF_OTHERS) {
+            assert!(!in_the_unit(&guest, unit, attempt), "{unit}: {attempt}");
+        }
+        assert!(
+            in_the_unit(&guest, unit, "touch /home/alice/.claude.lock /tmp/x && ls /home/alice"),
+            "{unit}"
+        );
+    }
+}
+
+/// Whether a command succeeds there, all of the unit's directives in force.
+#[track_caller]
+fn in_the_unit(guest: &Guest, unit: &str, command: &str) -> bool {
+    guest.run("rm -f /home/alice/result").expect_success("nothing known yet");
+    let script =
+        format!("#!/bin/sh\n{command} && echo yes >/home/alice/result || echo no >/home/alice/result\n");
+    guest.write("/usr/local/bin/attempt", "root", "755", script.as_bytes());
+    drop_in(guest, unit, "Type=oneshot\nRestart=no\nExecStart=\nExecStart=/usr/local/bin/attempt");
+    guest.run(&format!("systemctl unmask --quiet claude-auth-sync.target; systemctl start claude-auth-sync.target && systemctl start {unit}")).expect_success(command);
+    let said = String::from_utf8(guest.read("/home/alice/result").expect("it has run")).expect("text");
+    said.trim() == "yes"
+}
