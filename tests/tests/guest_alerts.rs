@@ -97,11 +97,13 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
     let rules = rules("loki.yaml");
     let (_, rest) = rules.split_once("| regexp `").expect("an expression");
     let (expression, _) = rest.split_once('`').expect("its end");
+    let (_, rest) = rules.split_once("} !~ `").expect("what does not count");
+    let (others, _) = rest.split_once('`').expect("its end");
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let lines = scratch.path().join("journal");
     std::fs::write(&lines, journal).expect("written");
-    let program = "BEGIN { $e = shift } print \"$+{user} $+{status}\\n\" if /$e/";
-    let found = Command::new("perl").args(["-ne", program, expression]).arg(&lines).output().expect("perl");
+    let program = "BEGIN { $e = shift; $o = shift } print \"$+{user} $+{status}\\n\" if !/$o/ && /$e/";
+    let found = Command::new("perl").args(["-ne", program, expression, others]).arg(&lines).output().expect("perl");
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     let found = String::from_utf8(found.stdout).expect("UTF-8");
     let pairs = found.lines().filter_map(|line| line.split_once(' '));
@@ -134,6 +136,7 @@ fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
     guest.hold_lock("/home/alice/.local/state/claude-auth-sync/lock", 60);
     guest.sync("alice").expect_success("SKIP");
     guest.release_lock();
+    guest.run("logger -t claude-auth-sync 'user=alice OK provisioning: enrolled'").expect_success("as an admin");
     guest.put_env_file("bob", b"FAIL user=alice OK\n");
     guest.sync("bob");
     let journal = guest.product_journal();

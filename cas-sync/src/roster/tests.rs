@@ -15,6 +15,21 @@ fn expect(text: &str, people: &[(&str, bool)]) {
 }
 
 #[test]
+fn the_example_and_the_manual_page_are_understood() {
+    let expected = [("alice", true), ("bob", false), ("carol", false)];
+    expect(include_str!("../../../packaging/examples/roster.yaml"), &expected);
+    let page = include_str!("../../../docs/man/claude-auth-sync-roster.5.scd");
+    let example = page.split("```\n").nth(1).expect("an example");
+    expect(example, &expected);
+    for key in [CLAUDE_AUTH, PARKED] {
+        assert!(page.contains(&format!("\n*{key}*\n")), "{key}");
+    }
+    for key in OTHERS {
+        assert!(page.contains(&format!("_{key}_")), "{key}");
+    }
+}
+
+#[test]
 fn two_keys_are_ours_and_all_others_are_left_alone() {
     expect(
         "# the fleet\nversion: 3\nusers:\n  ada:\n    tier: 2\n    repos: [a, {b: c}, a]\n    namespaces: {x: 1, x: 2}\n  \
