@@ -225,10 +225,11 @@ impl Work {
             return Facts { token: TokenState::Unfit(why + &rest.unwrap_or_default()), ..facts };
         }
         // Their own old one is of no use any more; somebody else's is not ours to end.
-        if let TokenState::Held(old) = &facts.token
-            && old.foreign.is_none()
-        {
-            drop(self.with_admin(|store, admin, deadline| store.revoke(admin, &old.accessor, deadline)));
+        match &facts.token {
+            TokenState::Held(old) if old.foreign.is_none() => {
+                drop(self.with_admin(|store, admin, deadline| store.revoke(admin, &old.accessor, deadline)));
+            }
+            _ => (),
         }
         let token = self.standing_of(minted.token, user, hands);
         Facts { token, proof: Proof::Due, minting: Try::Done, ..facts }
