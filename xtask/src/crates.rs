@@ -25,7 +25,8 @@ pub(crate) struct Crate {
     pub(crate) authors: Vec<String>,
     /// Its `Cargo.toml`; the files beside it are the crate.
     pub(crate) manifest_path: PathBuf,
-    source: Option<String>,
+    /// Where cargo has it from; none for our own.
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Deserialize)]

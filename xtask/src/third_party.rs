@@ -31,7 +31,11 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
         if let Some(repository) = &each.repository {
             writeln!(listed, "    source:  {repository}")?;
         }
-        for (file, text) in license_files(each)? {
+        let files = license_files(each)?;
+        if files.is_empty() {
+            writeln!(listed, "    (it comes without the text)")?;
+        }
+        for (file, text) in files {
             carried.entry(text).or_default().push(format!("{name} ({file})"));
         }
     }
@@ -67,4 +71,58 @@ fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn some(folder: &Path, name: &str, license: Option<&str>, files: &[(&str, &str)]) -> Crate {
+        let folder = folder.join(name);
+        fs::create_dir(&folder).expect("a folder");
+        for (file, text) in files {
+            fs::write(folder.join(file), text).expect("a file");
+        }
+        Crate {
+            name: name.to_owned(),
+            version: "1.2.3".to_owned(),
+            license: license.map(str::to_owned),
+            repository: None,
+            authors: vec!["Ada".to_owned()],
+            manifest_path: folder.join("Cargo.toml"),
+            source: None,
+        }
+    }
+
+    #[test]
+    fn every_crate_is_named_and_every_text_is_there_once() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let crates = [
+            some(folder.path(), "one", Some("MIT"), &[("LICENSE-MIT", "same words\r\n"), ("src.rs", "code")]),
+            some(folder.path(), "two", Some("MIT"), &[("license", "same words\n"), ("NOTICE", "by Bob")]),
+            some(folder.path(), "three", Some("ISC"), &[]),
+        ];
+        let text = text(&crates).expect("all is there");
+        assert!(text.contains("these 3 crates"), "{text}");
+        assert!(text.contains("one 1.2.3\n    licence: MIT\n    authors: Ada\n"), "{text}");
+        assert!(
+            text.contains("From one 1.2.3 (LICENSE-MIT), two 1.2.3 (license):\n\nsame words\n"),
+            "{text}"
+        );
+        assert!(text.contains("From two 1.2.3 (NOTICE):\n\nby Bob\n"), "{text}");
+        assert!(
+            text.contains("three 1.2.3\n    licence: ISC\n    authors: Ada\n    (it comes without"),
+            "{text}"
+        );
+        assert_eq!((text.matches("same words").count(), text.matches("code").count()), (1, 0), "{text}");
+    }
+
+    #[test]
+    fn a_crate_that_does_not_say_its_licence_is_not_passed_over() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let said = text(&[some(folder.path(), "one", None, &[])]).expect_err("it does not say");
+        assert_eq!(said.to_string(), "one 1.2.3 does not say its licence");
+    }
 }

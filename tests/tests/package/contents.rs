@@ -15,6 +15,13 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What is run, but for the one that nobody may read.
+const PROGRAMS: [&str; 3] = [
+    "/usr/bin/cas-session",
+    "/usr/lib/claude-auth-sync/user-environment-generator",
+    "/usr/share/doc/claude-auth-sync/examples/start-claude.sh",
+];
+
 /// Mode, owner and path of everything in it.
 fn listed() -> Vec<(String, String, String)> {
     let listed = output_of("dpkg-deb", &["--contents"], &package());
@@ -35,7 +42,7 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
             Some(b'd') => "drwxr-xr-x",
             Some(b'l') => "lrwxrwxrwx",
             _ if path == "/usr/bin/cas-sync" => "-rwx--x--x",
-            _ if path == "/usr/bin/cas-session" => "-rwxr-xr-x",
+            _ if PROGRAMS.contains(&path.as_str()) => "-rwxr-xr-x",
             _ => "-rw-r--r--",
         };
         assert_eq!(mode, expected, "{path}");
@@ -75,9 +82,15 @@ fn nothing_of_the_sources_is_forgotten() {
         ("tmpfiles.d", "/usr/lib/tmpfiles.d"),
         ("pam-configs", "/usr/share/pam-configs"),
         ("vault", "/usr/share/claude-auth-sync/vault"),
+        ("alerts", "/usr/share/claude-auth-sync/alerts"),
+        ("examples", "/usr/share/doc/claude-auth-sync/examples"),
+        ("examples/user", "/usr/share/doc/claude-auth-sync/examples/user"),
     ] {
         for entry in fs::read_dir(sources.join(from)).expect("a folder of the sources") {
             let source = entry.expect("an entry").path();
+            if source.is_dir() {
+                continue;
+            }
             let name = source.file_name().expect("a name").to_string_lossy().into_owned();
             let name =
                 if name == "requests.mount" { r"run-claude\x2dauth\x2dsync.mount".into() } else { name };

@@ -58,7 +58,7 @@ fn removing_and_purging(suite: Suite) {
         "{said}"
     );
     assert!(
-        said.contains("People's homes, the store and /etc/claude-auth-sync were left as they are."),
+        said.contains("People's homes, the store and the configuration in /etc were left as they are."),
         "{said}"
     );
     assert_eq!(homes(&guest), before);
