@@ -12,7 +12,7 @@ use crate::undoing::{all_of, removed};
 use crate::unit_names::{TARGET, Units};
 
 /// So many people's units go into one command: systemd reads all units again after each, and a command line has an end.
-const TOGETHER: usize = 100;
+pub(crate) const TOGETHER: usize = 100;
 /// The first syncs of more newcomers than these are left to their timers and logins: each runs a client of 200 MB.
 const MOST_FIRST_SYNCS: usize = 4;
 

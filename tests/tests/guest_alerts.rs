@@ -103,7 +103,8 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
     let lines = scratch.path().join("journal");
     std::fs::write(&lines, journal).expect("written");
     let program = "BEGIN { $e = shift; $o = shift } print \"$+{user} $+{status}\\n\" if !/$o/ && /$e/";
-    let found = Command::new("perl").args(["-ne", program, expression, others]).arg(&lines).output().expect("perl");
+    let found =
+        Command::new("perl").args(["-ne", program, expression, others]).arg(&lines).output().expect("perl");
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     let found = String::from_utf8(found.stdout).expect("UTF-8");
     let pairs = found.lines().filter_map(|line| line.split_once(' '));
@@ -136,7 +137,9 @@ fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
     guest.hold_lock("/home/alice/.local/state/claude-auth-sync/lock", 60);
     guest.sync("alice").expect_success("SKIP");
     guest.release_lock();
-    guest.run("logger -t claude-auth-sync 'user=alice OK provisioning: enrolled'").expect_success("as an admin");
+    guest
+        .run("logger -t claude-auth-sync 'user=alice OK provisioning: enrolled'")
+        .expect_success("as an admin");
     guest.put_env_file("bob", b"FAIL user=alice OK\n");
     guest.sync("bob");
     let journal = guest.product_journal();

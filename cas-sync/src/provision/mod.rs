@@ -68,34 +68,27 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         Ok(people) => people,
         Err(error) => return fail(&error, CONFIGURATION),
     };
+    let mut told = Told { is_dry: request.is_dry, ..Told::default() };
     let mut progress = Progress::of(people.len());
-    let mut served: Vec<Served> = Vec::new();
     for (index, person) in people.iter().enumerate() {
         progress.show(index);
-        let one = work.serve(person);
+        let served = work.serve(person);
         if !request.is_dry {
-            one.to_journal(served.iter().any(Served::is_outage));
+            served.to_journal(told.people.iter().any(Served::is_outage));
         }
-        served.push(one);
+        told.people.push(served);
+        if work.enrolled.len() == units::TOGETHER {
+            start_units(&mut work.enrolled, &mut told);
+        }
     }
+    start_units(&mut work.enrolled, &mut told);
     progress.end();
-    let (remarks, units_failed) = match started_units(&work.enrolled) {
-        Ok(change) => (change.remarks, None),
-        Err(error) => (Vec::new(), Some(format!("not all units run: {error:#}; run this again"))),
-    };
-    let requests = work.store.as_ref().map_or(0, Administration::requests);
-    let told = Told {
-        people: served,
-        is_dry: request.is_dry,
-        requests,
-        took: started.elapsed(),
-        remarks,
-        units_failed,
-    };
+    told.requests = work.store.as_ref().map_or(0, Administration::requests);
+    told.took = started.elapsed();
     if request.json {
-        told.to_programs()
+        told.to_programs();
     } else {
-        told.to_people()
+        told.to_people();
     }
     ExitCode::from(told.exit_code())
 }
@@ -223,8 +216,17 @@ fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>
     Ok(people.into_iter().filter(is_chosen).collect())
 }
 
-/// Starts what runs by itself for those who are new.
-fn started_units(enrolled: &[String]) -> Result<units::Change> {
+/// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
+fn start_units(enrolled: &mut Vec<String>, told: &mut Told) {
     let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
-    if people.is_empty() { Ok(units::Change::default()) } else { units::start(&people, true) }
+    if people.is_empty() {
+        return;
+    }
+    match units::start(&people, true) {
+        Ok(change) => told.remarks.extend(change.remarks),
+        Err(error) => told.units_failed = Some(format!("not all units run: {error:#}; run this again")),
+    }
+    told.remarks.sort();
+    told.remarks.dedup();
+    enrolled.clear();
 }

@@ -18,6 +18,7 @@ const SCHEMA: u32 = 1;
 const MANY: usize = 20;
 
 /// How a run went.
+#[derive(Default)]
 pub(super) struct Told {
     pub(super) people: Vec<Served>,
     pub(super) is_dry: bool,
