@@ -145,7 +145,9 @@ impl Received {
     /// Not every JSON object is ours: one of these keys has to be there.
     fn frame(&self) -> Option<Frame<'_>> {
         let frame: Frame<'_> = serde_json::from_slice(&self.body).ok()?;
-        (frame.errors.is_some() || frame.data.is_some() || frame.auth.is_some()).then_some(frame)
+        let is_ours = frame.errors.is_some() || frame.data.is_some() || frame.auth.is_some();
+        // Revoking what has ended already is answered with a warning alone.
+        (is_ours || frame.warnings.is_some()).then_some(frame)
     }
 
     fn foreign(&self, action: &str) -> Answer<'static> {
