@@ -17,6 +17,14 @@ pub(crate) fn is_by_anything(unit: &str) -> bool {
     folders(Path::new(LINKS)).iter().any(|folder| has_link(folder, unit))
 }
 
+/// Whether an admin has masked `unit`, for good or until the machine is started again.
+pub(crate) fn is_masked(unit: &str) -> bool {
+    let is = |folder: &str| {
+        fs::read_link(Path::new(folder).join(unit)).is_ok_and(|to| to == Path::new("/dev/null"))
+    };
+    is(LINKS) || is("/run/systemd/system")
+}
+
 fn is_by_links_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {
     let expected: Vec<_> = wanted_by.iter().map(|name| links.join(format!("{name}.wants"))).collect();
     let others = folders(links).into_iter().filter(|folder| !expected.contains(folder));

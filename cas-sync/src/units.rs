@@ -79,7 +79,8 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         return Ok(change);
     }
     for together in units.chunks(TOGETHER) {
-        let wanted: Vec<_> = together.iter().flat_map(|units| units.wanted(watch)).collect();
+        let wanted = together.iter().flat_map(|units| units.wanted(watch));
+        let wanted: Vec<_> = wanted.filter(|unit| !enabled::is_masked(unit)).collect();
         let resting = those_not("is-active", "active", &wanted)?;
         if !resting.is_empty() {
             systemctl(&[&["start"], resting.as_slice()].concat())?;
@@ -96,20 +97,25 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
     Ok(change)
 }
 
-/// Enables what is not enabled by what is packaged, and by that alone; returns those for whom anything was.
+/// Enables what is not enabled by what is packaged, and by that alone; returns those for whom anything was. Which those are is
+/// seen on the disk: asking systemd takes it seconds for a hundred people. A unit that is masked is masked for a reason.
 fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
-    let wanted: Vec<_> = people.iter().flat_map(|units| units.wanted(watch)).collect();
-    let not_enabled = those_not("is-enabled", "enabled", &wanted)?;
-    let is_new = |units: &Units, unit: &str| not_enabled.contains(&unit) || !units.are_links_ours(unit);
-    let (mut new, mut newcomers) = (Vec::new(), Vec::new());
+    let (mut fresh, mut other, mut newcomers) = (Vec::new(), Vec::new(), Vec::new());
     for units in people {
-        let before = new.len();
-        new.extend(units.wanted(watch).into_iter().filter(|unit| is_new(units, unit)));
-        newcomers.extend((new.len() > before).then_some(units));
+        let is_new = |unit: &&str| !units.are_links_ours(unit) && !enabled::is_masked(unit);
+        let new: Vec<_> = units.wanted(watch).into_iter().filter(is_new).collect();
+        newcomers.extend((!new.is_empty()).then_some(units));
+        let (again, first): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|unit| enabled::is_by_anything(unit));
+        fresh.extend(first);
+        other.extend(again);
     }
-    if !new.is_empty() {
+    if !fresh.is_empty() {
+        systemctl(&[&["enable", "--quiet"], fresh.as_slice()].concat())?;
+    }
+    if !other.is_empty() {
         // What else has started them is made to do so no more.
-        systemctl(&[&["reenable", "--quiet"], new.as_slice()].concat())?;
+        systemctl(&[&["reenable", "--quiet"], other.as_slice()].concat())?;
     }
     Ok(newcomers)
 }
@@ -123,7 +129,8 @@ pub(crate) fn stand_in_for(user: &str) -> Option<String> {
 /// Whether the timer and the path unit of somebody are enabled, or systemd cannot name units after them. A look at the disk:
 /// systemctl takes milliseconds for each.
 pub(crate) fn are_enabled(user: &str) -> bool {
-    let are = |units: Units| units.wanted(false).iter().all(|unit| units.are_links_ours(unit));
+    let is = |units: &Units, unit: &str| units.are_links_ours(unit) || enabled::is_masked(unit);
+    let are = |units: Units| units.wanted(false).iter().all(|unit| is(&units, unit));
     Units::of(user).is_none_or(|units| are(units) || !is_installed())
 }
 

@@ -26,6 +26,12 @@ fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
             "VAULT_TOKEN={} timeout --signal={signal} {seconds} cas-sync provision --json",
             fleet.bao.root_token()
         ));
+        println!(
+            "{signal} {seconds}: {:?} after {:?}, {} enrolled",
+            run.code,
+            run.took,
+            enrolled(guest).lines().count()
+        );
         if run.succeeded() {
             finished = Some(run);
             break;

@@ -30,7 +30,7 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
         "{journal}"
     );
     provision(&fleet, "").expect_success("an admin");
-    let places = "/home /var/lib/claude-auth-sync/enrolled /etc/systemd/system /etc/tmpfiles.d";
+    let places = "/home/*/.config /var/lib/claude-auth-sync/enrolled /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(snapshot(guest, places), before);
