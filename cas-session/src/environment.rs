@@ -5,23 +5,33 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::enrolment::MARKERS;
 use cas_core::env_file::{Content, EnvFile};
 use cas_core::setup_token::VARIABLE;
-use nix::unistd::{Uid, alarm};
+use nix::unistd::Uid;
 
 use crate::arguments::complain;
 
-/// A session waits for this. A directory server or a file system that hangs ends it, by SIGALRM.
-const SECONDS: u32 = 2;
+/// A session waits for this: a directory server or a file system that hangs is not waited for any longer.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// What it ends with then: try later.
+const TOO_LATE: i32 = 75;
 
 /// Prints the line, where there is one.
 pub(crate) fn run() -> ExitCode {
-    alarm::set(SECONDS);
+    // Not an alarm: nss-systemd blocks that signal while it waits, for 45 seconds.
+    thread::spawn(|| {
+        thread::sleep(LIMIT);
+        complain("the user database or the home does not answer; setup-token not used");
+        process::exit(TOO_LATE);
+    });
     match print() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
