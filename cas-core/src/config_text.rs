@@ -1,14 +1,13 @@
 //! Reads one file of the configuration, and the TOML in it. It says where people's credentials are sent, so somebody else's file is not
 //! believed; and a login waits for it, so a FIFO or a device in its place is an error at once.
 
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::unistd::Uid;
 use toml::Table;
 
-use crate::regular_file::{self, Links};
+use crate::regular_file::{Links, RegularFile, Unfit};
 
 /// The longest file in bytes; a roster has some hundred for each person.
 const LIMIT: usize = 16 << 20;
@@ -18,16 +17,8 @@ const LIMIT: usize = 16 << 20;
 /// # Errors
 /// What is wrong with it, and what to do.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
-    let failed = |error: io::Error| format!("it cannot be read: {error}");
-    let file = match regular_file::open(path, Links::Followed) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let found = file.metadata().map_err(failed)?;
-    if !found.is_file() {
-        return Err("it is no regular file: move it out of the way".into());
-    }
+    let Some(file) = RegularFile::open(path, Links::Followed).map_err(unfit)? else { return Ok(None) };
+    let found = file.metadata();
     if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
         return Err(format!("it belongs to user id {}: give it to root", found.uid()));
     }
@@ -35,10 +26,16 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
         return Err("everybody may write it: look it over, then chmod o-w".into());
     }
     let mut bytes = Vec::new();
-    if !regular_file::read_all(&file, LIMIT, &mut bytes).map_err(failed)? {
-        return Err(format!("it is longer than {LIMIT} bytes: move it out of the way"));
-    }
+    file.read(LIMIT, &mut bytes).map_err(unfit)?;
     String::from_utf8(bytes).map(Some).map_err(|_| "it is not text in UTF-8".into())
+}
+
+fn unfit(unfit: Unfit) -> String {
+    match unfit {
+        Unfit::NotRegular | Unfit::Link => "it is no regular file: move it out of the way".into(),
+        Unfit::TooLarge => format!("it is longer than {LIMIT} bytes: move it out of the way"),
+        Unfit::Failed(error) => format!("it cannot be read: {error}"),
+    }
 }
 
 /// The table that `text` is.

@@ -2,16 +2,15 @@
 //! without reading a device or ten gigabytes.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc;
 use zeroize::Zeroizing;
 
 use crate::ledger::FileIdentity;
-use crate::regular_file::{self, Links};
+use crate::regular_file::{Links, RegularFile, Unfit};
 
 /// What was read, and which file it was.
 pub struct Found {
@@ -42,7 +41,7 @@ pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Optio
 #[derive(Debug)]
 pub struct OwnedFile {
     path: PathBuf,
-    file: File,
+    file: RegularFile,
 }
 
 impl OwnedFile {
@@ -52,18 +51,9 @@ impl OwnedFile {
     /// [`Problem`] when it is not a regular file of that user.
     pub fn open(path: &Path, owner: u32, guard: Guard) -> Result<Option<Self>, Problem> {
         let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
-        let file = match regular_file::open(path, Links::Refused) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-                return Err(problem(Reason::NotRegular));
-            }
-            Err(error) => return Err(problem(Reason::Failed("read", error))),
-        };
-        let metadata = file.metadata().map_err(|error| problem(Reason::Failed("examine", error)))?;
-        if !metadata.is_file() {
-            return Err(problem(Reason::NotRegular));
-        }
+        let opened = RegularFile::open(path, Links::Refused);
+        let Some(file) = opened.map_err(|unfit| problem(Reason::of(unfit, 0)))? else { return Ok(None) };
+        let metadata = file.metadata();
         if metadata.uid() != owner {
             return Err(problem(Reason::Foreign { owner: metadata.uid() }));
         }
@@ -79,15 +69,10 @@ impl OwnedFile {
     /// [`Problem`] when that is more than `limit` bytes, or cannot be read.
     pub fn read(&self, limit: usize) -> Result<Found, Problem> {
         let problem = |reason: Reason| Problem { path: self.path.clone(), reason };
-        let metadata = self.file.metadata().map_err(|error| problem(Reason::Failed("examine", error)))?;
+        let metadata = self.file.metadata_now().map_err(|error| problem(Reason::Failed("examine", error)))?;
         let mut content = Zeroizing::new(Vec::new());
-        let read =
-            (&self.file).rewind().and_then(|()| regular_file::read_all(&self.file, limit, &mut content));
-        match read {
-            Ok(true) => Ok(Found { content, identity: identity(&metadata) }),
-            Ok(false) => Err(problem(Reason::TooLarge { limit })),
-            Err(error) => Err(problem(Reason::Failed("read", error))),
-        }
+        self.file.read(limit, &mut content).map_err(|unfit| problem(Reason::of(unfit, limit)))?;
+        Ok(Found { content, identity: identity(&metadata) })
     }
 }
 
@@ -113,6 +98,16 @@ pub(crate) enum Reason {
     Shared,
     TooLarge { limit: usize },
     Failed(&'static str, io::Error),
+}
+
+impl Reason {
+    fn of(unfit: Unfit, limit: usize) -> Self {
+        match unfit {
+            Unfit::NotRegular | Unfit::Link => Self::NotRegular,
+            Unfit::TooLarge => Self::TooLarge { limit },
+            Unfit::Failed(error) => Self::Failed("read", error),
+        }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -1,7 +1,7 @@
 //! Files written whole or not at all: beside their target, synced, renamed, and the directory synced.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tempfile::{Builder, NamedTempFile};
 use zeroize::Zeroizing;
 
 use crate::owned_file::{Problem, Reason};
-use crate::regular_file::{self, Links};
+use crate::regular_file::{Links, RegularFile};
 
 /// How old a temporary file has to be to be nobody's any more.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -110,12 +110,10 @@ pub fn create_private_directory(path: &Path) -> Result<(), Problem> {
 }
 
 fn holds(path: &Path, content: &[u8]) -> bool {
-    let Ok(mut file) = regular_file::open(path, Links::Refused) else { return false };
-    let same_length = file
-        .metadata()
-        .is_ok_and(|found| found.len() == content.len() as u64 && found.mode() & 0o777 == 0o600);
-    let mut found = Zeroizing::new(Vec::with_capacity(content.len()));
-    same_length && file.read_to_end(&mut found).is_ok() && *found == content
+    let Ok(Some(file)) = RegularFile::open(path, Links::Refused) else { return false };
+    let is_alike = file.metadata().len() == content.len() as u64 && file.metadata().mode() & 0o777 == 0o600;
+    let mut found = Zeroizing::new(Vec::new());
+    is_alike && file.read(content.len(), &mut found).is_ok() && *found == content
 }
 
 /// Removes what a killed run left behind an hour ago or earlier: it may hold a secret.

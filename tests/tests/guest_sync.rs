@@ -195,7 +195,7 @@ fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
         ("store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:1\"\npath = \"a//b\"\n", "empty segment"),
         (
             "store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:1\"\nca_cert = \"/nowhere\"\n",
-            "the CA file /nowhere cannot be opened",
+            "the CA file /nowhere is missing",
         ),
     ];
     for (text, said) in rows {

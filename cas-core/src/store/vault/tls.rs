@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::regular_file::{self, Links};
+use crate::regular_file::{self, Unfit};
 use crate::store::Failure;
 
 /// The bundle that Debian's `ca-certificates` keeps.
@@ -34,17 +34,13 @@ pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Resul
 /// The certificates in a PEM file. Single ones that cannot be used are passed over, as the system's own tools do.
 fn trusted(path: &Path) -> Result<RootCertStore, Failure> {
     let problem = |what: &str| unusable(&format!("the CA file {} {what}", path.display()));
-    let file = regular_file::open(path, Links::Followed)
-        .map_err(|error| problem(&format!("cannot be opened: {error}")))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(problem("is not a regular file"));
-    }
-    let mut pem = Vec::new();
-    match regular_file::read_all(&file, MAX_LEN, &mut pem) {
-        Ok(true) => {}
-        Ok(false) => return Err(problem("is longer than 4 MiB")),
-        Err(error) => return Err(problem(&format!("cannot be read: {error}"))),
-    }
+    let pem = match regular_file::read(path, MAX_LEN) {
+        Ok(Some(pem)) => pem,
+        Ok(None) => return Err(problem("is missing")),
+        Err(Unfit::NotRegular | Unfit::Link) => return Err(problem("is not a regular file")),
+        Err(Unfit::TooLarge) => return Err(problem("is longer than 4 MiB")),
+        Err(Unfit::Failed(error)) => return Err(problem(&format!("cannot be read: {error}"))),
+    };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() {

@@ -6,11 +6,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use crate::regular_file::{self, Links};
+use crate::regular_file::{Links, RegularFile, Unfit};
 use crate::secret::Secret;
 use crate::store::Failure;
 
@@ -34,11 +33,9 @@ impl Token {
 /// [`TokenFileError`] when there is none, or it is not the owner's own, private, and one line.
 pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
     let failed = |problem: Problem| TokenFileError { path: path.to_owned(), problem };
-    let file = regular_file::open(path, Links::Refused).map_err(|error| failed(Problem::of_open(error)))?;
-    let metadata = file.metadata().map_err(|error| failed(Problem::Unreadable(error)))?;
-    if !metadata.is_file() {
-        return Err(failed(Problem::NotAFile));
-    }
+    let opened = RegularFile::open(path, Links::Refused).map_err(|unfit| failed(Problem::of(unfit)))?;
+    let file = opened.ok_or_else(|| failed(Problem::Missing))?;
+    let metadata = file.metadata();
     if metadata.uid() != owner.as_raw() {
         return Err(failed(Problem::OwnedBy(metadata.uid())));
     }
@@ -46,11 +43,8 @@ pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
         return Err(failed(Problem::OpenToOthers(metadata.mode() & 0o7777)));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    match regular_file::read_all(&file, MAX_LEN, &mut bytes) {
-        Ok(true) => parse(&bytes).ok_or_else(|| failed(Problem::NotOneToken)),
-        Ok(false) => Err(failed(Problem::NotOneToken)),
-        Err(error) => Err(failed(Problem::Unreadable(error))),
-    }
+    file.read(MAX_LEN, &mut bytes).map_err(|unfit| failed(Problem::of(unfit)))?;
+    parse(&bytes).ok_or_else(|| failed(Problem::NotOneToken))
 }
 
 /// One line with one token; its end may be missing or that of another system.
@@ -81,12 +75,13 @@ enum Problem {
 }
 
 impl Problem {
-    fn of_open(error: io::Error) -> Self {
-        match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ENOTDIR) => Self::Missing,
-            Some(Errno::ELOOP) => Self::Link,
-            Some(Errno::ENXIO) => Self::NotAFile,
-            _ => Self::Unreadable(error),
+    fn of(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::NotRegular => Self::NotAFile,
+            Unfit::Link => Self::Link,
+            Unfit::TooLarge => Self::NotOneToken,
+            Unfit::Failed(error) if error.kind() == io::ErrorKind::NotADirectory => Self::Missing,
+            Unfit::Failed(error) => Self::Unreadable(error),
         }
     }
 }
