@@ -7,6 +7,7 @@
 mod backup;
 mod candidate;
 mod facts;
+mod refresh_run;
 mod report;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use facts::{
     Contact, DocumentFact, DocumentSummary, Done, EnvFileChange, EnvFileFact, Facts, Mode, Restored,
     Settings, StoreKind, Subject, TokenFact,
 };
+pub use refresh_run::shown as shown_by_refresh_run;
 
 use crate::fingerprint::Generation;
 use crate::ledger::Fate;

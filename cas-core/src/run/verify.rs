@@ -2,9 +2,8 @@
 
 use super::Run;
 use crate::fingerprint::{Fingerprint, Generation};
-use crate::local_login::LocalLogin;
 use crate::oauth_login::LoginSummary;
-use crate::planner::{Facts, Subject};
+use crate::planner::{self, Facts, Subject};
 use crate::secret::Secret;
 use crate::verdict::Verdict;
 
@@ -36,30 +35,17 @@ impl Run {
     }
 
     pub(super) fn refresh_run(&mut self, facts: &mut Facts) {
-        let before = self.lies_there();
+        let before = self.snapshot.login.login().map(|login| login.summary.clone());
         let shown = self.verifier.as_mut().map(|verifier| verifier.refresh_run());
-        let mut verdict = shown.unwrap_or_else(|| Verdict::Unusable("this run cannot verify".into()));
+        let verdict = shown.unwrap_or_else(|| Verdict::Unusable("this run cannot verify".into()));
         self.look_again(facts);
-        let after = self.lies_there();
-        if facts.login == LocalLogin::Tombstone {
-            // Even if the server took the old access token once more: its refresh was refused for good.
-            verdict = Verdict::Rejected { account_level: false };
-        }
-        let subject = match (before, after) {
-            (before, _) if facts.login == LocalLogin::Tombstone => before,
-            (Some(before), Some(after)) if says_something_of(&verdict, &before, &after) => Some(after),
-            _ => None,
-        };
-        if let Some(LoginSummary { generation, .. }) = subject {
+        let (verdict, about) = planner::shown_by_refresh_run(verdict, before, &facts.login);
+        if let Some(LoginSummary { generation, .. }) = about {
             self.note_verdict(generation, &verdict);
             facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
             self.look_again(facts);
         }
         facts.done.refresh_run = Some(verdict);
-    }
-
-    fn lies_there(&self) -> Option<LoginSummary> {
-        self.snapshot.login.login().map(|login| login.summary.clone())
     }
 
     /// If it cannot be noted, the next run asks again.
@@ -80,15 +66,4 @@ impl Run {
             }
         }
     }
-}
-
-/// Whether what a refresh run showed is about the login that lies there after it: of one that came meanwhile only a good
-/// answer says something, and only if it came of that refresh and not of a sign-in.
-fn says_something_of(verdict: &Verdict, before: &LoginSummary, after: &LoginSummary) -> bool {
-    let is_of_same_sign_in = match (before.login_expires_at, after.login_expires_at) {
-        (Some(before), Some(after)) => before == after,
-        _ => true,
-    };
-    let is_its_successor = is_of_same_sign_in && !before.owner.contradicts(&after.owner);
-    before.generation == after.generation || (verdict.is_alive() && is_its_successor)
 }
