@@ -25,7 +25,9 @@ const CA: &str = "/etc/vault-ca.pem";
 pub(crate) const ZSHENV: &str = "/etc/zsh/zshenv";
 const ZSH_LINE: &str = "[ -r ~/.config/claude-auth-sync/claude-oauth.env ] && { set -a; . ~/.config/claude-auth-sync/claude-oauth.env; set +a; }";
 
-/// Far longer than anything here takes.
+const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
+
+/// Long enough.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The machine, its store, and the two people.
@@ -187,10 +189,48 @@ impl Machine {
         let shown = self
             .guest()
             .run(
-                "systemctl list-units --all --plain --no-legend --type=timer 'claude-auth-*' | cut -d' ' -f1",
+                "systemctl list-units --all --plain --no-legend --type=timer 'claude-auth-*@*' | cut -d' ' -f1",
             )
             .text();
         shown.lines().map(str::to_owned).collect()
+    }
+
+    /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
+    #[track_caller]
+    pub(crate) fn is_taken_over(&self) {
+        let links: String = [
+            "sync@alice.path",
+            "sync@alice.timer",
+            "sync@bob.path",
+            "sync@bob.timer",
+            "watch@alice.service",
+            "watch@bob.service",
+        ]
+        .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
+        .concat();
+        let of_watches: String = [ALICE, BOB]
+            .map(|user| format!("claude-auth-sync@{user}.service.wants/claude-auth-watch@{user}.service\n"))
+            .concat();
+        assert_eq!(self.links(), links + &of_watches);
+        assert_eq!(self.timers(), TIMERS);
+        for timer in TIMERS {
+            let file = self.property(timer, "FragmentPath");
+            assert!(file.ends_with("/lib/systemd/system/claude-auth-sync@.timer"), "{file}");
+            assert_eq!(self.property(timer, "ActiveState"), "active");
+            assert_ne!(self.property(timer, "NextElapseUSecRealtime"), "", "by the calendar, as packaged");
+            assert!(self.property(timer, "TimersMonotonic").is_empty(), "and not by the script's");
+        }
+        for user in [ALICE, BOB] {
+            let service = format!("claude-auth-sync@{user}.service");
+            assert!(self.property(&service, "ExecStart").contains("/usr/bin/cas-sync"));
+        }
+        let guest = self.guest();
+        guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
+        assert_eq!(
+            guest.run("systemctl is-active claude-auth-sync@alice.timer claude-auth-sync@bob.timer").text(),
+            "inactive\ninactive\n"
+        );
+        guest.run("systemctl start claude-auth-sync.target timers.target").expect_success("its end");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A machine as the former script leaves it, and the way to this product and back (`docs/migration.md`).
 
 mod machine;
+mod provisioned;
 mod rolled_back;
 mod taken_over;

@@ -5,8 +5,6 @@ use cas_tests::openbao::Policy;
 
 use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
 
-const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob.timer"];
-
 #[test]
 fn everything_the_script_has_left_is_taken_over_as_it_is_on_bookworm() {
     everything_is_taken_over(Suite::Bookworm);
@@ -56,7 +54,7 @@ fn everything_is_taken_over(suite: Suite) {
     for (user, log) in [ALICE, BOB].iter().zip(&logs) {
         machine.wait_until_verified(user, log);
     }
-    nothing_is_left_of_the_scripts_units(&machine);
+    machine.is_taken_over();
 
     assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings, "not even written again");
     let (alice, bob) = (machine.alice.fields(), machine.bob.fields());
@@ -81,41 +79,4 @@ fn everything_is_taken_over(suite: Suite) {
     guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
     machine.wait_for_backup_after(&alice);
     has_siblings(&machine.alice.fields(), ALICE);
-}
-
-/// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
-fn nothing_is_left_of_the_scripts_units(machine: &Machine) {
-    let links: String = [
-        "sync@alice.path",
-        "sync@alice.timer",
-        "sync@bob.path",
-        "sync@bob.timer",
-        "watch@alice.service",
-        "watch@bob.service",
-    ]
-    .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
-    .concat();
-    let of_watches: String = [ALICE, BOB]
-        .map(|user| format!("claude-auth-sync@{user}.service.wants/claude-auth-watch@{user}.service\n"))
-        .concat();
-    assert_eq!(machine.links(), links + &of_watches);
-    assert_eq!(machine.timers(), TIMERS);
-    for timer in TIMERS {
-        let file = machine.property(timer, "FragmentPath");
-        assert!(file.ends_with("/lib/systemd/system/claude-auth-sync@.timer"), "{file}");
-        assert_eq!(machine.property(timer, "ActiveState"), "active");
-        assert_ne!(machine.property(timer, "NextElapseUSecRealtime"), "", "by the calendar, as packaged");
-        assert!(machine.property(timer, "TimersMonotonic").is_empty(), "and not by the script's");
-    }
-    for user in [ALICE, BOB] {
-        let service = format!("claude-auth-sync@{user}.service");
-        assert!(machine.property(&service, "ExecStart").contains("/usr/bin/cas-sync"));
-    }
-    let guest = machine.guest();
-    guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
-    assert_eq!(
-        guest.run("systemctl is-active claude-auth-sync@alice.timer claude-auth-sync@bob.timer").text(),
-        "inactive\ninactive\n"
-    );
-    guest.run("systemctl start claude-auth-sync.target timers.target").expect_success("its end");
 }

@@ -1,0 +1,46 @@
+//! The way to this product for everybody at once, by the roster that the script's provisioner has read.
+
+use cas_tests::guest::Suite;
+
+use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, UNITS, has_siblings};
+
+/// With keys of other tools, and one who has opted out.
+const ROSTER: &str = "users:
+  alice: {tier: gold, namespaces: [alice]}
+  bob: {authentik_user: bob}
+  carol: {claude_auth: false}
+";
+
+#[test]
+fn one_command_takes_over_everybody_in_the_roster_and_mints_nothing() {
+    let machine = Machine::of_the_script(Suite::Bookworm);
+    let guest = machine.guest();
+    guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");
+    let belongings = [ALICE, BOB].map(|user| machine.belongings(user));
+    guest.install_product();
+    guest.resume();
+    machine.configure_product();
+    guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", ROSTER.as_bytes());
+    let before = machine.links();
+
+    // As the hourly run does it, without an admin's token, as long as the script's units lie there.
+    let done = guest.run("cas-sync provision");
+    let said = format!("{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
+    assert!(UNITS.iter().all(|unit| said.contains(&format!("{ADMINS_UNITS}/{unit}"))), "{said}");
+    assert!(!machine.links().contains("claude-auth-sync.target.wants"), "{} {before}", machine.links());
+    let logs = [ALICE, BOB].map(|user| machine.log(user));
+    guest
+        .run(&format!("cd {ADMINS_UNITS} && rm {} && systemctl daemon-reload", UNITS.join(" ")))
+        .expect_success("its units aside");
+    let done = guest.run("cas-sync provision");
+    assert_eq!(done.code, Some(0), "{}{}", done.text(), String::from_utf8_lossy(&done.stderr));
+
+    for (user, log) in [ALICE, BOB].iter().zip(&logs) {
+        machine.wait_until_verified(user, log);
+    }
+    machine.is_taken_over();
+    assert_eq!([ALICE, BOB].map(|user| machine.belongings(user)), belongings, "not even written again");
+    has_siblings(&machine.alice.fields(), ALICE);
+    has_siblings(&machine.bob.fields(), BOB);
+    assert_eq!(guest.run("systemctl --failed --no-legend --plain").text(), "");
+}
