@@ -72,9 +72,10 @@ fn an_upgrade_while_people_work(suite: Suite) {
     people_get_in(guest, "after the upgrade");
     // The new watch watches.
     let file = guest.login_of("alice");
-    wait_until("it watches", || {
-        guest.run("fuser --silent /home/alice/.local/state/claude-auth-sync/*").succeeded()
-    });
+    let process = property(guest, WATCH, "MainPID");
+    let watches =
+        format!("grep -q \"ino:$(printf %x $(stat -c %i /home/alice/.claude)) \" /proc/{process}/fdinfo/*");
+    wait_until("it watches", || guest.run(&watches).succeeded());
     guest.put_login("alice", &tombstone(&file));
     let token = |file: &str| parsed(file)["claudeAiOauth"]["refreshToken"].clone();
     wait_until("the login is back", || token(&guest.login_of("alice")) == token(&file));
