@@ -59,4 +59,4 @@ root:
 	@[ "$$(id -u)" = 0 ] || { echo "This boots Debian guests, which needs root: sudo --preserve-env=PATH,HOME make $(MAKECMDGOALS)" >&2; exit 1; }
 
 cargo:
-	@command -v cargo >/dev/null || { echo "cargo is missing. On Debian 13: apt install cargo. On Debian 12: the installer at https://rustup.rs (1.85 or later)." >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "cargo is missing. Use the installer at https://rustup.rs: 1.88 or later is needed, and Debian 13 has 1.85." >&2; exit 1; }

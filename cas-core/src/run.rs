@@ -123,10 +123,10 @@ impl Run {
     pub fn until_reported(mut self) -> Ended {
         let mut outcome = self.outcome();
         self.renew_token(&mut outcome);
-        if let Ok(store) = &self.store {
-            if store.requests() > 0 {
-                store.remember(&self.state);
-            }
+        if let Ok(store) = &self.store
+            && store.requests() > 0
+        {
+            store.remember(&self.state);
         }
         let token = self.token_in_use();
         Ended { outcome, token, requests: self.store.as_ref().map_or(0, UserStore::requests) }

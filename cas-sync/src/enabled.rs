@@ -14,7 +14,13 @@ pub(crate) fn is_by(unit: &str, wanted_by: &[&str]) -> bool {
 
 /// Whether anything starts `unit` by itself.
 pub(crate) fn is_by_anything(unit: &str) -> bool {
-    folders(Path::new(LINKS)).iter().any(|folder| has_link(folder, unit))
+    !links_of(unit).is_empty()
+}
+
+/// The links by which something does.
+pub(crate) fn links_of(unit: &str) -> Vec<PathBuf> {
+    let folders = folders(Path::new(LINKS)).into_iter().filter(|folder| has_link(folder, unit));
+    folders.map(|folder| folder.join(unit)).collect()
 }
 
 /// Whether an admin has masked `unit`, for good or until the machine is started again.

@@ -153,6 +153,8 @@ pub(crate) fn stop(user: &str) -> Result<bool> {
         results.push(systemctl(&["stop", "--no-block", &units.service]).map(|()| false));
         results.extend(units.all().map(forgiven));
     }
+    // systemctl leaves the links of a unit that is masked.
+    results.extend(units.wanted(true).into_iter().flat_map(enabled::links_of).map(|link| removed(&link)));
     results.push(removed(&units.stamp()));
     all_of(results)
 }

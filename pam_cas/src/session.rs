@@ -50,10 +50,10 @@ fn open_listed(pamh: &mut PamHandle, arguments: &[&CStr]) {
         line.add(&about(fault));
     }
 
-    if token.is_ok() || carries_environment {
-        if let Err(refused) = pam_ext::set_variable(pamh, token.as_ref().ok()) {
-            line.add(&about(&refused));
-        }
+    if (token.is_ok() || carries_environment)
+        && let Err(refused) = pam_ext::set_variable(pamh, token.as_ref().ok())
+    {
+        line.add(&about(&refused));
     }
 
     if !line.is_empty() {

@@ -51,10 +51,10 @@ impl LocalStore {
         let mut logins: Vec<OauthLogin> = Vec::new();
         for version in self.state.load::<History>(FILE)?.versions.into_iter().rev() {
             let document = Document { fields: version.fields, version: version.version };
-            if let Some(login) = UserDocument::parse(&document).into_login() {
-                if logins.iter().all(|known| known.summary.generation != login.summary.generation) {
-                    logins.push(login);
-                }
+            if let Some(login) = UserDocument::parse(&document).into_login()
+                && logins.iter().all(|known| known.summary.generation != login.summary.generation)
+            {
+                logins.push(login);
             }
         }
         Ok(logins)

@@ -1,30 +1,23 @@
 //! Does for one person what the plan says, one step at a time, and notes how it went.
 
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use cas_core::account::Account;
-use cas_core::deadline::Deadline;
 use cas_core::store::Failure;
-use cas_core::store::vault::{Administration, Permission, Token, attempts};
+use cas_core::store::vault::{Minted, Token};
 
 use super::custodian::Line;
 use super::custody::Custody;
-use super::plan::{Ending, Facts, Means, PROOF_LASTS_MS, Proof, Step, TokenState, Try, Wanted, next};
+use super::means::Means;
+use super::plan::{Ending, Facts, Proof, Step, TokenState, Try, Wanted, next};
 use super::record::{Record, Records};
-use crate::deferred_signals::DeferredSignals;
+use super::talk::Talk;
 use crate::{enrolment, units};
 
-/// How long the server may take for one answer.
-const ANSWER: Duration = Duration::from_secs(20);
 /// How long a home may take, and how long once another was too slow: they may be on one server.
 const PATIENCE: Duration = Duration::from_secs(10);
 const IMPATIENCE: Duration = Duration::from_secs(2);
-/// How often, and how long, a server is waited for that says when to ask again.
-const MOST_WAITS: u32 = 20;
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// More than any plan has.
 const MOST_STEPS: usize = 16;
 
@@ -43,84 +36,69 @@ pub(super) struct Served {
     pub(super) name: String,
     pub(super) steps: Vec<Step>,
     pub(super) ending: Ending,
+    /// What the server remarked, such as a lifetime cut short by a limit.
+    pub(super) warnings: Vec<String>,
 }
 
 /// What a run works with.
 pub(super) struct Work {
     /// None where the store is on this machine.
-    pub(super) store: Option<Administration>,
-    pub(super) admin: Option<Token>,
+    pub(super) server: Option<Talk>,
     pub(super) means: Means,
     pub(super) records: Records,
-    /// This machine, for people who look at a token.
-    pub(super) host: String,
     pub(super) is_dry: bool,
     /// Those whose units are yet to be started.
     pub(super) enrolled: Vec<String>,
-    /// Why the server is not asked any more.
-    pub(super) outage: Option<Failure>,
-    pub(super) has_role: bool,
     pub(super) a_home_was_slow: bool,
 }
 
 /// What is at hand for one person while it is being served.
 #[derive(Default)]
 struct Hands {
+    user: String,
     custody: Option<Custody>,
     token: Option<Token>,
+    record: Option<Record>,
+    warnings: Vec<String>,
 }
 
 impl Work {
-    /// An admin's token that the server does not know is none.
-    pub(super) fn look_at_the_admin(&mut self) {
-        let Some(admin) = self.admin.take() else { return };
-        let now_ms = self.means.now_ms;
-        match self.ask(|store, deadline| store.look_up(&admin, "", now_ms, deadline)) {
-            Ok(None) => {
-                self.means.no_admin = Some(
-                    "the admin's token is expired, revoked, or may not look itself up: log in to the store again".into(),
-                );
-            }
-            Ok(Some(_)) | Err(_) => self.admin = Some(admin),
-        }
-    }
-
-    /// Serves one person. What is begun for them is not interrupted.
+    /// Serves one person.
     pub(super) fn serve(&mut self, person: &Person) -> Served {
-        let _uninterrupted = DeferredSignals::new();
-        let mut hands = Hands::default();
+        let record = self.records.of(&person.name);
+        let mut hands = Hands { user: person.name.clone(), record, ..Hands::default() };
         let mut facts = self.gather(person, &mut hands);
-        let (mut steps, mut tries) = (Vec::new(), 0);
-        while tries < MOST_STEPS {
+        let mut steps = Vec::new();
+        for _ in 0..MOST_STEPS {
             let step = next(&facts, &self.means);
             if let Step::Done(ending) = step {
-                let ending = self.remember(person, &facts, ending);
-                return Served { name: person.name.clone(), steps, ending };
+                let ending = self.remember(&facts, &mut hands, ending);
+                return Served { name: hands.user, steps, ending, warnings: hands.warnings };
             }
-            facts = match self.is_dry {
+            // A proof changes nothing; what was only imagined cannot be proved.
+            let is_imagined = self.is_dry && (step != Step::Prove || facts.minting == Try::Done);
+            facts = match is_imagined {
                 true => facts.imagined(&step, self.means.now_ms),
-                false => self.done(&step, facts, person, &mut hands),
+                false => self.done(&step, facts, &mut hands).unwrap_or_else(|failed| *failed),
             };
-            tries += 1;
             if facts.show(&step) {
                 steps.push(step);
             }
         }
         let ending = Ending::Skipped("this takes no end; report it".into());
-        Served { name: person.name.clone(), steps, ending }
+        Served { name: hands.user, steps, ending, warnings: hands.warnings }
     }
 
     fn gather(&mut self, person: &Person, hands: &mut Hands) -> Facts {
-        let record = self.records.of(&person.name);
         let is_servable = person.wanted == Wanted::Yes && person.unservable.is_none();
-        let token = match is_servable && self.store.is_some() {
-            true => self.token_of(&person.name, hands),
-            false => TokenState::NotNeeded,
+        let token = match (&mut self.server, is_servable) {
+            (Some(server), true) => match server.outage() {
+                Some(failure) => TokenState::Unknown(failure.clone()),
+                None => self.token_of(hands),
+            },
+            _ => TokenState::NotNeeded,
         };
-        let is_proved = |record: &Record| {
-            let is_this = matches!(&token, TokenState::Held(held) if held.accessor == record.accessor);
-            is_this && record.proved_at_ms.saturating_add(PROOF_LASTS_MS) > self.means.now_ms
-        };
+        let record = hands.record.clone().filter(|_| self.server.is_some()).unwrap_or_default();
         Facts {
             wanted: person.wanted.clone(),
             unservable: person.unservable.clone(),
@@ -129,22 +107,19 @@ impl Work {
                 _ => enrolment::has_traces(&person.name),
             },
             enrolment_failed: None,
-            proof: if record.as_ref().is_some_and(is_proved) { Proof::Good } else { Proof::Due },
+            proof: self.means.remembered_proof(&token, &record),
             token,
             renewal: Try::NotYet,
             minting: Try::NotYet,
             policy: Try::NotYet,
-            accessor: record.map(|record| record.accessor).filter(|accessor| !accessor.is_empty()),
+            former: self.means.former(&record),
             revocation: Try::NotYet,
         }
     }
 
-    fn token_of(&mut self, user: &str, hands: &mut Hands) -> TokenState {
-        if let Some(failure) = &self.outage {
-            return TokenState::Unknown(failure.clone());
-        }
+    fn token_of(&mut self, hands: &mut Hands) -> TokenState {
         let patience = if self.a_home_was_slow { IMPATIENCE } else { PATIENCE };
-        let mut custody = match Custody::of(user, patience) {
+        let mut custody = match Custody::of(&hands.user, patience) {
             Ok(custody) => custody,
             Err(error) => return TokenState::Unfit(format!("no process of theirs can be started: {error}")),
         };
@@ -152,123 +127,105 @@ impl Work {
         self.a_home_was_slow |= custody.was_slow();
         hands.custody = Some(custody);
         match line {
-            Line::Token(token) => self.standing_of(token, user, hands),
+            Line::Token(token) => self.standing_of(token, hands),
             Line::Absent => TokenState::Absent("they have no token".into()),
             Line::Replaceable(why) => TokenState::Absent(why),
             other => TokenState::Unfit(other.to_string()),
         }
     }
 
-    fn standing_of(&mut self, token: Token, user: &str, hands: &mut Hands) -> TokenState {
-        let now_ms = self.means.now_ms;
-        let standing = self.ask(|store, deadline| store.look_up(&token, user, now_ms, deadline));
+    fn standing_of(&mut self, token: Token, hands: &mut Hands) -> TokenState {
+        let Some(server) = &mut self.server else { return TokenState::NotNeeded };
+        let standing = server.standing(&token, &hands.user);
         hands.token = Some(token);
         match standing {
             Ok(Some(standing)) => TokenState::Held(standing),
-            Ok(None) => TokenState::Absent("their token is expired or revoked".into()),
+            Ok(None) => {
+                TokenState::Absent("their token is expired, revoked, or may not look itself up".into())
+            }
             Err(failure) => TokenState::Unknown(failure),
         }
     }
 
-    fn done(&mut self, step: &Step, facts: Facts, person: &Person, hands: &mut Hands) -> Facts {
-        let user = &person.name;
+    /// The facts after a step; those of one that came to nothing are the error.
+    fn done(&mut self, step: &Step, facts: Facts, hands: &mut Hands) -> Result<Facts, Box<Facts>> {
         match step {
-            Step::Renew => self.renewed(facts, user, hands),
-            Step::Mint(_) => self.minted(facts, user, hands),
-            Step::Prove => {
-                Facts { proof: self.proof(user, hands), ..facts }.after_outage(self.outage.as_ref())
-            }
+            Step::Renew => Ok(self.renewed(facts, hands)),
+            Step::Mint(_) => self.minted(facts, hands),
+            Step::Prove => Ok(self.proved(facts, hands)),
             Step::RewritePolicy => {
-                let written =
-                    self.with_admin(|store, admin, deadline| store.write_policy(admin, user, deadline));
-                Facts { policy: tried(&written), proof: Proof::Due, ..facts }
+                let written = self.asked(|server| server.rewrite_policy(&hands.user));
+                let token = match hands.token.take() {
+                    Some(token) => self.standing_of(token, hands),
+                    None => facts.token,
+                };
+                Ok(Facts { policy: tried(&written), token, proof: Proof::Due, ..facts })
             }
-            Step::Enroll => self.enrolled(facts, user),
-            Step::Disenroll => match enrolment::cease(user) {
+            Step::Enroll => Ok(self.enrolled(facts, &hands.user)),
+            Step::Disenroll => Ok(match enrolment::cease(&hands.user) {
                 Ok(_) => Facts { is_enrolled: false, ..facts },
                 Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
-            },
-            Step::Revoke => {
-                let accessor = facts.accessor.clone().unwrap_or_default();
-                let revoked =
-                    self.with_admin(|store, admin, deadline| store.revoke(admin, &accessor, deadline));
-                Facts { revocation: tried(&revoked), ..facts }
-            }
-            Step::Done(_) => facts,
+            }),
+            Step::Revoke => Ok(self.revoked(facts, hands)),
+            Step::Done(_) => Ok(facts),
         }
     }
 
-    fn renewed(&mut self, facts: Facts, user: &str, hands: &mut Hands) -> Facts {
+    fn renewed(&mut self, facts: Facts, hands: &mut Hands) -> Facts {
         let Some(token) = hands.token.take() else { return facts };
-        let renewal = tried(&self.ask(|store, deadline| store.renew(&token, user, deadline)));
-        Facts { token: self.standing_of(token, user, hands), renewal, ..facts }
+        let renewal = tried(&self.asked(|server| server.renew(&token, &hands.user)));
+        Facts { token: self.standing_of(token, hands), renewal, ..facts }
     }
 
-    /// Nothing is made before there is room for it, and what cannot be kept is revoked.
-    fn minted(&mut self, facts: Facts, user: &str, hands: &mut Hands) -> Facts {
-        let Some(custody) = &mut hands.custody else { return facts };
-        if let Err(why) = custody.prepare() {
-            return Facts { token: TokenState::Unfit(why), ..facts };
+    fn proved(&mut self, facts: Facts, hands: &Hands) -> Facts {
+        let Some(token) = &hands.token else { return Facts { proof: Proof::Useless, ..facts } };
+        match self.asked(|server| server.prove(token, &hands.user)) {
+            Ok(proof) => Facts { proof, ..facts },
+            // A question that was not answered decides nothing.
+            Err(failure) => Facts { token: TokenState::Unknown(failure), ..facts },
         }
-        let host = self.host.clone();
-        let minted = self.set_up(user).and_then(|()| {
-            self.with_admin(|store, admin, deadline| store.mint(admin, user, &host, deadline))
-        });
-        let minted = match minted {
+    }
+
+    /// Nothing is made before there is room for it. Which tokens there were is written down before the file is touched, so
+    /// that none is forgotten wherever this ends; whichever of them does not lie there in the end is revoked later.
+    fn minted(&mut self, facts: Facts, hands: &mut Hands) -> Result<Facts, Box<Facts>> {
+        let unfit = |facts: Facts, why: String| Box::new(Facts { token: TokenState::Unfit(why), ..facts });
+        if let Err(why) = hands.custody.as_mut().map_or(Err("there is no home".into()), Custody::prepare) {
+            return Err(unfit(facts, why));
+        }
+        let host = self.means.host.clone();
+        let minted: Minted = match self.asked(|server| server.mint(&hands.user, &host)) {
             Ok(minted) => minted,
-            Err(failure) => return Facts { minting: Try::Failed(failure), ..facts },
+            Err(failure) => return Err(Box::new(Facts { minting: Try::Failed(failure), ..facts })),
         };
+        hands.warnings.extend(minted.warnings);
+        let mut former = facts.former.clone();
+        if let TokenState::Held(old) = &facts.token
+            && old.foreign.is_none()
+            && self.means.is_ours_to_revoke(old.host.as_deref())
+        {
+            former.push(old.accessor.clone());
+        }
+        former.push(minted.accessor.clone());
+        former.sort();
+        former.dedup();
+        let record = Record { former: former.clone(), ..hands.record.clone().unwrap_or_default() };
+        let facts = Facts { former, ..facts };
+        if let Err(error) = self.records.keep(&hands.user, &record) {
+            return Err(unfit(facts, format!("{error:#}")));
+        }
+        hands.record = Some(record);
+        let Some(custody) = &mut hands.custody else { return Err(unfit(facts, "there is no home".into())) };
         if let Err(why) = custody.keep(&minted.token) {
-            let revoked =
-                self.with_admin(|store, admin, deadline| store.revoke(admin, &minted.accessor, deadline));
-            let rest = revoked.err().map(|failure| format!("; its new token is not revoked: {failure}"));
-            return Facts { token: TokenState::Unfit(why + &rest.unwrap_or_default()), ..facts };
-        }
-        // Their own old ones are of no use any more, also one that is lost or that others could read. Somebody else's is not
-        // ours to end.
-        let held = match &facts.token {
-            TokenState::Held(old) if old.foreign.is_none() => Some(old.accessor.clone()),
-            _ => None,
-        };
-        for old in held.into_iter().chain(facts.accessor.clone()) {
-            drop(self.with_admin(|store, admin, deadline| store.revoke(admin, &old, deadline)));
-        }
-        let token = self.standing_of(minted.token, user, hands);
-        Facts { token, proof: Proof::Due, minting: Try::Done, ..facts }
-    }
-
-    /// The role, once in a run, and this user's policy, where they are missing. An admin who may not look at them is believed to
-    /// have seen to them.
-    fn set_up(&mut self, user: &str) -> Result<(), Failure> {
-        if !self.has_role {
-            if let Ok(false) = self.with_admin(Administration::has_role) {
-                self.with_admin(Administration::write_role)?;
+            // Whoever is too slow to say so may have kept it.
+            if !custody.was_slow() && self.asked(|server| server.revoke(&minted.accessor)).is_ok() {
+                let record = hands.record.iter_mut();
+                record.for_each(|record| record.former.retain(|former| *former != minted.accessor));
             }
-            self.has_role = true;
+            return Err(unfit(facts, why));
         }
-        match self.with_admin(|store, admin, deadline| store.policy(admin, user, deadline)) {
-            Ok(None) => self.with_admin(|store, admin, deadline| store.write_policy(admin, user, deadline)),
-            _ => Ok(()),
-        }
-    }
-
-    fn proof(&mut self, user: &str, hands: &Hands) -> Proof {
-        let Some(token) = &hands.token else { return Proof::Useless };
-        let Some(layout) = self.store.as_ref().map(|store| store.layout().clone()) else { return Proof::Due };
-        match self.ask(|store, deadline| store.may_read(token, user, deadline)) {
-            Ok(Permission::Allowed) => {}
-            Ok(Permission::Denied) => return Proof::Useless,
-            Err(_) => return Proof::Due,
-        }
-        let mut wide = Vec::new();
-        for attempt in attempts(&layout, user) {
-            match self.ask(|store, deadline| store.attempt(token, &attempt, deadline)) {
-                Ok(Permission::Denied) => {}
-                Ok(Permission::Allowed) => wide.push(attempt.would.to_owned()),
-                Err(_) => return Proof::Due,
-            }
-        }
-        if wide.is_empty() { Proof::Good } else { Proof::Wide(wide) }
+        let token = self.standing_of(minted.token, hands);
+        Ok(Facts { token, proof: Proof::Due, minting: Try::Done, ..facts })
     }
 
     fn enrolled(&mut self, facts: Facts, user: &str) -> Facts {
@@ -286,17 +243,31 @@ impl Work {
         }
     }
 
+    /// Each that is revoked is forgotten at once.
+    fn revoked(&mut self, mut facts: Facts, hands: &mut Hands) -> Facts {
+        facts.revocation = Try::Done;
+        for accessor in facts.to_revoke() {
+            match self.asked(|server| server.revoke(&accessor)) {
+                Ok(()) => facts.former.retain(|former| *former != accessor),
+                Err(failure) => facts.revocation = Try::Failed(failure),
+            }
+        }
+        if let Some(record) = &mut hands.record {
+            record.former.clone_from(&facts.former);
+        }
+        facts
+    }
+
     /// Writes down who was brought by the roster, and with which token; forgets who has gone.
-    fn remember(&self, person: &Person, facts: &Facts, ending: Ending) -> Ending {
+    fn remember(&self, facts: &Facts, hands: &mut Hands, ending: Ending) -> Ending {
         if self.is_dry {
             return ending;
         }
-        let is_well = matches!(ending, Ending::Well | Ending::TooWide(_));
-        let written = match &facts.wanted {
-            Wanted::Gone { doubt: None } if is_well => self.records.forget(&person.name),
-            Wanted::Yes if is_well => self.keep_record(&person.name, facts),
-            // Enrolled or not: there is a token now that is to be revoked some day.
-            Wanted::Yes if facts.minting == Try::Done => self.keep_record(&person.name, facts),
+        let before = self.records.of(&hands.user);
+        let after = self.means.record(facts, hands.record.take(), &ending);
+        let written = match after {
+            None if before.is_some() => self.records.forget(&hands.user),
+            Some(record) if before.as_ref() != Some(&record) => self.records.keep(&hands.user, &record),
             _ => Ok(()),
         };
         match written {
@@ -305,68 +276,10 @@ impl Work {
         }
     }
 
-    fn keep_record(&self, user: &str, facts: &Facts) -> Result<()> {
-        let before = self.records.of(user);
-        let accessor = match &facts.token {
-            TokenState::Held(standing) => standing.accessor.clone(),
-            _ => String::new(),
-        };
-        let mut record = Record { accessor, ..before.clone().unwrap_or_default() };
-        let is_same = before.as_ref().is_some_and(|before| before.accessor == record.accessor);
-        let was_proved = is_same && record.proved_at_ms.saturating_add(PROOF_LASTS_MS) > self.means.now_ms;
-        record.proved_at_ms = match &facts.proof {
-            Proof::Good if was_proved => record.proved_at_ms,
-            Proof::Good => self.means.now_ms,
-            _ => 0,
-        };
-        if before == Some(record.clone()) { Ok(()) } else { self.records.keep(user, &record) }
-    }
-
-    fn with_admin<T>(
-        &mut self,
-        request: impl Fn(&mut Administration, &Token, &Deadline) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let Some(admin) = self.admin.take() else {
-            return Err(Failure::Unreachable { reason: "there is no admin's token".into() });
-        };
-        let answer = self.ask(|store, deadline| request(store, &admin, deadline));
-        self.admin = Some(admin);
-        answer
-    }
-
-    /// Asks again when the server wants to be asked a little later. Once it is sealed or gone, nobody asks it in this run.
-    pub(super) fn ask<T>(
-        &mut self,
-        request: impl Fn(&mut Administration, &Deadline) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        if let Some(failure) = &self.outage {
-            return Err(failure.clone());
-        }
-        let Some(store) = &mut self.store else {
-            return Err(Failure::Unreachable { reason: "there is no server".into() });
-        };
-        let mut answer = request(store, &Deadline::after(ANSWER));
-        for _ in 0..MOST_WAITS {
-            let Err(Failure::Busy { retry_after: Some(wait), .. }) = &answer else { break };
-            if *wait > LONGEST_WAIT {
-                break;
-            }
-            thread::sleep((*wait).max(SHORTEST_WAIT));
-            answer = request(store, &Deadline::after(ANSWER));
-        }
-        if let Err(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) = &answer {
-            self.outage = Some(failure.clone());
-        }
-        answer
-    }
-}
-
-impl Facts {
-    /// A question that was not answered decides nothing.
-    fn after_outage(self, outage: Option<&Failure>) -> Self {
-        match outage {
-            Some(failure) => Self { token: TokenState::Unknown(failure.clone()), ..self },
-            None => self,
+    fn asked<T>(&mut self, question: impl FnOnce(&mut Talk) -> Result<T, Failure>) -> Result<T, Failure> {
+        match &mut self.server {
+            Some(server) => question(server),
+            None => Err(Failure::Unreachable { reason: "there is no server".into() }),
         }
     }
 }

@@ -4,10 +4,12 @@
 mod apply;
 mod custodian;
 mod custody;
+mod means;
 mod people;
 mod plan;
 mod record;
 mod say;
+mod talk;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,18 +17,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cas_core::account::Account;
 use cas_core::config::{self, Config};
 use cas_core::planner::StoreKind;
 use cas_core::store::vault::{Administration, Layout, ROLE, Server, Token, parse_token};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
 use self::apply::{Person, Served, Work};
-use self::plan::Means;
+use self::means::Means;
 use self::record::Records;
 use self::say::{Progress, Told};
+use self::talk::Talk;
+use crate::deferred_signals::DeferredSignals;
 use crate::roster::{self, Roster, RosterError};
 use crate::sync::{keep_secrets_in_memory, now, variable};
 use crate::{enrolment, fail, units};
@@ -61,8 +66,17 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         Err(error) => return fail(&error, CONFIGURATION),
     };
     let _alone = match alone(request.is_dry) {
-        Ok(lock) => lock,
-        Err(error) => return fail(&error, LATER),
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            let busy =
+                anyhow::anyhow!("another `cas-sync provision` is at work; run this again when it has ended");
+            return fail(&busy, LATER);
+        }
+        Err(error) => return fail(&error, 1),
+    };
+    let asked_to_end = match DeferredSignals::new().context("signals cannot be held back") {
+        Ok(deferred) => deferred,
+        Err(error) => return fail(&error, 1),
     };
     let people = match chosen(request, &roster, &work) {
         Ok(people) => people,
@@ -71,6 +85,10 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     let mut told = Told { is_dry: request.is_dry, ..Told::default() };
     let mut progress = Progress::of(people.len());
     for (index, person) in people.iter().enumerate() {
+        if asked_to_end.was_asked() {
+            told.interrupted_before = Some(people.len() - index);
+            break;
+        }
         progress.show(index);
         let served = work.serve(person);
         if !request.is_dry {
@@ -83,7 +101,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     }
     start_units(&mut work.enrolled, &mut told);
     progress.end();
-    told.requests = work.store.as_ref().map_or(0, Administration::requests);
+    told.requests = work.server.as_ref().map_or(0, Talk::requests);
     told.took = started.elapsed();
     if request.json {
         told.to_programs();
@@ -125,30 +143,26 @@ fn prepared(request: &Request) -> Result<(Roster, Work)> {
     for what in misunderstood {
         eprintln!("cas-sync: {what}");
     }
-    let store = match config.store {
-        StoreKind::Local => None,
-        StoreKind::Vault => Some(administration(&config)?),
-    };
     let admin = admin_token(request).context("the admin's token")?;
-    let no_admin = "run `cas-sync provision` with an admin's token in VAULT_TOKEN".to_owned();
+    let now_ms = now().millis();
+    let mut server = match config.store {
+        StoreKind::Local => None,
+        StoreKind::Vault => Some(Talk::with(administration(&config)?, admin, now_ms)),
+    };
     let means = Means {
-        now_ms: now().millis(),
-        no_admin: admin.is_none().then_some(no_admin),
+        now_ms,
+        host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+        no_admin: server.as_mut().and_then(Talk::why_no_admin),
         rewrite_policies: request.rewrite_policies,
     };
-    let mut work = Work {
-        store,
-        admin,
+    let work = Work {
+        server,
         means,
         records: Records::at(&Path::new(enrolment::STATE).join("provisioned")),
-        host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
         is_dry: request.is_dry,
         enrolled: Vec::new(),
-        outage: None,
-        has_role: false,
         a_home_was_slow: false,
     };
-    work.look_at_the_admin();
     Ok((roster, work))
 }
 
@@ -156,7 +170,14 @@ fn administration(config: &Config) -> Result<Administration> {
     let place = || format!("{}/config.toml", config::DIRECTORY);
     let server = Server::configured(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
     let layout = Layout::configured(&config.vault).with_context(place)?;
-    // People's logins know the configuration alone; a token of another server would be of no use to them.
+    // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
+    if let Some(other) = variable("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
+        let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
+        ensure!(
+            other.trim_matches('/') == configured,
+            "VAULT_NAMESPACE is {other}, but the configuration says {configured:?}: unset the one, or correct the other"
+        );
+    }
     if let Some(other) = variable("VAULT_ADDR").filter(|address| !address.is_empty()) {
         ensure!(
             other.trim_end_matches('/') == server.address.to_string(),
@@ -186,23 +207,26 @@ fn admin_token(request: &Request) -> Result<Option<Token>> {
     parse_token(&text).map(Some).context("this is not one line with one token")
 }
 
-/// Two at once would mint two tokens for one person.
-fn alone(is_dry: bool) -> Result<Option<Flock<File>>> {
+/// Two at once would mint two tokens for one person. None while another is at work.
+fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
-        return Ok(None);
+        return Ok(Some(None));
     }
     enrolment::make_state_directory()?;
     let path = Path::new(enrolment::STATE).join("provision.lock");
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+    let context = || path.display().to_string();
+    let file =
+        fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(context)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(_) => bail!("another `cas-sync provision` is at work; run this again when it has ended"),
+        Ok(lock) => Ok(Some(Some(lock))),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).with_context(context),
     }
 }
 
 fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
     let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
-    let layout = work.store.as_ref().map(Administration::layout);
+    let layout = work.server.as_ref().map(Talk::layout);
     let people = people::everybody(roster, &work.records.names()?, account, layout, request.offboard);
     for name in &request.only {
         let is_known = people.iter().any(|person| person.name == *name);
@@ -224,7 +248,7 @@ fn start_units(enrolled: &mut Vec<String>, told: &mut Told) {
     }
     match units::start(&people, true) {
         Ok(change) => told.remarks.extend(change.remarks),
-        Err(error) => told.units_failed = Some(format!("not all units run: {error:#}; run this again")),
+        Err(error) => told.units_failed.push(format!("not all units run: {error:#}; run this again")),
     }
     told.remarks.sort();
     told.remarks.dedup();

@@ -33,11 +33,12 @@ pub(super) fn everybody(
         true => None,
         false => doubt(roster, &accounts, gone.len(), recorded.len()),
     };
+    let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
     let listed = roster.people.iter().map(|(name, entry)| Person {
         name: name.clone(),
         wanted: wanted(*entry),
         unservable: accounts.get(name.as_str()).and_then(|known| {
-            let unservable = unservable(name, known, layout).or_else(|| twin(name, &accounts, layout));
+            let unservable = unservable(name, known, layout).or_else(|| twin(name, &others, layout));
             unservable.map(|why| format!("line {} of the roster: {why}", entry.line))
         }),
     });
@@ -98,10 +99,10 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
 }
 
 /// Policies are kept in lower case: two people whose names differ in that alone would share one.
-fn twin(name: &str, accounts: &BTreeMap<&str, Known>, layout: Option<&Layout>) -> Option<String> {
+fn twin(name: &str, others: &[&str], layout: Option<&Layout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);
-    let other = accounts.keys().find(|other| **other != name && layout.policy_name(other) == policy)?;
+    let other = others.iter().find(|other| **other != name && layout.policy_name(other) == policy)?;
     Some(format!("{other} would have the same policy {policy}: one of them needs another login name"))
 }
 

@@ -4,13 +4,15 @@
 use cas_core::store::Failure;
 use cas_core::store::vault::Standing;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+use super::means::Means;
+
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a token lives from its last renewal on (`packaging/vault/token-role.json`).
+const PERIOD_MS: u64 = 32 * DAY_MS;
 
 /// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
 const ENDS_SOON_MS: u64 = 7 * DAY_MS;
-
-/// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
-pub(super) const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
 
 /// What the roster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,8 @@ pub(super) enum Wanted {
     Yes,
     /// Not to be; the key that says so.
     Off(&'static str),
-    /// It was, by an earlier roster, and is in this one no more. With the reason where that is not to be believed.
+    /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
+    /// then.
     Gone { doubt: Option<String> },
 }
 
@@ -47,7 +50,7 @@ pub(super) enum Proof {
     Good,
     /// What it may do besides.
     Wide(Vec<String>),
-    /// It may not even read its document.
+    /// It may not even read or write its document, or renew itself.
     Useless,
 }
 
@@ -73,19 +76,9 @@ pub(super) struct Facts {
     pub(super) renewal: Try,
     pub(super) minting: Try,
     pub(super) policy: Try,
-    /// The token to revoke when the person has gone.
-    pub(super) accessor: Option<String>,
+    /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
+    pub(super) former: Vec<String>,
     pub(super) revocation: Try,
-}
-
-/// What can be had in this run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Means {
-    pub(super) now_ms: u64,
-    /// Why there is no admin's token.
-    pub(super) no_admin: Option<String>,
-    /// Whether policies may be replaced.
-    pub(super) rewrite_policies: bool,
 }
 
 /// The next thing to do.
@@ -98,6 +91,7 @@ pub(super) enum Step {
     RewritePolicy,
     Enroll,
     Disenroll,
+    /// Ends all tokens of theirs but the one that serves them.
     Revoke,
     Done(Ending),
 }
@@ -127,7 +121,8 @@ pub(super) fn next(facts: &Facts, means: &Means) -> Step {
         Wanted::Off(_) if facts.is_enrolled => Step::Disenroll,
         Wanted::Off(_) => Step::Done(Ending::Well),
         Wanted::Gone { doubt: Some(why) } => skipped(why),
-        Wanted::Gone { doubt: None } => let_go(facts, means),
+        Wanted::Gone { doubt: None } if facts.is_enrolled => Step::Disenroll,
+        Wanted::Gone { doubt: None } => revoked(facts, means, Ending::Well),
     }
 }
 
@@ -135,69 +130,94 @@ fn look_after(facts: &Facts, means: &Means) -> Step {
     if let Some(why) = &facts.unservable {
         return skipped(why);
     }
+    if let Try::Failed(failure) = &facts.minting {
+        return Step::Done(Ending::Failed(failure.clone()));
+    }
     let standing = match &facts.token {
-        TokenState::NotNeeded => return enrolled(facts, Ending::Well),
+        TokenState::NotNeeded => return enrolled(facts, means, Ending::Well),
         TokenState::Unfit(why) => return skipped(why),
         TokenState::Unknown(failure) => return Step::Done(Ending::Failed(failure.clone())),
-        TokenState::Absent(why) => return replace(facts, means, why),
+        TokenState::Absent(_) if facts.minting == Try::Done => return useless(facts, means),
+        TokenState::Absent(why) => return replace(means, why),
         TokenState::Held(standing) => standing,
     };
     if let Some(why) = &standing.foreign {
-        return replace(facts, means, &format!("the token there is not their own: {why}"));
+        return replace(means, &format!("the token there is not their own: {why}"));
     }
-    if ends_soon(standing, means.now_ms) && facts.minting == Try::NotYet {
-        if standing.is_renewable && facts.renewal == Try::NotYet {
-            return Step::Renew;
+    let passing = match ends_soon(standing, means.now_ms) {
+        true if standing.is_renewable && facts.renewal == Try::NotYet => return Step::Renew,
+        true => Some("their token ends within a week and cannot be renewed"),
+        false if !standing.is_orphan => Some("their token ends together with the one it was made with"),
+        false => None,
+    };
+    match (passing, &means.no_admin) {
+        (Some(why), None) if facts.minting == Try::NotYet => replace(means, why),
+        // It serves until then.
+        (Some(why), Some(no_admin)) => {
+            proved(facts, means, Ending::WaitsForAdmin(format!("{why}; {no_admin}")))
         }
-        return replace(facts, means, "their token ends within a week and cannot be renewed");
+        _ => proved(facts, means, Ending::Well),
     }
-    if !standing.is_orphan && means.no_admin.is_none() && facts.minting == Try::NotYet {
-        return replace(facts, means, "their token ends together with the one it was made with");
-    }
-    proved(facts, means)
 }
 
-/// The token is theirs and lasts. What it may do is looked at before anybody is enrolled with it.
-fn proved(facts: &Facts, means: &Means) -> Step {
-    let may_rewrite = means.no_admin.is_none() && means.rewrite_policies && facts.policy == Try::NotYet;
+/// The token is theirs. What it may do is looked at before anybody is enrolled with it.
+fn proved(facts: &Facts, means: &Means, ending: Ending) -> Step {
     if let Try::Failed(failure) = &facts.policy {
         return Step::Done(Ending::Failed(failure.clone()));
     }
     match &facts.proof {
         Proof::Due => Step::Prove,
-        Proof::Wide(_) | Proof::Useless if may_rewrite => Step::RewritePolicy,
-        Proof::Good => enrolled(facts, Ending::Well),
-        Proof::Wide(what) => enrolled(facts, Ending::TooWide(what.clone())),
-        Proof::Useless => Step::Done(Ending::WaitsForAdmin(
-            "the policy of their token does not let it read their document: `cas-sync provision --rewrite-policies` replaces it".into(),
-        )),
+        Proof::Good => enrolled(facts, means, ending),
+        Proof::Wide(_) if may_rewrite(facts, means) => Step::RewritePolicy,
+        Proof::Wide(what) => enrolled(facts, means, Ending::TooWide(what.clone())),
+        Proof::Useless => useless(facts, means),
     }
 }
 
-fn enrolled(facts: &Facts, ending: Ending) -> Step {
-    if facts.is_enrolled { Step::Done(ending) } else { Step::Enroll }
-}
-
-fn replace(facts: &Facts, means: &Means, why: &str) -> Step {
-    match (&facts.minting, &means.no_admin) {
-        (Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
-        (_, Some(no_admin)) => Step::Done(Ending::WaitsForAdmin(format!("{why}; {no_admin}"))),
-        (Try::NotYet, None) => Step::Mint(why.to_owned()),
-        (Try::Done, None) => skipped("the new token is no better than the old one: see the token role"),
+/// With the token there the person could not be looked after.
+fn useless(facts: &Facts, means: &Means) -> Step {
+    if may_rewrite(facts, means) {
+        return Step::RewritePolicy;
     }
-}
-
-fn let_go(facts: &Facts, means: &Means) -> Step {
-    if facts.is_enrolled {
-        return Step::Disenroll;
-    }
-    match (&facts.accessor, &facts.revocation, &means.no_admin) {
-        (None, ..) | (_, Try::Done, _) => Step::Done(Ending::Well),
-        (_, Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
-        (Some(_), Try::NotYet, None) => Step::Revoke,
-        (Some(_), Try::NotYet, Some(no_admin)) => {
-            Step::Done(Ending::WaitsForAdmin(format!("their token is to be revoked; {no_admin}")))
+    let advice = match facts.policy {
+        Try::NotYet => {
+            "the policy of their token does not let it read and write their document and renew itself: `cas-sync provision --rewrite-policies` replaces it"
         }
+        _ => {
+            "their token is of no use although its policy was replaced: see whether it has other policies, and the token role"
+        }
+    };
+    Step::Done(Ending::WaitsForAdmin(advice.into()))
+}
+
+fn may_rewrite(facts: &Facts, means: &Means) -> bool {
+    means.no_admin.is_none() && means.rewrite_policies && facts.policy == Try::NotYet
+}
+
+fn enrolled(facts: &Facts, means: &Means, ending: Ending) -> Step {
+    if facts.is_enrolled { revoked(facts, means, ending) } else { Step::Enroll }
+}
+
+/// Last of all, when another token is shown to serve, or none is to.
+fn revoked(facts: &Facts, means: &Means, ending: Ending) -> Step {
+    if facts.to_revoke().is_empty() {
+        return Step::Done(ending);
+    }
+    match (&facts.revocation, &means.no_admin) {
+        (Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
+        (Try::NotYet, None) => Step::Revoke,
+        (Try::Done, _) => Step::Done(ending),
+        (Try::NotYet, Some(no_admin)) => {
+            let what = if facts.wanted == Wanted::Yes { "an earlier token of theirs" } else { "their token" };
+            Step::Done(Ending::WaitsForAdmin(format!("{what} is to be revoked; {no_admin}")))
+        }
+    }
+}
+
+fn replace(means: &Means, why: &str) -> Step {
+    match &means.no_admin {
+        Some(no_admin) => Step::Done(Ending::WaitsForAdmin(format!("{why}; {no_admin}"))),
+        None => Step::Mint(why.to_owned()),
     }
 }
 
@@ -210,6 +230,15 @@ fn skipped(why: &str) -> Step {
 }
 
 impl Facts {
+    /// The accessors of the tokens that serve this person no more.
+    pub(super) fn to_revoke(&self) -> Vec<String> {
+        let serves = |accessor: &String| {
+            let is_held = matches!(&self.token, TokenState::Held(held) if held.accessor == *accessor);
+            is_held && self.wanted == Wanted::Yes
+        };
+        self.former.iter().filter(|accessor| !serves(accessor)).cloned().collect()
+    }
+
     /// Whether they show that `step` was done, and not only tried.
     pub(super) fn show(&self, step: &Step) -> bool {
         match step {
@@ -228,21 +257,28 @@ impl Facts {
     #[must_use]
     pub(super) fn imagined(mut self, step: &Step, now_ms: u64) -> Self {
         match step {
-            Step::Renew | Step::Mint(_) => {
+            Step::Renew => {
+                self.renewal = Try::Done;
+                if let TokenState::Held(held) = &mut self.token {
+                    held.expires_at_ms = Some(now_ms.saturating_add(PERIOD_MS));
+                }
+            }
+            Step::Mint(_) => {
+                (self.minting, self.proof) = (Try::Done, Proof::Due);
                 self.token = TokenState::Held(Standing {
                     accessor: String::new(),
                     foreign: None,
-                    expires_at_ms: Some(now_ms.saturating_add(32 * DAY_MS)),
+                    expires_at_ms: Some(now_ms.saturating_add(PERIOD_MS)),
                     is_renewable: true,
                     is_orphan: true,
+                    host: None,
                 });
-                if *step == Step::Renew { self.renewal = Try::Done } else { self.minting = Try::Done }
             }
             Step::Prove => self.proof = Proof::Good,
             Step::RewritePolicy => (self.policy, self.proof) = (Try::Done, Proof::Due),
             Step::Enroll => self.is_enrolled = true,
             Step::Disenroll => self.is_enrolled = false,
-            Step::Revoke => self.revocation = Try::Done,
+            Step::Revoke => (self.revocation, self.former) = (Try::Done, Vec::new()),
             Step::Done(_) => {}
         }
         self

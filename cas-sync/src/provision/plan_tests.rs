@@ -9,6 +9,7 @@ fn sound() -> Standing {
         expires_at_ms: Some(NOW + 30 * DAY_MS),
         is_renewable: true,
         is_orphan: true,
+        host: Some("here".into()),
     }
 }
 
@@ -24,13 +25,13 @@ fn settled() -> Facts {
         renewal: Try::NotYet,
         minting: Try::NotYet,
         policy: Try::NotYet,
-        accessor: Some("a".into()),
+        former: vec!["a".into()],
         revocation: Try::NotYet,
     }
 }
 
 fn means(no_admin: Option<&str>) -> Means {
-    Means { now_ms: NOW, no_admin: no_admin.map(str::to_owned), rewrite_policies: false }
+    Means { now_ms: NOW, host: "here".into(), no_admin: no_admin.map(str::to_owned), rewrite_policies: false }
 }
 
 /// All steps to the end, each done as it should be.
@@ -65,6 +66,7 @@ fn what_is_done_for_whom() {
         is_enrolled: false,
         token: TokenState::Absent("none".into()),
         proof: Proof::Due,
+        former: Vec::new(),
         ..settled()
     };
     let held = |change: fn(&mut Standing)| {
@@ -93,19 +95,19 @@ fn what_is_done_for_whom() {
                 ..settled()
             },
             &with,
-            &["mint"],
+            &["mint", "prove", "revoke"],
         ),
         (
             "somebody else's is replaced",
             Facts { token: held(|standing| standing.foreign = Some("bob".into())), ..settled() },
             &with,
-            &["mint"],
+            &["mint", "prove", "revoke"],
         ),
         (
             "one that is no orphan too",
             Facts { token: held(|standing| standing.is_orphan = false), ..settled() },
             &with,
-            &["mint"],
+            &["mint", "prove", "revoke"],
         ),
         (
             "but it works until then",
@@ -129,7 +131,7 @@ fn what_is_done_for_whom() {
         ("parked", off.clone(), &without, &["disenroll"]),
         ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
         ("gone", gone.clone(), &with, &["disenroll", "revoke"]),
-        ("gone before there was a token", Facts { accessor: None, ..gone }, &without, &["disenroll"]),
+        ("gone before there was a token", Facts { former: Vec::new(), ..gone }, &without, &["disenroll"]),
     ] {
         assert_eq!(steps(facts, means), (expected.to_vec(), Ending::Well), "{what}");
     }
@@ -142,6 +144,7 @@ fn what_waits_for_an_admin_or_is_left_out() {
         is_enrolled: false,
         token: TokenState::Absent("none".into()),
         proof: Proof::Due,
+        former: Vec::new(),
         ..settled()
     };
     let waits = |facts: Facts| match steps(facts, &without) {
@@ -185,20 +188,42 @@ fn a_policy_is_replaced_only_when_that_is_asked_for_and_once() {
 }
 
 #[test]
-fn whatever_fails_it_ends() {
-    let standings = [
-        sound(),
-        Standing { expires_at_ms: Some(NOW), ..sound() },
-        Standing { foreign: Some("x".into()), ..sound() },
-    ];
-    for standing in standings {
-        for (renewal, minting) in [
-            (Try::Done, Try::Done),
-            (Try::Failed(refused()), Try::NotYet),
-            (Try::Done, Try::Failed(refused())),
-        ] {
-            let facts = Facts { token: TokenState::Held(standing.clone()), renewal, minting, ..settled() };
-            steps(facts, &means(None));
-        }
+fn whatever_fails_is_told() {
+    let passing = Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
+    for standing in [sound(), passing.clone(), Standing { foreign: Some("x".into()), ..sound() }] {
+        let facts = Facts { token: TokenState::Held(standing), minting: Try::Failed(refused()), ..settled() };
+        assert_eq!(steps(facts, &means(None)), (vec![], Ending::Failed(refused())), "no new token");
     }
+    let not_revoked =
+        Facts { former: vec!["a".into(), "b".into()], revocation: Try::Failed(refused()), ..settled() };
+    assert_eq!(steps(not_revoked.clone(), &means(None)), (vec![], Ending::Failed(refused())));
+    let to_be = Facts { revocation: Try::NotYet, ..not_revoked };
+    assert_eq!(steps(to_be.clone(), &means(None)), (vec!["revoke"], Ending::Well));
+    assert_eq!(to_be.to_revoke(), ["b"], "not the one that serves");
+    let Ending::WaitsForAdmin(what) = steps(to_be, &means(Some("no admin"))).1 else { panic!("it waits") };
+    assert_eq!(what, "an earlier token of theirs is to be revoked; no admin");
+
+    // What serves until an admin comes is put to use.
+    let new = Facts { is_enrolled: false, token: TokenState::Held(passing), proof: Proof::Due, ..settled() };
+    let (taken, ending) = steps(new, &means(Some("no admin")));
+    assert_eq!(taken, ["prove", "enroll"]);
+    assert!(matches!(ending, Ending::WaitsForAdmin(what) if what.contains("ends within a week")));
+}
+
+#[test]
+fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
+    let useless = Facts {
+        token: TokenState::Absent("it may not look itself up".into()),
+        minting: Try::Done,
+        former: vec!["a".into(), "new".into()],
+        ..settled()
+    };
+    let Ending::WaitsForAdmin(what) = steps(useless.clone(), &means(None)).1 else { panic!("it waits") };
+    assert!(what.contains("--rewrite-policies"), "{what}");
+    let rewriting = Means { rewrite_policies: true, ..means(None) };
+    let (taken, ending) = steps(useless, &rewriting);
+    assert_eq!(taken, ["rewrite"], "no token is revoked before another is shown to serve");
+    assert!(
+        matches!(ending, Ending::WaitsForAdmin(what) if what.contains("although its policy was replaced"))
+    );
 }

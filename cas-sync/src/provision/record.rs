@@ -14,9 +14,15 @@ use crate::undoing::removed;
 /// One person, as provisioned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Names their token, and cannot be used as one; empty with a store on this machine.
+    /// Names their token, and cannot be used as one; empty with a store on this machine, and before there is one.
     #[serde(default)]
     pub(super) accessor: String,
+    /// The machine it was made for, as far as the token says.
+    #[serde(default)]
+    pub(super) host: Option<String>,
+    /// Tokens that another one has replaced, or may have: to be revoked, but for the one that lies there after all.
+    #[serde(default)]
+    pub(super) former: Vec<String>,
     /// When the token was last shown to be no wider than it should be, in milliseconds since the epoch.
     #[serde(default)]
     pub(super) proved_at_ms: u64,
@@ -89,7 +95,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let records = Records::at(&scratch.path().join("provisioned"));
         assert_eq!(records.names().expect("none is no error"), Vec::<String>::new());
-        let record = Record { accessor: "a".into(), proved_at_ms: 7 };
+        let record = Record { accessor: "a".into(), proved_at_ms: 7, ..Record::default() };
         records.keep("bob", &record).expect("kept");
         records.keep("ada", &Record::default()).expect("kept");
         assert_eq!(records.names().expect("listed"), ["ada", "bob"]);

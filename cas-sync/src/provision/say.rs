@@ -24,10 +24,12 @@ pub(super) struct Told {
     pub(super) is_dry: bool,
     pub(super) requests: u64,
     pub(super) took: Duration,
+    /// How many people were left when the run was asked to end, if it was.
+    pub(super) interrupted_before: Option<usize>,
     /// What else an admin should know.
     pub(super) remarks: Vec<String>,
     /// Why not everything runs that is to run by itself.
-    pub(super) units_failed: Option<String>,
+    pub(super) units_failed: Vec<String>,
 }
 
 impl Told {
@@ -38,6 +40,9 @@ impl Told {
             if let Some(text) = served.line(self.is_dry) {
                 drop(writeln!(out, "{}: {text}", served.name));
             }
+        }
+        if let Some(rest) = self.interrupted_before {
+            drop(writeln!(out, "asked to end: {rest} people were not looked at; run this again"));
         }
         for remark in self.remarks.iter().chain(&self.units_failed) {
             drop(writeln!(out, "{remark}"));
@@ -54,6 +59,7 @@ impl Told {
             "people": people,
             "requests": self.requests,
             "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "interrupted_before": self.interrupted_before,
             "remarks": self.remarks,
             "units_failed": self.units_failed,
             "exit_code": self.exit_code(),
@@ -70,8 +76,10 @@ impl Told {
             75 => 1,
             _ => 0,
         };
-        let of_units = u8::from(self.units_failed.is_some());
-        self.people.iter().map(|served| code(&served.ending)).chain([of_units]).max_by_key(rank).unwrap_or(0)
+        let of_units = u8::from(!self.units_failed.is_empty());
+        let of_interruption = if self.interrupted_before.is_some() { 75 } else { 0 };
+        let of_people = self.people.iter().map(|served| code(&served.ending));
+        of_people.chain([of_units, of_interruption]).max_by_key(rank).unwrap_or(0)
     }
 
     fn json_of(&self, served: &Served) -> Value {
@@ -83,7 +91,7 @@ impl Told {
             Ending::WaitsForAdmin(what) => ("waits-for-admin", Some(what.clone())),
             Ending::Failed(failure) => ("failed", Some(failure.to_string())),
         };
-        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text })
+        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings })
     }
 
     fn summary(&self) -> String {
@@ -147,7 +155,8 @@ impl Served {
             Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
             Ending::Failed(failure) => Some(failure.to_string()),
         };
-        let parts: Vec<_> = done.into_iter().chain(problem).collect();
+        let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
+        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
         (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
     }
 }
@@ -163,7 +172,7 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
         Step::Disenroll => ("disenroll", "disenrolled"),
-        Step::Revoke => ("revoke their token", "revoked their token"),
+        Step::Revoke => ("revoke their former token", "revoked their former token"),
         Step::Prove | Step::Done(_) => return None,
     };
     Some(if is_dry { would } else { did }.to_owned())

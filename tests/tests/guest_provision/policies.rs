@@ -108,3 +108,76 @@ fn a_role_that_makes_other_tokens_is_refused_and_its_token_revoked() {
     assert_eq!(super::tokens(&fleet.bao), number);
     assert_eq!(token(guest, "alice"), None);
 }
+
+/// A new token without the default policy, and a policy that relied on it: the old token, which worked, is still there to be
+/// put back, until one that works has taken its place.
+#[test]
+fn no_token_is_revoked_before_another_is_shown_to_work() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    let bare = "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\", \"create\", \"update\"] }\n";
+    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-alice", &json!({ "policy": bare }));
+    let body = json!({ "policies": ["workstation-claude-alice"], "no_parent": true, "ttl": "24h", "renewable": false, "meta": { "user": "alice" } });
+    let made = fleet.bao.admin().done("POST", "auth/token/create", &body);
+    let old = made["auth"]["client_token"].as_str().expect("a token").to_owned();
+    guest.put_vault_token("alice", &format!("{old}\n"));
+    roster(guest, "users:\n  alice:\n");
+
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(77), "{}", said(&done));
+    assert!(done.text().contains("--rewrite-policies"), "{}", done.text());
+    let lookup = |token: &str| {
+        fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token }))).status
+    };
+    assert_eq!(lookup(&old), 200, "the old one lives");
+
+    provision(&fleet, "--rewrite-policies").expect_success("as it was told");
+    assert!(standing(&fleet, "alice").is_some());
+    assert_eq!(lookup(&old), 403, "now it is of no use");
+    assert_eq!(super::tokens(&fleet.bao), 2, "one for the admin, one for alice: none is forgotten");
+    assert_eq!(enrolled(guest), "alice\n");
+}
+
+/// Names of policies are kept in lower case.
+#[test]
+fn nobody_gets_a_token_with_somebody_elses_policy() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("useradd --badname --create-home Alice").expect_success("somebody of almost the same name");
+    roster(guest, "users:\n  alice:\n");
+    provision(&fleet, "").expect_success("the one");
+    for (text, expected) in [
+        ("users:\n  alice: {parked: true}\n  Alice:\n", "would have the same policy"),
+        ("users:\n  Alice:\n", "would have the same policy"),
+    ] {
+        roster(guest, text);
+        let done = provision(&fleet, "--offboard");
+        assert!(done.text().contains(expected), "{}", said(&done));
+        assert_eq!(token(guest, "Alice"), None);
+    }
+    // Nobody here knows of the one any more, but the server does.
+    guest.run("rm -r /var/lib/claude-auth-sync/provisioned").expect_success("another machine of the fleet");
+    let done = provision(&fleet, "--rewrite-policies");
+    assert!(
+        done.text().contains("the policy workstation-claude-alice is the one of alice"),
+        "{}",
+        said(&done)
+    );
+    assert_eq!(token(guest, "Alice"), None);
+}
+
+/// What one person's file holds is nobody else's affair.
+#[test]
+fn a_token_that_the_server_stumbles_over_keeps_nobody_from_being_served() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");
+    for odd in ["b.!", "s.%", "hvb.AAAA", "../../sys/seal"] {
+        guest.put_vault_token("alice", odd);
+        let done = provision(&fleet, "--user alice --user bob --user carol --dry-run");
+        assert!(done.text().contains("bob: mint a token"), "{odd}: {}", said(&done));
+    }
+    guest.put_vault_token("alice", "b.!");
+    provision(&fleet, "");
+    assert_eq!(enrolled(guest).replace("alice\n", ""), "bob\ncarol\n");
+}

@@ -88,7 +88,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     for line in [
         "bob: disenroll\n",
         "carol: disenroll\n",
-        "dee: disenroll; revoke their token\n",
+        "dee: disenroll; revoke their former token\n",
         "3 would be changed",
     ] {
         assert!(planned.contains(line), "{planned}");
@@ -107,7 +107,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     let traces = guest.run("ls -d /etc/systemd/system/*/claude-auth-*@* /etc/tmpfiles.d/*@* /run/claude-auth-sync/* | grep -v alice").text();
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");
-    assert!(provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their token"));
+    assert!(
+        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their former token")
+    );
     assert_eq!(standing(&fleet, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");

@@ -4,13 +4,12 @@
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::Server;
 use super::answer::{Answer, Received, Success};
 use super::client::{Client, Request};
-use super::conversation::{JSON, out_of_place};
-use super::forbidden::Attempt;
+use super::conversation::{JSON, MERGE_PATCH, out_of_place};
+use super::forbidden::{Attempt, changes, needs};
 use super::identity::Lookup;
 use super::token_file::{self, Token};
 use super::user_policy::{Layout, ROLE};
@@ -30,6 +29,8 @@ pub struct Standing {
     pub is_renewable: bool,
     /// Whether it outlives the token it was made with.
     pub is_orphan: bool,
+    /// The machine it was made for, if it says so.
+    pub host: Option<String>,
 }
 
 /// A token that was just made.
@@ -115,19 +116,44 @@ impl Administration {
         self.done(&received, &action, "update on auth/token/renew-self")
     }
 
-    /// Whether this user's token may read the document, be there one or not.
+    /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
     ///
     /// # Errors
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not say.
-    pub fn may_read(
+    /// [`Failure::Refused`] when there is no such place; [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not
+    /// say.
+    pub fn may_work(
         &mut self,
         token: &Token,
         user: &str,
         deadline: &Deadline,
     ) -> Result<Permission, Failure> {
-        let Layout { mount, folder } = &self.layout;
-        let path = format!("{mount}/data/{folder}/{user}");
-        self.permission(token, Method::GET, &path, None, deadline)
+        for call in needs(&self.layout, user) {
+            let action = self.action("trying", &call.path);
+            let received = self.ask(token, call.method, &call.path, call.body, &action, deadline)?;
+            match received.meaning(&action) {
+                Answer::Denied => return Ok(Permission::Denied),
+                // A mount that is none, a namespace that is not there: no policy lets anybody do anything there.
+                Answer::Failed(failure) if received.status != 400 => return Err(failure),
+                _ => {}
+            }
+        }
+        for call in changes(&self.layout, user) {
+            if self.permission(token, call.method, &call.path, call.body, deadline)? == Permission::Allowed {
+                return Ok(Permission::Allowed);
+            }
+        }
+        Ok(Permission::Denied)
+    }
+
+    /// Whether the server is there, unsealed, and has a leader.
+    pub fn is_well(&mut self, deadline: &Deadline) -> bool {
+        let Some(client) = &mut self.client else { return false };
+        let url = self.server.address.endpoint(["sys", "health"]);
+        let request = Request { method: Method::GET, url, body: None };
+        // A standby says 429, or 473.
+        client
+            .send(request, "asking how it is", deadline)
+            .is_ok_and(|received| matches!(received.status, 200 | 429 | 473))
     }
 
     /// Tries what has to be refused.
@@ -159,7 +185,9 @@ impl Administration {
         }
         let path = self.policy_path(user);
         let data = self.read(admin, &path, deadline)?;
-        Ok(data.and_then(|data| serde_json::from_str(&data).ok()).map(|found: Policy| found.policy))
+        let Some(data) = data else { return Ok(None) };
+        let found: Policy = serde_json::from_str(&data).map_err(|_| out_of_place(&path, 200))?;
+        Ok(Some(found.policy))
     }
 
     /// Writes the least policy of this user's token.
@@ -228,10 +256,13 @@ impl Administration {
         let token = token_file::parse(auth.client_token.as_bytes());
         let token = token.ok_or_else(|| out_of_place(&action, received.status))?;
         if !auth.orphan || !auth.renewable || auth.policies != [policy] {
-            self.revoke(admin, &auth.accessor, deadline)?;
+            let rest = match self.revoke(admin, &auth.accessor, deadline) {
+                Ok(()) => String::new(),
+                Err(failure) => format!("; this one is not revoked: {failure}"),
+            };
             return Err(Failure::Refused {
                 reason: format!(
-                    "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more"
+                    "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more{rest}"
                 ),
                 remedy: format!(
                     "correct auth/token/roles/{ROLE} as `cas-sync provision --print-policy` shows it"
@@ -278,7 +309,7 @@ impl Administration {
         let action = self.action("reading", path);
         let received = self.ask(admin, Method::GET, path, None, &action, deadline)?;
         match received.meaning(&action) {
-            Answer::Success(Success { data, .. }) => Ok(data.map(RawValue::get).map(str::to_owned)),
+            Answer::Success(Success { data: Some(data), .. }) => Ok(Some(data.get().to_owned())),
             Answer::NeverWritten => Ok(None),
             Answer::Denied => Err(may_not(&action, &format!("read on {path}"))),
             Answer::Failed(failure) => Err(failure),
@@ -318,8 +349,15 @@ impl Administration {
             }
             none => none.insert(Client::new(&self.server, token)?),
         };
-        let body = body.map(|text| (JSON, text.into_bytes()));
-        client.send(Request { method, url, body }, action, deadline)
+        let is_change = method != Method::GET;
+        let kind = if method == Method::PATCH { MERGE_PATCH } else { JSON };
+        let body = body.map(|text| (kind, text.into_bytes()));
+        let received = client.send(Request { method, url, body }, action, deadline);
+        if is_change {
+            // What comes next may depend on it, and a standby lags behind.
+            client.insist_on_the_newest();
+        }
+        received
     }
 
     fn policy_path(&self, user: &str) -> String {

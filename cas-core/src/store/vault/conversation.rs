@@ -10,7 +10,7 @@ use super::{VaultConfig, document};
 use crate::deadline::Deadline;
 use crate::store::{Document, Failure, Fields};
 
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const JSON: &str = "application/json";
 
 /// One run's exchange with the server.

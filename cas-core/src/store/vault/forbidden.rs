@@ -11,6 +11,34 @@ const NO_VERSION: u64 = u32::MAX as u64;
 /// Nobody's name: no document lies there.
 const NOBODY: &str = "claude-auth-sync-proof";
 
+/// One request that has to be allowed.
+pub(super) struct Need {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<String>,
+}
+
+/// What a sync does, put as requests that change nothing but the life of the token.
+pub(super) fn needs(layout: &Layout, user: &str) -> [Need; 2] {
+    let Layout { mount, folder } = layout;
+    let need =
+        |method, path: String, body: Option<&str>| Need { method, path, body: body.map(str::to_owned) };
+    [
+        need(Method::GET, format!("{mount}/data/{folder}/{user}"), None),
+        need(Method::PUT, "auth/token/renew-self".into(), Some("{}")),
+    ]
+}
+
+/// The two ways of changing a document, of which one has to be allowed: this version of it is nobody's.
+pub(super) fn changes(layout: &Layout, user: &str) -> [Need; 2] {
+    let Layout { mount, folder } = layout;
+    [Method::PATCH, Method::PUT].map(|method| Need {
+        method,
+        path: format!("{mount}/data/{folder}/{user}"),
+        body: Some(format!(r#"{{"data":{{}},"options":{{"cas":{NO_VERSION}}}}}"#)),
+    })
+}
+
 /// One request that has to be refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {

@@ -59,6 +59,7 @@ impl Lookup {
             expires_at_ms: memory.expires_at_ms,
             is_renewable: self.renewable,
             is_orphan: self.orphan,
+            host: self.meta.as_ref().and_then(|meta| meta.get("host")?.as_str()).map(said_by_server),
         }
     }
 

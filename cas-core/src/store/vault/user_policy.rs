@@ -3,6 +3,7 @@
 
 use super::{BadSetting, VaultPath, identity};
 use crate::config::VaultSettings;
+use crate::store::Failure;
 
 /// The token role that mints people's tokens.
 pub const ROLE: &str = "workstation-claude";
@@ -40,7 +41,9 @@ impl Layout {
 
     /// The least policy of this user's token.
     pub fn user_policy(&self, user: &str) -> String {
-        self.at_home(USER_POLICY).replace("USER", user)
+        let policy: Vec<_> = USER_POLICY.lines().filter(|line| !line.starts_with('#')).collect();
+        let policy = policy.join("\n").trim_start().replace("/USER\"", &format!("/{user}\""));
+        self.at_home(&policy)
     }
 
     /// The least policy of an admin's token that provisions people.
@@ -51,6 +54,22 @@ impl Layout {
     /// The role, in the JSON that the server takes.
     pub fn token_role(&self) -> &'static str {
         TOKEN_ROLE
+    }
+
+    /// Names of policies are kept in lower case, so this user's may be the one of somebody whose name differs in that alone.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for a policy that names somebody else's document, and not this user's.
+    pub fn refuse_policy_of_another(&self, user: &str, policy: &str) -> Result<(), Failure> {
+        let folder = format!("\"{}/data/{}/", self.mount, self.folder);
+        let names: Vec<_> = policy.split(&folder).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        match names.iter().find(|name| Self::can_name(name)) {
+            Some(other) if !names.contains(&user) => Err(Failure::Refused {
+                reason: format!("the policy {} is the one of {other}", self.policy_name(user)),
+                remedy: "one of the two needs another login name; or correct that policy by hand".into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn at_home(&self, policy: &str) -> String {
@@ -86,6 +105,26 @@ mod tests {
             );
         }
         assert!(moved.user_policy("ada").contains("\"kv/people/data/claude/ada\""));
+    }
+
+    #[test]
+    fn a_policy_that_is_somebody_elses_is_seen_by_the_document_it_names() {
+        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        let of = |policy: &str| layout.refuse_policy_of_another("Ada", policy);
+        assert!(of(&layout.user_policy("Ada")).is_ok());
+        assert!(of(&layout.user_policy("ada")).is_err());
+        assert!(
+            of(&(layout.user_policy("ada") + &layout.user_policy("Ada"))).is_ok(),
+            "too wide is another matter"
+        );
+        assert!(of("path \"secret/*\" { capabilities = [\"read\"] }").is_ok());
+    }
+
+    #[test]
+    fn what_a_template_says_of_itself_and_what_is_configured_is_left_alone() {
+        let settings = VaultSettings { path: Some("it/USERS".into()), ..VaultSettings::default() };
+        let policy = Layout::configured(&settings).expect("paths").user_policy("ada");
+        assert!(policy.starts_with("path \"secret/data/it/USERS/ada\""), "{policy}");
     }
 
     #[test]
