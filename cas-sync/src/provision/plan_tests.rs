@@ -110,12 +110,6 @@ fn what_is_done_for_whom() {
             &["mint", "prove", "revoke"],
         ),
         (
-            "but it works until then",
-            Facts { token: held(|standing| standing.is_orphan = false), ..settled() },
-            &without,
-            &[],
-        ),
-        (
             "one that never ends is left alone",
             Facts { token: held(|standing| standing.expires_at_ms = None), ..settled() },
             &with,
@@ -155,6 +149,8 @@ fn what_waits_for_an_admin_or_is_left_out() {
     let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
     assert_eq!(waits(gone.clone()), (vec!["disenroll"], "their token is to be revoked; no admin".into()));
     assert!(waits(Facts { proof: Proof::Useless, ..settled() }).1.contains("--rewrite-policies"));
+    let passing = TokenState::Held(Standing { is_orphan: false, ..sound() });
+    assert!(waits(Facts { token: passing, ..settled() }).1.contains("ends together with"));
 
     let skipped = |facts: Facts| match steps(facts, &means(None)) {
         (steps, Ending::Skipped(why)) if steps.is_empty() => why,
