@@ -69,8 +69,9 @@ pub(crate) enum Command {
     /// An admin's token is taken from VAULT_TOKEN. Policies and the token role are created where they are missing and that
     /// token may do so; --print-policy shows what it takes.
     ///
-    /// Exit status: 0 all is as the roster says, 1 somebody was left out, 2 usage, 75 the server did not answer, 77 something waits for
-    /// an admin or was refused, 78 the roster or the configuration; the first that applies.
+    /// Exit status: 78 the roster, the configuration or the admin's token cannot be used; else 1 somebody was left out, not all
+    /// units run, or the caller is not root; else 77 something waits for an admin or was refused; else 75 the server did not answer, another
+    /// provisioning is at work, or this one was asked to end; else 0. 2 usage.
     Provision {
         /// Say what would be done, and change nothing.
         #[arg(long)]
@@ -87,7 +88,8 @@ pub(crate) enum Command {
         /// Replace policies that allow too much, or too little, by the least one.
         #[arg(long)]
         rewrite_policies: bool,
-        /// Let people go although the roster looks half written or names somebody who has no account.
+        /// Let people go although the roster looks half written, names somebody who has no account, or lacks more than half of
+        /// them.
         #[arg(long)]
         offboard: bool,
         /// Print the least policies of a person's and of an admin's token, and the token role; ask and change nothing.

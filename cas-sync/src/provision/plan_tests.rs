@@ -118,7 +118,7 @@ fn what_is_done_for_whom() {
         ("an old proof is made again", Facts { proof: Proof::Due, ..settled() }, &without, &["prove"]),
         (
             "without a server enrolment is all",
-            Facts { token: TokenState::NotNeeded, is_enrolled: false, ..settled() },
+            Facts { former: Vec::new(), token: TokenState::NotNeeded, is_enrolled: false, ..settled() },
             &without,
             &["enroll"],
         ),
