@@ -207,6 +207,8 @@ fn revoked(facts: &Facts, means: &Means, ending: Ending) -> Step {
         (Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
         (Try::NotYet, None) => Step::Revoke,
         (Try::Done, _) => Step::Done(ending),
+        // One thing at a time is enough to wait for.
+        (Try::NotYet, Some(_)) if ending != Ending::Well => Step::Done(ending),
         (Try::NotYet, Some(no_admin)) => {
             let what = if facts.wanted == Wanted::Yes { "an earlier token of theirs" } else { "their token" };
             Step::Done(Ending::WaitsForAdmin(format!("{what} is to be revoked; {no_admin}")))

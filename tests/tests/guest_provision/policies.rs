@@ -84,7 +84,7 @@ fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
     roster(guest, "users:\n  alice:\n");
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
-    assert!(done.text().contains("does not let it read their document"), "{}", done.text());
+    assert!(done.text().contains("does not let it read and write their document"), "{}", done.text());
     assert_eq!(enrolled(guest), "");
     let first = token(guest, "alice");
     provision(&fleet, "--rewrite-policies").expect_success("replacing it");

@@ -116,7 +116,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
 
     // Back from where they were: the token of somebody who was away still serves, the other needs a new one.
-    roster(guest, "users:\n  alice:\n  carol:\n  dee:\n");
+    roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");
     let back = provision_alone(guest);
     assert_eq!(back.code, Some(77), "{}", said(&back));
     assert!(back.text().contains("carol: enrolled\n"), "{}", said(&back));
