@@ -4,19 +4,14 @@
 mod arguments;
 mod claude;
 mod deferred_signals;
-mod enabled;
 mod enrolment;
-mod left_running;
 mod provision;
 mod report;
 mod requests_folder;
 mod roster;
-mod stand_ins;
 mod sync;
 mod sync_log;
-mod systemctl;
 mod undoing;
-mod unit_names;
 mod units;
 mod watch;
 

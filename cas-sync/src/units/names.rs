@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::enabled;
+use super::enabled;
 
 /// What everybody's units hang on.
 pub(crate) const TARGET: &str = "claude-auth-sync.target";

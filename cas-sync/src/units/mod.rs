@@ -1,0 +1,12 @@
+//! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
+
+mod enabled;
+mod left_running;
+mod names;
+mod stand_ins;
+mod start;
+mod stop;
+mod systemctl;
+
+pub(crate) use self::start::{TOGETHER, are_enabled, is_any_enabled, stand_in_for, start};
+pub(crate) use self::stop::{still_running, stop};
