@@ -1,6 +1,6 @@
 //! `cas-sync keep-vault-token`: what is done with somebody's token file is done as that person, so that nothing in a home
 //! can lead anywhere its owner could not go. Root starts it, it becomes the person before it opens anything, and the two
-//! talk in lines: it says what lies there, and on `prepare` and `keep TOKEN` makes room and writes.
+//! talk in lines: it says what lies there, and on `prepare` and `token TOKEN` makes room and writes.
 
 use std::fmt;
 use std::fs;

@@ -30,6 +30,17 @@ fn settled() -> Facts {
     }
 }
 
+/// Somebody who has nothing yet.
+fn newcomer() -> Facts {
+    Facts {
+        is_enrolled: false,
+        token: TokenState::Absent("none".into()),
+        proof: Proof::Due,
+        former: Vec::new(),
+        ..settled()
+    }
+}
+
 fn means(no_admin: Option<&str>) -> Means {
     Means { now_ms: NOW, host: "here".into(), no_admin: no_admin.map(str::to_owned), rewrite_policies: false }
 }
@@ -62,13 +73,7 @@ fn refused() -> Failure {
 #[test]
 fn what_is_done_for_whom() {
     let (with, without) = (means(None), means(Some("no admin")));
-    let new = Facts {
-        is_enrolled: false,
-        token: TokenState::Absent("none".into()),
-        proof: Proof::Due,
-        former: Vec::new(),
-        ..settled()
-    };
+    let new = newcomer();
     let held = |change: fn(&mut Standing)| {
         let mut standing = sound();
         change(&mut standing);
@@ -134,13 +139,7 @@ fn what_is_done_for_whom() {
 #[test]
 fn what_waits_for_an_admin_or_is_left_out() {
     let without = means(Some("no admin"));
-    let new = Facts {
-        is_enrolled: false,
-        token: TokenState::Absent("none".into()),
-        proof: Proof::Due,
-        former: Vec::new(),
-        ..settled()
-    };
+    let new = newcomer();
     let waits = |facts: Facts| match steps(facts, &without) {
         (steps, Ending::WaitsForAdmin(what)) => (steps, what),
         other => panic!("{other:?}"),

@@ -9,9 +9,8 @@ use super::Server;
 use super::answer::{Answer, Received, Success};
 use super::client::{Client, Request};
 use super::conversation::{JSON, MERGE_PATCH, out_of_place};
-use super::forbidden::{Attempt, changes, needs};
 use super::identity::Lookup;
-use super::token_file::{self, Token};
+use super::token_file::Token;
 use super::user_policy::{Layout, ROLE};
 use crate::deadline::Deadline;
 use crate::store::Failure;
@@ -33,30 +32,10 @@ pub struct Standing {
     pub host: Option<String>,
 }
 
-/// A token that was just made.
-#[derive(Debug)]
-pub struct Minted {
-    /// The token.
-    pub token: Token,
-    /// Its name.
-    pub accessor: String,
-    /// What the server remarked, such as a lifetime cut short by a limit.
-    pub warnings: Vec<String>,
-}
-
-/// Whether the server let somebody do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
-    /// It did, or would have.
-    Allowed,
-    /// It refused.
-    Denied,
-}
-
 /// A server, asked with the tokens of many.
 pub struct Administration {
     server: Server,
-    layout: Layout,
+    pub(super) layout: Layout,
     client: Option<Client>,
 }
 
@@ -116,35 +95,6 @@ impl Administration {
         self.done(&received, &action, "update on auth/token/renew-self")
     }
 
-    /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
-    ///
-    /// # Errors
-    /// [`Failure::Refused`] when there is no such place; [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not
-    /// say.
-    pub fn may_work(
-        &mut self,
-        token: &Token,
-        user: &str,
-        deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
-        for call in needs(&self.layout, user) {
-            let action = self.action("trying", &call.path);
-            let received = self.ask(token, call.method, &call.path, call.body, &action, deadline)?;
-            match received.meaning(&action) {
-                Answer::Denied => return Ok(Permission::Denied),
-                // A mount that is none, a namespace that is not there: no policy lets anybody do anything there.
-                Answer::Failed(failure) if received.status != 400 => return Err(failure),
-                _ => {}
-            }
-        }
-        for call in changes(&self.layout, user) {
-            if self.permission(token, call.method, &call.path, call.body, deadline)? == Permission::Allowed {
-                return Ok(Permission::Allowed);
-            }
-        }
-        Ok(Permission::Denied)
-    }
-
     /// Whether the server is there, unsealed, and has a leader.
     pub fn is_well(&mut self, deadline: &Deadline) -> bool {
         let Some(client) = &mut self.client else { return false };
@@ -154,19 +104,6 @@ impl Administration {
         client
             .send(request, "asking how it is", deadline)
             .is_ok_and(|received| matches!(received.status, 200 | 429 | 473))
-    }
-
-    /// Tries what has to be refused.
-    ///
-    /// # Errors
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not say.
-    pub fn attempt(
-        &mut self,
-        token: &Token,
-        attempt: &Attempt,
-        deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
-        self.permission(token, attempt.method.clone(), &attempt.path, attempt.body.clone(), deadline)
     }
 
     /// The text of a user's policy; none when there is none.
@@ -216,62 +153,6 @@ impl Administration {
         self.write(admin, &format!("auth/token/roles/{ROLE}"), role, deadline)
     }
 
-    /// Makes a token for this user, on this host.
-    ///
-    /// # Errors
-    /// [`Failure::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
-    pub fn mint(
-        &mut self,
-        admin: &Token,
-        user: &str,
-        host: &str,
-        deadline: &Deadline,
-    ) -> Result<Minted, Failure> {
-        #[derive(Deserialize)]
-        struct Auth {
-            client_token: String,
-            accessor: String,
-            orphan: bool,
-            renewable: bool,
-            policies: Vec<String>,
-        }
-        let path = format!("auth/token/create/{ROLE}");
-        let policy = self.layout.policy_name(user);
-        let body = json!({
-            "policies": [&policy],
-            "display_name": format!("devvm-claude-auth-{user}"),
-            "meta": { "user": user, "host": host, "purpose": "claude-auth-sync" },
-            "no_default_policy": true,
-        });
-        let action = self.action("minting", &format!("a token for {user}"));
-        let received = self.ask(admin, Method::POST, &path, Some(body.to_string()), &action, deadline)?;
-        let (auth, warnings) = match received.meaning(&action) {
-            Answer::Success(Success { auth: Some(auth), warnings, .. }) => (auth, warnings),
-            Answer::Denied => return Err(may_not(&action, &format!("update on {path}"))),
-            Answer::Failed(failure) => return Err(failure),
-            _ => return Err(out_of_place(&action, received.status)),
-        };
-        let auth: Auth =
-            serde_json::from_str(auth.get()).map_err(|_| out_of_place(&action, received.status))?;
-        let token = token_file::parse(auth.client_token.as_bytes());
-        let token = token.ok_or_else(|| out_of_place(&action, received.status))?;
-        if !auth.orphan || !auth.renewable || auth.policies != [policy] {
-            let rest = match self.revoke(admin, &auth.accessor, deadline) {
-                Ok(()) => String::new(),
-                Err(failure) => format!("; this one is not revoked: {failure}"),
-            };
-            return Err(Failure::Refused {
-                reason: format!(
-                    "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more{rest}"
-                ),
-                remedy: format!(
-                    "correct auth/token/roles/{ROLE} as `cas-sync provision --print-policy` shows it"
-                ),
-            });
-        }
-        Ok(Minted { token, accessor: auth.accessor, warnings })
-    }
-
     /// Ends the token with this name; one that has ended already is no error.
     ///
     /// # Errors
@@ -285,24 +166,6 @@ impl Administration {
             return Ok(());
         }
         self.done(&received, &action, &format!("update on {path}"))
-    }
-
-    fn permission(
-        &mut self,
-        token: &Token,
-        method: Method,
-        path: &str,
-        body: Option<String>,
-        deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
-        let action = self.action("trying", path);
-        let received = self.ask(token, method, path, body, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Denied => Ok(Permission::Denied),
-            Answer::Failed(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) => Err(failure),
-            // The server asks for leave before it looks at what is wanted: whatever else it says, it would have.
-            _ => Ok(Permission::Allowed),
-        }
     }
 
     fn read(&mut self, admin: &Token, path: &str, deadline: &Deadline) -> Result<Option<String>, Failure> {
@@ -332,7 +195,7 @@ impl Administration {
         }
     }
 
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         token: &Token,
         method: Method,
@@ -364,12 +227,12 @@ impl Administration {
         format!("sys/policies/acl/{}", self.layout.policy_name(user))
     }
 
-    fn action(&self, verb: &str, what: &str) -> String {
+    pub(super) fn action(&self, verb: &str, what: &str) -> String {
         format!("{verb} {what} at {}", self.server.address)
     }
 }
 
-fn may_not(action: &str, capability: &str) -> Failure {
+pub(super) fn may_not(action: &str, capability: &str) -> Failure {
     Failure::Refused {
         reason: format!("{action}: the token may not"),
         remedy: format!(

@@ -11,6 +11,7 @@ mod conversation;
 mod document;
 mod forbidden;
 mod identity;
+mod minting;
 mod own_token;
 mod renewal;
 mod server;
@@ -18,6 +19,7 @@ mod setting;
 mod tls;
 mod token_file;
 mod token_memory;
+mod trying;
 mod user_policy;
 mod words;
 
@@ -29,13 +31,15 @@ use self::conversation::Conversation;
 use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
 
-pub use self::administration::{Administration, Minted, Permission, Standing};
+pub use self::administration::{Administration, Standing};
 pub use self::forbidden::{Attempt, attempts};
+pub use self::minting::Minted;
 pub use self::renewal::Renewal;
 pub use self::server::Server;
 pub use self::setting::{Address, BadSetting, ProxyAddress, VaultPath};
 pub use self::token_file::{Token, TokenFileError, parse as parse_token, read as read_token};
 pub use self::token_memory::{TokenMemory, WriteMethod};
+pub use self::trying::Permission;
 pub use self::user_policy::{Layout, ROLE};
 
 /// Everything the store has to be told.
