@@ -13,6 +13,7 @@ mod talk;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -61,10 +62,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     if let Err(error) = enrolment::require_root("provision") {
         return fail(&error, 1);
     }
-    let (roster, mut work) = match keep_secrets_in_memory().and_then(|()| prepared(request)) {
-        Ok(prepared) => prepared,
-        Err(error) => return fail(&error, CONFIGURATION),
-    };
+    // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
     let _alone = match alone(request.is_dry) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
@@ -73,6 +71,10 @@ pub(crate) fn run(request: &Request) -> ExitCode {
             return fail(&busy, LATER);
         }
         Err(error) => return fail(&error, 1),
+    };
+    let (roster, mut work) = match keep_secrets_in_memory().and_then(|()| prepared(request)) {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(&error, CONFIGURATION),
     };
     let asked_to_end = match DeferredSignals::new().context("signals cannot be held back") {
         Ok(deferred) => deferred,
@@ -207,7 +209,7 @@ fn admin_token(request: &Request) -> Result<Option<Token>> {
     parse_token(&text).map(Some).context("this is not one line with one token")
 }
 
-/// Two at once would mint two tokens for one person. None while another is at work.
+/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the umask. None while another is at work.
 fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
@@ -215,8 +217,10 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     enrolment::make_state_directory()?;
     let path = Path::new(enrolment::STATE).join("provision.lock");
     let context = || path.display().to_string();
+    let mut options = fs::OpenOptions::new();
     let file =
-        fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(context)?;
+        options.create(true).truncate(false).write(true).mode(0o600).open(&path).with_context(context)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(context)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(Some(lock))),
         Err((_, Errno::EWOULDBLOCK)) => Ok(None),

@@ -5,6 +5,7 @@ mod admin;
 mod crowd;
 mod homes;
 mod newcomers;
+mod obstructions;
 mod policies;
 mod roster;
 mod units;

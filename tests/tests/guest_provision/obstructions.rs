@@ -1,0 +1,165 @@
+//! What somebody on the machine does to keep others from being served.
+
+use super::{enrolled, provision, provision_alone, roster, said, site, standing, token_file};
+
+const SERVICE: &str = "claude-auth-provision.service";
+
+/// Whoever could open the lock could hold it for ever.
+#[test]
+fn nobody_holds_the_lock_but_those_who_provision() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n");
+    guest.run("umask 022; cas-sync provision");
+    let holder = "systemd-run --quiet --collect --unit=holder --uid=bob flock /var/lib/claude-auth-sync/provision.lock sleep 600";
+    guest.run(&format!("{holder}; sleep 1"));
+
+    let done = provision(&fleet, "");
+
+    assert!(done.succeeded(), "{}", said(&done));
+    assert_eq!(enrolled(guest), "alice\n");
+}
+
+/// In the sandbox of the hourly run, as by hand.
+#[test]
+fn somebody_who_stops_what_becomes_them_makes_no_failed_unit() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    // Whatever of hers comes next is stopped at once; she may stop nobody else's.
+    let stop = b"open R, '>/home/alice/ready'; while (1) { kill STOP => $_ for $$ + 1 .. $$ + 300; }";
+    guest.write("/home/alice/stop.pl", "alice", "600", stop);
+    guest
+        .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl; while [ ! -e /home/alice/ready ]; do sleep 0.1; done")
+        .expect_success("a person who stops what becomes her");
+    let caught = "alice WARN provisioning: left out: the home does not answer within 10s";
+    let is_caught = (0..60).any(|_| {
+        guest.run(&format!("timeout 100 systemctl start {SERVICE}"));
+        guest.product_journal().contains(caught)
+    });
+    assert!(is_caught, "she was never quick enough: {}", guest.product_journal());
+    let told = guest
+        .run(&format!(
+            "journalctl --sync; journalctl --quiet --no-pager --output=cat --unit={SERVICE} _PID=1"
+        ))
+        .text();
+    assert!(told.lines().last().is_some_and(|line| line.starts_with("Finished ")), "{told}");
+    assert!(!told.contains("Failed") && !told.contains("timed out"), "{told}");
+    assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
+}
+
+/// What lies in somebody's token file is theirs; what the server makes of it is no outage.
+#[test]
+fn an_odd_token_of_one_person_keeps_nobody_else_from_being_served() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    let mut wrong = String::new();
+    for odd in ["b.x", "b.!!!", "hvb.AAAA", "s.abc.def", "hvs.a.b.c", "r.x", "s.", "..", "%00", "a/../b"] {
+        guest.put_vault_token("alice", &format!("{odd}\n"));
+        let alone = provision_alone(guest);
+        println!("{odd}: {:?} {}", alone.code, said(&alone));
+        if !alone.text().contains("bob: waits for an admin") {
+            wrong += &format!("{odd}: {}\n", said(&alone));
+        }
+    }
+    assert_eq!(wrong, "");
+}
+
+/// Killed between enabling and starting, the next run starts what was enabled.
+#[test]
+fn what_was_enabled_and_not_started_is_started_by_the_next_run() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.resume();
+    roster(guest, "users:\n  alice:\n");
+    // A systemctl that is killed, together with who called it, when it is to start somebody's timer.
+    guest.write(
+        "/usr/sbin/systemctl",
+        "root",
+        "755",
+        b"#!/bin/sh\ncase \"$*\" in start*claude-auth-sync@*) kill -9 $PPID; exit 1;; esac\nexec /usr/bin/systemctl \"$@\"\n",
+    );
+    let killed = provision(&fleet, "");
+    assert!(!killed.succeeded(), "{}", said(&killed));
+    guest.run("rm /usr/sbin/systemctl").expect_success("the end of the trouble");
+    let again = provision(&fleet, "");
+    assert!(again.succeeded(), "{}", said(&again));
+    assert_eq!(
+        guest.run("systemctl is-active claude-auth-sync@alice.timer").text(),
+        "active\n",
+        "{}",
+        said(&again)
+    );
+}
+
+/// A new package while people are being served: they are served to the end.
+#[test]
+fn a_program_that_is_replaced_meanwhile_serves_all() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+    let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
+    roster(guest, &format!("users:\n{names}"));
+    let done = guest.run(&format!(
+        "VAULT_TOKEN={} cas-sync provision & sleep 0.5; cp -p /usr/bin/cas-sync /usr/bin/cas-sync.new; mv /usr/bin/cas-sync.new /usr/bin/cas-sync; wait $!",
+        fleet.bao.root_token()
+    ));
+    assert!(done.succeeded(), "{}", said(&done));
+}
+
+/// From a server to the machine's own store and back.
+#[test]
+fn a_store_that_is_changed_and_changed_back_forgets_no_token() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");
+    provision(&fleet, "").expect_success("with a server");
+    guest.configure("store = \"local\"\n");
+    roster(guest, "users:\n  alice:\n  bob:\n");
+    let local = provision_alone(guest);
+    assert!(
+        local.text().contains("carol: disenrolled; waits for an admin: their token is to be revoked"),
+        "{}",
+        said(&local)
+    );
+    assert_eq!(enrolled(guest), "alice\nbob\n");
+    fleet.configure_address(fleet.bao.address(), "15min");
+    roster(guest, "users:\n  alice:\n");
+    provision(&fleet, "").expect_success("with a server again");
+    assert!(standing(&fleet, "bob").is_none(), "his is revoked");
+    assert!(standing(&fleet, "alice").is_some());
+    assert!(standing(&fleet, "carol").is_none(), "hers too");
+}
+
+/// The package is removed while somebody provisions by hand, who is in the middle of it and takes their time.
+#[test]
+fn a_removal_waits_for_whoever_provisions_by_hand() {
+    let fleet = site();
+    let guest = &fleet.guest;
+    guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
+    let names: String = (100..120).map(|number| format!("  p{number}:\n")).collect();
+    roster(guest, &format!("users:\n{names}"));
+    guest
+        .run(&format!(
+            "VAULT_TOKEN={} setsid cas-sync provision >/root/said 2>&1 &
+             while [ ! -e {} ]; do sleep 0.01; done
+             kill -STOP $! && (sleep 8; kill -CONT $!) >/dev/null 2>&1 &",
+            fleet.bao.root_token(),
+            token_file("p105")
+        ))
+        .expect_success("a run by hand");
+
+    let removed = guest.remove_package();
+
+    assert!(removed.succeeded(), "{}", removed.text());
+    guest.run("while pgrep -x cas-sync; do sleep 0.1; done").expect_success("its end");
+    assert_eq!(guest.left_of_product(), "", "{}", removed.text());
+    assert!(
+        removed.text().contains("`cas-sync provision` is at work; waiting for its end"),
+        "{}",
+        removed.text()
+    );
+    let said = guest.run("cat /root/said").text();
+    assert!(said.starts_with("p100: minted a token") && said.contains("20 people: 20 changed"), "{said}");
+}
