@@ -103,7 +103,10 @@ impl Work {
             wanted: person.wanted.clone(),
             unservable: person.unservable.clone(),
             is_enrolled: match person.wanted {
-                Wanted::Yes => enrolment::is_enrolled(&person.name),
+                Wanted::Yes => {
+                    let are_due = hands.record.as_ref().is_some_and(|record| record.units_are_due);
+                    !are_due && enrolment::is_enrolled(&person.name)
+                }
                 _ => enrolment::has_traces(&person.name),
             },
             enrolment_failed: None,
@@ -264,7 +267,10 @@ impl Work {
             return ending;
         }
         let before = self.records.of(&hands.user);
-        let after = self.means.record(facts, hands.record.take(), &ending);
+        let mut after = self.means.record(facts, hands.record.take(), &ending);
+        if let Some(record) = &mut after {
+            record.units_are_due |= self.enrolled.contains(&hands.user);
+        }
         let written = match after {
             None if before.is_some() => self.records.forget(&hands.user),
             Some(record) if before.as_ref() != Some(&record) => self.records.keep(&hands.user, &record),

@@ -62,6 +62,7 @@ impl Means {
                         Proof::Good => self.now_ms,
                         _ => 0,
                     },
+                    units_are_due: record.units_are_due,
                 })
             }
             (Wanted::Yes, TokenState::NotNeeded) if *ending == Ending::Well => {
@@ -104,6 +105,7 @@ mod tests {
             former: vec!["b".into()],
             proved_at_ms: 99 * DAY_MS,
         }
+            units_are_due: false,
     }
 
     #[test]

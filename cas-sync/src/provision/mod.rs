@@ -98,10 +98,10 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         }
         told.people.push(served);
         if work.enrolled.len() == units::TOGETHER {
-            start_units(&mut work.enrolled, &mut told);
+            start_units(&mut work, &mut told);
         }
     }
-    start_units(&mut work.enrolled, &mut told);
+    start_units(&mut work, &mut told);
     progress.end();
     told.requests = work.server.as_ref().map_or(0, Talk::requests);
     told.took = started.elapsed();
@@ -245,16 +245,16 @@ fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>
 }
 
 /// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
-fn start_units(enrolled: &mut Vec<String>, told: &mut Told) {
+fn start_units(work: &mut Work, told: &mut Told) {
+    let enrolled = std::mem::take(&mut work.enrolled);
     let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
     if people.is_empty() {
         return;
     }
-    match units::start(&people, true) {
+    match units::start(&people, true).and_then(|change| work.records.note_started(&people).map(|()| change)) {
         Ok(change) => told.remarks.extend(change.remarks),
         Err(error) => told.units_failed.push(format!("not all units run: {error:#}; run this again")),
     }
     told.remarks.sort();
     told.remarks.dedup();
-    enrolled.clear();
 }

@@ -26,6 +26,9 @@ pub(super) struct Record {
     /// When the token was last shown to be no wider than it should be, in milliseconds since the epoch.
     #[serde(default)]
     pub(super) proved_at_ms: u64,
+    /// Whether their units are still to be started: what is enabled on the disk need not run.
+    #[serde(default)]
+    pub(super) units_are_due: bool,
 }
 
 /// All of them.
@@ -74,6 +77,19 @@ impl Records {
         whole_file::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("putting a record into words")?;
         whole_file::replace(&self.directory.join(user), &text)?;
+        Ok(())
+    }
+
+    /// Remembers that these people's units were started.
+    ///
+    /// # Errors
+    /// When it cannot be written; then they are started again.
+    pub(super) fn note_started(&self, people: &[&str]) -> Result<()> {
+        for user in people {
+            if let Some(due) = self.of(user).filter(|record| record.units_are_due) {
+                self.keep(user, &Record { units_are_due: false, ..due })?;
+            }
+        }
         Ok(())
     }
 
