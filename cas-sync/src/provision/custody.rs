@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -29,7 +30,9 @@ pub(super) struct Custody {
 impl Custody {
     /// Starts it for this user; each answer may take as long as `patience`.
     pub(super) fn of(user: &str, patience: Duration) -> io::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
+        // This very program, also when an upgrade has put another in its place meanwhile.
+        let mut process = Command::new("/proc/self/exe")
+            .arg0("cas-sync")
             .args(["keep-vault-token", user])
             .env_clear()
             .current_dir("/")
