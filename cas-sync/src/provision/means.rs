@@ -72,8 +72,9 @@ impl Means {
         }
     }
 
+    /// A proof from the future is that of a clock which was wrong.
     fn is_believed(&self, record: &Record) -> bool {
-        record.proved_at_ms.saturating_add(PROOF_LASTS_MS) > self.now_ms
+        (record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS)).contains(&self.now_ms)
     }
 }
 
@@ -104,8 +105,8 @@ mod tests {
             host: Some("here".into()),
             former: vec!["b".into()],
             proved_at_ms: 99 * DAY_MS,
-        }
             units_are_due: false,
+        }
     }
 
     #[test]
