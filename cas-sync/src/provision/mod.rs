@@ -231,7 +231,14 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
     let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
     let layout = work.server.as_ref().map(Talk::layout);
-    let people = people::everybody(roster, &work.records.names()?, account, layout, request.offboard);
+    let people = people::everybody(
+        roster,
+        &work.records.names()?,
+        account,
+        enrolment::has_traces,
+        layout,
+        request.offboard,
+    );
     for name in &request.only {
         let is_known = people.iter().any(|person| person.name == *name);
         ensure!(

@@ -13,12 +13,13 @@ use crate::roster::{Entry, Roster};
 /// One of the roster, with their account or why there is none.
 type Known = Result<Account, String>;
 
-/// Everybody, in the order of their names. `recorded` are those whom the roster brought so far; with `offboard` they go
-/// whatever the roster looks like.
+/// Everybody, in the order of their names. `recorded` are those whom the roster brought so far, of whom some may be let go
+/// already and wait for an admin who revokes their tokens; with `offboard` they go whatever the roster looks like.
 pub(super) fn everybody(
     roster: &Roster,
     recorded: &[String],
     account: impl Fn(&str) -> Known,
+    is_enrolled: impl Fn(&str) -> bool,
     layout: Option<&Layout>,
     offboard: bool,
 ) -> Vec<Person> {
@@ -31,7 +32,10 @@ pub(super) fn everybody(
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
     let doubt = match offboard {
         true => None,
-        false => doubt(roster, &accounts, gone.len(), recorded.len()),
+        false => {
+            let going = gone.iter().filter(|name| is_enrolled(name)).count();
+            doubt(roster, &accounts, going, recorded.len() - gone.len() + going)
+        }
     };
     let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
     let listed = roster.people.iter().map(|(name, entry)| Person {
@@ -134,7 +138,7 @@ mod tests {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
         let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
-        everybody(&roster, &recorded, known, Some(&layout), offboard)
+        everybody(&roster, &recorded, known, |name| name != "left", Some(&layout), offboard)
     }
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
@@ -190,6 +194,11 @@ mod tests {
         assert!(reason("users:\n  ada:\n  nobody-here:\n", &["dee"]).contains("line 3 names nobody-here"));
         assert!(reason("users:\n  ada:\n", &["ada", "bob", "cy"]).contains("2 of 3 people"));
         assert_eq!(doubts("users:\n  ada:\n", &["bob"], false), [None], "one may go");
+        assert_eq!(
+            doubts("users:\n  ada:\n", &["ada", "bob", "left"], false),
+            [None, None],
+            "an earlier one who waits for an admin does not go now"
+        );
         assert_eq!(doubts("users:\n  ada:\n  bob:", &["dee", "cy"], true), [None, None], "when that is said");
         let away = "users:\n  ada:\n  nobody-here: {parked: true}\n";
         assert_eq!(doubts(away, &["bob"], false), [None], "who is away needs no account");
