@@ -63,6 +63,11 @@ struct Hands {
 }
 
 impl Work {
+    /// Why the server is not asked any more, if it is not.
+    pub(super) fn outage(&self) -> Option<&Failure> {
+        self.server.as_ref().and_then(Talk::outage)
+    }
+
     /// Serves one person.
     pub(super) fn serve(&mut self, person: &Person) -> Served {
         let record = self.records.of(&person.name);
@@ -91,12 +96,10 @@ impl Work {
 
     fn gather(&mut self, person: &Person, hands: &mut Hands) -> Facts {
         let is_servable = person.wanted == Wanted::Yes && person.unservable.is_none();
-        let token = match (&mut self.server, is_servable) {
-            (Some(server), true) => match server.outage() {
-                Some(failure) => TokenState::Unknown(failure.clone()),
-                None => self.token_of(hands),
-            },
-            _ => TokenState::NotNeeded,
+        let token = match (self.outage().cloned(), is_servable && self.server.is_some()) {
+            (Some(failure), true) => TokenState::Unknown(failure),
+            (None, true) => self.token_of(hands),
+            (_, false) => TokenState::NotNeeded,
         };
         let record = hands.record.clone().filter(|_| self.server.is_some()).unwrap_or_default();
         Facts {

@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
-use self::apply::{Person, Served, Work};
+use self::apply::{Person, Work};
 use self::means::Means;
 use self::record::Records;
 use self::say::{Progress, Told};
@@ -92,9 +92,10 @@ pub(crate) fn run(request: &Request) -> ExitCode {
             break;
         }
         progress.show(index);
+        let outage_is_told = work.outage().is_some();
         let served = work.serve(person);
         if !request.is_dry {
-            served.to_journal(told.people.iter().any(Served::is_outage));
+            served.to_journal(outage_is_told);
         }
         told.people.push(served);
         if work.enrolled.len() == units::TOGETHER {
@@ -209,7 +210,8 @@ fn admin_token(request: &Request) -> Result<Option<Token>> {
     parse_token(&text).map(Some).context("this is not one line with one token")
 }
 
-/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the umask. None while another is at work.
+/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the
+/// umask. None while another is at work.
 fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
