@@ -86,17 +86,18 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     };
     let mut told = Told { is_dry: request.is_dry, ..Told::default() };
     let mut progress = Progress::of(people.len());
+    let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {
         if asked_to_end.was_asked() {
             told.interrupted_before = Some(people.len() - index);
             break;
         }
         progress.show(index);
-        let outage_is_told = work.outage().is_some();
         let served = work.serve(person);
         if !request.is_dry {
             served.to_journal(outage_is_told);
         }
+        outage_is_told |= work.outage().is_some() && served.is_outage();
         told.people.push(served);
         if work.enrolled.len() == units::TOGETHER {
             start_units(&mut work, &mut told);
