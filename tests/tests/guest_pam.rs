@@ -31,6 +31,8 @@ fn users_below_the_minimum_uid_are_left_alone() {
 fn only_the_services_on_the_line_are_acted_for() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
+    // What the module brings, and not what a login shell finds by itself.
+    guest.run("rm /etc/profile.d/claude-auth-sync.sh").expect_success("taking the shells' file away");
     let by_su = || guest.unit(&format!("su - alice -c 'echo \"[${{{VARIABLE}-unset}}]\"'")).text();
     guest.module_arguments("services=login,su-l");
     assert_eq!(guest.variable_by_ssh("alice"), None, "sshd is not on the list any more");

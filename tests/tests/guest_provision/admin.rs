@@ -114,7 +114,7 @@ fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
     assert_eq!(alone.code, Some(77), "{}", said(&alone));
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "they stay enrolled meanwhile");
     for line in [
-        "alice: waits for an admin: their token is expired or revoked",
+        "alice: waits for an admin: their token is expired, revoked",
         "bob: waits for an admin: the token there is not their own",
         "dee: waits for an admin: their token ends within a week",
     ] {

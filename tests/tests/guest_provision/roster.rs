@@ -121,7 +121,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert_eq!(back.code, Some(77), "{}", said(&back));
     assert!(back.text().contains("carol: enrolled\n"), "{}", said(&back));
     assert!(
-        back.text().contains("dee: waits for an admin: their token is expired or revoked"),
+        back.text().contains("dee: waits for an admin: their token is expired, revoked"),
         "{}",
         said(&back)
     );
