@@ -202,9 +202,11 @@ impl Config {
                 "vault.mount" => self.vault.mount = Some(text()?),
                 "vault.path" => self.vault.path = Some(text()?),
                 "vault.proxy" => self.vault.proxy = Some(text()?),
-                unknown => {
-                    warnings.push(format!("{}: unknown key {unknown}{}", path.display(), suggestion(unknown)))
-                }
+                unknown => warnings.push(format!(
+                    "{}: unknown key {unknown}, which is ignored{}",
+                    path.display(),
+                    suggestion(unknown)
+                )),
             }
         }
         Ok(())
@@ -264,8 +266,8 @@ fn suggestion(unknown: &str) -> String {
         .map(|key| (strsim::jaro_winkler(key, unknown), key))
         .max_by(|left, right| left.0.total_cmp(&right.0));
     match nearest {
-        Some((likeness, key)) if likeness > 0.8 => format!(", did you mean {key}?"),
-        _ => String::from(", the README has a list"),
+        Some((likeness, key)) if likeness > 0.8 => format!(": did you mean {key}?"),
+        _ => String::from(": the README has a list"),
     }
 }
 
@@ -353,12 +355,14 @@ mod tests {
             load(&[("config.toml", "stor = 'local'\n[vault]\nadress = 'x'\n[other]\nkey = 1\n")])
                 .expect("no error");
         assert!(
-            warnings.iter().any(|line| line.contains("unknown key stor, did you mean store?")),
+            warnings
+                .iter()
+                .any(|line| line.contains("unknown key stor, which is ignored: did you mean store?")),
             "{warnings:?}"
         );
         assert!(warnings.iter().any(|line| line.contains("did you mean vault.address?")), "{warnings:?}");
         assert!(
-            warnings.iter().any(|line| line.contains("unknown key other.key, the README")),
+            warnings.iter().any(|line| line.contains("unknown key other.key, which is ignored: the README")),
             "{warnings:?}"
         );
     }

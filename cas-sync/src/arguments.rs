@@ -45,6 +45,7 @@ pub(crate) enum Command {
     /// status: 0 done, 1 not or not all of it, 2 usage.
     Enroll {
         /// The login name of a person on this machine.
+        #[arg(value_hint = clap::ValueHint::Username)]
         user: String,
         /// Leave the watch out: a login that is overwritten is mended at the next login or sync.
         #[arg(long)]
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     /// 1 not all of it, 2 usage.
     Disenroll {
         /// The login name of a person who was enrolled.
+        #[arg(value_hint = clap::ValueHint::Username)]
         user: String,
     },
     /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     /// An admin's token is taken from VAULT_TOKEN. Policies and the token role are created where they are missing and that
     /// token may do so; --print-policy shows what it takes.
     ///
-    /// Exit status: 78 the roster, the configuration or the admin's token cannot be used; else 1 somebody was left out, not all
+    /// Exit status: 78 the roster or the configuration cannot be used, or the admin's token is none; else 1 somebody was left out, not all
     /// units run, or the caller is not root; else 77 something waits for an admin or was refused; else 75 the server did not answer, another
     /// provisioning is at work, or this one was asked to end; else 0. 2 usage.
     Provision {
@@ -77,7 +79,7 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
         /// Only this person; may be given more than once.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", value_hint = clap::ValueHint::Username)]
         user: Vec<String>,
         /// Another roster.
         #[arg(long, value_name = "FILE", default_value = "/etc/claude-auth-sync/roster.yaml")]

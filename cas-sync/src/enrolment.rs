@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::Account;
+use cas_core::config;
 use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
 use crate::undoing::{all_of, removed};
-use crate::{fail, requests_folder, units};
+use crate::{fail, requests_folder, roster, units};
 
 /// What this machine keeps of us.
 pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
@@ -26,9 +27,12 @@ const NOBODY: u32 = 65534;
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match become_enrolled(user, watch) {
-        Ok(Done { changed: true, remarks }) => {
-            say(&format!("{user} is enrolled: the next login mends and keeps their Claude login."), &remarks)
-        }
+        Ok(Done { changed: true, remarks }) => say(
+            &format!(
+                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
+            ),
+            &remarks,
+        ),
         Ok(Done { remarks, .. }) => {
             say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
         }
@@ -142,7 +146,18 @@ fn shares_its_room_with_the_system(requests: &Path) -> bool {
 fn cease_enrolled(user: &str) -> Result<Done> {
     require_root("disenroll")?;
     let changed = cease(user)?;
-    Ok(Done { changed, remarks: units::still_running(user)?.into_iter().collect() })
+    let remarks = units::still_running(user)?.into_iter().chain(stands_in_the_roster(user));
+    Ok(Done { changed, remarks: remarks.collect() })
+}
+
+/// Whoever is in the roster does not stay disenrolled.
+fn stands_in_the_roster(user: &str) -> Option<String> {
+    let path = Path::new(roster::USUAL);
+    let roster = roster::parse(&config::read_text(path).ok()??, path).ok()?;
+    let is_wanted = roster.people.get(user)?.is_wanted();
+    is_wanted.then(|| {
+        format!("{user} stands in {}, so the next provisioning enrols them again: write `claude_auth: false` below their name", roster::USUAL)
+    })
 }
 
 /// Undoes an enrolment; true when there was anything to undo.

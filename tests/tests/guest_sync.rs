@@ -249,7 +249,10 @@ fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
     let seen = guest.sync("alice");
     assert_eq!(seen.code, Some(78), "{}", seen.text());
     assert!(seen.text().starts_with("WARN login complete"), "{}", seen.text());
-    for said in ["config.toml: unknown key stor, did you mean store?", "did you mean login_refresh_after?"] {
+    for said in [
+        "config.toml: unknown key stor, which is ignored: did you mean store?",
+        "did you mean login_refresh_after?",
+    ] {
         assert!(seen.text().contains(said), "{}", seen.text());
         assert!(guest.product_journal().contains(said), "{}", guest.product_journal());
     }

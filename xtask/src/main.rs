@@ -33,7 +33,7 @@ fn main() -> Result<()> {
 
     let linked = crates::linked(target.as_deref())?;
     let mut all = command_line::manual_pages()?;
-    all.extend(command_line::completions());
+    all.extend(command_line::completions()?);
     all.push(Made { path: "THIRD-PARTY".into(), bytes: third_party::text(&linked)?.into_bytes() });
     all.iter().try_for_each(|made| write_if_different(&folder, made))
 }

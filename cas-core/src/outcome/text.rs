@@ -78,7 +78,7 @@ impl fmt::Display for Finding {
             Self::Beyond { state } => {
                 write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
             }
-            Self::Unmended { state, why } => write!(formatter, "{state} and was not mended: {why}"),
+            Self::Unmended { state, why } => write!(formatter, "{state}, and none could be put back: {why}"),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
             Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
             Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),

@@ -107,7 +107,7 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
             unmended("this machine has no good copy and the store did not answer".into())
         }
         DocumentFact::NotRead if facts.settings.store == StoreKind::Vault => {
-            unmended("this machine has no good copy and the store did not answer lately".into())
+            unmended("this machine has no good copy and the store is not asked again so soon".into())
         }
         DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
             let state = format!("{state}, the copy in the store is in use on another machine,");

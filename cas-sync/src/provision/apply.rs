@@ -81,7 +81,8 @@ impl Work {
                 return Served { name: hands.user, steps, ending, warnings: hands.warnings };
             }
             // A proof changes nothing; what was only imagined cannot be proved.
-            let is_imagined = self.is_dry && (step != Step::Prove || facts.minting == Try::Done);
+            let is_real = facts.minting == Try::NotYet && facts.policy == Try::NotYet;
+            let is_imagined = self.is_dry && !(step == Step::Prove && is_real);
             facts = match is_imagined {
                 true => facts.imagined(&step, self.means.now_ms),
                 false => self.done(&step, facts, &mut hands).unwrap_or_else(|failed| *failed),
@@ -160,6 +161,16 @@ impl Work {
             Step::Mint(_) => self.minted(facts, hands),
             Step::Prove => Ok(self.proved(facts, hands)),
             Step::RewritePolicy => {
+                // Whatever becomes of it, what was proved before holds no more.
+                if let Some(record) = hands.record.as_mut().filter(|record| record.proved_at_ms > 0) {
+                    record.proved_at_ms = 0;
+                    if let Err(error) = self.records.keep(&hands.user, record) {
+                        return Err(Box::new(Facts {
+                            token: TokenState::Unfit(format!("{error:#}")),
+                            ..facts
+                        }));
+                    }
+                }
                 let written = self.asked(|server| server.rewrite_policy(&hands.user));
                 let token = match hands.token.take() {
                     Some(token) => self.standing_of(token, hands),

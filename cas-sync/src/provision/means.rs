@@ -12,6 +12,8 @@ pub(super) struct Means {
     pub(super) now_ms: u64,
     /// This machine, as its tokens name it.
     pub(super) host: String,
+    /// The server, and the place of the documents there.
+    pub(super) place: String,
     /// Why there is no admin's token.
     pub(super) no_admin: Option<String>,
     /// Whether policies may be replaced.
@@ -62,6 +64,7 @@ impl Means {
                         Proof::Good => self.now_ms,
                         _ => 0,
                     },
+                    proved_at: self.place.clone(),
                     units_are_due: record.units_are_due,
                 })
             }
@@ -74,7 +77,8 @@ impl Means {
 
     /// A proof from the future is that of a clock which was wrong.
     fn is_believed(&self, record: &Record) -> bool {
-        (record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS)).contains(&self.now_ms)
+        let lasts = record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS);
+        lasts.contains(&self.now_ms) && record.proved_at == self.place
     }
 }
 
@@ -85,7 +89,13 @@ mod tests {
     use super::*;
 
     fn means() -> Means {
-        Means { now_ms: 100 * DAY_MS, host: "here".into(), no_admin: None, rewrite_policies: false }
+        Means {
+            now_ms: 100 * DAY_MS,
+            host: "here".into(),
+            place: "https://vault/secret/people".into(),
+            no_admin: None,
+            rewrite_policies: false,
+        }
     }
 
     fn held(accessor: &str) -> TokenState {
@@ -105,6 +115,7 @@ mod tests {
             host: Some("here".into()),
             former: vec!["b".into()],
             proved_at_ms: 99 * DAY_MS,
+            proved_at: "https://vault/secret/people".into(),
             units_are_due: false,
         }
     }
@@ -117,6 +128,12 @@ mod tests {
         assert_eq!(means.remembered_proof(&TokenState::NotNeeded, &record()), Proof::Due);
         let old = Record { proved_at_ms: 93 * DAY_MS, ..record() };
         assert_eq!(means.remembered_proof(&held("a"), &old), Proof::Due);
+        let moved = Record { proved_at: "https://vault/kv/people".into(), ..record() };
+        assert_eq!(
+            means.remembered_proof(&held("a"), &moved),
+            Proof::Due,
+            "there is another policy for that"
+        );
         let rewriting = Means { rewrite_policies: true, ..means };
         assert_eq!(rewriting.remembered_proof(&held("a"), &record()), Proof::Due, "as it is now");
     }

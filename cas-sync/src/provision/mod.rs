@@ -105,6 +105,9 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     }
     start_units(&mut work, &mut told);
     progress.end();
+    if request.is_dry && told.mints() {
+        told.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
+    }
     told.requests = work.server.as_ref().map_or(0, Talk::requests);
     told.took = started.elapsed();
     if request.json {
@@ -126,7 +129,9 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     };
     let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
     for user in people {
-        println!("# ---- policy {}\n{}", layout.policy_name(user), layout.user_policy(user));
+        // The placeholder stays as it is; of a name the server keeps the small letters.
+        let name = layout.policy_name(user).replace("user", if user == "USER" { "USER" } else { "user" });
+        println!("# ---- policy {name}\n{}", layout.user_policy(user));
     }
     println!("# ---- policy of an admin's token for `cas-sync provision`\n{}", layout.provisioner_policy());
     println!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role());
@@ -156,6 +161,7 @@ fn prepared(request: &Request) -> Result<(Roster, Work)> {
     let means = Means {
         now_ms,
         host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+        place: server.as_ref().map(|server| server.place(&config)).unwrap_or_default(),
         no_admin: server.as_mut().and_then(Talk::why_no_admin),
         rewrite_policies: request.rewrite_policies,
     };

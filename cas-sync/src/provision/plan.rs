@@ -105,6 +105,8 @@ pub(super) enum Ending {
     TooWide(Vec<String>),
     /// This person was left out; why.
     Skipped(String),
+    /// This person is not in the roster, and was not let go; why not.
+    Kept(String),
     /// Somebody with an admin's token has to run this; what for.
     WaitsForAdmin(String),
     /// The server said no, or nothing.
@@ -120,7 +122,7 @@ pub(super) fn next(facts: &Facts, means: &Means) -> Step {
         Wanted::Yes => look_after(facts, means),
         Wanted::Off(_) if facts.is_enrolled => Step::Disenroll,
         Wanted::Off(_) => Step::Done(Ending::Well),
-        Wanted::Gone { doubt: Some(why) } => skipped(why),
+        Wanted::Gone { doubt: Some(why) } => Step::Done(Ending::Kept(why.clone())),
         Wanted::Gone { doubt: None } if facts.is_enrolled => Step::Disenroll,
         Wanted::Gone { doubt: None } => revoked(facts, means, Ending::Well),
     }

@@ -26,6 +26,9 @@ pub(super) struct Record {
     /// When the token was last shown to be no wider than it should be, in milliseconds since the epoch.
     #[serde(default)]
     pub(super) proved_at_ms: u64,
+    /// The place of the documents to which that proof applies.
+    #[serde(default)]
+    pub(super) proved_at: String,
     /// Whether their units are still to be started: what is enabled on the disk need not run.
     #[serde(default)]
     pub(super) units_are_due: bool,

@@ -67,6 +67,11 @@ impl Told {
         drop(writeln!(io::stdout(), "{told}"));
     }
 
+    /// Whether a token is, or would be, minted for anybody.
+    pub(super) fn mints(&self) -> bool {
+        self.people.iter().any(|served| served.steps.iter().any(|step| matches!(step, Step::Mint(_))))
+    }
+
     /// The worst of all endings, as the help describes it.
     pub(super) fn exit_code(&self) -> u8 {
         let rank = |code: &u8| match code {
@@ -88,6 +93,7 @@ impl Told {
             Ending::Well => ("well", None),
             Ending::TooWide(what) => ("too-wide", Some(what.join(", "))),
             Ending::Skipped(why) => ("skipped", Some(why.clone())),
+            Ending::Kept(why) => ("kept", Some(why.clone())),
             Ending::WaitsForAdmin(what) => ("waits-for-admin", Some(what.clone())),
             Ending::Failed(failure) => ("failed", Some(failure.to_string())),
         };
@@ -112,14 +118,15 @@ impl Told {
             }
         };
         more(count(|ending| matches!(ending, Ending::Skipped(_))), "left out");
+        more(count(|ending| matches!(ending, Ending::Kept(_))), "kept in doubt");
         more(count(|ending| matches!(ending, Ending::WaitsForAdmin(_))), "waiting for an admin");
         more(count(|ending| matches!(ending, Ending::TooWide(_))), "with a policy that is too wide");
         more(count(|ending| matches!(ending, Ending::Failed(_))), "not finished");
         format!(
-            "{} people: {} ({} requests to the store, {:.1} s)",
-            self.people.len(),
+            "{}: {} ({} to the store, {:.1} s)",
+            counted(self.people.len() as u64, "person", "people"),
             parts.join(", "),
-            self.requests,
+            counted(self.requests, "request", "requests"),
             self.took.as_secs_f64()
         )
     }
@@ -152,6 +159,7 @@ impl Served {
                 what.join(", ")
             )),
             Ending::Skipped(why) => Some(format!("left out: {why}")),
+            Ending::Kept(why) => Some(format!("kept as they are: {why}")),
             Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
             Ending::Failed(failure) => Some(failure.to_string()),
         };
@@ -178,10 +186,14 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
     Some(if is_dry { would } else { did }.to_owned())
 }
 
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 fn code(ending: &Ending) -> u8 {
     match ending {
         Ending::Well => 0,
-        Ending::Skipped(_) => 1,
+        Ending::Skipped(_) | Ending::Kept(_) => 1,
         Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
         Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. } | Failure::Conflict) => 75,
         Ending::Failed(Failure::Refused { .. } | Failure::Gone { .. }) => 77,

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use cas_core::config::Config;
 use cas_core::deadline::Deadline;
 use cas_core::store::Failure;
 use cas_core::store::vault::{Administration, Layout, Minted, Permission, Standing, Token, attempts};
@@ -33,6 +34,13 @@ impl Talk {
 
     pub(super) fn layout(&self) -> &Layout {
         self.store.layout()
+    }
+
+    /// Where people's documents lie, in one line.
+    pub(super) fn place(&self, config: &Config) -> String {
+        let Layout { mount, folder } = self.store.layout();
+        let of = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{} {} {mount} {folder}", of(&config.vault.address), of(&config.vault.namespace))
     }
 
     pub(super) fn requests(&self) -> u64 {

@@ -12,6 +12,9 @@ use cas_core::enrolment::is_plain_name;
 
 use self::tree::{Complaint, Node, Pair, Value};
 
+/// Where it lies.
+pub(crate) const USUAL: &str = "/etc/claude-auth-sync/roster.yaml";
+
 const CLAUDE_AUTH: &str = "claude_auth";
 const PARKED: &str = "parked";
 
@@ -82,7 +85,12 @@ fn people(root: &Node) -> Result<BTreeMap<String, Entry>, Complaint> {
     let entries = match &users.value {
         Value::Map(entries) => entries,
         Value::Plain(text) if is_null(text) => return Ok(BTreeMap::new()),
-        _ => return Err((users.line, "`users` must be a map of login names".into())),
+        _ => {
+            return Err((
+                users.line,
+                "`users` must be a map of login names: write `NAME:` instead of `- NAME`".into(),
+            ));
+        }
     };
     keys(entries)?.into_iter().map(|(name, key, value)| person(name, key, value)).collect()
 }

@@ -71,7 +71,10 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
     fn next(&mut self) -> Result<(Event<'text>, Span), Complaint> {
         match self.events.next() {
             Some(Ok(found)) => Ok(found),
-            Some(Err(error)) => Err((line_of(&error), format!("this is no YAML: {}", error.info()))),
+            Some(Err(error)) => Err((
+                line_of(&error),
+                format!("this is no YAML, here or in the line above: {}", error.info()),
+            )),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }

@@ -73,8 +73,12 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         systemctl(&["start", TARGET])?;
     }
     if state("is-active", TARGET)? != "active" {
+        let unmask = match enabled::is_masked(TARGET) {
+            true => format!("`systemctl unmask {TARGET}` and "),
+            false => String::new(),
+        };
         change.remarks.push(format!(
-            "{TARGET} does not run, so nothing runs for anybody by itself until `systemctl unmask {TARGET}` and `systemctl start {TARGET}`"
+            "{TARGET} does not run, so nothing runs for anybody by itself until {unmask}`systemctl start {TARGET}`"
         ));
         return Ok(change);
     }

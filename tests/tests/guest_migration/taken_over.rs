@@ -49,7 +49,12 @@ fn everything_is_taken_over(suite: Suite) {
         .expect_success("she has opted out");
     for user in [ALICE, BOB] {
         let said = guest.enroll(user);
-        assert_eq!(said, format!("{user} is enrolled: the next login mends and keeps their Claude login.\n"));
+        assert_eq!(
+            said,
+            format!(
+                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work.\n"
+            )
+        );
     }
     for (user, log) in [ALICE, BOB].iter().zip(&logs) {
         machine.wait_until_verified(user, log);

@@ -55,7 +55,7 @@ fn somebody_without_an_account_is_named_and_nobody_goes() {
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("bbo: left out: line 3 of the roster: "), "{}", done.text());
     assert!(
-        done.text().contains("bob: left out: not in the roster, but its line 3 names bbo"),
+        done.text().contains("bob: kept as they are: not in the roster, but its line 3 names bbo"),
         "{}",
         done.text()
     );
@@ -65,7 +65,7 @@ fn somebody_without_an_account_is_named_and_nobody_goes() {
     assert!(
         provision(&fleet, "")
             .text()
-            .contains("bob: left out: not in the roster, but its last line has no end")
+            .contains("bob: kept as they are: not in the roster, but its last line has no end")
     );
     assert_eq!(enrolled(guest), "alice\nbob\n");
     provision(&fleet, "--offboard").expect_success("when it is meant");

@@ -123,7 +123,7 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     };
     let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
     assert!(said.contains("systemd does not run here"), "{said}");
-    let links = "ls /etc/systemd/system/claude-auth-sync.target.wants";
+    let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
     let expected =
         "claude-auth-sync@alice.path\nclaude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
