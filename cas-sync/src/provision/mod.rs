@@ -129,8 +129,11 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     };
     let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
     for user in people {
-        // The placeholder stays as it is; of a name the server keeps the small letters.
-        let name = layout.policy_name(user).replace("user", if user == "USER" { "USER" } else { "user" });
+        // The placeholder stays as it is; of a name the server keeps small letters.
+        let name = match only.is_empty() {
+            true => "workstation-claude-USER".to_owned(),
+            false => layout.policy_name(user),
+        };
         println!("# ---- policy {name}\n{}", layout.user_policy(user));
     }
     println!("# ---- policy of an admin's token for `cas-sync provision`\n{}", layout.provisioner_policy());

@@ -217,3 +217,30 @@ fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
     let enroll = String::from_utf8_lossy(&enroll.stdout).replace('\\', "");
     assert!(enroll.contains("--no-watch") && enroll.contains("USER"), "{enroll}");
 }
+
+/// What bash offers at the end of this command line.
+fn offered(name: &str, words: &[&str]) -> String {
+    let folder = packaged("/usr/share/bash-completion/completions");
+    let function = format!("_{}", name.replace('-', "__"));
+    let (last, before) = words.split_last().expect("a word that is being typed");
+    let line = [&[name], before, &[last]].concat().join("' '");
+    let script = format!(
+        ". {}/{name}; COMP_WORDS=('{line}'); COMP_CWORD={}; {function} {name} '{last}' '{}'; echo \"${{COMPREPLY[*]}}\"",
+        folder.display(),
+        words.len(),
+        before.last().unwrap_or(&name),
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &script]).output().expect("bash");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn bash_offers_commands_and_their_options_under_both_names() {
+    for name in ["cas-sync", "claude-auth-sync"] {
+        let commands = offered(name, &[""]);
+        assert!(commands.contains("provision") && commands.contains("enroll"), "{commands}");
+        assert!(!commands.contains("keep-vault-token"), "that is nobody's business: {commands}");
+        let options = offered(name, &["provision", "--"]);
+        assert!(options.contains("--dry-run") && options.contains("--print-policy"), "{options}");
+    }
+}
