@@ -15,8 +15,17 @@ fn workspace() -> &'static Path {
 
 /// The program as it would be shipped.
 fn release_build() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--package", "cas-tests", "--bin", "store-read-once"])
+    let output = Command::new(workspace().join("packaging/build.sh"))
+        .args([
+            env!("CARGO"),
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "cas-tests",
+            "--bin",
+            "store-read-once",
+        ])
         .args(["--message-format", "json"])
         .current_dir(workspace())
         .output()
