@@ -144,6 +144,10 @@ fn look_after(facts: &Facts, means: &Means) -> Step {
         TokenState::Held(standing) => standing,
     };
     if let Some(why) = &standing.foreign {
+        // A second one would be no better.
+        if facts.minting == Try::Done {
+            return skipped(&format!("the new token does not count as their own: {why}"));
+        }
         return replace(means, &format!("the token there is not their own: {why}"));
     }
     let passing = match ends_soon(standing, means.now_ms) {

@@ -210,6 +210,16 @@ fn whatever_fails_is_told() {
 }
 
 #[test]
+fn one_run_makes_one_token_for_somebody_at_most() {
+    let foreign = TokenState::Held(Standing { foreign: Some("x".into()), ..sound() });
+    let passing = TokenState::Held(Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
+    for token in [foreign, passing, TokenState::Absent("gone".into()), TokenState::Unfit("full".into())] {
+        let facts = Facts { token, minting: Try::Done, ..settled() };
+        assert!(!steps(facts, &means(None)).0.contains(&"mint"));
+    }
+}
+
+#[test]
 fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
     let useless = Facts {
         token: TokenState::Absent("it may not look itself up".into()),
