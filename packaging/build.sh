@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds what is installed, into target/release (or CARGO_TARGET_DIR). When all is fresh it costs a third of a second.
-# With arguments it runs them instead, in the environment of that build: whoever links the same crates need not build them again.
+# With arguments it runs them instead, in the environment of that build: whoever links the same crates need not build them
+# again.
 # DEB_HOST_RUST_TYPE, where it names another kind of machine, is built for instead, into target/THAT/release.
 #
 # The module is built apart from the programs: in one command cargo would give all three the features any of them asks

@@ -1,5 +1,5 @@
-//! Reads one file of the configuration, and the TOML in it. It says where people's credentials are sent, so somebody else's file is not
-//! believed; and a login waits for it, so a FIFO or a device in its place is an error at once.
+//! Reads one file of the configuration, and the TOML in it. It says where people's credentials are sent, so somebody
+//! else's file is not believed; and a login waits for it, so a FIFO or a device in its place is an error at once.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,6 +1,10 @@
 //! Where it is kept who is looked after on this machine: agreed between the PAM module, the programs and the admin's
 //! command, and therefore free of dependencies.
 
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 /// One empty file per enrolled person, named after them, root's own.
 pub const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
 
@@ -23,6 +27,13 @@ pub fn is_plain_name(name: &[u8]) -> bool {
         && !matches!(name, b"." | b"..")
         && !name.starts_with(b"-")
         && !name.iter().any(|byte| *byte == b'/' || byte.is_ascii_control())
+}
+
+/// Whether somebody of this name is enrolled, as the PAM module judges it: a regular file of root's, no link, which nobody
+/// else may write.
+pub fn has_marker(name: &str) -> bool {
+    let counts = |marker: Metadata| marker.is_file() && marker.uid() == 0 && marker.mode() & 0o022 == 0;
+    is_plain_name(name.as_bytes()) && fs::symlink_metadata(Path::new(MARKERS).join(name)).is_ok_and(counts)
 }
 
 #[cfg(test)]

@@ -1,17 +1,14 @@
 //! `cas-session environment`: the caller's own setup-token as one line `NAME=value`, or nothing. For login shells that came
 //! without the PAM module, and for the user manager of systemd. Total, bounded, without network.
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
-use cas_core::enrolment::MARKERS;
+use cas_core::enrolment;
 use cas_core::env_file::{Content, EnvFile};
 use cas_core::setup_token::VARIABLE;
 use nix::unistd::Uid;
@@ -44,7 +41,7 @@ pub(crate) fn run() -> ExitCode {
 /// As at a login, the environment has no say in where the file lies: after `su` it is somebody else's.
 fn print() -> Result<()> {
     let account = Account::of_uid(Uid::effective())?;
-    if !is_enrolled(&account) {
+    if !enrolment::has_marker(&account.name) {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);
@@ -60,10 +57,4 @@ fn print() -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// What the PAM module asks too: a regular file of root's, which nobody else may write.
-fn is_enrolled(account: &Account) -> bool {
-    fs::symlink_metadata(Path::new(MARKERS).join(&account.name))
-        .is_ok_and(|marker| marker.is_file() && marker.uid() == 0 && marker.mode() & 0o022 == 0)
 }

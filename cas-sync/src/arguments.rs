@@ -1,14 +1,16 @@
 //! The command line: what `--help`, the man pages and the completions are made from. Nothing but its words, so that they
 //! can be made without the program.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
 #[command(name = "cas-sync", version, arg_required_else_help = true, after_help = BY_ITSELF)]
 pub(crate) struct Arguments {
-    #[command(subcommand)]
     /// What to do.
+    #[command(subcommand)]
     pub(crate) command: Command,
 }
 
@@ -74,37 +76,41 @@ pub(crate) enum Command {
     /// Exit status: 78 the roster or the configuration cannot be used, or the admin's token is none; else 1 somebody was left out, not all
     /// units run, or the caller is not root; else 77 something waits for an admin or was refused; else 75 the server did not answer, another
     /// provisioning is at work, or this one was asked to end; else 0. 2 usage.
-    Provision {
-        /// Say what would be done, and change nothing.
-        #[arg(long)]
-        dry_run: bool,
-        /// Only this person; may be given more than once.
-        #[arg(long, value_name = "NAME", value_hint = clap::ValueHint::Username)]
-        user: Vec<String>,
-        /// Another roster.
-        #[arg(long, value_name = "FILE", default_value = "/etc/claude-auth-sync/roster.yaml")]
-        roster: std::path::PathBuf,
-        /// Take the admin's token from this file; `-` is the standard input.
-        #[arg(long, value_name = "FILE")]
-        admin_token_file: Option<std::path::PathBuf>,
-        /// Replace policies that allow too much, or too little, by the least one.
-        #[arg(long)]
-        rewrite_policies: bool,
-        /// Let people go although the roster looks half written, names somebody who has no account, or lacks more than half of
-        /// them.
-        #[arg(long)]
-        offboard: bool,
-        /// Print the least policies of a person's and of an admin's token, and the token role; ask and change nothing.
-        #[arg(long)]
-        print_policy: bool,
-        /// Print one JSON object for programs instead of lines for people.
-        #[arg(long)]
-        json: bool,
-    },
+    Provision(Provision),
     /// Root's hand in somebody's home; `provision` runs it.
     #[command(hide = true)]
     KeepVaultToken {
         /// Whose.
         user: String,
     },
+}
+
+/// What a provisioning is asked for.
+#[derive(Args)]
+pub(crate) struct Provision {
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Only this person; may be given more than once.
+    #[arg(long, value_name = "NAME", value_hint = clap::ValueHint::Username)]
+    pub(crate) user: Vec<String>,
+    /// Another roster.
+    #[arg(long, value_name = "FILE", default_value = "/etc/claude-auth-sync/roster.yaml")]
+    pub(crate) roster: PathBuf,
+    /// Take the admin's token from this file; `-` is the standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// Replace policies that allow too much, or too little, by the least one.
+    #[arg(long)]
+    pub(crate) rewrite_policies: bool,
+    /// Let people go although the roster looks half written, names somebody who has no account, or lacks more than half of
+    /// them.
+    #[arg(long)]
+    pub(crate) offboard: bool,
+    /// Print the least policies of a person's and of an admin's token, and the token role; ask and change nothing.
+    #[arg(long)]
+    pub(crate) print_policy: bool,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -115,12 +115,12 @@ pub(crate) fn is_person(account: &Account) -> bool {
 
 /// Whether somebody is enrolled, with all that makes it so.
 pub(crate) fn is_enrolled(user: &str) -> bool {
-    marker(user).exists() && units::are_enabled(user)
+    enrolment::has_marker(user) && units::are_enabled(user)
 }
 
 /// Whether there is anything to undo.
 pub(crate) fn has_traces(user: &str) -> bool {
-    marker(user).exists() || units::is_any_enabled(user)
+    marker(user).symlink_metadata().is_ok() || units::is_any_enabled(user)
 }
 
 /// Makes what all enrolments need.

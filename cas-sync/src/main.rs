@@ -38,25 +38,8 @@ fn main() -> ExitCode {
         Command::Watch => watch::run(),
         Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
         Command::Disenroll { user } => enrolment::disenroll(&user),
-        Command::Provision { print_policy: true, user, .. } => provision::print_policy(&user),
-        Command::Provision {
-            dry_run: is_dry,
-            user: only,
-            roster,
-            admin_token_file,
-            rewrite_policies,
-            offboard,
-            json,
-            print_policy: _,
-        } => provision::run(&provision::Request {
-            is_dry,
-            only,
-            roster,
-            admin_token_file,
-            rewrite_policies,
-            offboard,
-            json,
-        }),
+        Command::Provision(request) if request.print_policy => provision::print_policy(&request.user),
+        Command::Provision(request) => provision::run(&request),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }

@@ -216,16 +216,7 @@ impl Work {
             Err(failure) => return Err(Box::new(Facts { minting: Try::Failed(failure), ..facts })),
         };
         hands.warnings.extend(minted.warnings);
-        let mut former = facts.former.clone();
-        if let TokenState::Held(old) = &facts.token
-            && old.foreign.is_none()
-            && self.means.is_ours_to_revoke(old.host.as_deref())
-        {
-            former.push(old.accessor.clone());
-        }
-        former.push(minted.accessor.clone());
-        former.sort();
-        former.dedup();
+        let former = self.means.former_beside(&facts, &minted.accessor);
         let record = Record { former: former.clone(), ..hands.record.clone().unwrap_or_default() };
         let facts = Facts { former, ..facts };
         if let Err(error) = self.records.keep(&hands.user, &record) {

@@ -23,7 +23,7 @@ pub(super) struct Means {
 impl Means {
     /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
     /// script's, which made them for the machine they lie on.
-    pub(super) fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
+    fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
         host.is_none_or(|host| host == self.host)
     }
 
@@ -33,6 +33,22 @@ impl Means {
         if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
             former.push(record.accessor.clone());
         }
+        former.sort();
+        former.dedup();
+        former
+    }
+
+    /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
+    /// itself, should something else lie there in the end.
+    pub(super) fn former_beside(&self, facts: &Facts, new: &str) -> Vec<String> {
+        let mut former = facts.former.clone();
+        if let TokenState::Held(held) = &facts.token
+            && held.foreign.is_none()
+            && self.is_ours_to_revoke(held.host.as_deref())
+        {
+            former.push(held.accessor.clone());
+        }
+        former.push(new.to_owned());
         former.sort();
         former.dedup();
         former

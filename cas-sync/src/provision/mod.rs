@@ -14,7 +14,7 @@ mod talk;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -32,6 +32,7 @@ use self::means::Means;
 use self::record::Records;
 use self::say::{Progress, Told};
 use self::talk::Talk;
+use crate::arguments::Provision;
 use crate::deferred_signals::DeferredSignals;
 use crate::roster::{self, Roster, RosterError};
 use crate::sync::{keep_secrets_in_memory, now, variable};
@@ -44,26 +45,14 @@ const LATER: u8 = 75;
 /// The longest token file of an admin in bytes.
 const LONGEST_TOKEN: u64 = 4096;
 
-/// What is asked for.
-pub(crate) struct Request {
-    pub(crate) is_dry: bool,
-    /// Everybody, when empty.
-    pub(crate) only: Vec<String>,
-    pub(crate) roster: PathBuf,
-    pub(crate) admin_token_file: Option<PathBuf>,
-    pub(crate) rewrite_policies: bool,
-    pub(crate) offboard: bool,
-    pub(crate) json: bool,
-}
-
 /// Provisions.
-pub(crate) fn run(request: &Request) -> ExitCode {
+pub(crate) fn run(request: &Provision) -> ExitCode {
     let started = Instant::now();
     if let Err(error) = enrolment::require_root("provision") {
         return fail(&error, 1);
     }
     // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
-    let _alone = match alone(request.is_dry) {
+    let _alone = match alone(request.dry_run) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
             let busy =
@@ -84,7 +73,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         Ok(people) => people,
         Err(error) => return fail(&error, CONFIGURATION),
     };
-    let mut told = Told { is_dry: request.is_dry, ..Told::default() };
+    let mut told = Told { is_dry: request.dry_run, ..Told::default() };
     let mut progress = Progress::of(people.len());
     let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {
@@ -94,7 +83,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
         }
         progress.show(index);
         let served = work.serve(person);
-        if !request.is_dry {
+        if !request.dry_run {
             served.to_journal(outage_is_told);
         }
         outage_is_told |= work.outage().is_some() && served.is_outage();
@@ -105,7 +94,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     }
     start_units(&mut work, &mut told);
     progress.end();
-    if request.is_dry && told.mints() {
+    if request.dry_run && told.mints() {
         told.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
     }
     told.requests = work.server.as_ref().map_or(0, Talk::requests);
@@ -141,7 +130,7 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn prepared(request: &Request) -> Result<(Roster, Work)> {
+fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     let path = &request.roster;
     let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
     let text = text.ok_or_else(|| {
@@ -172,7 +161,7 @@ fn prepared(request: &Request) -> Result<(Roster, Work)> {
         server,
         means,
         records: Records::at(&Path::new(enrolment::STATE).join("provisioned")),
-        is_dry: request.is_dry,
+        is_dry: request.dry_run,
         enrolled: Vec::new(),
         a_home_was_slow: false,
     };
@@ -202,7 +191,7 @@ fn administration(config: &Config) -> Result<Administration> {
 }
 
 /// From the file that was named, or else from the environment.
-fn admin_token(request: &Request) -> Result<Option<Token>> {
+fn admin_token(request: &Provision) -> Result<Option<Token>> {
     let mut text = Zeroizing::new(Vec::new());
     match request.admin_token_file.as_deref() {
         Some(path) if path == Path::new("-") => {
@@ -240,7 +229,7 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     }
 }
 
-fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
+fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
     let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
     let layout = work.server.as_ref().map(Talk::layout);
     let people = people::everybody(
@@ -251,7 +240,7 @@ fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>
         layout,
         request.offboard,
     );
-    for name in &request.only {
+    for name in &request.user {
         let is_known = people.iter().any(|person| person.name == *name);
         ensure!(
             is_known,
@@ -259,7 +248,7 @@ fn chosen(request: &Request, roster: &Roster, work: &Work) -> Result<Vec<Person>
             request.roster.display()
         );
     }
-    let is_chosen = |person: &Person| request.only.is_empty() || request.only.contains(&person.name);
+    let is_chosen = |person: &Person| request.user.is_empty() || request.user.contains(&person.name);
     Ok(people.into_iter().filter(is_chosen).collect())
 }
 
