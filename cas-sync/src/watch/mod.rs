@@ -55,7 +55,9 @@ fn watch() -> Result<()> {
     let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     wait_for_home(&account, &paths)?;
-    let _only_one = become_the_only_one(&outside_of_the_home(&requests, &state, account.uid.as_raw()))?;
+    let outside = outside_of_the_home(&requests, &state, account.uid.as_raw());
+    // Everybody's folders there share one room, which anybody can fill: then the home has to do.
+    let _only_one = become_the_only_one(&outside).or_else(|_| become_the_only_one(&state))?;
 
     let signals = hold_back_signals()?;
     let (inbox, busy) = (Arc::<Inbox>::default(), Arc::<Mutex<()>>::default());

@@ -50,6 +50,24 @@ fn nobody_gets_code_of_their_own_into_the_watch() {
     assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
 }
 
+/// All requests share one small file system, which anybody who is enrolled can fill.
+#[test]
+fn the_watch_starts_although_somebody_has_filled_the_room_for_requests() {
+    let guest = host(Suite::Bookworm, &["bob"]);
+    guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
+    guest.enroll("alice");
+    guest
+        .run("systemctl stop claude-auth-watch@alice.service && rm -f /run/claude-auth-sync/alice/watch.lock")
+        .expect_success("as after a boot");
+    guest.run(
+        "runuser -u bob -- sh -c 'cd /run/claude-auth-sync/bob; i=0; while true >f$i; do i=$((i+1)); done'",
+    );
+    let alice = guest.run("runuser -u alice -- touch /run/claude-auth-sync/alice/more");
+    assert!(!alice.succeeded(), "there is room left");
+    guest.run("systemctl start claude-auth-watch@alice.service").expect_success("the watch");
+    is_looked_after(&guest, "alice", "in-spite-of-bob");
+}
+
 /// An encrypted home, or one of a file server, that comes with the first session. Until then an empty folder lies there.
 #[test]
 fn a_home_that_is_mounted_later_is_watched_from_then_on() {
