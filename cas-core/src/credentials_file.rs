@@ -93,13 +93,17 @@ impl CredentialsFile {
         let staged = content.map(|content| whole_file::stage(&target, content)).transpose()?;
         {
             let locks = RefreshLocks::acquire(config_directory, deadline, now)?;
+            let _write = locks.write_lock(deadline)?;
             if !self.is_still(decided_on) {
                 return Err(WriteError::Changed);
             }
-            let _write = locks.write_lock(deadline)?;
-            match staged {
-                Some(staged) => staged.commit()?,
-                None => whole_file::remove(&target)?,
+            // Not everybody heeds the locks: an older client, a script, and Claude Code itself when it logs out.
+            let is_committed = match staged {
+                Some(staged) => staged.commit_in_place_of(decided_on.identity)?,
+                None => whole_file::remove(&target).map(|()| true)?,
+            };
+            if !is_committed {
+                return Err(WriteError::Changed);
             }
         }
         // The rename stands, whatever becomes of this: it must not be taken for a write that did not happen.

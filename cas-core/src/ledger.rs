@@ -1,6 +1,8 @@
 //! What became of each generation this machine has seen. Pure: the state directory loads and saves it.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +114,15 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
+    /// That of the file with this metadata.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            modified_seconds: metadata.mtime(),
+            modified_nanoseconds: metadata.mtime_nsec(),
+        }
+    }
+
     /// The last modification, to the millisecond below.
     pub fn modified_at(&self) -> Timestamp {
         let millis =

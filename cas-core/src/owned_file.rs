@@ -2,7 +2,6 @@
 //! without reading a device or ten gigabytes.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -72,15 +71,7 @@ impl OwnedFile {
         let metadata = self.file.metadata_now().map_err(|error| problem(Reason::Failed("examine", error)))?;
         let mut content = Zeroizing::new(Vec::new());
         self.file.read(limit, &mut content).map_err(|unfit| problem(Reason::of(unfit, limit)))?;
-        Ok(Found { content, identity: identity(&metadata) })
-    }
-}
-
-fn identity(metadata: &fs::Metadata) -> FileIdentity {
-    FileIdentity {
-        inode: metadata.ino(),
-        modified_seconds: metadata.mtime(),
-        modified_nanoseconds: metadata.mtime_nsec(),
+        Ok(Found { content, identity: FileIdentity::of(&metadata) })
     }
 }
 
@@ -136,6 +127,7 @@ impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use nix::sys::stat::Mode;

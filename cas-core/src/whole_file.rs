@@ -6,14 +6,20 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::{Builder, NamedTempFile};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use tempfile::{Builder, NamedTempFile, PersistError};
 use zeroize::Zeroizing;
 
+use crate::ledger::FileIdentity;
 use crate::owned_file::{Problem, Reason};
 use crate::regular_file::{Links, RegularFile};
 
 /// How old a temporary file has to be to be nobody's any more.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How often a file that was taken out is put back where others keep writing: far more than any writer manages.
+const TRIES: usize = 32;
 
 /// Makes `path` hold `content`, mode 0600: the old content or the new one, never a part, also after a crash. A file that
 /// holds these bytes already is left alone; the answer tells whether anything was written.
@@ -66,11 +72,67 @@ impl Staged {
     /// [`Problem`]; the old file is then still in place.
     pub fn commit(self) -> Result<(), Problem> {
         let Self { path, file } = self;
-        match file.persist(&path) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Problem { path, reason: Reason::Failed("rename a file to", error.error) }),
+        file.persist(&path).map(drop).map_err(|error| failed(path, error.error))
+    }
+
+    /// The same, provided that `expected` is what lies at the path, or nothing does: false, and all stays as it is, when
+    /// somebody else has written or removed it. There is no moment between the look and the rename.
+    ///
+    /// # Errors
+    /// [`Problem`]; the old file is then still in place.
+    pub fn commit_in_place_of(self, expected: Option<FileIdentity>) -> Result<bool, Problem> {
+        let Self { path, file } = self;
+        let Some(expected) = expected else { return commit_to_nothing(path, file) };
+        match exchange(file.path(), &path) {
+            Ok(()) if identity_at(file.path()) == Some(expected) => Ok(true),
+            Ok(()) => put_back(&path, &file),
+            Err(Errno::ENOENT) => Ok(false),
+            // A file system that cannot exchange: a look, and a rename at once.
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
+                let is_expected = identity_at(&path) == Some(expected);
+                if is_expected { Self { path, file }.commit().map(|()| true) } else { Ok(false) }
+            }
+            Err(errno) => Err(failed(path, errno.into())),
         }
     }
+}
+
+fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, Problem> {
+    match file.persist_noclobber(&path) {
+        Ok(_) => Ok(true),
+        Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(PersistError { error, .. }) => Err(failed(path, error)),
+    }
+}
+
+/// What came out is somebody else's, and newer than what was decided about: back it goes. What comes out at that has to be
+/// what was put there before, or is newer still.
+fn put_back(path: &Path, file: &NamedTempFile) -> Result<bool, Problem> {
+    let ours = file.as_file().metadata().map_err(|error| failed(path.to_owned(), error))?;
+    let mut placed = Some(FileIdentity::of(&ours));
+    for _ in 0..TRIES {
+        let placing = identity_at(file.path());
+        match exchange(file.path(), path) {
+            Ok(()) if identity_at(file.path()) == placed => break,
+            Ok(()) => placed = placing,
+            // Removed after it was written: then nothing is what is to be there.
+            Err(Errno::ENOENT) => break,
+            Err(errno) => return Err(failed(path.to_owned(), errno.into())),
+        }
+    }
+    Ok(false)
+}
+
+fn exchange(one: &Path, other: &Path) -> nix::Result<()> {
+    renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
+}
+
+fn identity_at(path: &Path) -> Option<FileIdentity> {
+    fs::symlink_metadata(path).ok().map(|metadata| FileIdentity::of(&metadata))
+}
+
+fn failed(path: PathBuf, error: io::Error) -> Problem {
+    Problem { path, reason: Reason::Failed("rename a file to", error) }
 }
 
 /// Makes what happened to the name `path` survive a crash.
@@ -171,6 +233,61 @@ mod tests {
         symlink(&target, &path).expect("a link");
         assert!(replace(&path, b"new").is_err());
         assert_eq!(fs::read_to_string(&target).expect("there"), "kept");
+    }
+
+    fn staged(path: &Path) -> Staged {
+        stage(path, b"ours").expect("staged")
+    }
+
+    fn is_committed_over(path: &Path, expected: Option<FileIdentity>, meanwhile: impl FnOnce()) -> bool {
+        let staged = staged(path);
+        meanwhile();
+        let is_committed = staged.commit_in_place_of(expected).expect("no error");
+        let names = fs::read_dir(directory_of(path)).expect("listed").count();
+        assert_eq!(names, usize::from(path.exists()), "no temporary file is left");
+        is_committed
+    }
+
+    #[test]
+    fn only_what_was_expected_is_replaced() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        let content = || fs::read_to_string(&path).ok();
+        let write = |content: &[u8]| assert!(replace(&path, content).expect("written"));
+
+        assert!(!is_committed_over(&path, None, || write(b"theirs")));
+        assert_eq!(content().as_deref(), Some("theirs"));
+        let expected = identity_at(&path);
+        assert!(!is_committed_over(&path, expected, || write(b"newer")));
+        assert_eq!(content().as_deref(), Some("newer"));
+        assert!(is_committed_over(&path, identity_at(&path), || ()));
+        assert_eq!(content().as_deref(), Some("ours"));
+        let expected = identity_at(&path);
+        assert!(!is_committed_over(&path, expected, || fs::remove_file(&path).expect("removed")));
+        assert_eq!(content(), None, "what somebody removed stays removed");
+        assert!(is_committed_over(&path, None, || ()));
+        assert_eq!(content().as_deref(), Some("ours"));
+    }
+
+    /// Nobody's write is lost to ours, however close they come: the newest of theirs is what is left.
+    #[test]
+    fn whoever_writes_at_the_same_moment_is_not_overwritten() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("file");
+        replace(&path, b"theirs 0").expect("written");
+        let expected = identity_at(&path);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for count in 1..=500 {
+                    replace(&path, format!("theirs {count}").as_bytes()).expect("written");
+                }
+            });
+            while !writer.is_finished() {
+                // At most the very first one is what was expected.
+                staged(&path).commit_in_place_of(expected).expect("no error");
+            }
+        });
+        assert_eq!(fs::read_to_string(&path).expect("there"), "theirs 500");
     }
 
     /// I8: whoever looks while a file is written a thousand times sees the one content or the other, never a part.
