@@ -77,12 +77,7 @@ mod tests {
     #[test]
     fn a_line_is_one_line_of_bounded_length_that_alerts_can_parse() {
         let why = format!("first\nuser=root FAIL second\u{1b}[31m{}", "ä".repeat(5000));
-        let outcome = Outcome {
-            status: Status::Warn,
-            finding: Finding::LeftAlone(why),
-            notes: Vec::new(),
-            wants_sync: false,
-        };
+        let outcome = Outcome::new(Status::Warn, Finding::LeftAlone(why));
         let line = line("alice", outcome.status, &outcome.to_string());
         assert!(line.starts_with("user=alice WARN login file left alone: first?user=root"));
         assert!(line.len() < LIMIT + 10 && !line.contains(char::is_control));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint::{Fingerprint, Generation};
 use crate::local_login;
 use crate::oauth_login::{LoginSummary, Owner};
+use crate::seen_tokens::SeenTokens;
 use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
 
@@ -40,6 +41,8 @@ pub struct Ledger {
     pub intent: Option<Intent>,
     /// Setup-tokens that once lay in the env file and do so no more.
     pub withdrawn: Vec<Fingerprint>,
+    /// The setup-tokens seen, and since when.
+    pub setup_tokens: SeenTokens,
 }
 
 /// What is known of one generation.

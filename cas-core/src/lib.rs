@@ -25,6 +25,8 @@ pub mod fingerprint;
 #[cfg(feature = "full")]
 pub mod journal;
 #[cfg(feature = "full")]
+pub mod lapse;
+#[cfg(feature = "full")]
 pub mod ledger;
 #[cfg(feature = "full")]
 pub mod local_login;
@@ -48,6 +50,8 @@ pub mod regular_file;
 pub mod requests;
 #[cfg(feature = "full")]
 pub mod run;
+#[cfg(feature = "full")]
+pub mod seen_tokens;
 #[cfg(feature = "full")]
 pub mod state_directory;
 #[cfg(feature = "full")]

@@ -53,7 +53,7 @@ mod tests {
         let rejected = matches!(verdict, Some(Verdict::Rejected { .. }));
         let status = if rejected { Status::Fail } else { Status::Ok };
         let finding = Finding::SetupToken { token: Fingerprint::of(token), verdict };
-        let outcome = Outcome { status, finding, notes: Vec::new(), wants_sync: false };
+        let outcome = Outcome::new(status, finding);
         let before = state.load::<Option<State>>(state::FILE_NAME).expect("readable");
         let after = State::after(&outcome, "alice", Timestamp::from_millis(1), before.as_ref());
         follow(&outcome, state).expect("followed");
@@ -103,7 +103,7 @@ mod tests {
         let target = scratch.path().join("target");
         fs::rename(&path, &target).and_then(|()| std::os::unix::fs::symlink(&target, &path)).expect("a link");
         let finding = Finding::Beyond { state: "lost".into() };
-        let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
+        let outcome = Outcome::new(Status::Fail, finding);
         assert!(follow(&outcome, &state).is_err());
         assert!(shown(&target).is_some_and(|text| text.contains("administrator")), "the target is as it was");
     }

@@ -9,6 +9,7 @@ mod words;
 use std::fmt;
 
 use crate::fingerprint::Fingerprint;
+use crate::lapse::Lapse;
 use crate::oauth_login::LoginSummary;
 use crate::store::Failure;
 use crate::verdict::Verdict;
@@ -69,6 +70,8 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// Whether the sync should look at this soon (a login cannot verify, and has little time).
     pub wants_sync: bool,
+    /// When the credential it is about lapses, if that is known.
+    pub lapse: Option<Lapse>,
 }
 
 /// The one thing a run has to say.
@@ -167,6 +170,20 @@ pub enum Note {
     Configuration(String),
 }
 
+impl Finding {
+    /// The complete login this is about.
+    pub fn login(&self) -> Option<&LoginSummary> {
+        match self {
+            Self::Login { login, .. }
+            | Self::Stale { login, .. }
+            | Self::Restored { login, .. }
+            | Self::Refreshing(login)
+            | Self::Spent { login, .. } => Some(login),
+            _ => None,
+        }
+    }
+}
+
 impl Note {
     /// Whether this run changed something.
     fn is_of_a_change(&self) -> bool {
@@ -175,6 +192,11 @@ impl Note {
 }
 
 impl Outcome {
+    /// One of which there is nothing more to say than this.
+    pub fn new(status: Status, finding: Finding) -> Self {
+        Self { status, finding, notes: Vec::new(), wants_sync: false, lapse: None }
+    }
+
     /// Adds something that needs attention: `status` at least, unless it is worse already.
     pub fn add(&mut self, status: Status, note: Note) {
         if self.status == Status::Ok || status == Status::Fail {
@@ -226,14 +248,7 @@ impl Outcome {
 
     /// The complete login this was about.
     pub fn login(&self) -> Option<&LoginSummary> {
-        match &self.finding {
-            Finding::Login { login, .. }
-            | Finding::Stale { login, .. }
-            | Finding::Restored { login, .. }
-            | Finding::Refreshing(login)
-            | Finding::Spent { login, .. } => Some(login),
-            _ => None,
-        }
+        self.finding.login()
     }
 
     /// What stands in the way, where that is something that passes by itself or that an admin mends for everybody: the name
@@ -266,7 +281,7 @@ mod tests {
     use crate::timestamp::Timestamp;
 
     fn outcome(status: Status, finding: Finding, notes: Vec<Note>) -> Outcome {
-        Outcome { status, finding, notes, wants_sync: false }
+        Outcome { notes, ..Outcome::new(status, finding) }
     }
 
     #[test]

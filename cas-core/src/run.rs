@@ -206,7 +206,7 @@ impl Run {
 }
 
 fn left_alone(why: String) -> Outcome {
-    Outcome { status: Status::Warn, finding: Finding::LeftAlone(why), notes: Vec::new(), wants_sync: false }
+    Outcome::new(Status::Warn, Finding::LeftAlone(why))
 }
 
 #[cfg(test)]

@@ -14,13 +14,20 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     /// From milliseconds since the epoch.
-    pub fn from_millis(millis: u64) -> Self {
+    pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
     /// Milliseconds since the epoch.
     pub fn millis(self) -> u64 {
         self.0
+    }
+
+    /// From RFC 3339, such as `2026-11-21T20:15:00Z`; what is below a millisecond is dropped. Nothing for anything else, and
+    /// for times before the epoch.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
+        u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }
 
     /// This moment and `span` more; stays at the end of the range instead of passing it.
@@ -55,6 +62,19 @@ mod tests {
     fn times_are_shown_in_rfc_3339_and_never_panic() {
         assert_eq!(Timestamp::from_millis(1_750_000_000_999).to_string(), "2025-06-15T15:06:40Z");
         assert!(Timestamp::from_millis(u64::MAX).to_string().contains("epoch"));
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again_and_nothing_else_is_a_time() {
+        let moment = Timestamp::from_millis(1_750_000_000_000);
+        for text in ["2025-06-15T15:06:40Z", "2025-06-15T17:06:40+02:00", " 2025-06-15T15:06:40.0009Z\n"] {
+            assert_eq!(Timestamp::parse_rfc3339(text), Some(moment), "{text}");
+        }
+        for text in
+            ["", "2025-06-15", "tomorrow", "1750000000", "1969-12-31T23:59:59Z", "2025-13-01T00:00:00Z"]
+        {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

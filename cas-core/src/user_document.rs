@@ -2,6 +2,7 @@
 
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::lapse::Dates;
 use crate::oauth_login::{self, OauthLogin, Owner, Parsed};
 use crate::setup_token::{Malformed, SetupToken};
 use crate::store::{Document, Fields};
@@ -21,6 +22,10 @@ pub const ACCOUNT: &str = "claude_account_uuid";
 pub const ORGANIZATION: &str = "claude_organization_uuid";
 /// The user's setup-token; empty means disabled.
 pub const SETUP_TOKEN: &str = "setup_token";
+/// When that token was made, RFC 3339.
+pub const SETUP_TOKEN_MINTED_AT: &str = "setup_token_minted_at";
+/// When that token lapses, RFC 3339.
+pub const SETUP_TOKEN_EXPIRES_AT: &str = "setup_token_expires_at";
 
 /// What a document says about its user.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub struct UserDocument {
     pub machine: Option<String>,
     /// The setup-token.
     pub setup_token: SetupTokenField,
+    /// What is written down beside it; a date that cannot be read is as good as none.
+    pub setup_token_dates: Dates,
 }
 
 /// The backup in a document.
@@ -63,12 +70,17 @@ impl UserDocument {
     /// Reads our fields. Total: a field of the wrong form has an answer too.
     pub fn parse(document: &Document) -> Self {
         let field = |name| text(document.fields.get(name).map(Box::as_ref)).filter(|text| !text.is_empty());
+        let date = |name| field(name).and_then(|text| Timestamp::parse_rfc3339(&text));
         let labelled = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
         Self {
             version: document.version,
             backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).labelled(&labelled),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
+            setup_token_dates: Dates {
+                minted_at: date(SETUP_TOKEN_MINTED_AT),
+                expires_at: date(SETUP_TOKEN_EXPIRES_AT),
+            },
         }
     }
 
@@ -203,6 +215,24 @@ mod tests {
         let account = |name: &str| Owner { account: Some(name.into()), organization: None };
         assert_eq!(kept(""), account("one"));
         assert_eq!(kept(r#""accountUuid":"two","#), account("two"), "its own word counts");
+    }
+
+    #[test]
+    fn dates_beside_the_token_are_read_leniently() {
+        let first = Timestamp::from_millis(1_750_000_000_000);
+        for (minted, expires, expected) in [
+            (r#""2025-06-15T15:06:40Z""#, r#""""#, Dates { minted_at: Some(first), expires_at: None }),
+            ("null", r#"" 2025-06-15T17:06:40+02:00 ""#, Dates { minted_at: None, expires_at: Some(first) }),
+            (r#""last Sunday""#, "1750000000000", Dates::default()),
+            (r#"{"at":"2025-06-15T15:06:40Z"}"#, "[]", Dates::default()),
+        ] {
+            let token = r#""setup_token":"sk-ant-oat01-abc""#;
+            let dates = format!(r#""setup_token_minted_at":{minted},"setup_token_expires_at":{expires}"#);
+            let document = document(&format!("{{{token},{dates}}}"));
+            assert_eq!(document.setup_token_dates, expected, "{dates}");
+            assert!(matches!(document.setup_token, SetupTokenField::Token(_)), "{dates}");
+        }
+        assert_eq!(document("{}").setup_token_dates, Dates::default());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn run(request: &Login) -> ExitCode {
         Err(error) => {
             complain(&format!("{error:#}"));
             let finding = Finding::LeftAlone(format!("{error:#}"));
-            let outcome = Outcome { status: Status::Warn, finding, notes: Vec::new(), wants_sync: false };
+            let outcome = Outcome::new(Status::Warn, finding);
             journal::write(&request.user, &outcome);
             ExitCode::FAILURE
         }

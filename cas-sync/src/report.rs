@@ -49,7 +49,7 @@ impl Report {
             true => Finding::Misconfigured(why),
             false => Finding::LeftAlone(why),
         };
-        let outcome = Outcome { status: Status::Fail, finding, notes: Vec::new(), wants_sync: false };
+        let outcome = Outcome::new(Status::Fail, finding);
         complain(error);
         self.update_state(&outcome);
         outcome.exit_code()

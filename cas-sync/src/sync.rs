@@ -154,7 +154,7 @@ pub(crate) fn named_as_asked(account: Account) -> Result<Account> {
 }
 
 fn busy() -> Outcome {
-    Outcome { status: Status::Skip, finding: Finding::Busy, notes: Vec::new(), wants_sync: false }
+    Outcome::new(Status::Skip, Finding::Busy)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]

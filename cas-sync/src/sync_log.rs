@@ -33,8 +33,7 @@ mod tests {
     fn the_log_has_one_line_a_run_and_does_not_grow_without_bound() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join("sync.log");
-        let outcome =
-            Outcome { status: Status::Ok, finding: Finding::NoLogin, notes: Vec::new(), wants_sync: false };
+        let outcome = Outcome::new(Status::Ok, Finding::NoLogin);
         append(&path, Timestamp::from_millis(0), &outcome).expect("written");
         let line = fs::read_to_string(&path).expect("there");
         assert!(line.starts_with("1970-01-01T00:00:00Z OK no login yet") && line.ends_with('\n'), "{line}");

@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn after(status: Status, finding: Finding) -> Notice {
-        let outcome = Outcome { status, finding, notes: Vec::new(), wants_sync: false };
+        let outcome = Outcome::new(status, finding);
         let notice = outcome.notice();
         let is_shown = matches!(notice, Notice::Show(_));
         assert!(is_shown || outcome.exit_code() != 79, "79 says that a person must sign in: {outcome}");
@@ -172,7 +172,7 @@ mod tests {
         let refused = Note::Store(Failure::Refused { reason: "403".into(), remedy: "ask".into() });
         let finding = Finding::Login { login: login(), verdict: Some(Verdict::Ok) };
         let notes = vec![refused, Note::Token("expired".into())];
-        let outcome = Outcome { status: Status::Fail, finding, notes, wants_sync: false };
+        let outcome = Outcome { notes, ..Outcome::new(Status::Fail, finding) };
         assert_eq!(outcome.notice(), Notice::Clear);
     }
 }

@@ -65,6 +65,14 @@ pub struct Credential {
     /// The account it was signed in to, if the login says so.
     #[serde(default)]
     pub account: Option<String>,
+    /// When it lapses as a whole, whatever is refreshed until then: the login's own end, or the setup-token's. Nothing where
+    /// that is not known.
+    #[serde(default)]
+    pub lapses_at_ms: Option<Timestamp>,
+    /// Whether nobody wrote that date down: of a setup-token a year after it was made, or, at the latest, a year after it was
+    /// first seen.
+    #[serde(default)]
+    pub lapse_is_estimated: bool,
 }
 
 /// The kinds of credentials.
@@ -130,6 +138,8 @@ fn notice_about(
 }
 
 fn credential(outcome: &Outcome) -> Option<Credential> {
+    let lapses_at_ms = outcome.lapse.map(|lapse| lapse.at);
+    let lapse_is_estimated = outcome.lapse.is_some_and(|lapse| lapse.is_estimated());
     if let Finding::SetupToken { token, .. } = outcome.finding {
         return Some(Credential {
             kind: Kind::SetupToken,
@@ -137,6 +147,8 @@ fn credential(outcome: &Outcome) -> Option<Credential> {
             access_token_expires_at_ms: None,
             login_expires_at_ms: None,
             account: None,
+            lapses_at_ms,
+            lapse_is_estimated,
         });
     }
     outcome.login().map(|login| Credential {
@@ -145,6 +157,8 @@ fn credential(outcome: &Outcome) -> Option<Credential> {
         access_token_expires_at_ms: Some(login.expires_at),
         login_expires_at_ms: login.login_expires_at,
         account: login.owner.account.clone(),
+        lapses_at_ms,
+        lapse_is_estimated,
     })
 }
 
@@ -167,7 +181,7 @@ mod tests {
     fn outcome(verdict: Verdict) -> Outcome {
         let status = if verdict.is_alive() { Status::Ok } else { Status::Warn };
         let finding = Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) };
-        Outcome { status, finding, notes: Vec::new(), wants_sync: false }
+        Outcome::new(status, finding)
     }
 
     fn after(outcome: &Outcome, at: u64, before: Option<&State>) -> State {

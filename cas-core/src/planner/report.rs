@@ -4,6 +4,7 @@ use super::{
     DocumentFact, EnvFileChange, EnvFileFact, Facts, LocalLogin, Mode, StoreKind, Subject, TokenFact, backup,
     candidate,
 };
+use crate::lapse::Lapse;
 use crate::oauth_login::LoginSummary;
 use crate::outcome::{Finding, Note, Outcome, Source, Status};
 use crate::store::Failure;
@@ -18,7 +19,15 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
         Status::Ok if notes.iter().any(is_a_warning) => Status::Warn,
         status => status,
     };
-    Outcome { wants_sync: wants_sync(facts), status, finding, notes }
+    let lapse = lapse(facts, &finding);
+    Outcome { wants_sync: wants_sync(facts), notes, lapse, ..Outcome::new(status, finding) }
+}
+
+fn lapse(facts: &Facts, finding: &Finding) -> Option<Lapse> {
+    match finding {
+        Finding::SetupToken { token, .. } => facts.ledger.setup_tokens.lapse(*token),
+        finding => finding.login().and_then(Lapse::of_login),
+    }
 }
 
 fn finding(facts: &Facts) -> (Status, Finding) {

@@ -14,7 +14,7 @@ use crate::planner::{
 };
 use crate::state_directory::{Lock, StateError};
 use crate::store::{Document, Failure, Store};
-use crate::user_document::UserDocument;
+use crate::user_document::{SetupTokenField, UserDocument};
 
 /// How long a sync waits for the store: what can be mended without it should not wait for a server that hangs.
 const SYNC_READ_TIME: Duration = Duration::from_secs(10);
@@ -52,6 +52,31 @@ impl Run {
         facts
     }
 
+    /// When each setup-token was first seen, in the store or in the env file, and what stands beside it. Written down once.
+    fn note_setup_tokens(&self, facts: &mut Facts) {
+        let stored = self.document.as_ref().and_then(|document| match &document.setup_token {
+            SetupTokenField::Token(token) => {
+                Some((Fingerprint::of(token.expose()), document.setup_token_dates))
+            }
+            _ => None,
+        });
+        let in_env_file = facts.active_token();
+        let observe = |ledger: &mut Ledger| {
+            if let Some(token) = in_env_file {
+                ledger.setup_tokens.observe(token, self.now);
+            }
+            if let Some((token, dates)) = stored {
+                ledger.setup_tokens.observe_stored(token, dates, self.now);
+            }
+        };
+        let before = facts.ledger.setup_tokens.clone();
+        observe(&mut facts.ledger);
+        if facts.ledger.setup_tokens != before {
+            // If it cannot be written down, it is known for this run at least.
+            drop(self.state.change_ledger(&self.deadline, observe));
+        }
+    }
+
     fn was_asked_lately(&self) -> bool {
         let written_at = self.snapshot.identity.map(|identity| identity.modified_at());
         self.asked_at.is_some_and(|asked_at| {
@@ -76,6 +101,7 @@ impl Run {
                 facts.refreshing = self.credentials.is_being_refreshed(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
+                self.note_setup_tokens(facts);
             }
             Err(error) => facts.login = LocalLogin::Unreadable(error.to_string()),
         }
@@ -152,6 +178,7 @@ impl Run {
             // If it cannot be saved, the next login asks once more.
             drop(self.state.save_contact(facts.contact));
         }
+        self.note_setup_tokens(facts);
     }
 
     fn read_document(&mut self, document: &Document) -> DocumentFact {

@@ -1,6 +1,7 @@
 //! Whole runs against a scratch home with the embedded store: what a person finds in their files afterwards.
 
 mod home;
+mod lapse;
 mod verified;
 mod whose;
 
