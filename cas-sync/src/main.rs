@@ -5,6 +5,8 @@ mod arguments;
 mod claude;
 mod deferred_signals;
 mod enrolment;
+#[allow(dead_code, reason = "the commands that show it follow")]
+mod precedence;
 mod provision;
 mod report;
 mod requests_folder;

@@ -2,37 +2,22 @@
 //! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
 //! answer says nothing about the credential in question, and the client does not always tell.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cas_core::regular_file::{self, Unfit};
-use serde_json::Value;
-use serde_json::value::RawValue;
+
+use crate::precedence::settings::Settings;
 
 /// The largest file that is read, in bytes. Real ones have a few kilobytes; a `.claude.json`, in which early clients kept all
 /// that was ever said, has been seen to grow to tens of megabytes.
-pub(super) const LIMIT: usize = 64 << 20;
+pub(crate) const LIMIT: usize = 64 << 20;
 
 /// Where they lie; the client takes the place from no setting.
 const DIRECTORY: &str = "/etc/claude-code";
 
 /// What an organisation serves, as the client keeps it in its config directory from one start to the next.
-const OF_THE_ORGANIZATION: &str = "remote-settings.json";
-
-/// Each puts another credential, or another server, in the place of the one that is to be probed.
-const VARIABLES: [&str; 7] = [
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_BASE_URL",
-    "ANTHROPIC_CUSTOM_HEADERS",
-    "ANTHROPIC_UNIX_SOCKET",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
-];
-
-/// So does every variable that begins so: the cloud providers.
-const PROVIDERS: &str = "CLAUDE_CODE_USE_";
+pub(crate) const OF_THE_ORGANIZATION: &str = "remote-settings.json";
 
 /// What is said when another credential is used.
 pub(super) const OVERRIDE: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
@@ -92,31 +77,20 @@ pub(super) fn of_the_organization(config_directory: &Path) -> Option<Served> {
     }
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
+/// The files of a machine's settings, those that have the last word last.
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let snippets = fs::read_dir(directory.join("managed-settings.d"));
     let snippets = snippets.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut files: Vec<_> =
         snippets.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
-    files.push(directory.join("managed-settings.json"));
+    files.sort();
+    files.insert(0, directory.join("managed-settings.json"));
     files
 }
 
 fn leave_the_credential_alone(text: &[u8]) -> Result<(), &'static str> {
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    // Each member still as text: of a large file two are wanted.
-    let settings: BTreeMap<String, &RawValue> = serde_json::from_slice(text).map_err(|_| MALFORMED)?;
-    let member = |name| serde_json::from_str::<Value>(settings.get(name).map_or("null", |raw| raw.get()));
-    let is_set = |value: &Value| !matches!(value.as_str().map(str::trim), Some("" | "0"));
-    let overrides = |(name, value): (&String, &Value)| {
-        is_set(value) && (VARIABLES.contains(&name.as_str()) || name.starts_with(PROVIDERS))
-    };
-    let (variables, helper) =
-        (member("env").map_err(|_| MALFORMED)?, member("apiKeyHelper").map_err(|_| MALFORMED)?);
-    let has_helper = helper.is_string() && is_set(&helper);
-    if has_helper || variables.as_object().is_some_and(|variables| variables.iter().any(overrides)) {
-        return Err(OVERRIDE);
-    }
-    Ok(())
+    let settings = Settings::parse(text).map_err(|_| MALFORMED)?;
+    if settings.overrides_a_login() { Err(OVERRIDE) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -190,7 +164,9 @@ mod tests {
         fs::create_dir(&snippets).expect("a directory");
         fs::write(snippets.join("10-key.json"), "{}").expect("a file");
         fs::write(snippets.join("10-key.json.bak"), "{").expect("a file");
-        let expected = [snippets.join("10-key.json"), scratch.path().join("managed-settings.json")];
+        fs::write(snippets.join("05-first.json"), "{}").expect("a file");
+        let snippets = ["05-first.json", "10-key.json"].map(|name| snippets.join(name));
+        let expected = [&[scratch.path().join("managed-settings.json")], &snippets[..]].concat();
         assert_eq!(files(scratch.path()), expected);
     }
 }

@@ -9,7 +9,7 @@ mod answer;
 #[cfg(test)]
 mod answer_tests;
 mod invocation;
-mod managed_settings;
+pub(crate) mod managed_settings;
 mod probe;
 mod program;
 mod refresh;

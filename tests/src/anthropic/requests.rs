@@ -14,6 +14,9 @@ pub struct LoggedRequest {
     pub path: String,
     /// Of the bearer token, or of the refresh token that was to be exchanged; none when the request carried none.
     pub token: Option<String>,
+    /// Of the API key (`x-api-key`); none when the request carried none.
+    #[serde(default)]
+    pub key: Option<String>,
     /// The `User-Agent` header.
     pub client: String,
 }

@@ -131,6 +131,7 @@ fn logged(request: &Request) -> LoggedRequest {
         method: request.method.clone(),
         path: request.path.clone(),
         token: token.map(fingerprint),
+        key: request.header("x-api-key").map(fingerprint),
         client: request.header("user-agent").unwrap_or_default().to_owned(),
     }
 }

@@ -1,0 +1,123 @@
+//! What Claude Code would find if this person started it here: their files, their environment, the machine's settings. It
+//! runs as the person.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cas_core::account::{Account, Paths};
+use cas_core::credentials_file::CredentialsFile;
+use cas_core::env_file::{Content, EnvFile};
+use cas_core::fingerprint::Fingerprint;
+use cas_core::regular_file::{self, Unfit};
+use cas_core::state_directory::StateDirectory;
+use cas_core::timestamp::Timestamp;
+
+use super::settings::Settings;
+use super::{Place, Sources};
+use crate::claude::managed_settings::{self, LIMIT};
+
+/// Whose surroundings are looked at, and from where.
+pub(crate) struct Surroundings<'a> {
+    /// The person, whom this process is.
+    pub(crate) account: &'a Account,
+    /// Where their files lie.
+    pub(crate) paths: &'a Paths,
+    /// The environment in which they would start it.
+    pub(crate) environment: &'a BTreeMap<String, String>,
+    /// Where the machine's settings lie.
+    pub(crate) machine: &'a Path,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// What there is to choose from. Total: what cannot be read is named in [`Sources::unknown`].
+pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
+    let Surroundings { account, paths, environment, machine, now } = surroundings;
+    let directory = directory(surroundings);
+    // Without the variable it lies beside the directory, not in it.
+    let own_state = match environment.contains_key(CONFIG_DIRECTORY) {
+        true => directory.join(".claude.json"),
+        false => account.home.join(".claude.json"),
+    };
+    let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let mut settings = BTreeMap::from([(Place::Environment, Settings::of_variables(variables))]);
+    let mut unknown = Vec::new();
+    let places = [(Place::OwnState, own_state), (Place::UserSettings, directory.join("settings.json"))];
+    let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
+    let served = (Place::Organization, directory.join(managed_settings::OF_THE_ORGANIZATION));
+    for (place, path) in places.into_iter().chain(managed).chain([served]) {
+        match read(&path) {
+            Ok(None) => (),
+            Ok(Some(found)) => {
+                let before = settings.remove(&place).unwrap_or_default();
+                settings.insert(place, before.and(found));
+            }
+            Err(why) => unknown.push((place, format!("{} {why}", path.display()))),
+        }
+    }
+    let login_file = login_file(surroundings, &directory);
+    let uid = account.uid.as_raw();
+    let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
+    let (profiles, active_profile) = profiles(surroundings);
+    Sources {
+        settings,
+        login: CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary(),
+        login_file,
+        profiles,
+        active_profile,
+        env_file: match EnvFile::new(paths.env_file.clone(), uid).read() {
+            Content::Token(token) => Some(Fingerprint::of(token.expose())),
+            Content::Absent | Content::Malformed(_) | Content::Unreadable(_) => None,
+        },
+        withdrawn: ledger.withdrawn,
+        unknown,
+    }
+}
+
+const CONFIG_DIRECTORY: &str = "CLAUDE_CONFIG_DIR";
+const CREDENTIALS_DIRECTORY: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
+const PROFILES_DIRECTORY: &str = "ANTHROPIC_CONFIG_DIR";
+
+/// The client's directory; an empty variable is the working directory.
+fn directory(surroundings: &Surroundings<'_>) -> PathBuf {
+    let moved = surroundings.environment.get(CONFIG_DIRECTORY).map(PathBuf::from);
+    moved.unwrap_or_else(|| surroundings.account.home.join(".claude"))
+}
+
+fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
+    let Surroundings { account, paths, environment, .. } = surroundings;
+    match environment.get(CREDENTIALS_DIRECTORY) {
+        Some(moved) if moved.is_empty() => account.home.join(".claude/.credentials.json"),
+        Some(moved) => Path::new(moved).join(".credentials.json"),
+        None if environment.contains_key(CONFIG_DIRECTORY) => directory.join(".credentials.json"),
+        None => paths.credentials_file.clone(),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
+    match regular_file::read(path, LIMIT) {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => match Settings::parse(&text) {
+            Ok(found) => Ok(Some(found)),
+            Err(_) => Err("is no JSON object, and Claude Code passes it over: mend it"),
+        },
+        Err(Unfit::NotRegular | Unfit::Link) => Err("is no file: move it out of the way"),
+        Err(Unfit::TooLarge) => Err("is larger than any of its kind, and was not read"),
+        Err(Unfit::Failed(_)) => Err("cannot be read: mend its mode"),
+    }
+}
+
+/// The names of the profiles with a credential, and the active one's.
+fn profiles(surroundings: &Surroundings<'_>) -> (Vec<Fingerprint>, Option<Fingerprint>) {
+    let moved = surroundings.environment.get(PROFILES_DIRECTORY).map(PathBuf::from);
+    let directory = moved.unwrap_or_else(|| surroundings.account.home.join(".config/anthropic"));
+    let entries = fs::read_dir(directory.join("credentials")).into_iter().flatten().flatten();
+    let name = |path: PathBuf| {
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        path.file_stem().filter(|_| is_json).map(|stem| Fingerprint::of(&stem.to_string_lossy()))
+    };
+    let active = regular_file::read(&directory.join("active_config"), 4096).ok().flatten();
+    let active = active.map(|text| Fingerprint::of(String::from_utf8_lossy(&text).trim()));
+    (entries.filter_map(|entry| name(entry.path())).collect(), active)
+}
