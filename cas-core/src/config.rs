@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use crate::config_text;
+use crate::duration;
 use crate::planner::{Mode, Settings, StoreKind};
 
 /// Where the configuration lies.
@@ -178,8 +179,10 @@ impl Config {
                 }
                 "login_refresh_after" => {
                     let wanted = "a time such as \"15min\", \"90s\" or \"2h\"";
-                    self.login_refresh_after =
-                        value.as_str().and_then(duration).ok_or_else(|| bad(wanted))?;
+                    self.login_refresh_after = value
+                        .as_str()
+                        .and_then(|text| duration::parse(text).ok())
+                        .ok_or_else(|| bad(wanted))?;
                 }
                 "expected_organization" => self.expected_organization = Some(text()?),
                 "restore_from_other_machines" => {
@@ -268,22 +271,6 @@ fn suggestion(unknown: &str) -> String {
     match nearest {
         Some((likeness, key)) if likeness > 0.8 => format!(": did you mean {key}?"),
         _ => String::from(": the README has a list"),
-    }
-}
-
-/// A whole number and a unit: `ms`, `s`, `min`, `h` or `d`.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|character: char| !character.is_ascii_digit())?);
-    let number: u64 = number.parse().ok()?;
-    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
-    match unit.trim() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => seconds(1),
-        "m" | "min" => seconds(60),
-        "h" => seconds(60 * 60),
-        "d" => seconds(24 * 60 * 60),
-        _ => None,
     }
 }
 

@@ -19,6 +19,8 @@ mod config_text;
 #[cfg(feature = "full")]
 pub mod credentials_file;
 #[cfg(feature = "full")]
+pub mod duration;
+#[cfg(feature = "full")]
 pub mod env_file;
 #[cfg(feature = "full")]
 pub mod fingerprint;

@@ -131,6 +131,13 @@ pub enum Finding {
         /// What stood in the way.
         why: String,
     },
+    /// Claude Code takes what lies there for no login, and this run was not to mend it.
+    Broken {
+        /// What lies there.
+        state: String,
+    },
+    /// What a person asked for was not done.
+    NotDone(String),
     /// There is no login yet, here or in the store.
     NoLogin,
     /// What lies there is left alone.
@@ -216,7 +223,11 @@ impl Outcome {
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
             (_, Some(Verdict::Rejected { account_level: false })) => 79,
-            _ if matches!(self.finding, Finding::Beyond { .. } | Finding::Spent { is_certain: true, .. }) => {
+            _ if matches!(
+                self.finding,
+                Finding::Beyond { .. } | Finding::Broken { .. } | Finding::Spent { is_certain: true, .. }
+            ) =>
+            {
                 79
             }
             _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
@@ -315,6 +326,8 @@ mod tests {
             (fail, spent(true), vec![], 79),
             (warn, spent(false), vec![], 75),
             (fail, Finding::Beyond { state: String::new() }, vec![], 79),
+            (fail, Finding::Broken { state: String::new() }, vec![refused()], 79),
+            (fail, Finding::NotDone(String::new()), vec![], 1),
             (fail, Finding::Misconfigured(String::new()), vec![], 78),
         ];
         for (status, finding, notes, code) in rows {

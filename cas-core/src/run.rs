@@ -4,9 +4,12 @@
 mod gather;
 mod seen;
 mod steps;
+mod survey;
 mod verify;
 
 use std::path::Path;
+
+pub use survey::{Kept, Survey};
 
 use crate::account::{Account, Paths};
 use crate::credentials_file::{CredentialsFile, Snapshot};
@@ -53,6 +56,10 @@ pub struct Run {
     asked_at: Option<Timestamp>,
     /// How often a step had to be decided again because somebody else was faster.
     overtaken: u32,
+    /// Whether this only looks, and writes nothing down.
+    is_survey: bool,
+    /// The copies that were found, before anything was done.
+    found: Vec<Kept>,
 }
 
 /// What a run is made of.
@@ -85,6 +92,8 @@ pub struct Ended {
     pub token: Option<SetupToken>,
     /// How many requests were sent to a server.
     pub requests: u64,
+    /// For a person's errand, the copies that there were before anything was done.
+    pub found: Vec<Kept>,
 }
 
 impl Run {
@@ -109,6 +118,8 @@ impl Run {
             verifier,
             asked_at,
             overtaken: 0,
+            is_survey: false,
+            found: Vec::new(),
             account,
             settings,
             machine,
@@ -122,6 +133,7 @@ impl Run {
     /// Does what there is to do. Ends in exactly one outcome, whatever fails.
     pub fn until_reported(mut self) -> Ended {
         let mut outcome = self.outcome();
+        let found = std::mem::take(&mut self.found);
         self.renew_token(&mut outcome);
         if let Ok(store) = &self.store
             && store.requests() > 0
@@ -129,7 +141,7 @@ impl Run {
             store.remember(&self.state);
         }
         let token = self.token_in_use();
-        Ended { outcome, token, requests: self.store.as_ref().map_or(0, UserStore::requests) }
+        Ended { outcome, token, requests: self.store.as_ref().map_or(0, UserStore::requests), found }
     }
 
     fn outcome(&mut self) -> Outcome {

@@ -36,6 +36,11 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// How long it is from `earlier` until this moment; nothing when this is the earlier one.
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_millis)
+    }
+
     /// Whether `self` lies in the `span` that ends at `now`. A moment after `now` (the clock was set back) does not.
     pub fn is_within(self, span: Duration, now: Self) -> bool {
         self <= now && now < self.plus(span)
@@ -57,6 +62,13 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_before_the_other_is_no_span() {
+        let moment = Timestamp::from_millis;
+        assert_eq!(moment(1_500).since(moment(500)), Some(Duration::from_secs(1)));
+        assert_eq!(moment(500).since(moment(1_500)), None);
+    }
 
     #[test]
     fn times_are_shown_in_rfc_3339_and_never_panic() {

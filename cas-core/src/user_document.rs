@@ -36,6 +36,8 @@ pub struct UserDocument {
     pub backup: Backup,
     /// Which machine backed it up; documents of the former script do not say.
     pub machine: Option<String>,
+    /// When it was backed up.
+    pub backed_up_at: Option<Timestamp>,
     /// The setup-token.
     pub setup_token: SetupTokenField,
     /// What is written down beside it; a date that cannot be read is as good as none.
@@ -76,6 +78,7 @@ impl UserDocument {
             version: document.version,
             backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).labelled(&labelled),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
+            backed_up_at: field(BACKED_UP_AT).and_then(|text| Timestamp::parse_rfc3339(&text)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
             setup_token_dates: Dates {
                 minted_at: date(SETUP_TOKEN_MINTED_AT),

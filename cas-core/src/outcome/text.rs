@@ -79,6 +79,13 @@ impl fmt::Display for Finding {
                 write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
             }
             Self::Unmended { state, why } => write!(formatter, "{state}, and none could be put back: {why}"),
+            Self::Broken { state } => {
+                write!(
+                    formatter,
+                    "{state}: `cas-sync restore` puts a good copy back if there is one; else {SIGN_IN}"
+                )
+            }
+            Self::NotDone(why) => formatter.write_str(why),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
             Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
             Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),

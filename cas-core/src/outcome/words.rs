@@ -13,6 +13,8 @@ pub(super) fn of_finding(finding: &Finding) -> &'static str {
         Finding::Restored { .. } => "restored",
         Finding::Beyond { .. } => "beyond-repair",
         Finding::Unmended { .. } => "unmended",
+        Finding::Broken { .. } => "broken",
+        Finding::NotDone(_) => "not-done",
         Finding::NoLogin => "no-login",
         Finding::LeftAlone(_) => "left-alone",
         Finding::Misconfigured(_) => "misconfigured",

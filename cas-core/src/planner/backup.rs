@@ -1,6 +1,6 @@
 //! Whether, and where to, the login in the credential file is backed up.
 
-use super::{Facts, Mode, StoreKind, Subject};
+use super::{Facts, StoreKind, Subject};
 use crate::ledger::{Fate, Origin};
 use crate::local_login;
 use crate::oauth_login::{LoginSummary, Owner};
@@ -15,7 +15,7 @@ pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> 
     if facts.done.history_backup.is_none() && !in_history(facts, login) {
         return Some(Source::History);
     }
-    let has_server = facts.settings.mode == Mode::Sync && facts.settings.store == StoreKind::Vault;
+    let has_server = facts.settings.mode.has_time() && facts.settings.store == StoreKind::Vault;
     (has_server && facts.done.store_backup.is_none() && store_lacks(facts, login)).then_some(Source::Store)
 }
 
@@ -55,6 +55,23 @@ pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
             "the store holds a later login, until {end}; somebody put an old one back, or the clock was wrong"
         )
     })
+}
+
+/// Why this login was not backed up although some place lacks it: for a person who asked for it.
+pub(super) fn distrust(facts: &Facts, login: &LoginSummary) -> Option<String> {
+    let lacks_it =
+        !in_history(facts, login) || (facts.settings.store == StoreKind::Vault && store_lacks(facts, login));
+    if is_trusted(facts, login) || !lacks_it {
+        return None;
+    }
+    let is_probed = facts.verdict(Subject::Login(login.generation)).is_some();
+    let why = match facts.ledger.fate(login.generation) {
+        _ if is_probed => "it was not shown to work",
+        Some(Fate::Rejected) => "the server rejected it",
+        Some(Fate::Superseded) => "it is an old copy, whose refresh token was exchanged since",
+        _ => "it was put back, and not shown to work since: `cas-sync backup --verify` finds out",
+    };
+    Some(why.into())
 }
 
 /// Whether the local history keeps this very login.

@@ -1,6 +1,7 @@
 //! Which of the known good copies may take the place of what lies in the credential file.
 
-use super::Facts;
+use super::copies::obstacle;
+use super::{Choice, Facts};
 use crate::ledger::{Entry, Fate, Origin};
 use crate::local_login;
 use crate::oauth_login::LoginSummary;
@@ -20,10 +21,21 @@ pub(super) fn for_a_broken_login(facts: &Facts) -> Option<Candidate<'_>> {
 
 /// The best copy for a login the server rejected: a different one that ends later.
 pub(super) fn for_a_rejected_login<'a>(facts: &'a Facts, rejected: &LoginSummary) -> Option<Candidate<'a>> {
-    let later = |login: &LoginSummary| {
-        login.generation != rejected.generation && login.expires_at > rejected.expires_at
-    };
-    best(facts, from_history(facts).chain(from_store(facts)).filter(|(login, _)| later(login)))
+    best(facts, from_history(facts).chain(from_store(facts)).filter(|(login, _)| is_later(login, rejected)))
+}
+
+/// As [`for_a_broken_login`], of those that a person wants.
+pub(super) fn chosen(facts: &Facts, choice: Choice) -> Option<Candidate<'_>> {
+    best(facts, wanted(facts, choice))
+}
+
+/// As [`for_a_rejected_login`], of those that a person wants.
+pub(super) fn chosen_for_a_rejected_login<'a>(
+    facts: &'a Facts,
+    choice: Choice,
+    rejected: &LoginSummary,
+) -> Option<Candidate<'a>> {
+    best(facts, wanted(facts, choice).filter(|(login, _)| is_later(login, rejected)))
 }
 
 /// Whether a copy is in the store that only its origin keeps from being put back.
@@ -65,48 +77,55 @@ pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
     from_history(facts).chain(from_store(facts)).any(|(login, _)| held_back(login))
 }
 
+fn is_later(login: &LoginSummary, rejected: &LoginSummary) -> bool {
+    login.generation != rejected.generation && login.expires_at > rejected.expires_at
+}
+
+fn wanted(facts: &Facts, choice: Choice) -> impl Iterator<Item = Candidate<'_>> {
+    let all = from_history(facts).chain(from_store(facts));
+    all.filter(move |(login, source)| choice.allows(login.generation, *source))
+}
+
 fn from_history(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
     facts.history.iter().filter(|login| is_plausible(facts, login)).map(|login| (login, Source::History))
 }
 
-/// The store's copy, unless another machine lives by it: each refresh there would spend the token here.
+/// The store's copy, unless another machine lives by it.
 fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
-    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_own_login();
     facts
         .document()
-        .filter(|document| may_use_others || !document.from_another_machine)
+        .filter(|_| may_come_from_the_store(facts))
         .and_then(|document| document.backup.as_ref())
         .filter(|login| is_plausible(facts, login))
         .map(|login| (login, Source::Store))
         .into_iter()
 }
 
-fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
+/// Where two machines live by one login each refresh there spends the token here; a machine that never had its own may begin
+/// with another's.
+pub(super) fn may_come_from_the_store(facts: &Facts) -> bool {
+    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_own_login();
+    may_use_others || facts.document().is_some_and(|document| !document.from_another_machine)
+}
+
+pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
     local_login::is_plausible(login.expires_at, facts.now)
 }
 
 fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candidate<'a>> {
-    candidates.filter(|(login, _)| is_allowed(facts, login)).max_by_key(|(login, _)| login.expires_at)
-}
-
-fn is_allowed(facts: &Facts, login: &LoginSummary) -> bool {
-    let lies_there = facts.login.login().is_some_and(|found| found.generation == login.generation);
-    let expected = facts.settings.expected_organization.as_deref();
-    let is_expected = expected.is_none_or(|expected| login.owner.organization.as_deref() == Some(expected));
-    let is_theirs = is_expected && !facts.ledger.is_somebody_elses(login);
-    let is_newest = !is_superseded(facts, login) && !is_in_doubt(facts, login);
-    !lies_there && is_theirs && is_newest && facts.ledger.may_restore(login, facts.now)
+    let is_allowed = |(login, source): &Candidate<'_>| obstacle(facts, login, *source).is_none();
+    candidates.filter(is_allowed).max_by_key(|(login, _)| login.expires_at)
 }
 
 /// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
-fn is_superseded(facts: &Facts, login: &LoginSummary) -> bool {
+pub(super) fn has_later(facts: &Facts, login: &LoginSummary) -> bool {
     known_here(facts).any(|other| ends_later(other, login))
 }
 
 /// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
 /// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
 /// ends earlier is an old copy that somebody put back.)
-fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
+pub(super) fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
     let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
     let was_written_later = |other: &Entry| {
         other.number > copy.number

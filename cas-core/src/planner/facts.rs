@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Generation};
 use crate::ledger::Ledger;
 use crate::local_login::LocalLogin;
 use crate::oauth_login::LoginSummary;
@@ -137,6 +137,54 @@ pub enum Mode {
     Sync,
     /// The credential file was just written: keep what is whole, put back what was overwritten, ask nobody.
     Watch,
+    /// A person asked for one thing, and gets that and nothing else.
+    Hand(Errand),
+}
+
+impl Mode {
+    /// Whether nobody waits for a prompt: what takes seconds may be asked, and the sync's lock is held.
+    pub fn has_time(self) -> bool {
+        matches!(self, Self::Sync | Self::Hand(_))
+    }
+}
+
+/// The one thing a person asked for by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Put this credential to the test of real inference.
+    Verify(Which),
+    /// Back the login up.
+    Backup,
+    /// Put a copy back in the place of a login that does not work.
+    Restore(Choice),
+}
+
+/// Which credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The setup-token where there is one, else the login.
+    InForce,
+    /// The setup-token.
+    SetupToken,
+    /// The login, also while a setup-token keeps Claude Code from looking at it.
+    Login,
+}
+
+/// Which copies a person wants to be put back; the default is the best there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only from there.
+    pub from: Option<Source>,
+    /// Only this one.
+    pub generation: Option<Generation>,
+}
+
+impl Choice {
+    /// Whether a copy from there may be chosen.
+    pub fn allows(self, generation: Generation, source: Source) -> bool {
+        self.from.is_none_or(|from| from == source)
+            && self.generation.is_none_or(|wanted| wanted == generation)
+    }
 }
 
 /// Which store.

@@ -1,4 +1,4 @@
-//! All policy: one pure, total function from facts to the next step. A login, the timer and a person run the same
+//! All policy: one pure, total function from facts to the next step. A login, the timer and a person's hand run the same
 //! planner with different settings; the programs around it gather facts and carry out steps until it says `Report`.
 //!
 //! The invariants I1 to I8 of `docs/architecture.md` hold here, not in the callers; `cas-core/tests/planner_invariants/` tests
@@ -6,15 +6,18 @@
 
 mod backup;
 mod candidate;
+mod copies;
+mod errand;
 mod facts;
 mod refresh_run;
 mod report;
 
 use std::time::Duration;
 
+pub use copies::{Copy, Obstacle, copies};
 pub use facts::{
-    Contact, DocumentFact, DocumentSummary, Done, EnvFileChange, EnvFileFact, Facts, Mode, Restored,
-    Settings, StoreKind, Subject, TokenFact,
+    Choice, Contact, DocumentFact, DocumentSummary, Done, EnvFileChange, EnvFileFact, Errand, Facts, Mode,
+    Restored, Settings, StoreKind, Subject, TokenFact, Which,
 };
 pub use refresh_run::shown as shown_by_refresh_run;
 
@@ -56,12 +59,15 @@ pub enum Step {
 
 /// Decides the next step.
 pub fn next(facts: &Facts) -> Step {
-    quick_repair(facts)
-        .or_else(|| read_store(facts))
-        .or_else(|| settle_env_file(facts))
-        .or_else(|| tend_setup_token(facts))
-        .or_else(|| tend_login(facts))
-        .unwrap_or_else(|| Step::Report(report::outcome(facts)))
+    let step = match facts.settings.mode {
+        Mode::Hand(errand) => errand::next(errand, facts),
+        Mode::Login | Mode::Sync | Mode::Watch => quick_repair(facts)
+            .or_else(|| read_store(facts))
+            .or_else(|| settle_env_file(facts))
+            .or_else(|| tend_setup_token(facts))
+            .or_else(|| tend_login(facts)),
+    };
+    step.unwrap_or_else(|| Step::Report(report::outcome(facts)))
 }
 
 /// While somebody waits for a prompt, or sees a session break, a fresh copy on this machine is put back before anybody is
@@ -71,7 +77,7 @@ fn quick_repair(facts: &Facts) -> Option<Step> {
         Mode::Login => facts.login.is_broken(),
         // To the watcher a deleted file is a wish; if it was an accident, the next login mends it.
         Mode::Watch => facts.login.is_broken() && facts.login != LocalLogin::Absent,
-        Mode::Sync => false,
+        Mode::Sync | Mode::Hand(_) => false,
     };
     if wanted && facts.active_token().is_none() {
         restore(facts, candidate::fresh_from_history(facts))
@@ -87,7 +93,7 @@ fn read_store(facts: &Facts) -> Option<Step> {
     match facts.settings.mode {
         Mode::Sync => Some(Step::ReadStore),
         Mode::Login => is_store_due_at_login(facts).then_some(Step::ReadStore),
-        Mode::Watch => None,
+        Mode::Watch | Mode::Hand(_) => None,
     }
 }
 
@@ -171,7 +177,7 @@ fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
 }
 
 fn verifies(facts: &Facts) -> bool {
-    facts.settings.can_verify && facts.settings.mode == Mode::Sync
+    facts.settings.can_verify && facts.settings.mode.has_time()
 }
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<Step> {

@@ -1,8 +1,8 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    DocumentFact, EnvFileChange, EnvFileFact, Facts, LocalLogin, Mode, StoreKind, Subject, TokenFact, backup,
-    candidate,
+    DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, StoreKind, Subject, TokenFact,
+    backup, candidate, errand,
 };
 use crate::lapse::Lapse;
 use crate::oauth_login::LoginSummary;
@@ -15,7 +15,7 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let notes = notes(facts);
     let status = match status {
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
-        Status::Ok | Status::Warn if facts.settings.mode == Mode::Sync && is_refused(facts) => Status::Fail,
+        Status::Ok | Status::Warn if facts.settings.mode.has_time() && is_refused(facts) => Status::Fail,
         Status::Ok if notes.iter().any(is_a_warning) => Status::Warn,
         status => status,
     };
@@ -31,10 +31,20 @@ fn lapse(facts: &Facts, finding: &Finding) -> Option<Lapse> {
 }
 
 fn finding(facts: &Facts) -> (Status, Finding) {
-    if let Some(token) = facts.active_token() {
-        let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
-        return (status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict });
-    }
+    let of_errand = match facts.settings.mode {
+        Mode::Hand(errand) => errand::finding(errand, facts),
+        Mode::Login | Mode::Sync | Mode::Watch => None,
+    };
+    of_errand.or_else(|| of_setup_token(facts)).unwrap_or_else(|| of_login(facts))
+}
+
+fn of_setup_token(facts: &Facts) -> Option<(Status, Finding)> {
+    let token = facts.active_token().filter(|_| !errand::is_about_the_login(facts.settings.mode))?;
+    let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
+    Some((status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict }))
+}
+
+fn of_login(facts: &Facts) -> (Status, Finding) {
     match &facts.login {
         LocalLogin::Healthy(login) | LocalLogin::Stale(login) if is_restored(facts, login) => {
             restored(facts, login)
@@ -58,9 +68,7 @@ fn finding(facts: &Facts) -> (Status, Finding) {
             (Status::Warn, Finding::LeftAlone(format!("{why}; {remedy}")))
         }
         LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),
-        LocalLogin::Tombstone => {
-            broken(facts, "the login was emptied by Claude Code (its refresh was refused)")
-        }
+        LocalLogin::Tombstone => broken(facts, errand::broken(&facts.login).unwrap_or_default()),
         LocalLogin::Damaged(why) => broken(facts, &format!("the login file is damaged ({why})")),
         LocalLogin::Absent if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
             (Status::Ok, Finding::NoLogin)
@@ -170,8 +178,16 @@ fn notes(facts: &Facts) -> Vec<Note> {
         DocumentFact::Unreadable(failure) => Some(Note::Store(failure.clone())),
         _ => None,
     };
-    let refusal =
-        facts.login.login().filter(|_| facts.active_token().is_none() && facts.settings.mode == Mode::Sync);
+    let backs_up = match facts.settings.mode {
+        Mode::Sync => facts.active_token().is_none(),
+        Mode::Hand(errand) => errand == Errand::Backup,
+        Mode::Login | Mode::Watch => false,
+    };
+    let refusal = |login| {
+        let distrust =
+            || matches!(facts.settings.mode, Mode::Hand(_)).then(|| backup::distrust(facts, login));
+        backup::refusal(facts, login).or_else(|| distrust().flatten())
+    };
     [
         env_file,
         field,
@@ -181,7 +197,7 @@ fn notes(facts: &Facts) -> Vec<Note> {
     ]
     .into_iter()
     .flatten()
-    .chain(refusal.and_then(|login| backup::refusal(facts, login)).map(Note::NotBackedUp))
+    .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Note::NotBackedUp))
     .chain(store)
     .collect()
 }
@@ -223,7 +239,7 @@ fn has_never_signed_in(facts: &Facts) -> bool {
 /// A login, and the watcher, leave to the sync what they could not do or may not judge.
 fn wants_sync(facts: &Facts) -> bool {
     let at_login = match facts.settings.mode {
-        Mode::Sync => return false,
+        Mode::Sync | Mode::Hand(_) => return false,
         Mode::Login => true,
         Mode::Watch => false,
     };

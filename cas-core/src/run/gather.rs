@@ -44,9 +44,10 @@ impl Run {
             settings: self.settings.clone(),
             done: Done::default(),
         };
-        if self.settings.mode == Mode::Sync {
+        if self.settings.mode.has_time() && !self.is_survey {
             self.wait_for_refresh();
         }
+        self.note_what_the_history_keeps();
         self.look_again(&mut facts);
         facts.asked_lately = self.was_asked_lately();
         facts
@@ -109,7 +110,13 @@ impl Run {
 
     fn look(&mut self) -> Result<(LocalLogin<LoginSummary>, Ledger), StateError> {
         self.kept = self.history.logins()?;
-        if self.settings.mode != Mode::Sync {
+        if self.is_survey {
+            self.snapshot = self.credentials.read(self.now);
+            let mut ledger = self.state.ledger()?;
+            self.note_what_lies_there(&mut ledger);
+            return Ok((self.named_by(&ledger), ledger));
+        }
+        if !self.settings.mode.has_time() {
             if !self.is_given {
                 self.snapshot = self.credentials.read(self.now);
             }
@@ -173,7 +180,7 @@ impl Run {
             Ok(document) => self.read_document(&document),
             Err(failure) => DocumentFact::Unreadable(failure),
         };
-        if self.settings.store == StoreKind::Vault {
+        if self.settings.store == StoreKind::Vault && !self.is_survey {
             facts.contact = self.contact_after(&facts.document, facts.contact);
             // If it cannot be saved, the next login asks once more.
             drop(self.state.save_contact(facts.contact));
@@ -183,6 +190,7 @@ impl Run {
 
     fn read_document(&mut self, document: &Document) -> DocumentFact {
         let document = UserDocument::parse(document);
+        self.note_where_it_is_kept(&document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.differs_from(document.machine.as_deref()),
@@ -206,7 +214,7 @@ impl Run {
             Mode::Login | Mode::Watch => self
                 .deadline
                 .but_at_most(self.deadline.remaining().saturating_sub(super::steps::WRITING_TIME)),
-            Mode::Sync => self.deadline.but_at_most(SYNC_READ_TIME),
+            Mode::Sync | Mode::Hand(_) => self.deadline.but_at_most(SYNC_READ_TIME),
         }
     }
 }

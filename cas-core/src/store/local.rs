@@ -60,6 +60,17 @@ impl LocalStore {
         Ok(logins)
     }
 
+    /// All versions kept, newest first, as documents.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn documents(&self) -> Result<Vec<UserDocument>, StateError> {
+        let parsed = |version: Version| {
+            UserDocument::parse(&Document { fields: version.fields, version: version.version })
+        };
+        Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
+    }
+
     /// Where it lies.
     pub fn path(&self) -> PathBuf {
         self.state.file(FILE)

@@ -1,7 +1,8 @@
 //! What can happen between two runs, and what a run meets.
 
 use cas_core::fingerprint::Fingerprint;
-use cas_core::planner::{EnvFileFact, Mode, StoreKind, TokenFact};
+use cas_core::outcome::Source;
+use cas_core::planner::{Choice, EnvFileFact, Errand, Mode, StoreKind, TokenFact, Which};
 use cas_core::verdict::Verdict;
 use proptest::prelude::*;
 
@@ -39,6 +40,8 @@ pub(crate) struct Run {
     pub(crate) verdicts: Vec<Verdict>,
     /// After which steps Claude Code, or somebody else, writes the credential file.
     pub(crate) interference: Vec<Option<Interference>>,
+    /// Which of all logins there ever were a person chooses to have put back, if they choose.
+    pub(crate) chosen: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +64,25 @@ pub(crate) fn token() -> impl Strategy<Value = Fingerprint> {
     (0..3u8).prop_map(|name| Fingerprint::of(&name.to_string()))
 }
 
+/// What a person asks for; which copy they choose is said by the world, which knows those there are.
+fn errand() -> impl Strategy<Value = Errand> {
+    let which = prop_oneof![Just(Which::InForce), Just(Which::SetupToken), Just(Which::Login)];
+    let from = prop_oneof![2 => Just(None), 1 => Just(Some(Source::History)), 1 => Just(Some(Source::Store))];
+    prop_oneof![
+        1 => which.prop_map(Errand::Verify),
+        2 => Just(Errand::Backup),
+        3 => from.prop_map(|from| Errand::Restore(Choice { from, generation: None })),
+    ]
+}
+
 pub(crate) fn run() -> impl Strategy<Value = Run> {
     let settings = (
-        prop_oneof![1 => Just(Mode::Login), 2 => Just(Mode::Sync), 1 => Just(Mode::Watch)],
+        prop_oneof![
+            2 => Just(Mode::Login),
+            5 => Just(Mode::Sync),
+            2 => Just(Mode::Watch),
+            3 => errand().prop_map(Mode::Hand),
+        ],
         prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
         (any::<bool>(), prop::bool::weighted(0.2)),
         prop::bool::weighted(0.2),
@@ -75,8 +94,10 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
         prop::bool::weighted(0.9),
         prop::collection::vec(verdict(), 4),
         prop::collection::vec(interference, 20),
+        prop::option::weighted(0.3, any::<usize>()),
     );
-    (settings, world).prop_map(|(settings, (store_answers, writes_succeed, verdicts, interference))| {
+    (settings, world).prop_map(|(settings, world)| {
+        let (store_answers, writes_succeed, verdicts, interference, chosen) = world;
         let (mode, store, (can_verify, refreshing), expected, others) = settings;
         Run {
             mode,
@@ -89,6 +110,7 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
             writes_succeed,
             verdicts,
             interference,
+            chosen,
         }
     })
 }

@@ -95,7 +95,15 @@ impl World {
                     "I8: what is not the user's file is not replaced"
                 );
             }
-            Step::Probe(_) => assert!(run.can_verify && run.mode == Mode::Sync),
+            Step::Probe(subject) => {
+                assert!(run.can_verify && matches!(run.mode, Mode::Sync | Mode::Hand(_)));
+                if let Subject::Login(_) = subject {
+                    assert!(
+                        matches!(facts.login, LocalLogin::Healthy(_)),
+                        "nothing stale is probed by value"
+                    );
+                }
+            }
             Step::RefreshRun => {
                 assert!(run.can_verify && run.mode == Mode::Sync && !run.refreshing);
                 let login = facts.login.login().expect("only a login is refreshed");
@@ -112,6 +120,24 @@ impl World {
             Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
             Step::Report(_) => (),
         }
+        if let Mode::Hand(errand) = run.mode {
+            Self::check_errand(errand, step);
+        }
+    }
+
+    /// Whoever asks for one thing gets nothing else.
+    fn check_errand(errand: Errand, step: &Step) {
+        let is_asked_for = match (errand, step) {
+            (_, Step::Report(_) | Step::Probe(_)) => true,
+            (Errand::Verify(_), _) => false,
+            (Errand::Backup, step) => matches!(step, Step::ReadStore | Step::Backup(..)),
+            (Errand::Restore(choice), Step::Restore(generation, source)) => {
+                choice.generation.is_none_or(|wanted| wanted == *generation)
+                    && choice.from.is_none_or(|wanted| wanted == *source)
+            }
+            (Errand::Restore(_), step) => matches!(step, Step::ReadStore | Step::RollBack),
+        };
+        assert!(is_asked_for, "{errand:?} led to {step:?}");
     }
 
     /// A login of the same account that Claude Code was seen to write after this one was first seen, with the clock set back

@@ -19,6 +19,8 @@ use crate::history::{Event, HOUR, Interference, Run};
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) now: u64,
+    pub(crate) restored_by_hand: usize,
+    pub(crate) backed_up_by_hand: usize,
     pub(crate) serial: u64,
     pub(crate) file: File,
     pub(crate) ledger: Ledger,
@@ -189,7 +191,11 @@ impl World {
         }
     }
 
-    pub(crate) fn run(&mut self, run: Run) {
+    pub(crate) fn run(&mut self, mut run: Run) {
+        if let (Mode::Hand(Errand::Restore(choice)), Some(which)) = (&mut run.mode, run.chosen) {
+            choice.generation =
+                (!self.ever.is_empty()).then(|| self.ever[which % self.ever.len()].generation);
+        }
         self.observe();
         let mut facts = self.facts(&run);
         let (mut restores, mut probes, mut reports) = (0, 0, 0);
@@ -197,7 +203,13 @@ impl World {
             let step = planner::next(&facts);
             self.check(&facts, &step, &run);
             match &step {
-                Step::Restore(..) => restores += 1,
+                Step::Restore(..) => {
+                    restores += 1;
+                    self.restored_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                }
+                Step::Backup(..) => {
+                    self.backed_up_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                }
                 Step::Probe(_) => probes += 1,
                 Step::Report(_) => {
                     reports += 1;

@@ -1,0 +1,89 @@
+//! Spans of time as people write them, in the configuration and on the command line: `90s`, `15min`, `3d`.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Not a span of time; its `Display` says what one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoDuration;
+
+impl fmt::Display for NoDuration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .write_str("write a whole number and a unit (ms, s, min, h or d), such as 90s, 15min, 2h or 3d")
+    }
+}
+
+impl std::error::Error for NoDuration {}
+
+/// A whole number and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space between.
+///
+/// # Errors
+/// [`NoDuration`] for anything else, and for what is longer than 2^64 seconds.
+pub fn parse(text: &str) -> Result<Duration, NoDuration> {
+    let text = text.trim();
+    let end = text.find(|character: char| !character.is_ascii_digit()).ok_or(NoDuration)?;
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number.parse().map_err(|_| NoDuration)?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs).ok_or(NoDuration);
+    match unit.trim() {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" | "min" => seconds(60),
+        "h" => seconds(60 * 60),
+        "d" => seconds(24 * 60 * 60),
+        _ => Err(NoDuration),
+    }
+}
+
+/// As people say it, in the largest unit that leaves at least two of them or has nothing smaller: `26 d`, `47 h`, `3 min`,
+/// `0 s`. Rounded down.
+pub fn rough(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_and_a_unit_and_nothing_else() {
+        for (text, expected) in [
+            ("250ms", Duration::from_millis(250)),
+            ("90s", Duration::from_secs(90)),
+            ("15min", Duration::from_secs(900)),
+            ("15 m", Duration::from_secs(900)),
+            (" 2h ", Duration::from_secs(7200)),
+            ("3d", Duration::from_secs(259_200)),
+            ("0s", Duration::ZERO),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        for text in ["", "3", "d", "-3d", "+3d", "3 days", "3.5h", "1h30min", "99999999999999999999s"] {
+            assert_eq!(parse(text), Err(NoDuration), "{text}");
+        }
+        assert_eq!(parse("18446744073709551615d"), Err(NoDuration), "longer than can be counted");
+    }
+
+    #[test]
+    fn spans_are_said_in_a_unit_that_people_would_choose() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_199, "119 min"),
+            (7_200, "2 h"),
+            (172_799, "47 h"),
+            (172_800, "2 d"),
+            (2_591_999, "29 d"),
+        ] {
+            assert_eq!(rough(Duration::from_secs(seconds)), expected);
+        }
+    }
+}
