@@ -278,6 +278,21 @@ impl Outcome {
         (self.status == Status::Warn && !causes.is_empty()).then(|| causes.join("; "))
     }
 
+    /// What was found, in one word; words never change their meaning.
+    pub fn finding_word(&self) -> &'static str {
+        words::of_finding(&self.finding)
+    }
+
+    /// What real inference showed in this run, in one word.
+    pub fn verdict_word(&self) -> Option<&'static str> {
+        self.verdict().map(words::of_verdict)
+    }
+
+    /// Whether this run changed a credential, or a copy of one.
+    pub fn has_changed_anything(&self) -> bool {
+        matches!(self.finding, Finding::Restored { .. }) || self.notes.iter().any(Note::is_of_a_change)
+    }
+
     /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.
     pub fn is_worth_a_line(&self) -> bool {
         self.status != Status::Ok || !self.notes.is_empty()

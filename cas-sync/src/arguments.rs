@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
 #[derive(Parser)]
@@ -35,6 +35,44 @@ pub(crate) enum Command {
         #[arg(long)]
         no_verify: bool,
     },
+    /// Say whether the credential that Claude Code will use lasts, for scripts and status bars.
+    ///
+    /// The setup-token, where there is one, else the login: as a whole, for its access token is refreshed by itself. Nobody is
+    /// asked; a few small files are read, which takes milliseconds. An API key in the environment or in Claude Code's settings,
+    /// which would go before, is not looked for.
+    ///
+    /// Exit status: 0 it lasts; 79 a person must sign in, or make a new setup-token, before that; 75 not known yet, or a copy
+    /// waits to be put back (`cas-sync run`, `verify` or `restore` finds out); 1 nothing on this machine will tell, or root asks; 2
+    /// usage; 78 configuration.
+    Check(Check),
+    /// Put the credential that is in force to the test of real inference now, and say what came of it.
+    ///
+    /// The setup-token, where there is one, else the login. `claude` is asked one short question in a scratch home; a login
+    /// whose access token has ended is not refreshed for it. Nothing is changed but what is known of the credential.
+    ///
+    /// Exit status: 0 it works, also where its usage limit is reached; 69 `claude` missing or unusable; 75 nobody knows: network,
+    /// overload, an access token that has ended, or another run at work for more than 20 seconds; 79 rejected, or there is none: a person
+    /// must sign in; 1 refused for the whole account, nothing to verify, or root asks; 2 usage; 78 configuration.
+    Verify(Verify),
+    /// Back up your own login now, into the local history and the store.
+    ///
+    /// By the rules of `run`: nothing but a complete login that is newer than what is kept, and of the same account. Says of each
+    /// place how old its copy was.
+    ///
+    /// Exit status: 0 backed up, or there already; 79 there is no login, or it is rejected; 77 refused by the store; 78
+    /// configuration; 75 the store is away or busy, or another run is at work for more than 20 seconds; 69 `claude` missing or unusable
+    /// (with --verify); 2 usage; 1 anything else.
+    Backup(Backup),
+    /// Put a good copy back in the place of a login that Claude Code takes for none, or that the server rejects.
+    ///
+    /// A login that is whole is left alone. So are copies that were rejected, that a later one has replaced, or whose access token
+    /// has ended and that were put back once: presenting a refresh token that is spent can end every copy of the login, so there is
+    /// no way to force it. While a setup-token is in use nothing is put back.
+    ///
+    /// Exit status: 0 put back, or the login is whole; 79 there is no copy that may be put back: a person must sign in; 1 the copy
+    /// asked for may not be put back, or root asks; 75 try later: the store is away, or another run is at work for more than 20
+    /// seconds; 77 refused by the store; 78 configuration; 2 usage.
+    Restore(Restore),
     /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
     ///
     /// claude-auth-watch@USER.service runs it for whoever is enrolled; a second one waits until the first has ended. A file
@@ -113,4 +151,78 @@ pub(crate) struct Provision {
     /// Print one JSON object for programs instead of lines for people.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a credential has to stand up to.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// It has to last at least so long from now: a number and ms, s, min, h or d, such as 3d.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub(crate) min_remaining: String,
+    /// And to have been shown to work within that time.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) verified_within: Option<String>,
+    /// Print nothing; the exit status says it.
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// Print one JSON object for programs instead of a line for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is to be verified.
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// The setup-token, and nothing where there is none.
+    #[arg(long, conflicts_with = "login")]
+    pub(crate) setup_token: bool,
+    /// The login, also while a setup-token is in use.
+    #[arg(long)]
+    pub(crate) login: bool,
+    /// Print one JSON object for programs instead of a line for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a login is backed up.
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// Only if `claude` gets an answer with it; else what Claude Code wrote itself is backed up as it is.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which copy is put back.
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// Say what would be put back, and change nothing. `claude` is not asked.
+    #[arg(long, conflicts_with = "no_verify")]
+    pub(crate) dry_run: bool,
+    /// List the copies there are, and what may be put back of them; change nothing.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_verify"])]
+    pub(crate) list: bool,
+    /// Only a copy from there; the store is asked all the same, since it may know of a later one.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) from: Option<Place>,
+    /// Only this copy, by its name in --list.
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) generation: Option<String>,
+    /// Ask no `claude`, neither whether a login that looks whole is rejected, nor whether what was put back works.
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where copies are kept.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Place {
+    /// The local history of this machine.
+    History,
+    /// The store.
+    Store,
 }

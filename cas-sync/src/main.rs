@@ -5,6 +5,7 @@ mod arguments;
 mod claude;
 mod deferred_signals;
 mod enrolment;
+mod hands;
 #[allow(dead_code, reason = "the commands that show it follow")]
 mod precedence;
 mod provision;
@@ -37,6 +38,10 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { no_verify: false } => sync::run(Verification::Wanted),
         Command::Run { no_verify: true } => sync::run(Verification::LeftToOthers),
+        Command::Check(wanted) => hands::check(&wanted),
+        Command::Verify(wanted) => hands::verify(&wanted),
+        Command::Backup(wanted) => hands::backup(&wanted),
+        Command::Restore(wanted) => hands::restore(&wanted),
         Command::Watch => watch::run(),
         Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
         Command::Disenroll { user } => enrolment::disenroll(&user),

@@ -31,6 +31,11 @@ impl Report {
     /// Tells how the run ended. A reader who is gone, or a disk that is full, changes nothing about that.
     pub(crate) fn tell(&self, outcome: &Outcome) {
         drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
+        self.record(outcome);
+    }
+
+    /// The same without a word on the terminal.
+    pub(crate) fn record(&self, outcome: &Outcome) {
         if outcome.finding == Finding::Busy {
             journal::write(&self.user, outcome);
         } else {

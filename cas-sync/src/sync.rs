@@ -127,9 +127,13 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
 }
 
 fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -> Option<Box<dyn Verifier>> {
+    config.verify.then(|| claude(config, account, paths, now))
+}
+
+/// The `claude` that is configured, or found where people have it.
+pub(crate) fn claude(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -> Box<dyn Verifier> {
     let search_path = variable("PATH").map(OsString::from);
-    let claude = || Claude::new(&config.claude, account, paths, search_path.as_deref(), now);
-    config.verify.then(|| Box::new(claude()) as Box<dyn Verifier>)
+    Box::new(Claude::new(&config.claude, account, paths, search_path.as_deref(), now))
 }
 
 pub(crate) fn own_account() -> Result<Account> {

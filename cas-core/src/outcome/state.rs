@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::notice::Notice;
 use super::{Finding, Note, Outcome, words};
 use crate::fingerprint::Fingerprint;
+use crate::lapse::Lapse;
+use crate::oauth_login::LoginSummary;
 use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
 
@@ -38,7 +40,7 @@ pub struct State {
     pub notes: Vec<String>,
     /// Which credential Claude Code would use.
     pub credential: Option<Credential>,
-    /// What real inference showed in this run, in one word; nothing if it was not asked.
+    /// What real inference showed in this run, or in a verification by hand since, in one word; nothing if it was not asked.
     pub verdict: Option<String>,
     /// When this very credential, or the one it was refreshed from, was last shown to work.
     pub verified_at_ms: Option<Timestamp>,
@@ -85,6 +87,34 @@ pub enum Kind {
     Login,
 }
 
+impl Credential {
+    /// The setup-token of this fingerprint.
+    pub fn of_setup_token(token: Fingerprint, lapse: Option<&Lapse>) -> Self {
+        Self {
+            kind: Kind::SetupToken,
+            fingerprint: token,
+            access_token_expires_at_ms: None,
+            login_expires_at_ms: None,
+            account: None,
+            lapses_at_ms: lapse.map(|lapse| lapse.at),
+            lapse_is_estimated: lapse.is_some_and(Lapse::is_estimated),
+        }
+    }
+
+    /// This login.
+    pub fn of_login(login: &LoginSummary, lapse: Option<&Lapse>) -> Self {
+        Self {
+            kind: Kind::Login,
+            fingerprint: login.generation,
+            access_token_expires_at_ms: Some(login.expires_at),
+            login_expires_at_ms: login.login_expires_at,
+            account: login.owner.account.clone(),
+            lapses_at_ms: lapse.map(|lapse| lapse.at),
+            lapse_is_estimated: lapse.is_some_and(Lapse::is_estimated),
+        }
+    }
+}
+
 impl State {
     /// What there is to say after a run that began at `now`, following on what was said after the one before.
     pub fn after(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
@@ -114,6 +144,26 @@ impl State {
         }
     }
 
+    /// When this credential, or the one it was refreshed from, was last shown to work, as far as this state knows.
+    pub fn verified_at(&self, credential: &Credential) -> Option<Timestamp> {
+        self.verified_at_ms.filter(|_| is_same_login(self.credential.as_ref(), Some(credential)))
+    }
+
+    /// The same state, with what a verification by hand has shown since, if it has shown anything certain. How the last sync
+    /// ended stays told as it is: a verification looked at nothing else.
+    #[must_use]
+    pub fn verified(&self, outcome: &Outcome, now: Timestamp) -> Option<Self> {
+        let verdict = outcome.verdict().filter(|verdict| verdict.is_alive() || verdict.is_rejected())?;
+        let credential = credential(outcome)?;
+        let before = self.verified_at(&credential);
+        Some(Self {
+            verdict: Some(words::of_verdict(verdict).to_owned()),
+            verified_at_ms: if verdict.is_alive() { Some(now) } else { before },
+            credential: Some(credential),
+            ..self.clone()
+        })
+    }
+
     /// Whether those on call should hear of `outcome`, which this is the state after: a standing outage in which nothing was
     /// done and nothing else is new is told once, everything else after every run.
     pub fn is_news(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
@@ -138,28 +188,11 @@ fn notice_about(
 }
 
 fn credential(outcome: &Outcome) -> Option<Credential> {
-    let lapses_at_ms = outcome.lapse.map(|lapse| lapse.at);
-    let lapse_is_estimated = outcome.lapse.is_some_and(|lapse| lapse.is_estimated());
+    let lapse = outcome.lapse.as_ref();
     if let Finding::SetupToken { token, .. } = outcome.finding {
-        return Some(Credential {
-            kind: Kind::SetupToken,
-            fingerprint: token,
-            access_token_expires_at_ms: None,
-            login_expires_at_ms: None,
-            account: None,
-            lapses_at_ms,
-            lapse_is_estimated,
-        });
+        return Some(Credential::of_setup_token(token, lapse));
     }
-    outcome.login().map(|login| Credential {
-        kind: Kind::Login,
-        fingerprint: login.generation,
-        access_token_expires_at_ms: Some(login.expires_at),
-        login_expires_at_ms: login.login_expires_at,
-        account: login.owner.account.clone(),
-        lapses_at_ms,
-        lapse_is_estimated,
-    })
+    outcome.login().map(|login| Credential::of_login(login, lapse))
 }
 
 /// A setup-token stays itself; a login changes its refresh token every eight hours and stays the same sign-in, which can be
@@ -241,6 +274,28 @@ mod tests {
             let first = after(&outcome, 1, None);
             assert!(after(&outcome, 2, Some(&first)).is_news(&outcome, Some(&first)));
         }
+    }
+
+    #[test]
+    fn a_verification_by_hand_says_nothing_of_the_last_sync() {
+        let refused = Failure::Refused { reason: "403".into(), remedy: "ask".into() };
+        let mut failed = Outcome { status: Status::Fail, ..outcome(Verdict::Unknown("529".into())) };
+        failed.notes.push(Note::Store(refused));
+        let state = after(&failed, 1, None);
+        let at = Timestamp::from_millis;
+        let verified = state.verified(&outcome(Verdict::Ok), at(2)).expect("something certain");
+        let told =
+            |state: &State| (state.status.clone(), state.text.clone(), state.at_ms, state.notes.clone());
+        assert_eq!(told(&verified), told(&state));
+        assert_eq!((verified.verdict.as_deref(), verified.verified_at_ms), (Some("ok"), Some(at(2))));
+        let rejected = Verdict::Rejected { account_level: false };
+        let dead = verified.verified(&outcome(rejected), at(3)).expect("something certain");
+        assert_eq!((dead.verdict.as_deref(), dead.verified_at_ms), (Some("rejected"), Some(at(2))));
+        for uncertain in [Verdict::Unknown("529".into()), Verdict::Unusable("old".into())] {
+            assert_eq!(dead.verified(&outcome(uncertain), at(4)), None);
+        }
+        let other = Credential::of_setup_token(Fingerprint::of("another"), None);
+        assert_eq!(dead.verified_at(&other), None, "nothing is known of another one");
     }
 
     #[test]

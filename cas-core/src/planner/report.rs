@@ -239,7 +239,9 @@ fn has_never_signed_in(facts: &Facts) -> bool {
 /// A login, and the watcher, leave to the sync what they could not do or may not judge.
 fn wants_sync(facts: &Facts) -> bool {
     let at_login = match facts.settings.mode {
-        Mode::Sync | Mode::Hand(_) => return false,
+        Mode::Sync => return false,
+        // Whatever was put back by hand, the sync backs up, and tells of in its state.
+        Mode::Hand(_) => return facts.done.restore.as_ref().is_some_and(|restored| restored.result.is_ok()),
         Mode::Login => true,
         Mode::Watch => false,
     };

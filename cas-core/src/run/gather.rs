@@ -55,6 +55,9 @@ impl Run {
 
     /// When each setup-token was first seen, in the store or in the env file, and what stands beside it. Written down once.
     fn note_setup_tokens(&self, facts: &mut Facts) {
+        if self.is_survey {
+            return;
+        }
         let stored = self.document.as_ref().and_then(|document| match &document.setup_token {
             SetupTokenField::Token(token) => {
                 Some((Fingerprint::of(token.expose()), document.setup_token_dates))

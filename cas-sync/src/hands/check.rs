@@ -1,0 +1,88 @@
+//! `cas-sync check`: whether the credential that Claude Code will use lasts, for scripts and status bars. Asks nobody: it reads
+//! a few small files and is done within milliseconds.
+
+use std::process::ExitCode;
+
+use cas_core::duration;
+use cas_core::outcome::state::{self, Credential, State};
+use cas_core::planner::Errand;
+use cas_core::planner::Which;
+use cas_core::store::local::LocalStore;
+use cas_core::store::user_store::UserStore;
+use cas_core::timestamp::Timestamp;
+use serde::Serialize;
+
+use super::judgement::{Demand, Judgement, judge};
+use super::{Hand, SCHEMA, answered, misused, print};
+use crate::arguments::Check;
+
+/// Says whether it lasts.
+pub(crate) fn check(wanted: &Check) -> ExitCode {
+    let min_remaining = match duration::parse(&wanted.min_remaining) {
+        Ok(span) => span,
+        Err(why) => return misused("--min-remaining", &wanted.min_remaining, &why),
+    };
+    let verified_within = match wanted.verified_within.as_deref().map(duration::parse).transpose() {
+        Ok(span) => span,
+        Err(why) => {
+            return misused("--verified-within", wanted.verified_within.as_deref().unwrap_or_default(), &why);
+        }
+    };
+    let demand = Demand { min_remaining, verified_within };
+    answered(|hand| {
+        // The store is not asked, whichever it is.
+        let store = UserStore::Local(LocalStore::new(hand.state.clone(), hand.now));
+        let facts = hand.run(Errand::Verify(Which::InForce), Ok(store), false).survey(false).facts;
+        let known = hand.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
+        let judgement = judge(&facts, known.as_ref(), &demand);
+        let code = judgement.answer.exit_code();
+        if !wanted.quiet {
+            print(wanted.json, &Told::of(hand, &judgement, &demand), &told(&judgement))?;
+        }
+        Ok(code)
+    })
+}
+
+/// A sentence.
+fn told(judgement: &Judgement) -> String {
+    let mut text = judgement.text.replace(char::is_control, "?");
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text.push('.');
+    text
+}
+
+#[derive(Serialize)]
+struct Told {
+    schema: u32,
+    user: String,
+    answer: &'static str,
+    exit_code: u8,
+    text: String,
+    credential: Option<Credential>,
+    /// How long it lasts yet; nothing where that is not known, 0 when it has lapsed.
+    remaining_s: Option<u64>,
+    min_remaining_s: u64,
+    verified_at_ms: Option<Timestamp>,
+    verified_within_s: Option<u64>,
+}
+
+impl Told {
+    fn of(hand: &Hand, judgement: &Judgement, demand: &Demand) -> Self {
+        let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
+        let left = |at: Timestamp| at.since(hand.now).map_or(0, |left| left.as_secs());
+        Self {
+            schema: SCHEMA,
+            user: hand.account.name.clone(),
+            answer: judgement.answer.word(),
+            exit_code: judgement.answer.exit_code(),
+            text: judgement.text.clone(),
+            credential: judgement.credential.clone(),
+            remaining_s: lapses_at.map(left),
+            min_remaining_s: demand.min_remaining.as_secs(),
+            verified_at_ms: judgement.verified_at,
+            verified_within_s: demand.verified_within.map(|span| span.as_secs()),
+        }
+    }
+}
