@@ -17,6 +17,7 @@ for_suites=(
     shellcheck                                         # make check
     mmdebstrap debian-archive-keyring zstd             # the guests' root filesystems
     systemd-container util-linux mount openssh-client  # booting them and logging in to them
+    iproute2                                           # networks of their own
     python3-pip curl openssl                           # the OpenBao server and its admin
     scdoc man-db                                       # the manual pages
     strace valgrind jq                                 # killing at every system call, counting, and the former script

@@ -222,8 +222,10 @@ fn a_name_server_that_does_not_answer_costs_the_deadline_and_no_more() {
     let script = r#"
         ip link set lo up && mount --bind "$1" /etc/resolv.conf
         python3 -c 'import socket, time
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.53", 53)); print("deaf", flush=True); time.sleep(20)' &
-        shift; sleep 0.5
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.53", 53)); print("deaf", flush=True); time.sleep(60)' &
+        shift
+        # It says so once it is bound; on a busy machine that takes a while.
+        for _ in $(seq 200); do ss --no-header --udp --listening --numeric | grep -q '127.0.0.53:53' && break; sleep 0.1; done
         "$@"
     "#;
     let memory = folder.path().join("memory");
