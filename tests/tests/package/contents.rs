@@ -149,6 +149,19 @@ fn nothing_in_it_tells_where_it_was_built() {
     assert!(seen > 0, "the places of the sources have another name");
 }
 
+/// Whoever speaks to the vendor is Claude Code itself.
+#[test]
+fn no_program_names_a_server_of_the_vendor() {
+    for file in programs() {
+        let text = output_of("strings", &["--all"], &file);
+        assert!(text.contains("CLAUDE_CODE_OAUTH_TOKEN"), "its texts are found: {}", file.display());
+        for server in ["anthropic.com", "claude.ai", "claude.com"] {
+            let line = text.lines().find(|line| line.contains(server));
+            assert_eq!(line, None, "{server} in {}", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_package_has_the_version_of_the_programs() {
     let field = |name: &str| {
