@@ -11,9 +11,12 @@
 #[path = "../../cas-sync/src/arguments.rs"]
 #[allow(dead_code, reason = "nobody parses them here")]
 mod arguments;
-mod command_line;
+mod completions;
 mod crates;
+mod files;
+mod manual;
 mod third_party;
+mod troff;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -32,8 +35,8 @@ fn main() -> Result<()> {
     let target = arguments.next().map(|target| target.to_string_lossy().into_owned());
 
     let linked = crates::linked(target.as_deref())?;
-    let mut all = command_line::manual_pages()?;
-    all.extend(command_line::completions()?);
+    let mut all = manual::pages()?;
+    all.extend(completions::all()?);
     all.push(Made { path: "THIRD-PARTY".into(), bytes: third_party::text(&linked)?.into_bytes() });
     all.iter().try_for_each(|made| write_if_different(&folder, made))
 }

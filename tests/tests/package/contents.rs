@@ -62,6 +62,9 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
         "/usr/share/pam-configs/claude-auth-sync",
         "/usr/share/claude-auth-sync/vault/user-policy.hcl",
         "/usr/share/man/man1/cas-session.1.gz",
+        "/usr/share/man/man1/cas-sync.1.gz",
+        "/usr/share/man/man8/cas-sync.8.gz",
+        "/usr/share/man/man1/cas-sync-run.1.gz",
         "/usr/share/man/man8/cas-sync-enroll.8.gz",
         "/usr/share/bash-completion/completions/cas-sync",
         "/usr/share/zsh/vendor-completions/_cas-sync",
@@ -229,6 +232,58 @@ fn manual_pages_have_no_mistakes_and_leave_nothing_out() {
     let enroll = Command::new("zcat").arg(folder.join("man8/cas-sync-enroll.8.gz")).output().expect("zcat");
     let enroll = String::from_utf8_lossy(&enroll.stdout).replace('\\', "");
     assert!(enroll.contains("--no-watch") && enroll.contains("USER"), "{enroll}");
+}
+
+/// What `man` shows of the package's pages, on a screen so wide that no line is broken.
+fn manual(arguments: &[&str]) -> String {
+    let output = Command::new("man")
+        .arg("--manpath")
+        .arg(packaged("/usr/share/man"))
+        .args(arguments)
+        .envs([("LC_ALL", "C.UTF-8"), ("MANWIDTH", "2000"), ("MANPAGER", "cat")])
+        .output()
+        .expect("man is installed (tests/bed/host-packages.sh)");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Whoever asks for the product by its name gets the page that says what it is, although a command has that name too.
+#[test]
+fn the_name_of_the_product_opens_its_overview() {
+    let overview = manual(&["claude-auth-sync"]);
+    assert!(overview.starts_with("claude-auth-sync(7)"), "{overview}");
+    let of_people = manual(&["cas-sync"]);
+    assert!(of_people.starts_with("cas-sync(1)"), "{of_people}");
+}
+
+/// Each `NAME(SECTION)` at the end of a page of `cas-sync`.
+#[test]
+fn every_page_of_a_command_points_to_pages_that_are_there() {
+    let mut pointers = 0;
+    for section in ["1", "8"] {
+        let folder = packaged("/usr/share/man").join(format!("man{section}"));
+        for page in fs::read_dir(folder).expect("a section") {
+            let page = page.expect("an entry").file_name().to_string_lossy().into_owned();
+            let Some(name) =
+                page.strip_suffix(".gz").and_then(|page| page.strip_suffix(&format!(".{section}")))
+            else {
+                panic!("{page} is no page of section {section}")
+            };
+            if !name.starts_with("cas-sync") {
+                continue;
+            }
+            let text = manual(&[section, name]);
+            let (_, rest) =
+                text.split_once("\nSEE ALSO\n").unwrap_or_else(|| panic!("{page} points nowhere"));
+            let named = rest.lines().next().expect("a line").trim().split(", ");
+            for pointer in named {
+                let (name, section) = pointer.trim_end_matches(')').split_once('(').expect("a section");
+                manual(&["--where", section, name]);
+                pointers += 1;
+            }
+        }
+    }
+    assert!(pointers > 10, "{pointers}");
 }
 
 /// What bash offers at the end of this command line.

@@ -1,0 +1,38 @@
+//! What `cas-sync` reads and writes, for the section FILES of its manual pages.
+
+/// By the section of the manual, which is also whose files they are: each with what it is.
+pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "1",
+        &[
+            ("~/.claude/.credentials.json", "Claude Code's login file."),
+            (
+                "~/.config/claude-auth-sync/claude-oauth.env",
+                "Your setup-token: one line CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-..., mode 0600.",
+            ),
+            ("~/.config/claude-auth-sync/vault-token", "Your own token for the store, mode 0600."),
+            (
+                "~/.local/state/claude-auth-sync/",
+                "Good copies, what became of each login, sync.log with a line of every run, and state.json, how the last one ended. claude-auth-sync(7) names them all.",
+            ),
+            ("/etc/claude-auth-sync/", "The configuration of this machine; see claude-auth-sync.toml(5)."),
+        ],
+    ),
+    (
+        "8",
+        &[
+            (
+                "/etc/claude-auth-sync/config.toml, /etc/claude-auth-sync/conf.d/",
+                "The configuration; see claude-auth-sync.toml(5).",
+            ),
+            ("/etc/claude-auth-sync/roster.yaml", "Who is looked after; see claude-auth-sync-roster(5)."),
+            ("/var/lib/claude-auth-sync/enrolled/", "One empty file for each enrolled person."),
+            (
+                "/var/lib/claude-auth-sync/provisioned/",
+                "What is remembered of each person whom the roster brought: no secrets, but the accessors of their tokens.",
+            ),
+            ("/run/claude-auth-sync/", "Requests of logins for a sync."),
+            ("/usr/share/claude-auth-sync/vault/", "Policies and the token role for the store."),
+        ],
+    ),
+];
