@@ -62,6 +62,34 @@ fn every_page_that_a_page_points_to_exists() {
     }
 }
 
+/// As a heading is called in the address of its page.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_to_a_page_and_a_heading_that_are_there() {
+    let mut seen = 0;
+    for page in pages() {
+        let text = read(&page);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let folder = Path::new(&page).parent().expect("a folder");
+            let target = if file.is_empty() { PathBuf::from(&page) } else { folder.join(file) };
+            assert!(workspace().join(&target).exists(), "{page} links to {link}");
+            let headings = read(&target.to_string_lossy());
+            let mut headings = headings.lines().filter(|line| line.starts_with('#'));
+            let is_there =
+                heading.is_empty() || headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
+            assert!(is_there, "{page} links to {link}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
 #[test]
 fn every_configuration_key_of_the_readme_is_known_and_every_known_one_is_shown() {
     let readme = read("README.md");
