@@ -49,6 +49,33 @@ fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
     assert_eq!(parsed(&fleet.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
+/// As the runbook says: a home was taken along, and what it needs is what the machine before has backed up.
+#[test]
+fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
+    let fleet = Fleet::start(Suite::Bookworm, "0s");
+    let (alice, guest) = (fleet.enroll("alice"), &fleet.guest);
+    let login = fresh("first");
+    guest.put_login("alice", &login);
+    guest.sync("alice").expect_success("a login of this home");
+    let later = healthy("later", now_ms() + 8 * HOUR_MS);
+    let mut document = document_with(&later);
+    document["backed_up_machine"] = "before/0123456789abcdef".into();
+    alice.put_document(&document);
+    guest.run("rm /home/alice/.local/state/claude-auth-sync/history.json").expect_success("no copy here");
+    guest.put_login("alice", &tombstone(&login));
+
+    guest.ssh("alice", "true").expect_success("ssh");
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
+    let journal = guest.product_journal();
+    assert!(journal.contains("the copy in the store is in use on another machine,"), "{journal}");
+
+    guest
+        .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
+        .expect_success("it is not, says the admin");
+    guest.sync("alice").expect_success("a sync");
+    assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&later)["claudeAiOauth"]);
+}
+
 #[test]
 fn a_black_hole_costs_one_login_the_deadline_and_the_next_nothing() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
