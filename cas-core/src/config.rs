@@ -24,13 +24,16 @@ pub fn read_text(path: &Path) -> Result<Option<String>, String> {
     config_text::read(path)
 }
 
-/// The keys there are; those of the table `vault` are written `vault.key`.
-pub const KEYS: [&str; 15] = [
+/// The keys there are; those of a table, such as `vault`, are written `vault.key`.
+pub const KEYS: [&str; 18] = [
     "store",
     "login_refresh_after",
     "expected_organization",
     "restore_from_other_machines",
     "verify",
+    "oauth_backup",
+    "notify",
+    "notify.command",
     "claude",
     "claude.program",
     "claude.environment",
@@ -56,6 +59,10 @@ pub struct Config {
     pub restore_from_other_machines: bool,
     /// Whether the sync verifies by real inference (default true).
     pub verify: bool,
+    /// Whether copies of logins are kept, and put back (default true).
+    pub oauth_backup: bool,
+    /// The program that is told of each change in what a person has to do, and its arguments; empty for none.
+    pub notify: Vec<String>,
     /// The `claude` that verifies.
     pub claude: ClaudeSettings,
     /// The server, for `store = "vault"`.
@@ -112,6 +119,8 @@ impl Default for Config {
             expected_organization: None,
             restore_from_other_machines: false,
             verify: true,
+            oauth_backup: true,
+            notify: Vec::new(),
             claude: ClaudeSettings::default(),
             vault: VaultSettings::default(),
         }
@@ -145,6 +154,7 @@ impl Config {
             can_verify: false, // until a run is given a verifier
             expected_organization: self.expected_organization.clone(),
             restore_from_other_machines: self.restore_from_other_machines,
+            oauth_backup: self.oauth_backup,
         }
     }
 
@@ -189,6 +199,14 @@ impl Config {
                     self.restore_from_other_machines = value.as_bool().ok_or_else(|| bad("true or false"))?;
                 }
                 "verify" => self.verify = value.as_bool().ok_or_else(|| bad("true or false"))?,
+                "oauth_backup" => {
+                    self.oauth_backup = value.as_bool().ok_or_else(|| bad("true or false"))?;
+                }
+                "notify" => return Err(bad("a table: begin it with a line [notify]")),
+                "notify.command" => {
+                    let wanted = "a list of strings, the first of them a path from /: [\"/usr/local/bin/program\", \"argument\"]";
+                    self.notify = command(&value).ok_or_else(|| bad(wanted))?;
+                }
                 "claude" => return Err(bad("a table: begin it with a line [claude]")),
                 "claude.program" => {
                     let path = PathBuf::from(text()?);
@@ -261,6 +279,13 @@ fn network_variables(value: &Value) -> Result<BTreeMap<String, String>, String> 
         None => Err(format!("a table of strings, and {name} is none")),
     };
     table.iter().map(variable).collect()
+}
+
+/// A program and its arguments, or an empty list for none.
+fn command(value: &Value) -> Option<Vec<String>> {
+    let words = value.as_array()?.iter().map(|word| word.as_str().filter(|word| !word.contains('\0')));
+    let words: Vec<_> = words.map(|word| word.map(str::to_owned)).collect::<Option<_>>()?;
+    words.first().is_none_or(|program| Path::new(program).is_absolute()).then_some(words)
 }
 
 fn suggestion(unknown: &str) -> String {

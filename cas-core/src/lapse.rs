@@ -3,12 +3,27 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::oauth_login::LoginSummary;
 use crate::timestamp::Timestamp;
 
 /// How long a setup-token lasts from the day it was made: `claude setup-token` asks for 31,536,000 seconds
 /// (`docs/claude-code.md`).
 pub const SETUP_TOKEN_LASTS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Before this moment (the first of 2025) there was no credential of today: a date that says so is wrong.
+pub const EARLIEST: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+
+/// The kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The setup-token in the env file.
+    SetupToken,
+    /// The login in `.credentials.json`.
+    Login,
+}
 
 /// The end of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +56,18 @@ pub struct Dates {
 
 impl Lapse {
     /// That of a login: when its person has to sign in again, whatever is refreshed until then. Nothing where the login does
-    /// not say.
+    /// not say, or says what cannot be.
     pub fn of_login(login: &LoginSummary) -> Option<Self> {
-        login.login_expires_at.map(|at| Self { at, certainty: Certainty::Stated })
+        let stated = login.login_expires_at.filter(|at| *at >= EARLIEST);
+        stated.map(|at| Self { at, certainty: Certainty::Stated })
     }
 
     /// That of a setup-token, from what is written down about it, else from when it was first seen.
     pub fn of_setup_token(dates: Dates, first_seen: Option<Timestamp>) -> Option<Self> {
-        let stated = dates.expires_at.map(|at| (at, Certainty::Stated));
+        let possible = |at: &Timestamp| *at >= EARLIEST;
+        let stated = dates.expires_at.filter(possible).map(|at| (at, Certainty::Stated));
         let a_year_from = |from: Timestamp| from.plus(SETUP_TOKEN_LASTS);
-        let reckoned = || dates.minted_at.map(|at| (a_year_from(at), Certainty::Reckoned));
+        let reckoned = || dates.minted_at.filter(possible).map(|at| (a_year_from(at), Certainty::Reckoned));
         let at_the_latest = || first_seen.map(|at| (a_year_from(at), Certainty::AtTheLatest));
         let (at, certainty) = stated.or_else(reckoned).or_else(at_the_latest)?;
         Some(Self { at, certainty })
@@ -71,7 +88,7 @@ mod tests {
     const DAY: u64 = 24 * 60 * 60 * 1000;
 
     fn at(day: u64) -> Timestamp {
-        Timestamp::from_millis(day * DAY)
+        EARLIEST.plus(Duration::from_millis(day * DAY))
     }
 
     #[test]
@@ -84,6 +101,9 @@ mod tests {
             (None, None, Some(50), Some((415, AtTheLatest))),
             (None, None, None, None),
         ];
+        let absurd =
+            Dates { minted_at: Some(Timestamp::from_millis(0)), expires_at: Some(Timestamp::from_millis(1)) };
+        assert_eq!(Lapse::of_setup_token(absurd, None), None);
         for (minted, expires, seen, expected) in rows {
             let dates = Dates { minted_at: minted.map(at), expires_at: expires.map(at) };
             let lapse = Lapse::of_setup_token(dates, seen.map(at));
@@ -102,6 +122,7 @@ mod tests {
             owner: Owner::default(),
         };
         assert_eq!(Lapse::of_login(&login(None)), None);
+        assert_eq!(Lapse::of_login(&login(Some(Timestamp::from_millis(0)))), None);
         let stated = Lapse { at: at(30), certainty: Certainty::Stated };
         assert_eq!(Lapse::of_login(&login(Some(at(30)))), Some(stated));
     }

@@ -229,6 +229,11 @@ impl Ledger {
         self.generations.get(&generation).map(|entry| entry.fate)
     }
 
+    /// When this machine first saw this generation.
+    pub fn first_seen(&self, generation: Generation) -> Option<Timestamp> {
+        self.generations.get(&generation).map(|entry| entry.first_seen)
+    }
+
     /// Whose a login that lies in the credential file is: what it says itself; else what is known of it; else, since it came
     /// of a refresh by a client that drops the names (a sign-in writes them), whose the one before it was.
     pub fn owner_of(&self, login: &LoginSummary) -> Owner {

@@ -11,6 +11,8 @@ pub mod setup_token;
 #[cfg(feature = "full")]
 pub mod account;
 #[cfg(feature = "full")]
+pub mod address;
+#[cfg(feature = "full")]
 pub mod claude_locks;
 #[cfg(feature = "full")]
 pub mod config;
@@ -28,6 +30,8 @@ pub mod fingerprint;
 pub mod journal;
 #[cfg(feature = "full")]
 pub mod lapse;
+#[cfg(feature = "full")]
+pub mod lapsing;
 #[cfg(feature = "full")]
 pub mod ledger;
 #[cfg(feature = "full")]

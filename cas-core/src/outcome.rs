@@ -8,8 +8,10 @@ mod words;
 
 use std::fmt;
 
+use crate::address::Address;
 use crate::fingerprint::Fingerprint;
 use crate::lapse::Lapse;
+use crate::lapsing::Lapsing;
 use crate::oauth_login::LoginSummary;
 use crate::store::Failure;
 use crate::verdict::Verdict;
@@ -72,6 +74,10 @@ pub struct Outcome {
     pub wants_sync: bool,
     /// When the credential it is about lapses, if that is known.
     pub lapse: Option<Lapse>,
+    /// The same while that is near, or past, and the credential is not known to be dead.
+    pub lapsing: Option<Lapsing>,
+    /// With which address the person would sign in, where that is known and they have to be told.
+    pub sign_in_as: Option<Address>,
 }
 
 /// The one thing a run has to say.
@@ -175,6 +181,8 @@ pub enum Note {
     Token(String),
     /// The configuration says something that nobody understands.
     Configuration(String),
+    /// No copies of logins are kept any more, and some from before are still there.
+    CopiesRemain(Vec<Source>),
 }
 
 impl Finding {
@@ -192,6 +200,11 @@ impl Finding {
 }
 
 impl Note {
+    /// Whether nothing is wrong with what it says.
+    fn is_in_order(&self) -> bool {
+        self.is_of_a_change() || matches!(self, Self::CopiesRemain(_))
+    }
+
     /// Whether this run changed something.
     fn is_of_a_change(&self) -> bool {
         matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
@@ -201,7 +214,15 @@ impl Note {
 impl Outcome {
     /// One of which there is nothing more to say than this.
     pub fn new(status: Status, finding: Finding) -> Self {
-        Self { status, finding, notes: Vec::new(), wants_sync: false, lapse: None }
+        Self {
+            status,
+            finding,
+            notes: Vec::new(),
+            wants_sync: false,
+            lapse: None,
+            lapsing: None,
+            sign_in_as: None,
+        }
     }
 
     /// Adds something that needs attention: `status` at least, unless it is worse already.
@@ -212,7 +233,8 @@ impl Outcome {
         self.notes.push(note);
     }
 
-    /// The exit code of `cas-sync run`: 0 fine, 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
+    /// The exit code of `cas-sync run`: 0 fine (also where all there is to warn of is a date that comes near, or has passed
+    /// without anybody refusing the credential: nothing has failed), 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
     /// 77 refused by the store, 78 configuration, 79 a person must sign in, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         let is_refused =
@@ -222,6 +244,7 @@ impl Outcome {
             |note: &Note| matches!(note, Note::Store(Failure::Busy { .. } | Failure::Unreachable { .. }));
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
+            _ if self.is_warning_of_the_end_alone() => 0,
             (_, Some(Verdict::Rejected { account_level: false })) => 79,
             _ if matches!(
                 self.finding,
@@ -244,6 +267,21 @@ impl Outcome {
             _ if matches!(self.finding, Finding::Unmended { .. } | Finding::Spent { .. }) => 75,
             _ => 1,
         }
+    }
+
+    fn is_warning_of_the_end_alone(&self) -> bool {
+        let is_in_order = matches!(
+            self.finding,
+            Finding::SetupToken { .. }
+                | Finding::Login { .. }
+                | Finding::Stale { .. }
+                | Finding::Refreshing(_)
+        );
+        self.lapsing.is_some()
+            && self.status == Status::Warn
+            && is_in_order
+            && self.verdict().is_none_or(Verdict::is_alive)
+            && self.notes.iter().all(Note::is_in_order)
     }
 
     /// What real inference showed in this run of the credential it was about.
@@ -348,6 +386,37 @@ mod tests {
         for (status, finding, notes, code) in rows {
             let outcome = outcome(status, finding, notes);
             assert_eq!(outcome.exit_code(), code, "{outcome}");
+        }
+    }
+
+    /// A unit, or a script, that takes 1 for a failure must not fail for a month before anything does.
+    #[test]
+    fn a_date_that_comes_near_is_a_warning_and_no_failure() {
+        let login = |end| LoginSummary {
+            generation: Generation::of("r"),
+            expires_at: Timestamp::from_millis(1),
+            login_expires_at: Some(Timestamp::from_millis(end)),
+            owner: Owner::default(),
+        };
+        let now = Timestamp::from_millis(1_796_040_000_000);
+        let lapse = Lapse::of_login(&login(now.millis() + 1)).expect("an end");
+        let lapsing = Lapsing::at(now, crate::lapse::Kind::Login, lapse);
+        assert!(lapsing.is_some());
+        let of = |verdict| Finding::Login { login: login(1), verdict };
+        let away = || Note::Store(Failure::Unreachable { reason: "refused".into() });
+        let rows = [
+            (of(Some(Verdict::Ok)), vec![], 0),
+            (of(None), vec![Note::BackedUp(Source::Store)], 0),
+            (Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(Verdict::Limited) }, vec![], 0),
+            (of(Some(Verdict::Ok)), vec![away()], 75),
+            (of(Some(Verdict::Ok)), vec![Note::NotBackedUp("x".into())], 1),
+            (of(Some(Verdict::Unknown("529".into()))), vec![], 75),
+            (of(Some(Verdict::Unusable("old".into()))), vec![], 69),
+        ];
+        for (finding, notes, code) in rows {
+            let outcome = Outcome { lapse: Some(lapse), lapsing, ..outcome(Status::Warn, finding, notes) };
+            assert_eq!(outcome.exit_code(), code, "{outcome}");
+            assert!(outcome.to_string().contains("lapses on 30 Nov, within a day; "), "{outcome}");
         }
     }
 

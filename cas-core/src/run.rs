@@ -151,7 +151,7 @@ impl Run {
         let mut facts = self.gather();
         for _ in 0..MAX_STEPS {
             match planner::next(&facts) {
-                Step::Report(outcome) => return outcome,
+                Step::Report(outcome) => return *outcome,
                 step => self.carry_out(step, &mut facts),
             }
         }
@@ -247,6 +247,7 @@ mod tests {
                 can_verify: false,
                 expected_organization: None,
                 restore_from_other_machines: false,
+                oauth_backup: true,
             };
             let (uid, gid, home) = (Uid::effective(), Gid::effective(), scratch.path().to_owned());
             let state = StateDirectory::new(paths.state_directory.clone(), uid.as_raw());

@@ -4,14 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::Fingerprint;
-use crate::lapse::{Dates, Lapse};
+use crate::lapse::{Dates, EARLIEST, Lapse};
 use crate::timestamp::Timestamp;
 
 /// How many are remembered; the one that was seen first is forgotten first.
 const REMEMBERED: usize = 16;
-
-/// Before this moment (the first of 2025) there were no setup-tokens: a clock that says so was wrong.
-const EARLIEST: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The tokens seen, in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +68,8 @@ impl SeenToken {
     }
 }
 
-/// The earlier of two moments at which a token was seen, as far as the clock can have been right at them.
+/// The earlier of two moments at which a token was seen, as far as the clock can have been right at them: not before
+/// there were any.
 fn earlier(first_seen: Timestamp, now: Timestamp) -> Timestamp {
     match (first_seen < EARLIEST, now < EARLIEST) {
         (true, false) => now,

@@ -31,6 +31,10 @@ cas-session - have a working Claude login before the first `claude` of a session
       Print your own setup-token as one line CLAUDE_CODE_OAUTH_TOKEN=TOKEN if you are enrolled and have one, else nothing.
       For login shells and systemd's user manager.
 
+  cas-session notice
+      Print the one line for you, if there is something that you should know and you are to be told now: of most things
+      once a day. For login shells.
+
   cas-session --help | --version
 ";
 
@@ -43,6 +47,8 @@ pub(crate) enum Command {
     Exec(Exec),
     /// The line for an environment.
     Environment,
+    /// The line for the person.
+    Notice,
     /// The text above.
     Help,
     /// The version.
@@ -81,7 +87,8 @@ impl Command {
         match parser.next()? {
             Some(Arg::Value(name)) if name == "login" => login(parser),
             Some(Arg::Value(name)) if name == "exec" => exec(parser),
-            Some(Arg::Value(name)) if name == "environment" => environment(parser),
+            Some(Arg::Value(name)) if name == "environment" => alone(parser, Self::Environment),
+            Some(Arg::Value(name)) if name == "notice" => alone(parser, Self::Notice),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),
@@ -141,9 +148,10 @@ fn exec(mut parser: Parser) -> Result<Command, lexopt::Error> {
     Err("the command to run is missing".into())
 }
 
-fn environment(mut parser: Parser) -> Result<Command, lexopt::Error> {
+/// A command without any options.
+fn alone(mut parser: Parser, command: Command) -> Result<Command, lexopt::Error> {
     match parser.next()? {
-        None => Ok(Command::Environment),
+        None => Ok(command),
         Some(Arg::Long("help")) => Ok(Command::Help),
         Some(other) => Err(other.unexpected()),
     }
@@ -224,6 +232,7 @@ mod tests {
             "exec",
             "exec --wait=x y",
             "environment extra",
+            "notice --now",
             "environment --user=a",
         ] {
             assert!(parse(line).is_err(), "{line}");

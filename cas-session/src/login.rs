@@ -89,7 +89,7 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
     .until_reported();
     if !deadline.has_passed() {
         // The sync makes up for what cannot be written here.
-        drop(notice_file::follow(&ended.outcome, &state));
+        drop(notice_file::follow(&ended.outcome, Mode::Login, &state));
     }
     ended
 }
@@ -105,7 +105,7 @@ fn answer(reply: &Reply) -> Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
         .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

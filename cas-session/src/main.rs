@@ -6,6 +6,7 @@ mod arguments;
 mod environment;
 mod exec;
 mod login;
+mod notice;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
         Ok(Command::Environment) => environment::run(),
+        Ok(Command::Notice) => notice::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
         Err(error) => arguments::refuse(&error),

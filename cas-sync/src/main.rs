@@ -6,6 +6,7 @@ mod claude;
 mod deferred_signals;
 mod enrolment;
 mod hands;
+mod notify;
 #[allow(dead_code, reason = "the commands that show it follow")]
 mod precedence;
 mod provision;

@@ -9,9 +9,11 @@ use cas_core::journal;
 use cas_core::notice_file;
 use cas_core::outcome::state::{self, State};
 use cas_core::outcome::{Finding, Outcome, Status};
+use cas_core::planner::Mode;
 use cas_core::state_directory::StateDirectory;
 use cas_core::timestamp::Timestamp;
 
+use crate::notify::{Change, Notify};
 use crate::sync::Verification;
 use crate::{complain, sync_log};
 
@@ -29,20 +31,32 @@ pub(crate) struct Report {
 
 impl Report {
     /// Tells how the run ended. A reader who is gone, or a disk that is full, changes nothing about that.
-    pub(crate) fn tell(&self, outcome: &Outcome) {
+    pub(crate) fn tell(&self, outcome: &Outcome, notify: Option<&Notify>) {
         drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
-        self.record(outcome);
+        let change = self.record(outcome);
+        if let Some((notify, change)) = notify.zip(change)
+            && let Err(error) = notify.tell(&change)
+        {
+            complain(&error);
+            self.log(Status::Warn, &format!("{error:#}"));
+        }
     }
 
-    /// The same without a word on the terminal.
-    pub(crate) fn record(&self, outcome: &Outcome) {
+    /// The same without a word on the terminal, or to the admin's program: what there would be to tell that.
+    pub(crate) fn record(&self, outcome: &Outcome) -> Option<Change> {
+        let mut change = None;
         if outcome.finding == Finding::Busy {
             journal::write(&self.user, outcome);
         } else {
-            self.update_state(outcome);
+            change = self.update_state(outcome);
         }
+        self.log(outcome.status, &outcome.to_string());
+        change
+    }
+
+    fn log(&self, status: Status, text: &str) {
         let log = self.state.file("sync.log");
-        sync_log::append(&log, self.now, outcome)
+        sync_log::append(&log, self.now, status, text)
             .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
             .unwrap_or_else(|error| complain(&error));
     }
@@ -61,26 +75,43 @@ impl Report {
     }
 
     /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts. A run
-    /// that was not to find out whether the login works has nothing to say about that.
-    fn update_state(&self, outcome: &Outcome) {
-        notice_file::follow(outcome, &self.state)
-            .context("the notice is not up to date")
-            .unwrap_or_else(|error| complain(&error));
+    /// that was not to find out whether the login works has nothing to say about that. Returns what has changed for the person,
+    /// once that is written down, so that nobody is told of it twice.
+    fn update_state(&self, outcome: &Outcome) -> Option<Change> {
+        let mode = match self.verification {
+            Verification::Wanted => Mode::Sync,
+            Verification::LeftToOthers => Mode::Watch,
+        };
+        let followed = notice_file::follow(outcome, mode, &self.state);
+        let notice_cause = match followed.context("the notice is not up to date") {
+            Ok(cause) => Some(cause),
+            Err(error) => {
+                complain(&error);
+                None
+            }
+        };
         if self.verification == Verification::LeftToOthers {
             // An outage is told by the run that keeps track of how long it lasts.
             if outcome.outage().is_none() {
                 journal::write(&self.user, outcome);
             }
-            return;
+            return None;
         }
         let before = self.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
-        let after = State::after(outcome, &self.user, self.now, before.as_ref());
+        let mut after = State::after(outcome, &self.user, self.now, before.as_ref());
+        after.notice_cause = notice_cause.unwrap_or_else(|| before.as_ref()?.notice_cause.clone());
         if after.is_news(outcome, before.as_ref()) {
             journal::write(&self.user, outcome);
         }
-        self.state
-            .save(state::FILE_NAME, &after)
+        let saved = self.state.save(state::FILE_NAME, &after);
+        match saved
             .with_context(|| format!("{} is not up to date", self.state.file(state::FILE_NAME).display()))
-            .unwrap_or_else(|error| complain(&error));
+        {
+            Ok(()) => Change::between(before.as_ref(), &after, outcome),
+            Err(error) => {
+                complain(&error);
+                None
+            }
+        }
     }
 }

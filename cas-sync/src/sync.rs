@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use cas_core::account::{Account, Paths};
+use cas_core::address::Address;
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
 use cas_core::enrolment;
@@ -25,6 +26,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Uid;
 
 use crate::claude::Claude;
+use crate::notify::Notify;
 use crate::report::Report;
 use crate::{complain, fail};
 
@@ -66,8 +68,8 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
     let now = now();
     let report = Report { user: account.name.clone(), state: state.clone(), now, verification };
     match look_after(account, &paths, &state, now, &requests, verification) {
-        Ok(outcome) => {
-            report.tell(&outcome);
+        Ok((outcome, notify)) => {
+            report.tell(&outcome, notify.as_ref());
             ExitCode::from(outcome.exit_code())
         }
         Err(error) => ExitCode::from(report.tell_failure(&error)),
@@ -81,7 +83,7 @@ fn look_after(
     now: Timestamp,
     requests: &Requests,
     verification: Verification,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Option<Notify>)> {
     keep_secrets_in_memory()?;
     let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
     config.override_from(variable);
@@ -93,6 +95,8 @@ fn look_after(
                 Verification::LeftToOthers => Ok(()),
             };
             let verify = config.verify && verification == Verification::Wanted;
+            let command = std::mem::take(&mut config.notify);
+            let notify = Notify { command, user: account.name.clone(), home: account.home.clone() };
             let config = Config { verify, ..config };
             let mut outcome = tend(account, paths, config, state, now);
             misunderstood.into_iter().for_each(|what| outcome.add(Status::Warn, Note::Configuration(what)));
@@ -101,9 +105,9 @@ fn look_after(
                 Ok(()) => requests.hand_back(),
                 Err(stays) => complain(&stays.into()),
             }
-            Ok(outcome)
+            Ok((outcome, Some(notify).filter(|notify| !notify.command.is_empty())))
         }
-        Err(StateError::Busy(_)) => Ok(busy()),
+        Err(StateError::Busy(_)) => Ok((busy(), None)),
         Err(error) => Err(error.into()),
     }
 }
@@ -121,9 +125,14 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let deadline = Deadline::after(DEADLINE);
     let verifier = verifier(&config, &account, paths, now);
     let asked_at = None;
-    Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at })
-        .until_reported()
-        .outcome
+    let claude_json = account.home.join(".claude.json");
+    let run = Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at });
+    let mut outcome = run.until_reported().outcome;
+    if outcome.asks_to_sign_in() {
+        let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
+        outcome.sign_in_as = Address::of_account(&claude_json, &owner);
+    }
+    outcome
 }
 
 fn verifier(config: &Config, account: &Account, paths: &Paths, now: Timestamp) -> Option<Box<dyn Verifier>> {

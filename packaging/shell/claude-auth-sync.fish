@@ -11,8 +11,9 @@ if status is-login; or status is-interactive
             end
         end
         set -l notice "$HOME/.local/state/claude-auth-sync/notice"
-        if status is-login; and status is-interactive; and isatty stderr; and test -f "$notice"; and not test -L "$notice"; and test -O "$notice"
-            set -l text (/usr/bin/head -c 200 "$notice" 2>/dev/null | LC_ALL=C /usr/bin/tr -cd ' -~')
+        # The program knows when it was shown last.
+        if status is-login; and status is-interactive; and isatty stderr; and test -f "$notice"
+            set -l text (/usr/bin/cas-session notice 2>/dev/null </dev/null)
             test -n "$text"; and printf '%s\n' "$text" >&2
         end
     end

@@ -21,12 +21,13 @@ if [ -n "${USER:-}" ] && [ -f "/var/lib/claude-auth-sync/enrolled/$USER" ] && [ 
                 ;;
         esac
     fi
-    # The notice is there while the person has to act. For eyes only: nothing that speaks over ssh has a terminal there.
+    # The notice is there while there is something to tell its person. The program knows when it was shown last. For eyes only:
+    # nothing that speaks over ssh has a terminal there.
     case $- in
         *i*)
             claude_auth_sync=$HOME/.local/state/claude-auth-sync/notice
-            if [ -f "$claude_auth_sync" ] && [ ! -L "$claude_auth_sync" ] && [ -O "$claude_auth_sync" ] && [ -t 2 ]; then
-                claude_auth_sync=$(/usr/bin/head -c 200 "$claude_auth_sync" 2>/dev/null | LC_ALL=C /usr/bin/tr -cd ' -~') || claude_auth_sync=
+            if [ -f "$claude_auth_sync" ] && [ -t 2 ]; then
+                claude_auth_sync=$(/usr/bin/cas-session notice 2>/dev/null </dev/null) || claude_auth_sync=
                 if [ -n "$claude_auth_sync" ]; then printf '%s\n' "$claude_auth_sync" >&2 || :; fi
             fi
             unset claude_auth_sync

@@ -17,8 +17,9 @@ if [[ -n ${USER-} && -f /var/lib/claude-auth-sync/enrolled/$USER && -O ${HOME-} 
             esac
         fi
         file=$HOME/.local/state/claude-auth-sync/notice
-        if [[ -o interactive && -o login && -t 2 && -f $file && ! -L $file && -O $file ]]; then
-            text=$(/usr/bin/head -c 200 $file 2>/dev/null | LC_ALL=C /usr/bin/tr -cd ' -~') || text=
+        # The program knows when it was shown last.
+        if [[ -o interactive && -o login && -t 2 && -f $file ]]; then
+            text=$(/usr/bin/cas-session notice 2>/dev/null </dev/null) || text=
             [[ -z $text ]] || print -r -u2 -- $text || :
         fi
         return 0

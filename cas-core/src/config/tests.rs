@@ -38,6 +38,13 @@ fn later_files_win_key_by_key() {
 }
 
 #[test]
+fn a_program_to_tell_is_a_list_and_an_empty_one_is_none() {
+    let notify = |text: &str| load(&[("config.toml", text)]).expect("it can be meant").0.notify;
+    assert_eq!(notify("[notify]\ncommand = ['/usr/bin/x', '-s', 'a b']"), ["/usr/bin/x", "-s", "a b"]);
+    assert!(notify("[notify]\ncommand = []").is_empty() && notify("").is_empty());
+}
+
+#[test]
 fn a_key_nobody_knows_is_reported_with_the_nearest_one() {
     let (_, warnings) = load(&[("config.toml", "stor = 'local'\n[vault]\nadress = 'x'\n[other]\nkey = 1\n")])
         .expect("no error");
@@ -61,6 +68,12 @@ fn a_value_that_cannot_be_meant_names_file_and_remedy() {
         ("restore_from_other_machines = 'yes'", "true or false"),
         ("vault = 'https://x'", "[vault]"),
         ("verify = 'yes'", "true or false"),
+        ("oauth_backup = 0", "true or false"),
+        ("notify = '/bin/x'", "[notify]"),
+        ("[notify]\ncommand = '/bin/x'", "a list of strings"),
+        ("[notify]\ncommand = ['mail']", "a path from /"),
+        ("[notify]\ncommand = ['/bin/x', 7]", "a list of strings"),
+        ("[notify]\ncommand = [\"/bin/x\", \"a\\u0000b\"]", "a list of strings"),
         ("claude = 'claude'", "[claude]"),
         ("[claude]\nprogram = 'bin/claude'", "a path from /"),
         ("[claude]\nenvironment = 'x'", "a table such as"),

@@ -3,13 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::notice::Notice;
+use super::notice::Need;
 use super::{Finding, Note, Outcome, words};
 use crate::fingerprint::Fingerprint;
 use crate::lapse::Lapse;
 use crate::oauth_login::LoginSummary;
 use crate::timestamp::Timestamp;
 use crate::verdict::Verdict;
+
+pub use crate::lapse::Kind;
 
 /// The name of the file.
 pub const FILE_NAME: &str = "state.json";
@@ -48,9 +50,12 @@ pub struct State {
     pub outage: Option<String>,
     /// Since when it does.
     pub outage_since_ms: Option<Timestamp>,
-    /// The credential that the person's notice is about, while there is one and it is about one.
+    /// The credential for which the person has to act, while they have to and it is about one.
     #[serde(default)]
     pub notice_about: Option<Fingerprint>,
+    /// Why there is a notice for the person, in one word, while there is one.
+    #[serde(default)]
+    pub notice_cause: Option<String>,
 }
 
 /// A credential, without its secret.
@@ -75,16 +80,6 @@ pub struct Credential {
     /// first seen.
     #[serde(default)]
     pub lapse_is_estimated: bool,
-}
-
-/// The kinds of credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The setup-token in the env file.
-    SetupToken,
-    /// The login in `.credentials.json`.
-    Login,
 }
 
 impl Credential {
@@ -131,7 +126,7 @@ impl State {
             text: outcome.to_string(),
             exit_code: outcome.exit_code(),
             finding: words::of_finding(&outcome.finding).to_owned(),
-            notes: outcome.notes.iter().map(|note| words::of_note(note).to_owned()).collect(),
+            notes: words::of_notes(outcome),
             verdict: outcome.verdict().map(words::of_verdict).map(str::to_owned),
             verified_at_ms: if is_alive { Some(now) } else { known.and_then(|before| before.verified_at_ms) },
             outage_since_ms: match lasting {
@@ -139,6 +134,7 @@ impl State {
                 None => outage.as_ref().map(|_| now),
             },
             notice_about: notice_about(outcome, credential.as_ref(), before),
+            notice_cause: None, // until it is known what became of the notice
             credential,
             outage,
         }
@@ -179,11 +175,11 @@ fn notice_about(
     before: Option<&State>,
 ) -> Option<Fingerprint> {
     let earlier = before.and_then(|before| before.notice_about);
-    match outcome.notice() {
-        Notice::Show(_) => credential.map(|credential| credential.fingerprint).or(earlier),
-        Notice::Clear => None,
-        Notice::ClearUnlessAbout(found) => earlier.filter(|about| *about == found),
-        Notice::Keep => earlier,
+    match outcome.notice().need {
+        Need::Act(_) => credential.map(|credential| credential.fingerprint).or(earlier),
+        Need::Nothing => None,
+        Need::NothingUnlessAbout(found) => earlier.filter(|about| *about == found),
+        Need::Unknown => earlier,
     }
 }
 

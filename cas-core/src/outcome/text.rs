@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Finding, Note, Outcome};
+use super::{Finding, Note, Outcome, Source};
+use crate::address::Address;
+use crate::lapse::Kind;
+use crate::lapsing::Lapsing;
 use crate::verdict::Verdict;
 
 /// The text after the status word: one line, without control characters, that ends in what to do.
@@ -13,14 +16,47 @@ impl fmt::Display for Outcome {
             text.push_str("; ");
             text.push_str(&note.to_string());
         }
+        if let Some(lapsing) = &self.lapsing {
+            text.push_str("; ");
+            text.push_str(&of_the_end(lapsing));
+        }
+        let text = with_address(&text, self.sign_in_as.as_ref());
         formatter.write_str(&text.replace(char::is_control, "?"))
     }
 }
 
+/// What a person signs in with.
+const SIGN_IN_COMMAND: &str = "claude auth login --claudeai --sso";
+
+/// Names the address in the command, wherever that is.
+pub(super) fn with_address(text: &str, address: Option<&Address>) -> String {
+    match address {
+        Some(address) => text.replace(SIGN_IN_COMMAND, &format!("{SIGN_IN_COMMAND} --email {address}")),
+        None => text.to_owned(),
+    }
+}
+
+impl Outcome {
+    /// Whether the person is told the command to sign in with, into which their address belongs.
+    pub fn asks_to_sign_in(&self) -> bool {
+        self.to_string().contains(SIGN_IN_COMMAND)
+    }
+}
+
+/// What is said of a credential that lapses soon, or should have: when, and what to do.
+pub(super) fn of_the_end(lapsing: &Lapsing) -> String {
+    let when = lapsing.when();
+    match lapsing.kind {
+        Kind::Login => format!("login {when}; {SIGN_IN_AGAIN}"),
+        Kind::SetupToken => format!("setup-token {when}; {RENEW_TOKEN}"),
+    }
+}
+
+const SIGN_IN_AGAIN: &str = "sign in again: run `claude auth login --claudeai --sso`";
 pub(super) const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
 
 pub(super) const RENEW_TOKEN: &str =
-    "make a new one with `claude setup-token` and store it in the place of this one";
+    "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
 pub(super) const SPENT: &str = "find what put it back, then run `claude auth login --claudeai --sso`";
 
 impl fmt::Display for Finding {
@@ -138,6 +174,14 @@ impl fmt::Display for Note {
             Self::Store(failure) => write!(formatter, "store {failure}"),
             Self::Token(why) => write!(formatter, "vault token: {why}"),
             Self::Configuration(what) => write!(formatter, "configuration: {what}"),
+            Self::CopiesRemain(places) => {
+                let places: Vec<_> = places.iter().map(Source::to_string).collect();
+                let places = places.join(" and ");
+                write!(
+                    formatter,
+                    "no copy is kept (oauth_backup = false); earlier ones are still in {places}"
+                )
+            }
         }
     }
 }

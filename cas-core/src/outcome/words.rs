@@ -1,6 +1,6 @@
 //! One word for everything an outcome can say, for programs: a word never changes its meaning.
 
-use super::{Finding, Note};
+use super::{Finding, Note, Outcome};
 use crate::verdict::Verdict;
 
 pub(super) fn of_finding(finding: &Finding) -> &'static str {
@@ -22,7 +22,13 @@ pub(super) fn of_finding(finding: &Finding) -> &'static str {
     }
 }
 
-pub(super) fn of_note(note: &Note) -> &'static str {
+/// What else there is to say, the nearness of an end included.
+pub(super) fn of_notes(outcome: &Outcome) -> Vec<String> {
+    let lapsing = outcome.lapsing.map(|_| "lapsing");
+    outcome.notes.iter().map(of_note).chain(lapsing).map(str::to_owned).collect()
+}
+
+fn of_note(note: &Note) -> &'static str {
     match note {
         Note::EnvFileWritten => "env-file-written",
         Note::EnvFileRemoved => "env-file-removed",
@@ -36,6 +42,7 @@ pub(super) fn of_note(note: &Note) -> &'static str {
         Note::Store(_) => "store",
         Note::Token(_) => "store-token",
         Note::Configuration(_) => "configuration",
+        Note::CopiesRemain(_) => "copies-remain",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::outcome::Source;
 /// The next place that lacks this login and may have it: the local history, which a login adds to as well, so that what
 /// it saw once can be put back; then the server.
 pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> {
-    if !is_trusted(facts, login) {
+    if !facts.settings.oauth_backup || !is_trusted(facts, login) {
         return None;
     }
     if facts.done.history_backup.is_none() && !in_history(facts, login) {
@@ -21,6 +21,9 @@ pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> 
 
 /// Why the server's copy was not replaced by this login, when that is worth telling.
 pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
+    if !facts.settings.oauth_backup {
+        return None; // none was to be made
+    }
     if let Some(expected) = &facts.settings.expected_organization {
         match &login.owner.organization {
             Some(found) if found == expected => (),
@@ -72,6 +75,17 @@ pub(super) fn distrust(facts: &Facts, login: &LoginSummary) -> Option<String> {
         _ => "it was put back, and not shown to work since: `cas-sync backup --verify` finds out",
     };
     Some(why.into())
+}
+
+/// Where copies of logins lie although none is to be kept any more.
+pub(super) fn left_over(facts: &Facts) -> Vec<Source> {
+    if facts.settings.oauth_backup {
+        return Vec::new();
+    }
+    let in_history = (!facts.history.is_empty()).then_some(Source::History);
+    let is_in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    let has_server = facts.settings.store == StoreKind::Vault;
+    in_history.into_iter().chain((has_server && is_in_store).then_some(Source::Store)).collect()
 }
 
 /// Whether the local history keeps this very login.

@@ -190,6 +190,7 @@ mod tests {
                 can_verify: false,
                 expected_organization: None,
                 restore_from_other_machines: false,
+                oauth_backup: true,
             },
             done: Done::default(),
         }

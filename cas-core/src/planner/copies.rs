@@ -23,6 +23,8 @@ pub struct Copy {
 /// Why a copy may not be put back. None of these can be overruled: each would spend a token, or somebody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
+    /// No copies are kept or put back on this machine.
+    SwitchedOff,
     /// It claims an end that no real one has.
     Implausible,
     /// The server refused it.
@@ -49,6 +51,7 @@ impl Obstacle {
     /// In one or two words, the same for ever: what became of the copy.
     pub fn word(self) -> &'static str {
         match self {
+            Self::SwitchedOff => "switched off",
             Self::Implausible => "implausible",
             Self::Rejected => "rejected",
             Self::Superseded => "superseded",
@@ -66,6 +69,7 @@ impl Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::SwitchedOff => "no copies are put back on this machine (oauth_backup = false)",
             Self::Implausible => "it claims to last longer than any real login",
             Self::Rejected => "the server rejected it",
             Self::Superseded => {
@@ -103,6 +107,7 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: Source) -> O
     let expected = facts.settings.expected_organization.as_deref();
     let is_fresh = local_login::is_fresh(login.expires_at, facts.now);
     let rows = [
+        (!facts.settings.oauth_backup, Obstacle::SwitchedOff),
         (!is_plausible(facts, login), Obstacle::Implausible),
         (fate == Some(Fate::Rejected), Obstacle::Rejected),
         (fate == Some(Fate::Superseded) || has_later(facts, login), Obstacle::Superseded),

@@ -12,6 +12,7 @@ use crate::verdict::Verdict;
 /// The next step of this errand; nothing when it is over.
 pub(super) fn next(errand: Errand, facts: &Facts) -> Option<Step> {
     match errand {
+        Errand::Backup | Errand::Restore(_) if !facts.settings.oauth_backup => None,
         Errand::Verify(which) => probe(facts, subject(facts, which)?),
         Errand::Backup => ask_store(facts).or_else(|| back_up(facts)),
         Errand::Restore(choice) => put_back(facts, choice),
@@ -72,6 +73,9 @@ pub(super) fn is_about_the_login(mode: Mode) -> bool {
 pub(super) fn finding(errand: Errand, facts: &Facts) -> Option<(Status, Finding)> {
     let not_done = |why: &str| Some((Status::Fail, Finding::NotDone(why.to_owned())));
     match errand {
+        Errand::Backup | Errand::Restore(_) if !facts.settings.oauth_backup => {
+            not_done("no copies of logins are kept or put back on this machine (oauth_backup = false)")
+        }
         Errand::Verify(Which::SetupToken) if facts.active_token().is_none() => {
             not_done("there is no setup-token that could be verified")
         }

@@ -126,6 +126,8 @@ pub struct Settings {
     pub expected_organization: Option<String>,
     /// Whether a copy that another machine backed up may be put back although this one had its own.
     pub restore_from_other_machines: bool,
+    /// Whether logins are copied, here or to the store, and put back from copies.
+    pub oauth_backup: bool,
 }
 
 /// Who runs the planner.

@@ -54,7 +54,7 @@ pub enum Step {
     /// Add the login in the credential file to the local history, or to the store.
     Backup(Generation, Source),
     /// The run is over.
-    Report(Outcome),
+    Report(Box<Outcome>),
 }
 
 /// Decides the next step.
@@ -67,7 +67,11 @@ pub fn next(facts: &Facts) -> Step {
             .or_else(|| tend_setup_token(facts))
             .or_else(|| tend_login(facts)),
     };
-    step.unwrap_or_else(|| Step::Report(report::outcome(facts)))
+    step.unwrap_or_else(|| report(facts))
+}
+
+fn report(facts: &Facts) -> Step {
+    Step::Report(Box::new(report::outcome(facts)))
 }
 
 /// While somebody waits for a prompt, or sees a session break, a fresh copy on this machine is put back before anybody is
@@ -79,7 +83,7 @@ fn quick_repair(facts: &Facts) -> Option<Step> {
         Mode::Watch => facts.login.is_broken() && facts.login != LocalLogin::Absent,
         Mode::Sync | Mode::Hand(_) => false,
     };
-    if wanted && facts.active_token().is_none() {
+    if wanted && facts.settings.oauth_backup && facts.active_token().is_none() {
         restore(facts, candidate::fresh_from_history(facts))
     } else {
         None
@@ -109,7 +113,8 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
         .answered_at
         .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
     let has_had_one = !facts.ledger.generations.is_empty() || !matches!(facts.login, LocalLogin::Absent);
-    let needs_mending = facts.active_token().is_none() && facts.login.is_broken() && has_had_one;
+    let may_mend = facts.settings.oauth_backup && facts.active_token().is_none();
+    let needs_mending = may_mend && facts.login.is_broken() && has_had_one;
     needs_mending || !answered_lately
 }
 
@@ -134,7 +139,7 @@ fn settle_env_file(facts: &Facts) -> Option<Step> {
 fn tend_setup_token(facts: &Facts) -> Option<Step> {
     let token = facts.active_token()?;
     let subject = Subject::SetupToken(token);
-    Some(probe(facts, subject).unwrap_or_else(|| Step::Report(report::outcome(facts))))
+    Some(probe(facts, subject).unwrap_or_else(|| report(facts)))
 }
 
 fn tend_login(facts: &Facts) -> Option<Step> {
@@ -181,7 +186,7 @@ fn verifies(facts: &Facts) -> bool {
 }
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<Step> {
-    if facts.done.restore.is_some() || facts.done.roll_back.is_some() {
+    if facts.done.restore.is_some() || facts.done.roll_back.is_some() || !facts.settings.oauth_backup {
         return None;
     }
     candidate.map(|(login, source)| Step::Restore(login.generation, source))
@@ -192,5 +197,6 @@ fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     let was_put_back = facts.ledger.unproven == Some(login.generation);
     let is_noted = facts.ledger.fate(login.generation) == Some(Fate::Rejected);
-    (was_put_back && is_noted && facts.done.roll_back.is_none()).then_some(Step::RollBack)
+    let may_put_back = facts.settings.oauth_backup && facts.done.roll_back.is_none();
+    (was_put_back && is_noted && may_put_back).then_some(Step::RollBack)
 }

@@ -4,7 +4,8 @@ use super::{
     DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, StoreKind, Subject, TokenFact,
     backup, candidate, errand,
 };
-use crate::lapse::Lapse;
+use crate::lapse::{Kind, Lapse};
+use crate::lapsing::Lapsing;
 use crate::oauth_login::LoginSummary;
 use crate::outcome::{Finding, Note, Outcome, Source, Status};
 use crate::store::Failure;
@@ -13,21 +14,33 @@ use crate::verdict::Verdict;
 pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (status, finding) = finding(facts);
     let notes = notes(facts);
+    let (lapse, lapsing) = lapse(facts, &finding);
+    let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
         Status::Ok | Status::Warn if facts.settings.mode.has_time() && is_refused(facts) => Status::Fail,
-        Status::Ok if notes.iter().any(is_a_warning) => Status::Warn,
+        Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
         status => status,
     };
-    let lapse = lapse(facts, &finding);
-    Outcome { wants_sync: wants_sync(facts), notes, lapse, ..Outcome::new(status, finding) }
+    Outcome { wants_sync: wants_sync(facts), notes, lapse, lapsing, ..Outcome::new(status, finding) }
 }
 
-fn lapse(facts: &Facts, finding: &Finding) -> Option<Lapse> {
-    match finding {
-        Finding::SetupToken { token, .. } => facts.ledger.setup_tokens.lapse(*token),
-        finding => finding.login().and_then(Lapse::of_login),
-    }
+/// The end of the credential in use, and whether there is something to say of it: not of one that is refused, which needs
+/// somebody today, nor of an old copy, which ends for another reason.
+fn lapse(facts: &Facts, finding: &Finding) -> (Option<Lapse>, Option<Lapsing>) {
+    let (kind, lapse, verdict) = match finding {
+        Finding::SetupToken { token, verdict } => {
+            (Kind::SetupToken, facts.ledger.setup_tokens.lapse(*token), verdict.as_ref())
+        }
+        Finding::Login { login, verdict }
+        | Finding::Stale { login, verdict }
+        | Finding::Restored { login, verdict, .. } => (Kind::Login, Lapse::of_login(login), verdict.as_ref()),
+        Finding::Refreshing(login) => (Kind::Login, Lapse::of_login(login), None),
+        finding => return (finding.login().and_then(Lapse::of_login), None),
+    };
+    let is_refused = matches!(verdict, Some(Verdict::Rejected { .. }));
+    let lapsing = lapse.filter(|_| !is_refused).and_then(|lapse| Lapsing::at(facts.now, kind, lapse));
+    (lapse, lapsing)
 }
 
 fn finding(facts: &Facts) -> (Status, Finding) {
@@ -100,6 +113,10 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         _ => state.to_owned(),
     };
     let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.clone(), why });
+    if !facts.settings.oauth_backup {
+        let state = format!("{state}, no copies are kept here (oauth_backup = false),");
+        return (Status::Fail, Finding::Beyond { state });
+    }
     if let Some(Err(why)) = restored.map(|restored| &restored.result) {
         return unmended(why.clone());
     }
@@ -199,7 +216,14 @@ fn notes(facts: &Facts) -> Vec<Note> {
     .flatten()
     .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Note::NotBackedUp))
     .chain(store)
+    .chain(left_over(facts))
     .collect()
+}
+
+/// A sync says where copies are that are not to be kept any more; they are left to whoever switched that off.
+fn left_over(facts: &Facts) -> Option<Note> {
+    let places = backup::left_over(facts);
+    (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Note::CopiesRemain(places))
 }
 
 fn is_refused(facts: &Facts) -> bool {
@@ -250,7 +274,10 @@ fn wants_sync(facts: &Facts) -> bool {
     }
     match &facts.login {
         LocalLogin::Healthy(login) => {
-            let is_new = facts.done.history_backup.is_some() || !backup::in_history(facts, login);
+            let is_new = match facts.settings.oauth_backup {
+                true => facts.done.history_backup.is_some() || !backup::in_history(facts, login),
+                false => facts.ledger.first_seen(login.generation) == Some(facts.now),
+            };
             is_restored(facts, login) || (at_login && is_new)
         }
         LocalLogin::Stale(_) => at_login,

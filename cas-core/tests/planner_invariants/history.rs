@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) refreshing: bool,
     pub(crate) expected: bool,
     pub(crate) others: bool,
+    /// Whether copies of logins are kept and put back.
+    pub(crate) keeps_copies: bool,
     pub(crate) store_answers: bool,
     pub(crate) writes_succeed: bool,
     pub(crate) verdicts: Vec<Verdict>,
@@ -86,7 +88,7 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
         prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
         (any::<bool>(), prop::bool::weighted(0.2)),
         prop::bool::weighted(0.2),
-        prop::bool::weighted(0.2),
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.85)),
     );
     let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Empties))];
     let world = (
@@ -98,7 +100,7 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
     );
     (settings, world).prop_map(|(settings, world)| {
         let (store_answers, writes_succeed, verdicts, interference, chosen) = world;
-        let (mode, store, (can_verify, refreshing), expected, others) = settings;
+        let (mode, store, (can_verify, refreshing), expected, (others, keeps_copies)) = settings;
         Run {
             mode,
             store,
@@ -106,6 +108,7 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
             refreshing,
             expected,
             others,
+            keeps_copies,
             store_answers,
             writes_succeed,
             verdicts,

@@ -14,6 +14,8 @@ impl World {
     pub(crate) fn check(&self, facts: &Facts, step: &Step, run: &Run) {
         let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
         let is_rejected = verdict.is_some_and(Verdict::is_rejected);
+        let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
+        assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
         match step {
             Step::Restore(generation, source) => {
                 let login =

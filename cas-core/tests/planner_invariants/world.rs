@@ -186,6 +186,7 @@ impl World {
                 can_verify: run.can_verify,
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
+                oauth_backup: run.keeps_copies,
             },
             done: Done::default(),
         }

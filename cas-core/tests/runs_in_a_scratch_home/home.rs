@@ -27,12 +27,14 @@ pub(crate) struct Home {
     directory: TempDir,
     /// When a run is told that the sync was asked.
     pub(crate) asked_at: Option<Timestamp>,
+    /// Whether copies of logins are kept.
+    pub(crate) oauth_backup: bool,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a scratch home");
-        let home = Self { directory, asked_at: None };
+        let home = Self { directory, asked_at: None, oauth_backup: true };
         fs::create_dir(home.path().join(".claude")).expect("a configuration directory");
         home
     }
@@ -83,6 +85,7 @@ impl Home {
             can_verify: false,
             expected_organization: None,
             restore_from_other_machines: false,
+            oauth_backup: self.oauth_backup,
         };
         let parts = Parts {
             account,

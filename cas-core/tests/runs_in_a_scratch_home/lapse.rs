@@ -97,3 +97,27 @@ fn a_login_lapses_when_it_says_so() {
     home.put(&file(&login("r2", TODAY + 9 * HOUR)));
     assert_eq!(home.run(Mode::Sync, TODAY + HOUR).lapse, None);
 }
+
+#[test]
+fn a_sync_warns_of_a_login_in_its_last_week_and_a_login_does_not() {
+    let home = Home::new();
+    let days = |count: u64| count * 24 * HOUR;
+    let ends = TODAY + days(40);
+    let lasts =
+        |until: u64| login("r1", until).replacen('{', &format!(r#"{{"refreshTokenExpiresAt":{ends},"#), 1);
+    for (now, expected) in [
+        (ends - days(8), None),
+        (ends - days(7), Some("login lapses on ")),
+        (ends - days(2), Some(", in 2 days; sign in again: run `claude auth login --claudeai --sso`")),
+        (ends + days(2), Some(", 2 days ago; sign in again")),
+    ] {
+        home.put(&file(&lasts(now + 8 * HOUR)));
+        let outcome = home.run(Mode::Sync, now);
+        let status = if expected.is_some() { Status::Warn } else { Status::Ok };
+        assert_eq!((outcome.status, outcome.exit_code()), (status, 0), "{outcome}");
+        assert!(outcome.to_string().contains(expected.unwrap_or("login complete")), "{outcome}");
+        let state = State::after(&outcome, "alice", Timestamp::from_millis(now), None);
+        assert_eq!(state.notes.contains(&"lapsing".to_owned()), expected.is_some(), "{:?}", state.notes);
+        assert!(!home.run(Mode::Login, now).is_worth_a_line(), "no line for each login");
+    }
+}

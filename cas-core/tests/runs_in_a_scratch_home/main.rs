@@ -2,6 +2,7 @@
 
 mod home;
 mod lapse;
+mod no_copies;
 mod verified;
 mod whose;
 

@@ -42,6 +42,7 @@ fn facts(login: LocalLogin<LoginSummary>) -> Facts {
             can_verify: false,
             expected_organization: None,
             restore_from_other_machines: false,
+            oauth_backup: true,
         },
         done: Done::default(),
     }

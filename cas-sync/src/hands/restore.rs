@@ -93,7 +93,7 @@ fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
                 _ => "",
             };
             let text = format!("Would put nothing back{unless}: {outcome}");
-            (Some(outcome), None, text)
+            (Some(*outcome), None, text)
         }
         step => {
             anyhow::bail!("nothing else but a restore can follow, and not {step:?}; report this as a defect")
