@@ -46,6 +46,16 @@ impl ClaudeBed {
         fs::write(self.path(CONFIGURATION).join("config.toml"), text)
     }
 
+    /// Writes `/etc/claude-auth-sync/conf.d/also.toml`.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn configure_also(&self, toml: &str) -> io::Result<()> {
+        let directory = self.path(CONFIGURATION).join("conf.d");
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("also.toml"), toml)
+    }
+
     /// Puts a program between the sync and the client: a shell script that finds the client in `$claude`.
     ///
     /// # Errors

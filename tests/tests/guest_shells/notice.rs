@@ -4,11 +4,14 @@ use super::*;
 
 const SAID: &str = "Claude Code: your login is lost";
 
+/// A notice that nobody has seen yet.
 #[track_caller]
 fn put_notice(guest: &Guest, user: &str, text: &[u8]) {
     let folder = folder_of(user);
     guest
-        .run(&format!("install -d -m 700 -o {user} -g {user} ~{user}/.local ~{user}/.local/state {folder}"))
+        .run(&format!(
+            "install -d -m 700 -o {user} -g {user} ~{user}/.local ~{user}/.local/state {folder}; rm -f {folder}/notice.json"
+        ))
         .expect_success("a folder");
     guest.write(&format!("{folder}/notice"), user, "600", text);
 }
@@ -51,17 +54,44 @@ fn it_is_shown_at_a_terminal_without_its_control_characters_and_gone_with_its_fi
         terminal.leave();
         put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
         assert!(shows(&guest, user), "{shell}");
-        put_notice(
-            &guest,
-            user,
-            &[b"y".repeat(150), SAID.as_bytes().to_vec(), b"x".repeat(100_000)].concat(),
-        );
+        put_notice(&guest, user, &[b"y".repeat(150), SAID.as_bytes().to_vec(), b"x".repeat(60_000)].concat());
         assert!(
             shows(&guest, user) && !screen(&guest, user).contains("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
             "{shell}: cut"
         );
+        put_notice(&guest, user, &[SAID.as_bytes().to_vec(), b"x".repeat(100_000)].concat());
+        assert!(!shows(&guest, user), "{shell}: nothing of that size is ours");
         guest.run(&format!("rm {}/notice", folder_of(user))).expect_success("removed");
         assert!(!shows(&guest, user), "{shell}: gone");
+    }
+}
+
+#[test]
+fn it_is_shown_once_a_day_whatever_terminals_are_opened() {
+    let guest = guest(Suite::Bookworm);
+    for (user, shell) in PEOPLE {
+        let record = format!("{}/notice.json", folder_of(user));
+        put_notice(&guest, user, format!("{SAID}; do this\n").as_bytes());
+        assert!(shows(&guest, user), "{shell}");
+        assert_eq!(guest.status_of(&record), format!("600 {user}:{user} regular file"));
+        assert!(!shows(&guest, user) && !screen(&guest, user).contains(SAID), "{shell}: an hour later");
+        for (hours, is_daily, expected) in [(17, true, true), (12, true, false), (1000, false, false)] {
+            let ago = format!("$(($(date +%s) - {hours} * 3600))000");
+            guest
+                .run(&format!(
+                    "echo \"{{\\\"cause\\\":\\\"login-lost\\\",\\\"is_daily\\\":{is_daily},\\\"shown_at_ms\\\":{ago}}}\" >{record}"
+                ))
+                .expect_success("seen before");
+            assert_eq!(shows(&guest, user), expected, "{shell}: seen {hours} hours ago");
+        }
+        // Where nothing can be noted it is rather shown than not.
+        guest.run(&format!("rm {record}; chmod 500 {}", folder_of(user))).expect_success("read-only");
+        assert!(shows(&guest, user) && shows(&guest, user), "{shell}: nothing can be noted");
+        guest.run(&format!("chmod 700 {}", folder_of(user))).expect_success("writable");
+        for content in ["{", "[]", "{\\\"shown_at_ms\\\":\\\"x\\\"}"] {
+            guest.run(&format!("echo \"{content}\" >{record}")).expect_success("damaged");
+            assert!(shows(&guest, user), "{shell}: {content}");
+        }
     }
 }
 

@@ -5,9 +5,11 @@ mod alive;
 mod full_disk;
 mod hidden;
 mod interrupted;
+mod lapsing;
 mod notice;
 mod rejected;
 mod slow;
+mod told;
 mod uncertain;
 mod unusable;
 

@@ -7,6 +7,7 @@ mod crowd;
 mod left_alone;
 mod places;
 mod pushed;
+mod without_copies;
 
 use cas_tests::claude_login::{self, HOUR_MS};
 use cas_tests::now_ms;
