@@ -29,7 +29,10 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
     assert_eq!(lines.get(1..), Some(&["must-act to alice", "NoNewPrivs:\t1"][..]), "{first}");
     sync(&login);
     let second = told().replacen(&first, "", 1);
-    assert!(second.starts_with("Claude Code: there is nothing left for you to do\ngood to alice\n"), "{second}");
+    assert!(
+        second.starts_with("Claude Code: there is nothing left for you to do\ngood to alice\n"),
+        "{second}"
+    );
     assert!(guest.read("/home/bob/told").is_none(), "nobody else is told of hers");
     let status = guest.status_of("/home/alice/told");
     assert!(status.ends_with("alice:alice regular file"), "{status}");

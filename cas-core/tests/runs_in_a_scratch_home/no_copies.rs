@@ -1,5 +1,7 @@
 //! With `oauth_backup = false`: no copy of a login is made, and none that lies there from before is used or touched.
 
+use cas_core::planner::{Choice, Errand};
+
 use super::*;
 
 fn without_copies() -> Home {
@@ -63,4 +65,19 @@ fn copies_from_before_are_named_and_neither_used_nor_touched() {
     assert_eq!(fs::read(home.state().file("history.json")).expect("there"), history);
     home.oauth_backup = true;
     assert!(is_restored(&home.run(Mode::Login, NOW + 3000)), "and switched on again it is used again");
+}
+
+#[test]
+fn neither_are_they_made_or_put_back_by_hand() {
+    let mut home = Home::new();
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    home.oauth_backup = false;
+    home.put(TOMBSTONE);
+    for errand in [Errand::Backup, Errand::Restore(Choice::default())] {
+        let outcome = home.run(Mode::Hand(errand), NOW + 1000);
+        assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 1), "{outcome}");
+        assert!(outcome.to_string().contains("(oauth_backup = false)"), "{outcome}");
+        assert_eq!(home.content(), TOMBSTONE, "{errand:?}");
+    }
 }
