@@ -1,0 +1,119 @@
+//! `cas-sync backup`, into a real server under both policies.
+
+use cas_core::timestamp::Timestamp;
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::claude_login::{fresh, healthy, tombstone};
+use cas_tests::openbao::Policy;
+use cas_tests::resident::VAULT_TOKEN;
+
+use super::*;
+
+#[test]
+fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
+    for policy in [Policy::Patch, Policy::Update] {
+        let resident = Resident::settle();
+        let bao = resident.bao();
+        let person = resident.use_store(&bao, policy);
+        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let file = fresh("first");
+        resident.put(LOGIN, &file);
+        let said = by_hand(&resident, "backup");
+        said.expect(
+            0,
+            &[
+                "OK login complete",
+                "backed up to the local history; backed up to the store",
+                "  history  added; there was no copy\n",
+                "  store    added; there was no copy\n",
+                "history.json",
+                "https://",
+            ],
+        );
+        let fields = person.fields();
+        let kept = fields["claude_ai_oauth_json"].as_str().expect("a login");
+        assert_eq!(parsed(kept), parsed(&file)["claudeAiOauth"]);
+        assert_eq!(fields["vaultwarden_email"], "alice@example.org");
+        assert_eq!(resident.read(LOGIN).as_deref(), Some(file.as_bytes()));
+        by_hand(&resident, "backup")
+            .expect(0, &["  history  has it already, for ", "  store    has it already, for "]);
+    }
+}
+
+#[test]
+fn it_says_how_old_the_copy_before_was() {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, Policy::Patch);
+    let old = parsed(&healthy("old", now_ms() + 2 * HOUR_MS))["claudeAiOauth"].to_string();
+    let at = Timestamp::from_millis(now_ms() - 5 * HOUR_MS - 60_000);
+    person.put_document(&json!({ "claude_ai_oauth_json": old, "backed_up_at": at.to_string() }));
+    resident.put(LOGIN, &fresh("new"));
+    let told = by_hand(&resident, "backup --json").expect(0, &[]).json();
+    assert_eq!(told["finding"], "login");
+    let [history, store] = told["places"].as_array().expect("places").as_slice() else { panic!("{told}") };
+    assert_eq!(
+        (&history["place"], &history["done"], &history["before"]),
+        (&json!("history"), &json!("added"), &json!(null))
+    );
+    assert_eq!((&store["place"], &store["done"]), (&json!("store"), &json!("added")));
+    assert_eq!(store["before"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
+
+    resident.put(LOGIN, &healthy("newer", now_ms() + 7 * HOUR_MS + 60_000));
+    by_hand(&resident, "backup").expect(0, &["added; the newest copy before it, ", " s old"]);
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_with_its_remedy() {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, Policy::Patch);
+    by_hand(&resident, "backup").expect(79, &["there is no login", "claude auth login"]);
+
+    let file = fresh("first");
+    resident.put(LOGIN, &tombstone(&file));
+    by_hand(&resident, "backup").expect(79, &["the login was emptied", "`cas-sync restore`"]);
+    assert_eq!(person.fields(), json!(null), "a tombstone goes nowhere");
+
+    resident.put(LOGIN, &file);
+    resident.remove(VAULT_TOKEN);
+    let said = by_hand(&resident, "backup");
+    said.expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not asked"]);
+
+    resident.put(VAULT_TOKEN, &format!("{}\n", person.token()));
+    let theirs = parsed(&healthy("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
+    let document = json!({ "claude_ai_oauth_json": theirs, "claude_account_uuid": "another" });
+    person.put_document(&document);
+    let mut own = parsed(&file);
+    own["claudeAiOauth"]["accountUuid"] = json!("hers");
+    resident.put(LOGIN, &own.to_string());
+    by_hand(&resident, "backup")
+        .expect(1, &["another account's or organisation's login", "  store    not added; keeps "]);
+    assert_eq!(person.fields(), document);
+
+    drop(bao);
+    by_hand(&resident, "backup")
+        .expect(75, &["store unreachable", "  history  has it already", "  store    not asked"]);
+
+    resident.use_address("http//nonsense");
+    by_hand(&resident, "backup").expect(78, &["store not configured"]);
+}
+
+/// A script that wants only what works to be kept.
+#[test]
+fn it_verifies_first_when_asked_to() {
+    let (resident, file) = signed_in(20);
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
+    by_hand(&resident, "backup --verify")
+        .expect(79, &["rejected by the server", "  history  not added; there is no copy"]);
+    by_hand(&resident, "backup").expect(1, &["not backed up: the server rejected it"]);
+    assert_eq!(refreshes(&resident), 0);
+
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
+    let another = resident.sign_in_as("alice", 8);
+    resident.anthropic().answer_messages(&access_token(&another), Some(MessageAnswer::Overloaded));
+    by_hand(&resident, "backup --verify")
+        .expect(75, &["not verified", "not backed up: it was not shown to work"]);
+    resident.anthropic().answer_messages(&access_token(&another), None);
+    by_hand(&resident, "backup --verify")
+        .expect(0, &["verified by inference; backed up to the local history"]);
+}

@@ -1,0 +1,131 @@
+//! `cas-sync check`: whether the credential lasts, without asking anybody.
+
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::openbao::Policy;
+use cas_tests::resident::ENV_FILE;
+use serde_json::json;
+
+use super::*;
+
+const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
+
+#[test]
+fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
+    let resident = Resident::settle();
+    resident.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
+    let before = home(&resident);
+    by_hand(&resident, "check").expect(0, &["The login lasts another 25 d, until 20"]);
+    by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
+    let said = by_hand(&resident, "check --min-remaining 30d");
+    said.expect(79, &["The login lapses in 25 d, 20", ": run `claude auth login --claudeai --sso`."]);
+    for (demand, code) in [("3d", 0), ("30d", 79)] {
+        let said = by_hand(&resident, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
+        assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
+    }
+    assert_eq!(home(&resident), before);
+}
+
+#[test]
+fn programs_are_told_the_same_in_members_that_stay() {
+    let resident = Resident::settle();
+    let file = fresh("first");
+    resident.put(LOGIN, &file);
+    let mut told = by_hand(&resident, "check --json --min-remaining 30d").expect(79, &[]).json();
+    let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
+    let remaining = told["remaining_s"].take().as_u64().expect("seconds");
+    assert!((25 * 86_400..26 * 86_400).contains(&remaining), "{remaining}");
+    assert!(told["text"].take().as_str().is_some_and(|text| text.starts_with("the login lapses in 25 d")));
+    let credential = json!({
+        "kind": "login",
+        "fingerprint": generation(&file),
+        "access_token_expires_at_ms": parsed(&file)["claudeAiOauth"]["expiresAt"],
+        "login_expires_at_ms": ends,
+        "account": null,
+        "lapses_at_ms": ends,
+        "lapse_is_estimated": false,
+    });
+    let expected = json!({
+        "schema": 1,
+        "user": "alice",
+        "answer": "person-must-act",
+        "exit_code": 79,
+        "text": null,
+        "credential": credential,
+        "remaining_s": null,
+        "min_remaining_s": 30 * 86_400,
+        "verified_at_ms": null,
+        "verified_within_s": null,
+    });
+    assert_eq!(told, expected);
+}
+
+/// The document says until when the token lasts; a sync has read it, and from then on no server is asked.
+#[test]
+fn a_setup_token_lasts_as_long_as_the_store_said_once() {
+    let resident = Resident::settle();
+    let bao = resident.bao();
+    let (person, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    by_hand(&resident, "check").expect(75, &["not known yet", "`cas-sync run`"]);
+    let in_ten_days = cas_core::timestamp::Timestamp::from_millis(now_ms() + 10 * 24 * HOUR_MS + HOUR_MS);
+    let document = json!({ "setup_token": TOKEN, "setup_token_expires_at": in_ten_days.to_string() });
+    person.put_document(&document);
+    assert_eq!(resident.sync().status.code(), Some(0));
+    let connections = relay.connections();
+    assert!(connections > 0);
+    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup-token lasts another 10 d"]);
+    by_hand(&resident, "check --min-remaining 11d").expect(79, &["lapses in 10 d", "`claude setup-token`"]);
+    assert_eq!(relay.connections(), connections, "nobody was asked");
+    drop(bao); // and nobody need be there
+    by_hand(&resident, "check --min-remaining 10d").expect(0, &[]);
+}
+
+#[test]
+fn a_setup_token_that_nobody_dated_lasts_a_year_from_its_first_sight_at_the_latest() {
+    let resident = Resident::settle();
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    resident.sync();
+    let said = by_hand(&resident, "check --min-remaining 300d");
+    said.expect(
+        0,
+        &["The setup-token lasts another 364 d", "at the latest (a year after it was first seen here)"],
+    );
+    by_hand(&resident, "check --min-remaining 366d").expect(79, &["at the latest"]);
+}
+
+#[test]
+fn a_login_that_is_gone_is_for_its_person_only_where_no_copy_is_left() {
+    let resident = Resident::settle();
+    let file = fresh("first");
+    resident.put(LOGIN, &file);
+    resident.sync();
+    resident.put(LOGIN, &tombstone(&file));
+    by_hand(&resident, "check")
+        .expect(75, &["The login was emptied, and a good copy is here: run `cas-sync restore`"]);
+    resident.remove(&format!("{STATE}/history.json"));
+    by_hand(&resident, "check").expect(79, &["there is no copy to put back: run `claude auth login"]);
+    resident.remove(LOGIN);
+    by_hand(&resident, "check").expect(79, &["There is no login"]);
+}
+
+#[test]
+fn what_does_not_say_when_it_ends_cannot_be_told() {
+    let resident = Resident::settle();
+    let mut file = parsed(&fresh("first"));
+    file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
+    resident.put(LOGIN, &file.to_string());
+    by_hand(&resident, "check").expect(1, &["does not say when it ends"]);
+    file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshToken");
+    resident.put(LOGIN, &file.to_string());
+    by_hand(&resident, "check").expect(1, &["cannot be refreshed"]);
+}
+
+#[test]
+fn a_script_may_want_to_know_that_it_answered_lately() {
+    let (resident, _) = signed_in(20);
+    by_hand(&resident, "check --verified-within 1h").expect(75, &["not verified yet: run `cas-sync verify`"]);
+    by_hand(&resident, "verify").expect(0, &[]);
+    by_hand(&resident, "check --verified-within 1h").expect(0, &["lasts another 20 d", "; verified "]);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    by_hand(&resident, "check --verified-within 1ms").expect(75, &["last verified "]);
+}

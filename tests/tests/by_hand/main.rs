@@ -1,0 +1,106 @@
+//! The commands for hands and scripts, by somebody with real files, the real client and a real server: what they say, to people
+//! and to programs, their exit status, and what they leave as it is.
+
+mod backup;
+mod check;
+mod misuse;
+mod restore;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cas_core::fingerprint::Generation;
+use cas_tests::claude_login::{HOUR_MS, parsed};
+use cas_tests::now_ms;
+use cas_tests::resident::{LOGIN, Resident, STATE};
+use serde_json::{Value, json};
+
+/// How a command ended.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    /// This exit status, and these words on the standard output; else everything that was said.
+    #[track_caller]
+    fn expect(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        for word in words {
+            assert!(self.out.contains(word), "{word:?} is not in: {}{}", self.out, self.err);
+        }
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        let value: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out));
+        assert_eq!(value["schema"], 1);
+        assert_eq!(value["exit_code"].as_i64().map(|code| code as i32), self.code, "{value}");
+        value
+    }
+}
+
+/// A command of theirs: `cas-sync` with these words.
+fn by_hand(resident: &Resident, words: &str) -> Said {
+    let arguments: Vec<_> = words.split_whitespace().collect();
+    let ended = resident.output(resident.command(&resident.program("cas-sync"), &arguments));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    Said { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
+}
+
+/// Every file of the home, and what it holds.
+fn home(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn walk(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in fs::read_dir(folder).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else {
+                files.insert(path.clone(), fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    walk(&resident.home(), &mut files);
+    files
+}
+
+/// A file of the state directory, as JSON.
+fn state(resident: &Resident, name: &str) -> Value {
+    let content = resident.read(&format!("{STATE}/{name}")).unwrap_or_else(|| panic!("there is no {name}"));
+    serde_json::from_slice(&content).expect("JSON")
+}
+
+/// What lies in the login file.
+fn login(resident: &Resident) -> Value {
+    parsed(&String::from_utf8(resident.read(LOGIN).expect("a file")).expect("UTF-8"))
+}
+
+/// The name of the generation in a login file.
+fn generation(file: &str) -> String {
+    let token = parsed(file)["claudeAiOauth"]["refreshToken"].as_str().expect("a token").to_owned();
+    Generation::of(&token).to_string()
+}
+
+/// Somebody with the real client, signed in until so many days from now; and what lies in their file.
+fn signed_in(days: u64) -> (Resident, String) {
+    let resident = Resident::settle_with_claude();
+    let mut file = parsed(&resident.sign_in());
+    file["claudeAiOauth"]["refreshTokenExpiresAt"] = json!(now_ms() + days * 24 * HOUR_MS + HOUR_MS);
+    resident.put(LOGIN, &file.to_string());
+    (resident, file.to_string())
+}
+
+fn access_token(file: &str) -> String {
+    parsed(file)["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
+}
+
+/// How often a refresh was asked for.
+fn refreshes(resident: &Resident) -> usize {
+    resident.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+}

@@ -1,0 +1,94 @@
+//! What cannot be meant, and where there is nothing to begin with: one line that says what to do, the documented exit status, and
+//! nothing is written.
+
+use cas_tests::claude_login::fresh;
+
+use super::*;
+
+const COMMANDS: [&str; 6] =
+    ["check", "verify", "backup", "restore", "restore --list", "restore --dry-run --json"];
+
+#[test]
+fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
+    let resident = Resident::settle();
+    resident.put(LOGIN, &fresh("first"));
+    let before = home(&resident);
+    for (words, says) in [
+        ("check --min-remaining", "--min-remaining"),
+        ("check --min-remaining 3", "write a whole number and a unit"),
+        ("check --min-remaining -3d", "-3"),
+        ("check --min-remaining 3days", "such as 90s, 15min, 2h or 3d"),
+        ("check --verified-within soon", "--verified-within \"soon\": write a whole number"),
+        ("check --quiet --json", "cannot be used with"),
+        ("check alice", "unexpected argument"),
+        ("verify --setup-token --login", "cannot be used with"),
+        ("verify --force", "--force"),
+        ("backup --from store", "--from"),
+        ("restore --from vault", "history, store"),
+        ("restore --generation newest", "no fingerprint of 16 hexadecimal digits"),
+        ("restore --generation 123456789012345g", "no fingerprint"),
+        ("restore --generation", "--generation"),
+        ("restore --list --dry-run", "cannot be used with"),
+        ("restore --dry-run --no-verify", "cannot be used with"),
+        ("restore --force", "--force"),
+    ] {
+        let said = by_hand(&resident, words);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words}: {}", said.err);
+        assert!(said.err.contains(says), "{words}: {}", said.err);
+    }
+    assert_eq!(home(&resident), before);
+}
+
+#[test]
+fn root_has_no_login_and_is_told_whose_command_it_is() {
+    let resident = Resident::settle();
+    for words in COMMANDS {
+        let arguments: Vec<_> = words.split(' ').collect();
+        let ended = resident.output(resident.command_of_root(&resident.program("cas-sync"), &arguments));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{words}: {said}");
+        assert!(said.starts_with("cas-sync: ") && said.contains("runuser -u NAME"), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_named() {
+    let resident = Resident::settle();
+    resident.put(LOGIN, &fresh("first"));
+    resident.configure("store = \"valt\"\n");
+    let before = home(&resident);
+    for words in COMMANDS {
+        let said = by_hand(&resident, words);
+        assert_eq!((said.code, said.out.as_str()), (Some(78), ""), "{words}: {}", said.err);
+        assert!(
+            said.err.contains("config.toml") && said.err.contains("\"local\" or \"vault\""),
+            "{}",
+            said.err
+        );
+    }
+    assert_eq!(home(&resident), before);
+}
+
+#[test]
+fn a_home_that_is_not_there_is_waited_for_by_whoever_asks() {
+    let resident = Resident::settle();
+    fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
+    for words in COMMANDS {
+        let said = by_hand(&resident, words);
+        assert_eq!((said.code, said.out.as_str()), (Some(75), ""), "{words}: {}", said.err);
+        assert!(said.err.contains("is not there"), "{words}: {}", said.err);
+        assert!(!resident.home().exists(), "{words}");
+    }
+}
+
+/// A server is configured and cannot be: whoever needs none is not kept from anything.
+#[test]
+fn a_store_that_is_configured_wrongly_is_in_nobodys_way_who_does_not_need_it() {
+    let resident = Resident::settle();
+    resident.put(LOGIN, &fresh("first"));
+    resident.configure("store = \"vault\"\nverify = false\n");
+    by_hand(&resident, "check").expect(0, &[]);
+    by_hand(&resident, "restore").expect(0, &["was left alone"]);
+    by_hand(&resident, "backup").expect(78, &["vault.address is not set", "  history  added"]);
+    by_hand(&resident, "restore --list").expect(78, &["vault.address is not set", "history"]);
+}

@@ -1,0 +1,144 @@
+//! `cas-sync verify`, with the real client.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::ENV_FILE;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::*;
+
+const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
+
+/// All of a home but what a verification is there to write.
+fn but_for_what_is_known(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = home(resident);
+    files.retain(|path, _| !["state.json", "ledger.json"].iter().any(|name| path.ends_with(name)));
+    files
+}
+
+#[test]
+fn a_login_that_works_is_said_to_and_known_to_from_then_on() {
+    let (resident, file) = signed_in(20);
+    // So that there is a state directory with its locks.
+    by_hand(&resident, "run --no-verify").expect(0, &[]);
+    let before = but_for_what_is_known(&resident);
+    by_hand(&resident, "verify")
+        .expect(0, &["OK login complete, access token until 20", "verified by inference"]);
+    let known = state(&resident, "state.json");
+    assert_eq!(
+        (known["verdict"].as_str(), known["credential"]["fingerprint"].as_str()),
+        (Some("ok"), Some(&*generation(&file)))
+    );
+    assert!(known["verified_at_ms"].as_u64().is_some_and(|at| at <= now_ms() && at > now_ms() - HOUR_MS));
+    assert_eq!(but_for_what_is_known(&resident), before);
+    assert_eq!(refreshes(&resident), 0);
+
+    let told = by_hand(&resident, "verify --json").expect(0, &[]).json();
+    assert_eq!((told["verdict"].as_str(), told["finding"].as_str()), (Some("ok"), Some("login")));
+    assert_eq!(told["login"]["generation"], generation(&file));
+    for word in ["accessToken", "sk-ant"] {
+        assert!(!told.to_string().contains(word), "{told}");
+    }
+}
+
+#[test]
+fn what_the_server_rejects_is_told_and_left_as_it_is() {
+    let (resident, file) = signed_in(20);
+    by_hand(&resident, "run").expect(0, &["backed up"]);
+    let verified_at = state(&resident, "state.json")["verified_at_ms"].clone();
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
+    let before = but_for_what_is_known(&resident);
+
+    let said = by_hand(&resident, "verify");
+    said.expect(79, &["FAIL login complete", "rejected by the server", "claude auth login --claudeai --sso"]);
+
+    assert_eq!(but_for_what_is_known(&resident), before, "neither a refresh nor a restore");
+    assert_eq!(refreshes(&resident), 0);
+    let known = state(&resident, "state.json");
+    assert_eq!((known["verdict"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
+    assert_eq!(known["status"], "OK", "how the last sync ended");
+    assert_eq!(state(&resident, "ledger.json")["generations"][generation(&file)]["fate"], "rejected");
+    by_hand(&resident, "check").expect(79, &["rejected by the server"]);
+}
+
+#[test]
+fn a_stale_login_is_not_refreshed_for_it() {
+    let resident = Resident::settle_with_claude();
+    resident.sign_in_as("alice", -1);
+    let before = resident.read(LOGIN);
+    let said = by_hand(&resident, "verify");
+    said.expect(
+        75,
+        &["Claude Code refreshes it at its next start", "Nothing was verified", "`cas-sync run`"],
+    );
+    assert_eq!(resident.read(LOGIN), before);
+    assert!(resident.anthropic().requests().is_empty(), "nobody was asked anything");
+}
+
+#[test]
+fn what_is_in_force_is_verified_and_the_other_one_when_asked_for() {
+    let (resident, file) = signed_in(20);
+    by_hand(&resident, "verify --setup-token").expect(1, &["there is no setup-token"]);
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    resident.anthropic().accept_setup_token(TOKEN);
+    by_hand(&resident, "verify").expect(0, &["OK setup-token in use, verified by inference"]);
+    by_hand(&resident, "verify --setup-token").expect(0, &["setup-token in use"]);
+    assert_eq!(state(&resident, "state.json")["credential"]["kind"], "setup-token");
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
+    by_hand(&resident, "verify --login").expect(79, &["FAIL login complete"]);
+    let known = state(&resident, "state.json");
+    assert_eq!((&known["credential"]["kind"], &known["verdict"]), (&json!("setup-token"), &json!("ok")));
+    resident.remove(LOGIN);
+    by_hand(&resident, "verify --login").expect(79, &["there is no login", "`cas-sync restore`"]);
+}
+
+#[test]
+fn without_a_usable_client_or_an_answer_nothing_is_known_and_nothing_noted() {
+    let (resident, file) = signed_in(20);
+    by_hand(&resident, "run").expect(0, &[]);
+    let before = home(&resident);
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
+    by_hand(&resident, "verify").expect(75, &["WARN login complete", "not verified"]);
+    resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
+    by_hand(&resident, "verify").expect(69, &["claude cannot be used"]);
+    assert_eq!(home(&resident), before);
+}
+
+/// An admin may have switched off that syncs ask; a person who asks by hand means it. And no store is needed for it.
+#[test]
+fn a_person_verifies_where_syncs_do_not_and_where_no_store_answers() {
+    let (resident, _) = signed_in(20);
+    let bao = resident.bao();
+    let (_, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
+    let config =
+        fs::read_to_string(resident.folder().join("etc/claude-auth-sync/config.toml")).expect("a file");
+    resident.configure(&format!("verify = false\n{config}"));
+    by_hand(&resident, "verify").expect(0, &["verified by inference"]);
+    assert_eq!(relay.connections(), 0);
+}
+
+#[test]
+fn a_sync_at_work_is_waited_for_and_not_for_ever() {
+    let (resident, _) = signed_in(20);
+    by_hand(&resident, "run").expect(0, &[]);
+    let lock = || {
+        let file = fs::File::open(resident.path(&format!("{STATE}/lock"))).expect("a lock file");
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("locked")
+    };
+    let held = lock();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(2));
+            drop(held);
+        });
+        by_hand(&resident, "verify").expect(0, &[]);
+    });
+    let held = lock();
+    let said = by_hand(&resident, "verify").expect(75, &[]);
+    assert!(said.err.starts_with("cas-sync: ") && said.err.contains("lock"), "{}", said.err);
+    drop(held);
+}
