@@ -93,13 +93,9 @@ pub(crate) enum Command {
     },
     /// Stop looking after the logins of USER (root). Their files and the store's copy stay as they are.
     ///
-    /// What can be undone is undone even where something else cannot; run it again after the remedy. Exit status: 0 done,
-    /// 1 not all of it, 2 usage.
-    Disenroll {
-        /// The login name of a person who was enrolled.
-        #[arg(value_hint = clap::ValueHint::Username)]
-        user: String,
-    },
+    /// What can be undone is undone even where something else cannot; run it again after the remedy. Everybody at once (--all)
+    /// takes seconds where one by one would take minutes. Exit status: 0 done, 1 not all of it, 2 usage.
+    Disenroll(Disenroll),
     /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
     ///
     /// For each person: the policy of their token at the server, and what it must not allow, tried out; the token, minted
@@ -121,6 +117,17 @@ pub(crate) enum Command {
         /// Whose.
         user: String,
     },
+}
+
+/// Who is to be disenrolled.
+#[derive(Args)]
+pub(crate) struct Disenroll {
+    /// The login name of a person who was enrolled.
+    #[arg(value_hint = clap::ValueHint::Username, required_unless_present = "all")]
+    pub(crate) user: Option<String>,
+    /// Everybody who is enrolled; removing the package does it.
+    #[arg(long, conflicts_with = "user")]
+    pub(crate) all: bool,
 }
 
 /// What a provisioning is asked for.

@@ -1,4 +1,4 @@
-//! `cas-sync enroll` and `disenroll`: who is looked after on this machine. The marker is what the PAM module looks for.
+//! `cas-sync enroll`: who is looked after on this machine. The marker is what the PAM module looks for.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -8,12 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::Account;
-use cas_core::config;
 use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
-use crate::undoing::{all_of, removed};
-use crate::{fail, requests_folder, roster, units};
+use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
 pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
@@ -35,22 +33,6 @@ pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
         ),
         Ok(Done { remarks, .. }) => {
             say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
-        }
-        Err(error) => fail(&error, 1),
-    }
-}
-
-/// Looks after USER no more.
-pub(crate) fn disenroll(user: &str) -> ExitCode {
-    match cease_enrolled(user) {
-        Ok(Done { changed: true, remarks }) => say(
-            &format!(
-                "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
-            ),
-            &remarks,
-        ),
-        Ok(Done { remarks, .. }) => {
-            say(&format!("{user} was not enrolled; nothing had to be changed."), &remarks)
         }
         Err(error) => fail(&error, 1),
     }
@@ -143,40 +125,6 @@ fn shares_its_room_with_the_system(requests: &Path) -> bool {
     device(requests) == requests.parent().and_then(device)
 }
 
-fn cease_enrolled(user: &str) -> Result<Done> {
-    require_root("disenroll")?;
-    let changed = cease(user)?;
-    let remarks = units::still_running(user)?.into_iter().chain(stands_in_the_roster(user));
-    Ok(Done { changed, remarks: remarks.collect() })
-}
-
-/// Whoever is in the roster does not stay disenrolled.
-fn stands_in_the_roster(user: &str) -> Option<String> {
-    let path = Path::new(roster::USUAL);
-    let roster = roster::parse(&config::read_text(path).ok()??, path).ok()?;
-    let is_wanted = roster.people.get(user)?.is_wanted();
-    is_wanted.then(|| {
-        format!("{user} stands in {}, so the next provisioning enrols them again: write `claude_auth: false` below their name", roster::USUAL)
-    })
-}
-
-/// Undoes an enrolment; true when there was anything to undo.
-///
-/// # Errors
-/// What could not be undone; everything else is.
-pub(crate) fn cease(user: &str) -> Result<bool> {
-    // Somebody whose account is gone can still be disenrolled.
-    ensure!(enrolment::is_plain_name(user.as_bytes()), "{user:?} cannot be a login name here");
-    // First of all no login asks for anything any more.
-    all_of([
-        removed(&marker(user)),
-        units::stop(user),
-        removed(&tmpfiles(user)),
-        requests_folder::remove(&Path::new(REQUESTS).join(user)),
-    ])
-    .with_context(|| format!("{user} is disenrolled, but not without a trace"))
-}
-
 /// # Errors
 /// For everybody but root.
 pub(crate) fn require_root(command: &str) -> Result<()> {
@@ -186,11 +134,11 @@ pub(crate) fn require_root(command: &str) -> Result<()> {
     Ok(())
 }
 
-fn marker(user: &str) -> PathBuf {
+pub(crate) fn marker(user: &str) -> PathBuf {
     Path::new(MARKERS).join(user)
 }
 
-fn tmpfiles(user: &str) -> PathBuf {
+pub(crate) fn tmpfiles(user: &str) -> PathBuf {
     Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 

@@ -4,6 +4,7 @@
 mod arguments;
 mod claude;
 mod deferred_signals;
+mod disenrolment;
 mod enrolment;
 mod hands;
 mod notify;
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
         Command::Restore(wanted) => hands::restore(&wanted),
         Command::Watch => watch::run(),
         Command::Enroll { user, no_watch } => enrolment::enroll(&user, !no_watch),
-        Command::Disenroll { user } => enrolment::disenroll(&user),
+        Command::Disenroll(who) => {
+            who.user.as_deref().map_or_else(disenrolment::disenroll_all, disenrolment::disenroll)
+        }
         Command::Provision(request) if request.print_policy => provision::print_policy(&request.user),
         Command::Provision(request) => provision::run(&request),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),

@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 pub mod anthropic;
 pub mod claude_client;
@@ -28,6 +29,22 @@ pub fn cache() -> PathBuf {
     let home =
         || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/claude-auth-sync");
     std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// Far longer than anything takes that is waited for, so that a slow machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until this holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`].
+#[track_caller]
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Wall-clock time, in milliseconds since the epoch.

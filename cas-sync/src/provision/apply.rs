@@ -13,7 +13,7 @@ use super::means::Means;
 use super::plan::{Ending, Facts, Proof, Step, TokenState, Try, Wanted, next};
 use super::record::{Record, Records};
 use super::talk::Talk;
-use crate::{enrolment, units};
+use crate::{disenrolment, enrolment, units};
 
 /// How long a home may take, and how long once another was too slow: they may be on one server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -179,7 +179,7 @@ impl Work {
                 Ok(Facts { policy: tried(&written), token, proof: Proof::Due, ..facts })
             }
             Step::Enroll => Ok(self.enrolled(facts, &hands.user)),
-            Step::Disenroll => Ok(match enrolment::cease(&hands.user) {
+            Step::Disenroll => Ok(match disenrolment::cease_one(&hands.user) {
                 Ok(_) => Facts { is_enrolled: false, ..facts },
                 Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
             }),

@@ -58,7 +58,7 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         newcomers.extend(enable(together, watch)?);
         if !watch {
             let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
-            change.any |= all_of(off(&watches))?;
+            change.any |= all_of(off(&watches).into_iter().map(|(_, result)| result))?;
         }
     }
     change.any |= !newcomers.is_empty();

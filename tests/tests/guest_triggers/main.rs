@@ -10,13 +10,8 @@ mod timers;
 mod units;
 mod watch;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use cas_tests::guest::{Guest, Suite};
-
-/// Far longer than systemd and a sync without a network take, so that a slow machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+use cas_tests::{PATIENCE, wait_until};
 
 /// A guest whose units run, with these people enrolled and their first syncs done.
 #[track_caller]
@@ -59,15 +54,6 @@ fn wait_for_runs(guest: &Guest, user: &str, number: usize) {
 
 fn is_inactive(guest: &Guest, user: &str) -> bool {
     guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
-}
-
-#[track_caller]
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// What systemd knows of a unit.

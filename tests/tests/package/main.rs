@@ -2,6 +2,7 @@
 //! people work.
 
 mod contents;
+mod crowd;
 mod install;
 mod interrupted;
 mod removal;
@@ -10,15 +11,11 @@ mod upgrade;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use cas_tests::guest::Guest;
 use cas_tests::programs::package;
+use cas_tests::{PATIENCE, wait_until};
 use tempfile::TempDir;
-
-/// Far longer than anything here takes, so that a slow machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const TARGET: &str = "claude-auth-sync.target";
 const UNITS: [&str; 4] = [
@@ -79,13 +76,4 @@ fn people_get_in(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));
     guest.ssh("bob", "true").expect_success(&format!("ssh of somebody who is not enrolled {when}"));
     guest.unit("su - alice -c true").expect_success(&format!("su {when}"));
-}
-
-#[track_caller]
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }

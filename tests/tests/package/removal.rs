@@ -111,6 +111,19 @@ fn nothing_stays_of_a_pause_or_of_somebody_who_was_deleted() {
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
 }
 
+/// A roster may be other tools' too: it stays, and is named.
+#[test]
+fn a_roster_outlives_a_purge_and_is_named() {
+    let guest = Guest::boot(Suite::Trixie);
+    guest.install_product();
+    guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
+    let said = guest.purge_package().expect_success("purging").text();
+    let named = "this stays, and is yours to remove:\n  /etc/claude-auth-sync/roster.yaml, which the package does not know";
+    assert!(said.contains(named) && !said.contains("rmdir"), "{said}");
+    assert_eq!(guest.read("/etc/claude-auth-sync/roster.yaml").as_deref(), Some(&b"users:\n  alice:\n"[..]));
+    assert_eq!(guest.left_of_product(), "");
+}
+
 /// The copy at home outlives the package: whoever comes back has their logins mended from it.
 #[test]
 fn whoever_is_enrolled_again_finds_their_good_copies() {

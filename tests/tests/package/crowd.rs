@@ -1,0 +1,97 @@
+//! Removing it where many people are enrolled: nobody waits a second for each of them.
+
+use cas_tests::guest::{Guest, Suite};
+
+use super::{failed, people_get_in};
+
+const PEOPLE: usize = 250;
+/// For each hundred of them.
+const MOST_CALLS: usize = 12;
+
+/// As `cas-sync enroll` leaves them, made by hundreds; every call of systemctl is written down from then on.
+fn crowd() -> Guest {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest.resume();
+    guest.enroll("alice");
+    guest
+        .run(&format!(
+            "cd /var/lib/claude-auth-sync/enrolled
+             for i in $(seq {PEOPLE}); do
+                n=p$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >>/etc/passwd; echo \"$n:x:$u:\" >>/etc/group
+                install -m 644 /dev/null $n; install -d -o $u -g $u -m 700 /run/claude-auth-sync/$n
+                echo \"d /run/claude-auth-sync/$n 0700 $u $u -\" >/etc/tmpfiles.d/claude-auth-sync@$n.conf
+                units=\"$units claude-auth-sync@$n.timer claude-auth-sync@$n.path\"; watches=\"$watches claude-auth-watch@$n.service\"
+             done
+             systemctl enable --quiet $units $watches && systemctl start $units"
+        ))
+        .expect_success("a crowd");
+    guest
+        .run(
+            "mv /usr/bin/systemctl /usr/bin/systemctl.real
+             printf '#!/bin/sh\\necho \"$1\" >>/run/systemctl-calls\\nexec systemctl.real \"$@\"\\n' >/usr/bin/systemctl
+             chmod 755 /usr/bin/systemctl",
+        )
+        .expect_success("somebody who counts");
+    guest
+}
+
+/// What systemctl was called for since the last look, a word a line.
+fn calls(guest: &Guest) -> String {
+    guest.run("cat /run/systemctl-calls 2>/dev/null; rm -f /run/systemctl-calls").text()
+}
+
+#[test]
+fn everybody_is_disenrolled_by_a_few_commands_for_each_hundred() {
+    let guest = crowd();
+    // One of them cannot be stopped: that keeps nobody else from it, and is told of that one alone.
+    guest
+        .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
+        .expect_success("a timer that disenrolling cannot stop");
+
+    let said = guest.run("cas-sync disenroll --all 2>&1");
+
+    assert_eq!(said.code, Some(1), "{}", said.text());
+    let text = said.text();
+    assert_eq!(text.matches(" is no longer enrolled.").count(), PEOPLE, "alice and all but one");
+    assert_eq!(text.matches("but not without a trace").count(), 1, "{text}");
+    assert!(
+        text.contains(
+            "p7 is disenrolled, but not without a trace: `systemctl stop claude-auth-sync@p7.timer` says"
+        ),
+        "{text}"
+    );
+    let calls = calls(&guest);
+    let alone = calls.lines().filter(|word| *word == "stop").count();
+    // Where systemctl refuses, it is asked once more for each unit of that hundred.
+    assert!(alone <= 3 * 100 + 6, "{alone} times stop");
+    let others = calls.lines().count() - alone;
+    assert!(others <= (PEOPLE / 100 + 1) * MOST_CALLS, "{others} calls: {calls}");
+    assert_eq!(
+        guest
+            .run("ls /var/lib/claude-auth-sync/enrolled /run/claude-auth-sync")
+            .text()
+            .lines()
+            .filter(|line| line.starts_with('p'))
+            .count(),
+        0
+    );
+    let running = guest.run("systemctl.real list-units --plain --no-legend 'claude-auth-*@*'").text();
+    assert_eq!(running.lines().count(), 1, "but for the one: {running}");
+}
+
+#[test]
+fn removing_takes_no_longer_for_a_crowd_than_their_hundreds() {
+    let guest = crowd();
+    let removed = guest.remove_package().expect_success("removing");
+    println!("{PEOPLE} people: removed in {:?}", removed.took);
+    assert_eq!(removed.text().matches(" is no longer enrolled.").count(), PEOPLE + 1);
+    let calls = calls(&guest);
+    // Beside those of disenrolling, the package's own.
+    let most = (PEOPLE / 100 + 1) * MOST_CALLS + 40;
+    assert!(calls.lines().count() <= most, "{} calls: {calls}", calls.lines().count());
+    println!("{} calls of systemctl", calls.lines().count());
+    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(failed(&guest), "");
+    people_get_in(&guest, "without it");
+}
