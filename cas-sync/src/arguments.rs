@@ -70,8 +70,9 @@ pub(crate) enum Command {
     /// no way to force it. While a setup-token is in use nothing is put back.
     ///
     /// Exit status: 0 put back, or the login is whole; 79 there is no copy that may be put back: a person must sign in; 1 the copy
-    /// asked for may not be put back, or root asks; 75 try later: the store is away, or another run is at work for more than 20
-    /// seconds; 77 refused by the store; 78 configuration; 2 usage.
+    /// asked for may not be put back, or root asks; 69 or 75 where `claude` cannot be used, or gets no answer, nobody knows
+    /// whether a login that looks whole works; 75 the store is away, or another run is at work for more than 20 seconds; 77
+    /// refused by the store; 78 configuration; 2 usage.
     Restore(Restore),
     /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
     ///

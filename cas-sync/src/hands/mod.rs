@@ -67,7 +67,7 @@ impl Hand {
         let account = sync::named_as_asked(account)?;
         let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
         if account.home_is_yet_to_come(&paths) {
-            bail!(HomeIsAway(account.home));
+            bail!(Later::HomeIsAway(account.home));
         }
         let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
         misunderstood.iter().for_each(|what| complain(&anyhow::anyhow!("configuration: {what}")));
@@ -81,7 +81,10 @@ impl Hand {
     /// # Errors
     /// When another run keeps the lock for longer than [`PATIENCE`], or there can be no lock.
     fn done(&self, errand: Errand, verifies: bool) -> Result<Ended> {
-        let locked = self.state.lock(Lock::Sync, &Deadline::after(PATIENCE))?;
+        let locked = match self.state.lock(Lock::Sync, &Deadline::after(PATIENCE)) {
+            Err(StateError::Busy(lock)) => bail!(Later::Busy(lock)),
+            locked => locked?,
+        };
         let store = UserStore::open(&self.config, &self.account, &self.paths, &self.state, self.now);
         let ended = self.run(errand, store, verifies).until_reported();
         let outcome = &ended.outcome;
@@ -118,27 +121,40 @@ impl Hand {
     }
 }
 
-/// The home is missing, or an empty place for it.
+/// What passes by itself.
 #[derive(Debug)]
-struct HomeIsAway(PathBuf);
+enum Later {
+    /// The home is missing, or an empty place for it.
+    HomeIsAway(PathBuf),
+    /// Another run holds this lock.
+    Busy(PathBuf),
+}
 
-impl fmt::Display for HomeIsAway {
+impl fmt::Display for Later {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let home = self.0.display();
-        write!(
-            formatter,
-            "the home {home} is not there, not mounted, or not in use yet; try again when it is"
-        )
+        match self {
+            Self::HomeIsAway(home) => {
+                let home = home.display();
+                write!(
+                    formatter,
+                    "the home {home} is not there, not mounted, or not in use yet; try again when it is"
+                )
+            }
+            Self::Busy(lock) => {
+                let lock = lock.display();
+                write!(formatter, "another run is at work, and holds {lock}; try again when it has ended")
+            }
+        }
     }
 }
 
-impl std::error::Error for HomeIsAway {}
+impl std::error::Error for Later {}
 
 /// The exit code of a command that could not begin.
 fn code_of(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() {
         78
-    } else if error.is::<HomeIsAway>() || matches!(error.downcast_ref(), Some(StateError::Busy(_))) {
+    } else if error.is::<Later>() {
         75
     } else {
         1

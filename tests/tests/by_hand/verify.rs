@@ -139,6 +139,10 @@ fn a_sync_at_work_is_waited_for_and_not_for_ever() {
     });
     let held = lock();
     let said = by_hand(&resident, "verify").expect(75, &[]);
-    assert!(said.err.starts_with("cas-sync: ") && said.err.contains("lock"), "{}", said.err);
+    assert!(
+        said.err.starts_with("cas-sync: ") && said.err.contains("another run is at work"),
+        "{}",
+        said.err
+    );
     drop(held);
 }

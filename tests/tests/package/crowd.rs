@@ -8,7 +8,8 @@ const PEOPLE: usize = 250;
 /// For each hundred of them.
 const MOST_CALLS: usize = 12;
 
-/// As `cas-sync enroll` leaves them, made by hundreds; every call of systemctl is written down from then on.
+/// As `cas-sync enroll` leaves them, made by hundreds, but for the path units, which rest: each takes one of the 128 instances of
+/// inotify(7) that Linux gives root by default. Every call of systemctl is written down from then on.
 fn crowd() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
@@ -21,9 +22,9 @@ fn crowd() -> Guest {
                 n=p$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >>/etc/passwd; echo \"$n:x:$u:\" >>/etc/group
                 install -m 644 /dev/null $n; install -d -o $u -g $u -m 700 /run/claude-auth-sync/$n
                 echo \"d /run/claude-auth-sync/$n 0700 $u $u -\" >/etc/tmpfiles.d/claude-auth-sync@$n.conf
-                units=\"$units claude-auth-sync@$n.timer claude-auth-sync@$n.path\"; watches=\"$watches claude-auth-watch@$n.service\"
+                timers=\"$timers claude-auth-sync@$n.timer\"; others=\"$others claude-auth-sync@$n.path claude-auth-watch@$n.service\"
              done
-             systemctl enable --quiet $units $watches && systemctl start $units"
+             systemctl enable --quiet $timers $others && systemctl start $timers"
         ))
         .expect_success("a crowd");
     guest
