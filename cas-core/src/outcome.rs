@@ -421,6 +421,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_said_first() {
+        let verdict = Some(Verdict::Unusable("it is not installed".into()));
+        let finding = Finding::SetupToken { token: crate::fingerprint::Fingerprint::of("t"), verdict };
+        let text = outcome(Status::Warn, finding, vec![]).to_string();
+        assert_eq!(text, "claude cannot be used: it is not installed; setup-token in use, not verified");
+    }
+
+    #[test]
     fn a_rejected_login_is_not_said_to_be_refreshed_soon() {
         let login = LoginSummary {
             generation: Generation::of("r"),

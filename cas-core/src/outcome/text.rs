@@ -11,7 +11,12 @@ use crate::verdict::Verdict;
 /// The text after the status word: one line, without control characters, that ends in what to do.
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.finding.to_string();
+        let mut text = String::new();
+        // First what is wrong: that the login is complete is no news beside it.
+        if let Some(Verdict::Unusable(why)) = self.verdict() {
+            text = format!("claude cannot be used: {why}; ");
+        }
+        text.push_str(&self.finding.to_string());
         for note in &self.notes {
             text.push_str("; ");
             text.push_str(&note.to_string());
@@ -144,7 +149,7 @@ impl fmt::Display for Shown<'_> {
             Some(Verdict::Rejected { account_level: true }) => {
                 formatter.write_str("refused for this account or organisation; ask its administrator")
             }
-            Some(Verdict::Unusable(why)) => write!(formatter, "not verified: claude cannot be used: {why}"),
+            Some(Verdict::Unusable(_)) => formatter.write_str("not verified"),
             Some(Verdict::Unknown(why)) => write!(formatter, "not verified: {why}; it is tried again later"),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{
     Choice, DocumentFact, Errand, Facts, Mode, Obstacle, Step, Subject, Which, backup, candidate, copies,
-    probe, restore, roll_back,
+    probe, report, restore, roll_back,
 };
 use crate::local_login::LocalLogin;
 use crate::outcome::{Finding, Source, Status};
@@ -86,6 +86,10 @@ pub(super) fn finding(errand: Errand, facts: &Facts) -> Option<(Status, Finding)
         Errand::Restore(_) if facts.active_token().is_some() => not_done(
             "a setup-token is in use, so Claude Code does not look at the login, and it was left alone",
         ),
+        // To a run by itself that is somebody who has yet to sign in; whoever asks for their login is told that there is none.
+        Errand::Restore(choice) if choice == Choice::default() && report::has_never_signed_in(facts) => {
+            broken(&facts.login).map(|state| (Status::Fail, Finding::Beyond { state: state.to_owned() }))
+        }
         Errand::Restore(choice) => withheld(facts, choice),
     }
 }

@@ -254,7 +254,7 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
     })
 }
 
-fn has_never_signed_in(facts: &Facts) -> bool {
+pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
     let in_store = facts.document().is_some_and(|document| document.backup.is_some());
     let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()

@@ -213,7 +213,8 @@ fn nothing_is_put_back_while_a_setup_token_is_in_use() {
 #[test]
 fn without_any_copy_a_person_has_to_sign_in_and_a_store_that_is_away_is_tried_later() {
     let resident = Resident::settle();
-    by_hand(&resident, "restore").expect(0, &["no login yet"]);
+    by_hand(&resident, "restore")
+        .expect(79, &["there is no login and there is no good copy to put back", "claude auth login"]);
     resident.put(LOGIN, &tombstone(&fresh("first")));
     by_hand(&resident, "restore").expect(79, &["there is no good copy to put back"]);
     let bao = resident.bao();
