@@ -8,6 +8,8 @@ mod words;
 
 use std::fmt;
 
+pub use text::with_address;
+
 use crate::address::Address;
 use crate::fingerprint::Fingerprint;
 use crate::lapse::Lapse;

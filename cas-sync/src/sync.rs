@@ -125,12 +125,16 @@ fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory,
     let deadline = Deadline::after(DEADLINE);
     let verifier = verifier(&config, &account, paths, now);
     let asked_at = None;
-    let claude_json = account.home.join(".claude.json");
+    let person = account.clone();
     let run = Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at });
-    let mut outcome = run.until_reported().outcome;
+    addressed(run.until_reported().outcome, &person)
+}
+
+/// Whoever is told to sign in is told as whom, where Claude Code knows.
+pub(crate) fn addressed(mut outcome: Outcome, account: &Account) -> Outcome {
     if outcome.asks_to_sign_in() {
         let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
-        outcome.sign_in_as = Address::of_account(&claude_json, &owner);
+        outcome.sign_in_as = Address::of_account(&account.home.join(".claude.json"), &owner);
     }
     outcome
 }

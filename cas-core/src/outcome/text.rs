@@ -33,8 +33,8 @@ impl fmt::Display for Outcome {
 /// What a person signs in with.
 const SIGN_IN_COMMAND: &str = "claude auth login --claudeai --sso";
 
-/// Names the address in the command, wherever that is.
-pub(super) fn with_address(text: &str, address: Option<&Address>) -> String {
+/// Names the address in the command to sign in with, wherever that is in `text`.
+pub fn with_address(text: &str, address: Option<&Address>) -> String {
     match address {
         Some(address) => text.replace(SIGN_IN_COMMAND, &format!("{SIGN_IN_COMMAND} --email {address}")),
         None => text.to_owned(),

@@ -3,16 +3,17 @@
 
 use std::process::ExitCode;
 
+use cas_core::address::Address;
 use cas_core::duration;
 use cas_core::outcome::state::{self, Credential, State};
-use cas_core::planner::Errand;
-use cas_core::planner::Which;
+use cas_core::outcome::with_address;
+use cas_core::planner::{Errand, Which};
 use cas_core::store::local::LocalStore;
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::judgement::{Demand, Judgement, judge};
+use super::judgement::{Answer, Demand, Judgement, judge};
 use super::{Hand, SCHEMA, answered, misused, print};
 use crate::arguments::Check;
 
@@ -34,7 +35,12 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
         let store = UserStore::Local(LocalStore::new(hand.state.clone(), hand.now));
         let facts = hand.run(Errand::Verify(Which::InForce), Ok(store), false).survey(false).facts;
         let known = hand.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
-        let judgement = judge(&facts, known.as_ref(), &demand);
+        let mut judgement = judge(&facts, known.as_ref(), &demand);
+        if judgement.answer == Answer::PersonMustAct {
+            let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
+            let address = Address::of_account(&hand.account.home.join(".claude.json"), &owner);
+            judgement.text = with_address(&judgement.text, address.as_ref());
+        }
         let code = judgement.answer.exit_code();
         if !wanted.quiet {
             print(wanted.json, &Told::of(hand, &judgement, &demand), &told(&judgement))?;

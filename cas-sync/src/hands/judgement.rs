@@ -67,7 +67,7 @@ pub(super) struct Judgement {
 }
 
 const SIGN_IN: &str = "run `claude auth login --claudeai --sso`";
-const NEW_TOKEN: &str = "make a new one with `claude setup-token` and store it";
+const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
 
 /// Judges what is in force: the setup-token where there is one, else the login.
 pub(super) fn judge(facts: &Facts, known: Option<&State>, demand: &Demand) -> Judgement {
@@ -174,7 +174,7 @@ fn of_no_login(facts: &Facts, known: Option<&State>) -> (Answer, String) {
     if has_copy {
         return (Answer::AskLater, format!("{state}, and a good copy is here: run `cas-sync restore`"));
     }
-    if facts.settings.store == StoreKind::Vault && !is_hopeless {
+    if facts.settings.oauth_backup && facts.settings.store == StoreKind::Vault && !is_hopeless {
         return (Answer::AskLater, format!("{state}, and the store may have a copy: run `cas-sync restore`"));
     }
     (Answer::PersonMustAct, format!("{state}, and there is no copy to put back: {SIGN_IN}"))

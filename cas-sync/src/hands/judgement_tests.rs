@@ -135,6 +135,9 @@ fn where_there_is_no_login_it_counts_whether_one_may_come_back() {
         assert_eq!(answer(&found, &days(0)), Answer::PersonMustAct, "it is a dead one");
         found.settings.store = StoreKind::Vault;
         assert_eq!(answer(&found, &days(0)), Answer::AskLater, "the store may have another");
+        found.settings.oauth_backup = false;
+        assert_eq!(answer(&found, &days(0)), Answer::PersonMustAct, "nothing is put back here");
+        found.settings.oauth_backup = true;
         let beyond = Outcome::new(Status::Fail, Finding::Beyond { state: String::new() });
         let known = State::after(&beyond, "alice", found.now, None);
         assert_eq!(judge(&found, Some(&known), &days(0)).answer, Answer::PersonMustAct, "it had none");

@@ -86,7 +86,8 @@ impl Hand {
             locked => locked?,
         };
         let store = UserStore::open(&self.config, &self.account, &self.paths, &self.state, self.now);
-        let ended = self.run(errand, store, verifies).until_reported();
+        let mut ended = self.run(errand, store, verifies).until_reported();
+        ended.outcome = sync::addressed(ended.outcome, &self.account);
         let outcome = &ended.outcome;
         if outcome.has_changed_anything() {
             self.report().record(outcome);

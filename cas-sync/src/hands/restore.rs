@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::copies::Listing;
 use super::{Answer, Hand, answered, is_whole, misused, print};
 use crate::arguments::{Place, Restore};
+use crate::sync;
 
 /// Puts a copy back, or says what there is.
 pub(crate) fn restore(wanted: &Restore) -> ExitCode {
@@ -86,6 +87,7 @@ fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
             (None, Some(PutBack::of(generation, source)), text)
         }
         Step::Report(outcome) => {
+            let outcome = sync::addressed(*outcome, &hand.account);
             let unless = match outcome.finding {
                 Finding::Login { .. } if hand.config.verify => {
                     ", unless `claude` then finds that the server rejects the login"
@@ -93,7 +95,7 @@ fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
                 _ => "",
             };
             let text = format!("Would put nothing back{unless}: {outcome}");
-            (Some(*outcome), None, text)
+            (Some(outcome), None, text)
         }
         step => {
             anyhow::bail!("nothing else but a restore can follow, and not {step:?}; report this as a defect")

@@ -18,6 +18,11 @@ fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
     by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
     let said = by_hand(&resident, "check --min-remaining 30d");
     said.expect(79, &["The login lapses in 25 d, 20", ": run `claude auth login --claudeai --sso`."]);
+    let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
+    resident.put(".claude.json", &account.to_string());
+    by_hand(&resident, "check --min-remaining 30d")
+        .expect(79, &[": run `claude auth login --claudeai --sso --email alice@example.org`."]);
+    resident.remove(".claude.json");
     for (demand, code) in [("3d", 0), ("30d", 79)] {
         let said = by_hand(&resident, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
         assert_eq!((said.out.as_str(), said.err.as_str()), ("", ""));
