@@ -82,11 +82,9 @@ fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_t
             "{}",
             said.stdout
         );
-        assert!(
-            said.stdout.ends_with("`claude auth login --claudeai --sso`\n"),
-            "no address is known: {}",
-            said.stdout
-        );
+        // The client has asked whose login it is, and noted it in the person's own file.
+        let command = "run `claude auth login --claudeai --sso --email person@example.com`\n";
+        assert!(said.stdout.ends_with(command), "{}", said.stdout);
     }
     assert_eq!(state(&alice)["notice_cause"], "login-lapsed");
 }

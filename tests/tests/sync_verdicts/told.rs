@@ -41,7 +41,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
     }
     let told = take(&alice, "told");
     let (facts, text) = told.split_once('\n').expect("two lines");
-    assert_eq!(facts, format!("an argument: good, must-act, login-rejected, alice, {}", alice.uid()));
+    assert_eq!(facts, format!("an argument: good, must-act, login-lost, alice, {}", alice.uid()));
     assert_eq!(
         text,
         fs::read_to_string(alice.state_file("notice")).expect("a notice"),
@@ -79,7 +79,9 @@ fn one_that_fails_is_a_line_in_the_log_and_changes_nothing_else() {
         "{}",
         said.stderr
     );
-    assert!(fs::read_to_string(alice.state_file("notice")).is_ok_and(|text| text.contains("rejected")));
+    assert!(
+        fs::read_to_string(alice.state_file("notice")).is_ok_and(|text| text.contains("your login is lost"))
+    );
     let log = fs::read_to_string(alice.state_file("sync.log")).expect("a log");
     let last: Vec<_> = log.lines().rev().take(2).collect();
     assert!(last[0].contains(" WARN notify.command: ") && last[1].contains(" FAIL "), "{last:?}");
