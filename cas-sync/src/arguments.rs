@@ -112,6 +112,22 @@ pub(crate) enum Command {
     /// units run, or the caller is not root; else 77 something waits for an admin or was refused; else 75 the server did not answer, another
     /// provisioning is at work, or this one was asked to end; else 0. 2 usage.
     Provision(Provision),
+    /// Say how your own login is; as root, how everybody's is, the worst first.
+    ///
+    /// For yourself: which credential Claude Code uses here, when it was last verified, when it lapses, where the good copy is,
+    /// and what happens next. For root: a table of everybody who is enrolled, from what their syncs have published; nothing
+    /// in a home is opened. Nobody is asked, neither a server nor `claude`: `cas-sync run` does that.
+    ///
+    /// Exit status: 0 fine; else the exit status of the last sync (for root: of the worst of all); 1 also where Claude Code uses
+    /// another credential than the one that is looked after, where syncs are missing, or where what is published is no state;
+    /// 75 also where no sync has looked yet, or not since something changed; 79 also where Claude Code would find no login. 2
+    /// usage.
+    Status(Status),
+    /// Print how everybody is, as figures for Prometheus (root).
+    ///
+    /// claude-auth-metrics.timer runs it every five minutes where there is a node exporter that reads such files. Like `status` it
+    /// opens nothing in a home. Exit status: 0 written, whatever the figures say; 1 not; 2 usage.
+    Metrics(Metrics),
     /// Root's hand in somebody's home; `provision` runs it.
     #[command(hide = true)]
     KeepVaultToken {
@@ -233,4 +249,26 @@ pub(crate) enum Place {
     History,
     /// The store.
     Store,
+}
+
+/// What a look is to show.
+#[derive(Args)]
+pub(crate) struct Status {
+    /// Only these people (root).
+    #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
+    pub(crate) user: Vec<String>,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw it anew every few seconds, on a terminal, until ended.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) watch: bool,
+}
+
+/// Where figures go.
+#[derive(Args)]
+pub(crate) struct Metrics {
+    /// Write them to this file, whole or not at all, for everybody to read; its name has to end in .prom for the node exporter.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use cas_core::enrolment::{self, MARKERS, REQUESTS};
 
 use crate::enrolment::{marker, require_root, tmpfiles};
 use crate::undoing::{all_of, removed};
-use crate::{fail, requests_folder, roster, units};
+use crate::{fail, published, requests_folder, roster, units};
 
 /// Looks after USER no more.
 pub(crate) fn disenroll(user: &str) -> ExitCode {
@@ -102,7 +102,11 @@ fn cease(people: &[&str]) -> Vec<Result<bool>> {
     let undone = |(user, marker): (&&str, Result<bool>)| {
         ensure!(can_be(user), "{user:?} cannot be a login name here");
         let units = stopped.next().unwrap_or(Ok(false));
-        let rest = [removed(&tmpfiles(user)), requests_folder::remove(&Path::new(REQUESTS).join(user))];
+        let rest = [
+            removed(&tmpfiles(user)),
+            requests_folder::remove(&Path::new(REQUESTS).join(user)),
+            requests_folder::remove(&published::folder_of(user)),
+        ];
         all_of([marker, units].into_iter().chain(rest))
             .with_context(|| format!("{user} is disenrolled, but not without a trace"))
     };

@@ -7,13 +7,15 @@ mod deferred_signals;
 mod disenrolment;
 mod enrolment;
 mod hands;
+mod metrics;
 mod notify;
-#[allow(dead_code, reason = "the commands that show it follow")]
 mod precedence;
 mod provision;
+mod published;
 mod report;
 mod requests_folder;
 mod roster;
+mod status;
 mod sync;
 mod sync_log;
 mod undoing;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         }
         Command::Provision(request) if request.print_policy => provision::print_policy(&request.user),
         Command::Provision(request) => provision::run(&request),
+        Command::Metrics(request) => metrics::run(&request),
+        Command::Status(request) => status::run(&request),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }

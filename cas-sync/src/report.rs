@@ -14,6 +14,7 @@ use cas_core::state_directory::StateDirectory;
 use cas_core::timestamp::Timestamp;
 
 use crate::notify::{Change, Notify};
+use crate::published::Shelf;
 use crate::sync::Verification;
 use crate::{complain, sync_log};
 
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) user: String,
     /// Where the log and the state lie.
     pub(crate) state: StateDirectory,
+    /// Where root finds the state.
+    pub(crate) shelf: Shelf,
     /// When it began.
     pub(crate) now: Timestamp,
     /// What it was for.
@@ -103,6 +106,7 @@ impl Report {
         if after.is_news(outcome, before.as_ref()) {
             journal::write(&self.user, outcome);
         }
+        self.publish(&after);
         let saved = self.state.save(state::FILE_NAME, &after);
         match saved
             .with_context(|| format!("{} is not up to date", self.state.file(state::FILE_NAME).display()))
@@ -113,5 +117,12 @@ impl Report {
                 None
             }
         }
+    }
+
+    fn publish(&self, state: &State) {
+        self.shelf
+            .publish(state)
+            .context("the state is not published")
+            .unwrap_or_else(|error| complain(&error));
     }
 }

@@ -27,6 +27,7 @@ use nix::unistd::Uid;
 
 use crate::claude::Claude;
 use crate::notify::Notify;
+use crate::published::Shelf;
 use crate::report::Report;
 use crate::{complain, fail};
 
@@ -45,8 +46,11 @@ pub(crate) enum Verification {
 
 /// Looks after the caller's own login.
 pub(crate) fn run(verification: Verification) -> ExitCode {
-    let (account, requests) = match own_account() {
-        Ok(account) => (account.clone(), Requests::of(&account.name)),
+    let (account, requests, shelf) = match own_account() {
+        Ok(account) => {
+            let shelf = Shelf::of(&account.name, account.uid.as_raw());
+            (account.clone(), Requests::of(&account.name), shelf)
+        }
         Err(error) => return fail(&error, 1),
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
@@ -61,12 +65,15 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
     if account.home_is_yet_to_come(&paths) {
         requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
         let why = "the home is not there, not mounted, or not in use yet";
-        drop(writeln!(io::stdout(), "{} {why}: {}", Status::Skip, account.home.display()));
+        let why = format!("{why}: {}", account.home.display());
+        drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
+        let told = shelf.publish_skip(&account.name, now(), &why).context("the state is not published");
+        told.unwrap_or_else(|error| complain(&error));
         return ExitCode::SUCCESS;
     }
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let now = now();
-    let report = Report { user: account.name.clone(), state: state.clone(), now, verification };
+    let report = Report { user: account.name.clone(), state: state.clone(), shelf, now, verification };
     match look_after(account, &paths, &state, now, &requests, verification) {
         Ok((outcome, notify)) => {
             report.tell(&outcome, notify.as_ref());

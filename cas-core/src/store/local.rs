@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Fields, Store, changes};
 use crate::deadline::Deadline;
-use crate::oauth_login::OauthLogin;
+use crate::oauth_login::{LoginSummary, OauthLogin};
 use crate::state_directory::{Lock, StateDirectory, StateError};
 use crate::timestamp::Timestamp;
 use crate::user_document::UserDocument;
@@ -69,6 +69,24 @@ impl LocalStore {
             UserDocument::parse(&Document { fields: version.fields, version: version.version })
         };
         Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
+    }
+
+    /// The newest complete login, and when it was written down first.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn newest_login(&self) -> Result<Option<(LoginSummary, Timestamp)>, StateError> {
+        let mut newest: Option<(LoginSummary, Timestamp)> = None;
+        for version in self.state.load::<History>(FILE)?.versions.into_iter().rev() {
+            let document = Document { fields: version.fields, version: version.version };
+            let Some(login) = UserDocument::parse(&document).into_login() else { continue };
+            match &mut newest {
+                None => newest = Some((login.summary, version.written_at)),
+                Some((found, at)) if found.generation == login.summary.generation => *at = version.written_at,
+                Some(_) => break,
+            }
+        }
+        Ok(newest)
     }
 
     /// Where it lies.
@@ -178,6 +196,23 @@ mod tests {
         let expected: Vec<_> =
             (12..20).rev().map(|count: u32| login(&count.to_string()).summary.generation).collect();
         assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn the_newest_login_is_as_old_as_its_first_version() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let at = |millis| LocalStore { now: Timestamp::from_millis(millis), ..store(&scratch) };
+        assert_eq!(at(0).newest_login().expect("readable"), None);
+        for (millis, version, name) in [(1, 0, "one"), (2, 1, "two"), (3, 2, "two")] {
+            let backup = user_document::backup_fields(&login(name), Timestamp::from_millis(millis), "desk")
+                .expect("JSON");
+            at(millis).merge(&backup, version, &soon()).expect("merged");
+        }
+        let (newest, written_at) = at(9).newest_login().expect("readable").expect("a login");
+        assert_eq!(
+            (newest.generation, written_at),
+            (login("two").summary.generation, Timestamp::from_millis(2))
+        );
     }
 
     proptest! {

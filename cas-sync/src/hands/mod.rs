@@ -33,6 +33,7 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
+use crate::published::Shelf;
 use crate::report::Report;
 use crate::sync::{self, Verification, variable};
 use crate::{complain, fail};
@@ -51,6 +52,7 @@ struct Hand {
     config: Config,
     state: StateDirectory,
     requests: Requests,
+    shelf: Shelf,
     now: Timestamp,
 }
 
@@ -64,6 +66,7 @@ impl Hand {
         let account = sync::own_account()?;
         // Their logins know nothing of another name in the store.
         let requests = Requests::of(&account.name);
+        let shelf = Shelf::of(&account.name, account.uid.as_raw());
         let account = sync::named_as_asked(account)?;
         let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
         if account.home_is_yet_to_come(&paths) {
@@ -73,7 +76,7 @@ impl Hand {
         misunderstood.iter().for_each(|what| complain(&anyhow::anyhow!("configuration: {what}")));
         config.override_from(variable);
         let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-        Ok(Self { account, paths, config, state, requests, now: sync::now() })
+        Ok(Self { account, paths, config, state, requests, shelf, now: sync::now() })
     }
 
     /// Does what was asked, under the sync's lock, and leaves word of what was changed.
@@ -118,7 +121,13 @@ impl Hand {
 
     fn report(&self) -> Report {
         let verification = Verification::LeftToOthers;
-        Report { user: self.account.name.clone(), state: self.state.clone(), now: self.now, verification }
+        Report {
+            user: self.account.name.clone(),
+            state: self.state.clone(),
+            shelf: self.shelf.clone(),
+            now: self.now,
+            verification,
+        }
     }
 }
 

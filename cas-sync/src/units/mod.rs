@@ -8,5 +8,7 @@ mod start;
 mod stop;
 mod systemctl;
 
+pub(crate) use self::names::Units;
 pub(crate) use self::start::{TOGETHER, are_enabled, is_any_enabled, stand_in_for, start};
 pub(crate) use self::stop::{still_running, stop};
+pub(crate) use self::systemctl::{is_active, is_running, next_start};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Result, anyhow, bail};
+use cas_core::timestamp::Timestamp;
 
 /// Lets systemctl do something, and waits for it.
 ///
@@ -39,6 +40,20 @@ pub(crate) fn states(question: &str, units: &[&str]) -> Result<Vec<String>> {
     }
     // One that it does not know has no line.
     units.iter().map(|unit| state(question, unit)).collect()
+}
+
+/// Whether a unit runs; nothing where systemd does not say.
+pub(crate) fn is_active(unit: &str) -> Option<bool> {
+    let word = state("is-active", unit).ok().filter(|word| !word.is_empty())?;
+    Some(word == "active")
+}
+
+/// When a timer starts its service next; nothing where it does not run, or nobody can tell.
+pub(crate) fn next_start(timer: &str) -> Option<Timestamp> {
+    let answer = ask(&["list-timers", "--output=json", timer]).ok()?;
+    let timers: serde_json::Value = serde_json::from_slice(&answer.stdout).ok()?;
+    let microseconds = timers.get(0)?.get("next")?.as_u64().filter(|next| *next > 0)?;
+    Some(Timestamp::from_millis(microseconds / 1000))
 }
 
 /// Whether there is a systemctl at all.

@@ -1,0 +1,186 @@
+//! The dashboard and the alert rules, asked of a real Prometheus that scrapes a real node exporter, which reads what
+//! `cas-sync metrics` has written.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::guest::{Guest, Suite};
+use cas_tests::{now_ms, prometheus};
+use serde_json::{Value, json};
+
+use super::{published, run_service};
+
+const FOLDER: &str = "/var/lib/prometheus/node-exporter";
+const DASHBOARD: &str = include_str!("../../../packaging/grafana/claude-auth.json");
+const RULES: &str = include_str!("../../../packaging/alerts/prometheus.yaml");
+
+#[test]
+fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol", "mallory", "new"]);
+    people(&guest);
+    guest
+        .run(&format!("install -d {FOLDER} && systemctl start claude-auth-metrics.service"))
+        .expect_success("figures");
+    let figures = guest.read(&format!("{FOLDER}/claude-auth.prom")).expect("figures");
+    let figures = String::from_utf8(figures).expect("text");
+    promtool_takes(&figures);
+
+    guest.install_program(&prometheus::program("prometheus-node-exporter"), "/usr/local/bin/node-exporter");
+    guest
+        .run(&format!(
+            "systemd-run --quiet --unit=node-exporter node-exporter --collector.disable-defaults --collector.textfile --collector.textfile.directory={FOLDER}"
+        ))
+        .expect_success("an exporter");
+    let server = Server::start(&guest);
+    server.wait_for("claude_auth_build_info");
+    for expression in expressions() {
+        let asked = expression.replace("$instance", ".*");
+        let answer = server.ask("query", &asked);
+        assert_eq!(answer["status"], "success", "{asked}: {answer}");
+        let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
+        assert!(found > 0, "{asked} has no answer: {answer}");
+    }
+    // Every name in a rule is one of a figure; and they say of these people what they should.
+    let names = names(RULES);
+    assert!(names.len() >= 5, "{names:?}");
+    for name in &names {
+        assert!(figures.contains(&format!("# TYPE {name} gauge")), "{name} is no figure of ours");
+    }
+    let invalid = server.ask("query", "claude_auth_status_code == 8");
+    assert_eq!(users(&invalid), ["bob"]);
+    let away = server.ask("query", "time() - claude_auth_outage_since_timestamp_seconds > 86400");
+    assert_eq!(users(&away), ["carol"]);
+    let alerts = server.until("rules", "", |answer| answer.to_string().contains("\"firing\""));
+    assert!(alerts.to_string().contains("WorkstationClaudeAuthInvalid"), "{alerts}");
+    assert!(!alerts.to_string().contains("\"health\":\"err\""), "{alerts}");
+}
+
+/// One of each kind.
+fn people(guest: &Guest) {
+    let login = fresh("first");
+    for user in ["alice", "bob", "mallory"] {
+        guest.put_login(user, &login);
+        run_service(guest, user);
+    }
+    guest.forget_state("bob");
+    guest.put_login("bob", &tombstone(&login));
+    run_service(guest, "bob");
+    let now = now_ms();
+    let away = json!({
+        "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verdict": "unknown",
+        "verified_at_ms": now - 200_000_000, "outage": "the network", "outage_since_ms": now - 190_000_000_u64,
+        "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "lapses_at_ms": now + 1_000_000},
+    });
+    run_service(guest, "carol");
+    guest.write(&published("carol"), "carol", "600", away.to_string().as_bytes());
+    guest
+        .run(&format!("rm {0} && runuser -u mallory -- mkfifo {0}", published("mallory")))
+        .expect_success("mallory");
+}
+
+/// What the panels ask.
+fn expressions() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let expressions: Vec<_> =
+        targets.map(|target| target["expr"].as_str().expect("a question").to_owned()).collect();
+    assert!(expressions.len() >= panels.len() && panels.len() > 10, "{expressions:?}");
+    expressions
+}
+
+/// The names of our figures in a text.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("claude_auth_")).collect()
+}
+
+fn users(answer: &Value) -> Vec<&str> {
+    let result = answer["data"]["result"].as_array().expect("a result");
+    result.iter().filter_map(|sample| sample["metric"]["user"].as_str()).collect()
+}
+
+#[track_caller]
+fn promtool_takes(figures: &str) {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let file = scratch.path().join("figures");
+    fs::write(&file, figures).expect("written");
+    let mut promtool = Command::new(prometheus::program("promtool"));
+    let said = promtool
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(&file).expect("there"))
+        .output()
+        .expect("promtool");
+    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+/// A Prometheus in the guest's network.
+struct Server {
+    child: Child,
+    prefix: Vec<String>,
+    _scratch: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(guest: &Guest) -> Self {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/alerts/prometheus.yaml");
+        let configuration = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{:?}]\nscrape_configs: [{{job_name: node, static_configs: [{{targets: ['127.0.0.1:9100']}}]}}]\n",
+            rules.display()
+        );
+        fs::write(scratch.path().join("prometheus.yml"), configuration).expect("written");
+        let prefix = guest.network_prefix();
+        let path = |name: &str| scratch.path().join(name).display().to_string();
+        let child = Command::new(&prefix[0])
+            .args(&prefix[1..])
+            .arg(prometheus::program("prometheus"))
+            .arg(format!("--config.file={}", path("prometheus.yml")))
+            .arg(format!("--storage.tsdb.path={}", path("data")))
+            .arg("--web.listen-address=127.0.0.1:9090")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(path("log")).expect("a log"))
+            .spawn()
+            .expect("a server");
+        Self { child, prefix, _scratch: scratch }
+    }
+
+    fn ask(&self, what: &str, query: &str) -> Value {
+        let mut curl = Command::new(&self.prefix[0]);
+        curl.args(&self.prefix[1..]).args(["curl", "--silent", "--get", "--max-time", "10"]);
+        curl.args(["--data-urlencode", &format!("query={query}")]);
+        let output = curl.arg(format!("http://127.0.0.1:9090/api/v1/{what}")).output().expect("curl");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    fn until(&self, what: &str, query: &str, is_there: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Deadline::after(Duration::from_secs(60));
+        loop {
+            let answer = self.ask(what, query);
+            if is_there(&answer) {
+                return answer;
+            }
+            assert!(!deadline.has_passed(), "{what} {query}: {answer}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn wait_for(&self, name: &str) {
+        self.until("query", name, |answer| {
+            answer["data"]["result"].as_array().is_some_and(|found| !found.is_empty())
+        });
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

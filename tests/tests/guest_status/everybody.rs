@@ -1,0 +1,66 @@
+//! The table.
+
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::guest::{Guest, Suite};
+
+use super::{everybody, row, run_service};
+
+#[test]
+fn root_sees_everybody_the_worst_first_though_no_home_is_there_any_more() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
+    let login = fresh("first");
+    for user in ["alice", "bob"] {
+        guest.put_login(user, &login);
+        run_service(&guest, user);
+    }
+    guest.forget_state("alice");
+    guest.put_login("alice", &tombstone(&login));
+    run_service(&guest, "alice");
+    guest.run("mv /home /homes-are-gone && mkdir /home").expect_success("no home is there");
+
+    let table = guest.run("LC_ALL=C cas-sync status");
+    assert_eq!(table.code, Some(79), "that of the worst");
+    let table = table.text();
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("USER   STATUS  SYNC  VERIFIED  LAPSES  REASON"), "{table}");
+    assert!(lines[1].starts_with("alice  FAIL "), "{table}");
+    assert!(lines[2].starts_with("carol  SKIP    -     -         -       no sync has published"), "{table}");
+    assert!(lines[3].starts_with("bob    OK "), "{table}");
+    assert_eq!(lines[4], "3 enrolled, 2 not fine");
+    assert!(table.is_ascii() && !table.contains('\x1b'), "{table}");
+
+    let seen = everybody(&guest);
+    assert_eq!((&seen["schema"], &seen["exit_code"]), (&1.into(), &79.into()));
+    assert_eq!(row(&seen, "alice")["rank"], "failed");
+    assert_eq!(row(&seen, "alice")["last_sync"]["exit_code"], 79);
+    assert_eq!(row(&seen, "bob")["last_sync"]["credential"]["kind"], "login");
+    assert_eq!(row(&seen, "carol")["exit_code"], 75);
+
+    assert_eq!(guest.run("cas-sync status bob").code, Some(0), "bob alone is fine");
+    let stranger = guest.run("cas-sync status root");
+    assert_eq!(stranger.code, Some(1));
+    assert!(stranger.text().contains("\"root\" is not enrolled"), "{}", stranger.text());
+    let others = guest.run("runuser -u bob -- cas-sync status alice");
+    assert_eq!(others.code, Some(1));
+    assert!(others.text().contains("only root can see how others are"), "{}", others.text());
+}
+
+#[test]
+fn a_table_is_drawn_again_and_again_on_a_terminal_and_nowhere_else() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    run_service(&guest, "alice");
+    let piped = guest.run("cas-sync status --watch | cat; exit ${PIPESTATUS[0]}");
+    assert_eq!(piped.code, Some(2), "{}", piped.text());
+    assert!(piped.text().starts_with("cas-sync: --watch draws on a terminal"), "{}", piped.text());
+
+    let mut terminal = guest.ssh_terminal("alice");
+    terminal.type_line("cas-sync status --watch; echo ended with $?");
+    terminal.wait_for("\x1b[?1049h");
+    terminal.wait_for("Claude login of alice on");
+    // Drawn anew.
+    terminal.wait_for("\x1b[H");
+    terminal.type_line("\x03");
+    let end = terminal.wait_for("ended with 0");
+    assert!(end.contains("\x1b[?25h\x1b[?1049l"), "the screen from before is back: {end:?}");
+}

@@ -1,0 +1,110 @@
+//! One's own state, at a real terminal.
+
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::guest::{Guest, Suite};
+use serde_json::Value;
+
+use super::run_service;
+
+/// What `cas-sync status` shows to somebody who logged in, the screen without its control sequences.
+#[track_caller]
+fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
+    let said = guest.ssh(user, command);
+    (said.code, said.text())
+}
+
+#[test]
+fn a_person_sees_how_they_are_and_what_comes_next_on_bookworm() {
+    a_person_sees_how_they_are_and_what_comes_next(Suite::Bookworm);
+}
+
+#[test]
+fn a_person_sees_how_they_are_and_what_comes_next_on_trixie() {
+    a_person_sees_how_they_are_and_what_comes_next(Suite::Trixie);
+}
+
+fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
+    let guest = Guest::with_product(suite, &["alice"]);
+    guest.resume();
+    let login = fresh("first");
+    guest.put_login("alice", &login);
+    run_service(&guest, "alice");
+    let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
+    assert_eq!(code, Some(0), "{screen}");
+    for part in [
+        "Claude login of alice on ",
+        ": OK\n",
+        "uses        the login (/home/alice/.claude/.credentials.json)",
+        "verified    never, as far as is known; the last sync, ",
+        "lapses      access token ends in ",
+        "good copy   on this machine: this login, kept ",
+        "in no other place: there is no store but this machine",
+        "next        a sync in ",
+        "; the watch runs",
+    ] {
+        assert!(screen.contains(part), "{part} is missing in\n{screen}");
+    }
+    assert!(!screen.contains('\x1b') && !screen.contains("sk-ant"), "{screen}");
+
+    let (code, json) = by_ssh(&guest, "alice", "cas-sync status --json");
+    let own: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!(
+        (code, &own["exit_code"], &own["uses"]["kind"]),
+        (Some(0), &0.into(), &"login".into()),
+        "{json}"
+    );
+    let hours = |member: &str| {
+        let from_now = own[member].as_i64().expect(member) - own["at_ms"].as_i64().expect("a time");
+        from_now / 3_600_000
+    };
+    assert!((0..=7).contains(&hours("next_sync_at_ms")), "{json}");
+    assert_eq!((&own["watched"], &own["enrolled"]), (&true.into(), &true.into()), "{json}");
+
+    // Something else is in the way.
+    let (code, screen) = by_ssh(&guest, "alice", "ANTHROPIC_API_KEY=sk-secret-key cas-sync status");
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("uses        an API key (ANTHROPIC_API_KEY in the environment)"), "{screen}");
+    assert!(
+        screen.contains("not the login (/home/alice/.claude/.credentials.json), which comes after that"),
+        "{screen}"
+    );
+    assert!(!screen.contains("secret"), "{screen}");
+
+    // A pause, and a login that is lost for good.
+    guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
+    guest.forget_state("alice");
+    guest.put_login("alice", &tombstone(&login));
+    guest.run("systemctl start claude-auth-sync@alice.service").expect_success("a sync");
+    let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
+    assert_eq!(code, Some(79), "{screen}");
+    assert!(
+        screen.contains(": FAIL\n") && screen.contains("nobody is logged in: the login was emptied"),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("no sync is planned, as far as systemd can tell; the watch does not run"),
+        "{screen}"
+    );
+
+    let (code, screen) = by_ssh(&guest, "alice", "cas-sync status --json --watch");
+    assert_eq!(code, Some(2), "{screen}");
+}
+
+#[test]
+fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    run_service(&guest, "alice");
+    let mut terminal = guest.ssh_terminal("alice");
+    for columns in [80, 200] {
+        let screen = terminal.at_prompt(&format!("stty cols {columns}; TERM=xterm cas-sync status"));
+        assert!(screen.contains("\x1b[32mOK\x1b[0m"), "{screen:?}");
+        let lines = screen.lines().filter(|line| line.starts_with("  "));
+        let longest = lines.map(|line| line.trim_end().chars().count()).max().unwrap_or(0);
+        assert!(longest <= columns && longest > columns / 2, "{columns}: {longest} {screen}");
+    }
+    for plain in ["NO_COLOR=1 TERM=xterm LC_ALL=C cas-sync status", "TERM=dumb LC_ALL=C cas-sync status"] {
+        let screen = terminal.at_prompt(plain);
+        assert!(screen.contains(": OK") && !screen.contains("\x1b[32m"), "{screen:?}");
+    }
+}

@@ -1,0 +1,251 @@
+//! For each mixture of credentials: the real client is asked a question, and what it sent is what `cas-sync status` names. When
+//! a new version of the client makes a row fail, its order has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::time::Duration;
+
+use cas_tests::anthropic::{SettingsAnswer, fingerprint};
+use cas_tests::claude_client::{ClaudeBed, NEWEST, Person};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a credential is called here, and in `status`: its kind, and its place.
+type Named = (&'static str, &'static str, &'static str);
+
+const CREDENTIALS: [Named; 19] = [
+    ("env-token", "foreign-setup-token", "environment"),
+    ("own-token", "foreign-setup-token", "own-state"),
+    ("user-token", "foreign-setup-token", "user-settings"),
+    ("managed-token", "foreign-setup-token", "managed-settings"),
+    ("snippet-token", "foreign-setup-token", "managed-settings"),
+    ("ours", "setup-token", "environment"),
+    ("env-key", "api-key", "environment"),
+    ("own-key", "api-key", "own-state"),
+    ("user-key", "api-key", "user-settings"),
+    ("env-bearer", "auth-token", "environment"),
+    ("user-bearer", "auth-token", "user-settings"),
+    ("managed-bearer", "auth-token", "managed-settings"),
+    ("served-bearer", "auth-token", "organization"),
+    ("served-token", "foreign-setup-token", "organization"),
+    ("user-helper", "api-key-helper", "user-settings"),
+    ("own-helper", "api-key-helper", "own-state"),
+    ("managed-helper", "api-key-helper", "managed-settings"),
+    ("header", "custom-headers", "environment"),
+    ("primary", "primary-api-key", "own-state"),
+];
+
+fn secret(name: &str) -> String {
+    format!("sk-ant-oat01-{name}")
+}
+
+/// One mixture.
+#[derive(Default)]
+struct Mixture {
+    environment: Vec<(&'static str, String)>,
+    own_state: Value,
+    user: Value,
+    managed: Value,
+    snippet: Option<Value>,
+    served: Option<Value>,
+    has_no_login: bool,
+}
+
+fn mixture() -> Mixture {
+    Mixture { own_state: json!({}), user: json!({}), managed: json!({}), ..Mixture::default() }
+}
+
+const TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+const KEY: &str = "ANTHROPIC_API_KEY";
+const BEARER: &str = "ANTHROPIC_AUTH_TOKEN";
+
+fn in_environment(variables: &[(&'static str, &str)]) -> Mixture {
+    let environment = variables.iter().map(|(name, value)| (*name, secret(value))).collect();
+    Mixture { environment, ..mixture() }
+}
+
+fn env(name: &str, value: &str) -> Value {
+    json!({"env": {name: secret(value)}})
+}
+
+fn helper(name: &str) -> Value {
+    json!({"apiKeyHelper": format!("echo {}", secret(name))})
+}
+
+/// Each row: what there is.
+fn mixtures() -> Vec<Mixture> {
+    vec![
+        mixture(),
+        Mixture { has_no_login: true, ..mixture() },
+        in_environment(&[(TOKEN, "ours")]),
+        in_environment(&[(TOKEN, "env-token")]),
+        Mixture { user: env(TOKEN, "user-token"), ..in_environment(&[(TOKEN, "env-token")]) },
+        Mixture { own_state: env(TOKEN, "own-token"), ..in_environment(&[(TOKEN, "env-token")]) },
+        Mixture { own_state: env(TOKEN, "own-token"), user: env(TOKEN, "user-token"), ..mixture() },
+        Mixture { user: env(TOKEN, "user-token"), managed: env(TOKEN, "managed-token"), ..mixture() },
+        Mixture {
+            managed: env(TOKEN, "managed-token"),
+            snippet: Some(env(TOKEN, "snippet-token")),
+            ..mixture()
+        },
+        Mixture { user: json!({"env": {TOKEN: ""}}), ..in_environment(&[(TOKEN, "env-token")]) },
+        in_environment(&[(TOKEN, "ours"), (KEY, "env-key")]),
+        in_environment(&[(TOKEN, "ours"), (BEARER, "env-bearer")]),
+        in_environment(&[(KEY, "env-key"), (BEARER, "env-bearer")]),
+        Mixture { user: env(KEY, "user-key"), ..in_environment(&[(KEY, "env-key")]) },
+        Mixture { user: env(KEY, "user-key"), ..in_environment(&[(TOKEN, "ours")]) },
+        Mixture { own_state: env(KEY, "own-key"), ..in_environment(&[(BEARER, "env-bearer")]) },
+        Mixture { user: helper("user-helper"), ..in_environment(&[(TOKEN, "ours")]) },
+        Mixture { user: helper("user-helper"), ..in_environment(&[(BEARER, "env-bearer")]) },
+        Mixture { user: helper("user-helper"), ..in_environment(&[(KEY, "env-key")]) },
+        Mixture { user: helper("user-helper"), managed: helper("managed-helper"), ..mixture() },
+        Mixture { own_state: helper("own-helper"), ..mixture() },
+        Mixture { own_state: json!({"primaryApiKey": secret("primary")}), ..mixture() },
+        Mixture { own_state: json!({"primaryApiKey": secret("primary")}), has_no_login: true, ..mixture() },
+        Mixture {
+            own_state: json!({"primaryApiKey": secret("primary")}),
+            has_no_login: true,
+            ..in_environment(&[(TOKEN, "ours")])
+        },
+        Mixture {
+            environment: vec![(
+                "ANTHROPIC_CUSTOM_HEADERS",
+                format!("Authorization: Bearer {}", secret("header")),
+            )],
+            ..mixture()
+        },
+        Mixture {
+            environment: vec![
+                ("ANTHROPIC_CUSTOM_HEADERS", format!("authorization: Bearer {}", secret("header"))),
+                (KEY, secret("env-key")),
+            ],
+            ..mixture()
+        },
+        Mixture { environment: vec![("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a".into())], ..mixture() },
+        Mixture { environment: vec![("ANTHROPIC_PROFILE", "nobody".into())], ..mixture() },
+        Mixture {
+            environment: vec![("CLAUDE_CODE_USE_BEDROCK", "1".into())],
+            user: json!({"env": {"CLAUDE_CODE_USE_BEDROCK": "0"}}),
+            ..mixture()
+        },
+        Mixture {
+            environment: vec![
+                ("CLAUDE_CODE_USE_VERTEX", "x".into()),
+                ("CLAUDE_CODE_USE_GATEWAY", "1".into()),
+            ],
+            ..mixture()
+        },
+        Mixture { user: json!({"env": {"CLAUDE_CODE_USE_FOUNDRY": true}}), ..mixture() },
+        Mixture {
+            environment: vec![("CLAUDE_CODE_USE_MANTLE", "Yes".into()), (KEY, secret("env-key"))],
+            ..mixture()
+        },
+        Mixture {
+            served: Some(env(BEARER, "served-bearer")),
+            managed: env(BEARER, "managed-bearer"),
+            user: env(BEARER, "user-bearer"),
+            ..mixture()
+        },
+        Mixture { served: Some(env(TOKEN, "served-token")), ..mixture() },
+    ]
+}
+
+#[test]
+fn what_status_names_is_what_the_client_sends() {
+    let bed = ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+    for (name, ..) in CREDENTIALS {
+        bed.anthropic().accept_setup_token(&secret(name));
+    }
+    let mut differences = Vec::new();
+    for (index, mixture) in mixtures().into_iter().enumerate() {
+        let person = bed.person(&format!("person{index}")).expect("a person");
+        let login = person.sign_in().expect("signed in");
+        lay_out(&bed, &person, &mixture);
+        let sent = sent(&bed, &person, &mixture, &login.access_token);
+        let named = named(&person, &mixture);
+        if sent != named {
+            differences.push(format!("{index}: sent {sent:?}, and status names {named:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+fn lay_out(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture) {
+    let write = |path: &str, text: String| {
+        let path = person.home().join(path);
+        let folder = path.parent().expect("a folder");
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
+        for path in [folder.parent().expect("a folder"), folder, &path] {
+            if path.starts_with(person.home()) {
+                chown(path, Some(person.uid()), Some(person.uid())).expect("theirs");
+            }
+        }
+    };
+    if mixture.has_no_login {
+        fs::remove_file(person.credentials_file()).expect("no login");
+    }
+    write(".claude.json", mixture.own_state.to_string());
+    write(".claude/settings.json", mixture.user.to_string());
+    write(".config/claude-auth-sync/claude-oauth.env", format!("{TOKEN}={}\n", secret("ours")));
+    bed.manage_settings(&mixture.managed.to_string()).expect("managed settings");
+    let snippets = person.home().parent().expect("the bed").join("claude-code/managed-settings.d");
+    drop(fs::remove_dir_all(&snippets));
+    if let Some(snippet) = &mixture.snippet {
+        fs::create_dir(&snippets).expect("a folder");
+        fs::write(snippets.join("10-other.json"), "{}").expect("a snippet");
+        fs::write(snippets.join("50-token.json"), snippet.to_string()).expect("a snippet");
+    }
+    bed.anthropic().answer_settings(SettingsAnswer::NotFound);
+    if let Some(served) = &mixture.served {
+        bed.anthropic().answer_settings(SettingsAnswer::Settings(served.clone()));
+        write(".claude/remote-settings.json", served.to_string());
+    }
+}
+
+/// The kinds and places of what the client put into the headers of its question.
+fn sent(bed: &ClaudeBed, person: &Person<'_>, mixture: &Mixture, login: &str) -> BTreeSet<(String, String)> {
+    let known: BTreeMap<_, _> =
+        CREDENTIALS.iter().map(|(name, kind, place)| (fingerprint(&secret(name)), (*kind, *place))).collect();
+    let question =
+        ["-p", "Reply with exactly AUTH_OK and nothing else.", "--model", "haiku", "--max-turns", "1"];
+    let output = ["--output-format", "stream-json", "--verbose", "--no-session-persistence", "--tools", ""];
+    bed.anthropic().forget_requests();
+    let client = person.claude().arguments(&[&question[..], &output].concat());
+    let client =
+        mixture.environment.iter().fold(client, |client, (name, value)| client.variable(name, value));
+    client.run(LIMIT).expect("an end");
+    let requests = bed.anthropic().requests();
+    let Some(request) = requests.iter().find(|request| request.is_message()) else {
+        // A provider's client looks for credentials of its own, elsewhere; without any, nothing is sent at all.
+        let has_provider = [&mixture.user.to_string(), &format!("{:?}", mixture.environment)]
+            .iter()
+            .any(|text| text.contains("CLAUDE_CODE_USE"));
+        return has_provider.then(|| ("provider".to_owned(), String::new())).into_iter().collect();
+    };
+    let name = |sent: &String| match known.get(sent) {
+        Some((kind, place)) => ((*kind).to_owned(), (*place).to_owned()),
+        None if *sent == fingerprint(login) => ("login".to_owned(), String::new()),
+        None => ("unknown".to_owned(), String::new()),
+    };
+    request.token.iter().chain(&request.key).map(name).collect()
+}
+
+/// The kinds and places that `cas-sync status` names in the same environment.
+fn named(person: &Person<'_>, mixture: &Mixture) -> BTreeSet<(String, String)> {
+    let status = person.sync().arguments(&["status", "--json"]);
+    let status =
+        mixture.environment.iter().fold(status, |status, (name, value)| status.variable(name, value));
+    let said = status.run(LIMIT).expect("an end");
+    assert!(!said.stdout.contains("sk-ant"), "no secret is ever printed: {}", said.stdout);
+    let own: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+    let name = |candidate: &Value| {
+        let kind = candidate["kind"].as_str()?.to_owned();
+        let place = candidate["place"].as_str().unwrap_or_default().to_owned();
+        Some(if kind == "provider" { (kind, String::new()) } else { (kind, place) })
+    };
+    [&own["uses"], &own["sent_along"]].into_iter().filter_map(name).collect()
+}
