@@ -1,5 +1,5 @@
 #!/bin/bash
-# Provides Prometheus' promtool and the node exporter, out of Debian's own packages: unpacked into the cache, never installed,
+# Provides Prometheus, its promtool and the node exporter, out of Debian's own packages: unpacked into the cache, never installed,
 # so that nothing of them runs. Needs an apt that knows Debian's archive.
 #
 #   prometheus.sh           provide them if they are missing; print the folder of the programs
@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=cache.sh
 . "${0%/*}/cache.sh"
 
-home=$cache/prometheus-1
+home=$cache/prometheus-2
 if [ -e "$home/complete" ]; then echo "$home/usr/bin"; exit 0; fi
 if [ "${1:-}" = --where ]; then say "promtool is missing: run \`make test-deps\`"; exit 1; fi
 take_lock prometheus
@@ -18,11 +18,11 @@ if [ ! -e "$home/complete" ]; then
     # apt downloads as a user of its own.
     chmod 755 "$work"
     mkdir -m 777 "$work/packages" "$work/tree"
-    say "unpacking promtool and the node exporter into $home"
+    say "unpacking Prometheus, promtool and the node exporter into $home"
     packages=(prometheus prometheus-node-exporter)
     (cd "$work/packages" && { apt-get -q download "${packages[@]}" || { apt-get -q update && apt-get -q download "${packages[@]}"; }; }) >&2
     for package in "$work"/packages/*.deb; do dpkg-deb --extract "$package" "$work/tree"; done
-    find "$work/tree" -type f ! -path '*/bin/promtool' ! -path '*/bin/prometheus-node-exporter' -delete
+    find "$work/tree" -type f ! -path '*/bin/prometheus' ! -path '*/bin/promtool' ! -path '*/bin/prometheus-node-exporter' -delete
     touch "$work/tree/complete"
     rm -rf "$home"
     mv "$work/tree" "$home"

@@ -160,6 +160,8 @@ fn every_alert_has_its_row_in_the_runbook_and_every_row_its_alert() {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let mut rows: Vec<String> = rows.map(str::to_owned).collect();
     alerts.sort();
+    // What both kinds of rules tell of has one row.
+    alerts.dedup();
     rows.sort();
     assert!(alerts.len() >= 4, "{alerts:?}");
     assert_eq!(rows, alerts);

@@ -7,6 +7,7 @@ use std::process::Command;
 use cas_tests::{
     claude_login::{fresh, tombstone},
     guest::{Guest, Suite},
+    prometheus,
 };
 
 fn workspace() -> PathBuf {
@@ -17,17 +18,9 @@ fn rules(name: &str) -> String {
     std::fs::read_to_string(workspace().join("packaging/alerts").join(name)).expect("the rules")
 }
 
-/// A program out of Debian's packages of Prometheus.
-fn prometheus(program: &str) -> PathBuf {
-    let asked =
-        Command::new(workspace().join("tests/bed/prometheus.sh")).arg("--where").output().expect("the bed");
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    Path::new(String::from_utf8_lossy(&asked.stdout).trim()).join(program)
-}
-
 #[track_caller]
 fn promtool(arguments: &[&str]) {
-    let run = Command::new(prometheus("promtool")).args(arguments).current_dir(workspace()).output();
+    let run = Command::new(prometheus::program("promtool")).args(arguments).current_dir(workspace()).output();
     let run = run.expect("promtool runs");
     let said = String::from_utf8_lossy(&run.stdout) + String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
@@ -52,7 +45,7 @@ fn figure(figures: &str, start: &str, label: &str) -> f64 {
 fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.resume();
-    guest.install_program(&prometheus("prometheus-node-exporter"), "/usr/local/bin/node-exporter");
+    guest.install_program(&prometheus::program("prometheus-node-exporter"), "/usr/local/bin/node-exporter");
     guest
         .run(
             "systemd-run --quiet --unit=node-exporter node-exporter --collector.disable-defaults --collector.systemd

@@ -28,6 +28,10 @@ pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
             ("/etc/claude-auth-sync/roster.yaml", "Who is looked after; see claude-auth-sync-roster(5)."),
             ("/var/lib/claude-auth-sync/enrolled/", "One empty file for each enrolled person."),
             (
+                "/var/lib/claude-auth-sync/people/",
+                "What each person's syncs have published: folders of their own, which status and metrics read.",
+            ),
+            (
                 "/var/lib/claude-auth-sync/provisioned/",
                 "What is remembered of each person whom the roster brought: no secrets, but the accessors of their tokens.",
             ),

@@ -6,6 +6,7 @@ pub(crate) mod settings;
 pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -216,63 +217,6 @@ impl Sources {
     }
 }
 
-impl Kind {
-    /// Its name for programs.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Provider(_) => "provider",
-            Self::Headers => "custom-headers",
-            Self::ApiKey => "api-key",
-            Self::AuthToken => "auth-token",
-            Self::ApiKeyHelper => "api-key-helper",
-            Self::Token(Whose::Ours) => "setup-token",
-            Self::Token(Whose::Withdrawn) => "withdrawn-setup-token",
-            Self::Token(Whose::Foreign) => "foreign-setup-token",
-            Self::Descriptor => "token-descriptor",
-            Self::Profile => "profile",
-            Self::Login => "login",
-            Self::ActiveProfile => "active-profile",
-            Self::PrimaryKey => "primary-api-key",
-        }
-    }
-
-    /// What it is, for people.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Provider(_) => "a cloud provider's credential",
-            Self::Headers => "a header that authorises",
-            Self::ApiKey => "an API key",
-            Self::AuthToken => "a bearer token",
-            Self::ApiKeyHelper => "the key that a program prints",
-            Self::Token(Whose::Ours) => "the setup-token",
-            Self::Token(Whose::Withdrawn) => "a setup-token that was replaced or taken away",
-            Self::Token(Whose::Foreign) => "a token that is none of ours",
-            Self::Descriptor => "a token on a file descriptor",
-            Self::Profile => "a profile",
-            Self::Login => "the login",
-            Self::ActiveProfile => "the active profile",
-            Self::PrimaryKey => "the key that Claude Code keeps",
-        }
-    }
-
-    /// What sets it.
-    pub(crate) fn setting(self) -> &'static str {
-        match self {
-            Self::Provider(name) => name,
-            Self::Headers => "ANTHROPIC_CUSTOM_HEADERS",
-            Self::ApiKey => "ANTHROPIC_API_KEY",
-            Self::AuthToken => "ANTHROPIC_AUTH_TOKEN",
-            Self::ApiKeyHelper => "apiKeyHelper",
-            Self::Token(_) => VARIABLE,
-            Self::Descriptor => "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
-            Self::Profile => "ANTHROPIC_PROFILE",
-            Self::Login => ".credentials.json",
-            Self::ActiveProfile => "active_config",
-            Self::PrimaryKey => "primaryApiKey",
-        }
-    }
-}
-
 impl Candidate {
     /// Whether the client sends both: an API key and a bearer token have a header each.
     fn goes_with(self, second: &Self) -> bool {
@@ -294,29 +238,5 @@ impl Candidate {
     /// Whether it is one that this project looks after: nothing of a person's own making stands before it.
     pub(crate) fn is_looked_after(self) -> bool {
         matches!(self.kind, Kind::Token(Whose::Ours) | Kind::Login)
-    }
-}
-
-impl Place {
-    /// Its name for programs.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Environment => "environment",
-            Self::OwnState => "own-state",
-            Self::UserSettings => "user-settings",
-            Self::ManagedSettings => "managed-settings",
-            Self::Organization => "organization",
-        }
-    }
-
-    /// Where that is, for people.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Environment => "the environment",
-            Self::OwnState => "~/.claude.json",
-            Self::UserSettings => "~/.claude/settings.json",
-            Self::ManagedSettings => "the machine's settings below /etc/claude-code",
-            Self::Organization => "the settings that the organisation serves",
-        }
     }
 }

@@ -126,7 +126,9 @@ impl Reader {
         if metadata.uid() != owner {
             return Err(format!("it belongs to user id {}, and not to {owner}", metadata.uid()));
         }
-        let mut content = Vec::new();
+        let expected = usize::try_from(metadata.len()).unwrap_or(LIMIT).min(LIMIT);
+        // With room for one more byte, the end is found without asking for more room.
+        let mut content = Vec::with_capacity(expected + 1);
         file.take(LIMIT as u64 + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
         if content.len() > LIMIT { Err("it is larger than 64 KiB".into()) } else { Ok(Some(content)) }
     }

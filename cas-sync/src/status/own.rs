@@ -130,7 +130,12 @@ impl Own {
             Some(Kind::Token(_)) => self.sources.env_file,
             _ => None,
         };
-        here.is_some() && seen != here.map(|name| name.to_string())
+        match (here, seen) {
+            (None, _) => false,
+            (Some(here), Some(seen)) => seen != here.to_string(),
+            // A sync that got nowhere near a credential says nothing of one.
+            (Some(_), None) => matches!(standing.finding.as_str(), "beyond-repair" | "unmended" | "no-login"),
+        }
     }
 
     fn not_logged_in(&self, standing: Option<&Standing>) -> Judgement {
@@ -170,3 +175,7 @@ impl Own {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "own_tests.rs"]
+mod tests;

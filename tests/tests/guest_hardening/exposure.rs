@@ -27,11 +27,12 @@ fn the_exposure_is_what_the_page_says(suite: Suite) {
     let mut figures = rest.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let mut figure =
         || figures.find(|text| text.contains('.') && text.len() > 2).expect("a figure").to_owned();
-    let (ours, without, by_mount, roots) = (figure(), figure(), figure(), figure());
+    let (ours, without, by_mount, roots, metrics) = (figure(), figure(), figure(), figure(), figure());
     assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), ours);
     assert_eq!(exposure(&guest, "claude-auth-watch@alice.service"), ours);
     assert_eq!(exposure(&guest, "bare.service"), without);
     assert_eq!(exposure(&guest, "claude-auth-provision.service"), roots);
+    assert_eq!(exposure(&guest, "claude-auth-metrics.service"), metrics);
     drop_in(&guest, "claude-auth-sync@.service", BY_MOUNT);
     assert_eq!(exposure(&guest, "claude-auth-sync@alice.service"), by_mount);
 }

@@ -21,7 +21,11 @@ const RULES: &str = include_str!("../../../packaging/alerts/prometheus.yaml");
 
 #[test]
 fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
-    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol", "mallory", "new"]);
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
+    for name in ["mallory", "new"] {
+        guest.run(&format!("useradd --create-home {name}")).expect_success(name);
+        guest.enroll(name);
+    }
     people(&guest);
     guest
         .run(&format!("install -d {FOLDER} && systemctl start claude-auth-metrics.service"))

@@ -58,7 +58,7 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
     guest.put_login("old", &fresh("old"));
     run_service(&guest, "old");
     guest
-        .run("userdel --remove old && useradd --create-home --uid 1800 new")
+        .run("systemctl stop 'claude-auth-*@old.*'; pkill -u old; userdel --force --remove old && useradd --create-home --uid 1800 new")
         .expect_success("the number goes on");
     guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
     // The new owner of the number may write there now, and says something in another's name.
