@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::owned_file::{self, Guard, Problem};
 use crate::setup_token::{SetupToken, VARIABLE};
-use crate::whole_file;
+use crate::whole_file::{self, Staged};
 
 const LIMIT: usize = 4096;
 
@@ -72,10 +72,29 @@ impl EnvFile {
     /// # Errors
     /// [`Problem`]; what was there before is still in place.
     pub fn write(&self, token: &SetupToken) -> Result<bool, Problem> {
+        self.prepare()?;
+        whole_file::replace(&self.path, line_of(token).as_bytes())
+    }
+
+    /// Writes this token beside the file, for [`StagedToken::commit`]: all that can fail or take long, and changes nothing
+    /// yet.
+    ///
+    /// # Errors
+    /// [`Problem`]; what was there before is still in place.
+    pub fn stage(&self, token: &SetupToken) -> Result<StagedToken, Problem> {
+        self.prepare()?;
+        let staged = whole_file::stage(&self.path, line_of(token).as_bytes())?;
+        Ok(StagedToken { staged, path: self.path.clone() })
+    }
+
+    fn prepare(&self) -> Result<(), Problem> {
         whole_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
-        self.put_aside_if_malformed()?;
-        let line = Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()));
-        whole_file::replace(&self.path, line.as_bytes())
+        self.put_aside_if_malformed()
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes it.
@@ -96,6 +115,28 @@ impl EnvFile {
             _ => Ok(()),
         }
     }
+}
+
+/// A token that is written beside the file it is for; removed again unless it is committed.
+#[derive(Debug)]
+pub struct StagedToken {
+    staged: Staged,
+    path: PathBuf,
+}
+
+impl StagedToken {
+    /// Puts it in the place of what lies there: one rename.
+    ///
+    /// # Errors
+    /// [`Problem`]; what was there before is still in place, unless only the sync of the directory failed.
+    pub fn commit(self) -> Result<(), Problem> {
+        self.staged.commit()?;
+        whole_file::settle(&self.path)
+    }
+}
+
+fn line_of(token: &SetupToken) -> Zeroizing<String> {
+    Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()))
 }
 
 /// Reads the one line; its line end may be missing.
@@ -155,6 +196,21 @@ mod tests {
         file.remove().expect("removed");
         file.remove().expect("and again");
         assert_eq!(file.read(), Content::Absent);
+    }
+
+    #[test]
+    fn a_staged_token_is_in_force_once_it_is_committed_and_leaves_no_trace_otherwise() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let file = EnvFile::new(directory.path().join("claude-oauth.env"), Uid::effective().as_raw());
+        let token = |text| SetupToken::parse(text).expect("well-formed");
+        file.write(&token("sk-ant-oat01-old")).expect("written");
+        drop(file.stage(&token("sk-ant-oat01-never")).expect("staged"));
+        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-old")));
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "nothing is left of it");
+        let staged = file.stage(&token("sk-ant-oat01-new")).expect("staged");
+        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-old")));
+        staged.commit().expect("committed");
+        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-new")));
     }
 
     #[test]

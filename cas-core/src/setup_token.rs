@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// The one environment variable this project ever sets. Claude Code prefers it over the login file.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
@@ -34,6 +34,19 @@ impl SetupToken {
             return Err(Malformed::Character);
         }
         Ok(Self(Secret::new(text.to_owned())))
+    }
+
+    /// Accepts a token as people paste it: with white space around it, and broken into several lines, as a narrow terminal
+    /// does to what is copied from it. Nothing else is mended: no token has white space in it, but within a line it may be
+    /// where one text ends and another begins.
+    ///
+    /// # Errors
+    /// As [`SetupToken::parse`].
+    pub fn from_pasted(text: &str) -> Result<Self, Malformed> {
+        // Of the whole length at once, so that no part of it stays behind where the text has grown out of.
+        let mut joined = Zeroizing::new(String::with_capacity(text.len()));
+        text.lines().for_each(|line| joined.push_str(line.trim()));
+        Self::parse(&joined)
     }
 
     /// The token's text, for the environment, the env file and the store only.
@@ -97,6 +110,31 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(SetupToken::parse(text).err(), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_narrow_terminal_has_broken_is_joined_and_nothing_else_is_mended() {
+        let token = SetupToken::parse("sk-ant-oat01-AbC_09-xyz").expect("well-formed");
+        for text in [
+            "sk-ant-oat01-AbC_09-xyz",
+            "  sk-ant-oat01-AbC_09-xyz \t\r\n",
+            "sk-ant-oat01-Ab\nC_09-\nxyz\n",
+            "\n\n  sk-ant-\r\n  oat01-AbC_09-xyz  \n\n",
+        ] {
+            assert_eq!(SetupToken::from_pasted(text).as_ref(), Ok(&token), "{text:?}");
+        }
+        for (text, expected) in [
+            ("", Malformed::Prefix),
+            (" \n ", Malformed::Prefix),
+            ("sk-ant-oat01-AbC 09", Malformed::Character),
+            ("sk-ant-oat01-AbC\nKeep it in a safe place", Malformed::Character),
+            ("export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", Malformed::Prefix),
+            ("\"sk-ant-oat01-abc\"", Malformed::Prefix),
+            ("sk-ant-oat01-abc\"", Malformed::Character),
+            ("sk-ant-oat01-a\u{a0}b", Malformed::Character),
+        ] {
+            assert_eq!(SetupToken::from_pasted(text).err(), Some(expected), "{text:?}");
         }
     }
 }

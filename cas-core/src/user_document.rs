@@ -138,6 +138,32 @@ pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Resul
     Ok(fields)
 }
 
+/// The fields that put `token` in force, with what is known about it. Dates that are not known are emptied: those that stand
+/// there are another token's.
+///
+/// # Errors
+/// None in practice: strings can always be written as JSON.
+pub fn setup_token_fields(token: &SetupToken, dates: Dates) -> Result<Fields, serde_json::Error> {
+    let date = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string()).unwrap_or_default();
+    three_fields(token.expose(), &date(dates.minted_at), &date(dates.expires_at))
+}
+
+/// The fields that take the setup-token out of force.
+///
+/// # Errors
+/// As [`setup_token_fields`].
+pub fn no_setup_token_fields() -> Result<Fields, serde_json::Error> {
+    three_fields("", "", "")
+}
+
+fn three_fields(token: &str, minted_at: &str, expires_at: &str) -> Result<Fields, serde_json::Error> {
+    Ok(Fields::from([
+        (SETUP_TOKEN.to_owned(), to_raw_value(token)?),
+        (SETUP_TOKEN_MINTED_AT.to_owned(), to_raw_value(minted_at)?),
+        (SETUP_TOKEN_EXPIRES_AT.to_owned(), to_raw_value(expires_at)?),
+    ]))
+}
+
 fn backup(field: Option<&RawValue>) -> Backup {
     let Some(field) = field.filter(|raw| raw.get() != "null" && raw.get() != r#""""#) else {
         return Backup::None;
@@ -236,6 +262,21 @@ mod tests {
             assert!(matches!(document.setup_token, SetupTokenField::Token(_)), "{dates}");
         }
         assert_eq!(document("{}").setup_token_dates, Dates::default());
+    }
+
+    #[test]
+    fn a_token_that_is_put_in_force_is_read_with_its_dates_and_leaves_with_them() {
+        let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
+        let minted = Timestamp::from_millis(1_750_000_000_000);
+        let fields = setup_token_fields(&token, Dates { minted_at: Some(minted), expires_at: None })
+            .expect("strings are JSON");
+        let of = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
+        assert_eq!(of(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
+        assert_eq!(of(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
+        let read = UserDocument::parse(&Document { fields, version: 1 });
+        assert_eq!(read.setup_token, SetupTokenField::Token(token));
+        let fields = no_setup_token_fields().expect("strings are JSON");
+        assert_eq!(UserDocument::parse(&Document { fields, version: 2 }).setup_token, SetupTokenField::Empty);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::oauth_login::{LoginSummary, OauthLogin};
 use crate::state_directory::{Lock, StateDirectory, StateError};
 use crate::timestamp::Timestamp;
-use crate::user_document::UserDocument;
+use crate::user_document::{SETUP_TOKEN, UserDocument};
 
 /// How many versions are kept, and with them at most as many generations of the login.
 pub const VERSIONS: usize = 8;
@@ -112,6 +112,10 @@ impl LocalStore {
             return Ok(Some(version));
         }
         fields.extend(changes.clone());
+        if changes.contains_key(SETUP_TOKEN) {
+            // Older versions are kept for their logins alone: a token that was replaced or withdrawn is nobody's to find.
+            history.versions.iter_mut().for_each(|older| drop(older.fields.remove(SETUP_TOKEN)));
+        }
         let version = version.saturating_add(1);
         history.versions.push(Version { version, written_at: self.now, fields });
         let excess = history.versions.len().saturating_sub(VERSIONS);
@@ -213,6 +217,22 @@ mod tests {
             (newest.generation, written_at),
             (login("two").summary.generation, Timestamp::from_millis(2))
         );
+    }
+
+    #[test]
+    fn a_setup_token_that_is_replaced_or_withdrawn_is_kept_nowhere() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut store = store(&scratch);
+        let backup = user_document::backup_fields(&login("kept"), Timestamp::from_millis(0), "desk");
+        let mut version = store.merge(&backup.expect("JSON"), 0, &soon()).expect("merged");
+        let token = |text: &str| [(SETUP_TOKEN.to_owned(), text.to_owned())];
+        for (next, gone) in [("one", None), ("two", Some("one")), ("", Some("two"))] {
+            version = store.merge(&fields(&token(next)), version, &soon()).expect("merged");
+            let content = std::fs::read_to_string(store.path()).expect("there");
+            assert!(next.is_empty() || content.contains(&format!(r#""{next}""#)), "{content}");
+            assert!(gone.is_none_or(|gone| !content.contains(&format!(r#""{gone}""#))), "{content}");
+        }
+        assert_eq!(store.logins().expect("readable").len(), 1);
     }
 
     proptest! {
