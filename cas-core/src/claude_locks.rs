@@ -104,6 +104,23 @@ fn places(config_directory: &Path) -> (PathBuf, PathBuf) {
 #[derive(Debug)]
 pub struct WriteLock(#[expect(dead_code, reason = "released when dropped")] Held);
 
+/// The lock under which Claude Code changes one file of its own, `~/.claude.json`: a directory beside it.
+#[derive(Debug)]
+pub struct FileLock(#[expect(dead_code, reason = "released when dropped")] Held);
+
+impl FileLock {
+    /// Takes the lock of `file`; it is for milliseconds only.
+    ///
+    /// # Errors
+    /// As [`RefreshLocks::acquire`].
+    pub fn acquire(file: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
+        let mut lock = file.as_os_str().to_owned();
+        lock.push(".lock");
+        let (lock, clock) = (PathBuf::from(lock), Clock::showing(now));
+        until(deadline, || Held::try_acquire(&lock, clock.now()).map(Self))
+    }
+}
+
 /// Tries until it works, fails for good, or the deadline has passed; not at all when it has passed already, so that
 /// nobody is killed at their deadline with a lock in hand.
 fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>) -> Result<T, LockError> {

@@ -15,6 +15,8 @@ pub mod address;
 #[cfg(feature = "full")]
 pub mod claude_locks;
 #[cfg(feature = "full")]
+pub mod claude_state;
+#[cfg(feature = "full")]
 pub mod config;
 #[cfg(feature = "full")]
 mod config_text;

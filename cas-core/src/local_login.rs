@@ -133,19 +133,24 @@ pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
 /// is no JSON object cannot be kept: it becomes one that holds nothing but the login. Bytes that are not UTF-8 are replaced
 /// as Claude Code does.
 pub fn with_login(content: &[u8], object: &str) -> String {
+    with_member(content, MEMBER, object)
+}
+
+/// The same for another member of a JSON object: `name` needs no escapes.
+pub fn with_member(content: &[u8], name: &str, object: &str) -> String {
     let text = &*String::from_utf8_lossy(content);
     // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(members) = members(text) else {
-        return format!("{{\"{MEMBER}\":{object}}}");
+        return format!("{{\"{name}\":{object}}}");
     };
-    if let Some((_, old)) = members.iter().rev().find(|(name, _)| name == MEMBER) {
+    if let Some((_, old)) = members.iter().rev().find(|(member, _)| member == name) {
         let Range { start, end } = position(text, old);
         return format!("{}{object}{}", &text[..start], &text[end..]);
     }
     let after_brace = text.find('{').map_or(0, |index| index + 1);
     let comma = if members.is_empty() { "" } else { "," };
-    format!("{}\"{MEMBER}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
+    format!("{}\"{name}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
 }
 
 /// The content with the login of `other` in the place of its own, be it a tombstone or none at all, and every other byte as

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::fingerprint::Generation;
+use crate::local_login;
 use crate::secret::Secret;
 use crate::timestamp::Timestamp;
 
@@ -23,6 +24,24 @@ pub struct OauthLogin {
 }
 
 impl OauthLogin {
+    /// The same, with whose it is written into it as newer clients do, where it does not say itself.
+    #[must_use]
+    pub fn named(self, owner: &Owner) -> Self {
+        let named = self.summary.owner.clone().or(owner);
+        let mut json = Zeroizing::new(self.json.expose().clone());
+        for (name, before, after) in [
+            ("accountUuid", &self.summary.owner.account, &named.account),
+            ("organizationUuid", &self.summary.owner.organization, &named.organization),
+        ] {
+            if let (None, Some(value)) = (before, after) {
+                let value = serde_json::Value::from(value.as_str()).to_string();
+                *json = local_login::with_member(json.as_bytes(), name, &value);
+            }
+        }
+        let json = Secret::new(std::mem::take(&mut *json));
+        Self { json, summary: LoginSummary { owner: named, ..self.summary } }
+    }
+
     /// The access token alone: what a probe by value is given.
     pub fn access_token(&self) -> Option<Secret<String>> {
         let members = serde_json::from_str::<Members<'_>>(self.json.expose()).ok()?;
@@ -188,6 +207,33 @@ mod tests {
             login.json.expose(),
             r#"{"accessToken":"a","refreshToken":"abc","expiresAt":1750000000999,"scopes":["user:inference"],"refreshTokenExpiresAt":2,"accountUuid":"acc","organizationUuid":"org","x":"a \"b\\"}"#
         );
+    }
+
+    #[test]
+    fn a_login_that_does_not_say_whose_it_is_is_named_and_one_that_does_keeps_its_word() {
+        let login = |own: &str| {
+            let json = format!(
+                r#"{{{own}"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}}"#
+            );
+            match parsed(&json) {
+                Parsed::Login(login) => login,
+                other => panic!("{other:?}"),
+            }
+        };
+        let owner = Owner { account: Some("one".into()), organization: Some("a \"quote\"".into()) };
+        let named = login("").named(&owner);
+        assert_eq!(named.summary.owner, owner);
+        let Parsed::Login(read) = parsed(named.json.expose()) else { panic!("it stays a login") };
+        assert_eq!((&read.summary, read.access_token()), (&named.summary, named.access_token()));
+        let other = login(r#""accountUuid":"two","#);
+        let before = other.json.expose().clone();
+        assert_eq!(
+            other.named(&owner).json.expose(),
+            &before,
+            "another account's organisation is not this one's"
+        );
+        let same = login(r#""accountUuid":"one","#).named(&owner);
+        assert_eq!(same.summary.owner, owner);
     }
 
     /// One row for each row of the table of file states in `docs/claude-code.md`.

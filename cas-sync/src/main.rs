@@ -1,23 +1,29 @@
 //! `cas-sync`: what people and their units run to have their logins looked after, and the commands of admins.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod arguments;
 mod claude;
 mod deferred_signals;
 mod disenrolment;
 mod enrolment;
+mod failed;
 mod hands;
+mod login;
 mod metrics;
 mod notify;
+mod person;
 mod precedence;
 mod provision;
 mod published;
 mod report;
 mod requests_folder;
 mod roster;
+mod secret_input;
 mod status;
 mod sync;
 mod sync_log;
+mod token;
 mod undoing;
 mod units;
 mod watch;
@@ -39,6 +45,9 @@ fn main() -> ExitCode {
     if is_the_former_script(std::env::args_os()) {
         return sync::run(Verification::Wanted);
     }
+    if let Err(refused) = token::is_no_argument(std::env::args_os().skip(1)) {
+        return refused.tell();
+    }
     match Arguments::parse().command {
         Command::Run { no_verify: false } => sync::run(Verification::Wanted),
         Command::Run { no_verify: true } => sync::run(Verification::LeftToOthers),
@@ -55,6 +64,8 @@ fn main() -> ExitCode {
         Command::Provision(request) => provision::run(&request),
         Command::Metrics(request) => metrics::run(&request),
         Command::Status(request) => status::run(&request),
+        Command::Login(request) => login::run(&request),
+        Command::Token(request) => token::run(&request),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }

@@ -36,6 +36,11 @@ impl Report {
     /// Tells how the run ended. A reader who is gone, or a disk that is full, changes nothing about that.
     pub(crate) fn tell(&self, outcome: &Outcome, notify: Option<&Notify>) {
         drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
+        self.tell_others(outcome, notify);
+    }
+
+    /// The same without a word on the terminal.
+    pub(crate) fn tell_others(&self, outcome: &Outcome, notify: Option<&Notify>) {
         let change = self.record(outcome);
         if let Some((notify, change)) = notify.zip(change)
             && let Err(error) = notify.tell(&change)
@@ -45,7 +50,7 @@ impl Report {
         }
     }
 
-    /// The same without a word on the terminal, or to the admin's program: what there would be to tell that.
+    /// The same without a word to the admin's program: what there would be to tell that.
     pub(crate) fn record(&self, outcome: &Outcome) -> Option<Change> {
         let mut change = None;
         if outcome.finding == Finding::Busy {

@@ -126,11 +126,23 @@ pub(crate) fn keep_secrets_in_memory() -> Result<()> {
 }
 
 fn tend(account: Account, paths: &Paths, config: Config, state: &StateDirectory, now: Timestamp) -> Outcome {
-    let store = UserStore::open(&config, &account, paths, state, now);
+    let verifier = verifier(&config, &account, paths, now);
+    tend_with(account, paths, &config, state, now, verifier)
+}
+
+/// One run under the sync's lock, which the caller holds, with this judge of credentials.
+pub(crate) fn tend_with(
+    account: Account,
+    paths: &Paths,
+    config: &Config,
+    state: &StateDirectory,
+    now: Timestamp,
+    verifier: Option<Box<dyn Verifier>>,
+) -> Outcome {
+    let store = UserStore::open(config, &account, paths, state, now);
     let settings = config.settings(Mode::Sync);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let deadline = Deadline::after(DEADLINE);
-    let verifier = verifier(&config, &account, paths, now);
     let asked_at = None;
     let person = account.clone();
     let run = Run::new(Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at });

@@ -18,6 +18,7 @@ pub mod openbao;
 pub mod pam;
 pub mod programs;
 pub mod prometheus;
+pub mod pseudo_terminal;
 pub mod resident;
 pub mod smallest_program;
 pub mod store_run;

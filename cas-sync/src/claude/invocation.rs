@@ -49,7 +49,14 @@ const VARIABLES: [(&str, &str); 10] = [
 /// Where the programs are that an installation of `claude` may need beside itself.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// A sign-in of an organisation's: an address to sign in with follows, if it is known.
+const SIGN_IN: [&str; 4] = ["auth", "login", "--claudeai", "--sso"];
+
+/// What the client starts in the place of a browser: the address is shown instead, since the browser may be elsewhere.
+const NO_BROWSER: &str = "/bin/true";
+
 /// A program, and the variables that the network of its machine asks for.
+#[derive(Clone)]
 pub(super) struct Invocation {
     program: PathBuf,
     network: BTreeMap<String, String>,
@@ -72,6 +79,22 @@ impl Invocation {
     pub(super) fn version(&self, scratch: &Scratch) -> io::Result<Command> {
         let mut command = self.program(scratch, scratch.path())?;
         command.arg("--version");
+        Ok(command)
+    }
+
+    /// A sign-in that leaves what it obtains in the scratch directory, and is told the code on its standard input.
+    pub(super) fn sign_in(&self, scratch: &Scratch, address: Option<&str>) -> io::Result<Command> {
+        let mut command = self.program(scratch, scratch.path())?;
+        command.args(SIGN_IN).args(address.map(|address| format!("--email={address}")));
+        command.env("CLAUDE_CONFIG_DIR", scratch.config_directory()).env("BROWSER", NO_BROWSER);
+        command.stdin(Stdio::piped());
+        Ok(command)
+    }
+
+    /// Gives up what a sign-in has left in a scratch directory, at the server too; what is said goes to another one.
+    pub(super) fn sign_out(&self, signed_in: &Scratch, scratch: &Scratch) -> io::Result<Command> {
+        let mut command = self.program(scratch, signed_in.path())?;
+        command.args(["auth", "logout"]).env("CLAUDE_CONFIG_DIR", signed_in.config_directory());
         Ok(command)
     }
 

@@ -16,6 +16,7 @@ mod refresh;
 mod room;
 mod running;
 mod scratch;
+mod sign_in;
 mod stream;
 mod version;
 
@@ -36,6 +37,7 @@ use self::invocation::Invocation;
 use self::managed_settings::{OVERRIDE, Served};
 use self::program::NotFound;
 use self::running::Problem;
+pub(crate) use self::sign_in::{GivenUp, NotSignedIn, SignIn};
 
 /// The client of one person.
 pub(crate) struct Claude {
@@ -74,9 +76,32 @@ impl Claude {
         Ok(invocation)
     }
 
-    fn try_probe(&self, token: &Secret<String>) -> Result<Verdict, Problem> {
+    /// As [`Verifier::probe`], for somebody who waits at a terminal: it ends once `is_given_up` says so, without a certain
+    /// answer.
+    pub(crate) fn probe_unless(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Verdict {
+        self.try_probe(is_given_up, token).unwrap_or_else(Problem::into)
+    }
+
+    /// Starts a sign-in, as this address if it is known.
+    ///
+    /// # Errors
+    /// [`NotSignedIn`]: there is no client, or it cannot be started.
+    pub(crate) fn sign_in(&self, address: Option<&str>) -> Result<SignIn, NotSignedIn> {
+        let invocation = self.invocation.as_ref().map_err(|missing| NotSignedIn::Unusable(missing.text()))?;
+        SignIn::start(invocation.clone(), address)
+    }
+
+    /// Where the client keeps its own state beside this login.
+    ///
+    /// # Errors
+    /// [`NotSignedIn::Unusable`] when no client uses this credential file.
+    pub(crate) fn own_state(&self) -> Result<PathBuf, NotSignedIn> {
+        Ok(refresh::Place::of(&self.path, &self.home)?.own_settings())
+    }
+
+    fn try_probe(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Result<Verdict, Problem> {
         let invocation = self.usable()?;
-        let probed = probe::run(invocation, token, probe::LAST_BOUND)?;
+        let probed = probe::run(invocation, token, probe::LAST_BOUND, is_given_up)?;
         // Where a probe could not learn them, those hold that the person's own client was served last.
         let served = probed.served.or_else(|| managed_settings::of_the_organization(self.path.parent()?));
         if served == Some(Served::Override) {
@@ -117,7 +142,7 @@ const PAID_OTHERWISE: &str =
 
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verdict {
-        self.try_probe(token).unwrap_or_else(Problem::into)
+        self.probe_unless(&|| false, token)
     }
 
     fn refresh_run(&mut self) -> Verdict {

@@ -24,16 +24,17 @@ pub(super) struct Probed {
     pub(super) served: Option<Served>,
 }
 
-/// Asks with this token; what has not ended within `bound` is killed.
+/// Asks with this token; what has not ended within `bound`, or is given up meanwhile, is killed.
 pub(super) fn run(
     invocation: &Invocation,
     token: &Secret<String>,
     bound: Duration,
+    is_given_up: &dyn Fn() -> bool,
 ) -> Result<Probed, Problem> {
     let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
-    let config_directory = scratch.path().join("config");
+    let config_directory = scratch.config_directory();
     command.env("CLAUDE_CONFIG_DIR", &config_directory);
     let token = on_a_pipe(token)?;
     command.env("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", token.as_raw_fd().to_string());
@@ -43,7 +44,8 @@ pub(super) fn run(
         drop(token);
         child?
     };
-    let end = running::wait(&mut child, &Deadline::after(bound), || scratch.is_overfull())?;
+    let is_enough = || scratch.is_overfull() || is_given_up();
+    let end = running::wait(&mut child, &Deadline::after(bound), is_enough)?;
     let end = end.unwrap_or_else(|| {
         running::kill(child);
         if scratch.is_overfull() { End::Overfull } else { End::Late }
@@ -87,7 +89,7 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
         let invocation = Invocation::new(program, BTreeMap::new());
-        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound).expect("an end").ended
+        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound, &|| false).expect("an end").ended
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Scratch {
         self.path().join("tmp")
     }
 
+    /// Where the client keeps what it writes; it makes it itself.
+    pub(super) fn config_directory(&self) -> PathBuf {
+        self.path().join("config")
+    }
+
     /// A directory that there is not.
     pub(super) fn nothing(&self) -> PathBuf {
         self.path().join("none")

@@ -26,7 +26,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 pub use self::answer::{MessageAnswer, RefreshAnswer, SettingsAnswer};
 pub use self::requests::{LoggedRequest, fingerprint};
 use self::state::State;
-pub use self::tokens::{Login, Reuse, SCOPES};
+pub use self::tokens::{Account, Login, Reuse, SCOPES};
 use crate::tls_authority::TlsAuthority;
 
 /// Where inference and the account's questions go.
@@ -70,6 +70,12 @@ impl FakeAnthropic {
     /// A new sign-in of `person`, a family of its own; every access token of it is accepted for `lifetime`.
     pub fn sign_in(&self, person: &str, lifetime: Duration) -> Login {
         self.state.change(|state| state.tokens.sign_in(person, lifetime, Instant::now()))
+    }
+
+    /// Somebody signs in to `account` in a browser, and is shown `code` (a text without `#`) to be pasted back: whoever
+    /// redeems it, once, has a family of tokens of theirs, named after the part of the address before the `@`.
+    pub fn show_code(&self, code: &str, account: Account) {
+        self.state.change(|state| state.tokens.show_code(code, account));
     }
 
     /// Makes the server accept `token`, for ever.

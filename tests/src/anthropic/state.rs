@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};
 use super::http::{Request, Response};
 use super::requests::{LoggedRequest, fingerprint};
-use super::tokens::{Login, SCOPES, Standing, Tokens};
+use super::tokens::{Account, Login, SCOPES, Standing, Tokens};
 use super::{API_HOST, MESSAGES, PLATFORM_HOST, REVOKE, TOKEN};
 
 #[derive(Default)]
@@ -94,6 +94,13 @@ impl Inner {
 
     fn exchange(&mut self, request: &Value, now: Instant) -> Reaction {
         let refresh_token = request["refresh_token"].as_str().unwrap_or_default();
+        if request["grant_type"] == "authorization_code" {
+            let code = request["code"].as_str().unwrap_or_default();
+            return Reaction::Answer(match self.tokens.redeem(code, now) {
+                Ok((login, account)) => Response::json(200, &signed_in(&login, &account)),
+                Err(_) => invalid_grant(),
+            });
+        }
         match self.refresh_answer {
             RefreshAnswer::InvalidGrant => Reaction::Answer(invalid_grant()),
             RefreshAnswer::InternalError => {
@@ -115,7 +122,11 @@ impl Inner {
             return error(401, "authentication_error", "Invalid bearer token");
         }
         match path {
-            "/api/oauth/profile" => Response::json(200, &profile()),
+            "/api/oauth/profile" => {
+                let token = request.bearer().unwrap_or_default();
+                let account = self.tokens.account(token).cloned().unwrap_or_else(Account::of_somebody);
+                Response::json(200, &profile(&account))
+            }
             "/api/claude_code/policy_limits" => Response::json(200, &json!({"restrictions": {}})),
             "/api/claude_code/settings" => self.settings.response(),
             _ => error(404, "not_found_error", "Not found"),
@@ -151,11 +162,19 @@ fn pair(login: &Login) -> Value {
     })
 }
 
-fn profile() -> Value {
+/// What the exchange of a code is answered: whose the tokens are as well.
+fn signed_in(login: &Login, account: &Account) -> Value {
+    let mut answer = pair(login);
+    answer["account"] = json!({"uuid": account.uuid, "email_address": account.email});
+    answer["organization"] = json!({"uuid": account.organization, "name": "Example"});
+    answer
+}
+
+fn profile(account: &Account) -> Value {
     json!({
-        "account": {"uuid": "00000000-0000-4000-8000-000000000001", "email": "person@example.com",
+        "account": {"uuid": account.uuid, "email": account.email,
                     "full_name": "A Person", "display_name": "Person", "has_claude_max": false, "has_claude_pro": false},
-        "organization": {"uuid": "00000000-0000-4000-8000-0000000000aa", "name": "Example",
+        "organization": {"uuid": account.organization, "name": "Example",
                          "organization_type": "claude_enterprise", "rate_limit_tier": "default_claude_max_5x",
                          "billing_type": "stripe_subscription"},
     })

@@ -39,6 +39,31 @@ impl Login {
     }
 }
 
+/// Whom the servers know behind a login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The address people sign in with.
+    pub email: String,
+    /// The account's name, a UUID.
+    pub uuid: String,
+    /// The organisation's, likewise.
+    pub organization: String,
+}
+
+impl Account {
+    /// The one that every login belongs to unless somebody signs in to another one.
+    pub fn of_somebody() -> Self {
+        Self {
+            email: "person@example.com".to_owned(),
+            uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
+            organization: "00000000-0000-4000-8000-0000000000aa".to_owned(),
+        }
+    }
+}
+
+/// How long an access token of a sign-in in a browser is accepted.
+const LIFE_OF_A_SIGN_IN: Duration = Duration::from_secs(8 * 3600);
+
 /// What becomes of a family when one of its spent refresh tokens is presented again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,10 +93,13 @@ pub(super) struct InvalidGrant;
 pub(super) struct Tokens {
     families: BTreeMap<String, Family>,
     setup_tokens: BTreeSet<String>,
+    /// Who signed in in a browser and was shown this code, which is good for one exchange.
+    codes: BTreeMap<String, Account>,
     pub(super) reuse: Reuse,
 }
 
 struct Family {
+    account: Account,
     lifetime: Duration,
     issued: u32,
     access: BTreeMap<String, Instant>,
@@ -83,9 +111,14 @@ struct Family {
 impl Tokens {
     /// A new sign-in by `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
     pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
+        self.sign_in_to(Account::of_somebody(), person, lifetime, now)
+    }
+
+    fn sign_in_to(&mut self, account: Account, person: &str, lifetime: Duration, now: Instant) -> Login {
         let number = (1..).find(|number| !self.families.contains_key(&format!("{person}-{number}")));
         let name = format!("{person}-{}", number.unwrap_or_default());
         let family = self.families.entry(name.clone()).or_insert(Family {
+            account,
             lifetime,
             issued: 0,
             access: BTreeMap::new(),
@@ -94,6 +127,23 @@ impl Tokens {
             revoked: false,
         });
         family.issue(&name, now)
+    }
+
+    /// Somebody signs in to this account in a browser, and is shown `code`.
+    pub(super) fn show_code(&mut self, code: &str, account: Account) {
+        self.codes.insert(code.to_owned(), account);
+    }
+
+    /// Exchanges a code for a new family, once.
+    pub(super) fn redeem(&mut self, code: &str, now: Instant) -> Result<(Login, Account), InvalidGrant> {
+        let account = self.codes.remove(code).ok_or(InvalidGrant)?;
+        let person = account.email.split('@').next().unwrap_or_default().to_owned();
+        Ok((self.sign_in_to(account.clone(), &person, LIFE_OF_A_SIGN_IN, now), account))
+    }
+
+    /// Whose an access token is, if it was given out here.
+    pub(super) fn account(&self, token: &str) -> Option<&Account> {
+        self.families.values().find(|family| family.access.contains_key(token)).map(|family| &family.account)
     }
 
     /// Exchanges a refresh token for the next pair, or refuses it and does to its family what [`Reuse`] says.
@@ -188,6 +238,18 @@ mod tests {
         assert!(tokens.refresh(&second.refresh_token, now).is_ok());
         assert_eq!(tokens.refresh("sk-ant-ort01-nobody", now), Err(InvalidGrant));
         assert_ne!(tokens.sign_in("alice", HOUR, now).family, first.family);
+    }
+
+    #[test]
+    fn a_code_works_once_and_its_tokens_are_the_accounts() {
+        let now = Instant::now();
+        let mut tokens = Tokens::default();
+        let account = Account { email: "bob@example.com".to_owned(), ..Account::of_somebody() };
+        tokens.show_code("code", account.clone());
+        let (login, whose) = tokens.redeem("code", now).expect("the first exchange");
+        assert_eq!((login.family.as_str(), &whose), ("bob-1", &account));
+        assert_eq!(tokens.account(&login.access_token), Some(&account));
+        assert_eq!(tokens.redeem("code", now), Err(InvalidGrant));
     }
 
     #[test]

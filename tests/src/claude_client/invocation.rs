@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -136,9 +136,21 @@ impl<'bed> Invocation<'bed> {
     /// # Errors
     /// [`NotFinished::NotStarted`].
     pub fn start(&self) -> Result<Started, NotFinished> {
+        self.start_reading(Stdio::null())
+    }
+
+    /// The same with a pipe for a standard input: [`Started::tell`].
+    ///
+    /// # Errors
+    /// [`NotFinished::NotStarted`].
+    pub fn start_listening(&self) -> Result<Started, NotFinished> {
+        self.start_reading(Stdio::piped())
+    }
+
+    fn start_reading(&self, stdin: Stdio) -> Result<Started, NotFinished> {
         let directory = tempfile::tempdir_in(self.bed.scratch.path())?;
         let mut command = self.command();
-        command.stdout(File::create(directory.path().join("stdout"))?);
+        command.stdin(stdin).stdout(File::create(directory.path().join("stdout"))?);
         command.stderr(File::create(directory.path().join("stderr"))?);
         let child = self.bed.namespaces.run(move || command.spawn())?;
         Ok(Started { child, directory })
@@ -193,6 +205,20 @@ impl Started {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has said on its standard output so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.directory.path().join("stdout")).unwrap_or_default()
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// Those of the pipe; when it has none.
+    pub fn tell(&mut self, line: &str) -> io::Result<()> {
+        let pipe = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(pipe, "{line}")
     }
 
     /// Whether it is still running.

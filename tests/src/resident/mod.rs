@@ -6,7 +6,7 @@ mod journal;
 mod place;
 
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -23,6 +23,7 @@ use crate::claude_login::{fresh, parsed};
 use crate::counting_relay::CountingRelay;
 use crate::namespaces::{Mount, Namespaces};
 use crate::openbao::{Bao, Person, Policy};
+use crate::pseudo_terminal::PseudoTerminal;
 use crate::tls_authority::TlsAuthority;
 
 /// Their login name.
@@ -69,10 +70,18 @@ impl Resident {
     /// # Panics
     /// As [`Resident::settle`], and without the client.
     pub fn settle_with_claude() -> Self {
+        Self::settle_with_claude_of(NEWEST)
+    }
+
+    /// The same with the client of another version.
+    ///
+    /// # Panics
+    /// As [`Resident::settle_with_claude`].
+    pub fn settle_with_claude_of(version: &str) -> Self {
         let (folder, mut mounts) = furnished();
         let (client, authority) = (folder.path().join("bin/claude"), TlsAuthority::new("Anthropic"));
         fs::write(&client, "").expect("a place for the client");
-        let source = installed(NEWEST).unwrap_or_else(|error| panic!("{error}"));
+        let source = installed(version).unwrap_or_else(|error| panic!("{error}"));
         mounts.push(Mount::Bind { source, target: client.clone() });
         let ca = authority.write_to(folder.path()).expect("its certificate is written");
         let hosts = format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n");
@@ -245,6 +254,36 @@ impl Resident {
         let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
         output
+    }
+
+    /// The same with these bytes on its standard input.
+    ///
+    /// # Panics
+    /// As [`Resident::output`].
+    pub fn output_with_input(&self, mut command: Command, input: &[u8]) -> Output {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let what = format!("{command:?}");
+        let mut child =
+            self.namespaces.run(move || command.spawn()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        // Whoever reads nothing closes it: that is for the test to judge.
+        drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
+        output
+    }
+
+    /// One of our programs, started by them at a terminal of so many columns.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn at_a_terminal(&self, program: &str, arguments: &[&str], columns: u16) -> PseudoTerminal {
+        let mut command = Command::new(self.program(program));
+        command.args(arguments).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
+        let spawn = |mut session: Command| {
+            session.uid(UID).gid(UID);
+            self.namespaces.run(move || session.spawn())
+        };
+        PseudoTerminal::start(&command, columns, spawn).unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
     /// Everything that was written to the journal so far.

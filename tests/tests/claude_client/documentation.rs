@@ -1,24 +1,27 @@
 //! `docs/claude-code.md` names a test for every fact, and no test here shows a fact that it does not list. (Those of the
-//! sync's verdicts show more than facts about the client.)
+//! sync's verdicts and of sign-ins show more than facts about the client.)
 
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/claude-code.md");
-const VERDICTS: [(&str, &str); 7] = [
+const VERDICTS: [(&str, &str); 9] = [
     ("alive", include_str!("../sync_verdicts/alive.rs")),
     ("full_disk", include_str!("../sync_verdicts/full_disk.rs")),
     ("hidden", include_str!("../sync_verdicts/hidden.rs")),
     ("interrupted", include_str!("../sync_verdicts/interrupted.rs")),
+    ("refused", include_str!("../sync_login/refused.rs")),
     ("rejected", include_str!("../sync_verdicts/rejected.rs")),
+    ("signed_in", include_str!("../sync_login/signed_in.rs")),
     ("uncertain", include_str!("../sync_verdicts/uncertain.rs")),
     ("unusable", include_str!("../sync_verdicts/unusable.rs")),
 ];
-const MODULES: [(&str, &str); 5] = [
+const MODULES: [(&str, &str); 6] = [
     ("answers", include_str!("answers.rs")),
     ("locks", include_str!("locks.rs")),
     ("login", include_str!("login.rs")),
     ("refresh", include_str!("refresh.rs")),
     ("settings", include_str!("settings.rs")),
+    ("sign_in", include_str!("sign_in.rs")),
 ];
 
 #[test]

@@ -7,6 +7,7 @@ mod locks;
 mod login;
 mod refresh;
 mod settings;
+mod sign_in;
 
 use std::time::Duration;
 

@@ -108,6 +108,37 @@ fn what_a_client_says_of_its_token_is_not_passed_on() {
     assert_eq!(passed_on, Vec::<String>::new());
 }
 
+#[test]
+fn nothing_is_seen_of_a_setup_token_that_is_put_in_force_and_taken_out() {
+    const GIVEN: &str = "given";
+    let mut watched = Watched::new(Resident::settle_with_claude);
+    let bao = watched.resident.bao();
+    let person = watched.resident.use_store(&bao, Policy::Update);
+    person.put_document(&json!({}));
+    watched.sign_in(8);
+    let token = watched.canaries.text(Secret::SetupToken).to_owned();
+    watched.resident.put(GIVEN, &token);
+    watched.planted_in(Some(GIVEN));
+    let program = watched.resident.program("cas-sync").display().to_string();
+    let set = format!("{program} token set <~/{GIVEN}");
+
+    assert_eq!(watched.shell(&set).status.code(), Some(79), "the server does not know it");
+    watched.resident.anthropic().answer_messages(&token, Some(MessageAnswer::Overloaded));
+    assert_eq!(watched.shell(&set).status.code(), Some(75));
+    watched.resident.anthropic().answer_messages(&token, None);
+    watched.resident.anthropic().accept_setup_token(&token);
+    let output = watched.shell(&set);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(person.fields()["setup_token"], json!(token));
+    assert_eq!(watched.shell(&format!("{set}.not-there")).status.code(), Some(2), "of the shell");
+    watched.shell(&format!("{program} token show; {program} token show --json"));
+    let output = watched.shell(&format!("{program} token import"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = watched.shell(&format!("{program} token clear --yes"));
+    assert_eq!((output.status.code(), watched.resident.read(ENV_FILE)), (Some(0), None), "{output:?}");
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}
+
 fn expect(output: &std::process::Output, begin: &str, part: &str) {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.starts_with(begin) && said.contains(part), "{begin} … {part}: {output:?}");

@@ -66,6 +66,7 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
         "/usr/share/man/man8/cas-sync.8.gz",
         "/usr/share/man/man1/cas-sync-run.1.gz",
         "/usr/share/man/man8/cas-sync-enroll.8.gz",
+        "/usr/share/man/man8/cas-sync-token-set.8.gz",
         "/usr/share/bash-completion/completions/cas-sync",
         "/usr/share/zsh/vendor-completions/_cas-sync",
         "/usr/share/fish/vendor_completions.d/cas-sync.fish",
@@ -310,5 +311,7 @@ fn bash_offers_commands_and_their_options_under_both_names() {
         assert!(!commands.contains("keep-vault-token"), "that is nobody's business: {commands}");
         let options = offered(name, &["provision", "--"]);
         assert!(options.contains("--dry-run") && options.contains("--print-policy"), "{options}");
+        let of_tokens = offered(name, &["token", "set", "--"]);
+        assert!(of_tokens.contains("--minted-at") && of_tokens.contains("--unverified"), "{of_tokens}");
     }
 }

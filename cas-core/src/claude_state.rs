@@ -1,0 +1,183 @@
+//! Claude Code's own `~/.claude.json`, of which one member is about the login: whom the person is signed in as.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::claude_locks::{FileLock, LockError};
+use crate::deadline::Deadline;
+use crate::local_login;
+use crate::oauth_login::Owner;
+use crate::owned_file::{self, Guard, Problem};
+use crate::timestamp::Timestamp;
+use crate::whole_file;
+
+/// The largest file that is read, in bytes; projects make it grow to megabytes.
+const LIMIT: usize = 64 << 20;
+
+/// Whom the person is signed in as. Every other member is none of our business.
+const ACCOUNT: &str = "oauthAccount";
+
+/// How often it is written again because somebody else did so in between, without the lock.
+const TRIES: usize = 4;
+
+/// One person's file.
+#[derive(Clone, Debug)]
+pub struct ClaudeState {
+    path: PathBuf,
+    owner: u32,
+}
+
+#[derive(Deserialize)]
+struct Signed<'a> {
+    #[serde(borrow, rename = "oauthAccount")]
+    account: Option<&'a serde_json::value::RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Account {
+    account_uuid: Option<String>,
+    organization_uuid: Option<String>,
+}
+
+impl ClaudeState {
+    /// The file at `path`, which must belong to user id `owner`.
+    pub fn new(path: PathBuf, owner: u32) -> Self {
+        Self { path, owner }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose login it is, as far as this says: older clients write it nowhere else.
+    pub fn signed_in_to(&self) -> Owner {
+        let account = self.account().and_then(|text| serde_json::from_str::<Account>(&text).ok());
+        account.map_or_else(Owner::default, |account| Owner {
+            account: account.account_uuid,
+            organization: account.organization_uuid,
+        })
+    }
+
+    /// The JSON text of the member that says whom the person is signed in as.
+    pub fn account(&self) -> Option<String> {
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).ok()??;
+        let signed: Signed<'_> = serde_json::from_slice(&found.content).ok()?;
+        signed.account.filter(|account| account.get() != "null").map(|account| account.get().to_owned())
+    }
+
+    /// Makes `account` (JSON text) that member, and leaves every other byte as it is. Held under Claude Code's own lock for a
+    /// look and a rename.
+    ///
+    /// # Errors
+    /// [`NotNoted`]; the file is as it was.
+    pub fn note_account(&self, account: &str, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+        let _locked = FileLock::acquire(&self.path, deadline, now).map_err(NotNoted::Locked)?;
+        for _ in 0..TRIES {
+            let found =
+                owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).map_err(NotNoted::File)?;
+            let (content, identity) = match &found {
+                Some(found) if local_login::is_json_object(&found.content) => {
+                    (found.content.as_slice(), Some(found.identity))
+                }
+                Some(_) => return Err(NotNoted::Damaged(self.path.clone())),
+                None => (&b""[..], None),
+            };
+            let changed = local_login::with_member(content, ACCOUNT, account);
+            let staged = whole_file::stage(&self.path, changed.as_bytes()).map_err(NotNoted::File)?;
+            if staged.commit_in_place_of(identity).map_err(NotNoted::File)? {
+                // The rename stands, whatever becomes of this.
+                drop(whole_file::settle(&self.path));
+                return Ok(());
+            }
+        }
+        Err(NotNoted::Overtaken(self.path.clone()))
+    }
+}
+
+/// Why it was not written down.
+#[derive(Debug)]
+pub enum NotNoted {
+    /// Claude Code holds its lock, or it could not be made.
+    Locked(LockError),
+    /// The file could not be read or written.
+    File(Problem),
+    /// It is no JSON object.
+    Damaged(PathBuf),
+    /// Others keep writing it.
+    Overtaken(PathBuf),
+}
+
+impl fmt::Display for NotNoted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(error) => error.fmt(formatter),
+            Self::File(problem) => problem.fmt(formatter),
+            Self::Damaged(path) => {
+                write!(formatter, "{} is no JSON object; move it out of the way", path.display())
+            }
+            Self::Overtaken(path) => write!(formatter, "others keep writing {}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for NotNoted {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+
+    fn state(folder: &tempfile::TempDir) -> ClaudeState {
+        ClaudeState::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
+    }
+
+    fn note(state: &ClaudeState, account: &str) -> Result<(), NotNoted> {
+        state.note_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn whom_somebody_is_signed_in_as_is_noted_and_nothing_else_changes() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        assert_eq!(state.account(), None);
+        let account = r#"{"emailAddress":"alice@example.org"}"#;
+        note(&state, account).expect("where there was nothing");
+        assert_eq!(
+            fs::read_to_string(state.path()).expect("there"),
+            format!(r#"{{"oauthAccount":{account}}}"#)
+        );
+        let before =
+            "{\n  \"numStartups\": 5,\n  \"oauthAccount\": {\"emailAddress\": \"old\"},\n  \"x\": 1.50 }\n";
+        fs::write(state.path(), before).expect("written");
+        note(&state, account).expect("noted");
+        let expected = before.replace(r#"{"emailAddress": "old"}"#, account);
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), expected);
+        assert_eq!(state.account().as_deref(), Some(account));
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("listed").count(),
+            1,
+            "no lock and no other file is left"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_or_is_locked_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        fs::write(state.path(), "{torn").expect("written");
+        assert!(matches!(note(&state, "{}"), Err(NotNoted::Damaged(_))) && state.account().is_none());
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), "{torn");
+        fs::write(state.path(), "{}").expect("written");
+        fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
+        assert!(matches!(note(&state, "{}"), Err(NotNoted::Locked(_))));
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
+    }
+}

@@ -1,0 +1,175 @@
+//! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown while it is typed.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+/// How long somebody waits for a text, or for an end, before they give up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command at a terminal; dropping it ends the command.
+pub struct PseudoTerminal {
+    keyboard: File,
+    child: Child,
+    screen: Arc<Screen>,
+}
+
+#[derive(Default)]
+struct Screen {
+    shown: Mutex<Shown>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Shown {
+    text: String,
+    ended: bool,
+}
+
+impl PseudoTerminal {
+    /// Starts `command` in a session of its own, at a new terminal of so many columns. `spawn` starts it where it belongs,
+    /// such as in other namespaces.
+    ///
+    /// # Errors
+    /// Those of making the terminal, and of starting the command.
+    pub fn start(
+        command: &Command,
+        columns: u16,
+        spawn: impl FnOnce(Command) -> io::Result<Child>,
+    ) -> io::Result<Self> {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(Some(&size), None)?;
+        let end = |descriptor: &OwnedFd| descriptor.try_clone().map(Stdio::from);
+        let mut session = Command::new("setsid");
+        session.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        session.env_clear().current_dir(command.get_current_dir().unwrap_or("/".as_ref()));
+        session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        session.stdin(end(&pair.slave)?).stdout(end(&pair.slave)?).stderr(end(&pair.slave)?);
+        drop(pair.slave);
+        let child = spawn(session)?;
+        let keyboard = File::from(pair.master);
+        let (mut output, screen) = (keyboard.try_clone()?, Arc::new(Screen::default()));
+        let shown = Arc::clone(&screen);
+        thread::spawn(move || shown.show_all_of(&mut output));
+        Ok(Self { keyboard, child, screen })
+    }
+
+    /// Waits until this text is on the screen.
+    ///
+    /// # Panics
+    /// When it does not come within a minute, or the command ends first; with all that was on the screen.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) {
+        let deadline = Deadline::after(PATIENCE);
+        let mut shown = self.screen.lock();
+        while !shown.text.contains(text) {
+            let is_over = shown.ended || deadline.has_passed();
+            assert!(!is_over, "waited in vain for {text:?}; the screen shows:\n{}\n---", shown.text);
+            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
+            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until what is typed is shown, or until it is not.
+    ///
+    /// # Panics
+    /// When that does not come within a minute.
+    #[track_caller]
+    pub fn wait_until_it_echoes(&self, echoes: bool) {
+        let deadline = Deadline::after(PATIENCE);
+        while self.echoes() != echoes {
+            assert!(!deadline.has_passed(), "the screen shows:\n{}\n---", self.shown());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether what is typed is shown just now.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn echoes(&self) -> bool {
+        tcgetattr(&self.keyboard).expect("a terminal").local_flags.contains(LocalFlags::ECHO)
+    }
+
+    /// Types this; a line ends in `\n`, control-C is `\x03`.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn type_text(&self, text: &str) {
+        (&self.keyboard).write_all(text.as_bytes()).expect("somebody reads the terminal");
+    }
+
+    /// All that was on the screen so far.
+    pub fn shown(&self) -> String {
+        self.screen.lock().text.clone()
+    }
+
+    /// The process id of the session's leader, which is `setsid` itself where it did not have to fork.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the end; the status, all that was on the screen, and whether the terminal shows again what is typed.
+    ///
+    /// # Panics
+    /// When it does not end within a minute.
+    #[track_caller]
+    pub fn end(mut self) -> (ExitStatus, String, bool) {
+        let deadline = Deadline::after(PATIENCE);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(!deadline.has_passed(), "no end; the screen shows:\n{}\n---", self.shown());
+            thread::sleep(Duration::from_millis(10));
+        };
+        let echoes = self.echoes();
+        let mut shown = self.screen.lock();
+        while !shown.ended && !deadline.has_passed() {
+            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
+            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let text = shown.text.replace('\r', "");
+        drop(shown);
+        (status, text, echoes)
+    }
+}
+
+impl Drop for PseudoTerminal {
+    fn drop(&mut self) {
+        // Either has ended already, or ends now.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Screen {
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The other end is closed when the last process there has ended, which reads as an error.
+    fn show_all_of(&self, output: &mut impl Read) {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = output.read(&mut buffer).unwrap_or(0);
+            let mut shown = self.lock();
+            match buffer.get(..read) {
+                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
+                _ => shown.ended = true,
+            }
+            self.changed.notify_all();
+            if shown.ended {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `claude auth login`, with nobody's browser: what it says, what it takes, and what it leaves where.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::Account;
+use cas_tests::claude_client::{ClaudeBed, Invocation, Person, Started, now_in_milliseconds};
+use cas_tests::claude_login::parsed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::{LIMIT, bed};
+
+const CODE: &str = "the-code-of-the-browser";
+const DAY_MS: i64 = 86_400_000;
+
+/// Either client of this person, told to sign in with its own files in this directory; and the directory.
+fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
+    let with_directory = |(client, name): (Invocation<'bed>, &str)| {
+        let directory = person.make_directory(name).expect("a directory");
+        let arguments = ["auth", "login", "--claudeai", "--sso", "--email=alice@example.org"];
+        let variable = directory.to_str().expect("text").to_owned();
+        let client = client.arguments(&arguments).variable("CLAUDE_CONFIG_DIR", &variable);
+        (client.variable("BROWSER", "/bin/true"), directory)
+    };
+    [(person.claude(), "newest"), (person.older_claude(), "older")].map(with_directory).into()
+}
+
+/// Waits until it has said where to sign in, in a line of its own.
+#[track_caller]
+fn address_of(started: &Started) -> String {
+    let deadline = Deadline::after(LIMIT);
+    loop {
+        let said = started.said();
+        if let Some(line) =
+            said.split_inclusive('\n').find(|line| line.contains("https://") && line.ends_with('\n'))
+        {
+            return line[line.find("https://").expect("it is there")..].trim_end().to_owned();
+        }
+        assert!(!deadline.has_passed(), "no address: {said}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn state_in(address: &str) -> &str {
+    let state = address.split('&').find_map(|part| part.strip_prefix("state="));
+    state.unwrap_or_else(|| panic!("no state: {address}"))
+}
+
+/// Signs in; what it said.
+fn signed_in(bed: &ClaudeBed, client: &Invocation<'_>) -> String {
+    bed.anthropic().show_code(CODE, Account::of_somebody());
+    let mut started = client.start_listening().expect("started");
+    let address = address_of(&started);
+    started.tell(&format!("{CODE}#{}", state_in(&address))).expect("it listens");
+    let said = started.end(LIMIT).expect("an end");
+    assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+    address
+}
+
+fn read(path: PathBuf) -> Value {
+    parsed(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+#[test]
+fn it_says_where_in_one_line_and_takes_the_code_on_a_pipe() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    for (client, directory) in clients(&alice) {
+        let address = signed_in(&bed, &client);
+        assert!(!address.contains(' ') && address.contains("login_hint=alice%40example.org"), "{address}");
+        assert!(address.contains("login_method=sso"), "{address}");
+        let login = read(directory.join(".credentials.json"))["claudeAiOauth"].take();
+        let account = Account::of_somebody();
+        let (names, lapses) =
+            ([&login["accountUuid"], &login["organizationUuid"]], &login["refreshTokenExpiresAt"]);
+        if directory.ends_with("older") {
+            assert_eq!((names, lapses), ([&Value::Null; 2], &Value::Null), "{login}");
+        } else {
+            assert_eq!(names, [&json!(account.uuid), &json!(account.organization)]);
+            let ahead = lapses.as_i64().expect("a time") - now_in_milliseconds();
+            assert!((29 * DAY_MS..=30 * DAY_MS).contains(&ahead), "{login}");
+        }
+        let state = read(directory.join(".claude.json"));
+        let signed_in = &state["oauthAccount"];
+        assert_eq!(
+            (&signed_in["accountUuid"], &signed_in["organizationUuid"]),
+            (&json!(account.uuid), &json!(account.organization))
+        );
+        assert_eq!(state["oauthAccount"]["emailAddress"], json!(account.email));
+        assert_eq!(state.get("hasCompletedOnboarding"), None, "{state}");
+        assert!(!alice.home().join(".claude.json").exists() && !alice.credentials_file().exists());
+    }
+}
+
+#[test]
+fn a_code_that_is_refused_leaves_no_login() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    for (client, directory) in clients(&alice) {
+        let mut started = client.start_listening().expect("started");
+        let address = address_of(&started);
+        started.tell(&format!("nonsense#{}", state_in(&address))).expect("it listens");
+        let said = started.end(LIMIT).expect("an end");
+        assert_eq!(said.exit_code, Some(1), "{}", said.stdout);
+        assert!(!said.stderr.trim().is_empty(), "{}", said.stdout);
+        assert!(!directory.join(".credentials.json").exists());
+    }
+}
+
+#[test]
+fn it_waits_until_somebody_ends_it_and_calls_that_a_success() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    for (client, _) in clients(&alice) {
+        let mut started = client.start_listening().expect("started");
+        address_of(&started);
+        thread::sleep(Duration::from_secs(1));
+        assert!(started.is_running().expect("a child"));
+        kill(Pid::from_raw(i32::try_from(started.pid()).expect("a pid")), Signal::SIGINT).expect("sent");
+        assert_eq!(started.end(LIMIT).expect("an end").exit_code, Some(0));
+    }
+}
+
+#[test]
+fn a_sign_out_ends_the_login_at_the_server() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    for (client, directory) in clients(&alice) {
+        signed_in(&bed, &client);
+        let token = read(directory.join(".credentials.json"))["claudeAiOauth"]["accessToken"].take();
+        let with_token = alice.claude().variable("CLAUDE_CODE_OAUTH_TOKEN", token.as_str().expect("a token"));
+        assert!(with_token.run(LIMIT).expect("an end").answered());
+        let said = client.arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
+        assert_eq!(said.exit_code, Some(0), "{}{}", said.stdout, said.stderr);
+        assert!(!directory.join(".credentials.json").exists());
+        assert!(!with_token.run(LIMIT).expect("an end").answered(), "the server takes it no more");
+    }
+}

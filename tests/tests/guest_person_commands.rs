@@ -1,0 +1,136 @@
+//! Somebody who has come by ssh puts their setup-token in force, takes it out, and signs in: at a real terminal, with a real
+//! store. No secret is seen by anybody else, and none is left where it is not meant to be.
+
+use std::{thread, time::Duration};
+
+use cas_tests::{
+    anthropic::{Account, MessageAnswer},
+    claude_login::parsed,
+    guest::{Suite, Terminal, Workplace, env_file_path, is_emptied, login_path},
+};
+use serde_json::json;
+
+const TOKEN: &str = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789";
+const CODE: &str = "code-of-the-browser-0123456789";
+const NEW_REFRESH_TOKEN: &str = "sk-ant-ort01-person-1-1";
+
+/// Everything that any user of the machine may see of processes, and what root may besides.
+fn seen_of_processes(place: &Workplace) -> String {
+    let script =
+        "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/cmdline; tr '\\0' '\\n' <$p/environ; done 2>/dev/null";
+    place.guest.run(script).text()
+}
+
+/// The files of the machine that hold this text, but for root's own.
+fn files_with(place: &Workplace, text: &str) -> String {
+    place.guest.write("/root/needle", "root", "600", text.as_bytes());
+    let places = "/home /var/log /var/lib/claude-auth-sync /run /tmp /var/tmp /etc";
+    // A FIFO or a socket is nothing to read.
+    place.guest.run(&format!("grep -rlF --devices=skip -f /root/needle {places} 2>/dev/null | sort")).text()
+}
+
+fn journal(place: &Workplace) -> String {
+    place.guest.run("journalctl --no-pager --output=export --all | strings").text()
+}
+
+/// A shell by ssh.
+fn shell(place: &Workplace) -> Terminal {
+    let mut terminal = place.guest.ssh_terminal("alice");
+    terminal.wait_for("$ ");
+    terminal
+}
+
+#[test]
+fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
+    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let alice = people.first().expect("one person");
+    alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    place.sign_in("alice");
+    place.guest.sync("alice").expect_success("the first backup");
+    place.anthropic.accept_setup_token(TOKEN);
+
+    // A client that waits for its answer, so that there is time to look at it.
+    place.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Silence));
+    let mut terminal = shell(&place);
+    terminal.type_line("cas-sync token set");
+    let mut screen = terminal.wait_for("claude setup-token`): ");
+    let (one, rest) = TOKEN.split_at(25);
+    terminal.type_line(&format!("{one}\n{rest}"));
+    let deadline = cas_core::deadline::Deadline::after(Duration::from_secs(60));
+    assert!(place.anthropic.wait_for(&deadline, |request| request.is_message()), "claude never asked");
+    let processes = seen_of_processes(&place);
+    assert!(processes.contains("cas-sync") && processes.contains("AUTH_OK"), "the client was looked at");
+    assert!(!processes.contains(TOKEN) && !processes.contains(rest), "in a command line or an environment");
+    place.anthropic.answer_messages(TOKEN, None);
+    screen += &terminal.wait_for("start it again.");
+    screen += &terminal.wait_for("$ ");
+    assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
+    assert!(screen.contains("in force for your next sessions, verified by inference"), "{screen}");
+    assert_eq!(alice.fields()["setup_token"], json!(TOKEN));
+    assert_eq!(alice.fields()["vaultwarden_email"], json!("alice@example.org"));
+    assert_eq!(files_with(&place, TOKEN), format!("{}\n", env_file_path("alice")));
+    assert_eq!(place.guest.status_of(&env_file_path("alice")), "600 alice:alice regular file");
+    assert_eq!(place.guest.variable_by_ssh("alice").as_deref(), Some(TOKEN));
+    let shown =
+        terminal.at_prompt("cas-sync token show; cas-sync token show --json; tail -n 3 ~/.bash_history");
+    assert!(shown.contains("the same in both") && !shown.contains(rest), "{shown}");
+
+    terminal.type_line("cas-sync token clear");
+    terminal.wait_for("[y/N] ");
+    terminal.type_line("y");
+    screen = terminal.wait_for("Your login: OK login complete");
+    terminal.wait_for("$ ");
+    assert!(screen.contains("in the settings of your Claude account"), "{screen}");
+    assert_eq!((files_with(&place, TOKEN).as_str(), place.guest.variable_by_ssh("alice")), ("", None));
+
+    // The login is lost, and they sign in.
+    let emptied = json!({"claudeAiOauth": {"accessToken": "", "refreshToken": "", "expiresAt": 0}, "mcpOAuth": {"k": 1}});
+    place.guest.put_login("alice", &emptied.to_string());
+    place.anthropic.show_code(CODE, Account::of_somebody());
+    terminal.type_line("cas-sync login --email alice@example.org");
+    screen = terminal.wait_for("Code (it is not shown): ");
+    let address = screen.lines().find(|line| line.starts_with("https://")).expect("one line").trim_end();
+    let state = address.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");
+    terminal.type_line(&format!("{CODE}#{state}"));
+    screen += &terminal.wait_for("backed up to the store");
+    screen += &terminal.wait_for("$ ");
+    assert!(screen.contains("Signed in as person@example.com"), "{screen}");
+    assert!(!screen.contains(CODE) && !screen.contains("sk-ant-"), "{screen}");
+    let file = parsed(&place.guest.login_of("alice"));
+    assert!(!is_emptied(&file) && file["mcpOAuth"] == json!({"k": 1}), "{file}");
+    assert_eq!(file["claudeAiOauth"]["refreshToken"], json!(NEW_REFRESH_TOKEN));
+    let history = "/home/alice/.local/state/claude-auth-sync/history.json";
+    assert_eq!(files_with(&place, NEW_REFRESH_TOKEN), format!("{}\n{history}\n", login_path("alice")));
+    assert!(
+        alice.fields()["claude_ai_oauth_json"].as_str().is_some_and(|kept| kept.contains(NEW_REFRESH_TOKEN))
+    );
+    assert!(place.claude("alice").answered(), "and claude uses it");
+    drop(terminal);
+
+    // Nothing of all that was written down by anybody.
+    let journal = journal(&place);
+    assert!(journal.contains("user=alice OK setup-token in use"), "the journal was looked at");
+    for secret in [TOKEN, rest, CODE, NEW_REFRESH_TOKEN] {
+        assert!(!journal.contains(secret), "{secret} is in the journal");
+    }
+    thread::sleep(Duration::from_millis(100));
+    let left = place.guest.run("ls -A /tmp | grep '^claude-auth-sync' ; pgrep -u alice -x claude").text();
+    assert_eq!(left, "", "nothing is left of the clients");
+}
+
+#[test]
+fn somebody_whose_connection_breaks_while_they_sign_in_has_the_login_they_had() {
+    let (place, _bao, _people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    place.sign_in("alice");
+    place.guest.sync("alice").expect_success("the first backup");
+    let before = place.guest.login_of("alice");
+    let mut terminal = shell(&place);
+    terminal.type_line("cas-sync login --email alice@example.org");
+    terminal.wait_for("Code (it is not shown): ");
+    drop(terminal);
+    let waited = "for i in $(seq 100); do pgrep -u alice cas-sync >/dev/null || break; sleep 0.1; done; \
+                  pgrep -u alice -a 'cas-sync|claude'; ls -A /tmp | grep '^claude-auth-sync'";
+    assert_eq!(place.guest.run(waited).text(), "", "it has ended, and the client with it");
+    assert_eq!(place.guest.login_of("alice"), before);
+    assert!(place.guest.sync("alice").text().starts_with("OK login complete"), "nobody holds its lock");
+}

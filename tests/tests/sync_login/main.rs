@@ -1,0 +1,118 @@
+//! `cas-sync login` with the real client and a real store: a new login takes the place of the one before once it has been
+//! shown to work, and whatever else happens leaves no trace.
+
+mod refused;
+mod signed_in;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::ExitStatus;
+
+use cas_tests::anthropic::{Account, fingerprint};
+use cas_tests::claude_login::parsed;
+use cas_tests::pseudo_terminal::PseudoTerminal;
+use cas_tests::resident::{LOGIN, Resident, UID};
+use serde_json::Value;
+
+const CODE: &str = "the-code-of-the-browser";
+const PROMPT: &str = "Code (it is not shown): ";
+
+/// Somebody at a terminal who was shown where to sign in, and is asked for the code.
+#[track_caller]
+fn asked(resident: &Resident, options: &[&str]) -> PseudoTerminal {
+    let terminal = resident.at_a_terminal("cas-sync", &[&["login"][..], options].concat(), 80);
+    terminal.wait_for(PROMPT);
+    terminal.wait_until_it_echoes(false);
+    terminal
+}
+
+/// They sign in to this account, and paste what the browser shows; how it ended, and the screen.
+#[track_caller]
+fn sign_in(resident: &Resident, options: &[&str], account: Account) -> (ExitStatus, String) {
+    resident.anthropic().show_code(CODE, account);
+    let terminal = asked(resident, options);
+    let state = state_in(&terminal.shown());
+    terminal.type_text(&format!("{CODE}#{state}\n"));
+    let (status, screen, echoes) = terminal.end();
+    assert!(echoes && !screen.contains(CODE), "{screen}");
+    assert!(!screen.contains("sk-ant-"), "{screen}");
+    (status, screen)
+}
+
+/// The address that is shown, which is one line of its own.
+#[track_caller]
+fn address_in(screen: &str) -> String {
+    let mut lines = screen.lines().filter(|line| line.starts_with("https://"));
+    let line = lines.next().unwrap_or_else(|| panic!("no address: {screen}"));
+    assert!(lines.next().is_none() && !line.trim_end().contains(' '), "{screen}");
+    line.trim_end().to_owned()
+}
+
+fn state_in(screen: &str) -> String {
+    let address = address_in(screen);
+    let state = address.split('&').find_map(|part| part.strip_prefix("state="));
+    state.unwrap_or_else(|| panic!("no state: {address}")).to_owned()
+}
+
+fn somebody_else() -> Account {
+    Account {
+        email: "bob@example.com".to_owned(),
+        uuid: "00000000-0000-4000-8000-000000000002".to_owned(),
+        ..Account::of_somebody()
+    }
+}
+
+fn login(resident: &Resident) -> Value {
+    parsed(&String::from_utf8(resident.read(LOGIN).expect("a login")).expect("text"))
+}
+
+/// `~/.claude.json`, which is the person's own.
+fn put_own_state(resident: &Resident, text: &str) {
+    resident.put(".claude.json", text);
+    chown(resident.path(".claude.json"), Some(UID), Some(UID)).expect("given");
+}
+
+/// Every file of a home: which one, and what it holds. Locks are empty files that stay.
+fn all_files(resident: &Resident) -> BTreeMap<String, (u64, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    collect(&resident.home(), &mut found);
+    found.retain(|name, _| !name.ends_with("/lock") && !name.ends_with(".lock"));
+    found
+}
+
+fn collect(directory: &Path, found: &mut BTreeMap<String, (u64, Vec<u8>)>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let metadata = fs::symlink_metadata(&path).expect("its metadata");
+        if metadata.is_dir() {
+            collect(&path, found);
+        } else {
+            found.insert(path.display().to_string(), (metadata.ino(), fs::read(&path).unwrap_or_default()));
+        }
+    }
+}
+
+/// Nothing is left where claude was run, and no client is.
+#[track_caller]
+fn assert_no_trace(resident: &Resident) {
+    let left: Vec<_> = fs::read_dir(resident.folder().join("tmp"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("claude-auth-sync."))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+    let client = resident.program("claude").display().to_string();
+    for process in fs::read_dir("/proc").expect("processes").flatten() {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&command).contains(&client), "a client is left: {process:?}");
+    }
+}
+
+/// How often inference was asked for with this token.
+fn asked_with(resident: &Resident, token: &str) -> usize {
+    let token = Some(fingerprint(token));
+    let requests = resident.anthropic().requests();
+    requests.iter().filter(|request| request.is_message() && request.token == token).count()
+}

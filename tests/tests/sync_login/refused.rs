@@ -1,0 +1,165 @@
+//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was obtained is signed out.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use cas_core::deadline::Deadline;
+use cas_tests::anthropic::{Account, MessageAnswer};
+use cas_tests::resident::{LOGIN, Resident};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{
+    CODE, all_files, asked, assert_no_trace, login, put_own_state, sign_in, somebody_else, state_in,
+};
+
+const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
+const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
+
+/// Somebody with a login that a sync knows, and a state of their client's.
+fn settled() -> Resident {
+    let resident = Resident::settle_with_claude();
+    resident.sign_in();
+    resident.sync();
+    put_own_state(&resident, "{\"numStartups\": 5}\n");
+    resident.anthropic().forget_requests();
+    resident
+}
+
+/// How often a login was signed out at the server.
+fn signed_out(resident: &Resident) -> usize {
+    resident.anthropic().requests().iter().filter(|request| request.path.ends_with("/revoke")).count()
+}
+
+#[test]
+fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
+    let resident = settled();
+    let before = all_files(&resident);
+    for (index, (answer, code, says)) in [
+        (MessageAnswer::Invalid, 79, "sign in again"),
+        (MessageAnswer::Overloaded, 75, "--unverified"),
+        (MessageAnswer::OrganizationForbidden, 1, "administrator"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let token = format!("sk-ant-oat01-person-{}-1", index + 1);
+        resident.anthropic().answer_messages(&token, Some(answer));
+        let (status, screen) = sign_in(&resident, &EMAIL, Account::of_somebody());
+        assert_eq!(status.code(), Some(code), "{screen}");
+        for part in [says, "your login is as it was", "signed out again"] {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
+        assert_eq!(signed_out(&resident), index + 1, "{screen}");
+        assert_eq!(all_files(&resident), before, "{screen}");
+        assert_no_trace(&resident);
+    }
+}
+
+#[test]
+fn what_nobody_can_judge_is_taken_on_request() {
+    let resident = settled();
+    resident.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Overloaded));
+    let (status, screen) =
+        sign_in(&resident, &[&EMAIL[..], &["--unverified"]].concat(), Account::of_somebody());
+    assert_eq!(status.code(), Some(0), "{screen}");
+    assert!(screen.contains("not verified"), "{screen}");
+    assert_eq!(login(&resident)["claudeAiOauth"]["accessToken"], NEW_TOKEN);
+}
+
+#[test]
+fn another_account_or_organisation_is_not_taken_by_accident() {
+    let resident = Resident::settle_with_claude();
+    assert_eq!(sign_in(&resident, &EMAIL, Account::of_somebody()).0.code(), Some(0));
+    resident.anthropic().forget_requests();
+    let before = all_files(&resident);
+    let (status, screen) = sign_in(&resident, &EMAIL, somebody_else());
+    assert_eq!((status.code(), signed_out(&resident)), (Some(79), 1), "{screen}");
+    assert!(screen.contains("--switch-account"), "{screen}");
+    assert_eq!(all_files(&resident), before);
+
+    let configuration = resident.folder().join("etc/claude-auth-sync/conf.d/organisation.toml");
+    std::fs::write(configuration, "expected_organization = \"another-one\"\n").expect("written");
+    let (status, screen) = sign_in(&resident, &[&EMAIL[..], &["--switch-account"]].concat(), somebody_else());
+    assert_eq!((status.code(), signed_out(&resident)), (Some(79), 2), "{screen}");
+    assert!(screen.contains("expected is another-one"), "{screen}");
+    assert_eq!(all_files(&resident), before);
+    assert_no_trace(&resident);
+}
+
+#[test]
+fn a_wrong_code_says_so_in_the_clients_words() {
+    let resident = settled();
+    let before = all_files(&resident);
+    for typed in ["nonsense#state\n", "\n", "\x04", "two words\n"] {
+        let terminal = asked(&resident, &EMAIL);
+        terminal.type_text(typed);
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
+        assert!(screen.contains("your login is as it was"), "{screen}");
+        let of_client = screen.contains("That code wasn't accepted");
+        assert_eq!(of_client, typed.starts_with("nonsense"), "{screen}");
+        assert_eq!((all_files(&resident), signed_out(&resident)), (before.clone(), 0));
+        assert_no_trace(&resident);
+    }
+}
+
+#[test]
+fn whoever_ends_it_finds_all_as_it_was() {
+    let resident = settled();
+    let before = all_files(&resident);
+    let end = |terminal: cas_tests::pseudo_terminal::PseudoTerminal, signal: Signal| {
+        let began = Instant::now();
+        match signal {
+            Signal::SIGINT => terminal.type_text("\x03"),
+            other => kill(Pid::from_raw(i32::try_from(terminal.pid()).expect("a pid")), other).expect("sent"),
+        }
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
+        assert!(screen.contains("interrupted; your login is as it was"), "{screen}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        assert_eq!(all_files(&resident), before);
+        assert_no_trace(&resident);
+    };
+    // Before there is a code.
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        end(asked(&resident, &EMAIL), signal);
+    }
+    assert_eq!(signed_out(&resident), 0);
+    // While the new login is put to the test.
+    resident.anthropic().show_code(CODE, Account::of_somebody());
+    resident.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Silence));
+    let terminal = asked(&resident, &EMAIL);
+    terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));
+    let deadline = Deadline::after(Duration::from_secs(60));
+    assert!(resident.anthropic().wait_for(&deadline, |request| request.is_message()), "claude never asked");
+    end(terminal, Signal::SIGINT);
+    assert_eq!(signed_out(&resident), 1);
+}
+
+#[test]
+fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
+    let resident = settled();
+    let run = |words: &[&str]| resident.output(resident.command(&resident.program("cas-sync"), words));
+    let before = all_files(&resident);
+    let check = |output: std::process::Output, code: i32, says: &str| {
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(complained.contains("cas-sync: ") && complained.contains(says), "{says}: {output:?}");
+        assert_eq!(all_files(&resident), before);
+    };
+    check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
+    check(run(&["login", "--email", "alice@example.org"]), 1, "no code: nothing was given");
+    let by_root = resident.command_of_root(&resident.program("cas-sync"), &["login"]);
+    check(resident.output(by_root), 1, "runuser -u NAME");
+    let mut elsewhere = resident.command(&resident.program("cas-sync"), &["login"]);
+    elsewhere.env("CLAUDE_CREDENTIALS_FILE", resident.path("login.json"));
+    check(resident.output(elsewhere), 69, "CLAUDE_CREDENTIALS_FILE");
+    resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
+    check(run(&["login", "--email", "alice@example.org"]), 69, "claude.program");
+    assert_no_trace(&resident);
+    // A file that is not the person's own is found out before anybody goes to a browser.
+    std::os::unix::fs::chown(resident.path(LOGIN), Some(0), Some(0)).expect("given to root");
+    let output = run(&["login", "--email", "alice@example.org"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}

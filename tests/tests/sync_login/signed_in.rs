@@ -1,0 +1,185 @@
+//! It works.
+
+use std::process::Command;
+
+use cas_tests::anthropic::Account;
+use cas_tests::claude_client::{NEWEST, OLDER, installed};
+use cas_tests::claude_login::tombstone;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use serde_json::{Value, json};
+
+use super::{
+    CODE, PROMPT, address_in, asked, asked_with, assert_no_trace, login, put_own_state, sign_in,
+    somebody_else, state_in,
+};
+
+/// A file of the client's own, in a form that it would not write, so that a byte that changes is seen.
+const OWN_STATE: &str = "{\n \"numStartups\": 5,\n \"projects\": {\"/x\": {\"allowedTools\": [1.50]}},\n \"oauthAccount\": {\"emailAddress\": \"alice@example.org\"},\n \"last\": \"\\u00e4\" }\n";
+
+#[test]
+fn a_lost_login_is_replaced_beside_all_else_and_verified_and_backed_up() {
+    for policy in [Policy::Patch, Policy::Update] {
+        let resident = Resident::settle_with_claude();
+        let bao = resident.bao();
+        let person = resident.use_store(&bao, policy);
+        person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+        let lost = tombstone(&resident.sign_in());
+        resident.put(LOGIN, &lost);
+        put_own_state(&resident, OWN_STATE);
+        let (status, screen) = sign_in(&resident, &[], Account::of_somebody());
+        assert_eq!(status.code(), Some(0), "{screen}");
+        assert!(
+            screen.contains("Signed in as person@example.com") && screen.contains("verified by inference"),
+            "{screen}"
+        );
+        assert!(address_in(&screen).contains("login_hint=alice%40example.org&login_method=sso"), "{screen}");
+
+        let found = login(&resident);
+        let before = cas_tests::claude_login::parsed(&lost);
+        let object = &found["claudeAiOauth"];
+        assert_eq!(
+            (&found["mcpOAuth"], &found["aKeyOfTheFuture"]),
+            (&before["mcpOAuth"], &before["aKeyOfTheFuture"])
+        );
+        assert_eq!(object["refreshToken"], json!("sk-ant-ort01-person-1-1"));
+        assert_eq!(
+            asked_with(&resident, object["accessToken"].as_str().expect("a token")),
+            1,
+            "once for all of it"
+        );
+        // Backed up as a sync does it, and told as a sync tells it.
+        let fields = person.fields();
+        assert!(
+            fields["claude_ai_oauth_json"].as_str().is_some_and(|kept| kept.contains("person-1-1")),
+            "{fields}"
+        );
+        assert_eq!(fields["vaultwarden_email"], json!("alice@example.org"));
+        let history = resident.read(&format!("{STATE}/history.json")).expect("a history");
+        assert!(String::from_utf8_lossy(&history).contains("person-1-1"));
+        assert!(
+            screen.contains("OK login complete") && screen.contains("backed up to the store"),
+            "{screen}"
+        );
+        assert!(resident.journal().contains("user=alice OK login complete"), "{}", resident.journal());
+        // The client's own file: that one member, and not another byte.
+        let own = String::from_utf8(resident.read(".claude.json").expect("there")).expect("text");
+        let (start, rest) =
+            OWN_STATE.split_once("{\"emailAddress\": \"alice@example.org\"}").expect("a part");
+        assert!(own.starts_with(start) && own.ends_with(rest), "{own}");
+        let own: Value = serde_json::from_str(&own).expect("JSON");
+        assert_eq!(own["oauthAccount"]["emailAddress"], json!("person@example.com"));
+        assert_eq!(own["oauthAccount"]["organizationUuid"], json!(Account::of_somebody().organization));
+        assert_no_trace(&resident);
+        // And the client uses it.
+        assert!(claude_answers(&resident), "the client does not use it");
+    }
+}
+
+/// The real client, in the person's own home.
+fn claude_answers(resident: &Resident) -> bool {
+    let arguments =
+        ["-p", "Reply with AUTH_OK.", "--model", "haiku", "--max-turns", "1", "--output-format", "json"];
+    let mut command: Command = resident.command(&resident.program("claude"), &arguments);
+    let authority = resident.folder().join("ca.pem");
+    command.env("HOME", resident.home()).env("NODE_EXTRA_CA_CERTS", authority).env("TMPDIR", "/tmp");
+    command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("DISABLE_AUTOUPDATER", "1");
+    let output = resident.output(command);
+    String::from_utf8_lossy(&output.stdout).contains("AUTH_OK")
+}
+
+#[test]
+fn both_clients_sign_in_and_the_first_login_of_somebody_is_one_too() {
+    for version in [NEWEST, OLDER] {
+        let resident = Resident::settle_with_claude_of(version);
+        assert!(installed(version).is_ok());
+        resident.anthropic().show_code(CODE, Account::of_somebody());
+        // Nobody knows the address: somebody at the terminal is asked, and may leave it open.
+        let terminal = resident.at_a_terminal("cas-sync", &["login"], 200);
+        terminal.wait_for("Your address");
+        terminal.type_text("\n");
+        terminal.wait_for(PROMPT);
+        terminal.wait_until_it_echoes(false);
+        let address = address_in(&terminal.shown());
+        assert!(!address.contains("login_hint") && address.contains("login_method=sso"), "{address}");
+        terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));
+        let (status, screen, _) = terminal.end();
+        // An older client cannot tell every refusal apart; what answers is alive with both.
+        assert_eq!(status.code(), Some(0), "{version}: {screen}");
+        assert_eq!(login(&resident)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
+        let own: Value =
+            serde_json::from_slice(&resident.read(".claude.json").expect("there")).expect("JSON");
+        assert_eq!(own["oauthAccount"]["emailAddress"], json!("person@example.com"), "{own}");
+        // Also where the client leaves the names out: the next login is compared with them.
+        let named = login(&resident)["claudeAiOauth"].take();
+        assert_eq!(named["accountUuid"], json!(Account::of_somebody().uuid), "{version}");
+        assert_eq!(named["organizationUuid"], json!(Account::of_somebody().organization), "{version}");
+        let (status, screen) = sign_in(&resident, &["--email", "bob@example.com"], somebody_else());
+        assert_eq!(status.code(), Some(79), "{version}: {screen}");
+        assert_no_trace(&resident);
+    }
+}
+
+#[test]
+fn a_code_may_come_on_a_pipe_that_stays_open() {
+    let resident = Resident::settle_with_claude();
+    resident.anthropic().show_code(CODE, Account::of_somebody());
+    let program = resident.program("cas-sync").display().to_string();
+    // The one who sends the code has read the address before, and goes on living.
+    let script = format!(
+        "mkfifo /tmp/codes && exec 3<>/tmp/codes && {{ {program} login --email alice@example.org <&3 >/tmp/said & }} \n\
+         until grep -q '^https://' /tmp/said; do sleep 0.1; done\n\
+         printf '{CODE}#%s\\n' \"$(sed 's/.*state=//; s/&.*//' /tmp/said)\" >&3; wait $!"
+    );
+    let output = resident.output(resident.command("/bin/sh".as_ref(), &["-c", &script]));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(login(&resident)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
+}
+
+#[test]
+fn another_account_is_taken_where_it_is_meant() {
+    let resident = Resident::settle_with_claude();
+    put_own_state(&resident, OWN_STATE);
+    assert_eq!(sign_in(&resident, &[], Account::of_somebody()).0.code(), Some(0));
+    let (status, screen) = sign_in(&resident, &["--switch-account"], somebody_else());
+    assert_eq!(status.code(), Some(0), "{screen}");
+    assert_eq!(login(&resident)["claudeAiOauth"]["accountUuid"], json!(somebody_else().uuid));
+    let own: Value = serde_json::from_slice(&resident.read(".claude.json").expect("there")).expect("JSON");
+    assert_eq!(own["oauthAccount"]["emailAddress"], json!("bob@example.com"));
+    // Lost again, it is this one that comes back.
+    let text = String::from_utf8(resident.read(LOGIN).expect("there")).expect("text");
+    resident.put(LOGIN, &tombstone(&text));
+    resident.sync();
+    assert_eq!(login(&resident)["claudeAiOauth"]["accountUuid"], json!(somebody_else().uuid));
+}
+
+#[test]
+fn a_setup_token_in_force_is_said_to_outrank_it() {
+    const TOKEN: &str = "sk-ant-oat01-in_force";
+    let resident = Resident::settle_with_claude();
+    resident.anthropic().accept_setup_token(TOKEN);
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    let (status, screen) = sign_in(&resident, &["--email", "alice@example.org"], Account::of_somebody());
+    assert_eq!(status.code(), Some(0), "{screen}");
+    assert!(
+        screen.contains("A setup-token is in force") && screen.contains("cas-sync token clear"),
+        "{screen}"
+    );
+    assert_eq!(login(&resident)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
+}
+
+#[test]
+fn a_login_that_a_session_refreshes_meanwhile_is_replaced_all_the_same() {
+    let resident = Resident::settle_with_claude();
+    let before = resident.sign_in();
+    resident.anthropic().show_code(CODE, Account::of_somebody());
+    let terminal = asked(&resident, &["--email", "alice@example.org"]);
+    let changed = before.replace("tracker.example", "wiki.example");
+    resident.put(LOGIN, &changed);
+    terminal.type_text(&format!("{CODE}#{}\n", state_in(&terminal.shown())));
+    let (status, screen, _) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{screen}");
+    let found = login(&resident);
+    assert!(found["mcpOAuth"].to_string().contains("wiki.example"), "{found}");
+    assert_eq!(found["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
+}

@@ -1,0 +1,76 @@
+//! Taking the token out of force.
+
+use cas_tests::anthropic::fingerprint;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, STATE};
+use serde_json::{Value, json};
+
+use super::{
+    TOKEN, all_files, cas_sync, complained, env_file, put_in_force, said, settled, settled_with_store, state,
+};
+
+#[test]
+fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again() {
+    for policy in [Policy::Patch, Policy::Update] {
+        let (resident, bao, person) = settled_with_store(policy);
+        resident.sign_in();
+        put_in_force(&resident, TOKEN);
+        let before = (all_files(&resident), person.fields());
+        let output = cas_sync(&resident, &["token", "clear"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(complained(&output).contains("--yes"), "{output:?}");
+        bao.seal();
+        let output = cas_sync(&resident, &["token", "clear", "--yes"]);
+        assert_eq!(output.status.code(), Some(75), "{output:?}");
+        bao.unseal();
+        assert_eq!((all_files(&resident), person.fields()), before, "nothing was changed");
+
+        let output = cas_sync(&resident, &["token", "clear", "--yes"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(said(&output).contains("in the settings of your Claude account"), "{output:?}");
+        assert!(said(&output).contains("Your login: OK login complete"), "{output:?}");
+        assert_eq!(env_file(&resident), None);
+        let fields = person.fields();
+        for name in ["setup_token", "setup_token_minted_at", "setup_token_expires_at"] {
+            assert_eq!(fields[name], json!(""), "{name}");
+        }
+        assert_eq!(fields["vaultwarden_email"], json!("alice@example.org"));
+        let ledger: Value =
+            serde_json::from_slice(&resident.read(&format!("{STATE}/ledger.json")).expect("a ledger"))
+                .expect("JSON");
+        assert_eq!(ledger["withdrawn"], json!([fingerprint(TOKEN)]));
+        assert_eq!(state(&resident)["finding"], json!("login"));
+        let output = cas_sync(&resident, &["token", "clear", "--yes"]);
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup-token.\n"));
+    }
+}
+
+#[test]
+fn without_a_server_it_is_nowhere_afterwards() {
+    let resident = settled();
+    put_in_force(&resident, TOKEN);
+    assert_eq!(cas_sync(&resident, &["token", "clear", "--yes"]).status.code(), Some(0));
+    for (name, (_, content)) in all_files(&resident) {
+        assert!(!String::from_utf8_lossy(&content).contains(TOKEN), "{name}");
+    }
+    resident.sync();
+    assert_eq!(env_file(&resident), None);
+    // One that was only put there by hand.
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    assert_eq!(cas_sync(&resident, &["token", "clear", "--yes"]).status.code(), Some(0));
+    assert_eq!(env_file(&resident), None);
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked() {
+    let resident = settled();
+    put_in_force(&resident, TOKEN);
+    for (answer, code, left) in [("n\n", 1, Some(TOKEN)), ("\n", 1, Some(TOKEN)), ("yes\n", 0, None)] {
+        let terminal = resident.at_a_terminal("cas-sync", &["token", "clear"], 80);
+        terminal.wait_for("[y/N] ");
+        terminal.type_text(answer);
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.code(), echoes), (Some(code), true), "{screen}");
+        assert_eq!(env_file(&resident).as_deref(), left, "{screen}");
+    }
+}

@@ -1,0 +1,118 @@
+//! `cas-sync token` with the real client and a real store: what is put in force, what is refused, and that nothing is changed
+//! by anything but a success.
+
+mod clear;
+mod refused;
+mod set;
+mod show;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Output;
+
+use cas_tests::anthropic::fingerprint;
+use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::resident::{ENV_FILE, Resident, STATE};
+use serde_json::{Value, json};
+
+const TOKEN: &str = "sk-ant-oat01-the_new-token-0123456789abcdefghijklmnopqrstuvwxyz";
+const OLD: &str = "sk-ant-oat01-the_old-token";
+
+/// A person with the client, whose tokens the servers accept.
+fn settled() -> Resident {
+    let resident = Resident::settle_with_claude();
+    for token in [TOKEN, OLD] {
+        resident.anthropic().accept_setup_token(token);
+    }
+    resident
+}
+
+/// The same with a server as the store, which holds something of another tool's.
+fn settled_with_store(policy: Policy) -> (Resident, Bao, Person) {
+    let resident = settled();
+    let bao = resident.bao();
+    let person = resident.use_store(&bao, policy);
+    person.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
+    (resident, bao, person)
+}
+
+/// `cas-sync` with these words and nothing on its standard input.
+fn cas_sync(resident: &Resident, words: &[&str]) -> Output {
+    resident.output(resident.command(&resident.program("cas-sync"), words))
+}
+
+/// `cas-sync token set`, with this sent to it.
+fn set(resident: &Resident, options: &[&str], input: &str) -> Output {
+    let words = [&["token", "set"][..], options].concat();
+    resident.output_with_input(resident.command(&resident.program("cas-sync"), &words), input.as_bytes())
+}
+
+/// Puts a token in force, which has to work.
+#[track_caller]
+fn put_in_force(resident: &Resident, token: &str) {
+    let output = set(resident, &[], token);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(env_file(resident).as_deref(), Some(token));
+    resident.anthropic().forget_requests();
+}
+
+/// The token in the env file.
+fn env_file(resident: &Resident) -> Option<String> {
+    let content = String::from_utf8(resident.read(ENV_FILE)?).expect("text");
+    let line = content.strip_prefix("CLAUDE_CODE_OAUTH_TOKEN=").and_then(|rest| rest.strip_suffix('\n'));
+    Some(line.unwrap_or_else(|| panic!("not one line: {content:?}")).to_owned())
+}
+
+fn state(resident: &Resident) -> Value {
+    let content = resident.read(&format!("{STATE}/state.json")).expect("a state");
+    serde_json::from_slice(&content).expect("JSON")
+}
+
+/// How often inference was asked for with this token.
+fn asked_with(resident: &Resident, token: &str) -> usize {
+    let token = Some(fingerprint(token));
+    let requests = resident.anthropic().requests();
+    requests.iter().filter(|request| request.is_message() && request.token == token).count()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn complained(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Every file of a home: which one, and what it holds. Locks are empty files that stay.
+fn all_files(resident: &Resident) -> BTreeMap<String, (u64, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    collect(&resident.home(), &mut found);
+    found.retain(|name, _| !name.ends_with("/lock") && !name.ends_with(".lock"));
+    found
+}
+
+fn collect(directory: &Path, found: &mut BTreeMap<String, (u64, Vec<u8>)>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let metadata = fs::symlink_metadata(&path).expect("its metadata");
+        if metadata.is_dir() {
+            collect(&path, found);
+        } else {
+            found.insert(path.display().to_string(), (metadata.ino(), fs::read(&path).unwrap_or_default()));
+        }
+    }
+}
+
+/// Nothing is left where claude was run.
+#[track_caller]
+fn assert_no_scratch(resident: &Resident) {
+    let left: Vec<_> = fs::read_dir(resident.folder().join("tmp"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("claude-auth-sync."))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}

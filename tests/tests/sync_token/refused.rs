@@ -1,0 +1,166 @@
+//! Every way in which it does not work: the documented exit code, what to do, and nothing changed.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, Resident, VAULT_TOKEN};
+use serde_json::json;
+
+use super::{
+    OLD, TOKEN, all_files, asked_with, assert_no_scratch, cas_sync, complained, env_file, put_in_force, said,
+    set, settled, settled_with_store,
+};
+
+/// The exit code, that it says this, and that not one file has changed.
+#[track_caller]
+fn refuses(resident: &Resident, input: &str, code: i32, says: &str) {
+    let before = all_files(resident);
+    let output = set(resident, &[], input);
+    assert_eq!(output.status.code(), Some(code), "{says}: {output:?}");
+    assert!(
+        complained(&output).starts_with("cas-sync: ") && complained(&output).contains(says),
+        "{says}: {output:?}"
+    );
+    assert!(said(&output).is_empty(), "{output:?}");
+    assert!(!complained(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
+    assert_eq!(all_files(resident), before, "{says}");
+    assert_no_scratch(resident);
+}
+
+#[test]
+fn whatever_the_servers_answer_but_a_success_changes_nothing() {
+    let (resident, _bao, person) = settled_with_store(Policy::Patch);
+    put_in_force(&resident, OLD);
+    let before = person.document().body["data"].clone();
+    for (answer, code, says) in [
+        (MessageAnswer::Invalid, 79, "claude setup-token"),
+        (MessageAnswer::Revoked, 79, "claude setup-token"),
+        (MessageAnswer::OrganizationForbidden, 1, "administrator"),
+        (MessageAnswer::Overloaded, 75, "--unverified"),
+        (MessageAnswer::Html { status: 403 }, 75, "--unverified"),
+    ] {
+        resident.anthropic().answer_messages(TOKEN, Some(answer));
+        refuses(&resident, TOKEN, code, says);
+    }
+    assert_eq!(person.document().body["data"], before);
+    assert_eq!(env_file(&resident).as_deref(), Some(OLD));
+    assert_eq!(asked_with(&resident, OLD), 0);
+}
+
+#[test]
+fn without_a_claude_it_says_so() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
+    refuses(&resident, TOKEN, 69, "claude.program");
+}
+
+#[test]
+fn a_text_that_is_no_setup_token_is_never_repeated_and_asks_nobody() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    for (input, says) in [
+        ("", "nothing was given"),
+        (" \n\n", "nothing was given"),
+        ("sk-ant-api03-an-api-key", "does not begin with sk-ant-oat01-"),
+        ("CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", "does not begin with sk-ant-oat01-"),
+        ("sk-ant-oat01-abc sk-ant-oat01-def", "foreign character"),
+        ("sk-ant-oat01-abc\nStore it in a safe place.", "foreign character"),
+        (&format!("sk-ant-oat01-{}", "a".repeat(2000)), "longer than 1024 bytes"),
+        (&"sk-ant-oat01-".repeat(4000), "more than 16384 bytes"),
+    ] {
+        refuses(&resident, input, 1, says);
+    }
+    assert_eq!(resident.anthropic().requests(), []);
+}
+
+#[test]
+fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
+    let (resident, bao, person) = settled_with_store(Policy::Patch);
+    put_in_force(&resident, OLD);
+    bao.seal();
+    refuses(&resident, TOKEN, 75, "store busy");
+    bao.unseal();
+
+    let fields = person.fields();
+    person.delete_document();
+    refuses(&resident, TOKEN, 77, "was deleted");
+    person.put_document(&fields);
+
+    // A policy that may read and not write.
+    person.set_policy_text(
+        "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\"] }\n\
+         path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",
+    );
+    refuses(&resident, TOKEN, 77, "does not allow");
+    person.set_policy(Policy::Patch);
+    assert_eq!(person.fields(), fields);
+
+    let token = resident.read(VAULT_TOKEN).expect("a token");
+    resident.remove(VAULT_TOKEN);
+    refuses(&resident, TOKEN, 77, "vault-token");
+    resident.put(VAULT_TOKEN, &String::from_utf8(token).expect("text"));
+
+    let store = resident.folder().join("etc/claude-auth-sync/conf.d/store.toml");
+    let configured = fs::read(&store).expect("configured");
+    fs::write(&store, "store = \"vault\"\n").expect("written");
+    refuses(&resident, TOKEN, 78, "vault.address is not set");
+    fs::write(&store, "store = \"cloud\"\n").expect("written");
+    refuses(&resident, TOKEN, 78, "store must be");
+    fs::write(&store, configured).expect("written");
+    assert_eq!(person.fields(), fields);
+    put_in_force(&resident, TOKEN);
+}
+
+#[test]
+fn an_env_file_that_cannot_be_written_leaves_the_store_alone_too() {
+    let (resident, _bao, person) = settled_with_store(Policy::Patch);
+    put_in_force(&resident, OLD);
+    let fields = person.fields();
+    let folder = resident.path(ENV_FILE).parent().expect("a folder").to_owned();
+    fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("closed");
+    refuses(&resident, TOKEN, 1, "claude-oauth.env");
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("opened");
+    chown(resident.path(ENV_FILE), Some(0), Some(0)).expect("given to root");
+    refuses(&resident, TOKEN, 1, "claude-oauth.env");
+    assert_eq!(person.fields(), fields);
+}
+
+#[test]
+fn root_has_no_token_of_its_own() {
+    let resident = settled();
+    for words in
+        [&["token", "set"][..], &["token", "show"], &["token", "clear", "--yes"], &["token", "import"]]
+    {
+        let output = resident.output(resident.command_of_root(&resident.program("cas-sync"), words));
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(complained(&output).contains("runuser -u NAME"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_token_is_never_an_argument() {
+    let resident = settled();
+    for words in [
+        &["token", "set", TOKEN][..],
+        &["token", "set", "--", "oat01-the_new-token-0123456789abcdefghijklmnopqrstuvwxyz"],
+        &["token", TOKEN],
+        &["token", "set", "--token", TOKEN],
+        &["run", TOKEN],
+    ] {
+        let before = all_files(&resident);
+        let output = cas_sync(&resident, words);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!complained(&output).contains("the_new-token") && said(&output).is_empty(), "{output:?}");
+        assert!(complained(&output).contains("history of your shell"), "{output:?}");
+        assert_eq!(all_files(&resident), before);
+    }
+    for date in ["tomorrow", "2999-01-01", "2001-01-01"] {
+        let output = set(&resident, &["--minted-at", date], TOKEN);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(complained(&output).contains("--minted-at"), "{output:?}");
+    }
+    assert_eq!((env_file(&resident), json!(resident.anthropic().requests().len())), (None, json!(0)));
+}

@@ -1,0 +1,154 @@
+//! A token that works is put in force, and kept with its dates.
+
+use cas_tests::anthropic::{MessageAnswer, fingerprint};
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use serde_json::{Value, json};
+
+use super::{
+    OLD, TOKEN, all_files, asked_with, assert_no_scratch, cas_sync, complained, env_file, put_in_force, said,
+    set, settled, settled_with_store, state,
+};
+
+const A_YEAR_MS: i128 = 365 * 24 * 3600 * 1000;
+
+fn millis(time: &Value) -> i128 {
+    let text = time.as_str().expect("a time");
+    cas_core::timestamp::Timestamp::parse_rfc3339(text).expect("of RFC 3339").millis().into()
+}
+
+#[test]
+fn a_token_that_answers_is_in_force_and_in_the_store_with_its_dates() {
+    for policy in [Policy::Patch, Policy::Update] {
+        let (resident, _bao, person) = settled_with_store(policy);
+        let login = resident.sign_in();
+        let output = set(&resident, &[], TOKEN);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(
+            said(&output).contains("in force") && said(&output).contains("verified by inference"),
+            "{output:?}"
+        );
+        assert!(said(&output).contains(&fingerprint(TOKEN)) && said(&output).contains("in 36"), "{output:?}");
+        assert_eq!(complained(&output), "");
+        assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
+        let fields = person.fields();
+        assert_eq!(
+            (&fields["setup_token"], &fields["vaultwarden_email"]),
+            (&json!(TOKEN), &json!("alice@example.org"))
+        );
+        let (minted, expires) =
+            (millis(&fields["setup_token_minted_at"]), millis(&fields["setup_token_expires_at"]));
+        assert!(
+            expires - minted == A_YEAR_MS && (cas_tests::now_ms() as i128 - minted).abs() < 60_000,
+            "{fields}"
+        );
+        assert_eq!(asked_with(&resident, TOKEN), 1, "once for all of it");
+        // What is told of it everywhere else is a sync's own word.
+        assert_eq!(
+            (&state(&resident)["finding"], &state(&resident)["verdict"]),
+            (&json!("setup-token"), &json!("ok"))
+        );
+        assert!(resident.journal().contains("user=alice OK setup-token in use, verified by inference"));
+        assert_eq!(resident.read(LOGIN), Some(login.into_bytes()), "the login is left alone");
+        assert_no_scratch(&resident);
+    }
+}
+
+#[test]
+fn without_a_server_it_is_kept_on_this_machine_and_the_one_before_nowhere() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    let output = set(&resident, &[], TOKEN);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
+    for (name, (_, content)) in all_files(&resident) {
+        assert!(!String::from_utf8_lossy(&content).contains(OLD), "{name}");
+    }
+    let ledger = resident.read(&format!("{STATE}/ledger.json")).expect("a ledger");
+    let ledger: Value = serde_json::from_slice(&ledger).expect("JSON");
+    assert_eq!(ledger["withdrawn"], json!([fingerprint(OLD)]), "so that sessions that have it can be told");
+    // An accident with the env file is mended by the next sync.
+    resident.remove(ENV_FILE);
+    resident.sync();
+    assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
+}
+
+#[test]
+fn one_that_a_narrow_terminal_has_broken_is_joined_again() {
+    let resident = settled();
+    let (one, rest) = TOKEN.split_at(20);
+    let (two, three) = rest.split_at(20);
+    let output = set(&resident, &[], &format!("\n  {one}\r\n  {two}  \n{three}\n\n"));
+    assert_eq!((output.status.code(), env_file(&resident).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
+}
+
+#[test]
+fn an_older_one_is_kept_with_the_day_it_was_made_and_what_is_known_stays_known() {
+    let (resident, _bao, person) = settled_with_store(Policy::Patch);
+    let day = cas_core::timestamp::Timestamp::from_millis(cas_tests::now_ms() - 40 * 86_400_000).to_string();
+    let day = day.split('T').next().expect("a day");
+    let output = set(&resident, &["--minted-at", day], TOKEN);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(said(&output).contains("40 days ago") && said(&output).contains("in 324 days"), "{output:?}");
+    let dates =
+        |fields: &Value| (fields["setup_token_minted_at"].clone(), fields["setup_token_expires_at"].clone());
+    let before = dates(&person.fields());
+    assert_eq!(before.0, json!(format!("{day}T00:00:00Z")));
+    // The same once more is not made today.
+    put_in_force(&resident, TOKEN);
+    assert_eq!(dates(&person.fields()), before);
+    // Another one does not inherit them.
+    put_in_force(&resident, OLD);
+    assert_ne!(dates(&person.fields()).0, before.0);
+}
+
+#[test]
+fn one_whose_usage_limit_is_reached_is_alive() {
+    let resident = settled();
+    resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::UsageLimited));
+    let output = set(&resident, &[], TOKEN);
+    assert_eq!((output.status.code(), env_file(&resident).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
+    assert!(said(&output).contains("usage limit"), "{output:?}");
+}
+
+#[test]
+fn what_nobody_can_judge_is_taken_on_request_and_what_is_rejected_never() {
+    let resident = settled();
+    resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
+    let output = set(&resident, &["--unverified"], TOKEN);
+    assert_eq!((output.status.code(), env_file(&resident).as_deref()), (Some(0), Some(TOKEN)), "{output:?}");
+    assert!(said(&output).contains("not verified"), "{output:?}");
+    assert_eq!(state(&resident)["verdict"], json!("unknown"));
+    resident.anthropic().answer_messages(OLD, Some(MessageAnswer::Revoked));
+    let output = set(&resident, &["--unverified"], OLD);
+    assert_eq!((output.status.code(), env_file(&resident).as_deref()), (Some(79), Some(TOKEN)), "{output:?}");
+}
+
+#[test]
+fn one_that_lies_there_already_is_taken_into_the_store() {
+    let (resident, _bao, person) = settled_with_store(Policy::Update);
+    let import = |resident: &Resident| cas_sync(resident, &["token", "import"]);
+    let output = import(&resident);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(complained(&output).contains("cas-sync token set"), "{output:?}");
+
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Invalid));
+    let before = all_files(&resident);
+    let output = import(&resident);
+    assert_eq!((output.status.code(), all_files(&resident)), (Some(79), before), "{output:?}");
+    assert_eq!(person.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
+
+    resident.anthropic().answer_messages(TOKEN, None);
+    let output = import(&resident);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let fields = person.fields();
+    assert_eq!(
+        (&fields["setup_token"], &fields["vaultwarden_email"]),
+        (&json!(TOKEN), &json!("alice@example.org"))
+    );
+    assert_eq!(fields["setup_token_minted_at"], json!(""), "nobody knows");
+    assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
+    resident.sync();
+    assert_eq!(env_file(&resident).as_deref(), Some(TOKEN), "and no sync takes it away");
+}

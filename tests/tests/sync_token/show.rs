@@ -1,0 +1,77 @@
+//! What is known of a token, and never the token.
+
+use cas_tests::anthropic::fingerprint;
+use cas_tests::openbao::Policy;
+use cas_tests::resident::{ENV_FILE, Resident};
+use serde_json::{Value, json};
+
+use super::{OLD, TOKEN, all_files, cas_sync, complained, put_in_force, said, settled, settled_with_store};
+
+#[track_caller]
+fn shown(resident: &Resident, code: i32) -> (String, Value) {
+    let before = all_files(resident);
+    let (lines, object) =
+        (cas_sync(resident, &["token", "show"]), cas_sync(resident, &["token", "show", "--json"]));
+    for output in [&lines, &object] {
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let all = said(output) + &complained(output);
+        assert!(!all.contains(TOKEN) && !all.contains(OLD), "{all}");
+    }
+    let changed: Vec<_> =
+        all_files(resident).into_iter().filter(|(name, file)| before.get(name) != Some(file)).collect();
+    assert!(changed.iter().all(|(name, _)| name.ends_with("vault-token.json")), "{changed:?}");
+    let object: Value = serde_json::from_str(&said(&object)).expect("one JSON object");
+    assert_eq!((&object["schema"], &object["user"]), (&json!(1), &json!("alice")));
+    (said(&lines), object)
+}
+
+#[test]
+fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
+    let (resident, bao, person) = settled_with_store(Policy::Patch);
+    let (lines, object) = shown(&resident, 0);
+    assert_eq!(lines, "There is no setup-token.\n");
+    assert_eq!((&object["token"], &object["same"]), (&Value::Null, &json!(true)));
+
+    put_in_force(&resident, TOKEN);
+    let (lines, object) = shown(&resident, 0);
+    assert!(lines.starts_with(&format!("Setup-token {}\n", fingerprint(TOKEN))), "{lines}");
+    for part in ["the same in both", "  made ", "  lapses ", "in 36", "  verified ", "by inference"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+    assert_eq!(object["token"]["fingerprint"], json!(fingerprint(TOKEN)));
+    assert_eq!((&object["same"], &object["token"]["verdict"]), (&json!(true), &json!("ok")));
+    assert_eq!(object["token"]["expiry_is_estimated"], json!(false));
+    assert!(
+        object["token"]["verified_at_ms"].is_u64() && object["token"]["minted_at_ms"].is_u64(),
+        "{object}"
+    );
+    assert_eq!(resident.anthropic().requests(), []);
+
+    // Somebody exchanges it in the store by hand.
+    person.put_document(&json!({ "setup_token": OLD }));
+    let (lines, object) = shown(&resident, 0);
+    assert!(lines.contains(&format!("the store holds another one, {}", fingerprint(OLD))), "{lines}");
+    assert_eq!((&object["same"], &object["store"]["fingerprint"]), (&json!(false), &json!(fingerprint(OLD))));
+
+    bao.seal();
+    let (lines, object) = shown(&resident, 75);
+    assert!(lines.contains("the store could not be asked"), "{lines}");
+    assert_eq!((&object["same"], &object["store"]["state"]), (&Value::Null, &json!("unknown")));
+    assert!(object["error"].as_str().is_some_and(|text| text.contains("store")), "{object}");
+}
+
+#[test]
+fn one_that_was_put_there_by_hand_counts_from_when_it_was_seen() {
+    let resident = settled();
+    resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
+    resident.sync();
+    let (lines, object) = shown(&resident, 0);
+    assert!(lines.contains("and not in the store") && lines.contains("  seen      first "), "{lines}");
+    assert!(lines.contains("at the latest"), "{lines}");
+    assert_eq!((&object["same"], &object["token"]["expiry_is_estimated"]), (&json!(false), &json!(true)));
+
+    resident.put(ENV_FILE, "export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n");
+    let (lines, object) = shown(&resident, 1);
+    assert!(lines.starts_with("No setup-token is known"), "{lines}");
+    assert_eq!(object["env_file"]["state"], json!("malformed"));
+}

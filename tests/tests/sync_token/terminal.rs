@@ -1,0 +1,118 @@
+//! At a terminal: what is typed is not shown, and the terminal is as before in the end, however it comes about.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use cas_tests::anthropic::MessageAnswer;
+use cas_tests::resident::{Resident, STATE};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{OLD, TOKEN, all_files, assert_no_scratch, env_file, put_in_force, settled};
+
+const PROMPT: &str = "Setup-token (it is not shown";
+
+#[test]
+fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
+    for columns in [80, 200] {
+        let resident = settled();
+        let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], columns);
+        terminal.wait_for(PROMPT);
+        terminal.wait_until_it_echoes(false);
+        let (one, rest) = TOKEN.split_at(30);
+        terminal.type_text(&format!("{one}\n{rest}\n"));
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.code(), echoes), (Some(0), true), "{screen}");
+        assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
+        assert!(screen.contains("in force for your next sessions"), "{screen}");
+        assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
+    }
+}
+
+#[test]
+fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    let before = all_files(&resident);
+    let asked = |resident: &Resident| {
+        let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], 80);
+        terminal.wait_for(PROMPT);
+        terminal.wait_until_it_echoes(false);
+        terminal
+    };
+    // Half of a token, and control-C; the same by kill(1); the end of input; nothing; something else; keys that mean nothing here.
+    let terminal = asked(&resident);
+    terminal.type_text("sk-ant-oat01-ab\x03");
+    let (status, screen, echoes) = terminal.end();
+    assert_eq!((status.signal().or(status.code()), echoes), (Some(2), true), "{screen}");
+    assert!(screen.contains("interrupted") && !screen.contains("sk-ant-oat01-ab"), "{screen}");
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let terminal = asked(&resident);
+        kill(Pid::from_raw(i32::try_from(terminal.pid()).expect("a pid")), signal).expect("sent");
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
+    }
+    for (typed, says) in [
+        ("\x04", "nothing was given"),
+        ("\n", "nothing was given"),
+        ("secret\x1a\x1cpassword\n", "does not begin with"),
+    ] {
+        let terminal = asked(&resident);
+        terminal.type_text(typed);
+        let (status, screen, echoes) = terminal.end();
+        assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
+        assert!(screen.contains(says) && !screen.contains("secret"), "{says}: {screen}");
+    }
+    assert_eq!(all_files(&resident), before);
+    assert_eq!(resident.anthropic().requests(), []);
+}
+
+#[test]
+fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Silence));
+    let before = all_files(&resident);
+    let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], 80);
+    terminal.wait_for(PROMPT);
+    terminal.wait_until_it_echoes(false);
+    terminal.type_text(&format!("{TOKEN}\n"));
+    let deadline = cas_core::deadline::Deadline::after(Duration::from_secs(60));
+    assert!(resident.anthropic().wait_for(&deadline, |request| request.is_message()), "claude never asked");
+    let began = Instant::now();
+    terminal.type_text("\x03");
+    let (status, screen, echoes) = terminal.end();
+    assert_eq!((status.signal().or(status.code()), echoes), (Some(2), true), "{screen}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(screen.contains("interrupted; nothing was changed"), "{screen}");
+    assert_eq!(all_files(&resident), before);
+    assert_no_scratch(&resident);
+}
+
+#[test]
+fn a_sync_that_is_at_work_is_waited_for_which_is_said() {
+    let resident = settled();
+    put_in_force(&resident, OLD);
+    let lock =
+        File::options().write(true).open(resident.path(&format!("{STATE}/lock"))).expect("a lock file");
+    let held = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno).expect("free");
+    let start = || {
+        let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], 80);
+        terminal.wait_for(PROMPT);
+        terminal.wait_until_it_echoes(false);
+        terminal.type_text(&format!("{TOKEN}\n"));
+        terminal.wait_for("A sync is at work; waiting for it");
+        terminal
+    };
+    let terminal = start();
+    terminal.type_text("\x03");
+    let (status, screen, _) = terminal.end();
+    assert_eq!(status.signal().or(status.code()), Some(2), "{screen}");
+    assert_eq!(env_file(&resident).as_deref(), Some(OLD));
+    let terminal = start();
+    drop(held);
+    let (status, screen, _) = terminal.end();
+    assert_eq!((status.code(), env_file(&resident).as_deref()), (Some(0), Some(TOKEN)), "{screen}");
+}
