@@ -18,6 +18,9 @@ pub const ABANDONED_AFTER: Duration = Duration::from_secs(120);
 /// How long the refresh locks may be held while waiting for the write lock.
 const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
+/// Held for the milliseconds of a write.
+const WRITE_LOCK: &str = ".storage-write.lock";
+
 /// Where a lock is tried again after this pause.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -44,7 +47,7 @@ impl RefreshLocks {
             let refresh = Held::try_acquire(&refresh, clock.now())?;
             let beside = Held::try_acquire(&beside, clock.now())?;
             Ok(Self {
-                write_lock: refresh.path.with_file_name(".storage-write.lock"),
+                write_lock: refresh.path.with_file_name(WRITE_LOCK),
                 clock,
                 _beside: beside,
                 _refresh: refresh,
@@ -89,6 +92,13 @@ pub fn are_held(config_directory: &Path, now: Timestamp) -> bool {
             .is_some_and(|at| at.is_within(ABANDONED_AFTER, now) || now.is_within(ABANDONED_AFTER, at))
     };
     [refresh, beside].iter().any(|lock| lock.is_dir() && is_recent(lock))
+}
+
+/// Where its three locks are: the refresh lock, the one beside the directory, the write lock.
+pub fn paths(config_directory: &Path) -> [PathBuf; 3] {
+    let (refresh, beside) = places(config_directory);
+    let write = refresh.with_file_name(WRITE_LOCK);
+    [refresh, beside, write]
 }
 
 /// The refresh lock, and the lock beside the directory.

@@ -64,6 +64,10 @@ pub enum Failure {
     Gone {
         /// Which version was deleted, when, and whether it can be undeleted.
         reason: String,
+        /// That version.
+        version: u64,
+        /// Whether it was destroyed, so that it cannot be undeleted.
+        is_destroyed: bool,
     },
     /// The document changed since it was read.
     Conflict,
@@ -86,7 +90,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused { reason, remedy } => write!(formatter, "refused: {reason}; {remedy}"),
             Self::Misconfigured { reason, remedy } => write!(formatter, "not configured: {reason}; {remedy}"),
-            Self::Gone { reason } => {
+            Self::Gone { reason, .. } => {
                 write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
             }
             Self::Conflict => {

@@ -191,7 +191,9 @@ fn nothing_is_ever_removed(place: &dyn Place) {
 
 /// What a caller is told about a document that is no more, be it at reading or at writing.
 fn explained(store: &mut dyn Store, last_version: u64) -> String {
-    let Err(Failure::Gone { reason }) = store.read(&soon()) else { panic!("a deleted document was read") };
+    let Err(Failure::Gone { reason, .. }) = store.read(&soon()) else {
+        panic!("a deleted document was read")
+    };
     for expected in [0, last_version] {
         let failure = store.merge(&fields(&json!({ "ours": "y" })), expected, &soon()).unwrap_err();
         assert!(matches!(failure, Failure::Gone { .. } | Failure::Conflict), "{failure}");

@@ -14,6 +14,7 @@ use super::token_file::Token;
 use super::user_policy::{Layout, ROLE};
 use crate::deadline::Deadline;
 use crate::store::Failure;
+use crate::timestamp::Timestamp;
 
 /// What the server says of somebody's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl Administration {
     /// How many requests were sent so far.
     pub fn requests(&self) -> u64 {
         self.client.as_ref().map_or(0, Client::requests)
+    }
+
+    /// What time it was at the server when it answered last, to the second; nothing if it did not say.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.client.as_ref().and_then(Client::server_time)
     }
 
     /// What a token is, judged as the one of `user` at `now_ms`; none when it is expired, revoked, or none at all.

@@ -15,6 +15,8 @@ pub(super) struct Received {
     pub status: u16,
     /// The header `Retry-After`, if any.
     pub retry_after: Option<String>,
+    /// The header `Date`, if any: what time it is there.
+    pub date: Option<String>,
     /// The header `Location`, if any.
     pub location: Option<String>,
     /// The whole body. A lookup's contains the token, therefore it is wiped.

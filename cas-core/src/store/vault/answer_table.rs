@@ -8,7 +8,7 @@ const PATCH_OF_DELETED: &str = r#"{"data":{"deletion_time":"","destroyed":true,"
 const HTML: &str = "<html><body>Bad Gateway</body></html>";
 
 fn received(status: u16, body: &str) -> Received {
-    Received { status, retry_after: None, location: None, body: body.as_bytes().to_vec().into() }
+    Received { status, retry_after: None, date: None, location: None, body: body.as_bytes().to_vec().into() }
 }
 
 /// One word for each meaning, so that a table stays a table.

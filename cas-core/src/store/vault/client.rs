@@ -5,8 +5,10 @@ use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Url, redirect};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
@@ -16,6 +18,7 @@ use super::words::printable;
 use super::{Server, tls};
 use crate::deadline::Deadline;
 use crate::store::Failure;
+use crate::timestamp::Timestamp;
 
 /// The longest answer in bytes; anything longer is not a user's document.
 const MAX_BODY: usize = 1 << 20;
@@ -41,6 +44,8 @@ pub(super) struct Client {
     index: Option<HeaderValue>,
     insists: bool,
     requests: u64,
+    /// The header `Date` of the last answer.
+    date: Option<String>,
 }
 
 impl Client {
@@ -70,12 +75,20 @@ impl Client {
             index: None,
             insists: false,
             requests: 0,
+            date: None,
         })
     }
 
     /// How many requests were sent so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// What time it was at the server when it answered last, to the second.
+    pub(super) fn server_time(&self) -> Option<Timestamp> {
+        let moment = OffsetDateTime::parse(self.date.as_deref()?, &Rfc2822).ok()?;
+        let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
+        Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
     }
 
     /// From now on requests are those of this token.
@@ -118,6 +131,7 @@ impl Client {
             Err(_) => return Err(unreachable(&format!("{} within {span:.1?}", step.get()))),
         };
         self.index = index.or(self.index.take());
+        self.date = received.date.clone();
         Ok(received)
     }
 }
@@ -145,6 +159,7 @@ async fn exchange(
     let mut received = Received {
         status: response.status().as_u16(),
         retry_after: text(RETRY_AFTER),
+        date: text(DATE),
         location: text(LOCATION),
         body: Zeroizing::new(Vec::new()),
     };

@@ -157,6 +157,8 @@ impl Conversation {
         let place = self.place();
         let Deletion { version, deletion_time, destroyed } = deletion;
         Failure::Gone {
+            version: *version,
+            is_destroyed: *destroyed,
             reason: match destroyed {
                 true => format!("version {version} of {place} was destroyed and cannot be undeleted"),
                 false => format!(

@@ -97,7 +97,13 @@ impl TokenFileError {
         matches!(self.problem, Problem::NotOneToken | Problem::OpenToOthers(_))
     }
 
-    fn reason(&self) -> String {
+    /// Whether it is a file of the user's own that others may read or write.
+    pub fn is_open_to_others(&self) -> bool {
+        matches!(self.problem, Problem::OpenToOthers(_))
+    }
+
+    /// What is wrong, without what to do.
+    pub fn reason(&self) -> String {
         let path = self.path.display();
         match &self.problem {
             Problem::Missing => format!("there is no Vault token file {path}"),
