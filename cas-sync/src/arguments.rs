@@ -142,6 +142,38 @@ pub(crate) enum Command {
     Login(Login),
     /// Your own setup-token, the long-lived one of `claude setup-token`: put it in force, look at it, take it out of force.
     Token(Token),
+    /// Look for what is wrong, with your own login and on this machine, and say what to do about each.
+    ///
+    /// Looks at the login, whose the files are, Claude Code's locks, what makes Claude Code use another credential, the client,
+    /// the configuration, the server and your token there, and what runs by itself. Changes nothing, but that the token at the
+    /// server is renewed: whether it can be is found out by trying. As root, at the machine and everybody who is enrolled; what is
+    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/doctor.md lists what is
+    /// looked at.
+    ///
+    /// Exit status: 0 nothing is wrong (there may be warnings), 2 usage, 1 something is wrong, or could not be looked at.
+    Doctor(Doctor),
+    /// Show which running processes hold a setup-token that was replaced or withdrawn, and how to start each anew.
+    ///
+    /// Your own processes; as root, those of everybody who is enrolled. A process keeps the environment it was started with. The login
+    /// file is read again at each turn, so a running Claude Code always has the login in use. No token is shown.
+    ///
+    /// Exit status: 0 none holds an old token, 2 usage, 1 some do, or could not be looked at.
+    Sessions(Sessions),
+    /// Root's eyes in somebody's home; `doctor` runs it.
+    #[command(hide = true)]
+    Examine {
+        /// Whose.
+        user: String,
+        /// What to mend instead.
+        #[arg(long)]
+        mend: Option<String>,
+    },
+    /// Root's eyes on somebody's processes; `sessions` runs it.
+    #[command(hide = true)]
+    ExamineSessions {
+        /// Whose.
+        user: String,
+    },
     /// Root's hand in somebody's home; `provision` runs it.
     #[command(hide = true)]
     KeepVaultToken {
@@ -379,4 +411,38 @@ pub(crate) struct TokenImport {
     /// Take it also when nobody could say whether it works: no `claude`, no network, an overload. Never when it is rejected.
     #[arg(long)]
     pub(crate) unverified: bool,
+}
+
+/// What a diagnosis is asked for.
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Whom to look at (root; else only yourself); without one, yourself, or as root everybody who is enrolled.
+    #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
+    pub(crate) user: Vec<String>,
+    /// Mend what is safe to mend, and say so before: modes of your own files, locks left behind, a sync; as root also units.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix, only say what would be mended.
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
+    /// Show also what is in order, and what could not be looked at.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose processes, and which.
+#[derive(Args)]
+pub(crate) struct Sessions {
+    /// Whose (root; else only your own).
+    #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
+    pub(crate) user: Vec<String>,
+    /// Show also those that hold the token in use, or none.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print one JSON object for programs instead of lines for people.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

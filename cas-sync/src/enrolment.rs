@@ -55,6 +55,14 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
 }
 
+/// Makes an enrolment whole again; whether the watch is wanted stays as it is.
+///
+/// # Errors
+/// As for enrolling.
+pub(crate) fn enroll_again(user: &str) -> Result<()> {
+    become_enrolled(user, units::is_watch_enabled(user)).map(drop)
+}
+
 /// Makes everything that enrols a person but the units: the folders and the marker. True when anything was missing.
 ///
 /// # Errors

@@ -3,9 +3,11 @@
 
 mod admission;
 mod arguments;
+mod as_person;
 mod claude;
 mod deferred_signals;
 mod disenrolment;
+mod doctor;
 mod enrolment;
 mod failed;
 mod hands;
@@ -20,6 +22,8 @@ mod report;
 mod requests_folder;
 mod roster;
 mod secret_input;
+mod sessions;
+mod shell_words;
 mod status;
 mod sync;
 mod sync_log;
@@ -66,6 +70,10 @@ fn main() -> ExitCode {
         Command::Status(request) => status::run(&request),
         Command::Login(request) => login::run(&request),
         Command::Token(request) => token::run(&request),
+        Command::Doctor(request) => doctor::run(&request),
+        Command::Sessions(request) => sessions::run(&request),
+        Command::Examine { user, mend } => doctor::examine(&user, mend.as_deref()),
+        Command::ExamineSessions { user } => sessions::examine(&user),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }

@@ -70,20 +70,22 @@ fn make_spare(account: &Account, path: &Path) -> io::Result<bool> {
 
 /// All requests share one file system: where it is full, the admin has to know whose doing that is.
 fn with_who_fills_it(error: io::Error, path: &Path) -> anyhow::Error {
-    let folders = path
-        .parent()
-        .filter(|_| error.kind() == ErrorKind::StorageFull)
-        .and_then(|all| fs::read_dir(all).ok());
-    let counted =
-        folders.into_iter().flatten().flatten().map(|folder| (entries_below(&folder.path()), folder));
-    match counted.max_by_key(|(entries, _)| *entries) {
-        Some((entries, folder)) => anyhow!(
-            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync disenroll {}` removes it, then enroll again",
-            folder.path().display(),
-            folder.file_name().to_string_lossy(),
+    let all = path.parent().filter(|_| error.kind() == ErrorKind::StorageFull);
+    match all.and_then(|all| Some((all, who_fills(all)?))) {
+        Some((all, (entries, user))) => anyhow!(
+            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync disenroll {user}` removes it, then enroll again",
+            all.join(&user).display(),
         ),
         None => error.into(),
     }
+}
+
+/// Whose folder has the most entries, and how many: as far as the caller may look.
+pub(crate) fn who_fills(all: &Path) -> Option<(u64, String)> {
+    let folders = fs::read_dir(all).ok()?.flatten();
+    let counted = folders
+        .map(|folder| (entries_below(&folder.path()), folder.file_name().to_string_lossy().into_owned()));
+    counted.max_by_key(|(entries, _)| *entries).filter(|(entries, _)| *entries > 0)
 }
 
 /// As far as they can be seen: the deepest trees have names that are too long.

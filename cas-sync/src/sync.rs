@@ -198,6 +198,14 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The whole environment, as far as it is text.
+#[expect(clippy::disallowed_methods, reason = "what Claude Code would see is looked at")]
+pub(crate) fn variables() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)

@@ -14,7 +14,7 @@ use crate::precedence::settings::Settings;
 pub(crate) const LIMIT: usize = 64 << 20;
 
 /// Where they lie; the client takes the place from no setting.
-const DIRECTORY: &str = "/etc/claude-code";
+pub(crate) const DIRECTORY: &str = "/etc/claude-code";
 
 /// What an organisation serves, as the client keeps it in its config directory from one start to the next.
 pub(crate) const OF_THE_ORGANIZATION: &str = "remote-settings.json";

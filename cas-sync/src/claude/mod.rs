@@ -38,6 +38,7 @@ use self::managed_settings::{OVERRIDE, Served};
 use self::program::NotFound;
 use self::running::Problem;
 pub(crate) use self::sign_in::{GivenUp, NotSignedIn, SignIn};
+use self::version::{TELLS_REFUSALS, Version};
 
 /// The client of one person.
 pub(crate) struct Claude {
@@ -139,6 +140,36 @@ impl Claude {
 /// The login was refreshed all the same, so it can be probed by its value now.
 const PAID_OTHERWISE: &str =
     "settings of the person or the organisation give Claude Code another credential than the login";
+
+/// A client that was found.
+pub(crate) struct Found {
+    /// Where it is.
+    pub(crate) program: PathBuf,
+    /// What it says of itself; nothing where it says no version as Claude Code does.
+    pub(crate) version: Option<Version>,
+}
+
+impl Found {
+    /// Whether it reports what tells the API's refusal from a proxy's page.
+    pub(crate) fn tells_refusals(&self) -> bool {
+        self.version.is_some_and(|version| version >= TELLS_REFUSALS)
+    }
+}
+
+/// The client that a sync would run, asked for its version and nothing else.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub(crate) fn look(
+    settings: &ClaudeSettings,
+    account: &Account,
+    search_path: Option<&OsStr>,
+) -> Result<Found, &'static str> {
+    let program = program::find(settings.program.as_deref(), search_path, &account.home);
+    let program = program.map_err(NotFound::text)?;
+    let version = version::ask(&Invocation::new(program.clone(), settings.environment.clone()));
+    Ok(Found { program, version })
+}
 
 impl Verifier for Claude {
     fn probe(&mut self, token: &Secret<String>) -> Verdict {

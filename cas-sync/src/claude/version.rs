@@ -1,5 +1,6 @@
 //! Which Claude Code it is.
 
+use std::fmt;
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
@@ -10,7 +11,7 @@ use super::scratch::Scratch;
 
 /// A version of Claude Code, in the order of their release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(u32, u32, u32);
+pub(crate) struct Version(u32, u32, u32);
 
 /// The oldest that reports `api_error_type`, without which the API's refusal looks like a proxy's page
 /// (`docs/claude-code.md`).
@@ -18,6 +19,12 @@ pub(super) const TELLS_REFUSALS: Version = Version(2, 1, 324);
 
 /// Starting takes it a fraction of a second.
 const LAST_BOUND: Duration = Duration::from_secs(20);
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
 
 impl Version {
     /// The version that a text begins with, as in `2.1.329 (Claude Code)`.

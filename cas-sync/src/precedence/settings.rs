@@ -101,6 +101,13 @@ impl Settings {
         Self { variables: variables.collect(), has_helper: false, has_primary_key: false }
     }
 
+    /// The names of all that it sets with an effect, the settings among them; never a value.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let set = self.variables.iter().filter(|(_, value)| **value != Value::Blank);
+        let helper = self.has_helper.then_some("apiKeyHelper");
+        set.map(|(name, _)| name.as_str()).chain(helper).collect()
+    }
+
     /// What it says about this variable; nothing where it leaves it alone.
     pub(crate) fn variable(&self, name: &str) -> Option<Value> {
         self.variables.get(name).copied()
@@ -131,6 +138,7 @@ fn authorizes(header: &str) -> bool {
     AUTHORIZING.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-fn is_about_credentials(name: &str) -> bool {
+/// Whether a variable has to do with which credential or server is used.
+pub(crate) fn is_about_credentials(name: &str) -> bool {
     VARIABLES.contains(&name) || name.starts_with(PROVIDERS)
 }

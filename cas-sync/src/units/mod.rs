@@ -4,11 +4,15 @@ mod enabled;
 mod left_running;
 mod names;
 mod stand_ins;
+mod standing;
 mod start;
 mod stop;
 mod systemctl;
 
 pub(crate) use self::names::Units;
-pub(crate) use self::start::{TOGETHER, are_enabled, is_any_enabled, stand_in_for, start};
+pub(crate) use self::standing::{TargetState, standing, target};
+pub(crate) use self::start::{
+    TOGETHER, are_enabled, is_any_enabled, is_watch_enabled, stand_in_for, start, start_again,
+};
 pub(crate) use self::stop::{still_running, stop};
 pub(crate) use self::systemctl::{is_active, is_running, next_start};

@@ -124,6 +124,17 @@ fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
     Ok(newcomers)
 }
 
+/// Starts a unit of ours, one that has failed too often included.
+///
+/// # Errors
+/// When systemctl refuses; its own words say what.
+pub(crate) fn start_again(unit: &str) -> Result<()> {
+    if state("is-failed", unit)? == "failed" {
+        systemctl(&["reset-failed", unit])?;
+    }
+    systemctl(&["start", unit])
+}
+
 /// What systemd would start for somebody instead of what is packaged, and what to do about it.
 pub(crate) fn stand_in_for(user: &str) -> Option<String> {
     let stand_ins = stand_ins::of(&Units::of(user)?.all());
@@ -141,6 +152,11 @@ pub(crate) fn are_enabled(user: &str) -> bool {
 /// Whether anything is enabled for somebody, by us or by the script that was here before.
 pub(crate) fn is_any_enabled(user: &str) -> bool {
     Units::of(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_by_anything))
+}
+
+/// Whether the watch of somebody is enabled.
+pub(crate) fn is_watch_enabled(user: &str) -> bool {
+    Units::of(user).is_some_and(|units| enabled::is_by_anything(&units.watch))
 }
 
 /// Those of the units of which systemctl does not answer so.

@@ -1,0 +1,75 @@
+//! Whose the files and folders are, and who else may read or write them.
+
+use super::super::check::{Check, Finding, Fix, Judgement, by_person, by_root};
+use super::super::facts::{Entry, EntryKind, PersonFacts};
+
+pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
+    Check { id: "wrong-owner", looks_at: "do the files and folders belong to the person", judge: owner },
+    Check { id: "login-mode", looks_at: "can others read the login", judge: login_mode },
+    Check {
+        id: "claude-folder-mode",
+        looks_at: "can others write to ~/.claude, and its owner",
+        judge: claude_folder,
+    },
+    Check { id: "config-mode", looks_at: "is the configuration folder private", judge: config },
+    Check { id: "state-mode", looks_at: "is the state folder private", judge: state },
+];
+
+impl PersonFacts {
+    /// Whether something that should be the person's is somebody else's.
+    pub(super) fn has_foreign_entries(&self) -> bool {
+        self.entries.iter().any(|entry| entry.uid != self.uid)
+    }
+
+    fn own(&self, kind: EntryKind) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.kind == kind && entry.uid == self.uid)
+    }
+}
+
+fn owner(facts: &PersonFacts) -> Judgement {
+    let foreign = facts.entries.iter().filter(|entry| entry.uid != facts.uid);
+    Judgement::of(foreign.map(|entry| {
+        let cause =
+            format!("{} belongs to user id {}: Claude Code cannot keep it up to date", entry.path, entry.uid);
+        // Never through a link, which may lead to what is somebody else's for a reason.
+        Finding::problem(cause, by_root(&["chown", "-h", &format!("{}:", facts.user), &entry.path]))
+    }))
+}
+
+fn login_mode(facts: &PersonFacts) -> Judgement {
+    closed(facts, EntryKind::LoginFile, 0o600, "holds a login, and others may read it")
+}
+
+fn config(facts: &PersonFacts) -> Judgement {
+    let folder = closed(facts, EntryKind::ConfigFolder, 0o700, "holds tokens, and others may look into it");
+    match folder {
+        Judgement::Found(_) => folder,
+        _ => closed(facts, EntryKind::EnvFile, 0o600, "holds a token, and others may read it"),
+    }
+}
+
+fn state(facts: &PersonFacts) -> Judgement {
+    closed(facts, EntryKind::StateFolder, 0o700, "holds copies of logins, and others may look into it")
+}
+
+fn claude_folder(facts: &PersonFacts) -> Judgement {
+    let is_wrong = |entry: &&Entry| entry.mode & 0o022 != 0 || entry.mode & 0o700 != 0o700;
+    Judgement::of(facts.own(EntryKind::ClaudeFolder).filter(is_wrong).map(|entry| {
+        let what = match entry.mode & 0o022 {
+            0 => "cannot be used by its owner: no login can be refreshed",
+            _ => "can be written to by others, who may put a login there",
+        };
+        to_mode(entry, 0o700, what)
+    }))
+}
+
+fn closed(facts: &PersonFacts, kind: EntryKind, mode: u32, what: &str) -> Judgement {
+    let open = facts.own(kind).filter(|entry| entry.mode & 0o077 != 0);
+    Judgement::of(open.map(|entry| to_mode(entry, mode, what)))
+}
+
+fn to_mode(entry: &Entry, mode: u32, what: &str) -> Finding {
+    let cause = format!("{} (mode {:04o}) {what}", entry.path, entry.mode);
+    Finding::warning(cause, by_person(&["chmod", &format!("{mode:o}"), &entry.path]))
+        .with_fix(Fix::Mode { path: entry.path.clone(), mode })
+}

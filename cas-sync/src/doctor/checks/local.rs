@@ -1,0 +1,108 @@
+//! The setup-token's file, the client, and what runs already.
+
+use super::super::check::{Check, Finding, Judgement, Remedy, by_person};
+use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
+use crate::sessions::Restart;
+use crate::shell_words::quoted;
+
+pub(super) const CHECKS: [Check<PersonFacts>; 6] = [
+    Check { id: "env-file-malformed", looks_at: "does the env file hold one token", judge: malformed },
+    Check { id: "env-file-unusable", looks_at: "is the env file the person's own", judge: unusable },
+    Check { id: "claude-missing", looks_at: "is there a claude to verify with", judge: missing },
+    Check { id: "claude-too-old", looks_at: "can that claude tell a refusal", judge: too_old },
+    Check {
+        id: "onboarding-pending",
+        looks_at: "does claude still ask the questions of its first start",
+        judge: onboarding,
+    },
+    Check {
+        id: "old-session",
+        looks_at: "processes with a token that is not in use any more",
+        judge: sessions,
+    },
+];
+
+fn malformed(facts: &PersonFacts) -> Judgement {
+    match &facts.env_file {
+        EnvFile::Malformed { path, why } => {
+            let cause = format!("the setup-token in {path} is not used: {why}");
+            Judgement::of([Finding::problem(cause, by_person(&["mv", "-T", path, &format!("{path}.aside")]))])
+        }
+        _ => Judgement::Fine,
+    }
+}
+
+fn unusable(facts: &PersonFacts) -> Judgement {
+    match &facts.env_file {
+        EnvFile::Unusable { path, why } if !facts.has_foreign_entries() => {
+            let cause = format!("the setup-token is not used: {why}");
+            Judgement::of([Finding::problem(cause, by_person(&["mv", "-T", path, &format!("{path}.aside")]))])
+        }
+        _ => Judgement::Fine,
+    }
+}
+
+fn missing(facts: &PersonFacts) -> Judgement {
+    match facts.client {
+        Client::NotWanted => Judgement::Idle("the configuration wants nothing verified".into()),
+        Client::Missing(why) => Judgement::of([Finding::problem(
+            format!("no login can be verified or refreshed in the background: {why}"),
+            Remedy::Root("npm install --global @anthropic-ai/claude-code".into()),
+        )]),
+        Client::Found { .. } => Judgement::Fine,
+    }
+}
+
+fn too_old(facts: &PersonFacts) -> Judgement {
+    match &facts.client {
+        Client::NotWanted => Judgement::Idle("the configuration wants nothing verified".into()),
+        Client::Missing(_) => Judgement::Unknown("there is no claude".into()),
+        Client::Found { is_new_enough: true, .. } => Judgement::Fine,
+        Client::Found { path, version, .. } => {
+            let version = version.as_deref().unwrap_or("no version that it would tell");
+            let cause = format!(
+                "{path} is {version}: it cannot tell a refusal from a proxy's page (2.1.324 and later can)"
+            );
+            Judgement::of([Finding::warning(cause, Remedy::Person("claude update".into()))])
+        }
+    }
+}
+
+/// An object with something else in it keeps that.
+fn onboarding(facts: &PersonFacts) -> Judgement {
+    match &facts.onboarding {
+        Onboarding::Done => Judgement::Fine,
+        Onboarding::Unknown(why) => Judgement::Unknown(why.clone()),
+        Onboarding::Pending { path, is_filled } => {
+            let remedy = quoted(path).map(|path| match is_filled {
+                true => {
+                    format!(r#"sed --follow-symlinks -i '0,/{{/s//{{"hasCompletedOnboarding":true,/' {path}"#)
+                }
+                false => format!(r#"printf '%s\n' '{{"hasCompletedOnboarding":true}}' >{path}"#),
+            });
+            let cause =
+                "claude begins with its first start instead of a prompt, although there is a credential";
+            let remedy = remedy.map_or_else(|| Remedy::Words("start claude once".into()), Remedy::Person);
+            let has_credential = facts.env_file == EnvFile::Token || facts.login.state.login().is_some();
+            Judgement::of(has_credential.then(|| Finding::warning(cause, remedy)))
+        }
+    }
+}
+
+fn sessions(facts: &PersonFacts) -> Judgement {
+    let old = facts.sessions.iter().filter(|session| session.holds.is_old());
+    Judgement::of(old.map(|session| {
+        let cause = format!(
+            "process {} ({}) holds a setup-token that is not in use any more",
+            session.pid, session.name
+        );
+        Finding::warning(
+            cause,
+            match &session.restart {
+                Restart::Person(command) => Remedy::Person(command.clone()),
+                Restart::Root(command) => Remedy::Root(command.clone()),
+                Restart::Words(what) => Remedy::Words(what.clone()),
+            },
+        )
+    }))
+}

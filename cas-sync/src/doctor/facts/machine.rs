@@ -1,0 +1,58 @@
+//! What is known of the machine.
+
+/// The machine.
+#[derive(Debug)]
+pub(in crate::doctor) struct MachineFacts {
+    pub(in crate::doctor) pam: Pam,
+    pub(in crate::doctor) target: Target,
+    pub(in crate::doctor) roster: Roster,
+    pub(in crate::doctor) requests: Requests,
+    pub(in crate::doctor) clock: Clock,
+    pub(in crate::doctor) is_anybody_enrolled: bool,
+}
+
+/// The module and its line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::doctor) struct Pam {
+    /// Whether the module's file is there.
+    pub(in crate::doctor) has_module: bool,
+    /// The session stack, without comments; nothing where it cannot be read.
+    pub(in crate::doctor) session: Option<Vec<String>>,
+}
+
+/// What everybody's units hang on.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Target {
+    NoSystemd,
+    Masked,
+    Stopped,
+    Runs,
+}
+
+/// The roster.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Roster {
+    None,
+    Fine,
+    Unreadable(String),
+    /// Only root may look.
+    Unknown(String),
+}
+
+/// The file system for requests.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Requests {
+    Fine,
+    NotMounted,
+    /// Full; whose folder has most of it, where that can be seen.
+    Full(Option<String>),
+    Missing,
+}
+
+/// Whether something sets the clock.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Clock {
+    Synchronized,
+    Unsynchronized,
+    Unknown(String),
+}

@@ -1,0 +1,99 @@
+//! The person's files and folders, as they lie there: links are not followed, and of the contents only what has to be known.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use cas_core::account::{Account, Paths};
+use cas_core::env_file;
+use cas_core::owned_file::{self, Guard};
+use cas_core::regular_file;
+use serde_json::value::RawValue;
+
+use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
+use super::shown;
+
+/// The longest env file that is read.
+const LONGEST_ENV_FILE: usize = 4096;
+
+/// The largest `.claude.json` that is read; early clients let it grow to tens of megabytes.
+const LONGEST_STATE: usize = 64 << 20;
+
+/// Those that are there.
+pub(super) fn of(account: &Account, paths: &Paths) -> Vec<Entry> {
+    let own_state = account.home.join(".claude.json");
+    let places = [
+        (EntryKind::LoginFile, Some(paths.credentials_file.as_path())),
+        (EntryKind::ClaudeFolder, paths.credentials_file.parent()),
+        (EntryKind::ClaudeState, Some(own_state.as_path())),
+        (EntryKind::ConfigFolder, paths.vault_token_file.parent()),
+        (EntryKind::EnvFile, Some(paths.env_file.as_path())),
+        (EntryKind::StateFolder, Some(paths.state_directory.as_path())),
+    ];
+    places.into_iter().filter_map(|(kind, path)| entry(kind, path?)).collect()
+}
+
+fn entry(kind: EntryKind, path: &Path) -> Option<Entry> {
+    let found = fs::symlink_metadata(path).ok()?;
+    // A link is where somebody put it, and its mode says nothing: what it leads to counts.
+    let found = if found.is_symlink() { fs::metadata(path).ok()? } else { found };
+    Some(Entry { kind, path: shown(path), uid: found.uid(), mode: found.mode() & 0o7777 })
+}
+
+/// What the setup-token's file holds. Unlike a login's look at it, this leaves its mode as it is.
+pub(super) fn env_file(path: &Path, uid: u32) -> EnvFile {
+    match owned_file::read(path, uid, LONGEST_ENV_FILE, Guard::Exclusive) {
+        Ok(None) => EnvFile::Absent,
+        Ok(Some(found)) => match env_file::parse(&found.content) {
+            Ok(_) => EnvFile::Token,
+            Err(why) => EnvFile::Malformed { path: shown(path), why },
+        },
+        Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },
+    }
+}
+
+/// Whether the client has asked the questions of its first start.
+pub(super) fn onboarding(path: &Path) -> Onboarding {
+    let pending = |is_filled| Onboarding::Pending { path: shown(path), is_filled };
+    let text = match regular_file::read(path, LONGEST_STATE) {
+        Ok(Some(text)) => text,
+        Ok(None) => return pending(false),
+        Err(_) => return Onboarding::Unknown(format!("{} cannot be read", path.display())),
+    };
+    let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(&text) else {
+        return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
+    };
+    match members.get("hasCompletedOnboarding").map(|raw| raw.get()) {
+        Some("true") => Onboarding::Done,
+        // One that says otherwise is asked in the end, and says it itself.
+        Some(_) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
+        None => pending(!members.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_is_over_when_the_client_says_so() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = scratch.path().join(".claude.json");
+        let pending = |is_filled| Onboarding::Pending { path: shown(&path), is_filled };
+        assert_eq!(onboarding(&path), pending(false));
+        for (text, expected) in [
+            ("{}", pending(false)),
+            (r#"{"numStartups":1}"#, pending(true)),
+            (r#"{"a":{"hasCompletedOnboarding":true}}"#, pending(true)),
+            (r#"{ "hasCompletedOnboarding" : true }"#, Onboarding::Done),
+        ] {
+            fs::write(&path, text).expect("a file");
+            assert_eq!(onboarding(&path), expected, "{text}");
+        }
+        for text in [r#"{"hasCompletedOnboarding":false}"#, "{", "[]"] {
+            fs::write(&path, text).expect("a file");
+            assert!(matches!(onboarding(&path), Onboarding::Unknown(_)), "{text}");
+        }
+    }
+}

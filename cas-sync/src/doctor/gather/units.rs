@@ -1,0 +1,18 @@
+//! The person's units, as systemd and the disk know them.
+
+use super::super::facts::Units;
+use super::shown;
+use crate::units;
+
+/// Looks at those of this person. Anybody may ask systemd that.
+pub(super) fn of(user: &str) -> Units {
+    match units::standing(user) {
+        Ok(standing) => Units::Some {
+            stand_ins: standing.stand_ins.iter().map(|path| shown(path)).collect(),
+            are_enabled: units::are_enabled(user),
+            resting: standing.resting,
+            failed: standing.failed,
+        },
+        Err(why) => Units::None(why),
+    }
+}

@@ -1,0 +1,163 @@
+//! `--fix`: what can be mended without asking anybody. Each looks again before it acts, and a credential is touched by the
+//! planner alone.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use cas_core::account::{Account, Paths};
+use cas_core::claude_locks::ABANDONED_AFTER;
+use cas_core::timestamp::Timestamp;
+use nix::unistd::Uid;
+use serde::Serialize;
+
+use super::Looked;
+use super::check::{Fix, Judgement};
+use super::gather::locks;
+use super::patient::Patient;
+use crate::units;
+
+/// Something that was mended, or was to be.
+#[derive(Debug, Serialize)]
+pub(super) struct Mended {
+    /// Whose it is; nothing for the machine.
+    pub(super) user: Option<String>,
+    /// What was done.
+    pub(super) does: String,
+    /// Whether it was only said.
+    pub(super) is_dry: bool,
+    /// Why it was not done.
+    pub(super) error: Option<String>,
+}
+
+/// What can be mended of this, by the caller.
+pub(super) fn fixes_of(looked: &Looked) -> Vec<(Option<String>, Fix)> {
+    let rows = looked.rows.as_deref().unwrap_or_default();
+    let findings = rows.iter().flat_map(|row| match &row.judgement {
+        Judgement::Found(findings) => findings.as_slice(),
+        _ => &[],
+    });
+    let mut fixes: Vec<Fix> = findings.filter_map(|finding| finding.fix.clone()).collect();
+    // Two causes may have one remedy.
+    fixes.dedup();
+    let is_possible = |fix: &Fix| Uid::effective().is_root() || !needs_root(fix);
+    fixes.into_iter().filter(is_possible).map(|fix| (looked.user.clone(), fix)).collect()
+}
+
+fn needs_root(fix: &Fix) -> bool {
+    matches!(fix, Fix::Start(_) | Fix::Enroll(_))
+}
+
+/// Does it.
+///
+/// # Errors
+/// Why it was not done.
+pub(super) fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Result<(), String> {
+    let said = |error: anyhow::Error| format!("{error:#}");
+    match fix {
+        Fix::Start(unit) => units::start_again(unit).map_err(said),
+        Fix::Enroll(user) => crate::enrolment::enroll_again(user).map_err(said),
+        // As root the person's service does it, in its own surroundings.
+        Fix::Sync if Uid::effective().is_root() => {
+            units::start_again(&format!("claude-auth-sync@{}.service", user.unwrap_or_default()))
+                .map_err(said)
+        }
+        Fix::Mode { .. } | Fix::Lock(_) | Fix::Sync => {
+            let patient = patients.iter().find(|patient| Some(patient.name()) == user);
+            patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))
+        }
+    }
+}
+
+/// What is mended in a home, by its owner.
+///
+/// # Errors
+/// Why it stays as it is.
+pub(super) fn in_home(account: &Account, paths: &Paths, fix: &Fix, now: Timestamp) -> Result<(), String> {
+    match fix {
+        Fix::Mode { path, mode } => close(Path::new(path), account, *mode),
+        Fix::Lock(path) => remove_lock(path, paths, account, now),
+        Fix::Sync => sync(),
+        Fix::Start(_) | Fix::Enroll(_) => Err("only root may do this".into()),
+    }
+}
+
+/// In a process of its own: what it says is not ours to say. Its last line is in `sync.log`.
+fn sync() -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| format!("cas-sync cannot be found: {error}"))?;
+    let mut command = Command::new(program);
+    let ended = command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match ended {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err("run `cas-sync run`, which says why".into()),
+        Err(error) => Err(format!("cas-sync cannot be run: {error}")),
+    }
+}
+
+fn close(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
+    let said = |error: std::io::Error| format!("{}: {error}", path.display());
+    let found = fs::metadata(path).map_err(said)?;
+    if found.uid() != account.uid.as_raw() {
+        return Err(format!("{} is somebody else's by now", path.display()));
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(said)
+}
+
+/// Only what is still a lock that nobody holds: an empty directory goes, and nothing else can.
+fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> Result<(), String> {
+    let is_abandoned = locks::of(paths).into_iter().any(|lock| {
+        lock.path == path
+            && lock.uid == account.uid.as_raw()
+            && lock.is_directory
+            && lock.holder.is_none()
+            && lock.touched_at.plus(ABANDONED_AFTER) <= now
+    });
+    match is_abandoned {
+        true => fs::remove_dir(path).map_err(|error| format!("{path}: {error}")),
+        false => Err(format!("{path} is in use by now")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    use nix::unistd::Gid;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_goes_only_while_it_is_abandoned() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let account = Account {
+            name: "ada".into(),
+            uid: Uid::effective(),
+            gid: Gid::effective(),
+            home: home.path().to_owned(),
+        };
+        let paths = Paths::new(home.path(), |_| None);
+        let lock = home.path().join(".claude/.oauth_refresh.lock");
+        fs::create_dir_all(&lock).expect("a lock");
+        let name = lock.display().to_string();
+        let at = |seconds: u64| Timestamp::from_millis(seconds * 1000);
+        let touch = |seconds| {
+            let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::open(&lock).and_then(|file| file.set_modified(moment)).expect("a date");
+        };
+        touch(1000);
+        let mend = |now| in_home(&account, &paths, &Fix::Lock(name.clone()), now);
+        assert!(mend(at(1119)).is_err(), "somebody may be at work");
+        assert!(mend(at(900)).is_err(), "it is from the future");
+        assert!(lock.exists());
+        fs::write(lock.join("something"), "").expect("a file");
+        touch(1000);
+        assert!(mend(at(2000)).is_err(), "what is in it would be lost");
+        fs::remove_file(lock.join("something")).expect("removed");
+        touch(1000);
+        assert_eq!(mend(at(1120)), Ok(()));
+        assert!(!lock.exists());
+        assert!(mend(at(1120)).is_err(), "it is gone");
+    }
+}

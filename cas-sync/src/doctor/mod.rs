@@ -1,0 +1,103 @@
+//! `cas-sync doctor`: every cause of trouble that a machine can recognise, each with its remedy. Facts are gathered at the
+//! edge, judged by tables of pure checks, and told worst first. Nothing is changed without `--fix`.
+
+mod check;
+mod checks;
+mod facts;
+mod gather;
+mod mend;
+mod patient;
+mod say;
+#[cfg(test)]
+mod say_tests;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use cas_core::account::Account;
+use nix::unistd::Uid;
+
+use self::check::Row;
+use self::mend::Mended;
+use self::patient::Patient;
+use self::say::{Shown, Style};
+use crate::arguments::Doctor;
+use crate::sync::{keep_secrets_in_memory, own_account};
+use crate::{fail, sessions};
+
+pub(crate) use self::patient::examine;
+
+/// What was looked at.
+struct Looked {
+    /// Whose; nothing for the machine.
+    user: Option<String>,
+    /// What each check said, or why nobody could look.
+    rows: Result<Vec<Row>, String>,
+}
+
+/// Looks at the caller's login and the machine; for root, at the machine and whom was named, or everybody who is enrolled.
+pub(crate) fn run(request: &Doctor) -> ExitCode {
+    match examined(request) {
+        Ok((looked, mended)) => {
+            let shown = Shown { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
+            match request.json {
+                true => println!("{}", say::json(&shown)),
+                false => print!("{}", say::people(&shown, request.verbose, &Style::of_this_terminal())),
+            }
+            ExitCode::from(say::exit_code(&looked))
+        }
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
+    keep_secrets_in_memory()?;
+    let patients = patients(&request.user)?;
+    let before = look(&patients);
+    if !request.fix {
+        return Ok((before, Vec::new()));
+    }
+    let fixes = before.iter().flat_map(mend::fixes_of);
+    let mut mended = Vec::new();
+    for (user, fix) in fixes {
+        // Said before it is done: whoever reads along can end it.
+        if !request.json {
+            println!("{}{}.", if request.dry_run { "Would " } else { "Going to " }, fix.text());
+        }
+        let error = match request.dry_run {
+            true => None,
+            false => mend::mend(user.as_deref(), &fix, &patients).err(),
+        };
+        mended.push(Mended { user, does: fix.text(), is_dry: request.dry_run, error });
+    }
+    let after = if request.dry_run || mended.is_empty() { before } else { look(&patients) };
+    Ok((after, mended))
+}
+
+/// The machine comes last: what is wrong with one's own login is nearer.
+fn look(patients: &[Patient]) -> Vec<Looked> {
+    let people =
+        patients.iter().map(|patient| Looked { user: Some(patient.name().to_owned()), rows: patient.look() });
+    let machine = check::diagnose(&checks::of_the_machine(), &gather::machine());
+    people.chain([Looked { user: None, rows: Ok(machine) }]).collect()
+}
+
+fn patients(named: &[String]) -> Result<Vec<Patient>> {
+    if !Uid::effective().is_root() {
+        let account = own_account()?;
+        ensure!(
+            named.iter().all(|name| *name == account.name),
+            "only root may look at other people's logins; run it with sudo"
+        );
+        return Ok(vec![Patient::Caller { paths: Box::new(patient::own_paths(&account)), account }]);
+    }
+    let names = if named.is_empty() { sessions::enrolled() } else { named.to_vec() };
+    names
+        .iter()
+        .map(|name| {
+            let account = Account::named(name)?;
+            ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
+            Ok(Patient::Other { name: account.name })
+        })
+        .collect()
+}

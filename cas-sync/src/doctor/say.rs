@@ -1,0 +1,234 @@
+//! The words for what was found: for people, worst first, and for programs. Nothing that somebody else has named says
+//! anything to a terminal.
+
+use std::io::{self, IsTerminal};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Looked;
+use super::check::{Finding, Judgement, Remedy, Row, Severity};
+use super::mend::Mended;
+use crate::shell_words::quoted;
+use crate::sync::variable;
+
+/// The version of the JSON: members may be added to it, and none changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+/// Lines are no longer, but for commands, which are pasted whole.
+pub(super) const WIDTH: usize = 80;
+
+/// What there is to tell, and to whom.
+pub(super) struct Shown<'a> {
+    pub(super) looked: &'a [Looked],
+    pub(super) mended: &'a [Mended],
+    pub(super) as_root: bool,
+}
+
+/// What a terminal can show.
+pub(super) struct Style {
+    pub(super) has_colour: bool,
+    pub(super) is_utf8: bool,
+}
+
+impl Style {
+    /// That of the standard output.
+    pub(super) fn of_this_terminal() -> Self {
+        let is_set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(is_set).unwrap_or_default();
+        let is_dumb = is_set("TERM").is_none_or(|terminal| terminal == "dumb");
+        Self {
+            has_colour: io::stdout().is_terminal() && is_set("NO_COLOR").is_none() && !is_dumb,
+            is_utf8: locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
+        }
+    }
+
+    fn word(&self, severity: Severity) -> String {
+        let (word, colour) = match severity {
+            Severity::Problem => ("problem:", "31"),
+            Severity::Warning => ("warning:", "33"),
+        };
+        if self.has_colour { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() }
+    }
+
+    /// On one line, and nothing that this terminal cannot show.
+    fn plain(&self, text: &str) -> String {
+        let shows = |letter: char| !letter.is_control() && (self.is_utf8 || letter.is_ascii());
+        text.chars().map(|letter| if shows(letter) { letter } else { '?' }).collect()
+    }
+}
+
+/// 1 when something is wrong, or somebody could not be looked at; warnings alone are 0.
+pub(super) fn exit_code(looked: &[Looked]) -> u8 {
+    let is_wrong = |looked: &Looked| match &looked.rows {
+        Ok(rows) => findings(rows).iter().any(|(_, finding)| finding.severity == Severity::Problem),
+        Err(_) => true,
+    };
+    u8::from(looked.iter().any(is_wrong))
+}
+
+/// The worst first; of the same kind, in the order of the tables.
+fn findings(rows: &[Row]) -> Vec<(&str, &Finding)> {
+    let mut all: Vec<(&str, &Finding)> = Vec::new();
+    for row in rows {
+        if let Judgement::Found(findings) = &row.judgement {
+            all.extend(findings.iter().map(|finding| (row.id.as_str(), finding)));
+        }
+    }
+    all.sort_by_key(|(_, finding)| finding.severity);
+    all
+}
+
+/// What whoever asks can paste, or what to do.
+fn remedy(remedy: &Remedy, user: Option<&str>, as_root: bool) -> (Option<String>, String) {
+    let command = match (remedy, user) {
+        (Remedy::Words(what), _) => return (None, what.clone()),
+        (Remedy::Server(command), _) => command.clone(),
+        (Remedy::Root(command), _) if as_root => command.clone(),
+        (Remedy::Root(command), _) => as_admin(command),
+        (Remedy::Person(command), Some(user)) if as_root => match (quoted(user), quoted(command)) {
+            (Some(user), Some(command)) => format!("runuser -l {user} -c {command}"),
+            _ => return (None, format!("as the person: {command}")),
+        },
+        (Remedy::Person(command), _) => command.clone(),
+    };
+    match command.contains(char::is_control) {
+        true => (None, "what is to be typed has a control character in it".into()),
+        false => (Some(command.clone()), command),
+    }
+}
+
+/// More than one command is a shell's; provisioning has the admin's token from the environment.
+fn as_admin(command: &str) -> String {
+    let needs_shell = ["&&", "|", ">", ";"].iter().any(|sign| command.contains(sign));
+    let sudo = match command.contains("cas-sync provision ") {
+        true => "sudo --preserve-env=VAULT_TOKEN",
+        false => "sudo",
+    };
+    match quoted(command).filter(|_| needs_shell) {
+        Some(command) => format!("{sudo} sh -c {command}"),
+        None => format!("{sudo} {command}"),
+    }
+}
+
+/// For people.
+pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String {
+    let mut text = String::new();
+    for mended in shown.mended {
+        if let Some(error) = &mended.error {
+            text += &wrapped(&format!("Not done: {}: {error}", mended.does), "", style);
+        }
+    }
+    let mut in_order = 0;
+    let mut is_all_well = true;
+    for looked in shown.looked {
+        let name = looked.user.as_deref().unwrap_or("this machine");
+        let rows = match &looked.rows {
+            Ok(rows) => rows,
+            Err(why) => {
+                is_all_well = false;
+                text += &wrapped(&format!("{name}: {why}"), "", style);
+                continue;
+            }
+        };
+        let found = findings(rows);
+        in_order += rows.iter().filter(|row| row.judgement == Judgement::Fine).count();
+        if !found.is_empty() || verbose {
+            text += &format!("{}\n", style.plain(name));
+        }
+        is_all_well &= found.is_empty();
+        for (id, finding) in found {
+            let cause = wrapped(&format!("{} [{id}]", finding.cause), "    ", style);
+            text += &format!("  {} {}", style.word(finding.severity), cause.trim_start());
+            let (command, what) = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
+            text += &match command {
+                Some(_) if !style.is_utf8 && !what.is_ascii() => {
+                    "      its name cannot be shown here; --json has the command\n".to_owned()
+                }
+                Some(command) => format!("      {command}\n"),
+                None => wrapped(&format!("({what})"), "      ", style),
+            };
+        }
+        if verbose {
+            text += &rows.iter().filter_map(|row| other(row, style)).collect::<String>();
+        }
+    }
+    text += &match is_all_well {
+        true => format!("Nothing is wrong. Looked at, and in order: {in_order}.\n"),
+        false => format!("Looked at besides, and in order: {in_order}.\n"),
+    };
+    text
+}
+
+/// A row where nothing is amiss.
+fn other(row: &Row, style: &Style) -> Option<String> {
+    let (word, why) = match &row.judgement {
+        Judgement::Fine => ("fine:", None),
+        Judgement::Idle(why) => ("not asked:", Some(why)),
+        Judgement::Unknown(why) => ("unknown:", Some(why)),
+        Judgement::Found(_) => return None,
+    };
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    let line = wrapped(&format!("{word} {}{why} [{}]", row.looks_at, row.id), "    ", style);
+    Some(format!("  {}", line.trim_start()))
+}
+
+/// As lines of at most [`WIDTH`] characters, of which all begin with `indent`.
+fn wrapped(text: &str, indent: &str, style: &Style) -> String {
+    let mut lines = vec![indent.to_owned()];
+    for word in style.plain(text).split_whitespace() {
+        let line = lines.last_mut().map_or(0, |line| line.chars().count());
+        // The first line begins with a word such as `problem:` in the place of the indent.
+        let room = if lines.len() == 1 { WIDTH - 8 } else { WIDTH };
+        if line + 1 + word.chars().count() > room && line > indent.len() {
+            lines.push(indent.to_owned());
+        }
+        if let Some(line) = lines.last_mut() {
+            if line.len() > indent.len() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// For programs.
+pub(super) fn json(shown: &Shown<'_>) -> Value {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        id: &'a str,
+        severity: Severity,
+        cause: &'a str,
+        /// What to paste; nothing where no command can do it.
+        command: Option<String>,
+        remedy: String,
+        can_be_fixed: bool,
+    }
+    let about = shown.looked.iter().map(|looked| {
+        let rows = looked.rows.as_deref().unwrap_or_default();
+        let told = findings(rows).into_iter().map(|(id, finding)| {
+            let (command, remedy) = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
+            let (severity, cause) = (finding.severity, finding.cause.as_str());
+            Told { id, severity, cause, command, remedy, can_be_fixed: finding.fix.is_some() }
+        });
+        let state = |row: &Row| match &row.judgement {
+            Judgement::Fine => json!({ "id": row.id, "state": "fine" }),
+            Judgement::Idle(why) => json!({ "id": row.id, "state": "not-asked", "why": why }),
+            Judgement::Unknown(why) => json!({ "id": row.id, "state": "unknown", "why": why }),
+            Judgement::Found(_) => json!({ "id": row.id, "state": "found" }),
+        };
+        json!({
+            "user": looked.user,
+            "problem": looked.rows.as_ref().err(),
+            "findings": told.collect::<Vec<_>>(),
+            "checks": rows.iter().map(state).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "schema": SCHEMA,
+        "about": about.collect::<Vec<_>>(),
+        "mended": shown.mended,
+        "exit_code": exit_code(shown.looked),
+    })
+}
