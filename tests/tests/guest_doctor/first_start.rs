@@ -1,0 +1,22 @@
+//! What the check of the first start is about: the real client, typed at a terminal.
+
+use cas_tests::guest::{Suite, Workplace};
+
+/// What an interactive client shows within some seconds, with this `.claude.json`.
+fn shown(desk: &Workplace, own_state: &str) -> String {
+    desk.guest.write("/home/alice/.claude.json", "alice", "600", own_state.as_bytes());
+    let mut terminal = desk.guest.ssh_terminal("alice");
+    terminal.wait_for("$ ");
+    terminal.type_line("TERM=xterm timeout --foreground 8 claude; echo 'o''ver'");
+    terminal.wait_for("over")
+}
+
+#[test]
+fn a_client_that_was_never_started_begins_with_its_first_start_although_there_is_a_login() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    desk.sign_in("alice");
+    let first = shown(&desk, "{}");
+    assert!(first.contains("Welcome") && !first.contains("workspace"), "{first:?}");
+    let later = shown(&desk, r#"{"hasCompletedOnboarding":true}"#);
+    assert!(!later.contains("Welcome") && later.contains("workspace"), "it asks about the folder: {later:?}");
+}

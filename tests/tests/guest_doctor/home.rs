@@ -1,0 +1,162 @@
+//! What lies in a home: the login, modes, locks, start files.
+
+use cas_tests::{
+    claude_login,
+    guest::{Guest, Suite},
+};
+
+use super::row::{self, Row, Who, asked, diagnosis, finding, row};
+
+const STATE: &str = ".local/state/claude-auth-sync";
+
+/// The order matters where a remedy leaves something for the next row.
+pub(crate) const ROWS: [Row; 25] = [
+    row("login-absent", "rm .claude/.credentials.json"),
+    row(
+        "login-emptied",
+        "rm .claude/.credentials.json; runuser -u alice -- cp emptied .claude/.credentials.json",
+    ),
+    row("login-damaged", "echo '{' >.claude/.credentials.json"),
+    row("login-scope", r#"sed -i 's/"user:inference"/"user:profile"/' .claude/.credentials.json"#),
+    row(
+        "login-unreadable",
+        "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
+    ),
+    row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
+    row("wrong-owner", "chown root: .claude.json"),
+    // Not through a link, to what is root's for a reason.
+    row("wrong-owner", "chown root: .claude"),
+    row(
+        "login-mode",
+        "cp good .claude/.credentials.json; chown alice: .claude/.credentials.json; chmod 644 .claude/.credentials.json",
+    ),
+    row("claude-folder-mode", "chmod 777 .claude"),
+    row("claude-folder-mode", "chmod 500 .claude"),
+    row("config-mode", "chmod 755 .config/claude-auth-sync"),
+    row("config-mode", "chmod 755 .config/claude-auth-sync").as_root(),
+    row("state-mode", "chmod 750 .local/state/claude-auth-sync"),
+    row(
+        "lock-abandoned",
+        "runuser -u alice -- mkdir .claude/.oauth_refresh.lock; touch -d '-10 minutes' .claude/.oauth_refresh.lock",
+    ),
+    row("lock-abandoned", "runuser -u alice -- mkdir .claude.lock; touch -d '-10 minutes' .claude.lock")
+        .as_root(),
+    row(
+        "lock-future",
+        "runuser -u alice -- mkdir .claude/.storage-write.lock; touch -d '+1 day' .claude/.storage-write.lock",
+    ),
+    row("lock-foreign", "mkdir .claude.lock"),
+    row("lock-obstructed", "echo >.claude/.oauth_refresh.lock"),
+    row("shadow-start-file", "echo 'export ANTHROPIC_API_KEY=sk-ant-api03-x' >>.bashrc"),
+    row(
+        "shadow-start-file",
+        "runuser -u alice -- sh -c 'mkdir -p .config/fish; echo set -gx ANTHROPIC_AUTH_TOKEN x >.config/fish/config.fish'",
+    ),
+    row(
+        "env-file-malformed",
+        "install -o alice -g alice -m 600 /dev/null .config/claude-auth-sync/claude-oauth.env; echo hello >.config/claude-auth-sync/claude-oauth.env",
+    ),
+    row("env-file-unusable", "runuser -u alice -- mkfifo -m 600 .config/claude-auth-sync/claude-oauth.env"),
+    row("onboarding-pending", "rm -f .claude.json"),
+    row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
+];
+
+/// Alice has a login, of which a copy is known here. Nothing runs by itself, so that nobody mends anything meanwhile.
+fn desk() -> Guest {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    let good = claude_login::fresh("one");
+    guest.put_login("alice", &good);
+    guest.sync("alice").expect_success("the first backup");
+    guest.write("/home/alice/good", "alice", "600", good.as_bytes());
+    guest.write("/home/alice/emptied", "alice", "600", claude_login::tombstone(&good).as_bytes());
+    guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
+    guest
+        .run("cd /home/alice && install -d -m 700 -o alice -g alice .config .config/claude-auth-sync .local")
+        .expect_success("folders");
+    guest
+}
+
+#[test]
+fn what_is_wrong_in_a_home_is_named_and_mended_by_what_is_printed() {
+    row::all(&desk(), &ROWS, "");
+}
+
+#[test]
+fn what_is_safe_is_mended_by_itself_and_said_before() {
+    let guest = desk();
+    let broken = format!(
+        "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
+         runuser -u alice -- mkdir .claude/.oauth_refresh.lock .claude.lock
+         touch -d '-10 minutes' .claude/.oauth_refresh.lock"
+    );
+    guest.run(&broken).expect_success("breaking it");
+
+    let dry = asked(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
+    assert!(dry.contains(&format!("Would give /home/alice/{STATE} the mode 0700.\n")), "{dry}");
+    assert_eq!(guest.status_of(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
+
+    let said = asked(&guest, Who::Alice, "cas-sync doctor --fix").text();
+    assert!(
+        said.starts_with("Going to give /home/alice/.claude/.credentials.json the mode 0600.\n"),
+        "{said}"
+    );
+    let after = diagnosis(&guest, Who::Alice);
+    for id in ["state-mode", "login-mode", "lock-abandoned"] {
+        assert!(finding(&after, id).is_none(), "{id}: {after}");
+    }
+    assert_eq!(
+        guest.status_of("/home/alice/.claude.lock"),
+        "755 alice:alice directory",
+        "somebody may hold it"
+    );
+
+    guest.run("cd /home/alice && rmdir .claude.lock; cp emptied .claude/.credentials.json; chmod 750 .local/state/claude-auth-sync").expect_success("again");
+    let said = asked(&guest, Who::Root, "cas-sync doctor alice --fix");
+    let after = diagnosis(&guest, Who::Root);
+    assert!(finding(&after, "state-mode").is_none(), "{said:?} {after}");
+    assert!(finding(&after, "login-emptied").is_none(), "by the person's own service: {said:?} {after}");
+    assert_eq!(
+        guest.login_of("alice"),
+        claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
+            .to_string()
+    );
+}
+
+#[test]
+fn the_environment_of_the_shell_that_asks_is_looked_at() {
+    let guest = desk();
+    let script = "export ANTHROPIC_API_KEY=sk-ant-api03-x
+        cas-sync doctor --json; echo
+        unset ANTHROPIC_API_KEY
+        cas-sync doctor --json";
+    let said = asked(&guest, Who::Alice, script).text();
+    let mut told = said.lines().filter(|line| !line.is_empty()).map(claude_login::parsed);
+    let (before, after) = (told.next().expect("the first"), told.next().expect("the second"));
+    let found = finding(&before, "shadow-environment").unwrap_or_else(|| panic!("{before}"));
+    assert_eq!(found["command"], "unset ANTHROPIC_API_KEY");
+    assert!(finding(&after, "shadow-environment").is_none(), "{after}");
+    assert!(!said.contains("sk-ant-api03-x"), "a value is never shown");
+    // Root has another environment than the person.
+    let root = asked(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
+    assert!(finding(&claude_login::parsed(&root), "shadow-environment").is_none(), "{root}");
+}
+
+#[test]
+fn root_opens_nothing_in_a_home_and_waits_for_none() {
+    let guest = desk();
+    // Whatever she puts where something is looked for, root is neither led there nor kept waiting.
+    let hostile = "cd /home/alice && rm -rf .claude.json .bashrc .config/claude-auth-sync .claude/.credentials.json .claude/settings.json
+        runuser -u alice -- sh -c '
+            mkfifo .claude.json .bashrc .claude/.credentials.json .claude/settings.json .claude/.oauth_refresh.lock.owner
+            ln -s /etc/shadow .zshrc; ln -s /root .config/claude-auth-sync; ln -s /dev/zero .profile
+            mkdir \"$(printf \".claude/.oauth_refresh.lock\")\"'";
+    guest.run(hostile).expect_success("a hostile home");
+    let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor alice --json");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let told = claude_login::parsed(&said.text());
+    assert_eq!(told["about"][0]["problem"], serde_json::Value::Null, "{told}");
+    assert!(!said.text().contains("root:"), "nothing of another's is shown: {said:?}");
+    let other = asked(&guest, Who::Alice, "cas-sync doctor bob");
+    assert_eq!(other.code, Some(1));
+    assert!(String::from_utf8_lossy(&other.stderr).starts_with("cas-sync: only root may"), "{other:?}");
+}

@@ -1,0 +1,76 @@
+//! What root mends: the session stack, units, the roster, requests, the configuration.
+
+use cas_tests::{
+    claude_login,
+    guest::{Guest, Suite},
+};
+
+use super::row::{self, Row, Who, asked, diagnosis, finding, row};
+
+pub(crate) const ROWS: [Row; 21] = [
+    row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
+    row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
+    // The editor of the test takes the mistake out.
+    row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
+    row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
+    row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
+    row("units-disabled", "systemctl disable claude-auth-sync@alice.path").as_root(),
+    row("units-shadowed", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
+    row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
+    row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
+    row("sync-failed", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml; systemctl start claude-auth-sync@alice.service; rm /etc/claude-auth-sync/conf.d/12-slip.toml"),
+    row("target-stopped", "systemctl stop claude-auth-sync.target"),
+    row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
+    row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
+    row("requests-full", "runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && seq 5000 | xargs mkdir 2>/dev/null'; true").as_root(),
+    row("requests-unmounted", "umount -l /run/claude-auth-sync"),
+    row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
+    row("pam-line-missing", "sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root(),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session"),
+    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root(),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root(),
+    // No guest reaches a server with packages: the file is put back from the side.
+    row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
+        .otherwise("mv /root/module $(cat /root/where)"),
+];
+
+/// Everything runs, for alice, as on a machine at work.
+fn desk() -> Guest {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &claude_login::fresh("one"));
+    guest.resume();
+    guest.enroll("alice");
+    // A pause of the machine is over, and so is what it kept from starting.
+    let editor = "#!/bin/sh\nsed -i -e '/store = 7/d' -e 's/claude-auth: 7/claude_auth: true/' \"$1\"\n";
+    guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
+    guest
+}
+
+#[test]
+fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
+    row::all(&desk(), &ROWS, "");
+}
+
+#[test]
+fn root_mends_units_and_enrolments() {
+    let guest = desk();
+    let broken = "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-sync@alice.path";
+    guest.run(broken).expect_success("breaking it");
+    let dry = asked(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
+    assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");
+    assert!(finding(&diagnosis(&guest, Who::Root), "units-resting").is_some());
+
+    let said = asked(&guest, Who::Root, "cas-sync doctor --fix");
+
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let after = diagnosis(&guest, Who::Root);
+    assert!(
+        finding(&after, "units-resting").is_none() && finding(&after, "units-disabled").is_none(),
+        "{after}"
+    );
+    // Alice may not, and says so by the remedy alone.
+    guest.run("systemctl stop claude-auth-sync@alice.timer").expect_success("stopping it");
+    let said = asked(&guest, Who::Alice, "cas-sync doctor --fix");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
+}

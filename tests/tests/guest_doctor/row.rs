@@ -1,0 +1,169 @@
+//! One way of breaking a guest, and how doctor is asked about it.
+
+use cas_tests::guest::{Finished, Guest};
+use serde_json::Value;
+
+/// Who asks doctor, and does what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Alice,
+    Root,
+}
+
+/// How it is mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mended {
+    /// By the command that doctor prints, as it prints it.
+    ByRemedy,
+    /// By this script: what doctor prints is no command, or needs what no guest has.
+    Otherwise(&'static str),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// The check that has to find it.
+    pub(crate) id: &'static str,
+    pub(crate) who: Who,
+    /// A script of root's that breaks the guest, with alice's home as the working directory.
+    pub(crate) broken: &'static str,
+    pub(crate) mended: Mended,
+}
+
+/// Found by alice, mended by what doctor prints.
+pub(crate) const fn row(id: &'static str, broken: &'static str) -> Row {
+    Row { id, who: Who::Alice, broken, mended: Mended::ByRemedy }
+}
+
+impl Row {
+    /// Found and mended by root.
+    pub(crate) const fn as_root(self) -> Self {
+        Self { who: Who::Root, ..self }
+    }
+
+    /// Mended by this script.
+    pub(crate) const fn otherwise(self, script: &'static str) -> Self {
+        Self { mended: Mended::Otherwise(script), ..self }
+    }
+}
+
+/// Goes through the rows in their order, in one guest. `environment` is what stands before each command of the remedies.
+#[track_caller]
+pub(crate) fn all(guest: &Guest, rows: &[Row], environment: &str) {
+    let failed: Vec<String> = rows.iter().filter_map(|row| one(guest, row, environment).err()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn one(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
+    let script = |script: &str| guest.run(&format!("cd /home/alice && {{ {script}\n}}"));
+    case(
+        guest,
+        row.id,
+        row.who,
+        || drop(script(row.broken).expect_success(row.id)),
+        |command| match row.mended {
+            Mended::Otherwise(instead) => Ok(script(instead)),
+            Mended::ByRemedy => by_remedy(guest, row.who, command, environment),
+        },
+    )
+}
+
+/// What is printed, executed.
+pub(crate) fn by_remedy(
+    guest: &Guest,
+    who: Who,
+    command: Option<&str>,
+    environment: &str,
+) -> Result<Finished, String> {
+    match command {
+        Some(command) => Ok(paste(guest, who, command, environment)),
+        None => Err("no command is printed".into()),
+    }
+}
+
+/// Breaks the guest, asks doctor, mends, and asks again.
+pub(crate) fn case(
+    guest: &Guest,
+    id: &str,
+    who: Who,
+    broken: impl FnOnce(),
+    mended: impl FnOnce(Option<&str>) -> Result<Finished, String>,
+) -> Result<(), String> {
+    let before = diagnosis(guest, who);
+    if finding(&before, id).is_some() {
+        return Err(format!("{id}: found before anything was broken: {before}"));
+    }
+    broken();
+    let told = diagnosis(guest, who);
+    let Some(found) = finding(&told, id) else { return Err(format!("{id}: not found: {told}")) };
+    let command = found["command"].as_str();
+    let shown = said_to_people(guest, who);
+    if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
+        return Err(format!("{id}: people are not shown {command:?}: {shown}"));
+    }
+    let done = mended(command).map_err(|why| format!("{id}: {why}: {found}"))?;
+    if !done.succeeded() {
+        return Err(format!("{id}: the remedy {command:?} failed: {}", all_of(&done)));
+    }
+    let after = diagnosis(guest, who);
+    match finding(&after, id) {
+        Some(left) => Err(format!("{id}: still there after {command:?} ({}): {left}", all_of(&done))),
+        None => Ok(()),
+    }
+}
+
+/// What doctor says, for programs. Its exit status says the same.
+pub(crate) fn diagnosis(guest: &Guest, who: Who) -> Value {
+    let said = asked(guest, who, "cas-sync doctor --json");
+    let json: Value =
+        serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", all_of(&said)));
+    assert_eq!(json["exit_code"].as_i64(), said.code.map(i64::from), "{json}");
+    json
+}
+
+fn said_to_people(guest: &Guest, who: Who) -> String {
+    let said = asked(guest, who, "cas-sync doctor");
+    let text = said.text();
+    assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+    assert!(text.is_ascii(), "a guest has the C locale: {text}");
+    // Lines of people's are no longer than a terminal; commands are pasted whole, and begin with six blanks.
+    for line in text.lines().filter(|line| !line.starts_with("      ")) {
+        assert!(line.len() <= 80, "{line:?}");
+    }
+    text
+}
+
+/// The first finding of this check.
+pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
+    let about = diagnosis["about"].as_array().expect("whom it is about");
+    about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
+}
+
+/// Runs a command of the shell as doctor is asked: outside of any login, which would mend things by itself.
+pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
+    match who {
+        Who::Root => guest.run_with_input("cd / && sh -s", command.as_bytes()),
+        Who::Alice => guest.run_with_input(
+            "cd /home/alice && exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/local/bin:/usr/bin:/bin sh -s",
+            command.as_bytes(),
+        ),
+    }
+}
+
+/// What begins with `sudo` is for an admin: alice is none.
+pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> Finished {
+    match command.strip_prefix("sudo ") {
+        // The environment stays as it is here anyway.
+        Some(command) => asked(
+            guest,
+            Who::Root,
+            &format!("{environment} {}", command.trim_start_matches("--preserve-env=VAULT_TOKEN ")),
+        ),
+        None => asked(guest, who, &format!("{environment} {command}")),
+    }
+}
+
+/// All that was printed.
+pub(crate) fn all_of(finished: &Finished) -> String {
+    format!("{:?} {}{}", finished.code, finished.text(), String::from_utf8_lossy(&finished.stderr))
+}

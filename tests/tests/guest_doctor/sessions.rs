@@ -1,0 +1,126 @@
+//! Which processes hold an old token: a service, a shell, a program of a hostile name, while the store's token changes.
+
+use cas_tests::claude_login::parsed;
+use cas_tests::guest::{Fleet, Suite};
+use serde_json::{Value, json};
+
+use super::row::{Who, asked, case, diagnosis, finding, paste};
+
+const OLD: &str = "sk-ant-oat01-the_one_of_last_year";
+const NEW: &str = "sk-ant-oat01-the_one_of_this_year";
+
+/// A service with the env file, as the packaged example has it; two programs that inherited the token; a tmux-like name.
+const PROCESSES: &str = r#"
+printf '[Service]\nUser=alice\nEnvironmentFile=-/home/alice/.config/claude-auth-sync/claude-oauth.env\nExecStart=/bin/sleep 1000\n' >/etc/systemd/system/t3-serve.service
+systemctl daemon-reload
+systemctl start t3-serve.service
+cp /bin/sleep /usr/local/bin/claude
+cp /bin/sleep "$(printf '/usr/local/bin/ev\033[31mil')"
+token=$(cut -d= -f2 /home/alice/.config/claude-auth-sync/claude-oauth.env)
+start() { setsid runuser -u alice -- env CLAUDE_CODE_OAUTH_TOKEN="$token" "$@" </dev/null >/dev/null 2>&1 & }
+start /usr/local/bin/claude 1000
+start "$(printf '/usr/local/bin/ev\033[31mil')" 1000
+token=sk-ant-oat01-her_own start sleep 1001
+setsid runuser -u alice -- env -u CLAUDE_CODE_OAUTH_TOKEN /usr/local/bin/claude 1002 </dev/null >/dev/null 2>&1 &
+token=sk-ant-oat01-the_one_of_last_year
+setsid runuser -u bob -- env CLAUDE_CODE_OAUTH_TOKEN="$token" sleep 1003 </dev/null >/dev/null 2>&1 &
+sleep 0.5
+"#;
+
+fn sessions(fleet: &Fleet, who: Who, arguments: &str) -> (Option<i32>, Value) {
+    let said = asked(&fleet.guest, who, &format!("cas-sync sessions --json {arguments}"));
+    let text = said.text();
+    assert!(!text.contains("sk-ant"), "a token is never shown: {text}");
+    assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+    (said.code, parsed(&text))
+}
+
+/// How many processes of hers hold what, by the word for it.
+fn held(told: &Value, holds: &str) -> Vec<String> {
+    let sessions = told["people"][0]["sessions"].as_array().expect("sessions");
+    let names = sessions
+        .iter()
+        .filter(|found| found["holds"] == holds)
+        .map(|found| found["name"].as_str().expect("a name").to_owned());
+    // What starts them inherits nothing, but runuser waits with the environment it was given.
+    names.filter(|name| name != "runuser").collect()
+}
+
+#[test]
+fn what_holds_an_old_token_is_named_with_how_to_restart_it() {
+    let fleet = Fleet::start(Suite::Bookworm, "15min");
+    let alice = fleet.enroll("alice");
+    alice.put_document(&json!({ "setup_token": OLD }));
+    fleet.guest.sync("alice").expect_success("taking the token over");
+    fleet.guest.run(PROCESSES).expect_success("processes");
+    let (code, told) = sessions(&fleet, Who::Alice, "");
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(told["schema"], 1);
+    let current = held(&told, "current");
+    assert!(current.contains(&"claude".to_owned()) && current.len() == 3, "{told}");
+    assert_eq!(
+        (held(&told, "other"), held(&told, "login")),
+        (vec!["sleep".to_owned()], vec!["claude".to_owned()]),
+        "{told}"
+    );
+
+    // The token is exchanged: what was started before has the old one until it is started again.
+    let exchanged = || {
+        alice.put_document(&json!({ "setup_token": NEW }));
+        fleet.guest.sync("alice").expect_success("taking the new token over");
+    };
+    exchanged();
+    let (code, told) = sessions(&fleet, Who::Alice, "");
+    assert_eq!(code, Some(1));
+    let mut replaced = held(&told, "replaced");
+    replaced.sort();
+    assert_eq!(replaced, ["claude", "ev?[31mil", "sleep"], "{told}");
+    let people = asked(&fleet.guest, Who::Alice, "cas-sync sessions").text();
+    assert!(people.contains("    sudo systemctl restart t3-serve.service\n"), "{people}");
+    assert!(!people.contains('\u{1b}') && !people.contains("sk-ant"), "{people}");
+
+    // Root sees the same of her, and of nobody else who is not enrolled; alice sees nobody but herself.
+    let (code, of_root) = sessions(&fleet, Who::Root, "");
+    assert_eq!((code, of_root["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{of_root}");
+    assert_eq!(held(&of_root, "replaced").len(), 3, "{of_root}");
+    assert_eq!(asked(&fleet.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
+
+    // With what is printed for the service, and an end of the others, nobody holds it any more. Doctor says so, too.
+    fleet.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
+    let told = diagnosis(&fleet.guest, Who::Alice);
+    let command = finding(&told, "old-session")
+        .and_then(|found| found["command"].as_str())
+        .expect("a command")
+        .to_owned();
+    assert!(paste(&fleet.guest, Who::Alice, &command, "").succeeded());
+    assert!(finding(&diagnosis(&fleet.guest, Who::Alice), "old-session").is_none());
+    let (code, told) = sessions(&fleet, Who::Alice, "");
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(held(&told, "current"), ["sleep"], "the service was started again with the new one: {told}");
+
+    // Withdrawn: a service that is restarted has none.
+    let withdrawn = || {
+        alice.put_document(&json!({ "setup_token": "" }));
+        fleet.guest.sync("alice").expect_success("taking it away");
+    };
+    let by_remedy =
+        |command: Option<&str>| Ok(paste(&fleet.guest, Who::Alice, command.expect("a command"), ""));
+    case(&fleet.guest, "old-session", Who::Alice, withdrawn, by_remedy).unwrap_or_else(|why| panic!("{why}"));
+}
+
+#[test]
+fn hidden_processes_and_thousands_of_them_are_no_trouble() {
+    let fleet = Fleet::start(Suite::Bookworm, "15min");
+    fleet.enroll("alice");
+    fleet.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");
+    fleet
+        .guest
+        .run("runuser -u alice -- sh -c 'for i in $(seq 1500); do sleep 300 & done' >/dev/null 2>&1")
+        .expect_success("many");
+    for who in [Who::Alice, Who::Root] {
+        let said = asked(&fleet.guest, who, "cas-sync sessions --json");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(said.took.as_secs() < 10, "{:?}", said.took);
+    }
+    fleet.guest.run("pkill -u alice sleep; true").expect_success("ending them");
+}

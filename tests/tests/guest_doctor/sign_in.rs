@@ -1,0 +1,145 @@
+//! Where a person has to sign in, and what the client itself is: with the real Claude Code.
+
+use cas_tests::anthropic::Login;
+use cas_tests::claude_client::{self, in_hours};
+use cas_tests::claude_login::parsed;
+use cas_tests::guest::{Finished, Suite, Workplace};
+use serde_json::json;
+
+use super::row::{self, Row, Who, asked, case, paste, row};
+
+/// Mended by what is printed, which needs no server.
+pub(crate) const ROWS: [Row; 3] = [
+    row("claude-missing", "echo '[claude]\nprogram = \"/nowhere/claude\"' >/etc/claude-auth-sync/conf.d/85-claude.toml")
+        // No guest reaches a registry of packages.
+        .otherwise("rm /etc/claude-auth-sync/conf.d/85-claude.toml"),
+    row("claude-too-old", "echo '[claude]\nprogram = \"/usr/local/bin/claude-2.1.197\"' >/etc/claude-auth-sync/conf.d/85-claude.toml")
+        .otherwise("rm /etc/claude-auth-sync/conf.d/85-claude.toml"),
+    row("onboarding-pending", "rm -f .claude.json"),
+];
+
+/// Mended by a sign-in.
+pub(crate) const SIGN_IN: [&str; 7] = [
+    "login-absent",
+    "login-emptied",
+    "login-damaged",
+    "login-partial",
+    "login-lapses",
+    "login-rejected",
+    "login-organization",
+];
+
+#[test]
+fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
+    let old = claude_client::installed("2.1.197").unwrap_or_else(|error| panic!("{error}"));
+    let desk = Workplace::start_showing(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
+        .unwrap_or_else(|error| panic!("{error}"));
+    desk.guest.install_product();
+    desk.guest.enroll("alice");
+    desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
+    desk.sign_in("alice");
+    row::all(&desk.guest, &ROWS, "");
+    for (id, broken) in [
+        ("login-absent", "rm .claude/.credentials.json"),
+        (
+            "login-emptied",
+            r#"echo '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}' >.claude/.credentials.json"#,
+        ),
+        ("login-damaged", "echo '{' >.claude/.credentials.json"),
+        (
+            "login-partial",
+            r#"sed -i 's/"refreshToken":"[^"]*"/"refreshToken":""/' .claude/.credentials.json"#,
+        ),
+        (
+            "login-lapses",
+            r#"sed -i 's/{"accessToken"/{"refreshTokenExpiresAt":1000,"accessToken"/' .claude/.credentials.json"#,
+        ),
+        (
+            "login-organization",
+            r#"echo 'expected_organization = "00000000-0000-4000-8000-0000000000aa"' >/etc/claude-auth-sync/conf.d/86-ours.toml; sed -i 's/"organizationUuid":"[^"]*"/"organizationUuid":"theirs"/' .claude/.credentials.json"#,
+        ),
+    ] {
+        // Nothing of ours has seen the login before, so there is no copy that could be put back.
+        desk.guest.forget_state("alice");
+        let broken = || drop(desk.guest.run(&format!("cd /home/alice && {broken}")).expect_success(id));
+        case(&desk.guest, id, Who::Alice, broken, |command| sign_in(&desk, command))
+            .unwrap_or_else(|why| panic!("{why}"));
+    }
+    // The server ends the login, and the sync finds out.
+    desk.guest.forget_state("alice");
+    let login = desk.sign_in("alice");
+    let broken = || {
+        assert!(desk.anthropic.revoke(&login.family));
+        let said = asked(&desk.guest, Who::Alice, "cas-sync run");
+        assert_eq!(said.code, Some(79), "{said:?}");
+        // Claude Code has tried to refresh it, and emptied the file: somebody puts the old one back.
+        desk.guest.put_login("alice", &file_of(&login));
+    };
+    case(&desk.guest, "login-rejected", Who::Alice, broken, |command| sign_in(&desk, command))
+        .unwrap_or_else(|why| panic!("{why}"));
+    assert!(desk.claude("alice").answered(), "she works again");
+}
+
+fn file_of(login: &Login) -> String {
+    json!({ "claudeAiOauth": login.oauth_object(in_hours(8)) }).to_string()
+}
+
+/// Whether the client does at its first try: what is refused is refused.
+fn answers(desk: &Workplace) -> bool {
+    let bounded = |question: &str| format!("CLAUDE_CODE_MAX_RETRIES=0 timeout 30 {question}");
+    desk.claude_in(|question| desk.guest.ssh("alice", &bounded(question))).answered()
+}
+
+/// What is printed, in an environment in which the client needs no browser: it exchanges a refresh token it is given.
+fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> {
+    let command = command.ok_or("no command is printed")?;
+    let login = desk.anthropic.sign_in("alice", std::time::Duration::from_secs(8 * 3600));
+    let oauth = login.oauth_object(0);
+    let (token, scopes) = (oauth["refreshToken"].as_str().expect("a token"), &oauth["scopes"]);
+    let scopes: Vec<&str> =
+        scopes.as_array().expect("scopes").iter().filter_map(|scope| scope.as_str()).collect();
+    let environment = format!(
+        "export CLAUDE_CODE_OAUTH_REFRESH_TOKEN={token} CLAUDE_CODE_OAUTH_SCOPES='{}' NODE_EXTRA_CA_CERTS=/etc/anthropic-stand-in.pem;",
+        scopes.join(" ")
+    );
+    Ok(paste(&desk.guest, Who::Alice, command, &environment))
+}
+
+#[test]
+fn a_setting_that_hides_the_login_is_named_and_the_client_uses_the_login_after_the_remedy() {
+    let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
+    desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
+    let login = desk.sign_in("alice");
+    let access = parsed(&desk.guest.login_of("alice"))["claudeAiOauth"]["accessToken"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let key =
+        json!({ "hasCompletedOnboarding": true, "env": { "ANTHROPIC_API_KEY": "sk-ant-api03-secret" } });
+    let helper = json!({ "apiKeyHelper": "echo sk-ant-api03-secret", "model": "haiku" });
+    let pretty = |value| serde_json::to_string_pretty(value).expect("JSON");
+    drop(login);
+    for (id, path, text) in [
+        ("shadow-claude-json", "/home/alice/.claude.json", key.to_string()),
+        ("shadow-settings", "/home/alice/.claude/settings.json", pretty(&helper)),
+        ("shadow-settings", "/home/alice/.claude/settings.json", pretty(&key)),
+        ("shadow-managed", "/etc/claude-code/managed-settings.json", pretty(&helper)),
+    ] {
+        let owner = if path.starts_with("/etc") { "root" } else { "alice" };
+        let broken = || {
+            desk.guest.run("mkdir -p /etc/claude-code").expect_success("a folder");
+            desk.guest.write(path, owner, "644", text.as_bytes());
+            assert!(!answers(&desk), "{id}: the client uses another credential");
+            let said = asked(&desk.guest, Who::Alice, "cas-sync doctor; cas-sync doctor --json");
+            assert!(!said.text().contains("secret"), "no value is shown: {said:?}");
+        };
+        let mended = |command: Option<&str>| row::by_remedy(&desk.guest, Who::Alice, command, "");
+        case(&desk.guest, id, Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
+        desk.anthropic.forget_requests();
+        assert!(answers(&desk), "{id}: after the remedy");
+        let used = cas_tests::anthropic::fingerprint(&access);
+        let asked = desk.anthropic.essential_requests();
+        let message = asked.iter().find(|request| request.is_message()).expect("a question");
+        assert_eq!(message.token.as_deref(), Some(used.as_str()), "{id}: {message:?}");
+    }
+}

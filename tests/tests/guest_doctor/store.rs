@@ -1,0 +1,166 @@
+//! The server, the person's token there, and the document: a real OpenBao, broken by its admin.
+
+use cas_tests::claude_login;
+use cas_tests::guest::{Finished, Fleet, Suite};
+use cas_tests::openbao::{Person, Policy, binary};
+use serde_json::{Value, json};
+
+use super::row::{self, Row, Who, by_remedy, case, row};
+
+const CONFIGURATION: &str = "/etc/claude-auth-sync/config.toml";
+
+/// What alice's home and the configuration are broken by; the rest needs the server's admin.
+pub(crate) const ROWS: [Row; 9] = [
+    row("vault-token-missing", "rm .config/claude-auth-sync/vault-token"),
+    row("vault-token-open", "chmod 644 .config/claude-auth-sync/vault-token"),
+    row("vault-token-open", "chmod 640 .config/claude-auth-sync/vault-token").as_root(),
+    row("vault-token-unusable", "echo 'two words' >.config/claude-auth-sync/vault-token"),
+    row("vault-token-foreign", "cat /root/bobs >.config/claude-auth-sync/vault-token"),
+    // No command knows which the right address is: whoever edits the file does.
+    row("store-misconfigured", "sed -i 's|https://|gopher://|' /etc/claude-auth-sync/config.toml"),
+    row(
+        "store-unreachable",
+        "sed -i 's|https://127.0.0.1:[0-9]*|https://127.0.0.1:9|' /etc/claude-auth-sync/config.toml",
+    )
+    .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
+    row("store-untrusted", "cp /root/other-ca.pem /etc/claude-auth-sync/ca.pem")
+        .otherwise("cp /root/ca.pem /etc/claude-auth-sync/ca.pem"),
+    row(
+        "store-refuses",
+        "sed -i 's|^address|namespace = \"nowhere\"\\n&|' /etc/claude-auth-sync/config.toml",
+    )
+    .otherwise("cp /root/config.toml /etc/claude-auth-sync/config.toml"),
+];
+
+/// Those that are broken at the server.
+pub(crate) const AT_SERVER: [&str; 8] = [
+    "vault-token-ended",
+    "vault-token-ending",
+    "vault-token-unrenewable",
+    "vault-policy-narrow",
+    "vault-policy-wide",
+    "store-sealed",
+    "document-deleted",
+    "store-busy",
+];
+
+struct Desk {
+    fleet: Fleet,
+    alice: Person,
+}
+
+impl Desk {
+    fn start() -> Self {
+        let fleet = Fleet::start(Suite::Bookworm, "15min");
+        let alice = fleet.enroll("alice");
+        let guest = &fleet.guest;
+        guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
+        guest.put_login("alice", &claude_login::fresh("one"));
+        guest.sync("alice").expect_success("the first backup");
+        let bob = fleet.bao.person("bob", Policy::Patch);
+        guest.write("/root/bobs", "root", "600", format!("{}\n", bob.token()).as_bytes());
+        let other = cas_tests::tls_authority::TlsAuthority::new("another one");
+        guest.write("/root/other-ca.pem", "root", "644", other.certificate_pem().as_bytes());
+        let editor = "#!/bin/sh\nsed -i 's|gopher://|https://|' \"$1\"\n";
+        guest.write("/usr/local/bin/editor", "root", "755", editor.as_bytes());
+        guest
+            .run(&format!("cp {CONFIGURATION} /etc/claude-auth-sync/ca.pem /root/"))
+            .expect_success("copies");
+        guest.install_program(&binary(), "/usr/local/bin/bao");
+        Self { fleet, alice }
+    }
+
+    /// What an admin at a terminal has in their environment.
+    fn environment(&self) -> String {
+        format!(
+            "export VAULT_TOKEN={0} BAO_TOKEN={0} BAO_ADDR={1} BAO_CACERT=/etc/claude-auth-sync/ca.pem;",
+            self.fleet.bao.root_token(),
+            self.fleet.bao.address()
+        )
+    }
+
+    #[track_caller]
+    fn broken_by(&self, id: &str, broken: impl FnOnce()) {
+        let remedy =
+            |command: Option<&str>| by_remedy(&self.fleet.guest, Who::Alice, command, &self.environment());
+        case(&self.fleet.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    #[track_caller]
+    fn broken_and_mended_by(&self, id: &str, broken: impl FnOnce(), mended: impl FnOnce()) {
+        let mend = |_: Option<&str>| -> Result<Finished, String> {
+            mended();
+            Ok(self.fleet.guest.run("true"))
+        };
+        case(&self.fleet.guest, id, Who::Alice, broken, mend).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    fn use_token(&self, token: &str) {
+        self.fleet.guest.put_vault_token("alice", &format!("{token}\n"));
+    }
+
+    fn admin(&self, method: &str, path: &str, body: &Value) {
+        self.fleet.bao.admin().done(method, path, body);
+    }
+
+    /// A token of alice's that is made like none that provisioning makes.
+    fn mint(&self, more: &Value) -> String {
+        let mut body = json!({
+            "policies": ["workstation-claude-alice"],
+            "meta": { "user": "alice" },
+            "no_default_policy": true,
+        });
+        let members = body.as_object_mut().expect("an object");
+        members.extend(more.as_object().expect("an object").clone());
+        let answer = self.fleet.bao.admin().done("POST", "auth/token/create-orphan", &body);
+        answer["auth"]["client_token"].as_str().expect("a token").to_owned()
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_token_file_or_the_address_is_named_and_mended_by_what_is_printed() {
+    let desk = Desk::start();
+    row::all(&desk.fleet.guest, &ROWS, &desk.environment());
+}
+
+#[test]
+fn what_is_wrong_at_the_server_is_named_and_mended_by_what_is_printed() {
+    let desk = Desk::start();
+    let policy = |text: String| desk.alice.set_policy_text(&text);
+    let own = Policy::Patch.text("alice");
+
+    let token = String::from_utf8(
+        desk.fleet.guest.read("/home/alice/.config/claude-auth-sync/vault-token").expect("a token"),
+    )
+    .expect("text");
+    desk.broken_by("vault-token-ended", || {
+        desk.admin("POST", "auth/token/revoke", &json!({ "token": token.trim() }));
+    });
+    desk.broken_by("vault-token-ending", || desk.use_token(&desk.mint(&json!({ "period": "24h" }))));
+    desk.broken_by("vault-token-unrenewable", || {
+        desk.use_token(&desk.mint(&json!({ "ttl": "700h", "renewable": false })));
+    });
+    // The role is deleted: its tokens are never renewed again. It comes back with the next provisioning.
+    desk.broken_by("vault-token-unrenewable", || {
+        desk.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
+    });
+    desk.broken_by("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
+    desk.broken_by("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
+    desk.broken_by("document-deleted", || desk.alice.delete_document());
+
+    // What is printed is for people who hold keys or know what else was in it; this is what they do.
+    desk.broken_and_mended_by("store-sealed", || desk.fleet.bao.seal(), || desk.fleet.bao.unseal());
+    let fields = desk.alice.fields();
+    let version = desk.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");
+    desk.broken_and_mended_by(
+        "document-deleted",
+        || desk.alice.destroy_document(version),
+        || desk.alice.put_document(&fields),
+    );
+    let quota = "sys/quotas/rate-limit/all";
+    desk.broken_and_mended_by(
+        "store-busy",
+        || desk.admin("POST", quota, &json!({ "rate": 0.001, "interval": "1h", "path": "auth/token" })),
+        || desk.admin("DELETE", quota, &Value::Null),
+    );
+}
