@@ -30,7 +30,7 @@ fn files_with(place: &Workplace, text: &str) -> String {
 }
 
 fn journal(place: &Workplace) -> String {
-    place.guest.run("journalctl --no-pager --output=export --all | strings").text()
+    place.guest.run("journalctl --no-pager --output=export --all | tr -cd '\\11\\12\\40-\\176'").text()
 }
 
 /// A shell by ssh.
@@ -48,6 +48,7 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
     place.sign_in("alice");
     place.guest.sync("alice").expect_success("the first backup");
     place.anthropic.accept_setup_token(TOKEN);
+    place.anthropic.forget_requests();
 
     // A client that waits for its answer, so that there is time to look at it.
     place.anthropic.answer_messages(TOKEN, Some(MessageAnswer::Silence));

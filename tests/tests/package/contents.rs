@@ -66,7 +66,7 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
         "/usr/share/man/man8/cas-sync.8.gz",
         "/usr/share/man/man1/cas-sync-run.1.gz",
         "/usr/share/man/man8/cas-sync-enroll.8.gz",
-        "/usr/share/man/man8/cas-sync-token-set.8.gz",
+        "/usr/share/man/man1/cas-sync-token-set.1.gz",
         "/usr/share/bash-completion/completions/cas-sync",
         "/usr/share/zsh/vendor-completions/_cas-sync",
         "/usr/share/fish/vendor_completions.d/cas-sync.fish",
