@@ -8,8 +8,8 @@
 //! is not written.
 #![forbid(unsafe_code)]
 
-#[path = "../../cas-sync/src/arguments.rs"]
-#[allow(dead_code, reason = "nobody parses them here")]
+#[path = "../../cas-sync/src/arguments/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "nobody parses them here")]
 mod arguments;
 mod completions;
 mod crates;
