@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use cas_tests::crowd::Crowd;
 use cas_tests::programs::release;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 const PEOPLE: u32 = 10_000;
 const ROUNDS: usize = 15;
@@ -22,22 +24,34 @@ fn main() -> Result<()> {
         ("cas-sync metrics", release("cas-sync"), vec!["metrics", "--output", &figures]),
     ];
     let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut processor: [Vec<Duration>; 4] = Default::default();
     for _ in 0..ROUNDS {
-        for ((name, program, arguments), times) in runs.iter().zip(&mut times) {
-            let began = Instant::now();
+        for (((name, program, arguments), times), processor) in
+            runs.iter().zip(&mut times).zip(&mut processor)
+        {
+            let (began, before) = (Instant::now(), processor_time()?);
             let output = crowd.run(program.clone(), arguments).with_context(|| (*name).to_owned())?;
             times.push(began.elapsed());
+            processor.push(processor_time()?.saturating_sub(before));
             let said = String::from_utf8_lossy(&output.stderr);
             ensure!(said.is_empty(), "{name}: {said}");
         }
     }
-    println!("{PEOPLE} people, {ROUNDS} rounds | median ms | ratio");
-    let base = median(&mut times[0]);
-    for ((name, ..), times) in runs.iter().zip(&mut times) {
-        let median = median(times);
-        println!("{name} | {} | {:.2}", median.as_millis(), median.as_secs_f64() / base.as_secs_f64());
+    println!("{PEOPLE} people, {ROUNDS} rounds | median ms | CPU ms | ratio of CPU");
+    let base = median(&mut processor[0]);
+    for (((name, ..), times), processor) in runs.iter().zip(&mut times).zip(&mut processor) {
+        let (time, cpu) = (median(times), median(processor));
+        let ratio = cpu.as_secs_f64() / base.as_secs_f64();
+        println!("{name} | {} | {} | {ratio:.2}", time.as_millis(), cpu.as_millis());
     }
     Ok(())
+}
+
+/// What all children that have ended took of a processor.
+fn processor_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(micros.try_into()?))
 }
 
 fn median(times: &mut [Duration]) -> Duration {
