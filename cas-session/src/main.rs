@@ -7,6 +7,7 @@ mod environment;
 mod exec;
 mod login;
 mod notice;
+mod of_the_caller;
 
 use std::process::ExitCode;
 

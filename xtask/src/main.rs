@@ -5,7 +5,7 @@
 //! * `THIRD-PARTY`: the licences of the crates that are linked into what is installed on TARGET (else: this machine)
 //!
 //! The same sources make the same bytes, on any machine, at any time and without a network; a file that would not change
-//! is not written.
+//! is not written, and one that is made no more is removed.
 #![forbid(unsafe_code)]
 
 #[path = "../../cas-sync/src/arguments/mod.rs"]
@@ -18,6 +18,7 @@ mod manual;
 mod third_party;
 mod troff;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -38,7 +39,8 @@ fn main() -> Result<()> {
     let mut all = manual::pages()?;
     all.extend(completions::all()?);
     all.push(Made { path: "THIRD-PARTY".into(), bytes: third_party::text(&linked)?.into_bytes() });
-    all.iter().try_for_each(|made| write_if_different(&folder, made))
+    all.iter().try_for_each(|made| write_if_different(&folder, made))?;
+    remove_what_is_made_no_more(&folder, &all)
 }
 
 fn write_if_different(folder: &Path, made: &Made) -> Result<()> {
@@ -49,4 +51,39 @@ fn write_if_different(folder: &Path, made: &Made) -> Result<()> {
     }
     fs::create_dir_all(path.parent().unwrap_or(folder)).with_context(context)?;
     fs::write(&path, &made.bytes).with_context(context)
+}
+
+/// A page of a command that has gone, or has another section now, would be packed as well.
+fn remove_what_is_made_no_more(folder: &Path, all: &[Made]) -> Result<()> {
+    let made: BTreeSet<PathBuf> = all.iter().map(|made| folder.join(&made.path)).collect();
+    let folders: BTreeSet<&Path> = made.iter().filter_map(|path| path.parent()).collect();
+    for inner in folders.into_iter().filter(|inner| *inner != folder) {
+        for entry in fs::read_dir(inner).with_context(|| format!("cannot list {}", inner.display()))? {
+            let path = entry?.path();
+            if path.is_file() && !made.contains(&path) {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_made_no_more_goes_and_nothing_else_does() {
+        let folder = env::temp_dir().join(format!("xtask-{}", std::process::id()));
+        let path = |name: &str| folder.join(name);
+        fs::create_dir_all(path("man")).expect("a folder");
+        for name in ["man/a.1", "man/a.8", "stamp"] {
+            fs::write(path(name), "").expect("a file");
+        }
+        let made = |name: &str| Made { path: name.into(), bytes: Vec::new() };
+        remove_what_is_made_no_more(&folder, &[made("man/a.1"), made("THIRD-PARTY")]).expect("removed");
+        let left = [path("man/a.1").exists(), path("man/a.8").exists(), path("stamp").exists()];
+        fs::remove_dir_all(&folder).expect("removed");
+        assert_eq!(left, [true, false, true]);
+    }
 }
