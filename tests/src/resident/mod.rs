@@ -4,6 +4,7 @@
 
 mod journal;
 mod place;
+mod traces;
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use self::journal::Journal;
+pub use self::traces::Files;
 use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
 use crate::claude_client::{NEWEST, in_hours, installed};
 use crate::claude_login::{fresh, parsed};

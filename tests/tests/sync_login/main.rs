@@ -4,10 +4,8 @@
 mod refused;
 mod signed_in;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::path::Path;
+use std::os::unix::fs::chown;
 use std::process::ExitStatus;
 
 use cas_tests::anthropic::{Account, fingerprint};
@@ -74,35 +72,10 @@ fn put_own_state(resident: &Resident, text: &str) {
     chown(resident.path(".claude.json"), Some(UID), Some(UID)).expect("given");
 }
 
-/// Every file of a home: which one, and what it holds. Locks are empty files that stay.
-fn all_files(resident: &Resident) -> BTreeMap<String, (u64, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    collect(&resident.home(), &mut found);
-    found.retain(|name, _| !name.ends_with("/lock") && !name.ends_with(".lock"));
-    found
-}
-
-fn collect(directory: &Path, found: &mut BTreeMap<String, (u64, Vec<u8>)>) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let metadata = fs::symlink_metadata(&path).expect("its metadata");
-        if metadata.is_dir() {
-            collect(&path, found);
-        } else {
-            found.insert(path.display().to_string(), (metadata.ino(), fs::read(&path).unwrap_or_default()));
-        }
-    }
-}
-
 /// Nothing is left where claude was run, and no client is.
 #[track_caller]
 fn assert_no_trace(resident: &Resident) {
-    let left: Vec<_> = fs::read_dir(resident.folder().join("tmp"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("claude-auth-sync."))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(resident.scratch_left(), Vec::<String>::new());
     let client = resident.program("claude").display().to_string();
     for process in fs::read_dir("/proc").expect("processes").flatten() {
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();

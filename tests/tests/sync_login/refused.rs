@@ -9,9 +9,7 @@ use cas_tests::resident::{LOGIN, Resident};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{
-    CODE, all_files, asked, assert_no_trace, login, put_own_state, sign_in, somebody_else, state_in,
-};
+use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebody_else, state_in};
 
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
 const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
@@ -34,7 +32,7 @@ fn signed_out(resident: &Resident) -> usize {
 #[test]
 fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
     let resident = settled();
-    let before = all_files(&resident);
+    let before = resident.all_files();
     for (index, (answer, code, says)) in [
         (MessageAnswer::Invalid, 79, "sign in again"),
         (MessageAnswer::Overloaded, 75, "--unverified"),
@@ -51,7 +49,7 @@ fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
             assert!(screen.contains(part), "{part}: {screen}");
         }
         assert_eq!(signed_out(&resident), index + 1, "{screen}");
-        assert_eq!(all_files(&resident), before, "{screen}");
+        assert_eq!(resident.all_files(), before, "{screen}");
         assert_no_trace(&resident);
     }
 }
@@ -72,25 +70,25 @@ fn another_account_or_organisation_is_not_taken_by_accident() {
     let resident = Resident::settle_with_claude();
     assert_eq!(sign_in(&resident, &EMAIL, Account::of_somebody()).0.code(), Some(0));
     resident.anthropic().forget_requests();
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let (status, screen) = sign_in(&resident, &EMAIL, somebody_else());
     assert_eq!((status.code(), signed_out(&resident)), (Some(79), 1), "{screen}");
     assert!(screen.contains("--switch-account"), "{screen}");
-    assert_eq!(all_files(&resident), before);
+    assert_eq!(resident.all_files(), before);
 
     let configuration = resident.folder().join("etc/claude-auth-sync/conf.d/organisation.toml");
     std::fs::write(configuration, "expected_organization = \"another-one\"\n").expect("written");
     let (status, screen) = sign_in(&resident, &[&EMAIL[..], &["--switch-account"]].concat(), somebody_else());
     assert_eq!((status.code(), signed_out(&resident)), (Some(79), 2), "{screen}");
     assert!(screen.contains("expected is another-one"), "{screen}");
-    assert_eq!(all_files(&resident), before);
+    assert_eq!(resident.all_files(), before);
     assert_no_trace(&resident);
 }
 
 #[test]
 fn a_wrong_code_says_so_in_the_clients_words() {
     let resident = settled();
-    let before = all_files(&resident);
+    let before = resident.all_files();
     for typed in ["nonsense#state\n", "\n", "\x04", "two words\n"] {
         let terminal = asked(&resident, &EMAIL);
         terminal.type_text(typed);
@@ -99,7 +97,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
         assert!(screen.contains("your login is as it was"), "{screen}");
         let of_client = screen.contains("That code wasn't accepted");
         assert_eq!(of_client, typed.starts_with("nonsense"), "{screen}");
-        assert_eq!((all_files(&resident), signed_out(&resident)), (before.clone(), 0));
+        assert_eq!((resident.all_files(), signed_out(&resident)), (before.clone(), 0));
         assert_no_trace(&resident);
     }
 }
@@ -107,7 +105,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
 #[test]
 fn whoever_ends_it_finds_all_as_it_was() {
     let resident = settled();
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let end = |terminal: cas_tests::pseudo_terminal::PseudoTerminal, signal: Signal| {
         let began = Instant::now();
         match signal {
@@ -118,7 +116,7 @@ fn whoever_ends_it_finds_all_as_it_was() {
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
         assert!(screen.contains("interrupted; your login is as it was"), "{screen}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-        assert_eq!(all_files(&resident), before);
+        assert_eq!(resident.all_files(), before);
         assert_no_trace(&resident);
     };
     // Before there is a code.
@@ -141,12 +139,12 @@ fn whoever_ends_it_finds_all_as_it_was() {
 fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
     let resident = settled();
     let run = |words: &[&str]| resident.output(resident.command(&resident.program("cas-sync"), words));
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let check = |output: std::process::Output, code: i32, says: &str| {
         let complained = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(complained.contains("cas-sync: ") && complained.contains(says), "{says}: {output:?}");
-        assert_eq!(all_files(&resident), before);
+        assert_eq!(resident.all_files(), before);
     };
     check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
     check(run(&["login", "--email", "alice@example.org"]), 1, "no code: nothing was given");

@@ -5,9 +5,7 @@ use cas_tests::openbao::Policy;
 use cas_tests::resident::{ENV_FILE, STATE};
 use serde_json::{Value, json};
 
-use super::{
-    TOKEN, all_files, cas_sync, complained, env_file, put_in_force, said, settled, settled_with_store, state,
-};
+use super::{TOKEN, cas_sync, complained, env_file, put_in_force, said, settled, settled_with_store, state};
 
 #[test]
 fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again() {
@@ -15,7 +13,7 @@ fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again()
         let (resident, bao, person) = settled_with_store(policy);
         resident.sign_in();
         put_in_force(&resident, TOKEN);
-        let before = (all_files(&resident), person.fields());
+        let before = (resident.all_files(), person.fields());
         let output = cas_sync(&resident, &["token", "clear"]);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(complained(&output).contains("--yes"), "{output:?}");
@@ -23,7 +21,7 @@ fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again()
         let output = cas_sync(&resident, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(75), "{output:?}");
         bao.unseal();
-        assert_eq!((all_files(&resident), person.fields()), before, "nothing was changed");
+        assert_eq!((resident.all_files(), person.fields()), before, "nothing was changed");
 
         let output = cas_sync(&resident, &["token", "clear", "--yes"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -50,7 +48,7 @@ fn without_a_server_it_is_nowhere_afterwards() {
     let resident = settled();
     put_in_force(&resident, TOKEN);
     assert_eq!(cas_sync(&resident, &["token", "clear", "--yes"]).status.code(), Some(0));
-    for (name, (_, content)) in all_files(&resident) {
+    for (name, (_, content)) in resident.all_files() {
         assert!(!String::from_utf8_lossy(&content).contains(TOKEN), "{name}");
     }
     resident.sync();

@@ -7,10 +7,6 @@ mod set;
 mod show;
 mod terminal;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::Output;
 
 use cas_tests::anthropic::fingerprint;
@@ -84,35 +80,4 @@ fn said(output: &Output) -> String {
 
 fn complained(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Every file of a home: which one, and what it holds. Locks are empty files that stay.
-fn all_files(resident: &Resident) -> BTreeMap<String, (u64, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    collect(&resident.home(), &mut found);
-    found.retain(|name, _| !name.ends_with("/lock") && !name.ends_with(".lock"));
-    found
-}
-
-fn collect(directory: &Path, found: &mut BTreeMap<String, (u64, Vec<u8>)>) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let metadata = fs::symlink_metadata(&path).expect("its metadata");
-        if metadata.is_dir() {
-            collect(&path, found);
-        } else {
-            found.insert(path.display().to_string(), (metadata.ino(), fs::read(&path).unwrap_or_default()));
-        }
-    }
-}
-
-/// Nothing is left where claude was run.
-#[track_caller]
-fn assert_no_scratch(resident: &Resident) {
-    let left: Vec<_> = fs::read_dir(resident.folder().join("tmp"))
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("claude-auth-sync."))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
 }

@@ -9,14 +9,14 @@ use cas_tests::resident::{ENV_FILE, Resident, VAULT_TOKEN};
 use serde_json::json;
 
 use super::{
-    OLD, TOKEN, all_files, asked_with, assert_no_scratch, cas_sync, complained, env_file, put_in_force, said,
-    set, settled, settled_with_store,
+    OLD, TOKEN, asked_with, cas_sync, complained, env_file, put_in_force, said, set, settled,
+    settled_with_store,
 };
 
 /// The exit code, that it says this, and that not one file has changed.
 #[track_caller]
 fn refuses(resident: &Resident, input: &str, code: i32, says: &str) {
-    let before = all_files(resident);
+    let before = resident.all_files();
     let output = set(resident, &[], input);
     assert_eq!(output.status.code(), Some(code), "{says}: {output:?}");
     assert!(
@@ -25,8 +25,8 @@ fn refuses(resident: &Resident, input: &str, code: i32, says: &str) {
     );
     assert!(said(&output).is_empty(), "{output:?}");
     assert!(!complained(&output).contains(input.trim()) || input.trim().is_empty(), "{output:?}");
-    assert_eq!(all_files(resident), before, "{says}");
-    assert_no_scratch(resident);
+    assert_eq!(resident.all_files(), before, "{says}");
+    assert_eq!(resident.scratch_left(), Vec::<String>::new());
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn a_token_is_never_an_argument() {
         &["token", "set", "--token", TOKEN],
         &["run", TOKEN],
     ] {
-        let before = all_files(&resident);
+        let before = resident.all_files();
         let output = cas_sync(&resident, words);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!complained(&output).contains("the_new-token") && said(&output).is_empty(), "{output:?}");
         assert!(complained(&output).contains("history of your shell"), "{output:?}");
-        assert_eq!(all_files(&resident), before);
+        assert_eq!(resident.all_files(), before);
     }
     for date in ["tomorrow", "2999-01-01", "2001-01-01"] {
         let output = set(&resident, &["--minted-at", date], TOKEN);

@@ -6,8 +6,8 @@ use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use super::{
-    OLD, TOKEN, all_files, asked_with, assert_no_scratch, cas_sync, complained, env_file, put_in_force, said,
-    set, settled, settled_with_store, state,
+    OLD, TOKEN, asked_with, cas_sync, complained, env_file, put_in_force, said, set, settled,
+    settled_with_store, state,
 };
 
 const A_YEAR_MS: i128 = 365 * 24 * 3600 * 1000;
@@ -50,7 +50,7 @@ fn a_token_that_answers_is_in_force_and_in_the_store_with_its_dates() {
         );
         assert!(resident.journal().contains("user=alice OK setup-token in use, verified by inference"));
         assert_eq!(resident.read(LOGIN), Some(login.into_bytes()), "the login is left alone");
-        assert_no_scratch(&resident);
+        assert_eq!(resident.scratch_left(), Vec::<String>::new());
     }
 }
 
@@ -61,7 +61,7 @@ fn without_a_server_it_is_kept_on_this_machine_and_the_one_before_nowhere() {
     let output = set(&resident, &[], TOKEN);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
-    for (name, (_, content)) in all_files(&resident) {
+    for (name, (_, content)) in resident.all_files() {
         assert!(!String::from_utf8_lossy(&content).contains(OLD), "{name}");
     }
     let ledger = resident.read(&format!("{STATE}/ledger.json")).expect("a ledger");
@@ -134,9 +134,9 @@ fn one_that_lies_there_already_is_taken_into_the_store() {
 
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Invalid));
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let output = import(&resident);
-    assert_eq!((output.status.code(), all_files(&resident)), (Some(79), before), "{output:?}");
+    assert_eq!((output.status.code(), resident.all_files()), (Some(79), before), "{output:?}");
     assert_eq!(person.fields(), json!({ "vaultwarden_email": "alice@example.org" }));
 
     resident.anthropic().answer_messages(TOKEN, None);

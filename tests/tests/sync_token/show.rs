@@ -5,11 +5,11 @@ use cas_tests::openbao::Policy;
 use cas_tests::resident::{ENV_FILE, Resident};
 use serde_json::{Value, json};
 
-use super::{OLD, TOKEN, all_files, cas_sync, complained, put_in_force, said, settled, settled_with_store};
+use super::{OLD, TOKEN, cas_sync, complained, put_in_force, said, settled, settled_with_store};
 
 #[track_caller]
 fn shown(resident: &Resident, code: i32) -> (String, Value) {
-    let before = all_files(resident);
+    let before = resident.all_files();
     let (lines, object) =
         (cas_sync(resident, &["token", "show"]), cas_sync(resident, &["token", "show", "--json"]));
     for output in [&lines, &object] {
@@ -18,7 +18,7 @@ fn shown(resident: &Resident, code: i32) -> (String, Value) {
         assert!(!all.contains(TOKEN) && !all.contains(OLD), "{all}");
     }
     let changed: Vec<_> =
-        all_files(resident).into_iter().filter(|(name, file)| before.get(name) != Some(file)).collect();
+        resident.all_files().into_iter().filter(|(name, file)| before.get(name) != Some(file)).collect();
     assert!(changed.iter().all(|(name, _)| name.ends_with("vault-token.json")), "{changed:?}");
     let object: Value = serde_json::from_str(&said(&object)).expect("one JSON object");
     assert_eq!((&object["schema"], &object["user"]), (&json!(1), &json!("alice")));

@@ -10,7 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{OLD, TOKEN, all_files, assert_no_scratch, env_file, put_in_force, settled};
+use super::{OLD, TOKEN, env_file, put_in_force, settled};
 
 const PROMPT: &str = "Setup-token (it is not shown";
 
@@ -35,7 +35,7 @@ fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
 fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
     let resident = settled();
     put_in_force(&resident, OLD);
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let asked = |resident: &Resident| {
         let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], 80);
         terminal.wait_for(PROMPT);
@@ -65,7 +65,7 @@ fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
         assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
         assert!(screen.contains(says) && !screen.contains("secret"), "{says}: {screen}");
     }
-    assert_eq!(all_files(&resident), before);
+    assert_eq!(resident.all_files(), before);
     assert_eq!(resident.anthropic().requests(), []);
 }
 
@@ -74,7 +74,7 @@ fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
     let resident = settled();
     put_in_force(&resident, OLD);
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Silence));
-    let before = all_files(&resident);
+    let before = resident.all_files();
     let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], 80);
     terminal.wait_for(PROMPT);
     terminal.wait_until_it_echoes(false);
@@ -87,8 +87,8 @@ fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
     assert_eq!((status.signal().or(status.code()), echoes), (Some(2), true), "{screen}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(screen.contains("interrupted; nothing was changed"), "{screen}");
-    assert_eq!(all_files(&resident), before);
-    assert_no_scratch(&resident);
+    assert_eq!(resident.all_files(), before);
+    assert_eq!(resident.scratch_left(), Vec::<String>::new());
 }
 
 #[test]
