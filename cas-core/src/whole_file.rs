@@ -79,13 +79,14 @@ impl Staged {
     /// somebody else has written or removed it. There is no moment between the look and the rename.
     ///
     /// # Errors
-    /// [`Problem`]; the old file is then still in place.
+    /// [`Problem`]; the old file is then still in place, or, where a file system breaks in the middle, beside it under the
+    /// extension `displaced`.
     pub fn commit_in_place_of(self, expected: Option<FileIdentity>) -> Result<bool, Problem> {
         let Self { path, file } = self;
         let Some(expected) = expected else { return commit_to_nothing(path, file) };
         match exchange(file.path(), &path) {
             Ok(()) if identity_at(file.path()) == Some(expected) => Ok(true),
-            Ok(()) => put_back(&path, &file),
+            Ok(()) => put_back(&path, file),
             Err(Errno::ENOENT) => Ok(false),
             // A file system that cannot exchange: a look, and a rename at once.
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
@@ -107,20 +108,29 @@ fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, Problem
 
 /// What came out is somebody else's, and newer than what was decided about: back it goes. What comes out at that has to be
 /// what was put there before, or is newer still.
-fn put_back(path: &Path, file: &NamedTempFile) -> Result<bool, Problem> {
-    let ours = file.as_file().metadata().map_err(|error| failed(path.to_owned(), error))?;
-    let mut placed = Some(FileIdentity::of(&ours));
+fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, Problem> {
+    let mut placed = file.as_file().metadata().ok().map(|ours| FileIdentity::of(&ours));
+    let mut error = io::Error::from(Errno::EBUSY);
     for _ in 0..TRIES {
         let placing = identity_at(file.path());
         match exchange(file.path(), path) {
-            Ok(()) if identity_at(file.path()) == placed => break,
+            Ok(()) if identity_at(file.path()) == placed => return Ok(false),
             Ok(()) => placed = placing,
             // Removed after it was written: then nothing is what is to be there.
-            Err(Errno::ENOENT) => break,
-            Err(errno) => return Err(failed(path.to_owned(), errno.into())),
+            Err(Errno::ENOENT) => return Ok(false),
+            Err(errno) => {
+                error = errno.into();
+                break;
+            }
         }
     }
-    Ok(false)
+    // It may be the only copy of what somebody has just written: it stays beside the file, where they can find it.
+    let beside = path.with_extension("displaced");
+    drop(file.persist(&beside));
+    Err(Problem {
+        path: path.to_owned(),
+        reason: Reason::Failed("put back what was written meanwhile to", error),
+    })
 }
 
 fn exchange(one: &Path, other: &Path) -> nix::Result<()> {

@@ -11,7 +11,7 @@ use cas_core::account::Account;
 use cas_core::deadline::Deadline;
 use cas_core::privileges::become_user;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::Uid;
+use nix::unistd::{Uid, setsid};
 
 /// The longest answer that is listened to, in bytes.
 const LONGEST: usize = 4 << 20;
@@ -48,6 +48,8 @@ pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, Str
 pub(crate) fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
     anyhow::ensure!(Uid::effective().is_root(), "root's own commands run this; it is for nobody else");
     let account = Account::named(user)?;
+    // What is theirs from here on has no hold on root's terminal.
+    setsid()?;
     become_user(&account)?;
     Ok(account)
 }

@@ -11,6 +11,7 @@ use cas_core::account::Account;
 use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
+use crate::published::{self, PEOPLE};
 use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
@@ -81,10 +82,14 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
     let lines =
         format!("d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST}\" 0600 {uid} {gid} -\n");
+    let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
         make_root_directory(Path::new(REQUESTS))?,
+        make_root_directory(&Path::new(STATE).join(PEOPLE))?,
+        // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
+        requests_folder::make_folder(account, &published::folder_of(user)).with_context(context)?,
         requests_folder::make(account, &requests)?,
         !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
         write_if_different(&tmpfiles(user), &lines)?,

@@ -37,7 +37,11 @@ pub(crate) fn make(account: &Account, path: &Path) -> Result<bool> {
         .with_context(context)
 }
 
-fn make_folder(account: &Account, path: &Path) -> io::Result<bool> {
+/// Makes a folder theirs, and nobody else's, in one of root's; false when it is so already.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn make_folder(account: &Account, path: &Path) -> io::Result<bool> {
     let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
     match fs::symlink_metadata(path) {
         Ok(found) if found.uid() == uid && found.gid() == gid && found.mode() & 0o777 == 0o700 => {

@@ -9,8 +9,17 @@ pub(crate) fn quoted(word: &str) -> Option<String> {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:,@%=".contains(letter);
     Some(match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+        false => format!("'{}'", word.chars().map(inside_quotes).collect::<String>()),
     })
+}
+
+/// fish knows two escapes between single quotes, the Bourne family none: so both letters stand outside of them.
+fn inside_quotes(letter: char) -> String {
+    match letter {
+        '\'' => r"'\''".into(),
+        '\\' => r"'\\'".into(),
+        letter => letter.into(),
+    }
 }
 
 #[cfg(test)]
@@ -21,7 +30,17 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
-        for word in ["/home/a b/.claude", "it's", "$HOME;`id`", "", "a\\b", "~", "plain/._-+:,@%="] {
+        for word in [
+            "/home/a b/.claude",
+            "it's",
+            "$HOME;`id`",
+            "",
+            "a\\b",
+            r"a\';id;'",
+            r"\\",
+            "~",
+            "plain/._-+:,@%=",
+        ] {
             let script = format!("printf %s {}", quoted(word).expect("printable"));
             let said = Command::new("sh").args(["-c", &script]).output().expect("a shell");
             assert_eq!(String::from_utf8_lossy(&said.stdout), word, "{script}");

@@ -124,7 +124,7 @@ pub(crate) enum Command {
     ///
     /// For yourself: which credential Claude Code uses here, when it was last verified, when it lapses, where the good copy is,
     /// and what happens next. For root: a table of everybody who is enrolled, from what their syncs have published; nothing
-    /// in a home is opened. Nobody is asked, neither a server nor `claude`: `cas-sync run` does that.
+    /// in a home is opened, and paste nothing as root that their syncs say. Nobody is asked, neither a server nor `claude`: `cas-sync run` does that.
     ///
     /// Exit status: 0 fine; else the exit status of the last sync (for root: of the worst of all); 1 also where Claude Code uses
     /// another credential than the one that is looked after, where syncs are missing, or where what is published is no state;

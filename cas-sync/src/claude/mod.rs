@@ -156,6 +156,18 @@ impl Found {
     }
 }
 
+/// The client that a sync would run.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub(crate) fn find(
+    settings: &ClaudeSettings,
+    account: &Account,
+    search_path: Option<&OsStr>,
+) -> Result<PathBuf, &'static str> {
+    program::find(settings.program.as_deref(), search_path, &account.home).map_err(NotFound::text)
+}
+
 /// The client that a sync would run, asked for its version and nothing else.
 ///
 /// # Errors
@@ -165,8 +177,7 @@ pub(crate) fn look(
     account: &Account,
     search_path: Option<&OsStr>,
 ) -> Result<Found, &'static str> {
-    let program = program::find(settings.program.as_deref(), search_path, &account.home);
-    let program = program.map_err(NotFound::text)?;
+    let program = find(settings, account, search_path)?;
     let version = version::ask(&Invocation::new(program.clone(), settings.environment.clone()));
     Ok(Found { program, version })
 }

@@ -20,6 +20,9 @@ impl<Facts> Clone for Check<Facts> {
 
 impl<Facts> Copy for Check<Facts> {}
 
+/// How many findings one check tells of at most: nobody reads more, and the next look tells the others.
+const MOST: usize = 10;
+
 /// What a check says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -123,7 +126,7 @@ impl Finding {
 impl Judgement {
     /// Fine when there is nothing.
     pub(super) fn of(findings: impl IntoIterator<Item = Finding>) -> Self {
-        let findings: Vec<_> = findings.into_iter().collect();
+        let findings: Vec<_> = findings.into_iter().take(MOST).collect();
         if findings.is_empty() { Self::Fine } else { Self::Found(findings) }
     }
 }

@@ -22,6 +22,7 @@ use self::mend::Mended;
 use self::patient::Patient;
 use self::say::{Shown, Style};
 use crate::arguments::Doctor;
+use crate::published::unseen_escaped;
 use crate::sync::{keep_secrets_in_memory, own_account};
 use crate::{fail, sessions};
 
@@ -41,7 +42,7 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
         Ok((looked, mended)) => {
             let shown = Shown { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
             match request.json {
-                true => println!("{}", say::json(&shown)),
+                true => println!("{}", unseen_escaped(&say::json(&shown).to_string())),
                 false => print!("{}", say::people(&shown, request.verbose, &Style::of_this_terminal())),
             }
             ExitCode::from(say::exit_code(&looked))
@@ -62,7 +63,8 @@ fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
     for (user, fix) in fixes {
         // Said before it is done: whoever reads along can end it.
         if !request.json {
-            println!("{}{}.", if request.dry_run { "Would " } else { "Going to " }, fix.text());
+            let does = Style::of_this_terminal().plain(&fix.text());
+            println!("{}{does}.", if request.dry_run { "Would " } else { "Going to " });
         }
         let error = match request.dry_run {
             true => None,

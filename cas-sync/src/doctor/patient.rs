@@ -39,7 +39,7 @@ impl Patient {
     /// Why nobody could look.
     pub(super) fn look(&self) -> Result<Vec<Row>, String> {
         match self {
-            Self::Caller { account, paths } => Ok(rows(account, paths, &variables())),
+            Self::Caller { account, paths } => Ok(rows(account, paths, &variables(), false)),
             Self::Other { name } => understood(&as_person::ask(&["examine", name], PATIENCE)?)?,
         }
     }
@@ -72,7 +72,7 @@ pub(crate) fn examine(user: &str, mend: Option<&str>) -> ExitCode {
             Some(fix) => {
                 serde_json::to_string(&mend::in_home(&account, &paths, &serde_json::from_str(fix)?, now()))
             }
-            None => serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[]))),
+            None => serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[], true))),
         }?)
     });
     match served {
@@ -89,8 +89,8 @@ fn understood<Answer: DeserializeOwned>(said: &[u8]) -> Result<Result<Answer, St
     serde_json::from_slice(said).map_err(|_| "the process that looks as them said nothing of use".into())
 }
 
-fn rows(account: &Account, paths: &Paths, variables: &[(String, String)]) -> Vec<Row> {
+fn rows(account: &Account, paths: &Paths, variables: &[(String, String)], is_roots: bool) -> Vec<Row> {
     let search_path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| OsString::from(path));
-    let around = Surroundings { variables, search_path: search_path.as_deref() };
+    let around = Surroundings { variables, search_path: search_path.as_deref(), is_roots };
     diagnose(&checks::of_a_person(), &gather::person(account, paths, around, now()))
 }

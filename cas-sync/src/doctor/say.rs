@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Looked;
 use super::check::{Finding, Judgement, Remedy, Row, Severity};
 use super::mend::Mended;
+use crate::published::is_shown;
 use crate::shell_words::quoted;
 use crate::sync::variable;
 
@@ -52,8 +53,8 @@ impl Style {
     }
 
     /// On one line, and nothing that this terminal cannot show.
-    fn plain(&self, text: &str) -> String {
-        let shows = |letter: char| !letter.is_control() && (self.is_utf8 || letter.is_ascii());
+    pub(super) fn plain(&self, text: &str) -> String {
+        let shows = |letter: char| is_shown(letter) && (self.is_utf8 || letter.is_ascii());
         text.chars().map(|letter| if shows(letter) { letter } else { '?' }).collect()
     }
 }
@@ -79,22 +80,29 @@ fn findings(rows: &[Row]) -> Vec<(&str, &Finding)> {
     all
 }
 
-/// What whoever asks can paste, or what to do.
-fn remedy(remedy: &Remedy, user: Option<&str>, as_root: bool) -> (Option<String>, String) {
-    let command = match (remedy, user) {
-        (Remedy::Words(what), _) => return (None, what.clone()),
-        (Remedy::Server(command), _) => command.clone(),
-        (Remedy::Root(command), _) if as_root => command.clone(),
-        (Remedy::Root(command), _) => as_admin(command),
-        (Remedy::Person(command), Some(user)) if as_root => match (quoted(user), quoted(command)) {
-            (Some(user), Some(command)) => format!("runuser -l {user} -c {command}"),
-            _ => return (None, format!("as the person: {command}")),
-        },
-        (Remedy::Person(command), _) => command.clone(),
+/// What can be pasted, and by whom; or what to do.
+struct Told<'a> {
+    command: Option<String>,
+    /// Who has to run it, where that is not whoever asks.
+    run_as: Option<&'a str>,
+    words: String,
+}
+
+/// A person's command is for that person, also where root asks: it works on what is theirs, starts what is theirs, and in root's
+/// shell that would be root's doing, at root's terminal.
+fn remedy<'a>(remedy: &Remedy, user: Option<&'a str>, as_root: bool) -> Told<'a> {
+    let (command, run_as) = match remedy {
+        Remedy::Words(what) => return Told { command: None, run_as: None, words: what.clone() },
+        Remedy::Root(command) if !as_root => (as_admin(command), None),
+        Remedy::Person(command) => (command.clone(), user.filter(|_| as_root)),
+        Remedy::Root(command) | Remedy::Server(command) => (command.clone(), None),
     };
-    match command.contains(char::is_control) {
-        true => (None, "what is to be typed has a control character in it".into()),
-        false => (Some(command.clone()), command),
+    match command.chars().all(is_shown) {
+        true => Told { command: Some(command.clone()), run_as, words: command },
+        false => {
+            let words = "what is to be typed has characters in it that no terminal shows".into();
+            Told { command: None, run_as: None, words }
+        }
     }
 }
 
@@ -140,13 +148,17 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
         for (id, finding) in found {
             let cause = wrapped(&format!("{} [{id}]", finding.cause), "    ", style);
             text += &format!("  {} {}", style.word(finding.severity), cause.trim_start());
-            let (command, what) = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
-            text += &match command {
-                Some(_) if !style.is_utf8 && !what.is_ascii() => {
+            let told = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
+            text += &match told.command {
+                Some(command) if !style.is_utf8 && !command.is_ascii() => {
                     "      its name cannot be shown here; --json has the command\n".to_owned()
                 }
-                Some(command) => format!("      {command}\n"),
-                None => wrapped(&format!("({what})"), "      ", style),
+                // Not to be pasted as it is.
+                Some(command) => match told.run_as {
+                    Some(user) => format!("      ({user}, not root:) {command}\n"),
+                    None => format!("      {command}\n"),
+                },
+                None => wrapped(&format!("({})", told.words), "      ", style),
             };
         }
         if verbose {
@@ -196,21 +208,24 @@ fn wrapped(text: &str, indent: &str, style: &Style) -> String {
 /// For programs.
 pub(super) fn json(shown: &Shown<'_>) -> Value {
     #[derive(Serialize)]
-    struct Told<'a> {
+    struct Said<'a> {
         id: &'a str,
         severity: Severity,
         cause: &'a str,
         /// What to paste; nothing where no command can do it.
         command: Option<String>,
+        /// Who has to run it, where that is not whoever asks.
+        run_as: Option<&'a str>,
         remedy: String,
         can_be_fixed: bool,
     }
     let about = shown.looked.iter().map(|looked| {
         let rows = looked.rows.as_deref().unwrap_or_default();
         let told = findings(rows).into_iter().map(|(id, finding)| {
-            let (command, remedy) = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
+            let Told { command, run_as, words } =
+                remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
             let (severity, cause) = (finding.severity, finding.cause.as_str());
-            Told { id, severity, cause, command, remedy, can_be_fixed: finding.fix.is_some() }
+            Said { id, severity, cause, command, run_as, remedy: words, can_be_fixed: finding.fix.is_some() }
         });
         let state = |row: &Row| match &row.judgement {
             Judgement::Fine => json!({ "id": row.id, "state": "fine" }),

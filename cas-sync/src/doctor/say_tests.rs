@@ -27,7 +27,7 @@ fn the_worst_comes_first_with_what_to_paste() {
     assert!(shown(&looked, false, &PLAIN).starts_with(own), "{}", shown(&looked, false, &PLAIN));
     let root = shown(&looked, true, &PLAIN);
     assert!(root.contains("\n      systemctl start x && systemctl start y\n"), "{root}");
-    assert!(root.contains(r"runuser -l ada -c 'chmod 600 '\''/home/ada/it is'\'''"), "{root}");
+    assert!(root.contains("\n      (ada, not root:) chmod 600 '/home/ada/it is'\n"), "{root}");
     assert_eq!(exit_code(&looked), 1);
 }
 

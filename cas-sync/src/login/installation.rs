@@ -45,6 +45,10 @@ pub(super) fn replace_login(
             break;
         }
     }
+    // Whatever was said of it: what lies there is in force, and must not be signed out.
+    if matches!(&result, Err(WriteError::File(_))) && holds(file, login) {
+        return Ok(());
+    }
     result.map_err(|error| {
         let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
         Failed::new(
@@ -52,4 +56,8 @@ pub(super) fn replace_login(
             format!("the new login could not be put in place: {error}; your login is as it was"),
         )
     })
+}
+
+fn holds(file: &CredentialsFile, login: &OauthLogin) -> bool {
+    file.read(now()).login.login().is_some_and(|found| found.summary.generation == login.summary.generation)
 }

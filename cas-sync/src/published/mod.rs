@@ -1,8 +1,8 @@
 //! What each sync publishes for root: the same `state.json` as in the person's state directory, in a folder of theirs outside
 //! of the home. Root must know how everybody is without opening anything in a home, which may hang or not be mounted.
 //!
-//! systemd makes the folder when the service starts (`StateDirectory=`), so whoever's service never ran has none. What lies
-//! in it is the person's: [`reading`] trusts none of it.
+//! Enrolling makes the folder, so whoever was never enrolled has none. What lies in it is the person's: [`reading`] trusts
+//! none of it.
 
 pub(crate) mod reading;
 pub(crate) mod standing;
@@ -18,6 +18,7 @@ use cas_core::owned_file::{self, Guard, Problem};
 use cas_core::timestamp::Timestamp;
 use cas_core::whole_file;
 
+pub(crate) use self::words::{is_shown, unseen_escaped};
 use crate::enrolment::STATE;
 
 /// Everybody's folders, in [`STATE`].

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -13,9 +12,9 @@ use std::path::Path;
 use cas_core::enrolment;
 use cas_core::outcome::state::FILE_NAME;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
-use nix::sys::stat::{Mode, fstatat};
+use nix::sys::stat::Mode;
 
 use super::standing::Standing;
 use super::{LIMIT, PEOPLE};
@@ -102,23 +101,9 @@ impl Reader {
     }
 
     fn content(&self, people: &File, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(owner) = self.owner(people, name)? else { return Ok(None) };
-        // Not even a file system of theirs, mounted over it, is asked.
-        let how = OpenHow::new()
-            .flags(
-                OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC,
-            )
-            .mode(Mode::empty())
-            .resolve(
-                ResolveFlag::RESOLVE_BENEATH
-                    | ResolveFlag::RESOLVE_NO_XDEV
-                    | ResolveFlag::RESOLVE_NO_SYMLINKS,
-            );
-        let file = match openat2(people, &Path::new(name).join(FILE_NAME), how) {
-            Ok(file) => File::from(file),
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(why_not_opened(errno)),
-        };
+        let Some((folder, owner)) = self.folder(people, name)? else { return Ok(None) };
+        let reading = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let Some(file) = opened(&folder, FILE_NAME, reading)? else { return Ok(None) };
         let metadata = file.metadata().map_err(|error| error.to_string())?;
         if !metadata.is_file() {
             return Err("it is no regular file".into());
@@ -133,24 +118,31 @@ impl Reader {
         if content.len() > LIMIT { Err("it is larger than 64 KiB".into()) } else { Ok(Some(content)) }
     }
 
-    /// Whose the folder is: systemd gave it to the person, and only root could have changed that since. Nothing where there
-    /// is none.
-    fn owner(&self, people: &File, name: &str) -> Result<Option<u32>, String> {
-        let folder = match fstatat(people.as_fd(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(folder) => folder,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(why_not_opened(errno)),
-        };
-        if folder.st_mode & libc::S_IFMT != libc::S_IFDIR {
-            return Err("the folder is none".into());
-        }
+    /// The folder, and whose it is: systemd gave it to the person, and only root could have changed that since. Nothing where
+    /// there is none.
+    fn folder(&self, people: &File, name: &str) -> Result<Option<(File, u32)>, String> {
+        let Some(folder) = opened(people, name, OFlag::O_PATH | OFlag::O_DIRECTORY)? else { return Ok(None) };
+        let owner = folder.metadata().map_err(|error| error.to_string())?.uid();
         match self.accounts.get(name.as_bytes()) {
             // The account was made anew, or the number went to somebody else.
-            Some(uid) if *uid != folder.st_uid => {
-                Err(format!("the folder belongs to user id {}, and {name} is {uid}", folder.st_uid))
-            }
-            _ => Ok(Some(folder.st_uid)),
+            Some(uid) if *uid != owner => Err(format!(
+                "the folder belongs to user id {owner}, and {name} is {uid}: `cas-sync enroll {name}`"
+            )),
+            _ => Ok(Some((folder, owner))),
         }
+    }
+}
+
+/// What has this name in the folder; nothing where there is none. No link is followed, and no file system of theirs that is
+/// mounted over it is asked for anything, its owner included: it may never answer.
+fn opened(folder: &File, name: &str, flags: OFlag) -> Result<Option<File>, String> {
+    let how = OpenHow::new().flags(flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).mode(Mode::empty()).resolve(
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS,
+    );
+    match openat2(folder, Path::new(name), how) {
+        Ok(file) => Ok(Some(file.into())),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(why_not_opened(errno)),
     }
 }
 

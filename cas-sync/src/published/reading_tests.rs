@@ -104,6 +104,7 @@ fn what_is_too_large_or_too_deep_or_no_state_is_named() {
 #[test]
 fn a_second_name_of_somebody_elses_file_is_not_read() {
     if !Uid::effective().is_root() {
+        eprintln!("SKIPPED: only root can give files away; run the tests as root");
         return;
     }
     let bed = Bed::with(&["mallory", "alice"]);
@@ -126,7 +127,10 @@ fn a_user_id_that_went_to_somebody_else_speaks_for_nobody() {
         .expect("a list");
     assert!(matches!(bed.found("alice"), Found::Standing(_)));
     fs::write(bed.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
-    bed.assert_unreadable("alice", &format!("the folder belongs to user id {own}, and alice is 61003"));
+    bed.assert_unreadable(
+        "alice",
+        &format!("the folder belongs to user id {own}, and alice is 61003: `cas-sync enroll alice`"),
+    );
 }
 
 #[test]

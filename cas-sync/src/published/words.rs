@@ -12,11 +12,12 @@ pub(super) fn status(word: &str) -> Option<Status> {
 /// The text in one line of at most `longest` characters, without anything that a terminal would obey or that changes the
 /// order of what is shown.
 pub(super) fn plain(text: &str, longest: usize) -> String {
-    text.chars().take(longest).map(|letter| if is_plain(letter) { letter } else { '?' }).collect()
+    text.chars().take(longest).map(|letter| if is_shown(letter) { letter } else { '?' }).collect()
 }
 
-/// Neither a control character, nor one without a width of its own: those turn, hide or join what stands beside them.
-fn is_plain(letter: char) -> bool {
+/// Whether a terminal shows it and does nothing else: it is neither a control character, nor one without a width of its own;
+/// those turn, hide or join what stands beside them.
+pub(crate) fn is_shown(letter: char) -> bool {
     let is_invisible = matches!(
         letter,
         '\u{ad}'
@@ -32,6 +33,15 @@ fn is_plain(letter: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}'
     );
     !letter.is_control() && !is_invisible && !is_combining(letter)
+}
+
+/// JSON with escapes in the place of the control characters that JSON itself lets through, and some terminals obey.
+pub(crate) fn unseen_escaped(json: &str) -> String {
+    let escaped = |letter: char| match letter {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
+        letter => letter.into(),
+    };
+    json.chars().map(escaped).collect()
 }
 
 /// The blocks of marks that are put onto the letter before: hundreds of them on one cover the lines around it.

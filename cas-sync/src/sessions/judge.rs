@@ -4,6 +4,7 @@ use cas_core::fingerprint::Fingerprint;
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
+use crate::published::is_shown;
 
 /// What a person's tokens are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +36,6 @@ pub(crate) struct Session {
 pub(crate) enum Restart {
     /// By this command of the person's.
     Person(String),
-    /// By this command of root's.
-    Root(String),
     /// By what somebody has to do.
     Words(String),
 }
@@ -46,7 +45,6 @@ impl Restart {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Person(command) => command.clone(),
-            Self::Root(command) => format!("sudo {command}"),
             Self::Words(what) => format!("({what})"),
         }
     }
@@ -106,7 +104,7 @@ fn session(process: &Process, tokens: &Tokens) -> Option<Session> {
     };
     Some(Session {
         pid: process.id,
-        name: process.name.replace(char::is_control, "?"),
+        name: process.name.replace(|letter| !is_shown(letter), "?"),
         is_claude,
         holds,
         restart: restart(process, is_claude),
@@ -143,7 +141,12 @@ fn by_unit(group: &str) -> Option<Restart> {
             (parts.last() == Some(&"init.scope")).then_some(Restart::Words(what))
         }
         Some(_) => Some(Restart::Person(format!("systemctl --user restart {name}"))),
-        None => Some(Restart::Root(format!("systemctl restart {name}"))),
+        // One of the machine's may be the home of other people's sessions as well.
+        None => {
+            let what =
+                format!("`sudo systemctl restart {name}`, once it is sure that it runs for them alone");
+            Some(Restart::Words(what))
+        }
     }
 }
 
@@ -196,7 +199,11 @@ mod tests {
         let manager = "/user.slice/user-1000.slice/user@1000.service";
         for (name, group, expected) in [
             ("tmux: server", "/user.slice/user-1000.slice/session-3.scope", "tmux kill-server"),
-            ("node", "/system.slice/t3-serve@alice.service", "sudo systemctl restart t3-serve@alice.service"),
+            (
+                "node",
+                "/system.slice/t3-serve@alice.service",
+                "(`sudo systemctl restart t3-serve@alice.service`, once",
+            ),
             ("node", &format!("{manager}/app.slice/mine.service"), "systemctl --user restart mine.service"),
             ("systemd", &format!("{manager}/init.scope"), "sudo systemctl restart user@1000.service"),
             ("bash", &format!("{manager}/tmux-spawn-1.scope"), "log out there"),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Of;
 use super::judge::{Holds, Session};
+use crate::published::{is_shown, unseen_escaped};
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -36,7 +37,7 @@ pub(super) fn json(all: &BTreeMap<String, Of>) {
         problem: of.as_ref().err().map(String::as_str),
     });
     let told = Told { schema: SCHEMA, people: people.collect() };
-    println!("{}", serde_json::to_string(&told).unwrap_or_default());
+    println!("{}", unseen_escaped(&serde_json::to_string(&told).unwrap_or_default()));
 }
 
 /// Lines for people: what is old, or with `every` all of it.
@@ -53,7 +54,7 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
         let sessions = match of {
             Ok(sessions) => sessions,
             Err(why) => {
-                lines.push(format!("{user}: {}", why.replace(char::is_control, "?")));
+                lines.push(format!("{user}: {}", why.replace(|letter| !is_shown(letter), "?")));
                 continue;
             }
         };

@@ -8,7 +8,8 @@ use super::when;
 
 /// The columns before the reason, and the most each takes.
 const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
-const REASON: &str = "REASON";
+/// Nothing of ours: whoever reads it must not take it for our advice.
+const REASON: &str = "THEIR SYNC SAYS";
 /// Between two columns.
 const GAP: usize = 2;
 /// Below so many columns for the reason it gets a line of its own.
@@ -28,10 +29,11 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
     let below = left.is_some_and(|left| left < LEAST_FOR_REASON);
     let mut lines = vec![line(&heads, &widths, if below { "" } else { REASON })];
     for (row, cells) in rows.iter().zip(&cells) {
+        let said = of_one_width(&row.reason);
         let reason = match left {
             _ if below => String::new(),
-            Some(left) => terminal.cut(&row.reason, left),
-            None => terminal.letters(&row.reason),
+            Some(left) => terminal.cut(&said, left),
+            None => terminal.letters(&said),
         };
         let padded = format!("{:<width$}", cells[1], width = widths[1]);
         let coloured = terminal.coloured(row.status(), &padded);
@@ -44,11 +46,16 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
         lines.push(format!("{text}{}{reason}", " ".repeat(GAP)).trim_end().to_owned());
         if below {
             let columns = terminal.columns.map(|columns| columns.saturating_sub(GAP));
-            lines.extend(terminal.wrap(&row.reason, columns).into_iter().map(|part| format!("  {part}")));
+            lines.extend(terminal.wrap(&said, columns).into_iter().map(|part| format!("  {part}")));
         }
     }
     lines.push(summary(rows));
     lines
+}
+
+/// A letter that is two columns wide would push what follows into the next row, which somebody could make look like another's.
+fn of_one_width(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect()
 }
 
 fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
@@ -142,8 +149,8 @@ mod tests {
         assert_eq!(
             table(Some(200), true, false),
             [
-                "USER     STATUS  SYNC  VERIFIED  LAPSES  REASON",
-                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `claude auth login`, as jörg",
+                "USER     STATUS  SYNC  VERIFIED  LAPSES  THEIR SYNC SAYS",
+                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `claude auth login`, as j?rg",
                 "mallory  WARN    -     -         -       unreadable: it is a link",
                 "alice    OK      60m   60m       27d     the login works: verified by inference",
                 "3 enrolled, 2 not fine",
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn in_a_pipe_nothing_is_cut_and_colours_change_nothing_but_colour() {
-        assert!(table(None, true, false)[1].ends_with("as jörg"));
+        assert!(table(None, true, false)[1].ends_with("as j?rg"));
         let coloured = table(None, true, true);
         assert!(coloured[1].contains("\x1b[1;31mFAIL  \x1b[0m"), "{coloured:?}");
         let stripped: Vec<_> = coloured.iter().map(|line| without_colours(line)).collect();

@@ -23,9 +23,9 @@ pub(crate) const ROWS: [Row; 25] = [
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
-    row("wrong-owner", "chown root: .claude.json"),
-    // Not through a link, to what is root's for a reason.
-    row("wrong-owner", "chown root: .claude"),
+    // No command is printed for it: any folder on the way may be a link to what is root's for a reason.
+    row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
+    row("wrong-owner", "chown root: .claude").otherwise("chown alice: .claude"),
     row(
         "login-mode",
         "cp good .claude/.credentials.json; chown alice: .claude/.credentials.json; chmod 644 .claude/.credentials.json",
@@ -156,6 +156,18 @@ fn root_opens_nothing_in_a_home_and_waits_for_none() {
     let told = claude_login::parsed(&said.text());
     assert_eq!(told["about"][0]["problem"], serde_json::Value::Null, "{told}");
     assert!(!said.text().contains("root:"), "nothing of another's is shown: {said:?}");
+    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said to root's terminal.
+    let worse = r##"cd /home/alice && rm -rf .config .claude && ln -s /etc .config && runuser -u alice -- sh -c '
+            mkdir -p .local/bin; printf "#!/bin/sh\ntouch /tmp/started\necho 2.1.329\n" >.local/bin/claude; chmod 755 .local/bin/claude
+            odd=$(printf "x\033]0;y\007\302\233"); mkdir -p "$odd/.oauth_refresh.lock"; ln -s "$odd" .claude
+            touch -d "-10 minutes" "$odd/.oauth_refresh.lock"'"##;
+    guest.run(worse).expect_success("a worse home");
+    for arguments in ["", "--json", "--fix --dry-run", "--verbose"] {
+        let said = asked(&guest, Who::Root, &format!("timeout 60 cas-sync doctor alice {arguments}")).text();
+        assert!(!said.contains(|letter: char| letter.is_control() && letter != '\n'), "{said:?}");
+        assert!(!said.contains("chown ") && !said.contains("runuser"), "{said}");
+    }
+    assert!(!guest.run("test -e /tmp/started").succeeded(), "her program is not started");
     let other = asked(&guest, Who::Alice, "cas-sync doctor bob");
     assert_eq!(other.code, Some(1));
     assert!(String::from_utf8_lossy(&other.stderr).starts_with("cas-sync: only root may"), "{other:?}");

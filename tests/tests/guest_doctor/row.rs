@@ -61,9 +61,9 @@ fn one(guest: &Guest, row: &Row, environment: &str) -> Result<(), String> {
         row.id,
         row.who,
         || drop(script(row.broken).expect_success(row.id)),
-        |command| match row.mended {
+        |command, who| match row.mended {
             Mended::Otherwise(instead) => Ok(script(instead)),
-            Mended::ByRemedy => by_remedy(guest, row.who, command, environment),
+            Mended::ByRemedy => by_remedy(guest, who, command, environment),
         },
     )
 }
@@ -87,7 +87,7 @@ pub(crate) fn case(
     id: &str,
     who: Who,
     broken: impl FnOnce(),
-    mended: impl FnOnce(Option<&str>) -> Result<Finished, String>,
+    mended: impl FnOnce(Option<&str>, Who) -> Result<Finished, String>,
 ) -> Result<(), String> {
     let before = diagnosis(guest, who);
     if finding(&before, id).is_some() {
@@ -101,7 +101,9 @@ pub(crate) fn case(
     if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
         return Err(format!("{id}: people are not shown {command:?}: {shown}"));
     }
-    let done = mended(command).map_err(|why| format!("{id}: {why}: {found}"))?;
+    // What is a person's is theirs to type, also where root asks.
+    let mender = if found["run_as"] == "alice" { Who::Alice } else { who };
+    let done = mended(command, mender).map_err(|why| format!("{id}: {why}: {found}"))?;
     if !done.succeeded() {
         return Err(format!("{id}: the remedy {command:?} failed: {}", all_of(&done)));
     }

@@ -62,7 +62,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
         // Nothing of ours has seen the login before, so there is no copy that could be put back.
         desk.guest.forget_state("alice");
         let broken = || drop(desk.guest.run(&format!("cd /home/alice && {broken}")).expect_success(id));
-        case(&desk.guest, id, Who::Alice, broken, |command| sign_in(&desk, command))
+        case(&desk.guest, id, Who::Alice, broken, |command, _| sign_in(&desk, command))
             .unwrap_or_else(|why| panic!("{why}"));
     }
     // The server ends the login, and the sync finds out.
@@ -75,7 +75,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
         // Claude Code has tried to refresh it, and emptied the file: somebody puts the old one back.
         desk.guest.put_login("alice", &file_of(&login));
     };
-    case(&desk.guest, "login-rejected", Who::Alice, broken, |command| sign_in(&desk, command))
+    case(&desk.guest, "login-rejected", Who::Alice, broken, |command, _| sign_in(&desk, command))
         .unwrap_or_else(|why| panic!("{why}"));
     assert!(desk.claude("alice").answered(), "she works again");
 }
@@ -133,7 +133,7 @@ fn a_setting_that_hides_the_login_is_named_and_the_client_uses_the_login_after_t
             let said = asked(&desk.guest, Who::Alice, "cas-sync doctor; cas-sync doctor --json");
             assert!(!said.text().contains("secret"), "no value is shown: {said:?}");
         };
-        let mended = |command: Option<&str>| row::by_remedy(&desk.guest, Who::Alice, command, "");
+        let mended = |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, "");
         case(&desk.guest, id, Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
         desk.anthropic.forget_requests();
         assert!(answers(&desk), "{id}: after the remedy");

@@ -82,13 +82,13 @@ impl Desk {
     #[track_caller]
     fn broken_by(&self, id: &str, broken: impl FnOnce()) {
         let remedy =
-            |command: Option<&str>| by_remedy(&self.fleet.guest, Who::Alice, command, &self.environment());
+            |command: Option<&str>, who| by_remedy(&self.fleet.guest, who, command, &self.environment());
         case(&self.fleet.guest, id, Who::Alice, broken, remedy).unwrap_or_else(|why| panic!("{why}"));
     }
 
     #[track_caller]
     fn broken_and_mended_by(&self, id: &str, broken: impl FnOnce(), mended: impl FnOnce()) {
-        let mend = |_: Option<&str>| -> Result<Finished, String> {
+        let mend = |_: Option<&str>, _| -> Result<Finished, String> {
             mended();
             Ok(self.fleet.guest.run("true"))
         };

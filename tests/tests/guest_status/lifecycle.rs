@@ -6,16 +6,16 @@ use cas_tests::guest::{Guest, Suite};
 use super::{everybody, published, row, run_service};
 
 #[test]
-fn it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment_on_bookworm() {
-    it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment(Suite::Bookworm);
+fn it_comes_and_goes_with_the_enrolment_on_bookworm() {
+    it_comes_and_goes_with_the_enrolment(Suite::Bookworm);
 }
 
 #[test]
-fn it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment_on_trixie() {
-    it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment(Suite::Trixie);
+fn it_comes_and_goes_with_the_enrolment_on_trixie() {
+    it_comes_and_goes_with_the_enrolment(Suite::Trixie);
 }
 
-fn it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment(suite: Suite) {
+fn it_comes_and_goes_with_the_enrolment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
     let guest = Guest::boot(suite);
     guest.install_product();
@@ -23,9 +23,6 @@ fn it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment(suite:
         guest.run(&format!("useradd --badname --create-home {name}")).expect_success(name);
         guest.enroll(name);
         guest.put_login(name, &fresh(name));
-        // By hand, where there is no folder yet: nothing is published, and nothing is wrong.
-        let by_hand = guest.sync(name).expect_success("a sync by hand").text();
-        assert!(!by_hand.contains("publish"), "{by_hand}");
         assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
         let path = published(name);
@@ -33,9 +30,16 @@ fn it_comes_with_the_first_run_of_the_service_and_goes_with_the_enrolment(suite:
         let modes = guest.run(&format!("stat -c '%U %a' {folder} {path}")).expect_success("both").text();
         assert_eq!(modes, format!("{name} 700\n{name} 600\n"));
         assert_eq!(row(&everybody(&guest), name)["rank"], "well");
-        // By hand, from now on, too.
+        // By hand, too; and where there is no folder nothing is published, and nothing is wrong.
         guest.run(&format!("rm {path}")).expect_success("removed");
         guest.sync(name).expect_success("a sync by hand");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
+        guest.run(&format!("rm -r {folder}")).expect_success("removed");
+        let by_hand = guest.sync(name).expect_success("a sync by hand").text();
+        assert!(!by_hand.contains("publish"), "{by_hand}");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
+        guest.enroll(name);
+        run_service(&guest, name);
         assert_eq!(row(&everybody(&guest), name)["rank"], "well");
     }
     let parents =
@@ -65,7 +69,8 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
     guest.write(&published("old"), "new", "600", br#"{"at_ms":1,"status":"OK","exit_code":0}"#);
     let reason = row(&everybody(&guest), "old")["reason"].to_string();
     assert!(reason.contains("the folder belongs to user id 1800, and old is 1801"), "{reason}");
-    // The next run of the service gives the folder to whoever has the name.
+    // Enrolling gives the folder to whoever has the name.
+    guest.enroll("old");
     guest.put_login("old", &fresh("again"));
     run_service(&guest, "old");
     assert_eq!(row(&everybody(&guest), "old")["rank"], "well");

@@ -1,6 +1,6 @@
 //! Whose the files and folders are, and who else may read or write them.
 
-use super::super::check::{Check, Finding, Fix, Judgement, by_person, by_root};
+use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_person};
 use super::super::facts::{Entry, EntryKind, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
@@ -31,8 +31,10 @@ fn owner(facts: &PersonFacts) -> Judgement {
     Judgement::of(foreign.map(|entry| {
         let cause =
             format!("{} belongs to user id {}: Claude Code cannot keep it up to date", entry.path, entry.uid);
-        // Never through a link, which may lead to what is somebody else's for a reason.
-        Finding::problem(cause, by_root(&["chown", "-h", &format!("{}:", facts.user), &entry.path]))
+        // No command of root's: any folder on the way may lead to what is somebody else's for a reason, now or when it is run.
+        let remedy =
+            "an admin looks where it really lies and how it came to that, and gives it to the person";
+        Finding::problem(cause, Remedy::Words(remedy.into()))
     }))
 }
 

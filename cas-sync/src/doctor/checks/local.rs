@@ -26,7 +26,10 @@ fn malformed(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Malformed { path, why } => {
             let cause = format!("the setup-token in {path} is not used: {why}");
-            Judgement::of([Finding::problem(cause, by_person(&["mv", "-T", path, &format!("{path}.aside")]))])
+            Judgement::of([Finding::problem(
+                cause,
+                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
+            )])
         }
         _ => Judgement::Fine,
     }
@@ -36,7 +39,10 @@ fn unusable(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Unusable { path, why } if !facts.has_foreign_entries() => {
             let cause = format!("the setup-token is not used: {why}");
-            Judgement::of([Finding::problem(cause, by_person(&["mv", "-T", path, &format!("{path}.aside")]))])
+            Judgement::of([Finding::problem(
+                cause,
+                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
+            )])
         }
         _ => Judgement::Fine,
     }
@@ -49,7 +55,7 @@ fn missing(facts: &PersonFacts) -> Judgement {
             format!("no login can be verified or refreshed in the background: {why}"),
             Remedy::Root("npm install --global @anthropic-ai/claude-code".into()),
         )]),
-        Client::Found { .. } => Judgement::Fine,
+        Client::Found { .. } | Client::NotStarted => Judgement::Fine,
     }
 }
 
@@ -57,6 +63,9 @@ fn too_old(facts: &PersonFacts) -> Judgement {
     match &facts.client {
         Client::NotWanted => Judgement::Idle("the configuration wants nothing verified".into()),
         Client::Missing(_) => Judgement::Unknown("there is no claude".into()),
+        Client::NotStarted => {
+            Judgement::Unknown("root starts nobody's program: the person's own doctor says".into())
+        }
         Client::Found { is_new_enough: true, .. } => Judgement::Fine,
         Client::Found { path, version, .. } => {
             let version = version.as_deref().unwrap_or("no version that it would tell");
@@ -78,7 +87,9 @@ fn onboarding(facts: &PersonFacts) -> Judgement {
                 true => {
                     format!(r#"sed --follow-symlinks -i '0,/{{/s//{{"hasCompletedOnboarding":true,/' {path}"#)
                 }
-                false => format!(r#"printf '%s\n' '{{"hasCompletedOnboarding":true}}' >{path}"#),
+                false => {
+                    format!(r#"test -s {path} || printf '%s\n' '{{"hasCompletedOnboarding":true}}' >{path}"#)
+                }
             });
             let cause =
                 "claude begins with its first start instead of a prompt, although there is a credential";
@@ -100,7 +111,6 @@ fn sessions(facts: &PersonFacts) -> Judgement {
             cause,
             match &session.restart {
                 Restart::Person(command) => Remedy::Person(command.clone()),
-                Restart::Root(command) => Remedy::Root(command.clone()),
                 Restart::Words(what) => Remedy::Words(what.clone()),
             },
         )

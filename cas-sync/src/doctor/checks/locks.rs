@@ -52,7 +52,10 @@ fn obstructed(facts: &PersonFacts) -> Judgement {
     Judgement::of(other.map(|lock| {
         let cause =
             format!("{} is no lock of Claude Code's: no login can be refreshed or put back", lock.path);
-        Finding::problem(cause, by_person(&["mv", "-T", &lock.path, &format!("{}.aside", lock.path)]))
+        Finding::problem(
+            cause,
+            by_person(&["mv", "--backup=numbered", "-T", &lock.path, &format!("{}.aside", lock.path)]),
+        )
     }))
 }
 

@@ -116,7 +116,7 @@ fn unreadable(facts: &PersonFacts) -> Judgement {
             let aside = format!("{path}.aside");
             Judgement::of([Finding::problem(
                 cause,
-                super::super::check::by_person(&["mv", "-T", path, &aside]),
+                super::super::check::by_person(&["mv", "--backup=numbered", "-T", path, &aside]),
             )])
         }
         _ => Judgement::Fine,
@@ -174,6 +174,15 @@ fn organization(facts: &PersonFacts) -> Judgement {
 fn memory(facts: &PersonFacts) -> Judgement {
     Judgement::of(facts.login.memory.iter().map(|(path, why)| {
         let cause = format!("without it nothing is put back: {why}");
-        Finding::problem(cause, super::super::check::by_person(&["mv", "-T", path, &format!("{path}.aside")]))
+        Finding::problem(
+            cause,
+            super::super::check::by_person(&[
+                "mv",
+                "--backup=numbered",
+                "-T",
+                path,
+                &format!("{path}.aside"),
+            ]),
+        )
     }))
 }

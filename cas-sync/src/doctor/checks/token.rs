@@ -109,10 +109,13 @@ fn unrenewable(facts: &PersonFacts) -> Judgement {
         Some(Token::Own { never_renewed: Some(why), expires_at, .. }) => {
             let end = expires_at.map(|at| format!(", and ends on {at}")).unwrap_or_default();
             let (path, aside) = (&vault.token_path, format!("{}.aside", vault.token_path));
-            let aside = command(&["runuser", "-u", &facts.user, "--", "mv", "-T", path, &aside]);
+            let aside =
+                command(&["runuser", "-u", &facts.user, "--", "mv", "--backup=numbered", "-T", path, &aside]);
             let mint = command(&["cas-sync", "provision", "--user", &facts.user]);
             let remedy = match (aside, mint) {
-                (Ok(aside), Ok(mint)) => Remedy::Root(format!("{aside} && {mint}")),
+                (Ok(aside), Ok(mint)) => {
+                    Remedy::Root(format!("test -n \"$VAULT_TOKEN\" && {aside} && {mint}"))
+                }
                 (Err(why), _) | (_, Err(why)) => Remedy::Words(why),
             };
             Judgement::of([Finding::problem(format!("the token can never be renewed{end}: {why}"), remedy)])

@@ -43,7 +43,15 @@ fn shadowed(facts: &PersonFacts) -> Judgement {
             let cause = format!("systemd runs this instead of what is packaged: {}", stand_ins.join(", "));
             let aside: Result<Vec<String>, String> = stand_ins
                 .iter()
-                .map(|path| super::super::check::command(&["mv", "-T", path, &format!("{path}.aside")]))
+                .map(|path| {
+                    super::super::check::command(&[
+                        "mv",
+                        "--backup=numbered",
+                        "-T",
+                        path,
+                        &format!("{path}.aside"),
+                    ])
+                })
                 .collect();
             let rest = super::super::check::command(&["cas-sync", "enroll", &facts.user]);
             let remedy = match (aside, rest) {

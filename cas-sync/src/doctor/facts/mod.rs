@@ -131,6 +131,8 @@ pub(in crate::doctor) enum Client {
     NotWanted,
     /// There is none; why, and what to do.
     Missing(&'static str),
+    /// There is one, which root does not start.
+    NotStarted,
     /// What it says of itself, and whether that is new enough to tell a refusal.
     Found { path: String, version: Option<String>, is_new_enough: bool },
 }

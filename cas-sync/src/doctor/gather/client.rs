@@ -1,18 +1,20 @@
 //! The `claude` that a sync would run.
 
-use std::ffi::OsStr;
-
 use cas_core::account::Account;
 use cas_core::config::Config;
 
 use super::super::facts::Client;
-use super::shown;
+use super::{Surroundings, shown};
 use crate::claude;
 
-/// Looks for it, and asks it which it is.
-pub(super) fn look(config: Option<&Config>, account: &Account, search_path: Option<&OsStr>) -> Client {
+/// Looks for it, and asks it which it is; but not for root, who starts nobody's program.
+pub(super) fn look(config: Option<&Config>, account: &Account, around: Surroundings<'_>) -> Client {
     let Some(config) = config.filter(|config| config.verify) else { return Client::NotWanted };
-    match claude::look(&config.claude, account, search_path) {
+    if around.is_roots {
+        let found = claude::find(&config.claude, account, around.search_path);
+        return found.map_or_else(Client::Missing, |_| Client::NotStarted);
+    }
+    match claude::look(&config.claude, account, around.search_path) {
         Err(why) => Client::Missing(why),
         Ok(found) => Client::Found {
             path: shown(&found.program),

@@ -33,6 +33,8 @@ pub(super) use self::machine::machine;
 pub(super) struct Surroundings<'a> {
     pub(super) variables: &'a [(String, String)],
     pub(super) search_path: Option<&'a OsStr>,
+    /// Whether root asks, through a process that has become the person.
+    pub(super) is_roots: bool,
 }
 
 impl Surroundings<'_> {
@@ -68,7 +70,7 @@ pub(super) fn person(
         entries: entries::of(account, paths),
         locks: locks::of(paths),
         shadows: shadows::of(account, paths, around),
-        client: client::look(config.as_ref(), account, around.search_path),
+        client: client::look(config.as_ref(), account, around),
         onboarding: entries::onboarding(&account.home.join(".claude.json")),
         store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
         is_enrolled: enrolment::has_marker(&account.name),
