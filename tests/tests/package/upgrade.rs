@@ -123,7 +123,7 @@ fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
     guest.put_login("alice", &fresh("first"));
     guest.install_package(&next.file());
     assert_eq!(property(&guest, TARGET, "UnitFileState"), "masked");
-    let running = "systemctl list-units --no-legend --plain --state=active,activating 'claude-auth-*'";
+    let running = "systemctl list-units --no-legend --plain --state=active,activating 'claude-auth-*@*'";
     assert_eq!(guest.run(running).text(), "");
     guest.resume();
     assert_eq!(guest.run(&format!("{running} | grep -c '@alice'")).text().trim(), "3");
