@@ -7,6 +7,9 @@ use cas_tests::{
 
 use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 
+/// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
+const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
+
 pub(crate) const ROWS: [Row; 21] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
     row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
@@ -25,10 +28,10 @@ pub(crate) const ROWS: [Row; 21] = [
     row("requests-full", "runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && seq 5000 | xargs mkdir 2>/dev/null'; true").as_root(),
     row("requests-unmounted", "umount -l /run/claude-auth-sync"),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
-    row("pam-line-missing", "sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root(),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session"),
-    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root(),
-    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root(),
+    row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
+    row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
+    row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     // No guest reaches a server with packages: the file is put back from the side.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),

@@ -23,6 +23,7 @@ fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
         guest.put_login(user, &fresh(user));
         run_service(&guest, user);
     }
+    // Some guests may not set it; the second name below is made by root, whom it does not bind.
     guest.run("sysctl --quiet fs.protected_hardlinks=0 || true").expect_success("the worst case");
     let state = published("alice");
     let lines = "\\x1b]0;owned\\x07\\x1b[2J\\nalice  FAIL  fake";

@@ -25,6 +25,7 @@ fn run_service(guest: &Guest, user: &str) {
 /// What root's `status --json` says.
 #[track_caller]
 fn everybody(guest: &Guest) -> Value {
+    // Its exit status is how everybody is: it has tests of its own.
     let said = guest.run("cas-sync status --json || true").expect_success("status").text();
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
 }

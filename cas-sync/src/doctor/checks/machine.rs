@@ -24,8 +24,12 @@ const LOGIND: &str = "pam_systemd.so";
 const TARGET: &str = "claude-auth-sync.target";
 const MOUNT: &str = r"run-claude\x2dauth\x2dsync.mount";
 
-/// pam-auth-update leaves a file alone that somebody has edited, unless it is forced.
-const ENABLE: &str = "pam-auth-update --enable claude-auth-sync --force";
+/// pam-auth-update leaves a file alone that somebody has edited. With `--force` it would give up all that they wrote there, in
+/// the stack that decides who gets in: so that is never what is printed.
+const ENABLE: &str = "pam-auth-update --enable claude-auth-sync";
+
+const BY_HAND: &str = "by hand, once: a line `session optional pam_cas_session.so` in /etc/pam.d/common-session, below the one with \
+     pam_systemd.so; pam-auth-update leaves alone what was edited, and --force would give up all such edits";
 
 fn module(facts: &MachineFacts) -> Judgement {
     Judgement::of((!facts.pam.has_module).then(|| {
@@ -45,7 +49,11 @@ fn line(facts: &MachineFacts) -> Judgement {
     at_stack(facts, |lines| {
         Judgement::of((!lines.iter().any(|line| line.contains(MODULE))).then(|| {
             let cause = "/etc/pam.d/common-session has no line for the module: nothing happens at a login";
-            Finding::problem(cause, Remedy::Root(ENABLE.into()))
+            let remedy = match facts.pam.is_chosen {
+                true => Remedy::Words(BY_HAND.into()),
+                false => Remedy::Root(ENABLE.into()),
+            };
+            Finding::problem(cause, remedy)
         }))
     })
 }
@@ -72,7 +80,7 @@ fn edited(facts: &MachineFacts) -> Judgement {
         };
         Judgement::of([Finding::problem(
             format!("/etc/pam.d/common-session: {why}"),
-            Remedy::Root(ENABLE.into()),
+            Remedy::Words(BY_HAND.into()),
         )])
     })
 }

@@ -8,7 +8,7 @@ use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::{LoginSummary, Owner};
 use cas_core::timestamp::Timestamp;
 
-use super::super::check::{Finding, Judgement, Severity, diagnose};
+use super::super::check::{Finding, Judgement, Remedy, Severity, diagnose};
 use super::super::facts::*;
 use super::{of_a_person, of_the_machine};
 
@@ -89,7 +89,7 @@ fn machine() -> MachineFacts {
         "session optional pam_cas_session.so",
     ];
     MachineFacts {
-        pam: Pam { has_module: true, session: Some(lines.map(String::from).into()) },
+        pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
         target: Target::Runs,
         roster: Roster::Fine,
         requests: Requests::Fine,
@@ -253,5 +253,37 @@ fn a_name_that_somebody_made_up_is_no_part_of_a_command() {
         {
             assert!(!with(name), "{place:?} {name}");
         }
+    }
+}
+
+/// In the stack that decides who gets in, nobody's edits are given up for a line of ours.
+#[test]
+fn no_command_goes_over_what_somebody_wrote_into_the_session_stack() {
+    let without: Vec<String> = ["session required pam_unix.so"].map(String::from).into();
+    let required: Vec<String> = ["session required pam_cas_session.so"].map(String::from).into();
+    for (session, is_chosen, expected) in [
+        (without.clone(), false, Some("pam-auth-update --enable claude-auth-sync")),
+        (without, true, None),
+        (required.clone(), true, None),
+        (required, false, None),
+    ] {
+        let facts =
+            MachineFacts { pam: Pam { has_module: true, session: Some(session), is_chosen }, ..machine() };
+        let rows = diagnose(&of_the_machine(), &facts);
+        let findings = rows.into_iter().find_map(|row| match row.judgement {
+            Judgement::Found(findings) if row.id.starts_with("pam-line") => Some(findings),
+            _ => None,
+        });
+        let remedies: Vec<_> = findings.into_iter().flatten().map(|finding| finding.remedy).collect();
+        let commands: Vec<_> = remedies
+            .iter()
+            .filter_map(|remedy| match remedy {
+                Remedy::Words(_) => None,
+                Remedy::Root(command) | Remedy::Person(command) | Remedy::Server(command) => {
+                    Some(command.as_str())
+                }
+            })
+            .collect();
+        assert_eq!((remedies.len(), commands), (1, expected.into_iter().collect()), "{is_chosen}");
     }
 }

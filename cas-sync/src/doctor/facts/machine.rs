@@ -18,6 +18,8 @@ pub(in crate::doctor) struct Pam {
     pub(in crate::doctor) has_module: bool,
     /// The session stack, without comments; nothing where it cannot be read.
     pub(in crate::doctor) session: Option<Vec<String>>,
+    /// Whether pam-auth-update has chosen the module for it: where it is missing then, somebody took it out by hand.
+    pub(in crate::doctor) is_chosen: bool,
 }
 
 /// What everybody's units hang on.

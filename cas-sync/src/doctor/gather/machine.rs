@@ -20,6 +20,9 @@ const MODULES: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/secu
 
 const SESSION: &str = "/etc/pam.d/common-session";
 
+/// What pam-auth-update has chosen for that file, whatever was made of the file since.
+const CHOSEN: &str = "/var/lib/pam/session";
+
 /// All that can be seen of it.
 pub(in crate::doctor) fn machine() -> MachineFacts {
     MachineFacts {
@@ -44,7 +47,8 @@ fn pam() -> Pam {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     });
-    Pam { has_module, session }
+    let chosen = fs::read_to_string(CHOSEN).unwrap_or_default();
+    Pam { has_module, session, is_chosen: chosen.contains(MODULE) }
 }
 
 fn folders(pattern: &str) -> Vec<PathBuf> {
