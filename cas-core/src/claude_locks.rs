@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::deadline::Deadline;
+use crate::ledger::FileIdentity;
 use crate::timestamp::Timestamp;
 
 /// How long a lock must have been untouched before it counts as left behind by a process that was killed. Claude Code
@@ -148,7 +149,8 @@ fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>)
 #[derive(Debug)]
 struct Held {
     path: PathBuf,
-    inode: u64,
+    /// Which directory it is: inode numbers alone are used again at once.
+    made: Option<FileIdentity>,
 }
 
 impl Held {
@@ -162,10 +164,7 @@ impl Held {
                 Err(LockError::Busy(path.to_owned()))
             }
             Err(error) => Err(LockError::Failed(path.to_owned(), error)),
-            Ok(()) => {
-                let inode = fs::symlink_metadata(path).map_or(0, |metadata| metadata.ino());
-                Ok(Self { path: path.to_owned(), inode })
-            }
+            Ok(()) => Ok(Self { path: path.to_owned(), made: identity(path) }),
         }
     }
 }
@@ -173,10 +172,14 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         // Whoever thought we were gone may have taken it over: then it is theirs.
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+        if self.made.is_some() && identity(&self.path) == self.made {
             drop(fs::remove_dir(&self.path));
         }
     }
+}
+
+fn identity(path: &Path) -> Option<FileIdentity> {
+    fs::symlink_metadata(path).ok().as_ref().map(FileIdentity::of)
 }
 
 /// Untouched for [`ABANDONED_AFTER`]. One dated in the future is somebody's whose clock differs: left alone.
@@ -326,7 +329,7 @@ mod tests {
         fs::remove_dir(&beside).expect("released");
         let held = RefreshLocks::acquire(&config, &short(), now()).expect("free");
         fs::remove_dir(&refresh).expect("somebody takes us for dead");
-        fs::create_dir(config.join("other")).expect("so that the inode is not used again");
+        std::thread::sleep(Duration::from_millis(20)); // for file systems whose clock goes in steps
         fs::create_dir(&refresh).expect("and makes the lock their own");
         drop(held);
         assert!(refresh.exists(), "it is theirs");

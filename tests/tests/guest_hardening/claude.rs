@@ -109,6 +109,12 @@ impl Person<'_> {
         self.guest.run(&format!("stat -c '%i %U' '{}/{name}'", self.home)).text()
     }
 
+    /// A second name for a file, so that no other one gets its inode when the first name goes.
+    #[track_caller]
+    fn keep(&self, name: &str) {
+        self.guest.run(&format!("ln -f '{0}/{name}' '{0}/{name}.kept'", self.home)).expect_success("a link");
+    }
+
     /// The locks that Claude Code has taken, and whose they are.
     fn locks(&self) -> String {
         self.guest
@@ -130,6 +136,7 @@ fn is_probed(person: &Person<'_>) {
 
 fn is_refreshed(desk: &Workplace, person: &Person<'_>) {
     person.write(".claude.json", "{\"numStartups\":1}");
+    person.keep(".claude.json");
     let settings = person.inode(".claude.json");
     let spent = desk.anthropic.sign_in(person.user, Duration::from_secs(8 * 3600));
     assert!(desk.anthropic.expire(&spent.family), "it was signed in a moment ago");
