@@ -19,7 +19,7 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
     let login = fresh("first");
-    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody else is at it");
+    guest.stop_watch("alice");
     guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
     sync(&tombstone(&login));
     sync(&tombstone(&login));

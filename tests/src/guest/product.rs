@@ -104,6 +104,20 @@ impl Guest {
         self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
     }
 
+    /// Stops somebody's watch. A sync that begins meanwhile wants it back, which cancels the stop.
+    ///
+    /// # Panics
+    /// When five syncs do so, or it cannot be stopped.
+    #[track_caller]
+    pub fn stop_watch(&self, user: &str) {
+        let stop = || self.run(&format!("systemctl stop claude-auth-watch@{user}.service"));
+        let was_canceled = |stopped: &Finished| {
+            !stopped.succeeded() && String::from_utf8_lossy(&stopped.stderr).contains("canceled")
+        };
+        let stopped = (0..4).map(|_| stop()).find(|stopped| !was_canceled(stopped)).unwrap_or_else(stop);
+        stopped.expect_success("stopping the watch");
+    }
+
     /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
     pub fn sync(&self, user: &str) -> Finished {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))

@@ -27,7 +27,7 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
         let unit = format!("claude-auth-watch@{user}.service");
         is_looked_after(&guest, user, user);
         assert_eq!(property(&guest, &unit, "NRestarts"), "0");
-        guest.run(&format!("systemctl stop {unit}")).expect_success("stopping");
+        guest.stop_watch(user);
         assert_eq!(property(&guest, &unit, "Result"), "success");
     }
     assert_eq!(failed(&guest), "");
@@ -56,9 +56,8 @@ fn the_watch_starts_although_somebody_has_filled_the_room_for_requests() {
     let guest = host(Suite::Bookworm, &["bob"]);
     guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
     guest.enroll("alice");
-    guest
-        .run("systemctl stop claude-auth-watch@alice.service && rm -f /run/claude-auth-sync/alice/watch.lock")
-        .expect_success("as after a boot");
+    guest.stop_watch("alice");
+    guest.run("rm -f /run/claude-auth-sync/alice/watch.lock").expect_success("as after a boot");
     guest.run(
         "runuser -u bob -- sh -c 'cd /run/claude-auth-sync/bob; i=0; while true >f$i; do i=$((i+1)); done'",
     );
