@@ -1,7 +1,7 @@
 # The thin front of claude-auth-sync. Everything behind it is cargo and the scripts in tests/bed/ and packaging/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo deb test test-deps check build reproducible bench clean root cargo
+.PHONY: help demo deb test test-deps check build reproducible bench picture clean root cargo
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -37,7 +37,7 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
-	git ls-files -z '*.sh' tests/bed .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
+	git ls-files -z '*.sh' ':(glob)tests/bed/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
 build: cargo ## the release build that the package is made of
 	packaging/build.sh
@@ -47,6 +47,11 @@ bench: test-deps ## what a login and a sync cost without us, with us, and with a
 	cargo run --quiet --locked -p cas-tests --bin login-cost
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
+
+picture: root cargo ## draw the dashboard into docs/dashboard.png, with Grafana's own components and a real Prometheus
+	@tests/bed/host-packages.sh picture
+	@packaging/build.sh
+	@tests/bed/dashboard-picture/draw.sh
 
 reproducible: cargo ## build and pack twice, in two places: the packages are the same, byte for byte (some minutes)
 	@tests/bed/host-packages.sh package

@@ -4,6 +4,7 @@
 #
 #   host-packages.sh           what the build, our package and the suites need
 #   host-packages.sh package   what the build and our package need
+#   host-packages.sh picture   what the build and the picture of the dashboard need
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=cache.sh
 . "${0%/*}/cache.sh"
@@ -22,7 +23,16 @@ for_suites=(
     scdoc man-db                                       # the manual pages
     strace valgrind jq                                 # killing at every system call, counting, and the former script
 )
-if [ "${1:-}" != package ]; then packages+=("${for_suites[@]}"); fi
+for_picture=(
+    chromium libfaketime util-linux  # a browser, the hours of a day within seconds, and mounts of its own
+)
+# Whoever has node from elsewhere has npm with it, and Debian's would not go along.
+command -v npm >/dev/null || for_picture+=(npm)
+case ${1:-} in
+package) ;;
+picture) packages+=("${for_picture[@]}") ;;
+*) packages+=("${for_suites[@]}") ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cas_tests::programs::release;
+use ring::digest::{SHA256, digest};
+use serde_json::Value;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -14,8 +16,15 @@ fn read(name: &str) -> String {
     fs::read_to_string(workspace().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The crates named in the root's Cargo.toml, but for our own.
+/// The crates named in the root's Cargo.toml, but for our own, and the npm packages that draw the dashboard.
 fn dependencies() -> Vec<String> {
+    let package: Value =
+        serde_json::from_str(&read("tests/bed/dashboard-picture/package.json")).expect("JSON");
+    let packages = package["dependencies"].as_object().expect("npm packages").keys().cloned();
+    crates().into_iter().chain(packages).collect()
+}
+
+fn crates() -> Vec<String> {
     let manifest = read("Cargo.toml");
     let (_, rest) = manifest.split_once("[workspace.dependencies]\n").expect("the table of dependencies");
     let table = rest.lines().take_while(|line| !line.starts_with('['));
@@ -30,10 +39,10 @@ fn every_dependency_has_its_sentence_and_no_sentence_is_left_over() {
         page.lines().filter_map(|line| line.strip_prefix("| ")).filter_map(|line| line.split(" |").next());
     let named: Vec<String> = rows
         .flat_map(|cell| cell.split(", ").map(|name| name.split(' ').next().unwrap_or(name).to_owned()))
-        .filter(|name| name != "crate")
+        .filter(|name| name != "crate" && name != "package")
         .collect();
     let dependencies = dependencies();
-    assert!(dependencies.len() > 10, "{dependencies:?}");
+    assert!(crates().len() > 10, "{dependencies:?}");
     for dependency in &dependencies {
         assert!(named.contains(dependency), "docs/dependencies.md has no sentence for {dependency}");
     }
@@ -79,15 +88,33 @@ fn every_link_leads_to_a_page_and_a_heading_that_are_there() {
             let folder = Path::new(&page).parent().expect("a folder");
             let target = if file.is_empty() { PathBuf::from(&page) } else { folder.join(file) };
             assert!(workspace().join(&target).exists(), "{page} links to {link}");
-            let headings = read(&target.to_string_lossy());
-            let mut headings = headings.lines().filter(|line| line.starts_with('#'));
-            let is_there =
-                heading.is_empty() || headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
-            assert!(is_there, "{page} links to {link}");
+            if !heading.is_empty() {
+                let headings = read(&target.to_string_lossy());
+                let mut headings = headings.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|line| anchor(line.trim_start_matches('#')) == heading);
+                assert!(is_there, "{page} links to {link}");
+            }
             seen += 1;
         }
     }
     assert!(seen > 40, "{seen}");
+}
+
+/// The text chunk of a picture that says of which dashboard it is: a keyword and what it says, with a NUL between them.
+const DRAWN_FROM: &[u8] = b"tEXtdashboard-sha256\0";
+
+#[test]
+fn the_picture_of_the_dashboard_is_of_the_dashboard_as_it_is() {
+    let picture = fs::read(workspace().join("docs/dashboard.png")).expect("the picture");
+    let at = picture.windows(DRAWN_FROM.len()).position(|bytes| bytes == DRAWN_FROM);
+    let at = at.expect("docs/dashboard.png says of which dashboard it is: run `make picture`");
+    let drawn_from = String::from_utf8_lossy(&picture[at + DRAWN_FROM.len()..][..64]);
+    let dashboard = digest(&SHA256, read("packaging/grafana/claude-auth.json").as_bytes());
+    let dashboard: String = dashboard.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        drawn_from, dashboard,
+        "docs/dashboard.png is of another dashboard: run `make picture`, and look at it"
+    );
 }
 
 #[test]

@@ -1,0 +1,128 @@
+// Writes the figures of a day of two machines in the OpenMetrics format: every five minutes the real `cas-sync metrics` says,
+// at that time, what it makes of what everybody has published by then.
+//
+//   day.js NOW   the day ends NOW, in seconds since the epoch; CAS_SYNC names the program, FAKETIME_LIBRARY what makes it
+//                another time for it. It writes to /etc/passwd and /var/lib/claude-auth-sync: have such that are nobody's.
+
+const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const { dirname, join } = require('node:path');
+
+const STATE = '/var/lib/claude-auth-sync';
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const COLLECTED_EVERY = 5 * MINUTE;
+const LAST_COLLECTED = 140;
+const SCRAPED_EVERY = MINUTE;
+
+const ACCESS_TOKEN = 8 * HOUR;
+const WELL = { status: 'OK', exit_code: 0, verdict: 'ok' };
+const RECOVERED = { status: 'RECOVERED', exit_code: 0, verdict: 'ok' };
+const REFUSED = { status: 'FAIL', exit_code: 79, verdict: 'rejected' };
+const OVERLOADED = { status: 'WARN', exit_code: 75, verdict: 'unknown', outage: 'overloaded' };
+
+// When syncs began, in hours since the last midnight, and how they ended: the timer's every six hours, and some between.
+const PEOPLE = {
+  'studio:9100': {
+    alice: { daysLeft: 21.3, syncs: timer(0.2) },
+    bob: { daysLeft: 29.9, syncs: [...timer(0.9), [14, REFUSED], [15.1, RECOVERED], [15.7, WELL]] },
+    carol: { daysLeft: 2.4, syncs: timer(0.55) },
+  },
+  'library:9100': {
+    dave: { daysLeft: 13.6, syncs: [...timer(0.4), [16.5, OVERLOADED], [17.5, OVERLOADED]] },
+    erin: { daysLeft: 25.8, syncs: [...timer(0.7), [8.9, OVERLOADED], [10, OVERLOADED], [10.7, WELL]] },
+    frank: { daysLeft: 9.2, isSetupToken: true, syncs: timer(0.1) },
+    grace: { enrolled: 16.8, syncs: [] },
+  },
+};
+
+function timer(offset) {
+  return [-12, -6, 0, 6, 12].map((hour) => [hour + offset, WELL]);
+}
+
+function main(now) {
+  const machines = Object.entries(PEOPLE);
+  for (const [instance, people] of machines) {
+    fs.rmSync(STATE, { recursive: true, force: true });
+    fs.mkdirSync(join(STATE, 'enrolled'), { recursive: true });
+    writeAccounts(Object.keys(people));
+    for (let at = now - LAST_COLLECTED - 25 * HOUR; at <= now; at += COLLECTED_EVERY) {
+      Object.entries(people).forEach(([user, person], index) => publish(user, 1001 + index, person, at, now));
+      scrape(figures(at), instance, at);
+    }
+  }
+  console.log('# EOF');
+}
+
+function writeAccounts(users) {
+  const lines = users.map((user, index) => `${user}:x:${1001 + index}:${1001 + index}::/home/${user}:/bin/bash\n`);
+  fs.writeFileSync('/etc/passwd', lines.join(''));
+}
+
+/** Lays what this person's last sync has published by then, once they are enrolled. */
+function publish(user, uid, person, at, now) {
+  if (at < midnight(now) + (person.enrolled ?? -Infinity) * HOUR) return;
+  fs.writeFileSync(join(STATE, 'enrolled', user), '');
+  const state = stateAt(person, at, now);
+  if (state === undefined) return;
+  const file = join(STATE, 'people', user, 'state.json');
+  fs.mkdirSync(dirname(file), { recursive: true });
+  fs.writeFileSync(file, JSON.stringify(state), { mode: 0o600 });
+  for (const path of [dirname(file), file]) fs.chownSync(path, uid, uid);
+}
+
+/** As a sync writes it; `undefined` before the first one. */
+function stateAt(person, at, now) {
+  let state, accessTokenEnds = 0, outageSince;
+  for (const [hour, outcome] of [...person.syncs].sort(([one], [other]) => one - other)) {
+    const began = midnight(now) + hour * HOUR;
+    if (began > at) break;
+    const isVerified = outcome.verdict === 'ok';
+    if (isVerified && accessTokenEnds - began < 2 * HOUR) accessTokenEnds = began + ACCESS_TOKEN;
+    outageSince = outcome.outage && (outageSince ?? began);
+    state = {
+      schema: 1,
+      ...outcome,
+      at_ms: 1000 * began,
+      verified_at_ms: isVerified ? 1000 * began : state.verified_at_ms,
+      outage_since_ms: outageSince && 1000 * outageSince,
+      credential: {
+        kind: person.isSetupToken ? 'setup-token' : 'login',
+        access_token_expires_at_ms: person.isSetupToken ? undefined : 1000 * accessTokenEnds,
+        lapses_at_ms: 1000 * (now + person.daysLeft * DAY),
+        lapse_is_estimated: person.isSetupToken,
+      },
+    };
+  }
+  return state;
+}
+
+function midnight(now) {
+  return now - (now % DAY);
+}
+
+/** What `cas-sync metrics` prints at that time. */
+function figures(at) {
+  const environment = {
+    LD_PRELOAD: process.env.FAKETIME_LIBRARY,
+    FAKETIME: new Date(1000 * at).toISOString().slice(0, 19).replace('T', ' '),
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    TZ: 'UTC',
+  };
+  return execFileSync(process.env.CAS_SYNC, ['metrics'], { env: environment, encoding: 'utf8' });
+}
+
+/** The samples as a Prometheus takes them from that machine's exporter until they are collected anew. */
+function scrape(text, instance, from) {
+  const own = `instance="${instance}",job="node"`;
+  const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  for (let at = from; at < from + COLLECTED_EVERY; at += SCRAPED_EVERY) {
+    for (const sample of samples) {
+      const [, name, labels, value] = sample.match(/^(\w+)(?:\{(.*)\})? (\S+)$/);
+      console.log(`${name}{${labels ? `${labels},` : ''}${own}} ${value} ${at}`);
+    }
+  }
+}
+
+main(Number(process.argv[2]));
