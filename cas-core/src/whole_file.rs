@@ -279,6 +279,21 @@ mod tests {
         assert_eq!(content().as_deref(), Some("ours"));
     }
 
+    /// What came out is somebody else's, and the file system refuses to exchange a second time: here because a folder and
+    /// what is in it cannot be.
+    #[test]
+    fn what_came_out_and_cannot_go_back_stays_beside_the_file() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = directory.path().join("folder");
+        fs::create_dir(&path).expect("a folder");
+        let Staged { file, .. } = stage(&path.join("file"), b"theirs").expect("staged");
+        let problem = put_back(&path, file).expect_err("it cannot go back");
+        assert!(problem.to_string().contains("put back what was written meanwhile"), "{problem}");
+        let beside = directory.path().join("folder.displaced");
+        assert_eq!(fs::read_to_string(beside).expect("the only copy"), "theirs");
+        assert_eq!(fs::read_dir(&path).expect("listed").count(), 0, "and no other is left");
+    }
+
     /// Nobody's write is lost to ours, however close they come: the newest of theirs is what is left.
     #[test]
     fn whoever_writes_at_the_same_moment_is_not_overwritten() {

@@ -6,10 +6,9 @@ use cas_core::credentials_file::{CredentialsFile, WriteError};
 use cas_core::deadline::Deadline;
 use cas_core::local_login::{LocalLogin, is_json_object};
 use cas_core::oauth_login::OauthLogin;
-use cas_core::state_directory::Lock;
+use cas_core::state_directory::{Lock, StateDirectory};
 
 use crate::failed::Failed;
-use crate::person::Person;
 use crate::sync::now;
 
 /// How long Claude Code's locks are waited for: a refresh takes a second.
@@ -23,12 +22,12 @@ const TRIES: usize = 5;
 /// # Errors
 /// [`Failed`]; the file is as it was.
 pub(super) fn replace_login(
-    person: &Person,
+    state: &StateDirectory,
     file: &CredentialsFile,
     login: &OauthLogin,
 ) -> Result<(), Failed> {
     let deadline = Deadline::after(LOCK_TIME);
-    let _locked = person.state.lock(Lock::Repair, &deadline)?;
+    let _locked = state.lock(Lock::Repair, &deadline)?;
     let mut result = Err(WriteError::Changed);
     for _ in 0..TRIES {
         let found = file.read(now());
@@ -37,7 +36,7 @@ pub(super) fn replace_login(
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // The keys of others in it cannot be carried over.
-            person.state.save_replaced(found.bytes())?;
+            state.save_replaced(found.bytes())?;
         }
         let content = found.with_login(login);
         result = file.replace(&found, Some(content.as_bytes()), &deadline, now());
@@ -60,4 +59,48 @@ pub(super) fn replace_login(
 
 fn holds(file: &CredentialsFile, login: &OauthLogin) -> bool {
     file.read(now()).login.login().is_some_and(|found| found.summary.generation == login.summary.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+
+    fn text_of(name: &str) -> String {
+        format!(
+            r#"{{"claudeAiOauth":{{"accessToken":"a-{name}","refreshToken":"r-{name}","expiresAt":9,"scopes":["user:inference"]}}}}"#
+        )
+    }
+
+    fn file(path: &Path) -> CredentialsFile {
+        CredentialsFile::new(path.to_owned(), Uid::effective().as_raw())
+    }
+
+    fn login(folder: &Path, name: &str) -> OauthLogin {
+        let path = folder.join(name);
+        fs::write(&path, text_of(name)).expect("a login");
+        match file(&path).read(now()).login {
+            LocalLogin::Healthy(login) | LocalLogin::Stale(login) => login,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A write that fails, because beside a name so long no other file can be made, and what lies there then.
+    #[test]
+    fn a_login_that_lies_there_is_in_force_whatever_the_write_said() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = StateDirectory::new(folder.path().join("state"), Uid::effective().as_raw());
+        let (old, new) = (login(folder.path(), "old"), login(folder.path(), "new"));
+        let path = folder.path().join("x".repeat(250));
+        fs::write(&path, text_of("new")).expect("the new login");
+        assert!(replace_login(&state, &file(&path), &new).is_ok(), "it must not be signed out");
+        let failed = replace_login(&state, &file(&path), &old).expect_err("another one lies there");
+        assert_eq!(failed.code, 1);
+        assert!(failed.error.to_string().contains("your login is as it was"), "{:#}", failed.error);
+        assert_eq!(fs::read_to_string(&path).expect("there"), text_of("new"));
+    }
 }

@@ -112,7 +112,7 @@ fn take(
     let login = sign_in.login(person.account.uid.as_raw(), now());
     let login = login.ok_or_else(|| Failed::new(1, format!("claude left no complete login; {UNCHANGED}")))?;
     let verdict = judge(request, person, file, &login, signals)?;
-    installation::replace_login(person, file, &login)?;
+    installation::replace_login(&person.state, file, &login)?;
     Ok((login, verdict))
 }
 
