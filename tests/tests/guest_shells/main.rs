@@ -2,6 +2,7 @@
 
 mod notice;
 mod obstacles;
+mod quoted;
 mod token;
 mod untouched;
 
