@@ -10,8 +10,9 @@ use cas_core::config;
 use cas_core::enrolment::{self, MARKERS, REQUESTS};
 
 use crate::enrolment::{marker, require_root, tmpfiles};
+use crate::removal::{MOST, remove};
 use crate::undoing::{all_of, removed};
-use crate::{fail, published, requests_folder, roster, units};
+use crate::{fail, published, roster, units};
 
 /// Looks after USER no more.
 pub(crate) fn disenroll(user: &str) -> ExitCode {
@@ -104,8 +105,8 @@ fn cease(people: &[&str]) -> Vec<Result<bool>> {
         let units = stopped.next().unwrap_or(Ok(false));
         let rest = [
             removed(&tmpfiles(user)),
-            requests_folder::remove(&Path::new(REQUESTS).join(user)),
-            requests_folder::remove(&published::folder_of(user)),
+            remove(&Path::new(REQUESTS).join(user), MOST),
+            remove(&published::folder_of(user), MOST),
         ];
         all_of([marker, units].into_iter().chain(rest))
             .with_context(|| format!("{user} is disenrolled, but not without a trace"))

@@ -19,6 +19,7 @@ mod precedence;
 mod provision;
 mod published;
 mod report;
+mod removal;
 mod requests_folder;
 mod roster;
 mod secret_input;

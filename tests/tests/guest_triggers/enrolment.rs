@@ -170,3 +170,31 @@ fn a_folder_of_requests_goes_however_deep_it_is_and_whoever_holds_it() {
         "/run/claude-auth-sync:\n\n/var/lib/claude-auth-sync/enrolled:\n"
     );
 }
+
+/// However much somebody puts where only a small file of theirs belongs, root takes so much of it away, and says where the rest is.
+#[test]
+fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest.write("/root/kept", "root", "600", b"kept");
+    guest
+        .run("cd /var/lib/claude-auth-sync/people/alice && runuser -u alice -- perl -e 'for (1..100000) { open F, \">\", $_ } mkdir \"d\"; chdir \"d\"; symlink \"/root\", \"l\"; for (1..100000) { open F, \">\", $_ }'")
+        .expect_success("far too much");
+    let said = guest.run("cas-sync disenroll alice");
+    let error = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let left = error.split("`rm -rf ").nth(1).and_then(|rest| rest.split('`').next()).expect("a command");
+    assert!(error.starts_with("cas-sync: alice is disenrolled, but not without a trace"), "{error}");
+    let count = || guest.run(&format!("find {left} -mindepth 1 | wc -l")).text().trim().parse::<u32>();
+    // Of 200002 files and folders; the folder among them may have been told of, and not yet removed.
+    assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}: {error}", count());
+    assert_eq!(guest.status_of(left), "700 root:alice directory");
+    assert_eq!(guest.status_of("/var/lib/claude-auth-sync/people/alice"), "");
+    assert_eq!(guest.run("cas-sync disenroll alice").code, Some(0), "there is nothing more to undo");
+    guest.enroll("alice");
+    guest.run("cas-sync disenroll alice").expect_success("and nothing of it is in the way");
+
+    let said = guest.remove_package().expect_success("removing it").text();
+    assert!(said.contains("rm -rf /var/lib/claude-auth-sync"), "{said}");
+    assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}", count());
+    assert_eq!(guest.read("/root/kept").as_deref(), Some(&b"kept"[..]));
+}
