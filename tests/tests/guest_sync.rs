@@ -99,7 +99,7 @@ fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
     said.push(failed.text());
     let words: Vec<_> = said.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(words, ["OK", "RECOVERED", "RECOVERED", "FAIL"], "{said:?}");
-    assert!(said.last().is_some_and(|line| line.contains("claude auth login --claudeai --sso")), "{said:?}");
+    assert!(said.last().is_some_and(|line| line.contains("cas-sync login")), "{said:?}");
 
     let journal: String = said.iter().map(|line| format!("user=alice {line}")).collect();
     assert_eq!(guest.product_journal(), journal);

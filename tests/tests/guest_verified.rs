@@ -162,7 +162,7 @@ fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
 
         assert_eq!(finished.code, Some(79), "{line}");
         assert!(line.starts_with("FAIL ") && line.contains("rejected by the server"), "{line}");
-        assert!(line.contains("claude auth login --claudeai --sso"), "{line}");
+        assert!(line.contains("cas-sync login"), "{line}");
         assert!(is_emptied(&desk.file()), "{}", desk.file());
         assert_eq!(desk.file()["mcpOAuth"], json!({"k": 1}));
         let (messages, exchanges) = desk.asked();

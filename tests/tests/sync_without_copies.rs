@@ -54,7 +54,7 @@ fn no_request_writes_a_login_and_none_is_kept_here() {
     assert_eq!(resident.read(LOGIN), Some(tombstone(&login).into_bytes()));
     assert_eq!(writes(&bao, asked), 0);
     let notice = resident.read(&format!("{STATE}/notice")).expect("a notice");
-    assert!(String::from_utf8_lossy(&notice).contains("claude auth login"), "{notice:?}");
+    assert!(String::from_utf8_lossy(&notice).contains("cas-sync login"), "{notice:?}");
 }
 
 #[test]

@@ -241,18 +241,12 @@ mod tests {
         let rows = [
             (Finding::SetupToken { token: token(), verdict: Some(REJECTED) }, "claude setup-token"),
             (Finding::SetupToken { token: token(), verdict: Some(REFUSED) }, "administrator"),
-            (
-                Finding::Login { login: login(), verdict: Some(REJECTED) },
-                "claude auth login --claudeai --sso",
-            ),
+            (Finding::Login { login: login(), verdict: Some(REJECTED) }, "cas-sync login"),
             (Finding::Login { login: login(), verdict: Some(REFUSED) }, "administrator"),
-            (
-                Finding::Stale { login: login(), verdict: Some(REJECTED) },
-                "claude auth login --claudeai --sso",
-            ),
-            (restored(REJECTED), "claude auth login --claudeai --sso"),
-            (lost(), "claude auth login --claudeai --sso"),
-            (Finding::Spent { login: login(), is_certain: true }, "claude auth login --claudeai --sso"),
+            (Finding::Stale { login: login(), verdict: Some(REJECTED) }, "cas-sync login"),
+            (restored(REJECTED), "cas-sync login"),
+            (lost(), "cas-sync login"),
+            (Finding::Spent { login: login(), is_certain: true }, "cas-sync login"),
         ];
         for (finding, remedy) in rows {
             let Need::Act(Line { text, .. }) = after(fail, finding.clone()) else {
@@ -275,9 +269,9 @@ mod tests {
             let sign_in_as = crate::address::Address::parse(address);
             let outcome = Outcome { sign_in_as, ..Outcome::new(Status::Fail, finding) };
             let Need::Act(line) = outcome.notice().need else { panic!("not shown") };
-            let command = format!("run `claude auth login --claudeai --sso --email {address}`");
+            let command = format!("run `cas-sync login --email {address}`");
             assert_eq!(line.text.ends_with(&command), is_named, "{}", line.text);
-            assert!(line.text.len() <= MAX_LEN && line.text.contains("claude auth login"), "{}", line.text);
+            assert!(line.text.len() <= MAX_LEN && line.text.contains("cas-sync login"), "{}", line.text);
             assert!(outcome.to_string().contains(&command), "the log has room: {outcome}");
         }
     }

@@ -31,7 +31,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What a person signs in with.
-const SIGN_IN_COMMAND: &str = "claude auth login --claudeai --sso";
+const SIGN_IN_COMMAND: &str = "cas-sync login";
 
 /// Names the address in the command to sign in with, wherever that is in `text`.
 pub fn with_address(text: &str, address: Option<&Address>) -> String {
@@ -57,12 +57,12 @@ pub(super) fn of_the_end(lapsing: &Lapsing) -> String {
     }
 }
 
-const SIGN_IN_AGAIN: &str = "sign in again: run `claude auth login --claudeai --sso`";
-pub(super) const SIGN_IN: &str = "interactive SSO login required: run `claude auth login --claudeai --sso`";
+const SIGN_IN_AGAIN: &str = "sign in again: run `cas-sync login`";
+pub(super) const SIGN_IN: &str = "interactive SSO login required: run `cas-sync login`";
 
 pub(super) const RENEW_TOKEN: &str =
     "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
-pub(super) const SPENT: &str = "find what put it back, then run `claude auth login --claudeai --sso`";
+pub(super) const SPENT: &str = "find what put it back, then run `cas-sync login`";
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

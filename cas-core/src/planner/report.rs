@@ -77,7 +77,7 @@ fn of_login(facts: &Facts) -> (Status, Finding) {
             (status_of(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
         }
         LocalLogin::Partial(why) => {
-            let remedy = "Claude Code uses it as long as it lasts, then `claude auth login --claudeai --sso` makes a whole one";
+            let remedy = "Claude Code uses it as long as it lasts, then `cas-sync login` makes a whole one";
             (Status::Warn, Finding::LeftAlone(format!("{why}; {remedy}")))
         }
         LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),

@@ -66,7 +66,7 @@ pub(super) struct Judgement {
     pub(super) verified_at: Option<Timestamp>,
 }
 
-const SIGN_IN: &str = "run `claude auth login --claudeai --sso`";
+const SIGN_IN: &str = "run `cas-sync login`";
 const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
 
 /// Judges what is in force: the setup-token where there is one, else the login.

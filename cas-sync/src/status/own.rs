@@ -156,7 +156,7 @@ impl Own {
         let remedy = match standing.filter(|standing| standing.status == Status::Fail) {
             Some(standing) => standing.text.clone(),
             None => {
-                "`cas-sync run` mends it where that is possible; else sign in with `claude auth login`".into()
+                "`cas-sync run` mends it where that is possible; else sign in with `cas-sync login`".into()
             }
         };
         fail(format!("Claude Code would say that nobody is logged in: {found}; {remedy}"))

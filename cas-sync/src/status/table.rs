@@ -126,7 +126,7 @@ mod tests {
             (
                 "jörg",
                 format!(
-                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `claude auth login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","lapses_at_ms":{lapses},"lapse_is_estimated":true}}}}"#,
+                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","lapses_at_ms":{lapses},"lapse_is_estimated":true}}}}"#,
                     now - 3 * hour
                 ),
             ),
@@ -150,7 +150,7 @@ mod tests {
             table(Some(200), true, false),
             [
                 "USER     STATUS  SYNC  VERIFIED  LAPSES  THEIR SYNC SAYS",
-                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `claude auth login`, as j?rg",
+                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
                 "mallory  WARN    -     -         -       unreadable: it is a link",
                 "alice    OK      60m   60m       27d     the login works: verified by inference",
                 "3 enrolled, 2 not fine",

@@ -67,7 +67,7 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
-    by_hand(&resident, "backup").expect(79, &["there is no login", "claude auth login"]);
+    by_hand(&resident, "backup").expect(79, &["there is no login", "cas-sync login"]);
 
     let file = fresh("first");
     resident.put(LOGIN, &tombstone(&file));

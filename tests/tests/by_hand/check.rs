@@ -17,11 +17,11 @@ fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
     by_hand(&resident, "check").expect(0, &["The login lasts another 25 d, until 20"]);
     by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
     let said = by_hand(&resident, "check --min-remaining 30d");
-    said.expect(79, &["The login lapses in 25 d, 20", ": run `claude auth login --claudeai --sso`."]);
+    said.expect(79, &["The login lapses in 25 d, 20", ": run `cas-sync login`."]);
     let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
     resident.put(".claude.json", &account.to_string());
     by_hand(&resident, "check --min-remaining 30d")
-        .expect(79, &[": run `claude auth login --claudeai --sso --email alice@example.org`."]);
+        .expect(79, &[": run `cas-sync login --email alice@example.org`."]);
     resident.remove(".claude.json");
     for (demand, code) in [("3d", 0), ("30d", 79)] {
         let said = by_hand(&resident, &format!("check --quiet --min-remaining {demand}")).expect(code, &[]);
@@ -108,7 +108,7 @@ fn a_login_that_is_gone_is_for_its_person_only_where_no_copy_is_left() {
     by_hand(&resident, "check")
         .expect(75, &["The login was emptied, and a good copy is here: run `cas-sync restore`"]);
     resident.remove(&format!("{STATE}/history.json"));
-    by_hand(&resident, "check").expect(79, &["there is no copy to put back: run `claude auth login"]);
+    by_hand(&resident, "check").expect(79, &["there is no copy to put back: run `cas-sync login"]);
     resident.remove(LOGIN);
     by_hand(&resident, "check").expect(79, &["There is no login"]);
 }

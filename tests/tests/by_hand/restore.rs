@@ -161,7 +161,7 @@ fn a_copy_that_may_be_spent_is_put_back_once() {
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "restore").expect(0, &["Claude Code has to refresh at its next start"]);
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back", "claude auth login"]);
+    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back", "cas-sync login"]);
     by_hand(&resident, "restore --list").expect(0, &["used up"]);
     let chosen = format!("restore --generation {}", generation(&file));
     by_hand(&resident, &chosen).expect(79, &["its refresh token may be spent"]);
@@ -175,7 +175,7 @@ fn a_copy_that_the_server_rejects_makes_room_again_and_is_not_tried_twice() {
     resident.put(LOGIN, &tombstone(&file));
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     let said = by_hand(&resident, "restore");
-    said.expect(79, &["rejected by the server", "what lay there before is back", "claude auth login"]);
+    said.expect(79, &["rejected by the server", "what lay there before is back", "cas-sync login"]);
     assert_eq!(login(&resident), parsed(&tombstone(&file)));
     by_hand(&resident, "restore --list").expect(0, &["rejected"]);
     by_hand(&resident, &format!("restore --generation {}", generation(&file)))
@@ -214,7 +214,7 @@ fn nothing_is_put_back_while_a_setup_token_is_in_use() {
 fn without_any_copy_a_person_has_to_sign_in_and_a_store_that_is_away_is_tried_later() {
     let resident = Resident::settle();
     by_hand(&resident, "restore")
-        .expect(79, &["there is no login and there is no good copy to put back", "claude auth login"]);
+        .expect(79, &["there is no login and there is no good copy to put back", "cas-sync login"]);
     resident.put(LOGIN, &tombstone(&fresh("first")));
     by_hand(&resident, "restore").expect(79, &["there is no good copy to put back"]);
     let bao = resident.bao();

@@ -54,7 +54,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     let before = but_for_what_is_known(&resident);
 
     let said = by_hand(&resident, "verify");
-    said.expect(79, &["FAIL login complete", "rejected by the server", "claude auth login --claudeai --sso"]);
+    said.expect(79, &["FAIL login complete", "rejected by the server", "cas-sync login"]);
 
     assert_eq!(but_for_what_is_known(&resident), before, "neither a refresh nor a restore");
     assert_eq!(refreshes(&resident), 0);

@@ -1,12 +1,12 @@
 //! Where a person has to sign in, and what the client itself is: with the real Claude Code.
 
-use cas_tests::anthropic::Login;
+use cas_tests::anthropic::{Account, Login};
 use cas_tests::claude_client::{self, in_hours};
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Finished, Suite, Workplace};
 use serde_json::json;
 
-use super::row::{self, Row, Who, asked, case, paste, row};
+use super::row::{self, Row, Who, asked, case, row};
 
 /// Mended by what is printed, which needs no server.
 pub(crate) const ROWS: [Row; 3] = [
@@ -28,6 +28,8 @@ pub(crate) const SIGN_IN: [&str; 7] = [
     "login-rejected",
     "login-organization",
 ];
+
+const CODE: &str = "the-code-of-the-browser";
 
 #[test]
 fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
@@ -52,7 +54,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
         ),
         (
             "login-lapses",
-            r#"sed -i 's/{"accessToken"/{"refreshTokenExpiresAt":1000,"accessToken"/' .claude/.credentials.json"#,
+            r#"sed -i 's/"refreshTokenExpiresAt":[0-9]*,*//; s/{"accessToken"/{"refreshTokenExpiresAt":1000,"accessToken"/' .claude/.credentials.json"#,
         ),
         (
             "login-organization",
@@ -90,19 +92,20 @@ fn answers(desk: &Workplace) -> bool {
     desk.claude_in(|question| desk.guest.ssh("alice", &bounded(question))).answered()
 }
 
-/// What is printed, in an environment in which the client needs no browser: it exchanges a refresh token it is given.
+/// What is printed, by somebody who opens the address it shows, and hands in the code they see there.
 fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> {
     let command = command.ok_or("no command is printed")?;
-    let login = desk.anthropic.sign_in("alice", std::time::Duration::from_secs(8 * 3600));
-    let oauth = login.oauth_object(0);
-    let (token, scopes) = (oauth["refreshToken"].as_str().expect("a token"), &oauth["scopes"]);
-    let scopes: Vec<&str> =
-        scopes.as_array().expect("scopes").iter().filter_map(|scope| scope.as_str()).collect();
-    let environment = format!(
-        "export CLAUDE_CODE_OAUTH_REFRESH_TOKEN={token} CLAUDE_CODE_OAUTH_SCOPES='{}' NODE_EXTRA_CA_CERTS=/etc/anthropic-stand-in.pem;",
-        scopes.join(" ")
+    if !command.starts_with("cas-sync login") {
+        return Err(format!("{command} is no sign-in that leaves the old login until the new one works"));
+    }
+    desk.anthropic.show_code(CODE, Account::of_somebody());
+    let script = format!(
+        "cd \"$(mktemp -d)\" && mkfifo said code
+         {{ {command} >said <code; }} & exec 3<said 4>code
+         read -r address <&3; state=${{address##*state=}}
+         echo \"{CODE}#${{state%%&*}}\" >&4; exec 4>&-; cat <&3; wait $!"
     );
-    Ok(paste(&desk.guest, Who::Alice, command, &environment))
+    Ok(asked(&desk.guest, Who::Alice, &script))
 }
 
 #[test]

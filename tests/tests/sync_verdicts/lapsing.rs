@@ -41,7 +41,7 @@ fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_
 
     let said = sync(&alice);
 
-    let command = "; sign in again: run `claude auth login --claudeai --sso --email alice@example.org`";
+    let command = "; sign in again: run `cas-sync login --email alice@example.org`";
     assert_eq!(said.exit_code, FINE, "nothing has failed: {}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("WARN login complete, "), "{}", said.stdout);
     assert!(
@@ -83,7 +83,7 @@ fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_t
             said.stdout
         );
         // The client has asked whose login it is, and noted it in the person's own file.
-        let command = "run `claude auth login --claudeai --sso --email person@example.com`\n";
+        let command = "run `cas-sync login --email person@example.com`\n";
         assert!(said.stdout.ends_with(command), "{}", said.stdout);
     }
     assert_eq!(state(&alice)["notice_cause"], "login-lapsed");
@@ -106,12 +106,8 @@ fn an_address_that_is_anothers_or_none_is_not_shown() {
     ] {
         name_address(&alice, &account);
         let said = sync(&alice);
-        assert!(
-            said.stdout.ends_with("run `claude auth login --claudeai --sso`\n"),
-            "{account}: {}",
-            said.stdout
-        );
-        assert!(notice(&alice).is_some_and(|text| text.ends_with("--sso`\n")), "{account}");
+        assert!(said.stdout.ends_with("run `cas-sync login`\n"), "{account}: {}", said.stdout);
+        assert!(notice(&alice).is_some_and(|text| text.ends_with("run `cas-sync login`\n")), "{account}");
     }
 }
 

@@ -27,7 +27,7 @@ fn it_comes_with_a_rejected_login_and_goes_at_the_login_after_the_person_signed_
 
     assert_eq!(sync(&alice).exit_code, SIGN_IN);
     let shown = notice(&alice).expect("shown");
-    assert!(shown.ends_with("run `claude auth login --claudeai --sso`\n"), "{shown}");
+    assert!(shown.ends_with("run `cas-sync login`\n"), "{shown}");
     assert_eq!(fs::metadata(alice.state_file("notice")).expect("there").mode() & 0o777, 0o600);
     assert!(shown.lines().count() == 1 && shown.len() <= 201, "{shown}");
 

@@ -36,7 +36,7 @@ fn a_login_that_stays_refused_is_for_its_person_to_mend() {
 
         assert_eq!(said.exit_code, SIGN_IN, "{answer:?}: {}{}", said.stdout, said.stderr);
         assert!(said.stdout.starts_with("FAIL "), "{answer:?}: {}", said.stdout);
-        assert!(said.stdout.contains("claude auth login --claudeai --sso"), "{answer:?}: {}", said.stdout);
+        assert!(said.stdout.contains("cas-sync login"), "{answer:?}: {}", said.stdout);
         assert_nothing_lost(&alice, &login, &history);
         // What the client may have exchanged on the way is superseded as well.
         let expected = if refreshes(&bed) == 0 { "rejected" } else { "superseded" };

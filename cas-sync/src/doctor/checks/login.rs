@@ -26,7 +26,10 @@ pub(super) const CHECKS: [Check<PersonFacts>; 10] = [
     Check { id: "memory-damaged", looks_at: "can our own ledger and history be read", judge: memory },
 ];
 
-const SIGN_IN: &str = "claude auth login --claudeai --sso";
+const SIGN_IN: &str = "cas-sync login";
+
+/// Takes a login of another account or organisation than the one that is there.
+const SWITCH: &str = "cas-sync login --switch-account";
 
 /// From when on the end of a login is worth saying.
 const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -164,7 +167,7 @@ fn organization(facts: &PersonFacts) -> Judgement {
                 let cause = format!(
                     "the login is of the organisation {found}, not of {expected}: it is never backed up"
                 );
-                Judgement::of([Finding::problem(cause, sign_in(facts))])
+                Judgement::of([Finding::problem(cause, Remedy::Person(SWITCH.into()))])
             }
             _ => Judgement::Fine,
         }

@@ -180,10 +180,7 @@ fn organization(facts: &PersonFacts) -> Judgement {
             let cause = format!(
                 "the login in the store is of the organisation {found}, not of {expected}: it is never put back"
             );
-            Judgement::of([Finding::warning(
-                cause,
-                Remedy::Person("claude auth login --claudeai --sso".into()),
-            )])
+            Judgement::of([Finding::warning(cause, Remedy::Person("cas-sync login".into()))])
         }
         (_, Content::Read { .. }) => Judgement::Fine,
         _ => Judgement::Unknown("the document was not read".into()),
