@@ -19,7 +19,7 @@ pub(crate) const ROWS: [Row; 3] = [
 ];
 
 /// Mended by a sign-in.
-pub(crate) const SIGN_IN: [&str; 7] = [
+pub(crate) const SIGN_IN: [&str; 8] = [
     "login-absent",
     "login-emptied",
     "login-damaged",
@@ -27,6 +27,7 @@ pub(crate) const SIGN_IN: [&str; 7] = [
     "login-lapses",
     "login-rejected",
     "login-organization",
+    "setup-token-lapses",
 ];
 
 const CODE: &str = "the-code-of-the-browser";
@@ -54,7 +55,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
         ),
         (
             "login-lapses",
-            r#"sed -i 's/"refreshTokenExpiresAt":[0-9]*,*//; s/{"accessToken"/{"refreshTokenExpiresAt":1000,"accessToken"/' .claude/.credentials.json"#,
+            r#"sed -i 's/"refreshTokenExpiresAt":[0-9]*,*//; s/{"accessToken"/{"refreshTokenExpiresAt":1735700000000,"accessToken"/' .claude/.credentials.json"#,
         ),
         (
             "login-organization",
@@ -80,6 +81,18 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
     case(&desk.guest, "login-rejected", Who::Alice, broken, |command, _| sign_in(&desk, command))
         .unwrap_or_else(|why| panic!("{why}"));
     assert!(desk.claude("alice").answered(), "she works again");
+
+    // A setup-token that was made eleven and a half months ago, and the next one.
+    let (old, new) = ("sk-ant-oat01-old-0123456789", "sk-ant-oat01-new-0123456789");
+    [old, new].iter().for_each(|token| desk.anthropic.accept_setup_token(token));
+    let broken = || {
+        let set = format!("printf %s {old} | cas-sync token set --minted-at \"$(date -d '-350 days' +%F)\"");
+        asked(&desk.guest, Who::Alice, &set).expect_success("the token of last year");
+    };
+    let mended =
+        |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, &format!("printf %s {new} |"));
+    case(&desk.guest, "setup-token-lapses", Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(desk.guest.variable_by_ssh("alice").as_deref(), Some(new));
 }
 
 fn file_of(login: &Login) -> String {

@@ -1,13 +1,17 @@
 //! The setup-token's file, the client, and what runs already.
 
+use cas_core::lapse::Kind;
+use cas_core::lapsing::{Lapsing, Stage};
+
 use super::super::check::{Check, Finding, Judgement, Remedy, by_person};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
 use crate::sessions::Restart;
 use crate::shell_words::quoted;
 
-pub(super) const CHECKS: [Check<PersonFacts>; 6] = [
+pub(super) const CHECKS: [Check<PersonFacts>; 7] = [
     Check { id: "env-file-malformed", looks_at: "does the env file hold one token", judge: malformed },
     Check { id: "env-file-unusable", looks_at: "is the env file the person's own", judge: unusable },
+    Check { id: "setup-token-lapses", looks_at: "when the setup-token lapses", judge: lapses },
     Check { id: "claude-missing", looks_at: "is there a claude to verify with", judge: missing },
     Check { id: "claude-too-old", looks_at: "can that claude tell a refusal", judge: too_old },
     Check {
@@ -46,6 +50,25 @@ fn unusable(facts: &PersonFacts) -> Judgement {
         }
         _ => Judgement::Fine,
     }
+}
+
+/// One whose end is only reckoned may work for longer; whether it does, the server says.
+fn lapses(facts: &PersonFacts) -> Judgement {
+    let EnvFile::Token { lapse } = facts.env_file else {
+        return Judgement::Idle("there is no setup-token".into());
+    };
+    let lapsing = lapse.and_then(|lapse| Lapsing::at(facts.now, Kind::SetupToken, lapse));
+    Judgement::of(lapsing.map(|lapsing| {
+        let cause = format!(
+            "the setup-token {}; `claude setup-token` makes a new one, and this asks for it",
+            lapsing.when()
+        );
+        let remedy = Remedy::Person("cas-sync token set".into());
+        match lapsing.stage() {
+            Stage::Passed if !lapsing.lapse.is_estimated() => Finding::problem(cause, remedy),
+            _ => Finding::warning(cause, remedy),
+        }
+    }))
 }
 
 fn missing(facts: &PersonFacts) -> Judgement {
@@ -94,7 +117,8 @@ fn onboarding(facts: &PersonFacts) -> Judgement {
             let cause =
                 "claude begins with its first start instead of a prompt, although there is a credential";
             let remedy = remedy.map_or_else(|| Remedy::Words("start claude once".into()), Remedy::Person);
-            let has_credential = facts.env_file == EnvFile::Token || facts.login.state.login().is_some();
+            let has_token = matches!(facts.env_file, EnvFile::Token { .. });
+            let has_credential = has_token || facts.login.state.login().is_some();
             Judgement::of(has_credential.then(|| Finding::warning(cause, remedy)))
         }
     }

@@ -1,7 +1,7 @@
 //! The login file: what Claude Code makes of it.
 
-use std::time::Duration;
-
+use cas_core::lapse::{Kind, Lapse};
+use cas_core::lapsing::{Lapsing, Stage};
 use cas_core::ledger::Fate;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::LoginSummary;
@@ -31,16 +31,13 @@ const SIGN_IN: &str = "cas-sync login";
 /// Takes a login of another account or organisation than the one that is there.
 const SWITCH: &str = "cas-sync login --switch-account";
 
-/// From when on the end of a login is worth saying.
-const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// What the scope's absence is called by whoever reads the file.
 const SCOPE: &str = "the scope user:inference is missing";
 
 /// A login that no session uses is nobody's trouble.
 fn used(facts: &PersonFacts, judge: impl Fn() -> Judgement) -> Judgement {
     match facts.env_file {
-        EnvFile::Token => Judgement::Idle("the setup-token is used instead of the login".into()),
+        EnvFile::Token { .. } => Judgement::Idle("the setup-token is used instead of the login".into()),
         _ => judge(),
     }
 }
@@ -145,16 +142,15 @@ fn is_fresh(facts: &PersonFacts, login: &LoginSummary) -> bool {
 
 fn lapses(facts: &PersonFacts) -> Judgement {
     used(facts, || {
-        let ends = facts.login.state.login().and_then(|login| login.login_expires_at);
-        match ends {
-            Some(at) if at <= facts.now => {
-                Judgement::of([Finding::problem(format!("the sign-in has lapsed on {at}"), sign_in(facts))])
+        let lapse = facts.login.state.login().and_then(Lapse::of_login);
+        let lapsing = lapse.and_then(|lapse| Lapsing::at(facts.now, Kind::Login, lapse));
+        Judgement::of(lapsing.map(|lapsing| {
+            let cause = format!("the login {}", lapsing.when());
+            match lapsing.stage() {
+                Stage::Passed => Finding::problem(cause, sign_in(facts)),
+                _ => Finding::warning(cause, sign_in(facts)),
             }
-            Some(at) if at <= facts.now.plus(SOON) => {
-                Judgement::of([Finding::warning(format!("the sign-in lapses on {at}"), sign_in(facts))])
-            }
-            _ => Judgement::Fine,
-        }
+        }))
     })
 }
 

@@ -209,8 +209,49 @@ fn a_login_that_no_session_uses_is_nobodys_trouble() {
     let mut facts = ada();
     facts.login.state = LocalLogin::Tombstone;
     assert_eq!(names(&facts), ["login-emptied"]);
-    facts.env_file = EnvFile::Token;
+    facts.env_file = EnvFile::Token { lapse: None };
     assert!(names(&facts).is_empty(), "a setup-token is used");
+}
+
+#[test]
+fn a_setup_token_that_lapses_or_has_lapsed_is_told_and_one_whose_end_is_reckoned_only_warned_of() {
+    use cas_core::lapse::{Certainty, Lapse};
+    const DAY: u64 = 24 * HOUR;
+    let told = |lapse: Option<(u64, Certainty)>| {
+        let lapse = lapse.map(|(ms, certainty)| Lapse { at: at(ms), certainty });
+        let mut found = found(&PersonFacts { env_file: EnvFile::Token { lapse }, ..ada() });
+        assert!(found.len() <= 1 && found.iter().all(|(id, _)| id == "setup-token-lapses"), "{found:?}");
+        found.pop().map(|(_, finding)| finding)
+    };
+    assert_eq!(told(None), None);
+    assert_eq!(told(Some((NOW + 31 * DAY, Certainty::Stated))), None);
+    for (ms, certainty, severity, words) in [
+        (NOW + 9 * DAY, Certainty::Stated, Severity::Warning, "in 9 days"),
+        (NOW + 30 * DAY, Certainty::AtTheLatest, Severity::Warning, "at the latest"),
+        (NOW - DAY, Certainty::Stated, Severity::Problem, "lapsed on"),
+        (NOW - DAY, Certainty::Reckoned, Severity::Warning, "should have lapsed on"),
+    ] {
+        let finding = told(Some((ms, certainty))).expect("a finding");
+        assert_eq!(finding.severity, severity, "{}", finding.cause);
+        assert!(finding.cause.contains(words), "{}", finding.cause);
+        assert_eq!(finding.remedy, Remedy::Person("cas-sync token set".into()));
+    }
+}
+
+#[test]
+fn a_login_that_lapses_within_a_week_or_has_lapsed_is_told() {
+    let told = |ends| {
+        let mut facts = ada();
+        let login = LoginSummary { login_expires_at: Some(at(ends)), ..login() };
+        facts.login.state = LocalLogin::Healthy(login);
+        found(&facts).pop().map(|(id, finding)| (id, finding.severity, finding.remedy))
+    };
+    let sign_in = || Remedy::Person("cas-sync login".into());
+    let expected = |severity| Some(("login-lapses".to_owned(), severity, sign_in()));
+    assert_eq!(told(NOW + 7 * 24 * HOUR + 1), None);
+    assert_eq!(told(NOW + 7 * 24 * HOUR), expected(Severity::Warning));
+    assert_eq!(told(NOW), expected(Severity::Problem));
+    assert_eq!(told(1000), None, "a date that cannot be");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod machine;
 mod server;
 
 use cas_core::address::Address;
+use cas_core::lapse::Lapse;
 use cas_core::ledger::Fate;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::LoginSummary;
@@ -53,7 +54,10 @@ pub(in crate::doctor) struct Login {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::doctor) enum EnvFile {
     Absent,
-    Token,
+    Token {
+        /// When it lapses, as far as that is known here.
+        lapse: Option<Lapse>,
+    },
     /// The person's own, with something else in it.
     Malformed {
         path: String,

@@ -8,8 +8,10 @@ use std::path::Path;
 use cas_core::account::{Account, Paths};
 use cas_core::env_file;
 use cas_core::owned_file::{self, Guard};
+use cas_core::fingerprint::Fingerprint;
 use cas_core::regular_file;
 use serde_json::value::RawValue;
+use cas_core::seen_tokens::SeenTokens;
 
 use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
 use super::shown;
@@ -42,11 +44,11 @@ fn entry(kind: EntryKind, path: &Path) -> Option<Entry> {
 }
 
 /// What the setup-token's file holds. Unlike a login's look at it, this leaves its mode as it is.
-pub(super) fn env_file(path: &Path, uid: u32) -> EnvFile {
+pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
     match owned_file::read(path, uid, LONGEST_ENV_FILE, Guard::Exclusive) {
         Ok(None) => EnvFile::Absent,
         Ok(Some(found)) => match env_file::parse(&found.content) {
-            Ok(_) => EnvFile::Token,
+            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::of(token.expose())) },
             Err(why) => EnvFile::Malformed { path: shown(path), why },
         },
         Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },

@@ -60,7 +60,9 @@ pub(super) fn person(
         Err(error) => (None, Vec::new(), Some(error.to_string())),
     };
     let expected = config.as_ref().and_then(|config| config.expected_organization.clone());
-    let env_file = entries::env_file(&paths.env_file, account.uid.as_raw());
+    // One that cannot be read is a finding of its own.
+    let seen = state.ledger().unwrap_or_default().setup_tokens;
+    let env_file = entries::env_file(&paths.env_file, account.uid.as_raw(), &seen);
     PersonFacts {
         user: account.name.clone(),
         uid: account.uid.as_raw(),
