@@ -1,9 +1,12 @@
-//! Claude Code's own `~/.claude.json`, of which one member is about the login: whom the person is signed in as.
+//! Claude Code's own `~/.claude.json`, of which two members matter to a login: whom the person is signed in as, and whether the
+//! client still asks the questions of its first start.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::claude_locks::{FileLock, LockError};
 use crate::deadline::Deadline;
@@ -19,6 +22,9 @@ const LIMIT: usize = 64 << 20;
 /// Whom the person is signed in as. Every other member is none of our business.
 const ACCOUNT: &str = "oauthAccount";
 
+/// Whether the client has asked the questions of its first start.
+pub const ONBOARDING: &str = "hasCompletedOnboarding";
+
 /// How often it is written again because somebody else did so in between, without the lock.
 const TRIES: usize = 4;
 
@@ -32,7 +38,7 @@ pub struct ClaudeState {
 #[derive(Deserialize)]
 struct Signed<'a> {
     #[serde(borrow, rename = "oauthAccount")]
-    account: Option<&'a serde_json::value::RawValue>,
+    account: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +81,27 @@ impl ClaudeState {
     /// # Errors
     /// [`NotNoted`]; the file is as it was.
     pub fn note_account(&self, account: &str, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+        self.note(deadline, now, |content| Some(local_login::with_member(content, ACCOUNT, account)))
+    }
+
+    /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
+    ///
+    /// # Errors
+    /// As [`ClaudeState::note_account`].
+    pub fn finish_onboarding(&self, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+        self.note(deadline, now, |content| {
+            let says_something = members(content).contains_key(ONBOARDING);
+            (!says_something).then(|| local_login::with_member(content, ONBOARDING, "true"))
+        })
+    }
+
+    /// Writes what `change` makes of the content; nothing where it wants none.
+    fn note(
+        &self,
+        deadline: &Deadline,
+        now: Timestamp,
+        change: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<(), NotNoted> {
         let _locked = FileLock::acquire(&self.path, deadline, now).map_err(NotNoted::Locked)?;
         for _ in 0..TRIES {
             let found =
@@ -86,7 +113,7 @@ impl ClaudeState {
                 Some(_) => return Err(NotNoted::Damaged(self.path.clone())),
                 None => (&b""[..], None),
             };
-            let changed = local_login::with_member(content, ACCOUNT, account);
+            let Some(changed) = change(content) else { return Ok(()) };
             let staged = whole_file::stage(&self.path, changed.as_bytes()).map_err(NotNoted::File)?;
             if staged.commit_in_place_of(identity).map_err(NotNoted::File)? {
                 // The rename stands, whatever becomes of this.
@@ -96,6 +123,11 @@ impl ClaudeState {
         }
         Err(NotNoted::Overtaken(self.path.clone()))
     }
+}
+
+/// The members of a JSON object, each still as text; none of what is no object.
+fn members(content: &[u8]) -> BTreeMap<String, &RawValue> {
+    serde_json::from_slice(content).unwrap_or_default()
 }
 
 /// Why it was not written down.
@@ -166,6 +198,36 @@ mod tests {
             1,
             "no lock and no other file is left"
         );
+    }
+
+    #[test]
+    fn the_first_start_is_over_once_that_is_noted_and_what_the_client_says_of_it_stays() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        let finish = || {
+            state.finish_onboarding(&Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+        };
+        finish().expect("where there was nothing");
+        let text = || fs::read_to_string(state.path()).expect("there");
+        assert_eq!(text(), r#"{"hasCompletedOnboarding":true}"#);
+        for (before, after) in [
+            ("{ \"numStartups\": 5 }\n", None),
+            (r#"{"hasCompletedOnboarding":false,"x":1}"#, Some(r#"{"hasCompletedOnboarding":false,"x":1}"#)),
+        ] {
+            fs::write(state.path(), before).expect("written");
+            finish().expect("noted");
+            match after {
+                Some(after) => assert_eq!(text(), after),
+                None => {
+                    let found: serde_json::Value = serde_json::from_str(&text()).expect("JSON");
+                    assert_eq!(found, serde_json::json!({"numStartups": 5, "hasCompletedOnboarding": true}));
+                }
+            }
+        }
+        fs::write(state.path(), "{}").expect("written");
+        fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
+        assert!(matches!(finish(), Err(NotNoted::Locked(_))));
+        assert_eq!(text(), "{}");
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(super) enum Fix {
     },
     /// Remove a lock that a process which is gone has left behind.
     Lock(String),
+    /// Tell Claude Code that its first start is over.
+    Onboarding,
     /// Let the planner decide: a sync of the person's.
     Sync,
     /// Start a unit (root).
@@ -99,6 +101,9 @@ impl Fix {
         match self {
             Self::Mode { path, mode } => format!("give {path} the mode {mode:04o}"),
             Self::Lock(path) => format!("remove the lock {path}"),
+            Self::Onboarding => {
+                "note in Claude Code's own file, under its lock, that its first start is over".into()
+            }
             Self::Sync => "run the sync, which decides what may be put back".into(),
             Self::Start(unit) => format!("start {unit}"),
             Self::Enroll(user) => format!("enrol {user} again, which mends what is missing"),

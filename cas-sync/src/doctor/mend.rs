@@ -5,9 +5,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use cas_core::account::{Account, Paths};
 use cas_core::claude_locks::ABANDONED_AFTER;
+use cas_core::claude_state::ClaudeState;
+use cas_core::deadline::Deadline;
 use cas_core::timestamp::Timestamp;
 use nix::unistd::Uid;
 use serde::Serialize;
@@ -17,6 +20,9 @@ use super::check::{Fix, Judgement};
 use super::gather::locks;
 use super::patient::Patient;
 use crate::units;
+
+/// How long Claude Code's lock is waited for, which it holds for milliseconds.
+const LOCK_TIME: Duration = Duration::from_secs(10);
 
 /// Something that was mended, or was to be.
 #[derive(Debug, Serialize)]
@@ -63,7 +69,7 @@ pub(super) fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Resul
             units::start_again(&format!("claude-auth-sync@{}.service", user.unwrap_or_default()))
                 .map_err(said)
         }
-        Fix::Mode { .. } | Fix::Lock(_) | Fix::Sync => {
+        Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
             let patient = patients.iter().find(|patient| Some(patient.name()) == user);
             patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))
         }
@@ -78,6 +84,7 @@ pub(super) fn in_home(account: &Account, paths: &Paths, fix: &Fix, now: Timestam
     match fix {
         Fix::Mode { path, mode } => close(Path::new(path), account, *mode),
         Fix::Lock(path) => remove_lock(path, paths, account, now),
+        Fix::Onboarding => finish_onboarding(account, now),
         Fix::Sync => sync(),
         Fix::Start(_) | Fix::Enroll(_) => Err("only root may do this".into()),
     }
@@ -93,6 +100,11 @@ fn sync() -> Result<(), String> {
         Ok(_) => Err("run `cas-sync run`, which says why".into()),
         Err(error) => Err(format!("cas-sync cannot be run: {error}")),
     }
+}
+
+fn finish_onboarding(account: &Account, now: Timestamp) -> Result<(), String> {
+    let state = ClaudeState::new(account.home.join(".claude.json"), account.uid.as_raw());
+    state.finish_onboarding(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
 }
 
 fn close(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
@@ -122,7 +134,7 @@ fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use nix::unistd::Gid;
 

@@ -122,6 +122,27 @@ fn what_is_safe_is_mended_by_itself_and_said_before() {
     );
 }
 
+/// Claude Code may be writing the same file: it is changed under its lock, or not at all.
+#[test]
+fn the_clients_own_file_is_changed_under_the_clients_lock() {
+    let guest = desk();
+    let before = r#"{ "numStartups": {"a":1} }"#;
+    guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start is yet to come, and it holds the lock");
+    let found = diagnosis(&guest, Who::Alice);
+    let command =
+        finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");
+    let held = asked(&guest, Who::Alice, command).text();
+    assert!(held.contains("Not done") && held.contains(".claude.json.lock"), "{held}");
+    assert_eq!(guest.read("/home/alice/.claude.json"), Some(format!("{before}\n").into_bytes()));
+    guest.run("rmdir /home/alice/.claude.json.lock").expect_success("it has released it");
+    // Also where root has it done, by a process that has become her.
+    asked(&guest, Who::Root, "cas-sync doctor --fix alice");
+    let after = guest.read("/home/alice/.claude.json").expect("there");
+    let after = claude_login::parsed(&String::from_utf8(after).expect("text"));
+    assert_eq!(after, serde_json::json!({"hasCompletedOnboarding": true, "numStartups": {"a": 1}}));
+    assert_eq!(guest.status_of("/home/alice/.claude.json"), "600 alice:alice regular file");
+}
+
 #[test]
 fn the_environment_of_the_shell_that_asks_is_looked_at() {
     let guest = desk();

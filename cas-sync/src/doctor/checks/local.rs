@@ -3,10 +3,9 @@
 use cas_core::lapse::Kind;
 use cas_core::lapsing::{Lapsing, Stage};
 
-use super::super::check::{Check, Finding, Judgement, Remedy, by_person};
+use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_person};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
 use crate::sessions::Restart;
-use crate::shell_words::quoted;
 
 pub(super) const CHECKS: [Check<PersonFacts>; 7] = [
     Check { id: "env-file-malformed", looks_at: "does the env file hold one token", judge: malformed },
@@ -100,26 +99,18 @@ fn too_old(facts: &PersonFacts) -> Judgement {
     }
 }
 
-/// An object with something else in it keeps that.
+/// The client's own file is changed by us alone, under the client's lock: no command line of a shell's takes that.
 fn onboarding(facts: &PersonFacts) -> Judgement {
     match &facts.onboarding {
         Onboarding::Done => Judgement::Fine,
         Onboarding::Unknown(why) => Judgement::Unknown(why.clone()),
-        Onboarding::Pending { path, is_filled } => {
-            let remedy = quoted(path).map(|path| match is_filled {
-                true => {
-                    format!(r#"sed --follow-symlinks -i '0,/{{/s//{{"hasCompletedOnboarding":true,/' {path}"#)
-                }
-                false => {
-                    format!(r#"test -s {path} || printf '%s\n' '{{"hasCompletedOnboarding":true}}' >{path}"#)
-                }
-            });
+        Onboarding::Pending => {
             let cause =
                 "claude begins with its first start instead of a prompt, although there is a credential";
-            let remedy = remedy.map_or_else(|| Remedy::Words("start claude once".into()), Remedy::Person);
+            let remedy = Remedy::Person("cas-sync doctor --fix".into());
             let has_token = matches!(facts.env_file, EnvFile::Token { .. });
             let has_credential = has_token || facts.login.state.login().is_some();
-            Judgement::of(has_credential.then(|| Finding::warning(cause, remedy)))
+            Judgement::of(has_credential.then(|| Finding::warning(cause, remedy).with_fix(Fix::Onboarding)))
         }
     }
 }

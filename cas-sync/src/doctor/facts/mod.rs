@@ -145,11 +145,8 @@ pub(in crate::doctor) enum Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::doctor) enum Onboarding {
     Done,
-    /// Not yet; the file, and whether there is an object in it with something else.
-    Pending {
-        path: String,
-        is_filled: bool,
-    },
+    /// Not yet.
+    Pending,
     /// The file cannot be read as the client's.
     Unknown(String),
 }

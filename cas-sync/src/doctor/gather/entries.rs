@@ -6,12 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cas_core::account::{Account, Paths};
+use cas_core::claude_state::ONBOARDING;
 use cas_core::env_file;
-use cas_core::owned_file::{self, Guard};
 use cas_core::fingerprint::Fingerprint;
+use cas_core::owned_file::{self, Guard};
 use cas_core::regular_file;
-use serde_json::value::RawValue;
 use cas_core::seen_tokens::SeenTokens;
+use serde_json::value::RawValue;
 
 use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
 use super::shown;
@@ -57,20 +58,19 @@ pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
 
 /// Whether the client has asked the questions of its first start.
 pub(super) fn onboarding(path: &Path) -> Onboarding {
-    let pending = |is_filled| Onboarding::Pending { path: shown(path), is_filled };
     let text = match regular_file::read(path, LONGEST_STATE) {
         Ok(Some(text)) => text,
-        Ok(None) => return pending(false),
+        Ok(None) => return Onboarding::Pending,
         Err(_) => return Onboarding::Unknown(format!("{} cannot be read", path.display())),
     };
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(&text) else {
         return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
     };
-    match members.get("hasCompletedOnboarding").map(|raw| raw.get()) {
+    match members.get(ONBOARDING).map(|raw| raw.get()) {
         Some("true") => Onboarding::Done,
         // One that says otherwise is asked in the end, and says it itself.
         Some(_) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
-        None => pending(!members.is_empty()),
+        None => Onboarding::Pending,
     }
 }
 
@@ -82,12 +82,11 @@ mod tests {
     fn the_first_start_is_over_when_the_client_says_so() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".claude.json");
-        let pending = |is_filled| Onboarding::Pending { path: shown(&path), is_filled };
-        assert_eq!(onboarding(&path), pending(false));
+        assert_eq!(onboarding(&path), Onboarding::Pending);
         for (text, expected) in [
-            ("{}", pending(false)),
-            (r#"{"numStartups":1}"#, pending(true)),
-            (r#"{"a":{"hasCompletedOnboarding":true}}"#, pending(true)),
+            ("{}", Onboarding::Pending),
+            (r#"{"numStartups":1}"#, Onboarding::Pending),
+            (r#"{"a":{"hasCompletedOnboarding":true}}"#, Onboarding::Pending),
             (r#"{ "hasCompletedOnboarding" : true }"#, Onboarding::Done),
         ] {
             fs::write(&path, text).expect("a file");
