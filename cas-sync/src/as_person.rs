@@ -1,20 +1,17 @@
 //! Root asks about somebody's files and processes through a process that has become them: what lies in a home can lead it
 //! nowhere its owner could not go, and it has a time limit.
 
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use cas_core::account::Account;
 use cas_core::deadline::Deadline;
 use cas_core::privileges::become_user;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Uid, setsid};
 
-/// The longest answer that is listened to, in bytes.
-const LONGEST: usize = 4 << 20;
+use crate::bounded_command::{Heard, heard};
 
 /// What such a process says, in at most `patience`.
 ///
@@ -24,15 +21,8 @@ pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, Str
     // This very program, also when an upgrade has put another in its place meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("cas-sync").args(arguments).env_clear().current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut process = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
-    let said = match process.stdout.take() {
-        Some(from) => listen(from, &Deadline::after(patience)),
-        None => Err(io::ErrorKind::BrokenPipe.into()),
-    };
-    let ended_well = end(&mut process);
-    match said {
-        Ok(said) if ended_well => Ok(said),
+    match heard(&mut command, &Deadline::after(patience)) {
+        Ok(Heard { said, ended_well: true }) => Ok(said),
         Ok(_) => Err("the process that looks as them has failed".into()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             Err(format!("the home, or something in it, does not answer within {patience:?}"))
@@ -52,37 +42,4 @@ pub(crate) fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account>
     setsid()?;
     become_user(&account)?;
     Ok(account)
-}
-
-fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
-    let mut said = Vec::new();
-    loop {
-        let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-        let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
-        if deadline.has_passed() || poll(&mut ready, left)? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let mut piece = [0; 8192];
-        let count = from.read(&mut piece)?;
-        said.extend_from_slice(piece.get(..count).unwrap_or_default());
-        if said.len() > LONGEST {
-            return Err(io::Error::other("it says too much"));
-        }
-        if count == 0 {
-            return Ok(said);
-        }
-    }
-}
-
-/// One that has said all is about to end; one that hangs in a home is not waited for.
-fn end(process: &mut Child) -> bool {
-    for _ in 0..200 {
-        if let Ok(Some(status)) = process.try_wait() {
-            return status.success();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let _gone = process.kill();
-    let _reaped = process.try_wait();
-    false
 }

@@ -4,6 +4,7 @@
 mod admission;
 mod arguments;
 mod as_person;
+mod bounded_command;
 mod claude;
 mod deferred_signals;
 mod disenrolment;
@@ -18,8 +19,8 @@ mod person;
 mod precedence;
 mod provision;
 mod published;
-mod report;
 mod removal;
+mod report;
 mod requests_folder;
 mod roster;
 mod secret_input;
@@ -73,7 +74,9 @@ fn main() -> ExitCode {
         Command::Token(request) => token::run(&request),
         Command::Doctor(request) => doctor::run(&request),
         Command::Sessions(request) => sessions::run(&request),
-        Command::Examine { user, mend } => doctor::examine(&user, mend.as_deref()),
+        Command::Examine { user, mend, without_systemd } => {
+            doctor::examine(&user, mend.as_deref(), !without_systemd)
+        }
         Command::ExamineSessions { user } => sessions::examine(&user),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }

@@ -175,6 +175,9 @@ pub(crate) enum Command {
         /// What to mend instead.
         #[arg(long)]
         mend: Option<String>,
+        /// Ask systemd nothing: it does not answer.
+        #[arg(long)]
+        without_systemd: bool,
     },
     /// Root's eyes on somebody's processes; `sessions` runs it.
     #[command(hide = true)]

@@ -18,6 +18,7 @@ use cas_core::account::Account;
 use nix::unistd::Uid;
 
 use self::check::Row;
+use self::facts::Target;
 use self::mend::Mended;
 use self::patient::Patient;
 use self::say::{Shown, Style};
@@ -78,9 +79,12 @@ fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
 
 /// The machine comes last: what is wrong with one's own login is nearer.
 fn look(patients: &[Patient]) -> Vec<Looked> {
-    let people =
-        patients.iter().map(|patient| Looked { user: Some(patient.name().to_owned()), rows: patient.look() });
-    let machine = check::diagnose(&checks::of_the_machine(), &gather::machine());
+    let machine = gather::machine();
+    let systemd_answers = machine.target != Target::Silent;
+    let people = patients
+        .iter()
+        .map(|patient| Looked { user: Some(patient.name().to_owned()), rows: patient.look(systemd_answers) });
+    let machine = check::diagnose(&checks::of_the_machine(), &machine);
     people.chain([Looked { user: None, rows: Ok(machine) }]).collect()
 }
 

@@ -37,10 +37,13 @@ impl Patient {
     ///
     /// # Errors
     /// Why nobody could look.
-    pub(super) fn look(&self) -> Result<Vec<Row>, String> {
+    pub(super) fn look(&self, systemd_answers: bool) -> Result<Vec<Row>, String> {
         match self {
-            Self::Caller { account, paths } => Ok(rows(account, paths, &variables(), false)),
-            Self::Other { name } => understood(&as_person::ask(&["examine", name], PATIENCE)?)?,
+            Self::Caller { account, paths } => Ok(rows(account, paths, &variables(), false, systemd_answers)),
+            Self::Other { name } => {
+                let without = if systemd_answers { &[][..] } else { &["--without-systemd"] };
+                understood(&as_person::ask(&[&["examine", name], without].concat(), PATIENCE)?)?
+            }
         }
     }
 
@@ -65,14 +68,16 @@ pub(super) fn own_paths(account: &Account) -> Paths {
 }
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
-pub(crate) fn examine(user: &str, mend: Option<&str>) -> ExitCode {
+pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> ExitCode {
     let served = as_person::become_whom_root_asks_about(user).and_then(|account| {
         let paths = Paths::new(&account.home, |_| None);
         Ok(match mend {
             Some(fix) => {
                 serde_json::to_string(&mend::in_home(&account, &paths, &serde_json::from_str(fix)?, now()))
             }
-            None => serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[], true))),
+            None => {
+                serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[], true, systemd_answers)))
+            }
         }?)
     });
     match served {
@@ -89,8 +94,14 @@ fn understood<Answer: DeserializeOwned>(said: &[u8]) -> Result<Result<Answer, St
     serde_json::from_slice(said).map_err(|_| "the process that looks as them said nothing of use".into())
 }
 
-fn rows(account: &Account, paths: &Paths, variables: &[(String, String)], is_roots: bool) -> Vec<Row> {
+fn rows(
+    account: &Account,
+    paths: &Paths,
+    variables: &[(String, String)],
+    is_roots: bool,
+    systemd_answers: bool,
+) -> Vec<Row> {
     let search_path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| OsString::from(path));
-    let around = Surroundings { variables, search_path: search_path.as_deref(), is_roots };
+    let around = Surroundings { variables, search_path: search_path.as_deref(), is_roots, systemd_answers };
     diagnose(&checks::of_a_person(), &gather::person(account, paths, around, now()))
 }

@@ -45,6 +45,7 @@ pub(crate) fn of_own(own: &Own) -> Value {
         "store": of_store(&own.store),
         "next_sync_at_ms": own.next.sync_at,
         "watched": own.next.is_watched,
+        "next_unknown": own.next.unknown,
         "remarks": own.sources.unknown.iter().map(|(_, why)| why).collect::<Vec<_>>(),
     })
 }

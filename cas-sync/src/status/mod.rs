@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
+use cas_core::deadline::Deadline;
 use cas_core::enrolment;
 use cas_core::outcome::state::FILE_NAME;
 use cas_core::owned_file::{self, Guard};
@@ -182,7 +183,12 @@ fn store(state: &StateDirectory) -> Store {
 
 fn next(user: &str) -> Next {
     let Some(units) = Units::of(user).filter(|_| units::is_running()) else { return Next::default() };
-    Next { sync_at: units::next_start(&units.timer), is_watched: units::is_active(&units.watch) }
+    let deadline = Deadline::after(units::PATIENCE);
+    let answered = units::next_start(&deadline, &units.timer).and_then(|sync_at| {
+        let is_watched = units::is_active(&deadline, &units.watch)?;
+        Ok(Next { sync_at, is_watched, unknown: None })
+    });
+    answered.unwrap_or_else(|error| Next { unknown: Some(error.to_string()), ..Next::default() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment decides which credential Claude Code uses")]

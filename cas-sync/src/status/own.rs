@@ -60,6 +60,8 @@ pub(crate) struct Next {
     pub(crate) sync_at: Option<Timestamp>,
     /// Whether the watch runs; nothing where systemd cannot be asked.
     pub(crate) is_watched: Option<bool>,
+    /// Why systemd does not say.
+    pub(crate) unknown: Option<String>,
 }
 
 /// What it all comes to.

@@ -44,7 +44,11 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, standing: Result<Option
             answered_at: Some(Timestamp::from_millis(NOW - HOUR)),
             failed_at: None,
         },
-        next: Next { sync_at: Some(Timestamp::from_millis(NOW + 3 * HOUR)), is_watched: Some(true) },
+        next: Next {
+            sync_at: Some(Timestamp::from_millis(NOW + 3 * HOUR)),
+            is_watched: Some(true),
+            unknown: None,
+        },
     }
 }
 

@@ -141,12 +141,15 @@ fn copies(own: &Own) -> Vec<String> {
 }
 
 fn next(own: &Own) -> String {
-    let Next { sync_at, is_watched } = &own.next;
+    let Next { sync_at, is_watched, unknown } = &own.next;
     if !own.is_enrolled {
         return format!(
             "nothing by itself: {} is not enrolled; root does that by `cas-sync enroll {}`",
             own.user, own.user
         );
+    }
+    if let Some(why) = unknown {
+        return format!("not known: {why}");
     }
     let sync = match sync_at {
         Some(at) => format!("a sync {}", relative(*at, own.now)),

@@ -15,4 +15,4 @@ pub(crate) use self::start::{
     TOGETHER, are_enabled, is_any_enabled, is_watch_enabled, stand_in_for, start, start_again,
 };
 pub(crate) use self::stop::{still_running, stop};
-pub(crate) use self::systemctl::{is_active, is_running, next_start};
+pub(crate) use self::systemctl::{PATIENCE, SILENT, is_active, is_running, next_start};

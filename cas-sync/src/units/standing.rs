@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use cas_core::deadline::Deadline;
+
 use super::enabled;
 use super::names::{TARGET, Units};
 use super::stand_ins;
-use super::systemctl::{is_installed, is_running, state, states};
+use super::systemctl::{PATIENCE, is_installed, is_running, state_within, states_within};
 
 /// How they are.
 #[derive(Debug)]
@@ -21,24 +23,25 @@ pub(crate) struct Standing {
 /// How the units of this person are.
 ///
 /// # Errors
-/// Why there can be none.
+/// Why there can be none, or that systemd does not answer.
 pub(crate) fn standing(user: &str) -> Result<Standing, String> {
     let units = Units::of(user).ok_or("systemd cannot name a unit after this person")?;
     if !is_installed() || !is_running() {
         return Err("systemd does not run here".into());
     }
     let said = |error: anyhow::Error| error.to_string();
+    let deadline = Deadline::after(PATIENCE);
     let runs = |state: &str| matches!(state, "active" | "activating" | "reloading");
     let wanted = units.wanted(true).into_iter();
     let enabled: Vec<_> =
         wanted.filter(|unit| enabled::is_by_anything(unit) && !enabled::is_masked(unit)).collect();
-    let target_runs = runs(&state("is-active", TARGET).map_err(said)?);
+    let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(said)?);
     let states = match target_runs && !enabled.is_empty() {
-        true => states("is-active", &enabled).map_err(said)?,
+        true => states_within(&deadline, "is-active", &enabled).map_err(said)?,
         false => Vec::new(),
     };
     let resting = enabled.iter().zip(states).filter(|(_, state)| !runs(state));
-    let has_failed = state("is-failed", &units.service).map_err(said)? == "failed";
+    let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(said)? == "failed";
     Ok(Standing {
         stand_ins: stand_ins::of(&units.all()),
         resting: resting.map(|(unit, state)| ((*unit).to_owned(), state)).collect(),
@@ -54,8 +57,11 @@ pub(crate) fn target() -> Option<TargetState> {
     if enabled::is_masked(TARGET) {
         return Some(TargetState::Masked);
     }
-    let runs = state("is-active", TARGET).is_ok_and(|state| state == "active");
-    Some(if runs { TargetState::Runs } else { TargetState::Stopped })
+    Some(match state_within(&Deadline::after(PATIENCE), "is-active", TARGET).as_deref() {
+        Ok("active") => TargetState::Runs,
+        Ok(_) => TargetState::Stopped,
+        Err(_) => TargetState::Silent,
+    })
 }
 
 /// What everybody's units hang on.
@@ -67,4 +73,6 @@ pub(crate) enum TargetState {
     Stopped,
     /// All is well.
     Runs,
+    /// systemd does not answer.
+    Silent,
 }

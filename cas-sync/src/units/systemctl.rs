@@ -1,10 +1,21 @@
 //! systemctl(1), by which everything is asked of systemd; it also enables where systemd does not run.
 
+use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use cas_core::deadline::Deadline;
 use cas_core::timestamp::Timestamp;
+
+use crate::bounded_command::heard;
+
+/// How long whoever only looks waits for systemd, for all that one command asks: it answers in milliseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is said where it does not answer.
+pub(crate) const SILENT: &str = "systemd does not answer";
 
 /// Lets systemctl do something, and waits for it.
 ///
@@ -42,18 +53,59 @@ pub(crate) fn states(question: &str, units: &[&str]) -> Result<Vec<String>> {
     units.iter().map(|unit| state(question, unit)).collect()
 }
 
-/// Whether a unit runs; nothing where systemd does not say.
-pub(crate) fn is_active(unit: &str) -> Option<bool> {
-    let word = state("is-active", unit).ok().filter(|word| !word.is_empty())?;
-    Some(word == "active")
+/// As [`states`], for whoever only looks: each answer is a word of systemd's.
+///
+/// # Errors
+/// [`SILENT`], or that systemctl cannot be run.
+pub(crate) fn states_within(deadline: &Deadline, question: &str, units: &[&str]) -> Result<Vec<String>> {
+    let said = said_within(deadline, &[&[question], units].concat())?;
+    let said: Vec<_> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+    if said.len() == units.len() {
+        return Ok(said);
+    }
+    match units {
+        // It says so where it cannot ask, and nothing where it does not know the unit.
+        [_] => Ok(vec![said.into_iter().next().unwrap_or_default()]),
+        units => units.iter().map(|unit| state_within(deadline, question, unit)).collect(),
+    }
+}
+
+/// As [`state`], for whoever only looks.
+///
+/// # Errors
+/// As [`states_within`].
+pub(crate) fn state_within(deadline: &Deadline, question: &str, unit: &str) -> Result<String> {
+    Ok(states_within(deadline, question, &[unit])?.into_iter().next().unwrap_or_default())
+}
+
+/// Whether a unit runs; nothing where systemd says nothing of it.
+///
+/// # Errors
+/// As [`states_within`].
+pub(crate) fn is_active(deadline: &Deadline, unit: &str) -> Result<Option<bool>> {
+    let word = state_within(deadline, "is-active", unit)?;
+    Ok(Some(word).filter(|word| !word.is_empty()).map(|word| word == "active"))
 }
 
 /// When a timer starts its service next; nothing where it does not run, or nobody can tell.
-pub(crate) fn next_start(timer: &str) -> Option<Timestamp> {
-    let answer = ask(&["list-timers", "--output=json", timer]).ok()?;
-    let timers: serde_json::Value = serde_json::from_slice(&answer.stdout).ok()?;
-    let microseconds = timers.get(0)?.get("next")?.as_u64().filter(|next| *next > 0)?;
-    Some(Timestamp::from_millis(microseconds / 1000))
+///
+/// # Errors
+/// As [`states_within`].
+pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Timestamp>> {
+    let said = said_within(deadline, &["list-timers", "--output=json", timer])?;
+    let next = |said: &[u8]| {
+        let timers: serde_json::Value = serde_json::from_slice(said).ok()?;
+        timers.get(0)?.get("next")?.as_u64().filter(|next| *next > 0)
+    };
+    Ok(next(&said).map(|microseconds| Timestamp::from_millis(microseconds / 1000)))
+}
+
+fn said_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
+    match heard(&mut command(arguments), deadline) {
+        Ok(heard) => Ok(heard.said),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => bail!(SILENT),
+        Err(error) => bail!("systemctl cannot be run: {error}"),
+    }
 }
 
 /// Whether there is a systemctl at all.
@@ -66,9 +118,13 @@ pub(crate) fn is_running() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Whoever calls this as root has an environment of their own: it has no say in what root runs, and how it answers.
 fn ask(arguments: &[&str]) -> Result<Output> {
+    command(arguments).output().map_err(|error| anyhow!("systemctl cannot be run: {error}"))
+}
+
+/// Whoever calls this as root has an environment of their own: it has no say in what root runs, and how it answers.
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new("systemctl");
     command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
-    command.output().map_err(|error| anyhow!("systemctl cannot be run: {error}"))
+    command
 }

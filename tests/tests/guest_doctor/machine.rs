@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 /// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
 const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
 
-pub(crate) const ROWS: [Row; 21] = [
+pub(crate) const ROWS: [Row; 22] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
     row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
     // The editor of the test takes the mistake out.
@@ -22,6 +22,8 @@ pub(crate) const ROWS: [Row; 21] = [
     row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
     row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
     row("sync-failed", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml; systemctl start claude-auth-sync@alice.service; rm /etc/claude-auth-sync/conf.d/12-slip.toml"),
+    // Alice asks over the bus; of systemd itself, root asks.
+    row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),

@@ -1,7 +1,9 @@
 //! One's own state, at a real terminal.
 
-use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::claude_login::{self, fresh, tombstone};
 use cas_tests::guest::{Guest, Suite};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::run_service;
@@ -107,4 +109,35 @@ fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
         let screen = terminal.at_prompt(plain);
         assert!(screen.contains(": OK") && !screen.contains("\x1b[32m"), "{screen:?}");
     }
+}
+
+/// Nobody waits for a systemd that hangs: who asks over its bus, nor root, who asks systemd itself.
+#[test]
+fn a_systemd_that_does_not_answer_keeps_nobody_waiting() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &claude_login::fresh("one"));
+    guest.sync("alice").expect_success("the first sync");
+    // It would give up by itself after 25 seconds and more, and say nothing of the kind.
+    let alice = "exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin timeout 100";
+    guest.run("pkill -STOP -x dbus-daemon").expect_success("its bus hangs");
+    let status = guest.run(&format!("{alice} cas-sync status"));
+    let json = guest.run(&format!("{alice} cas-sync status --json"));
+    guest.run("pkill -CONT -x dbus-daemon").expect_success("its bus goes on");
+    assert!(status.text().contains("not known: systemd does not answer"), "{status:?}");
+    assert_eq!(claude_login::parsed(&json.text())["next_unknown"], "systemd does not answer", "{json:?}");
+
+    let systemd = Pid::from_raw(i32::try_from(guest.leader()).expect("a process"));
+    kill(systemd, Signal::SIGSTOP).expect("systemd hangs");
+    let told: Vec<_> = ["doctor alice --json", "sessions", "metrics", "status"]
+        .map(|command| (command, guest.run(&format!("timeout 100 cas-sync {command}"))))
+        .into();
+    kill(systemd, Signal::SIGCONT).expect("systemd goes on");
+    for (command, said) in &told {
+        assert!(said.code.is_some_and(|code| code != 124), "{command}: {said:?}");
+    }
+    let diagnosis = claude_login::parsed(&told[0].1.text());
+    assert!(diagnosis.to_string().contains("systemd-silent"), "{diagnosis}");
+    let units = diagnosis["about"][0]["checks"].as_array().expect("checks").iter();
+    let resting = units.into_iter().find(|check| check["id"] == "units-resting").expect("the check");
+    assert_eq!((&resting["state"], &resting["why"]), (&"unknown".into(), &"systemd does not answer".into()));
 }

@@ -2,11 +2,13 @@
 
 use super::super::check::{Check, Finding, Judgement, Remedy, by_root};
 use super::super::facts::{Clock, MachineFacts, Requests, Roster, Target};
+use crate::units::SILENT;
 
-pub(super) const CHECKS: [Check<MachineFacts>; 9] = [
+pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
     Check { id: "pam-module-missing", looks_at: "is the PAM module there", judge: module },
     Check { id: "pam-line-missing", looks_at: "is the module in the session stack", judge: line },
     Check { id: "pam-line-edited", looks_at: "does its line stand where and as it should", judge: edited },
+    Check { id: "systemd-silent", looks_at: "does systemd answer", judge: silent },
     Check { id: "target-masked", looks_at: "is everybody's target masked", judge: masked },
     Check { id: "target-stopped", looks_at: "does everybody's target run", judge: stopped },
     Check { id: "roster-unreadable", looks_at: "can the roster be used", judge: roster },
@@ -89,6 +91,20 @@ fn places(lines: &[String], module: &str) -> Vec<usize> {
     lines.iter().enumerate().filter(|(_, line)| line.contains(module)).map(|(place, _)| place).collect()
 }
 
+fn silent(facts: &MachineFacts) -> Judgement {
+    match facts.target {
+        Target::NoSystemd => Judgement::Idle("systemd does not run here".into()),
+        Target::Silent => Judgement::of([Finding::problem(
+            format!("{SILENT}: what runs by itself, and whether it does, is not known"),
+            Remedy::Words(
+                "an admin looks at the console, and at the processes systemd (1) and dbus-daemon: one of them hangs"
+                    .into(),
+            ),
+        )]),
+        Target::Masked | Target::Stopped | Target::Runs => Judgement::Fine,
+    }
+}
+
 fn masked(facts: &MachineFacts) -> Judgement {
     match facts.target {
         Target::NoSystemd => Judgement::Idle("systemd does not run here".into()),
@@ -96,7 +112,7 @@ fn masked(facts: &MachineFacts) -> Judgement {
             format!("{TARGET} is masked: nothing runs for anybody by itself"),
             Remedy::Root(format!("systemctl unmask {TARGET} && systemctl enable --now {TARGET}")),
         )]),
-        Target::Stopped | Target::Runs => Judgement::Fine,
+        Target::Stopped | Target::Runs | Target::Silent => Judgement::Fine,
     }
 }
 
@@ -107,6 +123,7 @@ fn stopped(facts: &MachineFacts) -> Judgement {
             format!("{TARGET} does not run: nothing runs for anybody by itself"),
             by_root(&["systemctl", "start", TARGET]),
         )]),
+        Target::Silent => Judgement::Unknown(SILENT.into()),
         _ => Judgement::Fine,
     }
 }

@@ -29,6 +29,8 @@ pub(in crate::doctor) enum Target {
     Masked,
     Stopped,
     Runs,
+    /// systemd does not answer.
+    Silent,
 }
 
 /// The roster.

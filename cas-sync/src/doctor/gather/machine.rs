@@ -32,6 +32,7 @@ pub(in crate::doctor) fn machine() -> MachineFacts {
             Some(TargetState::Masked) => Target::Masked,
             Some(TargetState::Stopped) => Target::Stopped,
             Some(TargetState::Runs) => Target::Runs,
+            Some(TargetState::Silent) => Target::Silent,
         },
         roster: roster(),
         requests: requests(Path::new(REQUESTS)),

@@ -35,6 +35,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) search_path: Option<&'a OsStr>,
     /// Whether root asks, through a process that has become the person.
     pub(super) is_roots: bool,
+    /// Whether systemd has answered the first question.
+    pub(super) systemd_answers: bool,
 }
 
 impl Surroundings<'_> {
@@ -76,7 +78,7 @@ pub(super) fn person(
         onboarding: entries::onboarding(&account.home.join(".claude.json")),
         store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
         is_enrolled: enrolment::has_marker(&account.name),
-        units: units::of(&account.name),
+        units: units::of(&account.name, around.systemd_answers),
         sessions: sessions::of(account, paths),
     }
 }

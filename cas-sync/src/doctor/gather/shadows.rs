@@ -80,7 +80,12 @@ mod tests {
             (VARIABLE, "sk-ant-oat01-other", true),
         ] {
             let variables = [(name.to_owned(), value.to_owned())];
-            let around = Surroundings { variables: &variables, search_path: None, is_roots: false };
+            let around = Surroundings {
+                variables: &variables,
+                search_path: None,
+                is_roots: false,
+                systemd_answers: true,
+            };
             assert_eq!(!in_environment(around, Some(own)).is_empty(), expected, "{name}={value}");
         }
     }

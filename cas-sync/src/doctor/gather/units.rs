@@ -4,8 +4,11 @@ use super::super::facts::Units;
 use super::shown;
 use crate::units;
 
-/// Looks at those of this person. Anybody may ask systemd that.
-pub(super) fn of(user: &str) -> Units {
+/// Looks at those of this person. Anybody may ask systemd that; where it is known not to answer, nobody does again.
+pub(super) fn of(user: &str, systemd_answers: bool) -> Units {
+    if !systemd_answers {
+        return Units::None(units::SILENT.into());
+    }
     match units::standing(user) {
         Ok(standing) => Units::Some {
             stand_ins: standing.stand_ins.iter().map(|path| shown(path)).collect(),
