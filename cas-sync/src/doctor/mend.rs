@@ -19,10 +19,13 @@ use super::Looked;
 use super::check::{Fix, Judgement};
 use super::gather::locks;
 use super::patient::Patient;
-use crate::units;
+use crate::units::{self, Ran};
 
 /// How long Claude Code's lock is waited for, which it holds for milliseconds.
 const LOCK_TIME: Duration = Duration::from_secs(10);
+
+/// How long people's syncs are waited for, all together: as long as one takes in which Claude Code refreshes a login.
+const TOGETHER: Duration = Duration::from_secs(5 * 60);
 
 /// Something that was mended, or was to be.
 #[derive(Debug, Serialize)]
@@ -33,8 +36,17 @@ pub(super) struct Mended {
     pub(super) does: String,
     /// Whether it was only said.
     pub(super) is_dry: bool,
+    /// Whether it was begun, and went on when nobody waited any longer.
+    pub(super) still_runs: bool,
     /// Why it was not done.
     pub(super) error: Option<String>,
+}
+
+impl Mended {
+    /// What would be done.
+    pub(super) fn imagined(user: Option<String>, fix: &Fix) -> Self {
+        Self { user, does: fix.text(), is_dry: true, still_runs: false, error: None }
+    }
 }
 
 /// What can be mended of this, by the caller.
@@ -55,20 +67,45 @@ fn needs_root(fix: &Fix) -> bool {
     matches!(fix, Fix::Start(_) | Fix::Enroll(_))
 }
 
-/// Does it.
-///
-/// # Errors
-/// Why it was not done.
-pub(super) fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Result<(), String> {
+/// Does all of it, each after it is said. People's syncs take minutes: as root they are started together in the end.
+pub(super) fn mend_all(
+    fixes: Vec<(Option<String>, Fix)>,
+    patients: &[Patient],
+    say: impl Fn(&Fix),
+) -> Vec<Mended> {
+    let mut mended = Vec::new();
+    let mut services = Vec::new();
+    for (user, fix) in fixes {
+        say(&fix);
+        let mut done = Mended { is_dry: false, ..Mended::imagined(user, &fix) };
+        // The person's service does it, in its own surroundings.
+        if fix == Fix::Sync && Uid::effective().is_root() {
+            let user = done.user.as_deref().unwrap_or_default();
+            services.push((mended.len(), format!("claude-auth-sync@{user}.service")));
+        } else {
+            done.error = mend(done.user.as_deref(), &fix, patients).err();
+        }
+        mended.push(done);
+    }
+    let names: Vec<_> = services.iter().map(|(_, service)| service.as_str()).collect();
+    let ended = units::run_together(&names, &Deadline::after(TOGETHER));
+    for ((index, service), ended) in services.iter().zip(ended) {
+        let Some(done) = mended.get_mut(*index) else { continue };
+        match ended {
+            Ok(Ran::ToItsEnd) => (),
+            Ok(Ran::AndGoesOn) => done.still_runs = true,
+            Ok(Ran::AndFailed) => done.error = Some(format!("`journalctl -u {service}` says why")),
+            Err(error) => done.error = Some(format!("{error:#}")),
+        }
+    }
+    mended
+}
+
+fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Result<(), String> {
     let said = |error: anyhow::Error| format!("{error:#}");
     match fix {
         Fix::Start(unit) => units::start_again(unit).map_err(said),
         Fix::Enroll(user) => crate::enrolment::enroll_again(user).map_err(said),
-        // As root the person's service does it, in its own surroundings.
-        Fix::Sync if Uid::effective().is_root() => {
-            units::start_again(&format!("claude-auth-sync@{}.service", user.unwrap_or_default()))
-                .map_err(said)
-        }
         Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
             let patient = patients.iter().find(|patient| Some(patient.name()) == user);
             patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))

@@ -17,7 +17,7 @@ use anyhow::{Result, ensure};
 use cas_core::account::Account;
 use nix::unistd::Uid;
 
-use self::check::Row;
+use self::check::{Fix, Row};
 use self::facts::Target;
 use self::mend::Mended;
 use self::patient::Patient;
@@ -59,20 +59,18 @@ fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
     if !request.fix {
         return Ok((before, Vec::new()));
     }
-    let fixes = before.iter().flat_map(mend::fixes_of);
-    let mut mended = Vec::new();
-    for (user, fix) in fixes {
-        // Said before it is done: whoever reads along can end it.
+    let fixes: Vec<_> = before.iter().flat_map(mend::fixes_of).collect();
+    // Said before it is done: whoever reads along can end it.
+    let say = |fix: &Fix| {
         if !request.json {
             let does = Style::of_this_terminal().plain(&fix.text());
             println!("{}{does}.", if request.dry_run { "Would " } else { "Going to " });
         }
-        let error = match request.dry_run {
-            true => None,
-            false => mend::mend(user.as_deref(), &fix, &patients).err(),
-        };
-        mended.push(Mended { user, does: fix.text(), is_dry: request.dry_run, error });
-    }
+    };
+    let mended = match request.dry_run {
+        true => fixes.into_iter().map(|(user, fix)| (say(&fix), Mended::imagined(user, &fix)).1).collect(),
+        false => mend::mend_all(fixes, &patients, say),
+    };
     let after = if request.dry_run || mended.is_empty() { before } else { look(&patients) };
     Ok((after, mended))
 }

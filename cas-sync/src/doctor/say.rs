@@ -126,6 +126,13 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
         if let Some(error) = &mended.error {
             text += &wrapped(&format!("Not done: {}: {error}", mended.does), "", style);
         }
+        if let Some(user) = mended.user.as_deref().filter(|_| mended.still_runs) {
+            text += &wrapped(
+                &format!("The sync of {user} is still at work; ask again when it has ended."),
+                "",
+                style,
+            );
+        }
     }
     let mut in_order = 0;
     let mut is_all_well = true;

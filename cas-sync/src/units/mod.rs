@@ -12,7 +12,8 @@ mod systemctl;
 pub(crate) use self::names::Units;
 pub(crate) use self::standing::{TargetState, standing, target};
 pub(crate) use self::start::{
-    TOGETHER, are_enabled, is_any_enabled, is_watch_enabled, stand_in_for, start, start_again,
+    Ran, TOGETHER, are_enabled, is_any_enabled, is_watch_enabled, run_together, stand_in_for, start,
+    start_again,
 };
 pub(crate) use self::stop::{still_running, stop};
 pub(crate) use self::systemctl::{PATIENCE, SILENT, is_active, is_running, next_start};

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use cas_core::deadline::Deadline;
 
 use super::enabled;
 use super::names::{TARGET, Units};
 use super::stand_ins;
 use super::stop::off;
-use super::systemctl::{is_installed, is_running, state, states, systemctl};
+use super::systemctl::{
+    PATIENCE, is_installed, is_running, run_within, state, states, states_within, systemctl,
+};
 use crate::undoing::all_of;
 
 /// So many people's units go into one command: systemd reads all units again after each, and a command line has an end.
@@ -133,6 +136,38 @@ pub(crate) fn start_again(unit: &str) -> Result<()> {
         systemctl(&["reset-failed", unit])?;
     }
     systemctl(&["start", unit])
+}
+
+/// How a service ended that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It did its work.
+    ToItsEnd,
+    /// It could not.
+    AndFailed,
+    /// It is at work when nobody waits any longer.
+    AndGoesOn,
+}
+
+/// Starts all of these services at once, and waits until the last has ended, or the deadline has passed: how each is then.
+pub(crate) fn run_together(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
+    if services.is_empty() {
+        return Vec::new();
+    }
+    // Of those that have not failed there is nothing to forget. What keeps one from starting shows in how it is afterwards.
+    let _ = run_within(&Deadline::after(PATIENCE), &[&["reset-failed"], services].concat());
+    let started = run_within(deadline, &[&["start"], services].concat());
+    let states = states_within(&Deadline::after(PATIENCE), "is-active", services);
+    let (Ok(states), Ok(())) = (&states, &started) else {
+        let why = states.err().or(started.err()).map(|error| format!("{error:#}")).unwrap_or_default();
+        return services.iter().map(|_| Err(anyhow!(why.clone()))).collect();
+    };
+    let ran = |state: &String| match state.as_str() {
+        "failed" => Ran::AndFailed,
+        "inactive" => Ran::ToItsEnd,
+        _ => Ran::AndGoesOn,
+    };
+    states.iter().map(|state| Ok(ran(state))).collect()
 }
 
 /// What systemd would start for somebody instead of what is packaged, and what to do about it.

@@ -100,6 +100,18 @@ pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Time
     Ok(next(&said).map(|microseconds| Timestamp::from_millis(microseconds / 1000)))
 }
 
+/// Lets systemctl do something, for as long as there is time; what it began goes on without it. Whether it went well shows
+/// in how the units are.
+///
+/// # Errors
+/// When systemctl cannot be run.
+pub(crate) fn run_within(deadline: &Deadline, arguments: &[&str]) -> Result<()> {
+    match said_within(deadline, arguments) {
+        Err(error) if error.to_string() != SILENT => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn said_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
     match heard(&mut command(arguments), deadline) {
         Ok(heard) => Ok(heard.said),

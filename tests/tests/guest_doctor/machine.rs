@@ -79,3 +79,23 @@ fn root_mends_units_and_enrolments() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
 }
+
+/// Their syncs wait for each other, as those of people whose syncs take long do: whoever starts one after the other never ends.
+#[test]
+fn root_has_everybodys_syncs_run_at_once() {
+    let guest = desk();
+    guest.enroll("bob");
+    let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";
+    guest.write("/usr/local/bin/meet", "root", "755", meet.as_bytes());
+    for user in ["alice", "bob"] {
+        let good = claude_login::fresh(user);
+        guest.stop_watch(user);
+        guest.back_up_and_break(user, &good);
+    }
+    guest
+        .run("mkdir -p /etc/systemd/system/claude-auth-sync@.service.d && printf '[Service]\\nExecStartPre=+/usr/local/bin/meet %%i\\n' >/etc/systemd/system/claude-auth-sync@.service.d/meet.conf && systemctl daemon-reload")
+        .expect_success("syncs that meet");
+    let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
+    let after = diagnosis(&guest, Who::Root);
+    assert!(finding(&after, "login-emptied").is_none(), "{said:?} {after}");
+}
