@@ -44,6 +44,6 @@ tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
 
 # Nothing runs that a scenario did not start, and nothing waits for a console.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-    console-getty.service getty.target; do
+    console-getty.service getty.target exim4.service exim4-base.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done

@@ -23,6 +23,7 @@ packages=(
     login passwd sudo cron pamtester
     bash zsh fish tmux screen
     rsync git iproute2 nftables procps psmisc strace util-linux
+    exim4-daemon-light bsd-mailx msmtp
 )
 
 download_recipe() { # all that decides what is downloaded

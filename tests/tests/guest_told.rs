@@ -37,3 +37,68 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
     let status = guest.status_of("/home/alice/told");
     assert!(status.ends_with("alice:alice regular file"), "{status}");
 }
+
+/// The lines of the manual's example that say how mail is sent.
+fn example() -> &'static str {
+    let page = include_str!("../../docs/shells.md");
+    let example = page.split("[notify]\n").nth(1).expect("an example");
+    let manual = include_str!("../../docs/man/claude-auth-sync.toml.5.scd");
+    let line = example.lines().next().expect("a line");
+    assert!(line.contains("msmtp") && manual.contains(line), "the manual page has the same: {line}");
+    line
+}
+
+/// Which of somebody's mails are there, by their subjects: as many as are waited for, once they are.
+#[track_caller]
+fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
+    let delivered = || guest.run(&format!("grep '^Subject: ' /var/mail/{user}")).text();
+    // The mailer delivers a moment after it has taken a mail.
+    for _ in 0..200 {
+        if delivered().lines().count() >= wanted {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let queue = guest.run("exim4 -bpc").text();
+    assert_eq!(queue.trim(), "0", "nothing is on its way any more");
+    delivered().lines().map(str::to_owned).collect()
+}
+
+/// From the hardened service, to the machine's own mailer, by a program that speaks SMTP: one that would have to gain rights to
+/// queue a mail cannot.
+#[test]
+fn the_manuals_example_mails_people_once_for_each_change() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    guest
+        .run("rm /etc/systemd/system/exim4.service; systemctl daemon-reload; systemctl start exim4")
+        .expect_success("a mailer");
+    guest.configure(&format!("verify = false\n[notify]\n{}\n", example()));
+    guest.stop_watch("alice");
+    let log = || {
+        guest.run("cat /home/alice/.local/state/claude-auth-sync/sync.log; cat /var/log/exim4/mainlog").text()
+    };
+    let sync = |login: &str| {
+        guest.put_login("alice", login);
+        guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
+    };
+    let login = fresh("first");
+    let (lost, good) = ("Subject: Claude Code: must-act", "Subject: Claude Code: good");
+    sync(&tombstone(&login));
+    sync(&tombstone(&login));
+    assert_eq!(mails(&guest, "alice", 1), [lost], "{}", log());
+    sync(&login);
+    sync(&login);
+    assert_eq!(mails(&guest, "alice", 2), [lost, good], "{}", log());
+    let box_of_alice = guest.run("cat /var/mail/alice").text();
+    assert!(box_of_alice.contains("Claude Code: your login is lost"), "{box_of_alice}");
+    assert!(box_of_alice.contains("run `cas-sync login`"), "{box_of_alice}");
+    assert!(guest.read("/var/mail/bob").is_none(), "nobody else is told of hers");
+
+    // The `mail` that everybody knows asks sendmail, which is setuid root, and asks in vain. The log says so.
+    let by_mail = "[\"/bin/sh\", \"-c\", \"mail -s Lost $CLAUDE_AUTH_USER\"]";
+    guest.configure(&format!("verify = false\n[notify]\ncommand = {by_mail}\n"));
+    guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");
+    sync(&tombstone(&login));
+    assert!(log().contains("WARN notify.command: /bin/sh ended with"), "{}", log());
+    assert_eq!(mails(&guest, "alice", 2), [lost, good], "{}", log());
+}
