@@ -29,6 +29,10 @@ const SIGN_OUT: Duration = Duration::from_secs(20);
 /// The most of the client's own words that is repeated, in characters.
 const WORDS: usize = 300;
 
+/// Said of a program that ends without a word: Claude Code shows an address, or says why not.
+const NO_CLIENT: &str = "what is taken for claude ended without a word: `claude --version` says whether it is Claude Code, and \
+     `cas-sync doctor` which one is taken";
+
 /// Where the client leaves the login.
 const FILE_NAME: &str = ".credentials.json";
 
@@ -64,7 +68,7 @@ impl SignIn {
         match (address_in(&self.scratch.stdout()), end) {
             _ if is_given_up() => Err(NotSignedIn::Interrupted),
             (Some(address), None) => Ok(address),
-            (_, Some(_)) => Err(NotSignedIn::Refused(self.words())),
+            (_, Some(_)) => Err(self.words().map_or(NotSignedIn::Unusable(NO_CLIENT), NotSignedIn::Refused)),
             (None, None) => Err(NotSignedIn::Late("claude did not say where to sign in")),
         }
     }
@@ -86,7 +90,10 @@ impl SignIn {
         match end {
             _ if is_given_up() => Err(NotSignedIn::Interrupted),
             Some(End::Exited(0)) => Ok(()),
-            Some(_) => Err(NotSignedIn::Refused(self.words())),
+            Some(_) => {
+                let words = self.words().unwrap_or_else(|| "it said nothing".into());
+                Err(NotSignedIn::Refused(words))
+            }
             None => Err(NotSignedIn::Late("claude did not redeem the code in time")),
         }
     }
@@ -135,15 +142,16 @@ impl SignIn {
         }
     }
 
-    /// What the client said last, for the person who waits: one line, without credentials and control characters.
-    fn words(&self) -> String {
+    /// What the client said last, for the person who waits: one line, without credentials and control characters; nothing where
+    /// it said nothing.
+    fn words(&self) -> Option<String> {
         let (said, complained) = (self.scratch.stdout(), self.scratch.stderr());
         let text = [said, complained].concat();
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
-        let line = line.into_iter().find(|line| !line.is_empty()).unwrap_or("it said nothing");
+        let line = line.into_iter().find(|line| !line.is_empty())?;
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        line.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(WORDS).collect()
+        Some(line.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(WORDS).collect())
     }
 }
 

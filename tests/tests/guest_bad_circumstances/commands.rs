@@ -1,0 +1,94 @@
+//! All commands there are, as their own help lists them.
+
+use std::collections::BTreeSet;
+
+use cas_tests::guest::{Guest, Suite};
+
+/// Who types it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// Somebody, about themselves.
+    Person,
+    /// An admin.
+    Root,
+    /// Both: root about others.
+    Both,
+}
+
+/// What may stand behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operands {
+    None,
+    /// The login name of one person, which must not be missing.
+    One,
+    /// The login names of any number of people.
+    Any,
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Command {
+    pub(crate) words: &'static str,
+    pub(crate) whose: For,
+    pub(crate) operands: Operands,
+}
+
+const fn command(words: &'static str, whose: For, operands: Operands) -> Command {
+    Command { words, whose, operands }
+}
+
+pub(crate) const COMMANDS: [Command; 21] = [
+    command("cas-sync run", For::Person, Operands::None),
+    command("cas-sync check", For::Person, Operands::None),
+    command("cas-sync verify", For::Person, Operands::None),
+    command("cas-sync backup", For::Person, Operands::None),
+    command("cas-sync restore", For::Person, Operands::None),
+    command("cas-sync watch", For::Person, Operands::None),
+    command("cas-sync enroll", For::Root, Operands::One),
+    command("cas-sync disenroll", For::Root, Operands::One),
+    command("cas-sync provision", For::Root, Operands::None),
+    command("cas-sync status", For::Both, Operands::Any),
+    command("cas-sync metrics", For::Root, Operands::None),
+    command("cas-sync login", For::Person, Operands::None),
+    command("cas-sync token set", For::Person, Operands::None),
+    command("cas-sync token show", For::Person, Operands::None),
+    command("cas-sync token clear", For::Person, Operands::None),
+    command("cas-sync token import", For::Person, Operands::None),
+    command("cas-sync doctor", For::Both, Operands::Any),
+    command("cas-sync sessions", For::Both, Operands::Any),
+    command("cas-session login", For::Root, Operands::None),
+    command("cas-session environment", For::Person, Operands::None),
+    command("cas-session notice", For::Person, Operands::None),
+];
+
+/// Its operand is a command, and all that follows is that one's.
+pub(crate) const LAUNCHER: &str = "cas-session exec";
+
+/// The names in the list below `Commands:`.
+fn listed(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).expect("a list of commands");
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    let names =
+        lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_of_the_help_has_a_row() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    let help = |words: &str| guest.run(&format!("{words} --help")).expect_success(words).text();
+    let mut found = BTreeSet::new();
+    for name in listed(&help("cas-sync")) {
+        match name.as_str() {
+            "token" => found
+                .extend(listed(&help("cas-sync token")).iter().map(|name| format!("cas-sync token {name}"))),
+            name => drop(found.insert(format!("cas-sync {name}"))),
+        }
+    }
+    let help = help("cas-session");
+    let own = help.lines().filter_map(|line| line.strip_prefix("  cas-session ")?.split_whitespace().next());
+    found.extend(own.filter(|name| !name.starts_with('-')).map(|name| format!("cas-session {name}")));
+    let known = COMMANDS.iter().map(|command| command.words).chain([LAUNCHER]);
+    assert_eq!(found, known.map(str::to_owned).collect());
+}

@@ -1,0 +1,97 @@
+//! A workstation with a store, of which every byte is compared.
+
+use cas_tests::guest::{Finished, Fleet, Suite};
+use cas_tests::{claude_login, openbao::Person};
+
+/// The workstation, and the person at the server.
+pub(crate) struct World {
+    pub(crate) fleet: Fleet,
+    pub(crate) alice: Person,
+}
+
+/// Who types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Alice,
+    Root,
+}
+
+/// What a command may have done by the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing at all.
+    Everything,
+    /// Its own notes, and what it publishes.
+    AllButOwnNotes,
+}
+
+impl World {
+    /// Alice is enrolled, has a login that is backed up, and a token for the server; bob is somebody else.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        let fleet = Fleet::start(Suite::Bookworm, "15min");
+        let alice = fleet.enroll("alice");
+        fleet.guest.put_login("alice", &claude_login::fresh("one"));
+        fleet.guest.sync("alice").expect_success("the first backup");
+        fleet.guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice: {}\n");
+        Self { fleet, alice }
+    }
+
+    /// A command line of the shell, with this on its standard input.
+    pub(crate) fn typed(&self, who: Who, words: &str, input: &str) -> Finished {
+        // Whoever is kept waiting has failed, too.
+        let words = format!("timeout 60 {words}");
+        match who {
+            Who::Root => self.fleet.guest.run_with_input(&format!("cd / && {words}"), input.as_bytes()),
+            Who::Alice => self.fleet.guest.run_with_input(
+                &format!(
+                    "cd / && exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin {words}"
+                ),
+                input.as_bytes(),
+            ),
+        }
+    }
+
+    /// Every file of people's, of the machine's configuration and of ours, and what is in it; and what the server keeps.
+    #[track_caller]
+    pub(crate) fn looks(&self, kept: Kept) -> Vec<String> {
+        let without = match kept {
+            Kept::Everything => "",
+            Kept::AllButOwnNotes => {
+                r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/people -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
+            }
+        };
+        let script = format!(
+            "all='/home /etc /var/lib/claude-auth-sync /run/claude-auth-sync'
+             find $all {without} ! -type d -printf '%p %M %U:%G %i\\n' | sort
+             find $all {without} -type d -printf '%p %M %U:%G\\n' | sort
+             find $all {without} -type f -exec sha256sum {{}} + | sort -k2"
+        );
+        let files = self.fleet.guest.run(&script).expect_success("looking").text();
+        files.lines().map(str::to_owned).collect()
+    }
+}
+
+/// What is in one and not in the other.
+pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
+    let only = |these: &[String], those: &[String], sign: &str| -> Vec<String> {
+        these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}")).collect()
+    };
+    [only(before, after, "-"), only(after, before, "+")].concat()
+}
+
+/// Whether this is an error as it should be: short, on the standard error alone, and with these words in it.
+pub(crate) fn fault(said: &Finished, code: i32, says: &str) -> Option<String> {
+    let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
+    let why = match () {
+        () if said.code != Some(code) => format!("ended with {:?}, not {code}", said.code),
+        () if !out.is_empty() => "says something on the standard output".to_owned(),
+        () if error.lines().count() != 1 => "says more, or less, than one line".to_owned(),
+        () if !(error.starts_with("cas-sync: ") || error.starts_with("cas-session: ")) => {
+            "does not say who speaks".to_owned()
+        }
+        () if !error.contains(says) => format!("does not say {says:?}"),
+        () => return None,
+    };
+    Some(format!("{why}: {out}{error}"))
+}
