@@ -4,6 +4,7 @@
 mod admission;
 mod arguments;
 mod as_person;
+mod caller;
 mod claude;
 mod deferred_signals;
 mod disenrolment;

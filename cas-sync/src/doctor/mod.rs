@@ -22,8 +22,9 @@ use self::mend::Mended;
 use self::patient::Patient;
 use self::say::{Shown, Style};
 use crate::arguments::Doctor;
+use crate::caller::Caller;
 use crate::published::unseen_escaped;
-use crate::sync::{keep_secrets_in_memory, own_account};
+use crate::sync::keep_secrets_in_memory;
 use crate::{fail, sessions};
 
 pub(crate) use self::patient::examine;
@@ -86,12 +87,12 @@ fn look(patients: &[Patient]) -> Vec<Looked> {
 
 fn patients(named: &[String]) -> Result<Vec<Patient>> {
     if !Uid::effective().is_root() {
-        let account = own_account()?;
+        let Caller { account, paths, .. } = Caller::find()?;
         ensure!(
             named.iter().all(|name| *name == account.name),
             "only root may look at other people's logins; run it with sudo"
         );
-        return Ok(vec![Patient::Caller { paths: Box::new(patient::own_paths(&account)), account }]);
+        return Ok(vec![Patient::Caller { paths: Box::new(paths), account }]);
     }
     let names = if named.is_empty() { sessions::enrolled() } else { named.to_vec() };
     names

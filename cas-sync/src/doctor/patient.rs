@@ -1,7 +1,6 @@
 //! Whoever is looked at: the caller, or for root somebody else, through a process that has become them.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::check::{Fix, Row, diagnose};
 use super::gather::Surroundings;
 use super::{checks, gather, mend};
-use crate::sync::{now, variable, variables};
+use crate::sync::{now, variables};
 use crate::{as_person, fail};
 
 /// How long looking at one person may take: the server's questions, and a client that is asked for its version.
@@ -57,11 +56,6 @@ impl Patient {
             }
         }
     }
-}
-
-/// Where the caller's files lie.
-pub(super) fn own_paths(account: &Account) -> Paths {
-    Paths::new(&account.home, |name| variable(name).map(PathBuf::from))
 }
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.

@@ -11,18 +11,19 @@ use cas_core::store::local::LocalStore;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::{Answer, Hand, answered, print};
+use super::{Answer, done, print};
 use crate::arguments::Backup;
+use crate::person::{Person, answered};
 
 /// Backs the login up, and says where to.
 pub(crate) fn backup(wanted: &Backup) -> ExitCode {
-    answered(|hand| {
-        let ended = hand.done(Errand::Backup, wanted.verify)?;
+    answered(|person| {
+        let ended = done(person, Errand::Backup, wanted.verify, |_| ())?;
         let code = ended.outcome.exit_code();
-        let places = places(hand, &ended);
-        let told: String = places.iter().map(|place| place.told(hand.now)).collect();
+        let places = places(person, &ended);
+        let told: String = places.iter().map(|place| place.told(person.now)).collect();
         let human = format!("{} {}\n{told}", ended.outcome.status, ended.outcome);
-        print(wanted.json, &BackedUp { answer: Answer::of(hand, &ended.outcome, code), places }, &human)?;
+        print(wanted.json, &BackedUp { answer: Answer::of(person, &ended.outcome, code), places }, &human)?;
         Ok(code)
     })
 }
@@ -65,21 +66,21 @@ struct Before {
     machine: Option<String>,
 }
 
-fn places(hand: &Hand, ended: &Ended) -> Vec<Place> {
-    let history = LocalStore::new(hand.state.clone(), hand.now).path().display().to_string();
-    let server = hand.config.vault.address.clone().unwrap_or_default();
+fn places(person: &Person, ended: &Ended) -> Vec<Place> {
+    let history = LocalStore::new(person.state.clone(), person.now).path().display().to_string();
+    let server = person.config.vault.address.clone().unwrap_or_default();
     let place = |source: Source, name, at| {
         let before = ended.found.iter().find(|kept| kept.source == source);
-        Place { place: name, at, done: done(ended, source), before: before.map(Before::of) }
+        Place { place: name, at, done: done_at(ended, source), before: before.map(Before::of) }
     };
     let mut places = vec![place(Source::History, "history", history)];
-    if hand.config.store == StoreKind::Vault {
+    if person.config.store == StoreKind::Vault {
         places.push(place(Source::Store, "store", server));
     }
     places
 }
 
-fn done(ended: &Ended, source: Source) -> Done {
+fn done_at(ended: &Ended, source: Source) -> Done {
     let outcome = &ended.outcome;
     let has_it = |kept: &Kept| {
         kept.source == source && outcome.login().is_some_and(|login| login.generation == kept.generation)

@@ -58,7 +58,7 @@ fn sign_in(request: &Login, signals: &DeferredSignals) -> Result<(), Failed> {
         return Err(Failed::new(1, why));
     }
     person.state.ledger()?;
-    let _locked = person.lock(signals)?;
+    let _locked = person.lock()?;
     let address = address::known_or_asked(given, &state, signals)?;
 
     let mut sign_in = claude.sign_in(address.as_deref()).map_err(not_signed_in)?;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::apply::Served;
 use super::plan::{Ending, Step};
+use crate::failed::code_of_the_store;
 
 /// The version of the JSON; members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -195,9 +196,7 @@ fn code(ending: &Ending) -> u8 {
         Ending::Well => 0,
         Ending::Skipped(_) | Ending::Kept(_) => 1,
         Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
-        Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. } | Failure::Conflict) => 75,
-        Ending::Failed(Failure::Refused { .. } | Failure::Gone { .. }) => 77,
-        Ending::Failed(Failure::Misconfigured { .. }) => 78,
+        Ending::Failed(failure) => code_of_the_store(failure),
     }
 }
 

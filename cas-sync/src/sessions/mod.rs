@@ -21,7 +21,8 @@ use nix::unistd::Uid;
 
 pub(crate) use self::judge::{Restart, Session, Tokens};
 use crate::arguments::Sessions;
-use crate::sync::{keep_secrets_in_memory, own_account};
+use crate::caller::Caller;
+use crate::sync::keep_secrets_in_memory;
 use crate::{as_person, fail};
 
 /// The longest env file that is read.
@@ -68,12 +69,11 @@ pub(crate) fn of(account: &Account, paths: &Paths) -> Vec<Session> {
 fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
     keep_secrets_in_memory()?;
     if !Uid::effective().is_root() {
-        let account = own_account()?;
+        let Caller { account, paths, .. } = Caller::find()?;
         ensure!(
             request.user.iter().all(|name| *name == account.name),
             "only root may look at other people's processes; run it with sudo"
         );
-        let paths = Paths::new(&account.home, |_| None);
         return Ok([(account.name.clone(), Ok(of(&account, &paths)))].into());
     }
     let names = match request.user.is_empty() {

@@ -16,7 +16,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::enrolment;
 use cas_core::outcome::state::FILE_NAME;
@@ -31,12 +30,13 @@ use self::own::{Next, Own, Store};
 use self::rows::Row;
 use self::terminal::Terminal;
 use crate::arguments::Status as Request;
+use crate::caller::Caller;
 use crate::enrolment::STATE;
 use crate::fail;
 use crate::precedence::sources::{self, Surroundings};
 use crate::published::standing::Standing;
 use crate::published::{LIMIT, reading};
-use crate::sync::{keep_secrets_in_memory, now, own_account, variable};
+use crate::sync::{keep_secrets_in_memory, now, variable};
 use crate::units::{self, Units};
 
 /// The accounts of this machine.
@@ -116,11 +116,11 @@ fn these(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
 
 fn look_at_oneself(users: &[String]) -> Result<Seen> {
     keep_secrets_in_memory()?;
-    let account = own_account()?;
-    if users.iter().any(|user| *user != account.name) {
+    let caller = Caller::find()?;
+    if users.iter().any(|user| *user != caller.account.name) {
         bail!("only root can see how others are; run it with sudo");
     }
-    let own = own(account);
+    let own = own(caller);
     Ok(Seen {
         exit_code: own.judgement().exit_code,
         lines: screen::lines(&own, terminal()),
@@ -128,10 +128,9 @@ fn look_at_oneself(users: &[String]) -> Result<Seen> {
     })
 }
 
-fn own(account: Account) -> Own {
+fn own(caller: Caller) -> Own {
     let now = now();
-    let paths = Paths::new(&account.home, |name| variable(name).map(Into::into));
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let Caller { account, paths, state, .. } = caller;
     let environment = environment();
     let sources = sources::gather(&Surroundings {
         account: &account,
