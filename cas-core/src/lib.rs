@@ -49,6 +49,8 @@ pub mod outcome;
 #[cfg(feature = "full")]
 pub mod owned_file;
 #[cfg(feature = "full")]
+pub mod plain_text;
+#[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
 pub mod privileges;

@@ -28,6 +28,7 @@ mod shell_words;
 mod status;
 mod sync;
 mod sync_log;
+mod terminal;
 mod token;
 mod undoing;
 mod units;

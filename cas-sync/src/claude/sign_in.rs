@@ -10,6 +10,7 @@ use cas_core::credentials_file::CredentialsFile;
 use cas_core::deadline::Deadline;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::OauthLogin;
+use cas_core::plain_text::plain;
 use cas_core::secret::Secret;
 use cas_core::timestamp::Timestamp;
 
@@ -143,7 +144,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty()).unwrap_or("it said nothing");
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        line.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(WORDS).collect()
+        plain(line).chars().take(WORDS).collect()
     }
 }
 

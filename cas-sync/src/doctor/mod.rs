@@ -15,16 +15,17 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use cas_core::account::Account;
+use cas_core::plain_text::unseen_escaped;
 use nix::unistd::Uid;
 
 use self::check::Row;
 use self::mend::Mended;
 use self::patient::Patient;
-use self::say::{Shown, Style};
+use self::say::Shown;
 use crate::arguments::Doctor;
 use crate::caller::Caller;
-use crate::published::unseen_escaped;
 use crate::sync::keep_secrets_in_memory;
+use crate::terminal::Terminal;
 use crate::{fail, sessions};
 
 pub(crate) use self::patient::examine;
@@ -44,7 +45,9 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
             let shown = Shown { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
             match request.json {
                 true => println!("{}", unseen_escaped(&say::json(&shown).to_string())),
-                false => print!("{}", say::people(&shown, request.verbose, &Style::of_this_terminal())),
+                false => {
+                    print!("{}", say::people(&shown, request.verbose, Terminal::of_the_standard_output()))
+                }
             }
             ExitCode::from(say::exit_code(&looked))
         }
@@ -64,7 +67,7 @@ fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
     for (user, fix) in fixes {
         // Said before it is done: whoever reads along can end it.
         if !request.json {
-            let does = Style::of_this_terminal().plain(&fix.text());
+            let does = Terminal::of_the_standard_output().letters(&fix.text());
             println!("{}{does}.", if request.dry_run { "Would " } else { "Going to " });
         }
         let error = match request.dry_run {

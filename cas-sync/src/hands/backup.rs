@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use cas_core::duration::rough;
 use cas_core::outcome::{Note, Source};
+use cas_core::plain_text::plain;
 use cas_core::planner::{Errand, StoreKind};
 use cas_core::run::{Ended, Kept};
 use cas_core::store::Failure;
@@ -121,6 +122,6 @@ impl Place {
             (Done::NotAdded, Some(before)) => format!("not added; keeps {}, {age} old", before.generation),
             (Done::NotAsked, _) => "not asked".to_owned(),
         };
-        format!("  {:<7}  {what}\n           {}\n", self.place, self.at.replace(char::is_control, "?"))
+        format!("  {:<7}  {what}\n           {}\n", self.place, plain(&self.at))
     }
 }

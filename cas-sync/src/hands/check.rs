@@ -7,6 +7,7 @@ use cas_core::address::Address;
 use cas_core::duration;
 use cas_core::outcome::state::{self, Credential, State};
 use cas_core::outcome::with_address;
+use cas_core::plain_text::plain;
 use cas_core::planner::{Errand, Which};
 use cas_core::store::local::LocalStore;
 use cas_core::store::user_store::UserStore;
@@ -52,7 +53,7 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
 
 /// A sentence.
 fn told(judgement: &Judgement) -> String {
-    let mut text = judgement.text.replace(char::is_control, "?");
+    let mut text = plain(&judgement.text);
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }

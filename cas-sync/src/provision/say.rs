@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cas_core::journal;
 use cas_core::outcome::Status;
+use cas_core::plain_text::plain;
 use cas_core::store::Failure;
 use serde_json::{Value, json};
 
@@ -166,7 +167,7 @@ impl Served {
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
         let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
-        (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
+        (!parts.is_empty()).then(|| plain(&parts.join("; ")))
     }
 }
 

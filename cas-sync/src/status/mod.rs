@@ -6,7 +6,6 @@ mod own;
 pub(crate) mod rows;
 mod screen;
 mod table;
-mod terminal;
 mod watching;
 mod when;
 
@@ -28,7 +27,6 @@ use nix::unistd::{Uid, gethostname};
 
 use self::own::{Next, Own, Store};
 use self::rows::Row;
-use self::terminal::Terminal;
 use crate::arguments::Status as Request;
 use crate::caller::Caller;
 use crate::enrolment::STATE;
@@ -37,6 +35,7 @@ use crate::precedence::sources::{self, Surroundings};
 use crate::published::standing::Standing;
 use crate::published::{LIMIT, reading};
 use crate::sync::{keep_secrets_in_memory, now, variable};
+use crate::terminal::Terminal;
 use crate::units::{self, Units};
 
 /// The accounts of this machine.
@@ -77,7 +76,7 @@ fn tell(request: &Request, look: &dyn Fn() -> Result<Seen>) -> Result<u8> {
 }
 
 fn terminal() -> Terminal {
-    Terminal::of_the_standard_output(variable)
+    Terminal::of_the_standard_output()
 }
 
 fn look_at_everybody(users: &[String]) -> Result<Seen> {

@@ -7,7 +7,7 @@ use crate::precedence::Place;
 use crate::precedence::settings::Settings;
 use crate::status::json::of_own;
 use crate::status::screen::lines;
-use crate::status::terminal::Terminal;
+use crate::terminal::Terminal;
 
 const NOW: u64 = 2_000_000_000_000;
 const HOUR: u64 = 3_600_000;

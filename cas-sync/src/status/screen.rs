@@ -3,9 +3,9 @@
 use cas_core::local_login::LocalLogin;
 
 use super::own::{Next, Own, Store};
-use super::terminal::Terminal;
 use super::when::relative;
 use crate::precedence::{Candidate, Kind};
+use crate::terminal::Terminal;
 
 /// The column in which the texts begin.
 const INDENT: usize = 14;
