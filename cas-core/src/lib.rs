@@ -67,6 +67,8 @@ pub mod state_directory;
 #[cfg(feature = "full")]
 pub mod store;
 #[cfg(feature = "full")]
+pub mod time_words;
+#[cfg(feature = "full")]
 pub mod timestamp;
 #[cfg(feature = "full")]
 pub mod user_document;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use cas_core::duration::rough;
 use cas_core::outcome::{Note, Source};
 use cas_core::plain_text::plain;
 use cas_core::planner::{Errand, StoreKind};
 use cas_core::run::{Ended, Kept};
 use cas_core::store::Failure;
 use cas_core::store::local::LocalStore;
+use cas_core::time_words;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
@@ -110,7 +110,11 @@ impl Before {
 
 impl Place {
     fn told(&self, now: Timestamp) -> String {
-        let age = self.before.as_ref().and_then(|before| now.since(before.backed_up_at_ms?)).map(rough);
+        let age = self
+            .before
+            .as_ref()
+            .and_then(|before| now.since(before.backed_up_at_ms?))
+            .map(time_words::length);
         let age = age.unwrap_or_else(|| "of unknown age".into());
         let what = match (self.done, &self.before) {
             (Done::Added, None) => "added; there was no copy".to_owned(),

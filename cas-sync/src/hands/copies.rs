@@ -1,9 +1,9 @@
 //! The copies that are kept of somebody's login, as a table and as JSON.
 
-use cas_core::duration::rough;
 use cas_core::local_login::LocalLogin;
 use cas_core::planner::{self, Choice, Copy, DocumentFact, Obstacle, StoreKind};
 use cas_core::run::{Kept, Survey};
+use cas_core::time_words::short_length;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
@@ -106,11 +106,11 @@ impl Row {
     }
 
     fn cells(&self, now: Timestamp) -> [String; 6] {
-        let ago = |at: Timestamp| now.since(at).map(|span| format!("{} ago", rough(span)));
+        let ago = |at: Timestamp| now.since(at).map(|span| format!("{} ago", short_length(span)));
         let end = self.access_token_expires_at_ms;
         let access = end
             .since(now)
-            .map(|span| format!("{} left", rough(span)))
+            .map(|span| format!("{} left", short_length(span)))
             .or_else(|| ago(end).map(|ago| format!("ended {ago}")));
         let host = self.machine.as_deref().map(|label| label.split('/').next().unwrap_or(label));
         let host = host.filter(|host| !host.is_empty()).unwrap_or("?");

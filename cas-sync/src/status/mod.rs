@@ -7,7 +7,6 @@ pub(crate) mod rows;
 mod screen;
 mod table;
 mod watching;
-mod when;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};

@@ -1,9 +1,9 @@
 //! The table of everybody, fitted to whoever reads it.
 
+use cas_core::time_words::{distance, short_length};
 use cas_core::timestamp::Timestamp;
 
 use super::rows::Row;
-use super::when;
 use crate::terminal::{Terminal, padded, width_of};
 
 /// The columns before the reason, and the most each takes.
@@ -59,7 +59,8 @@ fn of_one_width(text: &str) -> String {
 
 fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let nothing = || "-".to_owned();
-    let age = |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| when::short(moment, now));
+    let age =
+        |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| short_length(distance(moment, now)));
     let standing = row.standing.as_ref();
     let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
     let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
@@ -78,7 +79,7 @@ fn lapses(row: &Row, now: Timestamp) -> Option<String> {
     let credential = row.standing.as_ref()?.credential.as_ref()?;
     let at = credential.lapses_at?;
     let about = if credential.lapse_is_estimated { "~" } else { "" };
-    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", when::short(at, now)) })
+    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", short_length(distance(at, now))) })
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
