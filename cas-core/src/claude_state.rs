@@ -1,10 +1,10 @@
-//! Claude Code's own `~/.claude.json`, of which one member is about the login: whom the person is signed in as.
+//! One person's own `~/.claude.json`, of which one member is about the login: whom they are signed in as. A new sign-in is
+//! noted in it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use crate::claude_json::{ACCOUNT, ClaudeJson, LIMIT};
 use crate::claude_locks::{FileLock, LockError};
 use crate::deadline::Deadline;
 use crate::local_login;
@@ -12,12 +12,6 @@ use crate::oauth_login::Owner;
 use crate::owned_file::{self, Guard, Problem};
 use crate::timestamp::Timestamp;
 use crate::whole_file;
-
-/// The largest file that is read, in bytes; projects make it grow to megabytes.
-const LIMIT: usize = 64 << 20;
-
-/// Whom the person is signed in as. Every other member is none of our business.
-const ACCOUNT: &str = "oauthAccount";
 
 /// How often it is written again because somebody else did so in between, without the lock.
 const TRIES: usize = 4;
@@ -27,19 +21,6 @@ const TRIES: usize = 4;
 pub struct ClaudeState {
     path: PathBuf,
     owner: u32,
-}
-
-#[derive(Deserialize)]
-struct Signed<'a> {
-    #[serde(borrow, rename = "oauthAccount")]
-    account: Option<&'a serde_json::value::RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Account {
-    account_uuid: Option<String>,
-    organization_uuid: Option<String>,
 }
 
 impl ClaudeState {
@@ -55,18 +36,17 @@ impl ClaudeState {
 
     /// Whose login it is, as far as this says: older clients write it nowhere else.
     pub fn signed_in_to(&self) -> Owner {
-        let account = self.account().and_then(|text| serde_json::from_str::<Account>(&text).ok());
-        account.map_or_else(Owner::default, |account| Owner {
-            account: account.account_uuid,
-            organization: account.organization_uuid,
-        })
+        self.read().and_then(|state| state.signed_in()).unwrap_or_default().owner
     }
 
     /// The JSON text of the member that says whom the person is signed in as.
     pub fn account(&self) -> Option<String> {
+        self.read()?.account().map(str::to_owned)
+    }
+
+    fn read(&self) -> Option<ClaudeJson> {
         let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).ok()??;
-        let signed: Signed<'_> = serde_json::from_slice(&found.content).ok()?;
-        signed.account.filter(|account| account.get() != "null").map(|account| account.get().to_owned())
+        ClaudeJson::parse(&found.content).ok()
     }
 
     /// Makes `account` (JSON text) that member, and leaves every other byte as it is. Held under Claude Code's own lock for a

@@ -13,6 +13,8 @@ pub mod account;
 #[cfg(feature = "full")]
 pub mod address;
 #[cfg(feature = "full")]
+pub mod claude_json;
+#[cfg(feature = "full")]
 pub mod claude_locks;
 #[cfg(feature = "full")]
 pub mod claude_state;

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use cas_core::account::{Account, Paths};
 use cas_core::address::Address;
+use cas_core::claude_json::{self, ClaudeJson};
 use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::machine::Machine;
+use cas_core::oauth_login::Owner;
 use cas_core::outcome::{Note, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::requests::Requests;
@@ -199,9 +201,15 @@ impl Person {
     pub(crate) fn addressed(&self, mut outcome: Outcome) -> Outcome {
         if outcome.asks_to_sign_in() {
             let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
-            outcome.sign_in_as = Address::of_account(&self.account.home.join(".claude.json"), &owner);
+            outcome.sign_in_as = self.address(&owner);
         }
         outcome
+    }
+
+    /// The address of the account that this login belongs to, where Claude Code knows.
+    pub(crate) fn address(&self, owner: &Owner) -> Option<Address> {
+        let state = ClaudeJson::read(&claude_json::state_file(&self.account.home, None)).ok()??;
+        Address::of_account(&state, owner)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::{Child, ChildStdin};
 use std::time::Duration;
 
+use cas_core::claude_json::state_file;
 use cas_core::claude_state::ClaudeState;
 use cas_core::credentials_file::CredentialsFile;
 use cas_core::deadline::Deadline;
@@ -104,7 +105,7 @@ impl SignIn {
 
     /// Whom the client says it is signed in as now.
     pub(crate) fn state(&self, owner: u32) -> ClaudeState {
-        ClaudeState::new(self.scratch.config_directory().join(".claude.json"), owner)
+        ClaudeState::new(state_file(&self.scratch.config_directory(), None), owner)
     }
 
     /// Gives up what was obtained, if anything was, at the server too.

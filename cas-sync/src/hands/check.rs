@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use cas_core::address::Address;
 use cas_core::duration;
 use cas_core::outcome::state::{self, Credential, State};
 use cas_core::outcome::with_address;
@@ -40,8 +39,7 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
         let mut judgement = judge(&facts, known.as_ref(), &demand);
         if judgement.answer == Answer::PersonMustAct {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
-            let address = Address::of_account(&person.account.home.join(".claude.json"), &owner);
-            judgement.text = with_address(&judgement.text, address.as_ref());
+            judgement.text = with_address(&judgement.text, person.address(&owner).as_ref());
         }
         let code = judgement.answer.exit_code();
         if !wanted.quiet {
