@@ -30,7 +30,7 @@ use nix::fcntl::Flock;
 use crate::caller::Caller;
 use crate::claude::Claude;
 use crate::complain;
-use crate::deferred_signals::{DeferredSignals, Woken};
+use crate::deferred_signals::{Woken, held_back};
 use crate::failed::Failed;
 use crate::notify::Notify;
 use crate::published::Shelf;
@@ -128,7 +128,7 @@ impl Person {
     /// # Errors
     /// [`Failed`], to be tried later, when it takes too long or somebody asks to end.
     pub(crate) fn lock(&self) -> Result<Flock<File>, Failed> {
-        let signals = DeferredSignals::new().map_err(|errno| Failed::new(1, errno))?;
+        let signals = held_back()?;
         let deadline = Deadline::after(PATIENCE);
         let mut is_said = false;
         loop {

@@ -72,15 +72,8 @@ impl fmt::Display for Finding {
                 write!(formatter, "setup-token in use, rejected by the server; {RENEW_TOKEN}")
             }
             Self::SetupToken { verdict, .. } => write!(formatter, "setup-token in use, {}", Shown(verdict)),
-            Self::Login { login, verdict } => {
-                write!(
-                    formatter,
-                    "login complete, access token until {}, {}",
-                    login.expires_at,
-                    Shown(verdict)
-                )
-            }
-            Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
+            Self::Login { login, verdict }
+            | Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
                 write!(
                     formatter,
                     "login complete, access token until {}, {}",

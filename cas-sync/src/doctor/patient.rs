@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::check::{Fix, Row, diagnose};
 use super::gather::Surroundings;
 use super::{checks, gather, mend};
+use crate::as_person;
 use crate::sync::{now, variables};
-use crate::{as_person, fail};
 
 /// How long looking at one person may take: the server's questions, and a client that is asked for its version.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -60,22 +60,12 @@ impl Patient {
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
 pub(crate) fn examine(user: &str, mend: Option<&str>) -> ExitCode {
-    let served = as_person::become_whom_root_asks_about(user).and_then(|account| {
-        let paths = Paths::new(&account.home, |_| None);
-        Ok(match mend {
-            Some(fix) => {
-                serde_json::to_string(&mend::in_home(&account, &paths, &serde_json::from_str(fix)?, now()))
-            }
-            None => serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[], true))),
-        }?)
-    });
-    match served {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
+    as_person::serve(user, |account, paths| match mend {
+        Some(fix) => {
+            serde_json::to_string(&mend::in_home(account, paths, &serde_json::from_str(fix)?, now()))
         }
-        Err(error) => fail(&error, 1),
-    }
+        None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true))),
+    })
 }
 
 /// What such a process has said: its answer, or why it has none.

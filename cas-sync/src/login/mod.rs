@@ -23,7 +23,7 @@ use crate::admission::{admit, shown};
 use crate::arguments::Login;
 use crate::claude::{GivenUp, NotSignedIn, SignIn};
 use crate::complain;
-use crate::deferred_signals::DeferredSignals;
+use crate::deferred_signals::{DeferredSignals, held_back};
 use crate::failed::Failed;
 use crate::person::{Asked, Person};
 use crate::secret_input::{self, Extent, NotRead};
@@ -38,9 +38,9 @@ const UNCHANGED: &str = "your login is as it was";
 
 /// Signs the caller in. Signals that ask to end wait until nothing is half done, and then end it.
 pub(crate) fn run(request: &Login) -> ExitCode {
-    let signals = match DeferredSignals::new() {
+    let signals = match held_back() {
         Ok(signals) => signals,
-        Err(errno) => return Failed::new(1, format!("signals cannot be held back: {errno}")).tell(),
+        Err(failed) => return failed.tell(),
     };
     sign_in(request, &signals).map_or_else(|failed| failed.tell(), |()| ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cas_core::account::{Account, Paths};
 use cas_core::claude_json::{self, ClaudeJson, Unread};
 use cas_core::credentials_file::CredentialsFile;
-use cas_core::env_file::{Content, EnvFile};
+use cas_core::env_file::EnvFile;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::regular_file::{self, Unfit};
 use cas_core::state_directory::StateDirectory;
@@ -64,10 +64,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
         login_file,
         profiles,
         active_profile,
-        env_file: match EnvFile::new(paths.env_file.clone(), uid).read() {
-            Content::Token(token) => Some(Fingerprint::of(token.expose())),
-            Content::Absent | Content::Malformed(_) | Content::Unreadable(_) => None,
-        },
+        env_file: EnvFile::new(paths.env_file.clone(), uid).fingerprint(),
         withdrawn: ledger.withdrawn,
         unknown,
     }

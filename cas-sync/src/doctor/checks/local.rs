@@ -1,6 +1,6 @@
 //! The setup-token's file, the client, and what runs already.
 
-use super::super::check::{Check, Finding, Judgement, Remedy, by_person};
+use super::super::check::{Check, Finding, Judgement, Remedy, aside_by_person};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
 use crate::sessions::Restart;
 use crate::shell_words::quoted;
@@ -26,10 +26,7 @@ fn malformed(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Malformed { path, why } => {
             let cause = format!("the setup-token in {path} is not used: {why}");
-            Judgement::of([Finding::problem(
-                cause,
-                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
-            )])
+            Judgement::of([Finding::problem(cause, aside_by_person(path))])
         }
         _ => Judgement::Fine,
     }
@@ -39,10 +36,7 @@ fn unusable(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Unusable { path, why } if !facts.has_foreign_entries() => {
             let cause = format!("the setup-token is not used: {why}");
-            Judgement::of([Finding::problem(
-                cause,
-                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
-            )])
+            Judgement::of([Finding::problem(cause, aside_by_person(path))])
         }
         _ => Judgement::Fine,
     }

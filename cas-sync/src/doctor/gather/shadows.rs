@@ -4,9 +4,9 @@ use std::path::Path;
 
 use cas_core::account::{Account, Paths};
 use cas_core::claude_json::{ClaudeJson, state_file};
+use cas_core::env_file::EnvFile;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::setup_token::VARIABLE;
-use cas_core::{env_file, owned_file};
 
 use super::super::facts::{Place, Shadow};
 use super::{Surroundings, shown, start_files};
@@ -28,8 +28,9 @@ pub(super) fn of(
     around: Surroundings<'_>,
 ) -> Vec<Shadow> {
     let folder = paths.credentials_file.parent().unwrap_or(Path::new("/"));
+    let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
     let own_state_file = state_file(&account.home, None);
-    let mut shadows = in_environment(around, current(account, paths));
+    let mut shadows = in_environment(around, env_file.fingerprint());
     shadows.extend(start_files::of(&account.home));
     shadows.extend(
         own_state
@@ -65,12 +66,6 @@ fn in_environment(around: Surroundings<'_>, current: Option<Fingerprint>) -> Vec
     let elsewhere = around.variables.iter().filter(|(name, value)| name == ELSEWHERE && !value.is_empty());
     let names = names.chain(elsewhere.map(|(name, _)| name.as_str()));
     names.map(|name| Shadow { place: Place::Environment, name: name.to_owned() }).collect()
-}
-
-fn current(account: &Account, paths: &Paths) -> Option<Fingerprint> {
-    let found = owned_file::read(&paths.env_file, account.uid.as_raw(), 4096, owned_file::Guard::Exclusive);
-    let token = env_file::parse(&found.ok()??.content).ok()?;
-    Some(Fingerprint::of(token.expose()))
 }
 
 #[cfg(test)]
