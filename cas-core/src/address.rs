@@ -1,19 +1,10 @@
 //! The address somebody signed in to Claude with, from their own `.claude.json`: it goes into the command they are shown, so
 //! that they need not remember it.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use crate::claude_json::ClaudeJson;
 use crate::oauth_login::Owner;
-use crate::regular_file;
-
-/// The largest `.claude.json` that is read, in bytes: early clients kept all that was ever said in it, and it has been seen
-/// to grow to tens of megabytes.
-const LIMIT: usize = 64 << 20;
 
 /// The longest address, in bytes (RFC 5321 allows 254).
 const LONGEST: usize = 254;
@@ -36,17 +27,10 @@ impl Address {
     }
 
     /// That of the account which is signed in by this `.claude.json`, unless it is another one than `owner`. Nothing where
-    /// the file is missing, is none that can be read, or does not say.
-    pub fn of_account(file: &Path, owner: &Owner) -> Option<Self> {
-        let text = regular_file::read(file, LIMIT).ok()??;
-        // Each member still as text: of a large file one is wanted.
-        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(&text).ok()?;
-        let account: Account = serde_json::from_str(members.get("oauthAccount")?.get()).ok()?;
-        let signed_in = Owner { account: account.account_uuid, organization: account.organization_uuid };
-        if signed_in.contradicts(owner) {
-            return None;
-        }
-        Self::parse(&account.email_address?)
+    /// the file does not say, or not plainly.
+    pub fn of_account(state: &ClaudeJson, owner: &Owner) -> Option<Self> {
+        let signed_in = state.signed_in().filter(|signed_in| !signed_in.owner.contradicts(owner))?;
+        Self::parse(&signed_in.address?)
     }
 }
 
@@ -56,18 +40,8 @@ impl fmt::Display for Address {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Account {
-    email_address: Option<String>,
-    account_uuid: Option<String>,
-    organization_uuid: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -98,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_from_the_file_of_the_very_account_and_nothing_else_is_an_error() {
-        let scratch = tempfile::tempdir().expect("a scratch directory");
-        let file = scratch.path().join(".claude.json");
+    fn it_is_that_of_the_very_account_and_nothing_else_is_an_error() {
         let owner = |account: &str| Owner { account: Some(account.into()), organization: None };
-        let found = |owner: &Owner| Address::of_account(&file, owner).map(|address| address.to_string());
-        assert_eq!(found(&Owner::default()), None, "no file");
+        let found = |content: &str, owner: &Owner| {
+            let state = ClaudeJson::parse(content.as_bytes()).ok()?;
+            Address::of_account(&state, owner).map(|address| address.to_string())
+        };
         let alice = r#"{"numStartups":3,"oauthAccount":{"accountUuid":"one","emailAddress":"alice@example.org","x":[]}}"#;
         for (content, expected) in [
             (alice, Some("alice@example.org")),
@@ -115,14 +89,9 @@ mod tests {
             ("[]", None),
             ("", None),
         ] {
-            fs::write(&file, content).expect("a file");
-            assert_eq!(found(&owner("one")).as_deref(), expected, "{content}");
-            assert_eq!(found(&Owner::default()).as_deref(), expected, "{content}");
+            assert_eq!(found(content, &owner("one")).as_deref(), expected, "{content}");
+            assert_eq!(found(content, &Owner::default()).as_deref(), expected, "{content}");
         }
-        fs::write(&file, alice).expect("a file");
-        assert_eq!(found(&owner("another")), None, "it would be the command for somebody else");
-        fs::remove_file(&file).expect("removed");
-        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        assert_eq!(found(&owner("one")), None, "and nobody waits");
+        assert_eq!(found(alice, &owner("another")), None, "it would be the command for somebody else");
     }
 }

@@ -1,13 +1,10 @@
 //! Claude Code's own `~/.claude.json`, of which two members matter to a login: whom the person is signed in as, and whether the
 //! client still asks the questions of its first start.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use crate::claude_json::{ACCOUNT, ClaudeJson, LIMIT, ONBOARDING};
 use crate::claude_locks::{FileLock, LockError};
 use crate::deadline::Deadline;
 use crate::local_login;
@@ -15,15 +12,6 @@ use crate::oauth_login::Owner;
 use crate::owned_file::{self, Guard, Problem};
 use crate::timestamp::Timestamp;
 use crate::whole_file;
-
-/// The largest file that is read, in bytes; projects make it grow to megabytes.
-const LIMIT: usize = 64 << 20;
-
-/// Whom the person is signed in as. Every other member is none of our business.
-const ACCOUNT: &str = "oauthAccount";
-
-/// Whether the client has asked the questions of its first start.
-pub const ONBOARDING: &str = "hasCompletedOnboarding";
 
 /// How often it is written again because somebody else did so in between, without the lock.
 const TRIES: usize = 4;
@@ -33,19 +21,6 @@ const TRIES: usize = 4;
 pub struct ClaudeState {
     path: PathBuf,
     owner: u32,
-}
-
-#[derive(Deserialize)]
-struct Signed<'a> {
-    #[serde(borrow, rename = "oauthAccount")]
-    account: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Account {
-    account_uuid: Option<String>,
-    organization_uuid: Option<String>,
 }
 
 impl ClaudeState {
@@ -61,18 +36,17 @@ impl ClaudeState {
 
     /// Whose login it is, as far as this says: older clients write it nowhere else.
     pub fn signed_in_to(&self) -> Owner {
-        let account = self.account().and_then(|text| serde_json::from_str::<Account>(&text).ok());
-        account.map_or_else(Owner::default, |account| Owner {
-            account: account.account_uuid,
-            organization: account.organization_uuid,
-        })
+        self.read().and_then(|state| state.signed_in()).unwrap_or_default().owner
     }
 
     /// The JSON text of the member that says whom the person is signed in as.
     pub fn account(&self) -> Option<String> {
+        self.read()?.account().map(str::to_owned)
+    }
+
+    fn read(&self) -> Option<ClaudeJson> {
         let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).ok()??;
-        let signed: Signed<'_> = serde_json::from_slice(&found.content).ok()?;
-        signed.account.filter(|account| account.get() != "null").map(|account| account.get().to_owned())
+        ClaudeJson::parse(&found.content).ok()
     }
 
     /// Makes `account` (JSON text) that member, and leaves every other byte as it is. Held under Claude Code's own lock for a
@@ -90,7 +64,8 @@ impl ClaudeState {
     /// As [`ClaudeState::note_account`].
     pub fn finish_onboarding(&self, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
         self.note(deadline, now, |content| {
-            let says_something = members(content).contains_key(ONBOARDING);
+            let says_something =
+                ClaudeJson::parse(content).is_ok_and(|state| state.has_completed_onboarding().is_some());
             (!says_something).then(|| local_login::with_member(content, ONBOARDING, "true"))
         })
     }
@@ -123,11 +98,6 @@ impl ClaudeState {
         }
         Err(NotNoted::Overtaken(self.path.clone()))
     }
-}
-
-/// The members of a JSON object, each still as text; none of what is no object.
-fn members(content: &[u8]) -> BTreeMap<String, &RawValue> {
-    serde_json::from_slice(content).unwrap_or_default()
 }
 
 /// Why it was not written down.

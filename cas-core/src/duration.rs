@@ -36,18 +36,6 @@ pub fn parse(text: &str) -> Result<Duration, NoDuration> {
     }
 }
 
-/// As people say it, in the largest unit that leaves at least two of them or has nothing smaller: `26 d`, `47 h`, `3 min`,
-/// `0 s`. Rounded down.
-pub fn rough(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,21 +57,5 @@ mod tests {
             assert_eq!(parse(text), Err(NoDuration), "{text}");
         }
         assert_eq!(parse("18446744073709551615d"), Err(NoDuration), "longer than can be counted");
-    }
-
-    #[test]
-    fn spans_are_said_in_a_unit_that_people_would_choose() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (119, "119 s"),
-            (120, "2 min"),
-            (7_199, "119 min"),
-            (7_200, "2 h"),
-            (172_799, "47 h"),
-            (172_800, "2 d"),
-            (2_591_999, "29 d"),
-        ] {
-            assert_eq!(rough(Duration::from_secs(seconds)), expected);
-        }
     }
 }

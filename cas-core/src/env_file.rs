@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::fingerprint::Fingerprint;
 use crate::owned_file::{self, Guard, Problem};
 use crate::setup_token::{SetupToken, VARIABLE};
 use crate::whole_file::{self, Staged};
@@ -52,6 +53,12 @@ impl EnvFile {
             },
             Err(problem) => Content::Unreadable(problem.to_string()),
         }
+    }
+
+    /// Which token is in it, if there is one. Unlike [`EnvFile::read`] this leaves the file's mode as it is.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive).ok()??;
+        parse(&found.content).ok().map(|token| Fingerprint::of(token.expose()))
     }
 
     /// A token that others may read is theirs too: that ends now. Where the file system is read-only it stays as it is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 use crate::outcome::{Outcome, Status};
+use crate::plain_text::plain;
 
 /// What every line of ours is found by.
 pub const IDENTIFIER: &str = "claude-auth-sync";
@@ -62,7 +63,7 @@ fn patient_socket() -> std::io::Result<UnixDatagram> {
 
 /// The text of the line: without control characters, and cut where it grows too long.
 fn line(user: &str, status: Status, text: &str) -> String {
-    let line = format!("user={user} {status} {text}").replace(char::is_control, "?");
+    let line = plain(&format!("user={user} {status} {text}"));
     match line.char_indices().find(|(index, _)| *index >= LIMIT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use time::{Date, OffsetDateTime};
 
 use crate::lapse::{Certainty, Kind, Lapse};
+use crate::time_words::{days_from_now, distance, whole_days};
 use crate::timestamp::Timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,13 +84,16 @@ impl Lapsing {
     pub fn when(&self) -> impl fmt::Display {
         let bound = if self.lapse.certainty == Certainty::AtTheLatest { " at the latest" } else { "" };
         let day = Day { of: self.lapse.at, seen_from: self.now };
-        let (at, now) = (self.lapse.at, self.now);
+        let far = days_from_now(self.lapse.at, self.now);
         match (self.stage(), self.lapse.is_estimated()) {
-            (Stage::Passed, false) => format!("lapsed on {day}{}", Ago(now.since(at).unwrap_or_default())),
+            (Stage::Passed, false) if whole_days(distance(self.lapse.at, self.now)) == 0 => {
+                format!("lapsed on {day}")
+            }
+            (Stage::Passed, false) => format!("lapsed on {day}, {far}"),
             (Stage::Passed, true) => {
                 format!("should have lapsed on {day}{bound} by our reckoning, and may any day")
             }
-            _ => format!("lapses on {day}{bound}, {}", In(at.since(now).unwrap_or_default())),
+            _ => format!("lapses on {day}{bound}, {far}"),
         }
     }
 }
@@ -115,36 +119,6 @@ impl fmt::Display for Day {
 fn date(moment: Timestamp) -> Option<Date> {
     let seconds = i64::try_from(moment.millis() / 1000).ok()?;
     OffsetDateTime::from_unix_timestamp(seconds).ok().map(OffsetDateTime::date)
-}
-
-/// So long from now, in whole days.
-struct In(Duration);
-
-impl fmt::Display for In {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match days(self.0) {
-            0 => formatter.write_str("within a day"),
-            1 => formatter.write_str("in 1 day"),
-            days => write!(formatter, "in {days} days"),
-        }
-    }
-}
-
-/// So long ago, in whole days.
-struct Ago(Duration);
-
-impl fmt::Display for Ago {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match days(self.0) {
-            0 => Ok(()),
-            1 => formatter.write_str(", 1 day ago"),
-            days => write!(formatter, ", {days} days ago"),
-        }
-    }
-}
-
-fn days(span: Duration) -> u64 {
-    span.as_secs() / DAY.as_secs()
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub mod account;
 #[cfg(feature = "full")]
 pub mod address;
 #[cfg(feature = "full")]
+pub mod claude_json;
+#[cfg(feature = "full")]
 pub mod claude_locks;
 #[cfg(feature = "full")]
 pub mod claude_state;
@@ -49,6 +51,8 @@ pub mod outcome;
 #[cfg(feature = "full")]
 pub mod owned_file;
 #[cfg(feature = "full")]
+pub mod plain_text;
+#[cfg(feature = "full")]
 pub mod planner;
 #[cfg(feature = "full")]
 pub mod privileges;
@@ -64,6 +68,8 @@ pub mod seen_tokens;
 pub mod state_directory;
 #[cfg(feature = "full")]
 pub mod store;
+#[cfg(feature = "full")]
+pub mod time_words;
 #[cfg(feature = "full")]
 pub mod timestamp;
 #[cfg(feature = "full")]

@@ -1,6 +1,8 @@
 //! How a run ended. The log line, the exit code, the notice and later the metric are all rendered from this one
 //! value, so that they cannot disagree.
 
+mod exit_code;
+mod finding;
 pub mod notice;
 pub mod state;
 mod text;
@@ -8,10 +10,10 @@ mod words;
 
 use std::fmt;
 
+pub use finding::{Finding, Note};
 pub use text::with_address;
 
 use crate::address::Address;
-use crate::fingerprint::Fingerprint;
 use crate::lapse::Lapse;
 use crate::lapsing::Lapsing;
 use crate::oauth_login::LoginSummary;
@@ -82,137 +84,6 @@ pub struct Outcome {
     pub sign_in_as: Option<Address>,
 }
 
-/// The one thing a run has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// The setup-token is in use.
-    SetupToken {
-        /// Which one.
-        token: Fingerprint,
-        /// What a live probe showed.
-        verdict: Option<Verdict>,
-    },
-    /// The login is complete and, if there is a verdict, was probed.
-    Login {
-        /// Which one.
-        login: LoginSummary,
-        /// What a live probe showed.
-        verdict: Option<Verdict>,
-    },
-    /// The login is complete and its access token has to be refreshed by Claude Code.
-    Stale {
-        /// Which one.
-        login: LoginSummary,
-        /// What a refresh run showed.
-        verdict: Option<Verdict>,
-    },
-    /// The login is complete, and some session of Claude Code is refreshing it just now.
-    Refreshing(LoginSummary),
-    /// The login is complete, its access token has ended, and a later login is known: an old copy that somebody put back, or
-    /// one from a time when the clock was wrong.
-    Spent {
-        /// Which one.
-        login: LoginSummary,
-        /// Whether this machine saw its refresh token being exchanged.
-        is_certain: bool,
-    },
-    /// A broken or rejected login was replaced.
-    Restored {
-        /// What was put back.
-        login: LoginSummary,
-        /// Whether its access token can be used as it is; if not, Claude Code has to refresh it first, and may fail to.
-        is_fresh: bool,
-        /// From where.
-        source: Source,
-        /// What a live probe of it showed.
-        verdict: Option<Verdict>,
-    },
-    /// The login is broken or rejected and nothing may be put back.
-    Beyond {
-        /// What lies there now.
-        state: String,
-    },
-    /// The login is broken and could not be mended this time.
-    Unmended {
-        /// What lies there now.
-        state: String,
-        /// What stood in the way.
-        why: String,
-    },
-    /// Claude Code takes what lies there for no login, and this run was not to mend it.
-    Broken {
-        /// What lies there.
-        state: String,
-    },
-    /// What a person asked for was not done.
-    NotDone(String),
-    /// There is no login yet, here or in the store.
-    NoLogin,
-    /// What lies there is left alone.
-    LeftAlone(String),
-    /// The configuration cannot be used, and nothing was done.
-    Misconfigured(String),
-    /// Another run holds the lock.
-    Busy,
-}
-
-/// Something else that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// The env file now holds the store's setup-token.
-    EnvFileWritten,
-    /// The env file is gone, as the store said.
-    EnvFileRemoved,
-    /// The env file could not be used.
-    EnvFile(String),
-    /// The env file could not be made what the store says.
-    EnvFileUnchanged(String),
-    /// The store's setup-token is malformed and was not used.
-    SetupTokenField(String),
-    /// The login was backed up.
-    BackedUp(Source),
-    /// The login was not backed up.
-    NotBackedUp(String),
-    /// A restored login was rejected and what lay there before is back.
-    RolledBack,
-    /// What lay there before a restore could not be put back.
-    NotRolledBack(String),
-    /// The store could not be read.
-    Store(Failure),
-    /// The store's token needs somebody's attention.
-    Token(String),
-    /// The configuration says something that nobody understands.
-    Configuration(String),
-    /// No copies of logins are kept any more, and some from before are still there.
-    CopiesRemain(Vec<Source>),
-}
-
-impl Finding {
-    /// The complete login this is about.
-    pub fn login(&self) -> Option<&LoginSummary> {
-        match self {
-            Self::Login { login, .. }
-            | Self::Stale { login, .. }
-            | Self::Restored { login, .. }
-            | Self::Refreshing(login)
-            | Self::Spent { login, .. } => Some(login),
-            _ => None,
-        }
-    }
-}
-
-impl Note {
-    /// Whether nothing is wrong with what it says.
-    fn is_in_order(&self) -> bool {
-        self.is_of_a_change() || matches!(self, Self::CopiesRemain(_))
-    }
-
-    /// Whether this run changed something.
-    fn is_of_a_change(&self) -> bool {
-        matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
-    }
-}
-
 impl Outcome {
     /// One of which there is nothing more to say than this.
     pub fn new(status: Status, finding: Finding) -> Self {
@@ -233,57 +104,6 @@ impl Outcome {
             self.status = status;
         }
         self.notes.push(note);
-    }
-
-    /// The exit code of `cas-sync run`: 0 fine (also where all there is to warn of is a date that comes near, or has passed
-    /// without anybody refusing the credential: nothing has failed), 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
-    /// 77 refused by the store, 78 configuration, 79 a person must sign in, 1 anything else.
-    pub fn exit_code(&self) -> u8 {
-        let is_refused =
-            |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
-        let is_unusable = |note: &Note| matches!(note, Note::Store(Failure::Misconfigured { .. }));
-        let passes =
-            |note: &Note| matches!(note, Note::Store(Failure::Busy { .. } | Failure::Unreachable { .. }));
-        match (self.status, self.verdict()) {
-            (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
-            _ if self.is_warning_of_the_end_alone() => 0,
-            (_, Some(Verdict::Rejected { account_level: false })) => 79,
-            _ if matches!(
-                self.finding,
-                Finding::Beyond { .. } | Finding::Broken { .. } | Finding::Spent { is_certain: true, .. }
-            ) =>
-            {
-                79
-            }
-            _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
-            _ if self.notes.iter().any(is_unusable) => 78,
-            _ if self.notes.iter().any(is_refused)
-                || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
-            {
-                77
-            }
-            (_, Some(Verdict::Unusable(_))) => 69,
-            (_, Some(Verdict::Unknown(_))) => 75,
-            _ if self.notes.iter().any(passes) => 75,
-            _ if self.notes.iter().any(|note| matches!(note, Note::Configuration(_))) => 78,
-            _ if matches!(self.finding, Finding::Unmended { .. } | Finding::Spent { .. }) => 75,
-            _ => 1,
-        }
-    }
-
-    fn is_warning_of_the_end_alone(&self) -> bool {
-        let is_in_order = matches!(
-            self.finding,
-            Finding::SetupToken { .. }
-                | Finding::Login { .. }
-                | Finding::Stale { .. }
-                | Finding::Refreshing(_)
-        );
-        self.lapsing.is_some()
-            && self.status == Status::Warn
-            && is_in_order
-            && self.verdict().is_none_or(Verdict::is_alive)
-            && self.notes.iter().all(Note::is_in_order)
     }
 
     /// What real inference showed in this run of the credential it was about.

@@ -228,10 +228,10 @@ mod tests {
     use nix::unistd::{Gid, Uid};
 
     use super::*;
+    use crate::config::Config;
     use crate::ledger::Ledger;
     use crate::local_login::LocalLogin;
     use crate::outcome::Source;
-    use crate::planner::StoreKind;
 
     /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
     #[test]
@@ -240,15 +240,8 @@ mod tests {
         let now = Timestamp::from_millis(100_000_000);
         let paths = Paths::new(scratch.path(), |_| None);
         let run = |mode| {
-            let settings = Settings {
-                mode,
-                store: StoreKind::Local,
-                login_refresh_after: Duration::ZERO,
-                can_verify: false,
-                expected_organization: None,
-                restore_from_other_machines: false,
-                oauth_backup: true,
-            };
+            let settings =
+                Settings { login_refresh_after: Duration::ZERO, ..Config::default().settings(mode) };
             let (uid, gid, home) = (Uid::effective(), Gid::effective(), scratch.path().to_owned());
             let state = StateDirectory::new(paths.state_directory.clone(), uid.as_raw());
             Run::new(Parts {

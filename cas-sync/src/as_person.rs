@@ -3,15 +3,16 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use cas_core::account::Account;
+use cas_core::account::{Account, Paths};
 use cas_core::deadline::Deadline;
 use cas_core::privileges::become_user;
 use nix::unistd::{Uid, setsid};
 
 use crate::bounded_command::{Heard, heard};
+use crate::fail;
 
 /// What such a process says, in at most `patience`.
 ///
@@ -35,11 +36,30 @@ pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, Str
 ///
 /// # Errors
 /// When the caller is not root, or this cannot become them: then nothing may be opened.
-pub(crate) fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
+fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
     anyhow::ensure!(Uid::effective().is_root(), "root's own commands run this; it is for nobody else");
     let account = Account::named(user)?;
     // What is theirs from here on has no hold on root's terminal.
     setsid()?;
     become_user(&account)?;
     Ok(account)
+}
+
+/// Serves root, as USER: says what `look` finds, as JSON, once this process has become them.
+pub(crate) fn serve(
+    user: &str,
+    look: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
+) -> ExitCode {
+    let found = become_whom_root_asks_about(user).and_then(|account| {
+        // Nobody's environment says where their files lie.
+        let paths = Paths::new(&account.home, |_| None);
+        Ok(look(&account, &paths)?)
+    });
+    match found {
+        Ok(json) => {
+            println!("{json}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, 1),
+    }
 }

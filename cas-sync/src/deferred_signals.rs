@@ -7,9 +7,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::failed::Failed;
+
 /// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (A client lets them
 /// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
 pub(crate) struct DeferredSignals(SigSet);
+
+/// Keeps them back for a command of a person's.
+///
+/// # Errors
+/// [`Failed`] when they cannot be: nothing may be begun.
+pub(crate) fn held_back() -> Result<DeferredSignals, Failed> {
+    DeferredSignals::new().map_err(|errno| Failed::new(1, format!("signals cannot be held back: {errno}")))
+}
 
 impl DeferredSignals {
     pub(crate) fn new() -> nix::Result<Self> {

@@ -63,12 +63,16 @@ impl From<StateError> for Failed {
 
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
-        let code = match failure {
-            Failure::Refused { .. } | Failure::Gone { .. } => 77,
-            Failure::Misconfigured { .. } => 78,
-            Failure::Conflict | Failure::Busy { .. } | Failure::Unreachable { .. } => 75,
-        };
-        Self::new(code, format!("store {failure}"))
+        Self::new(code_of_the_store(&failure), format!("store {failure}"))
+    }
+}
+
+/// The exit code of what failed because the store did.
+pub(crate) fn code_of_the_store(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Refused { .. } | Failure::Gone { .. } => 77,
+        Failure::Misconfigured { .. } => 78,
+        Failure::Conflict | Failure::Busy { .. } | Failure::Unreachable { .. } => 75,
     }
 }
 

@@ -1,94 +1,134 @@
-//! Somebody who types a command about their own credentials: who they are, where their files lie, what is configured, and the
-//! sync's own way of looking after them.
+//! Somebody whose credentials are looked after, because they typed a command about them or because it is time: who they are,
+//! where their files lie, what is configured, and the sync's own way of looking after them.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use cas_core::account::{Account, Paths};
-use cas_core::config::{self, Config};
+use cas_core::address::Address;
+use cas_core::claude_json::{self, ClaudeJson};
+use cas_core::config::{self, Config, ConfigError};
 use cas_core::deadline::Deadline;
 use cas_core::fingerprint::Fingerprint;
+use cas_core::machine::Machine;
+use cas_core::oauth_login::Owner;
 use cas_core::outcome::{Note, Outcome, Status};
+use cas_core::planner::Mode;
+use cas_core::requests::Requests;
+use cas_core::run::{Parts, Run};
 use cas_core::secret::Secret;
 use cas_core::state_directory::{Lock, StateDirectory, StateError};
+use cas_core::store::Failure;
 use cas_core::store::user_store::UserStore;
 use cas_core::timestamp::Timestamp;
 use cas_core::verdict::{Verdict, Verifier};
 use nix::fcntl::Flock;
 
+use crate::caller::Caller;
 use crate::claude::Claude;
-use crate::deferred_signals::{DeferredSignals, Woken};
+use crate::complain;
+use crate::deferred_signals::{Woken, held_back};
 use crate::failed::Failed;
 use crate::notify::Notify;
 use crate::published::Shelf;
 use crate::report::Report;
-use crate::sync::{self, Verification, keep_secrets_in_memory, named_as_asked, now, own_account, variable};
+use crate::sync::{Verification, keep_secrets_in_memory, now, variable};
+
+/// How long one run may take.
+const DEADLINE: Duration = Duration::from_secs(480);
 
 /// How long a sync that is at work is waited for: longer than most take, shorter than a refresh that hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it is tried meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The caller.
+/// The caller, and how their machine is set up.
 pub(crate) struct Person {
     pub(crate) account: Account,
     pub(crate) paths: Paths,
     pub(crate) state: StateDirectory,
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
-    /// Where root finds how they are; it knows them by their login name alone.
-    shelf: Shelf,
+    pub(crate) requests: Requests,
+    pub(crate) shelf: Shelf,
     /// What nobody understands in the configuration.
     misunderstood: Vec<String>,
 }
 
+/// Carries a command of the caller's out: what it answers is its exit code, and what it cannot do is told.
+pub(crate) fn answered(command: impl FnOnce(&Person) -> Result<u8, Failed>) -> ExitCode {
+    match Person::myself().and_then(|person| command(&person)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failed) => failed.tell(),
+    }
+}
+
 impl Person {
     /// Whoever runs this, if it is a person with a home that is in use. From here on no debugger and no core dump sees what is
-    /// read.
+    /// read. What nobody understands in the configuration is told.
     ///
     /// # Errors
     /// [`Failed`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
     pub(crate) fn myself() -> Result<Self, Failed> {
-        let account = own_account()?;
-        let shelf = Shelf::of(&account.name, account.uid.as_raw());
-        let account = named_as_asked(account)?;
-        let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
-        if account.home_is_yet_to_come(&paths) {
-            let home = account.home.display();
-            return Err(Failed::new(
-                75,
-                format!("the home {home} is not there, not mounted, or not in use yet"),
-            ));
-        }
         keep_secrets_in_memory()?;
+        let caller = Caller::find()?.named_as_asked()?;
+        if caller.home_is_yet_to_come() {
+            let home = caller.account.home.display();
+            let why = "is not there, not mounted, or not in use yet; try again when it is";
+            return Err(Failed::new(75, format!("the home {home} {why}")));
+        }
+        let person = Self::configured(caller, now())?;
+        person.misunderstood.iter().for_each(|what| complain(&anyhow::anyhow!("configuration: {what}")));
+        Ok(person)
+    }
+
+    /// The caller, as the machine and the environment are configured.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration cannot be used.
+    pub(crate) fn configured(caller: Caller, now: Timestamp) -> Result<Self, ConfigError> {
         let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
         config.override_from(variable);
-        let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-        Ok(Self { account, paths, state, config, now: now(), shelf, misunderstood })
+        let Caller { account, paths, state, requests, shelf } = caller;
+        Ok(Self { account, paths, state, config, now, requests, shelf, misunderstood })
     }
 
     /// The store, as it is configured; nothing is asked of a server yet.
     ///
     /// # Errors
-    /// [`Failed`] when it cannot be meant.
-    pub(crate) fn store(&self) -> Result<UserStore, Failed> {
-        Ok(UserStore::open(&self.config, &self.account, &self.paths, &self.state, self.now)?)
+    /// [`Failure`] when it cannot be meant.
+    pub(crate) fn store(&self) -> Result<UserStore, Failure> {
+        UserStore::open(&self.config, &self.account, &self.paths, &self.state, self.now)
     }
 
-    /// The client of this person.
+    /// The client of this person: the one that is configured, or found where people have it.
     pub(crate) fn claude(&self) -> Claude {
         let search_path = variable("PATH").map(OsString::from);
         Claude::new(&self.config.claude, &self.account, &self.paths, search_path.as_deref(), self.now)
+    }
+
+    /// The same as a judge of credentials, where that is `wanted`.
+    pub(crate) fn verifier(&self, wanted: bool) -> Option<Box<dyn Verifier>> {
+        wanted.then(|| Box::new(self.claude()) as Box<dyn Verifier>)
+    }
+
+    /// The admin's program that is told of changes, if there is one.
+    pub(crate) fn notify(&self) -> Option<Notify> {
+        let command = self.config.notify.clone();
+        let is_one = !command.is_empty();
+        is_one.then(|| Notify { command, user: self.account.name.clone(), home: self.account.home.clone() })
     }
 
     /// Takes the lock that a sync holds, so that none comes in between. One that is at work is waited for, which is said.
     ///
     /// # Errors
     /// [`Failed`], to be tried later, when it takes too long or somebody asks to end.
-    pub(crate) fn lock(&self, signals: &DeferredSignals) -> Result<Flock<File>, Failed> {
+    pub(crate) fn lock(&self) -> Result<Flock<File>, Failed> {
+        let signals = held_back()?;
         let deadline = Deadline::after(PATIENCE);
         let mut is_said = false;
         loop {
@@ -102,34 +142,74 @@ impl Person {
                         return Err(Failed::new(75, "interrupted; nothing was changed"));
                     }
                 }
-                Err(StateError::Busy(_)) => {
-                    return Err(Failed::new(
-                        75,
-                        "a sync is at work still; nothing was changed: try again later",
-                    ));
+                Err(StateError::Busy(lock)) => {
+                    let lock = lock.display();
+                    let why = format!("another run is at work still, and holds {lock}; nothing was changed");
+                    return Err(Failed::new(75, format!("{why}: try again when it has ended")));
                 }
                 locked => return Ok(locked?),
             }
         }
     }
 
-    /// What a sync makes of all this, under its lock, which the caller holds. It is told as every sync's end, but for the
-    /// terminal.
-    pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
-        let (account, state) = (self.account.clone(), &self.state);
-        let config = self.config.clone();
-        let now = now();
-        let mut outcome = sync::tend_with(account, &self.paths, &config, state, now, verifier);
+    /// A run of the planner for them, which may take its time. Unless it only looks, the caller holds the sync's lock.
+    pub(crate) fn run(
+        &self,
+        mode: Mode,
+        now: Timestamp,
+        store: Result<UserStore, Failure>,
+        verifier: Option<Box<dyn Verifier>>,
+    ) -> Run {
+        Run::new(Parts {
+            account: self.account.clone(),
+            paths: &self.paths,
+            settings: self.config.settings(mode),
+            store,
+            now,
+            deadline: Deadline::after(DEADLINE),
+            machine: Machine::this(Path::new("/etc/machine-id")),
+            verifier,
+            asked_at: None,
+        })
+    }
+
+    /// What a sync makes of all this, under its lock, which the caller holds.
+    pub(crate) fn tended(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
+        let run = self.run(Mode::Sync, now, self.store(), verifier);
+        let mut outcome = self.addressed(run.until_reported().outcome);
         for what in &self.misunderstood {
             outcome.add(Status::Warn, Note::Configuration(what.clone()));
         }
-        let user = self.account.name.clone();
-        let command = self.config.notify.clone();
-        let notify = Notify { command, user: user.clone(), home: self.account.home.clone() };
-        let notify = Some(&notify).filter(|notify| !notify.command.is_empty());
-        let (shelf, verification) = (self.shelf.clone(), Verification::Wanted);
-        Report { user, state: state.clone(), shelf, now, verification }.tell_others(&outcome, notify);
         outcome
+    }
+
+    /// The same, told as every sync's end, but for the terminal.
+    pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
+        let now = now();
+        let outcome = self.tended(now, verifier);
+        self.report(now, Verification::Wanted).tell_others(&outcome, self.notify().as_ref());
+        outcome
+    }
+
+    /// Who hears of a run that began at `now`.
+    pub(crate) fn report(&self, now: Timestamp, verification: Verification) -> Report {
+        let (user, state, shelf) = (self.account.name.clone(), self.state.clone(), self.shelf.clone());
+        Report { user, state, shelf, now, verification }
+    }
+
+    /// Whoever is told to sign in is told as whom, where Claude Code knows.
+    pub(crate) fn addressed(&self, mut outcome: Outcome) -> Outcome {
+        if outcome.asks_to_sign_in() {
+            let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
+            outcome.sign_in_as = self.address(&owner);
+        }
+        outcome
+    }
+
+    /// The address of the account that this login belongs to, where Claude Code knows.
+    pub(crate) fn address(&self, owner: &Owner) -> Option<Address> {
+        let state = ClaudeJson::read(&claude_json::state_file(&self.account.home, None)).ok()??;
+        Address::of_account(&state, owner)
     }
 }
 

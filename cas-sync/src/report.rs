@@ -124,7 +124,8 @@ impl Report {
         }
     }
 
-    fn publish(&self, state: &State) {
+    /// Tells root.
+    pub(crate) fn publish(&self, state: &State) {
         self.shelf
             .publish(state)
             .context("the state is not published")

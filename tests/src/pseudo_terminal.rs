@@ -1,16 +1,18 @@
 //! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown while it is typed.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use crate::screen::Screen;
 
 /// How long somebody waits for a text, or for an end, before they give up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,18 +22,6 @@ pub struct PseudoTerminal {
     keyboard: File,
     child: Child,
     screen: Arc<Screen>,
-}
-
-#[derive(Default)]
-struct Screen {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Shown {
-    text: String,
-    ended: bool,
 }
 
 impl PseudoTerminal {
@@ -56,9 +46,7 @@ impl PseudoTerminal {
         drop(pair.slave);
         let child = spawn(session)?;
         let keyboard = File::from(pair.master);
-        let (mut output, screen) = (keyboard.try_clone()?, Arc::new(Screen::default()));
-        let shown = Arc::clone(&screen);
-        thread::spawn(move || shown.show_all_of(&mut output));
+        let screen = Screen::of(keyboard.try_clone()?);
         Ok(Self { keyboard, child, screen })
     }
 
@@ -73,8 +61,7 @@ impl PseudoTerminal {
         while !shown.text.contains(text) {
             let is_over = shown.ended || deadline.has_passed();
             assert!(!is_over, "waited in vain for {text:?}; the screen shows:\n{}\n---", shown.text);
-            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
-            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
+            shown = self.screen.wait(shown, deadline.remaining());
         }
     }
 
@@ -134,8 +121,7 @@ impl PseudoTerminal {
         let echoes = self.echoes();
         let mut shown = self.screen.lock();
         while !shown.ended && !deadline.has_passed() {
-            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
-            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
+            shown = self.screen.wait(shown, deadline.remaining());
         }
         let text = shown.text.replace('\r', "");
         drop(shown);
@@ -148,28 +134,5 @@ impl Drop for PseudoTerminal {
         // Either has ended already, or ends now.
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-impl Screen {
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The other end is closed when the last process there has ended, which reads as an error.
-    fn show_all_of(&self, output: &mut impl Read) {
-        let mut buffer = [0; 4096];
-        loop {
-            let read = output.read(&mut buffer).unwrap_or(0);
-            let mut shown = self.lock();
-            match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
-                _ => shown.ended = true,
-            }
-            self.changed.notify_all();
-            if shown.ended {
-                return;
-            }
-        }
     }
 }

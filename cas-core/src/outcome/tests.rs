@@ -1,5 +1,5 @@
 use super::*;
-use crate::fingerprint::Generation;
+use crate::fingerprint::{Fingerprint, Generation};
 use crate::oauth_login::Owner;
 use crate::timestamp::Timestamp;
 

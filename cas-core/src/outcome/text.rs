@@ -6,6 +6,7 @@ use super::{Finding, Note, Outcome, Source};
 use crate::address::Address;
 use crate::lapse::Kind;
 use crate::lapsing::Lapsing;
+use crate::plain_text::plain;
 use crate::verdict::Verdict;
 
 /// The text after the status word: one line, without control characters, that ends in what to do.
@@ -26,7 +27,7 @@ impl fmt::Display for Outcome {
             text.push_str(&of_the_end(lapsing));
         }
         let text = with_address(&text, self.sign_in_as.as_ref());
-        formatter.write_str(&text.replace(char::is_control, "?"))
+        formatter.write_str(&plain(&text))
     }
 }
 
@@ -71,15 +72,8 @@ impl fmt::Display for Finding {
                 write!(formatter, "setup-token in use, rejected by the server; {RENEW_TOKEN}")
             }
             Self::SetupToken { verdict, .. } => write!(formatter, "setup-token in use, {}", Shown(verdict)),
-            Self::Login { login, verdict } => {
-                write!(
-                    formatter,
-                    "login complete, access token until {}, {}",
-                    login.expires_at,
-                    Shown(verdict)
-                )
-            }
-            Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
+            Self::Login { login, verdict }
+            | Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
                 write!(
                     formatter,
                     "login complete, access token until {}, {}",

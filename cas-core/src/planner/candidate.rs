@@ -156,6 +156,7 @@ mod tests {
 
     use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, Step, StoreKind, next};
     use super::*;
+    use crate::config::Config;
     use crate::fingerprint::Generation;
     use crate::ledger::Ledger;
     use crate::local_login::LocalLogin;
@@ -184,13 +185,8 @@ mod tests {
             contact: Contact::default(),
             asked_lately: false,
             settings: Settings {
-                mode: Mode::Login,
-                store: StoreKind::Local,
                 login_refresh_after: Duration::ZERO,
-                can_verify: false,
-                expected_organization: None,
-                restore_from_other_machines: false,
-                oauth_backup: true,
+                ..Config::default().settings(Mode::Login)
             },
             done: Done::default(),
         }

@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// whose access token has ended is not refreshed for it. Nothing is changed but what is known of the credential.
     ///
     /// Exit status: 0 it works, also where its usage limit is reached; 69 `claude` missing or unusable; 75 nobody knows: network,
-    /// overload, an access token that has ended, or another run at work for more than 20 seconds; 79 rejected, or there is none: a person
+    /// overload, an access token that has ended, or another run at work for more than 30 seconds; 79 rejected, or there is none: a person
     /// must sign in; 1 refused for the whole account, nothing to verify, or root asks; 2 usage; 78 configuration.
     Verify(Verify),
     /// Back up your own login now, into the local history and the store.
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// place how old its copy was.
     ///
     /// Exit status: 0 backed up, or there already; 79 there is no login, or it is rejected; 77 refused by the store; 78
-    /// configuration; 75 the store is away or busy, or another run is at work for more than 20 seconds; 69 `claude` missing or unusable
+    /// configuration; 75 the store is away or busy, or another run is at work for more than 30 seconds; 69 `claude` missing or unusable
     /// (with --verify); 2 usage; 1 anything else.
     Backup(Backup),
     /// Put a good copy back in the place of a login that Claude Code takes for none, or that the server rejects.
@@ -79,7 +79,7 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 put back, or the login is whole; 79 there is no copy that may be put back: a person must sign in; 1 the copy
     /// asked for may not be put back, or root asks; 69 or 75 where `claude` cannot be used, or gets no answer, nobody knows
-    /// whether a login that looks whole works; 75 the store is away, or another run is at work for more than 20 seconds; 77
+    /// whether a login that looks whole works; 75 the store is away, or another run is at work for more than 30 seconds; 77
     /// refused by the store; 78 configuration; 2 usage.
     Restore(Restore),
     /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.

@@ -5,13 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::regular_file::{self, Unfit};
+use cas_core::claude_json::{ClaudeJson, Unread};
+use cas_core::regular_file::Unfit;
 
 use crate::precedence::settings::Settings;
-
-/// The largest file that is read, in bytes. Real ones have a few kilobytes; a `.claude.json`, in which early clients kept all
-/// that was ever said, has been seen to grow to tens of megabytes.
-pub(crate) const LIMIT: usize = 64 << 20;
 
 /// Where they lie; the client takes the place from no setting.
 pub(crate) const DIRECTORY: &str = "/etc/claude-code";
@@ -34,9 +31,9 @@ pub(super) fn of_the_machine() -> Result<(), &'static str> {
 }
 
 fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
-    files(directory).iter().try_for_each(|path| match regular_file::read(path, LIMIT) {
-        Ok(Some(text)) => leave_the_credential_alone(&text),
-        Ok(None) => Ok(()),
+    files(directory).iter().try_for_each(|path| match ClaudeJson::read(path) {
+        Ok(Some(file)) if overrides_a_login(&file) => Err(OVERRIDE),
+        Ok(_) => Ok(()),
         Err(_) => Err(MALFORMED),
     })
 }
@@ -44,9 +41,9 @@ fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
 /// Whether a person's own settings may choose another credential. Their client tidies up such a file by itself, so one that
 /// cannot be read counts as one that does not; what is too large to be looked at may hold anything.
 pub(super) fn of_a_person(file: &Path) -> bool {
-    match regular_file::read(file, LIMIT) {
-        Ok(text) => text.is_some_and(|text| leave_the_credential_alone(&text) == Err(OVERRIDE)),
-        Err(Unfit::TooLarge) => true,
+    match ClaudeJson::read(file) {
+        Ok(found) => found.is_some_and(|file| overrides_a_login(&file)),
+        Err(Unread::Unfit(Unfit::TooLarge)) => true,
         Err(_) => false,
     }
 }
@@ -64,14 +61,10 @@ pub(super) enum Served {
 /// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
 /// agreed to first, at a terminal.
 pub(super) fn of_the_organization(config_directory: &Path) -> Option<Served> {
-    let text = match regular_file::read(&config_directory.join(OF_THE_ORGANIZATION), LIMIT) {
-        Ok(text) => text?,
-        Err(Unfit::TooLarge) => return Some(Served::Override),
-        Err(_) => return None,
-    };
-    match leave_the_credential_alone(&text) {
-        Ok(()) => Some(Served::LeaveTheLogin),
-        Err(OVERRIDE) => Some(Served::Override),
+    match ClaudeJson::read(&config_directory.join(OF_THE_ORGANIZATION)) {
+        Ok(Some(file)) if overrides_a_login(&file) => Some(Served::Override),
+        Ok(found) => found.map(|_| Served::LeaveTheLogin),
+        Err(Unread::Unfit(Unfit::TooLarge)) => Some(Served::Override),
         // Half of a file, or none of the client's: to it, too, this is as good as nothing.
         Err(_) => None,
     }
@@ -88,13 +81,14 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn leave_the_credential_alone(text: &[u8]) -> Result<(), &'static str> {
-    let settings = Settings::parse(text).map_err(|_| MALFORMED)?;
-    if settings.overrides_a_login() { Err(OVERRIDE) } else { Ok(()) }
+fn overrides_a_login(file: &ClaudeJson) -> bool {
+    Settings::of(file).overrides_a_login()
 }
 
 #[cfg(test)]
 mod tests {
+    use cas_core::claude_json::LIMIT;
+
     use super::*;
 
     #[test]
@@ -113,8 +107,10 @@ mod tests {
             ("\u{feff}{\"apiKeyHelper\":\"/bin/key\"}", Err(OVERRIDE)),
             ("{", Err(MALFORMED)),
         ];
+        let scratch = tempfile::tempdir().expect("a scratch directory");
         for (text, expected) in rows {
-            assert_eq!(leave_the_credential_alone(text.as_bytes()), expected, "{text}");
+            fs::write(scratch.path().join("managed-settings.json"), text).expect("a file");
+            assert_eq!(of_a_machine(scratch.path()), expected, "{text}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cas_core::claude_json;
 use cas_core::deadline::Deadline;
 
 use super::invocation::Invocation;
@@ -43,7 +44,7 @@ impl Place {
 
     /// The client's own state, which may hold variables too.
     pub(super) fn own_settings(&self) -> PathBuf {
-        self.config_directory.as_ref().unwrap_or(&self.home).join(".claude.json")
+        claude_json::state_file(&self.home, self.config_directory.as_deref())
     }
 
     /// Whether what lies there lets the client use another credential than the login.

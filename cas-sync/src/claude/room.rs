@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::managed_settings;
+use cas_core::claude_json;
+
 use super::running::Problem;
 
 /// What the client writes at its start besides copies of what is there already, with as much again to spare (32 KiB were
@@ -17,7 +18,7 @@ const FOR_THE_REST: u64 = 64 << 10;
 const COPIES: u64 = 2;
 
 /// The largest file that is counted, in bytes: a run must not fill gigabytes for a file that has a hole in it.
-const LIMIT: u64 = managed_settings::LIMIT as u64;
+const LIMIT: u64 = claude_json::LIMIT as u64;
 
 const UNFIT_LOGIN: &str = "the person's .credentials.json is no regular file of at most 64 MiB; move it out of the way, and sign in again";
 /// The client waits at a FIFO there for ever (measured with 2.1.329).

@@ -5,11 +5,13 @@ use std::io::Write;
 use std::process::{Child, ChildStdin};
 use std::time::Duration;
 
+use cas_core::claude_json::state_file;
 use cas_core::claude_state::ClaudeState;
 use cas_core::credentials_file::CredentialsFile;
 use cas_core::deadline::Deadline;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::OauthLogin;
+use cas_core::plain_text::plain;
 use cas_core::secret::Secret;
 use cas_core::timestamp::Timestamp;
 
@@ -110,7 +112,7 @@ impl SignIn {
 
     /// Whom the client says it is signed in as now.
     pub(crate) fn state(&self, owner: u32) -> ClaudeState {
-        ClaudeState::new(self.scratch.config_directory().join(".claude.json"), owner)
+        ClaudeState::new(state_file(&self.scratch.config_directory(), None), owner)
     }
 
     /// Gives up what was obtained, if anything was, at the server too.
@@ -151,7 +153,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty())?;
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        Some(line.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(WORDS).collect())
+        Some(plain(line).chars().take(WORDS).collect())
     }
 }
 

@@ -160,6 +160,19 @@ pub(super) fn command(words: &[&str]) -> Result<String, String> {
     quoted.map(|words| words.join(" ")).ok_or_else(|| "its name cannot be typed: move it by hand".into())
 }
 
+/// The command that moves a file aside, and not away: it may be somebody's only copy.
+///
+/// # Errors
+/// As [`command`].
+pub(super) fn aside(path: &str) -> Result<String, String> {
+    command(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")])
+}
+
+/// The same for the person.
+pub(super) fn aside_by_person(path: &str) -> Remedy {
+    aside(path).map_or_else(Remedy::Words, Remedy::Person)
+}
+
 /// A command for the person.
 pub(super) fn by_person(words: &[&str]) -> Remedy {
     command(words).map_or_else(Remedy::Words, Remedy::Person)

@@ -15,16 +15,18 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use cas_core::account::Account;
+use cas_core::plain_text::unseen_escaped;
 use nix::unistd::Uid;
 
 use self::check::{Fix, Row};
 use self::facts::Target;
 use self::mend::Mended;
 use self::patient::Patient;
-use self::say::{Shown, Style};
+use self::say::Shown;
 use crate::arguments::Doctor;
-use crate::published::unseen_escaped;
-use crate::sync::{keep_secrets_in_memory, own_account};
+use crate::caller::Caller;
+use crate::sync::keep_secrets_in_memory;
+use crate::terminal::Terminal;
 use crate::{fail, sessions};
 
 pub(crate) use self::patient::examine;
@@ -44,7 +46,9 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
             let shown = Shown { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
             match request.json {
                 true => println!("{}", unseen_escaped(&say::json(&shown).to_string())),
-                false => print!("{}", say::people(&shown, request.verbose, &Style::of_this_terminal())),
+                false => {
+                    print!("{}", say::people(&shown, request.verbose, Terminal::of_the_standard_output()))
+                }
             }
             ExitCode::from(say::exit_code(&looked))
         }
@@ -63,7 +67,7 @@ fn examined(request: &Doctor) -> Result<(Vec<Looked>, Vec<Mended>)> {
     // Said before it is done: whoever reads along can end it.
     let say = |fix: &Fix| {
         if !request.json {
-            let does = Style::of_this_terminal().plain(&fix.text());
+            let does = Terminal::of_the_standard_output().letters(&fix.text());
             println!("{}{does}.", if request.dry_run { "Would " } else { "Going to " });
         }
     };
@@ -88,12 +92,12 @@ fn look(patients: &[Patient]) -> Vec<Looked> {
 
 fn patients(named: &[String]) -> Result<Vec<Patient>> {
     if !Uid::effective().is_root() {
-        let account = own_account()?;
+        let Caller { account, paths, .. } = Caller::find()?;
         ensure!(
             named.iter().all(|name| *name == account.name),
             "only root may look at other people's logins; run it with sudo"
         );
-        return Ok(vec![Patient::Caller { paths: Box::new(patient::own_paths(&account)), account }]);
+        return Ok(vec![Patient::Caller { paths: Box::new(paths), account }]);
     }
     let names = if named.is_empty() { sessions::enrolled() } else { named.to_vec() };
     names

@@ -1,7 +1,6 @@
 //! Whoever is looked at: the caller, or for root somebody else, through a process that has become them.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::check::{Fix, Row, diagnose};
 use super::gather::Surroundings;
 use super::{checks, gather, mend};
-use crate::sync::{now, variable, variables};
-use crate::{as_person, fail};
+use crate::as_person;
+use crate::sync::{now, variables};
 
 /// How long looking at one person may take: the server's questions, and a client that is asked for its version.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -62,31 +61,14 @@ impl Patient {
     }
 }
 
-/// Where the caller's files lie.
-pub(super) fn own_paths(account: &Account) -> Paths {
-    Paths::new(&account.home, |name| variable(name).map(PathBuf::from))
-}
-
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
 pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> ExitCode {
-    let served = as_person::become_whom_root_asks_about(user).and_then(|account| {
-        let paths = Paths::new(&account.home, |_| None);
-        Ok(match mend {
-            Some(fix) => {
-                serde_json::to_string(&mend::in_home(&account, &paths, &serde_json::from_str(fix)?, now()))
-            }
-            None => {
-                serde_json::to_string(&Ok::<_, String>(rows(&account, &paths, &[], true, systemd_answers)))
-            }
-        }?)
-    });
-    match served {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
+    as_person::serve(user, |account, paths| match mend {
+        Some(fix) => {
+            serde_json::to_string(&mend::in_home(account, paths, &serde_json::from_str(fix)?, now()))
         }
-        Err(error) => fail(&error, 1),
-    }
+        None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
+    })
 }
 
 /// What such a process has said: its answer, or why it has none.

@@ -1,17 +1,16 @@
 //! The words for what was found: for people, worst first, and for programs. Nothing that somebody else has named says
 //! anything to a terminal.
 
-use std::io::{self, IsTerminal};
-
+use cas_core::outcome::Status;
+use cas_core::plain_text::is_shown;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Looked;
 use super::check::{Finding, Judgement, Remedy, Row, Severity};
 use super::mend::Mended;
-use crate::published::is_shown;
 use crate::shell_words::quoted;
-use crate::sync::variable;
+use crate::terminal::Terminal;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -24,39 +23,6 @@ pub(super) struct Shown<'a> {
     pub(super) looked: &'a [Looked],
     pub(super) mended: &'a [Mended],
     pub(super) as_root: bool,
-}
-
-/// What a terminal can show.
-pub(super) struct Style {
-    pub(super) has_colour: bool,
-    pub(super) is_utf8: bool,
-}
-
-impl Style {
-    /// That of the standard output.
-    pub(super) fn of_this_terminal() -> Self {
-        let is_set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(is_set).unwrap_or_default();
-        let is_dumb = is_set("TERM").is_none_or(|terminal| terminal == "dumb");
-        Self {
-            has_colour: io::stdout().is_terminal() && is_set("NO_COLOR").is_none() && !is_dumb,
-            is_utf8: locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
-        }
-    }
-
-    fn word(&self, severity: Severity) -> String {
-        let (word, colour) = match severity {
-            Severity::Problem => ("problem:", "31"),
-            Severity::Warning => ("warning:", "33"),
-        };
-        if self.has_colour { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() }
-    }
-
-    /// On one line, and nothing that this terminal cannot show.
-    pub(super) fn plain(&self, text: &str) -> String {
-        let shows = |letter: char| is_shown(letter) && (self.is_utf8 || letter.is_ascii());
-        text.chars().map(|letter| if shows(letter) { letter } else { '?' }).collect()
-    }
 }
 
 /// 1 when something is wrong, or somebody could not be looked at; warnings alone are 0.
@@ -120,7 +86,7 @@ fn as_admin(command: &str) -> String {
 }
 
 /// For people.
-pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String {
+pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> String {
     let mut text = String::new();
     for mended in shown.mended {
         if let Some(error) = &mended.error {
@@ -149,15 +115,15 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
         let found = findings(rows);
         in_order += rows.iter().filter(|row| row.judgement == Judgement::Fine).count();
         if !found.is_empty() || verbose {
-            text += &format!("{}\n", style.plain(name));
+            text += &format!("{}\n", style.letters(name));
         }
         is_all_well &= found.is_empty();
         for (id, finding) in found {
             let cause = wrapped(&format!("{} [{id}]", finding.cause), "    ", style);
-            text += &format!("  {} {}", style.word(finding.severity), cause.trim_start());
+            text += &format!("  {} {}", word(finding.severity, style), cause.trim_start());
             let told = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
             text += &match told.command {
-                Some(command) if !style.is_utf8 && !command.is_ascii() => {
+                Some(command) if !style.is_unicode && !command.is_ascii() => {
                     "      its name cannot be shown here; --json has the command\n".to_owned()
                 }
                 // Not to be pasted as it is.
@@ -179,8 +145,15 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
     text
 }
 
+fn word(severity: Severity, style: Terminal) -> String {
+    match severity {
+        Severity::Problem => style.coloured(Status::Fail, "problem:"),
+        Severity::Warning => style.coloured(Status::Warn, "warning:"),
+    }
+}
+
 /// A row where nothing is amiss.
-fn other(row: &Row, style: &Style) -> Option<String> {
+fn other(row: &Row, style: Terminal) -> Option<String> {
     let (word, why) = match &row.judgement {
         Judgement::Fine => ("fine:", None),
         Judgement::Idle(why) => ("not asked:", Some(why)),
@@ -192,24 +165,11 @@ fn other(row: &Row, style: &Style) -> Option<String> {
     Some(format!("  {}", line.trim_start()))
 }
 
-/// As lines of at most [`WIDTH`] characters, of which all begin with `indent`.
-fn wrapped(text: &str, indent: &str, style: &Style) -> String {
-    let mut lines = vec![indent.to_owned()];
-    for word in style.plain(text).split_whitespace() {
-        let line = lines.last_mut().map_or(0, |line| line.chars().count());
-        // The first line begins with a word such as `problem:` in the place of the indent.
-        let room = if lines.len() == 1 { WIDTH - 8 } else { WIDTH };
-        if line + 1 + word.chars().count() > room && line > indent.len() {
-            lines.push(indent.to_owned());
-        }
-        if let Some(line) = lines.last_mut() {
-            if line.len() > indent.len() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n") + "\n"
+/// As lines of at most [`WIDTH`] columns, of which all begin with `indent`, but for the first: it begins with a word such as
+/// `problem:` in the place of that.
+fn wrapped(text: &str, indent: &str, style: Terminal) -> String {
+    let lines = style.wrap_after(8, text, Some(WIDTH - indent.len()));
+    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
 /// For programs.

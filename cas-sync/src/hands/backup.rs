@@ -2,27 +2,29 @@
 
 use std::process::ExitCode;
 
-use cas_core::duration::rough;
 use cas_core::outcome::{Note, Source};
+use cas_core::plain_text::plain;
 use cas_core::planner::{Errand, StoreKind};
 use cas_core::run::{Ended, Kept};
 use cas_core::store::Failure;
 use cas_core::store::local::LocalStore;
+use cas_core::time_words;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::{Answer, Hand, answered, print};
+use super::{Answer, done, print};
 use crate::arguments::Backup;
+use crate::person::{Person, answered};
 
 /// Backs the login up, and says where to.
 pub(crate) fn backup(wanted: &Backup) -> ExitCode {
-    answered(|hand| {
-        let ended = hand.done(Errand::Backup, wanted.verify)?;
+    answered(|person| {
+        let ended = done(person, Errand::Backup, wanted.verify, |_| ())?;
         let code = ended.outcome.exit_code();
-        let places = places(hand, &ended);
-        let told: String = places.iter().map(|place| place.told(hand.now)).collect();
+        let places = places(person, &ended);
+        let told: String = places.iter().map(|place| place.told(person.now)).collect();
         let human = format!("{} {}\n{told}", ended.outcome.status, ended.outcome);
-        print(wanted.json, &BackedUp { answer: Answer::of(hand, &ended.outcome, code), places }, &human)?;
+        print(wanted.json, &BackedUp { answer: Answer::of(person, &ended.outcome, code), places }, &human)?;
         Ok(code)
     })
 }
@@ -65,21 +67,21 @@ struct Before {
     machine: Option<String>,
 }
 
-fn places(hand: &Hand, ended: &Ended) -> Vec<Place> {
-    let history = LocalStore::new(hand.state.clone(), hand.now).path().display().to_string();
-    let server = hand.config.vault.address.clone().unwrap_or_default();
+fn places(person: &Person, ended: &Ended) -> Vec<Place> {
+    let history = LocalStore::new(person.state.clone(), person.now).path().display().to_string();
+    let server = person.config.vault.address.clone().unwrap_or_default();
     let place = |source: Source, name, at| {
         let before = ended.found.iter().find(|kept| kept.source == source);
-        Place { place: name, at, done: done(ended, source), before: before.map(Before::of) }
+        Place { place: name, at, done: done_at(ended, source), before: before.map(Before::of) }
     };
     let mut places = vec![place(Source::History, "history", history)];
-    if hand.config.store == StoreKind::Vault {
+    if person.config.store == StoreKind::Vault {
         places.push(place(Source::Store, "store", server));
     }
     places
 }
 
-fn done(ended: &Ended, source: Source) -> Done {
+fn done_at(ended: &Ended, source: Source) -> Done {
     let outcome = &ended.outcome;
     let has_it = |kept: &Kept| {
         kept.source == source && outcome.login().is_some_and(|login| login.generation == kept.generation)
@@ -108,7 +110,11 @@ impl Before {
 
 impl Place {
     fn told(&self, now: Timestamp) -> String {
-        let age = self.before.as_ref().and_then(|before| now.since(before.backed_up_at_ms?)).map(rough);
+        let age = self
+            .before
+            .as_ref()
+            .and_then(|before| now.since(before.backed_up_at_ms?))
+            .map(time_words::length);
         let age = age.unwrap_or_else(|| "of unknown age".into());
         let what = match (self.done, &self.before) {
             (Done::Added, None) => "added; there was no copy".to_owned(),
@@ -120,6 +126,6 @@ impl Place {
             (Done::NotAdded, Some(before)) => format!("not added; keeps {}, {age} old", before.generation),
             (Done::NotAsked, _) => "not asked".to_owned(),
         };
-        format!("  {:<7}  {what}\n           {}\n", self.place, self.at.replace(char::is_control, "?"))
+        format!("  {:<7}  {what}\n           {}\n", self.place, plain(&self.at))
     }
 }

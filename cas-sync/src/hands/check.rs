@@ -3,10 +3,10 @@
 
 use std::process::ExitCode;
 
-use cas_core::address::Address;
 use cas_core::duration;
 use cas_core::outcome::state::{self, Credential, State};
 use cas_core::outcome::with_address;
+use cas_core::plain_text::plain;
 use cas_core::planner::{Errand, Which};
 use cas_core::store::local::LocalStore;
 use cas_core::store::user_store::UserStore;
@@ -14,8 +14,9 @@ use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::judgement::{Answer, Demand, Judgement, judge};
-use super::{Hand, SCHEMA, answered, misused, print};
+use super::{SCHEMA, misused, print, survey};
 use crate::arguments::Check;
+use crate::person::{Person, answered};
 
 /// Says whether it lasts.
 pub(crate) fn check(wanted: &Check) -> ExitCode {
@@ -30,20 +31,19 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
         }
     };
     let demand = Demand { min_remaining, verified_within };
-    answered(|hand| {
+    answered(|person| {
         // The store is not asked, whichever it is.
-        let store = UserStore::Local(LocalStore::new(hand.state.clone(), hand.now));
-        let facts = hand.run(Errand::Verify(Which::InForce), Ok(store), false).survey(false).facts;
-        let known = hand.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
+        let store = UserStore::Local(LocalStore::new(person.state.clone(), person.now));
+        let facts = survey(person, Errand::Verify(Which::InForce), Ok(store), false).facts;
+        let known = person.state.load::<Option<State>>(state::FILE_NAME).unwrap_or_default();
         let mut judgement = judge(&facts, known.as_ref(), &demand);
         if judgement.answer == Answer::PersonMustAct {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
-            let address = Address::of_account(&hand.account.home.join(".claude.json"), &owner);
-            judgement.text = with_address(&judgement.text, address.as_ref());
+            judgement.text = with_address(&judgement.text, person.address(&owner).as_ref());
         }
         let code = judgement.answer.exit_code();
         if !wanted.quiet {
-            print(wanted.json, &Told::of(hand, &judgement, &demand), &told(&judgement))?;
+            print(wanted.json, &Told::of(person, &judgement, &demand), &told(&judgement))?;
         }
         Ok(code)
     })
@@ -51,7 +51,7 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
 
 /// A sentence.
 fn told(judgement: &Judgement) -> String {
-    let mut text = judgement.text.replace(char::is_control, "?");
+    let mut text = plain(&judgement.text);
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
@@ -75,12 +75,12 @@ struct Told {
 }
 
 impl Told {
-    fn of(hand: &Hand, judgement: &Judgement, demand: &Demand) -> Self {
+    fn of(person: &Person, judgement: &Judgement, demand: &Demand) -> Self {
         let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
-        let left = |at: Timestamp| at.since(hand.now).map_or(0, |left| left.as_secs());
+        let left = |at: Timestamp| at.since(person.now).map_or(0, |left| left.as_secs());
         Self {
             schema: SCHEMA,
-            user: hand.account.name.clone(),
+            user: person.account.name.clone(),
             answer: judgement.answer.word(),
             exit_code: judgement.answer.exit_code(),
             text: judgement.text.clone(),

@@ -1,15 +1,16 @@
 //! The copies that are kept of somebody's login, as a table and as JSON.
 
-use cas_core::duration::rough;
 use cas_core::local_login::LocalLogin;
 use cas_core::planner::{self, Choice, Copy, DocumentFact, Obstacle, StoreKind};
 use cas_core::run::{Kept, Survey};
-use cas_core::store::Failure;
+use cas_core::time_words::short_length;
 use cas_core::timestamp::Timestamp;
 use serde::Serialize;
 
+use super::SCHEMA;
 use super::restore::word;
-use super::{Hand, SCHEMA};
+use crate::failed::code_of_the_store;
+use crate::person::Person;
 
 /// So much of a machine's name is shown in a table.
 const MACHINE_WIDTH: usize = 16;
@@ -44,20 +45,20 @@ struct Row {
 }
 
 impl Listing {
-    pub(super) fn of(hand: &Hand, survey: &Survey, choice: Choice) -> Self {
+    pub(super) fn of(person: &Person, survey: &Survey, choice: Choice) -> Self {
         let is_shown = |copy: &Copy| {
             let is_the_history_again =
-                hand.config.store == StoreKind::Local && copy.source == cas_core::outcome::Source::Store;
+                person.config.store == StoreKind::Local && copy.source == cas_core::outcome::Source::Store;
             choice.allows(copy.login.generation, copy.source) && !is_the_history_again
         };
         let row = |copy: Copy| Row::of(&copy, &survey.found);
         let (store, exit_code) = match &survey.facts.document {
-            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), code_of(failure)),
+            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), code_of_the_store(failure)),
             DocumentFact::Read(_) | DocumentFact::NotRead => (None, 0),
         };
         Self {
             schema: SCHEMA,
-            user: hand.account.name.clone(),
+            user: person.account.name.clone(),
             exit_code,
             login: state_word(&survey.facts.login),
             copies: planner::copies(&survey.facts).into_iter().filter(is_shown).map(row).collect(),
@@ -105,11 +106,11 @@ impl Row {
     }
 
     fn cells(&self, now: Timestamp) -> [String; 6] {
-        let ago = |at: Timestamp| now.since(at).map(|span| format!("{} ago", rough(span)));
+        let ago = |at: Timestamp| now.since(at).map(|span| format!("{} ago", short_length(span)));
         let end = self.access_token_expires_at_ms;
         let access = end
             .since(now)
-            .map(|span| format!("{} left", rough(span)))
+            .map(|span| format!("{} left", short_length(span)))
             .or_else(|| ago(end).map(|ago| format!("ended {ago}")));
         let host = self.machine.as_deref().map(|label| label.split('/').next().unwrap_or(label));
         let host = host.filter(|host| !host.is_empty()).unwrap_or("?");
@@ -134,14 +135,5 @@ fn state_word<L>(login: &LocalLogin<L>) -> &'static str {
         LocalLogin::Damaged(_) => "damaged",
         LocalLogin::Absent => "absent",
         LocalLogin::Unreadable(_) => "unreadable",
-    }
-}
-
-/// What keeps the store's copy from being listed, as an exit code.
-fn code_of(failure: &Failure) -> u8 {
-    match failure {
-        Failure::Refused { .. } | Failure::Gone { .. } => 77,
-        Failure::Misconfigured { .. } => 78,
-        Failure::Conflict | Failure::Busy { .. } | Failure::Unreachable { .. } => 75,
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cas_core::duration::rough;
 use cas_core::lapse::{Certainty, Lapse};
 use cas_core::ledger::Fate;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::LoginSummary;
 use cas_core::outcome::state::{Credential, State};
 use cas_core::planner::{Facts, StoreKind, copies};
+use cas_core::time_words;
 use cas_core::timestamp::Timestamp;
 
 /// What a script wants to be sure of.
@@ -148,10 +148,13 @@ fn lasting(what: &str, lapse: Lapse, now: Timestamp, demand: &Demand, remedy: &s
     };
     match lapse.at.since(now).filter(|left| !left.is_zero()) {
         None => (Answer::PersonMustAct, format!("the {what} lapsed {until}: {remedy}")),
-        Some(left) if left < demand.min_remaining => {
-            (Answer::PersonMustAct, format!("the {what} lapses in {}, {until}: {remedy}", rough(left)))
+        Some(left) if left < demand.min_remaining => (
+            Answer::PersonMustAct,
+            format!("the {what} lapses in {}, {until}: {remedy}", time_words::length(left)),
+        ),
+        Some(left) => {
+            (Answer::Lasts, format!("the {what} lasts another {}, until {until}", time_words::length(left)))
         }
-        Some(left) => (Answer::Lasts, format!("the {what} lasts another {}, until {until}", rough(left))),
     }
 }
 
@@ -189,8 +192,10 @@ fn of_verification(
     let Some(at) = verified_at else {
         return (Answer::AskLater, format!("{text}; it was not verified yet: run `cas-sync verify`"));
     };
-    let ago =
-        now.since(at).map_or_else(|| "after now, by the clock".into(), |age| format!("{} ago", rough(age)));
+    let ago = match at > now {
+        true => "after now, by the clock".to_owned(),
+        false => time_words::from_now(at, now),
+    };
     match now.since(at) {
         Some(age) if age <= span => (Answer::Lasts, format!("{text}; verified {ago}")),
         _ => (Answer::AskLater, format!("{text}; last verified {ago}: run `cas-sync verify`")),

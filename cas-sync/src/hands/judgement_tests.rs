@@ -1,3 +1,4 @@
+use cas_core::config::Config;
 use cas_core::fingerprint::{Fingerprint, Generation};
 use cas_core::lapse::Dates;
 use cas_core::ledger::Ledger;
@@ -36,13 +37,8 @@ fn facts(login: LocalLogin<LoginSummary>) -> Facts {
         contact: Contact::default(),
         asked_lately: false,
         settings: Settings {
-            mode: Mode::Hand(Errand::Verify(Which::InForce)),
-            store: StoreKind::Local,
             login_refresh_after: Duration::ZERO,
-            can_verify: false,
-            expected_organization: None,
-            restore_from_other_machines: false,
-            oauth_backup: true,
+            ..Config::default().settings(Mode::Hand(Errand::Verify(Which::InForce)))
         },
         done: Done::default(),
     }

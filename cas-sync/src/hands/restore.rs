@@ -3,17 +3,16 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use cas_core::fingerprint::Generation;
 use cas_core::outcome::{Finding, Outcome, Source};
 use cas_core::planner::{self, Choice, Errand, Step};
-use cas_core::store::user_store::UserStore;
 use serde::Serialize;
 
 use super::copies::Listing;
-use super::{Answer, Hand, answered, is_whole, misused, print};
+use super::{Answer, done, is_whole, misused, print, survey};
 use crate::arguments::{Place, Restore};
-use crate::sync;
+use crate::failed::Failed;
+use crate::person::{Person, answered};
 
 /// Puts a copy back, or says what there is.
 pub(crate) fn restore(wanted: &Restore) -> ExitCode {
@@ -26,10 +25,10 @@ pub(crate) fn restore(wanted: &Restore) -> ExitCode {
         Place::Store => Source::Store,
     });
     let choice = Choice { from, generation };
-    answered(|hand| match (wanted.list, wanted.dry_run) {
-        (true, _) => list(hand, choice, wanted.json),
-        (_, true) => rehearse(hand, choice, wanted.json),
-        _ => put_back(hand, choice, !wanted.no_verify, wanted.json),
+    answered(|person| match (wanted.list, wanted.dry_run) {
+        (true, _) => list(person, choice, wanted.json),
+        (_, true) => rehearse(person, choice, wanted.json),
+        _ => put_back(person, choice, !wanted.no_verify, wanted.json),
     })
 }
 
@@ -54,8 +53,8 @@ impl PutBack {
     }
 }
 
-fn put_back(hand: &Hand, choice: Choice, verifies: bool, json: bool) -> Result<u8> {
-    let outcome = hand.done(Errand::Restore(choice), verifies && hand.config.verify)?.outcome;
+fn put_back(person: &Person, choice: Choice, verifies: bool, json: bool) -> Result<u8, Failed> {
+    let outcome = done(person, Errand::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
     let code = outcome.exit_code();
     let put_back = match &outcome.finding {
         Finding::Restored { login, source, .. } => Some(PutBack::of(login.generation, *source)),
@@ -66,15 +65,14 @@ fn put_back(hand: &Hand, choice: Choice, verifies: bool, json: bool) -> Result<u
         false => "",
     };
     let human = format!("{} {outcome}{left_alone}", outcome.status);
-    let answer = Answer::of(hand, &outcome, code);
+    let answer = Answer::of(person, &outcome, code);
     print(json, &Restored { answer, dry_run: false, put_back }, &human)?;
     Ok(code)
 }
 
 /// The same facts and the same planner, and nothing is written.
-fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
-    let store = UserStore::open(&hand.config, &hand.account, &hand.paths, &hand.state, hand.now);
-    let survey = hand.run(Errand::Restore(choice), store, false).survey(true);
+fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
+    let survey = survey(person, Errand::Restore(choice), person.store(), true);
     let (outcome, put_back, human) = match planner::next(&survey.facts) {
         Step::Restore(generation, source) => {
             let copy = planner::copies(&survey.facts)
@@ -87,9 +85,9 @@ fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
             (None, Some(PutBack::of(generation, source)), text)
         }
         Step::Report(outcome) => {
-            let outcome = sync::addressed(*outcome, &hand.account);
+            let outcome = person.addressed(*outcome);
             let unless = match outcome.finding {
-                Finding::Login { .. } if hand.config.verify => {
+                Finding::Login { .. } if person.config.verify => {
                     ", unless `claude` then finds that the server rejects the login"
                 }
                 _ => "",
@@ -98,23 +96,23 @@ fn rehearse(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
             (Some(outcome), None, text)
         }
         step => {
-            anyhow::bail!("nothing else but a restore can follow, and not {step:?}; report this as a defect")
+            let why = "nothing else but a restore can follow";
+            return Err(Failed::new(1, format!("{why}, and not {step:?}; report this as a defect")));
         }
     };
     let code = outcome.as_ref().map_or(0, Outcome::exit_code);
     let told = outcome
         .unwrap_or_else(|| Outcome::new(cas_core::outcome::Status::Ok, Finding::NotDone(human.clone())));
-    let answer = Answer { text: human.clone(), ..Answer::of(hand, &told, code) };
+    let answer = Answer { text: human.clone(), ..Answer::of(person, &told, code) };
     print(json, &Restored { answer, dry_run: true, put_back }, &human)?;
     Ok(code)
 }
 
-fn list(hand: &Hand, choice: Choice, json: bool) -> Result<u8> {
+fn list(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
     let asks_store = choice.from != Some(Source::History);
-    let store = UserStore::open(&hand.config, &hand.account, &hand.paths, &hand.state, hand.now);
-    let survey = hand.run(Errand::Restore(choice), store, false).survey(asks_store);
-    let listing = Listing::of(hand, &survey, choice);
-    print(json, &listing, &listing.table(hand.now))?;
+    let survey = survey(person, Errand::Restore(choice), person.store(), asks_store);
+    let listing = Listing::of(person, &survey, choice);
+    print(json, &listing, &listing.table(person.now))?;
     Ok(listing.exit_code())
 }
 

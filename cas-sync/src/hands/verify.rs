@@ -9,9 +9,11 @@ use cas_core::outcome::{Finding, Outcome};
 use cas_core::planner::{Errand, Which};
 use cas_core::verdict::Verdict;
 
-use super::{Answer, Hand, answered, print};
+use super::{Answer, done, print};
 use crate::arguments::Verify;
 use crate::complain;
+use crate::person::{Person, answered};
+use crate::sync::Verification;
 
 /// Verifies, and says what came of it.
 pub(crate) fn verify(wanted: &Verify) -> ExitCode {
@@ -20,31 +22,33 @@ pub(crate) fn verify(wanted: &Verify) -> ExitCode {
         (_, true) => Which::Login,
         _ => Which::InForce,
     };
-    answered(|hand| {
-        let outcome = hand.done(Errand::Verify(which), true)?.outcome;
-        keep(hand, which, &outcome);
+    answered(|person| {
+        let keep = |outcome: &Outcome| keep(person, which, outcome);
+        let outcome = done(person, Errand::Verify(which), true, keep)?.outcome;
         let code = exit_code(&outcome);
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
             wanted.json,
-            &Answer::of(hand, &outcome, code),
+            &Answer::of(person, &outcome, code),
             &format!("{} {outcome}{remedy}", outcome.status),
         )?;
         Ok(code)
     })
 }
 
-/// `state.json` says since when the credential in force is known to work. What the last sync found besides stays as it is. A
+/// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found besides stays as it is. A
 /// login that a setup-token hides is not in force.
-fn keep(hand: &Hand, which: Which, outcome: &Outcome) {
-    let Ok(known) = hand.state.load::<Option<State>>(state::FILE_NAME) else { return };
+fn keep(person: &Person, which: Which, outcome: &Outcome) {
+    let Ok(known) = person.state.load::<Option<State>>(state::FILE_NAME) else { return };
     let is_of_token = |known: &State| known.credential.as_ref().is_some_and(|of| of.kind == Kind::SetupToken);
     if which == Which::Login && known.as_ref().is_some_and(is_of_token) {
         return;
     }
-    let first = || State::after(outcome, &hand.account.name, hand.now, None);
-    let Some(verified) = known.unwrap_or_else(first).verified(outcome, hand.now) else { return };
-    hand.state
+    let first = || State::after(outcome, &person.account.name, person.now, None);
+    let Some(verified) = known.unwrap_or_else(first).verified(outcome, person.now) else { return };
+    person.report(person.now, Verification::Wanted).publish(&verified);
+    person
+        .state
         .save(state::FILE_NAME, &verified)
         .context("what was verified could not be noted")
         .unwrap_or_else(|error| complain(&error));

@@ -1,6 +1,7 @@
 //! The address that somebody signs in with.
 
 use cas_core::address::Address;
+use cas_core::claude_json::ClaudeJson;
 use cas_core::claude_state::ClaudeState;
 use cas_core::oauth_login::Owner;
 
@@ -27,7 +28,8 @@ pub(super) fn parse(text: &str) -> Result<String, Failed> {
 
 /// The address that this file of the client's names.
 pub(super) fn of_last_sign_in(state: &ClaudeState) -> Option<String> {
-    Address::of_account(state.path(), &Owner::default()).map(|address| address.to_string())
+    let state = ClaudeJson::read(state.path()).ok()??;
+    Address::of_account(&state, &Owner::default()).map(|address| address.to_string())
 }
 
 /// The address that was given, else that of the last sign-in here, else what somebody at the terminal says; nothing where

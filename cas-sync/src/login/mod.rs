@@ -23,7 +23,7 @@ use crate::admission::{admit, shown};
 use crate::arguments::Login;
 use crate::claude::{GivenUp, NotSignedIn, SignIn};
 use crate::complain;
-use crate::deferred_signals::DeferredSignals;
+use crate::deferred_signals::{DeferredSignals, held_back};
 use crate::failed::Failed;
 use crate::person::{Asked, Person};
 use crate::secret_input::{self, Extent, NotRead};
@@ -38,9 +38,9 @@ const UNCHANGED: &str = "your login is as it was";
 
 /// Signs the caller in. Signals that ask to end wait until nothing is half done, and then end it.
 pub(crate) fn run(request: &Login) -> ExitCode {
-    let signals = match DeferredSignals::new() {
+    let signals = match held_back() {
         Ok(signals) => signals,
-        Err(errno) => return Failed::new(1, format!("signals cannot be held back: {errno}")).tell(),
+        Err(failed) => return failed.tell(),
     };
     sign_in(request, &signals).map_or_else(|failed| failed.tell(), |()| ExitCode::SUCCESS)
 }
@@ -58,7 +58,7 @@ fn sign_in(request: &Login, signals: &DeferredSignals) -> Result<(), Failed> {
         return Err(Failed::new(1, why));
     }
     person.state.ledger()?;
-    let _locked = person.lock(signals)?;
+    let _locked = person.lock()?;
     let address = address::known_or_asked(given, &state, signals)?;
 
     let mut sign_in = claude.sign_in(address.as_deref()).map_err(not_signed_in)?;

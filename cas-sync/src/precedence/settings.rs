@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use cas_core::claude_json::ClaudeJson;
 use cas_core::fingerprint::Fingerprint;
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 
 /// Each puts another credential, or another server, in the place of a login.
 const VARIABLES: [&str; 8] = [
@@ -51,24 +51,12 @@ pub(crate) enum Value {
     Set(Fingerprint),
 }
 
-/// The text is no JSON object of settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
 impl Settings {
-    /// Reads a file of settings, or a `.claude.json`.
-    ///
-    /// # Errors
-    /// [`Malformed`]; the client then ignores the file.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, Malformed> {
-        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        // Each member still as text: of a large file three are wanted.
-        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(text).map_err(|_| Malformed)?;
-        let member = |name| {
-            let text = members.get(name).map_or("null", |raw| raw.get());
-            serde_json::from_str::<Json>(text).map_err(|_| Malformed)
-        };
-        let env = member("env")?;
+    /// What a file of settings, or a `.claude.json`, says.
+    pub(crate) fn of(file: &ClaudeJson) -> Self {
+        // All of them were understood when the file was.
+        let member = |name| serde_json::from_str(file.member(name).unwrap_or("null")).unwrap_or(Json::Null);
+        let env = member("env");
         let variables = env.as_object().into_iter().flatten().filter_map(|(name, value)| match value {
             Json::String(text) => Some((name.clone(), text.clone())),
             // The client makes text of these, "null" included.
@@ -76,11 +64,11 @@ impl Settings {
             Json::Array(_) | Json::Object(_) => None,
         });
         let is_given = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
-        Ok(Self {
-            has_helper: is_given(&member("apiKeyHelper")?),
-            has_primary_key: is_given(&member("primaryApiKey")?),
+        Self {
+            has_helper: is_given(&member("apiKeyHelper")),
+            has_primary_key: is_given(&member("primaryApiKey")),
             ..Self::of_variables(variables)
-        })
+        }
     }
 
     /// What both say, where `later` has the last word.

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cas_core::account::{Account, Paths};
+use cas_core::claude_json::{self, ClaudeJson, Unread};
 use cas_core::credentials_file::CredentialsFile;
-use cas_core::env_file::{Content, EnvFile};
+use cas_core::env_file::EnvFile;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::regular_file::{self, Unfit};
 use cas_core::state_directory::StateDirectory;
@@ -15,7 +16,7 @@ use cas_core::timestamp::Timestamp;
 
 use super::settings::Settings;
 use super::{Place, Sources};
-use crate::claude::managed_settings::{self, LIMIT};
+use crate::claude::managed_settings;
 
 /// Whose surroundings are looked at, and from where.
 pub(crate) struct Surroundings<'a> {
@@ -35,11 +36,8 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let Surroundings { account, paths, environment, machine, now } = surroundings;
     let directory = directory(surroundings);
-    // Without the variable it lies beside the directory, not in it.
-    let own_state = match environment.contains_key(CONFIG_DIRECTORY) {
-        true => directory.join(".claude.json"),
-        false => account.home.join(".claude.json"),
-    };
+    let is_moved = environment.contains_key(CONFIG_DIRECTORY);
+    let own_state = claude_json::state_file(&account.home, is_moved.then_some(directory.as_path()));
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::of_variables(variables))]);
     let mut unknown = Vec::new();
@@ -66,10 +64,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
         login_file,
         profiles,
         active_profile,
-        env_file: match EnvFile::new(paths.env_file.clone(), uid).read() {
-            Content::Token(token) => Some(Fingerprint::of(token.expose())),
-            Content::Absent | Content::Malformed(_) | Content::Unreadable(_) => None,
-        },
+        env_file: EnvFile::new(paths.env_file.clone(), uid).fingerprint(),
         withdrawn: ledger.withdrawn,
         unknown,
     }
@@ -96,15 +91,12 @@ fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
-    match regular_file::read(path, LIMIT) {
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => match Settings::parse(&text) {
-            Ok(found) => Ok(Some(found)),
-            Err(_) => Err("is no JSON object, and Claude Code passes it over: mend it"),
-        },
-        Err(Unfit::NotRegular | Unfit::Link) => Err("is no file: move it out of the way"),
-        Err(Unfit::TooLarge) => Err("is larger than any of its kind, and was not read"),
-        Err(Unfit::Failed(_)) => Err("cannot be read: mend its mode"),
+    match ClaudeJson::read(path) {
+        Ok(found) => Ok(found.as_ref().map(Settings::of)),
+        Err(Unread::NoObject) => Err("is no JSON object, and Claude Code passes it over: mend it"),
+        Err(Unread::Unfit(Unfit::NotRegular | Unfit::Link)) => Err("is no file: move it out of the way"),
+        Err(Unread::Unfit(Unfit::TooLarge)) => Err("is larger than any of its kind, and was not read"),
+        Err(Unread::Unfit(Unfit::Failed(_))) => Err("cannot be read: mend its mode"),
     }
 }
 

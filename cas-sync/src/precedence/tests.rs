@@ -1,3 +1,4 @@
+use cas_core::claude_json::ClaudeJson;
 use cas_core::timestamp::Timestamp;
 use serde_json::json;
 
@@ -9,7 +10,7 @@ const SETTINGS: Place = Place::UserSettings;
 /// Somebody with this login file and these settings; the env file has the setup-token `ours`, and had `old`.
 fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
     let parsed = |(place, text): &(Place, serde_json::Value)| {
-        (*place, Settings::parse(text.to_string().as_bytes()).expect("an object"))
+        (*place, Settings::of(&ClaudeJson::parse(text.to_string().as_bytes()).expect("an object")))
     };
     Sources {
         settings: settings.iter().map(parsed).collect(),

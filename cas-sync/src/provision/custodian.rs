@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::{Account, Paths};
+use cas_core::plain_text::plain;
 use cas_core::privileges::become_user;
 use cas_core::store::vault::{Token, parse_token, read_token};
 use cas_core::whole_file;
@@ -54,7 +55,7 @@ impl Line {
 
     /// Says it to whoever reads `to`.
     pub(super) fn say(&self, mut to: impl Write) -> io::Result<()> {
-        let told = |why: &String| why.replace(char::is_control, "?");
+        let told = |why: &String| plain(why);
         match self {
             Self::Absent => writeln!(to, "absent"),
             Self::Replaceable(why) => writeln!(to, "replaceable {}", told(why)),

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use cas_core::journal;
 use cas_core::outcome::Status;
+use cas_core::plain_text::plain;
 use cas_core::store::Failure;
 use serde_json::{Value, json};
 
 use super::apply::Served;
 use super::plan::{Ending, Step};
+use crate::failed::code_of_the_store;
 
 /// The version of the JSON; members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -165,7 +167,7 @@ impl Served {
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
         let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
-        (!parts.is_empty()).then(|| parts.join("; ").replace(char::is_control, "?"))
+        (!parts.is_empty()).then(|| plain(&parts.join("; ")))
     }
 }
 
@@ -195,9 +197,7 @@ fn code(ending: &Ending) -> u8 {
         Ending::Well => 0,
         Ending::Skipped(_) | Ending::Kept(_) => 1,
         Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
-        Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. } | Failure::Conflict) => 75,
-        Ending::Failed(Failure::Refused { .. } | Failure::Gone { .. }) => 77,
-        Ending::Failed(Failure::Misconfigured { .. }) => 78,
+        Ending::Failed(failure) => code_of_the_store(failure),
     }
 }
 

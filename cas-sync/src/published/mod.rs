@@ -18,7 +18,6 @@ use cas_core::owned_file::{self, Guard, Problem};
 use cas_core::timestamp::Timestamp;
 use cas_core::whole_file;
 
-pub(crate) use self::words::{is_shown, unseen_escaped};
 use crate::enrolment::STATE;
 
 /// Everybody's folders, in [`STATE`].

@@ -1,10 +1,10 @@
 //! Which processes hold a token that is no longer the one in use, and how each comes to the new one. Pure.
 
 use cas_core::fingerprint::Fingerprint;
+use cas_core::plain_text::plain;
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
-use crate::published::is_shown;
 
 /// What a person's tokens are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn session(process: &Process, tokens: &Tokens) -> Option<Session> {
     };
     Some(Session {
         pid: process.id,
-        name: process.name.replace(|letter| !is_shown(letter), "?"),
+        name: plain(&process.name),
         is_claude,
         holds,
         restart: restart(process, is_claude),

@@ -13,19 +13,15 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use cas_core::account::{Account, Paths};
 use cas_core::enrolment::{self, MARKERS};
-use cas_core::env_file;
-use cas_core::fingerprint::Fingerprint;
-use cas_core::owned_file::{self, Guard};
+use cas_core::env_file::EnvFile;
 use cas_core::state_directory::StateDirectory;
 use nix::unistd::Uid;
 
 pub(crate) use self::judge::{Restart, Session, Tokens};
 use crate::arguments::Sessions;
-use crate::sync::{keep_secrets_in_memory, own_account};
+use crate::caller::Caller;
+use crate::sync::keep_secrets_in_memory;
 use crate::{as_person, fail};
-
-/// The longest env file that is read.
-const LIMIT: usize = 4096;
 
 /// How long somebody's home may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,15 +45,7 @@ pub(crate) fn run(request: &Sessions) -> ExitCode {
 
 /// Serves root, as USER.
 pub(crate) fn examine(user: &str) -> ExitCode {
-    let found = as_person::become_whom_root_asks_about(user)
-        .and_then(|account| Ok(serde_json::to_string(&of(&account, &Paths::new(&account.home, |_| None)))?));
-    match found {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error, 1),
-    }
+    as_person::serve(user, |account, paths| serde_json::to_string(&of(account, paths)))
 }
 
 /// The processes of this person, who the caller is.
@@ -68,12 +56,11 @@ pub(crate) fn of(account: &Account, paths: &Paths) -> Vec<Session> {
 fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
     keep_secrets_in_memory()?;
     if !Uid::effective().is_root() {
-        let account = own_account()?;
+        let Caller { account, paths, .. } = Caller::find()?;
         ensure!(
             request.user.iter().all(|name| *name == account.name),
             "only root may look at other people's processes; run it with sudo"
         );
-        let paths = Paths::new(&account.home, |_| None);
         return Ok([(account.name.clone(), Ok(of(&account, &paths)))].into());
     }
     let names = match request.user.is_empty() {
@@ -106,15 +93,16 @@ pub(crate) fn enrolled() -> Vec<String> {
 }
 
 fn tokens(account: &Account, paths: &Paths) -> Tokens {
-    let found = owned_file::read(&paths.env_file, account.uid.as_raw(), LIMIT, Guard::Exclusive);
-    let current = found.ok().flatten().and_then(|found| env_file::parse(&found.content).ok());
+    let current = EnvFile::new(paths.env_file.clone(), account.uid.as_raw()).fingerprint();
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let withdrawn = state.ledger().map(|ledger| ledger.withdrawn).unwrap_or_default();
-    Tokens::new(current.map(|token| Fingerprint::of(token.expose())), withdrawn)
+    Tokens::new(current, withdrawn)
 }
 
 #[cfg(test)]
 mod tests {
+    use cas_core::fingerprint::Fingerprint;
+
     use super::*;
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cas_core::plain_text::{plain, unseen_escaped};
 use serde::Serialize;
 
 use super::Of;
 use super::judge::{Holds, Session};
-use crate::published::{is_shown, unseen_escaped};
+use crate::terminal::Terminal;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -42,8 +43,9 @@ pub(super) fn json(all: &BTreeMap<String, Of>) {
 
 /// Lines for people: what is old, or with `every` all of it.
 pub(super) fn people(all: &BTreeMap<String, Of>, every: bool) {
+    let terminal = Terminal::of_the_standard_output();
     for line in lines(all, every) {
-        println!("{line}");
+        println!("{}", terminal.letters(&line));
     }
 }
 
@@ -54,7 +56,7 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
         let sessions = match of {
             Ok(sessions) => sessions,
             Err(why) => {
-                lines.push(format!("{user}: {}", why.replace(|letter| !is_shown(letter), "?")));
+                lines.push(format!("{user}: {}", plain(why)));
                 continue;
             }
         };

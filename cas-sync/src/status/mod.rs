@@ -6,9 +6,7 @@ mod own;
 pub(crate) mod rows;
 mod screen;
 mod table;
-mod terminal;
 mod watching;
-mod when;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -16,7 +14,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
 use cas_core::enrolment;
@@ -30,14 +27,15 @@ use nix::unistd::{Uid, gethostname};
 
 use self::own::{Next, Own, Store};
 use self::rows::Row;
-use self::terminal::Terminal;
 use crate::arguments::Status as Request;
+use crate::caller::Caller;
 use crate::enrolment::STATE;
 use crate::fail;
 use crate::precedence::sources::{self, Surroundings};
 use crate::published::standing::Standing;
 use crate::published::{LIMIT, reading};
-use crate::sync::{keep_secrets_in_memory, now, own_account, variable};
+use crate::sync::{keep_secrets_in_memory, now, variable};
+use crate::terminal::Terminal;
 use crate::units::{self, Units};
 
 /// The accounts of this machine.
@@ -78,7 +76,7 @@ fn tell(request: &Request, look: &dyn Fn() -> Result<Seen>) -> Result<u8> {
 }
 
 fn terminal() -> Terminal {
-    Terminal::of_the_standard_output(variable)
+    Terminal::of_the_standard_output()
 }
 
 fn look_at_everybody(users: &[String]) -> Result<Seen> {
@@ -117,11 +115,11 @@ fn these(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
 
 fn look_at_oneself(users: &[String]) -> Result<Seen> {
     keep_secrets_in_memory()?;
-    let account = own_account()?;
-    if users.iter().any(|user| *user != account.name) {
+    let caller = Caller::find()?;
+    if users.iter().any(|user| *user != caller.account.name) {
         bail!("only root can see how others are; run it with sudo");
     }
-    let own = own(account);
+    let own = own(caller);
     Ok(Seen {
         exit_code: own.judgement().exit_code,
         lines: screen::lines(&own, terminal()),
@@ -129,10 +127,9 @@ fn look_at_oneself(users: &[String]) -> Result<Seen> {
     })
 }
 
-fn own(account: Account) -> Own {
+fn own(caller: Caller) -> Own {
     let now = now();
-    let paths = Paths::new(&account.home, |name| variable(name).map(Into::into));
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let Caller { account, paths, state, .. } = caller;
     let environment = environment();
     let sources = sources::gather(&Surroundings {
         account: &account,

@@ -4,9 +4,9 @@
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::LoginSummary;
 use cas_core::outcome::Status;
+use cas_core::time_words::from_now;
 use cas_core::timestamp::Timestamp;
 
-use super::when;
 use crate::precedence::{Effective, Kind, Sources};
 use crate::published::standing::Standing;
 
@@ -107,7 +107,7 @@ impl Own {
         if standing.is_of_the_future(self.now) {
             return warn(
                 1,
-                format!("the last sync was {}: look at the clock", when::relative(standing.at, self.now)),
+                format!("the last sync was {}: look at the clock", from_now(standing.at, self.now)),
             );
         }
         if self.has_changed(standing) && standing.exit_code != 0 {
@@ -117,7 +117,7 @@ impl Own {
             );
         }
         if standing.is_old(self.now) && standing.status != Status::Fail {
-            let ago = when::relative(standing.at, self.now);
+            let ago = from_now(standing.at, self.now);
             return warn(1, format!("the last sync was {ago}: {}", self.how_to_wake()));
         }
         Judgement { status: standing.status, reason: standing.text.clone(), exit_code: standing.exit_code }

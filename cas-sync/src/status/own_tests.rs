@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use cas_core::claude_json::ClaudeJson;
 use serde_json::{Value, json};
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::precedence::Place;
 use crate::precedence::settings::Settings;
 use crate::status::json::of_own;
 use crate::status::screen::lines;
-use crate::status::terminal::Terminal;
+use crate::terminal::Terminal;
 
 const NOW: u64 = 2_000_000_000_000;
 const HOUR: u64 = 3_600_000;
@@ -16,7 +17,8 @@ const THIS: &str = "454349e422f05297";
 
 fn own(login: &str, env: &Value, env_file: Option<&str>, standing: Result<Option<Value>, &str>) -> Own {
     let now = Timestamp::from_millis(NOW);
-    let settings = Settings::parse(json!({"env": env}).to_string().as_bytes()).expect("an object");
+    let settings =
+        Settings::of(&ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"));
     let sources = Sources {
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),

@@ -1,11 +1,11 @@
 //! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
 
 use cas_core::outcome::Status;
+use cas_core::time_words::from_now;
 use cas_core::timestamp::Timestamp;
 
 use crate::published::reading::{Found, Person};
 use crate::published::standing::Standing;
-use crate::status::when;
 
 /// How one person is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub(crate) fn exit_code(rows: &[Row]) -> u8 {
 fn judged(standing: &Standing, now: Timestamp) -> (Rank, String) {
     let said = || standing.text.clone();
     if standing.is_of_the_future(now) {
-        let ahead = when::relative(standing.at, now);
+        let ahead = from_now(standing.at, now);
         return (
             Rank::OfTheFuture,
             format!("it says to be of a sync {ahead}: look at the clock; it said: {}", said()),
@@ -128,7 +128,7 @@ fn judged(standing: &Standing, now: Timestamp) -> (Rank, String) {
         Status::Fail => (Rank::Failed, said()),
         _ if standing.is_old(now) => (
             Rank::Silent,
-            format!("no sync since {}; the last one said: {}", when::relative(standing.at, now), said()),
+            format!("no sync since {}; the last one said: {}", from_now(standing.at, now), said()),
         ),
         Status::Warn => (Rank::Warned, said()),
         Status::Skip => (Rank::Skipped, said()),

@@ -1,11 +1,11 @@
 //! One's own state on a screenful.
 
 use cas_core::local_login::LocalLogin;
+use cas_core::time_words::from_now;
 
 use super::own::{Next, Own, Store};
-use super::terminal::Terminal;
-use super::when::relative;
 use crate::precedence::{Candidate, Kind};
+use crate::terminal::Terminal;
 
 /// The column in which the texts begin.
 const INDENT: usize = 14;
@@ -74,10 +74,10 @@ fn verified(own: &Own) -> String {
         Some(_) => "no certain answer",
         None => "not asked",
     };
-    let last_try = format!("the last sync, {}: {answer}", relative(standing.at, own.now));
+    let last_try = format!("the last sync, {}: {answer}", from_now(standing.at, own.now));
     match standing.verified_at {
-        Some(at) if at == standing.at => format!("{}: {answer}", relative(at, own.now)),
-        Some(at) => format!("{}; {last_try}", relative(at, own.now)),
+        Some(at) if at == standing.at => format!("{}: {answer}", from_now(at, own.now)),
+        Some(at) => format!("{}; {last_try}", from_now(at, own.now)),
         None => format!("never, as far as is known; {last_try}"),
     }
 }
@@ -88,10 +88,10 @@ fn lapses(own: &Own) -> Vec<String> {
         LocalLogin::Healthy(login) | LocalLogin::Stale(login) => {
             let by_itself = "Claude Code renews it by itself";
             let verb = if login.expires_at > own.now { "ends" } else { "ended" };
-            texts.push(format!("access token {verb} {}; {by_itself}", relative(login.expires_at, own.now)));
+            texts.push(format!("access token {verb} {}; {by_itself}", from_now(login.expires_at, own.now)));
             texts.extend(login.login_expires_at.map(|at| {
                 let verb = if at > own.now { "lapses" } else { "lapsed" };
-                format!("the login {verb} {} ({at}); then sign in again", relative(at, own.now))
+                format!("the login {verb} {} ({at}); then sign in again", from_now(at, own.now))
             }));
         }
         _ => (),
@@ -103,8 +103,8 @@ fn lapses(own: &Own) -> Vec<String> {
     {
         let estimated = if credential.lapse_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
-            Some(at) if at <= own.now => format!("the setup-token lapsed {} ({at})", relative(at, own.now)),
-            Some(at) => format!("the setup-token lapses {}{estimated} ({at})", relative(at, own.now)),
+            Some(at) if at <= own.now => format!("the setup-token lapsed {} ({at})", from_now(at, own.now)),
+            Some(at) => format!("the setup-token lapses {}{estimated} ({at})", from_now(at, own.now)),
             None => "when the setup-token lapses is not known".into(),
         });
     }
@@ -116,7 +116,7 @@ fn copies(own: &Own) -> Vec<String> {
         Ok(Some((login, at))) => {
             let is_this = own.sources.login.login().is_some_and(|found| found.generation == login.generation);
             let which = if is_this { "this login" } else { "another login than this" };
-            format!("on this machine: {which}, kept {}", relative(*at, own.now))
+            format!("on this machine: {which}, kept {}", from_now(*at, own.now))
         }
         Ok(None) => "on this machine: none".into(),
         Err(why) => format!("on this machine: not known: {why}"),
@@ -127,11 +127,11 @@ fn copies(own: &Own) -> Vec<String> {
         Store::Server { address, answered_at, failed_at } => {
             let address = address.as_deref().unwrap_or("the server");
             let answered = answered_at.map_or("it has not answered yet".into(), |at| {
-                format!("it answered {}", relative(at, own.now))
+                format!("it answered {}", from_now(at, own.now))
             });
             let failed = failed_at.filter(|failed| answered_at.is_none_or(|answered| *failed > answered));
             let failed =
-                failed.map_or(String::new(), |at| format!(", and did not {}", relative(at, own.now)));
+                failed.map_or(String::new(), |at| format!(", and did not {}", from_now(at, own.now)));
             format!("at {address}: {answered}{failed}")
         }
     };
@@ -152,7 +152,7 @@ fn next(own: &Own) -> String {
         return format!("not known: {why}");
     }
     let sync = match sync_at {
-        Some(at) => format!("a sync {}", relative(*at, own.now)),
+        Some(at) => format!("a sync {}", from_now(*at, own.now)),
         None => "no sync is planned, as far as systemd can tell".into(),
     };
     let watch = match is_watched {

@@ -1,10 +1,10 @@
 //! The table of everybody, fitted to whoever reads it.
 
+use cas_core::time_words::{distance, short_length};
 use cas_core::timestamp::Timestamp;
 
 use super::rows::Row;
-use super::terminal::Terminal;
-use super::when;
+use crate::terminal::{Terminal, padded, width_of};
 
 /// The columns before the reason, and the most each takes.
 const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
@@ -19,7 +19,7 @@ const LEAST_FOR_REASON: usize = 24;
 pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
     let width = |column: usize| {
-        let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widest = cells.iter().map(|row| width_of(&row[column])).max().unwrap_or(0);
         widest.max(HEADS[column].0.len())
     };
     let widths: [usize; 5] = std::array::from_fn(width);
@@ -35,13 +35,12 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
             Some(left) => terminal.cut(&said, left),
             None => terminal.letters(&said),
         };
-        let padded = format!("{:<width$}", cells[1], width = widths[1]);
-        let coloured = terminal.coloured(row.status(), &padded);
+        let coloured = terminal.coloured(row.status(), &padded(&cells[1], widths[1]));
         // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
         let [user, _, rest @ ..] = cells;
-        let mut text = format!("{user:<width$}{}{coloured}", " ".repeat(GAP), width = widths[0]);
+        let mut text = format!("{}{}{coloured}", padded(user, widths[0]), " ".repeat(GAP));
         for (cell, width) in rest.iter().zip(&widths[2..]) {
-            text.push_str(&format!("{}{cell:<width$}", " ".repeat(GAP)));
+            text.push_str(&format!("{}{}", " ".repeat(GAP), padded(cell, *width)));
         }
         lines.push(format!("{text}{}{reason}", " ".repeat(GAP)).trim_end().to_owned());
         if below {
@@ -60,7 +59,8 @@ fn of_one_width(text: &str) -> String {
 
 fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let nothing = || "-".to_owned();
-    let age = |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| when::short(moment, now));
+    let age =
+        |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| short_length(distance(moment, now)));
     let standing = row.standing.as_ref();
     let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
     let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
@@ -79,13 +79,13 @@ fn lapses(row: &Row, now: Timestamp) -> Option<String> {
     let credential = row.standing.as_ref()?.credential.as_ref()?;
     let at = credential.lapses_at?;
     let about = if credential.lapse_is_estimated { "~" } else { "" };
-    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", when::short(at, now)) })
+    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", short_length(distance(at, now))) })
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        text.push_str(&format!("{cell:<width$}{}", " ".repeat(GAP)));
+        text.push_str(&format!("{}{}", padded(cell, *width), " ".repeat(GAP)));
     }
     format!("{text}{last}").trim_end().to_owned()
 }
@@ -156,6 +156,18 @@ mod tests {
                 "3 enrolled, 2 not fine",
             ]
         );
+    }
+
+    #[test]
+    fn a_name_takes_as_many_columns_as_are_seen_of_it() {
+        let mut rows = rows();
+        rows[0].name = "李小龍".into();
+        let terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: true };
+        let lines = lines(&rows, NOW, terminal);
+        assert!(lines[1].starts_with("李小龍   FAIL    3h    -"), "{lines:#?}");
+        assert!(lines.iter().all(|line| width_of(line) <= 80), "{lines:#?}");
+        let at = |line: &str, word: &str| width_of(line.split(word).next().unwrap_or_default());
+        assert_eq!(at(&lines[1], "FAIL"), at(&lines[0], "STATUS"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Activation<'_> {
     /// [`Failed`]; all is as it was before.
     pub(super) fn of(&self, token: &SetupToken, signals: &DeferredSignals) -> Result<(), Failed> {
         let person = self.person;
-        let _locked = person.lock(signals)?;
+        let _locked = person.lock()?;
         let verdict = self.verdict(token, signals)?;
         let staged = env_file(person).stage(token)?;
         let mut store = person.store()?;

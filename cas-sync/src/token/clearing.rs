@@ -7,7 +7,6 @@ use cas_core::env_file::Content;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::store::{Fields, Store};
 use cas_core::user_document::{SetupTokenField, UserDocument, no_setup_token_fields};
-use cas_core::verdict::Verifier;
 
 use super::activation::{STORE_TIME, change, note_withdrawn};
 use super::env_file;
@@ -46,7 +45,7 @@ pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(
     if !without_asking && !confirm(QUESTION, signals).map_err(|not| Failed::new(1, not))? {
         return Err(Failed::new(1, "nothing was changed"));
     }
-    let _locked = person.lock(signals)?;
+    let _locked = person.lock()?;
     let leaving = match readable(env_file.read())? {
         Content::Token(token) => Some(Fingerprint::of(token.expose())),
         _ => None,
@@ -65,8 +64,7 @@ pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(
         note_withdrawn(&person, leaving);
     }
     drop(io::stdout().write_all(DONE.as_bytes()));
-    let verifier = person.config.verify.then(|| Box::new(person.claude()) as Box<dyn Verifier>);
-    let outcome = person.sync(verifier);
+    let outcome = person.sync(person.verifier(person.config.verify));
     drop(writeln!(io::stdout(), "Your login: {} {outcome}", outcome.status));
     Ok(())
 }

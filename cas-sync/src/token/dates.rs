@@ -24,20 +24,6 @@ pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Ti
     Ok(Some(moment))
 }
 
-/// How a moment that is not long ago or ahead is shown beside its date.
-pub(crate) fn in_days(moment: Timestamp, now: Timestamp) -> String {
-    const DAY: u64 = 24 * 60 * 60 * 1000;
-    let (ahead, behind) =
-        (moment.millis().saturating_sub(now.millis()), now.millis().saturating_sub(moment.millis()));
-    let days = |count: u64| if count == 1 { "1 day".to_owned() } else { format!("{count} days") };
-    match (ahead / DAY, behind / DAY) {
-        (0, 0) if ahead > 0 => "within a day".to_owned(),
-        (0, 0) => "within the last day".to_owned(),
-        (0, past) => format!("{} ago", days(past)),
-        (future, _) => format!("in {}", days(future)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,18 +41,5 @@ mod tests {
         for text in ["2026-11-22", "2025-11-21", "yesterday", "", "21.11.2026", "2026-13-01"] {
             assert!(minted_at(Some(text), now).is_err_and(|failed| failed.code == 2), "{text}");
         }
-    }
-
-    #[test]
-    fn days_are_counted_in_words() {
-        let now = Timestamp::from_millis(NOW);
-        let days = |count: u64| Timestamp::from_millis(NOW + count * 86_400_000);
-        assert_eq!(in_days(days(365), now), "in 365 days");
-        assert_eq!(in_days(days(1), now), "in 1 day");
-        assert_eq!(in_days(now, days(2)), "2 days ago");
-        assert_eq!(
-            (in_days(now, now), in_days(days(0).plus(std::time::Duration::from_secs(9)), now)),
-            ("within the last day".to_owned(), "within a day".to_owned())
-        );
     }
 }

@@ -12,7 +12,7 @@ use cas_core::env_file::{Content, EnvFile};
 use cas_core::setup_token::SetupToken;
 
 use crate::arguments::{Token, TokenCommand, TokenImport, TokenSet};
-use crate::deferred_signals::DeferredSignals;
+use crate::deferred_signals::{DeferredSignals, held_back};
 use crate::failed::{Failed, readable};
 use crate::person::Person;
 use crate::secret_input::{self, Extent, NotRead};
@@ -28,9 +28,9 @@ const MAKE_ANOTHER: &str = "make another one with `claude setup-token`; nothing 
 
 /// Does what is asked for. Signals that ask to end wait until nothing is half done, and then end it.
 pub(crate) fn run(token: &Token) -> ExitCode {
-    let signals = match DeferredSignals::new() {
+    let signals = match held_back() {
         Ok(signals) => signals,
-        Err(errno) => return Failed::new(1, format!("signals cannot be held back: {errno}")).tell(),
+        Err(failed) => return failed.tell(),
     };
     let done = match &token.command {
         TokenCommand::Set(request) => set(request, &signals),

@@ -10,12 +10,12 @@ use cas_core::fingerprint::Fingerprint;
 use cas_core::lapse::{Certainty, Dates, Lapse};
 use cas_core::outcome::state::{self, Kind, State};
 use cas_core::store::Store;
+use cas_core::time_words::days_from_now;
 use cas_core::timestamp::Timestamp;
 use cas_core::user_document::{SetupTokenField, UserDocument};
 use serde_json::{Value, json};
 
 use super::activation::STORE_TIME;
-use super::dates::in_days;
 use super::env_file;
 use crate::failed::Failed;
 use crate::person::Person;
@@ -112,7 +112,7 @@ impl Stored {
             line("lies in", self.whereabouts());
         }
         if let Some(known) = &self.known {
-            let date = |at: Timestamp| format!("{} ({})", day(at), in_days(at, now));
+            let date = |at: Timestamp| format!("{} ({})", day(at), days_from_now(at, now));
             match (known.minted_at, known.first_seen) {
                 (Some(at), _) => line("made", date(at)),
                 (None, Some(at)) => {

@@ -16,7 +16,6 @@ mod push;
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -35,6 +34,7 @@ use self::eyes::Eyes;
 use self::inbox::Inbox;
 use self::marker::Marker;
 use self::mender::Mender;
+use crate::caller::Caller;
 use crate::{complain, fail, sync};
 
 /// Watches over the caller's own login until a signal ends it.
@@ -47,13 +47,9 @@ pub(crate) fn run() -> ExitCode {
 
 fn watch() -> Result<()> {
     sync::keep_secrets_in_memory()?;
-    let account = sync::own_account()?;
-    let requests = Requests::of(&account.name);
-    let account = sync::named_as_asked(account)?;
+    let Caller { account, paths, state, requests, .. } = Caller::find()?.named_as_asked()?;
     // Found now, so that after an upgrade the new one is started.
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let paths = Paths::new(&account.home, |name| sync::variable(name).map(PathBuf::from));
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     wait_for_home(&account, &paths)?;
     let outside = outside_of_the_home(&requests, &state, account.uid.as_raw());
     // Everybody's folders there share one room, which anybody can fill: then the home has to do.

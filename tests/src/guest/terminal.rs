@@ -3,12 +3,14 @@
 //! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
 
 use std::{
-    io::{Read, Write},
+    io::Write,
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
+
+use crate::screen::Screen;
 
 /// How long somebody waits for a text before they give up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,28 +24,12 @@ pub struct Terminal {
     read_up_to: usize,
 }
 
-#[derive(Debug, Default)]
-struct Screen {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Shown {
-    text: String,
-    ended: bool,
-}
-
 impl Terminal {
     pub(super) fn of(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let keyboard = child.stdin.take();
-        let screen = Arc::new(Screen::default());
-        if let Some(mut output) = child.stdout.take() {
-            let screen = Arc::clone(&screen);
-            thread::spawn(move || screen.show_all_of(&mut output));
-        }
+        let screen = Screen::of(child.stdout.take().expect("it was asked for"));
         Self { child, keyboard, screen, read_up_to: 0 }
     }
 
@@ -68,10 +54,7 @@ impl Terminal {
                 "waited in vain for {text:?}; the screen shows:\n{}\n---",
                 shown.text
             );
-            shown = match self.screen.changed.wait_timeout(shown, left) {
-                Ok((shown, _)) => shown,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            shown = self.screen.wait(shown, left);
         }
     }
 
@@ -129,27 +112,5 @@ impl Drop for Terminal {
         drop(self.keyboard.take());
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
-    }
-}
-
-impl Screen {
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn show_all_of(&self, output: &mut impl Read) {
-        let mut buffer = [0; 4096];
-        loop {
-            let read = output.read(&mut buffer).unwrap_or(0);
-            let mut shown = self.lock();
-            match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
-                _ => shown.ended = true,
-            }
-            self.changed.notify_all();
-            if shown.ended {
-                return;
-            }
-        }
     }
 }

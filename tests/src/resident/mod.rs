@@ -299,6 +299,14 @@ impl Resident {
         self.folder.path().join("run/claude-auth-sync").join(NAME)
     }
 
+    /// Gives them the folder in which a sync publishes how they are, as their service finds it, and returns what is published.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn published(&self) -> PathBuf {
+        place::make_shelf(self.folder.path()).unwrap_or_else(|error| panic!("their folder: {error}"))
+    }
+
     /// A free port of their network.
     ///
     /// # Panics
@@ -341,7 +349,8 @@ fn furnished() -> (TempDir, Vec<Mount>) {
     let etc = Mount::Bind { source: inside("etc"), target: "/etc".into() };
     let tmp = Mount::Share { source: inside("tmp"), target: "/tmp".into() };
     let run = Mount::Share { source: inside("run"), target: "/run".into() };
-    (folder, vec![etc, tmp, run, Mount::Devices])
+    let var_lib = Mount::Share { source: inside("var-lib"), target: "/var/lib".into() };
+    (folder, vec![etc, tmp, run, var_lib, Mount::Devices])
 }
 
 /// Gives a file of the test's own to the resident, readable by them alone.

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{NAME, UID};
@@ -23,12 +23,12 @@ const DIRECTORIES: [&str; 7] = [
     ".local/state/claude-auth-sync",
 ];
 
-/// Makes `etc`, `home`, `tmp`, `run` and `bin` in `folder`.
+/// Makes `etc`, `home`, `tmp`, `run`, `var-lib` and `bin` in `folder`.
 pub(super) fn furnish(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let (etc, home) = (folder.join("etc"), folder.join("home"));
     fs::create_dir_all(etc.join("claude-auth-sync/conf.d"))?;
-    for (name, mode) in [("tmp", 0o1777), ("run", 0o755), ("bin", 0o755)] {
+    for (name, mode) in [("tmp", 0o1777), ("run", 0o755), ("var-lib", 0o755), ("bin", 0o755)] {
         fs::create_dir(folder.join(name))?;
         fs::set_permissions(folder.join(name), Permissions::from_mode(mode))?;
     }
@@ -54,6 +54,14 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         chown(&path, Some(UID), Some(UID))?;
     }
     Ok(())
+}
+
+/// Makes the resident's folder for what is published, and returns the path of that.
+pub(super) fn make_shelf(folder: &Path) -> io::Result<PathBuf> {
+    let shelf = folder.join("var-lib/claude-auth-sync/people").join(NAME);
+    fs::create_dir_all(&shelf)?;
+    chown(&shelf, Some(UID), Some(UID))?;
+    Ok(shelf.join("state.json"))
 }
 
 /// Replaces a file of the resident's.

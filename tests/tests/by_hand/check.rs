@@ -14,10 +14,10 @@ fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
     let before = home(&resident);
-    by_hand(&resident, "check").expect(0, &["The login lasts another 25 d, until 20"]);
+    by_hand(&resident, "check").expect(0, &["The login lasts another 25 days, until 20"]);
     by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
     let said = by_hand(&resident, "check --min-remaining 30d");
-    said.expect(79, &["The login lapses in 25 d, 20", ": run `cas-sync login`."]);
+    said.expect(79, &["The login lapses in 25 days, 20", ": run `cas-sync login`."]);
     let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
     resident.put(".claude.json", &account.to_string());
     by_hand(&resident, "check --min-remaining 30d")
@@ -39,7 +39,7 @@ fn programs_are_told_the_same_in_members_that_stay() {
     let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
     let remaining = told["remaining_s"].take().as_u64().expect("seconds");
     assert!((25 * 86_400..26 * 86_400).contains(&remaining), "{remaining}");
-    assert!(told["text"].take().as_str().is_some_and(|text| text.starts_with("the login lapses in 25 d")));
+    assert!(told["text"].take().as_str().is_some_and(|text| text.starts_with("the login lapses in 25 days")));
     let credential = json!({
         "kind": "login",
         "fingerprint": generation(&file),
@@ -78,8 +78,9 @@ fn a_setup_token_lasts_as_long_as_the_store_said_once() {
     assert_eq!(resident.sync().status.code(), Some(0));
     let connections = relay.connections();
     assert!(connections > 0);
-    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup-token lasts another 10 d"]);
-    by_hand(&resident, "check --min-remaining 11d").expect(79, &["lapses in 10 d", "`claude setup-token`"]);
+    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup-token lasts another 10 days"]);
+    by_hand(&resident, "check --min-remaining 11d")
+        .expect(79, &["lapses in 10 days", "`claude setup-token`"]);
     assert_eq!(relay.connections(), connections, "nobody was asked");
     drop(bao); // and nobody need be there
     by_hand(&resident, "check --min-remaining 10d").expect(0, &[]);
@@ -93,7 +94,7 @@ fn a_setup_token_that_nobody_dated_lasts_a_year_from_its_first_sight_at_the_late
     let said = by_hand(&resident, "check --min-remaining 300d");
     said.expect(
         0,
-        &["The setup-token lasts another 364 d", "at the latest (a year after it was first seen here)"],
+        &["The setup-token lasts another 364 days", "at the latest (a year after it was first seen here)"],
     );
     by_hand(&resident, "check --min-remaining 366d").expect(79, &["at the latest"]);
 }
@@ -130,7 +131,7 @@ fn a_script_may_want_to_know_that_it_answered_lately() {
     let (resident, _) = signed_in(20);
     by_hand(&resident, "check --verified-within 1h").expect(75, &["not verified yet: run `cas-sync verify`"]);
     by_hand(&resident, "verify").expect(0, &[]);
-    by_hand(&resident, "check --verified-within 1h").expect(0, &["lasts another 20 d", "; verified "]);
+    by_hand(&resident, "check --verified-within 1h").expect(0, &["lasts another 20 days", "; verified "]);
     std::thread::sleep(std::time::Duration::from_millis(50));
     by_hand(&resident, "check --verified-within 1ms").expect(75, &["last verified "]);
 }

@@ -96,11 +96,11 @@ fn the_copies_are_listed_with_what_became_of_them() {
     assert_eq!(lines[0], ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "FATE"]);
     let columns = [0, 1, 2, 5];
     let (one, two) = (generation(&first), generation(&second));
-    assert_eq!(cells(1, columns), [&two, "history", "5 h left", "in use"].map(str::to_owned));
-    assert_eq!(cells(2, columns), [&one, "history", "3 h left", "superseded"].map(str::to_owned));
-    assert_eq!(cells(3, columns), [&two, "store", "5 h left", "in use"].map(str::to_owned));
+    assert_eq!(cells(1, columns), [&two, "history", "5h left", "in use"].map(str::to_owned));
+    assert_eq!(cells(2, columns), [&one, "history", "3h left", "superseded"].map(str::to_owned));
+    assert_eq!(cells(3, columns), [&two, "store", "5h left", "in use"].map(str::to_owned));
     assert_eq!(lines.len(), 4, "{}", said.out);
-    assert!(lines[1][3].ends_with(" s ago"), "{}", said.out);
+    assert!(lines[1][3].ends_with("s ago"), "{}", said.out);
     assert!(said.out.is_ascii() && said.out.lines().all(|line| line.len() <= 80), "{}", said.out);
 
     let told = by_hand(&resident, "restore --list --json --from store").expect(0, &[]).json();

@@ -65,6 +65,26 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     by_hand(&resident, "check").expect(79, &["rejected by the server"]);
 }
 
+/// Root learns of it as of what a sync has found: it looks into no home.
+#[test]
+fn what_was_verified_is_published_for_root_beside_how_the_last_sync_ended() {
+    let (resident, file) = signed_in(20);
+    let published = resident.published();
+    let read = || parsed(&fs::read_to_string(&published).expect("what is published"));
+    by_hand(&resident, "run").expect(0, &["verified by inference"]);
+    assert_eq!(read(), state(&resident, "state.json"));
+
+    resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
+    by_hand(&resident, "verify").expect(79, &["rejected by the server"]);
+    assert_eq!((&read()["verdict"], &read()["status"]), (&json!("rejected"), &json!("OK")));
+    assert_eq!(read(), state(&resident, "state.json"));
+
+    fs::remove_file(&published).expect("nothing is published");
+    resident.anthropic().answer_messages(&access_token(&file), None);
+    by_hand(&resident, "verify").expect(0, &[]);
+    assert_eq!(read()["verdict"], "ok");
+}
+
 #[test]
 fn a_stale_login_is_not_refreshed_for_it() {
     let resident = Resident::settle_with_claude();
@@ -139,8 +159,10 @@ fn a_sync_at_work_is_waited_for_and_not_for_ever() {
     });
     let held = lock();
     let said = by_hand(&resident, "verify").expect(75, &[]);
+    let lines: Vec<_> = said.err.lines().collect();
     assert!(
-        said.err.starts_with("cas-sync: ") && said.err.contains("another run is at work"),
+        matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is at work; waiting for it")
+            && late.starts_with("cas-sync: another run is at work still")),
         "{}",
         said.err
     );

@@ -3,7 +3,7 @@
 use cas_core::lapse::Kind;
 use cas_core::lapsing::{Lapsing, Stage};
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_person};
+use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside_by_person};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
 use crate::sessions::Restart;
 
@@ -29,10 +29,7 @@ fn malformed(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Malformed { path, why } => {
             let cause = format!("the setup-token in {path} is not used: {why}");
-            Judgement::of([Finding::problem(
-                cause,
-                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
-            )])
+            Judgement::of([Finding::problem(cause, aside_by_person(path))])
         }
         _ => Judgement::Fine,
     }
@@ -42,10 +39,7 @@ fn unusable(facts: &PersonFacts) -> Judgement {
     match &facts.env_file {
         EnvFile::Unusable { path, why } if !facts.has_foreign_entries() => {
             let cause = format!("the setup-token is not used: {why}");
-            Judgement::of([Finding::problem(
-                cause,
-                by_person(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")]),
-            )])
+            Judgement::of([Finding::problem(cause, aside_by_person(path))])
         }
         _ => Judgement::Fine,
     }

@@ -2,7 +2,7 @@
 
 use cas_core::claude_locks::ABANDONED_AFTER;
 
-use super::super::check::{Check, Finding, Fix, Judgement, by_person};
+use super::super::check::{Check, Finding, Fix, Judgement, aside_by_person, by_person};
 use super::super::facts::{Lock, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 4] = [
@@ -52,10 +52,7 @@ fn obstructed(facts: &PersonFacts) -> Judgement {
     Judgement::of(other.map(|lock| {
         let cause =
             format!("{} is no lock of Claude Code's: no login can be refreshed or put back", lock.path);
-        Finding::problem(
-            cause,
-            by_person(&["mv", "--backup=numbered", "-T", &lock.path, &format!("{}.aside", lock.path)]),
-        )
+        Finding::problem(cause, aside_by_person(&lock.path))
     }))
 }
 

@@ -6,7 +6,7 @@ use cas_core::ledger::Fate;
 use cas_core::local_login::LocalLogin;
 use cas_core::oauth_login::LoginSummary;
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy};
+use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside_by_person};
 use super::super::facts::{EnvFile, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 10] = [
@@ -112,12 +112,7 @@ fn unreadable(facts: &PersonFacts) -> Judgement {
         // Whose it is and which mode it has are checks of their own.
         LocalLogin::Unreadable(why) if !facts.has_foreign_entries() => {
             let cause = format!("nothing is done with the login file: {why}");
-            let path = &facts.login.path;
-            let aside = format!("{path}.aside");
-            Judgement::of([Finding::problem(
-                cause,
-                super::super::check::by_person(&["mv", "--backup=numbered", "-T", path, &aside]),
-            )])
+            Judgement::of([Finding::problem(cause, aside_by_person(&facts.login.path))])
         }
         _ => Judgement::Fine,
     }
@@ -173,15 +168,6 @@ fn organization(facts: &PersonFacts) -> Judgement {
 fn memory(facts: &PersonFacts) -> Judgement {
     Judgement::of(facts.login.memory.iter().map(|(path, why)| {
         let cause = format!("without it nothing is put back: {why}");
-        Finding::problem(
-            cause,
-            super::super::check::by_person(&[
-                "mv",
-                "--backup=numbered",
-                "-T",
-                path,
-                &format!("{path}.aside"),
-            ]),
-        )
+        Finding::problem(cause, aside_by_person(path))
     }))
 }

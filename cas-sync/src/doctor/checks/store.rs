@@ -1,5 +1,9 @@
 //! The configuration, the server, and the document in it.
 
+use std::time::Duration;
+
+use cas_core::time_words;
+
 use super::super::check::{Check, Finding, Judgement, Remedy, command};
 use super::super::facts::{Content, PersonFacts, Silence, Store, Vault};
 use crate::shell_words::quoted;
@@ -193,9 +197,9 @@ fn clock(facts: &PersonFacts) -> Judgement {
         Some(ahead) if ahead.abs() <= TOLERATED => Judgement::Fine,
         Some(ahead) => {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
-            let seconds = ahead.abs();
+            let off = time_words::length(Duration::from_secs(ahead.unsigned_abs()));
             let cause = format!(
-                "this machine's clock is {seconds} s {which} the store's, or that one is wrong: tokens seem to end at other times"
+                "this machine's clock is {off} {which} the store's, or that one is wrong: tokens seem to end at other times"
             );
             Judgement::of([Finding::problem(cause, Remedy::Root("timedatectl set-ntp true".into()))])
         }

@@ -1,6 +1,6 @@
 //! The person's enrolment, and what runs for them by itself.
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_root};
+use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside, by_root, command};
 use super::super::facts::{PersonFacts, Units};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
@@ -41,22 +41,11 @@ fn shadowed(facts: &PersonFacts) -> Judgement {
     at_units(facts, |units| match units {
         Units::Some { stand_ins, .. } if !stand_ins.is_empty() => {
             let cause = format!("systemd runs this instead of what is packaged: {}", stand_ins.join(", "));
-            let aside: Result<Vec<String>, String> = stand_ins
-                .iter()
-                .map(|path| {
-                    super::super::check::command(&[
-                        "mv",
-                        "--backup=numbered",
-                        "-T",
-                        path,
-                        &format!("{path}.aside"),
-                    ])
-                })
-                .collect();
-            let rest = super::super::check::command(&["cas-sync", "enroll", &facts.user]);
-            let remedy = match (aside, rest) {
-                (Ok(aside), Ok(enroll)) => {
-                    Remedy::Root(format!("{} && systemctl daemon-reload && {enroll}", aside.join(" && ")))
+            let moved: Result<Vec<String>, String> = stand_ins.iter().map(|path| aside(path)).collect();
+            let rest = command(&["cas-sync", "enroll", &facts.user]);
+            let remedy = match (moved, rest) {
+                (Ok(moved), Ok(enroll)) => {
+                    Remedy::Root(format!("{} && systemctl daemon-reload && {enroll}", moved.join(" && ")))
                 }
                 (Err(why), _) | (_, Err(why)) => Remedy::Words(why),
             };

@@ -1,18 +1,15 @@
 //! The person's files and folders, as they lie there: links are not followed, and of the contents only what has to be known.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cas_core::account::{Account, Paths};
-use cas_core::claude_state::ONBOARDING;
+use cas_core::claude_json::{ClaudeJson, Unread, state_file};
 use cas_core::env_file;
 use cas_core::fingerprint::Fingerprint;
 use cas_core::owned_file::{self, Guard};
-use cas_core::regular_file;
 use cas_core::seen_tokens::SeenTokens;
-use serde_json::value::RawValue;
 
 use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
 use super::shown;
@@ -20,12 +17,9 @@ use super::shown;
 /// The longest env file that is read.
 const LONGEST_ENV_FILE: usize = 4096;
 
-/// The largest `.claude.json` that is read; early clients let it grow to tens of megabytes.
-const LONGEST_STATE: usize = 64 << 20;
-
 /// Those that are there.
 pub(super) fn of(account: &Account, paths: &Paths) -> Vec<Entry> {
-    let own_state = account.home.join(".claude.json");
+    let own_state = state_file(&account.home, None);
     let places = [
         (EntryKind::LoginFile, Some(paths.credentials_file.as_path())),
         (EntryKind::ClaudeFolder, paths.credentials_file.parent()),
@@ -57,19 +51,17 @@ pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
 }
 
 /// Whether the client has asked the questions of its first start.
-pub(super) fn onboarding(path: &Path) -> Onboarding {
-    let text = match regular_file::read(path, LONGEST_STATE) {
-        Ok(Some(text)) => text,
+pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, Unread>) -> Onboarding {
+    let state = match state {
+        Ok(Some(state)) => state,
         Ok(None) => return Onboarding::Pending,
-        Err(_) => return Onboarding::Unknown(format!("{} cannot be read", path.display())),
+        Err(Unread::Unfit(_)) => return Onboarding::Unknown(format!("{} cannot be read", path.display())),
+        Err(Unread::NoObject) => return Onboarding::Unknown(format!("{} is no JSON object", path.display())),
     };
-    let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(&text) else {
-        return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
-    };
-    match members.get(ONBOARDING).map(|raw| raw.get()) {
-        Some("true") => Onboarding::Done,
+    match state.has_completed_onboarding() {
+        Some(true) => Onboarding::Done,
         // One that says otherwise is asked in the end, and says it itself.
-        Some(_) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
+        Some(false) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
         None => Onboarding::Pending,
     }
 }
@@ -82,6 +74,7 @@ mod tests {
     fn the_first_start_is_over_when_the_client_says_so() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".claude.json");
+        let onboarding = |path: &Path| onboarding(path, &ClaudeJson::read(path));
         assert_eq!(onboarding(&path), Onboarding::Pending);
         for (text, expected) in [
             ("{}", Onboarding::Pending),

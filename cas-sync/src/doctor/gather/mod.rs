@@ -12,6 +12,7 @@ mod units;
 
 use cas_core::account::{Account, Paths};
 use cas_core::address::Address;
+use cas_core::claude_json::{ClaudeJson, state_file};
 use cas_core::config::{self, Config};
 use cas_core::credentials_file::CredentialsFile;
 use cas_core::enrolment;
@@ -65,17 +66,20 @@ pub(super) fn person(
     // One that cannot be read is a finding of its own.
     let seen = state.ledger().unwrap_or_default().setup_tokens;
     let env_file = entries::env_file(&paths.env_file, account.uid.as_raw(), &seen);
+    let own_state_file = state_file(&account.home, None);
+    let own_state = ClaudeJson::read(&own_state_file);
+    let known_state = own_state.as_ref().ok().and_then(Option::as_ref);
     PersonFacts {
         user: account.name.clone(),
         uid: account.uid.as_raw(),
         now,
-        login: login(account, paths, &state, expected, now),
+        login: login(account, paths, &state, known_state, expected, now),
         env_file,
         entries: entries::of(account, paths),
         locks: locks::of(paths),
-        shadows: shadows::of(account, paths, around),
+        shadows: shadows::of(account, paths, known_state, around),
         client: client::look(config.as_ref(), account, around),
-        onboarding: entries::onboarding(&account.home.join(".claude.json")),
+        onboarding: entries::onboarding(&own_state_file, &own_state),
         store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
         is_enrolled: enrolment::has_marker(&account.name),
         units: units::of(&account.name, around.systemd_answers),
@@ -87,6 +91,7 @@ fn login(
     account: &Account,
     paths: &Paths,
     state: &StateDirectory,
+    own_state: Option<&ClaudeJson>,
     expected_organization: Option<String>,
     now: Timestamp,
 ) -> Login {
@@ -106,7 +111,7 @@ fn login(
     let fate = found.login().and_then(|login| ledger.fate(login.generation));
     let owner = found.login().map(|login| ledger.owner_of(login)).unwrap_or_default();
     Login {
-        address: Address::of_account(&account.home.join(".claude.json"), &owner),
+        address: own_state.and_then(|state| Address::of_account(state, &owner)),
         path: shown(&paths.credentials_file),
         fate,
         has_copy: memory.is_none() && logins.iter().any(|login| may_return(&login.summary)),

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use cas_core::account::{Account, Paths};
+use cas_core::claude_json::{ClaudeJson, state_file};
+use cas_core::env_file::EnvFile;
 use cas_core::fingerprint::Fingerprint;
-use cas_core::regular_file;
 use cas_core::setup_token::VARIABLE;
-use cas_core::{env_file, owned_file};
 
 use super::super::facts::{Place, Shadow};
 use super::{Surroundings, shown, start_files};
-use crate::claude::managed_settings::{self, LIMIT};
+use crate::claude::managed_settings;
 use crate::precedence::settings::{self, Settings, Value};
 
 /// Where it is set, Claude Code has another home for everything.
@@ -21,12 +21,22 @@ pub(super) fn is_about_credentials(name: &str) -> bool {
 }
 
 /// All of them.
-pub(super) fn of(account: &Account, paths: &Paths, around: Surroundings<'_>) -> Vec<Shadow> {
+pub(super) fn of(
+    account: &Account,
+    paths: &Paths,
+    own_state: Option<&ClaudeJson>,
+    around: Surroundings<'_>,
+) -> Vec<Shadow> {
     let folder = paths.credentials_file.parent().unwrap_or(Path::new("/"));
-    let own_state = account.home.join(".claude.json");
-    let mut shadows = in_environment(around, current(account, paths));
+    let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
+    let own_state_file = state_file(&account.home, None);
+    let mut shadows = in_environment(around, env_file.fingerprint());
     shadows.extend(start_files::of(&account.home));
-    shadows.extend(in_file(&own_state, |path| Place::OwnState { path }));
+    shadows.extend(
+        own_state
+            .into_iter()
+            .flat_map(|state| said_by(state, &own_state_file, |path| Place::OwnState { path })),
+    );
     shadows.extend(in_file(&folder.join("settings.json"), |path| Place::Settings { path }));
     for path in managed_settings::files(Path::new(managed_settings::DIRECTORY)) {
         shadows.extend(in_file(&path, |path| Place::Managed { path }));
@@ -37,10 +47,12 @@ pub(super) fn of(account: &Account, paths: &Paths, around: Surroundings<'_>) -> 
 
 /// What cannot be read as settings has no effect either.
 fn in_file(path: &Path, place: impl Fn(String) -> Place) -> Vec<Shadow> {
-    let text = regular_file::read(path, LIMIT).ok().flatten();
-    let Some(Ok(found)) = text.map(|text| Settings::parse(&text)) else { return Vec::new() };
+    ClaudeJson::read(path).ok().flatten().map(|file| said_by(&file, path, place)).unwrap_or_default()
+}
+
+fn said_by(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> Place) -> Vec<Shadow> {
     let shadow = |name: &str| Shadow { place: place(shown(path)), name: name.to_owned() };
-    found.names().into_iter().map(shadow).collect()
+    Settings::of(file).names().into_iter().map(shadow).collect()
 }
 
 /// The setup-token that a login has brought along is the person's own.
@@ -54,12 +66,6 @@ fn in_environment(around: Surroundings<'_>, current: Option<Fingerprint>) -> Vec
     let elsewhere = around.variables.iter().filter(|(name, value)| name == ELSEWHERE && !value.is_empty());
     let names = names.chain(elsewhere.map(|(name, _)| name.as_str()));
     names.map(|name| Shadow { place: Place::Environment, name: name.to_owned() }).collect()
-}
-
-fn current(account: &Account, paths: &Paths) -> Option<Fingerprint> {
-    let found = owned_file::read(&paths.env_file, account.uid.as_raw(), 4096, owned_file::Guard::Exclusive);
-    let token = env_file::parse(&found.ok()??.content).ok()?;
-    Some(Fingerprint::of(token.expose()))
 }
 
 #[cfg(test)]
