@@ -20,6 +20,7 @@ pub mod programs;
 pub mod prometheus;
 pub mod pseudo_terminal;
 pub mod resident;
+pub(crate) mod screen;
 pub mod smallest_program;
 pub mod store_run;
 pub mod tls_authority;

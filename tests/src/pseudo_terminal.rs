@@ -1,16 +1,18 @@
 //! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown while it is typed.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use cas_core::deadline::Deadline;
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use crate::screen::Screen;
 
 /// How long somebody waits for a text, or for an end, before they give up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,18 +22,6 @@ pub struct PseudoTerminal {
     keyboard: File,
     child: Child,
     screen: Arc<Screen>,
-}
-
-#[derive(Default)]
-struct Screen {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Shown {
-    text: String,
-    ended: bool,
 }
 
 impl PseudoTerminal {
@@ -56,9 +46,7 @@ impl PseudoTerminal {
         drop(pair.slave);
         let child = spawn(session)?;
         let keyboard = File::from(pair.master);
-        let (mut output, screen) = (keyboard.try_clone()?, Arc::new(Screen::default()));
-        let shown = Arc::clone(&screen);
-        thread::spawn(move || shown.show_all_of(&mut output));
+        let screen = Screen::of(keyboard.try_clone()?);
         Ok(Self { keyboard, child, screen })
     }
 
@@ -68,14 +56,7 @@ impl PseudoTerminal {
     /// When it does not come within a minute, or the command ends first; with all that was on the screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        let deadline = Deadline::after(PATIENCE);
-        let mut shown = self.screen.lock();
-        while !shown.text.contains(text) {
-            let is_over = shown.ended || deadline.has_passed();
-            assert!(!is_over, "waited in vain for {text:?}; the screen shows:\n{}\n---", shown.text);
-            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
-            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.screen.wait_for(text, PATIENCE, |shown| shown.contains(text).then_some(()));
     }
 
     /// Waits until what is typed is shown, or until it is not.
@@ -109,7 +90,7 @@ impl PseudoTerminal {
 
     /// All that was on the screen so far.
     pub fn shown(&self) -> String {
-        self.screen.lock().text.clone()
+        self.screen.text()
     }
 
     /// The process id of the session's leader, which is `setsid` itself where it did not have to fork.
@@ -122,7 +103,17 @@ impl PseudoTerminal {
     /// # Panics
     /// When it does not end within a minute.
     #[track_caller]
-    pub fn end(mut self) -> (ExitStatus, String, bool) {
+    pub fn end(self) -> (ExitStatus, String, bool) {
+        let (status, text, echoes) = self.end_as_shown();
+        (status, text.replace('\r', ""), echoes)
+    }
+
+    /// The same with every byte as the terminal got it, so that a line ends in `\r\n`.
+    ///
+    /// # Panics
+    /// As [`PseudoTerminal::end`].
+    #[track_caller]
+    pub fn end_as_shown(mut self) -> (ExitStatus, String, bool) {
         let deadline = Deadline::after(PATIENCE);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -132,14 +123,8 @@ impl PseudoTerminal {
             thread::sleep(Duration::from_millis(10));
         };
         let echoes = self.echoes();
-        let mut shown = self.screen.lock();
-        while !shown.ended && !deadline.has_passed() {
-            let waited = self.screen.changed.wait_timeout(shown, deadline.remaining());
-            shown = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let text = shown.text.replace('\r', "");
-        drop(shown);
-        (status, text, echoes)
+        self.screen.wait_for_end(&deadline);
+        (status, self.shown(), echoes)
     }
 }
 
@@ -148,28 +133,5 @@ impl Drop for PseudoTerminal {
         // Either has ended already, or ends now.
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-impl Screen {
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The other end is closed when the last process there has ended, which reads as an error.
-    fn show_all_of(&self, output: &mut impl Read) {
-        let mut buffer = [0; 4096];
-        loop {
-            let read = output.read(&mut buffer).unwrap_or(0);
-            let mut shown = self.lock();
-            match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
-                _ => shown.ended = true,
-            }
-            self.changed.notify_all();
-            if shown.ended {
-                return;
-            }
-        }
     }
 }

@@ -3,12 +3,15 @@
 //! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Write},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
-    thread,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
+
+use cas_core::deadline::Deadline;
+
+use crate::screen::Screen;
 
 /// How long somebody waits for a text before they give up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,28 +25,15 @@ pub struct Terminal {
     read_up_to: usize,
 }
 
-#[derive(Debug, Default)]
-struct Screen {
-    shown: Mutex<Shown>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Shown {
-    text: String,
-    ended: bool,
-}
-
 impl Terminal {
     pub(super) fn of(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let keyboard = child.stdin.take();
-        let screen = Arc::new(Screen::default());
-        if let Some(mut output) = child.stdout.take() {
-            let screen = Arc::clone(&screen);
-            thread::spawn(move || screen.show_all_of(&mut output));
-        }
+        let screen = match child.stdout.take() {
+            Some(output) => Screen::of(output),
+            None => Screen::of(io::empty()),
+        };
         Self { child, keyboard, screen, read_up_to: 0 }
     }
 
@@ -53,26 +43,13 @@ impl Terminal {
     /// When it does not come within half a minute, or the session ends first; with all that was on the screen.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
-        let patience = Instant::now() + PATIENCE;
-        let mut shown = self.screen.lock();
-        loop {
-            let unread = shown.text.get(self.read_up_to..).unwrap_or_default();
-            if let Some(found) = unread.find(text) {
-                let seen = unread.get(..found + text.len()).unwrap_or_default().to_owned();
-                self.read_up_to += seen.len();
-                return seen;
-            }
-            let left = patience.saturating_duration_since(Instant::now());
-            assert!(
-                !shown.ended && !left.is_zero(),
-                "waited in vain for {text:?}; the screen shows:\n{}\n---",
-                shown.text
-            );
-            shown = match self.screen.changed.wait_timeout(shown, left) {
-                Ok((shown, _)) => shown,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        let read_up_to = self.read_up_to;
+        let seen = self.screen.wait_for(text, PATIENCE, |shown| {
+            let unread = shown.get(read_up_to..)?;
+            Some(unread.get(..unread.find(text)? + text.len())?.to_owned())
+        });
+        self.read_up_to += seen.len();
+        seen
     }
 
     /// Types a line and the return key.
@@ -114,13 +91,10 @@ impl Terminal {
     #[track_caller]
     pub fn leave(mut self) -> String {
         self.type_line("exit");
-        let patience = Instant::now() + PATIENCE;
-        while !self.screen.lock().ended {
-            assert!(Instant::now() < patience, "the session does not end:\n{}", self.screen.lock().text);
-            thread::sleep(Duration::from_millis(10));
-        }
-        let shown = self.screen.lock();
-        shown.text.get(self.read_up_to..).unwrap_or_default().to_owned()
+        let has_ended = self.screen.wait_for_end(&Deadline::after(PATIENCE));
+        let shown = self.screen.text();
+        assert!(has_ended, "the session does not end:\n{shown}");
+        shown.get(self.read_up_to..).unwrap_or_default().to_owned()
     }
 }
 
@@ -129,27 +103,5 @@ impl Drop for Terminal {
         drop(self.keyboard.take());
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
-    }
-}
-
-impl Screen {
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn show_all_of(&self, output: &mut impl Read) {
-        let mut buffer = [0; 4096];
-        loop {
-            let read = output.read(&mut buffer).unwrap_or(0);
-            let mut shown = self.lock();
-            match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
-                _ => shown.ended = true,
-            }
-            self.changed.notify_all();
-            if shown.ended {
-                return;
-            }
-        }
     }
 }
