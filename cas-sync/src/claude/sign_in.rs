@@ -135,7 +135,7 @@ impl SignIn {
         }
     }
 
-    /// What the client said last, for the person who waits: one line, without credentials and control characters.
+    /// What the client said last, for the person who waits: one line, without credentials, control characters and its full stop.
     fn words(&self) -> String {
         let (said, complained) = (self.scratch.stdout(), self.scratch.stderr());
         let text = [said, complained].concat();
@@ -143,6 +143,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty()).unwrap_or("it said nothing");
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
+        let line = line.trim_end_matches('.');
         line.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(WORDS).collect()
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Looked;
 use super::check::{Finding, Judgement, Remedy, Row, Severity};
 use super::mend::Mended;
+use crate::folding::folded;
 use crate::published::is_shown;
 use crate::shell_words::quoted;
 use crate::sync::variable;
@@ -45,9 +46,11 @@ impl Style {
     }
 
     fn word(&self, severity: Severity) -> String {
-        let (word, colour) = match severity {
-            Severity::Problem => ("problem:", "31"),
-            Severity::Warning => ("warning:", "33"),
+        let word = severity.word();
+        // Both can be read on any background.
+        let colour = match severity {
+            Severity::Problem => "1;31",
+            Severity::Warning => "1;35",
         };
         if self.has_colour { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() }
     }
@@ -56,6 +59,15 @@ impl Style {
     pub(super) fn plain(&self, text: &str) -> String {
         let shows = |letter: char| is_shown(letter) && (self.is_utf8 || letter.is_ascii());
         text.chars().map(|letter| if shows(letter) { letter } else { '?' }).collect()
+    }
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Problem => "problem:",
+            Self::Warning => "warning:",
+        }
     }
 }
 
@@ -146,8 +158,9 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
         }
         is_all_well &= found.is_empty();
         for (id, finding) in found {
-            let cause = wrapped(&format!("{} [{id}]", finding.cause), "    ", style);
-            text += &format!("  {} {}", style.word(finding.severity), cause.trim_start());
+            let (plain, coloured) = (finding.severity.word(), style.word(finding.severity));
+            let cause = wrapped(&format!("  {plain} {} [{id}]", finding.cause), "    ", style);
+            text += &cause.replacen(plain, &coloured, 1);
             let told = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
             text += &match told.command {
                 Some(command) if !style.is_utf8 && !command.is_ascii() => {
@@ -158,7 +171,7 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: &Style) -> String 
                     Some(user) => format!("      ({user}, not root:) {command}\n"),
                     None => format!("      {command}\n"),
                 },
-                None => wrapped(&format!("({})", told.words), "      ", style),
+                None => wrapped(&format!("      ({})", told.words), "      ", style),
             };
         }
         if verbose {
@@ -181,28 +194,12 @@ fn other(row: &Row, style: &Style) -> Option<String> {
         Judgement::Found(_) => return None,
     };
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-    let line = wrapped(&format!("{word} {}{why} [{}]", row.looks_at, row.id), "    ", style);
-    Some(format!("  {}", line.trim_start()))
+    Some(wrapped(&format!("  {word} {}{why} [{}]", row.looks_at, row.id), "    ", style))
 }
 
-/// As lines of at most [`WIDTH`] characters, of which all begin with `indent`.
+/// As lines of at most [`WIDTH`] columns, of which all but the first begin with `indent`.
 fn wrapped(text: &str, indent: &str, style: &Style) -> String {
-    let mut lines = vec![indent.to_owned()];
-    for word in style.plain(text).split_whitespace() {
-        let line = lines.last_mut().map_or(0, |line| line.chars().count());
-        // The first line begins with a word such as `problem:` in the place of the indent.
-        let room = if lines.len() == 1 { WIDTH - 8 } else { WIDTH };
-        if line + 1 + word.chars().count() > room && line > indent.len() {
-            lines.push(indent.to_owned());
-        }
-        if let Some(line) = lines.last_mut() {
-            if line.len() > indent.len() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n") + "\n"
+    folded(&style.plain(text), WIDTH, indent).join("\n") + "\n"
 }
 
 /// For programs.

@@ -54,6 +54,6 @@ fn lines_fit_a_terminal_and_say_nothing_to_it() {
     assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
     assert!(text.is_ascii() && !text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
     let utf8 = shown(&looked, false, &Style { has_colour: true, is_utf8: true });
-    assert!(utf8.contains('\u{e4}') && utf8.contains("\u{1b}[31mproblem:\u{1b}[0m"), "{utf8:?}");
+    assert!(utf8.contains('\u{e4}') && utf8.contains("\u{1b}[1;31mproblem:\u{1b}[0m"), "{utf8:?}");
     assert!(!utf8.contains("\u{1b}[2J"), "{utf8:?}");
 }

@@ -8,7 +8,7 @@ mod screen;
 mod table;
 mod terminal;
 mod watching;
-mod when;
+pub(crate) mod when;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};

@@ -4,7 +4,7 @@ use cas_core::local_login::LocalLogin;
 
 use super::own::{Next, Own, Store};
 use super::terminal::Terminal;
-use super::when::relative;
+use super::when::{day, relative};
 use crate::precedence::{Candidate, Kind};
 
 /// The column in which the texts begin.
@@ -44,12 +44,7 @@ fn uses(own: &Own) -> Vec<String> {
     let Some(chosen) = effective.chosen else { return vec!["nothing".into()] };
     let mut texts = vec![named(own, chosen)];
     texts.extend(effective.beside.map(|beside| format!("and sends {} along", named(own, beside))));
-    texts.extend(
-        effective
-            .shadowed
-            .iter()
-            .map(|hidden| format!("not {}, which comes after that", named(own, *hidden))),
-    );
+    texts.extend(effective.shadowed.iter().map(|hidden| format!("not used: {}", named(own, *hidden))));
     texts.extend(
         effective.server.map(|place| format!("at another server than Anthropic's, as {} says", place.text())),
     );
@@ -91,7 +86,7 @@ fn lapses(own: &Own) -> Vec<String> {
             texts.push(format!("access token {verb} {}; {by_itself}", relative(login.expires_at, own.now)));
             texts.extend(login.login_expires_at.map(|at| {
                 let verb = if at > own.now { "lapses" } else { "lapsed" };
-                format!("the login {verb} {} ({at}); then sign in again", relative(at, own.now))
+                format!("the login {verb} {} ({}); then sign in again", relative(at, own.now), day(at))
             }));
         }
         _ => (),
@@ -103,8 +98,10 @@ fn lapses(own: &Own) -> Vec<String> {
     {
         let estimated = if credential.lapse_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
-            Some(at) if at <= own.now => format!("the setup-token lapsed {} ({at})", relative(at, own.now)),
-            Some(at) => format!("the setup-token lapses {}{estimated} ({at})", relative(at, own.now)),
+            Some(at) if at <= own.now => {
+                format!("the setup-token lapsed {} ({})", relative(at, own.now), day(at))
+            }
+            Some(at) => format!("the setup-token lapses {}{estimated} ({})", relative(at, own.now), day(at)),
             None => "when the setup-token lapses is not known".into(),
         });
     }
@@ -150,7 +147,7 @@ fn next(own: &Own) -> String {
     }
     let sync = match sync_at {
         Some(at) => format!("a sync {}", relative(*at, own.now)),
-        None => "no sync is planned, as far as systemd can tell".into(),
+        None => "systemd plans no sync".into(),
     };
     let watch = match is_watched {
         Some(true) => "the watch runs",

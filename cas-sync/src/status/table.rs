@@ -5,6 +5,7 @@ use cas_core::timestamp::Timestamp;
 use super::rows::Row;
 use super::terminal::Terminal;
 use super::when;
+use crate::folding::{padded, width as columns_of};
 
 /// The columns before the reason, and the most each takes.
 const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
@@ -19,7 +20,7 @@ const LEAST_FOR_REASON: usize = 24;
 pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
     let width = |column: usize| {
-        let widest = cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widest = cells.iter().map(|row| columns_of(&row[column])).max().unwrap_or(0);
         widest.max(HEADS[column].0.len())
     };
     let widths: [usize; 5] = std::array::from_fn(width);
@@ -35,11 +36,11 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
             Some(left) => terminal.cut(&said, left),
             None => terminal.letters(&said),
         };
-        let padded = format!("{:<width$}", cells[1], width = widths[1]);
-        let coloured = terminal.coloured(row.status(), &padded);
+        let status = &cells[1];
+        let coloured = terminal.coloured(row.status(), status) + &" ".repeat(widths[1] - status.len());
         // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
         let [user, _, rest @ ..] = cells;
-        let mut text = format!("{user:<width$}{}{coloured}", " ".repeat(GAP), width = widths[0]);
+        let mut text = format!("{}{}{coloured}", padded(user, widths[0]), " ".repeat(GAP));
         for (cell, width) in rest.iter().zip(&widths[2..]) {
             text.push_str(&format!("{}{cell:<width$}", " ".repeat(GAP)));
         }
@@ -179,7 +180,7 @@ mod tests {
     fn in_a_pipe_nothing_is_cut_and_colours_change_nothing_but_colour() {
         assert!(table(None, true, false)[1].ends_with("as j?rg"));
         let coloured = table(None, true, true);
-        assert!(coloured[1].contains("\x1b[1;31mFAIL  \x1b[0m"), "{coloured:?}");
+        assert!(coloured[1].contains("\x1b[1;31mFAIL\x1b[0m  "), "{coloured:?}");
         let stripped: Vec<_> = coloured.iter().map(|line| without_colours(line)).collect();
         assert_eq!(stripped, table(None, true, false));
     }

@@ -4,8 +4,7 @@ use std::io::{self, IsTerminal};
 
 use cas_core::outcome::Status;
 
-/// The narrowest that anything is fitted to, in columns.
-const NARROWEST: usize = 40;
+use crate::folding::{self, width};
 
 /// How to write for whoever reads the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +23,11 @@ impl Terminal {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let out = io::stdout();
         let is_terminal = out.is_terminal();
-        let width = || rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
-        let columns = is_terminal.then(width).flatten().filter(|columns| *columns > 0);
         let is_dumb = set("TERM").is_none_or(|terminal| terminal == "dumb");
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
         Self {
-            columns: columns.map(|columns| columns.max(NARROWEST)),
+            columns: folding::columns(&out),
             has_colour: is_terminal && !is_dumb && set("NO_COLOR").is_none(),
             is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
         }
@@ -45,37 +42,28 @@ impl Terminal {
     /// The text in at most so many columns; what is left out at its end is marked.
     pub(crate) fn cut(self, text: &str, columns: usize) -> String {
         let text = self.letters(text);
-        if text.chars().count() <= columns {
+        if width(&text) <= columns {
             return text;
         }
         let mark = if self.is_unicode { "…" } else { "..." };
-        let kept = columns.saturating_sub(mark.chars().count());
-        text.chars().take(kept).chain(mark.chars()).take(columns).collect()
+        let mut kept = text;
+        while width(&kept) + mark.chars().count() > columns && kept.pop().is_some() {}
+        kept.chars().chain(mark.chars()).take(columns.max(kept.chars().count())).collect()
     }
 
-    /// The text in lines of at most so many columns, broken where there are blanks.
+    /// The text in lines of at most so many columns.
     pub(crate) fn wrap(self, text: &str, columns: Option<usize>) -> Vec<String> {
         let text = self.letters(text);
         let Some(columns) = columns else { return vec![text] };
-        let mut lines: Vec<String> = Vec::new();
-        for word in text.split(' ') {
-            match lines.last_mut() {
-                Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                    line.push(' ');
-                    line.push_str(word);
-                }
-                _ => lines.push(word.to_owned()),
-            }
-        }
-        lines
+        folding::folded(&text, columns, "")
     }
 
     /// The text in the colour of a status.
     pub(crate) fn coloured(self, status: Status, text: &str) -> String {
+        // Green, yellow and cyan cannot be read on white; of all colours red and magenta alone can on any background.
         let colour = match status {
-            Status::Ok => "32",
-            Status::Recovered => "36",
-            Status::Warn | Status::Skip => "33",
+            Status::Ok | Status::Recovered => "1",
+            Status::Warn | Status::Skip => "1;35",
             Status::Fail => "1;31",
         };
         if self.has_colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
@@ -103,9 +91,15 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_at_blanks() {
+    fn what_is_wider_than_a_letter_counts_as_wide() {
+        assert_eq!(RICH.cut("\u{674e}\u{674e}\u{674e}", 6), "\u{674e}\u{674e}\u{674e}");
+        assert_eq!(RICH.cut("\u{674e}\u{674e}\u{674e}", 5), "\u{674e}\u{674e}…");
+        assert_eq!(RICH.cut("\u{674e}\u{674e}\u{674e}", 4), "\u{674e}…");
+    }
+
+    #[test]
+    fn lines_fit_where_there_is_a_width() {
         assert_eq!(PLAIN.wrap("one two three", Some(7)), ["one two", "three"]);
-        assert_eq!(PLAIN.wrap("unbreakable words", Some(4)), ["unbreakable", "words"]);
         assert_eq!(PLAIN.wrap("one two three", None), ["one two three"]);
     }
 

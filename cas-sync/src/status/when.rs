@@ -18,6 +18,11 @@ pub(crate) fn relative(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// The day of a moment, in UTC.
+pub(crate) fn day(moment: Timestamp) -> String {
+    moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
+}
+
 /// A length of time, in the largest unit of which there are at least two.
 pub(crate) fn span(length: Duration) -> String {
     let seconds = length.as_secs();

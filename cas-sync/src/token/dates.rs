@@ -26,9 +26,10 @@ pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Ti
 
 /// How a moment that is not long ago or ahead is shown beside its date.
 pub(crate) fn in_days(moment: Timestamp, now: Timestamp) -> String {
-    const DAY: u64 = 24 * 60 * 60 * 1000;
-    let (ahead, behind) =
-        (moment.millis().saturating_sub(now.millis()), now.millis().saturating_sub(moment.millis()));
+    const DAY: u64 = 24 * 60 * 60;
+    // What is written down is in whole seconds: a year from a moment ago is a year.
+    let (moment, now) = (moment.millis() / 1000, now.millis() / 1000);
+    let (ahead, behind) = (moment.saturating_sub(now), now.saturating_sub(moment));
     let days = |count: u64| if count == 1 { "1 day".to_owned() } else { format!("{count} days") };
     match (ahead / DAY, behind / DAY) {
         (0, 0) if ahead > 0 => "within a day".to_owned(),
@@ -63,6 +64,8 @@ mod tests {
         let days = |count: u64| Timestamp::from_millis(NOW + count * 86_400_000);
         assert_eq!(in_days(days(365), now), "in 365 days");
         assert_eq!(in_days(days(1), now), "in 1 day");
+        let milliseconds_later = Timestamp::from_millis(NOW + 999);
+        assert_eq!(in_days(days(365), milliseconds_later), "in 365 days");
         assert_eq!(in_days(now, days(2)), "2 days ago");
         assert_eq!(
             (in_days(now, now), in_days(days(0).plus(std::time::Duration::from_secs(9)), now)),
