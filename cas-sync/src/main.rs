@@ -12,6 +12,7 @@ mod disenrolment;
 mod doctor;
 mod enrolment;
 mod failed;
+mod folding;
 mod hands;
 mod login;
 mod metrics;
@@ -100,7 +101,12 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
 
 /// Says what went wrong beside what was asked for.
 fn complain(error: &anyhow::Error) {
-    eprintln!("cas-sync: {error:#}");
+    say_aside(&format!("{error:#}"));
+}
+
+/// A line of ours on the standard error.
+fn say_aside(text: &str) {
+    eprintln!("{}", folding::fitted(&std::io::stderr(), &format!("cas-sync: {text}")));
 }
 
 #[cfg(test)]

@@ -4,12 +4,10 @@ use std::io::{self, IsTerminal};
 
 use cas_core::outcome::Status;
 use cas_core::plain_text::is_shown;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
+use crate::folding::{self, folded, width};
 use crate::sync::variable;
-
-/// The narrowest that anything is fitted to, in columns.
-const NARROWEST: usize = 40;
 
 /// How to write for whoever reads the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +24,7 @@ impl Terminal {
     /// Whoever reads the standard output of this process.
     pub(crate) fn of_the_standard_output() -> Self {
         let out = io::stdout();
-        let width = || rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
-        let is_terminal = out.is_terminal();
-        let columns = is_terminal.then(width).flatten().filter(|columns| *columns > 0);
-        Self { columns: columns.map(|columns| columns.max(NARROWEST)), ..Self::of(is_terminal, variable) }
+        Self { columns: folding::columns(&out), ..Self::of(out.is_terminal(), variable) }
     }
 
     /// Colours are for a terminal that has them and whoever has not asked for none (no-color.org); letters are those of the
@@ -54,11 +49,11 @@ impl Terminal {
     /// The text in at most so many columns; what is left out at its end is marked.
     pub(crate) fn cut(self, text: &str, columns: usize) -> String {
         let text = self.letters(text);
-        if width_of(&text) <= columns {
+        if width(&text) <= columns {
             return text;
         }
         let mark = if self.is_unicode { "…" } else { "..." };
-        let mut left = columns.saturating_sub(width_of(mark));
+        let mut left = columns.saturating_sub(width(mark));
         let fits = |letter: &char| {
             let rest = left.checked_sub(letter.width().unwrap_or_default());
             left = rest.unwrap_or_default();
@@ -67,50 +62,23 @@ impl Terminal {
         text.chars().take_while(fits).chain(mark.chars().take(columns)).collect()
     }
 
-    /// The text in lines of at most so many columns, broken where there are blanks.
+    /// The text in lines of at most so many columns.
     pub(crate) fn wrap(self, text: &str, columns: Option<usize>) -> Vec<String> {
-        self.wrap_after(0, text, columns)
-    }
-
-    /// The same where so many columns of the first line are taken.
-    pub(crate) fn wrap_after(self, taken: usize, text: &str, columns: Option<usize>) -> Vec<String> {
         let text = self.letters(text);
         let Some(columns) = columns else { return vec![text] };
-        let mut lines = vec![String::new()];
-        for word in text.split_whitespace() {
-            let room = if lines.len() == 1 { columns.saturating_sub(taken) } else { columns };
-            match lines.last_mut() {
-                Some(line) if line.is_empty() => line.push_str(word),
-                Some(line) if width_of(line) + 1 + width_of(word) <= room => {
-                    line.push(' ');
-                    line.push_str(word);
-                }
-                _ => lines.push(word.to_owned()),
-            }
-        }
-        lines
+        folded(&text, columns, "")
     }
 
     /// The text in the colour of a status.
     pub(crate) fn coloured(self, status: Status, text: &str) -> String {
+        // Green, yellow and cyan cannot be read on white; of all colours red and magenta alone can on any background.
         let colour = match status {
-            Status::Ok => "32",
-            Status::Recovered => "36",
-            Status::Warn | Status::Skip => "33",
+            Status::Ok | Status::Recovered => "1",
+            Status::Warn | Status::Skip => "1;35",
             Status::Fail => "1;31",
         };
         if self.has_colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
-}
-
-/// How many columns a text takes: a letter of Chinese, Japanese or Korean takes two.
-pub(crate) fn width_of(text: &str) -> usize {
-    text.width()
-}
-
-/// The text with as many blanks after it as fill so many columns.
-pub(crate) fn padded(text: &str, columns: usize) -> String {
-    format!("{text}{}", " ".repeat(columns.saturating_sub(width_of(text))))
 }
 
 #[cfg(test)]
@@ -140,19 +108,8 @@ mod tests {
     #[test]
     fn lines_are_broken_at_blanks() {
         assert_eq!(PLAIN.wrap("one two three", Some(7)), ["one two", "three"]);
-        assert_eq!(PLAIN.wrap("unbreakable words", Some(4)), ["unbreakable", "words"]);
         assert_eq!(PLAIN.wrap("one two three", None), ["one two three"]);
-        assert_eq!(PLAIN.wrap("", Some(4)), [""]);
-        assert_eq!(PLAIN.wrap_after(4, "one two three", Some(7)), ["one", "two", "three"]);
         assert_eq!(RICH.wrap("李 小 龍", Some(5)), ["李 小", "龍"]);
-    }
-
-    #[test]
-    fn columns_are_filled_by_what_is_seen() {
-        assert_eq!(
-            (padded("李", 4), padded("ö", 3), padded("abc", 2)),
-            ("李  ".into(), "ö  ".into(), "abc".into())
-        );
     }
 
     #[test]

@@ -56,13 +56,7 @@ impl PseudoTerminal {
     /// When it does not come within a minute, or the command ends first; with all that was on the screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        let deadline = Deadline::after(PATIENCE);
-        let mut shown = self.screen.lock();
-        while !shown.text.contains(text) {
-            let is_over = shown.ended || deadline.has_passed();
-            assert!(!is_over, "waited in vain for {text:?}; the screen shows:\n{}\n---", shown.text);
-            shown = self.screen.wait(shown, deadline.remaining());
-        }
+        self.screen.wait_for(text, PATIENCE, |shown| shown.contains(text).then_some(()));
     }
 
     /// Waits until what is typed is shown, or until it is not.
@@ -96,7 +90,7 @@ impl PseudoTerminal {
 
     /// All that was on the screen so far.
     pub fn shown(&self) -> String {
-        self.screen.lock().text.clone()
+        self.screen.text()
     }
 
     /// The process id of the session's leader, which is `setsid` itself where it did not have to fork.
@@ -109,7 +103,17 @@ impl PseudoTerminal {
     /// # Panics
     /// When it does not end within a minute.
     #[track_caller]
-    pub fn end(mut self) -> (ExitStatus, String, bool) {
+    pub fn end(self) -> (ExitStatus, String, bool) {
+        let (status, text, echoes) = self.end_as_shown();
+        (status, text.replace('\r', ""), echoes)
+    }
+
+    /// The same with every byte as the terminal got it, so that a line ends in `\r\n`.
+    ///
+    /// # Panics
+    /// As [`PseudoTerminal::end`].
+    #[track_caller]
+    pub fn end_as_shown(mut self) -> (ExitStatus, String, bool) {
         let deadline = Deadline::after(PATIENCE);
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -119,13 +123,8 @@ impl PseudoTerminal {
             thread::sleep(Duration::from_millis(10));
         };
         let echoes = self.echoes();
-        let mut shown = self.screen.lock();
-        while !shown.ended && !deadline.has_passed() {
-            shown = self.screen.wait(shown, deadline.remaining());
-        }
-        let text = shown.text.replace('\r', "");
-        drop(shown);
-        (status, text, echoes)
+        self.screen.wait_for_end(&deadline);
+        (status, self.shown(), echoes)
     }
 }
 

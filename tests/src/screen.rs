@@ -1,29 +1,28 @@
-//! What a terminal has shown, filled by a thread of its own.
+//! What a terminal, or whatever stands in for one, has shown so far, and somebody who waits for more.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// All that was shown, for whoever waits for something of it.
+use cas_core::deadline::Deadline;
+
+/// All that came out of one end, from its beginning on.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     shown: Mutex<Shown>,
     changed: Condvar,
 }
 
-/// What it shows at a moment.
 #[derive(Debug, Default)]
-pub(crate) struct Shown {
-    /// All of it.
-    pub(crate) text: String,
-    /// Whether nothing more will come.
-    pub(crate) ended: bool,
+struct Shown {
+    /// Not text: a letter may come in two parts.
+    bytes: Vec<u8>,
+    ended: bool,
 }
 
 impl Screen {
-    /// One that shows whatever comes from there. The other end is closed when the last process there has ended, which may read
-    /// as an error.
+    /// Shows whatever comes from `output`, to its end; an error is one, as a terminal's is when nobody holds its other side.
     pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
@@ -31,17 +30,46 @@ impl Screen {
         screen
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All of it so far.
+    pub(crate) fn text(&self) -> String {
+        self.lock().text()
     }
 
-    /// Waits until it shows something else, or for so long.
-    pub(crate) fn wait<'screen>(
-        &'screen self,
-        shown: MutexGuard<'screen, Shown>,
-        patience: Duration,
-    ) -> MutexGuard<'screen, Shown> {
-        self.changed.wait_timeout(shown, patience).unwrap_or_else(PoisonError::into_inner).0
+    /// Waits until `find` finds something in all that is shown, and returns that.
+    ///
+    /// # Panics
+    /// When it has not within `patience`, or nothing more can come; with all that is shown.
+    #[track_caller]
+    pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Deadline::after(patience);
+        let mut shown = self.lock();
+        loop {
+            let text = shown.text();
+            if let Some(found) = find(&text) {
+                return found;
+            }
+            let is_over = shown.ended || deadline.has_passed();
+            assert!(!is_over, "waited in vain for {what:?}; the screen shows:\n{text}\n---");
+            shown = self.wait(shown, &deadline);
+        }
+    }
+
+    /// Waits until nothing more can come; whether that was so before the deadline.
+    pub(crate) fn wait_for_end(&self, deadline: &Deadline) -> bool {
+        let mut shown = self.lock();
+        while !shown.ended && !deadline.has_passed() {
+            shown = self.wait(shown, deadline);
+        }
+        shown.ended
+    }
+
+    fn wait<'a>(&self, shown: MutexGuard<'a, Shown>, deadline: &Deadline) -> MutexGuard<'a, Shown> {
+        let waited = self.changed.wait_timeout(shown, deadline.remaining());
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn show_all_of(&self, output: &mut impl Read) {
@@ -50,7 +78,7 @@ impl Screen {
             let read = output.read(&mut buffer).unwrap_or(0);
             let mut shown = self.lock();
             match buffer.get(..read) {
-                Some(bytes) if read > 0 => shown.text.push_str(&String::from_utf8_lossy(bytes)),
+                Some(bytes) if read > 0 => shown.bytes.extend_from_slice(bytes),
                 _ => shown.ended = true,
             }
             self.changed.notify_all();
@@ -58,5 +86,31 @@ impl Screen {
                 return;
             }
         }
+    }
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::{Write, pipe};
+
+    #[test]
+    fn a_letter_that_comes_in_two_parts_is_one() {
+        let (reader, mut writer) = pipe().expect("a pipe");
+        let screen = Screen::of(reader);
+        let [first, second] = *"\u{e9}".as_bytes() else { panic!("two bytes") };
+        writer.write_all(&[b'a', first]).expect("written");
+        screen.wait_for("a", Duration::from_secs(60), |text| text.starts_with('a').then_some(()));
+        writer.write_all(&[second]).expect("written");
+        drop(writer);
+        assert!(screen.wait_for_end(&Deadline::after(Duration::from_secs(60))));
+        assert_eq!(screen.text(), "a\u{e9}");
     }
 }

@@ -108,7 +108,7 @@ fn a_sync_warns_of_a_login_in_its_last_week_and_a_login_does_not() {
     for (now, expected) in [
         (ends - days(8), None),
         (ends - days(7), Some("login lapses on ")),
-        (ends - days(2), Some(", in 2 days; sign in again: run `claude auth login --claudeai --sso`")),
+        (ends - days(2), Some(", in 2 days; sign in again: run `cas-sync login`")),
         (ends + days(2), Some(", 2 days ago; sign in again")),
     ] {
         home.put(&file(&lasts(now + 8 * HOUR)));

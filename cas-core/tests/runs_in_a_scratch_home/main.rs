@@ -106,7 +106,7 @@ fn a_spent_copy_is_put_back_once_and_never_again() {
     home.put(TOMBSTONE);
     let outcome = home.run(Mode::Login, later);
     assert_eq!(outcome.status, Status::Fail, "{outcome}");
-    assert!(outcome.to_string().contains("claude auth login"), "{outcome}");
+    assert!(outcome.to_string().contains("cas-sync login"), "{outcome}");
     assert_eq!(home.content(), TOMBSTONE);
     assert_eq!(home.run(Mode::Sync, later).exit_code(), 79);
 }

@@ -144,8 +144,8 @@ impl SignIn {
         }
     }
 
-    /// What the client said last, for the person who waits: one line, without credentials and control characters; nothing where
-    /// it said nothing.
+    /// What the client said last, for the person who waits: one line, without credentials, control characters and its full stop;
+    /// nothing where it said nothing.
     fn words(&self) -> Option<String> {
         let (said, complained) = (self.scratch.stdout(), self.scratch.stderr());
         let text = [said, complained].concat();
@@ -153,7 +153,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty())?;
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        Some(plain(line).chars().take(WORDS).collect())
+        Some(plain(line.trim_end_matches('.')).chars().take(WORDS).collect())
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Looked;
 use super::check::{Finding, Judgement, Remedy, Row, Severity};
 use super::mend::Mended;
+use crate::folding::folded;
 use crate::shell_words::quoted;
 use crate::terminal::Terminal;
 
@@ -23,6 +24,22 @@ pub(super) struct Shown<'a> {
     pub(super) looked: &'a [Looked],
     pub(super) mended: &'a [Mended],
     pub(super) as_root: bool,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Problem => "problem:",
+            Self::Warning => "warning:",
+        }
+    }
+
+    fn as_status(self) -> Status {
+        match self {
+            Self::Problem => Status::Fail,
+            Self::Warning => Status::Warn,
+        }
+    }
 }
 
 /// 1 when something is wrong, or somebody could not be looked at; warnings alone are 0.
@@ -119,8 +136,10 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> Strin
         }
         is_all_well &= found.is_empty();
         for (id, finding) in found {
-            let cause = wrapped(&format!("{} [{id}]", finding.cause), "    ", style);
-            text += &format!("  {} {}", word(finding.severity, style), cause.trim_start());
+            let plain = finding.severity.word();
+            let coloured = style.coloured(finding.severity.as_status(), plain);
+            let cause = wrapped(&format!("  {plain} {} [{id}]", finding.cause), "    ", style);
+            text += &cause.replacen(plain, &coloured, 1);
             let told = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
             text += &match told.command {
                 Some(command) if !style.is_unicode && !command.is_ascii() => {
@@ -131,7 +150,7 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> Strin
                     Some(user) => format!("      ({user}, not root:) {command}\n"),
                     None => format!("      {command}\n"),
                 },
-                None => wrapped(&format!("({})", told.words), "      ", style),
+                None => wrapped(&format!("      ({})", told.words), "      ", style),
             };
         }
         if verbose {
@@ -145,13 +164,6 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> Strin
     text
 }
 
-fn word(severity: Severity, style: Terminal) -> String {
-    match severity {
-        Severity::Problem => style.coloured(Status::Fail, "problem:"),
-        Severity::Warning => style.coloured(Status::Warn, "warning:"),
-    }
-}
-
 /// A row where nothing is amiss.
 fn other(row: &Row, style: Terminal) -> Option<String> {
     let (word, why) = match &row.judgement {
@@ -161,15 +173,12 @@ fn other(row: &Row, style: Terminal) -> Option<String> {
         Judgement::Found(_) => return None,
     };
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-    let line = wrapped(&format!("{word} {}{why} [{}]", row.looks_at, row.id), "    ", style);
-    Some(format!("  {}", line.trim_start()))
+    Some(wrapped(&format!("  {word} {}{why} [{}]", row.looks_at, row.id), "    ", style))
 }
 
-/// As lines of at most [`WIDTH`] columns, of which all begin with `indent`, but for the first: it begins with a word such as
-/// `problem:` in the place of that.
+/// As lines of at most [`WIDTH`] columns, of which all but the first begin with `indent`.
 fn wrapped(text: &str, indent: &str, style: Terminal) -> String {
-    let lines = style.wrap_after(8, text, Some(WIDTH - indent.len()));
-    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+    folded(&style.letters(text), WIDTH, indent).join("\n") + "\n"
 }
 
 /// For programs.

@@ -22,12 +22,13 @@ use cas_core::verdict::Verdict;
 use crate::admission::{admit, shown};
 use crate::arguments::Login;
 use crate::claude::{GivenUp, NotSignedIn, SignIn};
-use crate::complain;
 use crate::deferred_signals::{DeferredSignals, held_back};
 use crate::failed::Failed;
+use crate::folding::fitted;
 use crate::person::{Asked, Person};
 use crate::secret_input::{self, Extent, NotRead};
 use crate::sync::now;
+use crate::{complain, say_aside};
 
 /// How long somebody has to sign in and come back with the code.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -82,10 +83,11 @@ fn obtain(sign_in: &mut SignIn, address: Option<&str>, signals: &DeferredSignals
     let is_given_up = || signals.is_asked();
     let place = sign_in.address(&is_given_up).map_err(not_signed_in)?;
     let whom = address.map(|address| format!(" as {address}")).unwrap_or_default();
-    eprintln!("Sign in{whom} in a browser, on any device, at this address (it is one line):\n");
+    let ask = format!("In a browser on any device, sign in{whom} at this address:");
+    eprintln!("{}\n", fitted(&io::stderr(), &ask));
     // The one thing that a program may want to pass on.
     drop(writeln!(io::stdout(), "{place}"));
-    eprintln!("\nThen paste the code that the browser shows.");
+    eprintln!("\nIt is one line. Then paste the code that the browser shows.");
     let deadline = Deadline::after(PATIENCE);
     let pasted = secret_input::ask(PROMPT, Extent::Line, Some(&deadline), signals).map_err(no_code)?;
     sign_in.redeem(&code(&pasted)?, &is_given_up).map_err(not_signed_in)
@@ -152,7 +154,9 @@ fn give_up(sign_in: &mut SignIn, failed: Failed) -> Failed {
 /// Lets a sync tell of it, which backs it up, and says what there is to be said.
 fn tell(person: &Person, login: &OauthLogin, address: Option<&str>, verdict: Verdict) {
     let whom = address.map(|address| format!(" as {address}")).unwrap_or_default();
-    drop(writeln!(io::stdout(), "Signed in{whom}: the new login is in place, {}.", shown(&verdict)));
+    let out = io::stdout();
+    let say = |text: &str| drop(writeln!(out.lock(), "{}", fitted(&out, text)));
+    say(&format!("Signed in{whom}: the login is in place, {}.", shown(&verdict)));
     let token = login.access_token();
     let token = token.as_ref().map(|token| token.expose().as_str()).unwrap_or_default();
     let outcome = person.sync(Some(Asked::boxed(person.claude(), token, verdict)));
@@ -160,11 +164,11 @@ fn tell(person: &Person, login: &OauthLogin, address: Option<&str>, verdict: Ver
     if matches!(env_file.read(), Content::Token(_)) {
         let note = "A setup-token is in force: Claude Code uses that, and neither uses this login nor is it backed up until \
                     `cas-sync token clear` takes the token out of force.";
-        drop(writeln!(io::stdout(), "{note}"));
+        say(note);
     }
     match outcome.status {
-        Status::Ok => drop(writeln!(io::stdout(), "{} {outcome}", outcome.status)),
-        _ => eprintln!("cas-sync: {} {outcome}", outcome.status),
+        Status::Ok => say(&format!("{} {outcome}", outcome.status)),
+        _ => say_aside(&format!("{} {outcome}", outcome.status)),
     }
 }
 
@@ -173,7 +177,7 @@ fn not_signed_in(not: NotSignedIn) -> Failed {
         NotSignedIn::Interrupted => Failed::new(1, format!("interrupted; {UNCHANGED}")),
         NotSignedIn::Refused(words) => Failed::new(
             1,
-            format!("claude did not sign in: {words}; {UNCHANGED}: try again, with a new code"),
+            format!("claude did not sign in: {words}; {UNCHANGED}; `cas-sync login` tries again"),
         ),
         NotSignedIn::Late(why) => Failed::new(75, format!("{why}; {UNCHANGED}: try again")),
         NotSignedIn::Unusable(why) => Failed::new(69, format!("{why}; {UNCHANGED}")),

@@ -36,7 +36,7 @@ use crate::arguments::Provision;
 use crate::deferred_signals::DeferredSignals;
 use crate::roster::{self, Roster, RosterError};
 use crate::sync::{keep_secrets_in_memory, now, variable};
-use crate::{enrolment, fail, units};
+use crate::{enrolment, fail, say_aside, units};
 
 pub(crate) use self::custodian::run as keep_vault_token;
 
@@ -142,7 +142,7 @@ fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     let roster = roster::parse(&text, path)?;
     let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
     for what in misunderstood {
-        eprintln!("cas-sync: {what}");
+        say_aside(&what);
     }
     let admin = admin_token(request).context("the admin's token")?;
     let now_ms = now().millis();

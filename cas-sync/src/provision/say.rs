@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use super::apply::Served;
 use super::plan::{Ending, Step};
 use crate::failed::code_of_the_store;
+use crate::folding::{columns, fitted, width};
+use crate::sync::variable;
 
 /// The version of the JSON; members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -37,19 +39,21 @@ pub(super) struct Told {
 impl Told {
     /// For people, on the standard output.
     pub(super) fn to_people(&self) {
-        let mut out = io::stdout().lock();
+        let out = io::stdout();
+        let say = |text: &str| drop(writeln!(out.lock(), "{}", fitted(&out, text)));
         for served in &self.people {
             if let Some(text) = served.line(self.is_dry) {
-                drop(writeln!(out, "{}: {text}", served.name));
+                say(&format!("{}: {text}", served.name));
             }
         }
         if let Some(rest) = self.interrupted_before {
-            drop(writeln!(out, "asked to end: {rest} people were not looked at; run this again"));
+            say(&format!("asked to end: {rest} people were not looked at; run this again"));
         }
-        for remark in self.remarks.iter().chain(&self.units_failed) {
-            drop(writeln!(out, "{remark}"));
-        }
-        drop(writeln!(out, "{}", self.summary()));
+        self.remarks.iter().chain(&self.units_failed).for_each(|remark| say(remark));
+        // On one line, or each on its own.
+        let [what, cost] = self.summary();
+        let fits = columns(&out).is_none_or(|columns| width(&what) + 1 + width(&cost) <= columns);
+        say(&format!("{what}{}{cost}", if fits { " " } else { "\n  " }));
     }
 
     /// For programs, on the standard output.
@@ -102,7 +106,8 @@ impl Told {
         json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings })
     }
 
-    fn summary(&self) -> String {
+    /// What came of it, and what it took.
+    fn summary(&self) -> [String; 2] {
         let count = |matches: fn(&Ending) -> bool| {
             self.people.iter().filter(|served| matches(&served.ending)).count()
         };
@@ -124,13 +129,10 @@ impl Told {
         more(count(|ending| matches!(ending, Ending::WaitsForAdmin(_))), "waiting for an admin");
         more(count(|ending| matches!(ending, Ending::TooWide(_))), "with a policy that is too wide");
         more(count(|ending| matches!(ending, Ending::Failed(_))), "not finished");
-        format!(
-            "{}: {} ({} to the store, {:.1} s)",
-            counted(self.people.len() as u64, "person", "people"),
-            parts.join(", "),
-            counted(self.requests, "request", "requests"),
-            self.took.as_secs_f64()
-        )
+        let people = counted(self.people.len() as u64, "person", "people");
+        let cost = counted(self.requests, "request", "requests");
+        let what = format!("{people}: {}", parts.join(", "));
+        [what, format!("({cost} to the store, {:.1} s)", self.took.as_secs_f64())]
     }
 }
 
@@ -158,7 +160,7 @@ impl Served {
             Ending::Well => None,
             Ending::TooWide(what) => Some(format!(
                 "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
-                what.join(", ")
+                what.join(" and ")
             )),
             Ending::Skipped(why) => Some(format!("left out: {why}")),
             Ending::Kept(why) => Some(format!("kept as they are: {why}")),
@@ -214,7 +216,7 @@ fn word(step: &Step) -> &'static str {
     }
 }
 
-/// How far a long run has come, on the standard error: a line that changes on a terminal, elsewhere one now and then.
+/// How far a long run has come, on the standard error: a line that changes on a terminal that can do that, elsewhere one now and then.
 pub(super) struct Progress {
     total: usize,
     on_terminal: bool,
@@ -223,7 +225,8 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn of(total: usize) -> Self {
-        Self { total, on_terminal: io::stderr().is_terminal(), shown: Instant::now() }
+        let is_dumb = variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
+        Self { total, on_terminal: io::stderr().is_terminal() && !is_dumb, shown: Instant::now() }
     }
 
     /// `count` people are done.
@@ -240,10 +243,11 @@ impl Progress {
         });
     }
 
-    /// The line that changes goes.
+    /// The line that changes goes, by blanks: not everybody wants escape sequences.
     pub(super) fn end(&self) {
         if self.on_terminal && self.total >= MANY {
-            eprint!("\r\u{1b}[K");
+            let widest = format!("{0} of {0} people", self.total).len();
+            eprint!("\r{:widest$}\r", "");
         }
     }
 }

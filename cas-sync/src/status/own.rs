@@ -96,7 +96,7 @@ impl Own {
             return warn(
                 1,
                 format!(
-                    "Claude Code uses {}, {because}, which nobody here looks after or verifies",
+                    "Claude Code uses {}, {because}, which nobody here looks after or verifies; `cas-sync doctor` says how to change that",
                     chosen.kind.text()
                 ),
             );
@@ -136,7 +136,7 @@ impl Own {
             (None, _) => false,
             (Some(here), Some(seen)) => seen != here.to_string(),
             // A sync that got nowhere near a credential says nothing of one.
-            (Some(_), None) => matches!(standing.finding.as_str(), "beyond-repair" | "unmended" | "no-login"),
+            (Some(_), None) => is_of_a_lost_login(standing),
         }
     }
 
@@ -155,13 +155,14 @@ impl Own {
                 "there is a login it does not use"
             }
         };
-        let remedy = match standing.filter(|standing| standing.status == Status::Fail) {
-            Some(standing) => standing.text.clone(),
-            None => {
-                "`cas-sync run` mends it where that is possible; else sign in with `cas-sync login`".into()
-            }
+        let why = match standing.filter(|standing| standing.status == Status::Fail) {
+            Some(standing) if is_of_a_lost_login(standing) => standing.text.clone(),
+            Some(standing) => format!("{found}; {}", standing.text),
+            None => format!(
+                "{found}; `cas-sync run` mends it where that is possible; else sign in with `cas-sync login`"
+            ),
         };
-        fail(format!("Claude Code would say that nobody is logged in: {found}; {remedy}"))
+        fail(format!("Claude Code would say that nobody is logged in: {why}"))
     }
 
     fn how_to_wake(&self) -> String {
@@ -176,6 +177,11 @@ impl Own {
             ),
         }
     }
+}
+
+/// Whether what a sync said was that there is no login, and why.
+fn is_of_a_lost_login(standing: &Standing) -> bool {
+    matches!(standing.finding.as_str(), "beyond-repair" | "unmended" | "no-login")
 }
 
 #[cfg(test)]

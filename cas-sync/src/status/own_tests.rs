@@ -82,7 +82,7 @@ fn what_it_comes_to_and_the_exit_code() {
         "credential": {"kind": "setup-token", "fingerprint": cas_core::fingerprint::Fingerprint::of("t").to_string()}});
     let login = login();
     let ok = || Ok(Some(standing("OK", 0, hour, THIS)));
-    let rows: [(Own, u8, &str); 14] = [
+    let rows: [(Own, u8, &str); 16] = [
         (own(&login, &none, None, ok()), 0, "what it said"),
         (own(&login, &none, None, Ok(Some(standing("OK", 0, hour, "0123456789abcdef")))), 0, "what it said"),
         (own(&login, &none, None, Ok(Some(standing("WARN", 75, hour, THIS)))), 75, "what it said"),
@@ -103,11 +103,13 @@ fn what_it_comes_to_and_the_exit_code() {
         ),
         (own(&login, &none, None, Ok(Some(standing("OK", 0, -hour, THIS)))), 1, "look at the clock"),
         (own(&login, &key, None, ok()), 1, "an API key, ANTHROPIC_API_KEY in the environment"),
+        (own(&login, &key, None, ok()), 1, "`cas-sync doctor` says how to change that"),
         (
-            own(tombstone, &none, None, Ok(Some(beyond))),
+            own(tombstone, &none, None, Ok(Some(standing("FAIL", 79, hour, THIS)))),
             79,
-            "the login was emptied after a refresh that was refused; sign in",
+            "the login was emptied after a refresh that was refused; what it said",
         ),
+        (own(tombstone, &none, None, Ok(Some(beyond))), 79, "that nobody is logged in: sign in"),
         (own(tombstone, &none, Some("t"), ok()), 1, "this session began without it"),
     ];
     for (own, exit_code, reason) in rows {
@@ -129,8 +131,7 @@ fn the_screen_at_80_columns() {
         "  uses        the login (/home/alice/.claude/.credentials.json)",
         "  verified    60 min ago: it works",
         "  lapses      access token ends in 5 h; Claude Code renews it by itself",
-        "              the login lapses in 27 days (2033-06-14T03:33:20Z); then sign in",
-        "              again",
+        "              the login lapses in 27 days (2033-06-14); then sign in again",
         "  good copy   on this machine: this login, kept 2 h ago",
         "              at https://vault.example.org:8200: it answered 60 min ago",
         "  next        a sync in 3 h; the watch runs",

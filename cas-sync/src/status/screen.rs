@@ -1,7 +1,7 @@
 //! One's own state on a screenful.
 
 use cas_core::local_login::LocalLogin;
-use cas_core::time_words::from_now;
+use cas_core::time_words::{day, from_now};
 
 use super::own::{Next, Own, Store};
 use crate::precedence::{Candidate, Kind};
@@ -44,12 +44,7 @@ fn uses(own: &Own) -> Vec<String> {
     let Some(chosen) = effective.chosen else { return vec!["nothing".into()] };
     let mut texts = vec![named(own, chosen)];
     texts.extend(effective.beside.map(|beside| format!("and sends {} along", named(own, beside))));
-    texts.extend(
-        effective
-            .shadowed
-            .iter()
-            .map(|hidden| format!("not {}, which comes after that", named(own, *hidden))),
-    );
+    texts.extend(effective.shadowed.iter().map(|hidden| format!("not used: {}", named(own, *hidden))));
     texts.extend(
         effective.server.map(|place| format!("at another server than Anthropic's, as {} says", place.text())),
     );
@@ -91,7 +86,7 @@ fn lapses(own: &Own) -> Vec<String> {
             texts.push(format!("access token {verb} {}; {by_itself}", from_now(login.expires_at, own.now)));
             texts.extend(login.login_expires_at.map(|at| {
                 let verb = if at > own.now { "lapses" } else { "lapsed" };
-                format!("the login {verb} {} ({at}); then sign in again", from_now(at, own.now))
+                format!("the login {verb} {} ({}); then sign in again", from_now(at, own.now), day(at))
             }));
         }
         _ => (),
@@ -103,8 +98,10 @@ fn lapses(own: &Own) -> Vec<String> {
     {
         let estimated = if credential.lapse_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
-            Some(at) if at <= own.now => format!("the setup-token lapsed {} ({at})", from_now(at, own.now)),
-            Some(at) => format!("the setup-token lapses {}{estimated} ({at})", from_now(at, own.now)),
+            Some(at) if at <= own.now => {
+                format!("the setup-token lapsed {} ({})", from_now(at, own.now), day(at))
+            }
+            Some(at) => format!("the setup-token lapses {}{estimated} ({})", from_now(at, own.now), day(at)),
             None => "when the setup-token lapses is not known".into(),
         });
     }
@@ -153,7 +150,7 @@ fn next(own: &Own) -> String {
     }
     let sync = match sync_at {
         Some(at) => format!("a sync {}", from_now(*at, own.now)),
-        None => "no sync is planned, as far as systemd can tell".into(),
+        None => "systemd plans no sync".into(),
     };
     let watch = match is_watched {
         Some(true) => "the watch runs",

@@ -4,7 +4,8 @@ use cas_core::time_words::{distance, short_length};
 use cas_core::timestamp::Timestamp;
 
 use super::rows::Row;
-use crate::terminal::{Terminal, padded, width_of};
+use crate::folding::{padded, width as columns_of};
+use crate::terminal::Terminal;
 
 /// The columns before the reason, and the most each takes.
 const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
@@ -19,7 +20,7 @@ const LEAST_FOR_REASON: usize = 24;
 pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
     let width = |column: usize| {
-        let widest = cells.iter().map(|row| width_of(&row[column])).max().unwrap_or(0);
+        let widest = cells.iter().map(|row| columns_of(&row[column])).max().unwrap_or(0);
         widest.max(HEADS[column].0.len())
     };
     let widths: [usize; 5] = std::array::from_fn(width);
@@ -35,7 +36,8 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
             Some(left) => terminal.cut(&said, left),
             None => terminal.letters(&said),
         };
-        let coloured = terminal.coloured(row.status(), &padded(&cells[1], widths[1]));
+        let status = &cells[1];
+        let coloured = terminal.coloured(row.status(), status) + &" ".repeat(widths[1] - status.len());
         // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
         let [user, _, rest @ ..] = cells;
         let mut text = format!("{}{}{coloured}", padded(user, widths[0]), " ".repeat(GAP));
@@ -165,8 +167,8 @@ mod tests {
         let terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: true };
         let lines = lines(&rows, NOW, terminal);
         assert!(lines[1].starts_with("李小龍   FAIL    3h    -"), "{lines:#?}");
-        assert!(lines.iter().all(|line| width_of(line) <= 80), "{lines:#?}");
-        let at = |line: &str, word: &str| width_of(line.split(word).next().unwrap_or_default());
+        assert!(lines.iter().all(|line| columns_of(line) <= 80), "{lines:#?}");
+        let at = |line: &str, word: &str| columns_of(line.split(word).next().unwrap_or_default());
         assert_eq!(at(&lines[1], "FAIL"), at(&lines[0], "STATUS"));
     }
 
@@ -191,7 +193,7 @@ mod tests {
     fn in_a_pipe_nothing_is_cut_and_colours_change_nothing_but_colour() {
         assert!(table(None, true, false)[1].ends_with("as j?rg"));
         let coloured = table(None, true, true);
-        assert!(coloured[1].contains("\x1b[1;31mFAIL  \x1b[0m"), "{coloured:?}");
+        assert!(coloured[1].contains("\x1b[1;31mFAIL\x1b[0m  "), "{coloured:?}");
         let stripped: Vec<_> = coloured.iter().map(|line| without_colours(line)).collect();
         assert_eq!(stripped, table(None, true, false));
     }

@@ -22,7 +22,9 @@ use super::{MAKE_ANOTHER, env_file, stored};
 use crate::admission::{admit, shown};
 use crate::deferred_signals::DeferredSignals;
 use crate::failed::{Failed, readable};
+use crate::folding::{columns, fitted};
 use crate::person::{Asked, Person};
+use crate::say_aside;
 
 /// How long the store may take for one thing.
 pub(super) const STORE_TIME: Duration = Duration::from_secs(30);
@@ -69,7 +71,7 @@ impl Activation<'_> {
         let outcome = person.sync(Some(verifier));
         self.tell(token, &verdict);
         if outcome.status != Status::Ok && verdict.is_alive() {
-            eprintln!("cas-sync: {outcome}");
+            say_aside(&outcome.to_string());
         }
         Ok(())
     }
@@ -120,14 +122,16 @@ impl Activation<'_> {
 
     /// A reader who is gone changes nothing.
     fn tell(&self, token: &SetupToken, verdict: &Verdict) {
-        let shown = format!(
-            "Setup-token {} is in force for your next sessions, {}.\n{}\
-             What runs already keeps what it was started with: start it again.\n",
+        let out = io::stdout();
+        let is_in_force = format!(
+            "Setup-token {} is in force for your next sessions, {}.",
             Fingerprint::of(token.expose()),
-            shown(verdict),
-            stored::Stored::look(self.person).lines(self.person.now),
+            shown(verdict)
         );
-        drop(io::stdout().write_all(shown.as_bytes()));
+        let lines = stored::Stored::look(self.person).lines(self.person.now, columns(&out));
+        let rest = "What runs already keeps what it was started with: start it again.";
+        let text = format!("{}\n{lines}{}\n", fitted(&out, &is_in_force), fitted(&out, rest));
+        drop(out.lock().write_all(text.as_bytes()));
     }
 }
 

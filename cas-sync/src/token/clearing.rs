@@ -12,6 +12,7 @@ use super::activation::{STORE_TIME, change, note_withdrawn};
 use super::env_file;
 use crate::deferred_signals::DeferredSignals;
 use crate::failed::{Failed, readable};
+use crate::folding::fitted;
 use crate::person::Person;
 use crate::secret_input::{confirm, is_at_a_terminal};
 
@@ -20,7 +21,7 @@ const QUESTION: &str =
 
 const DONE: &str = "\
 Your setup-token is out of force: your next sessions do not have it.
-What runs already keeps it until it is started again, and the server goes on accepting it: whoever has it can use it until it
+What runs already keeps it until it is started again, and the server goes on accepting it: whoever has it can use it until it \
 lapses, or until it is revoked in a browser, in the settings of your Claude account, under Claude Code.
 ";
 
@@ -63,9 +64,11 @@ pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(
     if let Some(leaving) = leaving {
         note_withdrawn(&person, leaving);
     }
-    drop(io::stdout().write_all(DONE.as_bytes()));
+    let out = io::stdout();
+    drop(out.lock().write_all(fitted(&out, DONE).as_bytes()));
     let outcome = person.sync(person.verifier(person.config.verify));
-    drop(writeln!(io::stdout(), "Your login: {} {outcome}", outcome.status));
+    let told = format!("Your login: {} {outcome}", outcome.status);
+    drop(writeln!(out.lock(), "{}", fitted(&out, &told)));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use cas_core::fingerprint::Fingerprint;
 use cas_core::lapse::{Certainty, Dates, Lapse};
 use cas_core::outcome::state::{self, Kind, State};
 use cas_core::store::Store;
-use cas_core::time_words::days_from_now;
+use cas_core::time_words::{day, days_from_now};
 use cas_core::timestamp::Timestamp;
 use cas_core::user_document::{SetupTokenField, UserDocument};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::activation::STORE_TIME;
 use super::env_file;
 use crate::failed::Failed;
+use crate::folding::{columns, folded};
 use crate::person::Person;
 
 /// The version of what `--json` prints: members may be added to it, and none changes its meaning or goes.
@@ -29,13 +30,13 @@ pub(super) fn show(as_json: bool) -> ExitCode {
         Ok(person) => person,
         Err(failed) => return failed.tell(),
     };
-    let stored = Stored::look(&person);
+    let (stored, out) = (Stored::look(&person), io::stdout());
     let shown = match as_json {
         true => format!("{}\n", stored.json(&person.account.name)),
-        false => format!("{}{}", stored.headline(), stored.lines(person.now)),
+        false => format!("{}{}", stored.headline(), stored.lines(person.now, columns(&out))),
     };
     // A reader who is gone changes nothing about how it ended.
-    drop(io::stdout().write_all(shown.as_bytes()));
+    drop(out.lock().write_all(shown.as_bytes()));
     stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.tell())
 }
 
@@ -104,10 +105,15 @@ impl Stored {
         }
     }
 
-    /// What people read about it, below its name.
-    pub(super) fn lines(&self, now: Timestamp) -> String {
+    /// What people read about it, below its name, in lines of at most so many columns.
+    pub(super) fn lines(&self, now: Timestamp, columns: Option<usize>) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, what: String| text.push_str(&format!("  {name:<9} {what}\n"));
+        let mut line = |name: &str, what: String| {
+            let line = format!("  {name:<9} {what}");
+            let lines = columns.map(|columns| folded(&line, columns, &" ".repeat(12)));
+            text.push_str(&lines.unwrap_or_else(|| vec![line]).join("\n"));
+            text.push('\n');
+        };
         if self.env_file != Place::Nothing || self.store != Place::Nothing {
             line("lies in", self.whereabouts());
         }
@@ -243,9 +249,4 @@ fn read_store(person: &Person) -> Result<(Place, Dates), Failed> {
         SetupTokenField::Malformed(_) => Place::Malformed,
     };
     Ok((place, document.setup_token_dates))
-}
-
-/// The day of a moment, in UTC.
-fn day(moment: Timestamp) -> String {
-    moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
 }

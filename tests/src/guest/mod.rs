@@ -12,6 +12,7 @@ mod finished;
 mod package;
 mod people;
 mod product;
+mod seat;
 mod terminal;
 mod vault;
 mod workplace;

@@ -3,12 +3,13 @@
 //! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use cas_core::deadline::Deadline;
 
 use crate::screen::Screen;
 
@@ -29,7 +30,10 @@ impl Terminal {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let keyboard = child.stdin.take();
-        let screen = Screen::of(child.stdout.take().expect("it was asked for"));
+        let screen = match child.stdout.take() {
+            Some(output) => Screen::of(output),
+            None => Screen::of(io::empty()),
+        };
         Self { child, keyboard, screen, read_up_to: 0 }
     }
 
@@ -39,23 +43,13 @@ impl Terminal {
     /// When it does not come within half a minute, or the session ends first; with all that was on the screen.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
-        let patience = Instant::now() + PATIENCE;
-        let mut shown = self.screen.lock();
-        loop {
-            let unread = shown.text.get(self.read_up_to..).unwrap_or_default();
-            if let Some(found) = unread.find(text) {
-                let seen = unread.get(..found + text.len()).unwrap_or_default().to_owned();
-                self.read_up_to += seen.len();
-                return seen;
-            }
-            let left = patience.saturating_duration_since(Instant::now());
-            assert!(
-                !shown.ended && !left.is_zero(),
-                "waited in vain for {text:?}; the screen shows:\n{}\n---",
-                shown.text
-            );
-            shown = self.screen.wait(shown, left);
-        }
+        let read_up_to = self.read_up_to;
+        let seen = self.screen.wait_for(text, PATIENCE, |shown| {
+            let unread = shown.get(read_up_to..)?;
+            Some(unread.get(..unread.find(text)? + text.len())?.to_owned())
+        });
+        self.read_up_to += seen.len();
+        seen
     }
 
     /// Types a line and the return key.
@@ -97,13 +91,10 @@ impl Terminal {
     #[track_caller]
     pub fn leave(mut self) -> String {
         self.type_line("exit");
-        let patience = Instant::now() + PATIENCE;
-        while !self.screen.lock().ended {
-            assert!(Instant::now() < patience, "the session does not end:\n{}", self.screen.lock().text);
-            thread::sleep(Duration::from_millis(10));
-        }
-        let shown = self.screen.lock();
-        shown.text.get(self.read_up_to..).unwrap_or_default().to_owned()
+        let has_ended = self.screen.wait_for_end(&Deadline::after(PATIENCE));
+        let shown = self.screen.text();
+        assert!(has_ended, "the session does not end:\n{shown}");
+        shown.get(self.read_up_to..).unwrap_or_default().to_owned()
     }
 }
 

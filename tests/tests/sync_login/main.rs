@@ -36,7 +36,12 @@ fn sign_in(resident: &Resident, options: &[&str], account: Account) -> (ExitStat
     let (status, screen, echoes) = terminal.end();
     assert!(echoes && !screen.contains(CODE), "{screen}");
     assert!(!screen.contains("sk-ant-"), "{screen}");
-    (status, screen)
+    (status, unfolded(&screen))
+}
+
+/// The screen with each line that went on below in one.
+fn unfolded(screen: &str) -> String {
+    screen.replace("\n  ", " ")
 }
 
 /// The address that is shown, which is one line of its own.

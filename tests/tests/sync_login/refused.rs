@@ -9,7 +9,7 @@ use cas_tests::resident::{LOGIN, Resident};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebody_else, state_in};
+use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebody_else, state_in, unfolded};
 
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
 const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
@@ -93,6 +93,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
         let terminal = asked(&resident, &EMAIL);
         terminal.type_text(typed);
         let (status, screen, echoes) = terminal.end();
+        let screen = unfolded(&screen);
         assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
         assert!(screen.contains("your login is as it was"), "{screen}");
         let of_client = screen.contains("That code wasn't accepted");
@@ -113,6 +114,7 @@ fn whoever_ends_it_finds_all_as_it_was() {
             other => kill(Pid::from_raw(i32::try_from(terminal.pid()).expect("a pid")), other).expect("sent"),
         }
         let (status, screen, echoes) = terminal.end();
+        let screen = unfolded(&screen);
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
         assert!(screen.contains("interrupted; your login is as it was"), "{screen}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());

@@ -1,0 +1,78 @@
+//! `cas-sync doctor`: content, and with something to tell.
+
+use cas_tests::claude_login::tombstone;
+use cas_tests::guest::{Suite, Workplace};
+use serde_json::Value;
+
+use crate::reel::Reel;
+use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+
+/// A guest has the clock of the machine below it, and nobody can know how that is set.
+const CLOCK: &str = "#!/bin/sh\necho yes\n";
+
+/// What breaks alice's world in several ways, with her home as the working directory.
+const BROKEN: &str = "chmod 755 .config/claude-auth-sync
+    echo 'export ANTHROPIC_API_KEY=key-of-hers' >>.bashrc
+    runuser -u alice -- mkdir .claude/.oauth_refresh.lock && touch -d '-10 minutes' .claude/.oauth_refresh.lock
+    chown root: .claude.json
+    rm .config/claude-auth-sync/vault-token
+    systemctl disable --quiet claude-auth-sync@alice.timer
+    echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml
+    sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session";
+
+/// What is to be pasted, as programs are told it.
+fn commands(somebody: Somebody<'_>) -> Vec<String> {
+    let (_, said) = somebody.runs(PIPE, &["doctor", "--json"]);
+    let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let about = json["about"].as_array().expect("whom it is about").iter();
+    about
+        .flat_map(|of| of["findings"].as_array().expect("findings"))
+        .filter_map(|finding| {
+            let command = finding["command"].as_str()?;
+            Some(match finding["run_as"].as_str() {
+                Some(user) => format!("({user}, not root:) {command}"),
+                None => command.to_owned(),
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_amiss() {
+    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &place.guest;
+    guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());
+    // Where the mistake stands in it is not another in each Debian.
+    guest.write("/home/alice/.bashrc", "alice", "644", b"umask 022\n");
+    guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
+    place.sign_in("alice");
+    guest.resume();
+    guest.sync("alice").expect_success("the first sync");
+    guest.wait_for_bus();
+    let mut reel = Reel::of("doctor").hides(&[&people[0].token(), "key-of-hers"]);
+    let mut take = |scene: &str, settings: &[Setting], somebody: Somebody<'_>, words: &[&str], code: i32| {
+        let whole = commands(somebody);
+        for setting in settings {
+            let (ended, shown) = somebody.runs(*setting, &[&["doctor"][..], words].concat());
+            assert_eq!(ended, Some(code), "{shown}");
+            reel.take_with(scene, *setting, &shown, &whole);
+        }
+    };
+    let (alice, root) = (Somebody::new(guest, "alice"), Somebody::new(guest, "root"));
+    take("content", &EVERYWHERE, alice, &[], 0);
+    take("content-in-full", &[NARROW, WIDE], alice, &["--verbose"], 0);
+    take("content-for-root", &[NARROW], root, &[], 0);
+
+    let emptied = tombstone(&guest.login_of("alice"));
+    guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
+    guest.forget_state("alice");
+    guest.run(&format!("cd /home/alice\n{BROKEN}")).expect_success("breaking it");
+    guest.put_login("alice", &emptied);
+    take("findings", &[NARROW, WIDE, C, NO_COLOR, PIPE], alice, &[], 1);
+    take("findings-for-root", &[NARROW, WIDE], root, &[], 1);
+    take("would-mend", &[NARROW], alice, &["--fix", "--dry-run"], 1);
+    let (code, shown) = alice.runs(NARROW, &["doctor", "bob"]);
+    assert_eq!(code, Some(1), "{shown}");
+    reel.take("not-of-others", NARROW, &shown);
+    reel.end();
+}

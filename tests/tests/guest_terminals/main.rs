@@ -1,0 +1,26 @@
+//! What people see, recorded at real terminals and kept in `tests/recordings/`: `less -R` shows a recording as it was. Real
+//! people of a guest run the release's `cas-sync` there, with the real client and a real server, at terminals of 80 and 200 columns,
+//! in the C locale and in UTF-8, with `NO_COLOR`, at a dumb terminal, and in a pipe.
+
+mod credentials;
+mod doctor;
+mod passing;
+mod provision;
+mod reel;
+mod setting;
+mod status;
+mod steady;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// Each is recorded by one test.
+const FOLDERS: [&str; 6] = ["doctor", "login", "provision", "status", "status-of-all", "token-set"];
+
+#[test]
+fn every_folder_of_recordings_has_a_test() {
+    let entries = fs::read_dir(reel::folder()).expect("the recordings");
+    let found: BTreeSet<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(found, FOLDERS.map(str::to_owned).into());
+}

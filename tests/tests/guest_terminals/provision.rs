@@ -1,0 +1,68 @@
+//! `cas-sync provision`: the plan, a run, what stands in somebody's way, and a long one.
+
+use cas_tests::guest::{Fleet, Guest, Suite};
+use serde_json::{Value, json};
+
+use crate::reel::Reel;
+use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+
+#[track_caller]
+fn roster(guest: &Guest, text: &str) {
+    guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", text.as_bytes());
+}
+
+#[test]
+fn a_roster() {
+    let fleet = Fleet::start(Suite::Bookworm, "15min");
+    let guest = &fleet.guest;
+    fleet.bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
+    guest.run("useradd --create-home dave; useradd --create-home --badname Alice").expect_success("people");
+    let with_token = [("VAULT_TOKEN", fleet.bao.root_token())];
+    let nobody = Somebody::new(guest, "root");
+    let admin = Somebody { variables: &with_token, ..nobody };
+    let mut reel = Reel::of("provision").hides(&[fleet.bao.root_token()]);
+    let mut take = |scene: &str, settings: &[_], somebody: Somebody<'_>, words: &[&str], code: i32| {
+        for setting in settings {
+            let (ended, shown) = somebody.runs(*setting, &[&["provision"][..], words].concat());
+            assert_eq!(ended, Some(code), "{shown}");
+            reel.take(scene, *setting, &shown);
+        }
+    };
+    take("no-roster", &[NARROW], admin, &[], 78);
+    roster(guest, "users:\n  alice:\n    claude-auth: false\n");
+    take("a-slip", &[NARROW], admin, &[], 78);
+
+    roster(guest, "users:\n  alice:\n  bob:\n  carol: {parked: true}\n  daemon:\n  bbo:\n  Alice:\n");
+    take("plan", &EVERYWHERE, admin, &["--dry-run"], 1);
+    take("without-a-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
+    roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
+    take("done", &[NARROW], admin, &[], 0);
+    take("nothing-to-do", &[NARROW], nobody, &[], 0);
+
+    // One's token is spent, one's is another's, and one may do too much; two are missing from the roster.
+    let token = |user: &str| {
+        let file =
+            guest.read(&format!("/home/{user}/.config/claude-auth-sync/vault-token")).expect("a token");
+        String::from_utf8(file).expect("text").trim().to_owned()
+    };
+    fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": token("alice") }));
+    let wide = "path \"secret/data/workstation/claude-users/*\" { capabilities = [\"create\", \"read\", \"update\", \"patch\"] }
+        path \"auth/token/lookup-self\" { capabilities = [\"read\"] }
+        path \"auth/token/renew-self\" { capabilities = [\"update\"] }";
+    fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
+    guest.put_vault_token("bob", &token("dave"));
+    guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
+    take("in-the-way", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
+    roster(guest, "users:\n  alice:\n");
+    take("many-would-go", &[NARROW], nobody, &["--dry-run"], 1);
+    roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
+    fleet.bao.seal();
+    take("sealed", &[NARROW, PIPE], admin, &["--dry-run"], 75);
+    fleet.bao.unseal();
+
+    guest.run("for i in $(seq 100 123); do useradd --create-home p$i; done").expect_success("a class");
+    let class: String = (100..124).map(|number| format!("  p{number}:\n")).collect();
+    roster(guest, &format!("users:\n  alice:\n  bob:\n  dave:\n{class}"));
+    take("many", &[NO_COLOR], admin, &[], 77);
+    reel.end();
+}

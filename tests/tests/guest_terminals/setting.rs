@@ -1,0 +1,89 @@
+//! Where somebody sits: how wide their terminal is, or that it is none, and what the environment says of it.
+
+use cas_tests::guest::Guest;
+use cas_tests::pseudo_terminal::PseudoTerminal;
+
+/// One such place. Whether the background is light or dark is nothing a program is told: a recording is looked at on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// What recordings made there are called after.
+    pub(crate) name: &'static str,
+    /// None where the output is a pipe.
+    pub(crate) columns: Option<u16>,
+    variables: &'static [(&'static str, &'static str)],
+}
+
+const TERM: (&str, &str) = ("TERM", "xterm-256color");
+const UTF_8: (&str, &str) = ("LANG", "C.UTF-8");
+
+/// 80 columns, in colour, UTF-8.
+pub(crate) const NARROW: Setting = Setting { name: "80.utf-8", columns: Some(80), variables: &[TERM, UTF_8] };
+/// 200 columns, in colour, UTF-8.
+pub(crate) const WIDE: Setting = Setting { name: "200.utf-8", columns: Some(200), variables: &[TERM, UTF_8] };
+/// 80 columns, in colour, ASCII.
+pub(crate) const C: Setting = Setting { name: "80.c", columns: Some(80), variables: &[TERM, ("LANG", "C")] };
+/// 80 columns, and no colour is wanted.
+pub(crate) const NO_COLOR: Setting =
+    Setting { name: "80.no-color", columns: Some(80), variables: &[TERM, UTF_8, ("NO_COLOR", "1")] };
+/// 80 columns, of a terminal that obeys nothing.
+pub(crate) const DUMB: Setting =
+    Setting { name: "80.dumb", columns: Some(80), variables: &[("TERM", "dumb"), UTF_8] };
+/// No terminal, although the session has one.
+pub(crate) const PIPE: Setting = Setting { name: "pipe", columns: None, variables: &[TERM, UTF_8] };
+
+/// Each command is recorded in each of them at least once.
+pub(crate) const EVERYWHERE: [Setting; 6] = [NARROW, WIDE, C, NO_COLOR, DUMB, PIPE];
+
+impl Setting {
+    /// Whether anything but text may be shown.
+    pub(crate) fn obeys_escapes(self) -> bool {
+        [NARROW, WIDE, C].contains(&self)
+    }
+
+    /// Whether more than ASCII may be.
+    pub(crate) fn is_utf_8(self) -> bool {
+        self != C
+    }
+}
+
+/// Whoever runs a command, and what else is in their environment.
+#[derive(Clone, Copy)]
+pub(crate) struct Somebody<'a> {
+    pub(crate) guest: &'a Guest,
+    pub(crate) name: &'a str,
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Somebody<'a> {
+    pub(crate) fn new(guest: &'a Guest, name: &'a str) -> Self {
+        Self { guest, name, variables: &[] }
+    }
+
+    /// Runs `cas-sync` with these words; its exit code, and all that was shown.
+    #[track_caller]
+    pub(crate) fn runs(self, setting: Setting, words: &[&str]) -> (Option<i32>, String) {
+        self.talks(setting, words, b"", |_| {})
+    }
+
+    /// The same where there is something to say: at a terminal what `talk` types, else `input`.
+    #[track_caller]
+    pub(crate) fn talks(
+        self,
+        setting: Setting,
+        words: &[&str],
+        input: &[u8],
+        talk: impl FnOnce(&PseudoTerminal),
+    ) -> (Option<i32>, String) {
+        let variables = [setting.variables, self.variables].concat();
+        let command = [&["cas-sync"][..], words].concat();
+        match setting.columns {
+            None => self.guest.in_a_pipe(self.name, &variables, &command, input),
+            Some(columns) => {
+                let terminal = self.guest.at_a_terminal(self.name, &variables, &command, columns);
+                talk(&terminal);
+                let (status, shown, _) = terminal.end_as_shown();
+                (status.code(), shown.replace("\r\n", "\n"))
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! `cas-sync status`: one's own, and root's table of everybody.
+
+use cas_tests::anthropic::Login;
+use cas_tests::claude_client::in_hours as milliseconds_in_hours;
+use cas_tests::claude_login::{fresh, healthy, tombstone};
+use cas_tests::guest::{Guest, Suite, Workplace};
+use serde_json::{Value, json};
+
+use crate::passing::{hours_pass, in_hours};
+use crate::reel::Reel;
+use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+
+/// Her timer starts the next sync in five hours, and nothing else does.
+#[track_caller]
+fn the_next_sync_is_in_five_hours(guest: &Guest) {
+    let at = in_hours(5).to_string().replace('T', " ").replace('Z', " UTC");
+    let timer = format!("[Timer]\nOnCalendar=\nOnCalendar={at}\nRandomizedDelaySec=0\nPersistent=no\n");
+    let folder = "/etc/systemd/system/claude-auth-sync@alice.timer.d";
+    guest.run(&format!("install -d {folder}")).expect_success("a folder");
+    guest.write(&format!("{folder}/recorded.conf"), "root", "644", timer.as_bytes());
+    guest
+        .run("systemctl daemon-reload && systemctl restart claude-auth-sync@alice.timer && systemctl stop claude-auth-sync@alice.path")
+        .expect_success("another time");
+}
+
+/// Her watch looks at another file: what is made older here is nothing that somebody wrote, and nothing to be pushed.
+#[track_caller]
+fn the_watch_looks_elsewhere(guest: &Guest) {
+    let elsewhere = "[Service]\nEnvironment=CLAUDE_CREDENTIALS_FILE=/home/alice/elsewhere/.credentials.json\n\
+        Environment=CLAUDE_AUTH_STATE_DIR=/home/alice/elsewhere\n";
+    let folder = "/etc/systemd/system/claude-auth-watch@alice.service.d";
+    guest
+        .run(&format!("install -d {folder}; install -d -m 700 -o alice -g alice /home/alice/elsewhere"))
+        .expect_success("folders");
+    guest.write(&format!("{folder}/recorded.conf"), "root", "644", elsewhere.as_bytes());
+    guest.run("systemctl daemon-reload").expect_success("another file");
+}
+
+/// A login that the servers take, and that lapses as a whole in so many days.
+#[track_caller]
+fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
+    let login = place.sign_in("alice");
+    let mut oauth = login.oauth_object(milliseconds_in_hours(8));
+    oauth["refreshTokenExpiresAt"] = in_hours(days * 24).millis().into();
+    place.guest.put_login("alice", &json!({ "claudeAiOauth": oauth }).to_string());
+    login
+}
+
+#[test]
+fn oneself() {
+    let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
+    let guest = &place.guest;
+    let alice = Somebody::new(guest, "alice");
+    let mut reel = Reel::of("status").hides(&[&people[0].token(), "key-of-hers"]);
+    let mut take = |scene: &str, settings: &[_], somebody: Somebody<'_>, code: i32| {
+        for setting in settings {
+            let (ended, shown) = somebody.runs(*setting, &["status"]);
+            assert_eq!(ended, Some(code), "{shown}");
+            reel.take(scene, *setting, &shown);
+        }
+    };
+    take("never-synced", &[NARROW], alice, 79);
+
+    the_watch_looks_elsewhere(guest);
+    guest.resume();
+    sign_in_for_days(&place, 30);
+    guest.sync("alice").expect_success("the first sync");
+    hours_pass(guest, "alice", 3);
+    the_next_sync_is_in_five_hours(guest);
+    take("healthy", &EVERYWHERE, alice, 0);
+    let with_key = [("ANTHROPIC_API_KEY", "key-of-hers")];
+    take("shadowed", &[NARROW, C, PIPE], Somebody { variables: &with_key, ..alice }, 1);
+    hours_pass(guest, "alice", 20);
+    take("silent", &[NARROW], alice, 1);
+
+    sign_in_for_days(&place, 3);
+    guest.sync("alice").expect_success("a warning is no failure");
+    hours_pass(guest, "alice", 3);
+    take("lapsing", &[NARROW, WIDE, C], alice, 0);
+
+    // Somebody emptied it, here and in the store.
+    let emptied = tombstone(&guest.login_of("alice"));
+    guest.forget_state("alice");
+    people[0].put_document(&json!({}));
+    guest.put_login("alice", &emptied);
+    assert_eq!(guest.sync("alice").code, Some(79));
+    hours_pass(guest, "alice", 3);
+    take("lost", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
+    guest.run("cas-sync disenroll alice").expect_success("nobody looks after her");
+    take("not-enrolled", &[NARROW], alice, 79);
+    reel.end();
+}
+
+/// What a sync of this person's published, as it is for whoever did not run one.
+fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
+    let at = cas_tests::now_ms() - hours * 3_600_000 - 1_200_000;
+    json!({
+        "schema": 1, "user": "x", "at_ms": at, "status": status, "text": text, "exit_code": code,
+        "finding": "login", "notes": [], "verdict": "ok", "verified_at_ms": at,
+    })
+}
+
+#[test]
+fn everybody() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
+    let root = Somebody::new(&guest, "root");
+    let mut reel = Reel::of("status-of-all");
+    // One is well, one has lost a login, one has never been looked at.
+    let lasting = healthy("one", in_hours(6).millis());
+    guest.put_login("alice", &lasting);
+    guest.put_login("bob", &tombstone(&fresh("two")));
+    for user in ["alice", "bob"] {
+        // Not by its service, which wants the watch back: whichever of the two is first keeps the copy.
+        let synced = guest.sync(user);
+        assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
+        hours_pass(&guest, user, 3);
+    }
+    for setting in EVERYWHERE {
+        let (code, shown) = root.runs(setting, &["status"]);
+        assert_eq!(code, Some(79), "{shown}");
+        reel.take("three", setting, &shown);
+    }
+
+    // Names as a directory server may have them, and what people can publish.
+    let backed_up = "login complete, verified by inference; backed up to the store";
+    for (number, (name, state)) in [
+        ("jos\u{e9}", published("OK", 0, backed_up, 2)),
+        ("jose\u{301}", published("OK", 0, backed_up, 2)),
+        ("\u{674e}", published("WARN", 75, "not verified: \u{674e} \u{2026}; it is tried again later", 2)),
+        ("a-login-name-that-is-as-long-as-they-may-be", published("OK", 0, backed_up, 40)),
+        ("mallory", json!("\u{1b}[2J")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (uid, folder) = (3000 + number, format!("/var/lib/claude-auth-sync/people/{name}"));
+        guest
+            .run(&format!(
+                "echo '{name}:x:{uid}:{uid}::/home/{name}:/bin/sh' >>/etc/passwd && echo '{name}:x:{uid}:' >>/etc/group
+                 install -d -m 700 -o {uid} -g {uid} '{folder}' && : >'/var/lib/claude-auth-sync/enrolled/{name}'"
+            ))
+            .expect_success("an account");
+        guest.write(&format!("{folder}/state.json"), &uid.to_string(), "600", state.to_string().as_bytes());
+    }
+    for setting in [NARROW, WIDE, C, PIPE] {
+        let (code, shown) = root.runs(setting, &["status"]);
+        assert_eq!(code, Some(79), "{shown}");
+        reel.take("odd-names", setting, &shown);
+    }
+    let (code, shown) = root.runs(NARROW, &["status", "dora"]);
+    assert_eq!(code, Some(1), "{shown}");
+    reel.take("a-stranger", NARROW, &shown);
+    guest
+        .run("cas-sync disenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*")
+        .expect_success("nobody");
+    let (code, shown) = root.runs(NARROW, &["status"]);
+    assert_eq!(code, Some(0), "{shown}");
+    reel.take("nobody", NARROW, &shown);
+    reel.end();
+}

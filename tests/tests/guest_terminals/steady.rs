@@ -1,0 +1,134 @@
+//! What is another in each run, replaced by a text that never changes. It is as wide, so that a recording is laid out as what
+//! was seen.
+
+/// What stands for every moment.
+const MOMENT: &str = "2031-05-04T03:02:01Z";
+/// How many letters of it are the day, and how many the year.
+const DAY: usize = 10;
+const YEAR: usize = 4;
+/// What stands for every port.
+const PORT: &str = "18200";
+/// What of an address in a browser is made up for one sign-in.
+const OF_A_SIGN_IN: [&str; 2] = ["state=", "code_challenge="];
+/// How long a provisioning run took follows this.
+const TOOK: &str = " to the store, ";
+
+/// The text, as it is in every run.
+pub(crate) fn steady(text: &str) -> String {
+    let text = with_steady_dates(text);
+    let text = OF_A_SIGN_IN.iter().fold(text, |text, key| after(&text, key, is_of_a_value, |_| 'x'));
+    let text = after(
+        &text,
+        "127.0.0.1:",
+        |letter| letter.is_ascii_digit(),
+        |place| PORT.chars().nth(place).unwrap_or('0'),
+    );
+    with_steady_progress(&with_steady_lengths(&text))
+}
+
+/// The day, and where there is one the time, of each date; also of one that was cut.
+fn with_steady_dates(text: &str) -> String {
+    let mut steady = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (shown, left) = match date_at_the_start_of(rest) {
+            0 => rest.split_at(first.len_utf8()),
+            length => (MOMENT.get(..length).unwrap_or_default(), rest.get(length..).unwrap_or_default()),
+        };
+        steady.push_str(shown);
+        rest = left;
+    }
+    steady
+}
+
+/// How long that is; 0 where there is none. Each digit stands where one of [`MOMENT`] does, and all else is the same.
+fn date_at_the_start_of(text: &str) -> usize {
+    let fits = |(letter, model): &(char, char)| match model.is_ascii_digit() {
+        true => letter.is_ascii_digit(),
+        false => letter == model,
+    };
+    let length = text.chars().zip(MOMENT.chars()).take_while(fits).count();
+    let is_cut = |length: usize| {
+        text.get(length..).is_some_and(|rest| ["\u{2026}", "..."].iter().any(|mark| rest.starts_with(mark)))
+    };
+    match length {
+        _ if length == MOMENT.len() || (length >= YEAR && is_cut(length)) => length,
+        DAY.. => DAY,
+        _ => 0,
+    }
+}
+
+/// Base64 for addresses (RFC 4648, section 5).
+fn is_of_a_value(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-_".contains(letter)
+}
+
+/// Each letter of what follows `key`, as far as it `counts`, replaced by the one for its place.
+fn after(text: &str, key: &str, counts: fn(char) -> bool, by: fn(usize) -> char) -> String {
+    let mut parts = text.split(key);
+    let mut steady = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let length = part.chars().take_while(|letter| counts(*letter)).count();
+        steady.push_str(key);
+        steady.extend((0..length).map(by));
+        steady.extend(part.chars().skip(length));
+    }
+    steady
+}
+
+/// A length of time that is the end of its line, so that its width moves nothing.
+fn with_steady_lengths(text: &str) -> String {
+    let steady = |line: &str| match line.split_once(TOOK) {
+        Some((before, took)) if took.trim_end().ends_with(" s)") => {
+            format!("{before}{TOOK}0.4 s){}", if took.ends_with('\n') { "\n" } else { "" })
+        }
+        _ => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(steady).collect()
+}
+
+/// How often it is shown how far a run has come depends on how long it takes: once is all.
+fn with_steady_progress(text: &str) -> String {
+    let mut steady = String::new();
+    let mut is_shown = false;
+    for (index, part) in text.split('\r').enumerate() {
+        let total = part.split_once(" of ").and_then(|(count, rest)| {
+            let total = rest.strip_suffix(" people")?;
+            [count, total]
+                .iter()
+                .all(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+                .then_some(total)
+        });
+        match total {
+            Some(_) if is_shown => {}
+            Some(total) => {
+                is_shown = true;
+                steady.push_str(&format!("\r10 of {total} people"));
+            }
+            None if index == 0 => steady.push_str(part),
+            None => steady.extend(["\r", part]),
+        }
+    }
+    steady
+}
+
+#[test]
+fn what_varies_is_replaced_by_something_as_wide() {
+    for (text, expected) in [
+        (
+            "until 2026-11-21T14:03:27Z (2026-11-21), 26-11-21",
+            "until 2031-05-04T03:02:01Z (2031-05-04), 26-11-21",
+        ),
+        ("until 2026-\u{2026}, 2026-11-21T1... in 2026", "until 2031-\u{2026}, 2031-05-04T0... in 2026"),
+        ("https://127.0.0.1:41234/v1", "https://127.0.0.1:18200/v1"),
+        ("https://x/y?state=a-_9&z=1&code_challenge=Qb#", "https://x/y?state=xxxx&z=1&code_challenge=xx#"),
+        (
+            "3 people: 1 changed (9 requests to the store, 12.3 s)\n",
+            "3 people: 1 changed (9 requests to the store, 0.4 s)\n",
+        ),
+        ("a\r3 of 24 people\r9 of 24 people\r   \rb", "a\r10 of 24 people\r   \rb"),
+        ("jos\u{e9}: 3 of 24 people", "jos\u{e9}: 3 of 24 people"),
+    ] {
+        assert_eq!(steady(text), expected);
+    }
+}
