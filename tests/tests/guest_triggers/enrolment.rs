@@ -182,7 +182,11 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
     let said = guest.run("cas-sync disenroll alice");
     let error = String::from_utf8_lossy(&said.stderr).into_owned();
     assert_eq!(said.code, Some(1), "{said:?}");
-    let left = error.split("`rm -rf ").nth(1).and_then(|rest| rest.split('`').next()).expect("a command");
+    let left = error
+        .split("`rm -rf --one-file-system ")
+        .nth(1)
+        .and_then(|rest| rest.split('`').next())
+        .expect("a command");
     assert!(error.starts_with("cas-sync: alice is disenrolled, but not without a trace"), "{error}");
     let count = || guest.run(&format!("find {left} -mindepth 1 | wc -l")).text().trim().parse::<u32>();
     // Of 200002 files and folders; the folder among them may have been told of, and not yet removed.
@@ -197,4 +201,35 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
     assert!(said.contains("rm -rf /var/lib/claude-auth-sync"), "{said}");
     assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}", count());
     assert_eq!(guest.read("/root/kept").as_deref(), Some(&b"kept"[..]));
+}
+
+#[test]
+fn what_is_not_hers_in_her_folder_stays_as_it_is() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
+    let folder = |user: &str| format!("/var/lib/claude-auth-sync/people/{user}");
+    let (alice, bob, carol) = (folder("alice"), folder("bob"), folder("carol"));
+    // As she moves it there from a folder that both may write to.
+    guest
+        .run(&format!("install -d -o bob -m 700 {alice}/bobs && echo kept >{alice}/bobs/kept"))
+        .expect_success("a folder of somebody else's");
+    guest
+        .run(&format!(
+            "runuser -u bob -- mkdir {bob}/m && mount -t tmpfs tmpfs {bob}/m && echo kept >{bob}/m/kept"
+        ))
+        .expect_success("something that is mounted in it");
+    guest
+        .run(&format!("mount -t tmpfs tmpfs {carol} && echo kept >{carol}/kept"))
+        .expect_success("something that is mounted over it");
+    for (user, why, kept) in [
+        ("alice", "\"bobs\" in it belongs to user id 1001: give it back first", ".removed-alice-1/bobs/kept"),
+        ("bob", "something is mounted over \"m\" in it", ".removed-bob-1/m/kept"),
+        ("carol", "`umount --lazy /var/lib/claude-auth-sync/people/carol`", "carol/kept"),
+    ] {
+        let said = guest.run(&format!("cas-sync disenroll {user}"));
+        let error = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.code == Some(1) && error.contains(why), "{said:?}");
+        assert_eq!(guest.read(&folder(kept)).as_deref(), Some(&b"kept\n"[..]), "{user}");
+    }
+    assert_eq!(guest.status_of(&folder(".removed-alice-1/bobs")), "700 bob:root directory");
+    guest.run(&format!("umount --lazy {carol}; cas-sync disenroll carol")).expect_success("as it was told");
 }
