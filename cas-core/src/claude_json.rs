@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -16,6 +16,10 @@ use crate::regular_file::{self, Unfit};
 /// The largest file that is read, in bytes. Settings have a few kilobytes; a `.claude.json`, in which early clients kept all
 /// that was ever said, has been seen to grow to tens of megabytes.
 pub const LIMIT: usize = 64 << 20;
+
+/// The longest member that is understood, in bytes: they have some hundred, or a few kilobytes. Understanding one takes a hundred
+/// times the room.
+const LONGEST_MEMBER: usize = 1 << 20;
 
 /// Whom the person is signed in as.
 pub const ACCOUNT: &str = "oauthAccount";
@@ -69,10 +73,18 @@ impl ClaudeJson {
     /// What this text says.
     ///
     /// # Errors
-    /// [`Unread::NoObject`].
+    /// [`Unread`]; [`Unfit::TooLarge`] also for a member that is far too long.
     pub fn parse(text: &[u8]) -> Result<Self, Unread> {
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        serde_json::from_slice(text).map_err(|_| Unread::NoObject)
+        let found: Self = serde_json::from_slice(text).map_err(|_| Unread::NoObject)?;
+        for member in found.members.values() {
+            if member.get().len() > LONGEST_MEMBER {
+                return Err(Unread::Unfit(Unfit::TooLarge));
+            }
+            // What is nested too deep is understood by nobody.
+            serde_json::from_str::<Value>(member.get()).map_err(|_| Unread::NoObject)?;
+        }
+        Ok(found)
     }
 
     /// The JSON text of a member that is ever asked for; nothing where it is missing.
@@ -129,10 +141,7 @@ impl<'de> Visitor<'de> for Members {
         while let Some(name) = map.next_key::<String>()? {
             match WANTED.into_iter().find(|wanted| *wanted == name) {
                 Some(wanted) => {
-                    let text: Box<RawValue> = map.next_value()?;
-                    // What is nested too deep is understood by nobody.
-                    serde_json::from_str::<Value>(text.get()).map_err(A::Error::custom)?;
-                    found.members.insert(wanted, text);
+                    found.members.insert(wanted, map.next_value()?);
                 }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -161,6 +170,8 @@ mod tests {
         );
         assert!(ClaudeJson::parse(b"{}").is_ok_and(|found| found.account().is_none()));
         let deep = format!(r#"{{"env":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        let long = format!(r#"{{"env":[{}0]}}"#, "0,".repeat(LONGEST_MEMBER / 2));
+        assert!(matches!(ClaudeJson::parse(long.as_bytes()), Err(Unread::Unfit(Unfit::TooLarge))));
         for text in ["", "[]", "null", "{", "{}x", r#"{"env":}"#, &deep] {
             assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(Unread::NoObject)), "{text}");
         }
