@@ -67,7 +67,7 @@ fn needs_root(fix: &Fix) -> bool {
     matches!(fix, Fix::Start(_) | Fix::Enroll(_))
 }
 
-/// Does all of it, each after it is said. People's syncs take minutes: as root they are started together in the end.
+/// Does all of it, each after it is said. People's syncs take minutes: as root they are started a few at a time in the end.
 pub(super) fn mend_all(
     fixes: Vec<(Option<String>, Fix)>,
     patients: &[Patient],
@@ -94,6 +94,7 @@ pub(super) fn mend_all(
         match ended {
             Ok(Ran::ToItsEnd) => (),
             Ok(Ran::AndGoesOn) => done.still_runs = true,
+            Ok(Ran::NotAtAll) => done.error = Some("there was no time left to begin it".into()),
             Ok(Ran::AndFailed) => done.error = Some(format!("`journalctl -u {service}` says why")),
             Err(error) => done.error = Some(format!("{error:#}")),
         }

@@ -1,8 +1,9 @@
 //! Enabling and starting what runs for people by itself.
 
 use std::path::PathBuf;
+use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 use cas_core::deadline::Deadline;
 
 use super::enabled;
@@ -10,7 +11,7 @@ use super::names::{TARGET, Units};
 use super::stand_ins;
 use super::stop::off;
 use super::systemctl::{
-    PATIENCE, is_installed, is_running, run_within, state, states, states_within, systemctl,
+    PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
 };
 use crate::undoing::all_of;
 
@@ -147,27 +148,44 @@ pub(crate) enum Ran {
     AndFailed,
     /// It is at work when nobody waits any longer.
     AndGoesOn,
+    /// There was no time left to begin it.
+    NotAtAll,
 }
 
-/// Starts all of these services at once, and waits until the last has ended, or the deadline has passed: how each is then.
+/// Starts these services, as many at a time as a machine can bear, and waits until the last has ended, or the deadline has passed:
+/// how each is then.
 pub(crate) fn run_together(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
-    if services.is_empty() {
-        return Vec::new();
+    services.chunks(MOST_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
+}
+
+fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
+    thread::scope(|scope| {
+        let begun: Vec<_> =
+            services.iter().map(|service| scope.spawn(|| run_one(service, deadline))).collect();
+        let ended =
+            begun.into_iter().map(|ran| ran.join().unwrap_or_else(|_| bail!("nobody looked after it")));
+        ended.collect()
+    })
+}
+
+fn run_one(service: &str, deadline: &Deadline) -> Result<Ran> {
+    if deadline.has_passed() {
+        return Ok(Ran::NotAtAll);
     }
-    // Of those that have not failed there is nothing to forget. What keeps one from starting shows in how it is afterwards.
-    let _ = run_within(&Deadline::after(PATIENCE), &[&["reset-failed"], services].concat());
-    let started = run_within(deadline, &[&["start"], services].concat());
-    let states = states_within(&Deadline::after(PATIENCE), "is-active", services);
-    let (Ok(states), Ok(())) = (&states, &started) else {
-        let why = states.err().or(started.err()).map(|error| format!("{error:#}")).unwrap_or_default();
-        return services.iter().map(|_| Err(anyhow!(why.clone()))).collect();
-    };
-    let ran = |state: &String| match state.as_str() {
-        "failed" => Ran::AndFailed,
-        "inactive" => Ran::ToItsEnd,
-        _ => Ran::AndGoesOn,
-    };
-    states.iter().map(|state| Ok(ran(state))).collect()
+    // One that has not failed has nothing to forget. What keeps it from starting shows in how it is afterwards.
+    let _ = run_within(&Deadline::after(PATIENCE), &["reset-failed", service]);
+    let ended_well = run_within(deadline, &["start", service])?;
+    if ended_well == Some(true) {
+        return Ok(Ran::ToItsEnd);
+    }
+    let state = state_within(&Deadline::after(PATIENCE), "is-active", service)?;
+    match (state.as_str(), ended_well) {
+        ("failed", _) => Ok(Ran::AndFailed),
+        // Its job waits still.
+        ("inactive", None) => Ok(Ran::NotAtAll),
+        (_, None) => Ok(Ran::AndGoesOn),
+        _ => bail!("`systemctl start {service}` says why"),
+    }
 }
 
 /// What systemd would start for somebody instead of what is packaged, and what to do about it.

@@ -100,15 +100,16 @@ pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Time
     Ok(next(&said).map(|microseconds| Timestamp::from_millis(microseconds / 1000)))
 }
 
-/// Lets systemctl do something, for as long as there is time; what it began goes on without it. Whether it went well shows
-/// in how the units are.
+/// Lets systemctl do something, for as long as there is time; what it began goes on without it. Whether it says that all of it
+/// went well; nothing where it was not waited for to the end.
 ///
 /// # Errors
 /// When systemctl cannot be run.
-pub(crate) fn run_within(deadline: &Deadline, arguments: &[&str]) -> Result<()> {
-    match said_within(deadline, arguments) {
-        Err(error) if error.to_string() != SILENT => Err(error),
-        _ => Ok(()),
+pub(crate) fn run_within(deadline: &Deadline, arguments: &[&str]) -> Result<Option<bool>> {
+    match heard(&mut command(arguments), deadline) {
+        Ok(heard) => Ok(Some(heard.ended_well)),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
+        Err(error) => Err(no_systemctl(&error)),
     }
 }
 
@@ -116,8 +117,12 @@ fn said_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
     match heard(&mut command(arguments), deadline) {
         Ok(heard) => Ok(heard.said),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => bail!(SILENT),
-        Err(error) => bail!("systemctl cannot be run: {error}"),
+        Err(error) => Err(no_systemctl(&error)),
     }
+}
+
+fn no_systemctl(error: &io::Error) -> anyhow::Error {
+    anyhow!("systemctl cannot be run: {error}")
 }
 
 /// Whether there is a systemctl at all.
@@ -131,7 +136,7 @@ pub(crate) fn is_running() -> bool {
 }
 
 fn ask(arguments: &[&str]) -> Result<Output> {
-    command(arguments).output().map_err(|error| anyhow!("systemctl cannot be run: {error}"))
+    command(arguments).output().map_err(|error| no_systemctl(&error))
 }
 
 /// Whoever calls this as root has an environment of their own: it has no say in what root runs, and how it answers.
