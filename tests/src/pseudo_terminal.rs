@@ -1,8 +1,9 @@
 //! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown while it is typed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -17,10 +18,17 @@ use crate::screen::Screen;
 /// How long somebody waits for a text, or for an end, before they give up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What leads the session runs the command, shows its exit status between two marks, and stays: when the leader of a session ends
+/// Linux hangs the terminal up, and what is on its way to the screen may be lost (`tty_ldisc_hangup`). Of a shell's exit status,
+/// what is above 128 is a signal; that it names the signal as well is for nobody to see.
+const LEADER: &str =
+    "exec 3>&2 2>/dev/null; trap : INT; (exec \"$@\" 2>&3 3>&-); printf '\\001%d\\001' $?; exec sleep 60";
+const MARK: char = '\u{1}';
+
 /// A command at a terminal; dropping it ends the command.
 pub struct PseudoTerminal {
     keyboard: File,
-    child: Child,
+    leader: Child,
     screen: Arc<Screen>,
 }
 
@@ -39,15 +47,16 @@ impl PseudoTerminal {
         let pair = openpty(Some(&size), None)?;
         let end = |descriptor: &OwnedFd| descriptor.try_clone().map(Stdio::from);
         let mut session = Command::new("setsid");
-        session.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
+        session.args(["--ctty", "--wait", "/bin/sh", "-c", LEADER, "leader"]);
+        session.arg(command.get_program()).args(command.get_args());
         session.env_clear().current_dir(command.get_current_dir().unwrap_or("/".as_ref()));
         session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         session.stdin(end(&pair.slave)?).stdout(end(&pair.slave)?).stderr(end(&pair.slave)?);
         drop(pair.slave);
-        let child = spawn(session)?;
+        let leader = spawn(session)?;
         let keyboard = File::from(pair.master);
         let screen = Screen::of(keyboard.try_clone()?);
-        Ok(Self { keyboard, child, screen })
+        Ok(Self { keyboard, leader, screen })
     }
 
     /// Waits until this text is on the screen.
@@ -93,9 +102,15 @@ impl PseudoTerminal {
         self.screen.text()
     }
 
-    /// The process id of the session's leader, which is `setsid` itself where it did not have to fork.
+    /// The process id of the command.
+    ///
+    /// # Panics
+    /// When it has ended.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        let leader = self.leader.id();
+        let children = fs::read_to_string(format!("/proc/{leader}/task/{leader}/children"));
+        let children = children.expect("the leader's children");
+        children.trim().parse().unwrap_or_else(|_| panic!("one child, not {children:?}"))
     }
 
     /// Waits for the end; the status, all that was on the screen, and whether the terminal shows again what is typed.
@@ -113,25 +128,38 @@ impl PseudoTerminal {
     /// # Panics
     /// As [`PseudoTerminal::end`].
     #[track_caller]
-    pub fn end_as_shown(mut self) -> (ExitStatus, String, bool) {
-        let deadline = Deadline::after(PATIENCE);
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            assert!(!deadline.has_passed(), "no end; the screen shows:\n{}\n---", self.shown());
-            thread::sleep(Duration::from_millis(10));
-        };
-        let echoes = self.echoes();
-        self.screen.wait_for_end(&deadline);
-        (status, self.shown(), echoes)
+    pub fn end_as_shown(self) -> (ExitStatus, String, bool) {
+        let (shown, code) = self.screen.wait_for("an end", PATIENCE, |text| {
+            let (shown, rest) = text.split_once(MARK)?;
+            let code: i32 = rest.split_once(MARK)?.0.parse().ok()?;
+            Some((shown.to_owned(), code))
+        });
+        let status = if code > 128 { code - 128 } else { code << 8 };
+        (ExitStatus::from_raw(status), shown, self.echoes())
     }
 }
 
 impl Drop for PseudoTerminal {
     fn drop(&mut self) {
         // Either has ended already, or ends now.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.leader.kill());
+        drop(self.leader.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_of_a_command_are_on_the_screen_and_so_is_how_it_ended() {
+        for round in 0..200 {
+            let mut command = Command::new("sh");
+            let words = format!("the last words of round {round}");
+            command.env("PATH", "/usr/bin:/bin").args(["-c", &format!("echo {words}; kill -HUP $$")]);
+            let terminal = PseudoTerminal::start(&command, 80, |mut session| session.spawn());
+            let (status, shown, echoes) = terminal.expect("a terminal").end();
+            assert_eq!((status.signal(), shown, echoes), (Some(1), format!("{words}\n"), true));
+        }
     }
 }
