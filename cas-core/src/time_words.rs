@@ -60,10 +60,9 @@ pub fn day(moment: Timestamp) -> String {
     moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
 }
 
-/// How long it is from one of them to the other, whichever comes first. What is written down is in whole seconds, and so is this: a
-/// year from a moment ago is a year.
+/// How long it is from one of them to the other, whichever comes first.
 pub fn distance(one: Timestamp, other: Timestamp) -> Duration {
-    Duration::from_secs((one.millis() / 1000).abs_diff(other.millis() / 1000))
+    Duration::from_millis(one.millis().abs_diff(other.millis()))
 }
 
 /// How many days there are in it.

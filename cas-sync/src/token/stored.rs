@@ -118,6 +118,8 @@ impl Stored {
             line("lies in", self.whereabouts());
         }
         if let Some(known) = &self.known {
+            // What is written down is in whole seconds: a year from a moment ago is a year.
+            let now = Timestamp::from_millis(now.millis() / 1000 * 1000);
             let date = |at: Timestamp| format!("{} ({})", day(at), days_from_now(at, now));
             match (known.minted_at, known.first_seen) {
                 (Some(at), _) => line("made", date(at)),
