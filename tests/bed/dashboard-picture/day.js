@@ -20,6 +20,9 @@ const ACCESS_TOKEN = 8 * HOUR;
 const WELL = { status: 'OK', exit_code: 0, verdict: 'ok' };
 const RECOVERED = { status: 'RECOVERED', exit_code: 0, verdict: 'ok' };
 const REFUSED = { status: 'FAIL', exit_code: 79, verdict: 'rejected' };
+// A sync warns of a credential that lapses within so many days.
+const WARNS_OF_LOGIN = 7;
+const WARNS_OF_SETUP_TOKEN = 30;
 const OVERLOADED = { status: 'WARN', exit_code: 75, verdict: 'unknown', outage: 'overloaded' };
 
 // When syncs began, in hours since the last midnight, and how they ended: the timer's every six hours, and some between.
@@ -83,7 +86,7 @@ function stateAt(person, at, now) {
     outageSince = outcome.outage && (outageSince ?? began);
     state = {
       schema: 1,
-      ...outcome,
+      ...(outcome === WELL && lapsesSoon(person, began, now) ? { ...WELL, status: 'WARN' } : outcome),
       at_ms: 1000 * began,
       verified_at_ms: isVerified ? 1000 * began : state.verified_at_ms,
       outage_since_ms: outageSince && 1000 * outageSince,
@@ -96,6 +99,10 @@ function stateAt(person, at, now) {
     };
   }
   return state;
+}
+
+function lapsesSoon(person, at, now) {
+  return person.daysLeft + (now - at) / DAY < (person.isSetupToken ? WARNS_OF_SETUP_TOKEN : WARNS_OF_LOGIN);
 }
 
 function midnight(now) {
