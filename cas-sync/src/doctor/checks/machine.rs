@@ -36,7 +36,7 @@ const BY_HAND: &str = "by hand, once: a line `session optional pam_cas_session.s
 fn module(facts: &MachineFacts) -> Judgement {
     Judgement::of((!facts.pam.has_module).then(|| {
         let cause = "the module is not where PAM looks for it: nothing happens at a login";
-        Finding::problem(cause, Remedy::Root("apt-get install --reinstall claude-auth-sync".into()))
+        Finding::problem(cause, Remedy::Words("install the package again, from the file it came from: apt install --reinstall ./claude-auth-sync_*.deb".into()))
     }))
 }
 
