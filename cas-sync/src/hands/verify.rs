@@ -36,8 +36,8 @@ pub(crate) fn verify(wanted: &Verify) -> ExitCode {
     })
 }
 
-/// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found besides stays as it is. A
-/// login that a setup-token hides is not in force.
+/// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found
+/// besides stays as it is. A login that a setup-token hides is not in force.
 fn keep(person: &Person, which: Which, outcome: &Outcome) {
     let Ok(known) = person.state.load::<Option<State>>(state::FILE_NAME) else { return };
     let is_of_token = |known: &State| known.credential.as_ref().is_some_and(|of| of.kind == Kind::SetupToken);
