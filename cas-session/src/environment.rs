@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::VARIABLE;
 
 use crate::arguments::complain;
@@ -13,9 +13,9 @@ use crate::of_the_caller;
 pub(crate) fn run() -> ExitCode {
     of_the_caller::print("setup-token not used", |account, paths| {
         match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
-            Content::Token(token) => Some(format!("{VARIABLE}={}", token.expose())),
-            Content::Absent => None,
-            Content::Malformed(why) | Content::Unreadable(why) => {
+            EnvFileContent::Token(token) => Some(format!("{VARIABLE}={}", token.expose())),
+            EnvFileContent::Absent => None,
+            EnvFileContent::Malformed(why) | EnvFileContent::Unreadable(why) => {
                 complain(&format!("setup-token not used: {why}"));
                 None
             }

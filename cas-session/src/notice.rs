@@ -12,6 +12,6 @@ use crate::of_the_caller;
 pub(crate) fn run() -> ExitCode {
     of_the_caller::print("the notice is shown next time", |account, paths| {
         let owner = account.uid.as_raw();
-        notice_file::due(&StateDirectory::new(paths.state_directory, owner), owner, now())
+        notice_file::take_due_line(&StateDirectory::new(paths.state_directory, owner), owner, now())
     })
 }

@@ -40,8 +40,8 @@ pub(crate) fn print(
 }
 
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
-    let account = Account::of_uid(Uid::effective())?;
-    if !paths::has_marker(&account.name) {
+    let account = Account::from_uid(Uid::effective())?;
+    if !paths::is_enrolled(&account.name) {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Arguments, Command};
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
     // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
@@ -28,14 +28,14 @@ fn main() -> ExitCode {
         return commands::watch::run();
     }
     if is_the_former_script(std::env::args_os()) {
-        return commands::run::run(Verification::Wanted);
+        return commands::run::run(VerifyMode::Verify);
     }
     if let Err(refused) = commands::token::is_no_argument(std::env::args_os().skip(1)) {
         return refused.tell();
     }
     match Arguments::parse().command {
-        Command::Run { no_verify: false } => commands::run::run(Verification::Wanted),
-        Command::Run { no_verify: true } => commands::run::run(Verification::LeftToOthers),
+        Command::Run { no_verify: false } => commands::run::run(VerifyMode::Verify),
+        Command::Run { no_verify: true } => commands::run::run(VerifyMode::Skip),
         Command::Check(wanted) => commands::by_hand::check(&wanted),
         Command::Verify(wanted) => commands::by_hand::verify(&wanted),
         Command::Backup(wanted) => commands::by_hand::backup(&wanted),

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::io;
 
-use cas_protocol::paths::MARKERS;
+use cas_protocol::paths::ENROLLED_DIR;
 
 use crate::system::{self, FileStatus};
 use crate::user_name::UserName;
@@ -15,7 +15,7 @@ use crate::user_name::UserName;
 /// [`Untrusted`] when something is there that root did not put there as a marker, or it could not be looked at. The user
 /// then counts as not enrolled.
 pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, Untrusted> {
-    let path = [MARKERS.as_bytes(), b"/", user.as_bytes()].concat();
+    let path = [ENROLLED_DIR.as_bytes(), b"/", user.as_bytes()].concat();
     let Ok(path) = CString::new(path) else { return Ok(false) };
     match system::lstat(&path) {
         Ok(status) => judge(status).map(|()| true),

@@ -105,7 +105,7 @@ fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing
             Heard::Ended => ended = true,
             Heard::Silence => {}
         }
-        if !ended && deadline.has_passed() {
+        if !ended && deadline.is_expired() {
             return Err(Failure::Late);
         }
     }

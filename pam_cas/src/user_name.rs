@@ -13,7 +13,7 @@ impl UserName {
     /// Takes the name from the `PAM_USER` item; `None` for one the module leaves alone.
     pub(crate) fn parse(name: &CStr) -> Option<Self> {
         let name = name.to_bytes();
-        (paths::is_plain_name(name) && name != b"root").then(|| Self(name.to_owned()))
+        (paths::is_valid_user_name(name) && name != b"root").then(|| Self(name.to_owned()))
     }
 
     /// The bytes of the name; nobody promised that they are UTF-8.

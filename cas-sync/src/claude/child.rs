@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 use cas_protocol::deadline::Deadline;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -69,7 +69,7 @@ pub(super) fn wait(
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(Some(End::of(status))),
-            Ok(None) if deadline.has_passed() || is_given_up() => return Ok(None),
+            Ok(None) if deadline.is_expired() || is_given_up() => return Ok(None),
             Ok(None) => thread::sleep(LOOK_UP.min(deadline.remaining())),
             Err(_) => return Err(Problem::Unknown("claude could not be waited for")),
         }
@@ -93,11 +93,11 @@ pub(super) enum Problem {
     Unknown(&'static str),
 }
 
-impl From<Problem> for Verdict {
+impl From<Problem> for Verification {
     fn from(problem: Problem) -> Self {
         match problem {
-            Problem::Unusable(why) => Self::Unusable(why.to_owned()),
-            Problem::Unknown(why) => Self::Unknown(why.to_owned()),
+            Problem::Unusable(why) => Self::ClientUnusable(why.to_owned()),
+            Problem::Unknown(why) => Self::Inconclusive(why.to_owned()),
         }
     }
 }

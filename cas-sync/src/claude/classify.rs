@@ -4,7 +4,7 @@
 //!
 //! The reasons are fixed texts: each is the name of a state, and is logged. Nothing that a server said goes into them.
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 
 use super::child::{End, Ended};
 use super::stream::{RunResult, Stream};
@@ -24,10 +24,10 @@ const NO_ANSWER: &str = "claude ended without an answer";
 const PROXY: &str = "a proxy or another server answered in the place of the API";
 
 /// What a probe by value showed. `ask_version` is called where the verdict depends on it and the client did not say it.
-pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Version>) -> Verdict {
+pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Version>) -> Verification {
     match judge(ended) {
         Judged::Certain(verdict) => verdict,
-        Judged::Refused { account_level } => Verdict::Rejected { account_level },
+        Judged::Refused { account_level } => Verification::Rejected { account_level },
         Judged::RefusedBySomebody(said) => match said.or_else(ask_version) {
             Some(version) if version < TELLS_REFUSALS => unusable(TOO_OLD_TO_TELL),
             _ => unknown(PROXY),
@@ -44,13 +44,13 @@ pub(super) fn of_refresh_run(
     ended: &Ended,
     left: Left,
     ask_version: impl FnOnce() -> Option<Version>,
-) -> Verdict {
+) -> Verification {
     match (judge(ended), left) {
         (Judged::Certain(verdict), Left::Unchanged | Left::Other) if verdict.is_alive() => {
             unknown("claude answered, but did not refresh the login")
         }
         (Judged::Certain(verdict), _) => verdict,
-        (Judged::SessionExpired, _) => Verdict::Rejected { account_level: false },
+        (Judged::SessionExpired, _) => Verification::Rejected { account_level: false },
         (Judged::NotLoggedIn, Left::Unchanged) => unusable(IGNORES_THE_LOGIN),
         (Judged::NotLoggedIn, _) => unknown("claude found no login that it could use"),
         (Judged::Wordless, _) => of_a_wordless_program(ask_version),
@@ -74,7 +74,7 @@ pub(super) enum Left {
 
 enum Judged {
     /// It means the same for every kind of run.
-    Certain(Verdict),
+    Certain(Verification),
     /// The API refused the credential.
     Refused { account_level: bool },
     /// A refusal without the API's own word for it, from a client of this version.
@@ -112,11 +112,11 @@ fn judge(ended: &Ended) -> Judged {
     }
     // An interrupted client exits with 0 as well.
     let answered = ended.end == End::Exited(0) && result.output_tokens > 0;
-    certain(if answered { Verdict::Ok } else { unknown(NO_ANSWER) })
+    certain(if answered { Verification::Ok } else { unknown(NO_ANSWER) })
 }
 
 /// A client that says nothing on standard output says why on the other.
-fn of_a_complaint(stderr: &str) -> Verdict {
+fn of_a_complaint(stderr: &str) -> Verification {
     if stderr.contains("unknown option") {
         unusable(TOO_OLD_TO_ASK)
     } else if stderr.contains("Unable to verify organization") {
@@ -127,7 +127,7 @@ fn of_a_complaint(stderr: &str) -> Verdict {
 }
 
 /// A client that is interrupted before it says anything exits with 0 as well, but knows its version.
-fn of_a_wordless_program(ask_version: impl FnOnce() -> Option<Version>) -> Verdict {
+fn of_a_wordless_program(ask_version: impl FnOnce() -> Option<Version>) -> Verification {
     ask_version().map_or_else(|| unusable(NOT_CLAUDE), |_| unknown(NO_ANSWER))
 }
 
@@ -142,7 +142,7 @@ fn of_a_failure(stream: &Stream, result: &RunResult) -> Judged {
         (429, _)
             if stream.limit_is_used_up || stream.error_detail.as_deref() == Some("usage_limit_reached") =>
         {
-            certain(Verdict::Limited)
+            certain(Verification::RateLimited)
         }
         (status, _) => certain(unknown(reason_for(status))),
     }
@@ -197,14 +197,14 @@ fn reason_for(status: u64) -> &'static str {
     }
 }
 
-fn certain(verdict: Verdict) -> Judged {
+fn certain(verdict: Verification) -> Judged {
     Judged::Certain(verdict)
 }
 
-fn unknown(why: &str) -> Verdict {
-    Verdict::Unknown(why.to_owned())
+fn unknown(why: &str) -> Verification {
+    Verification::Inconclusive(why.to_owned())
 }
 
-fn unusable(why: &str) -> Verdict {
-    Verdict::Unusable(why.to_owned())
+fn unusable(why: &str) -> Verification {
+    Verification::ClientUnusable(why.to_owned())
 }

@@ -1,7 +1,7 @@
 //! Every answer of the table in `docs/claude-code.md`, as the real client reported it: recorded from the newest one and from
 //! an older one that says less.
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 
 use super::child::{End, Ended};
 use super::classify::{Left, of_probe, of_refresh_run};
@@ -56,15 +56,14 @@ enum Said {
 }
 
 impl Said {
-    fn is(self, verdict: &Verdict) -> bool {
+    fn is(self, verdict: &Verification) -> bool {
         match (self, verdict) {
-            (Self::Ok, Verdict::Ok) | (Self::Limited, Verdict::Limited) => true,
-            (Self::Rejected { account_level }, Verdict::Rejected { account_level: found }) => {
+            (Self::Ok, Verification::Ok) | (Self::Limited, Verification::RateLimited) => true,
+            (Self::Rejected { account_level }, Verification::Rejected { account_level: found }) => {
                 account_level == *found
             }
-            (Self::Unusable(part), Verdict::Unusable(why)) | (Self::Unknown(part), Verdict::Unknown(why)) => {
-                why.contains(part)
-            }
+            (Self::Unusable(part), Verification::ClientUnusable(why))
+            | (Self::Unknown(part), Verification::Inconclusive(why)) => why.contains(part),
             _ => false,
         }
     }
@@ -163,7 +162,7 @@ fn who_was_cut_short_says_nothing_whatever_it_had_said() {
     for (name, ..) in PROBES {
         for end in [End::Killed, End::Late, End::Overfull] {
             let verdict = of_probe(&Ended { end, ..recorded(NEWEST, name) }, unasked);
-            assert!(matches!(verdict, Verdict::Unknown(_)), "{name} {end:?}: {verdict:?}");
+            assert!(matches!(verdict, Verification::Inconclusive(_)), "{name} {end:?}: {verdict:?}");
         }
         // SIGINT ends the client with 0.
         let verdict = of_probe(&Ended { end: End::Exited(0), ..recorded(NEWEST, name) }, unasked);
@@ -171,7 +170,7 @@ fn who_was_cut_short_says_nothing_whatever_it_had_said() {
     }
     for code in [1, 129, 143] {
         let verdict = of_probe(&Ended { end: End::Exited(code), ..recorded(NEWEST, "answered") }, unasked);
-        assert!(matches!(verdict, Verdict::Unknown(_)), "{code}: {verdict:?}");
+        assert!(matches!(verdict, Verification::Inconclusive(_)), "{code}: {verdict:?}");
     }
 }
 
@@ -184,7 +183,7 @@ fn a_torn_stream_is_never_certain() {
             let torn = Ended { stdout: whole.stdout[..length].to_vec(), ..whole.clone() };
             let verdict = of_probe(&torn, || Some(TELLS_REFUSALS));
             assert!(
-                !verdict.is_alive() && !matches!(verdict, Verdict::Rejected { .. }),
+                !verdict.is_alive() && !matches!(verdict, Verification::Rejected { .. }),
                 "{name} {length}: {verdict:?}"
             );
         }
@@ -268,7 +267,9 @@ fn no_reason_repeats_what_a_server_said() {
             let said = String::from_utf8_lossy(&ended.stdout).into_owned();
             let spoken = said.replace(r#""result":""#, r#""result":"\u001b[2J sk-ant-oat01-x "#);
             let spoken = Ended { stdout: spoken.into(), ..ended };
-            if let Verdict::Unknown(why) | Verdict::Unusable(why) = of_probe(&spoken, || None) {
+            if let Verification::Inconclusive(why) | Verification::ClientUnusable(why) =
+                of_probe(&spoken, || None)
+            {
                 assert!(!why.contains(char::is_control) && !why.contains("sk-ant"), "{name}: {why}");
             }
         }

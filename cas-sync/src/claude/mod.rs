@@ -26,7 +26,7 @@ use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::config::ClaudeSettings;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::is_fresh;
-use cas_core::credential::verification::{Verdict, Verifier};
+use cas_core::credential::verification::{Verification, Verifier};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
@@ -78,7 +78,11 @@ impl Claude {
 
     /// As [`Verifier::probe`], for somebody who waits at a terminal: it ends once `is_given_up` says so, without a certain
     /// answer.
-    pub(crate) fn probe_unless(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Verdict {
+    pub(crate) fn probe_unless(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Verification {
         self.try_probe(is_given_up, token).unwrap_or_else(Problem::into)
     }
 
@@ -99,7 +103,11 @@ impl Claude {
         Ok(refresh::Place::of(&self.path, &self.home)?.own_settings())
     }
 
-    fn try_probe(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Result<Verdict, Problem> {
+    fn try_probe(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Result<Verification, Problem> {
         let invocation = self.usable()?;
         let probed = probe::run(invocation, token, probe::LAST_BOUND, is_given_up)?;
         // Where a probe could not learn them, those hold that the person's own client was served last.
@@ -110,7 +118,7 @@ impl Claude {
         Ok(classify::of_probe(&probed.ended, || version::ask(invocation)))
     }
 
-    fn try_refresh(&self) -> Result<Verdict, Problem> {
+    fn try_refresh(&self) -> Result<Verification, Problem> {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
         disk_space::is_there(&self.path, &place.own_settings())?;
@@ -125,7 +133,7 @@ impl Claude {
         // Settings that are served while it runs hold in it, and so may those that were there before.
         let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
         Ok(if verdict.is_alive() && is_paid_otherwise {
-            Verdict::Unknown(PAID_OTHERWISE.into())
+            Verification::Inconclusive(PAID_OTHERWISE.into())
         } else {
             verdict
         })
@@ -182,11 +190,11 @@ pub(crate) fn look(
 }
 
 impl Verifier for Claude {
-    fn probe(&mut self, token: &Secret<String>) -> Verdict {
+    fn probe(&mut self, token: &Secret<String>) -> Verification {
         self.probe_unless(&|| false, token)
     }
 
-    fn refresh_run(&mut self) -> Verdict {
+    fn refresh_in_place(&mut self) -> Verification {
         self.try_refresh().unwrap_or_else(Problem::into)
     }
 }

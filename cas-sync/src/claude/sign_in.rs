@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::json_settings::state_file;
-use cas_core::claude_files::state_file::ClaudeState;
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::text::plain;
+use cas_core::claude_files::state_file::ClaudeStateFile;
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::text::sanitize_line;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
@@ -102,17 +102,17 @@ impl SignIn {
 
     /// The login that was obtained, if it is a complete one. Whose it is stands in it: older clients write that into their own
     /// state alone, and a login that does not say would be taken for the account's that lay there before.
-    pub(crate) fn login(&self, owner: u32, now: Timestamp) -> Option<OauthLogin> {
+    pub(crate) fn login(&self, owner: u32, now: Timestamp) -> Option<Login> {
         let file = self.scratch.config_directory().join(FILE_NAME);
         match CredentialsFile::new(file, owner).read(now).login {
-            LocalLogin::Healthy(login) => Some(login.named(&self.state(owner).signed_in_to())),
+            LoginFileState::Valid(login) => Some(login.with_owner(&self.state(owner).owner())),
             _ => None,
         }
     }
 
     /// Whom the client says it is signed in as now.
-    pub(crate) fn state(&self, owner: u32) -> ClaudeState {
-        ClaudeState::new(state_file(&self.scratch.config_directory(), None), owner)
+    pub(crate) fn state(&self, owner: u32) -> ClaudeStateFile {
+        ClaudeStateFile::new(state_file(&self.scratch.config_directory(), None), owner)
     }
 
     /// Gives up what was obtained, if anything was, at the server too.
@@ -153,7 +153,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty())?;
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        Some(plain(line.trim_end_matches('.')).chars().take(WORDS).collect())
+        Some(sanitize_line(line.trim_end_matches('.')).chars().take(WORDS).collect())
     }
 }
 

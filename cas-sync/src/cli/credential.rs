@@ -78,7 +78,7 @@ pub(crate) enum Place {
 
 /// How somebody signs in.
 #[derive(Args)]
-pub(crate) struct Login {
+pub(crate) struct LoginArgs {
     /// The address to sign in with. Else it is that of the last sign-in here, or asked for.
     #[arg(long, value_name = "ADDRESS", value_hint = clap::ValueHint::EmailAddress)]
     pub(crate) email: Option<String>,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
-use cas_protocol::paths::{self, MARKERS, REQUESTS, SPARE_REQUEST};
+use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
 use nix::unistd::Uid;
 
 use crate::enrollment::requests_directory;
@@ -49,7 +49,7 @@ struct Done {
 
 fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     // As the user database spells it, whatever the case it was asked in.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
@@ -77,18 +77,19 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
-    let requests = Path::new(REQUESTS).join(user);
+    let requests = Path::new(REQUESTS_DIR).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     let (uid, gid) = (account.uid, account.gid);
     // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
-    let lines =
-        format!("d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST}\" 0600 {uid} {gid} -\n");
+    let lines = format!(
+        "d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST_FILE}\" 0600 {uid} {gid} -\n"
+    );
     let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         make_root_directory(Path::new(STATE))?,
-        make_root_directory(Path::new(MARKERS))?,
-        make_root_directory(Path::new(REQUESTS))?,
+        make_root_directory(Path::new(ENROLLED_DIR))?,
+        make_root_directory(Path::new(REQUESTS_DIR))?,
         make_root_directory(&Path::new(STATE).join(PEOPLE))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
         requests_directory::make_folder(account, &published_state::folder_of(user)).with_context(context)?,
@@ -97,9 +98,9 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         write_if_different(&tmpfiles(user), &lines)?,
         write_if_different(&marker(user), "")?,
     ];
-    if shares_its_room_with_the_system(Path::new(REQUESTS)) {
+    if shares_its_room_with_the_system(Path::new(REQUESTS_DIR)) {
         eprintln!(
-            "cas-sync: {REQUESTS} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
+            "cas-sync: {REQUESTS_DIR} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
         );
     }
     Ok(changed.contains(&true))
@@ -112,7 +113,7 @@ pub(crate) fn is_person(account: &Account) -> bool {
 
 /// Whether somebody is enrolled, with all that makes it so.
 pub(crate) fn is_enrolled(user: &str) -> bool {
-    paths::has_marker(user) && systemd::are_enabled(user)
+    paths::is_enrolled(user) && systemd::are_enabled(user)
 }
 
 /// Whether there is anything to undo.
@@ -150,7 +151,7 @@ pub(crate) fn require_root(command: &str) -> Result<()> {
 }
 
 pub(crate) fn marker(user: &str) -> PathBuf {
-    Path::new(MARKERS).join(user)
+    Path::new(ENROLLED_DIR).join(user)
 }
 
 pub(crate) fn tmpfiles(user: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::outcome::{Finding, Outcome, Status};
-use cas_core::state::directory::{Lock, StateError};
+use cas_core::state::directory::{StateError, StateLock};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -16,16 +16,16 @@ use crate::user::context::Person;
 use crate::user::identity::Caller;
 use crate::user::notify::Notify;
 use crate::user::report::Report;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// Looks after the caller's own login.
-pub(crate) fn run(verification: Verification) -> ExitCode {
+pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match Caller::find() {
         Ok(caller) => caller,
         Err(error) => return fail(&error, 1),
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
-    if verification == Verification::Wanted {
+    if verification == VerifyMode::Verify {
         caller.requests.take().unwrap_or_else(|stays| complain(&stays.into()));
     }
     let caller = match caller.named_as_asked() {
@@ -53,21 +53,17 @@ pub(crate) fn run(verification: Verification) -> ExitCode {
     }
 }
 
-fn look_after(
-    caller: Caller,
-    now: Timestamp,
-    verification: Verification,
-) -> Result<(Outcome, Option<Notify>)> {
+fn look_after(caller: Caller, now: Timestamp, verification: VerifyMode) -> Result<(Outcome, Option<Notify>)> {
     keep_secrets_in_memory()?;
     let person = Person::configured(caller, now)?;
-    match person.state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
+    match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
             // Before looking: a request that comes while we look is for the next run.
             let settled = match verification {
-                Verification::Wanted => person.requests.settle(),
-                Verification::LeftToOthers => Ok(()),
+                VerifyMode::Verify => person.requests.settle(),
+                VerifyMode::Skip => Ok(()),
             };
-            let verifies = person.config.verify && verification == Verification::Wanted;
+            let verifies = person.config.verify && verification == VerifyMode::Verify;
             let outcome = person.tended(now, person.verifier(verifies));
             drop(locked);
             match settled {
@@ -76,7 +72,7 @@ fn look_after(
             }
             Ok((outcome, person.notify()))
         }
-        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::Busy), None)),
+        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None)),
         Err(error) => Err(error.into()),
     }
 }

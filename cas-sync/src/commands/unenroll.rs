@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::config;
-use cas_protocol::paths::{self, MARKERS, REQUESTS};
+use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR};
 
 use crate::commands::enroll::{marker, require_root, tmpfiles};
 use crate::os::remove_tree::{MOST, remove};
@@ -61,10 +61,10 @@ fn told(people: &[&str]) -> ExitCode {
 
 /// Everybody with a marker.
 fn enrolled() -> Result<Vec<String>> {
-    let entries = match fs::read_dir(MARKERS) {
+    let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {MARKERS}")),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
     };
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
     let mut people = entries.map(name).collect::<Result<Vec<_>>>()?;
@@ -75,7 +75,7 @@ fn enrolled() -> Result<Vec<String>> {
 /// Whoever is in the roster does not stay disenrolled.
 fn standing_in_the_roster(people: &[&str]) -> Vec<String> {
     let path = Path::new(roster::USUAL);
-    let text = config::read_text(path).ok().flatten();
+    let text = config::read_admin_file(path).ok().flatten();
     let Some(roster) = text.and_then(|text| roster::parse(&text, path).ok()) else { return Vec::new() };
     let is_wanted = |user: &&&str| roster.people.get(**user).is_some_and(|person| person.is_wanted());
     let remark = |user: &&str| {
@@ -98,7 +98,7 @@ pub(crate) fn cease_one(user: &str) -> Result<bool> {
 /// Undoes enrolments; for each, whether there was anything to undo, or what could not be undone: everything else is.
 fn cease(people: &[&str]) -> Vec<Result<bool>> {
     // Somebody whose account is gone can still be disenrolled.
-    let can_be = |user: &&str| paths::is_plain_name(user.as_bytes());
+    let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
     // First of all no login asks for anything any more.
     let markers: Vec<_> =
         people.iter().map(|user| if can_be(user) { removed(&marker(user)) } else { Ok(false) }).collect();
@@ -108,7 +108,7 @@ fn cease(people: &[&str]) -> Vec<Result<bool>> {
         let units = stopped.next().unwrap_or(Ok(false));
         let rest = [
             removed(&tmpfiles(user)),
-            remove(&Path::new(REQUESTS).join(user), MOST),
+            remove(&Path::new(REQUESTS_DIR).join(user), MOST),
             remove(&published_state::folder_of(user), MOST),
         ];
         all_of([marker, units].into_iter().chain(rest))

@@ -37,7 +37,7 @@ fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
     loop {
         let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
         let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
-        if deadline.has_passed() || poll(&mut ready, left)? == 0 {
+        if deadline.is_expired() || poll(&mut ready, left)? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let mut piece = [0; 8192];

@@ -30,5 +30,5 @@ pub(crate) fn variables() -> Vec<(String, String)> {
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
-        .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        .saturating_add(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

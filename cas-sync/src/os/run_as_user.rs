@@ -38,7 +38,7 @@ pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, Str
 /// When the caller is not root, or this cannot become them: then nothing may be opened.
 fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
     anyhow::ensure!(Uid::effective().is_root(), "root's own commands run this; it is for nobody else");
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     // What is theirs from here on has no hold on root's terminal.
     setsid()?;
     become_user(&account)?;

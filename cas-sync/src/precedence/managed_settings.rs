@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::claude_files::json_settings::{ClaudeJson, Unread};
-use cas_core::fs::regular_file::Unfit;
+use cas_core::claude_files::json_settings::{ClaudeJson, ReadJsonError};
+use cas_core::fs::regular_file::OpenError;
 
 use crate::precedence::settings::Settings;
 
@@ -43,7 +43,7 @@ fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
 pub(crate) fn of_a_person(file: &Path) -> bool {
     match ClaudeJson::read(file) {
         Ok(found) => found.is_some_and(|file| overrides_a_login(&file)),
-        Err(Unread::Unfit(Unfit::TooLarge)) => true,
+        Err(ReadJsonError::File(OpenError::TooLarge)) => true,
         Err(_) => false,
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn of_the_organization(config_directory: &Path) -> Option<Served> {
     match ClaudeJson::read(&config_directory.join(OF_THE_ORGANIZATION)) {
         Ok(Some(file)) if overrides_a_login(&file) => Some(Served::Override),
         Ok(found) => found.map(|_| Served::LeaveTheLogin),
-        Err(Unread::Unfit(Unfit::TooLarge)) => Some(Served::Override),
+        Err(ReadJsonError::File(OpenError::TooLarge)) => Some(Served::Override),
         // Half of a file, or none of the client's: to it, too, this is as good as nothing.
         Err(_) => None,
     }

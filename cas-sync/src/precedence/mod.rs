@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
+use cas_core::credential::login_file::LoginFileState;
 use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
@@ -42,7 +42,7 @@ pub(crate) struct Sources {
     /// Where the client looks for a login.
     pub(crate) login_file: PathBuf,
     /// What lies there.
-    pub(crate) login: LocalLogin<LoginSummary>,
+    pub(crate) login: LoginFileState<LoginSummary>,
     /// The profiles that have a credential, by their names.
     pub(crate) profiles: Vec<Fingerprint>,
     /// The one of them that is chosen where nobody names one.
@@ -214,7 +214,12 @@ impl Sources {
 
     /// Whether the client takes what lies in the file for a login.
     fn is_usable(&self) -> bool {
-        matches!(self.login, LocalLogin::Healthy(_) | LocalLogin::Stale(_) | LocalLogin::Partial(_))
+        matches!(
+            self.login,
+            LoginFileState::Valid(_)
+                | LoginFileState::AccessTokenExpired(_)
+                | LoginFileState::NotRefreshable(_)
+        )
     }
 }
 

@@ -13,9 +13,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cas_core::fs::atomic_file;
-use cas_core::fs::owned_file::{self, Guard, Problem};
+use cas_core::fs::owned_file::{self, FileError, Ownership};
 use cas_core::outcome::Status;
-use cas_core::outcome::state_report::{FILE_NAME, SCHEMA, State};
+use cas_core::outcome::state_report::{FILE_NAME, SCHEMA, StateReport};
 use cas_core::time::timestamp::Timestamp;
 
 use crate::commands::enroll::STATE;
@@ -43,24 +43,24 @@ impl Shelf {
     ///
     /// # Errors
     /// [`Problem`]; what was published before is still there.
-    pub(crate) fn publish(&self, state: &State) -> Result<(), Problem> {
+    pub(crate) fn publish(&self, state: &StateReport) -> Result<(), FileError> {
         let is_theirs = |found: fs::Metadata| found.is_dir() && found.uid() == self.owner;
         if !fs::symlink_metadata(&self.folder).is_ok_and(is_theirs) {
             return Ok(());
         }
         // A state is made of strings, numbers and words, and always becomes JSON.
         let content = serde_json::to_vec(state).unwrap_or_default();
-        atomic_file::replace(&self.folder.join(FILE_NAME), &content).map(drop)
+        atomic_file::write_atomic(&self.folder.join(FILE_NAME), &content).map(drop)
     }
 
     /// Publishes that a sync could do nothing, and why; what was found before stays.
     ///
     /// # Errors
     /// As [`Shelf::publish`].
-    pub(crate) fn publish_skip(&self, user: &str, now: Timestamp, why: &str) -> Result<(), Problem> {
-        let before = owned_file::read(&self.folder.join(FILE_NAME), self.owner, LIMIT, Guard::Owned);
+    pub(crate) fn publish_skip(&self, user: &str, now: Timestamp, why: &str) -> Result<(), FileError> {
+        let before = owned_file::read(&self.folder.join(FILE_NAME), self.owner, LIMIT, Ownership::Owner);
         let before = before.ok().flatten().and_then(|found| serde_json::from_slice(&found.content).ok());
-        self.publish(&State {
+        self.publish(&StateReport {
             schema: SCHEMA,
             user: user.to_owned(),
             at_ms: now,

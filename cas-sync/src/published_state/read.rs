@@ -52,7 +52,7 @@ pub(crate) fn everybody(state: &Path, passwd: &Path) -> io::Result<Vec<Person>> 
     names.sort();
     let reader = Reader::of(state, passwd)?;
     // Whoever else is named there was not enrolled by us.
-    let is_plain = |name: &OsString| paths::is_plain_name(name.as_bytes());
+    let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
     let person = |name: OsString| match name.into_string() {
         Ok(name) => Person { found: reader.read(&name), name },
         Err(name) => Person {

@@ -61,7 +61,7 @@ pub(crate) struct Credential {
     /// When it lapses as a whole.
     pub(crate) lapses_at: Option<Timestamp>,
     /// Whether nobody wrote that date down.
-    pub(crate) lapse_is_estimated: bool,
+    pub(crate) expiry_is_estimated: bool,
 }
 
 impl Standing {
@@ -96,12 +96,12 @@ impl Standing {
 
     /// Whether it says to be of a time that is yet to come.
     pub(crate) fn is_of_the_future(&self, now: Timestamp) -> bool {
-        self.at > now.plus(LEEWAY)
+        self.at > now.saturating_add(LEEWAY)
     }
 
     /// Whether it is so old that syncs have been missed.
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
-        self.at.plus(SILENT_AFTER) < now
+        self.at.saturating_add(SILENT_AFTER) < now
     }
 }
 
@@ -112,10 +112,10 @@ impl Credential {
             kind: members.word("kind").filter(|kind| matches!(kind.as_str(), "login" | "setup-token"))?,
             fingerprint: members.word("fingerprint").filter(is_name),
             access_token_expires_at: members.time("access_token_expires_at_ms"),
-            lapses_at: members.time("lapses_at_ms").or_else(|| members.time("login_expires_at_ms")),
-            lapse_is_estimated: members
+            lapses_at: members.time("expires_at_ms").or_else(|| members.time("login_expires_at_ms")),
+            expiry_is_estimated: members
                 .0
-                .get("lapse_is_estimated")
+                .get("expiry_is_estimated")
                 .and_then(Value::as_bool)
                 .unwrap_or_default(),
         })
@@ -162,15 +162,15 @@ mod tests {
             "schema": 1, "user": "alice", "at_ms": 5, "status": "WARN", "text": "not verified", "exit_code": 75,
             "finding": "login", "notes": [], "verdict": "unknown", "verified_at_ms": 4, "outage": "529",
             "outage_since_ms": 3, "credential": {"kind": "login", "fingerprint": "ba7816bf8f01cfea",
-            "access_token_expires_at_ms": 9, "login_expires_at_ms": 10, "account": null, "lapses_at_ms": 11,
-            "lapse_is_estimated": true}, "notice_about": null, "later": {"member": 1},
+            "access_token_expires_at_ms": 9, "login_expires_at_ms": 10, "account": null, "expires_at_ms": 11,
+            "expiry_is_estimated": true}, "notice_about": null, "later": {"member": 1},
         }))
         .expect("a state");
         assert_eq!((standing.status, standing.exit_code), (Status::Warn, 75));
         assert_eq!((standing.finding.as_str(), standing.verdict.as_deref()), ("login", Some("unknown")));
         let credential = standing.credential.expect("a credential");
         assert_eq!(credential.lapses_at, Some(Timestamp::from_millis(11)));
-        assert!(credential.lapse_is_estimated);
+        assert!(credential.expiry_is_estimated);
     }
 
     #[test]

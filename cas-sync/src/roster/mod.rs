@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cas_protocol::paths::is_plain_name;
+use cas_protocol::paths::is_valid_user_name;
 
 use self::yaml::{Complaint, Node, Pair, Value};
 
@@ -96,7 +96,7 @@ fn people(root: &Node) -> Result<BTreeMap<String, Entry>, Complaint> {
 }
 
 fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), Complaint> {
-    if !is_plain_name(name.as_bytes()) {
+    if !is_valid_user_name(name.as_bytes()) {
         return Err((key.line, format!("{name:?} cannot be a login name")));
     }
     let mut entry = Entry { line: key.line, claude_auth: true, parked: false };

@@ -169,7 +169,7 @@ fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
 }
 
 fn run_one(service: &str, deadline: &Deadline) -> Result<Ran> {
-    if deadline.has_passed() {
+    if deadline.is_expired() {
         return Ok(Ran::NotAtAll);
     }
     // One that has not failed has nothing to forget. What keeps it from starting shows in how it is afterwards.

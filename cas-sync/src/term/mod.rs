@@ -7,7 +7,7 @@ pub(crate) mod wrap;
 use std::io::{self, IsTerminal};
 
 use cas_core::outcome::Status;
-use cas_core::text::is_shown;
+use cas_core::text::is_displayable;
 use unicode_width::UnicodeWidthChar;
 
 use crate::os::environment::variable;
@@ -46,7 +46,7 @@ impl Terminal {
 
     /// The text on one line, in letters that can be shown, and with nothing that a terminal would act on.
     pub(crate) fn letters(self, text: &str) -> String {
-        let can_be_shown = |letter: char| is_shown(letter) && (self.is_unicode || letter.is_ascii());
+        let can_be_shown = |letter: char| is_displayable(letter) && (self.is_unicode || letter.is_ascii());
         text.chars().map(|letter| if can_be_shown(letter) { letter } else { '?' }).collect()
     }
 

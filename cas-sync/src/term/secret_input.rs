@@ -106,7 +106,7 @@ fn gather(
         match signals.wait(Some(stdin.as_fd()), if is_paste { Some(END_OF_A_PASTE) } else { left }) {
             Woken::Asked => return Err(NotRead::Interrupted),
             Woken::Late if is_paste => break,
-            Woken::Late if deadline.is_some_and(Deadline::has_passed) => return Err(NotRead::Late),
+            Woken::Late if deadline.is_some_and(Deadline::is_expired) => return Err(NotRead::Late),
             Woken::Late => continue,
             Woken::Input => (),
         }

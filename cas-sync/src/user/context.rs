@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use cas_core::claude_files::json_settings::{self, ClaudeJson};
 use cas_core::config::{self, Config, ConfigError};
-use cas_core::credential::email::Address;
+use cas_core::credential::email::Email;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::Owner;
-use cas_core::credential::verification::{Verdict, Verifier};
-use cas_core::engine::{Parts, Run};
-use cas_core::outcome::{Note, Outcome, Status};
+use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::engine::{Engine, EngineInput};
+use cas_core::outcome::{Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
-use cas_core::state::directory::{Lock, StateDirectory, StateError};
+use cas_core::state::directory::{StateDirectory, StateError, StateLock};
 use cas_core::state::sync_requests::Requests;
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
-use cas_core::system::machine_id::Machine;
+use cas_core::system::machine_id::MachineId;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
@@ -35,7 +35,7 @@ use crate::user::error::Failed;
 use crate::user::identity::Caller;
 use crate::user::notify::Notify;
 use crate::user::report::Report;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(480);
@@ -91,8 +91,8 @@ impl Person {
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be used.
     pub(crate) fn configured(caller: Caller, now: Timestamp) -> Result<Self, ConfigError> {
-        let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
-        config.override_from(variable);
+        let (mut config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
+        config.apply_environment(variable);
         let Caller { account, paths, state, requests, shelf } = caller;
         Ok(Self { account, paths, state, config, now, requests, shelf, misunderstood })
     }
@@ -101,7 +101,7 @@ impl Person {
     ///
     /// # Errors
     /// [`Failure`] when it cannot be meant.
-    pub(crate) fn store(&self) -> Result<Box<dyn Store>, Failure> {
+    pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
         cas_vault::open(&self.config, &self.account, &self.paths, &self.state, self.now)
     }
 
@@ -132,8 +132,8 @@ impl Person {
         let deadline = Deadline::after(PATIENCE);
         let mut is_said = false;
         loop {
-            match self.state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-                Err(StateError::Busy(_)) if !deadline.has_passed() => {
+            match self.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
+                Err(StateError::Busy(_)) if !deadline.is_expired() => {
                     if !is_said {
                         eprintln!("A sync is at work; waiting for it, for {} s at most.", PATIENCE.as_secs());
                         is_said = true;
@@ -157,17 +157,17 @@ impl Person {
         &self,
         mode: Mode,
         now: Timestamp,
-        store: Result<Box<dyn Store>, Failure>,
+        store: Result<Box<dyn Store>, StoreError>,
         verifier: Option<Box<dyn Verifier>>,
-    ) -> Run {
-        Run::new(Parts {
+    ) -> Engine {
+        Engine::new(EngineInput {
             account: self.account.clone(),
             paths: &self.paths,
             settings: Settings::from_config(&self.config, mode),
             store,
             now,
             deadline: Deadline::after(DEADLINE),
-            machine: Machine::this(Path::new("/etc/machine-id")),
+            machine: MachineId::read(Path::new("/etc/machine-id")),
             verifier,
             asked_at: None,
         })
@@ -176,9 +176,9 @@ impl Person {
     /// What a sync makes of all this, under its lock, which the caller holds.
     pub(crate) fn tended(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let run = self.run(Mode::Sync, now, self.store(), verifier);
-        let mut outcome = self.addressed(run.until_reported().outcome);
+        let mut outcome = self.addressed(run.run().outcome);
         for what in &self.misunderstood {
-            outcome.add(Status::Warn, Note::Configuration(what.clone()));
+            outcome.escalate(Status::Warn, Detail::Configuration(what.clone()));
         }
         outcome
     }
@@ -187,19 +187,19 @@ impl Person {
     pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let now = now();
         let outcome = self.tended(now, verifier);
-        self.report(now, Verification::Wanted).tell_others(&outcome, self.notify().as_ref());
+        self.report(now, VerifyMode::Verify).tell_others(&outcome, self.notify().as_ref());
         outcome
     }
 
     /// Who hears of a run that began at `now`.
-    pub(crate) fn report(&self, now: Timestamp, verification: Verification) -> Report {
+    pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
         let (user, state, shelf) = (self.account.name.clone(), self.state.clone(), self.shelf.clone());
         Report { user, state, shelf, now, verification }
     }
 
     /// Whoever is told to sign in is told as whom, where Claude Code knows.
     pub(crate) fn addressed(&self, mut outcome: Outcome) -> Outcome {
-        if outcome.asks_to_sign_in() {
+        if outcome.requires_sign_in() {
             let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
             outcome.sign_in_as = self.address(&owner);
         }
@@ -207,9 +207,9 @@ impl Person {
     }
 
     /// The address of the account that this login belongs to, where Claude Code knows.
-    pub(crate) fn address(&self, owner: &Owner) -> Option<Address> {
+    pub(crate) fn address(&self, owner: &Owner) -> Option<Email> {
         let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok()??;
-        Address::of_account(&state, owner)
+        Email::for_owner(&state, owner)
     }
 }
 
@@ -217,25 +217,25 @@ impl Person {
 pub(crate) struct Asked {
     claude: Claude,
     about: Fingerprint,
-    verdict: Verdict,
+    verdict: Verification,
 }
 
 impl Asked {
     /// `claude`, which showed this of `token`.
-    pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verdict) -> Box<dyn Verifier> {
-        Box::new(Self { claude, about: Fingerprint::of(token), verdict })
+    pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
+        Box::new(Self { claude, about: Fingerprint::from_bytes(token), verdict })
     }
 }
 
 impl Verifier for Asked {
-    fn probe(&mut self, token: &Secret<String>) -> Verdict {
-        match Fingerprint::of(token.expose()) == self.about {
+    fn probe(&mut self, token: &Secret<String>) -> Verification {
+        match Fingerprint::from_bytes(token.expose()) == self.about {
             true => self.verdict.clone(),
             false => self.claude.probe(token),
         }
     }
 
-    fn refresh_run(&mut self) -> Verdict {
-        self.claude.refresh_run()
+    fn refresh_in_place(&mut self) -> Verification {
+        self.claude.refresh_in_place()
     }
 }

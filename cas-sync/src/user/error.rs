@@ -4,10 +4,10 @@ use std::fmt;
 use std::process::ExitCode;
 
 use cas_core::config::ConfigError;
-use cas_core::fs::owned_file::Problem;
+use cas_core::fs::owned_file::FileError;
 use cas_core::state::directory::StateError;
-use cas_core::state::env_file::Content;
-use cas_core::store::Failure;
+use cas_core::state::env_file::EnvFileContent;
+use cas_core::store::StoreError;
 
 use crate::term::stderr::fail;
 
@@ -49,8 +49,8 @@ impl From<ConfigError> for Failed {
     }
 }
 
-impl From<Problem> for Failed {
-    fn from(problem: Problem) -> Self {
+impl From<FileError> for Failed {
+    fn from(problem: FileError) -> Self {
         Self { code: 1, error: problem.into() }
     }
 }
@@ -61,18 +61,18 @@ impl From<StateError> for Failed {
     }
 }
 
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
+impl From<StoreError> for Failed {
+    fn from(failure: StoreError) -> Self {
         Self::new(code_of_the_store(&failure), format!("store {failure}"))
     }
 }
 
 /// The exit code of what failed because the store did.
-pub(crate) fn code_of_the_store(failure: &Failure) -> u8 {
+pub(crate) fn code_of_the_store(failure: &StoreError) -> u8 {
     match failure {
-        Failure::Refused { .. } | Failure::Gone { .. } => 77,
-        Failure::Misconfigured { .. } => 78,
-        Failure::Conflict | Failure::Busy { .. } | Failure::Unreachable { .. } => 75,
+        StoreError::Refused { .. } | StoreError::Deleted { .. } => 77,
+        StoreError::Misconfigured { .. } => 78,
+        StoreError::Conflict | StoreError::Busy { .. } | StoreError::Unreachable { .. } => 75,
     }
 }
 
@@ -80,9 +80,9 @@ pub(crate) fn code_of_the_store(failure: &Failure) -> u8 {
 ///
 /// # Errors
 /// [`Failed`] for a file that is not the person's own: it is neither used nor touched.
-pub(crate) fn readable(content: Content) -> Result<Content, Failed> {
+pub(crate) fn readable(content: EnvFileContent) -> Result<EnvFileContent, Failed> {
     match content {
-        Content::Unreadable(why) => Err(Failed::new(1, why)),
+        EnvFileContent::Unreadable(why) => Err(Failed::new(1, why)),
         content => Ok(content),
     }
 }

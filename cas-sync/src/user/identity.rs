@@ -37,7 +37,7 @@ impl Caller {
                 "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::of_uid(Uid::effective())?;
+        let account = Account::from_uid(Uid::effective())?;
         let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         Ok(Self {
@@ -56,7 +56,7 @@ impl Caller {
     /// When that cannot be a user's name.
     pub(crate) fn named_as_asked(self) -> Result<Self> {
         match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-            Some(name) if paths::is_plain_name(name.as_bytes()) => {
+            Some(name) if paths::is_valid_user_name(name.as_bytes()) => {
                 Ok(Self { account: Account { name, ..self.account }, ..self })
             }
             Some(name) => {
@@ -70,6 +70,6 @@ impl Caller {
 
     /// Whether their home is yet to come; then nothing is made in it.
     pub(crate) fn home_is_yet_to_come(&self) -> bool {
-        self.account.home_is_yet_to_come(&self.paths)
+        self.account.is_home_unavailable(&self.paths)
     }
 }

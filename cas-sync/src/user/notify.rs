@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cas_core::outcome::Outcome;
-use cas_core::outcome::notice::{Need, Urgency};
-use cas_core::outcome::state_report::State;
+use cas_core::outcome::notice::{Urgency, UserAction};
+use cas_core::outcome::state_report::StateReport;
 use cas_protocol::deadline::Deadline;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -49,19 +49,23 @@ pub(crate) struct Change {
 impl Change {
     /// What has changed from one sync to the next; nothing when there is as much to do as before, and for somebody who never
     /// had anything to do.
-    pub(crate) fn between(before: Option<&State>, after: &State, outcome: &Outcome) -> Option<Self> {
+    pub(crate) fn between(
+        before: Option<&StateReport>,
+        after: &StateReport,
+        outcome: &Outcome,
+    ) -> Option<Self> {
         let earlier = before.and_then(|before| before.notice_cause.as_deref());
         let cause = after.notice_cause.as_deref();
         if earlier == cause {
             return None;
         }
         let notice = outcome.notice();
-        let line = match (cause, notice.need) {
+        let line = match (cause, notice.action) {
             (None, _) => None,
-            (Some(_), Need::Act(line)) => Some(line),
-            (Some(_), _) => notice.lapsing,
+            (Some(_), UserAction::Required(line)) => Some(line),
+            (Some(_), _) => notice.expiry,
         };
-        let lapses_at = after.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
+        let lapses_at = after.credential.as_ref().and_then(|credential| credential.expires_at_ms);
         Some(Self {
             text: line.map_or_else(|| GOOD.to_owned(), |line| line.text),
             variables: [
@@ -112,7 +116,7 @@ fn wait(child: &mut Child, deadline: &Deadline) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if !deadline.has_passed() => thread::sleep(LOOK_UP.min(deadline.remaining())),
+            Ok(None) if !deadline.is_expired() => thread::sleep(LOOK_UP.min(deadline.remaining())),
             _ => return None,
         }
     }
@@ -131,20 +135,23 @@ mod tests {
     use std::fs;
 
     use cas_core::credential::fingerprint::Fingerprint;
-    use cas_core::credential::verification::Verdict;
+    use cas_core::credential::verification::Verification;
     use cas_core::outcome::{Finding, Status};
     use cas_core::time::timestamp::Timestamp;
 
     use super::*;
 
-    fn outcome(verdict: Verdict) -> Outcome {
+    fn outcome(verdict: Verification) -> Outcome {
         let status = if verdict.is_alive() { Status::Ok } else { Status::Fail };
-        Outcome::new(status, Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) })
+        Outcome::new(
+            status,
+            Finding::SetupToken { token: Fingerprint::from_bytes("t"), verdict: Some(verdict) },
+        )
     }
 
-    fn state(outcome: &Outcome, cause: Option<&str>) -> State {
-        let state = State::after(outcome, "alice", Timestamp::from_millis(1), None);
-        State { notice_cause: cause.map(str::to_owned), ..state }
+    fn state(outcome: &Outcome, cause: Option<&str>) -> StateReport {
+        let state = StateReport::from_outcome(outcome, "alice", Timestamp::from_millis(1), None);
+        StateReport { notice_cause: cause.map(str::to_owned), ..state }
     }
 
     fn value<'change>(change: &'change Change, name: &str) -> &'change str {
@@ -154,7 +161,8 @@ mod tests {
 
     #[test]
     fn each_change_is_told_once() {
-        let (rejected, fine) = (outcome(Verdict::Rejected { account_level: false }), outcome(Verdict::Ok));
+        let (rejected, fine) =
+            (outcome(Verification::Rejected { account_level: false }), outcome(Verification::Ok));
         let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
         let rows = [
             (None, None, None),
@@ -187,7 +195,7 @@ mod tests {
             user: "alice".into(),
             home: "/home/alice".into(),
         };
-        let fine = outcome(Verdict::Ok);
+        let fine = outcome(Verification::Ok);
         let change = Change::between(Some(&state(&fine, Some("login-lost"))), &state(&fine, None), &fine);
         notify.tell(&change.expect("a change")).expect("it went well");
         let seen = fs::read_to_string(seen).expect("it ran");

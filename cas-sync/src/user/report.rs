@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 use cas_core::config::ConfigError;
-use cas_core::outcome::state_report::{self, State};
+use cas_core::outcome::state_report::{self, StateReport};
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::state::directory::StateDirectory;
@@ -17,7 +17,7 @@ use crate::published_state::Shelf;
 use crate::term::stderr::complain;
 use crate::user::notify::{Change, Notify};
 use crate::user::sync_log;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// One run, as those who hear of it know it.
 pub(crate) struct Report {
@@ -30,7 +30,7 @@ pub(crate) struct Report {
     /// When it began.
     pub(crate) now: Timestamp,
     /// What it was for.
-    pub(crate) verification: Verification,
+    pub(crate) verification: VerifyMode,
 }
 
 impl Report {
@@ -54,8 +54,8 @@ impl Report {
     /// The same without a word to the admin's program: what there would be to tell that.
     pub(crate) fn record(&self, outcome: &Outcome) -> Option<Change> {
         let mut change = None;
-        if outcome.finding == Finding::Busy {
-            syslog::write(&self.user, outcome);
+        if outcome.finding == Finding::AnotherRunActive {
+            syslog::log_outcome(&self.user, outcome);
         } else {
             change = self.update_state(outcome);
         }
@@ -64,7 +64,7 @@ impl Report {
     }
 
     fn log(&self, status: Status, text: &str) {
-        let log = self.state.file("sync.log");
+        let log = self.state.path("sync.log");
         sync_log::append(&log, self.now, status, text)
             .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
             .unwrap_or_else(|error| complain(&error));
@@ -75,7 +75,7 @@ impl Report {
         let why = format!("{error:#}");
         let finding = match error.is::<ConfigError>() {
             true => Finding::Misconfigured(why),
-            false => Finding::LeftAlone(why),
+            false => Finding::Skipped(why),
         };
         let outcome = Outcome::new(Status::Fail, finding);
         complain(error);
@@ -88,10 +88,10 @@ impl Report {
     /// once that is written down, so that nobody is told of it twice.
     fn update_state(&self, outcome: &Outcome) -> Option<Change> {
         let mode = match self.verification {
-            Verification::Wanted => Mode::Sync,
-            Verification::LeftToOthers => Mode::Watch,
+            VerifyMode::Verify => Mode::Sync,
+            VerifyMode::Skip => Mode::Watch,
         };
-        let followed = notice_file::follow(outcome, mode, &self.state);
+        let followed = notice_file::update(outcome, mode, &self.state);
         let notice_cause = match followed.context("the notice is not up to date") {
             Ok(cause) => Some(cause),
             Err(error) => {
@@ -99,23 +99,23 @@ impl Report {
                 None
             }
         };
-        if self.verification == Verification::LeftToOthers {
+        if self.verification == VerifyMode::Skip {
             // An outage is told by the run that keeps track of how long it lasts.
             if outcome.outage().is_none() {
-                syslog::write(&self.user, outcome);
+                syslog::log_outcome(&self.user, outcome);
             }
             return None;
         }
-        let before = self.state.load::<Option<State>>(state_report::FILE_NAME).unwrap_or_default();
-        let mut after = State::after(outcome, &self.user, self.now, before.as_ref());
+        let before = self.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
+        let mut after = StateReport::from_outcome(outcome, &self.user, self.now, before.as_ref());
         after.notice_cause = notice_cause.unwrap_or_else(|| before.as_ref()?.notice_cause.clone());
-        if after.is_news(outcome, before.as_ref()) {
-            syslog::write(&self.user, outcome);
+        if after.should_log(outcome, before.as_ref()) {
+            syslog::log_outcome(&self.user, outcome);
         }
         self.publish(&after);
         let saved = self.state.save(state_report::FILE_NAME, &after);
         match saved.with_context(|| {
-            format!("{} is not up to date", self.state.file(state_report::FILE_NAME).display())
+            format!("{} is not up to date", self.state.path(state_report::FILE_NAME).display())
         }) {
             Ok(()) => Change::between(before.as_ref(), &after, outcome),
             Err(error) => {
@@ -126,7 +126,7 @@ impl Report {
     }
 
     /// Tells root.
-    pub(crate) fn publish(&self, state: &State) {
+    pub(crate) fn publish(&self, state: &StateReport) {
         self.shelf
             .publish(state)
             .context("the state is not published")

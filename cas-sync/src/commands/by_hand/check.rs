@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use cas_core::outcome::state_report::{self, Credential, State};
-use cas_core::outcome::with_address;
-use cas_core::planner::{Errand, Which};
+use cas_core::outcome::state_report::{self, Credential, StateReport};
+use cas_core::outcome::with_login_email;
+use cas_core::planner::{Command, Target};
 use cas_core::state::local_store::LocalStore;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use cas_core::time::duration;
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
@@ -33,12 +33,12 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
     answered(|person| {
         // The store is not asked, whichever it is.
         let store = Box::new(LocalStore::new(person.state.clone(), person.now));
-        let facts = survey(person, Errand::Verify(Which::InForce), Ok(store), false).facts;
-        let known = person.state.load::<Option<State>>(state_report::FILE_NAME).unwrap_or_default();
+        let facts = survey(person, Command::Verify(Target::Active), Ok(store), false).facts;
+        let known = person.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut judgement = judge(&facts, known.as_ref(), &demand);
         if judgement.answer == Answer::PersonMustAct {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
-            judgement.text = with_address(&judgement.text, person.address(&owner).as_ref());
+            judgement.text = with_login_email(&judgement.text, person.address(&owner).as_ref());
         }
         let code = judgement.answer.exit_code();
         if !wanted.quiet {
@@ -50,7 +50,7 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
 
 /// A sentence.
 fn told(judgement: &Judgement) -> String {
-    let mut text = plain(&judgement.text);
+    let mut text = sanitize_line(&judgement.text);
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
@@ -75,8 +75,8 @@ struct Told {
 
 impl Told {
     fn of(person: &Person, judgement: &Judgement, demand: &Demand) -> Self {
-        let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
-        let left = |at: Timestamp| at.since(person.now).map_or(0, |left| left.as_secs());
+        let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.expires_at_ms);
+        let left = |at: Timestamp| at.checked_duration_since(person.now).map_or(0, |left| left.as_secs());
         Self {
             schema: SCHEMA,
             user: person.account.name.clone(),

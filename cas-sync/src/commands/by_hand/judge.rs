@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
-use cas_core::credential::expiry::{Certainty, Lapse};
+use cas_core::credential::expiry::{Expiry, ExpirySource};
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
-use cas_core::outcome::state_report::{Credential, State};
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
+use cas_core::outcome::state_report::{Credential, StateReport};
 use cas_core::planner::{Facts, copies};
 use cas_core::time::format;
 use cas_core::time::timestamp::Timestamp;
@@ -71,12 +71,12 @@ const SIGN_IN: &str = "run `cas-sync login`";
 const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
 
 /// Judges what is in force: the setup-token where there is one, else the login.
-pub(super) fn judge(facts: &Facts, known: Option<&State>, demand: &Demand) -> Judgement {
+pub(super) fn judge(facts: &Facts, known: Option<&StateReport>, demand: &Demand) -> Judgement {
     let credential = match (facts.active_token(), facts.login.login()) {
         (Some(token), _) => {
             Some(Credential::of_setup_token(token, facts.ledger.setup_tokens.lapse(token).as_ref()))
         }
-        (None, Some(login)) => Some(Credential::of_login(login, Lapse::of_login(login).as_ref())),
+        (None, Some(login)) => Some(Credential::of_login(login, Expiry::for_login(login).as_ref())),
         (None, None) => None,
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
@@ -90,7 +90,9 @@ pub(super) fn judge(facts: &Facts, known: Option<&State>, demand: &Demand) -> Ju
                 demand,
             )
         }
-        (None, LocalLogin::Healthy(login) | LocalLogin::Stale(login)) => of_login(facts, login, demand),
+        (None, LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)) => {
+            of_login(facts, login, demand)
+        }
         (None, _) => of_no_login(facts, known),
     };
     let (answer, text) = match (answer, demand.verified_within) {
@@ -100,7 +102,7 @@ pub(super) fn judge(facts: &Facts, known: Option<&State>, demand: &Demand) -> Ju
     Judgement { answer, text, credential, verified_at }
 }
 
-fn is_rejected(known: Option<&State>, credential: &Credential) -> bool {
+fn is_rejected(known: Option<&StateReport>, credential: &Credential) -> bool {
     known.is_some_and(|known| {
         let is_this = known.credential.as_ref().is_some_and(|of| of.fingerprint == credential.fingerprint);
         is_this && known.verdict.as_deref() == Some("rejected")
@@ -109,7 +111,7 @@ fn is_rejected(known: Option<&State>, credential: &Credential) -> bool {
 
 fn of_setup_token(
     facts: &Facts,
-    lapse: Option<Lapse>,
+    lapse: Option<Expiry>,
     is_rejected: bool,
     demand: &Demand,
 ) -> (Answer, String) {
@@ -125,12 +127,12 @@ fn of_setup_token(
 
 /// The end of the access token says nothing: Claude Code refreshes it, unless the refresh token is spent.
 fn of_login(facts: &Facts, login: &LoginSummary, demand: &Demand) -> (Answer, String) {
-    match (facts.ledger.fate(login.generation), Lapse::of_login(login)) {
-        (Some(Fate::Rejected), _) => {
+    match (facts.ledger.fate(login.generation), Expiry::for_login(login)) {
+        (Some(GenerationState::Rejected), _) => {
             (Answer::PersonMustAct, format!("the login was rejected by the server: {SIGN_IN}"))
         }
-        (Some(Fate::Superseded), _) => {
-            let lapse = Lapse { at: login.expires_at, certainty: Certainty::Stated };
+        (Some(GenerationState::Superseded), _) => {
+            let lapse = Expiry { at: login.expires_at, source: ExpirySource::Declared };
             lasting("login, an old copy that cannot be refreshed,", lapse, facts.now, demand, SIGN_IN)
         }
         (_, Some(lapse)) => lasting("login", lapse, facts.now, demand, SIGN_IN),
@@ -141,35 +143,38 @@ fn of_login(facts: &Facts, login: &LoginSummary, demand: &Demand) -> (Answer, St
     }
 }
 
-fn lasting(what: &str, lapse: Lapse, now: Timestamp, demand: &Demand, remedy: &str) -> (Answer, String) {
-    let until = match lapse.certainty {
-        Certainty::Stated => lapse.at.to_string(),
-        Certainty::Reckoned => format!("{} (a year after it was made)", lapse.at),
-        Certainty::AtTheLatest => format!("{} at the latest (a year after it was first seen here)", lapse.at),
+fn lasting(what: &str, lapse: Expiry, now: Timestamp, demand: &Demand, remedy: &str) -> (Answer, String) {
+    let until = match lapse.source {
+        ExpirySource::Declared => lapse.at.to_string(),
+        ExpirySource::FromCreationDate => format!("{} (a year after it was made)", lapse.at),
+        ExpirySource::UpperBound => {
+            format!("{} at the latest (a year after it was first seen here)", lapse.at)
+        }
     };
-    match lapse.at.since(now).filter(|left| !left.is_zero()) {
+    match lapse.at.checked_duration_since(now).filter(|left| !left.is_zero()) {
         None => (Answer::PersonMustAct, format!("the {what} lapsed {until}: {remedy}")),
         Some(left) if left < demand.min_remaining => (
             Answer::PersonMustAct,
-            format!("the {what} lapses in {}, {until}: {remedy}", format::length(left)),
+            format!("the {what} lapses in {}, {until}: {remedy}", format::format_duration(left)),
         ),
-        Some(left) => {
-            (Answer::Lasts, format!("the {what} lasts another {}, until {until}", format::length(left)))
-        }
+        Some(left) => (
+            Answer::Lasts,
+            format!("the {what} lasts another {}, until {until}", format::format_duration(left)),
+        ),
     }
 }
 
 /// What is not there may be put back: at the next login, from this machine or the store.
-fn of_no_login(facts: &Facts, known: Option<&State>) -> (Answer, String) {
+fn of_no_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
     let state = match &facts.login {
-        LocalLogin::Partial(why) => {
+        LoginFileState::NotRefreshable(why) => {
             return (Answer::CannotTell, format!("the login cannot be refreshed: {why}"));
         }
-        LocalLogin::Unreadable(why) => {
+        LoginFileState::Unreadable(why) => {
             return (Answer::CannotTell, format!("the login cannot be read: {why}"));
         }
-        LocalLogin::Tombstone => "the login was emptied",
-        LocalLogin::Damaged(_) => "the login file is damaged",
+        LoginFileState::ClearedByClient => "the login was emptied",
+        LoginFileState::Invalid(_) => "the login file is damaged",
         _ => "there is no login",
     };
     let has_copy = copies(facts).iter().any(|copy| copy.obstacle.is_none());
@@ -195,9 +200,9 @@ fn of_verification(
     };
     let ago = match at > now {
         true => "after now, by the clock".to_owned(),
-        false => format::from_now(at, now),
+        false => format::format_relative(at, now),
     };
-    match now.since(at) {
+    match now.checked_duration_since(at) {
         Some(age) if age <= span => (Answer::Lasts, format!("{text}; verified {ago}")),
         _ => (Answer::AskLater, format!("{text}; last verified {ago}: run `cas-sync verify`")),
     }

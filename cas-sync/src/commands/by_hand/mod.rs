@@ -13,10 +13,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cas_core::engine::{Ended, Survey};
+use cas_core::engine::{Inspection, RunResult};
 use cas_core::outcome::{Finding, Outcome};
-use cas_core::planner::{Errand, Mode};
-use cas_core::store::{Failure, Store};
+use cas_core::planner::{Command, Mode};
+use cas_core::store::{Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ pub(crate) use self::verify::verify;
 use crate::term::stderr::fail;
 use crate::user::context::Person;
 use crate::user::error::Failed;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// What every JSON object says first: members may be added, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -38,17 +38,17 @@ const SCHEMA: u32 = 1;
 /// [`Failed`] when another run keeps the lock for too long, or there can be no lock.
 fn done(
     person: &Person,
-    errand: Errand,
+    errand: Command,
     verifies: bool,
     note: impl FnOnce(&Outcome),
-) -> Result<Ended, Failed> {
+) -> Result<RunResult, Failed> {
     let locked = person.lock()?;
-    let run = person.run(Mode::Hand(errand), person.now, person.store(), person.verifier(verifies));
-    let mut ended = run.until_reported();
+    let run = person.run(Mode::Command(errand), person.now, person.store(), person.verifier(verifies));
+    let mut ended = run.run();
     ended.outcome = person.addressed(ended.outcome);
     let outcome = &ended.outcome;
     if outcome.has_changed_anything() {
-        person.report(person.now, Verification::LeftToOthers).record(outcome);
+        person.report(person.now, VerifyMode::Skip).record(outcome);
     }
     note(outcome);
     if outcome.wants_sync {
@@ -62,11 +62,11 @@ fn done(
 /// What that would look at; nothing is written.
 fn survey(
     person: &Person,
-    errand: Errand,
-    store: Result<Box<dyn Store>, Failure>,
+    errand: Command,
+    store: Result<Box<dyn Store>, StoreError>,
     asks_store: bool,
-) -> Survey {
-    person.run(Mode::Hand(errand), person.now, store, None).survey(asks_store)
+) -> Inspection {
+    person.run(Mode::Command(errand), person.now, store, None).inspect(asks_store)
 }
 
 /// A value on the command line that cannot be meant.
@@ -112,8 +112,8 @@ impl Answer {
             status: outcome.status.to_string(),
             exit_code,
             text: outcome.to_string(),
-            finding: outcome.finding_word(),
-            verdict: outcome.verdict_word(),
+            finding: outcome.finding_code(),
+            verdict: outcome.verification_code(),
             login: outcome.login().map(LoginWords::of),
         }
     }

@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use cas_core::credential::fingerprint::Generation;
-use cas_core::outcome::{Finding, Outcome, Source};
-use cas_core::planner::{self, Choice, Errand, Step};
+use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::outcome::{BackupLocation, Finding, Outcome};
+use cas_core::planner::{self, BackupFilter, Command, Step};
 use serde::Serialize;
 
 use super::restore_list::Listing;
@@ -16,15 +16,15 @@ use crate::user::error::Failed;
 
 /// Puts a copy back, or says what there is.
 pub(crate) fn restore(wanted: &Restore) -> ExitCode {
-    let generation = match wanted.generation.clone().map(Generation::try_from).transpose() {
+    let generation = match wanted.generation.clone().map(RefreshTokenId::try_from).transpose() {
         Ok(generation) => generation,
         Err(why) => return misused("--generation", wanted.generation.as_deref().unwrap_or_default(), &why),
     };
     let from = wanted.from.map(|place| match place {
-        Place::History => Source::History,
-        Place::Store => Source::Store,
+        Place::History => BackupLocation::LocalHistory,
+        Place::Store => BackupLocation::Store,
     });
-    let choice = Choice { from, generation };
+    let choice = BackupFilter { from, generation };
     answered(|person| match (wanted.list, wanted.dry_run) {
         (true, _) => list(person, choice, wanted.json),
         (_, true) => rehearse(person, choice, wanted.json),
@@ -48,13 +48,13 @@ struct PutBack {
 }
 
 impl PutBack {
-    fn of(generation: Generation, source: Source) -> Self {
+    fn of(generation: RefreshTokenId, source: BackupLocation) -> Self {
         Self { generation: generation.to_string(), from: word(source) }
     }
 }
 
-fn put_back(person: &Person, choice: Choice, verifies: bool, json: bool) -> Result<u8, Failed> {
-    let outcome = done(person, Errand::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
+fn put_back(person: &Person, choice: BackupFilter, verifies: bool, json: bool) -> Result<u8, Failed> {
+    let outcome = done(person, Command::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
     let code = outcome.exit_code();
     let put_back = match &outcome.finding {
         Finding::Restored { login, source, .. } => Some(PutBack::of(login.generation, *source)),
@@ -71,8 +71,8 @@ fn put_back(person: &Person, choice: Choice, verifies: bool, json: bool) -> Resu
 }
 
 /// The same facts and the same planner, and nothing is written.
-fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
-    let survey = survey(person, Errand::Restore(choice), person.store(), true);
+fn rehearse(person: &Person, choice: BackupFilter, json: bool) -> Result<u8, Failed> {
+    let survey = survey(person, Command::Restore(choice), person.store(), true);
     let (outcome, put_back, human) = match planner::next(&survey.facts) {
         Step::Restore(generation, source) => {
             let copy = planner::copies(&survey.facts)
@@ -101,25 +101,26 @@ fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
         }
     };
     let code = outcome.as_ref().map_or(0, Outcome::exit_code);
-    let told = outcome
-        .unwrap_or_else(|| Outcome::new(cas_core::outcome::Status::Ok, Finding::NotDone(human.clone())));
+    let told = outcome.unwrap_or_else(|| {
+        Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(human.clone()))
+    });
     let answer = Answer { text: human.clone(), ..Answer::of(person, &told, code) };
     print(json, &Restored { answer, dry_run: true, put_back }, &human)?;
     Ok(code)
 }
 
-fn list(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
-    let asks_store = choice.from != Some(Source::History);
-    let survey = survey(person, Errand::Restore(choice), person.store(), asks_store);
+fn list(person: &Person, choice: BackupFilter, json: bool) -> Result<u8, Failed> {
+    let asks_store = choice.from != Some(BackupLocation::LocalHistory);
+    let survey = survey(person, Command::Restore(choice), person.store(), asks_store);
     let listing = Listing::of(person, &survey, choice);
     print(json, &listing, &listing.table(person.now))?;
     Ok(listing.exit_code())
 }
 
 /// One word for a place.
-pub(super) fn word(source: Source) -> &'static str {
+pub(super) fn word(source: BackupLocation) -> &'static str {
     match source {
-        Source::History => "history",
-        Source::Store => "store",
+        BackupLocation::LocalHistory => "history",
+        BackupLocation::Store => "store",
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cas_core::claude_files::locks::ABANDONED_AFTER;
-use cas_core::claude_files::state_file::ClaudeState;
+use cas_core::claude_files::locks::STALE_LOCK_AGE;
+use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -141,8 +141,8 @@ fn sync() -> Result<(), String> {
 }
 
 fn finish_onboarding(account: &Account, now: Timestamp) -> Result<(), String> {
-    let state = ClaudeState::new(account.home.join(".claude.json"), account.uid.as_raw());
-    state.finish_onboarding(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
+    let state = ClaudeStateFile::new(account.home.join(".claude.json"), account.uid.as_raw());
+    state.set_onboarding_complete(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
 }
 
 fn close(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
@@ -161,7 +161,7 @@ fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> 
             && lock.uid == account.uid.as_raw()
             && lock.is_directory
             && lock.holder.is_none()
-            && lock.touched_at.plus(ABANDONED_AFTER) <= now
+            && lock.touched_at.saturating_add(STALE_LOCK_AGE) <= now
     });
     match is_abandoned {
         true => fs::remove_dir(path).map_err(|error| format!("{path}: {error}")),

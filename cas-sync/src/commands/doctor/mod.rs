@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use cas_core::system::account::Account;
-use cas_core::text::unseen_escaped;
+use cas_core::text::escape_c1_in_json;
 use nix::unistd::Uid;
 
 use self::check::{Fix, Row};
@@ -46,7 +46,7 @@ pub(crate) fn run(request: &Doctor) -> ExitCode {
         Ok((looked, mended)) => {
             let shown = Shown { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
             match request.json {
-                true => println!("{}", unseen_escaped(&render::json(&shown).to_string())),
+                true => println!("{}", escape_c1_in_json(&render::json(&shown).to_string())),
                 false => {
                     print!("{}", render::people(&shown, request.verbose, Terminal::of_the_standard_output()))
                 }
@@ -104,7 +104,7 @@ fn patients(named: &[String]) -> Result<Vec<Patient>> {
     names
         .iter()
         .map(|name| {
-            let account = Account::named(name)?;
+            let account = Account::from_name(name)?;
             ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
             Ok(Patient::Other { name: account.name })
         })

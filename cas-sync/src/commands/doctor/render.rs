@@ -2,7 +2,7 @@
 //! anything to a terminal.
 
 use cas_core::outcome::Status;
-use cas_core::text::is_shown;
+use cas_core::text::is_displayable;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn remedy<'a>(remedy: &Remedy, user: Option<&'a str>, as_root: bool) -> Told<'a>
         Remedy::Person(command) => (command.clone(), user.filter(|_| as_root)),
         Remedy::Root(command) | Remedy::Server(command) => (command.clone(), None),
     };
-    match command.chars().all(is_shown) {
+    match command.chars().all(is_displayable) {
         true => Told { command: Some(command.clone()), run_as, words: command },
         false => {
             let words = "what is to be typed has characters in it that no terminal shows".into();

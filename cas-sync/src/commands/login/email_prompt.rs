@@ -1,8 +1,8 @@
 //! The address that somebody signs in with.
 
 use cas_core::claude_files::json_settings::ClaudeJson;
-use cas_core::claude_files::state_file::ClaudeState;
-use cas_core::credential::email::Address;
+use cas_core::claude_files::state_file::ClaudeStateFile;
+use cas_core::credential::email::Email;
 use cas_core::credential::login::Owner;
 
 use crate::os::deferred_signals::DeferredSignals;
@@ -27,9 +27,9 @@ pub(super) fn parse(text: &str) -> Result<String, Failed> {
 }
 
 /// The address that this file of the client's names.
-pub(super) fn of_last_sign_in(state: &ClaudeState) -> Option<String> {
+pub(super) fn of_last_sign_in(state: &ClaudeStateFile) -> Option<String> {
     let state = ClaudeJson::read(state.path()).ok()??;
-    Address::of_account(&state, &Owner::default()).map(|address| address.to_string())
+    Email::for_owner(&state, &Owner::default()).map(|address| address.to_string())
 }
 
 /// The address that was given, else that of the last sign-in here, else what somebody at the terminal says; nothing where
@@ -39,7 +39,7 @@ pub(super) fn of_last_sign_in(state: &ClaudeState) -> Option<String> {
 /// [`Failed`] when what is typed is no address, or somebody asks to end.
 pub(super) fn known_or_asked(
     given: Option<String>,
-    state: &ClaudeState,
+    state: &ClaudeStateFile,
     signals: &DeferredSignals,
 ) -> Result<Option<String>, Failed> {
     let known = || of_last_sign_in(state);

@@ -23,8 +23,8 @@ pub(super) fn check(
             found.map_or_else(|| "no organisation".to_owned(), |found| format!("the organisation {found:?}"));
         return Err(refused(&format!("it names {found}, and expected is {expected}"), "sign in to that one"));
     }
-    let contradicts = |before: &LoginSummary| ledger.owner_of(before).contradicts(&new.owner);
-    if !wants_to_switch && (ledger.is_somebody_elses(new) || before.is_some_and(contradicts)) {
+    let contradicts = |before: &LoginSummary| ledger.resolve_owner(before).contradicts(&new.owner);
+    if !wants_to_switch && (ledger.belongs_to_other_account(new) || before.is_some_and(contradicts)) {
         let why = "it is another account's or organisation's than the one that is signed in here";
         return Err(refused(why, "sign in to that one, or give --switch-account"));
     }
@@ -37,7 +37,7 @@ fn refused(why: &str, remedy: &str) -> Failed {
 
 #[cfg(test)]
 mod tests {
-    use cas_core::credential::fingerprint::Generation;
+    use cas_core::credential::fingerprint::RefreshTokenId;
     use cas_core::credential::login::Owner;
     use cas_core::time::timestamp::Timestamp;
 
@@ -45,7 +45,7 @@ mod tests {
 
     fn login(generation: &str, account: Option<&str>, organization: Option<&str>) -> LoginSummary {
         LoginSummary {
-            generation: Generation::of(generation),
+            generation: RefreshTokenId::from_bytes(generation),
             expires_at: Timestamp::from_millis(9),
             login_expires_at: None,
             owner: Owner {
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn another_organisation_or_account_is_taken_only_where_it_is_meant() {
         let mut seen = Ledger::default();
-        seen.observe_file(&login("old", Some("alice"), Some("ours")), Timestamp::from_millis(1));
+        seen.record_login(&login("old", Some("alice"), Some("ours")), Timestamp::from_millis(1));
         let (fresh, same) = (Ledger::default(), login("new", Some("alice"), Some("ours")));
         let (other, foreign) =
             (login("new", Some("bob"), Some("ours")), login("new", Some("alice"), Some("theirs")));

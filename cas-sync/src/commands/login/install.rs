@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::{LocalLogin, is_json_object};
-use cas_core::state::directory::{Lock, StateDirectory};
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::{LoginFileState, is_json_object};
+use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
@@ -24,23 +24,23 @@ const TRIES: usize = 5;
 pub(super) fn replace_login(
     state: &StateDirectory,
     file: &CredentialsFile,
-    login: &OauthLogin,
+    login: &Login,
 ) -> Result<(), Failed> {
     let deadline = Deadline::after(LOCK_TIME);
-    let _locked = state.lock(Lock::Repair, &deadline)?;
-    let mut result = Err(WriteError::Changed);
+    let _locked = state.lock(StateLock::Restore, &deadline)?;
+    let mut result = Err(WriteError::Conflict);
     for _ in 0..TRIES {
         let found = file.read(now());
-        if let LocalLogin::Unreadable(why) = &found.login {
+        if let LoginFileState::Unreadable(why) = &found.login {
             return Err(Failed::new(1, why));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // The keys of others in it cannot be carried over.
-            state.save_replaced(found.bytes())?;
+            state.save_replaced_file(found.bytes())?;
         }
         let content = found.with_login(login);
         result = file.replace(&found, Some(content.as_bytes()), &deadline, now());
-        if !matches!(result, Err(WriteError::Changed)) {
+        if !matches!(result, Err(WriteError::Conflict)) {
             break;
         }
     }
@@ -57,7 +57,7 @@ pub(super) fn replace_login(
     })
 }
 
-fn holds(file: &CredentialsFile, login: &OauthLogin) -> bool {
+fn holds(file: &CredentialsFile, login: &Login) -> bool {
     file.read(now()).login.login().is_some_and(|found| found.summary.generation == login.summary.generation)
 }
 
@@ -80,11 +80,11 @@ mod tests {
         CredentialsFile::new(path.to_owned(), Uid::effective().as_raw())
     }
 
-    fn login(folder: &Path, name: &str) -> OauthLogin {
+    fn login(folder: &Path, name: &str) -> Login {
         let path = folder.join(name);
         fs::write(&path, text_of(name)).expect("a login");
         match file(&path).read(now()).login {
-            LocalLogin::Healthy(login) | LocalLogin::Stale(login) => login,
+            LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => login,
             other => panic!("{other:?}"),
         }
     }

@@ -10,17 +10,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
-use cas_core::claude_files::state_file::ClaudeState;
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::credential::verification::Verdict;
+use cas_core::claude_files::state_file::ClaudeStateFile;
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::credential::verification::Verification;
 use cas_core::outcome::Status;
-use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::{Secret, Zeroizing};
 
 use crate::claude::{GivenUp, NotSignedIn, SignIn};
-use crate::cli::Login;
+use crate::cli::LoginArgs;
 use crate::commands::acceptance::{admit, shown};
 use crate::os::deferred_signals::{DeferredSignals, held_back};
 use crate::os::environment::now;
@@ -38,7 +38,7 @@ const PROMPT: &str = "Code (it is not shown): ";
 const UNCHANGED: &str = "your login is as it was";
 
 /// Signs the caller in. Signals that ask to end wait until nothing is half done, and then end it.
-pub(crate) fn run(request: &Login) -> ExitCode {
+pub(crate) fn run(request: &LoginArgs) -> ExitCode {
     let signals = match held_back() {
         Ok(signals) => signals,
         Err(failed) => return failed.tell(),
@@ -46,16 +46,16 @@ pub(crate) fn run(request: &Login) -> ExitCode {
     sign_in(request, &signals).map_or_else(|failed| failed.tell(), |()| ExitCode::SUCCESS)
 }
 
-fn sign_in(request: &Login, signals: &DeferredSignals) -> Result<(), Failed> {
+fn sign_in(request: &LoginArgs, signals: &DeferredSignals) -> Result<(), Failed> {
     let given = request.email.as_deref().map(email_prompt::parse).transpose()?;
     let person = Person::myself()?;
     let claude = person.claude();
     let own_state = claude.own_state().map_err(not_signed_in)?;
     let owner = person.account.uid.as_raw();
-    let state = ClaudeState::new(own_state, owner);
+    let state = ClaudeStateFile::new(own_state, owner);
     let file = CredentialsFile::new(person.paths.credentials_file.clone(), owner);
     // Before anybody goes to a browser for nothing.
-    if let LocalLogin::Unreadable(why) = file.read(person.now).login {
+    if let LoginFileState::Unreadable(why) = file.read(person.now).login {
         return Err(Failed::new(1, why));
     }
     person.state.ledger()?;
@@ -69,7 +69,7 @@ fn sign_in(request: &Login, signals: &DeferredSignals) -> Result<(), Failed> {
     let noted = sign_in.state(owner);
     if let Some(account) = noted.account() {
         let deadline = Deadline::after(install::LOCK_TIME);
-        if let Err(not) = state.note_account(&account, &deadline, now()) {
+        if let Err(not) = state.set_account(&account, &deadline, now()) {
             let what = "you are signed in, but Claude Code's own file does not name the account yet";
             complain(&anyhow::anyhow!("{what}: {not}"));
         }
@@ -105,12 +105,12 @@ fn code(pasted: &Secret<String>) -> Result<Secret<String>, Failed> {
 
 /// Puts the new login in its place, once it may be there.
 fn take(
-    request: &Login,
+    request: &LoginArgs,
     person: &Person,
     file: &CredentialsFile,
     sign_in: &SignIn,
     signals: &DeferredSignals,
-) -> Result<(OauthLogin, Verdict), Failed> {
+) -> Result<(Login, Verification), Failed> {
     let login = sign_in.login(person.account.uid.as_raw(), now());
     let login = login.ok_or_else(|| Failed::new(1, format!("claude left no complete login; {UNCHANGED}")))?;
     let verdict = judge(request, person, file, &login, signals)?;
@@ -120,12 +120,12 @@ fn take(
 
 /// Whether the new login may take the place of the one before: whose it is, and whether it works.
 fn judge(
-    request: &Login,
+    request: &LoginArgs,
     person: &Person,
     file: &CredentialsFile,
-    login: &OauthLogin,
+    login: &Login,
     signals: &DeferredSignals,
-) -> Result<Verdict, Failed> {
+) -> Result<Verification, Failed> {
     let ledger = person.state.ledger()?;
     let before = file.read(person.now).login.summary();
     let expected = person.config.expected_organization.as_deref();
@@ -152,7 +152,7 @@ fn give_up(sign_in: &mut SignIn, failed: Failed) -> Failed {
 }
 
 /// Lets a sync tell of it, which backs it up, and says what there is to be said.
-fn tell(person: &Person, login: &OauthLogin, address: Option<&str>, verdict: Verdict) {
+fn tell(person: &Person, login: &Login, address: Option<&str>, verdict: Verification) {
     let whom = address.map(|address| format!(" as {address}")).unwrap_or_default();
     let out = io::stdout();
     let say = |text: &str| drop(writeln!(out.lock(), "{}", fitted(&out, text)));
@@ -161,7 +161,7 @@ fn tell(person: &Person, login: &OauthLogin, address: Option<&str>, verdict: Ver
     let token = token.as_ref().map(|token| token.expose().as_str()).unwrap_or_default();
     let outcome = person.sync(Some(Asked::boxed(person.claude(), token, verdict)));
     let env_file = EnvFile::new(person.paths.env_file.clone(), person.account.uid.as_raw());
-    if matches!(env_file.read(), Content::Token(_)) {
+    if matches!(env_file.read(), EnvFileContent::Token(_)) {
         let note = "A setup-token is in force: Claude Code uses that, and neither uses this login nor is it backed up until \
                     `cas-sync token clear` takes the token out of force.";
         say(note);

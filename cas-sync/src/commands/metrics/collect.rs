@@ -70,7 +70,7 @@ fn of_people(rows: &[Row]) -> [Family; 7] {
             access_token.add(&user, seconds(at));
         }
         if let Some(at) = credential.lapses_at {
-            let estimated = credential.lapse_is_estimated.to_string();
+            let estimated = credential.expiry_is_estimated.to_string();
             lapse.add(&[user[0], ("credential", &credential.kind), ("estimated", &estimated)], seconds(at));
         }
     }
@@ -149,7 +149,7 @@ mod tests {
         let text = figures(&[(
             "alice",
             r#"{"at_ms":1999999999500,"status":"WARN","exit_code":75,"verified_at_ms":1999990000000,"outage":"529","outage_since_ms":1999991000000,
-                "credential":{"kind":"login","access_token_expires_at_ms":2000001000000,"lapses_at_ms":2001000000000}}"#,
+                "credential":{"kind":"login","access_token_expires_at_ms":2000001000000,"expires_at_ms":2001000000000}}"#,
         )]);
         assert_has(
             &text,

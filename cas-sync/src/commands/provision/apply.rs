@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::system::account::Account;
 use cas_vault::{Minted, Token};
 
@@ -66,7 +66,7 @@ struct Hands {
 
 impl Work {
     /// Why the server is not asked any more, if it is not.
-    pub(super) fn outage(&self) -> Option<&Failure> {
+    pub(super) fn outage(&self) -> Option<&StoreError> {
         self.server.as_ref().and_then(Talk::outage)
     }
 
@@ -242,7 +242,8 @@ impl Work {
         if let Some(why) = systemd::stand_in_for(user) {
             return Facts { enrolment_failed: Some(why), ..facts };
         }
-        let prepared = Account::named(user).map_err(Into::into).and_then(|account| enroll::prepare(&account));
+        let prepared =
+            Account::from_name(user).map_err(Into::into).and_then(|account| enroll::prepare(&account));
         match prepared {
             Ok(_) => {
                 self.enrolled.push(user.to_owned());
@@ -288,15 +289,18 @@ impl Work {
         }
     }
 
-    fn asked<T>(&mut self, question: impl FnOnce(&mut Talk) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn asked<T>(
+        &mut self,
+        question: impl FnOnce(&mut Talk) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match &mut self.server {
             Some(server) => question(server),
-            None => Err(Failure::Unreachable { reason: "there is no server".into() }),
+            None => Err(StoreError::Unreachable { reason: "there is no server".into() }),
         }
     }
 }
 
-fn tried<T>(result: &Result<T, Failure>) -> Try {
+fn tried<T>(result: &Result<T, StoreError>) -> Try {
     match result {
         Ok(_) => Try::Done,
         Err(failure) => Try::Failed(failure.clone()),

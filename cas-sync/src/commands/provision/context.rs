@@ -100,7 +100,7 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
-    use cas_vault::Standing;
+    use cas_vault::TokenInfo;
 
     use super::*;
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn held(accessor: &str) -> TokenState {
-        TokenState::Held(Standing {
+        TokenState::Held(TokenInfo {
             accessor: accessor.into(),
             foreign: None,
             expires_at_ms: None,

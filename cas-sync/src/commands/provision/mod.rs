@@ -22,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::Account;
-use cas_vault::{Administration, Layout, ROLE, Server, Token, parse_token};
+use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
@@ -112,9 +112,9 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
 
 /// Prints what a server has to know, for an admin who sets it up by hand.
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
-    let layout = Config::load(Path::new(config::DIRECTORY))
+    let layout = Config::load(Path::new(config::CONFIG_DIR))
         .context("the configuration cannot be used")
-        .and_then(|(config, _)| Ok(Layout::configured(&config.vault)?));
+        .and_then(|(config, _)| Ok(DocumentLayout::configured(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
         Err(error) => return fail(&error, CONFIGURATION),
@@ -135,7 +135,7 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
 
 fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     let path = &request.roster;
-    let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
+    let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
     let text = text.ok_or_else(|| {
         RosterError::of_file(
             path,
@@ -143,7 +143,7 @@ fn prepared(request: &Provision) -> Result<(Roster, Work)> {
         )
     })?;
     let roster = roster::parse(&text, path)?;
-    let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
+    let (config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
     for what in misunderstood {
         say_aside(&what);
     }
@@ -171,10 +171,10 @@ fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     Ok((roster, work))
 }
 
-fn administration(config: &Config) -> Result<Administration> {
-    let place = || format!("{}/config.toml", config::DIRECTORY);
-    let server = Server::configured(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
-    let layout = Layout::configured(&config.vault).with_context(place)?;
+fn administration(config: &Config) -> Result<AdminClient> {
+    let place = || format!("{}/config.toml", config::CONFIG_DIR);
+    let server = Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
+    let layout = DocumentLayout::configured(&config.vault).with_context(place)?;
     // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
     if let Some(other) = variable("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -190,7 +190,7 @@ fn administration(config: &Config) -> Result<Administration> {
             server.address
         );
     }
-    Ok(Administration::new(server, layout))
+    Ok(AdminClient::new(server, layout))
 }
 
 /// From the file that was named, or else from the environment.
@@ -233,7 +233,7 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 }
 
 fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
-    let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
+    let account = |name: &str| Account::from_name(name).map_err(|error| error.to_string());
     let layout = work.server.as_ref().map(Talk::layout);
     let people = targets::everybody(
         roster,

@@ -1,8 +1,8 @@
 //! Decides what is to be done for one person, step by step, from what is known. Pure: the same facts, the same step; what
 //! the steps do is in `apply`, and a dry run only imagines that they were done.
 
-use cas_core::store::Failure;
-use cas_vault::Standing;
+use cas_core::store::StoreError;
+use cas_vault::TokenInfo;
 
 use super::context::Means;
 
@@ -36,9 +36,9 @@ pub(super) enum TokenState {
     /// The home does not take one; why.
     Unfit(String),
     /// The server was not heard; why.
-    Unknown(Failure),
+    Unknown(StoreError),
     /// The server knows it.
-    Held(Standing),
+    Held(TokenInfo),
 }
 
 /// What a proof showed.
@@ -59,7 +59,7 @@ pub(super) enum Proof {
 pub(super) enum Try {
     NotYet,
     Done,
-    Failed(Failure),
+    Failed(StoreError),
 }
 
 /// What is known of one person.
@@ -110,7 +110,7 @@ pub(super) enum Ending {
     /// Somebody with an admin's token has to run this; what for.
     WaitsForAdmin(String),
     /// The server said no, or nothing.
-    Failed(Failure),
+    Failed(StoreError),
 }
 
 /// What to do next for this person.
@@ -229,7 +229,7 @@ fn replace(means: &Means, why: &str) -> Step {
     }
 }
 
-fn ends_soon(standing: &Standing, now_ms: u64) -> bool {
+fn ends_soon(standing: &TokenInfo, now_ms: u64) -> bool {
     standing.expires_at_ms.is_some_and(|moment| moment < now_ms.saturating_add(ENDS_SOON_MS))
 }
 
@@ -273,7 +273,7 @@ impl Facts {
             }
             Step::Mint(_) => {
                 (self.minting, self.proof) = (Try::Done, Proof::Due);
-                self.token = TokenState::Held(Standing {
+                self.token = TokenState::Held(TokenInfo {
                     accessor: String::new(),
                     foreign: None,
                     expires_at_ms: Some(now_ms.saturating_add(PERIOD_MS)),

@@ -2,8 +2,8 @@ use super::*;
 
 const NOW: u64 = 1_800_000_000_000;
 
-fn sound() -> Standing {
-    Standing {
+fn sound() -> TokenInfo {
+    TokenInfo {
         accessor: "a".into(),
         foreign: None,
         expires_at_ms: Some(NOW + 30 * DAY_MS),
@@ -72,15 +72,15 @@ fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
     panic!("it does not end: {names:?}");
 }
 
-fn refused() -> Failure {
-    Failure::Refused { reason: "no".into(), remedy: "mend it".into() }
+fn refused() -> StoreError {
+    StoreError::Refused { reason: "no".into(), remedy: "mend it".into() }
 }
 
 #[test]
 fn what_is_done_for_whom() {
     let (with, without) = (means(None), means(Some("no admin")));
     let new = newcomer();
-    let held = |change: fn(&mut Standing)| {
+    let held = |change: fn(&mut TokenInfo)| {
         let mut standing = sound();
         change(&mut standing);
         TokenState::Held(standing)
@@ -154,7 +154,7 @@ fn what_waits_for_an_admin_or_is_left_out() {
     let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
     assert_eq!(waits(gone.clone()), (vec!["disenroll"], "their token is to be revoked; no admin".into()));
     assert!(waits(Facts { proof: Proof::Useless, ..settled() }).1.contains("--rewrite-policies"));
-    let passing = TokenState::Held(Standing { is_orphan: false, ..sound() });
+    let passing = TokenState::Held(TokenInfo { is_orphan: false, ..sound() });
     assert!(waits(Facts { token: passing, ..settled() }).1.contains("ends together with"));
 
     let skipped = |facts: Facts| match steps(facts, &means(None)) {
@@ -188,8 +188,8 @@ fn a_policy_is_replaced_only_when_that_is_asked_for_and_once() {
 
 #[test]
 fn whatever_fails_is_told() {
-    let passing = Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
-    for standing in [sound(), passing.clone(), Standing { foreign: Some("x".into()), ..sound() }] {
+    let passing = TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
+    for standing in [sound(), passing.clone(), TokenInfo { foreign: Some("x".into()), ..sound() }] {
         let facts = Facts { token: TokenState::Held(standing), minting: Try::Failed(refused()), ..settled() };
         assert_eq!(steps(facts, &means(None)), (vec![], Ending::Failed(refused())), "no new token");
     }
@@ -211,8 +211,8 @@ fn whatever_fails_is_told() {
 
 #[test]
 fn one_run_makes_one_token_for_somebody_at_most() {
-    let foreign = TokenState::Held(Standing { foreign: Some("x".into()), ..sound() });
-    let passing = TokenState::Held(Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
+    let foreign = TokenState::Held(TokenInfo { foreign: Some("x".into()), ..sound() });
+    let passing = TokenState::Held(TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
     for token in [foreign, passing, TokenState::Absent("gone".into()), TokenState::Unfit("full".into())] {
         let facts = Facts { token, minting: Try::Done, ..settled() };
         assert!(!steps(facts, &means(None)).0.contains(&"mint"));

@@ -79,7 +79,7 @@ impl Records {
     pub(super) fn keep(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("putting a record into words")?;
-        atomic_file::replace(&self.directory.join(user), &text)?;
+        atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())
     }
 

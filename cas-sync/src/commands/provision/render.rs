@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use cas_core::outcome::Status;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::system::syslog;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use serde_json::{Value, json};
 
 use super::apply::Served;
@@ -144,13 +144,13 @@ impl Served {
         }
         if let Some(text) = self.line(false) {
             let status = if self.ending == Ending::Well { Status::Ok } else { Status::Warn };
-            syslog::say(&self.name, status, &format!("provisioning: {text}"));
+            syslog::log_message(&self.name, status, &format!("provisioning: {text}"));
         }
     }
 
     /// Whether it was the server that did not answer.
     pub(super) fn is_outage(&self) -> bool {
-        matches!(self.ending, Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. }))
+        matches!(self.ending, Ending::Failed(StoreError::Busy { .. } | StoreError::Unreachable { .. }))
     }
 
     /// None for somebody for whom nothing was to be done, and who is well.
@@ -169,7 +169,7 @@ impl Served {
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
         let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
-        (!parts.is_empty()).then(|| plain(&parts.join("; ")))
+        (!parts.is_empty()).then(|| sanitize_line(&parts.join("; ")))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cas_core::system::account::Account;
-use cas_vault::Layout;
+use cas_vault::DocumentLayout;
 
 use super::apply::Person;
 use super::plan::Wanted;
@@ -20,7 +20,7 @@ pub(super) fn everybody(
     recorded: &[String],
     account: impl Fn(&str) -> Known,
     is_enrolled: impl Fn(&str) -> bool,
-    layout: Option<&Layout>,
+    layout: Option<&DocumentLayout>,
     offboard: bool,
 ) -> Vec<Person> {
     let accounts: BTreeMap<&str, Known> = roster
@@ -83,7 +83,7 @@ fn doubt(roster: &Roster, accounts: &BTreeMap<&str, Known>, gone: usize, recorde
     None
 }
 
-fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<String> {
+fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Option<String> {
     let account = match known {
         Ok(account) => account,
         Err(why) => return Some(why.clone()),
@@ -94,7 +94,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
     if !is_person(account) {
         return Some(format!("user id {} is no person's", account.uid));
     }
-    if layout.is_some() && !Layout::can_name(name) {
+    if layout.is_some() && !DocumentLayout::is_valid_policy_user(name) {
         return Some(
             "a policy cannot name them: only letters, digits and . _ - @ stand for themselves there".into(),
         );
@@ -103,7 +103,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
 }
 
 /// Policies are kept in lower case: two people whose names differ in that alone would share one.
-fn twin(name: &str, others: &[&str], layout: Option<&Layout>) -> Option<String> {
+fn twin(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);
     let other = others.iter().find(|other| **other != name && layout.policy_name(other) == policy)?;
@@ -137,7 +137,7 @@ mod tests {
     fn served(text: &str, recorded: &[&str], offboard: bool) -> Vec<Person> {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
-        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
         everybody(&roster, &recorded, known, |name| name != "left", Some(&layout), offboard)
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cas_core::fs::atomic_file;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::privileges::become_user;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use cas_vault::{Token, parse_token, read_token};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
@@ -55,7 +55,7 @@ impl Line {
 
     /// Says it to whoever reads `to`.
     pub(super) fn say(&self, mut to: impl Write) -> io::Result<()> {
-        let told = |why: &String| plain(why);
+        let told = |why: &String| sanitize_line(why);
         match self {
             Self::Absent => writeln!(to, "absent"),
             Self::Replaceable(why) => writeln!(to, "replaceable {}", told(why)),
@@ -89,7 +89,7 @@ pub(crate) fn run(user: &str) -> ExitCode {
 
 fn serve(user: &str) -> Result<()> {
     ensure!(Uid::effective().is_root(), "`cas-sync provision` runs this; it is for nobody else");
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     become_user(&account)?;
     let paths = Paths::new(&account.home, |_| None);
     look(&account, &paths).say(io::stdout())?;
@@ -105,7 +105,7 @@ fn serve(user: &str) -> Result<()> {
 }
 
 fn look(account: &Account, paths: &Paths) -> Line {
-    if account.home_is_yet_to_come(paths) {
+    if account.is_home_unavailable(paths) {
         let home = account.home.display();
         return Line::Unfit(format!(
             "the home {home} is not there, or may not be mounted: log in once as them, and run this again"
@@ -155,7 +155,7 @@ fn theirs(account: &Account, directory: &Path) -> Result<()> {
 fn keep(account: &Account, paths: &Paths, token: &Token) -> Result<()> {
     make_room(account, paths)?;
     let line = Zeroizing::new(format!("{}\n", token.expose()));
-    atomic_file::replace(&paths.vault_token_file, line.as_bytes())?;
+    atomic_file::write_atomic(&paths.vault_token_file, line.as_bytes())?;
     let kept = read_token(&paths.vault_token_file, account.uid)?;
     ensure!(kept == *token, "another token lies there already");
     Ok(())

@@ -102,7 +102,7 @@ impl Custody {
         while bytes.last() != Some(&b'\n') && bytes.len() < LONGEST {
             let mut ready = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
             let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
-            if deadline.has_passed() || poll(&mut ready, left)? == 0 {
+            if deadline.is_expired() || poll(&mut ready, left)? == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let mut piece = Zeroizing::new([0; 512]);

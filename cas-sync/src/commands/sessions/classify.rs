@@ -1,7 +1,7 @@
 //! Which processes hold a token that is no longer the one in use, and how each comes to the new one. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
@@ -104,7 +104,7 @@ fn session(process: &Process, tokens: &Tokens) -> Option<Session> {
     };
     Some(Session {
         pid: process.id,
-        name: plain(&process.name),
+        name: sanitize_line(&process.name),
         is_claude,
         holds,
         restart: restart(process, is_claude),
@@ -159,14 +159,16 @@ mod tests {
             id: 7,
             name: name.into(),
             program: name.into(),
-            token: token.map(Fingerprint::of),
+            token: token.map(Fingerprint::from_bytes),
             group: group.into(),
         }
     }
 
     fn judged(process: Process, current: Option<&str>) -> Option<Session> {
-        let tokens =
-            Tokens { current: current.map(Fingerprint::of), withdrawn: vec![Fingerprint::of("old")] };
+        let tokens = Tokens {
+            current: current.map(Fingerprint::from_bytes),
+            withdrawn: vec![Fingerprint::from_bytes("old")],
+        };
         judge(&[process], &tokens).pop()
     }
 

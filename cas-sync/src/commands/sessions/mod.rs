@@ -14,7 +14,7 @@ use anyhow::{Result, ensure};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
-use cas_protocol::paths::{self, MARKERS};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
 pub(crate) use self::classify::{Restart, Session, Tokens};
@@ -71,7 +71,7 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
     names
         .into_iter()
         .map(|name| {
-            let account = Account::named(&name)?;
+            let account = Account::from_name(&name)?;
             ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
             Ok((account.name.clone(), ask(&account.name)))
         })
@@ -85,10 +85,10 @@ fn ask(user: &str) -> Of {
 
 /// Everybody with a marker who has an account.
 pub(crate) fn enrolled() -> Vec<String> {
-    let entries = fs::read_dir(MARKERS).into_iter().flatten().flatten();
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> =
-        names.filter(|name| paths::has_marker(name) && Account::named(name).is_ok()).collect();
+        names.filter(|name| paths::is_enrolled(name) && Account::from_name(name).is_ok()).collect();
     names.sort();
     names
 }
@@ -96,7 +96,7 @@ pub(crate) fn enrolled() -> Vec<String> {
 fn tokens(account: &Account, paths: &Paths) -> Tokens {
     let current = EnvFile::new(paths.env_file.clone(), account.uid.as_raw()).fingerprint();
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn).unwrap_or_default();
+    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
     Tokens::new(current, withdrawn)
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let folder = paths.env_file.parent().expect("a folder");
         fs::create_dir_all(folder).expect("a folder");
         fs::write(&paths.env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("a file");
-        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::of("sk-ant-oat01-abc")));
+        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::from_bytes("sk-ant-oat01-abc")));
         assert!(paths.state_directory.symlink_metadata().is_err(), "looking makes nothing");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cas_core::text::{plain, unseen_escaped};
+use cas_core::text::{escape_c1_in_json, sanitize_line};
 use serde::Serialize;
 
 use super::Of;
@@ -38,7 +38,7 @@ pub(super) fn json(all: &BTreeMap<String, Of>) {
         problem: of.as_ref().err().map(String::as_str),
     });
     let told = Told { schema: SCHEMA, people: people.collect() };
-    println!("{}", unseen_escaped(&serde_json::to_string(&told).unwrap_or_default()));
+    println!("{}", escape_c1_in_json(&serde_json::to_string(&told).unwrap_or_default()));
 }
 
 /// Lines for people: what is old, or with `every` all of it.
@@ -56,7 +56,7 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
         let sessions = match of {
             Ok(sessions) => sessions,
             Err(why) => {
-                lines.push(format!("{user}: {}", plain(why)));
+                lines.push(format!("{user}: {}", sanitize_line(why)));
                 continue;
             }
         };

@@ -67,8 +67,8 @@ fn of_standing(standing: &Standing) -> Value {
             "kind": credential.kind,
             "fingerprint": credential.fingerprint,
             "access_token_expires_at_ms": credential.access_token_expires_at,
-            "lapses_at_ms": credential.lapses_at,
-            "lapse_is_estimated": credential.lapse_is_estimated,
+            "expires_at_ms": credential.lapses_at,
+            "expiry_is_estimated": credential.expiry_is_estimated,
         })
     });
     json!({

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::fs::owned_file::{self, Guard};
+use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
@@ -103,7 +103,7 @@ fn these(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
     let now = now();
     let person = |user: &String| {
         ensure!(
-            paths::has_marker(user),
+            paths::is_enrolled(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
         let person = read::somebody(Path::new(STATE), Path::new(PASSWD), user);
@@ -142,7 +142,7 @@ fn own(caller: Caller) -> Own {
         effective: sources.effective(),
         sources,
         standing: standing(&state, account.uid.as_raw()),
-        is_enrolled: paths::has_marker(&account.name),
+        is_enrolled: paths::is_enrolled(&account.name),
         kept: LocalStore::new(state.clone(), now).newest_login().map_err(|error| error.to_string()),
         store: store(&state),
         next: next(&account.name),
@@ -154,7 +154,7 @@ fn own(caller: Caller) -> Own {
 
 /// By the same reader as root's, so that both see the same.
 fn standing(state: &StateDirectory, owner: u32) -> Result<Option<Standing>, String> {
-    match owned_file::read(&state.file(FILE_NAME), owner, LIMIT, Guard::Owned) {
+    match owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner) {
         Ok(None) => Ok(None),
         Ok(Some(found)) => Standing::parse(&found.content).map(Some).map_err(str::to_owned),
         Err(problem) => Err(problem.to_string()),
@@ -162,18 +162,18 @@ fn standing(state: &StateDirectory, owner: u32) -> Result<Option<Standing>, Stri
 }
 
 fn store(state: &StateDirectory) -> Store {
-    let mut config = match Config::load(Path::new(config::DIRECTORY)) {
+    let mut config = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => config,
         Err(error) => return Store::Unknown(error.to_string()),
     };
-    config.override_from(variable);
-    let contact = state.contact();
+    config.apply_environment(variable);
+    let contact = state.store_contact();
     match config.store {
         StoreKind::Local => Store::Local,
         StoreKind::Vault => Store::Server {
             address: config.vault.address,
-            answered_at: contact.answered_at,
-            failed_at: contact.failed_at,
+            answered_at: contact.last_success,
+            failed_at: contact.last_failure,
         },
     }
 }

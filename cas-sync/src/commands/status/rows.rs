@@ -1,7 +1,7 @@
 //! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
 
 use cas_core::outcome::Status;
-use cas_core::time::format::from_now;
+use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::published_state::read::{Found, Person};
@@ -118,7 +118,7 @@ pub(crate) fn exit_code(rows: &[Row]) -> u8 {
 fn judged(standing: &Standing, now: Timestamp) -> (Rank, String) {
     let said = || standing.text.clone();
     if standing.is_of_the_future(now) {
-        let ahead = from_now(standing.at, now);
+        let ahead = format_relative(standing.at, now);
         return (
             Rank::OfTheFuture,
             format!("it says to be of a sync {ahead}: look at the clock; it said: {}", said()),
@@ -128,7 +128,7 @@ fn judged(standing: &Standing, now: Timestamp) -> (Rank, String) {
         Status::Fail => (Rank::Failed, said()),
         _ if standing.is_old(now) => (
             Rank::Silent,
-            format!("no sync since {}; the last one said: {}", from_now(standing.at, now), said()),
+            format!("no sync since {}; the last one said: {}", format_relative(standing.at, now), said()),
         ),
         Status::Warn => (Rank::Warned, said()),
         Status::Skip => (Rank::Skipped, said()),

@@ -2,9 +2,9 @@
 //! here holds a secret.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
+use cas_core::credential::login_file::LoginFileState;
 use cas_core::outcome::Status;
-use cas_core::time::format::from_now;
+use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::precedence::{Effective, Kind, Sources};
@@ -107,7 +107,7 @@ impl Own {
         if standing.is_of_the_future(self.now) {
             return warn(
                 1,
-                format!("the last sync was {}: look at the clock", from_now(standing.at, self.now)),
+                format!("the last sync was {}: look at the clock", format_relative(standing.at, self.now)),
             );
         }
         if self.has_changed(standing) && standing.exit_code != 0 {
@@ -117,7 +117,7 @@ impl Own {
             );
         }
         if standing.is_old(self.now) && standing.status != Status::Fail {
-            let ago = from_now(standing.at, self.now);
+            let ago = format_relative(standing.at, self.now);
             return warn(1, format!("the last sync was {ago}: {}", self.how_to_wake()));
         }
         Judgement { status: standing.status, reason: standing.text.clone(), exit_code: standing.exit_code }
@@ -147,13 +147,13 @@ impl Own {
             return Judgement { status: Status::Warn, reason: reason.into(), exit_code: 1 };
         }
         let found = match &self.sources.login {
-            LocalLogin::Absent => "there is no login",
-            LocalLogin::Tombstone => "the login was emptied after a refresh that was refused",
-            LocalLogin::Damaged(_) => "the login is damaged",
-            LocalLogin::Unreadable(_) => "the login cannot be read",
-            LocalLogin::Healthy(_) | LocalLogin::Stale(_) | LocalLogin::Partial(_) => {
-                "there is a login it does not use"
-            }
+            LoginFileState::Missing => "there is no login",
+            LoginFileState::ClearedByClient => "the login was emptied after a refresh that was refused",
+            LoginFileState::Invalid(_) => "the login is damaged",
+            LoginFileState::Unreadable(_) => "the login cannot be read",
+            LoginFileState::Valid(_)
+            | LoginFileState::AccessTokenExpired(_)
+            | LoginFileState::NotRefreshable(_) => "there is a login it does not use",
         };
         let why = match standing.filter(|standing| standing.status == Status::Fail) {
             Some(standing) if is_of_a_lost_login(standing) => standing.text.clone(),

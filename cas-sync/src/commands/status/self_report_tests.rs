@@ -22,10 +22,10 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, standing: Result<Option
     let sources = Sources {
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
-        login: LocalLogin::parse(login.as_bytes(), now).summary(),
+        login: LoginFileState::parse(login.as_bytes(), now).summary(),
         profiles: Vec::new(),
         active_profile: None,
-        env_file: env_file.map(cas_core::credential::fingerprint::Fingerprint::of),
+        env_file: env_file.map(cas_core::credential::fingerprint::Fingerprint::from_bytes),
         withdrawn: Vec::new(),
         unknown: Vec::new(),
     };
@@ -79,7 +79,7 @@ fn what_it_comes_to_and_the_exit_code() {
     let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "what it said", "exit_code": 78, "finding": "misconfigured"});
     let beyond = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "beyond-repair"});
     let with_token = json!({"at_ms": NOW, "status": "OK", "exit_code": 0, "finding": "setup-token",
-        "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::of("t").to_string()}});
+        "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::from_bytes("t").to_string()}});
     let login = login();
     let ok = || Ok(Some(standing("OK", 0, hour, THIS)));
     let rows: [(Own, u8, &str); 16] = [

@@ -1,7 +1,7 @@
 //! One's own state on a screenful.
 
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::time::format::{day, from_now};
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::time::format::{day, format_relative};
 
 use super::self_report::{Next, Own, Store};
 use crate::precedence::{Candidate, Kind};
@@ -69,10 +69,10 @@ fn verified(own: &Own) -> String {
         Some(_) => "no certain answer",
         None => "not asked",
     };
-    let last_try = format!("the last sync, {}: {answer}", from_now(standing.at, own.now));
+    let last_try = format!("the last sync, {}: {answer}", format_relative(standing.at, own.now));
     match standing.verified_at {
-        Some(at) if at == standing.at => format!("{}: {answer}", from_now(at, own.now)),
-        Some(at) => format!("{}; {last_try}", from_now(at, own.now)),
+        Some(at) if at == standing.at => format!("{}: {answer}", format_relative(at, own.now)),
+        Some(at) => format!("{}; {last_try}", format_relative(at, own.now)),
         None => format!("never, as far as is known; {last_try}"),
     }
 }
@@ -80,13 +80,16 @@ fn verified(own: &Own) -> String {
 fn lapses(own: &Own) -> Vec<String> {
     let mut texts = Vec::new();
     match &own.sources.login {
-        LocalLogin::Healthy(login) | LocalLogin::Stale(login) => {
+        LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => {
             let by_itself = "Claude Code renews it by itself";
             let verb = if login.expires_at > own.now { "ends" } else { "ended" };
-            texts.push(format!("access token {verb} {}; {by_itself}", from_now(login.expires_at, own.now)));
+            texts.push(format!(
+                "access token {verb} {}; {by_itself}",
+                format_relative(login.expires_at, own.now)
+            ));
             texts.extend(login.login_expires_at.map(|at| {
                 let verb = if at > own.now { "lapses" } else { "lapsed" };
-                format!("the login {verb} {} ({}); then sign in again", from_now(at, own.now), day(at))
+                format!("the login {verb} {} ({}); then sign in again", format_relative(at, own.now), day(at))
             }));
         }
         _ => (),
@@ -96,12 +99,14 @@ fn lapses(own: &Own) -> Vec<String> {
     if let Some(credential) =
         credential.filter(|found| found.kind == "setup-token" && own.sources.env_file.is_some())
     {
-        let estimated = if credential.lapse_is_estimated { " at the latest" } else { "" };
+        let estimated = if credential.expiry_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
             Some(at) if at <= own.now => {
-                format!("the setup-token lapsed {} ({})", from_now(at, own.now), day(at))
+                format!("the setup-token lapsed {} ({})", format_relative(at, own.now), day(at))
             }
-            Some(at) => format!("the setup-token lapses {}{estimated} ({})", from_now(at, own.now), day(at)),
+            Some(at) => {
+                format!("the setup-token lapses {}{estimated} ({})", format_relative(at, own.now), day(at))
+            }
             None => "when the setup-token lapses is not known".into(),
         });
     }
@@ -113,7 +118,7 @@ fn copies(own: &Own) -> Vec<String> {
         Ok(Some((login, at))) => {
             let is_this = own.sources.login.login().is_some_and(|found| found.generation == login.generation);
             let which = if is_this { "this login" } else { "another login than this" };
-            format!("on this machine: {which}, kept {}", from_now(*at, own.now))
+            format!("on this machine: {which}, kept {}", format_relative(*at, own.now))
         }
         Ok(None) => "on this machine: none".into(),
         Err(why) => format!("on this machine: not known: {why}"),
@@ -124,11 +129,11 @@ fn copies(own: &Own) -> Vec<String> {
         Store::Server { address, answered_at, failed_at } => {
             let address = address.as_deref().unwrap_or("the server");
             let answered = answered_at.map_or("it has not answered yet".into(), |at| {
-                format!("it answered {}", from_now(at, own.now))
+                format!("it answered {}", format_relative(at, own.now))
             });
             let failed = failed_at.filter(|failed| answered_at.is_none_or(|answered| *failed > answered));
             let failed =
-                failed.map_or(String::new(), |at| format!(", and did not {}", from_now(at, own.now)));
+                failed.map_or(String::new(), |at| format!(", and did not {}", format_relative(at, own.now)));
             format!("at {address}: {answered}{failed}")
         }
     };
@@ -149,7 +154,7 @@ fn next(own: &Own) -> String {
         return format!("not known: {why}");
     }
     let sync = match sync_at {
-        Some(at) => format!("a sync {}", from_now(*at, own.now)),
+        Some(at) => format!("a sync {}", format_relative(*at, own.now)),
         None => "systemd plans no sync".into(),
     };
     let watch = match is_watched {

@@ -1,6 +1,6 @@
 //! The table of everybody, fitted to whoever reads it.
 
-use cas_core::time::format::{distance, short_length};
+use cas_core::time::format::{abs_diff, format_duration_short};
 use cas_core::time::timestamp::Timestamp;
 
 use super::rows::Row;
@@ -61,8 +61,9 @@ fn of_one_width(text: &str) -> String {
 
 fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let nothing = || "-".to_owned();
-    let age =
-        |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| short_length(distance(moment, now)));
+    let age = |moment: Option<Timestamp>| {
+        moment.map_or_else(nothing, |moment| format_duration_short(abs_diff(moment, now)))
+    };
     let standing = row.standing.as_ref();
     let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
     let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
@@ -80,8 +81,12 @@ fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
 fn lapses(row: &Row, now: Timestamp) -> Option<String> {
     let credential = row.standing.as_ref()?.credential.as_ref()?;
     let at = credential.lapses_at?;
-    let about = if credential.lapse_is_estimated { "~" } else { "" };
-    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", short_length(distance(at, now))) })
+    let about = if credential.expiry_is_estimated { "~" } else { "" };
+    Some(if at <= now {
+        "lapsed".to_owned()
+    } else {
+        format!("{about}{}", format_duration_short(abs_diff(at, now)))
+    })
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
@@ -115,12 +120,12 @@ mod tests {
     fn rows() -> Vec<Row> {
         let hour = 3_600_000;
         let now = NOW.millis();
-        let lapses = NOW.plus(Duration::from_secs(27 * 24 * 3600)).millis();
+        let lapses = NOW.saturating_add(Duration::from_secs(27 * 24 * 3600)).millis();
         let states = [
             (
                 "alice",
                 format!(
-                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","lapses_at_ms":{lapses}}}}}"#,
+                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","expires_at_ms":{lapses}}}}}"#,
                     now - hour,
                     now - hour
                 ),
@@ -128,7 +133,7 @@ mod tests {
             (
                 "jörg",
                 format!(
-                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","lapses_at_ms":{lapses},"lapse_is_estimated":true}}}}"#,
+                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","expires_at_ms":{lapses},"expiry_is_estimated":true}}}}"#,
                     now - 3 * hour
                 ),
             ),

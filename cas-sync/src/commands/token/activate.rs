@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use cas_core::credential::expiry::{Dates, SETUP_TOKEN_LASTS};
+use cas_core::credential::expiry::{SETUP_TOKEN_LIFETIME, SetupTokenDates};
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 use cas_core::outcome::Status;
-use cas_core::state::env_file::{Content, StagedToken};
+use cas_core::state::env_file::{EnvFileContent, StagedToken};
 use cas_core::store::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
-use cas_core::store::{Document, Failure, Fields, Store};
+use cas_core::store::{Document, Fields, Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
@@ -75,7 +75,7 @@ impl Activation<'_> {
         Ok(())
     }
 
-    fn verdict(&self, token: &SetupToken, signals: &DeferredSignals) -> Result<Verdict, Failed> {
+    fn verdict(&self, token: &SetupToken, signals: &DeferredSignals) -> Result<Verification, Failed> {
         let value = Secret::new(token.expose().to_owned());
         let verdict = self.person.claude().probe_unless(&|| signals.is_asked(), &value);
         if signals.is_asked() {
@@ -88,7 +88,7 @@ impl Activation<'_> {
     /// What the document is to say. Of a token that was known before, what is known about it is better than a guess.
     fn fields(&self, token: &SetupToken, document: &Document) -> Result<Fields, serde_json::Error> {
         let seen = self.person.state.ledger().unwrap_or_default().setup_tokens;
-        let is_seen = seen.first_seen(Fingerprint::of(token.expose())).is_some();
+        let is_seen = seen.first_seen(Fingerprint::from_bytes(token.expose())).is_some();
         let held = UserDocument::parse(document).setup_token;
         let is_held = matches!(&held, SetupTokenField::Token(held) if held == token);
         let minted_at = match self.minted {
@@ -96,8 +96,8 @@ impl Activation<'_> {
             Minted::JustNow if !is_seen && !is_held => Some(self.person.now),
             Minted::JustNow | Minted::Unknown => None,
         };
-        let expires_at = minted_at.map(|at| at.plus(SETUP_TOKEN_LASTS));
-        let mut fields = setup_token_fields(token, Dates { minted_at, expires_at })?;
+        let expires_at = minted_at.map(|at| at.saturating_add(SETUP_TOKEN_LIFETIME));
+        let mut fields = setup_token_fields(token, SetupTokenDates { minted_at, expires_at })?;
         if is_held && minted_at.is_none() {
             fields.retain(|name, _| name == SETUP_TOKEN);
         }
@@ -106,7 +106,9 @@ impl Activation<'_> {
 
     fn take_effect(&self, token: &SetupToken, staged: StagedToken) -> Result<(), Failed> {
         let leaving = match readable(env_file(self.person).read())? {
-            Content::Token(before) if before != *token => Some(Fingerprint::of(before.expose())),
+            EnvFileContent::Token(before) if before != *token => {
+                Some(Fingerprint::from_bytes(before.expose()))
+            }
             _ => None,
         };
         staged.commit().map_err(|problem| {
@@ -120,11 +122,11 @@ impl Activation<'_> {
     }
 
     /// A reader who is gone changes nothing.
-    fn tell(&self, token: &SetupToken, verdict: &Verdict) {
+    fn tell(&self, token: &SetupToken, verdict: &Verification) {
         let out = io::stdout();
         let is_in_force = format!(
             "Setup-token {} is in force for your next sessions, {}.",
-            Fingerprint::of(token.expose()),
+            Fingerprint::from_bytes(token.expose()),
             shown(verdict)
         );
         let lines = show::Stored::look(self.person).lines(self.person.now, columns(&out));
@@ -138,7 +140,7 @@ impl Activation<'_> {
 /// is gone all the same.
 pub(super) fn note_withdrawn(person: &Person, token: Fingerprint) {
     let deadline = Deadline::after(STORE_TIME);
-    drop(person.state.change_ledger(&deadline, |ledger| ledger.observe_withdrawn(token)));
+    drop(person.state.update_ledger(&deadline, |ledger| ledger.record_withdrawn_token(token)));
 }
 
 /// Makes a change to what the store holds at that moment; nothing is written where that says so already.
@@ -155,7 +157,7 @@ pub(super) fn change(
         let document = store.read(&deadline)?;
         let changes = fields(&document).map_err(|error| Failed::new(1, error))?;
         match store.merge(&changes, document.version, &deadline) {
-            Err(Failure::Conflict) if tries < TRIES => {
+            Err(StoreError::Conflict) if tries < TRIES => {
                 tries += 1;
                 thread::sleep(PAUSE * tries);
             }

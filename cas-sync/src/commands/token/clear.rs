@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::state::env_file::Content;
-use cas_core::store::user_document::{SetupTokenField, UserDocument, no_setup_token_fields};
+use cas_core::state::env_file::EnvFileContent;
+use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_token_fields};
 use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
 
@@ -39,7 +39,7 @@ pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(
     let person = Person::myself()?;
     let env_file = env_file(&person);
     let mut store = person.store()?;
-    if matches!(readable(env_file.read())?, Content::Absent) && !is_in(&mut *store)? {
+    if matches!(readable(env_file.read())?, EnvFileContent::Absent) && !is_in(&mut *store)? {
         drop(io::stdout().write_all(b"There is no setup-token.\n"));
         return Ok(());
     }
@@ -48,13 +48,13 @@ pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(
     }
     let _locked = person.lock()?;
     let leaving = match readable(env_file.read())? {
-        Content::Token(token) => Some(Fingerprint::of(token.expose())),
+        EnvFileContent::Token(token) => Some(Fingerprint::from_bytes(token.expose())),
         _ => None,
     };
     // Where there is no such field none is made: its absence says the same.
     let withdrawn = change(&mut *store, |document| match UserDocument::parse(document).setup_token {
         SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
-        SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => no_setup_token_fields(),
+        SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => clear_setup_token_fields(),
     });
     store.save_token_cache();
     withdrawn?;

@@ -1,6 +1,6 @@
 //! The day on which a setup-token was made, as somebody types it.
 
-use cas_core::credential::expiry::SETUP_TOKEN_LASTS;
+use cas_core::credential::expiry::SETUP_TOKEN_LIFETIME;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::user::error::Failed;
@@ -18,7 +18,7 @@ pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Ti
     if moment > now {
         return Err(usage("that lies in the future"));
     }
-    if moment.plus(SETUP_TOKEN_LASTS) <= now {
+    if moment.saturating_add(SETUP_TOKEN_LIFETIME) <= now {
         return Err(usage("that is a year ago or more, and setup-tokens last for a year: make another one"));
     }
     Ok(Some(moment))

@@ -8,7 +8,7 @@ mod show;
 
 use std::process::ExitCode;
 
-use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
 
 use crate::cli::{Token, TokenCommand, TokenImport, TokenSet};
@@ -48,7 +48,7 @@ fn set(request: &TokenSet, signals: &DeferredSignals) -> Result<(), Failed> {
     person.store()?;
     readable(env_file(&person).read())?;
     let given = secret_input::ask(PROMPT, Extent::Everything, None, signals).map_err(not_read)?;
-    let token = SetupToken::from_pasted(given.expose()).map_err(|malformed| {
+    let token = SetupToken::from_user_input(given.expose()).map_err(|malformed| {
         Failed::new(1, format!("this is no setup-token: {malformed}; {MAKE_ANOTHER}"))
     })?;
     drop(given);
@@ -61,8 +61,8 @@ fn import(request: &TokenImport, signals: &DeferredSignals) -> Result<(), Failed
     let person = Person::myself()?;
     let env_file = env_file(&person);
     let token = match readable(env_file.read())? {
-        Content::Token(token) => token,
-        Content::Malformed(why) => return Err(Failed::new(1, why)),
+        EnvFileContent::Token(token) => token,
+        EnvFileContent::Malformed(why) => return Err(Failed::new(1, why)),
         _ => {
             let path = env_file.path().display();
             let remedy = "`cas-sync token set` takes one from you";

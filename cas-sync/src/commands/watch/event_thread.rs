@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cas_core::claude_files::credentials_file::LIMIT;
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::fs::owned_file::{self, Guard};
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::fs::owned_file::{self, Ownership};
 
 use super::inotify::{Event, Eyes};
 use super::open_candidates::Held;
@@ -74,8 +74,8 @@ impl Catcher {
         }
     }
 
-    fn login_in(&self, path: &Path) -> Option<OauthLogin> {
-        let found = owned_file::read(path, self.owner, LIMIT, Guard::Owned).ok()??;
-        LocalLogin::parse(&found.content, now()).into_login()
+    fn login_in(&self, path: &Path) -> Option<Login> {
+        let found = owned_file::read(path, self.owner, LIMIT, Ownership::Owner).ok()??;
+        LoginFileState::parse(&found.content, now()).into_login()
     }
 }

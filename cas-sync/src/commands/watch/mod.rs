@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cas_core::state::directory::{Lock, StateDirectory, StateError};
+use cas_core::state::directory::{StateDirectory, StateError, StateLock};
 use cas_core::state::sync_requests::Requests;
 use cas_core::system::account::{Account, Paths};
 use cas_protocol::deadline::Deadline;
@@ -83,10 +83,10 @@ fn outside_of_the_home(requests: &Requests, state: &StateDirectory, owner: u32) 
 /// A second watcher waits, asleep, to take over from the first: so it does not matter which of a service and a person's own
 /// hand started which.
 fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError> {
-    match state.lock(Lock::Watch, &Deadline::after(Duration::ZERO)) {
+    match state.lock(StateLock::Watch, &Deadline::after(Duration::ZERO)) {
         Err(StateError::Busy(_)) => {
             eprintln!("cas-sync: another watcher is at it; this one takes over when that one has ended");
-            state.lock_whenever_free(Lock::Watch)
+            state.lock_blocking(StateLock::Watch)
         }
         taken => taken,
     }
@@ -94,7 +94,7 @@ fn become_the_only_one(state: &StateDirectory) -> Result<Flock<File>, StateError
 
 /// A home may be made, or mounted, at the first login only. Until then nothing is made in it.
 fn wait_for_home(account: &Account, paths: &Paths) -> io::Result<()> {
-    let is_there = || account.home.is_dir() && !account.home_is_yet_to_come(paths);
+    let is_there = || account.home.is_dir() && !account.is_home_unavailable(paths);
     while !is_there() {
         // On the way to a file that is never there, also a change of owner is told.
         let eyes = Eyes::on(&account.home.join("nobody/has/this"))?;

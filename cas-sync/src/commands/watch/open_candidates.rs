@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use cas_core::claude_files::credentials_file::LIMIT;
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::fs::owned_file::{Guard, OwnedFile};
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::fs::owned_file::{OwnedFile, Ownership};
 use cas_core::time::timestamp::Timestamp;
 
 /// How many files are held at most; the oldest makes room.
@@ -23,7 +23,7 @@ struct Candidate {
     path: PathBuf,
     /// Nothing once its writer has closed it: holding it any longer would only keep its file system busy.
     file: Option<OwnedFile>,
-    login: Option<OauthLogin>,
+    login: Option<Login>,
     /// The number of the rename that took its name away.
     moved: Option<u32>,
     /// Whether that was told some time ago.
@@ -43,7 +43,7 @@ impl Held {
             return;
         }
         // What is gone already, or nobody's own, is no candidate.
-        if let Ok(Some(file)) = OwnedFile::open(path, self.owner, Guard::Owned) {
+        if let Ok(Some(file)) = OwnedFile::open(path, self.owner, Ownership::Owner) {
             self.files.retain(|known| known.path != path);
             let path = path.to_owned();
             self.files.push_back(Candidate {
@@ -84,7 +84,7 @@ impl Held {
     }
 
     /// Rename number `cookie` made it the credential file: the login in it, if it was held and holds one.
-    pub(super) fn moved_here(&mut self, cookie: u32, now: Timestamp) -> Option<OauthLogin> {
+    pub(super) fn moved_here(&mut self, cookie: u32, now: Timestamp) -> Option<Login> {
         let index = self.files.iter().position(|known| known.moved == Some(cookie))?;
         let mut candidate = self.files.remove(index)?;
         candidate.look(now);
@@ -105,7 +105,7 @@ impl Candidate {
     /// A content that is no login may be half of one: the last whole one counts.
     fn look(&mut self, now: Timestamp) {
         let found = self.file.as_ref().and_then(|file| file.read(LIMIT).ok());
-        if let Some(login) = found.and_then(|found| LocalLogin::parse(&found.content, now).into_login()) {
+        if let Some(login) = found.and_then(|found| LoginFileState::parse(&found.content, now).into_login()) {
             self.login = Some(login);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cas_core::credential::login::OauthLogin;
+use cas_core::credential::login::Login;
 
 use super::store_push::Ending;
 use super::sync_marker::Marker;
@@ -27,7 +27,7 @@ pub(super) struct Inbox {
 #[derive(Default)]
 pub(super) struct Mail {
     /// Logins that were seen in the credential file, oldest first.
-    pub(super) seen: VecDeque<OauthLogin>,
+    pub(super) seen: VecDeque<Login>,
     /// Whether the file may hold something else than before.
     pub(super) look: bool,
     /// How the push ended that was under way.
@@ -36,7 +36,7 @@ pub(super) struct Mail {
 
 impl Inbox {
     /// The file was written; these logins were in it, and may be gone by now.
-    pub(super) fn look(&self, seen: impl IntoIterator<Item = OauthLogin>) {
+    pub(super) fn look(&self, seen: impl IntoIterator<Item = Login>) {
         let mut mail = self.mail();
         for login in seen {
             mail.seen.retain(|known| known.summary != login.summary);
@@ -73,7 +73,7 @@ impl Inbox {
     }
 
     /// The logins that were seen, without anything else that has arrived.
-    pub(super) fn take_seen(&self) -> VecDeque<OauthLogin> {
+    pub(super) fn take_seen(&self) -> VecDeque<Login> {
         std::mem::take(&mut self.mail().seen)
     }
 

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::engine::{Parts, Run};
-use cas_core::outcome::{Note, Outcome, Source, Status};
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::engine::{Engine, EngineInput};
+use cas_core::outcome::{BackupLocation, Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
 use cas_core::state::sync_requests::Requests;
 use cas_core::system::account::{Account, Paths};
-use cas_core::system::machine_id::Machine;
+use cas_core::system::machine_id::MachineId;
 use cas_core::system::syslog;
 use cas_protocol::deadline::Deadline;
 
@@ -43,7 +43,7 @@ pub(super) struct Mender {
     paths: Paths,
     state: StateDirectory,
     requests: Requests,
-    machine: Machine,
+    machine: MachineId,
     /// This program, as it will be started for a push.
     program: PathBuf,
     push: Push,
@@ -61,7 +61,7 @@ impl Mender {
         program: PathBuf,
         marker: Arc<Marker>,
     ) -> Self {
-        let machine = Machine::this(Path::new("/etc/machine-id"));
+        let machine = MachineId::read(Path::new("/etc/machine-id"));
         Self { account, paths, state, requests, machine, program, marker, push: Push::default(), told: None }
     }
 
@@ -83,7 +83,7 @@ impl Mender {
         }
     }
 
-    fn record(&mut self, seen: VecDeque<OauthLogin>) {
+    fn record(&mut self, seen: VecDeque<Login>) {
         for login in seen {
             let outcome = self.run().record(login);
             self.note_what_is_new(&outcome);
@@ -95,16 +95,16 @@ impl Mender {
     fn look(&mut self, inbox: &Inbox) {
         let file = CredentialsFile::new(self.paths.credentials_file.clone(), self.account.uid.as_raw());
         let found = file.read(now());
-        if matches!(found.login, LocalLogin::Absent) {
+        if matches!(found.login, LoginFileState::Missing) {
             return; // whoever deletes the file means it
         }
-        if matches!(found.login, LocalLogin::Damaged(_)) {
+        if matches!(found.login, LoginFileState::Invalid(_)) {
             thread::sleep(SETTLED_AFTER);
-            if !file.is_still(&found) {
+            if !file.is_unchanged_since(&found) {
                 return; // its writer is at it; the end of that is an event of its own
             }
         }
-        if found.login.is_broken() {
+        if found.login.needs_restore() {
             // A later login may have been seen that is not recorded yet; whatever is put back must not be older than that.
             if !inbox.catch_up(&self.marker, PATIENCE) {
                 return self.requests.leave();
@@ -112,7 +112,7 @@ impl Mender {
             self.record(inbox.take_seen());
         }
         let before = found.identity;
-        let outcome = self.run().about(found);
+        let outcome = self.run().run_on_snapshot(found);
         self.note_what_is_new(&outcome);
         // What is wrong with a file that is gone is not worth telling: the next look is on its way.
         if outcome.status == Status::Recovered || file.read(now()).identity == before {
@@ -120,11 +120,12 @@ impl Mender {
         }
     }
 
-    fn run(&self) -> Run {
+    fn run(&self) -> Engine {
         let now = now();
         // As at a login: a configuration that cannot be read keeps nobody from mending what this machine can mend.
-        let config = Config::load(Path::new(config::DIRECTORY)).map(|(config, _)| config).unwrap_or_default();
-        Run::new(Parts {
+        let config =
+            Config::load(Path::new(config::CONFIG_DIR)).map(|(config, _)| config).unwrap_or_default();
+        Engine::new(EngineInput {
             account: self.account.clone(),
             paths: &self.paths,
             settings: Settings::from_config(&config, Mode::Watch),
@@ -139,7 +140,7 @@ impl Mender {
 
     /// What is new is for the store.
     fn note_what_is_new(&mut self, outcome: &Outcome) {
-        if outcome.notes.contains(&Note::BackedUp(Source::History)) && has_store() {
+        if outcome.notes.contains(&Detail::BackedUp(BackupLocation::LocalHistory)) && has_store() {
             self.push.want(Instant::now());
         }
     }
@@ -154,7 +155,7 @@ impl Mender {
         };
         self.told = trouble;
         if is_news {
-            syslog::write(&self.account.name, outcome);
+            syslog::log_outcome(&self.account.name, outcome);
             if outcome.wants_sync {
                 self.requests.leave();
             }
@@ -173,6 +174,6 @@ impl Mender {
 /// With the embedded store the history is the store, and there is nobody to tell. A configuration that cannot be read is for
 /// the run to complain about.
 fn has_store() -> bool {
-    let config = Config::load(Path::new(config::DIRECTORY));
+    let config = Config::load(Path::new(config::CONFIG_DIR));
     config.map_or(true, |(config, _)| config.store == StoreKind::Vault)
 }

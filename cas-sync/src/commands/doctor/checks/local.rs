@@ -1,7 +1,7 @@
 //! The setup-token's file, the client, and what runs already.
 
-use cas_core::credential::expiry::Kind;
-use cas_core::credential::expiry_warning::{Lapsing, Stage};
+use cas_core::credential::expiry::CredentialKind;
+use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 
 use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside_by_person};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
@@ -50,15 +50,15 @@ fn lapses(facts: &PersonFacts) -> Judgement {
     let EnvFile::Token { lapse } = facts.env_file else {
         return Judgement::Idle("there is no setup-token".into());
     };
-    let lapsing = lapse.and_then(|lapse| Lapsing::at(facts.now, Kind::SetupToken, lapse));
+    let lapsing = lapse.and_then(|lapse| ExpiryWarning::check(facts.now, CredentialKind::SetupToken, lapse));
     Judgement::of(lapsing.map(|lapsing| {
         let cause = format!(
             "the setup-token {}; `claude setup-token` makes a new one, and this asks for it",
-            lapsing.when()
+            lapsing.describe()
         );
         let remedy = Remedy::Person("cas-sync token set".into());
         match lapsing.stage() {
-            Stage::Passed if !lapsing.lapse.is_estimated() => Finding::problem(cause, remedy),
+            WarningStage::Expired if !lapsing.lapse.is_estimated() => Finding::problem(cause, remedy),
             _ => Finding::warning(cause, remedy),
         }
     }))

@@ -1,6 +1,6 @@
 //! Claude Code's locks: directories that are removed to release them, and stay where their holder was killed.
 
-use cas_core::claude_files::locks::ABANDONED_AFTER;
+use cas_core::claude_files::locks::STALE_LOCK_AGE;
 
 use super::super::check::{Check, Finding, Fix, Judgement, aside_by_person, by_person};
 use super::super::facts::{Lock, PersonFacts};
@@ -15,7 +15,7 @@ pub(super) const CHECKS: [Check<PersonFacts>; 4] = [
 /// Not touched for longer than any client waits, and its holder is gone: nobody is refreshing.
 fn abandoned(facts: &PersonFacts) -> Judgement {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
-    let old = own.filter(|lock| lock.touched_at.plus(ABANDONED_AFTER) <= facts.now);
+    let old = own.filter(|lock| lock.touched_at.saturating_add(STALE_LOCK_AGE) <= facts.now);
     Judgement::of(old.map(|lock| {
         let cause =
             format!("{} was left behind at {}; each refresh waits for it", lock.path, lock.touched_at);
@@ -26,7 +26,7 @@ fn abandoned(facts: &PersonFacts) -> Judgement {
 /// A lock is taken over by its age, and this one has none for a long time.
 fn future(facts: &PersonFacts) -> Judgement {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
-    let ahead = own.filter(|lock| lock.touched_at > facts.now.plus(ABANDONED_AFTER));
+    let ahead = own.filter(|lock| lock.touched_at > facts.now.saturating_add(STALE_LOCK_AGE));
     Judgement::of(ahead.map(|lock| {
         let cause = format!(
             "{} is dated {}, in the future: no client takes it over, and none can refresh",

@@ -1,10 +1,10 @@
 //! The login file: what Claude Code makes of it.
 
-use cas_core::credential::expiry::{Kind, Lapse};
-use cas_core::credential::expiry_warning::{Lapsing, Stage};
+use cas_core::credential::expiry::{CredentialKind, Expiry};
+use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
 
 use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside_by_person};
 use super::super::facts::{EnvFile, PersonFacts};
@@ -59,14 +59,14 @@ fn sign_in(facts: &PersonFacts) -> Remedy {
 
 fn absent(facts: &PersonFacts) -> Judgement {
     used(facts, || match &facts.login.state {
-        LocalLogin::Absent => broken(facts, format!("there is no login in {}", facts.login.path)),
+        LoginFileState::Missing => broken(facts, format!("there is no login in {}", facts.login.path)),
         _ => Judgement::Fine,
     })
 }
 
 fn emptied(facts: &PersonFacts) -> Judgement {
     used(facts, || match &facts.login.state {
-        LocalLogin::Tombstone => broken(
+        LoginFileState::ClearedByClient => broken(
             facts,
             format!("Claude Code emptied {}, because its refresh token was refused", facts.login.path),
         ),
@@ -76,7 +76,7 @@ fn emptied(facts: &PersonFacts) -> Judgement {
 
 fn damaged(facts: &PersonFacts) -> Judgement {
     used(facts, || match &facts.login.state {
-        LocalLogin::Damaged(why) if *why != SCOPE => {
+        LoginFileState::Invalid(why) if *why != SCOPE => {
             broken(facts, format!("Claude Code takes {} for no login: {why}", facts.login.path))
         }
         _ => Judgement::Fine,
@@ -85,7 +85,7 @@ fn damaged(facts: &PersonFacts) -> Judgement {
 
 fn scope(facts: &PersonFacts) -> Judgement {
     used(facts, || match &facts.login.state {
-        LocalLogin::Damaged(why) if *why == SCOPE => broken(
+        LoginFileState::Invalid(why) if *why == SCOPE => broken(
             facts,
             format!(
                 "the login in {} lacks the scope user:inference: Claude Code says it is not logged in",
@@ -98,7 +98,7 @@ fn scope(facts: &PersonFacts) -> Judgement {
 
 fn partial(facts: &PersonFacts) -> Judgement {
     used(facts, || match &facts.login.state {
-        LocalLogin::Partial(why) => {
+        LoginFileState::NotRefreshable(why) => {
             let cause =
                 format!("the login works until its access token ends, and cannot be backed up: {why}");
             Judgement::of([Finding::warning(cause, sign_in(facts))])
@@ -110,7 +110,7 @@ fn partial(facts: &PersonFacts) -> Judgement {
 fn unreadable(facts: &PersonFacts) -> Judgement {
     match &facts.login.state {
         // Whose it is and which mode it has are checks of their own.
-        LocalLogin::Unreadable(why) if !facts.has_foreign_entries() => {
+        LoginFileState::Unreadable(why) if !facts.has_foreign_entries() => {
             let cause = format!("nothing is done with the login file: {why}");
             Judgement::of([Finding::problem(cause, aside_by_person(&facts.login.path))])
         }
@@ -121,8 +121,10 @@ fn unreadable(facts: &PersonFacts) -> Judgement {
 fn rejected(facts: &PersonFacts) -> Judgement {
     used(facts, || {
         let cause = match (facts.login.state.login(), facts.login.fate) {
-            (Some(_), Some(Fate::Rejected)) => "the server refused this login when it was verified last",
-            (Some(login), Some(Fate::Superseded)) if !is_fresh(facts, login) => {
+            (Some(_), Some(GenerationState::Rejected)) => {
+                "the server refused this login when it was verified last"
+            }
+            (Some(login), Some(GenerationState::Superseded)) if !is_fresh(facts, login) => {
                 "the login file holds an old copy, whose refresh token was exchanged since"
             }
             _ => return Judgement::Fine,
@@ -137,12 +139,12 @@ fn is_fresh(facts: &PersonFacts, login: &LoginSummary) -> bool {
 
 fn lapses(facts: &PersonFacts) -> Judgement {
     used(facts, || {
-        let lapse = facts.login.state.login().and_then(Lapse::of_login);
-        let lapsing = lapse.and_then(|lapse| Lapsing::at(facts.now, Kind::Login, lapse));
+        let lapse = facts.login.state.login().and_then(Expiry::for_login);
+        let lapsing = lapse.and_then(|lapse| ExpiryWarning::check(facts.now, CredentialKind::Login, lapse));
         Judgement::of(lapsing.map(|lapsing| {
-            let cause = format!("the login {}", lapsing.when());
+            let cause = format!("the login {}", lapsing.describe());
             match lapsing.stage() {
-                Stage::Passed => Finding::problem(cause, sign_in(facts)),
+                WarningStage::Expired => Finding::problem(cause, sign_in(facts)),
                 _ => Finding::warning(cause, sign_in(facts)),
             }
         }))

@@ -197,7 +197,7 @@ fn clock(facts: &PersonFacts) -> Judgement {
         Some(ahead) if ahead.abs() <= TOLERATED => Judgement::Fine,
         Some(ahead) => {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
-            let off = format::length(Duration::from_secs(ahead.unsigned_abs()));
+            let off = format::format_duration(Duration::from_secs(ahead.unsigned_abs()));
             let cause = format!(
                 "this machine's clock is {off} {which} the store's, or that one is wrong: tokens seem to end at other times"
             );

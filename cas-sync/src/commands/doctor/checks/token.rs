@@ -94,7 +94,9 @@ fn foreign(facts: &PersonFacts) -> Judgement {
 
 fn ending(facts: &PersonFacts) -> Judgement {
     at_token(facts, |token| match token {
-        Token::Own { expires_at: Some(at), never_renewed: None, .. } if *at <= facts.now.plus(SOON) => {
+        Token::Own { expires_at: Some(at), never_renewed: None, .. }
+            if *at <= facts.now.saturating_add(SOON) =>
+        {
             let cause = format!("the token ends on {at}, and a renewal takes it no further");
             Judgement::of([Finding::warning(cause, provision(facts, &[]))])
         }

@@ -3,11 +3,11 @@
 mod machine;
 mod server;
 
-use cas_core::credential::email::Address;
-use cas_core::credential::expiry::Lapse;
+use cas_core::credential::email::Email;
+use cas_core::credential::expiry::Expiry;
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
 pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, Target};
@@ -37,13 +37,13 @@ pub(in crate::commands::doctor) struct PersonFacts {
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) path: String,
-    pub(in crate::commands::doctor) state: LocalLogin<LoginSummary>,
+    pub(in crate::commands::doctor) state: LoginFileState<LoginSummary>,
     /// What became of its generation.
-    pub(in crate::commands::doctor) fate: Option<Fate>,
+    pub(in crate::commands::doctor) fate: Option<GenerationState>,
     /// Whether a copy is known here that the rules allow to put back.
     pub(in crate::commands::doctor) has_copy: bool,
     /// The address the person signed in with, where that is known.
-    pub(in crate::commands::doctor) address: Option<Address>,
+    pub(in crate::commands::doctor) address: Option<Email>,
     /// The only organisation whose logins are looked after.
     pub(in crate::commands::doctor) expected_organization: Option<String>,
     /// What is wrong with our own memory of it: the file, and why.
@@ -56,7 +56,7 @@ pub(in crate::commands::doctor) enum EnvFile {
     Absent,
     Token {
         /// When it lapses, as far as that is known here.
-        lapse: Option<Lapse>,
+        lapse: Option<Expiry>,
     },
     /// The person's own, with something else in it.
     Malformed {

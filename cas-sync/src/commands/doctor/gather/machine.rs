@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
-use cas_protocol::paths::REQUESTS;
+use cas_protocol::paths::REQUESTS_DIR;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
@@ -37,7 +37,7 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
             Some(TargetState::Silent) => Target::Silent,
         },
         roster: roster(),
-        requests: requests(Path::new(REQUESTS)),
+        requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
         is_anybody_enrolled: !sessions::enrolled().is_empty(),
     }
@@ -62,7 +62,7 @@ fn folders(pattern: &str) -> Vec<PathBuf> {
 
 fn roster() -> Roster {
     let path = Path::new(roster::USUAL);
-    match config::read_text(path) {
+    match config::read_admin_file(path) {
         Ok(None) => Roster::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
             Ok(_) => Roster::Fine,

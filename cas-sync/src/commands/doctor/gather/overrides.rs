@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_variable_with_a_value_of_its_own_is_a_shadow() {
-        let own = Fingerprint::of("sk-ant-oat01-own");
+        let own = Fingerprint::from_bytes("sk-ant-oat01-own");
         for (name, value, expected) in [
             ("ANTHROPIC_API_KEY", "sk", true),
             ("ANTHROPIC_API_KEY", " ", false),
