@@ -13,14 +13,14 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
 
-use crate::arguments::{Exec, complain};
+use crate::arguments::{Exec, print_error};
 
 /// Runs the program in this process; returns only when that fails.
 pub(crate) fn run(request: &Exec) -> ExitCode {
     match launch(request) {
         Ok(never) => match never {},
         Err(error) => {
-            complain(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             ExitCode::from(if is_missing(&error) { 127 } else { 126 })
         }
     }
@@ -39,7 +39,7 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
         EnvFileContent::Absent if inherits_a_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
         EnvFileContent::Absent => (),
         EnvFileContent::Malformed(why) | EnvFileContent::Unreadable(why) => {
-            complain(&format!("setup-token not used: {why}"))
+            print_error(&format!("setup-token not used: {why}"))
         }
     }
     let error = command.exec();

@@ -23,18 +23,18 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::reply::Reply;
 
-use crate::arguments::{Login, complain};
+use crate::arguments::{Login, print_error};
 
 /// What is kept back of the deadline for the reply itself.
-const REPLY_TIME: Duration = Duration::from_millis(100);
+const REPLY_RESERVE: Duration = Duration::from_millis(100);
 
 /// Does what a login needs, and replies.
 pub(crate) fn run(request: &Login) -> ExitCode {
-    let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_TIME));
-    match attend(request, deadline).and_then(|reply| answer(&reply)) {
+    let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_RESERVE));
+    match handle(request, deadline).and_then(|reply| write_reply(&reply)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             let finding = Finding::Skipped(format!("{error:#}"));
             let outcome = Outcome::new(Status::Warn, finding);
             syslog::log_outcome(&request.user, &outcome);
@@ -43,7 +43,7 @@ pub(crate) fn run(request: &Login) -> ExitCode {
     }
 }
 
-fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
+fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     let account = Account::from_name(&request.user)?;
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
@@ -51,7 +51,7 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     privileges::become_user(&account)?;
     let name = account.name.clone();
     let requests = Requests::of(&name);
-    let ended = tend(account, &requests, deadline);
+    let ended = run_engine(account, &requests, deadline);
     if ended.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &ended.outcome);
     }
@@ -61,7 +61,7 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     Ok(Reply(ended.token))
 }
 
-fn tend(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
+fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
     let now = now();
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
@@ -99,7 +99,7 @@ fn unusable(error: &config::ConfigError) -> StoreError {
     StoreError::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
 }
 
-fn answer(reply: &Reply) -> Result<()> {
+fn write_reply(reply: &Reply) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(reply.to_line().as_bytes()).and_then(|()| stdout.flush()).context("cannot reply")
 }

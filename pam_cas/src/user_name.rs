@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use cas_protocol::paths;
 
-/// A plain name in the sense of [`paths::is_plain_name`], and not `root`. Whether such a user exists is for
+/// A plain name in the sense of [`paths::is_valid_user_name`], and not `root`. Whether such a user exists is for
 /// `cas-session` to find out: the module itself asks no name service, which may be slow or dead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UserName(Vec<u8>);

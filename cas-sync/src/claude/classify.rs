@@ -6,10 +6,10 @@
 
 use cas_core::credential::verification::Verification;
 
-use super::child::{End, Ended};
+use super::child::{ChildOutput, End};
 use super::stream::{RunResult, Stream};
-use super::version::{TELLS_REFUSALS, Version};
-use crate::precedence::managed_settings::OVERRIDE;
+use super::version::{MIN_VERSION_FOR_REFUSALS, Version};
+use crate::precedence::managed_settings::OVERRIDE_VAR;
 
 const IGNORES_THE_LOGIN: &str =
     "claude does not use the login it is given, as with --bare; let claude.program name the ordinary client";
@@ -24,12 +24,15 @@ const NO_ANSWER: &str = "claude ended without an answer";
 const PROXY: &str = "a proxy or another server answered in the place of the API";
 
 /// What a probe by value showed. `ask_version` is called where the verdict depends on it and the client did not say it.
-pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Version>) -> Verification {
+pub(super) fn classify_probe(
+    ended: &ChildOutput,
+    ask_version: impl FnOnce() -> Option<Version>,
+) -> Verification {
     match judge(ended) {
         Judged::Certain(verdict) => verdict,
         Judged::Refused { account_level } => Verification::Rejected { account_level },
         Judged::RefusedBySomebody(said) => match said.or_else(ask_version) {
-            Some(version) if version < TELLS_REFUSALS => unusable(TOO_OLD_TO_TELL),
+            Some(version) if version < MIN_VERSION_FOR_REFUSALS => unusable(TOO_OLD_TO_TELL),
             _ => unknown(PROXY),
         },
         Judged::NotLoggedIn => unusable(IGNORES_THE_LOGIN),
@@ -39,19 +42,19 @@ pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Versi
     }
 }
 
-/// What a refresh run showed that left this in the credential file. `ask_version` is as for [`of_probe`].
-pub(super) fn of_refresh_run(
-    ended: &Ended,
-    left: Left,
+/// What a refresh run showed that left this in the credential file. `ask_version` is as for [`classify_probe`].
+pub(super) fn classify_refresh(
+    ended: &ChildOutput,
+    left: FileAfterRun,
     ask_version: impl FnOnce() -> Option<Version>,
 ) -> Verification {
     match (judge(ended), left) {
-        (Judged::Certain(verdict), Left::Unchanged | Left::Other) if verdict.is_alive() => {
+        (Judged::Certain(verdict), FileAfterRun::Unchanged | FileAfterRun::Other) if verdict.is_alive() => {
             unknown("claude answered, but did not refresh the login")
         }
         (Judged::Certain(verdict), _) => verdict,
         (Judged::SessionExpired, _) => Verification::Rejected { account_level: false },
-        (Judged::NotLoggedIn, Left::Unchanged) => unusable(IGNORES_THE_LOGIN),
+        (Judged::NotLoggedIn, FileAfterRun::Unchanged) => unusable(IGNORES_THE_LOGIN),
         (Judged::NotLoggedIn, _) => unknown("claude found no login that it could use"),
         (Judged::Wordless, _) => of_a_wordless_program(ask_version),
         // "OAuth token has expired" is also what follows when the refresh could not be made for a while.
@@ -63,7 +66,7 @@ pub(super) fn of_refresh_run(
 
 /// What lies in the credential file after a refresh run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum FileAfterRun {
     /// A fresh login that was not there before.
     Refreshed,
     /// The login that was there before.
@@ -87,10 +90,10 @@ enum Judged {
     SessionExpired,
 }
 
-fn judge(ended: &Ended) -> Judged {
+fn judge(ended: &ChildOutput) -> Judged {
     match ended.end {
-        End::Late => return certain(unknown("claude did not come to an end in time")),
-        End::Overfull => return certain(unknown("claude said more than any answer is long")),
+        End::TimedOut => return certain(unknown("claude did not come to an end in time")),
+        End::OutputTooLarge => return certain(unknown("claude said more than any answer is long")),
         End::Killed => return certain(unknown("claude was killed")),
         End::Exited(_) => (),
     }
@@ -104,7 +107,7 @@ fn judge(ended: &Ended) -> Judged {
     };
     match stream.key_source.as_deref() {
         Some("none") if stream.served_by_anthropic != Some(false) => (),
-        Some(_) => return certain(unusable(OVERRIDE)),
+        Some(_) => return certain(unusable(OVERRIDE_VAR)),
         None => return certain(unusable(NO_SOURCE)),
     }
     if result.is_error {

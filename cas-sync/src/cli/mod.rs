@@ -9,7 +9,7 @@ mod token;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::admin::{Disenroll, Metrics, Provision};
-pub(crate) use self::credential::{Backup, Check, LoginArgs, Place, Restore, Verify};
+pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
 pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
 

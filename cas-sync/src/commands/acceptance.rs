@@ -2,36 +2,36 @@
 
 use cas_core::credential::verification::Verification;
 
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// Lets in what works. What nobody could find anything out about is let in where that was asked for (`--unverified`); what the
 /// server refuses never is.
 ///
 /// # Errors
-/// [`Failed`], which says why and what to do; `what` is the credential, `remedy` how to make a good one.
-pub(crate) fn admit(
+/// [`CommandError`], which says why and what to do; `what` is the credential, `remedy` how to make a good one.
+pub(crate) fn check_accepted(
     what: &str,
     verdict: &Verification,
     unverified: bool,
     remedy: &str,
-) -> Result<(), Failed> {
+) -> Result<(), CommandError> {
     match verdict {
         Verification::Ok | Verification::RateLimited => Ok(()),
         Verification::Rejected { account_level: false } => {
-            Err(Failed::new(79, format!("the server rejects {what}: {remedy}")))
+            Err(CommandError::new(79, format!("the server rejects {what}: {remedy}")))
         }
-        Verification::Rejected { account_level: true } => Err(Failed::new(
+        Verification::Rejected { account_level: true } => Err(CommandError::new(
             1,
             format!("the server refuses the account or organisation of {what}; ask its administrator"),
         )),
         Verification::ClientUnusable(_) | Verification::Inconclusive(_) if unverified => Ok(()),
-        Verification::ClientUnusable(why) => Err(Failed::new(
+        Verification::ClientUnusable(why) => Err(CommandError::new(
             69,
             format!(
                 "{what} could not be verified, since claude cannot be used: {why}; --unverified takes it all the same"
             ),
         )),
-        Verification::Inconclusive(why) => Err(Failed::new(
+        Verification::Inconclusive(why) => Err(CommandError::new(
             75,
             format!(
                 "{what} could not be verified: {why}; try again later, or --unverified takes it all the same"
@@ -41,7 +41,7 @@ pub(crate) fn admit(
 }
 
 /// What was shown, in words that follow a name and a comma.
-pub(crate) fn shown(verdict: &Verification) -> String {
+pub(crate) fn describe_verification(verdict: &Verification) -> String {
     match verdict {
         Verification::Ok => "verified by inference".into(),
         Verification::RateLimited => "verified: alive, its usage limit is reached".into(),
@@ -68,7 +68,8 @@ mod tests {
             (unusable, Some(69), None),
             (unknown, Some(75), None),
         ] {
-            let code_of = |unverified| admit("it", &verdict, unverified, "x").err().map(|failed| failed.code);
+            let code_of =
+                |unverified| check_accepted("it", &verdict, unverified, "x").err().map(|failed| failed.code);
             assert_eq!((code_of(false), code_of(true)), (code, code_on_request), "{verdict:?}");
         }
     }

@@ -43,7 +43,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let mut unknown = Vec::new();
     let places = [(Place::OwnState, own_state), (Place::UserSettings, directory.join("settings.json"))];
     let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
-    let served = (Place::Organization, directory.join(managed_settings::OF_THE_ORGANIZATION));
+    let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
     for (place, path) in places.into_iter().chain(managed).chain([served]) {
         match read(&path) {
             Ok(None) => (),

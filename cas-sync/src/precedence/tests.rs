@@ -175,7 +175,7 @@ fn an_api_key_and_a_bearer_token_go_out_together() {
     assert_eq!(effective.beside.map(|one| one.kind), Some(Kind::AuthToken));
     assert_eq!(effective.shadowed.iter().map(|one| one.kind).collect::<Vec<_>>(), [Kind::Login]);
     assert_eq!(
-        effective.chosen.map(Candidate::because).as_deref(),
+        effective.chosen.map(Candidate::reason).as_deref(),
         Some("ANTHROPIC_API_KEY in ~/.claude/settings.json")
     );
     let headers =

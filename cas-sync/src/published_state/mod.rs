@@ -21,29 +21,29 @@ use cas_core::time::timestamp::Timestamp;
 use crate::commands::enroll::STATE;
 
 /// Everybody's folders, in [`STATE`].
-pub(crate) const PEOPLE: &str = "people";
+pub(crate) const USERS_DIR: &str = "people";
 
 /// The largest state that is read, in bytes; real ones have less than two thousand.
 pub(crate) const LIMIT: usize = 64 << 10;
 
 /// Where one person's state is published.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct PublishedState {
     folder: PathBuf,
     owner: u32,
 }
 
-impl Shelf {
+impl PublishedState {
     /// The shelf of the person with this login name and user id.
-    pub(crate) fn of(user: &str, owner: u32) -> Self {
-        Self { folder: folder_of(user), owner }
+    pub(crate) fn for_user(user: &str, owner: u32) -> Self {
+        Self { folder: published_dir(user), owner }
     }
 
     /// Publishes what a sync has found. Where there is no folder, because no service of theirs ever ran, nothing is.
     ///
     /// # Errors
     /// [`Problem`]; what was published before is still there.
-    pub(crate) fn publish(&self, state: &StateReport) -> Result<(), FileError> {
+    pub(crate) fn write(&self, state: &StateReport) -> Result<(), FileError> {
         let is_theirs = |found: fs::Metadata| found.is_dir() && found.uid() == self.owner;
         if !fs::symlink_metadata(&self.folder).is_ok_and(is_theirs) {
             return Ok(());
@@ -56,11 +56,11 @@ impl Shelf {
     /// Publishes that a sync could do nothing, and why; what was found before stays.
     ///
     /// # Errors
-    /// As [`Shelf::publish`].
-    pub(crate) fn publish_skip(&self, user: &str, now: Timestamp, why: &str) -> Result<(), FileError> {
+    /// As [`PublishedState::publish`].
+    pub(crate) fn write_skipped(&self, user: &str, now: Timestamp, why: &str) -> Result<(), FileError> {
         let before = owned_file::read(&self.folder.join(FILE_NAME), self.owner, LIMIT, Ownership::Owner);
         let before = before.ok().flatten().and_then(|found| serde_json::from_slice(&found.content).ok());
-        self.publish(&StateReport {
+        self.write(&StateReport {
             schema: SCHEMA,
             user: user.to_owned(),
             at_ms: now,
@@ -73,6 +73,6 @@ impl Shelf {
 }
 
 /// The folder of the person with this login name.
-pub(crate) fn folder_of(user: &str) -> PathBuf {
-    Path::new(STATE).join(PEOPLE).join(user)
+pub(crate) fn published_dir(user: &str) -> PathBuf {
+    Path::new(STATE).join(USERS_DIR).join(user)
 }

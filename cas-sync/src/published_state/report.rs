@@ -24,7 +24,7 @@ pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(13 * 60 * 60);
 
 /// How a sync ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct PublishedReport {
     /// When it began.
     pub(crate) at: Timestamp,
     /// The status word.
@@ -64,7 +64,7 @@ pub(crate) struct Credential {
     pub(crate) expiry_is_estimated: bool,
 }
 
-impl Standing {
+impl PublishedReport {
     /// Reads it. What is missing or of another kind is left out, as long as it says when it was, and how it ended.
     ///
     /// # Errors
@@ -95,12 +95,12 @@ impl Standing {
     }
 
     /// Whether it says to be of a time that is yet to come.
-    pub(crate) fn is_of_the_future(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_in_future(&self, now: Timestamp) -> bool {
         self.at > now.saturating_add(LEEWAY)
     }
 
     /// Whether it is so old that syncs have been missed.
-    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_outdated(&self, now: Timestamp) -> bool {
         self.at.saturating_add(SILENT_AFTER) < now
     }
 }
@@ -152,8 +152,8 @@ mod tests {
 
     use super::*;
 
-    fn parsed(value: &Value) -> Result<Standing, &'static str> {
-        Standing::parse(value.to_string().as_bytes())
+    fn parsed(value: &Value) -> Result<PublishedReport, &'static str> {
+        PublishedReport::parse(value.to_string().as_bytes())
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
             (&"[".repeat(60_000), "it is no JSON"),
             (&format!(r#"{{"at_ms":1,"status":"OK","x":{}"#, "{\"x\":".repeat(9_000)), "it is no JSON"),
         ] {
-            assert_eq!(Standing::parse(text.as_bytes()), Err(why), "{:.60}", text);
+            assert_eq!(PublishedReport::parse(text.as_bytes()), Err(why), "{:.60}", text);
         }
     }
 
@@ -207,14 +207,15 @@ mod tests {
 
     #[test]
     fn a_time_to_come_is_called_out_and_an_old_one_too() {
-        let at = |millis| Standing {
+        let at = |millis| PublishedReport {
             at: Timestamp::from_millis(millis),
             ..parsed(&json!({"at_ms": 1, "status": "OK"})).expect("a state")
         };
         let now = Timestamp::from_millis(100_000_000);
-        assert!(!at(100_300_000).is_of_the_future(now) && at(100_300_001).is_of_the_future(now));
+        assert!(!at(100_300_000).is_in_future(now) && at(100_300_001).is_in_future(now));
         assert!(
-            !at(100_000_000 - 13 * 3_600_000).is_old(now) && at(100_000_000 - 13 * 3_600_000 - 1).is_old(now)
+            !at(100_000_000 - 13 * 3_600_000).is_outdated(now)
+                && at(100_000_000 - 13 * 3_600_000 - 1).is_outdated(now)
         );
     }
 }

@@ -27,13 +27,13 @@ use cas_protocol::secret::Secret;
 use nix::fcntl::Flock;
 
 use crate::claude::Claude;
-use crate::os::deferred_signals::{Woken, held_back};
-use crate::os::environment::{keep_secrets_in_memory, now, variable};
-use crate::published_state::Shelf;
-use crate::term::stderr::complain;
-use crate::user::error::Failed;
-use crate::user::identity::Caller;
-use crate::user::notify::Notify;
+use crate::os::deferred_signals::{Wake, block_termination};
+use crate::os::environment::{env_var, harden_process, now};
+use crate::published_state::PublishedState;
+use crate::term::stderr::print_error;
+use crate::user::error::CommandError;
+use crate::user::identity::CallingUser;
+use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
 use crate::user::verification::VerifyMode;
 
@@ -47,42 +47,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The caller, and how their machine is set up.
-pub(crate) struct Person {
+pub(crate) struct UserContext {
     pub(crate) account: Account,
     pub(crate) paths: Paths,
     pub(crate) state: StateDirectory,
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
     pub(crate) requests: Requests,
-    pub(crate) shelf: Shelf,
+    pub(crate) published_dir: PublishedState,
     /// What nobody understands in the configuration.
-    misunderstood: Vec<String>,
+    config_warnings: Vec<String>,
 }
 
 /// Carries a command of the caller's out: what it answers is its exit code, and what it cannot do is told.
-pub(crate) fn answered(command: impl FnOnce(&Person) -> Result<u8, Failed>) -> ExitCode {
-    match Person::myself().and_then(|person| command(&person)) {
+pub(crate) fn run_command(command: impl FnOnce(&UserContext) -> Result<u8, CommandError>) -> ExitCode {
+    match UserContext::for_current_user().and_then(|person| command(&person)) {
         Ok(code) => ExitCode::from(code),
-        Err(failed) => failed.tell(),
+        Err(failed) => failed.report(),
     }
 }
 
-impl Person {
+impl UserContext {
     /// Whoever runs this, if it is a person with a home that is in use. From here on no debugger and no core dump sees what is
     /// read. What nobody understands in the configuration is told.
     ///
     /// # Errors
-    /// [`Failed`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
-    pub(crate) fn myself() -> Result<Self, Failed> {
-        keep_secrets_in_memory()?;
-        let caller = Caller::find()?.named_as_asked()?;
-        if caller.home_is_yet_to_come() {
+    /// [`CommandError`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
+    pub(crate) fn for_current_user() -> Result<Self, CommandError> {
+        harden_process()?;
+        let caller = CallingUser::current()?.with_name_override()?;
+        if caller.is_home_unavailable() {
             let home = caller.account.home.display();
             let why = "is not there, not mounted, or not in use yet; try again when it is";
-            return Err(Failed::new(75, format!("the home {home} {why}")));
+            return Err(CommandError::new(75, format!("the home {home} {why}")));
         }
         let person = Self::configured(caller, now())?;
-        person.misunderstood.iter().for_each(|what| complain(&anyhow::anyhow!("configuration: {what}")));
+        person.config_warnings.iter().for_each(|what| print_error(&anyhow::anyhow!("configuration: {what}")));
         Ok(person)
     }
 
@@ -90,11 +90,20 @@ impl Person {
     ///
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be used.
-    pub(crate) fn configured(caller: Caller, now: Timestamp) -> Result<Self, ConfigError> {
+    pub(crate) fn configured(caller: CallingUser, now: Timestamp) -> Result<Self, ConfigError> {
         let (mut config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
-        config.apply_environment(variable);
-        let Caller { account, paths, state, requests, shelf } = caller;
-        Ok(Self { account, paths, state, config, now, requests, shelf, misunderstood })
+        config.apply_environment(env_var);
+        let CallingUser { account, paths, state, requests, published_dir: shelf } = caller;
+        Ok(Self {
+            account,
+            paths,
+            state,
+            config,
+            now,
+            requests,
+            published_dir: shelf,
+            config_warnings: misunderstood,
+        })
     }
 
     /// The store, as it is configured; nothing is asked of a server yet.
@@ -107,7 +116,7 @@ impl Person {
 
     /// The client of this person: the one that is configured, or found where people have it.
     pub(crate) fn claude(&self) -> Claude {
-        let search_path = variable("PATH").map(OsString::from);
+        let search_path = env_var("PATH").map(OsString::from);
         Claude::new(&self.config.claude, &self.account, &self.paths, search_path.as_deref(), self.now)
     }
 
@@ -117,18 +126,22 @@ impl Person {
     }
 
     /// The admin's program that is told of changes, if there is one.
-    pub(crate) fn notify(&self) -> Option<Notify> {
+    pub(crate) fn notify(&self) -> Option<NotifyCommand> {
         let command = self.config.notify.clone();
         let is_one = !command.is_empty();
-        is_one.then(|| Notify { command, user: self.account.name.clone(), home: self.account.home.clone() })
+        is_one.then(|| NotifyCommand {
+            command,
+            user: self.account.name.clone(),
+            home: self.account.home.clone(),
+        })
     }
 
     /// Takes the lock that a sync holds, so that none comes in between. One that is at work is waited for, which is said.
     ///
     /// # Errors
-    /// [`Failed`], to be tried later, when it takes too long or somebody asks to end.
-    pub(crate) fn lock(&self) -> Result<Flock<File>, Failed> {
-        let signals = held_back()?;
+    /// [`CommandError`], to be tried later, when it takes too long or somebody asks to end.
+    pub(crate) fn lock(&self) -> Result<Flock<File>, CommandError> {
+        let signals = block_termination()?;
         let deadline = Deadline::after(PATIENCE);
         let mut is_said = false;
         loop {
@@ -138,14 +151,14 @@ impl Person {
                         eprintln!("A sync is at work; waiting for it, for {} s at most.", PATIENCE.as_secs());
                         is_said = true;
                     }
-                    if signals.wait(None, Some(PAUSE)) == Woken::Asked {
-                        return Err(Failed::new(75, "interrupted; nothing was changed"));
+                    if signals.wait(None, Some(PAUSE)) == Wake::Signal {
+                        return Err(CommandError::new(75, "interrupted; nothing was changed"));
                     }
                 }
                 Err(StateError::Busy(lock)) => {
                     let lock = lock.display();
                     let why = format!("another run is at work still, and holds {lock}; nothing was changed");
-                    return Err(Failed::new(75, format!("{why}: try again when it has ended")));
+                    return Err(CommandError::new(75, format!("{why}: try again when it has ended")));
                 }
                 locked => return Ok(locked?),
             }
@@ -174,10 +187,10 @@ impl Person {
     }
 
     /// What a sync makes of all this, under its lock, which the caller holds.
-    pub(crate) fn tended(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
+    pub(crate) fn run_sync(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let run = self.run(Mode::Sync, now, self.store(), verifier);
-        let mut outcome = self.addressed(run.run().outcome);
-        for what in &self.misunderstood {
+        let mut outcome = self.with_login_email(run.run().outcome);
+        for what in &self.config_warnings {
             outcome.escalate(Status::Warn, Detail::Configuration(what.clone()));
         }
         outcome
@@ -186,19 +199,20 @@ impl Person {
     /// The same, told as every sync's end, but for the terminal.
     pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let now = now();
-        let outcome = self.tended(now, verifier);
-        self.report(now, VerifyMode::Verify).tell_others(&outcome, self.notify().as_ref());
+        let outcome = self.run_sync(now, verifier);
+        self.report(now, VerifyMode::Verify).publish_without_stdout(&outcome, self.notify().as_ref());
         outcome
     }
 
     /// Who hears of a run that began at `now`.
     pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
-        let (user, state, shelf) = (self.account.name.clone(), self.state.clone(), self.shelf.clone());
+        let (user, state, shelf) =
+            (self.account.name.clone(), self.state.clone(), self.published_dir.clone());
         Report { user, state, shelf, now, verification }
     }
 
     /// Whoever is told to sign in is told as whom, where Claude Code knows.
-    pub(crate) fn addressed(&self, mut outcome: Outcome) -> Outcome {
+    pub(crate) fn with_login_email(&self, mut outcome: Outcome) -> Outcome {
         if outcome.requires_sign_in() {
             let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
             outcome.sign_in_as = self.address(&owner);
@@ -214,20 +228,20 @@ impl Person {
 }
 
 /// A client that is not asked again about the credential it was just asked about.
-pub(crate) struct Asked {
+pub(crate) struct CachedVerifier {
     claude: Claude,
     about: Fingerprint,
     verdict: Verification,
 }
 
-impl Asked {
+impl CachedVerifier {
     /// `claude`, which showed this of `token`.
-    pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
+    pub(crate) fn new(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
         Box::new(Self { claude, about: Fingerprint::from_bytes(token), verdict })
     }
 }
 
-impl Verifier for Asked {
+impl Verifier for CachedVerifier {
     fn probe(&mut self, token: &Secret<String>) -> Verification {
         match Fingerprint::from_bytes(token.expose()) == self.about {
             true => self.verdict.clone(),

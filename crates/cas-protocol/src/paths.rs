@@ -11,7 +11,7 @@ pub const ENROLLED_DIR: &str = "/var/lib/claude-auth-sync/enrolled";
 /// One directory per enrolled person, theirs, in which a login leaves its request for the sync.
 pub const REQUESTS_DIR: &str = "/run/claude-auth-sync";
 
-/// The name of the request in a person's directory below [`REQUESTS`].
+/// The name of the request in a person's directory below [`REQUESTS_DIR`].
 pub const REQUEST_FILE: &str = "request";
 
 /// The name of the file in that directory that is made in advance, to become the first request.

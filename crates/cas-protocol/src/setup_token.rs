@@ -24,7 +24,7 @@ impl SetupToken {
     /// Accepts exactly the bytes of a token: no white space, no quotes, no line end.
     ///
     /// # Errors
-    /// [`Malformed`] names the first rule that does not hold, and never repeats the text.
+    /// [`SetupTokenError`] names the first rule that does not hold, and never repeats the text.
     pub fn parse(text: &str) -> Result<Self, SetupTokenError> {
         let body = text.strip_prefix(PREFIX).ok_or(SetupTokenError::Prefix)?;
         if body.is_empty() || text.len() > MAX_LEN {

@@ -13,7 +13,7 @@ impl ServerUrl {
     /// Reads the form that `VAULT_ADDR` has.
     ///
     /// # Errors
-    /// [`BadSetting`] for anything that is not such an address: a token must never cross a network in the clear.
+    /// [`SettingError`] for anything that is not such an address: a token must never cross a network in the clear.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
         let bad =
             |problem: &str| SettingError::new("Vault address", problem, "write it as https://HOST:PORT");
@@ -66,7 +66,7 @@ impl ProxyAddress {
     /// Reads `http[s]://[user:password@]host:port`.
     ///
     /// # Errors
-    /// [`BadSetting`] for anything else.
+    /// [`SettingError`] for anything else.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
         let bad = |problem: &str| SettingError::new("proxy", problem, "write it as http://HOST:PORT");
         let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
@@ -95,7 +95,7 @@ impl VaultPath {
     /// Reads `segment/segment/…`, without a slash at either end.
     ///
     /// # Errors
-    /// [`BadSetting`] for an empty segment, `.`, `..`, or a control character.
+    /// [`SettingError`] for an empty segment, `.`, `..`, or a control character.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
         let bad =
             |problem: String| SettingError::new("Vault path", &problem, "write it as mount/folder/name");
@@ -116,7 +116,7 @@ impl VaultPath {
     /// Reads a path whose first segment is the mount, as the `vault` command takes it; returns mount and rest.
     ///
     /// # Errors
-    /// [`BadSetting`] as for [`VaultPath::parse`], or when there is nothing behind the mount.
+    /// [`SettingError`] as for [`VaultPath::parse`], or when there is nothing behind the mount.
     pub fn parse_with_mount(text: &str) -> Result<(Self, Self), SettingError> {
         let mut mount = Self::parse(text)?.0;
         let rest = mount.split_off(1);
@@ -133,7 +133,7 @@ impl VaultPath {
     /// Where this user's document lies unless another place is configured.
     ///
     /// # Errors
-    /// [`BadSetting`] when the name cannot be one segment of a path.
+    /// [`SettingError`] when the name cannot be one segment of a path.
     pub fn for_user(user: &str) -> Result<Self, SettingError> {
         let segments = Self::parse(user)?.0;
         if segments.len() > 1 {

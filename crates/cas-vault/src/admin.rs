@@ -64,7 +64,7 @@ impl AdminClient {
     /// What a token is, judged as the one of `user` at `now_ms`; none when it is expired, revoked, or none at all.
     ///
     /// # Errors
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not say.
+    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the server did not say.
     pub fn lookup_token(
         &mut self,
         token: &Token,

@@ -72,7 +72,7 @@ impl VaultConfig {
     /// The usual place of this user's document: `workstation/claude-users/USER` below the mount `secret`.
     ///
     /// # Errors
-    /// [`BadSetting`] when the name cannot be part of a path.
+    /// [`SettingError`] when the name cannot be part of a path.
     pub fn for_user(
         address: ServerUrl,
         user: &str,
@@ -136,7 +136,7 @@ impl VaultStore {
     ///
     /// # Errors
     /// [`Failure::Refused`] when this token will never be renewed again, such as after its role was removed;
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the next run may succeed.
+    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the next run may succeed.
     pub fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
         self.documents.renew_if_due(deadline)
     }

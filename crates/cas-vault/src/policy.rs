@@ -25,7 +25,7 @@ impl DocumentLayout {
     /// What is configured, or else `secret` and `workstation/claude-users`.
     ///
     /// # Errors
-    /// [`BadSetting`] for what cannot be a path.
+    /// [`SettingError`] for what cannot be a path.
     pub fn configured(settings: &VaultSettings) -> Result<Self, SettingError> {
         let path = |text: &Option<String>, usual: &str| VaultPath::parse(text.as_deref().unwrap_or(usual));
         Ok(Self {

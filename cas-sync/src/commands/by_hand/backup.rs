@@ -13,14 +13,14 @@ use cas_core::time::format;
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::{Answer, done, print};
+use super::{Answer, print, run_planner};
 use crate::cli::Backup;
-use crate::user::context::{Person, answered};
+use crate::user::context::{UserContext, run_command};
 
 /// Backs the login up, and says where to.
 pub(crate) fn backup(wanted: &Backup) -> ExitCode {
-    answered(|person| {
-        let ended = done(person, Command::Backup, wanted.verify, |_| ())?;
+    run_command(|person| {
+        let ended = run_planner(person, Command::Backup, wanted.verify, |_| ())?;
         let code = ended.outcome.exit_code();
         let places = places(person, &ended);
         let told: String = places.iter().map(|place| place.told(person.now)).collect();
@@ -43,22 +43,22 @@ struct Place {
     place: &'static str,
     /// A path, or the address of a server.
     at: String,
-    done: Done,
+    done: BackupResult,
     /// The newest copy that was there before.
     before: Option<Before>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Done {
+enum BackupResult {
     /// It has the login now.
     Added,
     /// It had it before.
-    HadIt,
+    AlreadyPresent,
     /// It does not have it.
     NotAdded,
     /// It could not be asked.
-    NotAsked,
+    Unreachable,
 }
 
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ struct Before {
     machine: Option<String>,
 }
 
-fn places(person: &Person, ended: &RunResult) -> Vec<Place> {
+fn places(person: &UserContext, ended: &RunResult) -> Vec<Place> {
     let history = LocalStore::new(person.state.clone(), person.now).path().display().to_string();
     let server = person.config.vault.address.clone().unwrap_or_default();
     let place = |source: BackupLocation, name, at| {
@@ -82,7 +82,7 @@ fn places(person: &Person, ended: &RunResult) -> Vec<Place> {
     places
 }
 
-fn done_at(ended: &RunResult, source: BackupLocation) -> Done {
+fn done_at(ended: &RunResult, source: BackupLocation) -> BackupResult {
     let outcome = &ended.outcome;
     let has_it = |kept: &BackupInfo| {
         kept.source == source && outcome.login().is_some_and(|login| login.generation == kept.generation)
@@ -90,13 +90,13 @@ fn done_at(ended: &RunResult, source: BackupLocation) -> Done {
     let was_not_read =
         |note: &Detail| matches!(note, Detail::Store(failure) if *failure != StoreError::Conflict);
     if outcome.notes.contains(&Detail::BackedUp(source)) {
-        Done::Added
+        BackupResult::Added
     } else if ended.found.iter().any(has_it) {
-        Done::HadIt
+        BackupResult::AlreadyPresent
     } else if source == BackupLocation::Store && outcome.notes.iter().any(was_not_read) {
-        Done::NotAsked
+        BackupResult::Unreachable
     } else {
-        Done::NotAdded
+        BackupResult::NotAdded
     }
 }
 
@@ -119,14 +119,16 @@ impl Place {
             .map(format::format_duration);
         let age = age.unwrap_or_else(|| "of unknown age".into());
         let what = match (self.done, &self.before) {
-            (Done::Added, None) => "added; there was no copy".to_owned(),
-            (Done::Added, Some(before)) => {
+            (BackupResult::Added, None) => "added; there was no copy".to_owned(),
+            (BackupResult::Added, Some(before)) => {
                 format!("added; the newest copy before it, {}, was {age} old", before.generation)
             }
-            (Done::HadIt, _) => format!("has it already, for {age}"),
-            (Done::NotAdded, None) => "not added; there is no copy".to_owned(),
-            (Done::NotAdded, Some(before)) => format!("not added; keeps {}, {age} old", before.generation),
-            (Done::NotAsked, _) => "not asked".to_owned(),
+            (BackupResult::AlreadyPresent, _) => format!("has it already, for {age}"),
+            (BackupResult::NotAdded, None) => "not added; there is no copy".to_owned(),
+            (BackupResult::NotAdded, Some(before)) => {
+                format!("not added; keeps {}, {age} old", before.generation)
+            }
+            (BackupResult::Unreachable, _) => "not asked".to_owned(),
         };
         format!("  {:<7}  {what}\n           {}\n", self.place, sanitize_line(&self.at))
     }

@@ -10,28 +10,28 @@ use serde::Serialize;
 
 use super::SCHEMA;
 use super::restore::word;
-use crate::user::context::Person;
-use crate::user::error::code_of_the_store;
+use crate::user::context::UserContext;
+use crate::user::error::store_exit_code;
 
 /// So much of a machine's name is shown in a table.
 const MACHINE_WIDTH: usize = 16;
 
 /// All of them.
 #[derive(Serialize)]
-pub(super) struct Listing {
+pub(super) struct BackupList {
     schema: u32,
     user: String,
     exit_code: u8,
     /// What lies in the login file, in one word.
     login: &'static str,
-    copies: Vec<Row>,
+    copies: Vec<BackupRow>,
     /// Why the store's copy is not among them, if it could not be asked.
     store: Option<String>,
 }
 
 /// One of them. Times are milliseconds since the epoch.
 #[derive(Serialize)]
-struct Row {
+struct BackupRow {
     generation: String,
     place: &'static str,
     access_token_expires_at_ms: Timestamp,
@@ -40,21 +40,21 @@ struct Row {
     machine: Option<String>,
     /// `current` where it may be put back, else why it may not be.
     fate: &'static str,
-    may_be_put_back: bool,
+    restorable: bool,
     /// The same in a sentence.
-    why_not: Option<String>,
+    reason: Option<String>,
 }
 
-impl Listing {
-    pub(super) fn of(person: &Person, survey: &Inspection, choice: BackupFilter) -> Self {
+impl BackupList {
+    pub(super) fn new(person: &UserContext, survey: &Inspection, choice: BackupFilter) -> Self {
         let is_shown = |copy: &Backup| {
             let is_the_history_again = person.config.store == StoreKind::Local
                 && copy.source == cas_core::outcome::BackupLocation::Store;
             choice.matches(copy.login.generation, copy.source) && !is_the_history_again
         };
-        let row = |copy: Backup| Row::of(&copy, &survey.found);
+        let row = |copy: Backup| BackupRow::of(&copy, &survey.found);
         let (store, exit_code) = match &survey.facts.document {
-            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), code_of_the_store(failure)),
+            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), store_exit_code(failure)),
             DocumentFact::Read(_) | DocumentFact::NotRead => (None, 0),
         };
         Self {
@@ -89,7 +89,7 @@ impl Listing {
     }
 }
 
-impl Row {
+impl BackupRow {
     fn of(copy: &Backup, found: &[BackupInfo]) -> Self {
         let is_of =
             |kept: &&BackupInfo| kept.generation == copy.login.generation && kept.source == copy.source;
@@ -102,8 +102,8 @@ impl Row {
             backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),
             machine: kept.and_then(|kept| kept.machine.clone()),
             fate: copy.obstacle.map_or("current", Ineligible::as_str),
-            may_be_put_back: copy.obstacle.is_none(),
-            why_not: copy.obstacle.map(|obstacle| obstacle.to_string()),
+            restorable: copy.obstacle.is_none(),
+            reason: copy.obstacle.map(|obstacle| obstacle.to_string()),
         }
     }
 

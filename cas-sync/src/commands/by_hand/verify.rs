@@ -9,10 +9,10 @@ use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{Finding, Outcome};
 use cas_core::planner::{Command, Target};
 
-use super::{Answer, done, print};
+use super::{Answer, print, run_planner};
 use crate::cli::Verify;
-use crate::term::stderr::complain;
-use crate::user::context::{Person, answered};
+use crate::term::stderr::print_error;
+use crate::user::context::{UserContext, run_command};
 use crate::user::verification::VerifyMode;
 
 /// Verifies, and says what came of it.
@@ -22,9 +22,9 @@ pub(crate) fn verify(wanted: &Verify) -> ExitCode {
         (_, true) => Target::Login,
         _ => Target::Active,
     };
-    answered(|person| {
+    run_command(|person| {
         let keep = |outcome: &Outcome| keep(person, which, outcome);
-        let outcome = done(person, Command::Verify(which), true, keep)?.outcome;
+        let outcome = run_planner(person, Command::Verify(which), true, keep)?.outcome;
         let code = exit_code(&outcome);
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
@@ -38,7 +38,7 @@ pub(crate) fn verify(wanted: &Verify) -> ExitCode {
 
 /// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found
 /// besides stays as it is. A login that a setup-token hides is not in force.
-fn keep(person: &Person, which: Target, outcome: &Outcome) {
+fn keep(person: &UserContext, which: Target, outcome: &Outcome) {
     let Ok(known) = person.state.load::<Option<StateReport>>(state_report::FILE_NAME) else { return };
     let is_of_token = |known: &StateReport| {
         known.credential.as_ref().is_some_and(|of| of.kind == CredentialKind::SetupToken)
@@ -53,7 +53,7 @@ fn keep(person: &Person, which: Target, outcome: &Outcome) {
         .state
         .save(state_report::FILE_NAME, &verified)
         .context("what was verified could not be noted")
-        .unwrap_or_else(|error| complain(&error));
+        .unwrap_or_else(|error| print_error(&error));
 }
 
 fn exit_code(outcome: &Outcome) -> u8 {

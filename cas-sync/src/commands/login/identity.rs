@@ -3,20 +3,20 @@
 use cas_core::credential::login::LoginSummary;
 use cas_core::ledger::Ledger;
 
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// Refuses a login of another organisation than the expected one, and one of another account or organisation than the one
 /// that lies there (`before`), or lay there last, unless the person wants to switch.
 ///
 /// # Errors
-/// [`Failed`]: they have to sign in again, as somebody else.
+/// [`CommandError`]: they have to sign in again, as somebody else.
 pub(super) fn check(
     new: &LoginSummary,
     before: Option<&LoginSummary>,
     ledger: &Ledger,
     expected_organization: Option<&str>,
     wants_to_switch: bool,
-) -> Result<(), Failed> {
+) -> Result<(), CommandError> {
     let found = new.owner.organization.as_deref();
     if let Some(expected) = expected_organization.filter(|expected| found != Some(*expected)) {
         let found =
@@ -31,8 +31,8 @@ pub(super) fn check(
     Ok(())
 }
 
-fn refused(why: &str, remedy: &str) -> Failed {
-    Failed::new(79, format!("the new login is not taken: {why}; {remedy}; your login is as it was"))
+fn refused(why: &str, remedy: &str) -> CommandError {
+    CommandError::new(79, format!("the new login is not taken: {why}; {remedy}; your login is as it was"))
 }
 
 #[cfg(test)]

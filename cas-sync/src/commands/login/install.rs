@@ -9,7 +9,7 @@ use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// How long Claude Code's locks are waited for: a refresh takes a second.
 pub(super) const LOCK_TIME: Duration = Duration::from_secs(30);
@@ -20,19 +20,19 @@ const TRIES: usize = 5;
 /// Replaces the login in the file, and leaves everything else in it as it is at that moment.
 ///
 /// # Errors
-/// [`Failed`]; the file is as it was.
+/// [`CommandError`]; the file is as it was.
 pub(super) fn replace_login(
     state: &StateDirectory,
     file: &CredentialsFile,
     login: &Login,
-) -> Result<(), Failed> {
+) -> Result<(), CommandError> {
     let deadline = Deadline::after(LOCK_TIME);
     let _locked = state.lock(StateLock::Restore, &deadline)?;
     let mut result = Err(WriteError::Conflict);
     for _ in 0..TRIES {
         let found = file.read(now());
         if let LoginFileState::Unreadable(why) = &found.login {
-            return Err(Failed::new(1, why));
+            return Err(CommandError::new(1, why));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // The keys of others in it cannot be carried over.
@@ -50,7 +50,7 @@ pub(super) fn replace_login(
     }
     result.map_err(|error| {
         let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
-        Failed::new(
+        CommandError::new(
             code,
             format!("the new login could not be put in place: {error}; your login is as it was"),
         )

@@ -8,7 +8,7 @@ use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 use cas_vault::{Access, AdminClient, DocumentLayout, Minted, Token, TokenInfo, forbidden_calls};
 
-use super::plan::Proof;
+use super::plan::PolicyCheck;
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -18,7 +18,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The server, and the admin's token if there is one.
-pub(super) struct Talk {
+pub(super) struct VaultServer {
     store: AdminClient,
     admin: Option<Token>,
     now_ms: u64,
@@ -27,7 +27,7 @@ pub(super) struct Talk {
     has_role: bool,
 }
 
-impl Talk {
+impl VaultServer {
     pub(super) fn with(store: AdminClient, admin: Option<Token>, now_ms: u64) -> Self {
         Self { store, admin, now_ms, outage: None, has_role: false }
     }
@@ -53,7 +53,7 @@ impl Talk {
     }
 
     /// Why there is no admin's token that the server knows, if there is none.
-    pub(super) fn why_no_admin(&mut self) -> Option<String> {
+    pub(super) fn admin_unavailable_reason(&mut self) -> Option<String> {
         let Some(admin) = self.admin.take() else {
             return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
         };
@@ -109,9 +109,9 @@ impl Talk {
     }
 
     /// Finds out what a token may do, by trying.
-    pub(super) fn prove(&mut self, token: &Token, user: &str) -> Result<Proof, StoreError> {
+    pub(super) fn check_policy(&mut self, token: &Token, user: &str) -> Result<PolicyCheck, StoreError> {
         if self.ask(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
-            return Ok(Proof::Useless);
+            return Ok(PolicyCheck::TooNarrow);
         }
         let mut wide = Vec::new();
         for attempt in forbidden_calls(&self.store.layout().clone(), user) {
@@ -119,7 +119,7 @@ impl Talk {
                 wide.push(attempt.would.to_owned());
             }
         }
-        Ok(if wide.is_empty() { Proof::Good } else { Proof::Wide(wide) })
+        Ok(if wide.is_empty() { PolicyCheck::Ok } else { PolicyCheck::TooBroad(wide) })
     }
 
     fn write_policy(&mut self, user: &str) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use cas_core::system::account::Account;
 use cas_vault::DocumentLayout;
 
 use super::apply::Person;
-use super::plan::Wanted;
+use super::plan::Desired;
 use crate::commands::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
@@ -26,7 +26,7 @@ pub(super) fn everybody(
     let accounts: BTreeMap<&str, Known> = roster
         .people
         .iter()
-        .filter(|(_, entry)| entry.is_wanted())
+        .filter(|(_, entry)| entry.is_enabled())
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
@@ -48,7 +48,7 @@ pub(super) fn everybody(
     });
     let left = gone.into_iter().map(|name| Person {
         name: name.clone(),
-        wanted: Wanted::Gone { doubt: doubt.clone() },
+        wanted: Desired::Removed { doubt: doubt.clone() },
         unservable: None,
     });
     let mut people: Vec<_> = listed.chain(left).collect();
@@ -56,11 +56,11 @@ pub(super) fn everybody(
     people
 }
 
-fn wanted(entry: Entry) -> Wanted {
+fn wanted(entry: Entry) -> Desired {
     match entry {
-        Entry { parked: true, .. } => Wanted::Off("parked"),
-        Entry { claude_auth: false, .. } => Wanted::Off("claude_auth: false"),
-        _ => Wanted::Yes,
+        Entry { parked: true, .. } => Desired::Disabled("parked"),
+        Entry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
+        _ => Desired::Enrolled,
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
         let gone = |person: Person| match person.wanted {
-            Wanted::Gone { doubt } => Some(doubt),
+            Desired::Removed { doubt } => Some(doubt),
             _ => None,
         };
         served(text, recorded, offboard).into_iter().filter_map(gone).collect()
@@ -161,10 +161,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("ada", Wanted::Yes),
-                ("bob", Wanted::Off("claude_auth: false")),
-                ("cy", Wanted::Off("parked")),
-                ("dee", Wanted::Gone { doubt: None }),
+                ("ada", Desired::Enrolled),
+                ("bob", Desired::Disabled("claude_auth: false")),
+                ("cy", Desired::Disabled("parked")),
+                ("dee", Desired::Removed { doubt: None }),
             ]
         );
         assert!(people.iter().all(|person| person.unservable.is_none()));

@@ -3,7 +3,7 @@
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::time::format::{day, format_relative};
 
-use super::self_report::{Next, Own, Store};
+use super::self_report::{Schedule, SelfReport, Store};
 use crate::precedence::{Candidate, Kind};
 use crate::term::Terminal;
 
@@ -11,11 +11,11 @@ use crate::term::Terminal;
 const INDENT: usize = 14;
 
 /// The lines for a person.
-pub(crate) fn lines(own: &Own, terminal: Terminal) -> Vec<String> {
+pub(crate) fn lines(own: &SelfReport, terminal: Terminal) -> Vec<String> {
     let judgement = own.judgement();
-    let head = terminal.letters(&format!("Claude login of {} on {}: ", own.user, own.machine));
+    let head = terminal.sanitize(&format!("Claude login of {} on {}: ", own.user, own.machine));
     let mut lines =
-        vec![format!("{head}{}", terminal.coloured(judgement.status, &judgement.status.to_string()))];
+        vec![format!("{head}{}", terminal.colorize(judgement.status, &judgement.status.to_string()))];
     let parts = [
         ("", vec![judgement.reason]),
         ("uses", uses(own)),
@@ -39,7 +39,7 @@ pub(crate) fn lines(own: &Own, terminal: Terminal) -> Vec<String> {
 }
 
 /// Which credential, why, and what that hides.
-fn uses(own: &Own) -> Vec<String> {
+fn uses(own: &SelfReport) -> Vec<String> {
     let effective = &own.effective;
     let Some(chosen) = effective.chosen else { return vec!["nothing".into()] };
     let mut texts = vec![named(own, chosen)];
@@ -51,14 +51,14 @@ fn uses(own: &Own) -> Vec<String> {
     texts
 }
 
-fn named(own: &Own, candidate: Candidate) -> String {
+fn named(own: &SelfReport, candidate: Candidate) -> String {
     match candidate.kind {
         Kind::Login => format!("{} ({})", candidate.kind.text(), own.sources.login_file.display()),
-        _ => format!("{} ({})", candidate.kind.text(), candidate.because()),
+        _ => format!("{} ({})", candidate.kind.text(), candidate.reason()),
     }
 }
 
-fn verified(own: &Own) -> String {
+fn verified(own: &SelfReport) -> String {
     let Ok(Some(standing)) = &own.standing else { return "never, as far as is known".into() };
     let answer = match standing.verdict.as_deref() {
         Some("ok") => "it works",
@@ -77,7 +77,7 @@ fn verified(own: &Own) -> String {
     }
 }
 
-fn lapses(own: &Own) -> Vec<String> {
+fn lapses(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     match &own.sources.login {
         LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => {
@@ -113,7 +113,7 @@ fn lapses(own: &Own) -> Vec<String> {
     texts
 }
 
-fn copies(own: &Own) -> Vec<String> {
+fn copies(own: &SelfReport) -> Vec<String> {
     let here = match &own.kept {
         Ok(Some((login, at))) => {
             let is_this = own.sources.login.login().is_some_and(|found| found.generation == login.generation);
@@ -142,8 +142,8 @@ fn copies(own: &Own) -> Vec<String> {
     vec![here, there, failed.into()]
 }
 
-fn next(own: &Own) -> String {
-    let Next { sync_at, is_watched, unknown } = &own.next;
+fn next(own: &SelfReport) -> String {
+    let Schedule { sync_at, is_watched, unknown } = &own.next;
     if !own.is_enrolled {
         return format!(
             "nothing by itself: {} is not enrolled; root does that by `cas-sync enroll {}`",
@@ -165,7 +165,7 @@ fn next(own: &Own) -> String {
     format!("{sync}; {watch}")
 }
 
-fn notes(own: &Own) -> Vec<String> {
+fn notes(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     let is_token = matches!(own.effective.chosen.map(|chosen| chosen.kind), Some(Kind::Token(_)));
     if own.effective.token_not_here && own.effective.chosen.is_some() && !is_token {

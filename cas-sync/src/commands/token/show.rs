@@ -16,38 +16,38 @@ use serde_json::{Value, json};
 
 use super::activate::STORE_TIME;
 use super::env_file;
-use crate::term::wrap::{columns, folded};
-use crate::user::context::Person;
-use crate::user::error::Failed;
+use crate::term::wrap::{terminal_width, wrap};
+use crate::user::context::UserContext;
+use crate::user::error::CommandError;
 
 /// The version of what `--json` prints: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
 
 /// Says what is known; 0 unless something of it is not.
 pub(super) fn show(as_json: bool) -> ExitCode {
-    let person = match Person::myself() {
+    let person = match UserContext::for_current_user() {
         Ok(person) => person,
-        Err(failed) => return failed.tell(),
+        Err(failed) => return failed.report(),
     };
-    let (stored, out) = (Stored::look(&person), io::stdout());
+    let (stored, out) = (SetupTokenInfo::load(&person), io::stdout());
     let shown = match as_json {
         true => format!("{}\n", stored.json(&person.account.name)),
-        false => format!("{}{}", stored.headline(), stored.lines(person.now, columns(&out))),
+        false => format!("{}{}", stored.headline(), stored.lines(person.now, terminal_width(&out))),
     };
     // A reader who is gone changes nothing about how it ended.
     drop(out.lock().write_all(shown.as_bytes()));
-    stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.tell())
+    stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.report())
 }
 
 /// What lies where.
-pub(super) struct Stored {
+pub(super) struct SetupTokenInfo {
     env_file: Place,
     env_file_path: PathBuf,
     store: Place,
     /// Of the token in force, or else of the one in the store.
-    known: Option<Known>,
+    known: Option<TokenDetails>,
     /// Why something is not known.
-    failed: Option<Failed>,
+    failed: Option<CommandError>,
 }
 
 /// What lies in one place.
@@ -62,7 +62,7 @@ enum Place {
 }
 
 /// What is known about one token.
-struct Known {
+struct TokenDetails {
     token: Fingerprint,
     first_seen: Option<Timestamp>,
     minted_at: Option<Timestamp>,
@@ -73,15 +73,15 @@ struct Known {
     verdict: Option<String>,
 }
 
-impl Stored {
+impl SetupTokenInfo {
     /// Looks; what cannot be looked at is noted as that.
-    pub(super) fn look(person: &Person) -> Self {
+    pub(super) fn load(person: &UserContext) -> Self {
         let file = env_file(person);
         let (env_file, unreadable) = match file.read() {
             EnvFileContent::Absent => (Place::Nothing, None),
             EnvFileContent::Token(token) => (Place::Token(Fingerprint::from_bytes(token.expose())), None),
-            EnvFileContent::Malformed(why) => (Place::Malformed, Some(Failed::new(1, why))),
-            EnvFileContent::Unreadable(why) => (Place::Unknown, Some(Failed::new(1, why))),
+            EnvFileContent::Malformed(why) => (Place::Malformed, Some(CommandError::new(1, why))),
+            EnvFileContent::Unreadable(why) => (Place::Unknown, Some(CommandError::new(1, why))),
         };
         let (store, dates, unanswered) = match read_store(person) {
             Ok((place, dates)) => (place, dates, None),
@@ -90,7 +90,7 @@ impl Stored {
         let token = [env_file, store].into_iter().find_map(Place::token);
         let known = token.map(|token| {
             let is_stored = store.token() == Some(token);
-            Known::of(token, if is_stored { dates } else { SetupTokenDates::default() }, person)
+            TokenDetails::of(token, if is_stored { dates } else { SetupTokenDates::default() }, person)
         });
         let env_file_path = file.path().to_owned();
         Self { env_file, env_file_path, store, known, failed: unanswered.or(unreadable) }
@@ -109,12 +109,12 @@ impl Stored {
         let mut text = String::new();
         let mut line = |name: &str, what: String| {
             let line = format!("  {name:<9} {what}");
-            let lines = columns.map(|columns| folded(&line, columns, &" ".repeat(12)));
+            let lines = columns.map(|columns| wrap(&line, columns, &" ".repeat(12)));
             text.push_str(&lines.unwrap_or_else(|| vec![line]).join("\n"));
             text.push('\n');
         };
         if self.env_file != Place::Nothing || self.store != Place::Nothing {
-            line("lies in", self.whereabouts());
+            line("lies in", self.describe_location());
         }
         if let Some(known) = &self.known {
             // What is written down is in whole seconds: a year from a moment ago is a year.
@@ -145,7 +145,7 @@ impl Stored {
         text
     }
 
-    fn whereabouts(&self) -> String {
+    fn describe_location(&self) -> String {
         let path = self.env_file_path.display();
         match (self.env_file, self.store) {
             (Place::Token(one), Place::Token(other)) if one == other => {
@@ -218,8 +218,8 @@ impl Place {
     }
 }
 
-impl Known {
-    fn of(token: Fingerprint, stored: SetupTokenDates, person: &Person) -> Self {
+impl TokenDetails {
+    fn of(token: Fingerprint, stored: SetupTokenDates, person: &UserContext) -> Self {
         let seen = person.state.ledger().unwrap_or_default().setup_tokens;
         let state: Option<StateReport> = person.state.load(state_report::FILE_NAME).unwrap_or_default();
         let is_it = |state: &StateReport| {
@@ -239,7 +239,7 @@ impl Known {
     }
 }
 
-fn read_store(person: &Person) -> Result<(Place, SetupTokenDates), Failed> {
+fn read_store(person: &UserContext) -> Result<(Place, SetupTokenDates), CommandError> {
     let mut store = person.store()?;
     let document = store.read(&Deadline::after(STORE_TIME));
     store.save_token_cache();

@@ -64,7 +64,7 @@ impl ClaudeJson {
     /// What the file at `path` says, or nothing where there is none; links are followed, as the client does.
     ///
     /// # Errors
-    /// [`Unread`]; for what is larger than [`LIMIT`] as for what is no file.
+    /// [`ReadJsonError`]; for what is larger than [`LIMIT`] as for what is no file.
     pub fn read(path: &Path) -> Result<Option<Self>, ReadJsonError> {
         let text = regular_file::read(path, LIMIT).map_err(ReadJsonError::File)?;
         text.map(|text| Self::parse(&text)).transpose()
@@ -73,7 +73,7 @@ impl ClaudeJson {
     /// What this text says.
     ///
     /// # Errors
-    /// [`Unread`]; [`Unfit::TooLarge`] also for a member that is far too long.
+    /// [`ReadJsonError`]; [`Unfit::TooLarge`] also for a member that is far too long.
     pub fn parse(text: &[u8]) -> Result<Self, ReadJsonError> {
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         let found: Self = serde_json::from_slice(text).map_err(|_| ReadJsonError::NotAnObject)?;

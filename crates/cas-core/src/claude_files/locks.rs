@@ -182,7 +182,7 @@ fn identity(path: &Path) -> Option<FileId> {
     fs::symlink_metadata(path).ok().as_ref().map(FileId::from_metadata)
 }
 
-/// Untouched for [`ABANDONED_AFTER`]. One dated in the future is somebody's whose clock differs: left alone.
+/// Untouched for [`STALE_LOCK_AGE`]. One dated in the future is somebody's whose clock differs: left alone.
 fn is_abandoned(path: &Path, now: Timestamp) -> bool {
     touched_at(path).is_some_and(|at| at <= now && !at.is_within(STALE_LOCK_AGE, now))
 }

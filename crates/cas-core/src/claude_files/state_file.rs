@@ -53,7 +53,7 @@ impl ClaudeStateFile {
     /// look and a rename.
     ///
     /// # Errors
-    /// [`NotNoted`]; the file is as it was.
+    /// [`UpdateStateError`]; the file is as it was.
     pub fn set_account(
         &self,
         account: &str,
@@ -66,7 +66,7 @@ impl ClaudeStateFile {
     /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
     ///
     /// # Errors
-    /// As [`ClaudeState::note_account`].
+    /// As [`ClaudeStateFile::set_account`].
     pub fn set_onboarding_complete(
         &self,
         deadline: &Deadline,

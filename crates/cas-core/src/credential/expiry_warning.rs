@@ -28,7 +28,7 @@ pub struct ExpiryWarning {
     pub now: Timestamp,
 }
 
-/// How far it has come. Each stage is told its person once, or daily: [`Stage::is_told_daily`].
+/// How far it has come. Each stage is told its person once, or daily: [`WarningStage::repeats_daily`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WarningStage {
     /// A setup-token's last 30 days.

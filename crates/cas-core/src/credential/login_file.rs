@@ -96,7 +96,7 @@ impl<L> LoginFileState<L> {
         }
     }
 
-    /// As [`LocalLogin::login`], to be changed.
+    /// As [`LoginFileState::login`], to be changed.
     pub fn login_mut(&mut self) -> Option<&mut L> {
         match self {
             Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
@@ -123,7 +123,7 @@ pub fn is_fresh(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at > now.saturating_add(REFRESH_MARGIN)
 }
 
-/// Whether an access token can end then. One that claims more than [`LONGEST_LIFE`] comes from a wrong clock or a wrong
+/// Whether an access token can end then. One that claims more than [`MAX_ACCESS_TOKEN_LIFETIME`] comes from a wrong clock or a wrong
 /// hand, and would outrank every real login for ever.
 pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at <= now.saturating_add(MAX_ACCESS_TOKEN_LIFETIME)

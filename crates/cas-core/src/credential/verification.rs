@@ -1,8 +1,8 @@
-//! What a live probe of a credential showed. Only `Ok` and `Limited` mean alive, only `Rejected` means dead.
+//! What a live probe of a credential showed. Only `Ok` and `RateLimited` mean alive, only `Rejected` means dead.
 
 use cas_protocol::secret::Secret;
 
-/// Whoever can put a credential to the test of real inference. The programs that can hand one to a [`crate::engine::Run`].
+/// Whoever can put a credential to the test of real inference. The programs that can hand one to a [`crate::engine::Engine`].
 pub trait Verifier {
     /// Probes an access token or a setup-token by its value, without touching any file of its owner. Bounded.
     fn probe(&mut self, token: &Secret<String>) -> Verification;

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct NoticeRecord {
-    /// [`Cause::word`].
+    /// [`NoticeReason::word`].
     cause: String,
     /// Which credential, or which day, it is about.
     about: String,

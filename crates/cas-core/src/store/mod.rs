@@ -45,7 +45,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`Failure::Refused`] when this token can never be renewed again;
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the next run may succeed.
+    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the next run may succeed.
     fn renew_if_due(&mut self, _deadline: &Deadline) -> Result<Renewal, StoreError> {
         Ok(Renewal::NotDue)
     }

@@ -40,7 +40,7 @@ impl Account {
     /// Looks a person up by login name.
     ///
     /// # Errors
-    /// [`UnknownAccount`] when there is no such account, or its name cannot be a file name.
+    /// [`AccountError`] when there is no such account, or its name cannot be a file name.
     pub fn from_name(name: &str) -> Result<Self, AccountError> {
         if !paths::is_valid_user_name(name.as_bytes()) {
             return Err(AccountError {
@@ -55,7 +55,7 @@ impl Account {
     /// Looks up whose user id this is.
     ///
     /// # Errors
-    /// [`UnknownAccount`] as for [`Account::named`].
+    /// [`AccountError`] as for [`Account::named`].
     pub fn from_uid(uid: Uid) -> Result<Self, AccountError> {
         let account = Self::from_entry(&format!("user id {uid}"), User::from_uid(uid))?;
         if paths::is_valid_user_name(account.name.as_bytes()) {

@@ -16,7 +16,7 @@ use crate::system::account::Account;
 /// is not root can only be itself.
 ///
 /// # Errors
-/// [`NotTheUser`] when any of it fails: the process may be half of each, and must open nothing and end.
+/// [`DropPrivilegesError`] when any of it fails: the process may be half of each, and must open nothing and end.
 pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
     if account.uid.is_root() {
         return Err(DropPrivilegesError("nothing is done for root".into()));

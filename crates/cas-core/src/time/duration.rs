@@ -19,7 +19,7 @@ impl std::error::Error for ParseDurationError {}
 /// A whole number and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space between.
 ///
 /// # Errors
-/// [`NoDuration`] for anything else, and for what is longer than 2^64 seconds.
+/// [`ParseDurationError`] for anything else, and for what is longer than 2^64 seconds.
 pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
     let text = text.trim();
     let end = text.find(|character: char| !character.is_ascii_digit()).ok_or(ParseDurationError)?;

@@ -8,7 +8,7 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-use super::super::check::{Finding, Judgement, Remedy, Severity, diagnose};
+use super::super::check::{CheckResult, Finding, Remedy, Severity, diagnose};
 use super::super::facts::*;
 use super::{of_a_person, of_the_machine};
 
@@ -90,7 +90,7 @@ fn machine() -> MachineFacts {
     ];
     MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
-        target: Target::Runs,
+        target: SyncTarget::Runs,
         roster: Roster::Fine,
         requests: Requests::Fine,
         clock: Clock::Synchronized,
@@ -101,7 +101,9 @@ fn machine() -> MachineFacts {
 fn found(facts: &PersonFacts) -> Vec<(String, Finding)> {
     let rows = diagnose(&of_a_person(), facts).into_iter();
     rows.flat_map(|row| match row.judgement {
-        Judgement::Found(findings) => findings.into_iter().map(|finding| (row.id.clone(), finding)).collect(),
+        CheckResult::Problems(findings) => {
+            findings.into_iter().map(|finding| (row.id.clone(), finding)).collect()
+        }
         _ => Vec::new(),
     })
     .collect()
@@ -134,7 +136,7 @@ fn the_page_has_a_row_for_each_check_and_no_other() {
 fn where_all_is_well_nothing_is_found() {
     assert_eq!(names(&ada()), Vec::<String>::new());
     let rows = diagnose(&of_the_machine(), &machine());
-    assert!(rows.iter().all(|row| row.judgement == Judgement::Fine), "{rows:?}");
+    assert!(rows.iter().all(|row| row.judgement == CheckResult::Ok), "{rows:?}");
 }
 
 #[test]
@@ -150,9 +152,9 @@ fn what_nobody_knows_is_never_called_fine() {
     assert_eq!(names(&facts), ["store-unreachable"]);
     for row in diagnose(&of_a_person(), &facts) {
         let depends = ["vault-token-ended", "vault-policy-wide", "document-deleted", "clock-off"];
-        let is_unknown = matches!(row.judgement, Judgement::Unknown(_));
+        let is_unknown = matches!(row.judgement, CheckResult::Unknown(_));
         assert_eq!(is_unknown, depends.contains(&row.id.as_str()) || is_unknown, "{row:?}");
-        assert!(!(depends.contains(&row.id.as_str()) && row.judgement == Judgement::Fine), "{row:?}");
+        assert!(!(depends.contains(&row.id.as_str()) && row.judgement == CheckResult::Ok), "{row:?}");
     }
 }
 
@@ -178,7 +180,7 @@ fn a_clock_that_is_off_and_one_that_nothing_sets_are_told() {
     let unset = MachineFacts { clock: Clock::Unsynchronized, ..machine() };
     let rows = diagnose(&of_the_machine(), &unset);
     let row = rows.iter().find(|row| row.id == "clock-unset").expect("the check");
-    assert!(matches!(&row.judgement, Judgement::Found(found) if found[0].severity == Severity::Warning));
+    assert!(matches!(&row.judgement, CheckResult::Problems(found) if found[0].severity == Severity::Warning));
 }
 
 #[test]
@@ -284,9 +286,9 @@ fn a_name_that_somebody_made_up_is_no_part_of_a_command() {
     ];
     for place in places {
         let with = |name: &str| {
-            let shadow = Shadow { place: place.clone(), name: name.into() };
+            let shadow = Override { place: place.clone(), name: name.into() };
             let found = found(&PersonFacts { shadows: vec![shadow], ..ada() });
-            matches!(found.as_slice(), [(_, finding)] if !matches!(finding.remedy, super::super::check::Remedy::Words(_)))
+            matches!(found.as_slice(), [(_, finding)] if !matches!(finding.remedy, super::super::check::Remedy::Text(_)))
         };
         assert!(with("CLAUDE_CODE_USE_BEDROCK"), "{place:?}");
         for name in
@@ -312,14 +314,14 @@ fn no_command_goes_over_what_somebody_wrote_into_the_session_stack() {
             MachineFacts { pam: Pam { has_module: true, session: Some(session), is_chosen }, ..machine() };
         let rows = diagnose(&of_the_machine(), &facts);
         let findings = rows.into_iter().find_map(|row| match row.judgement {
-            Judgement::Found(findings) if row.id.starts_with("pam-line") => Some(findings),
+            CheckResult::Problems(findings) if row.id.starts_with("pam-line") => Some(findings),
             _ => None,
         });
         let remedies: Vec<_> = findings.into_iter().flatten().map(|finding| finding.remedy).collect();
         let commands: Vec<_> = remedies
             .iter()
             .filter_map(|remedy| match remedy {
-                Remedy::Words(_) => None,
+                Remedy::Text(_) => None,
                 Remedy::Root(command) | Remedy::Person(command) | Remedy::Server(command) => {
                     Some(command.as_str())
                 }

@@ -10,7 +10,7 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, Target};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
 pub(super) use self::server::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
 use crate::commands::sessions::Session;
 
@@ -24,7 +24,7 @@ pub(in crate::commands::doctor) struct PersonFacts {
     pub(in crate::commands::doctor) env_file: EnvFile,
     pub(in crate::commands::doctor) entries: Vec<Entry>,
     pub(in crate::commands::doctor) locks: Vec<Lock>,
-    pub(in crate::commands::doctor) shadows: Vec<Shadow>,
+    pub(in crate::commands::doctor) shadows: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
     pub(in crate::commands::doctor) store: Store,
@@ -105,7 +105,7 @@ pub(in crate::commands::doctor) struct Lock {
 
 /// Something that makes Claude Code use another credential or server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) struct Shadow {
+pub(in crate::commands::doctor) struct Override {
     pub(in crate::commands::doctor) place: Place,
     /// The variable or setting; never its value.
     pub(in crate::commands::doctor) name: String,

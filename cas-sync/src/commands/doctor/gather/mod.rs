@@ -31,7 +31,7 @@ pub(super) use self::machine::machine;
 
 /// What the process was started with that matters here: nothing, for one that root has started.
 #[derive(Clone, Copy)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct InspectEnv<'a> {
     pub(super) variables: &'a [(String, String)],
     pub(super) search_path: Option<&'a OsStr>,
     /// Whether root asks, through a process that has become the person.
@@ -40,7 +40,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) systemd_answers: bool,
 }
 
-impl Surroundings<'_> {
+impl InspectEnv<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
@@ -50,7 +50,7 @@ impl Surroundings<'_> {
 pub(super) fn person(
     account: &Account,
     paths: &Paths,
-    around: Surroundings<'_>,
+    around: InspectEnv<'_>,
     now: Timestamp,
 ) -> PersonFacts {
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());

@@ -61,7 +61,7 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    /// That of a notice with this [`Cause::word`], or of none.
+    /// That of a notice with this [`NoticeReason::word`], or of none.
     pub fn of(cause: Option<&str>) -> Self {
         match cause {
             None => Self::None,
