@@ -36,7 +36,7 @@ const EXIT_GRACE: Duration = Duration::from_millis(50);
 /// Asks for the user's setup-token. When this returns, neither the program nor anything in its process group is left.
 ///
 /// # Errors
-/// [`Failure`], for the log; the login goes on without a token.
+/// [`HelperError`], for the log; the login goes on without a token.
 pub(crate) fn request_token(
     question: &HelperRequest<'_>,
     deadline: Deadline,

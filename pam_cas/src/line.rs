@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Notes of one login, joined by `; ` into one line of at most [`Line::MAX_LEN`] bytes of printable ASCII.
+/// Notes of one login, joined by `; ` into one line of at most [`LogLine::MAX_LEN`] bytes of printable ASCII.
 #[derive(Default)]
 pub(crate) struct LogLine(String);
 

@@ -25,7 +25,7 @@ pub(crate) enum Level {
 /// well-formed token can be its value. Our own copy is overwritten afterwards; libpam keeps one for the session.
 ///
 /// # Errors
-/// [`Refused`] carries libpam's code.
+/// [`PutEnvError`] carries libpam's code.
 pub(crate) fn put_env(pamh: &mut PamHandle, token: Option<&SetupToken>) -> Result<(), PutEnvError> {
     let value = token.map_or("", SetupToken::expose);
     let parts = [VARIABLE.as_bytes(), b"=", value.as_bytes(), b"\0"];

@@ -33,7 +33,7 @@ const CLOSED: &str =
 /// disk a moment later is not foreseen.
 ///
 /// # Errors
-/// [`Problem::Inconclusive`], which says what to do: no client must be started.
+/// [`RunClientError::Unknown`], which says what to do: no client must be started.
 pub(super) fn ensure_free_space(credentials_file: &Path, own_state: &Path) -> Result<(), RunClientError> {
     let folder = credentials_file.parent().unwrap_or(Path::new("/"));
     let wanted =

@@ -1,7 +1,7 @@
 //! What each sync publishes for root: the same `state.json` as in the person's state directory, in a folder of theirs outside
 //! of the home. Root must know how everybody is without opening anything in a home, which may hang or not be mounted.
 //!
-//! Enrolling makes the folder, so whoever was never enrolled has none. What lies in it is the person's: [`reading`] trusts
+//! Enrolling makes the folder, so whoever was never enrolled has none. What lies in it is the person's: [`read`] trusts
 //! none of it.
 
 pub(crate) mod read;
@@ -42,7 +42,7 @@ impl PublishedState {
     /// Publishes what a sync has found. Where there is no folder, because no service of theirs ever ran, nothing is.
     ///
     /// # Errors
-    /// [`Problem`]; what was published before is still there.
+    /// [`FileError`]; what was published before is still there.
     pub(crate) fn write(&self, state: &StateReport) -> Result<(), FileError> {
         let is_theirs = |found: fs::Metadata| found.is_dir() && found.uid() == self.owner;
         if !fs::symlink_metadata(&self.folder).is_ok_and(is_theirs) {
@@ -56,7 +56,7 @@ impl PublishedState {
     /// Publishes that a sync could do nothing, and why; what was found before stays.
     ///
     /// # Errors
-    /// As [`PublishedState::publish`].
+    /// As [`PublishedState::write`].
     pub(crate) fn write_skipped(&self, user: &str, now: Timestamp, why: &str) -> Result<(), FileError> {
         let before = owned_file::read(&self.folder.join(FILE_NAME), self.owner, LIMIT, Ownership::Owner);
         let before = before.ok().flatten().and_then(|found| serde_json::from_slice(&found.content).ok());

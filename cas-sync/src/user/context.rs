@@ -109,7 +109,7 @@ impl UserContext {
     /// The store, as it is configured; nothing is asked of a server yet.
     ///
     /// # Errors
-    /// [`Failure`] when it cannot be meant.
+    /// [`StoreError`] when it cannot be meant.
     pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
         cas_vault::open(&self.config, &self.account, &self.paths, &self.state, self.now)
     }

@@ -64,7 +64,7 @@ impl AdminClient {
     /// What a token is, judged as the one of `user` at `now_ms`; none when it is expired, revoked, or none at all.
     ///
     /// # Errors
-    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the server did not say.
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
     pub fn lookup_token(
         &mut self,
         token: &Token,
@@ -87,7 +87,7 @@ impl AdminClient {
     /// Lets a token live for another period. Whether it did is seen by looking it up again.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when it never will.
+    /// [`StoreError::Refused`] when it never will.
     pub fn renew(&mut self, token: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let action = self.action("renewing", &format!("the token of {user}"));
         let received =
@@ -115,7 +115,7 @@ impl AdminClient {
     /// The text of a user's policy; none when there is none.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not see it.
+    /// [`StoreError::Refused`] when this admin may not see it.
     pub fn policy(
         &mut self,
         admin: &Token,
@@ -136,7 +136,7 @@ impl AdminClient {
     /// Writes the least policy of this user's token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] when this admin may not.
     pub fn write_policy(&mut self, admin: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let body = json!({ "policy": self.layout.user_policy(user) }).to_string();
         self.write(admin, &self.policy_path(user), body, deadline)
@@ -145,7 +145,7 @@ impl AdminClient {
     /// Whether there is a role to mint tokens with.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not see it.
+    /// [`StoreError::Refused`] when this admin may not see it.
     pub fn has_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<bool, StoreError> {
         Ok(self.read(admin, &format!("auth/token/roles/{ROLE}"), deadline)?.is_some())
     }
@@ -153,7 +153,7 @@ impl AdminClient {
     /// Creates the role.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] when this admin may not.
     pub fn write_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<(), StoreError> {
         let role = self.layout.token_role().to_owned();
         self.write(admin, &format!("auth/token/roles/{ROLE}"), role, deadline)
@@ -162,7 +162,7 @@ impl AdminClient {
     /// Ends the token with this name; one that has ended already is no error.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] when this admin may not.
     pub fn revoke(&mut self, admin: &Token, accessor: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let path = "auth/token/revoke-accessor";
         let action = self.action("revoking", "a token");

@@ -16,7 +16,7 @@ const TOKEN_CACHE: &str = "vault-token.json";
 /// Opens the configured store of this user; nothing is asked of a server yet.
 ///
 /// # Errors
-/// [`Failure::Misconfigured`] when a setting is invalid or missing.
+/// [`StoreError::Misconfigured`] when a setting is invalid or missing.
 pub fn open(
     config: &Config,
     account: &Account,

@@ -1,5 +1,5 @@
 //! What is asked of the server, and in which order: first whose token it is, then the document. Each request of the
-//! protocol is one function that turns every answer into a value or a [`Failure`].
+//! protocol is one function that turns every answer into a value or a [`StoreError`].
 
 use reqwest::Method;
 

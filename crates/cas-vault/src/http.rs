@@ -102,7 +102,7 @@ impl Client {
         self.insists = true;
     }
 
-    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`Failure::Unreachable`] is the only failure.
+    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`StoreError::Unreachable`] is the only failure.
     pub(super) fn send(
         &mut self,
         request: Request,

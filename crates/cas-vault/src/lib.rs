@@ -135,8 +135,8 @@ impl VaultStore {
     /// for logins: it is a write for the server.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this token will never be renewed again, such as after its role was removed;
-    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the next run may succeed.
+    /// [`StoreError::Refused`] when this token will never be renewed again, such as after its role was removed;
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the next run may succeed.
     pub fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
         self.documents.renew_if_due(deadline)
     }

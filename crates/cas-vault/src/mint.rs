@@ -27,7 +27,7 @@ impl AdminClient {
     /// Makes a token for this user, on this host.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
+    /// [`StoreError::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
     pub fn mint(
         &mut self,
         admin: &Token,

@@ -59,7 +59,7 @@ impl DocumentLayout {
     /// Names of policies are kept in lower case, so this user's may be the one of somebody whose name differs in that alone.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for a policy that names somebody else's document, and not this user's.
+    /// [`StoreError::Refused`] for a policy that names somebody else's document, and not this user's.
     pub fn check_policy_owner(&self, user: &str, policy: &str) -> Result<(), StoreError> {
         let folder = format!("\"{}/data/{}/", self.mount, self.folder);
         let names: Vec<_> = policy.split(&folder).skip(1).filter_map(|rest| rest.split('"').next()).collect();

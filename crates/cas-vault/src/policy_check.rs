@@ -22,7 +22,7 @@ impl AdminClient {
     /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when there is no such place; [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the server did not
+    /// [`StoreError::Refused`] when there is no such place; [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not
     /// say.
     pub fn has_required_access(
         &mut self,
@@ -51,7 +51,7 @@ impl AdminClient {
     /// Tries what has to be refused.
     ///
     /// # Errors
-    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the server did not say.
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
     pub fn probe(
         &mut self,
         token: &Token,

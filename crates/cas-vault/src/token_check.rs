@@ -61,7 +61,7 @@ impl DocumentClient {
     }
 
     /// Why a request was answered with "permission denied": the server says so for a token that is no more and for one
-    /// that may not do this. The failure is [`Failure::Refused`] in both cases.
+    /// that may not do this. The failure is [`StoreError::Refused`] in both cases.
     pub(super) fn explain_denial(&mut self, capability: &str, deadline: &Deadline) -> StoreError {
         match self.look_up(deadline) {
             Ok(_) => StoreError::Refused {

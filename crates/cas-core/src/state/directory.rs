@@ -144,7 +144,7 @@ impl StateDirectory {
     /// Takes a lock, waiting until the deadline.
     ///
     /// # Errors
-    /// [`StateError::AnotherRunActive`] when somebody else holds it until then.
+    /// [`StateError::Busy`] when somebody else holds it until then.
     pub fn lock(&self, lock: StateLock, deadline: &Deadline) -> Result<Flock<File>, StateError> {
         let (path, mut file) = self.lock_file(lock)?;
         loop {

@@ -29,23 +29,23 @@ pub trait Store {
     /// Reads the newest version; a place where nothing was ever written is an empty document of version 0.
     ///
     /// # Errors
-    /// Any [`Failure`] but [`Failure::Conflict`].
+    /// Any [`StoreError`] but [`StoreError::Conflict`].
     fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError>;
 
     /// Sets `changes` and leaves every other field as it is, provided the newest version is still `expected`.
     /// Returns the version written, or `expected` when there was nothing to change.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
-    /// [`Failure::Conflict`] when somebody else wrote in between: read again and decide again.
+    /// [`StoreError::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
+    /// [`StoreError::Conflict`] when somebody else wrote in between: read again and decide again.
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError>;
 
     /// Renews the token that opens this store, if there is one and it is due. It is a write for a server, so only the
     /// regular sync calls it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this token can never be renewed again;
-    /// [`Failure::AnotherRunActive`] and [`Failure::Unreachable`] when the next run may succeed.
+    /// [`StoreError::Refused`] when this token can never be renewed again;
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the next run may succeed.
     fn renew_if_due(&mut self, _deadline: &Deadline) -> Result<Renewal, StoreError> {
         Ok(Renewal::NotDue)
     }
