@@ -48,7 +48,7 @@ bench: test-deps ## what a login and a sync cost without us, with us, and with a
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
-picture: root cargo ## draw the dashboard into docs/dashboard.png, with Grafana's own components and a real Prometheus
+picture: root cargo ## draw the dashboard into docs/admin/dashboard.png, with Grafana's own components and a real Prometheus
 	@tests/bed/host-packages.sh picture
 	@packaging/build.sh
 	@tests/bed/dashboard-picture/draw.sh

@@ -56,8 +56,11 @@ fn every_dependency_has_its_sentence_and_no_sentence_is_left_over() {
 
 /// The README and all pages of `docs/`.
 fn pages() -> Vec<String> {
-    let pages = fs::read_dir(workspace().join("docs")).expect("the documents");
-    let names = pages.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()));
+    let folders = ["docs", "docs/user", "docs/admin", "docs/design"];
+    let names = folders.iter().flat_map(|folder| {
+        let pages = fs::read_dir(workspace().join(folder)).expect("the documents");
+        pages.map(move |entry| format!("{folder}/{}", entry.expect("an entry").file_name().to_string_lossy()))
+    });
     names.filter(|name| name.ends_with(".md")).chain(["README.md".to_owned()]).collect()
 }
 
@@ -105,15 +108,15 @@ const DRAWN_FROM: &[u8] = b"tEXtdashboard-sha256\0";
 
 #[test]
 fn the_picture_of_the_dashboard_is_of_the_dashboard_as_it_is() {
-    let picture = fs::read(workspace().join("docs/dashboard.png")).expect("the picture");
+    let picture = fs::read(workspace().join("docs/admin/dashboard.png")).expect("the picture");
     let at = picture.windows(DRAWN_FROM.len()).position(|bytes| bytes == DRAWN_FROM);
-    let at = at.expect("docs/dashboard.png says of which dashboard it is: run `make picture`");
+    let at = at.expect("docs/admin/dashboard.png says of which dashboard it is: run `make picture`");
     let drawn_from = String::from_utf8_lossy(&picture[at + DRAWN_FROM.len()..][..64]);
     let dashboard = digest(&SHA256, read("packaging/grafana/claude-auth.json").as_bytes());
     let dashboard: String = dashboard.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         drawn_from, dashboard,
-        "docs/dashboard.png is of another dashboard: run `make picture`, and look at it"
+        "docs/admin/dashboard.png is of another dashboard: run `make picture`, and look at it"
     );
 }
 
@@ -166,7 +169,7 @@ fn quoted_in<'page>(page: &'page str, heading: &str) -> Vec<&'page str> {
 #[test]
 fn every_text_that_the_runbook_explains_is_one_that_a_program_says() {
     let texts = texts_of_the_programs();
-    let runbook = read("docs/runbook.md");
+    let runbook = read("docs/admin/runbook.md");
     let quoted = quoted_in(&runbook, "\n## What the journal says\n");
     assert!(quoted.len() > 40, "{quoted:?}");
     for text in quoted {
@@ -181,7 +184,7 @@ fn every_alert_has_its_row_in_the_runbook_and_every_row_its_alert() {
         let rules = fs::read_to_string(entry.expect("an entry").path()).expect("rules");
         alerts.extend(rules.lines().filter_map(|line| Some(line.split_once("- alert: ")?.1.to_owned())));
     }
-    let runbook = read("docs/runbook.md");
+    let runbook = read("docs/admin/runbook.md");
     let (_, section) = runbook.split_once("\n## Alert by alert\n").expect("the section");
     let section = section.split("\n## ").next().unwrap_or(section);
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

@@ -13,7 +13,7 @@ use super::super::facts::*;
 use super::{of_a_person, of_the_machine};
 
 /// The page, and what it says of each: `| id | what is looked at | …`.
-const PAGE: &str = include_str!("../../../../docs/doctor.md");
+const PAGE: &str = include_str!("../../../../docs/user/doctor.md");
 
 const NOW: u64 = 1_800_000_000_000;
 const HOUR: u64 = 60 * 60 * 1000;
@@ -125,7 +125,7 @@ fn the_page_has_a_row_for_each_check_and_no_other() {
     let person = person.iter().map(|check| (check.id, check.looks_at));
     let checks: Vec<(&str, &str)> =
         person.chain(machine.iter().map(|check| (check.id, check.looks_at))).collect();
-    assert_eq!(rows, checks, "docs/doctor.md lists the checks in their order");
+    assert_eq!(rows, checks, "docs/user/doctor.md lists the checks in their order");
     let names: BTreeSet<&str> = checks.iter().map(|(id, _)| *id).collect();
     assert_eq!(names.len(), checks.len(), "each once");
 }
