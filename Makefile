@@ -37,6 +37,7 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
+	cargo run --quiet --locked -p xtask -- lint
 	git ls-files -z '*.sh' ':(glob)tests/bed/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
 build: cargo ## the release build that the package is made of
