@@ -13,7 +13,7 @@
 #![forbid(unsafe_code)]
 
 #[path = "../../cas-sync/src/cli/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "nobody parses them here")]
+#[allow(dead_code, unused_imports, reason = "they are not parsed here")]
 mod arguments;
 mod completions;
 mod crates;

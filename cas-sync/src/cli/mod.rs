@@ -104,6 +104,7 @@ pub(crate) enum Command {
     ///
     /// What can be undone is undone even where something else cannot; run it again after the remedy. Everybody at once (--all)
     /// takes seconds where one by one would take minutes. Exit status: 0 done, 1 not all of it, 2 usage.
+    #[command(alias = "unenroll")]
     Disenroll(Disenroll),
     /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
     ///
