@@ -122,7 +122,7 @@ fn services_are_whole_names() {
 
 #[test]
 fn the_manual_shows_exactly_the_arguments_and_services_there_are() {
-    let manual = include_str!("../../docs/pam-module.md");
+    let manual = include_str!("../../docs/admin/pam-module.md");
     let rows: Vec<&str> = manual.lines().filter(|line| line.starts_with("| `")).collect();
     let shown: Vec<String> =
         rows.iter().map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect();

@@ -1,6 +1,6 @@
 //! What a run of `claude` says about the credential it was given: pure and total. Only certain answers of the API itself
 //! count for or against a credential; everything else is *unknown* and changes nothing. (Shown with the real client in
-//! `docs/claude-code.md`.)
+//! `docs/design/claude-code.md`.)
 //!
 //! The reasons are fixed texts: each is the name of a state, and is logged. Nothing that a server said goes into them.
 

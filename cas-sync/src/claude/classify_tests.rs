@@ -1,4 +1,4 @@
-//! Every answer of the table in `docs/claude-code.md`, as the real client reported it: recorded from the newest one and from
+//! Every answer of the table in `docs/design/claude-code.md`, as the real client reported it: recorded from the newest one and from
 //! an older one that says less.
 
 use cas_core::credential::verification::Verification;

@@ -1,6 +1,6 @@
 //! Room for a refreshed login. The server takes the old refresh token as soon as it has given out the new one; a client that
 //! then finds the disk full, or the quota used up, throws the new one away, and the person is logged out
-//! (`docs/claude-code.md`). So the room is shown to be there before a client is started.
+//! (`docs/design/claude-code.md`). So the room is shown to be there before a client is started.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

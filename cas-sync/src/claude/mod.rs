@@ -3,7 +3,7 @@
 //! A token that is still fresh is **probed** by its value, in a scratch directory that is gone afterwards: that touches
 //! nothing of its owner's and may be cut short at any time. A login whose access token has ended gets a **refresh run**
 //! in its owner's real home, since refreshing is Claude Code's business; that is never cut short. What the client does on
-//! which answer was measured (`docs/claude-code.md`); [`classify`] turns it into a verdict.
+//! which answer was measured (`docs/design/claude-code.md`); [`classify`] turns it into a verdict.
 
 mod child;
 mod classify;

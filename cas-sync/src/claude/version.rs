@@ -14,7 +14,7 @@ use super::scratch::Scratch;
 pub(crate) struct Version(u32, u32, u32);
 
 /// The oldest that reports `api_error_type`, without which the API's refusal looks like a proxy's page
-/// (`docs/claude-code.md`).
+/// (`docs/design/claude-code.md`).
 pub(super) const MIN_VERSION_FOR_REFUSALS: Version = Version(2, 1, 324);
 
 /// Starting takes it a fraction of a second.

@@ -158,7 +158,7 @@ pub(crate) enum Command {
     /// Looks at the login, whose the files are, Claude Code's locks, what makes Claude Code use another credential, the client,
     /// the configuration, the server and your token there, and what runs by itself. Changes nothing, but that the token at the
     /// server is renewed: whether it can be is found out by trying. As root, at the machine and everybody who is enrolled; what is
-    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/doctor.md lists what is
+    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/user/doctor.md lists what is
     /// looked at.
     ///
     /// Exit status: 0 nothing is wrong (there may be warnings), 2 usage, 1 something is wrong, or could not be looked at.

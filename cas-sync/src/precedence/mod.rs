@@ -1,5 +1,5 @@
 //! Which credential Claude Code will really use, and why: its order of precedence, as measured with the client
-//! (`docs/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
+//! (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
 //! secret.
 
 pub(crate) mod managed_settings;

@@ -8,7 +8,7 @@ use crate::secret::{Secret, Zeroizing};
 /// The one environment variable this project ever sets. Claude Code prefers it over the login file.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
-/// What every setup-token begins with (`docs/claude-code.md`; the client itself checks nothing).
+/// What every setup-token begins with (`docs/design/claude-code.md`; the client itself checks nothing).
 pub const PREFIX: &str = "sk-ant-oat01-";
 
 /// The longest setup-token accepted, in bytes. Real ones are about a hundred bytes; an environment value of more than

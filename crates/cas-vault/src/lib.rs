@@ -1,5 +1,5 @@
 //! The store of a fleet: a KV version 2 document in HashiCorp Vault or OpenBao, read and changed with the user's own
-//! token. What the server does in which case was measured, see `docs/vault.md`.
+//! token. What the server does in which case was measured, see `docs/admin/vault.md`.
 //!
 //! It never writes without saying which version it read, never brings a deleted document back, and never uses a token
 //! that is not the user's own. Nothing is opened, built or asked before the first use.

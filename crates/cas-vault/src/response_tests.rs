@@ -1,4 +1,4 @@
-//! Every answer seen from a real server (docs/vault.md), and those of whatever else may answer in its place.
+//! Every answer seen from a real server (docs/admin/vault.md), and those of whatever else may answer in its place.
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/doctor.md`.
+/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/user/doctor.md`.
 pub(super) struct Check<Facts> {
     /// Its name, for programs and for the documentation.
     pub(super) id: &'static str,

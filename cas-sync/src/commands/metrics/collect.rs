@@ -1,4 +1,4 @@
-//! What is counted and timed of everybody's published states. `docs/metrics.md` lists it all.
+//! What is counted and timed of everybody's published states. `docs/admin/metrics.md` lists it all.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The same for programs. `docs/status.md` says what each member means; members may be added, and none changes its meaning
+//! The same for programs. `docs/user/status.md` says what each member means; members may be added, and none changes its meaning
 //! or goes.
 
 use cas_core::time::timestamp::Timestamp;

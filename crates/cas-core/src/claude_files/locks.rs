@@ -1,5 +1,5 @@
 //! Claude Code's own locks around its credential file: directories, made to lock and removed to release
-//! (`docs/claude-code.md`). Whoever writes the file without them may undo a refresh that is under way.
+//! (`docs/design/claude-code.md`). Whoever writes the file without them may undo a refresh that is under way.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -13,7 +13,7 @@ use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 /// How long a lock must have been untouched before it counts as left behind by a process that was killed. Claude Code
-/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/claude-code.md`).
+/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/design/claude-code.md`).
 pub const STALE_LOCK_AGE: Duration = Duration::from_secs(120);
 
 /// How long the refresh locks may be held while waiting for the write lock.

@@ -9,7 +9,7 @@ use crate::credential::login::LoginSummary;
 use crate::time::timestamp::Timestamp;
 
 /// How long a setup-token lasts from the day it was made: `claude setup-token` asks for 31,536,000 seconds
-/// (`docs/claude-code.md`).
+/// (`docs/design/claude-code.md`).
 pub const SETUP_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Before this moment (the first of 2025) there was no credential of today: a date that says so is wrong.

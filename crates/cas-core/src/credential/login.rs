@@ -11,7 +11,7 @@ use crate::credential::login_file;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-/// The scope without which Claude Code takes a login for none (`docs/claude-code.md`).
+/// The scope without which Claude Code takes a login for none (`docs/design/claude-code.md`).
 pub const REQUIRED_SCOPE: &str = "user:inference";
 
 /// A complete login: both tokens, a numeric expiry and the scope for inference.
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(same.summary.owner, owner);
     }
 
-    /// One row for each row of the table of file states in `docs/claude-code.md`.
+    /// One row for each row of the table of file states in `docs/design/claude-code.md`.
     #[test]
     fn every_other_object_has_its_name() {
         let rows = [

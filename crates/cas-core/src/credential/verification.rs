@@ -12,7 +12,7 @@ pub trait Verifier {
     fn refresh_in_place(&mut self) -> Verification;
 }
 
-/// The answer of real inference (`docs/claude-code.md` says how it is recognised).
+/// The answer of real inference (`docs/design/claude-code.md` says how it is recognised).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// The model answered.

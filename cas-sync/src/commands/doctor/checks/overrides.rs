@@ -1,5 +1,5 @@
 //! What makes Claude Code use another credential or server than the person's login or setup-token. The order in which it
-//! chooses is in `docs/claude-code.md`.
+//! chooses is in `docs/design/claude-code.md`.
 
 use super::super::check::{Check, CheckResult, Finding, Remedy};
 use super::super::facts::{Override, PersonFacts, Place};
