@@ -1,5 +1,4 @@
-//! Starts the program with `posix_spawn`: no code of ours runs between fork and exec inside a foreign process, and
-//! everything the child must not inherit is said declaratively.
+//! What the helper is started with. `posix_spawn` starts it: everything it must not inherit is said declaratively.
 
 use std::ffi::{CStr, c_char, c_int, c_short};
 use std::fs::File;
@@ -7,35 +6,38 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 use super::check;
 use super::child::Child;
+use super::supervisor::{self, Order};
+use super::verdict::Verdict;
 
-/// Starts `program` and gives the reading end of its standard output. The child has `/dev/null` for input and errors and
-/// no other descriptor, the environment given, its own session and process group, default signal dispositions, nothing
-/// blocked, and `/` as its directory. Returns once the exec has succeeded or failed.
+/// Starts `program` below a supervisor and gives the reading end of its standard output. The program has `/dev/null` for
+/// input and errors and no other descriptor, the environment given, its own session and process group, default signal
+/// dispositions, nothing blocked, and `/` as its directory. After `timeout` the supervisor kills it, host or no host.
 ///
 /// # Errors
-/// What kept the pipe from being made or the program from being started.
-pub(crate) fn spawn(program: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Result<(Child, File)> {
+/// What kept the pipe or the supervisor from being made. A program that cannot be started is found out when it is ended.
+pub(crate) fn spawn(
+    program: &CStr,
+    arguments: &[&CStr],
+    environment: &[&CStr],
+    timeout: Duration,
+) -> io::Result<(Child, File)> {
     let (reading, writing) = pipe()?;
-    let actions = Actions::new(&writing)?;
-    let attributes = Attributes::new()?;
-    let arguments = null_terminated(arguments);
-    let environment = null_terminated(environment);
-    let mut pid = 0;
-    // SAFETY: all pointers lead to live, initialised values, and both lists end in a null pointer.
-    number(unsafe {
-        libc::posix_spawn(
-            &raw mut pid,
-            program.as_ptr(),
-            &raw const actions.0,
-            &raw const attributes.0,
-            arguments.as_ptr(),
-            environment.as_ptr(),
-        )
-    })?;
-    Ok((Child::new(pid), File::from(reading)))
+    let verdict = Verdict::new()?;
+    let order = Order {
+        program: program.as_ptr(),
+        arguments: &null_terminated(arguments),
+        environment: &null_terminated(environment),
+        actions: &Actions::new(&writing)?,
+        attributes: &Attributes::new()?,
+        output: &writing,
+        timeout,
+    };
+    let supervisor = supervisor::start(&order, &verdict)?;
+    Ok((Child::new(supervisor, verdict), File::from(reading)))
 }
 
 /// A pipe whose ends are closed on exec from the start, and never take the place of a standard stream the host closed:
@@ -59,9 +61,13 @@ fn above_standard_streams(end: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// What happens to descriptors and directory in the child.
-struct Actions(libc::posix_spawn_file_actions_t);
+pub(super) struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {
+    pub(super) fn as_ptr(&self) -> *const libc::posix_spawn_file_actions_t {
+        &raw const self.0
+    }
+
     fn new(output: &OwnedFd) -> io::Result<Self> {
         let mut actions = MaybeUninit::uninit();
         // SAFETY: the call initialises the object it is given room for.
@@ -102,9 +108,13 @@ impl Drop for Actions {
 }
 
 /// What happens to session and signals in the child.
-struct Attributes(libc::posix_spawnattr_t);
+pub(super) struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
+    pub(super) fn as_ptr(&self) -> *const libc::posix_spawnattr_t {
+        &raw const self.0
+    }
+
     fn new() -> io::Result<Self> {
         const FLAGS: c_int = libc::POSIX_SPAWN_SETSID as c_int
             | libc::POSIX_SPAWN_SETSIGDEF as c_int
