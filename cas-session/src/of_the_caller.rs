@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cas_core::account::{Account, Paths};
-use cas_core::enrolment;
+use cas_core::system::account::{Account, Paths};
+use cas_protocol::paths;
 use nix::unistd::Uid;
 
 use crate::arguments::complain;
@@ -41,7 +41,7 @@ pub(crate) fn print(
 
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::of_uid(Uid::effective())?;
-    if !enrolment::has_marker(&account.name) {
+    if !paths::has_marker(&account.name) {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

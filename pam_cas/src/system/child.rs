@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 
 use super::check;
 use super::verdict::{Ending, Verdict};
