@@ -1,5 +1,6 @@
 //! Messages of cas-sync on the standard error.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::term::wrap;
@@ -17,5 +18,6 @@ pub(crate) fn complain(error: &anyhow::Error) {
 
 /// A line of ours on the standard error.
 pub(crate) fn say_aside(text: &str) {
-    eprintln!("{}", wrap::fitted(&std::io::stderr(), &format!("cas-sync: {text}")));
+    // Nothing can be done about a terminal that is gone, or a log on a full disk.
+    drop(writeln!(io::stderr(), "{}", wrap::fitted(&io::stderr(), &format!("cas-sync: {text}"))));
 }
