@@ -4,6 +4,7 @@
 mod claude;
 mod enrolment;
 mod failed;
+mod priority;
 mod removal;
 mod requests;
 mod timers;
