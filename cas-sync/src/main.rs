@@ -21,25 +21,25 @@ use cas_core::system::file_size_limit;
 use clap::Parser;
 
 use crate::cli::{Arguments, Command};
-use crate::term::stderr::complain;
-use crate::user::verification::Verification;
+use crate::term::stderr::print_error;
+use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
     // Without it a file size limit kills the program in the middle of a write; the system has no reason to refuse.
-    file_size_limit::treat_as_full_disk().unwrap_or_else(|error| complain(&error.into()));
+    file_size_limit::treat_as_full_disk().unwrap_or_else(|error| print_error(&error.into()));
     // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
     if std::env::args_os().skip(1).eq(["watch"]) {
         return commands::watch::run();
     }
-    if is_the_former_script(std::env::args_os()) {
-        return commands::run::run(Verification::Wanted);
+    if invoked_as_legacy_script(std::env::args_os()) {
+        return commands::run::run(VerifyMode::Verify);
     }
-    if let Err(refused) = commands::token::is_no_argument(std::env::args_os().skip(1)) {
-        return refused.tell();
+    if let Err(refused) = commands::token::reject_token_in_argv(std::env::args_os().skip(1)) {
+        return refused.report();
     }
     match Arguments::parse().command {
-        Command::Run { no_verify: false } => commands::run::run(Verification::Wanted),
-        Command::Run { no_verify: true } => commands::run::run(Verification::LeftToOthers),
+        Command::Run { no_verify: false } => commands::run::run(VerifyMode::Verify),
+        Command::Run { no_verify: true } => commands::run::run(VerifyMode::Skip),
         Command::Check(wanted) => commands::by_hand::check(&wanted),
         Command::Verify(wanted) => commands::by_hand::verify(&wanted),
         Command::Backup(wanted) => commands::by_hand::backup(&wanted),
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Watch => commands::watch::run(),
         Command::Enroll { user, no_watch } => commands::enroll::enroll(&user, !no_watch),
         Command::Disenroll(who) => {
-            who.user.as_deref().map_or_else(commands::unenroll::disenroll_all, commands::unenroll::disenroll)
+            who.user.as_deref().map_or_else(commands::unenroll::unenroll_all, commands::unenroll::unenroll)
         }
         Command::Provision(request) if request.print_policy => {
             commands::provision::print_policy(&request.user)
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 
 /// Whether this was called as the script was that it replaces: by that name, and without arguments. Crontabs, units and habits
 /// do that.
-fn is_the_former_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
+fn invoked_as_legacy_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
     let name = command_line.next();
     name.as_deref().and_then(|name| Path::new(name).file_name()) == Some(OsStr::new("claude-auth-sync"))
         && command_line.next().is_none()
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn by_the_scripts_name_alone_it_does_what_the_script_did() {
-        let is = |words: &[&str]| is_the_former_script(words.iter().map(OsString::from));
+        let is = |words: &[&str]| invoked_as_legacy_script(words.iter().map(OsString::from));
         assert!(is(&["claude-auth-sync"]) && is(&["/usr/bin/claude-auth-sync"]));
         for other in [
             &["cas-sync"][..],

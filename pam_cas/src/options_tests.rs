@@ -4,7 +4,7 @@ use super::*;
 
 fn parse(written: &[&'static CStr]) -> (Options<'static>, Vec<String>) {
     let (options, complaints) = Options::parse(written);
-    (options, complaints.iter().map(Complaint::to_string).collect())
+    (options, complaints.iter().map(OptionWarning::to_string).collect())
 }
 
 #[test]
@@ -197,7 +197,7 @@ proptest! {
             prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
         }
         for complaint in &complaints {
-            prop_assert!(crate::line::Line::of(complaint).render().is_ascii());
+            prop_assert!(crate::line::LogLine::of(complaint).render().is_ascii());
         }
     }
 }

@@ -9,7 +9,7 @@ mod token;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::admin::{Disenroll, Metrics, Provision};
-pub(crate) use self::credential::{Backup, Check, Login, Place, Restore, Verify};
+pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
 pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
 
@@ -147,7 +147,7 @@ pub(crate) enum Command {
     /// Exit status: 0 signed in; 79 it is another account or organisation than it should be, or the server rejects it: sign in
     /// again; 69 `claude` is missing or unusable, 75 nobody could say whether it works, no code came in time, or a sync or Claude
     /// Code itself is at work; 78 configuration, 2 usage, 1 anything else, such as a code that is wrong.
-    Login(Login),
+    Login(LoginArgs),
     /// Your own setup-token, the long-lived one of `claude setup-token`: put it in force, look at it, take it out of force.
     Token(Token),
     /// Look for what is wrong, with your own login and on this machine, and say what to do about each.

@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
-use cas_protocol::paths::{self, MARKERS, REQUESTS, SPARE_REQUEST};
+use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
 use nix::unistd::Uid;
 
 use crate::enrollment::requests_directory;
-use crate::published_state::{self, PEOPLE};
+use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
-use crate::term::stderr::fail;
+use crate::term::stderr::exit_with_error;
 
 /// What this machine keeps of us.
 pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
@@ -27,7 +27,7 @@ const NOBODY: u32 = 65534;
 
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
-    match become_enrolled(user, watch) {
+    match enroll_user(user, watch) {
         Ok(Done { changed: true, remarks }) => say(
             &format!(
                 "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
@@ -37,7 +37,7 @@ pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
         Ok(Done { remarks, .. }) => {
             say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
         }
-        Err(error) => fail(&error, 1),
+        Err(error) => exit_with_error(&error, 1),
     }
 }
 
@@ -47,9 +47,9 @@ struct Done {
     remarks: Vec<String>,
 }
 
-fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
+fn enroll_user(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     // As the user database spells it, whatever the case it was asked in.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
@@ -62,8 +62,8 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
 ///
 /// # Errors
 /// As for enrolling.
-pub(crate) fn enroll_again(user: &str) -> Result<()> {
-    become_enrolled(user, systemd::is_watch_enabled(user)).map(drop)
+pub(crate) fn repair_enrollment(user: &str) -> Result<()> {
+    enroll_user(user, systemd::is_watch_enabled(user)).map(drop)
 }
 
 /// Makes everything that enrols a person but the units: the folders and the marker. True when anything was missing.
@@ -77,29 +77,31 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
-    let requests = Path::new(REQUESTS).join(user);
+    let requests = Path::new(REQUESTS_DIR).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     let (uid, gid) = (account.uid, account.gid);
     // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
-    let lines =
-        format!("d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST}\" 0600 {uid} {gid} -\n");
+    let lines = format!(
+        "d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST_FILE}\" 0600 {uid} {gid} -\n"
+    );
     let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
-        make_root_directory(Path::new(STATE))?,
-        make_root_directory(Path::new(MARKERS))?,
-        make_root_directory(Path::new(REQUESTS))?,
-        make_root_directory(&Path::new(STATE).join(PEOPLE))?,
+        create_root_dir(Path::new(STATE))?,
+        create_root_dir(Path::new(ENROLLED_DIR))?,
+        create_root_dir(Path::new(REQUESTS_DIR))?,
+        create_root_dir(&Path::new(STATE).join(USERS_DIR))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
-        requests_directory::make_folder(account, &published_state::folder_of(user)).with_context(context)?,
+        requests_directory::make_folder(account, &published_state::published_dir(user))
+            .with_context(context)?,
         requests_directory::make(account, &requests)?,
-        !Path::new(TMPFILES).is_dir() && make_root_directory(Path::new(TMPFILES))?,
-        write_if_different(&tmpfiles(user), &lines)?,
-        write_if_different(&marker(user), "")?,
+        !Path::new(TMPFILES).is_dir() && create_root_dir(Path::new(TMPFILES))?,
+        write_if_changed(&tmpfiles_path(user), &lines)?,
+        write_if_changed(&marker_path(user), "")?,
     ];
-    if shares_its_room_with_the_system(Path::new(REQUESTS)) {
+    if shares_its_room_with_the_system(Path::new(REQUESTS_DIR)) {
         eprintln!(
-            "cas-sync: {REQUESTS} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
+            "cas-sync: {REQUESTS_DIR} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
         );
     }
     Ok(changed.contains(&true))
@@ -112,17 +114,17 @@ pub(crate) fn is_person(account: &Account) -> bool {
 
 /// Whether somebody is enrolled, with all that makes it so.
 pub(crate) fn is_enrolled(user: &str) -> bool {
-    paths::has_marker(user) && systemd::are_enabled(user)
+    paths::is_enrolled(user) && systemd::are_enabled(user)
 }
 
 /// Whether there is anything to undo.
-pub(crate) fn has_traces(user: &str) -> bool {
-    marker(user).symlink_metadata().is_ok() || systemd::is_any_enabled(user)
+pub(crate) fn has_enrollment_artifacts(user: &str) -> bool {
+    marker_path(user).symlink_metadata().is_ok() || systemd::is_any_enabled(user)
 }
 
 /// Makes what all enrolments need.
 pub(crate) fn make_state_directory() -> Result<()> {
-    make_root_directory(Path::new(STATE)).map(|_| ())
+    create_root_dir(Path::new(STATE)).map(|_| ())
 }
 
 /// What to do where `ProtectSystem=full` of the units makes the home read-only.
@@ -149,17 +151,17 @@ pub(crate) fn require_root(command: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn marker(user: &str) -> PathBuf {
-    Path::new(MARKERS).join(user)
+pub(crate) fn marker_path(user: &str) -> PathBuf {
+    Path::new(ENROLLED_DIR).join(user)
 }
 
-pub(crate) fn tmpfiles(user: &str) -> PathBuf {
+pub(crate) fn tmpfiles_path(user: &str) -> PathBuf {
     Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 
 /// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker
 /// that others could move about would be no marker, and a request below a closed directory could not be left.
-fn make_root_directory(path: &Path) -> Result<bool> {
+fn create_root_dir(path: &Path) -> Result<bool> {
     let context = || format!("cannot make {} root's, mode 0755", path.display());
     match fs::metadata(path) {
         Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0o755 => {
@@ -178,7 +180,7 @@ fn make_root_directory(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn write_if_different(path: &Path, content: &str) -> Result<bool> {
+fn write_if_changed(path: &Path, content: &str) -> Result<bool> {
     let is_right =
         |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & 0o777 == 0o644;
     if fs::symlink_metadata(path).is_ok_and(|found| is_right(&found))

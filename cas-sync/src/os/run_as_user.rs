@@ -11,19 +11,19 @@ use cas_core::system::privileges::become_user;
 use cas_protocol::deadline::Deadline;
 use nix::unistd::{Uid, setsid};
 
-use crate::os::bounded_command::{Heard, heard};
-use crate::term::stderr::fail;
+use crate::os::bounded_command::{Output, run_bounded};
+use crate::term::stderr::exit_with_error;
 
 /// What such a process says, in at most `patience`.
 ///
 /// # Errors
 /// That it could not be started, was too slow, said too much, or failed.
-pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, String> {
+pub(crate) fn run_as_user(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, String> {
     // This very program, also when an upgrade has put another in its place meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("cas-sync").args(arguments).env_clear().current_dir("/");
-    match heard(&mut command, &Deadline::after(patience)) {
-        Ok(Heard { said, ended_well: true }) => Ok(said),
+    match run_bounded(&mut command, &Deadline::after(patience)) {
+        Ok(Output { stdout: said, success: true }) => Ok(said),
         Ok(_) => Err("the process that looks as them has failed".into()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             Err(format!("the home, or something in it, does not answer within {patience:?}"))
@@ -36,9 +36,9 @@ pub(crate) fn ask(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, Str
 ///
 /// # Errors
 /// When the caller is not root, or this cannot become them: then nothing may be opened.
-fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
+fn drop_to_user(user: &str) -> anyhow::Result<Account> {
     anyhow::ensure!(Uid::effective().is_root(), "root's own commands run this; it is for nobody else");
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     // What is theirs from here on has no hold on root's terminal.
     setsid()?;
     become_user(&account)?;
@@ -46,11 +46,11 @@ fn become_whom_root_asks_about(user: &str) -> anyhow::Result<Account> {
 }
 
 /// Serves root, as USER: says what `look` finds, as JSON, once this process has become them.
-pub(crate) fn serve(
+pub(crate) fn serve_request(
     user: &str,
     look: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
 ) -> ExitCode {
-    let found = become_whom_root_asks_about(user).and_then(|account| {
+    let found = drop_to_user(user).and_then(|account| {
         // Nobody's environment says where their files lie.
         let paths = Paths::new(&account.home, |_| None);
         Ok(look(&account, &paths)?)
@@ -60,6 +60,6 @@ pub(crate) fn serve(
             println!("{json}");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&error, 1),
+        Err(error) => exit_with_error(&error, 1),
     }
 }

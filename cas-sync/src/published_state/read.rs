@@ -16,23 +16,23 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 use nix::sys::stat::Mode;
 
-use super::report::Standing;
-use super::{LIMIT, PEOPLE};
+use super::report::PublishedReport;
+use super::{LIMIT, USERS_DIR};
 
 /// Somebody who is enrolled.
 #[derive(Clone, Debug)]
-pub(crate) struct Person {
+pub(crate) struct EnrolledUser {
     /// Their login name.
     pub(crate) name: String,
     /// What they have published.
-    pub(crate) found: Found,
+    pub(crate) found: PublishedEntry,
 }
 
 /// What is known of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum PublishedEntry {
     /// How their last sync ended.
-    Standing(Box<Standing>),
+    Standing(Box<PublishedReport>),
     /// No sync has published anything yet.
     Nothing,
     /// What lies there is no state of theirs, and why.
@@ -44,7 +44,7 @@ pub(crate) enum Found {
 ///
 /// # Errors
 /// When it cannot be read who is enrolled.
-pub(crate) fn everybody(state: &Path, passwd: &Path) -> io::Result<Vec<Person>> {
+pub(crate) fn read_all(state: &Path, passwd: &Path) -> io::Result<Vec<EnrolledUser>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(state.join("enrolled"))? {
         names.push(entry?.file_name());
@@ -52,12 +52,14 @@ pub(crate) fn everybody(state: &Path, passwd: &Path) -> io::Result<Vec<Person>> 
     names.sort();
     let reader = Reader::of(state, passwd)?;
     // Whoever else is named there was not enrolled by us.
-    let is_plain = |name: &OsString| paths::is_plain_name(name.as_bytes());
+    let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
     let person = |name: OsString| match name.into_string() {
-        Ok(name) => Person { found: reader.read(&name), name },
-        Err(name) => Person {
+        Ok(name) => EnrolledUser { found: reader.read(&name), name },
+        Err(name) => EnrolledUser {
             name: name.to_string_lossy().into_owned(),
-            found: Found::Unreadable("the name is no UTF-8, and no unit can be named after it".into()),
+            found: PublishedEntry::Unreadable(
+                "the name is no UTF-8, and no unit can be named after it".into(),
+            ),
         },
     };
     Ok(names.into_iter().filter(is_plain).map(person).collect())
@@ -67,8 +69,8 @@ pub(crate) fn everybody(state: &Path, passwd: &Path) -> io::Result<Vec<Person>> 
 ///
 /// # Errors
 /// When the folders cannot be looked into at all.
-pub(crate) fn somebody(state: &Path, passwd: &Path, name: &str) -> io::Result<Person> {
-    Ok(Person { name: name.to_owned(), found: Reader::of(state, passwd)?.read(name) })
+pub(crate) fn read_one(state: &Path, passwd: &Path, name: &str) -> io::Result<EnrolledUser> {
+    Ok(EnrolledUser { name: name.to_owned(), found: Reader::of(state, passwd)?.read(name) })
 }
 
 struct Reader {
@@ -80,7 +82,7 @@ struct Reader {
 impl Reader {
     fn of(state: &Path, passwd: &Path) -> io::Result<Self> {
         let directory = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        let people = match OpenOptions::new().read(true).custom_flags(directory).open(state.join(PEOPLE)) {
+        let people = match OpenOptions::new().read(true).custom_flags(directory).open(state.join(USERS_DIR)) {
             Ok(people) => Some(people),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -88,15 +90,15 @@ impl Reader {
         Ok(Self { people, accounts: accounts(passwd) })
     }
 
-    fn read(&self, name: &str) -> Found {
-        let Some(people) = &self.people else { return Found::Nothing };
+    fn read(&self, name: &str) -> PublishedEntry {
+        let Some(people) = &self.people else { return PublishedEntry::Nothing };
         match self.content(people, name) {
-            Ok(None) => Found::Nothing,
-            Ok(Some(content)) => match Standing::parse(&content) {
-                Ok(standing) => Found::Standing(Box::new(standing)),
-                Err(why) => Found::Unreadable(why.to_owned()),
+            Ok(None) => PublishedEntry::Nothing,
+            Ok(Some(content)) => match PublishedReport::parse(&content) {
+                Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
+                Err(why) => PublishedEntry::Unreadable(why.to_owned()),
             },
-            Err(why) => Found::Unreadable(why),
+            Err(why) => PublishedEntry::Unreadable(why),
         }
     }
 

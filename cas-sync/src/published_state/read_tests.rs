@@ -30,21 +30,21 @@ impl Bed {
     }
 
     fn folder(&self, name: &str) -> PathBuf {
-        self.path(PEOPLE).join(name)
+        self.path(USERS_DIR).join(name)
     }
 
     fn file(&self, name: &str) -> PathBuf {
         self.folder(name).join(FILE_NAME)
     }
 
-    fn found(&self, name: &str) -> Found {
-        let all = everybody(self.scratch.path(), &self.path("passwd")).expect("readable");
+    fn found(&self, name: &str) -> PublishedEntry {
+        let all = read_all(self.scratch.path(), &self.path("passwd")).expect("readable");
         all.into_iter().find(|person| person.name == name).expect("enrolled").found
     }
 
     #[track_caller]
     fn assert_unreadable(&self, name: &str, why: &str) {
-        assert_eq!(self.found(name), Found::Unreadable(why.to_owned()), "{name}");
+        assert_eq!(self.found(name), PublishedEntry::Unreadable(why.to_owned()), "{name}");
     }
 }
 
@@ -54,18 +54,18 @@ fn everybody_who_is_enrolled_is_there_and_nobody_else() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     fs::create_dir(bed.folder("former")).expect("a folder");
     fs::write(bed.path("enrolled/carol"), "").expect("a marker");
-    let all = everybody(bed.scratch.path(), &bed.path("passwd")).expect("readable");
+    let all = read_all(bed.scratch.path(), &bed.path("passwd")).expect("readable");
     assert_eq!(all.iter().map(|person| person.name.as_str()).collect::<Vec<_>>(), ["alice", "bob", "carol"]);
-    assert!(matches!(&all[0].found, Found::Standing(standing) if standing.text == "fine"));
-    assert_eq!((&all[1].found, &all[2].found), (&Found::Nothing, &Found::Nothing));
-    fs::remove_dir_all(bed.path(PEOPLE)).expect("removed");
-    assert_eq!(bed.found("alice"), Found::Nothing, "no service ever ran");
+    assert!(matches!(&all[0].found, PublishedEntry::Standing(standing) if standing.text == "fine"));
+    assert_eq!((&all[1].found, &all[2].found), (&PublishedEntry::Nothing, &PublishedEntry::Nothing));
+    fs::remove_dir_all(bed.path(USERS_DIR)).expect("removed");
+    assert_eq!(bed.found("alice"), PublishedEntry::Nothing, "no service ever ran");
 }
 
 #[test]
 fn a_machine_on_which_nobody_was_ever_enrolled_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    assert!(everybody(scratch.path(), Path::new("/etc/passwd")).is_err());
+    assert!(read_all(scratch.path(), Path::new("/etc/passwd")).is_err());
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_is_too_large_or_too_deep_or_no_state_is_named() {
     bed.assert_unreadable("large", "it is larger than 64 KiB");
     bed.assert_unreadable("deep", "it is no JSON");
     bed.assert_unreadable("torn", "it is no JSON");
-    assert!(matches!(bed.found("whole"), Found::Standing(_)));
+    assert!(matches!(bed.found("whole"), PublishedEntry::Standing(_)));
 }
 
 /// Only root can give files away.
@@ -114,7 +114,7 @@ fn a_second_name_of_somebody_elses_file_is_not_read() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     chown(bed.file("alice"), Some(61_002), None).expect("given");
     fs::hard_link(bed.file("alice"), bed.file("mallory")).expect("a second name");
-    assert!(matches!(bed.found("alice"), Found::Standing(_)));
+    assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
     bed.assert_unreadable("mallory", "it belongs to user id 61002, and not to 61001");
 }
 
@@ -125,7 +125,7 @@ fn a_user_id_that_went_to_somebody_else_speaks_for_nobody() {
     let own = Uid::effective().as_raw();
     fs::write(bed.path("passwd"), format!("alice:x:{own}:0::/:\nbob:x:77:0::/:\nbroken\n:::\n"))
         .expect("a list");
-    assert!(matches!(bed.found("alice"), Found::Standing(_)));
+    assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
     fs::write(bed.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
     bed.assert_unreadable(
         "alice",
@@ -139,8 +139,8 @@ fn a_file_that_may_not_be_opened_is_named() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     fs::set_permissions(bed.file("alice"), Permissions::from_mode(0o000)).expect("a mode");
     match (Uid::effective().is_root(), bed.found("alice")) {
-        (true, Found::Standing(_)) => (),
-        (false, Found::Unreadable(why)) => assert!(why.starts_with("it cannot be opened"), "{why}"),
+        (true, PublishedEntry::Standing(_)) => (),
+        (false, PublishedEntry::Unreadable(why)) => assert!(why.starts_with("it cannot be opened"), "{why}"),
         (_, found) => panic!("{found:?}"),
     }
 }

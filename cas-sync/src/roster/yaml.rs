@@ -58,10 +58,10 @@ pub(super) struct Pair {
 }
 
 /// What is wrong, and in which line.
-pub(super) type Complaint = (usize, String);
+pub(super) type LineError = (usize, String);
 
 /// Reads the one document in `text`; none where there is nothing but comments.
-pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, Complaint> {
+pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     let mut document = None;
     loop {
@@ -94,7 +94,7 @@ fn line_of(error: &ScanError) -> usize {
 }
 
 impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<I> {
-    fn next(&mut self) -> Result<(Event<'text>, Span), Complaint> {
+    fn next(&mut self) -> Result<(Event<'text>, Span), LineError> {
         match self.events.next() {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => Err((
@@ -105,7 +105,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         }
     }
 
-    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, Complaint> {
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, LineError> {
         let line = span.start.line();
         if depth > MAX_DEPTH {
             return Err((line, format!("this is nested more than {MAX_DEPTH} deep")));
@@ -141,7 +141,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         Ok(node)
     }
 
-    fn count(&mut self, values: usize, line: usize) -> Result<(), Complaint> {
+    fn count(&mut self, values: usize, line: usize) -> Result<(), LineError> {
         self.values = self.values.saturating_add(values);
         if self.values > MAX_VALUES {
             return Err((line, format!("the roster has more than {MAX_VALUES} values up to here")));
@@ -149,7 +149,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         Ok(())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, Complaint> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, LineError> {
         let mut nodes = Vec::new();
         loop {
             match self.next()? {
@@ -159,7 +159,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<Pair>, Complaint> {
+    fn map(&mut self, depth: usize) -> Result<Vec<Pair>, LineError> {
         let mut entries = Vec::new();
         loop {
             match self.next()? {

@@ -16,13 +16,13 @@ use nix::unistd::Uid;
 
 use crate::cli::Metrics as Request;
 use crate::commands::status;
-use crate::term::stderr::fail;
+use crate::term::stderr::exit_with_error;
 
 /// Writes the figures.
 pub(crate) fn run(request: &Request) -> ExitCode {
     match collect(request) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, 1),
+        Err(error) => exit_with_error(&error, 1),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use cas_core::system::account::Account;
-use cas_vault::Layout;
+use cas_vault::DocumentLayout;
 
 use super::apply::Person;
-use super::plan::Wanted;
+use super::plan::Desired;
 use crate::commands::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
@@ -20,13 +20,13 @@ pub(super) fn everybody(
     recorded: &[String],
     account: impl Fn(&str) -> Known,
     is_enrolled: impl Fn(&str) -> bool,
-    layout: Option<&Layout>,
+    layout: Option<&DocumentLayout>,
     offboard: bool,
 ) -> Vec<Person> {
     let accounts: BTreeMap<&str, Known> = roster
         .people
         .iter()
-        .filter(|(_, entry)| entry.is_wanted())
+        .filter(|(_, entry)| entry.is_enabled())
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
@@ -48,7 +48,7 @@ pub(super) fn everybody(
     });
     let left = gone.into_iter().map(|name| Person {
         name: name.clone(),
-        wanted: Wanted::Gone { doubt: doubt.clone() },
+        wanted: Desired::Removed { doubt: doubt.clone() },
         unservable: None,
     });
     let mut people: Vec<_> = listed.chain(left).collect();
@@ -56,11 +56,11 @@ pub(super) fn everybody(
     people
 }
 
-fn wanted(entry: Entry) -> Wanted {
+fn wanted(entry: Entry) -> Desired {
     match entry {
-        Entry { parked: true, .. } => Wanted::Off("parked"),
-        Entry { claude_auth: false, .. } => Wanted::Off("claude_auth: false"),
-        _ => Wanted::Yes,
+        Entry { parked: true, .. } => Desired::Disabled("parked"),
+        Entry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
+        _ => Desired::Enrolled,
     }
 }
 
@@ -83,7 +83,7 @@ fn doubt(roster: &Roster, accounts: &BTreeMap<&str, Known>, gone: usize, recorde
     None
 }
 
-fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<String> {
+fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Option<String> {
     let account = match known {
         Ok(account) => account,
         Err(why) => return Some(why.clone()),
@@ -94,7 +94,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
     if !is_person(account) {
         return Some(format!("user id {} is no person's", account.uid));
     }
-    if layout.is_some() && !Layout::can_name(name) {
+    if layout.is_some() && !DocumentLayout::is_valid_policy_user(name) {
         return Some(
             "a policy cannot name them: only letters, digits and . _ - @ stand for themselves there".into(),
         );
@@ -103,7 +103,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
 }
 
 /// Policies are kept in lower case: two people whose names differ in that alone would share one.
-fn twin(name: &str, others: &[&str], layout: Option<&Layout>) -> Option<String> {
+fn twin(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);
     let other = others.iter().find(|other| **other != name && layout.policy_name(other) == policy)?;
@@ -137,13 +137,13 @@ mod tests {
     fn served(text: &str, recorded: &[&str], offboard: bool) -> Vec<Person> {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
-        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
         everybody(&roster, &recorded, known, |name| name != "left", Some(&layout), offboard)
     }
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
         let gone = |person: Person| match person.wanted {
-            Wanted::Gone { doubt } => Some(doubt),
+            Desired::Removed { doubt } => Some(doubt),
             _ => None,
         };
         served(text, recorded, offboard).into_iter().filter_map(gone).collect()
@@ -161,10 +161,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("ada", Wanted::Yes),
-                ("bob", Wanted::Off("claude_auth: false")),
-                ("cy", Wanted::Off("parked")),
-                ("dee", Wanted::Gone { doubt: None }),
+                ("ada", Desired::Enrolled),
+                ("bob", Desired::Disabled("claude_auth: false")),
+                ("cy", Desired::Disabled("parked")),
+                ("dee", Desired::Removed { doubt: None }),
             ]
         );
         assert!(people.iter().all(|person| person.unservable.is_none()));

@@ -1,14 +1,14 @@
 //! Which processes hold a token that is no longer the one in use, and how each comes to the new one. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use serde::{Deserialize, Serialize};
 
 use super::processes::Process;
 
 /// What a person's tokens are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tokens {
+pub(crate) struct KnownTokens {
     /// The one in the env file.
     pub(super) current: Option<Fingerprint>,
     /// Those that lay there before.
@@ -25,22 +25,22 @@ pub(crate) struct Session {
     /// Whether it is Claude Code.
     pub(crate) is_claude: bool,
     /// Which credential it was started with.
-    pub(crate) holds: Holds,
+    pub(crate) holds: TokenStatus,
     /// How it comes to the credential in use.
-    pub(crate) restart: Restart,
+    pub(crate) restart: RestartHint,
 }
 
 /// How a process comes to another environment: only by being started anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Restart {
+pub(crate) enum RestartHint {
     /// By this command of the person's.
     Person(String),
     /// By what somebody has to do.
     Words(String),
 }
 
-impl Restart {
+impl RestartHint {
     /// What the person is told.
     pub(super) fn text(&self) -> String {
         match self {
@@ -53,7 +53,7 @@ impl Restart {
 /// Which credential a process was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Holds {
+pub(crate) enum TokenStatus {
     /// The setup-token in use.
     Current,
     /// A setup-token that was replaced by another.
@@ -66,7 +66,7 @@ pub(crate) enum Holds {
     Login,
 }
 
-impl Tokens {
+impl KnownTokens {
     /// The one in the env file, if any, and those that lay there once; a token may be put back.
     pub(super) fn new(current: Option<Fingerprint>, withdrawn: Vec<Fingerprint>) -> Self {
         Self { current, withdrawn }
@@ -78,7 +78,7 @@ impl Tokens {
     }
 }
 
-impl Holds {
+impl TokenStatus {
     /// Whether it should be started again.
     pub(crate) fn is_old(self) -> bool {
         matches!(self, Self::Replaced | Self::Withdrawn)
@@ -86,46 +86,48 @@ impl Holds {
 }
 
 /// Those of the processes that are worth naming.
-pub(super) fn judge(processes: &[Process], tokens: &Tokens) -> Vec<Session> {
+pub(super) fn judge(processes: &[Process], tokens: &KnownTokens) -> Vec<Session> {
     processes.iter().filter_map(|process| session(process, tokens)).collect()
 }
 
-fn session(process: &Process, tokens: &Tokens) -> Option<Session> {
+fn session(process: &Process, tokens: &KnownTokens) -> Option<Session> {
     let is_claude = process.program == "claude" || process.name == "claude";
     let holds = match process.token {
-        None if is_claude => Holds::Login,
+        None if is_claude => TokenStatus::Login,
         None => return None,
-        Some(token) if tokens.current == Some(token) => Holds::Current,
+        Some(token) if tokens.current == Some(token) => TokenStatus::Current,
         Some(token) if tokens.withdrawn.contains(&token) => match tokens.current {
-            Some(_) => Holds::Replaced,
-            None => Holds::Withdrawn,
+            Some(_) => TokenStatus::Replaced,
+            None => TokenStatus::Withdrawn,
         },
-        Some(_) => Holds::Other,
+        Some(_) => TokenStatus::Other,
     };
     Some(Session {
         pid: process.id,
-        name: plain(&process.name),
+        name: sanitize_line(&process.name),
         is_claude,
         holds,
         restart: restart(process, is_claude),
     })
 }
 
-fn restart(process: &Process, is_claude: bool) -> Restart {
+fn restart(process: &Process, is_claude: bool) -> RestartHint {
     if process.name.starts_with("tmux") {
-        return Restart::Words("`tmux kill-server`, which ends what runs in it, and start tmux again".into());
+        return RestartHint::Words(
+            "`tmux kill-server`, which ends what runs in it, and start tmux again".into(),
+        );
     }
     if let Some(how) = by_unit(&process.group) {
         return how;
     }
-    Restart::Words(match is_claude {
+    RestartHint::Words(match is_claude {
         true => "end it, and start it again with `claude --continue`".into(),
         false => "log out there, and in again".into(),
     })
 }
 
 /// The innermost service of the path, and whose it is. A session's scope is none.
-fn by_unit(group: &str) -> Option<Restart> {
+fn by_unit(group: &str) -> Option<RestartHint> {
     let parts: Vec<&str> = group.split('/').filter(|part| !part.is_empty()).collect();
     let user_manager = parts.iter().position(|part| part.starts_with("user@") && part.ends_with(".service"));
     let service = parts.iter().rposition(|part| part.ends_with(".service"))?;
@@ -138,14 +140,14 @@ fn by_unit(group: &str) -> Option<Restart> {
         // Its own environment is what every unit of the person gets.
         Some(manager) if manager == service => {
             let what = format!("`sudo systemctl restart {name}`, which ends all units of the person");
-            (parts.last() == Some(&"init.scope")).then_some(Restart::Words(what))
+            (parts.last() == Some(&"init.scope")).then_some(RestartHint::Words(what))
         }
-        Some(_) => Some(Restart::Person(format!("systemctl --user restart {name}"))),
+        Some(_) => Some(RestartHint::Person(format!("systemctl --user restart {name}"))),
         // One of the machine's may be the home of other people's sessions as well.
         None => {
             let what =
                 format!("`sudo systemctl restart {name}`, once it is sure that it runs for them alone");
-            Some(Restart::Words(what))
+            Some(RestartHint::Words(what))
         }
     }
 }
@@ -159,14 +161,16 @@ mod tests {
             id: 7,
             name: name.into(),
             program: name.into(),
-            token: token.map(Fingerprint::of),
+            token: token.map(Fingerprint::from_bytes),
             group: group.into(),
         }
     }
 
     fn judged(process: Process, current: Option<&str>) -> Option<Session> {
-        let tokens =
-            Tokens { current: current.map(Fingerprint::of), withdrawn: vec![Fingerprint::of("old")] };
+        let tokens = KnownTokens {
+            current: current.map(Fingerprint::from_bytes),
+            withdrawn: vec![Fingerprint::from_bytes("old")],
+        };
         judge(&[process], &tokens).pop()
     }
 
@@ -175,23 +179,23 @@ mod tests {
         let holds =
             |name: &str, token, current| judged(process(name, token, ""), current).map(|found| found.holds);
         for (name, token, current, expected) in [
-            ("claude", Some("new"), Some("new"), Some(Holds::Current)),
-            ("bash", Some("new"), Some("new"), Some(Holds::Current)),
-            ("claude", Some("old"), Some("new"), Some(Holds::Replaced)),
-            ("bash", Some("old"), None, Some(Holds::Withdrawn)),
+            ("claude", Some("new"), Some("new"), Some(TokenStatus::Current)),
+            ("bash", Some("new"), Some("new"), Some(TokenStatus::Current)),
+            ("claude", Some("old"), Some("new"), Some(TokenStatus::Replaced)),
+            ("bash", Some("old"), None, Some(TokenStatus::Withdrawn)),
             // One that is in use again is not old.
-            ("bash", Some("old"), Some("old"), Some(Holds::Current)),
-            ("bash", Some("mine"), Some("new"), Some(Holds::Other)),
-            ("claude", None, Some("new"), Some(Holds::Login)),
-            ("claude", None, None, Some(Holds::Login)),
+            ("bash", Some("old"), Some("old"), Some(TokenStatus::Current)),
+            ("bash", Some("mine"), Some("new"), Some(TokenStatus::Other)),
+            ("claude", None, Some("new"), Some(TokenStatus::Login)),
+            ("claude", None, None, Some(TokenStatus::Login)),
             ("bash", None, Some("new"), None),
         ] {
             assert_eq!(holds(name, token, current), expected, "{name} {token:?} {current:?}");
         }
-        for holds in [Holds::Current, Holds::Other, Holds::Login] {
+        for holds in [TokenStatus::Current, TokenStatus::Other, TokenStatus::Login] {
             assert!(!holds.is_old(), "{holds:?}");
         }
-        assert!(Holds::Replaced.is_old() && Holds::Withdrawn.is_old());
+        assert!(TokenStatus::Replaced.is_old() && TokenStatus::Withdrawn.is_old());
     }
 
     #[test]

@@ -14,15 +14,15 @@ use anyhow::{Result, ensure};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
-use cas_protocol::paths::{self, MARKERS};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
-pub(crate) use self::classify::{Restart, Session, Tokens};
+pub(crate) use self::classify::{KnownTokens, RestartHint, Session};
 use crate::cli::Sessions;
-use crate::os::environment::keep_secrets_in_memory;
+use crate::os::environment::harden_process;
 use crate::os::run_as_user;
-use crate::term::stderr::fail;
-use crate::user::identity::Caller;
+use crate::term::stderr::exit_with_error;
+use crate::user::identity::CallingUser;
 
 /// How long somebody's home may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,13 +40,13 @@ pub(crate) fn run(request: &Sessions) -> ExitCode {
             }
             ExitCode::from(render::exit_code(&all))
         }
-        Err(error) => fail(&error, 1),
+        Err(error) => exit_with_error(&error, 1),
     }
 }
 
 /// Serves root, as USER.
 pub(crate) fn examine(user: &str) -> ExitCode {
-    run_as_user::serve(user, |account, paths| serde_json::to_string(&of(account, paths)))
+    run_as_user::serve_request(user, |account, paths| serde_json::to_string(&of(account, paths)))
 }
 
 /// The processes of this person, who the caller is.
@@ -55,9 +55,9 @@ pub(crate) fn of(account: &Account, paths: &Paths) -> Vec<Session> {
 }
 
 fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
-    keep_secrets_in_memory()?;
+    harden_process()?;
     if !Uid::effective().is_root() {
-        let Caller { account, paths, .. } = Caller::find()?;
+        let CallingUser { account, paths, .. } = CallingUser::current()?;
         ensure!(
             request.user.iter().all(|name| *name == account.name),
             "only root may look at other people's processes; run it with sudo"
@@ -71,7 +71,7 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
     names
         .into_iter()
         .map(|name| {
-            let account = Account::named(&name)?;
+            let account = Account::from_name(&name)?;
             ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
             Ok((account.name.clone(), ask(&account.name)))
         })
@@ -79,25 +79,25 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
 }
 
 fn ask(user: &str) -> Of {
-    let said = run_as_user::ask(&["examine-sessions", user], PATIENCE)?;
+    let said = run_as_user::run_as_user(&["examine-sessions", user], PATIENCE)?;
     serde_json::from_slice(&said).map_err(|_| "the process that looks as them said nothing of use".into())
 }
 
 /// Everybody with a marker who has an account.
 pub(crate) fn enrolled() -> Vec<String> {
-    let entries = fs::read_dir(MARKERS).into_iter().flatten().flatten();
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> =
-        names.filter(|name| paths::has_marker(name) && Account::named(name).is_ok()).collect();
+        names.filter(|name| paths::is_enrolled(name) && Account::from_name(name).is_ok()).collect();
     names.sort();
     names
 }
 
-fn tokens(account: &Account, paths: &Paths) -> Tokens {
+fn tokens(account: &Account, paths: &Paths) -> KnownTokens {
     let current = EnvFile::new(paths.env_file.clone(), account.uid.as_raw()).fingerprint();
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn).unwrap_or_default();
-    Tokens::new(current, withdrawn)
+    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
+    KnownTokens::new(current, withdrawn)
 }
 
 #[cfg(test)]
@@ -113,11 +113,11 @@ mod tests {
         let gid = nix::unistd::Gid::effective();
         let account = Account { name: "ada".into(), uid, gid, home: home.path().to_owned() };
         let paths = Paths::new(home.path(), |_| None);
-        assert_eq!(tokens(&account, &paths), Tokens::default());
+        assert_eq!(tokens(&account, &paths), KnownTokens::default());
         let folder = paths.env_file.parent().expect("a folder");
         fs::create_dir_all(folder).expect("a folder");
         fs::write(&paths.env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("a file");
-        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::of("sk-ant-oat01-abc")));
+        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::from_bytes("sk-ant-oat01-abc")));
         assert!(paths.state_directory.symlink_metadata().is_err(), "looking makes nothing");
     }
 }

@@ -72,7 +72,7 @@ fn token_in(environment: &[u8]) -> Option<Fingerprint> {
     let value =
         variables.filter_map(|line| line.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"=")).next()?;
     let value = std::str::from_utf8(value).ok()?.trim();
-    (!value.is_empty()).then(|| Fingerprint::of(value))
+    (!value.is_empty()).then(|| Fingerprint::from_bytes(value))
 }
 
 fn program(folder: &Path) -> String {
@@ -108,7 +108,7 @@ mod tests {
             (String::new(), false),
         ] {
             let found = token_in(environment.as_bytes());
-            assert_eq!(found, expected.then(|| Fingerprint::of(value)), "{environment:?}");
+            assert_eq!(found, expected.then(|| Fingerprint::from_bytes(value)), "{environment:?}");
         }
         assert_eq!(token_in(b"\xff\xfe=\0CLAUDE_CODE_OAUTH_TOKEN=\xff\0"), None);
     }
@@ -131,7 +131,7 @@ mod tests {
         child.kill().expect("it is ours");
         child.wait().expect("it has ended");
         let seen = seen.expect("it was there");
-        assert_eq!(seen.token, Some(Fingerprint::of("sk-ant-oat01-in_a_test")));
+        assert_eq!(seen.token, Some(Fingerprint::from_bytes("sk-ant-oat01-in_a_test")));
         assert_eq!(seen.name, "sleep");
         assert!(of(uid).iter().all(|process| process.id != child.id()), "it is gone");
     }

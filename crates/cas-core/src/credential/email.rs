@@ -11,9 +11,9 @@ const LONGEST: usize = 254;
 
 /// A plain mail address: letters, digits and `._%+-`, one `@`, and a domain. Safe to print, and to paste into a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(String);
+pub struct Email(String);
 
-impl Address {
+impl Email {
     /// Accepts what can be nothing but an address; many real ones are not, and are not shown.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, domain) = text.split_once('@')?;
@@ -28,13 +28,13 @@ impl Address {
 
     /// That of the account which is signed in by this `.claude.json`, unless it is another one than `owner`. Nothing where
     /// the file does not say, or not plainly.
-    pub fn of_account(state: &ClaudeJson, owner: &Owner) -> Option<Self> {
-        let signed_in = state.signed_in().filter(|signed_in| !signed_in.owner.contradicts(owner))?;
+    pub fn for_owner(state: &ClaudeJson, owner: &Owner) -> Option<Self> {
+        let signed_in = state.signed_in_account().filter(|signed_in| !signed_in.owner.contradicts(owner))?;
         Self::parse(&signed_in.address?)
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Email {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn only_plain_addresses_are_shown() {
         for text in ["alice@example.org", "a.b+c_d%e-f@sub.example-host.org", "7@x"] {
-            assert_eq!(Address::parse(text).map(|address| address.to_string()).as_deref(), Some(text));
+            assert_eq!(Email::parse(text).map(|address| address.to_string()).as_deref(), Some(text));
         }
         let long = format!("{}@example.org", "a".repeat(LONGEST));
         for text in [
@@ -67,7 +67,7 @@ mod tests {
             "\"a b\"@example.org",
             &long,
         ] {
-            assert_eq!(Address::parse(text), None, "{text:?}");
+            assert_eq!(Email::parse(text), None, "{text:?}");
         }
     }
 
@@ -76,7 +76,7 @@ mod tests {
         let owner = |account: &str| Owner { account: Some(account.into()), organization: None };
         let found = |content: &str, owner: &Owner| {
             let state = ClaudeJson::parse(content.as_bytes()).ok()?;
-            Address::of_account(&state, owner).map(|address| address.to_string())
+            Email::for_owner(&state, owner).map(|address| address.to_string())
         };
         let alice = r#"{"numStartups":3,"oauthAccount":{"accountUuid":"one","emailAddress":"alice@example.org","x":[]}}"#;
         for (content, expected) in [

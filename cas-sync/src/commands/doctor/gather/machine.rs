@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
-use cas_protocol::paths::REQUESTS;
+use cas_protocol::paths::REQUESTS_DIR;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
-use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, Target};
+use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
 use crate::commands::sessions;
 use crate::enrollment::requests_directory;
 use crate::roster;
@@ -30,14 +30,14 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
     MachineFacts {
         pam: pam(),
         target: match systemd::target() {
-            None => Target::NoSystemd,
-            Some(TargetState::Masked) => Target::Masked,
-            Some(TargetState::Stopped) => Target::Stopped,
-            Some(TargetState::Runs) => Target::Runs,
-            Some(TargetState::Silent) => Target::Silent,
+            None => SyncTarget::NoSystemd,
+            Some(TargetState::Masked) => SyncTarget::Masked,
+            Some(TargetState::Stopped) => SyncTarget::Stopped,
+            Some(TargetState::Runs) => SyncTarget::Runs,
+            Some(TargetState::NoReply) => SyncTarget::Silent,
         },
         roster: roster(),
-        requests: requests(Path::new(REQUESTS)),
+        requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
         is_anybody_enrolled: !sessions::enrolled().is_empty(),
     }
@@ -61,8 +61,8 @@ fn folders(pattern: &str) -> Vec<PathBuf> {
 }
 
 fn roster() -> Roster {
-    let path = Path::new(roster::USUAL);
-    match config::read_text(path) {
+    let path = Path::new(roster::DEFAULT_PATH);
+    match config::read_admin_file(path) {
         Ok(None) => Roster::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
             Ok(_) => Roster::Fine,
