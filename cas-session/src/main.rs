@@ -11,7 +11,7 @@ mod of_the_caller;
 
 use std::process::ExitCode;
 
-use arguments::{Command, complain};
+use arguments::{Command, print_error};
 use cas_core::system::file_size_limit;
 
 fn main() -> ExitCode {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(Command::Exec(_)) => file_size_limit::treat_as_full_disk_before_exec(),
         _ => file_size_limit::treat_as_full_disk(),
     };
-    treated.unwrap_or_else(|error| complain(&format!("cannot handle SIGXFSZ: {error}")));
+    treated.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
     match command {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
