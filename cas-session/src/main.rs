@@ -11,10 +11,17 @@ mod of_the_caller;
 
 use std::process::ExitCode;
 
-use arguments::Command;
+use arguments::{Command, print_error};
+use cas_core::system::file_size_limit;
 
 fn main() -> ExitCode {
-    match Command::parse(std::env::args_os().skip(1)) {
+    let command = Command::parse(std::env::args_os().skip(1));
+    let treated = match &command {
+        Ok(Command::Exec(_)) => file_size_limit::treat_as_full_disk_before_exec(),
+        _ => file_size_limit::treat_as_full_disk(),
+    };
+    treated.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
+    match command {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
         Ok(Command::Environment) => environment::run(),

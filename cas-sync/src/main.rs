@@ -18,13 +18,16 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use cas_core::system::file_size_limit;
 use clap::Parser;
 
 use crate::cli::{Arguments, Command, Enroll, Internal, Run};
-use crate::term::stderr::exit_with_error;
+use crate::term::stderr::{exit_with_error, print_error};
 use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
+    // Without it a file size limit kills the program in the middle of a write; the system has no reason to refuse.
+    file_size_limit::treat_as_full_disk().unwrap_or_else(|error| print_error(&error.into()));
     // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
     if std::env::args_os().skip(1).eq(["watch"]) {
         return commands::watch::run();

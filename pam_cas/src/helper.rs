@@ -15,7 +15,7 @@ use cas_protocol::reply::{self, Reply};
 use cas_protocol::secret::Zeroizing;
 use cas_protocol::setup_token::SetupToken;
 
-use crate::system::{Child, Ending, HandlerAside, Heard, spawn};
+use crate::system::{Child, EndingError, Heard, spawn};
 use crate::user_name::UserName;
 
 /// What the program is asked.
@@ -33,6 +33,9 @@ const ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=
 /// well under a millisecond, and its exit status is worth that much.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
+/// How much later than the deadline the supervisor acts by itself: only for a host that has ended meanwhile.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
+
 /// Asks for the user's setup-token. When this returns, neither the program nor anything in its process group is left.
 ///
 /// # Errors
@@ -41,23 +44,23 @@ pub(crate) fn request_token(
     question: &HelperRequest<'_>,
     deadline: Deadline,
 ) -> Result<Option<SetupToken>, HelperError> {
-    let _handler = HandlerAside::take();
     let arguments = question.arguments(deadline);
     let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
-    let (mut child, pipe) =
-        spawn(question.program, &arguments, ENVIRONMENT).map_err(|error| question.cannot_start(error))?;
+    let timeout = deadline.remaining().saturating_add(SUPERVISOR_GRACE);
+    let (mut child, pipe) = spawn(question.program, &arguments, ENVIRONMENT, timeout)
+        .map_err(|error| question.cannot_start(error))?;
 
     let heard = listen(&child, pipe, deadline);
     let linger = if heard.is_ok() { EXIT_GRACE.min(deadline.remaining()) } else { Duration::ZERO };
-    let ending = child.end(linger);
-
-    let answer = heard?;
-    match ending {
-        Ending::Itself(status) if !status.success() => Err(HelperError::Status(status)),
-        Ending::Itself(_) | Ending::Killed | Ending::Unknown => {
-            Ok(Reply::parse(&answer).map_err(|_| HelperError::NotAReply)?.0)
-        }
+    let failure = child.end(linger).failure();
+    if let Some(EndingError::NotStarted(error)) = failure {
+        return Err(question.cannot_start(error));
     }
+    let answer = heard?;
+    if let Some(EndingError::Status(status)) = failure {
+        return Err(HelperError::Status(status));
+    }
+    Ok(Reply::parse(&answer).map_err(|_| HelperError::NotAReply)?.0)
 }
 
 impl HelperRequest<'_> {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use cas_tests::pam::{PamBed, TOKEN};
@@ -87,7 +88,6 @@ fn a_program_that_closed_its_output_is_not_waited_for() {
 
 #[test]
 fn the_word_of_a_program_that_failed_is_not_taken() {
-    let bed = bed();
     for mode in [
         "answers-and-fails",
         "answers-closes-and-fails",
@@ -95,13 +95,28 @@ fn the_word_of_a_program_that_failed_is_not_taken() {
         "answers-and-is-killed",
         "crashes",
     ] {
-        bed.login(mode).run().assert_no_token_because(FAILED);
+        bed().login(mode).run().assert_no_token_because(FAILED);
+    }
+}
+
+/// The host cannot take the status of the program away, whatever it does with children of its own.
+#[test]
+fn a_failed_program_is_found_out_in_every_host() {
+    for host in HOSTS {
+        let bed = bed();
+        let login = bed.login("answers-and-fails");
+        let report = host.iter().fold(login, |login, mode| login.host(mode)).run();
+        report.assert_no_token_because(FAILED);
     }
 }
 
 #[test]
-fn where_the_host_ignores_its_children_a_well_formed_answer_is_enough() {
-    bed().login("answers-and-fails").host("sigchld-ignored").run().assert_token();
+fn a_host_that_is_killed_leaves_no_program_behind() {
+    let bed = bed();
+    let report = bed.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
+    assert_eq!(report.status.signal(), Some(libc::SIGKILL), "{report:#?}");
+    assert_eq!(bed.programs_started(), 1);
+    assert!(bed.all_programs_are_gone());
 }
 
 #[test]

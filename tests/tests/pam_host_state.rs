@@ -80,6 +80,24 @@ fn two_threads_opening_sessions_at_once_do_not_disturb_each_other_or_the_handler
     assert_handler_was_not_called(&report);
 }
 
+/// The handler belongs to the whole process: whoever changes it for one thread changes it for a child that another thread
+/// forks at that moment, and there nobody puts it back.
+#[test]
+fn threads_that_fork_during_logins_keep_their_handler() {
+    let report = bed().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
+    assert!(report.status.success(), "{report:#?}");
+    let login = report.login();
+    let logins = login["logins"].as_array().expect("four threads logged in");
+    assert_eq!(logins.len(), 200);
+    for login in logins {
+        assert_eq!(login, &json!({ "calls": [0, 0], "environment": [TOKEN_VARIABLE] }));
+    }
+    assert!(login["forked"].as_u64().expect("children") > 100, "{}", login["forked"]);
+    assert_eq!(login["without_handler"], json!(0), "of {} children", login["forked"]);
+    assert_eq!((report.printed.as_str(), report.log.as_slice()), ("", &[][..]));
+    report.assert_unchanged();
+}
+
 #[test]
 fn a_storm_of_signals_neither_shortens_nor_lengthens_the_wait() {
     let bed = bed();
@@ -207,9 +225,19 @@ fn any_single_call_to_the_system_may_fail() {
     assert!(report.status.success(), "{report:#?}");
     assert_eq!((report.printed.as_str(), &report.answer["conversations"]), ("", &json!(0)));
     let logins = report.login().as_array().expect("logins with faults");
-    for function in
-        ["lstat", "posix_spawn", "syscall", "ppoll", "read", "waitpid", "clock_gettime", "pam_putenv"]
-    {
+    for function in [
+        "lstat",
+        "mmap",
+        "posix_spawn",
+        "syscall",
+        "ppoll",
+        "read",
+        "waitid",
+        "waitpid",
+        "sigwaitinfo",
+        "clock_gettime",
+        "pam_putenv",
+    ] {
         assert!(logins.iter().any(|login| login["function"] == function), "{function} was made to fail");
     }
     for login in logins {

@@ -26,6 +26,8 @@ const UNFIT_STATE: &str = "the person's .claude.json is no regular file of at mo
 
 const FULL: &str =
     "the home has no room for the login that Claude Code would get; make room on its disk, or in its quota";
+const LIMITED: &str =
+    "the file size limit leaves no room for the login that Claude Code would get; raise it (ulimit -f)";
 const CLOSED: &str =
     "Claude Code could not keep the login it would get; let its folder belong to the person, and be writable";
 
@@ -63,8 +65,9 @@ fn fill(mut file: &File, length: u64) -> io::Result<()> {
 }
 
 fn problem(error: &io::Error) -> RunClientError {
-    use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull, WriteZero};
     match error.kind() {
+        FileTooLarge => RunClientError::Unknown(LIMITED),
         QuotaExceeded | StorageFull | WriteZero => RunClientError::Unknown(FULL),
         _ => RunClientError::Unknown(CLOSED),
     }
@@ -130,5 +133,7 @@ mod tests {
         assert_eq!(ensure_free_space(nowhere, nowhere), Err(RunClientError::Unknown(CLOSED)));
         let full = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EDQUOT as i32));
         assert_eq!(full, RunClientError::Unknown(FULL));
+        let limited = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EFBIG as i32));
+        assert_eq!(limited, RunClientError::Unknown(LIMITED));
     }
 }

@@ -12,6 +12,7 @@ use super::child::{self, ChildOutput, End, RunClientError};
 use super::invocation::Invocation;
 use super::scratch::Scratch;
 use crate::os::deferred_signals::SignalBlock;
+use crate::os::oom_score;
 use crate::precedence::managed_settings::{self, RemoteSettings};
 
 /// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
@@ -73,6 +74,7 @@ pub(super) fn run(
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
     let mut child = child::spawn(&mut command)?;
+    oom_score::protect(&child);
     let said_too_much = Cell::new(false);
     let shorten = || said_too_much.set(scratch.truncate_oversized() || said_too_much.get());
     let never = || {

@@ -101,8 +101,61 @@ fn what_could_be_meant_in_two_ways_names_the_line() {
         let error = read(text).map(|roster| panic!("{text:?}: {roster:?}")).unwrap_err().to_string();
         assert!(error.starts_with("roster.yaml") && error.contains(expected), "{text:?}: {error}");
     }
-    let deep = format!("users:\n  ada: {}\n", "[".repeat(100));
-    assert!(read(&deep).is_err());
+}
+
+/// Runs with the stack of a small thread: what a hostile text could make deep must not depend on the stack of a program.
+fn refusal(text: String) -> String {
+    let refused = std::thread::Builder::new().stack_size(1 << 20).spawn(move || match read(&text) {
+        Ok(_) => panic!("{} bytes that begin with {:?} are a roster", text.len(), &text[..60]),
+        Err(error) => error.to_string(),
+    });
+    refused.expect("a thread").join().expect("the stack is large enough")
+}
+
+#[test]
+fn roster_nested_too_deep_names_the_line() {
+    for (open, shown) in [("[", "line 2: "), ("{a: ", "line 2: "), ("? ", "line 2: "), ("- ", "line 3: ")] {
+        let line = if open == "- " { "\n    " } else { "" };
+        for depth in [100, 100_000] {
+            let error = refusal(format!("users:\n  ada: {line}{}\n", open.repeat(depth)));
+            assert!(error.contains(shown), "{open:?} {depth}: {error}");
+        }
+    }
+}
+
+#[test]
+fn roster_with_chained_aliases_names_the_line() {
+    let chain: String = (1..150_000).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1)).collect();
+    let error = refusal(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
+    assert!(error.contains("line 65: this alias is nested more than 64 deep"), "{error}");
+    let chain: String = (1..150_000).map(|n| format!("? &a{n} {{*a{} : x}}\n: x\n", n - 1)).collect();
+    let error = refusal(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
+    assert!(error.contains("line 128: this alias is nested more than 64 deep"), "{error}");
+}
+
+#[test]
+fn roster_that_aliases_make_huge_names_the_line() {
+    let ten = |name: &str| [name; 10].join(", ");
+    let laughs: String =
+        (1..60).map(|n| format!("a{n}: &a{n} [{}]\n", ten(&format!("*a{}", n - 1)))).collect();
+    let error = refusal(format!("a0: &a0 x\n{laughs}users:\n  ada:\n"));
+    assert!(error.contains("line 7: the roster has more than 1000000 values"), "{error}");
+    // Each person takes over a thousand maps: ten million keys in a file of a few hundred kilobytes.
+    let maps = ["{tier: 1}"; 1000].join(", ");
+    let people: String = (0..10_000).map(|n| format!("  u{n}: {{<<: *all}}\n")).collect();
+    let error = refusal(format!("all: &all [{maps}]\nusers:\n{people}"));
+    assert!(error.contains("the roster has more than 1000000 values"), "{error}");
+    let error = refusal(format!("users: [{}]\n", "a,".repeat(1_500_000)));
+    assert!(error.contains("line 1: the roster has more than 1000000 values"), "{error}");
+}
+
+#[test]
+fn a_large_fleet_stays_within_the_bounds() {
+    let people: String = (0..10_000)
+        .map(|n| format!("  u{n}:\n    <<: *usual\n    repos: [a, b, c, d, e, f, g, h]\n    namespaces: {{x: 1, y: 2}}\n"))
+        .collect();
+    let roster = read(&format!("usual: &usual {{tier: 2, claude_auth: yes}}\nusers:\n{people}"));
+    assert_eq!(roster.expect("a roster").people.len(), 10_000);
 }
 
 #[test]

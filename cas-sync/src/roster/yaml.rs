@@ -6,14 +6,38 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-/// Deeper than any roster; the parser's stack is ours.
-const DEEPEST: usize = 64;
+/// Deeper than any roster, aliases included: reading and freeing a tree takes stack for each level.
+const MAX_DEPTH: usize = 64;
+
+/// More values than any roster has, each alias counted as all that it stands for: a fleet of 10,000 users has a quarter.
+const MAX_VALUES: usize = 1_000_000;
 
 /// A value, and the line it begins in, from 1.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: usize,
+    size: Size,
     pub(super) value: Value,
+}
+
+/// How large a value is with all that is in it, and behind its aliases.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    /// Levels below the value: 0 for text.
+    height: usize,
+    /// Values, itself included.
+    values: usize,
+}
+
+impl Size {
+    const OF_TEXT: Self = Self { height: 0, values: 1 };
+
+    fn with_children<'node>(children: impl Iterator<Item = &'node Rc<Node>>) -> Self {
+        children.fold(Self::OF_TEXT, |size, child| Self {
+            height: size.height.max(child.size.height + 1),
+            values: size.values.saturating_add(child.size.values),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +62,7 @@ pub(super) type LineError = (usize, String);
 
 /// Reads the one document in `text`; none where there is nothing but comments.
 pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
-    let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new() };
+    let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     let mut document = None;
     loop {
         let (event, span) = reader.next()?;
@@ -59,6 +83,8 @@ pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
 struct Reader<I> {
     events: I,
     anchors: HashMap<usize, Rc<Node>>,
+    /// How many values were read so far.
+    values: usize,
 }
 
 /// What is wrong with a line is often only seen at the beginning of the next.
@@ -81,13 +107,18 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, LineError> {
         let line = span.start.line();
-        if depth > DEEPEST {
-            return Err((line, format!("this is nested more than {DEEPEST} deep")));
+        if depth > MAX_DEPTH {
+            return Err((line, format!("this is nested more than {MAX_DEPTH} deep")));
         }
         let (anchor, value) = match event {
             Event::Alias(anchor) => {
-                let meant = self.anchors.get(&anchor);
-                return meant.cloned().ok_or((line, "this refers to something that contains it".into()));
+                let meant = self.anchors.get(&anchor).cloned();
+                let meant = meant.ok_or((line, "this refers to something that contains it".to_owned()))?;
+                if depth + meant.size.height > MAX_DEPTH {
+                    return Err((line, format!("this alias is nested more than {MAX_DEPTH} deep")));
+                }
+                self.count(meant.size.values, line)?;
+                return Ok(meant);
             }
             Event::Scalar(text, ScalarStyle::Plain, anchor, None) => {
                 (anchor, Value::Plain(text.into_owned()))
@@ -97,11 +128,25 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
             Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
             _ => return Err((line, "the document ends in the middle".into())),
         };
-        let node = Rc::new(Node { line, value });
+        self.count(1, line)?;
+        let size = match &value {
+            Value::Plain(_) | Value::Quoted(_) => Size::OF_TEXT,
+            Value::List(nodes) => Size::with_children(nodes.iter()),
+            Value::Map(pairs) => Size::with_children(pairs.iter().flat_map(|pair| [&pair.key, &pair.value])),
+        };
+        let node = Rc::new(Node { line, size, value });
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
         Ok(node)
+    }
+
+    fn count(&mut self, values: usize, line: usize) -> Result<(), LineError> {
+        self.values = self.values.saturating_add(values);
+        if self.values > MAX_VALUES {
+            return Err((line, format!("the roster has more than {MAX_VALUES} values up to here")));
+        }
+        Ok(())
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, LineError> {

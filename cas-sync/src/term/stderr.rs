@@ -1,5 +1,6 @@
 //! Messages of cas-sync on the standard error.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::term::wrap;
@@ -17,5 +18,6 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 
 /// A line of ours on the standard error.
 pub(crate) fn print_stderr(text: &str) {
-    eprintln!("{}", wrap::wrap_for(&std::io::stderr(), &format!("cas-sync: {text}")));
+    // Nothing can be done about a terminal that is gone, or a log on a full disk.
+    drop(writeln!(io::stderr(), "{}", wrap::wrap_for(&io::stderr(), &format!("cas-sync: {text}"))));
 }

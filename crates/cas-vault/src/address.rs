@@ -41,6 +41,11 @@ impl ServerUrl {
         url
     }
 
+    /// The port, of which 80 is the usual one without encryption.
+    pub(super) fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or(80)
+    }
+
     pub(super) fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -203,6 +208,9 @@ mod tests {
             "http://10.0.0.1:8200",
             "http://127.0.0.1.example.org",
             "http://localhost.example.org",
+            "http://[::ffff:127.0.0.1]:8200",
+            "http://0.0.0.0:8200",
+            "http://[::]:8200",
             "ftp://127.0.0.1",
             "unix:///run/vault",
             "https://me:secret@vault",

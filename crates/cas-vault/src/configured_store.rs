@@ -94,6 +94,7 @@ fn vault_config(
             .map(ProxyAddress::parse)
             .transpose()
             .map_err(|error| error.to_string())?,
+        agent_user: settings.agent_user.clone(),
         token_cache: remembered,
         ..usual
     })

@@ -16,6 +16,8 @@ pub struct Connection {
     pub namespace: Option<VaultPath>,
     /// The proxy for https, if one is wanted.
     pub proxy: Option<ProxyAddress>,
+    /// The user, besides root, that may be at the other end of an `http://` address.
+    pub agent_user: Option<String>,
 }
 
 impl Connection {
@@ -30,6 +32,7 @@ impl Connection {
             address: ServerUrl::parse(address).map_err(said)?,
             ca_cert: settings.ca_cert.clone(),
             namespace: settings.namespace.as_deref().map(VaultPath::parse).transpose().map_err(said)?,
+            agent_user: settings.agent_user.clone(),
             proxy: settings.proxy.as_deref().map(ProxyAddress::parse).transpose().map_err(said)?,
         })
     }

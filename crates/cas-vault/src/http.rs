@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
@@ -12,6 +13,7 @@ use time::format_description::well_known::Rfc2822;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
+use super::peer::{CheckPeer, Trusted, UntrustedPeer};
 use super::redact::single_line;
 use super::response::RawResponse;
 use super::token_file::Token;
@@ -63,6 +65,20 @@ impl Client {
             builder =
                 builder.proxy(reqwest::Proxy::https(proxy.url().clone()).map_err(|error| unusable(&error))?);
         }
+        if !server.address.is_encrypted() {
+            let trusted = Trusted::with_agent(server.agent_user.as_deref()).map_err(|reason| {
+                StoreError::Misconfigured {
+                    reason,
+                    remedy: "correct /etc/claude-auth-sync/config.toml".into(),
+                }
+            })?;
+            // No name service has a say in what this machine is.
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let loopback = loopback.map(|ip: IpAddr| SocketAddr::new(ip, 0));
+            builder = builder
+                .resolve_to_addrs("localhost", &loopback)
+                .connector_layer(CheckPeer::new(server.address.port(), trusted));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -102,7 +118,8 @@ impl Client {
         self.insists = true;
     }
 
-    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`StoreError::Unreachable`] is the only failure.
+    /// Sends the request for `action` ("reading X from Y") and takes in the answer. Fails with [`StoreError::Unreachable`], or
+    /// with [`StoreError::Refused`] when the token may not be sent to who is there.
     pub(super) fn send(
         &mut self,
         request: Request,
@@ -127,7 +144,13 @@ impl Client {
         let exchange = async { tokio::time::timeout(span, exchange(builder, &step)).await };
         let (received, index) = match runtime.block_on(exchange) {
             Ok(Ok(received)) => received,
-            Ok(Err(what)) => return Err(unreachable(&what)),
+            Ok(Err(NotExchanged::Untrusted(why))) => {
+                return Err(StoreError::Refused {
+                    reason: format!("{action}: {why}"),
+                    remedy: UntrustedPeer::REMEDY.to_owned(),
+                });
+            }
+            Ok(Err(NotExchanged::Failed(what))) => return Err(unreachable(&what)),
             Err(_) => return Err(unreachable(&format!("{} within {span:.1?}", step.get()))),
         };
         self.index = index.or(self.index.take());
@@ -151,8 +174,8 @@ const TOKEN: &str = "x-vault-token";
 async fn exchange(
     builder: reqwest::RequestBuilder,
     step: &Cell<&str>,
-) -> Result<(RawResponse, Option<HeaderValue>), String> {
-    let mut response = builder.send().await.map_err(|error| root_cause(&error))?;
+) -> Result<(RawResponse, Option<HeaderValue>), NotExchanged> {
+    let mut response = builder.send().await.map_err(|error| NotExchanged::from(&error))?;
     step.set("no complete answer");
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let index = response.headers().get(INDEX).cloned();
@@ -165,9 +188,10 @@ async fn exchange(
     };
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     received.body.reserve(announced.min(MAX_BODY));
-    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| NotExchanged::from(&error))? {
         if received.body.len() + chunk.len() > MAX_BODY {
-            return Err("the answer is longer than 1 MiB, which no document of a user is".to_owned());
+            let what = "the answer is longer than 1 MiB, which no document of a user is";
+            return Err(NotExchanged::Failed(what.to_owned()));
         }
         received.body.extend_from_slice(&chunk);
     }
@@ -189,6 +213,27 @@ fn header_of(token: &Token) -> Result<HeaderValue, StoreError> {
     let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Why there is no answer.
+enum NotExchanged {
+    /// Nothing was sent, for this reason.
+    Untrusted(String),
+    /// What happened.
+    Failed(String),
+}
+
+impl From<&reqwest::Error> for NotExchanged {
+    fn from(error: &reqwest::Error) -> Self {
+        let mut cause: Option<&dyn Error> = Some(error);
+        while let Some(inner) = cause {
+            if let Some(untrusted) = inner.downcast_ref::<UntrustedPeer>() {
+                return Self::Untrusted(untrusted.to_string());
+            }
+            cause = inner.source();
+        }
+        Self::Failed(root_cause(error))
+    }
 }
 
 /// The innermost cause, which names what happened ("Connection refused"); the outer ones only name the library's parts.

@@ -12,6 +12,7 @@ mod documents;
 mod http;
 mod kv;
 mod mint;
+mod peer;
 mod policy;
 mod policy_check;
 mod policy_probe;
@@ -59,6 +60,8 @@ pub struct VaultConfig {
     pub path: VaultPath,
     /// The proxy for https, if one is wanted: those in the environment are not looked at.
     pub proxy: Option<ProxyAddress>,
+    /// The user, besides root, that may be at the other end of an `http://` address.
+    pub agent_user: Option<String>,
     /// Whose token it has to be.
     pub user: String,
     /// The file with the token: owned by the effective user, mode 0600, no link.
@@ -87,6 +90,7 @@ impl VaultConfig {
             mount: VaultPath::parse("secret")?,
             path: VaultPath::for_user(user)?,
             proxy: None,
+            agent_user: None,
             user: user.to_owned(),
             token_file,
             now_ms,
@@ -100,6 +104,7 @@ impl VaultConfig {
             ca_cert: self.ca_cert.clone(),
             namespace: self.namespace.clone(),
             proxy: self.proxy.clone(),
+            agent_user: self.agent_user.clone(),
         }
     }
 }

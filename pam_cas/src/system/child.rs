@@ -1,24 +1,25 @@
-//! A child of the host that is ours: listening to it, and making sure that nothing of it is left.
+//! The host's side of a supervisor: listening to its helper, and making sure that nothing of either is left.
 
 use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::ptr;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 
 use super::check;
+use super::verdict::{Ending, Verdict};
 
-/// A child that leads its own process group. Dropping it kills the group and takes the child's status, so that neither a
-/// process nor a zombie is left behind.
+/// A supervisor with its helper. Dropping it ends both and takes the supervisor's status, so that neither a process nor a
+/// zombie is left behind.
 pub(crate) struct Child {
+    /// The supervisor's number. Nothing but a wait with `__WALL` frees it, so it names no other process.
     pid: libc::pid_t,
-    /// `None` on a kernel without pidfds, when descriptors have run out, or when somebody else took the status already.
+    /// `None` on a kernel without pidfds, or when descriptors have run out.
     pidfd: Option<OwnedFd>,
+    verdict: Verdict,
     over: bool,
 }
 
@@ -26,56 +27,45 @@ pub(crate) struct Child {
 pub(crate) enum Heard {
     /// The pipe has bytes, or its other end was closed.
     Pipe,
-    /// The pipe is silent and the child has ended.
+    /// The pipe is silent and the helper has ended.
     Ended,
     /// Neither, within the time given (or a signal came).
     Silence,
 }
 
-/// How a child ended, as far as can be known.
-pub(crate) enum Ending {
-    /// By itself or by somebody else's signal.
-    Itself(ExitStatus),
-    /// We killed it.
-    Killed,
-    /// The host took the status, or ignores SIGCHLD; or the child cannot be killed now (it hangs in the kernel).
-    Unknown,
-}
-
 impl Child {
-    /// How long a killed child may take to go: one that hangs in the kernel, on a dead file server, cannot be waited for.
-    const PATIENCE: Duration = Duration::from_millis(50);
+    /// How long a supervisor that was told to end may take: three times as long as it waits for the helper at most.
+    const END_TIMEOUT: Duration = Duration::from_millis(150);
 
-    /// How often a child is looked at where there is no pidfd.
-    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    /// How long it may take to go after SIGKILL.
+    const KILL_TIMEOUT: Duration = Duration::from_millis(50);
 
-    pub(crate) fn new(pid: libc::pid_t) -> Self {
+    /// How often it is looked at where there is no pidfd.
+    const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+    pub(super) fn new(pid: libc::pid_t, verdict: Verdict) -> Self {
         // SAFETY: the call takes two plain numbers.
         let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         let pidfd = c_int::try_from(opened).ok().filter(|descriptor| *descriptor >= 0);
         // SAFETY: the descriptor is new and nobody else's.
         let pidfd = pidfd.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Self { pid, pidfd, over: false }
+        Self { pid, pidfd, verdict, over: false }
     }
 
-    /// Waits for the pipe or the child's end, whatever comes first, at most as long as `patience`.
+    /// Waits for the pipe or the helper's end, whatever comes first, at most as long as `timeout`.
     ///
     /// # Errors
     /// What the system says; being interrupted by a signal of the host is no error.
-    pub(crate) fn hear(&self, pipe: &File, patience: Duration) -> io::Result<Heard> {
-        if let Some(pidfd) = &self.pidfd {
-            let [piped, ended] = readable([pipe.as_raw_fd(), pidfd.as_raw_fd()], patience)?;
-            return Ok(if piped {
-                Heard::Pipe
-            } else if ended {
-                Heard::Ended
-            } else {
-                Heard::Silence
-            });
-        }
-        let ended = self.has_ended();
-        let patience = if ended { Duration::ZERO } else { patience.min(Self::LOOK_EVERY) };
-        let [piped] = readable([pipe.as_raw_fd()], patience)?;
+    pub(crate) fn hear(&self, pipe: &File, timeout: Duration) -> io::Result<Heard> {
+        let [piped, ended] = match &self.pidfd {
+            Some(pidfd) => readable([pipe.as_raw_fd(), pidfd.as_raw_fd()], timeout)?,
+            None => {
+                let ended = self.has_ended();
+                let timeout = if ended { Duration::ZERO } else { timeout.min(Self::POLL_INTERVAL) };
+                let [piped] = readable([pipe.as_raw_fd()], timeout)?;
+                [piped, ended]
+            }
+        };
         Ok(if piped {
             Heard::Pipe
         } else if ended {
@@ -85,23 +75,22 @@ impl Child {
         })
     }
 
-    /// Gives the child `linger` to end by itself, kills what is left of its process group, and takes its status.
+    /// Gives the helper `linger` to end by itself; then ends it, its process group and the supervisor.
     pub(crate) fn end(&mut self, linger: Duration) -> Ending {
-        let by_itself = self.wait_until_ended(linger);
-        // Before the status is taken: until then the number cannot become another process group's.
-        self.kill_group();
-        let status =
-            if by_itself || self.wait_until_ended(Self::PATIENCE) { self.take_status() } else { None };
-        self.over = true;
-        match status {
-            Some(status) if by_itself => Ending::Itself(status),
-            Some(_) => Ending::Killed,
-            None => Ending::Unknown,
+        if !self.wait_until_ended(linger) {
+            self.signal(libc::SIGTERM);
+            if !self.wait_until_ended(Self::END_TIMEOUT) {
+                self.signal(libc::SIGKILL);
+                self.wait_until_ended(Self::KILL_TIMEOUT);
+            }
         }
+        self.reap();
+        self.over = true;
+        self.verdict.get()
     }
 
-    fn wait_until_ended(&self, patience: Duration) -> bool {
-        let deadline = Deadline::after(patience);
+    fn wait_until_ended(&self, timeout: Duration) -> bool {
+        let deadline = Deadline::after(timeout);
         loop {
             if self.has_ended() {
                 return true;
@@ -113,52 +102,34 @@ impl Child {
             // An error of the wait only means looking again; the deadline ends the loop.
             let _ = match &self.pidfd {
                 Some(pidfd) => readable([pidfd.as_raw_fd()], left).map(|_| ()),
-                None => readable([], left.min(Self::LOOK_EVERY)).map(|_| ()),
+                None => readable([], left.min(Self::POLL_INTERVAL)).map(|_| ()),
             };
         }
     }
 
-    /// Looks without taking the status. A child that is not there any more has ended: somebody else took its status.
+    /// Looks without taking the status. A supervisor that is not there any more has ended: the host waits with `__WALL`.
     fn has_ended(&self) -> bool {
+        self.wait(libc::WNOWAIT).is_none_or(|found| found != 0)
+    }
+
+    fn reap(&self) {
+        let _ = self.wait(0);
+    }
+
+    /// The number of the supervisor if it has ended, 0 if not; `None` if there is no such child.
+    fn wait(&self, how: c_int) -> Option<libc::pid_t> {
         let id = libc::id_t::from(self.pid.unsigned_abs());
         let mut found = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-        let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: the buffer has room for one `siginfo_t`.
-        let result = check(unsafe { libc::waitid(libc::P_PID, id, found.as_mut_ptr(), how) });
+        let how = how | libc::WEXITED | libc::WNOHANG | libc::__WALL;
+        // SAFETY: the buffer has room for one `siginfo_t`; only our own child is asked for.
+        check(unsafe { libc::waitid(libc::P_PID, id, found.as_mut_ptr(), how) }).ok()?;
         // SAFETY: zeroed bytes are a valid `siginfo_t`, and so is what the call wrote; the pid is 0 when nothing was found.
-        result.is_err() || unsafe { found.assume_init().si_pid() } != 0
+        Some(unsafe { found.assume_init().si_pid() })
     }
 
-    fn take_status(&self) -> Option<ExitStatus> {
-        let mut status = 0;
-        // SAFETY: the status goes into a live variable; only our own pid is asked for.
-        let taken = check(unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) });
-        taken.is_ok_and(|pid| pid == self.pid).then(|| ExitStatus::from_raw(status))
-    }
-
-    /// Kills the whole group, also when its leader has gone and something it started has not.
-    fn kill_group(&self) {
-        // From linux/pidfd.h (Linux 6.9); the libc crate does not list it. Through the pidfd the signal cannot reach a
-        // group that got the number later.
-        const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
-        if let Some(pidfd) = &self.pidfd {
-            let info: *const libc::siginfo_t = ptr::null();
-            // SAFETY: the descriptor is open, and a null info stands for that of `kill`.
-            let sent = unsafe {
-                libc::syscall(
-                    libc::SYS_pidfd_send_signal,
-                    pidfd.as_raw_fd(),
-                    libc::SIGKILL,
-                    info,
-                    PIDFD_SIGNAL_PROCESS_GROUP,
-                )
-            };
-            if sent == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH) {
-                return;
-            }
-        }
-        // SAFETY: the call takes two plain numbers; the child made its own group before it was ours.
-        unsafe { libc::kill(self.pid.saturating_neg(), libc::SIGKILL) };
+    fn signal(&self, signal: c_int) {
+        // SAFETY: the call takes two plain numbers; the process is our child, alive or not yet waited for.
+        unsafe { libc::kill(self.pid, signal) };
     }
 }
 
@@ -171,18 +142,15 @@ impl Drop for Child {
 }
 
 /// Which of the descriptors have something to say within the time given.
-fn readable<const COUNT: usize>(
-    descriptors: [c_int; COUNT],
-    patience: Duration,
-) -> io::Result<[bool; COUNT]> {
+fn readable<const COUNT: usize>(descriptors: [c_int; COUNT], timeout: Duration) -> io::Result<[bool; COUNT]> {
     let mut asked = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    let patience = libc::timespec {
-        tv_sec: libc::time_t::try_from(patience.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::from(patience.subsec_nanos()),
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
     };
     let count = libc::nfds_t::try_from(COUNT).unwrap_or_default();
     // SAFETY: the array has as many entries as are named, and no signal mask is given.
-    match check(unsafe { libc::ppoll(asked.as_mut_ptr(), count, &raw const patience, ptr::null()) }) {
+    match check(unsafe { libc::ppoll(asked.as_mut_ptr(), count, &raw const timeout, ptr::null()) }) {
         Ok(_) => Ok(asked.map(|answer| answer.revents != 0)),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok([false; COUNT]),
         Err(error) => Err(error),

@@ -7,12 +7,14 @@ use std::io;
 use std::mem::MaybeUninit;
 
 mod child;
-mod sigchld;
 mod spawn;
+mod spawn_settings;
+mod supervisor;
+mod verdict;
 
-pub(crate) use self::child::{Child, Ending, Heard};
-pub(crate) use self::sigchld::HandlerAside;
+pub(crate) use self::child::{Child, Heard};
 pub(crate) use self::spawn::spawn;
+pub(crate) use self::verdict::EndingError;
 
 /// What [`lstat`] tells of a file.
 #[derive(Clone, Copy)]

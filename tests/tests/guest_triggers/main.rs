@@ -4,6 +4,7 @@
 mod claude;
 mod enrollment;
 mod failed;
+mod priority;
 mod removal;
 mod requests;
 mod timers;

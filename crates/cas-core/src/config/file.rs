@@ -92,4 +92,20 @@ mod tests {
         fs::set_permissions(path("plain"), fs::Permissions::from_mode(0o664)).expect("chmod");
         assert!(read(&path("plain")).is_ok(), "a group of admins may");
     }
+
+    /// On the stack of a small thread: an admin's mistake is an error that names the place, never the end of a login.
+    #[test]
+    fn toml_nested_without_end_is_refused_with_its_line() {
+        let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(|| {
+            for (before, open) in [("a = ", "["), ("a = ", "{a="), ("", "a."), ("[", "a."), ("[[", "a.")] {
+                for depth in [200, 300_000] {
+                    let text = format!("store = 'local'\n{before}{}", open.repeat(depth));
+                    let error = parse(&text).expect_err("it is not believed");
+                    assert!(error.contains("line 2"), "{before}{open} {depth}: {error:.100}");
+                    assert!(error.len() < 1000, "{} bytes", error.len());
+                }
+            }
+        });
+        thread.expect("a thread").join().expect("the stack is large enough");
+    }
 }

@@ -25,7 +25,7 @@ pub fn read_admin_file(path: &Path) -> Result<Option<String>, String> {
 }
 
 /// The keys there are; those of a table, such as `vault`, are written `vault.key`.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 19] = [
     "store",
     "login_refresh_after",
     "expected_organization",
@@ -44,6 +44,7 @@ pub const KEYS: [&str; 18] = [
     "vault.mount",
     "vault.path",
     "vault.proxy",
+    "vault.agent_user",
 ];
 
 /// Which store.
@@ -116,6 +117,8 @@ pub struct VaultSettings {
     pub path: Option<String>,
     /// The proxy; the environment's is never used.
     pub proxy: Option<String>,
+    /// The user that a Vault agent on this machine runs as; besides root's its processes may be sent a token over `http://`.
+    pub agent_user: Option<String>,
     /// Mount and whole path of this user's document; not a key of the file, but what `CLAUDE_AUTH_VAULT_PATH` says.
     pub document: Option<String>,
 }
@@ -219,6 +222,7 @@ impl Config {
                 "vault.mount" => self.vault.mount = Some(text()?),
                 "vault.path" => self.vault.path = Some(text()?),
                 "vault.proxy" => self.vault.proxy = Some(text()?),
+                "vault.agent_user" => self.vault.agent_user = Some(text()?),
                 unknown => warnings.push(format!(
                     "{}: unknown key {unknown}, which is ignored{}",
                     path.display(),

@@ -147,20 +147,29 @@ pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
     (!other.is_empty() || !is_empty).then_some(rest)
 }
 
-/// The text without its login, and every other byte as it was.
+/// The text without its login, and every other byte as it was. In one pass: a file may hold the member any number of times.
 fn without_login(text: &str) -> String {
     let Some(members) = parse_members(text) else { return String::from("{}") };
-    let Some(index) = members.iter().position(|(name, _)| name == LOGIN_KEY) else { return text.to_owned() };
-    let end = members.get(index).map_or(0, |(_, value)| position(text, value).end);
-    let before = index.checked_sub(1).and_then(|before| members.get(before));
-    let (start, end) = match before {
-        Some((_, value)) => (position(text, value).end, end),
-        None => {
-            let comma = text[end..].find(',').filter(|_| members.len() > 1);
-            (text.find('{').map_or(0, |brace| brace + 1), comma.map_or(end, |comma| end + comma + 1))
+    let end = |index: usize| members.get(index).map_or(0, |(_, value)| position(text, value).end);
+    let after_brace = text.find('{').map_or(0, |brace| brace + 1);
+    let mut rest = String::from(&text[..after_brace]);
+    // Where the text goes on that was not copied yet.
+    let mut copied = after_brace;
+    let mut is_first = true;
+    for (index, (name, _)) in members.iter().enumerate() {
+        let end = end(index);
+        if name == LOGIN_KEY {
+            // The comma goes with it: the one behind it as long as nothing stands before.
+            let comma = text[end..].find(',').filter(|_| is_first && index + 1 < members.len());
+            copied = comma.map_or(end, |comma| end + comma + 1);
+        } else {
+            rest.push_str(&text[copied..end]);
+            copied = end;
+            is_first = false;
         }
-    };
-    without_login(&format!("{}{}", &text[..start], &text[end..]))
+    }
+    rest.push_str(&text[copied..]);
+    rest
 }
 
 #[cfg(test)]
@@ -248,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_login_of_before_comes_back_and_what_was_written_meanwhile_stays() {
-        let rows: [(&str, &str, Option<&str>); 9] = [
+        let rows: [(&str, &str, Option<&str>); 12] = [
             (
                 r#"{"claudeAiOauth":{"x":1},"new":2}"#,
                 r#"{"claudeAiOauth": "T" ,"old":1}"#,
@@ -258,6 +267,9 @@ mod tests {
             (r#"{ "a":1, "claudeAiOauth":{"x":1} }"#, "", Some(r#"{ "a":1 }"#)),
             (r#"{"a":1,"claudeAiOauth":{"x":1},"b":2}"#, "{torn", Some(r#"{"a":1,"b":2}"#)),
             (r#"{"claudeAiOauth":1,"a":1,"claudeAiOauth":2}"#, "{}", Some(r#"{"a":1}"#)),
+            (r#"{"claudeAiOauth":1,"claudeAiOauth":2,"a":1}"#, "{}", Some(r#"{"a":1}"#)),
+            (r#"{"a":1,"claudeAiOauth":1,"claudeAiOauth":2 ,"b":2}"#, "{}", Some(r#"{"a":1 ,"b":2}"#)),
+            (r#"{ "claudeAiOauth":1, "claudeAiOauth":2 }"#, "{}", Some("{ }")),
             (r#"{"claudeAiOauth":{"x":","}}"#, "{torn", Some("{}")),
             (r#"{"claudeAiOauth":{"x":1}}"#, "{}", Some("{}")),
             (r#"{"claudeAiOauth":{"x":1}}"#, "", None),
@@ -267,5 +279,35 @@ mod tests {
             let found = with_login_of(content.as_bytes(), other.as_bytes());
             assert_eq!(found.as_deref(), expected, "{content} {other}");
         }
+    }
+
+    /// Runs with the stack of a small thread: what its user wrote into a file must not depend on the stack of a program.
+    fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(work).expect("a thread");
+        thread.join().expect("the stack is large enough");
+    }
+
+    #[test]
+    fn a_file_with_the_login_many_times_is_read_in_one_pass() {
+        on_a_small_stack(|| {
+            let content = format!("{{{}\"a\":1}}", r#""claudeAiOauth":{},"#.repeat(200_000));
+            assert_eq!(with_login_of(content.as_bytes(), b"{}").as_deref(), Some(r#"{"a":1}"#));
+        });
+    }
+
+    #[test]
+    fn a_file_nested_without_end_is_read_or_refused() {
+        on_a_small_stack(|| {
+            for open in ["[", r#"{"a":"#] {
+                let close = if open == "[" { "]" } else { "}" };
+                let deep = format!("{}1{}", open.repeat(300_000), close.repeat(300_000));
+                let kept = format!(r#"{{"claudeAiOauth":L,"mcpOAuth":{deep}}}"#);
+                assert_eq!(with_login(format!(r#"{{"mcpOAuth":{deep}}}"#).as_bytes(), "L"), kept);
+                for content in [deep.clone(), format!(r#"{{"claudeAiOauth":{deep}}}"#), open.repeat(300_000)]
+                {
+                    assert!(state(content.as_bytes(), 0).needs_restore(), "{} bytes", content.len());
+                }
+            }
+        });
     }
 }

@@ -123,6 +123,12 @@ impl fmt::Display for FileError {
             Reason::TooLarge { limit } => {
                 write!(formatter, "{path} is larger than {limit} bytes: move it out of the way")
             }
+            Reason::Failed(step, error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                write!(
+                    formatter,
+                    "cannot {step} {path}: the file size limit is reached; raise it (ulimit -f)"
+                )
+            }
             Reason::Failed(step, error) => write!(formatter, "cannot {step} {path}: {error}"),
         }
     }

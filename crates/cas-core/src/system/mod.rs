@@ -1,6 +1,7 @@
-//! Accounts, the machine's identity, privileges and syslog.
+//! Accounts, the machine's identity, limits, privileges and syslog.
 
 pub mod account;
+pub mod file_size_limit;
 pub mod machine_id;
 pub mod privileges;
 pub mod syslog;

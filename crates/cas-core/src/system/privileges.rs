@@ -6,7 +6,6 @@ use std::fmt;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, chdir, getresgid, getresuid, initgroups, setresgid, setresuid, setuid};
 
@@ -42,11 +41,8 @@ pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
 
 /// `su` hands on the limits of whoever called it. A program that runs into them in the middle of a write leaves half of its
 /// work behind, so they are lifted as far as this process may; where it may not, a write that is too long fails like any
-/// other, instead of by a signal.
+/// other ([`crate::system::file_size_limit`]).
 fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
-    let mut too_long = SigSet::empty();
-    too_long.add(Signal::SIGXFSZ);
-    too_long.thread_block().map_err(cannot("hold back SIGXFSZ"))?;
     for resource in [
         Resource::RLIMIT_FSIZE,
         Resource::RLIMIT_AS,

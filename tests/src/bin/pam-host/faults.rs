@@ -1,7 +1,7 @@
 //! Lets every call the module makes to libc and libpam fail, one after the other, in a real login each.
 
 use std::ffi::{CStr, c_int};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{Scenario, state};
 const FAULTS: &[(&CStr, &[c_int])] = &[
     (c"lstat", &[libc::EIO, libc::EACCES, libc::ENOMEM]),
     (c"pipe2", &[libc::EMFILE, libc::ENFILE]),
+    (c"mmap", &[libc::ENOMEM]),
     (c"posix_spawn", &[libc::ENOENT, libc::EACCES, libc::EAGAIN, libc::ENOMEM, libc::ENOEXEC]),
     (c"posix_spawn_file_actions_init", &[libc::ENOMEM]),
     (c"posix_spawn_file_actions_addopen", &[libc::ENOMEM]),
@@ -20,8 +21,7 @@ const FAULTS: &[(&CStr, &[c_int])] = &[
     (c"read", &[libc::EINTR, libc::EIO]),
     (c"waitid", &[libc::ECHILD]),
     (c"waitpid", &[libc::ECHILD]),
-    // Never made to fail: with valid arguments it cannot, and putting a handler back depends on it.
-    (c"sigaction", &[]),
+    (c"sigwaitinfo", &[libc::EINTR, libc::EAGAIN]),
     (c"kill", &[libc::EPERM]),
     (c"clock_gettime", &[libc::EINVAL]),
     (c"pam_get_item", &[4]),
@@ -49,33 +49,63 @@ pub(crate) fn counts() -> Value {
     counted.filter(|(_, count)| *count > 0).map(|(name, count)| (name.into_owned(), json!(count))).collect()
 }
 
-static ARMED: AtomicUsize = AtomicUsize::new(usize::MAX);
-static CALLS_LEFT: AtomicI32 = AtomicI32::new(0);
-static ERROR: AtomicI32 = AtomicI32::new(0);
-static STRUCK: AtomicBool = AtomicBool::new(false);
+/// Which call has to fail. The supervisor, a copy of this process, makes some of the calls: what it has come to must show
+/// here, so this lies in memory that both share.
+struct Armed {
+    function: AtomicUsize,
+    calls_left: AtomicI32,
+    error: AtomicI32,
+    struck: AtomicBool,
+}
+
+static ARMED: AtomicPtr<Armed> = AtomicPtr::new(std::ptr::null_mut());
+
+fn armed() -> Option<&'static Armed> {
+    // SAFETY: null, or a value that is never freed.
+    unsafe { ARMED.load(Relaxed).as_ref() }
+}
+
+fn share_what_is_armed() -> &'static Armed {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping touches no memory that exists; it is large enough, and the value is written before it is read.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), size_of::<Armed>(), protection, flags, -1, 0);
+        assert_ne!(page, libc::MAP_FAILED, "there is memory");
+        let page: *mut Armed = page.cast();
+        page.write(Armed {
+            function: AtomicUsize::new(usize::MAX),
+            calls_left: AtomicI32::new(0),
+            error: AtomicI32::new(0),
+            struck: AtomicBool::new(false),
+        });
+        ARMED.store(page, Relaxed);
+        &*page
+    }
+}
 
 /// For every function, every error and every call of it that a login makes: one login in which just that call fails.
 pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
     const MORE_CALLS_THAN_ANY_LOGIN_MAKES: i32 = 200;
+    let armed = share_what_is_armed();
     let mut logins = Vec::new();
     for (function, (name, errors)) in FAULTS.iter().enumerate() {
         for error in *errors {
             for call in 0..MORE_CALLS_THAN_ANY_LOGIN_MAKES {
                 let (mut session, _) = scenario.start();
                 let before = state::snapshot();
-                STRUCK.store(false, Relaxed);
-                CALLS_LEFT.store(call, Relaxed);
-                ERROR.store(*error, Relaxed);
-                ARMED.store(function, Relaxed);
+                armed.struck.store(false, Relaxed);
+                armed.calls_left.store(call, Relaxed);
+                armed.error.store(*error, Relaxed);
+                armed.function.store(function, Relaxed);
                 let open = session.call("open", scenario.silent);
-                ARMED.store(usize::MAX, Relaxed);
+                armed.function.store(usize::MAX, Relaxed);
                 let environment = session.environment();
                 let children = state::has_children();
                 reap_everything();
                 let unchanged = state::snapshot() == before;
                 let close = session.call("close", scenario.silent);
                 session.end();
-                if !STRUCK.load(Relaxed) {
+                if !armed.struck.load(Relaxed) {
                     break;
                 }
                 logins.push(json!({
@@ -91,7 +121,7 @@ pub(crate) fn one_by_one(scenario: &Scenario) -> Value {
 /// What a fault in `waitpid` itself leaves behind.
 fn reap_everything() {
     // SAFETY: the statuses are not wanted.
-    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } > 0 {}
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::__WALL) } > 0 {}
 }
 
 /// The error a call has to fail with, when it is the one.
@@ -100,10 +130,11 @@ pub(crate) fn strikes(name: &CStr) -> Option<c_int> {
         let count = FAULTS.iter().position(|(listed, _)| *listed == name).and_then(|place| COUNTS.get(place));
         count.map(|count| count.fetch_add(1, Relaxed));
     }
-    let armed = FAULTS.get(ARMED.load(Relaxed))?;
-    if armed.0 != name || CALLS_LEFT.fetch_sub(1, Relaxed) != 0 {
+    let armed = armed()?;
+    let (function, _) = FAULTS.get(armed.function.load(Relaxed))?;
+    if *function != name || armed.calls_left.fetch_sub(1, Relaxed) != 0 {
         return None;
     }
-    STRUCK.store(true, Relaxed);
-    Some(ERROR.load(Relaxed))
+    armed.struck.store(true, Relaxed);
+    Some(armed.error.load(Relaxed))
 }

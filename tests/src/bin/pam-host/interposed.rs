@@ -3,7 +3,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::mem::transmute;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 use crate::faults::{self, strikes};
 
@@ -30,7 +31,29 @@ pub(crate) fn pipe_flags() -> c_int {
     PIPE_FLAGS.load(Relaxed)
 }
 
+/// The library's functions that are called in the supervisor too.
+static FOUND: [(&CStr, AtomicPtr<c_void>); 7] = [
+    (c"kill", AtomicPtr::new(ptr::null_mut())),
+    (c"posix_spawn", AtomicPtr::new(ptr::null_mut())),
+    (c"read", AtomicPtr::new(ptr::null_mut())),
+    (c"sigwaitinfo", AtomicPtr::new(ptr::null_mut())),
+    (c"syscall", AtomicPtr::new(ptr::null_mut())),
+    (c"waitid", AtomicPtr::new(ptr::null_mut())),
+    (c"waitpid", AtomicPtr::new(ptr::null_mut())),
+];
+
+/// Looks up what a copy of this process cannot: another thread may hold the dynamic linker's lock when it is made.
+pub(crate) fn find_all() {
+    for (name, found) in &FOUND {
+        found.store(real(name), Relaxed);
+    }
+}
+
 fn real(name: &CStr) -> *mut c_void {
+    let found = FOUND.iter().find(|(known, _)| *known == name).map(|(_, found)| found.load(Relaxed));
+    if let Some(found) = found.filter(|found| !found.is_null()) {
+        return found;
+    }
     // SAFETY: the name ends in NUL; the next definition is the library's.
     let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     assert!(!found.is_null(), "the library has {name:?}");
@@ -94,7 +117,7 @@ by_errno! {
     read(descriptor: c_int, buffer: *mut c_void, size: usize) -> isize;
     waitid(kind: libc::idtype_t, id: libc::id_t, found: *mut libc::siginfo_t, how: c_int) -> c_int;
     waitpid(pid: libc::pid_t, status: *mut c_int, how: c_int) -> c_int;
-    sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int;
+    sigwaitinfo(events: *const libc::sigset_t, found: *mut libc::siginfo_t) -> c_int;
     kill(pid: libc::pid_t, signal: c_int) -> c_int;
     clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int;
 }
@@ -145,6 +168,30 @@ unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
                 ends, flags,
             )
         },
+    }
+}
+
+/// Stands before the library's function of this name.
+///
+/// # Safety
+/// As for the library's.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mmap(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    descriptor: c_int,
+    offset: libc::off_t,
+) -> *mut c_void {
+    type Real = unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
+    if let Some(error) = strikes(c"mmap") {
+        fail(error);
+        return libc::MAP_FAILED;
+    }
+    // SAFETY: the library's function has this signature, and gets what the caller gave.
+    unsafe {
+        transmute::<*mut c_void, Real>(real(c"mmap"))(address, length, protection, flags, descriptor, offset)
     }
 }
 

@@ -16,6 +16,7 @@ mod interposed;
 mod modes;
 mod pam;
 mod state;
+mod stress;
 mod want;
 
 use modes::Modes;
@@ -70,11 +71,14 @@ fn main() {
     let (scenario, report) = Scenario::read(&std::env::args().nth(1).expect("a scenario"));
     let mut report = File::create(report).expect("the report file");
     let scenario = Arc::new(scenario);
+    interposed::find_all();
     modes::open_log();
     let entered = Modes::enter(&scenario.modes);
 
     let answer = if scenario.has("two-threads") {
         in_two_threads(&scenario)
+    } else if scenario.has("fork-stress") {
+        stress::run(&scenario)
     } else if scenario.has("other-thread") {
         let scenario = Arc::clone(&scenario);
         std::thread::spawn(move || one_login(&scenario)).join().expect("the thread ends well")

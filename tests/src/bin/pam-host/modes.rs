@@ -48,10 +48,11 @@ impl Modes {
                 "eintr-storm" => start_storm(),
                 "kernel-5.2" => crate::interposed::without_pidfds(),
                 "kernel-6.1" => crate::interposed::without_group_signals(),
+                "dies" => die_soon(),
                 "no-files" => limit(libc::RLIMIT_NOFILE, 32),
                 "no-processes" => limit_processes(),
-                "other-thread" | "two-threads" | "cancelled" | "end-in-child" | "faults" | "memory"
-                | "no-memory" => {}
+                "other-thread" | "two-threads" | "fork-stress" | "cancelled" | "end-in-child" | "faults"
+                | "memory" | "no-memory" => {}
                 _ => panic!("no mode {name}"),
             }
         }
@@ -161,6 +162,15 @@ fn close_standard_streams() {
     // SAFETY: the host itself uses none of the three.
     (0..3).for_each(|number| unsafe {
         libc::close(number);
+    });
+}
+
+/// The host is killed while the session opens, as by an administrator or for want of memory.
+fn die_soon() {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_millis(200));
+        // SAFETY: the signal goes to this very process.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     });
 }
 

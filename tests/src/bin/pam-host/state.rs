@@ -36,12 +36,13 @@ pub(crate) fn heap() -> usize {
     unsafe { libc::mallinfo2() }.uordblks
 }
 
-/// Whether the process has any child, alive or not.
+/// Whether the process has any child, alive or not, also one that sends no SIGCHLD.
 pub(crate) fn has_children() -> bool {
     let mut found = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: the buffer has room for one `siginfo_t`; nothing is reaped.
     unsafe {
-        libc::waitid(libc::P_ALL, 0, found.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) == 0
+        let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+        libc::waitid(libc::P_ALL, 0, found.as_mut_ptr(), how) == 0
     }
 }
 

@@ -1,0 +1,14 @@
+//! Which processes of a sync the kernel kills last when memory is short.
+
+use std::fs;
+use std::process::Child;
+
+/// `OOMScoreAdjust=` of `claude-auth-sync@.service`. The unit starts cas-sync with choom(1) at 0, and the kernel lets a process
+/// go back as far as systemd had set it (`oom_score_adj_min`, proc_pid_oom_score_adj(5)).
+const REFRESH: &str = "-500";
+
+/// Protects a client that refreshes a login: its death costs the login. Everything else stays at 0, also what is started
+/// without a thought of this. Outside the unit the kernel refuses, and nothing changes.
+pub(crate) fn protect(child: &Child) {
+    let _refused = fs::write(format!("/proc/{}/oom_score_adj", child.id()), REFRESH);
+}

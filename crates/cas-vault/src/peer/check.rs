@@ -1,0 +1,112 @@
+//! The check between the connection and the first byte, as a layer of reqwest's connector.
+
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::table::{self, Peer};
+use super::trusted::{Trusted, UntrustedPeer};
+
+/// A server accepts within microseconds; the timeout of the connection bounds the wait for one that does not.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Lets a connection to this port be used only once the user at its other end is known and trusted.
+#[derive(Clone)]
+pub(crate) struct CheckPeer {
+    port: u16,
+    trusted: Trusted,
+}
+
+impl CheckPeer {
+    pub(crate) fn new(port: u16, trusted: Trusted) -> Self {
+        Self { port, trusted }
+    }
+
+    async fn check(&self) -> Result<(), UntrustedPeer> {
+        while !self.is_trusted()? {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// False as long as a connection was not accepted.
+    fn is_trusted(&self) -> Result<bool, UntrustedPeer> {
+        let rows = rows().map_err(UntrustedPeer::NoTable)?;
+        let own = own_sockets().map_err(UntrustedPeer::NoTable)?;
+        let mut is_accepted = true;
+        for peer in table::peers(&rows, &own, self.port) {
+            match peer {
+                Peer::User(uid) => self.trusted.judge(uid)?,
+                Peer::NotAccepted => is_accepted = false,
+                Peer::Unknown => return Err(UntrustedPeer::Unknown),
+            }
+        }
+        Ok(is_accepted)
+    }
+}
+
+/// Both families: a socket of IPv6 serves IPv4 as well. A kernel without IPv6 has one table only.
+fn rows() -> io::Result<Vec<table::Row>> {
+    let mut rows = table::parse(&fs::read_to_string("/proc/self/net/tcp")?);
+    match fs::read_to_string("/proc/self/net/tcp6") {
+        Ok(text) => rows.extend(table::parse(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(rows)
+}
+
+/// The inodes of this process's sockets.
+fn own_sockets() -> io::Result<Vec<u64>> {
+    let links = fs::read_dir("/proc/self/fd")?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let inode =
+        |link: std::path::PathBuf| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    Ok(links.filter_map(inode).collect())
+}
+
+impl<S> Layer<S> for CheckPeer {
+    type Service = CheckedConnector<S>;
+
+    fn layer(&self, connector: S) -> Self::Service {
+        CheckedConnector { connector, check: self.clone() }
+    }
+}
+
+/// A connector whose connections are checked.
+#[derive(Clone)]
+pub(crate) struct CheckedConnector<S> {
+    connector: S,
+    check: CheckPeer,
+}
+
+impl<S, R> Service<R> for CheckedConnector<S>
+where
+    S: Service<R, Error = BoxError>,
+    S::Future: Send + 'static,
+    S::Response: Send,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (connecting, check) = (self.connector.call(request), self.check.clone());
+        Box::pin(async move {
+            let connection = connecting.await?;
+            check.check().await?;
+            Ok(connection)
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Who may be sent a token without encryption.
+
+use std::fmt;
+use std::io;
+
+use nix::unistd::{Uid, User};
+
+/// The users whose processes may be at the other end: root, the configured agent's, and the user whose token it is, who can
+/// read it anyway.
+#[derive(Clone, Debug)]
+pub(crate) struct Trusted {
+    uids: Vec<u32>,
+}
+
+impl Trusted {
+    /// Looks up the user of `vault.agent_user`, if one is configured.
+    ///
+    /// # Errors
+    /// What is wrong with the setting.
+    pub(crate) fn with_agent(agent: Option<&str>) -> Result<Self, String> {
+        let mut uids = vec![0, Uid::effective().as_raw()];
+        if let Some(name) = agent {
+            let found = User::from_name(name)
+                .map_err(|error| format!("cannot look up vault.agent_user {name:?}: {error}"))?;
+            let found =
+                found.ok_or_else(|| format!("vault.agent_user {name:?} is not a user of this machine"))?;
+            uids.push(found.uid.as_raw());
+        }
+        Ok(Self { uids })
+    }
+
+    /// Decides about a process of this user.
+    pub(super) fn judge(&self, uid: u32) -> Result<(), UntrustedPeer> {
+        if self.uids.contains(&uid) { Ok(()) } else { Err(UntrustedPeer::User(uid)) }
+    }
+}
+
+/// Why nothing was sent.
+#[derive(Debug)]
+pub(crate) enum UntrustedPeer {
+    /// A process of this user accepted the connection.
+    User(u32),
+    /// The kernel does not show the other end.
+    Unknown,
+    /// The table of sockets cannot be read.
+    NoTable(io::Error),
+}
+
+impl UntrustedPeer {
+    /// How to have the token sent all the same.
+    pub(crate) const REMEDY: &str =
+        "use https://, or set vault.agent_user to the user that the agent or server on this port runs as";
+}
+
+impl fmt::Display for UntrustedPeer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("cannot send the token without encryption: ")?;
+        match self {
+            Self::User(uid) => {
+                write!(formatter, "a process of user id {uid} listens there, not root or vault.agent_user")
+            }
+            Self::Unknown => formatter.write_str("the kernel does not say which user listens there"),
+            Self::NoTable(error) => write!(formatter, "cannot read /proc/self/net: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for UntrustedPeer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_the_agent_and_the_user_are_trusted_and_nobody_else() {
+        let trusted = Trusted { uids: vec![0, 1000, 120] };
+        for uid in [0, 1000, 120] {
+            assert!(trusted.judge(uid).is_ok(), "{uid}");
+        }
+        for uid in [1, 1001, 65_534, u32::MAX] {
+            assert!(matches!(trusted.judge(uid), Err(UntrustedPeer::User(found)) if found == uid));
+        }
+        let own = Trusted::with_agent(None).expect("no agent");
+        assert!(own.judge(Uid::effective().as_raw()).is_ok());
+        assert!(Trusted::with_agent(Some("root")).is_ok());
+        let error = Trusted::with_agent(Some("no such user")).expect_err("there is none");
+        assert!(error.contains("is not a user of this machine"), "{error}");
+    }
+}

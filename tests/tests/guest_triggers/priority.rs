@@ -1,0 +1,97 @@
+//! What the unit gives the sync for the sake of a refresh, and for nothing else that it starts.
+
+use cas_protocol::deadline::Deadline;
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::{PATIENCE, wait_until};
+
+use super::{is_inactive, property};
+
+const SERVICE: &str = "claude-auth-sync@alice.service";
+
+/// Writes down what it was started with: its score, and whether SIGXFSZ (bit 24) is blocked or ignored.
+const NOTE: &str =
+    "#!/bin/sh\n{ cat /proc/self/oom_score_adj; grep -E '^Sig(Blk|Ign):' /proc/self/status; } >>/home/alice/";
+
+#[test]
+fn memory_priority_is_for_a_refresh_alone_on_bookworm() {
+    memory_priority_is_for_a_refresh_alone(Suite::Bookworm);
+}
+
+#[test]
+fn memory_priority_is_for_a_refresh_alone_on_trixie() {
+    memory_priority_is_for_a_refresh_alone(Suite::Trixie);
+}
+
+fn memory_priority_is_for_a_refresh_alone(suite: Suite) {
+    let desk = Workplace::with_product(suite, &[]);
+    let guest = &desk.guest;
+    let program = |name: &str, rest: &str| {
+        guest.write(
+            &format!("/usr/local/bin/{name}"),
+            "root",
+            "755",
+            format!("{NOTE}{name}\n{rest}").as_bytes(),
+        );
+    };
+    program("told", "");
+    program("asked", "exec /usr/local/bin/claude \"$@\"\n");
+    guest.configure(
+        "[notify]\ncommand = [\"/usr/local/bin/told\"]\n[claude]\nprogram = \"/usr/local/bin/asked\"\n\
+         environment = { NODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\" }\n",
+    );
+    let can_protect = may_protect(guest);
+    guest.resume();
+    guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
+    wait_until("the first sync", || is_inactive(guest, "alice"));
+
+    guest.put_login("alice", &tombstone(&fresh("lost")));
+    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that tells of a lost login");
+    assert_eq!(scores(guest, "told"), ["0"]);
+
+    desk.sign_in_yesterday("alice");
+    desk.anthropic.forget_requests();
+    desk.anthropic.hold_refreshes(true);
+    guest.run(&format!("systemctl start --no-block {SERVICE}")).expect_success("a sync that refreshes");
+    assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
+    let group = property(guest, SERVICE, "ControlGroup");
+    let at_work = guest
+        .run(&format!("for p in $(cat '/sys/fs/cgroup{group}/cgroup.procs'); do echo $(cat /proc/$p/comm /proc/$p/oom_score_adj); done"))
+        .text();
+    desk.anthropic.hold_refreshes(false);
+    wait_until("the sync has ended", || is_inactive(guest, "alice"));
+    let protected = if can_protect { " -500" } else { " 0" };
+    let (sync, client): (Vec<_>, Vec<_>) = at_work.lines().partition(|line| line.starts_with("cas-sync"));
+    assert_eq!(sync, ["cas-sync 0"], "{at_work}");
+    assert!(!client.is_empty() && client.iter().all(|line| line.ends_with(protected)), "{at_work}");
+
+    guest.run("rm /home/alice/asked").expect_success("what the refresh noted");
+    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a sync that verifies a login");
+    let asked = scores(guest, "asked");
+    assert!(!asked.is_empty() && asked.iter().all(|score| score == "0"), "{asked:?}");
+}
+
+/// Whether root may protect a process at all. Where the machine gives it no CAP_SYS_RESOURCE, systemd leaves the scores as
+/// they are; then the unit makes them worse instead, which must not reach the children either.
+fn may_protect(guest: &Guest) -> bool {
+    let may = guest.run("echo -500 >/proc/self/oom_score_adj").succeeded();
+    if !may {
+        guest
+            .run("d=/etc/systemd/system/claude-auth-sync@.service.d; mkdir -p $d && printf '[Service]\\nOOMScoreAdjust=300\\n' >$d/score.conf && systemctl daemon-reload")
+            .expect_success("a drop-in");
+    }
+    may
+}
+
+/// The scores in these notes, each of a process with the default disposition of SIGXFSZ.
+fn scores(guest: &Guest, name: &str) -> Vec<String> {
+    const SIGXFSZ: u64 = 1 << 24;
+    let notes = String::from_utf8(guest.read(&format!("/home/alice/{name}")).expect("notes")).expect("text");
+    let (masks, scores): (Vec<_>, Vec<_>) = notes.lines().partition(|line| line.starts_with("Sig"));
+    for mask in &masks {
+        let bits = mask.split_whitespace().nth(1).and_then(|bits| u64::from_str_radix(bits, 16).ok());
+        assert_eq!(bits.expect("a mask") & SIGXFSZ, 0, "{mask}");
+    }
+    assert_eq!(masks.len(), 2 * scores.len(), "{notes}");
+    scores.into_iter().map(str::to_owned).collect()
+}
