@@ -23,7 +23,7 @@ use anyhow::Result;
 use self::tree::{Problem, Tree};
 
 /// The checks that need nothing but the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 17] = [
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 18] = [
     dependencies::check,
     links::check_links,
     links::check_paths,
@@ -39,6 +39,7 @@ const CHECKS: [fn(&Tree) -> Vec<Problem>; 17] = [
     man_pages::check_sections,
     man_pages::check_references,
     man_pages::check_launcher,
+    pages::check_tables,
     pages::check_wrapping,
     words::check,
 ];
