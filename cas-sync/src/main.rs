@@ -7,6 +7,7 @@ mod commands;
 mod enrollment;
 mod os;
 mod precedence;
+mod processes;
 mod published_state;
 mod roster;
 mod systemd;
@@ -19,7 +20,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Arguments, Command};
+use crate::cli::{Arguments, Command, Internal};
+use crate::term::stderr::exit_with_error;
 use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
@@ -41,10 +43,11 @@ fn main() -> ExitCode {
         Command::Backup(wanted) => commands::by_hand::backup(&wanted),
         Command::Restore(wanted) => commands::by_hand::restore(&wanted),
         Command::Watch => commands::watch::run(),
-        Command::Enroll { user, no_watch } => commands::enroll::enroll(&user, !no_watch),
-        Command::Disenroll(who) => {
-            who.user.as_deref().map_or_else(commands::unenroll::unenroll_all, commands::unenroll::unenroll)
-        }
+        Command::Enroll { user, no_watch } => enrollment::enroll::enroll(&user, !no_watch),
+        Command::Unenroll(who) => who
+            .user
+            .as_deref()
+            .map_or_else(enrollment::unenroll::unenroll_all, enrollment::unenroll::unenroll),
         Command::Provision(request) if request.print_policy => {
             commands::provision::print_policy(&request.user)
         }
@@ -55,12 +58,19 @@ fn main() -> ExitCode {
         Command::Token(request) => commands::token::run(&request),
         Command::Doctor(request) => commands::doctor::run(&request),
         Command::Sessions(request) => commands::sessions::run(&request),
-        Command::Examine { user, mend, without_systemd } => {
-            commands::doctor::examine(&user, mend.as_deref(), !without_systemd)
-        }
-        Command::ExamineSessions { user } => commands::sessions::examine(&user),
-        Command::KeepVaultToken { user } => commands::provision::keep_vault_token(&user),
+        Command::Internal { command } => internal(command),
     }
+}
+
+fn internal(command: Internal) -> ExitCode {
+    let done = match command {
+        Internal::Inspect { user, fix, without_systemd } => {
+            commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
+        }
+        Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
+    };
+    done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
 /// Whether this was called as the script was that it replaces: by that name, and without arguments. Crontabs, units and habits

@@ -49,7 +49,7 @@ pub(crate) enum MarkerError {
 
 impl fmt::Display for MarkerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("enrolment marker ignored: ")?;
+        formatter.write_str("enrollment marker ignored: ")?;
         match self {
             Self::NotAFile => formatter.write_str("it is not a regular file")?,
             Self::Owner(owner) => write!(formatter, "it belongs to uid {owner}, not to root")?,

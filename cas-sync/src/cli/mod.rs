@@ -4,13 +4,15 @@
 mod admin;
 mod credential;
 mod inspection;
+mod internal;
 mod token;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::admin::{Disenroll, Metrics, Provision};
+pub(crate) use self::admin::{Metrics, Provision, Unenroll};
 pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
+pub(crate) use self::internal::Internal;
 pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
@@ -104,13 +106,13 @@ pub(crate) enum Command {
     ///
     /// What can be undone is undone even where something else cannot; run it again after the remedy. Everybody at once (--all)
     /// takes seconds where one by one would take minutes. Exit status: 0 done, 1 not all of it, 2 usage.
-    #[command(alias = "unenroll")]
-    Disenroll(Disenroll),
+    #[command(alias = "disenroll")]
+    Unenroll(Unenroll),
     /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
     ///
     /// For each person: the policy of their token at the server, and what it must not allow, tried out; the token, minted
-    /// where there is none of their own or it ends soon, and written as them; the enrolment. Whoever is opted out or parked
-    /// is disenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
+    /// where there is none of their own or it ends soon, and written as them; the enrollment. Whoever is opted out or parked
+    /// is unenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
     /// it can be run again at any time, and runs every hour by claude-auth-provision.timer, without an admin's token: then it
     /// says what waits for one. Homes and documents are left alone.
     ///
@@ -168,28 +170,11 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 none holds an old token, 2 usage, 1 some do, or could not be looked at.
     Sessions(Sessions),
-    /// Root's eyes in somebody's home; `doctor` runs it.
+    /// Run a part of another command as USER (root).
     #[command(hide = true)]
-    Examine {
-        /// Whose.
-        user: String,
-        /// What to mend instead.
-        #[arg(long)]
-        mend: Option<String>,
-        /// Ask systemd nothing: it does not answer.
-        #[arg(long)]
-        without_systemd: bool,
-    },
-    /// Root's eyes on somebody's processes; `sessions` runs it.
-    #[command(hide = true)]
-    ExamineSessions {
-        /// Whose.
-        user: String,
-    },
-    /// Root's hand in somebody's home; `provision` runs it.
-    #[command(hide = true)]
-    KeepVaultToken {
-        /// Whose.
-        user: String,
+    Internal {
+        /// Which part.
+        #[command(subcommand)]
+        command: Internal,
     },
 }

@@ -69,7 +69,7 @@ fn with_who_fills_it(error: io::Error, path: &Path) -> anyhow::Error {
     let all = path.parent().filter(|_| error.kind() == ErrorKind::StorageFull);
     match all.and_then(|all| Some((all, who_fills(all)?))) {
         Some((all, (entries, user))) => anyhow!(
-            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync disenroll {user}` removes it, then enroll again",
+            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync unenroll {user}` removes it, then enroll again",
             all.join(&user).display(),
         ),
         None => error.into(),

@@ -7,27 +7,15 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::user::error::CommandError;
-
 /// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (A client lets them
 /// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
 pub(crate) struct SignalBlock(SigSet);
-
-/// Keeps them back for a command of a person's.
-///
-/// # Errors
-/// [`CommandError`] when they cannot be: nothing may be begun.
-pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
-    SignalBlock::new().map_err(|errno| CommandError::new(1, format!("signals cannot be held back: {errno}")))
-}
 
 impl SignalBlock {
     pub(crate) fn new() -> nix::Result<Self> {
         asking_to_end().thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Self)
     }
-}
 
-impl SignalBlock {
     /// Whether any of them has come meanwhile.
     pub(crate) fn take_pending(&self) -> bool {
         let came = SignalFd::with_flags(&asking_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use cas_core::system::account::{Account, Paths};
@@ -12,7 +12,6 @@ use cas_protocol::deadline::Deadline;
 use nix::unistd::{Uid, setsid};
 
 use crate::os::bounded_command::{Output, run_bounded};
-use crate::term::stderr::exit_with_error;
 
 /// What such a process says, in at most `patience`.
 ///
@@ -45,21 +44,17 @@ fn drop_to_user(user: &str) -> anyhow::Result<Account> {
     Ok(account)
 }
 
-/// Serves root, as USER: says what `look` finds, as JSON, once this process has become them.
+/// Serves root, as USER: prints what `look` finds, as JSON, once this process has become them.
+///
+/// # Errors
+/// When the caller is not root, when this process cannot become USER, or when the result is not JSON.
 pub(crate) fn serve_request(
     user: &str,
     look: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
-) -> ExitCode {
-    let found = drop_to_user(user).and_then(|account| {
-        // Nobody's environment says where their files lie.
-        let paths = Paths::new(&account.home, |_| None);
-        Ok(look(&account, &paths)?)
-    });
-    match found {
-        Ok(json) => {
-            println!("{json}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => exit_with_error(&error, 1),
-    }
+) -> anyhow::Result<()> {
+    let account = drop_to_user(user)?;
+    // No environment says where the files of this user are.
+    let paths = Paths::new(&account.home, |_| None);
+    println!("{}", look(&account, &paths)?);
+    Ok(())
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod read;
 pub(crate) mod report;
+pub(crate) mod rows;
 mod sanitize;
 
 use std::fs;
@@ -18,9 +19,9 @@ use cas_core::outcome::Status;
 use cas_core::outcome::state_report::{FILE_NAME, SCHEMA, StateReport};
 use cas_core::time::timestamp::Timestamp;
 
-use crate::commands::enroll::STATE;
+use cas_protocol::paths::STATE_DIR;
 
-/// Everybody's folders, in [`STATE`].
+/// Everybody's folders, in [`STATE_DIR`].
 pub(crate) const USERS_DIR: &str = "people";
 
 /// The largest state that is read, in bytes; real ones have less than two thousand.
@@ -74,5 +75,5 @@ impl PublishedState {
 
 /// The folder of the person with this login name.
 pub(crate) fn published_dir(user: &str) -> PathBuf {
-    Path::new(STATE).join(USERS_DIR).join(user)
+    Path::new(STATE_DIR).join(USERS_DIR).join(user)
 }

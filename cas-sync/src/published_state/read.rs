@@ -19,6 +19,9 @@ use nix::sys::stat::Mode;
 use super::report::PublishedReport;
 use super::{LIMIT, USERS_DIR};
 
+/// The accounts of this machine.
+pub(crate) const PASSWD: &str = "/etc/passwd";
+
 /// Somebody who is enrolled.
 #[derive(Clone, Debug)]
 pub(crate) struct EnrolledUser {

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{self, ClaudeJson};
 use cas_core::config::{self, Config, ConfigError};
-use cas_core::credential::email::Email;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::Owner;
 use cas_core::credential::verification::{Verification, Verifier};
@@ -27,11 +27,12 @@ use cas_protocol::secret::Secret;
 use nix::fcntl::Flock;
 
 use crate::claude::Claude;
-use crate::os::deferred_signals::{Wake, block_termination};
+use crate::os::deferred_signals::Wake;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::published_state::PublishedState;
 use crate::term::stderr::print_error;
 use crate::user::error::CommandError;
+use crate::user::error::block_termination;
 use crate::user::identity::CallingUser;
 use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;

@@ -9,6 +9,7 @@ use cas_core::state::directory::StateError;
 use cas_core::state::env_file::EnvFileContent;
 use cas_core::store::StoreError;
 
+use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::exit_with_error;
 
 /// An error and its exit code: 1 failed, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78
@@ -74,6 +75,14 @@ pub(crate) fn store_exit_code(failure: &StoreError) -> u8 {
         StoreError::Misconfigured { .. } => 78,
         StoreError::Conflict | StoreError::Busy { .. } | StoreError::Unreachable { .. } => 75,
     }
+}
+
+/// Blocks the termination signals for a command of the user's.
+///
+/// # Errors
+/// [`CommandError`] when they cannot be blocked: the command must not begin.
+pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
+    SignalBlock::new().map_err(|errno| CommandError::new(1, format!("cannot block signals: {errno}")))
 }
 
 /// What lies in the env file, if it can be used or replaced.

@@ -5,6 +5,9 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// What the programs keep for the whole machine; root's.
+pub const STATE_DIR: &str = "/var/lib/claude-auth-sync";
+
 /// One empty file per enrolled person, named after them, root's own.
 pub const ENROLLED_DIR: &str = "/var/lib/claude-auth-sync/enrolled";
 

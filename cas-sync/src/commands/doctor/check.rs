@@ -91,7 +91,7 @@ pub(super) enum Fix {
     Sync,
     /// Start a unit (root).
     Start(String),
-    /// Make an enrolment whole (root).
+    /// Make an enrollment whole (root).
     Enroll(String),
 }
 

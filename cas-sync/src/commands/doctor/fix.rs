@@ -106,7 +106,7 @@ fn mend(user: Option<&str>, fix: &Fix, patients: &[Target]) -> Result<(), String
     let said = |error: anyhow::Error| format!("{error:#}");
     match fix {
         Fix::Start(unit) => systemd::reset_and_start(unit).map_err(said),
-        Fix::Enroll(user) => crate::commands::enroll::repair_enrollment(user).map_err(said),
+        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(said),
         Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
             let patient = patients.iter().find(|patient| Some(patient.name()) == user);
             patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))

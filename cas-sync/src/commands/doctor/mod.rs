@@ -24,7 +24,7 @@ use self::fix::FixResult;
 use self::render::Report;
 use self::target::Target;
 use crate::cli::Doctor;
-use crate::commands::sessions;
+use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
@@ -101,7 +101,7 @@ fn patients(named: &[String]) -> Result<Vec<Target>> {
         );
         return Ok(vec![Target::Current { paths: Box::new(paths), account }]);
     }
-    let names = if named.is_empty() { sessions::enrolled() } else { named.to_vec() };
+    let names = if named.is_empty() { enrolled_users() } else { named.to_vec() };
     names
         .iter()
         .map(|name| {

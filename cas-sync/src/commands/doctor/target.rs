@@ -1,9 +1,9 @@
 //! Whoever is looked at: the caller, or for root somebody else, through a process that has become them.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Result;
 use cas_core::system::account::{Account, Paths};
 use serde::de::DeserializeOwned;
 
@@ -41,7 +41,10 @@ impl Target {
             Self::Current { account, paths } => Ok(rows(account, paths, &env_vars(), false, systemd_answers)),
             Self::Other { name } => {
                 let without = if systemd_answers { &[][..] } else { &["--without-systemd"] };
-                decode_reply(&run_as_user::run_as_user(&[&["examine", name], without].concat(), PATIENCE)?)?
+                decode_reply(&run_as_user::run_as_user(
+                    &[&["internal", "inspect", name], without].concat(),
+                    PATIENCE,
+                )?)?
             }
         }
     }
@@ -55,14 +58,17 @@ impl Target {
             Self::Current { account, paths } => fix::apply_as_user(account, paths, fix, now()),
             Self::Other { name } => {
                 let fix = serde_json::to_string(fix).map_err(|error| error.to_string())?;
-                decode_reply(&run_as_user::run_as_user(&["examine", name, "--mend", &fix], PATIENCE)?)?
+                decode_reply(&run_as_user::run_as_user(
+                    &["internal", "inspect", name, "--fix", &fix],
+                    PATIENCE,
+                )?)?
             }
         }
     }
 }
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
-pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> ExitCode {
+pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> Result<()> {
     run_as_user::serve_request(user, |account, paths| match mend {
         Some(fix) => {
             serde_json::to_string(&fix::apply_as_user(account, paths, &serde_json::from_str(fix)?, now()))

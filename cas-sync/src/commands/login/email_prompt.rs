@@ -1,8 +1,8 @@
 //! The address that somebody signs in with.
 
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::ClaudeJson;
 use cas_core::claude_files::state_file::ClaudeStateFile;
-use cas_core::credential::email::Email;
 use cas_core::credential::login::Owner;
 
 use crate::os::deferred_signals::SignalBlock;

@@ -21,14 +21,15 @@ use cas_protocol::secret::{Secret, Zeroizing};
 
 use crate::claude::{AbortResult, SignIn, SignInError};
 use crate::cli::LoginArgs;
-use crate::commands::acceptance::{check_accepted, describe_verification};
-use crate::os::deferred_signals::{SignalBlock, block_termination};
+use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::now;
 use crate::term::secret_input::{self, PromptError, ReadUntil};
 use crate::term::stderr::{print_error, print_stderr};
 use crate::term::wrap::wrap_for;
+use crate::user::acceptance::{check_accepted, describe_verification};
 use crate::user::context::{CachedVerifier, UserContext};
 use crate::user::error::CommandError;
+use crate::user::error::block_termination;
 
 /// How long somebody has to sign in and come back with the code.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cas_core::time::timestamp::Timestamp;
 
 use super::text::Family;
-use crate::commands::status::rows::{Row, Severity};
+use crate::published_state::rows::{Row, Severity};
 
 /// The code of each rank, which rises with how bad it is. A code never changes its meaning.
 const CODES: [(Severity, u8); 9] = [
@@ -120,9 +120,9 @@ fn seconds(moment: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::status::rows::worst_first;
     use crate::published_state::read::{EnrolledUser, PublishedEntry};
     use crate::published_state::report::PublishedReport;
+    use crate::published_state::rows::worst_first;
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 

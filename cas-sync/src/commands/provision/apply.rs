@@ -13,8 +13,8 @@ use super::records::{Record, Records};
 use super::server::VaultServer;
 use super::token_agent::Message;
 use super::token_agent_client::TokenAgentClient;
-use crate::commands::enroll;
-use crate::commands::unenroll;
+use crate::enrollment::enroll;
+use crate::enrollment::unenroll;
 use crate::systemd;
 
 /// How long a home may take, and how long once another was too slow: they may be on one server.
@@ -115,7 +115,7 @@ impl Provisioner {
                 }
                 _ => enroll::has_enrollment_artifacts(&person.name),
             },
-            enrolment_failed: None,
+            enrollment_failed: None,
             proof: self.means.cached_policy_check(&token, &record),
             token,
             renewal: Attempt::NotTried,
@@ -183,9 +183,9 @@ impl Provisioner {
                 Ok(Facts { policy: attempt_result(&written), token, proof: PolicyCheck::Pending, ..facts })
             }
             Step::Enroll => Ok(self.enrolled(facts, &hands.user)),
-            Step::Disenroll => Ok(match unenroll::unenroll_one(&hands.user) {
+            Step::Unenroll => Ok(match unenroll::unenroll_one(&hands.user) {
                 Ok(_) => Facts { is_enrolled: false, ..facts },
-                Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
+                Err(error) => Facts { enrollment_failed: Some(format!("{error:#}")), ..facts },
             }),
             Step::Revoke => Ok(self.revoked(facts, hands)),
             Step::Done(_) => Ok(facts),
@@ -245,7 +245,7 @@ impl Provisioner {
 
     fn enrolled(&mut self, facts: Facts, user: &str) -> Facts {
         if let Some(why) = systemd::override_warning(user) {
-            return Facts { enrolment_failed: Some(why), ..facts };
+            return Facts { enrollment_failed: Some(why), ..facts };
         }
         let prepared =
             Account::from_name(user).map_err(Into::into).and_then(|account| enroll::prepare(&account));
@@ -254,7 +254,7 @@ impl Provisioner {
                 self.enrolled.push(user.to_owned());
                 Facts { is_enrolled: true, ..facts }
             }
-            Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
+            Err(error) => Facts { enrollment_failed: Some(format!("{error:#}")), ..facts },
         }
     }
 

@@ -22,6 +22,7 @@ use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::Account;
+use cas_protocol::paths::STATE_DIR;
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -33,7 +34,7 @@ use self::records::Records;
 use self::render::{Progress, Summary};
 use self::server::VaultServer;
 use crate::cli::Provision;
-use crate::commands::enroll;
+use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::roster::{self, Roster, RosterError};
@@ -163,7 +164,7 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let work = Provisioner {
         server,
         means,
-        records: Records::at(&Path::new(enroll::STATE).join("provisioned")),
+        records: Records::at(&Path::new(STATE_DIR).join("provisioned")),
         is_dry: request.dry_run,
         enrolled: Vec::new(),
         a_home_was_slow: false,
@@ -219,7 +220,7 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
         return Ok(Some(None));
     }
     enroll::make_state_directory()?;
-    let path = Path::new(enroll::STATE).join("provision.lock");
+    let path = Path::new(STATE_DIR).join("provision.lock");
     let context = || path.display().to_string();
     let mut options = fs::OpenOptions::new();
     let file =

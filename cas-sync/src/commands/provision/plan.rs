@@ -70,7 +70,7 @@ pub(super) struct Facts {
     pub(super) unservable: Option<String>,
     pub(super) is_enrolled: bool,
     /// Why enrolling, or its undoing, failed.
-    pub(super) enrolment_failed: Option<String>,
+    pub(super) enrollment_failed: Option<String>,
     pub(super) token: TokenState,
     pub(super) proof: PolicyCheck,
     pub(super) renewal: Attempt,
@@ -90,7 +90,7 @@ pub(super) enum Step {
     Prove,
     RewritePolicy,
     Enroll,
-    Disenroll,
+    Unenroll,
     /// Ends all tokens of theirs but the one that serves them.
     Revoke,
     Done(ProvisionResult),
@@ -115,15 +115,15 @@ pub(super) enum ProvisionResult {
 
 /// What to do next for this person.
 pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
-    if let Some(why) = &facts.enrolment_failed {
+    if let Some(why) = &facts.enrollment_failed {
         return skipped(why);
     }
     match &facts.wanted {
         Desired::Enrolled => look_after(facts, means),
-        Desired::Disabled(_) if facts.is_enrolled => Step::Disenroll,
+        Desired::Disabled(_) if facts.is_enrolled => Step::Unenroll,
         Desired::Disabled(_) => Step::Done(ProvisionResult::Ok),
         Desired::Removed { doubt: Some(why) } => Step::Done(ProvisionResult::RemovalVetoed(why.clone())),
-        Desired::Removed { doubt: None } if facts.is_enrolled => Step::Disenroll,
+        Desired::Removed { doubt: None } if facts.is_enrolled => Step::Unenroll,
         Desired::Removed { doubt: None } => revoked(facts, means, ProvisionResult::Ok),
     }
 }
@@ -256,7 +256,7 @@ impl Facts {
             Step::Prove => self.proof != PolicyCheck::Pending,
             Step::RewritePolicy => self.policy == Attempt::Done,
             Step::Enroll => self.is_enrolled,
-            Step::Disenroll => !self.is_enrolled,
+            Step::Unenroll => !self.is_enrolled,
             Step::Revoke => self.revocation == Attempt::Done,
             Step::Done(_) => true,
         }
@@ -286,7 +286,7 @@ impl Facts {
             Step::Prove => self.proof = PolicyCheck::Ok,
             Step::RewritePolicy => (self.policy, self.proof) = (Attempt::Done, PolicyCheck::Pending),
             Step::Enroll => self.is_enrolled = true,
-            Step::Disenroll => self.is_enrolled = false,
+            Step::Unenroll => self.is_enrolled = false,
             Step::Revoke => (self.revocation, self.former) = (Attempt::Done, Vec::new()),
             Step::Done(_) => {}
         }

@@ -19,7 +19,7 @@ fn settled() -> Facts {
         wanted: Desired::Enrolled,
         unservable: None,
         is_enrolled: true,
-        enrolment_failed: None,
+        enrollment_failed: None,
         token: TokenState::Present(sound()),
         proof: PolicyCheck::Ok,
         renewal: Attempt::NotTried,
@@ -63,7 +63,7 @@ fn steps(mut facts: Facts, means: &RunContext) -> (Vec<&'static str>, ProvisionR
             Step::Prove => "prove",
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
-            Step::Disenroll => "disenroll",
+            Step::Unenroll => "unenroll",
             Step::Revoke => "revoke",
         });
         facts = facts.simulate(&step, NOW);
@@ -133,15 +133,15 @@ fn what_is_done_for_whom() {
             &["prove"],
         ),
         (
-            "without a server enrolment is all",
+            "without a server enrollment is all",
             Facts { former: Vec::new(), token: TokenState::NotRequired, is_enrolled: false, ..settled() },
             &without,
             &["enroll"],
         ),
-        ("parked", off.clone(), &without, &["disenroll"]),
+        ("parked", off.clone(), &without, &["unenroll"]),
         ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
-        ("gone", gone.clone(), &with, &["disenroll", "revoke"]),
-        ("gone before there was a token", Facts { former: Vec::new(), ..gone }, &without, &["disenroll"]),
+        ("gone", gone.clone(), &with, &["unenroll", "revoke"]),
+        ("gone before there was a token", Facts { former: Vec::new(), ..gone }, &without, &["unenroll"]),
     ] {
         assert_eq!(steps(facts, means), (expected.to_vec(), ProvisionResult::Ok), "{what}");
     }
@@ -157,7 +157,7 @@ fn what_waits_for_an_admin_or_is_left_out() {
     };
     assert_eq!(waits(new.clone()), (vec![], "none; no admin".into()), "nobody is enrolled without a token");
     let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
-    assert_eq!(waits(gone.clone()), (vec!["disenroll"], "their token is to be revoked; no admin".into()));
+    assert_eq!(waits(gone.clone()), (vec!["unenroll"], "their token is to be revoked; no admin".into()));
     assert!(waits(Facts { proof: PolicyCheck::TooNarrow, ..settled() }).1.contains("--rewrite-policies"));
     let passing = TokenState::Present(TokenInfo { is_orphan: false, ..sound() });
     assert!(waits(Facts { token: passing, ..settled() }).1.contains("ends together with"));

@@ -189,7 +189,7 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         }
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
-        Step::Disenroll => ("disenroll", "disenrolled"),
+        Step::Unenroll => ("unenroll", "unenrolled"),
         Step::Revoke => ("revoke their former token", "revoked their former token"),
         Step::Prove | Step::Done(_) => return None,
     };
@@ -216,7 +216,7 @@ fn word(step: &Step) -> &'static str {
         Step::Prove => "prove",
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
-        Step::Disenroll => "disenroll",
+        Step::Unenroll => "unenroll",
         Step::Revoke => "revoke",
         Step::Done(_) => "done",
     }

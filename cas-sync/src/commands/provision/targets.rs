@@ -7,7 +7,7 @@ use cas_vault::DocumentLayout;
 
 use super::apply::Person;
 use super::plan::Desired;
-use crate::commands::enroll::is_person;
+use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
 /// One of the roster, with their account or why there is none.

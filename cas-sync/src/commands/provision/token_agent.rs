@@ -1,4 +1,4 @@
-//! `cas-sync keep-vault-token`: what is done with somebody's token file is done as that person, so that nothing in a home
+//! `cas-sync internal token-agent`: what is done with somebody's token file is done as that person, so that nothing in a home
 //! can lead anywhere its owner could not go. Root starts it, it becomes the person before it opens anything, and the two
 //! talk in lines: it says what lies there, and on `prepare` and `token TOKEN` makes room and writes.
 

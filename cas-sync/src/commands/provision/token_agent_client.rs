@@ -33,7 +33,7 @@ impl TokenAgentClient {
         // This very program, also when an upgrade has put another in its place meanwhile.
         let mut process = Command::new("/proc/self/exe")
             .arg0("cas-sync")
-            .args(["keep-vault-token", user])
+            .args(["internal", "token-agent", user])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())

@@ -1,26 +1,21 @@
 //! `cas-sync sessions`: which running processes hold a token that is no longer the one in use. A process keeps the environment
 //! it was started with; only starting it again changes that. A login file is another matter: Claude Code reads it at each turn.
 
-mod classify;
-mod processes;
 mod render;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use cas_core::state::directory::StateDirectory;
-use cas_core::state::env_file::EnvFile;
-use cas_core::system::account::{Account, Paths};
-use cas_protocol::paths::{self, ENROLLED_DIR};
+use cas_core::system::account::Account;
 use nix::unistd::Uid;
 
-pub(crate) use self::classify::{KnownTokens, RestartHint, Session};
 use crate::cli::Sessions;
+use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
 use crate::os::run_as_user;
+use crate::processes::{self, Session};
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
 
@@ -28,7 +23,7 @@ use crate::user::identity::CallingUser;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known of one person, or why nothing is.
-type Of = Result<Vec<Session>, String>;
+pub(super) type Of = Result<Vec<Session>, String>;
 
 /// Shows the processes of the caller; for root, those of everybody who is enrolled, or of whom was named.
 pub(crate) fn run(request: &Sessions) -> ExitCode {
@@ -45,13 +40,10 @@ pub(crate) fn run(request: &Sessions) -> ExitCode {
 }
 
 /// Serves root, as USER.
-pub(crate) fn examine(user: &str) -> ExitCode {
-    run_as_user::serve_request(user, |account, paths| serde_json::to_string(&of(account, paths)))
-}
-
-/// The processes of this person, who the caller is.
-pub(crate) fn of(account: &Account, paths: &Paths) -> Vec<Session> {
-    classify::judge(&processes::of(account.uid.as_raw()), &tokens(account, paths))
+pub(crate) fn examine(user: &str) -> Result<()> {
+    run_as_user::serve_request(user, |account, paths| {
+        serde_json::to_string(&processes::holding_tokens(account, paths))
+    })
 }
 
 fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
@@ -62,10 +54,10 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
             request.user.iter().all(|name| *name == account.name),
             "only root may look at other people's processes; run it with sudo"
         );
-        return Ok([(account.name.clone(), Ok(of(&account, &paths)))].into());
+        return Ok([(account.name.clone(), Ok(processes::holding_tokens(&account, &paths)))].into());
     }
     let names = match request.user.is_empty() {
-        true => enrolled(),
+        true => enrolled_users(),
         false => request.user.clone(),
     };
     names
@@ -79,45 +71,6 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
 }
 
 fn ask(user: &str) -> Of {
-    let said = run_as_user::run_as_user(&["examine-sessions", user], PATIENCE)?;
+    let said = run_as_user::run_as_user(&["internal", "sessions", user], PATIENCE)?;
     serde_json::from_slice(&said).map_err(|_| "the process that looks as them said nothing of use".into())
-}
-
-/// Everybody with a marker who has an account.
-pub(crate) fn enrolled() -> Vec<String> {
-    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> =
-        names.filter(|name| paths::is_enrolled(name) && Account::from_name(name).is_ok()).collect();
-    names.sort();
-    names
-}
-
-fn tokens(account: &Account, paths: &Paths) -> KnownTokens {
-    let current = EnvFile::new(paths.env_file.clone(), account.uid.as_raw()).fingerprint();
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
-    KnownTokens::new(current, withdrawn)
-}
-
-#[cfg(test)]
-mod tests {
-    use cas_core::credential::fingerprint::Fingerprint;
-
-    use super::*;
-
-    #[test]
-    fn whoever_has_no_files_yet_has_no_tokens() {
-        let home = tempfile::tempdir().expect("a scratch home");
-        let uid = Uid::effective();
-        let gid = nix::unistd::Gid::effective();
-        let account = Account { name: "ada".into(), uid, gid, home: home.path().to_owned() };
-        let paths = Paths::new(home.path(), |_| None);
-        assert_eq!(tokens(&account, &paths), KnownTokens::default());
-        let folder = paths.env_file.parent().expect("a folder");
-        fs::create_dir_all(folder).expect("a folder");
-        fs::write(&paths.env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("a file");
-        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::from_bytes("sk-ant-oat01-abc")));
-        assert!(paths.state_directory.symlink_metadata().is_err(), "looking makes nothing");
-    }
 }

@@ -6,7 +6,8 @@ use cas_core::text::{escape_c1_in_json, sanitize_line};
 use serde::Serialize;
 
 use super::Of;
-use super::classify::{Session, TokenStatus};
+
+use crate::processes::{Session, TokenStatus};
 use crate::term::Terminal;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
@@ -89,8 +90,8 @@ fn holds(found: &Session) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::classify::RestartHint;
     use super::*;
+    use crate::processes::RestartHint;
 
     fn session(pid: u32, holds: TokenStatus) -> Session {
         Session {

@@ -4,10 +4,10 @@
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use super::rows::{self, Row};
 use super::self_report::{SelfReport, Store};
 use crate::precedence::Candidate;
 use crate::published_state::report::PublishedReport;
+use crate::published_state::rows::{self, Row};
 
 /// The version of the JSON.
 const SCHEMA: u32 = 1;

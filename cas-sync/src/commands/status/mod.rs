@@ -2,14 +2,12 @@
 //! nothing.
 
 mod json;
-mod live;
-pub(crate) mod rows;
-mod self_report;
+pub(crate) mod self_report;
 mod self_view;
 mod table;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,35 +23,32 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::paths;
 use nix::unistd::{Uid, gethostname};
 
-use self::rows::Row;
 use self::self_report::{Schedule, SelfReport, Store};
 use crate::cli::Status as Request;
-use crate::commands::enroll::STATE;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::precedence::sources::{self, Surroundings};
 use crate::published_state::report::PublishedReport;
+use crate::published_state::rows::{self, Row};
 use crate::published_state::{LIMIT, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
-
-/// The accounts of this machine.
-const PASSWD: &str = "/etc/passwd";
+use cas_protocol::paths::STATE_DIR;
 
 /// Says how it is.
 pub(crate) fn run(request: &Request) -> ExitCode {
-    if request.watch && !io::stdout().is_terminal() {
-        let error = anyhow::anyhow!(
-            "--watch draws on a terminal, and the standard output is none; leave it out, or ask again by hand"
-        );
-        return exit_with_error(&error, 2);
-    }
-    let told = match Uid::effective().is_root() {
-        true => tell(request, &|| view_all(&request.user)),
-        false => tell(request, &|| view_self(&request.user)),
+    let view = match Uid::effective().is_root() {
+        true => view_all(&request.user),
+        false => view_self(&request.user),
     };
-    told.map_or_else(|error| exit_with_error(&error, 1), ExitCode::from)
+    match view {
+        Ok(view) => {
+            view.print(request.json);
+            ExitCode::from(view.exit_code)
+        }
+        Err(error) => exit_with_error(&error, 1),
+    }
 }
 
 /// What one look has shown.
@@ -63,16 +58,12 @@ struct View {
     json: serde_json::Value,
 }
 
-fn tell(request: &Request, look: &dyn Fn() -> Result<View>) -> Result<u8> {
-    if request.watch {
-        live::redraw(|| Ok(look()?.lines))?;
-        return Ok(0);
+impl View {
+    fn print(&self, as_json: bool) {
+        let text = if as_json { format!("{}\n", self.json) } else { self.lines.join("\n") + "\n" };
+        // A reader such as head(1) may close the pipe early.
+        drop(io::stdout().lock().write_all(text.as_bytes()));
     }
-    let seen = look()?;
-    let text = if request.json { format!("{}\n", seen.json) } else { seen.lines.join("\n") + "\n" };
-    // Whoever has seen enough may leave.
-    drop(io::stdout().lock().write_all(text.as_bytes()));
-    Ok(seen.exit_code)
 }
 
 fn terminal() -> Terminal {
@@ -80,23 +71,12 @@ fn terminal() -> Terminal {
 }
 
 fn view_all(users: &[String]) -> Result<View> {
-    let (rows, now) = if users.is_empty() { everybody()? } else { view_users(users)? };
+    let (rows, now) = if users.is_empty() { rows::read_all()? } else { view_users(users)? };
     Ok(View {
         exit_code: rows::exit_code(&rows),
         lines: table::lines(&rows, now, terminal()),
         json: json::of_rows(&rows, now),
     })
-}
-
-/// Everybody who is enrolled, the worst first, as of now.
-///
-/// # Errors
-/// When it cannot be seen who that is.
-pub(crate) fn everybody() -> Result<(Vec<Row>, Timestamp)> {
-    let now = now();
-    let people = read::read_all(Path::new(STATE), Path::new(PASSWD));
-    let people = people.with_context(|| format!("cannot see in {STATE} who is enrolled"))?;
-    Ok((rows::worst_first(people, now), now))
 }
 
 fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
@@ -106,8 +86,8 @@ fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
             paths::is_enrolled(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
-        let person = read::read_one(Path::new(STATE), Path::new(PASSWD), user);
-        person.with_context(|| format!("cannot look into {STATE}"))
+        let person = read::read_one(Path::new(STATE_DIR), Path::new(read::PASSWD), user);
+        person.with_context(|| format!("cannot look into {STATE_DIR}"))
     };
     let people = users.iter().map(person).collect::<Result<_>>()?;
     Ok((rows::worst_first(people, now), now))

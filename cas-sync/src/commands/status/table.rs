@@ -3,7 +3,7 @@
 use cas_core::time::format::{abs_diff, format_duration_short};
 use cas_core::time::timestamp::Timestamp;
 
-use super::rows::Row;
+use crate::published_state::rows::Row;
 use crate::term::Terminal;
 use crate::term::wrap::{pad_right, width as columns_of};
 
@@ -111,9 +111,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::commands::status::rows::worst_first;
     use crate::published_state::read::{EnrolledUser, PublishedEntry};
     use crate::published_state::report::PublishedReport;
+    use crate::published_state::rows::worst_first;
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 

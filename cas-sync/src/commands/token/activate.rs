@@ -18,10 +18,10 @@ use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
 use super::{MAKE_ANOTHER, env_file, show};
-use crate::commands::acceptance::{check_accepted, describe_verification};
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::print_stderr;
 use crate::term::wrap::{terminal_width, wrap_for};
+use crate::user::acceptance::{check_accepted, describe_verification};
 use crate::user::context::{CachedVerifier, UserContext};
 use crate::user::error::{CommandError, reject_unreadable};
 

@@ -12,10 +12,11 @@ use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
 
 use crate::cli::{Token, TokenCommand, TokenImport, TokenSet};
-use crate::os::deferred_signals::{SignalBlock, block_termination};
+use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::now;
 use crate::term::secret_input::{self, PromptError, ReadUntil};
 use crate::user::context::UserContext;
+use crate::user::error::block_termination;
 use crate::user::error::{CommandError, reject_unreadable};
 
 use self::activate::{Activation, CreatedAt};

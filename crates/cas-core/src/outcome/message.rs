@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{BackupLocation, Detail, Finding, Outcome};
-use crate::credential::email::Email;
+use crate::claude_files::email::Email;
 use crate::credential::expiry::CredentialKind;
 use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::verification::Verification;

@@ -13,7 +13,7 @@ use std::fmt;
 pub use finding::{Detail, Finding};
 pub use message::with_login_email;
 
-use crate::credential::email::Email;
+use crate::claude_files::email::Email;
 use crate::credential::expiry::Expiry;
 use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::login::LoginSummary;

@@ -5,7 +5,7 @@ use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
 use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
-use crate::commands::sessions::RestartHint;
+use crate::processes::RestartHint;
 
 pub(super) const CHECKS: [Check<PersonFacts>; 7] = [
     Check { id: "env-file-malformed", looks_at: "does the env file hold one token", judge: malformed },

@@ -160,7 +160,7 @@ fn full(facts: &MachineFacts) -> CheckResult {
     match &facts.requests {
         Requests::Full(whose) => {
             let remedy = whose.as_deref().map(|user| {
-                let [off, on] = ["disenroll", "enroll"]
+                let [off, on] = ["unenroll", "enroll"]
                     .map(|verb| super::super::check::command(&["cas-sync", verb, user]));
                 match (off, on) {
                     (Ok(off), Ok(on)) => Remedy::Root(format!("{off} && {on}")),

@@ -1,4 +1,4 @@
-//! The person's enrolment, and what runs for them by itself.
+//! The person's enrollment, and what runs for them by itself.
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, command, move_aside_command};
 use super::super::facts::{PersonFacts, Units};

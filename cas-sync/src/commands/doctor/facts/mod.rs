@@ -3,7 +3,7 @@
 mod machine;
 mod server;
 
-use cas_core::credential::email::Email;
+use cas_core::claude_files::email::Email;
 use cas_core::credential::expiry::Expiry;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
@@ -12,7 +12,7 @@ use cas_core::time::timestamp::Timestamp;
 
 pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
 pub(super) use self::server::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
-use crate::commands::sessions::Session;
+use crate::processes::Session;
 
 /// One person.
 #[derive(Debug)]

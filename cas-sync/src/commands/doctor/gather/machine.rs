@@ -12,7 +12,7 @@ use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
 use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
-use crate::commands::sessions;
+use crate::enrollment::enrolled_users;
 use crate::enrollment::requests_directory;
 use crate::roster;
 use crate::systemd::{self, TargetState};
@@ -39,7 +39,7 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
         roster: roster(),
         requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
-        is_anybody_enrolled: !sessions::enrolled().is_empty(),
+        is_anybody_enrolled: !enrolled_users().is_empty(),
     }
 }
 

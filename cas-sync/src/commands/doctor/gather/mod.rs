@@ -11,9 +11,9 @@ mod store;
 mod units;
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{ClaudeJson, state_file};
 use cas_core::config::{self, Config};
-use cas_core::credential::email::Email;
 use cas_core::credential::login::LoginSummary;
 use cas_core::ledger::Ledger;
 use cas_core::state::directory::StateDirectory;
@@ -25,7 +25,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::facts::{Login, PersonFacts};
-use crate::commands::sessions;
+use crate::processes;
 
 pub(super) use self::machine::machine;
 
@@ -83,7 +83,7 @@ pub(super) fn person(
         store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
         is_enrolled: paths::is_enrolled(&account.name),
         units: units::of(&account.name, around.systemd_answers),
-        sessions: sessions::of(account, paths),
+        sessions: processes::holding_tokens(account, paths),
     }
 }
 

@@ -64,7 +64,7 @@ fn the_address_is_in_the_command_where_there_is_room_for_it() {
         [("alice@example.org", true), (&*format!("{}@example.org", "a".repeat(90)), false)]
     {
         let finding = Finding::Unrecoverable { state: "x".into() };
-        let sign_in_as = crate::credential::email::Email::parse(address);
+        let sign_in_as = crate::claude_files::email::Email::parse(address);
         let outcome = Outcome { sign_in_as, ..Outcome::new(Status::Fail, finding) };
         let UserAction::Required(line) = outcome.notice().action else { panic!("not shown") };
         let command = format!("run `cas-sync login --email {address}`");

@@ -156,7 +156,7 @@ fn what_only_lapses_stays_while_it_is_refreshed_and_goes_once_somebody_signed_in
     let text = || shown(&state.path(FILE_NAME));
     let (first, next) = (login("one", at(50)), login("two", at(50)));
     let with_address = Outcome {
-        sign_in_as: crate::credential::email::Email::parse("alice@example.org"),
+        sign_in_as: crate::claude_files::email::Email::parse("alice@example.org"),
         ..found(&first, at(0), Some(Verification::Ok))
     };
     assert_eq!(leave(&state, &with_address, Mode::Sync).as_deref(), Some("login-lapses-in-3-days"));

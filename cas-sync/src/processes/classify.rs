@@ -4,7 +4,7 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::text::sanitize_line;
 use serde::{Deserialize, Serialize};
 
-use super::processes::Process;
+use super::scan::Process;
 
 /// What a person's tokens are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) enum RestartHint {
 
 impl RestartHint {
     /// What the person is told.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Person(command) => command.clone(),
             Self::Words(what) => format!("({what})"),

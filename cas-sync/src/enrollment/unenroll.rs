@@ -1,4 +1,4 @@
-//! `cas-sync disenroll`: what enrolling made is undone, for one person or for everybody.
+//! `cas-sync unenroll`: what enrolling made is undone, for one person or for everybody.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cas_core::config;
 use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR};
 
-use crate::commands::enroll::{marker_path, require_root, tmpfiles_path};
+use crate::enrollment::enroll::{marker_path, require_root, tmpfiles_path};
 use crate::os::remove_tree::{MAX_ENTRIES, remove};
 use crate::os::undo::{combine_results, remove_if_exists};
 use crate::published_state;
@@ -19,7 +19,7 @@ use crate::term::stderr::exit_with_error;
 
 /// Looks after USER no more.
 pub(crate) fn unenroll(user: &str) -> ExitCode {
-    match require_root("disenroll") {
+    match require_root("unenroll") {
         Ok(()) => report(&[user]),
         Err(error) => exit_with_error(&error, 1),
     }
@@ -27,7 +27,7 @@ pub(crate) fn unenroll(user: &str) -> ExitCode {
 
 /// Looks after nobody any more.
 pub(crate) fn unenroll_all() -> ExitCode {
-    let everybody = require_root("disenroll").and_then(|()| enrolled());
+    let everybody = require_root("unenroll").and_then(|()| enrolled());
     match everybody {
         Ok(people) if people.is_empty() => {
             println!("nobody was enrolled; nothing had to be changed.");
@@ -72,7 +72,7 @@ fn enrolled() -> Result<Vec<String>> {
     Ok(people)
 }
 
-/// Whoever is in the roster does not stay disenrolled.
+/// Whoever is in the roster does not stay unenrolled.
 fn standing_in_the_roster(people: &[&str]) -> Vec<String> {
     let path = Path::new(roster::DEFAULT_PATH);
     let text = config::read_admin_file(path).ok().flatten();
@@ -87,7 +87,7 @@ fn standing_in_the_roster(people: &[&str]) -> Vec<String> {
     people.iter().filter(is_wanted).map(remark).collect()
 }
 
-/// Undoes an enrolment; true when there was anything to undo.
+/// Undoes an enrollment; true when there was anything to undo.
 ///
 /// # Errors
 /// What could not be undone; everything else is.
@@ -95,9 +95,9 @@ pub(crate) fn unenroll_one(user: &str) -> Result<bool> {
     combine_results(unenroll_all_of(&[user]))
 }
 
-/// Undoes enrolments; for each, whether there was anything to undo, or what could not be undone: everything else is.
+/// Undoes enrollments; for each, whether there was anything to undo, or what could not be undone: everything else is.
 fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
-    // Somebody whose account is gone can still be disenrolled.
+    // Somebody whose account is gone can still be unenrolled.
     let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
     // First of all no login asks for anything any more.
     let markers: Vec<_> = people
@@ -114,7 +114,7 @@ fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
             remove(&published_state::published_dir(user), MAX_ENTRIES),
         ];
         combine_results([marker, units].into_iter().chain(rest))
-            .with_context(|| format!("{user} is disenrolled, but not without a trace"))
+            .with_context(|| format!("{user} is unenrolled, but not without a trace"))
     };
     people.iter().zip(markers).map(undone).collect()
 }

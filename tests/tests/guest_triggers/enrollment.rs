@@ -1,4 +1,4 @@
-//! `cas-sync enroll` starts what runs for somebody, and `disenroll` leaves nothing of it.
+//! `cas-sync enroll` starts what runs for somebody, and `unenroll` leaves nothing of it.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -12,16 +12,16 @@ fn traces(guest: &Guest) -> String {
 }
 
 #[test]
-fn enrolling_starts_everything_once_and_disenrolling_leaves_nothing_on_bookworm() {
-    enrolling_and_disenrolling(Suite::Bookworm);
+fn enrolling_starts_everything_once_and_unenrolling_leaves_nothing_on_bookworm() {
+    enrolling_and_unenrolling(Suite::Bookworm);
 }
 
 #[test]
-fn enrolling_starts_everything_once_and_disenrolling_leaves_nothing_on_trixie() {
-    enrolling_and_disenrolling(Suite::Trixie);
+fn enrolling_starts_everything_once_and_unenrolling_leaves_nothing_on_trixie() {
+    enrolling_and_unenrolling(Suite::Trixie);
 }
 
-fn enrolling_and_disenrolling(suite: Suite) {
+fn enrolling_and_unenrolling(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.install_product();
     // As where a site's systemd.preset(5) enables nothing by itself.
@@ -67,10 +67,10 @@ fn enrolling_and_disenrolling(suite: Suite) {
         .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; chmod 500 /run/claude-auth-sync/alice; touch /run/claude-auth-sync/alice/request")
         .expect_success("trouble");
     wait_until("systemd has enough", || property(&guest, path, "ActiveState") == "failed");
-    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     wait_until("nothing is left", || traces(&guest).is_empty());
     assert_eq!(failed(&guest), "");
-    let again = guest.run("cas-sync disenroll alice").expect_success("again").text();
+    let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
     assert!(again.contains("nothing had to be changed"), "{again}");
     guest.enroll("alice");
     assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "and back");
@@ -92,11 +92,11 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     }
     guest.run("systemctl daemon-reload").expect_success("reloading");
 
-    let ended = guest.run("cas-sync disenroll alice");
+    let ended = guest.run("cas-sync unenroll alice");
 
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.code, Some(1), "{said}");
-    assert!(said.contains("alice is disenrolled, but not without a trace: "), "{said}");
+    assert!(said.contains("alice is unenrolled, but not without a trace: "), "{said}");
     assert!(said.contains(timer) && said.contains(watch) && !said.contains(path), "{said}");
     let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
     assert_eq!([timer, path, watch].map(state), ["active", "inactive", "active"].map(of_nobody));
@@ -107,7 +107,7 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     guest
         .run("rm -r /etc/systemd/system/claude-auth-*@alice.*.d && systemctl daemon-reload")
         .expect_success("the remedy");
-    guest.run("cas-sync disenroll alice").expect_success("again");
+    guest.run("cas-sync unenroll alice").expect_success("again");
     wait_until("nothing is left", || traces(&guest).is_empty());
     assert_eq!(failed(&guest), "");
 }
@@ -130,26 +130,26 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     assert_eq!(property(&guest, target, "UnitFileState"), "enabled", "or they would not start with it");
     let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
     assert!(again.contains("nothing had to be changed"), "{again}");
-    elsewhere("cas-sync disenroll alice").expect_success("disenrolling");
+    elsewhere("cas-sync unenroll alice").expect_success("unenrolling");
     assert_eq!(guest.run(links).text(), "");
 
     let said = elsewhere(
-        "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync disenroll bob",
+        "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync unenroll bob",
     );
     assert!(said.expect_success("without systemctl").text().contains("there is no systemctl here"));
 }
 
 /// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
 #[test]
-fn what_a_client_has_left_running_is_named_when_its_person_is_disenrolled() {
+fn what_a_client_has_left_running_is_named_when_its_person_is_unenrolled() {
     let guest = host(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("d=/run/systemd/system/claude-auth-sync@alice.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"setsid sleep 600 &\"\\n' >$d/leave.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service && rm -r $d && systemctl daemon-reload")
         .expect_success("a run that leaves something behind");
     let process = guest.run("pgrep -u alice -x sleep").expect_success("it runs").text();
-    let said = guest.run("cas-sync disenroll alice").expect_success("disenrolling").text();
+    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
     assert!(said.contains(&format!("process {}", process.trim())), "{said}");
-    let said = guest.run("cas-sync disenroll bob").expect_success("disenrolling").text();
+    let said = guest.run("cas-sync unenroll bob").expect_success("unenrolling").text();
     assert!(!said.contains("process "), "{said}");
 }
 
@@ -160,11 +160,11 @@ fn a_folder_of_requests_goes_however_deep_it_is_and_whoever_holds_it() {
     guest
         .run("cd /run/claude-auth-sync/alice && runuser -u alice -- perl -e 'for (1..3900) { mkdir \"d\"; chdir \"d\" or die }'")
         .expect_success("as deep as the file system has room");
-    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     guest
         .run("systemd-run --quiet --collect --unit=busy --uid=bob sh -c 'cd /run/claude-auth-sync/bob; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
         .expect_success("never the same");
-    guest.run("cas-sync disenroll bob").expect_success("disenrolling");
+    guest.run("cas-sync unenroll bob").expect_success("unenrolling");
     assert_eq!(
         guest.run("ls -A /run/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text(),
         "/run/claude-auth-sync:\n\n/var/lib/claude-auth-sync/enrolled:\n"
@@ -179,7 +179,7 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
     guest
         .run("cd /var/lib/claude-auth-sync/people/alice && runuser -u alice -- perl -e 'for (1..100000) { open F, \">\", $_ } mkdir \"d\"; chdir \"d\"; symlink \"/root\", \"l\"; for (1..100000) { open F, \">\", $_ }'")
         .expect_success("far too much");
-    let said = guest.run("cas-sync disenroll alice");
+    let said = guest.run("cas-sync unenroll alice");
     let error = String::from_utf8_lossy(&said.stderr).into_owned();
     assert_eq!(said.code, Some(1), "{said:?}");
     let left = error
@@ -187,15 +187,15 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
         .nth(1)
         .and_then(|rest| rest.split('`').next())
         .expect("a command");
-    assert!(error.starts_with("cas-sync: alice is disenrolled, but not without a trace"), "{error}");
+    assert!(error.starts_with("cas-sync: alice is unenrolled, but not without a trace"), "{error}");
     let count = || guest.run(&format!("find {left} -mindepth 1 | wc -l")).text().trim().parse::<u32>();
     // Of 200002 files and folders; the folder among them may have been told of, and not yet removed.
     assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}: {error}", count());
     assert_eq!(guest.status_of(left), "700 root:alice directory");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/people/alice"), "");
-    assert_eq!(guest.run("cas-sync disenroll alice").code, Some(0), "there is nothing more to undo");
+    assert_eq!(guest.run("cas-sync unenroll alice").code, Some(0), "there is nothing more to undo");
     guest.enroll("alice");
-    guest.run("cas-sync disenroll alice").expect_success("and nothing of it is in the way");
+    guest.run("cas-sync unenroll alice").expect_success("and nothing of it is in the way");
 
     let said = guest.remove_package().expect_success("removing it").text();
     assert!(said.contains("rm -rf /var/lib/claude-auth-sync"), "{said}");
@@ -225,11 +225,11 @@ fn what_is_not_hers_in_her_folder_stays_as_it_is() {
         ("bob", "something is mounted over \"m\" in it", ".removed-bob-1/m/kept"),
         ("carol", "`umount --lazy /var/lib/claude-auth-sync/people/carol`", "carol/kept"),
     ] {
-        let said = guest.run(&format!("cas-sync disenroll {user}"));
+        let said = guest.run(&format!("cas-sync unenroll {user}"));
         let error = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(said.code == Some(1) && error.contains(why), "{said:?}");
         assert_eq!(guest.read(&folder(kept)).as_deref(), Some(&b"kept\n"[..]), "{user}");
     }
     assert_eq!(guest.status_of(&folder(".removed-alice-1/bobs")), "700 bob:root directory");
-    guest.run(&format!("umount --lazy {carol}; cas-sync disenroll carol")).expect_success("as it was told");
+    guest.run(&format!("umount --lazy {carol}; cas-sync unenroll carol")).expect_success("as it was told");
 }

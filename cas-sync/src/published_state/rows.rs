@@ -1,10 +1,15 @@
 //! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
 
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use cas_core::outcome::Status;
 use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
+use cas_protocol::paths::STATE_DIR;
 
-use crate::published_state::read::{EnrolledUser, PublishedEntry};
+use crate::os::environment::now;
+use crate::published_state::read::{self, EnrolledUser, PublishedEntry};
 use crate::published_state::report::PublishedReport;
 
 /// How one person is.
@@ -113,6 +118,17 @@ pub(crate) fn worst_first(people: Vec<EnrolledUser>, now: Timestamp) -> Vec<Row>
     let mut rows: Vec<_> = people.into_iter().map(|person| Row::of(person, now)).collect();
     rows.sort_by(|one, other| one.rank.cmp(&other.rank).then_with(|| one.name.cmp(&other.name)));
     rows
+}
+
+/// Returns the rows of all enrolled users, the worst first, and the moment for which they hold.
+///
+/// # Errors
+/// When the enrollment directory cannot be read.
+pub(crate) fn read_all() -> Result<(Vec<Row>, Timestamp)> {
+    let now = now();
+    let users = read::read_all(Path::new(STATE_DIR), Path::new(read::PASSWD));
+    let users = users.with_context(|| format!("cannot list the enrolled users in {STATE_DIR}"))?;
+    Ok((worst_first(users, now), now))
 }
 
 /// The exit code of all of them: that of the worst.

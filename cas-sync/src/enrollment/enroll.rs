@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
+use cas_protocol::paths::STATE_DIR;
 use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
 use nix::unistd::Uid;
 
@@ -16,8 +17,6 @@ use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 
-/// What this machine keeps of us.
-pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
 /// What makes the requests directories, and the spare requests in them, again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
@@ -58,7 +57,7 @@ fn enroll_user(user: &str, watch: bool) -> Result<Done> {
     Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
 }
 
-/// Makes an enrolment whole again; whether the watch is wanted stays as it is.
+/// Makes an enrollment whole again; whether the watch is wanted stays as it is.
 ///
 /// # Errors
 /// As for enrolling.
@@ -87,10 +86,10 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     );
     let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
-        create_root_dir(Path::new(STATE))?,
+        create_root_dir(Path::new(STATE_DIR))?,
         create_root_dir(Path::new(ENROLLED_DIR))?,
         create_root_dir(Path::new(REQUESTS_DIR))?,
-        create_root_dir(&Path::new(STATE).join(USERS_DIR))?,
+        create_root_dir(&Path::new(STATE_DIR).join(USERS_DIR))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
         requests_directory::make_folder(account, &published_state::published_dir(user))
             .with_context(context)?,
@@ -122,9 +121,9 @@ pub(crate) fn has_enrollment_artifacts(user: &str) -> bool {
     marker_path(user).symlink_metadata().is_ok() || systemd::is_any_enabled(user)
 }
 
-/// Makes what all enrolments need.
+/// Makes what all enrollments need.
 pub(crate) fn make_state_directory() -> Result<()> {
-    create_root_dir(Path::new(STATE)).map(|_| ())
+    create_root_dir(Path::new(STATE_DIR)).map(|_| ())
 }
 
 /// What to do where `ProtectSystem=full` of the units makes the home read-only.

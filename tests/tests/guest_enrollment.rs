@@ -1,4 +1,4 @@
-//! An admin's day: enrolling and disenrolling, also of those who cannot be; a reboot; an upgrade under open sessions; and
+//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade under open sessions; and
 //! removing everything again.
 
 use cas_tests::{
@@ -35,7 +35,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     assert_eq!(traces(&guest), as_once);
 
     for umask in ["077", "000", "777"] {
-        guest.run("cas-sync disenroll alice && umount /run/claude-auth-sync; rm -rf /run/claude-auth-sync /var/lib/claude-auth-sync /etc/tmpfiles.d").expect_success("a machine that knows nobody");
+        guest.run("cas-sync unenroll alice && umount /run/claude-auth-sync; rm -rf /run/claude-auth-sync /var/lib/claude-auth-sync /etc/tmpfiles.d").expect_success("a machine that knows nobody");
         guest.run(&format!("umask {umask}; cas-sync enroll alice")).expect_success("enrolling");
         assert_eq!(traces(&guest), as_once, "umask {umask}");
         let ways = "stat -c '%a %U %n' /run/claude-auth-sync /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled /etc/tmpfiles.d";
@@ -82,7 +82,7 @@ fn only_root_enrolls_and_only_people_are_enrolled() {
     let guest = product();
     guest.enroll("alice");
     let before = traces(&guest);
-    for command in ["enroll bob", "disenroll alice", "enroll alice"] {
+    for command in ["enroll bob", "unenroll alice", "enroll alice"] {
         let seen = guest.ssh("bob", &format!("cas-sync {command}"));
         assert_eq!(seen.code, Some(1), "{command}");
         let said = String::from_utf8_lossy(&seen.stderr).into_owned();
@@ -121,12 +121,12 @@ fn only_root_enrolls_and_only_people_are_enrolled() {
     }
     assert_eq!(traces(&guest), before, "none of it left a trace");
 
-    // Somebody may be disenrolled whose account is gone, and what never was is no error.
+    // Somebody may be unenrolled whose account is gone, and what never was is no error.
     guest.enroll("carol");
-    guest.run("userdel carol && cas-sync disenroll carol && cas-sync disenroll carol && cas-sync disenroll nobody-ever").expect_success("disenrolling");
+    guest.run("userdel carol && cas-sync unenroll carol && cas-sync unenroll carol && cas-sync unenroll nobody-ever").expect_success("unenrolling");
     assert_eq!(traces(&guest), before);
     for user in ["..", "a/b", "''", "../enrolled"] {
-        assert_eq!(guest.run(&format!("cas-sync disenroll {user}")).code, Some(1), "{user}");
+        assert_eq!(guest.run(&format!("cas-sync unenroll {user}")).code, Some(1), "{user}");
     }
     assert_eq!(traces(&guest), before);
 }
@@ -156,7 +156,7 @@ fn after_a_reboot_requests_can_be_left_again_whatever_the_name() {
 }
 
 #[test]
-fn somebody_who_was_disenrolled_keeps_all_files_and_notices_nothing_more() {
+fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
     let guest = product();
     guest.enroll("alice");
     guest.back_up_and_break("alice", &fresh("first"));
@@ -168,7 +168,7 @@ fn somebody_who_was_disenrolled_keeps_all_files_and_notices_nothing_more() {
     guest
         .run("runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && mkdir -p a/b/c && ln -s /etc etc && ln -s .. up && mkfifo f && mkdir closed && touch closed/x && chmod 0 closed'")
         .expect_success("a mess");
-    let said = guest.run("cas-sync disenroll alice").expect_success("disenrolling").text();
+    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
     assert!(said.contains("no longer enrolled") && said.contains("stay as they are"), "{said}");
     assert_eq!(traces(&guest), "");
     assert!(guest.run("ls /etc/passwd /etc/shadow /etc/pam.d/sshd").succeeded());
@@ -176,7 +176,7 @@ fn somebody_who_was_disenrolled_keeps_all_files_and_notices_nothing_more() {
     assert_eq!(guest.variable_by_ssh("alice"), None);
     assert_eq!(guest.run(all).text(), before);
     assert_eq!(guest.product_journal(), journal);
-    let again = guest.run("cas-sync disenroll alice").expect_success("again").text();
+    let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
     assert!(again.contains("was not enrolled"), "{again}");
 }
 
