@@ -17,7 +17,7 @@ flock -w 600 9
 content() {
     dpkg-query --show debhelper dpkg-dev lintian scdoc
     dpkg --print-architecture
-    find README.md docs packaging "$GENERATED" \
+    find ./*.md docs packaging "$GENERATED" \
         "$RELEASE/libpam_cas.so" "$RELEASE/cas-session" "$RELEASE/cas-sync" -type f -exec sha256sum {} + | sort
 }
 stamp=$(content | sha256sum)

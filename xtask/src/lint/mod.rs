@@ -3,6 +3,7 @@
 //! Each check is a pure function over the text of the tracked files. It adds a [`Problem`] for each line that is wrong, and
 //! has a unit test with such a line.
 
+mod codes;
 mod commands;
 mod configuration;
 mod dependencies;
@@ -24,7 +25,7 @@ use anyhow::Result;
 use self::tree::{Problem, Tree};
 
 /// The checks that need nothing but the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 19] = [
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 21] = [
     dependencies::check,
     folders::check_order,
     folders::check_circles,
@@ -37,11 +38,13 @@ const CHECKS: [fn(&Tree) -> Vec<Problem>; 19] = [
     named_tests::check_cve_rows,
     runbook::check_texts,
     runbook::check_alerts,
+    codes::check,
     commands::check,
     configuration::check_keys,
     man_pages::check_sections,
     man_pages::check_references,
     man_pages::check_launcher,
+    pages::check_tables,
     pages::check_wrapping,
     words::check,
 ];

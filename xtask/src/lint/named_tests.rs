@@ -28,7 +28,8 @@ pub(super) fn check_names(tree: &Tree) -> Vec<Problem> {
             for name in names_in(line) {
                 found += 1;
                 if !tests.has(name) {
-                    problems.push(Problem::new(page, index + 1, format!("the test {name} does not exist")));
+                    let text = format!("the test {name} does not exist{}", tests.hint(name));
+                    problems.push(Problem::new(page, index + 1, text));
                 }
             }
         }
@@ -151,6 +152,13 @@ impl Tests {
     fn has(&self, name: &str) -> bool {
         self.functions.contains(name) || self.suites.contains(name)
     }
+
+    /// Where a function of that name is, after its file was moved.
+    fn hint(&self, name: &str) -> String {
+        let function = name.find("::").map_or(name, |at| &name[at..]);
+        let moved = self.functions.iter().find(|known| known.ends_with(function));
+        moved.map(|known| format!("; {known} does")).unwrap_or_default()
+    }
 }
 
 /// The functions below `#[test]`, with other attributes in between.
@@ -169,13 +177,15 @@ mod tests {
 
     #[test]
     fn a_test_that_does_not_exist_is_reported() {
-        let page = "`s::it_works`, `m::it_works`, `s::m`\n`s::it_fails`\n";
+        let page = "`s::it_works`, `m::it_works`, `s::m`\n`s::it_fails` `t::it_works`\n";
         let tree =
             Tree::of_files(&[(CVE_ROWS, page), ("tests/tests/s/m.rs", SUITE), ("a/src/s/mod.rs", SUITE)]);
         let problems = check_names(&tree);
         assert!(problems.contains(&Problem::new(CVE_ROWS, 2, "the test s::it_fails does not exist")));
-        assert!(problems.contains(&Problem::new(CVE_ROWS, 0, "names 4 tests, not 30 or more")));
-        assert_eq!(problems.len(), 5, "and one for each page that names none: {problems:?}");
+        let moved = "the test t::it_works does not exist; m::it_works does";
+        assert!(problems.contains(&Problem::new(CVE_ROWS, 2, moved)));
+        assert!(problems.contains(&Problem::new(CVE_ROWS, 0, "names 5 tests, not 30 or more")));
+        assert_eq!(problems.len(), 6, "and one for each page that names none: {problems:?}");
     }
 
     #[test]

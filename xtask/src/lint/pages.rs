@@ -5,6 +5,9 @@ use super::tree::{Problem, Tree};
 /// The columns of prose.
 const WIDTH: usize = 100;
 
+/// The characters of a table cell that a reader can take in: two lines.
+const MAX_CELL: usize = 2 * WIDTH;
+
 /// The pages at the root and below `docs/`.
 pub(super) fn all(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.files()
@@ -43,9 +46,38 @@ pub(super) fn check_wrapping(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
+/// No cell of a table is longer than two lines, in the pages that are not lists of tests.
+pub(super) fn check_tables(tree: &Tree) -> Vec<Problem> {
+    let pages =
+        tree.below(&["README.md", "CONTRIBUTING.md", "docs/user", "docs/admin", "docs/architecture.md"]);
+    let rows = pages.flat_map(|(path, text)| {
+        let rows = text.lines().enumerate().filter(|(_, line)| line.starts_with('|'));
+        rows.map(move |(index, line)| (path, index + 1, line))
+    });
+    let is_long = |cell: &str| without_targets(cell).chars().count() > MAX_CELL;
+    let long = rows.filter(|(_, _, line)| line.split(" | ").any(is_long));
+    long.map(|(path, number, _)| Problem::new(path, number, format!("shorten the cell to {MAX_CELL}")))
+        .collect()
+}
+
+/// As it is shown: without the targets of links.
+fn without_targets(cell: &str) -> String {
+    let mut parts = cell.split("](");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| shown + part.split_once(')').map_or(part, |(_, rest)| rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_cell_is_reported_and_the_target_of_a_link_does_not_count() {
+        let row = |cell: &str| format!("| a | {cell} |\n");
+        let page = [row(&"x".repeat(201)), row(&format!("[x]({})", "y".repeat(300))), row("z")].concat();
+        let tree = Tree::of_files(&[("docs/user/a.md", &page)]);
+        assert_eq!(check_tables(&tree), [Problem::new("docs/user/a.md", 1, "shorten the cell to 200")]);
+    }
 
     #[test]
     fn long_prose_is_reported_and_code_and_tables_are_not() {
