@@ -31,6 +31,8 @@ pub mod env_file;
 #[cfg(feature = "full")]
 pub mod fingerprint;
 #[cfg(feature = "full")]
+pub mod identity;
+#[cfg(feature = "full")]
 pub mod journal;
 #[cfg(feature = "full")]
 pub mod lapse;

@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::config::{self, Config};
 use cas_core::deadline::Deadline;
+use cas_core::enrolment;
+use cas_core::identity::Identities;
 use cas_core::journal;
 use cas_core::machine::Machine;
 use cas_core::notice_file;
@@ -46,6 +48,14 @@ pub(crate) fn run(request: &Login) -> ExitCode {
 fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     let account = Account::named(&request.user)?;
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
+        return Ok(Reply(None));
+    }
+    if account.name != request.user && !enrolment::has_marker(&account.name) {
+        // The module has the name as it was typed; enrolled is the account's own.
+        return Ok(Reply(None));
+    }
+    if let Err(error) = Identities::of_this_machine().check(&account) {
+        journal::say(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
     privileges::become_user(&account)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cas_core::account::{Account, Paths};
 use cas_core::enrolment;
+use cas_core::identity::Identities;
 use nix::unistd::Uid;
 
 use crate::arguments::complain;
@@ -41,7 +42,7 @@ pub(crate) fn print(
 
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::of_uid(Uid::effective())?;
-    if !enrolment::has_marker(&account.name) {
+    if !enrolment::has_marker(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use cas_core::account::{Account, Paths};
 use cas_core::enrolment;
+use cas_core::identity::Identities;
 use cas_core::requests::Requests;
 use cas_core::state_directory::StateDirectory;
 use nix::unistd::Uid;
@@ -30,7 +31,7 @@ impl Caller {
     /// Finds them.
     ///
     /// # Errors
-    /// For root, and for somebody who has no account.
+    /// For root, for a uid without an account, and [`cas_core::identity::IdentityError`] for an account that is not the user its name was enrolled for.
     pub(crate) fn find() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(
@@ -38,6 +39,7 @@ impl Caller {
             );
         }
         let account = Account::of_uid(Uid::effective())?;
+        Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         Ok(Self {

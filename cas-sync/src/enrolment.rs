@@ -9,13 +9,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::account::Account;
 use cas_core::enrolment::{self, MARKERS, REQUESTS, SPARE_REQUEST};
+use cas_core::identity::Identities;
 use nix::unistd::Uid;
 
 use crate::published::{self, PEOPLE};
 use crate::{fail, requests_folder, units};
 
 /// What this machine keeps of us.
-pub(crate) const STATE: &str = "/var/lib/claude-auth-sync";
+pub(crate) use cas_core::identity::STATE;
+
 /// What makes the requests directories, and the spare requests in them, again after a reboot.
 const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
@@ -26,20 +28,22 @@ const NOBODY: u32 = 65534;
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match become_enrolled(user, watch) {
-        Ok(Done { changed: true, remarks }) => say(
+        Ok(Done { name, changed: true, remarks }) => say(
             &format!(
-                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
+                "{name} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
             ),
             &remarks,
         ),
-        Ok(Done { remarks, .. }) => {
-            say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
+        Ok(Done { name, remarks, .. }) => {
+            say(&format!("{name} was enrolled already; nothing had to be changed."), &remarks)
         }
         Err(error) => fail(&error, 1),
     }
 }
 
 struct Done {
+    /// The account's own name, whatever spelling was given.
+    name: String,
     changed: bool,
     /// What the admin should know besides.
     remarks: Vec<String>,
@@ -53,7 +57,7 @@ fn become_enrolled(user: &str, watch: bool) -> Result<Done> {
     let changed = prepare(&account)?;
     let units = units::start(&[user], watch)?;
     let remarks = units.remarks.into_iter().chain(read_only_home(&account));
-    Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
+    Ok(Done { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
 }
 
 /// Makes an enrolment whole again; whether the watch is wanted stays as it is.
@@ -75,6 +79,8 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
+    let identities = Identities::of_this_machine();
+    identities.check(account)?;
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
@@ -86,6 +92,7 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     let changed = [
         make_root_directory(Path::new(STATE))?,
         make_root_directory(Path::new(MARKERS))?,
+        bind(&identities, account)?,
         make_root_directory(Path::new(REQUESTS))?,
         make_root_directory(&Path::new(STATE).join(PEOPLE))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
@@ -101,6 +108,49 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         );
     }
     Ok(changed.contains(&true))
+}
+
+/// Binds the account's name to its uid, for as long as this machine knows the product. Returns true if it was not.
+///
+/// # Errors
+/// When the record cannot be written.
+pub(crate) fn bind(identities: &Identities, account: &Account) -> Result<bool> {
+    let path = identities.path(&account.name);
+    let directory = path.parent().context("a file lies in a directory")?;
+    let made = make_root_directory(directory)?;
+    Ok(write_if_different(&path, &format!("{}\n", account.uid))? || made)
+}
+
+/// Binds the names that an older version enrolled.
+pub(crate) fn bind_identities() -> ExitCode {
+    let bound = require_root("bind the name of").and_then(|()| bind_older_enrolments());
+    bound.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// Binds the names that an older version enrolled, each to the uid for which it was enrolled.
+///
+/// # Errors
+/// When a record cannot be written, or it cannot be read who is enrolled.
+fn bind_older_enrolments() -> Result<()> {
+    let identities = Identities::of_this_machine();
+    let entries = match fs::read_dir(MARKERS) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {MARKERS}")),
+    };
+    for entry in entries {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let path = identities.path(&name);
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        // What is not known here is bound when it is enrolled or provisioned the next time: asking a directory may take for ever.
+        if let Ok(Some(uid)) = identities.bound_uid(&name) {
+            make_root_directory(path.parent().context("a file lies in a directory")?)?;
+            write_if_different(&path, &format!("{uid}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an account is a person's, by its number.

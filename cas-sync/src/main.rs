@@ -81,6 +81,7 @@ fn main() -> ExitCode {
             doctor::examine(&user, mend.as_deref(), !without_systemd)
         }
         Command::ExamineSessions { user } => sessions::examine(&user),
+        Command::BindIdentities => enrolment::bind_identities(),
         Command::KeepVaultToken { user } => provision::keep_vault_token(&user),
     }
 }

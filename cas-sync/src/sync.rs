@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use cas_core::deadline::Deadline;
+use cas_core::identity::IdentityError;
+use cas_core::journal;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state_directory::{Lock, StateError};
 use cas_core::timestamp::Timestamp;
@@ -33,7 +35,14 @@ pub(crate) enum Verification {
 pub(crate) fn run(verification: Verification) -> ExitCode {
     let caller = match Caller::find() {
         Ok(caller) => caller,
-        Err(error) => return fail(&error, 1),
+        Err(error) => {
+            if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
+                error.downcast_ref()
+            {
+                journal::say(name, Status::Fail, &error.to_string());
+            }
+            return fail(&error, 1);
+        }
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
     if verification == Verification::Wanted {

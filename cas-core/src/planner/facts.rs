@@ -59,6 +59,20 @@ pub struct DocumentSummary {
     pub from_another_machine: bool,
     /// The setup-token.
     pub setup_token: TokenFact,
+    /// Whether its user was offboarded: nothing in it is used, and nothing written to it.
+    pub is_offboarded: bool,
+}
+
+impl DocumentSummary {
+    /// A document whose user was offboarded, whatever else is in it.
+    pub fn offboarded() -> Self {
+        Self {
+            backup: None,
+            from_another_machine: false,
+            setup_token: TokenFact::Unsaid,
+            is_offboarded: true,
+        }
+    }
 }
 
 /// What the store says about the setup-token.
@@ -254,12 +268,17 @@ impl Facts {
         self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
     }
 
-    /// The document, if it was read.
+    /// The document, if it was read and may be used. Every rule on what is restored from the store, and written to it, asks here.
     pub fn document(&self) -> Option<&DocumentSummary> {
         match &self.document {
-            DocumentFact::Read(document) => Some(document),
+            DocumentFact::Read(document) => Some(document).filter(|document| !document.is_offboarded),
             _ => None,
         }
+    }
+
+    /// Returns true if the document was read, and its user was offboarded.
+    pub fn is_offboarded(&self) -> bool {
+        matches!(&self.document, DocumentFact::Read(document) if document.is_offboarded)
     }
 
     /// The setup-token in use.

@@ -17,6 +17,8 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (lapse, lapsing) = lapse(facts, &finding);
     let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
+        // Whatever was repaired from this machine's own backups: the administrator is to hear of it.
+        _ if facts.settings.mode.has_time() && facts.is_offboarded() => Status::Fail,
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
         Status::Ok | Status::Warn if facts.settings.mode.has_time() && is_refused(facts) => Status::Fail,
         Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
@@ -134,6 +136,9 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         );
     }
     match &facts.document {
+        DocumentFact::Read(document) if document.is_offboarded => {
+            unmended("this machine has no good copy, and the one in the store may not be used".into())
+        }
         DocumentFact::Unreadable(
             Failure::Refused { .. } | Failure::Misconfigured { .. } | Failure::Gone { .. },
         ) => unmended("this machine has no good copy and the store gave none".into()),
@@ -193,6 +198,7 @@ fn notes(facts: &Facts) -> Vec<Note> {
     };
     let store = match &facts.document {
         DocumentFact::Unreadable(failure) => Some(Note::Store(failure.clone())),
+        DocumentFact::Read(document) if document.is_offboarded => Some(Note::Store(Failure::offboarded())),
         _ => None,
     };
     let backs_up = match facts.settings.mode {
@@ -227,10 +233,11 @@ fn left_over(facts: &Facts) -> Option<Note> {
 }
 
 fn is_refused(facts: &Facts) -> bool {
-    matches!(
-        facts.document,
-        DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Misconfigured { .. })
-    )
+    facts.is_offboarded()
+        || matches!(
+            facts.document,
+            DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Misconfigured { .. })
+        )
 }
 
 fn is_a_warning(note: &Note) -> bool {
@@ -256,7 +263,7 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
 
 pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
     let in_store = facts.document().is_some_and(|document| document.backup.is_some());
-    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }
 

@@ -193,11 +193,16 @@ impl Run {
 
     fn read_document(&mut self, document: &Document) -> DocumentFact {
         let document = UserDocument::parse(document);
+        if document.is_offboarded {
+            // Its secrets are not even kept in memory.
+            return DocumentFact::Read(DocumentSummary::offboarded());
+        }
         self.note_where_it_is_kept(&document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.differs_from(document.machine.as_deref()),
             setup_token: TokenFact::of(&document.setup_token, self.settings.store, document.version),
+            is_offboarded: false,
         };
         self.document = Some(document);
         DocumentFact::Read(summary)

@@ -12,7 +12,9 @@ pub(crate) const HOUR: u64 = 60 * 60 * 1000;
 pub(crate) enum Event {
     Wait(u64),
     SetClockBack(u64),
-    SignIn { account: u8 },
+    SignIn {
+        account: u8,
+    },
     Refresh,
     RefreshByAnOlderClient,
     Empty,
@@ -21,6 +23,8 @@ pub(crate) enum Event {
     Partial,
     PutOldCopyBack(usize),
     OtherMachineBacksUp,
+    /// An administrator marks the document in the store as offboarded, or takes the mark away.
+    Offboard(bool),
     StoreToken(Option<TokenFact>),
     EnvFile(EnvFileFact),
     Run(Run),
@@ -131,6 +135,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Partial),
         1 => any::<usize>().prop_map(Event::PutOldCopyBack),
         1 => Just(Event::OtherMachineBacksUp),
+        1 => prop::bool::weighted(0.3).prop_map(Event::Offboard),
         1 => prop::option::of(prop_oneof![
             Just(TokenFact::Withdrawn),
             token().prop_map(TokenFact::Token),

@@ -2,7 +2,7 @@
 
 use cas_core::local_login::{LocalLogin, is_fresh};
 use cas_core::oauth_login::LoginSummary;
-use cas_core::outcome::Source;
+use cas_core::outcome::{Source, Status};
 use cas_core::planner::*;
 use cas_core::timestamp::Timestamp;
 use cas_core::verdict::Verdict;
@@ -16,6 +16,15 @@ impl World {
         let is_rejected = verdict.is_some_and(Verdict::is_rejected);
         let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
         assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
+        let is_marked = matches!(&facts.document, DocumentFact::Read(document) if document.is_offboarded);
+        let uses_the_document = matches!(
+            step,
+            Step::Restore(_, Source::Store)
+                | Step::Backup(_, Source::Store)
+                | Step::WriteEnvFile
+                | Step::RemoveEnvFile
+        );
+        assert!(!(is_marked && uses_the_document), "{step:?} with the document of an offboarded user");
         match step {
             Step::Restore(generation, source) => {
                 let login =
@@ -120,7 +129,10 @@ impl World {
                 );
             }
             Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
-            Step::Report(_) => (),
+            Step::Report(outcome) => {
+                let is_told = outcome.status == Status::Fail;
+                assert!(!is_marked || run.mode != Mode::Sync || is_told, "a sync kept silent about a mark");
+            }
         }
         if let Mode::Hand(errand) = run.mode {
             Self::check_errand(errand, step);

@@ -27,6 +27,7 @@ pub(crate) struct World {
     pub(crate) history: Vec<LoginSummary>,
     pub(crate) backup: Option<LoginSummary>,
     pub(crate) backup_is_foreign: bool,
+    pub(crate) is_offboarded: bool,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
     pub(crate) contact: Contact,
@@ -138,6 +139,7 @@ impl World {
                 self.backup = Some(self.new_login(0, "there"));
                 self.backup_is_foreign = true;
             }
+            Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
             Event::StoreToken(token) => self.token = token,
             Event::EnvFile(found) => self.env_file.0 = found,
             Event::Run(run) => self.run(run),
@@ -248,6 +250,7 @@ impl World {
                     backup: self.backup.clone(),
                     from_another_machine: self.backup_is_foreign,
                     setup_token: self.token.clone().unwrap_or(TokenFact::Unsaid),
+                    is_offboarded: self.is_offboarded,
                 });
             }
             Step::ReadStore => {

@@ -33,10 +33,18 @@ pub(crate) struct Provision {
     /// Replace policies that allow too much, or too little, by the least one.
     #[arg(long)]
     pub(crate) rewrite_policies: bool,
-    /// Let people go although the roster looks half written, names somebody who has no account, or lacks more than half of
-    /// them.
-    #[arg(long)]
-    pub(crate) offboard: bool,
+    /// Offboard users whom the roster does not list, although it looks half written, names a user without an account, or lacks
+    /// more than half of them; with names, only these. Their documents in the store are marked, so that no account uses them
+    /// again until the name is adopted.
+    #[arg(long, value_name = "NAME", num_args = 0.., value_hint = clap::ValueHint::Username)]
+    pub(crate) offboard: Option<Vec<String>>,
+    /// Delete the documents of offboarded users instead of marking them, with the fields of other tools in them.
+    #[arg(long, requires = "offboard")]
+    pub(crate) delete_document: bool,
+    /// Take the account that has this name now for the user who was enrolled or offboarded under it; may be given more than
+    /// once. It gets what the store keeps for that name.
+    #[arg(long, value_name = "NAME", value_hint = clap::ValueHint::Username, conflicts_with = "offboard")]
+    pub(crate) adopt: Vec<String>,
     /// Print the least policies of a person's and of an admin's token, and the token role; ask and change nothing.
     #[arg(long)]
     pub(crate) print_policy: bool,

@@ -185,6 +185,9 @@ pub(crate) enum Command {
         /// Whose.
         user: String,
     },
+    /// Bind the names that an older version enrolled to their uids; the package runs it.
+    #[command(hide = true)]
+    BindIdentities,
     /// Root's hand in somebody's home; `provision` runs it.
     #[command(hide = true)]
     KeepVaultToken {

@@ -6,12 +6,14 @@ use anyhow::Result;
 use cas_core::account::Account;
 use cas_core::store::Failure;
 use cas_core::store::vault::{Minted, Token};
+use cas_core::timestamp::Timestamp;
 
 use super::custodian::Line;
 use super::custody::Custody;
 use super::means::Means;
-use super::plan::{Ending, Facts, Proof, Step, TokenState, Try, Wanted, next};
+use super::plan::{Ending, Facts, OFFBOARDED, Offboarding, Proof, Step, TokenState, Try, Wanted, next};
 use super::record::{Record, Records};
+use super::remains;
 use super::talk::Talk;
 use crate::{disenrolment, enrolment, units};
 
@@ -28,6 +30,8 @@ pub(super) struct Person {
     pub(super) wanted: Wanted,
     /// Why this person cannot be served here at all.
     pub(super) unservable: Option<String>,
+    /// What becomes of the document, if this person is offboarded.
+    pub(super) offboarding: Option<Offboarding>,
 }
 
 /// What was done for one person, and how it ended.
@@ -38,6 +42,8 @@ pub(super) struct Served {
     pub(super) ending: Ending,
     /// What the server remarked, such as a lifetime cut short by a limit.
     pub(super) warnings: Vec<String>,
+    /// What is left of a user who was offboarded.
+    pub(super) remains: Vec<String>,
 }
 
 /// What a run works with.
@@ -60,6 +66,7 @@ struct Hands {
     token: Option<Token>,
     record: Option<Record>,
     warnings: Vec<String>,
+    remains: Vec<String>,
 }
 
 impl Work {
@@ -78,7 +85,13 @@ impl Work {
             let step = next(&facts, &self.means);
             if let Step::Done(ending) = step {
                 let ending = self.remember(&facts, &mut hands, ending);
-                return Served { name: hands.user, steps, ending, warnings: hands.warnings };
+                return Served {
+                    name: hands.user,
+                    steps,
+                    ending,
+                    warnings: hands.warnings,
+                    remains: hands.remains,
+                };
             }
             // A proof changes nothing; what was only imagined cannot be proved.
             let is_real = facts.minting == Try::NotYet && facts.policy == Try::NotYet;
@@ -92,7 +105,7 @@ impl Work {
             }
         }
         let ending = Ending::Skipped("this takes no end; report it".into());
-        Served { name: hands.user, steps, ending, warnings: hands.warnings }
+        Served { name: hands.user, steps, ending, warnings: hands.warnings, remains: hands.remains }
     }
 
     fn gather(&mut self, person: &Person, hands: &mut Hands) -> Facts {
@@ -121,6 +134,8 @@ impl Work {
             policy: Try::NotYet,
             former: self.means.former(&record),
             revocation: Try::NotYet,
+            offboarding: person.offboarding.filter(|_| self.server.is_some()),
+            document: Try::NotYet,
         }
     }
 
@@ -183,6 +198,7 @@ impl Work {
                 Ok(_) => Facts { is_enrolled: false, ..facts },
                 Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
             }),
+            Step::Offboard(offboarding) => Ok(self.offboarded(facts, hands, *offboarding)),
             Step::Revoke => Ok(self.revoked(facts, hands)),
             Step::Done(_) => Ok(facts),
         }
@@ -216,6 +232,20 @@ impl Work {
             Err(failure) => return Err(Box::new(Facts { minting: Try::Failed(failure), ..facts })),
         };
         hands.warnings.extend(minted.warnings);
+        // Before the token lies in a home: what the store keeps may be another user's.
+        let withheld = match self.asked(|server| server.is_offboarded(&minted.token, &hands.user)) {
+            Ok(false) => None,
+            Ok(true) => Some(OFFBOARDED.to_owned()),
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(why) = withheld {
+            return Err(match self.asked(|server| server.revoke(&minted.accessor)) {
+                Ok(()) => unfit(facts, why),
+                Err(failure) => {
+                    unfit(facts, format!("{why}; the token made for them is not revoked: {failure}"))
+                }
+            });
+        }
         let former = self.means.former_beside(&facts, &minted.accessor);
         let record = Record { former: former.clone(), ..hands.record.clone().unwrap_or_default() };
         let facts = Facts { former, ..facts };
@@ -249,6 +279,22 @@ impl Work {
             }
             Err(error) => Facts { enrolment_failed: Some(format!("{error:#}")), ..facts },
         }
+    }
+
+    fn offboarded(&mut self, mut facts: Facts, hands: &mut Hands, offboarding: Offboarding) -> Facts {
+        let (user, host, now) = (hands.user.clone(), self.means.host.clone(), self.means.now_ms);
+        let document = self.asked(|server| match offboarding {
+            Offboarding::Mark => {
+                server.mark_document(&user, &host, Some(Timestamp::from_millis(now))).map(Some)
+            }
+            Offboarding::Delete => server.delete_document(&user).map(|()| None),
+        });
+        facts.document = tried(&document);
+        if let Ok(document) = document {
+            let layout = self.server.as_ref().map(Talk::layout);
+            hands.remains = remains::after_offboarding(&user, layout, document.as_ref());
+        }
+        facts
     }
 
     /// Each that is revoked is forgotten at once.

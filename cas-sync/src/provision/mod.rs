@@ -1,6 +1,7 @@
 //! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
 //! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
 
+mod adoption;
 mod apply;
 mod custodian;
 mod custody;
@@ -8,6 +9,7 @@ mod means;
 mod people;
 mod plan;
 mod record;
+mod remains;
 mod say;
 mod talk;
 
@@ -21,6 +23,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use cas_core::account::Account;
 use cas_core::config::{self, Config};
+use cas_core::enrolment::is_plain_name;
+use cas_core::identity::Identities;
 use cas_core::planner::StoreKind;
 use cas_core::store::vault::{Administration, Layout, ROLE, Server, Token, parse_token};
 use nix::errno::Errno;
@@ -29,6 +33,7 @@ use zeroize::Zeroizing;
 
 use self::apply::{Person, Work};
 use self::means::Means;
+use self::people::Offboard;
 use self::record::Records;
 use self::say::{Progress, Told};
 use self::talk::Talk;
@@ -74,6 +79,12 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Err(error) => return fail(&error, CONFIGURATION),
     };
     let mut told = Told { is_dry: request.dry_run, ..Told::default() };
+    for name in &request.adopt {
+        match adoption::adopt(name, request.dry_run, &mut work) {
+            Ok(done) => told.remarks.push(done),
+            Err(error) => return fail(&error, 1),
+        }
+    }
     let mut progress = Progress::of(people.len());
     let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {
@@ -133,13 +144,17 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
 fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     let path = &request.roster;
     let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
-    let text = text.ok_or_else(|| {
-        RosterError::of_file(
-            path,
-            "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from",
-        )
-    })?;
-    let roster = roster::parse(&text, path)?;
+    let names_users =
+        !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
+    let roster = match text {
+        Some(text) => roster::parse(&text, path)?,
+        // Users who were enrolled by hand need none.
+        None if names_users => Roster::default(),
+        None => {
+            let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
+            return Err(RosterError::of_file(path, why).into());
+        }
+    };
     let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
     for what in misunderstood {
         say_aside(&what);
@@ -231,15 +246,35 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 
 fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
     let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
+    let identities = Identities::of_this_machine();
+    let binding = |account: &Account| identities.check(account).err().map(|error| error.to_string());
     let layout = work.server.as_ref().map(Talk::layout);
+    let names = request.offboard.clone().unwrap_or_default();
+    for name in &names {
+        ensure!(is_plain_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        let entry = roster.people.get(name).filter(|entry| entry.is_wanted());
+        ensure!(
+            entry.is_none(),
+            "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
+            request.roster.display()
+        );
+    }
+    let offboard = Offboard {
+        all: request.offboard.as_ref().is_some_and(Vec::is_empty),
+        deletes: request.delete_document,
+        names,
+    };
     let people = people::everybody(
         roster,
         &work.records.names()?,
         account,
+        binding,
         enrolment::has_traces,
         layout,
-        request.offboard,
+        &offboard,
     );
+    let mut asked_for: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
+    asked_for.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
     for name in &request.user {
         let is_known = people.iter().any(|person| person.name == *name);
         ensure!(
@@ -248,7 +283,8 @@ fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Perso
             request.roster.display()
         );
     }
-    let is_chosen = |person: &Person| request.user.is_empty() || request.user.contains(&person.name);
+    let is_limited = !asked_for.is_empty() || !request.adopt.is_empty();
+    let is_chosen = |person: &Person| !is_limited || asked_for.contains(&&person.name);
     Ok(people.into_iter().filter(is_chosen).collect())
 }
 

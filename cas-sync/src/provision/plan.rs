@@ -14,6 +14,9 @@ const PERIOD_MS: u64 = 32 * DAY_MS;
 /// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
 const ENDS_SOON_MS: u64 = 7 * DAY_MS;
 
+/// Why nothing is done for a user whose document is marked. Another user of the same name must not get what is in it.
+pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; if it is the same user, run `cas-sync provision --adopt` with the name, else first `cas-sync provision --offboard` with the name and `--delete-document`";
+
 /// What the roster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -24,6 +27,15 @@ pub(super) enum Wanted {
     /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
     /// then.
     Gone { doubt: Option<String> },
+}
+
+/// What becomes of the document of a user who is offboarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offboarding {
+    /// It is marked.
+    Mark,
+    /// It is deleted.
+    Delete,
 }
 
 /// What is known of somebody's token.
@@ -52,6 +64,8 @@ pub(super) enum Proof {
     Wide(Vec<String>),
     /// It may not even read or write its document, or renew itself.
     Useless,
+    /// The document is marked as offboarded.
+    Offboarded,
 }
 
 /// How far something went that is tried once.
@@ -79,6 +93,9 @@ pub(super) struct Facts {
     /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
     pub(super) former: Vec<String>,
     pub(super) revocation: Try,
+    /// What is to become of the document, where the user is offboarded by name or by the option and there is a server.
+    pub(super) offboarding: Option<Offboarding>,
+    pub(super) document: Try,
 }
 
 /// The next thing to do.
@@ -91,6 +108,8 @@ pub(super) enum Step {
     RewritePolicy,
     Enroll,
     Disenroll,
+    /// Marks or deletes their document.
+    Offboard(Offboarding),
     /// Ends all tokens of theirs but the one that serves them.
     Revoke,
     Done(Ending),
@@ -124,7 +143,23 @@ pub(super) fn next(facts: &Facts, means: &Means) -> Step {
         Wanted::Off(_) => Step::Done(Ending::Well),
         Wanted::Gone { doubt: Some(why) } => Step::Done(Ending::Kept(why.clone())),
         Wanted::Gone { doubt: None } if facts.is_enrolled => Step::Disenroll,
-        Wanted::Gone { doubt: None } => revoked(facts, means, Ending::Well),
+        Wanted::Gone { doubt: None } => offboarded(facts, means),
+    }
+}
+
+/// The document comes before the tokens: whoever runs this again without it being marked finds the user still recorded.
+fn offboarded(facts: &Facts, means: &Means) -> Step {
+    match (facts.offboarding, &facts.document, &means.no_admin) {
+        (Some(_), Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
+        (Some(offboarding), Try::NotYet, None) => Step::Offboard(offboarding),
+        (Some(offboarding), Try::NotYet, Some(no_admin)) => {
+            let what = match offboarding {
+                Offboarding::Mark => "marked as offboarded",
+                Offboarding::Delete => "deleted",
+            };
+            Step::Done(Ending::WaitsForAdmin(format!("their document is to be {what}; {no_admin}")))
+        }
+        (None, ..) | (Some(_), Try::Done, _) => revoked(facts, means, Ending::Well),
     }
 }
 
@@ -177,6 +212,7 @@ fn proved(facts: &Facts, means: &Means, ending: Ending) -> Step {
         Proof::Wide(_) if may_rewrite(facts, means) => Step::RewritePolicy,
         Proof::Wide(what) => enrolled(facts, means, Ending::TooWide(what.clone())),
         Proof::Useless => useless(facts, means),
+        Proof::Offboarded => skipped(OFFBOARDED),
     }
 }
 
@@ -256,6 +292,7 @@ impl Facts {
             Step::RewritePolicy => self.policy == Try::Done,
             Step::Enroll => self.is_enrolled,
             Step::Disenroll => !self.is_enrolled,
+            Step::Offboard(_) => self.document == Try::Done,
             Step::Revoke => self.revocation == Try::Done,
             Step::Done(_) => true,
         }
@@ -286,6 +323,7 @@ impl Facts {
             Step::RewritePolicy => (self.policy, self.proof) = (Try::Done, Proof::Due),
             Step::Enroll => self.is_enrolled = true,
             Step::Disenroll => self.is_enrolled = false,
+            Step::Offboard(_) => self.document = Try::Done,
             Step::Revoke => (self.revocation, self.former) = (Try::Done, Vec::new()),
             Step::Done(_) => {}
         }

@@ -27,6 +27,8 @@ fn settled() -> Facts {
         policy: Try::NotYet,
         former: vec!["a".into()],
         revocation: Try::NotYet,
+        offboarding: None,
+        document: Try::NotYet,
     }
 }
 
@@ -64,6 +66,8 @@ fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
             Step::Disenroll => "disenroll",
+            Step::Offboard(Offboarding::Mark) => "mark",
+            Step::Offboard(Offboarding::Delete) => "delete",
             Step::Revoke => "revoke",
         });
         facts = facts.imagined(&step, NOW);
@@ -87,7 +91,15 @@ fn what_is_done_for_whom() {
     };
     let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
     let off = Facts { wanted: Wanted::Off("parked"), ..settled() };
+    let marked = |offboarding| Facts { offboarding: Some(offboarding), ..gone.clone() };
     for (what, facts, means, expected) in [
+        (
+            "an offboarded user's document is marked before their token goes",
+            marked(Offboarding::Mark),
+            &with,
+            &["disenroll", "mark", "revoke"],
+        ),
+        ("or deleted", marked(Offboarding::Delete), &with, &["disenroll", "delete", "revoke"]),
         ("nothing for who is settled", settled(), &with, &[][..]),
         ("nothing without an admin either", settled(), &without, &[]),
         ("all for a newcomer", new.clone(), &with, &["mint", "prove", "enroll"]),
@@ -235,4 +247,19 @@ fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
     assert!(
         matches!(ending, Ending::WaitsForAdmin(what) if what.contains("although its policy was replaced"))
     );
+}
+
+#[test]
+fn a_marked_document_ends_the_plan() {
+    let facts = Facts { proof: Proof::Offboarded, is_enrolled: false, ..settled() };
+    assert_eq!(steps(facts, &means(None)), (vec![], Ending::Skipped(OFFBOARDED.into())));
+}
+
+#[test]
+fn offboarding_waits_for_an_administrator() {
+    let gone =
+        Facts { wanted: Wanted::Gone { doubt: None }, offboarding: Some(Offboarding::Mark), ..settled() };
+    let (done, ending) = steps(gone, &means(Some("no admin")));
+    assert_eq!(done, ["disenroll"]);
+    assert!(matches!(&ending, Ending::WaitsForAdmin(what) if what.contains("marked")), "{ending:?}");
 }

@@ -11,7 +11,7 @@ use cas_core::store::Failure;
 use serde_json::{Value, json};
 
 use super::apply::Served;
-use super::plan::{Ending, Step};
+use super::plan::{Ending, Offboarding, Step};
 use crate::failed::code_of_the_store;
 use crate::folding::{columns, fitted, width};
 use crate::sync::variable;
@@ -103,7 +103,7 @@ impl Told {
             Ending::WaitsForAdmin(what) => ("waits-for-admin", Some(what.clone())),
             Ending::Failed(failure) => ("failed", Some(failure.to_string())),
         };
-        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings })
+        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings, "remains": served.remains })
     }
 
     /// What came of it, and what it took.
@@ -168,7 +168,9 @@ impl Served {
             Ending::Failed(failure) => Some(failure.to_string()),
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
-        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
+        let remains =
+            (!self.remains.is_empty()).then(|| format!("what remains: {}", self.remains.join(", ")));
+        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).chain(remains).collect();
         (!parts.is_empty()).then(|| plain(&parts.join("; ")))
     }
 }
@@ -184,6 +186,10 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
         Step::Disenroll => ("disenroll", "disenrolled"),
+        Step::Offboard(Offboarding::Mark) => {
+            ("mark their document as offboarded", "marked their document as offboarded")
+        }
+        Step::Offboard(Offboarding::Delete) => ("delete their document", "deleted their document"),
         Step::Revoke => ("revoke their former token", "revoked their former token"),
         Step::Prove | Step::Done(_) => return None,
     };
@@ -211,6 +217,8 @@ fn word(step: &Step) -> &'static str {
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
         Step::Disenroll => "disenroll",
+        Step::Offboard(Offboarding::Mark) => "mark-document",
+        Step::Offboard(Offboarding::Delete) => "delete-document",
         Step::Revoke => "revoke",
         Step::Done(_) => "done",
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use cas_core::config::Config;
 use cas_core::deadline::Deadline;
-use cas_core::store::Failure;
 use cas_core::store::vault::{Administration, Layout, Minted, Permission, Standing, Token, attempts};
+use cas_core::store::{Document, Failure};
+use cas_core::timestamp::Timestamp;
+use cas_core::user_document;
 
 use super::plan::Proof;
 
@@ -104,6 +106,48 @@ impl Talk {
         self.write_policy(user)
     }
 
+    /// Returns true if the user's document, as their token sees it, is marked as offboarded. A token that may not read it is
+    /// judged elsewhere.
+    pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, Failure> {
+        match self.ask(|store, deadline| store.read_document(token, user, deadline)) {
+            Ok(document) => Ok(user_document::is_offboarded(&document)),
+            Err(Failure::Refused { .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Marks the user's document as offboarded at this time, or takes the mark away. Returns the document as it was before, which
+    /// is one of version 0 where there is none.
+    ///
+    /// An administrator's token need not be allowed to read documents: this is done with a token of the user's, which is made for
+    /// it and revoked at once.
+    pub(super) fn mark_document(
+        &mut self,
+        user: &str,
+        host: &str,
+        offboarded_at: Option<Timestamp>,
+    ) -> Result<Document, Failure> {
+        let fields = user_document::offboarding_fields(offboarded_at).map_err(|error| Failure::Refused {
+            reason: error.to_string(),
+            remedy: "report it as a defect".into(),
+        })?;
+        let minted = self.mint(user, host)?;
+        let changed = self.ask(|store, deadline| match offboarded_at {
+            Some(_) => store.change_document(&minted.token, user, &fields, deadline),
+            // No field is made only to say nothing.
+            None => match store.read_document(&minted.token, user, deadline)? {
+                document if !user_document::is_offboarded(&document) => Ok(document),
+                _ => store.change_document(&minted.token, user, &fields, deadline),
+            },
+        });
+        let revoked = self.revoke(&minted.accessor);
+        changed.and_then(|document| revoked.map(|()| document))
+    }
+
+    pub(super) fn delete_document(&mut self, user: &str) -> Result<(), Failure> {
+        self.as_admin(|store, admin, deadline| store.delete_document(admin, user, deadline))
+    }
+
     pub(super) fn revoke(&mut self, accessor: &str) -> Result<(), Failure> {
         self.as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
     }
@@ -112,6 +156,9 @@ impl Talk {
     pub(super) fn prove(&mut self, token: &Token, user: &str) -> Result<Proof, Failure> {
         if self.ask(|store, deadline| store.may_work(token, user, deadline))? == Permission::Denied {
             return Ok(Proof::Useless);
+        }
+        if self.is_offboarded(token, user)? {
+            return Ok(Proof::Offboarded);
         }
         let mut wide = Vec::new();
         for attempt in attempts(&self.store.layout().clone(), user) {

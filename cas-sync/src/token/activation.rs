@@ -15,7 +15,7 @@ use cas_core::setup_token::SetupToken;
 use cas_core::store::user_store::UserStore;
 use cas_core::store::{Document, Failure, Fields, Store};
 use cas_core::timestamp::Timestamp;
-use cas_core::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
+use cas_core::user_document::{self, SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
 use cas_core::verdict::Verdict;
 
 use super::{MAKE_ANOTHER, env_file, stored};
@@ -154,6 +154,9 @@ pub(super) fn change(
     loop {
         let deadline = Deadline::after(STORE_TIME);
         let document = store.read(&deadline)?;
+        if user_document::is_offboarded(&document) {
+            return Err(Failure::offboarded().into());
+        }
         let changes = fields(&document).map_err(|error| Failed::new(1, error))?;
         match store.merge(&changes, document.version, &deadline) {
             Err(Failure::Conflict) if tries < TRIES => {

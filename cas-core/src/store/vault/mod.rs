@@ -4,6 +4,7 @@
 //! It never writes without saying which version it read, never brings a deleted document back, and never uses a token
 //! that is not the user's own. Nothing is opened, built or asked before the first use.
 
+mod admin_documents;
 mod administration;
 mod answer;
 mod client;

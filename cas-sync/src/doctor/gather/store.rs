@@ -13,7 +13,7 @@ use cas_core::store::user_store::UserStore;
 use cas_core::store::vault::{self, Administration, Layout, Permission, Server, Standing};
 use cas_core::store::{Failure, Store as _};
 use cas_core::timestamp::Timestamp;
-use cas_core::user_document::UserDocument;
+use cas_core::user_document::{self, UserDocument};
 
 use super::super::facts::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
 use super::shown;
@@ -89,6 +89,7 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
         let read =
             UserStore::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
         match read {
+            Ok(document) if user_document::is_offboarded(&document) => told.content = Content::Offboarded,
             Ok(document) => {
                 let document = UserDocument::parse(&document);
                 let organization =
