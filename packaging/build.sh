@@ -3,9 +3,6 @@
 # With arguments it runs them instead, in the environment of that build: whoever links the same crates need not build them
 # again.
 # DEB_HOST_RUST_TYPE, where it names another kind of machine, is built for instead, into target/THAT/release.
-#
-# The module is built apart from the programs: in one command cargo would give all three the features any of them asks
-# for, and the module's share of cas-core would come with the network and JSON parts it must not contain.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,5 +34,4 @@ fi
 
 if [ $# != 0 ]; then exec "$@"; fi
 if is_cross; then set -- --target "$for_machine"; fi
-cargo build --locked --release -p pam_cas "$@"
-cargo build --locked --release -p cas-session -p cas-sync "$@"
+cargo build --locked --release -p pam_cas -p cas-session -p cas-sync "$@"

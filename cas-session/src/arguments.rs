@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use cas_core::reply;
+use cas_protocol::reply;
 use lexopt::{Arg, Parser, ValueExt};
 
 /// A command line that cannot be meant.

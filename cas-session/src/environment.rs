@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
-use cas_core::env_file::{Content, EnvFile};
-use cas_core::setup_token::VARIABLE;
+use cas_core::state::env_file::{Content, EnvFile};
+use cas_protocol::setup_token::VARIABLE;
 
 use crate::arguments::complain;
 use crate::of_the_caller;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use cas_core::account::{Account, Paths};
-use cas_core::deadline::Deadline;
-use cas_core::env_file::{Content, EnvFile};
-use cas_core::fingerprint::Fingerprint;
-use cas_core::setup_token::VARIABLE;
-use cas_core::state_directory::{Lock, StateDirectory};
+use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::state::directory::{Lock, StateDirectory};
+use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::system::account::{Account, Paths};
+use cas_protocol::deadline::Deadline;
+use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
 
 use crate::arguments::{Exec, complain};

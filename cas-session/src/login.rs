@@ -6,24 +6,24 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use cas_core::account::{Account, Paths};
+use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::deadline::Deadline;
-use cas_core::enrolment;
-use cas_core::identity::Identities;
-use cas_core::journal;
-use cas_core::machine::Machine;
-use cas_core::notice_file;
+use cas_core::engine::{Ended, Parts, Run};
 use cas_core::outcome::{Finding, Outcome, Status};
-use cas_core::planner::{Mode, StoreKind};
-use cas_core::privileges;
-use cas_core::reply::Reply;
-use cas_core::requests::Requests;
-use cas_core::run::{Ended, Parts, Run};
-use cas_core::state_directory::StateDirectory;
+use cas_core::planner::{Mode, Settings};
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::notice_file;
+use cas_core::state::sync_requests::Requests;
 use cas_core::store::Failure;
-use cas_core::store::user_store::UserStore;
-use cas_core::timestamp::Timestamp;
+use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
+use cas_core::system::machine_id::Machine;
+use cas_core::system::privileges;
+use cas_core::system::syslog;
+use cas_core::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::paths;
+use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, complain};
 
@@ -39,7 +39,7 @@ pub(crate) fn run(request: &Login) -> ExitCode {
             complain(&format!("{error:#}"));
             let finding = Finding::LeftAlone(format!("{error:#}"));
             let outcome = Outcome::new(Status::Warn, finding);
-            journal::write(&request.user, &outcome);
+            syslog::write(&request.user, &outcome);
             ExitCode::FAILURE
         }
     }
@@ -50,12 +50,12 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
-    if account.name != request.user && !enrolment::has_marker(&account.name) {
+    if account.name != request.user && !paths::has_marker(&account.name) {
         // The module has the name as it was typed; enrolled is the account's own.
         return Ok(Reply(None));
     }
     if let Err(error) = Identities::of_this_machine().check(&account) {
-        journal::say(&account.name, Status::Fail, &error.to_string());
+        syslog::say(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
     privileges::become_user(&account)?;
@@ -63,7 +63,7 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     let requests = Requests::of(&name);
     let ended = tend(account, &requests, deadline);
     if ended.outcome.is_worth_a_line() || request.debug {
-        journal::write(&name, &ended.outcome);
+        syslog::write(&name, &ended.outcome);
     }
     if ended.outcome.wants_sync {
         requests.leave();
@@ -77,12 +77,12 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let (config, store) = match Config::load(Path::new(config::DIRECTORY)) {
         Ok((config, _)) => {
-            let store = UserStore::open(&config, &account, &paths, &state, now);
+            let store = cas_vault::open(&config, &account, &paths, &state, now);
             (config, store)
         }
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
-    let settings = config.settings(Mode::Login);
+    let settings = Settings::from_config(&config, Mode::Login);
     let machine = Machine::this(Path::new("/etc/machine-id"));
     let asked_at = requests.asked_at();
     let ended = Run::new(Parts {

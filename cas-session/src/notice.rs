@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use cas_core::notice_file;
-use cas_core::state_directory::StateDirectory;
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::notice_file;
 
 use crate::login::now;
 use crate::of_the_caller;

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cas_core::account::{Account, Paths};
-use cas_core::enrolment;
-use cas_core::identity::Identities;
+use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
+use cas_protocol::paths;
 use nix::unistd::Uid;
 
 use crate::arguments::complain;
@@ -42,7 +42,7 @@ pub(crate) fn print(
 
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::of_uid(Uid::effective())?;
-    if !enrolment::has_marker(&account.name) || Identities::of_this_machine().check(&account).is_err() {
+    if !paths::has_marker(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::io;
 
-use cas_core::enrolment::MARKERS;
+use cas_protocol::paths::MARKERS;
 
 use crate::system::{self, FileStatus};
 use crate::user_name::UserName;

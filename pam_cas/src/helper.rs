@@ -10,10 +10,10 @@ use std::io::{self, Read};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
-use cas_core::reply::{self, Reply};
-use cas_core::secret::Zeroizing;
-use cas_core::setup_token::SetupToken;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::reply::{self, Reply};
+use cas_protocol::secret::Zeroizing;
+use cas_protocol::setup_token::SetupToken;
 
 use crate::system::{Child, Ending, HandlerAside, Heard, spawn};
 use crate::user_name::UserName;

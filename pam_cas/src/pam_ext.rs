@@ -5,8 +5,8 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
 
-use cas_core::secret::Zeroizing;
-use cas_core::setup_token::{SetupToken, VARIABLE};
+use cas_protocol::secret::Zeroizing;
+use cas_protocol::setup_token::{SetupToken, VARIABLE};
 use pam::module::PamHandle;
 
 unsafe extern "C" {

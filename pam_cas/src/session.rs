@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::fmt;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
-use cas_core::setup_token::SetupToken;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::setup_token::SetupToken;
 use pam::items::{Service, User};
 use pam::module::PamHandle;
 

@@ -9,3 +9,10 @@ if found=$(grep -E '^(aws-lc-rs|aws-lc-sys|openssl|openssl-sys|native-tls) ' <<<
     echo "see who brings it with: cargo tree --workspace --target all --invert NAME" >&2
     exit 1
 fi
+
+# cas-core decides and keeps files; the network belongs to cas-vault.
+tree=$(cargo tree --locked -p cas-core --target all --edges normal,build --prefix none --format '{p}')
+if found=$(grep -E '^(reqwest|hyper|rustls|tokio) ' <<<"$tree"); then
+    printf 'network code in the dependency tree of cas-core: %s\n' "$found" >&2
+    exit 1
+fi

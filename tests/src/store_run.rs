@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
-use cas_core::store::vault::{VaultConfig, VaultStore};
 use cas_core::store::{Document, Failure, Fields};
+use cas_protocol::deadline::Deadline;
+use cas_vault::{VaultConfig, VaultStore};
 use serde_json::Value;
 
 /// A deadline that no server which answers misses.

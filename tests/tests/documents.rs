@@ -136,7 +136,7 @@ fn every_configuration_key_of_the_readme_is_known_and_every_known_one_is_shown()
 /// The texts of all our programs, as they are said: without the line breaks that the sources have in them.
 fn texts_of_the_programs() -> String {
     let mut left: Vec<PathBuf> =
-        ["cas-core/src", "cas-session/src", "cas-sync/src"].map(|part| workspace().join(part)).into();
+        ["crates", "cas-session/src", "cas-sync/src"].map(|part| workspace().join(part)).into();
     let mut all = String::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {

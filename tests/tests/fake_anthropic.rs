@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{API_HOST, LoggedRequest, Login, control, fingerprint};
 use cas_tests::namespaces::Namespaces;
 use rustls::pki_types::pem::PemObject;

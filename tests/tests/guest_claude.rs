@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::{
     anthropic::fingerprint,
     claude_login::parsed,

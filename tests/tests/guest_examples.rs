@@ -136,7 +136,7 @@ fn the_launcher_for_tmux_starts_claude_with_the_token_of_now_and_goes_on_with_it
     let asked = |request: &cas_tests::anthropic::LoggedRequest| {
         request.is_message() && request.token == Some(fingerprint(ALICE))
     };
-    let deadline = cas_core::deadline::Deadline::after(std::time::Duration::from_secs(60));
+    let deadline = cas_protocol::deadline::Deadline::after(std::time::Duration::from_secs(60));
     assert!(place.anthropic.wait_for(&deadline, asked), "{:?}", place.anthropic.requests());
     terminal.wait_for("[exited]");
 

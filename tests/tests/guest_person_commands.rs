@@ -57,7 +57,7 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
     let mut screen = terminal.wait_for("claude setup-token`): ");
     let (one, rest) = TOKEN.split_at(25);
     terminal.type_line(&format!("{one}\n{rest}"));
-    let deadline = cas_core::deadline::Deadline::after(Duration::from_secs(60));
+    let deadline = cas_protocol::deadline::Deadline::after(Duration::from_secs(60));
     assert!(place.anthropic.wait_for(&deadline, |request| request.is_message()), "claude never asked");
     let processes = seen_of_processes(&place);
     assert!(processes.contains("cas-sync") && processes.contains("AUTH_OK"), "the client was looked at");

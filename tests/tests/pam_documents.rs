@@ -23,10 +23,9 @@ fn document(name: &str) -> String {
 
 /// All Rust files that hold tests the documents may name.
 fn sources() -> Vec<PathBuf> {
-    let mut left: Vec<PathBuf> =
-        ["tests/tests", "pam_cas/src", "cas-core/src", "cas-core/tests", "cas-session/src", "cas-sync/src"]
-            .map(|part| root().join(part))
-            .into();
+    let mut left: Vec<PathBuf> = ["tests/tests", "pam_cas/src", "crates", "cas-session/src", "cas-sync/src"]
+        .map(|part| root().join(part))
+        .into();
     let mut files = Vec::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
-use cas_core::store::vault::VaultStore;
 use cas_core::store::{Failure, Store};
+use cas_protocol::deadline::Deadline;
 use cas_tests::store_run::fields;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
+use cas_vault::VaultStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

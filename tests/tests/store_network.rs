@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
-use cas_core::store::vault::{Address, ProxyAddress, VaultConfig, VaultStore};
 use cas_core::store::{Failure, Fields, Store};
+use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
+use cas_vault::{Address, ProxyAddress, VaultConfig, VaultStore};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
 };

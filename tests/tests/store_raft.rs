@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
 use cas_core::store::{Failure, Store};
+use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Policy, Raft};
 use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
 
     let mut config = alice.config();
     config.remembered = memory;
-    let mut other_run = cas_core::store::vault::VaultStore::new(config);
+    let mut other_run = cas_vault::VaultStore::new(config);
     assert_eq!(other_run.read(&soon()).unwrap().version, version);
 
     let changes = fields(&json!({ "ours": "y" }));

@@ -1,10 +1,11 @@
 //! How a token is kept alive, and what is said when it cannot be.
 
-use cas_core::store::vault::{Renewal, VaultConfig, VaultStore};
+use cas_core::store::Renewal;
 use cas_core::store::{Failure, Store};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{next_run, refusal, soon};
+use cas_vault::{VaultConfig, VaultStore};
 use serde_json::{Value, json};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;

@@ -1,9 +1,9 @@
 //! States of a real server, and mistakes in the settings, that a run has to explain.
 
-use cas_core::store::vault::{VaultConfig, VaultPath, VaultStore};
 use cas_core::store::{Failure, Store};
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{fields, soon};
+use cas_vault::{VaultConfig, VaultPath, VaultStore};
 use serde_json::{Value, json};
 
 #[test]

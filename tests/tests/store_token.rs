@@ -4,12 +4,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use cas_core::store::Store;
-use cas_core::store::vault::{Renewal, TokenMemory, VaultConfig, VaultStore, WriteMethod};
+use cas_core::store::{Renewal, Store};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{fields, next_run, refusal, soon};
 use cas_tests::vault_fake::VaultFake;
+use cas_vault::{TokenMemory, VaultConfig, VaultStore, WriteMethod};
 use serde_json::{Value, json};
 
 #[test]

@@ -8,7 +8,7 @@
 //! is not written, and one that is made no more is removed.
 #![forbid(unsafe_code)]
 
-#[path = "../../cas-sync/src/arguments/mod.rs"]
+#[path = "../../cas-sync/src/cli/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "nobody parses them here")]
 mod arguments;
 mod completions;

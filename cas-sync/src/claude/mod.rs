@@ -5,16 +5,15 @@
 //! in its owner's real home, since refreshing is Claude Code's business; that is never cut short. What the client does on
 //! which answer was measured (`docs/claude-code.md`); [`answer`] turns it into a verdict.
 
-mod answer;
+mod child;
+mod classify;
 #[cfg(test)]
-mod answer_tests;
+mod classify_tests;
+mod disk_space;
 mod invocation;
-pub(crate) mod managed_settings;
 mod probe;
 mod program;
 mod refresh;
-mod room;
-mod running;
 mod scratch;
 mod sign_in;
 mod stream;
@@ -23,22 +22,22 @@ mod version;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use cas_core::account::{Account, Paths};
+use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::config::ClaudeSettings;
-use cas_core::credentials_file::CredentialsFile;
-use cas_core::local_login::is_fresh;
-use cas_core::oauth_login::LoginSummary;
-use cas_core::secret::Secret;
-use cas_core::timestamp::Timestamp;
-use cas_core::verdict::{Verdict, Verifier};
+use cas_core::credential::login::LoginSummary;
+use cas_core::credential::login_file::is_fresh;
+use cas_core::credential::verification::{Verdict, Verifier};
+use cas_core::system::account::{Account, Paths};
+use cas_core::time::timestamp::Timestamp;
+use cas_protocol::secret::Secret;
 
-use self::answer::Left;
+use self::child::Problem;
+use self::classify::Left;
 use self::invocation::Invocation;
-use self::managed_settings::{OVERRIDE, Served};
 use self::program::NotFound;
-use self::running::Problem;
 pub(crate) use self::sign_in::{GivenUp, NotSignedIn, SignIn};
 use self::version::{TELLS_REFUSALS, Version};
+use crate::precedence::managed_settings::{self, OVERRIDE, Served};
 
 /// The client of one person.
 pub(crate) struct Claude {
@@ -108,13 +107,13 @@ impl Claude {
         if served == Some(Served::Override) {
             return Err(Problem::Unusable(OVERRIDE));
         }
-        Ok(answer::of_probe(&probed.ended, || version::ask(invocation)))
+        Ok(classify::of_probe(&probed.ended, || version::ask(invocation)))
     }
 
     fn try_refresh(&self) -> Result<Verdict, Problem> {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
-        room::is_there(&self.path, &place.own_settings())?;
+        disk_space::is_there(&self.path, &place.own_settings())?;
         let (before, was_paid_otherwise) = (self.login(), place.chooses_the_credential());
         let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {
@@ -122,7 +121,7 @@ impl Claude {
             Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,
             _ => Left::Other,
         };
-        let verdict = answer::of_refresh_run(&ended, left, || version::ask(invocation));
+        let verdict = classify::of_refresh_run(&ended, left, || version::ask(invocation));
         // Settings that are served while it runs hold in it, and so may those that were there before.
         let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
         Ok(if verdict.is_alive() && is_paid_otherwise {

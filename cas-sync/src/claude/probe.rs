@@ -4,15 +4,15 @@ use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
-use cas_core::secret::Secret;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::secret::Secret;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::pipe2;
 
+use super::child::{self, End, Ended, Problem};
 use super::invocation::Invocation;
-use super::managed_settings::{self, Served};
-use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
+use crate::precedence::managed_settings::{self, Served};
 
 /// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
 pub(super) const LAST_BOUND: Duration = Duration::from_secs(120);
@@ -40,14 +40,14 @@ pub(super) fn run(
     command.env("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", token.as_raw_fd().to_string());
     let mut child = {
         let token = inheritable(token)?;
-        let child = running::spawn(&mut command);
+        let child = child::spawn(&mut command);
         drop(token);
         child?
     };
     let is_enough = || scratch.is_overfull() || is_given_up();
-    let end = running::wait(&mut child, &Deadline::after(bound), is_enough)?;
+    let end = child::wait(&mut child, &Deadline::after(bound), is_enough)?;
     let end = end.unwrap_or_else(|| {
-        running::kill(child);
+        child::kill(child);
         if scratch.is_overfull() { End::Overfull } else { End::Late }
     });
     let served = managed_settings::of_the_organization(&config_directory);

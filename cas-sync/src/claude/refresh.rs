@@ -5,14 +5,14 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cas_core::claude_json;
-use cas_core::deadline::Deadline;
+use cas_core::claude_files::json_settings;
+use cas_protocol::deadline::Deadline;
 
+use super::child::{self, End, Ended, Problem};
 use super::invocation::Invocation;
-use super::managed_settings::{self, Served};
-use super::running::{self, End, Ended, Problem};
 use super::scratch::Scratch;
-use crate::deferred_signals::DeferredSignals;
+use crate::os::deferred_signals::DeferredSignals;
+use crate::precedence::managed_settings::{self, Served};
 
 /// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
@@ -44,7 +44,7 @@ impl Place {
 
     /// The client's own state, which may hold variables too.
     pub(super) fn own_settings(&self) -> PathBuf {
-        claude_json::state_file(&self.home, self.config_directory.as_deref())
+        json_settings::state_file(&self.home, self.config_directory.as_deref())
     }
 
     /// Whether what lies there lets the client use another credential than the login.
@@ -68,14 +68,14 @@ pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) ->
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
-    let mut child = running::spawn(&mut command)?;
+    let mut child = child::spawn(&mut command)?;
     let said_too_much = Cell::new(false);
     let shorten = || said_too_much.set(scratch.empty_what_is_overfull() || said_too_much.get());
     let never = || {
         shorten();
         false
     };
-    let waited = running::wait(&mut child, &Deadline::after(patience), never);
+    let waited = child::wait(&mut child, &Deadline::after(patience), never);
     shorten();
     let ended = |end| Ended::new(if said_too_much.get() { End::Overfull } else { end }, &scratch);
     match waited {

@@ -5,18 +5,18 @@ use std::io::Write;
 use std::process::{Child, ChildStdin};
 use std::time::Duration;
 
-use cas_core::claude_json::state_file;
-use cas_core::claude_state::ClaudeState;
-use cas_core::credentials_file::CredentialsFile;
-use cas_core::deadline::Deadline;
-use cas_core::local_login::LocalLogin;
-use cas_core::oauth_login::OauthLogin;
-use cas_core::plain_text::plain;
-use cas_core::secret::Secret;
-use cas_core::timestamp::Timestamp;
+use cas_core::claude_files::credentials_file::CredentialsFile;
+use cas_core::claude_files::json_settings::state_file;
+use cas_core::claude_files::state_file::ClaudeState;
+use cas_core::credential::login::OauthLogin;
+use cas_core::credential::login_file::LocalLogin;
+use cas_core::text::plain;
+use cas_core::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::secret::Secret;
 
+use super::child::{self, End, Problem};
 use super::invocation::Invocation;
-use super::running::{self, End, Problem};
 use super::scratch::Scratch;
 
 /// How long the client may take to say where to sign in: it takes a second.
@@ -54,7 +54,7 @@ impl SignIn {
         let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
         let scratch = Scratch::new().map_err(no_room)?;
         let mut command = invocation.sign_in(&scratch, address).map_err(no_room)?;
-        let mut child = running::spawn(&mut command)?;
+        let mut child = child::spawn(&mut command)?;
         let code = child.stdin.take();
         Ok(Self { invocation, scratch, child: Some(child), code })
     }
@@ -130,17 +130,17 @@ impl SignIn {
     fn sign_out(&self) -> Option<End> {
         let scratch = Scratch::new().ok()?;
         let mut command = self.invocation.sign_out(&self.scratch, &scratch).ok()?;
-        let mut child = Some(running::spawn(&mut command).ok()?);
+        let mut child = Some(child::spawn(&mut command).ok()?);
         let end = wait(&mut child, SIGN_OUT, &|| false);
         if let Some(child) = child {
-            running::kill(child);
+            child::kill(child);
         }
         end.ok()?
     }
 
     fn end(&mut self) {
         if let Some(child) = self.child.take() {
-            running::kill(child);
+            child::kill(child);
         }
     }
 
@@ -170,7 +170,7 @@ fn wait(
     is_enough: &dyn Fn() -> bool,
 ) -> Result<Option<End>, Problem> {
     let Some(running) = child else { return Ok(Some(End::Killed)) };
-    let end = running::wait(running, &Deadline::after(patience), is_enough)?;
+    let end = child::wait(running, &Deadline::after(patience), is_enough)?;
     if end.is_some() {
         *child = None;
     }

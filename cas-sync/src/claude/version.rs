@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 
+use super::child;
 use super::invocation::Invocation;
-use super::running;
 use super::scratch::Scratch;
 
 /// A version of Claude Code, in the order of their release.
@@ -41,10 +41,10 @@ impl Version {
 /// Asks the program itself.
 pub(super) fn ask(invocation: &Invocation) -> Option<Version> {
     let scratch = Scratch::new().ok()?;
-    let mut child = running::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
-    let end = running::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull()).ok()?;
+    let mut child = child::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
+    let end = child::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull()).ok()?;
     if end.is_none() {
-        running::kill(child);
+        child::kill(child);
     }
     Version::parse(&String::from_utf8_lossy(&scratch.stdout()))
 }

@@ -2,6 +2,7 @@
 //! (`docs/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
 //! secret.
 
+pub(crate) mod managed_settings;
 pub(crate) mod settings;
 pub(crate) mod sources;
 #[cfg(test)]
@@ -11,10 +12,10 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cas_core::fingerprint::Fingerprint;
-use cas_core::local_login::LocalLogin;
-use cas_core::oauth_login::LoginSummary;
-use cas_core::setup_token::VARIABLE;
+use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::credential::login::LoginSummary;
+use cas_core::credential::login_file::LocalLogin;
+use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cas_core::claude_json::ClaudeJson;
-use cas_core::fingerprint::Fingerprint;
+use cas_core::claude_files::json_settings::ClaudeJson;
+use cas_core::credential::fingerprint::Fingerprint;
 use serde_json::Value as Json;
 
 /// Each puts another credential, or another server, in the place of a login.

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::account::{Account, Paths};
-use cas_core::claude_json::{self, ClaudeJson, Unread};
-use cas_core::credentials_file::CredentialsFile;
-use cas_core::env_file::EnvFile;
-use cas_core::fingerprint::Fingerprint;
-use cas_core::regular_file::{self, Unfit};
-use cas_core::state_directory::StateDirectory;
-use cas_core::timestamp::Timestamp;
+use cas_core::claude_files::credentials_file::CredentialsFile;
+use cas_core::claude_files::json_settings::{self, ClaudeJson, Unread};
+use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::fs::regular_file::{self, Unfit};
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::env_file::EnvFile;
+use cas_core::system::account::{Account, Paths};
+use cas_core::time::timestamp::Timestamp;
 
 use super::settings::Settings;
 use super::{Place, Sources};
-use crate::claude::managed_settings;
+use crate::precedence::managed_settings;
 
 /// Whose surroundings are looked at, and from where.
 pub(crate) struct Surroundings<'a> {
@@ -37,7 +37,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let Surroundings { account, paths, environment, machine, now } = surroundings;
     let directory = directory(surroundings);
     let is_moved = environment.contains_key(CONFIG_DIRECTORY);
-    let own_state = claude_json::state_file(&account.home, is_moved.then_some(directory.as_path()));
+    let own_state = json_settings::state_file(&account.home, is_moved.then_some(directory.as_path()));
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::of_variables(variables))]);
     let mut unknown = Vec::new();

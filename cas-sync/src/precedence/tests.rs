@@ -1,5 +1,5 @@
-use cas_core::claude_json::ClaudeJson;
-use cas_core::timestamp::Timestamp;
+use cas_core::claude_files::json_settings::ClaudeJson;
+use cas_core::time::timestamp::Timestamp;
 use serde_json::json;
 
 use super::*;

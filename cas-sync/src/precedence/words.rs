@@ -1,6 +1,6 @@
 //! What credentials and their places are called, by programs and by people.
 
-use cas_core::setup_token::VARIABLE;
+use cas_protocol::setup_token::VARIABLE;
 
 use super::{Kind, Place, Whose};
 

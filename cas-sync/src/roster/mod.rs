@@ -1,16 +1,16 @@
 //! The roster: who of this fleet is to be looked after. Of its many keys two are ours; the others belong to other tools and
 //! are not even looked at. What could be meant in two ways is an error that names the line.
 
-mod tree;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cas_core::enrolment::is_plain_name;
+use cas_protocol::paths::is_plain_name;
 
-use self::tree::{Complaint, Node, Pair, Value};
+use self::yaml::{Complaint, Node, Pair, Value};
 
 /// Where it lies.
 pub(crate) const USUAL: &str = "/etc/claude-auth-sync/roster.yaml";
@@ -59,7 +59,7 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
         line: None,
         what: "it names nobody; write `users:` and below it a line `NAME:` for each person".into(),
     };
-    let root = tree::parse(text).map_err(error)?.ok_or_else(nobody)?;
+    let root = yaml::parse(text).map_err(error)?.ok_or_else(nobody)?;
     let people = people(&root).map_err(error)?;
     if people.is_empty() {
         return Err(nobody());

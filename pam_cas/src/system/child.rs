@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::ptr;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 
 use super::check;
 

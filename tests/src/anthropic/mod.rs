@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use nix::sys::socket::{Shutdown, shutdown};
 
 pub use self::answer::{MessageAnswer, RefreshAnswer, SettingsAnswer};

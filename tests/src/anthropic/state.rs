@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
 use super::answer::{MessageAnswer, Reaction, RefreshAnswer, SettingsAnswer, error};

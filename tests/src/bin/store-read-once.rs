@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
 use cas_core::store::Store;
-use cas_core::store::vault::{Address, ProxyAddress, VaultConfig, VaultStore};
+use cas_protocol::deadline::Deadline;
 use cas_tests::now_ms;
+use cas_vault::{Address, ProxyAddress, VaultConfig, VaultStore};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = args().skip(1).collect();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 
 use crate::screen::Screen;
 

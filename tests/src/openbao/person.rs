@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cas_core::store::vault::{Address, VaultConfig, VaultStore};
+use cas_vault::{Address, VaultConfig, VaultStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_core::store::vault::{Address, VaultConfig};
+use cas_vault::{Address, VaultConfig};
 use serde_json::{Value, json};
 
 use self::engine::Engine;

@@ -1,6 +1,6 @@
 //! `cas-sync backup`, into a real server under both policies.
 
-use cas_core::timestamp::Timestamp;
+use cas_core::time::timestamp::Timestamp;
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::{fresh, healthy, tombstone};
 use cas_tests::openbao::Policy;

@@ -72,7 +72,8 @@ fn a_setup_token_lasts_as_long_as_the_store_said_once() {
     let (person, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     by_hand(&resident, "check").expect(75, &["not known yet", "`cas-sync run`"]);
-    let in_ten_days = cas_core::timestamp::Timestamp::from_millis(now_ms() + 10 * 24 * HOUR_MS + HOUR_MS);
+    let in_ten_days =
+        cas_core::time::timestamp::Timestamp::from_millis(now_ms() + 10 * 24 * HOUR_MS + HOUR_MS);
     let document = json!({ "setup_token": TOKEN, "setup_token_expires_at": in_ten_days.to_string() });
     person.put_document(&document);
     assert_eq!(resident.sync().status.code(), Some(0));

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::fingerprint::Generation;
+use cas_core::credential::fingerprint::Generation;
 use cas_tests::claude_login::{HOUR_MS, parsed};
 use cas_tests::now_ms;
 use cas_tests::resident::{LOGIN, Resident, STATE};

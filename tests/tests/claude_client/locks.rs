@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::LoggedRequest;
 use cas_tests::claude_client::{ClaudeBed, OLDER};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{LoggedRequest, Login, RefreshAnswer};
 use cas_tests::claude_client::{ClaudeBed, NEWEST, OLDER, Person, in_hours};
 use serde_json::{Value, json};

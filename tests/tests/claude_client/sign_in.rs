@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Account;
 use cas_tests::claude_client::{ClaudeBed, Invocation, Person, Started, now_in_milliseconds};
 use cas_tests::claude_login::parsed;

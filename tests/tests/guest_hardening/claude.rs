@@ -1,7 +1,7 @@
 //! The real client in the real units: a probe, a refresh under its own locks, a new `~/.claude.json` renamed over the old one;
 //! and the watch.
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours;
 use cas_tests::claude_login::{parsed, tombstone};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::claude_login::{fresh, tombstone};
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::{now_ms, prometheus};

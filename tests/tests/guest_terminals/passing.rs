@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cas_core::timestamp::Timestamp;
+use cas_core::time::timestamp::Timestamp;
 use cas_tests::guest::Guest;
 use serde_json::Value;
 

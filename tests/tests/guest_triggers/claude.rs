@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Suite, Workplace, is_emptied};

@@ -4,7 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use cas_core::claude_locks::ABANDONED_AFTER;
+use cas_core::claude_files::locks::ABANDONED_AFTER;
 use cas_core::ledger::Ledger;
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
 use cas_tests::now_ms;

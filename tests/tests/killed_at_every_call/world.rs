@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cas_core::ledger::Ledger;
-use cas_core::outcome::state::State;
+use cas_core::outcome::state_report::State;
 use cas_tests::resident::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::resident::{LOGIN, NAME, Resident, UID, VAULT_TOKEN};
 use cas_tests::vault_fake::{Fault, VaultFake};

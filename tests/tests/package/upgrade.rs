@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::claude_login::{fresh, parsed, tombstone};
 use cas_tests::guest::{Guest, Suite, Workplace};
 

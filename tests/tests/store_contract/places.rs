@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cas_core::state_directory::StateDirectory;
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::local_store::LocalStore;
 use cas_core::store::Store;
-use cas_core::store::local::LocalStore;
-use cas_core::store::vault::{VaultConfig, VaultStore};
-use cas_core::timestamp::Timestamp;
+use cas_core::time::timestamp::Timestamp;
 use cas_tests::openbao::{Bao, Person, Policy};
 use cas_tests::vault_fake::VaultFake;
+use cas_vault::{VaultConfig, VaultStore};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 

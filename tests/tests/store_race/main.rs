@@ -6,8 +6,8 @@ mod other_tool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
 use cas_core::store::{Failure, Fields, Store};
+use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
 use serde_json::json;
 

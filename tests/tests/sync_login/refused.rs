@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{Account, MessageAnswer};
 use cas_tests::resident::{LOGIN, Resident};
 use nix::sys::signal::{Signal, kill};

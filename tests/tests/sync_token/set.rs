@@ -14,7 +14,7 @@ const A_YEAR_MS: i128 = 365 * 24 * 3600 * 1000;
 
 fn millis(time: &Value) -> i128 {
     let text = time.as_str().expect("a time");
-    cas_core::timestamp::Timestamp::parse_rfc3339(text).expect("of RFC 3339").millis().into()
+    cas_core::time::timestamp::Timestamp::parse_rfc3339(text).expect("of RFC 3339").millis().into()
 }
 
 #[test]
@@ -85,7 +85,8 @@ fn one_that_a_narrow_terminal_has_broken_is_joined_again() {
 #[test]
 fn an_older_one_is_kept_with_the_day_it_was_made_and_what_is_known_stays_known() {
     let (resident, _bao, person) = settled_with_store(Policy::Patch);
-    let day = cas_core::timestamp::Timestamp::from_millis(cas_tests::now_ms() - 40 * 86_400_000).to_string();
+    let day =
+        cas_core::time::timestamp::Timestamp::from_millis(cas_tests::now_ms() - 40 * 86_400_000).to_string();
     let day = day.split('T').next().expect("a day");
     let output = set(&resident, &["--minted-at", day], TOKEN);
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -79,7 +79,7 @@ fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
     terminal.wait_for(PROMPT);
     terminal.wait_until_it_echoes(false);
     terminal.type_text(&format!("{TOKEN}\n"));
-    let deadline = cas_core::deadline::Deadline::after(Duration::from_secs(60));
+    let deadline = cas_protocol::deadline::Deadline::after(Duration::from_secs(60));
     assert!(resident.anthropic().wait_for(&deadline, |request| request.is_message()), "claude never asked");
     let began = Instant::now();
     terminal.type_text("\x03");

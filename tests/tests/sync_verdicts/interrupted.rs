@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use cas_core::deadline::Deadline;
+use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::MessageAnswer::Silence;
 use cas_tests::claude_client::Started;
 use nix::sys::signal::{Signal, kill};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cas_core::fingerprint::Generation;
+use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::login::Owner;
 use cas_core::ledger::{Entry, Fate, Ledger, Origin};
-use cas_core::oauth_login::Owner;
-use cas_core::timestamp::Timestamp;
+use cas_core::time::timestamp::Timestamp;
 use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
 use cas_tests::now_ms;
 use cas_tests::resident::{LOGIN, Resident, STATE};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cas_core::deadline::Deadline;
-use cas_core::state_directory::{Lock, StateDirectory};
+use cas_core::state::directory::{Lock, StateDirectory};
+use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
 use cas_tests::resident::{LOGIN, Resident, STATE, UID};
 use cas_tests::watched::{Watcher, Way, Writer, eventually};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::fingerprint::Fingerprint;
+use cas_core::credential::fingerprint::Fingerprint;
 use cas_tests::guest::{Terminal, Workplace};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cas_core::fingerprint::Fingerprint;
+use cas_core::credential::fingerprint::Fingerprint;
 use serde_json::Value;
 
 use crate::page::Page;

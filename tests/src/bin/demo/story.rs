@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cas_core::fingerprint::Fingerprint;
+use cas_core::credential::fingerprint::Fingerprint;
 use cas_tests::claude_client::NEWEST;
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Suite, Workplace, is_emptied, login_path};

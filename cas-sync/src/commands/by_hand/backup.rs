@@ -1,0 +1,129 @@
+//! `cas-sync backup`: the login as it lies there, into the local history and the store.
+
+use std::process::ExitCode;
+
+use cas_core::config::StoreKind;
+use cas_core::engine::{Ended, Kept};
+use cas_core::outcome::{Note, Source};
+use cas_core::planner::Errand;
+use cas_core::state::local_store::LocalStore;
+use cas_core::store::Failure;
+use cas_core::text::plain;
+use cas_core::time::format;
+use cas_core::time::timestamp::Timestamp;
+use serde::Serialize;
+
+use super::{Answer, done, print};
+use crate::cli::Backup;
+use crate::user::context::{Person, answered};
+
+/// Backs the login up, and says where to.
+pub(crate) fn backup(wanted: &Backup) -> ExitCode {
+    answered(|person| {
+        let ended = done(person, Errand::Backup, wanted.verify, |_| ())?;
+        let code = ended.outcome.exit_code();
+        let places = places(person, &ended);
+        let told: String = places.iter().map(|place| place.told(person.now)).collect();
+        let human = format!("{} {}\n{told}", ended.outcome.status, ended.outcome);
+        print(wanted.json, &BackedUp { answer: Answer::of(person, &ended.outcome, code), places }, &human)?;
+        Ok(code)
+    })
+}
+
+#[derive(Serialize)]
+struct BackedUp {
+    #[serde(flatten)]
+    answer: Answer,
+    places: Vec<Place>,
+}
+
+/// One place that keeps copies.
+#[derive(Serialize)]
+struct Place {
+    place: &'static str,
+    /// A path, or the address of a server.
+    at: String,
+    done: Done,
+    /// The newest copy that was there before.
+    before: Option<Before>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Done {
+    /// It has the login now.
+    Added,
+    /// It had it before.
+    HadIt,
+    /// It does not have it.
+    NotAdded,
+    /// It could not be asked.
+    NotAsked,
+}
+
+#[derive(Serialize)]
+struct Before {
+    generation: String,
+    backed_up_at_ms: Option<Timestamp>,
+    machine: Option<String>,
+}
+
+fn places(person: &Person, ended: &Ended) -> Vec<Place> {
+    let history = LocalStore::new(person.state.clone(), person.now).path().display().to_string();
+    let server = person.config.vault.address.clone().unwrap_or_default();
+    let place = |source: Source, name, at| {
+        let before = ended.found.iter().find(|kept| kept.source == source);
+        Place { place: name, at, done: done_at(ended, source), before: before.map(Before::of) }
+    };
+    let mut places = vec![place(Source::History, "history", history)];
+    if person.config.store == StoreKind::Vault {
+        places.push(place(Source::Store, "store", server));
+    }
+    places
+}
+
+fn done_at(ended: &Ended, source: Source) -> Done {
+    let outcome = &ended.outcome;
+    let has_it = |kept: &Kept| {
+        kept.source == source && outcome.login().is_some_and(|login| login.generation == kept.generation)
+    };
+    let was_not_read = |note: &Note| matches!(note, Note::Store(failure) if *failure != Failure::Conflict);
+    if outcome.notes.contains(&Note::BackedUp(source)) {
+        Done::Added
+    } else if ended.found.iter().any(has_it) {
+        Done::HadIt
+    } else if source == Source::Store && outcome.notes.iter().any(was_not_read) {
+        Done::NotAsked
+    } else {
+        Done::NotAdded
+    }
+}
+
+impl Before {
+    fn of(kept: &Kept) -> Self {
+        Self {
+            generation: kept.generation.to_string(),
+            backed_up_at_ms: kept.backed_up_at,
+            machine: kept.machine.clone(),
+        }
+    }
+}
+
+impl Place {
+    fn told(&self, now: Timestamp) -> String {
+        let age =
+            self.before.as_ref().and_then(|before| now.since(before.backed_up_at_ms?)).map(format::length);
+        let age = age.unwrap_or_else(|| "of unknown age".into());
+        let what = match (self.done, &self.before) {
+            (Done::Added, None) => "added; there was no copy".to_owned(),
+            (Done::Added, Some(before)) => {
+                format!("added; the newest copy before it, {}, was {age} old", before.generation)
+            }
+            (Done::HadIt, _) => format!("has it already, for {age}"),
+            (Done::NotAdded, None) => "not added; there is no copy".to_owned(),
+            (Done::NotAdded, Some(before)) => format!("not added; keeps {}, {age} old", before.generation),
+            (Done::NotAsked, _) => "not asked".to_owned(),
+        };
+        format!("  {:<7}  {what}\n           {}\n", self.place, plain(&self.at))
+    }
+}

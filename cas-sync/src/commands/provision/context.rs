@@ -1,0 +1,165 @@
+//! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
+
+use super::plan::{DAY_MS, Ending, Facts, Proof, TokenState, Wanted};
+use super::records::Record;
+
+/// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
+const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
+
+/// What can be had in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Means {
+    pub(super) now_ms: u64,
+    /// This machine, as its tokens name it.
+    pub(super) host: String,
+    /// The server, and the place of the documents there.
+    pub(super) place: String,
+    /// Why there is no admin's token.
+    pub(super) no_admin: Option<String>,
+    /// Whether policies may be replaced.
+    pub(super) rewrite_policies: bool,
+}
+
+impl Means {
+    /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
+    /// script's, which made them for the machine they lie on.
+    fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
+        host.is_none_or(|host| host == self.host)
+    }
+
+    /// What of the record may be revoked once it serves no more.
+    pub(super) fn former(&self, record: &Record) -> Vec<String> {
+        let mut former = record.former.clone();
+        if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
+            former.push(record.accessor.clone());
+        }
+        former.sort();
+        former.dedup();
+        former
+    }
+
+    /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
+    /// itself, should something else lie there in the end.
+    pub(super) fn former_beside(&self, facts: &Facts, new: &str) -> Vec<String> {
+        let mut former = facts.former.clone();
+        if let TokenState::Held(held) = &facts.token
+            && held.foreign.is_none()
+            && self.is_ours_to_revoke(held.host.as_deref())
+        {
+            former.push(held.accessor.clone());
+        }
+        former.push(new.to_owned());
+        former.sort();
+        former.dedup();
+        former
+    }
+
+    /// What is known of this token's limits. Whoever wants policies replaced wants to know how they are now.
+    pub(super) fn remembered_proof(&self, token: &TokenState, record: &Record) -> Proof {
+        let is_this = matches!(token, TokenState::Held(held) if held.accessor == record.accessor);
+        match is_this && self.is_believed(record) && !self.rewrite_policies {
+            true => Proof::Good,
+            false => Proof::Due,
+        }
+    }
+
+    /// What is to be written down of somebody in the end; nothing of whoever has gone for good.
+    pub(super) fn record(&self, facts: &Facts, before: Option<Record>, ending: &Ending) -> Option<Record> {
+        match (&facts.wanted, &facts.token) {
+            (Wanted::Gone { doubt: None }, _) if *ending == Ending::Well => None,
+            (Wanted::Yes, TokenState::Held(held)) if held.foreign.is_none() => {
+                let record = before.unwrap_or_default();
+                let was_proved = record.accessor == held.accessor && self.is_believed(&record);
+                let replaced = facts.former.iter().filter(|former| **former != held.accessor);
+                Some(Record {
+                    accessor: held.accessor.clone(),
+                    host: held.host.clone(),
+                    former: replaced.cloned().collect(),
+                    proved_at_ms: match facts.proof {
+                        Proof::Good if was_proved => record.proved_at_ms,
+                        Proof::Good => self.now_ms,
+                        _ => 0,
+                    },
+                    proved_at: self.place.clone(),
+                    units_are_due: record.units_are_due,
+                })
+            }
+            (Wanted::Yes, TokenState::NotNeeded) if *ending == Ending::Well => {
+                Some(before.unwrap_or_default())
+            }
+            _ => before,
+        }
+    }
+
+    /// A proof from the future is that of a clock which was wrong.
+    fn is_believed(&self, record: &Record) -> bool {
+        let lasts = record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS);
+        lasts.contains(&self.now_ms) && record.proved_at == self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cas_vault::Standing;
+
+    use super::*;
+
+    fn means() -> Means {
+        Means {
+            now_ms: 100 * DAY_MS,
+            host: "here".into(),
+            place: "https://vault/secret/people".into(),
+            no_admin: None,
+            rewrite_policies: false,
+        }
+    }
+
+    fn held(accessor: &str) -> TokenState {
+        TokenState::Held(Standing {
+            accessor: accessor.into(),
+            foreign: None,
+            expires_at_ms: None,
+            is_renewable: true,
+            is_orphan: true,
+            host: Some("here".into()),
+        })
+    }
+
+    fn record() -> Record {
+        Record {
+            accessor: "a".into(),
+            host: Some("here".into()),
+            former: vec!["b".into()],
+            proved_at_ms: 99 * DAY_MS,
+            proved_at: "https://vault/secret/people".into(),
+            units_are_due: false,
+        }
+    }
+
+    #[test]
+    fn a_proof_is_believed_for_a_week_of_the_same_token() {
+        let means = means();
+        assert_eq!(means.remembered_proof(&held("a"), &record()), Proof::Good);
+        assert_eq!(means.remembered_proof(&held("other"), &record()), Proof::Due);
+        assert_eq!(means.remembered_proof(&TokenState::NotNeeded, &record()), Proof::Due);
+        let old = Record { proved_at_ms: 93 * DAY_MS, ..record() };
+        assert_eq!(means.remembered_proof(&held("a"), &old), Proof::Due);
+        let moved = Record { proved_at: "https://vault/kv/people".into(), ..record() };
+        assert_eq!(
+            means.remembered_proof(&held("a"), &moved),
+            Proof::Due,
+            "there is another policy for that"
+        );
+        let rewriting = Means { rewrite_policies: true, ..means };
+        assert_eq!(rewriting.remembered_proof(&held("a"), &record()), Proof::Due, "as it is now");
+    }
+
+    #[test]
+    fn another_machines_token_is_not_ours_to_revoke() {
+        assert_eq!(means().former(&record()), ["a", "b"]);
+        let elsewhere = Record { host: Some("there".into()), ..record() };
+        assert_eq!(means().former(&elsewhere), ["b"], "but those that this machine has replaced");
+        assert_eq!(means().former(&Record { host: None, ..record() }), ["a", "b"], "the former script's");
+        assert_eq!(means().former(&Record::default()), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,308 @@
+//! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
+//! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
+
+mod adoption;
+mod apply;
+mod context;
+mod plan;
+mod records;
+mod remains;
+mod render;
+mod server;
+mod targets;
+mod token_agent;
+mod token_agent_client;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use cas_core::config::StoreKind;
+use cas_core::config::{self, Config};
+use cas_core::system::account::Account;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::is_plain_name;
+use cas_vault::{Administration, Layout, ROLE, Server, Token, parse_token};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use zeroize::Zeroizing;
+
+use self::apply::{Person, Work};
+use self::context::Means;
+use self::records::Records;
+use self::render::{Progress, Told};
+use self::server::Talk;
+use self::targets::Offboard;
+use crate::cli::Provision;
+use crate::commands::enroll;
+use crate::os::deferred_signals::DeferredSignals;
+use crate::os::environment::{keep_secrets_in_memory, now, variable};
+use crate::roster::{self, Roster, RosterError};
+use crate::systemd;
+use crate::term::stderr::fail;
+use crate::term::stderr::say_aside;
+
+pub(crate) use self::token_agent::run as keep_vault_token;
+
+const CONFIGURATION: u8 = 78;
+const LATER: u8 = 75;
+/// The longest token file of an admin in bytes.
+const LONGEST_TOKEN: u64 = 4096;
+
+/// Provisions.
+pub(crate) fn run(request: &Provision) -> ExitCode {
+    let started = Instant::now();
+    if let Err(error) = enroll::require_root("provision") {
+        return fail(&error, 1);
+    }
+    // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
+    let _alone = match alone(request.dry_run) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            let busy =
+                anyhow::anyhow!("another `cas-sync provision` is at work; run this again when it has ended");
+            return fail(&busy, LATER);
+        }
+        Err(error) => return fail(&error, 1),
+    };
+    let (roster, mut work) = match keep_secrets_in_memory().and_then(|()| prepared(request)) {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let asked_to_end = match DeferredSignals::new().context("signals cannot be held back") {
+        Ok(deferred) => deferred,
+        Err(error) => return fail(&error, 1),
+    };
+    let people = match chosen(request, &roster, &work) {
+        Ok(people) => people,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let mut told = Told { is_dry: request.dry_run, ..Told::default() };
+    for name in &request.adopt {
+        match adoption::adopt(name, request.dry_run, &mut work) {
+            Ok(done) => told.remarks.push(done),
+            Err(error) => return fail(&error, 1),
+        }
+    }
+    let mut progress = Progress::of(people.len());
+    let mut outage_is_told = false;
+    for (index, person) in people.iter().enumerate() {
+        if asked_to_end.was_asked() {
+            told.interrupted_before = Some(people.len() - index);
+            break;
+        }
+        progress.show(index);
+        let served = work.serve(person);
+        if !request.dry_run {
+            served.to_journal(outage_is_told);
+        }
+        outage_is_told |= work.outage().is_some() && served.is_outage();
+        told.people.push(served);
+        if work.enrolled.len() == systemd::TOGETHER {
+            start_units(&mut work, &mut told);
+        }
+    }
+    start_units(&mut work, &mut told);
+    progress.end();
+    if request.dry_run && told.mints() {
+        told.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
+    }
+    told.requests = work.server.as_ref().map_or(0, Talk::requests);
+    told.took = started.elapsed();
+    if request.json {
+        told.to_programs();
+    } else {
+        told.to_people();
+    }
+    ExitCode::from(told.exit_code())
+}
+
+/// Prints what a server has to know, for an admin who sets it up by hand.
+pub(crate) fn print_policy(only: &[String]) -> ExitCode {
+    let layout = Config::load(Path::new(config::DIRECTORY))
+        .context("the configuration cannot be used")
+        .and_then(|(config, _)| Ok(Layout::configured(&config.vault)?));
+    let layout = match layout {
+        Ok(layout) => layout,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
+    let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
+    for user in people {
+        // The placeholder stays as it is; of a name the server keeps small letters.
+        let name = match only.is_empty() {
+            true => "workstation-claude-USER".to_owned(),
+            false => layout.policy_name(user),
+        };
+        println!("# ---- policy {name}\n{}", layout.user_policy(user));
+    }
+    println!("# ---- policy of an admin's token for `cas-sync provision`\n{}", layout.provisioner_policy());
+    println!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role());
+    ExitCode::SUCCESS
+}
+
+fn prepared(request: &Provision) -> Result<(Roster, Work)> {
+    let path = &request.roster;
+    let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
+    let names_users =
+        !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
+    let roster = match text {
+        Some(text) => roster::parse(&text, path)?,
+        // Users who were enrolled by hand need none.
+        None if names_users => Roster::default(),
+        None => {
+            let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
+            return Err(RosterError::of_file(path, why).into());
+        }
+    };
+    let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
+    for what in misunderstood {
+        say_aside(&what);
+    }
+    let admin = admin_token(request).context("the admin's token")?;
+    let now_ms = now().millis();
+    let mut server = match config.store {
+        StoreKind::Local => None,
+        StoreKind::Vault => Some(Talk::with(administration(&config)?, admin, now_ms)),
+    };
+    let means = Means {
+        now_ms,
+        host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
+        place: server.as_ref().map(|server| server.place(&config)).unwrap_or_default(),
+        no_admin: server.as_mut().and_then(Talk::why_no_admin),
+        rewrite_policies: request.rewrite_policies,
+    };
+    let work = Work {
+        server,
+        means,
+        records: Records::at(&Path::new(enroll::STATE).join("provisioned")),
+        is_dry: request.dry_run,
+        enrolled: Vec::new(),
+        a_home_was_slow: false,
+    };
+    Ok((roster, work))
+}
+
+fn administration(config: &Config) -> Result<Administration> {
+    let place = || format!("{}/config.toml", config::DIRECTORY);
+    let server = Server::configured(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
+    let layout = Layout::configured(&config.vault).with_context(place)?;
+    // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
+    if let Some(other) = variable("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
+        let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
+        ensure!(
+            other.trim_matches('/') == configured,
+            "VAULT_NAMESPACE is {other}, but the configuration says {configured:?}: unset the one, or correct the other"
+        );
+    }
+    if let Some(other) = variable("VAULT_ADDR").filter(|address| !address.is_empty()) {
+        ensure!(
+            other.trim_end_matches('/') == server.address.to_string(),
+            "VAULT_ADDR is {other}, but the configuration says {}: unset the one, or correct the other",
+            server.address
+        );
+    }
+    Ok(Administration::new(server, layout))
+}
+
+/// From the file that was named, or else from the environment.
+fn admin_token(request: &Provision) -> Result<Option<Token>> {
+    let mut text = Zeroizing::new(Vec::new());
+    match request.admin_token_file.as_deref() {
+        Some(path) if path == Path::new("-") => {
+            io::stdin().take(LONGEST_TOKEN).read_to_end(&mut text)?;
+        }
+        Some(path) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            file.take(LONGEST_TOKEN).read_to_end(&mut text).with_context(|| path.display().to_string())?;
+        }
+        None => match variable("VAULT_TOKEN").filter(|token| !token.is_empty()) {
+            Some(token) => *text = token.into_bytes(),
+            None => return Ok(None),
+        },
+    }
+    parse_token(&text).map(Some).context("this is not one line with one token")
+}
+
+/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the
+/// umask. None while another is at work.
+fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
+    if is_dry {
+        return Ok(Some(None));
+    }
+    enroll::make_state_directory()?;
+    let path = Path::new(enroll::STATE).join("provision.lock");
+    let context = || path.display().to_string();
+    let mut options = fs::OpenOptions::new();
+    let file =
+        options.create(true).truncate(false).write(true).mode(0o600).open(&path).with_context(context)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(context)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(Some(lock))),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => Err(errno).with_context(context),
+    }
+}
+
+fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
+    let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
+    let identities = Identities::of_this_machine();
+    let binding = |account: &Account| identities.check(account).err().map(|error| error.to_string());
+    let layout = work.server.as_ref().map(Talk::layout);
+    let names = request.offboard.clone().unwrap_or_default();
+    for name in &names {
+        ensure!(is_plain_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        let entry = roster.people.get(name).filter(|entry| entry.is_wanted());
+        ensure!(
+            entry.is_none(),
+            "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
+            request.roster.display()
+        );
+    }
+    let offboard = Offboard {
+        all: request.offboard.as_ref().is_some_and(Vec::is_empty),
+        deletes: request.delete_document,
+        names,
+    };
+    let people = targets::everybody(
+        roster,
+        &work.records.names()?,
+        account,
+        binding,
+        enroll::has_traces,
+        layout,
+        &offboard,
+    );
+    let mut asked_for: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
+    asked_for.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
+    for name in &request.user {
+        let is_known = people.iter().any(|person| person.name == *name);
+        ensure!(
+            is_known,
+            "{name} is neither in {} nor provisioned by an earlier one",
+            request.roster.display()
+        );
+    }
+    let is_limited = !asked_for.is_empty() || !request.adopt.is_empty();
+    let is_chosen = |person: &Person| !is_limited || asked_for.contains(&&person.name);
+    Ok(people.into_iter().filter(is_chosen).collect())
+}
+
+/// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
+fn start_units(work: &mut Work, told: &mut Told) {
+    let enrolled = std::mem::take(&mut work.enrolled);
+    let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
+    if people.is_empty() {
+        return;
+    }
+    match systemd::start(&people, true).and_then(|change| work.records.note_started(&people).map(|()| change))
+    {
+        Ok(change) => told.remarks.extend(change.remarks),
+        Err(error) => told.units_failed.push(format!("not all units run: {error:#}; run this again")),
+    }
+    told.remarks.sort();
+    told.remarks.dedup();
+}

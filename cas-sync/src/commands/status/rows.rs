@@ -1,0 +1,188 @@
+//! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
+
+use cas_core::outcome::Status;
+use cas_core::time::format::from_now;
+use cas_core::time::timestamp::Timestamp;
+
+use crate::published_state::read::{Found, Person};
+use crate::published_state::report::Standing;
+
+/// How one person is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Whose it is.
+    pub(crate) name: String,
+    /// How bad it is.
+    pub(crate) rank: Rank,
+    /// Why, in words.
+    pub(crate) reason: String,
+    /// What they have published, where that could be read.
+    pub(crate) standing: Option<Standing>,
+}
+
+/// How bad it is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// The last sync says that somebody has to act.
+    Failed,
+    /// What is published is no state of theirs.
+    Unreadable,
+    /// What is published is of a time that is yet to come.
+    OfTheFuture,
+    /// The last sync was longer ago than syncs are apart.
+    Silent,
+    /// The last sync says that something is not as it should be.
+    Warned,
+    /// No sync has published anything yet.
+    Unknown,
+    /// The last sync could do nothing.
+    Skipped,
+    /// The last sync mended the login.
+    Recovered,
+    /// All is well.
+    Well,
+}
+
+impl Row {
+    /// The row of this person, as seen at `now`.
+    pub(crate) fn of(person: Person, now: Timestamp) -> Self {
+        let name = person.name;
+        match person.found {
+            Found::Nothing => Self {
+                rank: Rank::Unknown,
+                reason: "no sync has published anything yet".into(),
+                standing: None,
+                name,
+            },
+            Found::Unreadable(why) => {
+                Self { rank: Rank::Unreadable, reason: format!("unreadable: {why}"), standing: None, name }
+            }
+            Found::Standing(standing) => {
+                let (rank, reason) = judged(&standing, now);
+                Self { rank, reason, standing: Some(*standing), name }
+            }
+        }
+    }
+
+    /// The exit code: that of the last sync, where it can be believed and is recent; else 1, or 75 where there was none yet.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match (self.rank, &self.standing) {
+            (Rank::Unreadable | Rank::OfTheFuture, _) => 1,
+            (Rank::Silent, Some(standing)) => standing.exit_code.max(1),
+            (_, Some(standing)) => standing.exit_code,
+            (_, None) => 75,
+        }
+    }
+
+    /// The status as which it is shown.
+    pub(crate) fn status(&self) -> Status {
+        match self.rank {
+            Rank::Failed => Status::Fail,
+            Rank::Unreadable | Rank::OfTheFuture | Rank::Silent | Rank::Warned => Status::Warn,
+            Rank::Unknown | Rank::Skipped => Status::Skip,
+            Rank::Recovered => Status::Recovered,
+            Rank::Well => Status::Ok,
+        }
+    }
+}
+
+impl Rank {
+    /// Its name for programs.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Unreadable => "unreadable",
+            Self::OfTheFuture => "of-the-future",
+            Self::Silent => "silent",
+            Self::Warned => "warned",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+            Self::Recovered => "recovered",
+            Self::Well => "well",
+        }
+    }
+}
+
+/// All of them, the worst first.
+pub(crate) fn worst_first(people: Vec<Person>, now: Timestamp) -> Vec<Row> {
+    let mut rows: Vec<_> = people.into_iter().map(|person| Row::of(person, now)).collect();
+    rows.sort_by(|one, other| one.rank.cmp(&other.rank).then_with(|| one.name.cmp(&other.name)));
+    rows
+}
+
+/// The exit code of all of them: that of the worst.
+pub(crate) fn exit_code(rows: &[Row]) -> u8 {
+    rows.iter().map(Row::exit_code).find(|code| *code != 0).unwrap_or(0)
+}
+
+fn judged(standing: &Standing, now: Timestamp) -> (Rank, String) {
+    let said = || standing.text.clone();
+    if standing.is_of_the_future(now) {
+        let ahead = from_now(standing.at, now);
+        return (
+            Rank::OfTheFuture,
+            format!("it says to be of a sync {ahead}: look at the clock; it said: {}", said()),
+        );
+    }
+    match standing.status {
+        Status::Fail => (Rank::Failed, said()),
+        _ if standing.is_old(now) => (
+            Rank::Silent,
+            format!("no sync since {}; the last one said: {}", from_now(standing.at, now), said()),
+        ),
+        Status::Warn => (Rank::Warned, said()),
+        Status::Skip => (Rank::Skipped, said()),
+        Status::Recovered => (Rank::Recovered, said()),
+        Status::Ok => (Rank::Well, said()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
+
+    fn person(name: &str, status: &str, hours_ago: i64, exit_code: u8) -> Person {
+        let at = i64::try_from(NOW.millis()).expect("a time") - hours_ago * 3_600_000;
+        let json = format!(r#"{{"at_ms":{at},"status":"{status}","text":"so","exit_code":{exit_code}}}"#);
+        let standing = Standing::parse(json.as_bytes()).expect("a state");
+        Person { name: name.into(), found: Found::Standing(Box::new(standing)) }
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_gives_the_exit_code() {
+        let people = vec![
+            person("ann", "OK", 1, 0),
+            person("ben", "SKIP", 1, 0),
+            person("cem", "RECOVERED", 1, 0),
+            Person { name: "dan".into(), found: Found::Nothing },
+            person("eve", "WARN", 1, 75),
+            person("fay", "OK", 14, 0),
+            person("gus", "OK", -1, 0),
+            Person { name: "hal".into(), found: Found::Unreadable("it is a link".into()) },
+            person("ida", "FAIL", 900, 79),
+            person("abe", "OK", 1, 0),
+        ];
+        let rows = worst_first(people, NOW);
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.name.as_str(), row.rank.word(), row.exit_code())).collect();
+        let expected = [
+            ("ida", "failed", 79),
+            ("hal", "unreadable", 1),
+            ("gus", "of-the-future", 1),
+            ("fay", "silent", 1),
+            ("eve", "warned", 75),
+            ("dan", "unknown", 75),
+            ("ben", "skipped", 0),
+            ("cem", "recovered", 0),
+            ("abe", "well", 0),
+            ("ann", "well", 0),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(exit_code(&rows), 79);
+        assert_eq!(exit_code(&rows[4..]), 75);
+        assert_eq!(exit_code(&rows[6..]), 0);
+        assert_eq!(rows[1].reason, "unreadable: it is a link");
+    }
+}

@@ -1,0 +1,214 @@
+//! The table of everybody, fitted to whoever reads it.
+
+use cas_core::time::format::{distance, short_length};
+use cas_core::time::timestamp::Timestamp;
+
+use super::rows::Row;
+use crate::term::Terminal;
+use crate::term::wrap::{padded, width as columns_of};
+
+/// The columns before the reason, and the most each takes.
+const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
+/// Nothing of ours: whoever reads it must not take it for our advice.
+const REASON: &str = "THEIR SYNC SAYS";
+/// Between two columns.
+const GAP: usize = 2;
+/// Below so many columns for the reason it gets a line of its own.
+const LEAST_FOR_REASON: usize = 24;
+
+/// The table, and a summary below it, as lines.
+pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
+    let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
+    let width = |column: usize| {
+        let widest = cells.iter().map(|row| columns_of(&row[column])).max().unwrap_or(0);
+        widest.max(HEADS[column].0.len())
+    };
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let before: usize = widths.iter().map(|width| width + GAP).sum();
+    let left = terminal.columns.map(|columns| columns.saturating_sub(before));
+    let heads = HEADS.map(|(head, _)| head.to_owned());
+    let below = left.is_some_and(|left| left < LEAST_FOR_REASON);
+    let mut lines = vec![line(&heads, &widths, if below { "" } else { REASON })];
+    for (row, cells) in rows.iter().zip(&cells) {
+        let said = of_one_width(&row.reason);
+        let reason = match left {
+            _ if below => String::new(),
+            Some(left) => terminal.cut(&said, left),
+            None => terminal.letters(&said),
+        };
+        let status = &cells[1];
+        let coloured = terminal.coloured(row.status(), status) + &" ".repeat(widths[1] - status.len());
+        // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
+        let [user, _, rest @ ..] = cells;
+        let mut text = format!("{}{}{coloured}", padded(user, widths[0]), " ".repeat(GAP));
+        for (cell, width) in rest.iter().zip(&widths[2..]) {
+            text.push_str(&format!("{}{}", " ".repeat(GAP), padded(cell, *width)));
+        }
+        lines.push(format!("{text}{}{reason}", " ".repeat(GAP)).trim_end().to_owned());
+        if below {
+            let columns = terminal.columns.map(|columns| columns.saturating_sub(GAP));
+            lines.extend(terminal.wrap(&said, columns).into_iter().map(|part| format!("  {part}")));
+        }
+    }
+    lines.push(summary(rows));
+    lines
+}
+
+/// A letter that is two columns wide would push what follows into the next row, which somebody could make look like another's.
+fn of_one_width(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect()
+}
+
+fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
+    let nothing = || "-".to_owned();
+    let age =
+        |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| short_length(distance(moment, now)));
+    let standing = row.standing.as_ref();
+    let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
+    let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
+    let [user, ..] = HEADS;
+    [
+        terminal.cut(&row.name, user.1),
+        row.status().to_string(),
+        age(at),
+        age(verified),
+        lapses(row, now).unwrap_or_else(nothing),
+    ]
+}
+
+/// When the credential lapses as a whole; with a `~` where nobody wrote that down.
+fn lapses(row: &Row, now: Timestamp) -> Option<String> {
+    let credential = row.standing.as_ref()?.credential.as_ref()?;
+    let at = credential.lapses_at?;
+    let about = if credential.lapse_is_estimated { "~" } else { "" };
+    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", short_length(distance(at, now))) })
+}
+
+fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
+    let mut text = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        text.push_str(&format!("{}{}", padded(cell, *width), " ".repeat(GAP)));
+    }
+    format!("{text}{last}").trim_end().to_owned()
+}
+
+fn summary(rows: &[Row]) -> String {
+    let bad = rows.iter().filter(|row| row.exit_code() != 0).count();
+    match (rows.len(), bad) {
+        (0, _) => "Nobody is enrolled; `cas-sync enroll USER` does that.".into(),
+        (all, 0) => format!("{all} enrolled, all of them fine"),
+        (all, bad) => format!("{all} enrolled, {bad} not fine"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::commands::status::rows::worst_first;
+    use crate::published_state::read::{Found, Person};
+    use crate::published_state::report::Standing;
+
+    const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
+
+    fn rows() -> Vec<Row> {
+        let hour = 3_600_000;
+        let now = NOW.millis();
+        let lapses = NOW.plus(Duration::from_secs(27 * 24 * 3600)).millis();
+        let states = [
+            (
+                "alice",
+                format!(
+                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","lapses_at_ms":{lapses}}}}}"#,
+                    now - hour,
+                    now - hour
+                ),
+            ),
+            (
+                "jörg",
+                format!(
+                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","lapses_at_ms":{lapses},"lapse_is_estimated":true}}}}"#,
+                    now - 3 * hour
+                ),
+            ),
+        ];
+        let person = |(name, json): &(&str, String)| Person {
+            name: (*name).into(),
+            found: Found::Standing(Box::new(Standing::parse(json.as_bytes()).expect("a state"))),
+        };
+        let mut people: Vec<_> = states.iter().map(person).collect();
+        people.push(Person { name: "mallory".into(), found: Found::Unreadable("it is a link".into()) });
+        worst_first(people, NOW)
+    }
+
+    fn table(columns: Option<usize>, is_unicode: bool, has_colour: bool) -> Vec<String> {
+        lines(&rows(), NOW, Terminal { columns, has_colour, is_unicode })
+    }
+
+    #[test]
+    fn at_200_columns_everything_is_there() {
+        assert_eq!(
+            table(Some(200), true, false),
+            [
+                "USER     STATUS  SYNC  VERIFIED  LAPSES  THEIR SYNC SAYS",
+                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
+                "mallory  WARN    -     -         -       unreadable: it is a link",
+                "alice    OK      60m   60m       27d     the login works: verified by inference",
+                "3 enrolled, 2 not fine",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_name_takes_as_many_columns_as_are_seen_of_it() {
+        let mut rows = rows();
+        rows[0].name = "李小龍".into();
+        let terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: true };
+        let lines = lines(&rows, NOW, terminal);
+        assert!(lines[1].starts_with("李小龍   FAIL    3h    -"), "{lines:#?}");
+        assert!(lines.iter().all(|line| columns_of(line) <= 80), "{lines:#?}");
+        let at = |line: &str, word: &str| columns_of(line.split(word).next().unwrap_or_default());
+        assert_eq!(at(&lines[1], "FAIL"), at(&lines[0], "STATUS"));
+    }
+
+    #[test]
+    fn at_80_columns_no_line_is_longer_and_what_is_cut_is_marked() {
+        let lines = table(Some(80), false, false);
+        assert!(lines.iter().all(|line| line.chars().count() <= 80 && line.is_ascii()), "{lines:#?}");
+        assert_eq!(
+            lines[1],
+            "j?rg     FAIL    3h    -         ~27d    the login is beyond repair: sign in ..."
+        );
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_the_reason_it_has_lines_of_its_own() {
+        let lines = table(Some(40), true, false);
+        assert!(lines.iter().all(|line| line.chars().count() <= 40), "{lines:#?}");
+        assert!(lines.contains(&"  the login is beyond repair: sign in".to_owned()), "{lines:#?}");
+    }
+
+    #[test]
+    fn in_a_pipe_nothing_is_cut_and_colours_change_nothing_but_colour() {
+        assert!(table(None, true, false)[1].ends_with("as j?rg"));
+        let coloured = table(None, true, true);
+        assert!(coloured[1].contains("\x1b[1;31mFAIL\x1b[0m  "), "{coloured:?}");
+        let stripped: Vec<_> = coloured.iter().map(|line| without_colours(line)).collect();
+        assert_eq!(stripped, table(None, true, false));
+    }
+
+    fn without_colours(line: &str) -> String {
+        let mut text = String::new();
+        for (index, part) in line.split('\x1b').enumerate() {
+            text.push_str(if index == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
+        }
+        text
+    }
+
+    #[test]
+    fn where_nobody_is_enrolled_it_says_how_to() {
+        let nobody = lines(&[], NOW, Terminal { columns: None, has_colour: false, is_unicode: false });
+        assert_eq!(nobody[1], "Nobody is enrolled; `cas-sync enroll USER` does that.");
+    }
+}

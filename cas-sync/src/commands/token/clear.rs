@@ -1,0 +1,79 @@
+//! Taking the setup-token out of force.
+
+use std::io::{self, Write};
+
+use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::state::env_file::Content;
+use cas_core::store::user_document::{SetupTokenField, UserDocument, no_setup_token_fields};
+use cas_core::store::{Fields, Store};
+use cas_protocol::deadline::Deadline;
+
+use super::activate::{STORE_TIME, change, note_withdrawn};
+use super::env_file;
+use crate::os::deferred_signals::DeferredSignals;
+use crate::term::secret_input::{confirm, is_at_a_terminal};
+use crate::term::wrap::fitted;
+use crate::user::context::Person;
+use crate::user::error::{Failed, readable};
+
+const QUESTION: &str =
+    "Take your setup-token out of force? Claude Code then uses the login you signed in with. [y/N] ";
+
+const DONE: &str = "\
+Your setup-token is out of force: your next sessions do not have it.
+What runs already keeps it until it is started again, and the server goes on accepting it: whoever has it can use it until it \
+lapses, or until it is revoked in a browser, in the settings of your Claude account, under Claude Code.
+";
+
+/// Takes it out, and says so.
+///
+/// # Errors
+/// [`Failed`]; unless it says otherwise, all is as it was.
+pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(), Failed> {
+    if !without_asking && !is_at_a_terminal() {
+        return Err(Failed::new(
+            2,
+            "nobody can be asked here: give --yes to take the setup-token out of force",
+        ));
+    }
+    let person = Person::myself()?;
+    let env_file = env_file(&person);
+    let mut store = person.store()?;
+    if matches!(readable(env_file.read())?, Content::Absent) && !is_in(&mut *store)? {
+        drop(io::stdout().write_all(b"There is no setup-token.\n"));
+        return Ok(());
+    }
+    if !without_asking && !confirm(QUESTION, signals).map_err(|not| Failed::new(1, not))? {
+        return Err(Failed::new(1, "nothing was changed"));
+    }
+    let _locked = person.lock()?;
+    let leaving = match readable(env_file.read())? {
+        Content::Token(token) => Some(Fingerprint::of(token.expose())),
+        _ => None,
+    };
+    // Where there is no such field none is made: its absence says the same.
+    let withdrawn = change(&mut *store, |document| match UserDocument::parse(document).setup_token {
+        SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
+        SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => no_setup_token_fields(),
+    });
+    store.save_token_cache();
+    withdrawn?;
+    env_file.remove().map_err(|problem| {
+        Failed::from(problem).and("the store holds none any more, and the next sync removes it here")
+    })?;
+    if let Some(leaving) = leaving {
+        note_withdrawn(&person, leaving);
+    }
+    let out = io::stdout();
+    drop(out.lock().write_all(fitted(&out, DONE).as_bytes()));
+    let outcome = person.sync(person.verifier(person.config.verify));
+    let told = format!("Your login: {} {outcome}", outcome.status);
+    drop(writeln!(out.lock(), "{}", fitted(&out, &told)));
+    Ok(())
+}
+
+fn is_in(store: &mut dyn Store) -> Result<bool, Failed> {
+    let document = store.read(&Deadline::after(STORE_TIME))?;
+    let field = UserDocument::parse(&document).setup_token;
+    Ok(!matches!(field, SetupTokenField::Absent | SetupTokenField::Empty))
+}

@@ -1,0 +1,45 @@
+//! The day on which a setup-token was made, as somebody types it.
+
+use cas_core::credential::expiry::SETUP_TOKEN_LASTS;
+use cas_core::time::timestamp::Timestamp;
+
+use crate::user::error::Failed;
+
+/// The moment that `--minted-at` names, if it is given: a day (its beginning, UTC), or a time of RFC 3339.
+///
+/// # Errors
+/// [`Failed`], of usage: it is no date, or lies in the future, or so far back that the token has lapsed.
+pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failed> {
+    let Some(text) = given else { return Ok(None) };
+    let usage = |why: &str| Failed::new(2, format!("--minted-at: {why}"));
+    let moment =
+        Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).or_else(|| Timestamp::parse_rfc3339(text));
+    let moment = moment.ok_or_else(|| usage("give a day such as 2026-11-21, or a time of RFC 3339"))?;
+    if moment > now {
+        return Err(usage("that lies in the future"));
+    }
+    if moment.plus(SETUP_TOKEN_LASTS) <= now {
+        return Err(usage("that is a year ago or more, and setup-tokens last for a year: make another one"));
+    }
+    Ok(Some(moment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_295_860_000; // 2026-11-21T21:17:40Z
+
+    #[test]
+    fn a_day_or_a_time_within_the_last_year_is_taken() {
+        let now = Timestamp::from_millis(NOW);
+        let read = |text: &str| minted_at(Some(text), now).ok().flatten().map(|moment| moment.to_string());
+        assert!(minted_at(None, now).is_ok_and(|moment| moment.is_none()));
+        assert_eq!(read("2026-11-21").as_deref(), Some("2026-11-21T00:00:00Z"));
+        assert_eq!(read("2026-11-21T20:00:00+01:00").as_deref(), Some("2026-11-21T19:00:00Z"));
+        assert_eq!(read("2025-11-22").as_deref(), Some("2025-11-22T00:00:00Z"));
+        for text in ["2026-11-22", "2025-11-21", "yesterday", "", "21.11.2026", "2026-13-01"] {
+            assert!(minted_at(Some(text), now).is_err_and(|failed| failed.code == 2), "{text}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Enrollment of users on this machine.
+
+pub(crate) mod requests_directory;

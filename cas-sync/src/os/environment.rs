@@ -1,0 +1,34 @@
+//! The environment of this process: its variables, the wall clock, and its protection against debuggers.
+
+use std::ffi::OsString;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use cas_core::time::timestamp::Timestamp;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+
+/// Neither a debugger of the same user nor a core dump may see what is read from here on.
+pub(crate) fn keep_secrets_in_memory() -> Result<()> {
+    prctl::set_dumpable(false).context("cannot become undumpable")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The whole environment, as far as it is text.
+#[expect(clippy::disallowed_methods, reason = "what Claude Code would see is looked at")]
+pub(crate) fn variables() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(0)
+        .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}

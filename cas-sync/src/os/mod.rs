@@ -1,0 +1,9 @@
+//! Processes, signals and files, as cas-sync uses them.
+
+pub(crate) mod bounded_command;
+pub(crate) mod deferred_signals;
+pub(crate) mod environment;
+pub(crate) mod remove_tree;
+pub(crate) mod run_as_user;
+pub(crate) mod shell_quote;
+pub(crate) mod undo;

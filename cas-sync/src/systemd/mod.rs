@@ -1,0 +1,19 @@
+//! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
+
+mod cgroup;
+mod enabled;
+mod names;
+mod overrides;
+mod start;
+mod status;
+mod stop;
+mod systemctl;
+
+pub(crate) use self::names::Units;
+pub(crate) use self::start::{
+    Ran, TOGETHER, are_enabled, is_any_enabled, is_watch_enabled, run_together, stand_in_for, start,
+    start_again,
+};
+pub(crate) use self::status::{TargetState, standing, target};
+pub(crate) use self::stop::{still_running, stop};
+pub(crate) use self::systemctl::{PATIENCE, SILENT, is_active, is_running, next_start};

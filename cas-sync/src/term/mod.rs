@@ -1,0 +1,148 @@
+//! What is known of whoever reads: how wide they see, whether in colour, and which letters.
+
+pub(crate) mod secret_input;
+pub(crate) mod stderr;
+pub(crate) mod wrap;
+
+use std::io::{self, IsTerminal};
+
+use cas_core::outcome::Status;
+use cas_core::text::is_shown;
+use unicode_width::UnicodeWidthChar;
+
+use crate::os::environment::variable;
+use crate::term::wrap::{folded, width};
+
+/// How to write for whoever reads the standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terminal {
+    /// How many columns there are; nothing where lines may be as long as they are.
+    pub(crate) columns: Option<usize>,
+    /// Whether colours are wanted.
+    pub(crate) has_colour: bool,
+    /// Whether more than ASCII can be shown.
+    pub(crate) is_unicode: bool,
+}
+
+impl Terminal {
+    /// Whoever reads the standard output of this process.
+    pub(crate) fn of_the_standard_output() -> Self {
+        let out = io::stdout();
+        Self { columns: wrap::columns(&out), ..Self::of(out.is_terminal(), variable) }
+    }
+
+    /// Colours are for a terminal that has them and whoever has not asked for none (no-color.org); letters are those of the
+    /// locale, which the first of its variables names that is not empty (locale(7)).
+    fn of(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let is_dumb = set("TERM").is_none_or(|terminal| terminal == "dumb");
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+        Self {
+            columns: None,
+            has_colour: is_terminal && !is_dumb && set("NO_COLOR").is_none(),
+            is_unicode: locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
+        }
+    }
+
+    /// The text on one line, in letters that can be shown, and with nothing that a terminal would act on.
+    pub(crate) fn letters(self, text: &str) -> String {
+        let can_be_shown = |letter: char| is_shown(letter) && (self.is_unicode || letter.is_ascii());
+        text.chars().map(|letter| if can_be_shown(letter) { letter } else { '?' }).collect()
+    }
+
+    /// The text in at most so many columns; what is left out at its end is marked.
+    pub(crate) fn cut(self, text: &str, columns: usize) -> String {
+        let text = self.letters(text);
+        if width(&text) <= columns {
+            return text;
+        }
+        let mark = if self.is_unicode { "…" } else { "..." };
+        let mut left = columns.saturating_sub(width(mark));
+        let fits = |letter: &char| {
+            let rest = left.checked_sub(letter.width().unwrap_or_default());
+            left = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        text.chars().take_while(fits).chain(mark.chars().take(columns)).collect()
+    }
+
+    /// The text in lines of at most so many columns.
+    pub(crate) fn wrap(self, text: &str, columns: Option<usize>) -> Vec<String> {
+        let text = self.letters(text);
+        let Some(columns) = columns else { return vec![text] };
+        folded(&text, columns, "")
+    }
+
+    /// The text in the colour of a status.
+    pub(crate) fn coloured(self, status: Status, text: &str) -> String {
+        // Green, yellow and cyan cannot be read on white; of all colours red and magenta alone can on any background.
+        let colour = match status {
+            Status::Ok | Status::Recovered => "1",
+            Status::Warn | Status::Skip => "1;35",
+            Status::Fail => "1;31",
+        };
+        if self.has_colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: false };
+    const RICH: Terminal = Terminal { columns: Some(80), has_colour: true, is_unicode: true };
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_marked() {
+        for (terminal, columns, expected) in [
+            (PLAIN, 8, "J?rg is "),
+            (PLAIN, 7, "J?rg..."),
+            (RICH, 7, "Jörg i…"),
+            (RICH, 80, "Jörg is "),
+            (PLAIN, 2, ".."),
+        ] {
+            assert_eq!(terminal.cut("Jörg is ", columns), expected);
+        }
+        for (columns, expected) in [(6, "李小龍"), (5, "李小…"), (4, "李…"), (3, "李…"), (2, "…"), (0, "")]
+        {
+            assert_eq!(RICH.cut("李小龍", columns), expected, "{columns}");
+        }
+    }
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        assert_eq!(PLAIN.wrap("one two three", Some(7)), ["one two", "three"]);
+        assert_eq!(PLAIN.wrap("one two three", None), ["one two three"]);
+        assert_eq!(RICH.wrap("李 小 龍", Some(5)), ["李 小", "龍"]);
+    }
+
+    #[test]
+    fn the_environment_says_which_colours_and_letters() {
+        for (is_terminal, environment, has_colour, is_unicode) in [
+            (true, &[("TERM", "xterm"), ("LANG", "C.UTF-8")][..], true, true),
+            (false, &[("TERM", "xterm"), ("LC_CTYPE", "de_DE.utf8")], false, true),
+            (true, &[("TERM", "xterm"), ("NO_COLOR", "1")], false, false),
+            (true, &[("TERM", "xterm"), ("NO_COLOR", "")], true, false),
+            (true, &[("TERM", "dumb"), ("LANG", "C.UTF-8"), ("LC_ALL", "C")], false, false),
+            (true, &[("LC_ALL", ""), ("LANG", "en_US.UTF-8")], false, true),
+        ] {
+            let variable = |wanted: &str| {
+                environment.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
+            };
+            let expected = Terminal { columns: None, has_colour, is_unicode };
+            assert_eq!(Terminal::of(is_terminal, variable), expected, "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_says_anything_to_a_terminal() {
+        assert_eq!(RICH.letters("Jörg\u{1b}[2J\n\u{202e}"), "Jörg?[2J??");
+        assert_eq!(PLAIN.letters("Jörg\u{7}"), "J?rg?");
+    }
+
+    #[test]
+    fn colours_are_for_those_who_want_them() {
+        assert_eq!(PLAIN.coloured(Status::Fail, "FAIL"), "FAIL");
+        assert_eq!(RICH.coloured(Status::Fail, "FAIL"), "\x1b[1;31mFAIL\x1b[0m");
+    }
+}

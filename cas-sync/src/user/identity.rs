@@ -1,0 +1,77 @@
+//! Whoever runs this program: who they are, and where their files lie.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::sync_requests::Requests;
+use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
+use cas_protocol::paths;
+use nix::unistd::Uid;
+
+use crate::os::environment::variable;
+use crate::published_state::Shelf;
+
+/// A person; root has no login to be looked after.
+pub(crate) struct Caller {
+    /// Their account, by their login name.
+    pub(crate) account: Account,
+    /// Where their files lie, as the environment may say otherwise.
+    pub(crate) paths: Paths,
+    /// Where we keep what we know of them.
+    pub(crate) state: StateDirectory,
+    /// What their logins ask for.
+    pub(crate) requests: Requests,
+    /// Where root finds how they are.
+    pub(crate) shelf: Shelf,
+}
+
+impl Caller {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
+    pub(crate) fn find() -> Result<Self> {
+        if Uid::effective().is_root() {
+            bail!(
+                "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
+            );
+        }
+        let account = Account::of_uid(Uid::effective())?;
+        Identities::of_this_machine().check(&account)?;
+        let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
+        let owner = account.uid.as_raw();
+        Ok(Self {
+            state: StateDirectory::new(paths.state_directory.clone(), owner),
+            requests: Requests::of(&account.name),
+            shelf: Shelf::of(&account.name, owner),
+            account,
+            paths,
+        })
+    }
+
+    /// The same, named as `CLAUDE_AUTH_USER` asks in the store and in the journal, as the former script allowed. Their logins
+    /// and root know nothing of that.
+    ///
+    /// # Errors
+    /// When that cannot be a user's name.
+    pub(crate) fn named_as_asked(self) -> Result<Self> {
+        match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
+            Some(name) if paths::is_plain_name(name.as_bytes()) => {
+                Ok(Self { account: Account { name, ..self.account }, ..self })
+            }
+            Some(name) => {
+                bail!(
+                    "CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name"
+                )
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// Whether their home is yet to come; then nothing is made in it.
+    pub(crate) fn home_is_yet_to_come(&self) -> bool {
+        self.account.home_is_yet_to_come(&self.paths)
+    }
+}

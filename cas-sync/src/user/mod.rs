@@ -1,0 +1,9 @@
+//! The user for whom a command runs: identity, settings, files and reports.
+
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod identity;
+pub(crate) mod notify;
+pub(crate) mod report;
+pub(crate) mod sync_log;
+pub(crate) mod verification;

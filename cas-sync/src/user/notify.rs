@@ -1,0 +1,238 @@
+//! The admin's own program, told of each change in what a person has to do: it may mail them, or open a ticket. It runs as
+//! the person, gets no secret, and nothing depends on how it ends.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cas_core::outcome::Outcome;
+use cas_core::outcome::notice::{Need, Urgency};
+use cas_core::outcome::state_report::State;
+use cas_protocol::deadline::Deadline;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+/// How long it may take; what it has not done until then is killed with all that it has started.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is asked whether it has ended.
+const LOOK_UP: Duration = Duration::from_millis(10);
+
+const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Said when there is nothing more to do.
+const GOOD: &str = "Claude Code: there is nothing left for you to do";
+
+/// Who is told, and of whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Notify {
+    /// The program and its arguments; never empty.
+    pub(crate) command: Vec<String>,
+    /// Whose login it is about.
+    pub(crate) user: String,
+    /// Their home.
+    pub(crate) home: PathBuf,
+}
+
+/// A change in what a person has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    text: String,
+    variables: [(&'static str, String); 5],
+}
+
+impl Change {
+    /// What has changed from one sync to the next; nothing when there is as much to do as before, and for somebody who never
+    /// had anything to do.
+    pub(crate) fn between(before: Option<&State>, after: &State, outcome: &Outcome) -> Option<Self> {
+        let earlier = before.and_then(|before| before.notice_cause.as_deref());
+        let cause = after.notice_cause.as_deref();
+        if earlier == cause {
+            return None;
+        }
+        let notice = outcome.notice();
+        let line = match (cause, notice.need) {
+            (None, _) => None,
+            (Some(_), Need::Act(line)) => Some(line),
+            (Some(_), _) => notice.lapsing,
+        };
+        let lapses_at = after.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
+        Some(Self {
+            text: line.map_or_else(|| GOOD.to_owned(), |line| line.text),
+            variables: [
+                ("CLAUDE_AUTH_STATE", Urgency::of(cause).to_string()),
+                ("CLAUDE_AUTH_STATE_BEFORE", Urgency::of(earlier).to_string()),
+                ("CLAUDE_AUTH_CAUSE", cause.unwrap_or_default().to_owned()),
+                ("CLAUDE_AUTH_STATUS", after.status.clone()),
+                ("CLAUDE_AUTH_LAPSES_AT", lapses_at.map(|at| at.to_string()).unwrap_or_default()),
+            ],
+        })
+    }
+}
+
+impl Notify {
+    /// Runs the program.
+    ///
+    /// # Errors
+    /// What was wrong with it. Nothing follows from that but a line in the log.
+    pub(crate) fn tell(&self, change: &Change) -> Result<()> {
+        self.run(change, LIMIT).context("notify.command")
+    }
+
+    fn run(&self, change: &Change, limit: Duration) -> Result<()> {
+        let (program, arguments) = self.command.split_first().context("it is empty")?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir("/").process_group(0);
+        command.env_clear().envs(change.variables.iter().map(|(name, value)| (name, OsStr::new(value))));
+        command.env("CLAUDE_AUTH_USER", &self.user).env("USER", &self.user).env("LOGNAME", &self.user);
+        command.env("HOME", &self.home).env("PATH", SEARCH_PATH).env("LANG", "C.UTF-8");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One line fits into any pipe; and who does not listen need not.
+            drop(writeln!(stdin, "{}", change.text));
+        }
+        match wait(&mut child, &Deadline::after(limit)) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("{program} ended with {status}"),
+            None => {
+                kill(child);
+                bail!("{program} took longer than {} s, and was killed", limit.as_secs_f32())
+            }
+        }
+    }
+}
+
+fn wait(child: &mut Child, deadline: &Deadline) -> Option<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if !deadline.has_passed() => thread::sleep(LOOK_UP.min(deadline.remaining())),
+            _ => return None,
+        }
+    }
+}
+
+/// Kills it with all it has started. It has not been waited for, so the group is still its own.
+fn kill(mut child: Child) {
+    if let Ok(leader) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+    drop(child.wait());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cas_core::credential::fingerprint::Fingerprint;
+    use cas_core::credential::verification::Verdict;
+    use cas_core::outcome::{Finding, Status};
+    use cas_core::time::timestamp::Timestamp;
+
+    use super::*;
+
+    fn outcome(verdict: Verdict) -> Outcome {
+        let status = if verdict.is_alive() { Status::Ok } else { Status::Fail };
+        Outcome::new(status, Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) })
+    }
+
+    fn state(outcome: &Outcome, cause: Option<&str>) -> State {
+        let state = State::after(outcome, "alice", Timestamp::from_millis(1), None);
+        State { notice_cause: cause.map(str::to_owned), ..state }
+    }
+
+    fn value<'change>(change: &'change Change, name: &str) -> &'change str {
+        let found = change.variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str()).expect("a variable")
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let (rejected, fine) = (outcome(Verdict::Rejected { account_level: false }), outcome(Verdict::Ok));
+        let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
+        let rows = [
+            (None, None, None),
+            (None, bad, Some(("good", "must-act"))),
+            (bad, bad, None),
+            (bad, None, Some(("must-act", "good"))),
+            (None, soon, Some(("good", "lapsing"))),
+            (soon, bad, Some(("lapsing", "must-act"))),
+        ];
+        for (earlier, now, expected) in rows {
+            let of = if now == bad { &rejected } else { &fine };
+            let change = Change::between(Some(&state(&fine, earlier)), &state(of, now), of);
+            let words = change
+                .as_ref()
+                .map(|it| (value(it, "CLAUDE_AUTH_STATE_BEFORE"), value(it, "CLAUDE_AUTH_STATE")));
+            assert_eq!(words, expected, "{earlier:?} {now:?}");
+        }
+        let first = Change::between(None, &state(&rejected, bad), &rejected).expect("a change");
+        assert!(first.text.contains("claude setup-token"), "{first:?}");
+        assert_eq!(Change::between(None, &state(&fine, None), &fine), None);
+    }
+
+    #[test]
+    fn it_gets_the_text_and_the_facts_and_nothing_else() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let seen = scratch.path().join("seen");
+        let script = format!("env | sort >{0}; cat >>{0}", seen.display());
+        let notify = Notify {
+            command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
+            user: "alice".into(),
+            home: "/home/alice".into(),
+        };
+        let fine = outcome(Verdict::Ok);
+        let change = Change::between(Some(&state(&fine, Some("login-lost"))), &state(&fine, None), &fine);
+        notify.tell(&change.expect("a change")).expect("it went well");
+        let seen = fs::read_to_string(seen).expect("it ran");
+        let names: Vec<_> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        let own = ["_", "PWD", "OLDPWD", "SHLVL"]; // the shell's
+        let given: Vec<_> = names.into_iter().filter(|name| !own.contains(name)).collect();
+        let expected = [
+            "CLAUDE_AUTH_CAUSE",
+            "CLAUDE_AUTH_LAPSES_AT",
+            "CLAUDE_AUTH_STATE",
+            "CLAUDE_AUTH_STATE_BEFORE",
+            "CLAUDE_AUTH_STATUS",
+            "CLAUDE_AUTH_USER",
+            "HOME",
+            "LANG",
+            "LOGNAME",
+            "PATH",
+            "USER",
+        ];
+        assert_eq!(given, expected, "{seen}");
+        assert!(seen.ends_with("Claude Code: there is nothing left for you to do\n"), "{seen}");
+    }
+
+    #[test]
+    fn one_that_fails_or_hangs_is_an_error_in_time() {
+        let change = Change {
+            text: "x".into(),
+            variables: ["A", "B", "C", "D", "E"].map(|name| (name, String::new())),
+        };
+        for (script, expected) in [
+            ("exit 3", "exit status: 3"),
+            ("sleep 600 & sleep 600", "took longer"),
+            ("exec 0<&-; exit 0", ""),
+        ] {
+            let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+            let notify = Notify { command, user: "a".into(), home: "/".into() };
+            let told = notify.run(&change, Duration::from_millis(300));
+            assert_eq!(told.is_ok(), expected.is_empty(), "{script}");
+            assert!(
+                told.is_ok() || told.is_err_and(|error| format!("{error:#}").contains(expected)),
+                "{script}"
+            );
+        }
+        let missing = Notify { command: vec!["/nonexistent".into()], user: "a".into(), home: "/".into() };
+        let error = missing.tell(&change).expect_err("it is not there");
+        assert!(format!("{error:#}").contains("notify.command: cannot start /nonexistent"), "{error:#}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Claude Code's own files, read and written as Claude Code does it.
+
+pub mod credentials_file;
+pub mod json_settings;
+pub mod locks;
+pub mod state_file;

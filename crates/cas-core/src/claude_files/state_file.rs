@@ -1,0 +1,215 @@
+//! Claude Code's own `~/.claude.json`, of which two members matter to a login: whom the person is signed in as, and whether the
+//! client still asks the questions of its first start.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::claude_files::json_settings::{ACCOUNT, ClaudeJson, LIMIT, ONBOARDING};
+use crate::claude_files::locks::{FileLock, LockError};
+use crate::credential::login::Owner;
+use crate::credential::login_file;
+use crate::fs::atomic_file;
+use crate::fs::owned_file::{self, Guard, Problem};
+use crate::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+
+/// How often it is written again because somebody else did so in between, without the lock.
+const TRIES: usize = 4;
+
+/// One person's file.
+#[derive(Clone, Debug)]
+pub struct ClaudeState {
+    path: PathBuf,
+    owner: u32,
+}
+
+impl ClaudeState {
+    /// The file at `path`, which must belong to user id `owner`.
+    pub fn new(path: PathBuf, owner: u32) -> Self {
+        Self { path, owner }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose login it is, as far as this says: older clients write it nowhere else.
+    pub fn signed_in_to(&self) -> Owner {
+        self.read().and_then(|state| state.signed_in()).unwrap_or_default().owner
+    }
+
+    /// The JSON text of the member that says whom the person is signed in as.
+    pub fn account(&self) -> Option<String> {
+        self.read()?.account().map(str::to_owned)
+    }
+
+    fn read(&self) -> Option<ClaudeJson> {
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).ok()??;
+        ClaudeJson::parse(&found.content).ok()
+    }
+
+    /// Makes `account` (JSON text) that member, and leaves every other byte as it is. Held under Claude Code's own lock for a
+    /// look and a rename.
+    ///
+    /// # Errors
+    /// [`NotNoted`]; the file is as it was.
+    pub fn note_account(&self, account: &str, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+        self.note(deadline, now, |content| Some(login_file::with_member(content, ACCOUNT, account)))
+    }
+
+    /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
+    ///
+    /// # Errors
+    /// As [`ClaudeState::note_account`].
+    pub fn finish_onboarding(&self, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+        self.note(deadline, now, |content| {
+            let says_something =
+                ClaudeJson::parse(content).is_ok_and(|state| state.has_completed_onboarding().is_some());
+            (!says_something).then(|| login_file::with_member(content, ONBOARDING, "true"))
+        })
+    }
+
+    /// Writes what `change` makes of the content; nothing where it wants none.
+    fn note(
+        &self,
+        deadline: &Deadline,
+        now: Timestamp,
+        change: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<(), NotNoted> {
+        let _locked = FileLock::acquire(&self.path, deadline, now).map_err(NotNoted::Locked)?;
+        for _ in 0..TRIES {
+            let found =
+                owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).map_err(NotNoted::File)?;
+            let (content, identity) = match &found {
+                Some(found) if login_file::is_json_object(&found.content) => {
+                    (found.content.as_slice(), Some(found.identity))
+                }
+                Some(_) => return Err(NotNoted::Damaged(self.path.clone())),
+                None => (&b""[..], None),
+            };
+            let Some(changed) = change(content) else { return Ok(()) };
+            let staged = atomic_file::stage(&self.path, changed.as_bytes()).map_err(NotNoted::File)?;
+            if staged.commit_in_place_of(identity).map_err(NotNoted::File)? {
+                // The rename stands, whatever becomes of this.
+                drop(atomic_file::settle(&self.path));
+                return Ok(());
+            }
+        }
+        Err(NotNoted::Overtaken(self.path.clone()))
+    }
+}
+
+/// Why it was not written down.
+#[derive(Debug)]
+pub enum NotNoted {
+    /// Claude Code holds its lock, or it could not be made.
+    Locked(LockError),
+    /// The file could not be read or written.
+    File(Problem),
+    /// It is no JSON object.
+    Damaged(PathBuf),
+    /// Others keep writing it.
+    Overtaken(PathBuf),
+}
+
+impl fmt::Display for NotNoted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(error) => error.fmt(formatter),
+            Self::File(problem) => problem.fmt(formatter),
+            Self::Damaged(path) => {
+                write!(formatter, "{} is no JSON object; move it out of the way", path.display())
+            }
+            Self::Overtaken(path) => write!(formatter, "others keep writing {}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for NotNoted {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use nix::unistd::Uid;
+
+    use super::*;
+
+    fn state(folder: &tempfile::TempDir) -> ClaudeState {
+        ClaudeState::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
+    }
+
+    fn note(state: &ClaudeState, account: &str) -> Result<(), NotNoted> {
+        state.note_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn whom_somebody_is_signed_in_as_is_noted_and_nothing_else_changes() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        assert_eq!(state.account(), None);
+        let account = r#"{"emailAddress":"alice@example.org"}"#;
+        note(&state, account).expect("where there was nothing");
+        assert_eq!(
+            fs::read_to_string(state.path()).expect("there"),
+            format!(r#"{{"oauthAccount":{account}}}"#)
+        );
+        let before =
+            "{\n  \"numStartups\": 5,\n  \"oauthAccount\": {\"emailAddress\": \"old\"},\n  \"x\": 1.50 }\n";
+        fs::write(state.path(), before).expect("written");
+        note(&state, account).expect("noted");
+        let expected = before.replace(r#"{"emailAddress": "old"}"#, account);
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), expected);
+        assert_eq!(state.account().as_deref(), Some(account));
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("listed").count(),
+            1,
+            "no lock and no other file is left"
+        );
+    }
+
+    #[test]
+    fn the_first_start_is_over_once_that_is_noted_and_what_the_client_says_of_it_stays() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        let finish = || {
+            state.finish_onboarding(&Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+        };
+        finish().expect("where there was nothing");
+        let text = || fs::read_to_string(state.path()).expect("there");
+        assert_eq!(text(), r#"{"hasCompletedOnboarding":true}"#);
+        for (before, after) in [
+            ("{ \"numStartups\": 5 }\n", None),
+            (r#"{"hasCompletedOnboarding":false,"x":1}"#, Some(r#"{"hasCompletedOnboarding":false,"x":1}"#)),
+        ] {
+            fs::write(state.path(), before).expect("written");
+            finish().expect("noted");
+            match after {
+                Some(after) => assert_eq!(text(), after),
+                None => {
+                    let found: serde_json::Value = serde_json::from_str(&text()).expect("JSON");
+                    assert_eq!(found, serde_json::json!({"numStartups": 5, "hasCompletedOnboarding": true}));
+                }
+            }
+        }
+        fs::write(state.path(), "{}").expect("written");
+        fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
+        assert!(matches!(finish(), Err(NotNoted::Locked(_))));
+        assert_eq!(text(), "{}");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_or_is_locked_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let state = state(&folder);
+        fs::write(state.path(), "{torn").expect("written");
+        assert!(matches!(note(&state, "{}"), Err(NotNoted::Damaged(_))) && state.account().is_none());
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), "{torn");
+        fs::write(state.path(), "{}").expect("written");
+        fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
+        assert!(matches!(note(&state, "{}"), Err(NotNoted::Locked(_))));
+        assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
+    }
+}

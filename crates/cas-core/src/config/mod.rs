@@ -1,0 +1,320 @@
+//! `/etc/claude-auth-sync/config.toml` and `conf.d/*.toml`: what an admin may set. Later files win, key by key.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use crate::time::duration;
+
+/// Where the configuration lies.
+pub const DIRECTORY: &str = "/etc/claude-auth-sync";
+
+/// Reads a file of an admin's, such as the roster; nothing where there is none.
+///
+/// # Errors
+/// What is wrong with it, and what to do: it is no regular file, somebody else's, open to everybody, or too long.
+pub fn read_text(path: &Path) -> Result<Option<String>, String> {
+    file::read(path)
+}
+
+/// The keys there are; those of a table, such as `vault`, are written `vault.key`.
+pub const KEYS: [&str; 18] = [
+    "store",
+    "login_refresh_after",
+    "expected_organization",
+    "restore_from_other_machines",
+    "verify",
+    "oauth_backup",
+    "notify",
+    "notify.command",
+    "claude",
+    "claude.program",
+    "claude.environment",
+    "vault",
+    "vault.address",
+    "vault.ca_cert",
+    "vault.namespace",
+    "vault.mount",
+    "vault.path",
+    "vault.proxy",
+];
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The state directory's own history: costs nothing to read, and is the history.
+    Local,
+    /// A Vault or OpenBao server.
+    Vault,
+}
+
+/// What is configured; every value has a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which store.
+    pub store: StoreKind,
+    /// A login asks the store again when its last answer is older than this (default 15 minutes).
+    pub login_refresh_after: Duration,
+    /// The only organisation whose logins are backed up and put back.
+    pub expected_organization: Option<String>,
+    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    pub restore_from_other_machines: bool,
+    /// Whether the sync verifies by real inference (default true).
+    pub verify: bool,
+    /// Whether copies of logins are kept, and put back (default true).
+    pub oauth_backup: bool,
+    /// The program that is told of each change in what a person has to do, and its arguments; empty for none.
+    pub notify: Vec<String>,
+    /// The `claude` that verifies.
+    pub claude: ClaudeSettings,
+    /// The server, for `store = "vault"`.
+    pub vault: VaultSettings,
+}
+
+/// The names that `claude.environment` may set: what a network asks for, and nothing that chooses a credential or a server.
+pub const NETWORK_VARIABLES: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// The table `claude`: how the sync runs Claude Code to verify a login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaudeSettings {
+    /// The program; without it `claude` is looked for in the usual places.
+    pub program: Option<PathBuf>,
+    /// The variables of [`NETWORK_VARIABLES`] it gets.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The table `vault`, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// The server's address.
+    pub address: Option<String>,
+    /// The CA to believe instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// The namespace.
+    pub namespace: Option<String>,
+    /// The mount of the KV engine (default `secret`).
+    pub mount: Option<String>,
+    /// The folder of all users' documents (default `workstation/claude-users`).
+    pub path: Option<String>,
+    /// The proxy; the environment's is never used.
+    pub proxy: Option<String>,
+    /// Mount and whole path of this user's document; not a key of the file, but what `CLAUDE_AUTH_VAULT_PATH` says.
+    pub document: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: StoreKind::Local,
+            login_refresh_after: Duration::from_secs(15 * 60),
+            expected_organization: None,
+            restore_from_other_machines: false,
+            verify: true,
+            oauth_backup: true,
+            notify: Vec::new(),
+            claude: ClaudeSettings::default(),
+            vault: VaultSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Applies the overrides that `variable` knows (an environment, given as a function). They matter only where a server
+    /// is configured: somebody's `VAULT_ADDR` for other purposes must not move their login there.
+    pub fn override_from(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        let vault = &mut self.vault;
+        let set = |setting: &mut Option<String>, name: &str| {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                *setting = Some(value);
+            }
+        };
+        set(&mut vault.address, "VAULT_ADDR");
+        set(&mut vault.namespace, "VAULT_NAMESPACE");
+        set(&mut vault.document, "CLAUDE_AUTH_VAULT_PATH");
+        if let Some(path) = variable("VAULT_CACERT").filter(|path| !path.is_empty()) {
+            vault.ca_cert = Some(path.into());
+        }
+    }
+
+    /// Reads the configuration below `directory`. A key nobody knows is no error but a warning, with the nearest known
+    /// one: a login must not fail over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a file cannot be read or a value cannot be meant.
+    pub fn load(directory: &Path) -> Result<(Self, Vec<String>), ConfigError> {
+        let mut config = Self::default();
+        let mut warnings = Vec::new();
+        for path in files(directory)? {
+            if let Some(text) = file::read(&path).map_err(|why| ConfigError::new(&path, why))? {
+                config.apply(&text, &path, &mut warnings)?;
+            }
+        }
+        Ok((config, warnings))
+    }
+
+    fn apply(&mut self, text: &str, path: &Path, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+        let table = file::parse(text).map_err(|why| ConfigError::new(path, why))?;
+        for (key, value) in flatten(table) {
+            let bad = |wanted: &str| ConfigError::new(path, format!("{key} must be {wanted}"));
+            let text = || value.as_str().map(str::to_owned).ok_or_else(|| bad("a string in quotes"));
+            match key.as_str() {
+                "store" => {
+                    self.store = match value.as_str() {
+                        Some("local") => StoreKind::Local,
+                        Some("vault") => StoreKind::Vault,
+                        _ => return Err(bad("\"local\" or \"vault\"")),
+                    }
+                }
+                "login_refresh_after" => {
+                    let wanted = "a time such as \"15min\", \"90s\" or \"2h\"";
+                    self.login_refresh_after = value
+                        .as_str()
+                        .and_then(|text| duration::parse(text).ok())
+                        .ok_or_else(|| bad(wanted))?;
+                }
+                "expected_organization" => self.expected_organization = Some(text()?),
+                "restore_from_other_machines" => {
+                    self.restore_from_other_machines = value.as_bool().ok_or_else(|| bad("true or false"))?;
+                }
+                "verify" => self.verify = value.as_bool().ok_or_else(|| bad("true or false"))?,
+                "oauth_backup" => {
+                    self.oauth_backup = value.as_bool().ok_or_else(|| bad("true or false"))?;
+                }
+                "notify" => return Err(bad("a table: begin it with a line [notify]")),
+                "notify.command" => {
+                    let wanted = "a list of strings, the first of them a path from /: [\"/usr/local/bin/program\", \"argument\"]";
+                    self.notify = command(&value).ok_or_else(|| bad(wanted))?;
+                }
+                "claude" => return Err(bad("a table: begin it with a line [claude]")),
+                "claude.program" => {
+                    let path = PathBuf::from(text()?);
+                    self.claude.program =
+                        Some(path.is_absolute().then_some(path).ok_or_else(|| bad("a path from /"))?);
+                }
+                "claude.environment" => {
+                    self.claude.environment = network_variables(&value).map_err(|why| bad(&why))?
+                }
+                "vault" => return Err(bad("a table: begin it with a line [vault]")),
+                "vault.address" => self.vault.address = Some(text()?),
+                "vault.ca_cert" => self.vault.ca_cert = Some(text()?.into()),
+                "vault.namespace" => self.vault.namespace = Some(text()?),
+                "vault.mount" => self.vault.mount = Some(text()?),
+                "vault.path" => self.vault.path = Some(text()?),
+                "vault.proxy" => self.vault.proxy = Some(text()?),
+                unknown => warnings.push(format!(
+                    "{}: unknown key {unknown}, which is ignored{}",
+                    path.display(),
+                    suggestion(unknown)
+                )),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `config.toml`, then `conf.d/*.toml` in the order of their names.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let snippets = directory.join("conf.d");
+    let mut paths = match fs::read_dir(&snippets) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ConfigError::new(&snippets, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(ConfigError::new(&snippets, error)),
+    };
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    paths.insert(0, directory.join("config.toml"));
+    Ok(paths)
+}
+
+fn flatten(table: Table) -> Vec<(String, Value)> {
+    let mut values = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                values.extend(inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+            }
+            value => values.push((key, value)),
+        }
+    }
+    values
+}
+
+fn network_variables(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let known = NETWORK_VARIABLES.join(", ");
+    let table =
+        value.as_table().ok_or("a table such as { HTTPS_PROXY = \"http://proxy.example.org:3128\" }")?;
+    let variable = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(_) if !NETWORK_VARIABLES.contains(&name.as_str()) => {
+            Err(format!("without {name}; it may set {known}"))
+        }
+        Some(text) if text.contains(char::is_control) => {
+            Err(format!("a table of single lines of text, and {name} has a control character"))
+        }
+        Some(text) => Ok((name.clone(), text.to_owned())),
+        None => Err(format!("a table of strings, and {name} is none")),
+    };
+    table.iter().map(variable).collect()
+}
+
+/// A program and its arguments, or an empty list for none.
+fn command(value: &Value) -> Option<Vec<String>> {
+    let words = value.as_array()?.iter().map(|word| word.as_str().filter(|word| !word.contains('\0')));
+    let words: Vec<_> = words.map(|word| word.map(str::to_owned)).collect::<Option<_>>()?;
+    words.first().is_none_or(|program| Path::new(program).is_absolute()).then_some(words)
+}
+
+fn suggestion(unknown: &str) -> String {
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(key, unknown), key))
+        .max_by(|left, right| left.0.total_cmp(&right.0));
+    match nearest {
+        Some((likeness, key)) if likeness > 0.8 => format!(": did you mean {key}?"),
+        _ => String::from(": the README has a list"),
+    }
+}
+
+/// A configuration that cannot be used: which file, and what to write.
+#[derive(Debug)]
+pub struct ConfigError {
+    path: PathBuf,
+    what: String,
+}
+
+impl ConfigError {
+    fn new(path: &Path, what: impl fmt::Display) -> Self {
+        Self { path: path.to_owned(), what: what.to_string() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! The object `claudeAiOauth` of `.credentials.json`: what Claude Code calls a login.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use crate::credential::fingerprint::Generation;
+use crate::credential::login_file;
+use crate::time::timestamp::Timestamp;
+use cas_protocol::secret::Secret;
+
+/// The scope without which Claude Code takes a login for none (`docs/claude-code.md`).
+pub const REQUIRED_SCOPE: &str = "user:inference";
+
+/// A complete login: both tokens, a numeric expiry and the scope for inference.
+#[derive(Debug)]
+pub struct OauthLogin {
+    /// The whole object as compact JSON, every member in place: what is backed up and put back.
+    pub json: Secret<String>,
+    /// All that may be known, compared, stored and printed without the secret.
+    pub summary: LoginSummary,
+}
+
+impl OauthLogin {
+    /// The same, with whose it is written into it as newer clients do, where it does not say itself.
+    #[must_use]
+    pub fn named(self, owner: &Owner) -> Self {
+        let named = self.summary.owner.clone().or(owner);
+        let mut json = Zeroizing::new(self.json.expose().clone());
+        for (name, before, after) in [
+            ("accountUuid", &self.summary.owner.account, &named.account),
+            ("organizationUuid", &self.summary.owner.organization, &named.organization),
+        ] {
+            if let (None, Some(value)) = (before, after) {
+                let value = serde_json::Value::from(value.as_str()).to_string();
+                *json = login_file::with_member(json.as_bytes(), name, &value);
+            }
+        }
+        let json = Secret::new(std::mem::take(&mut *json));
+        Self { json, summary: LoginSummary { owner: named, ..self.summary } }
+    }
+
+    /// The access token alone: what a probe by value is given.
+    pub fn access_token(&self) -> Option<Secret<String>> {
+        let members = serde_json::from_str::<Members<'_>>(self.json.expose()).ok()?;
+        text(&members, "accessToken").map(|mut token| Secret::new(std::mem::take(&mut *token)))
+    }
+}
+
+/// What a login says about itself, without any secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginSummary {
+    /// The name of its refresh token.
+    pub generation: Generation,
+    /// When the access token ends (about 8 hours after a refresh).
+    pub expires_at: Timestamp,
+    /// When the login as a whole ends and the person has to sign in again, if the file says so.
+    pub login_expires_at: Option<Timestamp>,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// What a login was signed in to, as far as it says: older clients leave the names out when they refresh it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    /// The account.
+    pub account: Option<String>,
+    /// The organisation.
+    pub organization: Option<String>,
+}
+
+impl Owner {
+    /// Whether both say whose they are and disagree.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let differ = |left: &Option<String>, right: &Option<String>| {
+            left.is_some() && right.is_some() && left != right
+        };
+        differ(&self.account, &other.account) || differ(&self.organization, &other.organization)
+    }
+
+    /// The same, with what it leaves out taken from `other`, unless the two disagree.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        if self.contradicts(other) {
+            return self;
+        }
+        Self {
+            account: self.account.or_else(|| other.account.clone()),
+            organization: self.organization.or_else(|| other.organization.clone()),
+        }
+    }
+}
+
+/// What a `claudeAiOauth` object turned out to be.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A complete login, fresh or not.
+    Login(OauthLogin),
+    /// Claude Code would use its access token, but it is no complete login.
+    Partial(&'static str),
+    /// What Claude Code leaves behind when a refresh was refused for good: "" / "" / 0.
+    Tombstone,
+    /// Claude Code says "Not logged in" to this.
+    Unusable(&'static str),
+}
+
+/// Reads the JSON text of the object. Total: every text has an answer.
+pub fn parse(object: &RawValue) -> Parsed {
+    let Ok(members) = serde_json::from_str::<Members<'_>>(object.get()) else {
+        return Parsed::Unusable("claudeAiOauth is no object");
+    };
+    let access = text(&members, "accessToken").unwrap_or_default();
+    let refresh = text(&members, "refreshToken");
+    let expires_at = millis(&members, "expiresAt");
+    if access.is_empty() {
+        let cleared = refresh.as_ref().is_some_and(|token| token.is_empty());
+        return match expires_at {
+            Some(expiry) if cleared && expiry.millis() == 0 => Parsed::Tombstone,
+            _ => Parsed::Unusable("there is no access token"),
+        };
+    }
+    if !has_required_scope(&members) {
+        return Parsed::Unusable("the scope user:inference is missing");
+    }
+    let refresh = refresh.unwrap_or_default();
+    if refresh.is_empty() {
+        return Parsed::Partial("there is no refresh token");
+    }
+    let Some(expires_at) = expires_at else {
+        return Parsed::Partial("expiresAt is no number");
+    };
+    Parsed::Login(OauthLogin {
+        json: Secret::new(compact(object.get())),
+        summary: LoginSummary {
+            generation: Generation::of(&refresh),
+            expires_at,
+            login_expires_at: millis(&members, "refreshTokenExpiresAt"),
+            owner: Owner {
+                account: text(&members, "accountUuid").map(|value| value.to_string()),
+                organization: text(&members, "organizationUuid").map(|value| value.to_string()),
+            },
+        },
+    })
+}
+
+/// The members, each still as JSON text: one of the wrong type must not hide the others. As in JavaScript, the last
+/// of two members of one name counts.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn text(members: &Members<'_>, name: &str) -> Option<Zeroizing<String>> {
+    members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).map(Zeroizing::new)
+}
+
+fn millis(members: &Members<'_>, name: &str) -> Option<Timestamp> {
+    let number = serde_json::from_str::<f64>(members.get(name)?.get()).ok()?;
+    // A float cast saturates: a negative time becomes the epoch, an absurd one the end of the range.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
+    Some(Timestamp::from_millis(number as u64))
+}
+
+fn has_required_scope(members: &Members<'_>) -> bool {
+    let scopes = members.get("scopes").and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
+    scopes.unwrap_or_default().iter().any(|scope| scope == REQUIRED_SCOPE)
+}
+
+/// The same JSON without the white space between its parts; numbers, strings and the order of members stay as they are.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let mut result = String::with_capacity(json.len());
+    for character in json.chars() {
+        if in_string || !character.is_ascii_whitespace() {
+            result.push(character);
+        }
+        if character == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = character == '\\' && !escaped;
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str) -> Parsed {
+        parse(serde_json::from_str::<&RawValue>(json).expect("a row is JSON"))
+    }
+
+    #[test]
+    fn a_complete_login_tells_everything_but_its_secrets() {
+        let Parsed::Login(login) = parsed(
+            r#"{ "accessToken": "a", "refreshToken": "abc", "expiresAt": 1750000000999, "scopes": ["user:inference"],
+                 "refreshTokenExpiresAt": 2, "accountUuid": "acc", "organizationUuid": "org", "x": "a \"b\\" }"#,
+        ) else {
+            panic!("this is a login");
+        };
+        assert_eq!(login.summary.generation, Generation::of("abc"));
+        assert_eq!(login.summary.expires_at.millis(), 1_750_000_000_999);
+        assert_eq!(login.summary.login_expires_at, Some(Timestamp::from_millis(2)));
+        assert_eq!(login.summary.owner.account.as_deref(), Some("acc"));
+        assert_eq!(login.summary.owner.organization.as_deref(), Some("org"));
+        assert_eq!(
+            login.json.expose(),
+            r#"{"accessToken":"a","refreshToken":"abc","expiresAt":1750000000999,"scopes":["user:inference"],"refreshTokenExpiresAt":2,"accountUuid":"acc","organizationUuid":"org","x":"a \"b\\"}"#
+        );
+    }
+
+    #[test]
+    fn a_login_that_does_not_say_whose_it_is_is_named_and_one_that_does_keeps_its_word() {
+        let login = |own: &str| {
+            let json = format!(
+                r#"{{{own}"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}}"#
+            );
+            match parsed(&json) {
+                Parsed::Login(login) => login,
+                other => panic!("{other:?}"),
+            }
+        };
+        let owner = Owner { account: Some("one".into()), organization: Some("a \"quote\"".into()) };
+        let named = login("").named(&owner);
+        assert_eq!(named.summary.owner, owner);
+        let Parsed::Login(read) = parsed(named.json.expose()) else { panic!("it stays a login") };
+        assert_eq!((&read.summary, read.access_token()), (&named.summary, named.access_token()));
+        let other = login(r#""accountUuid":"two","#);
+        let before = other.json.expose().clone();
+        assert_eq!(
+            other.named(&owner).json.expose(),
+            &before,
+            "another account's organisation is not this one's"
+        );
+        let same = login(r#""accountUuid":"one","#).named(&owner);
+        assert_eq!(same.summary.owner, owner);
+    }
+
+    /// One row for each row of the table of file states in `docs/claude-code.md`.
+    #[test]
+    fn every_other_object_has_its_name() {
+        let rows = [
+            (
+                r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#,
+                "Tombstone",
+            ),
+            (
+                r#"{"accessToken":"","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#,
+                "Unusable",
+            ),
+            (r#"{"accessToken":"","refreshToken":"","expiresAt":5}"#, "Unusable"),
+            (r#"{"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "Unusable"),
+            (r#"{"accessToken":7,"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "Unusable"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9}"#, "Unusable"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":[]}"#, "Unusable"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:profile"]}"#, "Unusable"),
+            (r#"{"accessToken":"a","refreshToken":"","expiresAt":9,"scopes":["user:inference"]}"#, "Partial"),
+            (r#"{"accessToken":"a","expiresAt":9,"scopes":["user:inference"]}"#, "Partial"),
+            (r#"{"accessToken":"a","refreshToken":"r","scopes":["user:inference"]}"#, "Partial"),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":"9","scopes":["user:inference"]}"#,
+                "Partial",
+            ),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":0,"scopes":["user:inference"]}"#, "Login"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":-1,"scopes":["user:inference"]}"#, "Login"),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":1e99,"scopes":["user:inference"]}"#,
+                "Login",
+            ),
+            (r#"[]"#, "Unusable"),
+            (r#""text""#, "Unusable"),
+            (r#"{}"#, "Unusable"),
+        ];
+        for (json, expected) in rows {
+            let found = match parsed(json) {
+                Parsed::Login(_) => "Login",
+                Parsed::Partial(_) => "Partial",
+                Parsed::Tombstone => "Tombstone",
+                Parsed::Unusable(_) => "Unusable",
+            };
+            assert_eq!(found, expected, "{json}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What lies in a person's `.credentials.json`, as Claude Code would take it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::credential::login::{self, LoginSummary, OauthLogin, Parsed};
+use crate::time::timestamp::Timestamp;
+
+/// How long before its end an access token counts as stale: Claude Code refreshes it from then on.
+pub const STALE_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
+
+/// The longest life of an access token that is believed; real ones last about eight hours.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The name of the member of `.credentials.json` that holds the login; every other member belongs to others.
+pub const MEMBER: &str = "claudeAiOauth";
+
+/// The states a credential file can be in. `L` is the login itself, or only its summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalLogin<L = OauthLogin> {
+    /// A complete login whose access token is fresh.
+    Healthy(L),
+    /// A complete login that Claude Code has to refresh before it can use it.
+    Stale(L),
+    /// Claude Code would use this as it is, but it cannot be refreshed: left alone, and never backed up.
+    Partial(&'static str),
+    /// Emptied by Claude Code after a refresh that was refused for good.
+    Tombstone,
+    /// There is something, and Claude Code takes it for no login.
+    Damaged(&'static str),
+    /// No file, or no login in it.
+    Absent,
+    /// The file could not be read as the person's own: nothing is known, nothing is done.
+    Unreadable(String),
+}
+
+impl LocalLogin {
+    /// Reads the content of the file. Total: every content has an answer.
+    pub fn parse(content: &[u8], now: Timestamp) -> Self {
+        // Claude Code replaces what is not UTF-8; a login it can use that way must not be taken for a broken one.
+        let Ok(text) = std::str::from_utf8(content) else {
+            return match Self::parse_text(&String::from_utf8_lossy(content), now) {
+                Self::Healthy(_) | Self::Stale(_) => Self::Partial("the file is not UTF-8"),
+                other => other,
+            };
+        };
+        Self::parse_text(text, now)
+    }
+
+    fn parse_text(text: &str, now: Timestamp) -> Self {
+        let Some(members) = members(text) else {
+            return Self::Damaged("the file is no JSON object");
+        };
+        let Some((_, object)) = members.iter().rev().find(|(name, _)| name == MEMBER) else {
+            return Self::Absent;
+        };
+        if object.get() == "null" {
+            return Self::Absent;
+        }
+        match login::parse(object) {
+            Parsed::Login(login) if !is_plausible(login.summary.expires_at, now) => {
+                Self::Partial("its access token would last longer than any real one")
+            }
+            Parsed::Login(login) if is_fresh(login.summary.expires_at, now) => Self::Healthy(login),
+            Parsed::Login(login) => Self::Stale(login),
+            Parsed::Partial(why) => Self::Partial(why),
+            Parsed::Tombstone => Self::Tombstone,
+            Parsed::Unusable(why) => Self::Damaged(why),
+        }
+    }
+
+    /// The same state with all secrets left out.
+    pub fn summary(&self) -> LocalLogin<LoginSummary> {
+        match self {
+            Self::Healthy(login) => LocalLogin::Healthy(login.summary.clone()),
+            Self::Stale(login) => LocalLogin::Stale(login.summary.clone()),
+            Self::Partial(why) => LocalLogin::Partial(why),
+            Self::Tombstone => LocalLogin::Tombstone,
+            Self::Damaged(why) => LocalLogin::Damaged(why),
+            Self::Absent => LocalLogin::Absent,
+            Self::Unreadable(why) => LocalLogin::Unreadable(why.clone()),
+        }
+    }
+}
+
+impl<L> LocalLogin<L> {
+    /// The complete login, fresh or stale, if there is one.
+    pub fn login(&self) -> Option<&L> {
+        match self {
+            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// As [`LocalLogin::login`], to be changed.
+    pub fn login_mut(&mut self) -> Option<&mut L> {
+        match self {
+            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// The complete login itself, if there is one.
+    pub fn into_login(self) -> Option<L> {
+        match self {
+            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// Whether Claude Code takes this for no login at all: only then may it be replaced without having been rejected.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Tombstone | Self::Damaged(_) | Self::Absent)
+    }
+}
+
+/// Whether an access token that ends then can be used without a refresh.
+pub fn is_fresh(expires_at: Timestamp, now: Timestamp) -> bool {
+    expires_at > now.plus(STALE_BEFORE_EXPIRY)
+}
+
+/// Whether an access token can end then. One that claims more than [`LONGEST_LIFE`] comes from a wrong clock or a wrong
+/// hand, and would outrank every real login for ever.
+pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
+    expires_at <= now.plus(LONGEST_LIFE)
+}
+
+/// The content of the file with its login replaced by `object` (JSON text), and every other byte as it was. A file that
+/// is no JSON object cannot be kept: it becomes one that holds nothing but the login. Bytes that are not UTF-8 are replaced
+/// as Claude Code does.
+pub fn with_login(content: &[u8], object: &str) -> String {
+    with_member(content, MEMBER, object)
+}
+
+/// The same for another member of a JSON object: `name` needs no escapes.
+pub fn with_member(content: &[u8], name: &str, object: &str) -> String {
+    let text = &*String::from_utf8_lossy(content);
+    // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Some(members) = members(text) else {
+        return format!("{{\"{name}\":{object}}}");
+    };
+    if let Some((_, old)) = members.iter().rev().find(|(member, _)| member == name) {
+        let Range { start, end } = position(text, old);
+        return format!("{}{object}{}", &text[..start], &text[end..]);
+    }
+    let after_brace = text.find('{').map_or(0, |index| index + 1);
+    let comma = if members.is_empty() { "" } else { "," };
+    format!("{}\"{name}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
+}
+
+/// The content with the login of `other` in the place of its own, be it a tombstone or none at all, and every other byte as
+/// it was; nothing when `other` was no file and nothing but the login is in this one.
+pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
+    let theirs = &*String::from_utf8_lossy(other);
+    let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
+    let object = members(theirs).unwrap_or_default().into_iter().rev().find(|(name, _)| name == MEMBER);
+    if let Some((_, object)) = object {
+        return Some(with_login(content, object.get()));
+    }
+    let rest = without_login(&String::from_utf8_lossy(content));
+    let is_empty = members(&rest).is_none_or(|members| members.is_empty());
+    (!other.is_empty() || !is_empty).then_some(rest)
+}
+
+/// The text without its login, and every other byte as it was.
+fn without_login(text: &str) -> String {
+    let Some(members) = members(text) else { return String::from("{}") };
+    let Some(index) = members.iter().position(|(name, _)| name == MEMBER) else { return text.to_owned() };
+    let end = members.get(index).map_or(0, |(_, value)| position(text, value).end);
+    let before = index.checked_sub(1).and_then(|before| members.get(before));
+    let (start, end) = match before {
+        Some((_, value)) => (position(text, value).end, end),
+        None => {
+            let comma = text[end..].find(',').filter(|_| members.len() > 1);
+            (text.find('{').map_or(0, |brace| brace + 1), comma.map_or(end, |comma| end + comma + 1))
+        }
+    };
+    without_login(&format!("{}{}", &text[..start], &text[end..]))
+}
+
+/// Where a value that was borrowed from `text` stands in it.
+fn position(text: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
+    start..start + value.get().len()
+}
+
+/// Whether the content is a JSON object, so that it can be kept but for its login.
+pub fn is_json_object(content: &[u8]) -> bool {
+    members(&String::from_utf8_lossy(content)).is_some()
+}
+
+/// The members of a JSON object in their order, or nothing if the text is no object.
+fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
+    serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
+}
+
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGIN: &str =
+        r#"{"accessToken":"a","refreshToken":"r","expiresAt":1000000,"scopes":["user:inference"]}"#;
+
+    fn state(content: &[u8], now: u64) -> LocalLogin<LoginSummary> {
+        LocalLogin::parse(content, Timestamp::from_millis(now)).summary()
+    }
+
+    #[test]
+    fn a_login_is_stale_from_five_minutes_before_its_end() {
+        let content = format!(r#"{{"claudeAiOauth":{LOGIN}}}"#);
+        assert!(matches!(state(content.as_bytes(), 699_999), LocalLogin::Healthy(_)));
+        assert!(matches!(state(content.as_bytes(), 700_000), LocalLogin::Stale(_)));
+        assert!(matches!(state(content.as_bytes(), 2_000_000), LocalLogin::Stale(_)));
+    }
+
+    #[test]
+    fn every_content_of_the_file_has_a_state() {
+        let rows: [(&[u8], LocalLogin<LoginSummary>); 9] = [
+            (b"", LocalLogin::Damaged("the file is no JSON object")),
+            (b"{", LocalLogin::Damaged("the file is no JSON object")),
+            (b"[]", LocalLogin::Damaged("the file is no JSON object")),
+            (b"\xef\xbb\xbf{}", LocalLogin::Damaged("the file is no JSON object")),
+            (b"{}", LocalLogin::Absent),
+            (br#"{"mcpOAuth":{}}"#, LocalLogin::Absent),
+            (br#"{"claudeAiOauth":null}"#, LocalLogin::Absent),
+            (br#"{"claudeAiOauth":[]}"#, LocalLogin::Damaged("claudeAiOauth is no object")),
+            (
+                br#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#,
+                LocalLogin::Tombstone,
+            ),
+        ];
+        for (content, expected) in rows {
+            assert_eq!(state(content, 0), expected, "{}", String::from_utf8_lossy(content));
+        }
+    }
+
+    #[test]
+    fn a_usable_file_with_foreign_bytes_is_never_taken_for_a_broken_one() {
+        let content =
+            [br#"{"note":""#, &b"\xff"[..], br#"","claudeAiOauth":"#, LOGIN.as_bytes(), b"}"].concat();
+        assert_eq!(state(&content, 0), LocalLogin::Partial("the file is not UTF-8"));
+    }
+
+    #[test]
+    fn an_access_token_that_would_last_for_years_is_not_believed() {
+        let login = LOGIN.replace("1000000", "9999999999999");
+        let content = format!(r#"{{"claudeAiOauth":{login}}}"#);
+        assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LocalLogin::Partial(_)));
+    }
+
+    #[test]
+    fn of_two_logins_in_one_file_the_last_counts() {
+        let content = format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":null}}"#);
+        assert_eq!(state(content.as_bytes(), 0), LocalLogin::Absent);
+        assert_eq!(
+            with_login(content.as_bytes(), "7"),
+            format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":7}}"#)
+        );
+    }
+
+    #[test]
+    fn everything_but_the_login_stays_byte_for_byte() {
+        let rows = [
+            (
+                r#"{"a":1.50,"claudeAiOauth": {"x":1} , "mcpOAuth":{"k":"\u00e4"}}"#,
+                r#"{"a":1.50,"claudeAiOauth": L , "mcpOAuth":{"k":"\u00e4"}}"#,
+            ),
+            ("{\n  \"claudeAiOauth\" : null\n}\n", "{\n  \"claudeAiOauth\" : L\n}\n"),
+            (r#" {"mcpOAuth":{}}"#, r#" {"claudeAiOauth":L,"mcpOAuth":{}}"#),
+            ("{}", r#"{"claudeAiOauth":L}"#),
+            ("", r#"{"claudeAiOauth":L}"#),
+            ("\u{feff}{\"mcpOAuth\":{}}", r#"{"claudeAiOauth":L,"mcpOAuth":{}}"#),
+            ("{\"torn", r#"{"claudeAiOauth":L}"#),
+        ];
+        for (before, after) in rows {
+            assert_eq!(with_login(before.as_bytes(), "L"), after);
+        }
+    }
+
+    #[test]
+    fn the_login_of_before_comes_back_and_what_was_written_meanwhile_stays() {
+        let rows: [(&str, &str, Option<&str>); 9] = [
+            (
+                r#"{"claudeAiOauth":{"x":1},"new":2}"#,
+                r#"{"claudeAiOauth": "T" ,"old":1}"#,
+                Some(r#"{"claudeAiOauth":"T","new":2}"#),
+            ),
+            (r#"{"claudeAiOauth":{"x":1},"new":2}"#, r#"{"old":1}"#, Some(r#"{"new":2}"#)),
+            (r#"{ "a":1, "claudeAiOauth":{"x":1} }"#, "", Some(r#"{ "a":1 }"#)),
+            (r#"{"a":1,"claudeAiOauth":{"x":1},"b":2}"#, "{torn", Some(r#"{"a":1,"b":2}"#)),
+            (r#"{"claudeAiOauth":1,"a":1,"claudeAiOauth":2}"#, "{}", Some(r#"{"a":1}"#)),
+            (r#"{"claudeAiOauth":{"x":","}}"#, "{torn", Some("{}")),
+            (r#"{"claudeAiOauth":{"x":1}}"#, "{}", Some("{}")),
+            (r#"{"claudeAiOauth":{"x":1}}"#, "", None),
+            ("{}", "", None),
+        ];
+        for (content, other, expected) in rows {
+            let found = with_login_of(content.as_bytes(), other.as_bytes());
+            assert_eq!(found.as_deref(), expected, "{content} {other}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Logins and setup tokens: what they contain, whose they are, when they expire.
+
+pub mod email;
+pub mod expiry;
+pub mod expiry_warning;
+pub mod fingerprint;
+pub mod login;
+pub mod login_file;
+pub mod verification;

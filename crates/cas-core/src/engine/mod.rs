@@ -1,0 +1,275 @@
+//! Carries a run out: gathers the facts, does what the planner says, and asks it again until it reports. It holds no
+//! policy; every `if` here is about how, not about what.
+
+mod execute;
+mod from_snapshot;
+mod inspect;
+mod observe;
+mod verify;
+
+use std::path::Path;
+
+pub use inspect::{Kept, Survey};
+
+use crate::claude_files::credentials_file::{CredentialsFile, Snapshot};
+use crate::credential::login::OauthLogin;
+use crate::credential::verification::Verifier;
+use crate::outcome::{Finding, Note, Outcome, Status};
+use crate::planner::{self, Facts, Mode, Settings, Step, TokenFact};
+use crate::state::directory::StateDirectory;
+use crate::state::env_file::{Content, EnvFile};
+use crate::state::local_store::LocalStore;
+use crate::store::user_document::{SetupTokenField, UserDocument};
+use crate::store::{Failure, Renewal, Store};
+use crate::system::account::{Account, Paths};
+use crate::system::machine_id::Machine;
+use crate::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::setup_token::SetupToken;
+
+/// How many steps a run may take; the planner needs less than half.
+const MAX_STEPS: usize = 32;
+
+/// One run for one person, in whose name the process already acts.
+pub struct Run {
+    account: Account,
+    settings: Settings,
+    machine: Machine,
+    now: Timestamp,
+    deadline: Deadline,
+    credentials: CredentialsFile,
+    env_file: EnvFile,
+    state: StateDirectory,
+    history: LocalStore,
+    store: Result<Box<dyn Store>, Failure>,
+    /// What lies in the credential file, with its secrets; or what was seen there.
+    snapshot: Snapshot,
+    /// Whether the snapshot was given, and the file is not looked at.
+    is_given: bool,
+    /// The logins kept in full on this machine.
+    kept: Vec<OauthLogin>,
+    /// The store's document, with its secrets.
+    document: Option<UserDocument>,
+    verifier: Option<Box<dyn Verifier>>,
+    asked_at: Option<Timestamp>,
+    /// How often a step had to be decided again because somebody else was faster.
+    overtaken: u32,
+    /// Whether this only looks, and writes nothing down.
+    is_survey: bool,
+    /// The copies that were found, before anything was done.
+    found: Vec<Kept>,
+}
+
+/// What a run is made of.
+pub struct Parts<'a> {
+    /// Whose run it is.
+    pub account: Account,
+    /// Where their files lie.
+    pub paths: &'a Paths,
+    /// What it may do.
+    pub settings: Settings,
+    /// Their store, or why it cannot be used.
+    pub store: Result<Box<dyn Store>, Failure>,
+    /// The wall clock.
+    pub now: Timestamp,
+    /// When it has to be over.
+    pub deadline: Deadline,
+    /// Which machine this is.
+    pub machine: Machine,
+    /// What puts credentials to the test; a run without it verifies nothing.
+    pub verifier: Option<Box<dyn Verifier>>,
+    /// When the sync was last asked: [`crate::state::sync_requests::Requests::asked_at`].
+    pub asked_at: Option<Timestamp>,
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// What there is to say.
+    pub outcome: Outcome,
+    /// The setup-token that is in use now.
+    pub token: Option<SetupToken>,
+    /// How many requests were sent to a server.
+    pub requests: u64,
+    /// For a person's errand, the copies that there were before anything was done.
+    pub found: Vec<Kept>,
+}
+
+impl Run {
+    /// Prepares a run; nothing is looked at yet.
+    pub fn new(parts: Parts<'_>) -> Self {
+        let Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at } = parts;
+        let settings = Settings { can_verify: verifier.is_some(), ..settings };
+        let owner = account.uid.as_raw();
+        let state = StateDirectory::new(paths.state_directory.clone(), owner);
+        Self {
+            credentials: CredentialsFile::new(paths.credentials_file.clone(), owner),
+            env_file: EnvFile::new(paths.env_file.clone(), owner),
+            history: LocalStore::new(state.clone(), now),
+            snapshot: Snapshot {
+                login: crate::credential::login_file::LocalLogin::Absent,
+                content: None,
+                identity: None,
+            },
+            is_given: false,
+            kept: Vec::new(),
+            document: None,
+            verifier,
+            asked_at,
+            overtaken: 0,
+            is_survey: false,
+            found: Vec::new(),
+            account,
+            settings,
+            machine,
+            now,
+            deadline,
+            state,
+            store,
+        }
+    }
+
+    /// Does what there is to do. Ends in exactly one outcome, whatever fails.
+    pub fn until_reported(mut self) -> Ended {
+        let mut outcome = self.outcome();
+        let found = std::mem::take(&mut self.found);
+        self.renew_token(&mut outcome);
+        if let Ok(store) = &self.store
+            && store.requests() > 0
+        {
+            store.save_token_cache();
+        }
+        let token = self.token_in_use();
+        Ended { outcome, token, requests: self.store.as_ref().map_or(0, |store| store.requests()), found }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        if !Path::is_dir(&self.account.home) {
+            return left_alone(format!("the home directory {} is missing", self.account.home.display()));
+        }
+        let mut facts = self.gather();
+        for _ in 0..MAX_STEPS {
+            match planner::next(&facts) {
+                Step::Report(outcome) => return *outcome,
+                step => self.carry_out(step, &mut facts),
+            }
+        }
+        left_alone(String::from("no decision was reached; report this as a defect"))
+    }
+
+    /// What the store said in this run, even where the env file could not follow; else what lies in the env file.
+    fn token_in_use(&mut self) -> Option<SetupToken> {
+        let document = self.document.take();
+        let said = document
+            .as_ref()
+            .map(|found| TokenFact::of(&found.setup_token, self.settings.store, found.version));
+        match (said, document.map(|found| found.setup_token)) {
+            (Some(TokenFact::Withdrawn), _) => None,
+            (_, Some(SetupTokenField::Token(token))) => Some(token),
+            _ => self.setup_token(),
+        }
+    }
+
+    /// The token that lies in the env file.
+    fn setup_token(&self) -> Option<SetupToken> {
+        match self.env_file.read() {
+            Content::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
+    fn renew_token(&mut self, outcome: &mut Outcome) {
+        let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
+            return;
+        };
+        match store.renew_if_due(&self.deadline) {
+            Ok(Renewal::NotDue) => (),
+            Ok(Renewal::Renewed { warnings, .. }) => {
+                warnings.into_iter().for_each(|warning| outcome.add(Status::Warn, Note::Token(warning)));
+            }
+            Ok(Renewal::NotRenewable { expires_at_ms }) => {
+                let end = expires_at_ms
+                    .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
+                let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
+                outcome.add(Status::Warn, Note::Token(why));
+            }
+            Err(failure @ Failure::Refused { .. }) => {
+                outcome.add(Status::Fail, Note::Token(failure.to_string()))
+            }
+            Err(failure) => outcome.add(Status::Warn, Note::Store(failure)),
+        }
+    }
+
+    fn carry_out(&mut self, step: Step, facts: &mut Facts) {
+        match step {
+            Step::ReadStore => self.read_store(facts),
+            Step::WriteEnvFile => self.write_env_file(facts),
+            Step::RemoveEnvFile => self.remove_env_file(facts),
+            Step::Restore(generation, source) => self.restore(generation, source, facts),
+            Step::RollBack => self.roll_back(facts),
+            Step::Backup(generation, place) => self.back_up(generation, place, facts),
+            Step::Probe(subject) => self.probe(subject, facts),
+            Step::RefreshRun => self.refresh_run(facts),
+            Step::Report(_) => (),
+        }
+    }
+}
+
+fn left_alone(why: String) -> Outcome {
+    Outcome::new(Status::Warn, Finding::LeftAlone(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::unistd::{Gid, Uid};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::credential::login_file::LocalLogin;
+    use crate::ledger::Ledger;
+    use crate::outcome::Source;
+
+    /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
+    #[test]
+    fn what_the_ledger_forbids_meanwhile_is_not_put_back() {
+        let scratch = tempfile::tempdir().expect("a scratch home");
+        let now = Timestamp::from_millis(100_000_000);
+        let paths = Paths::new(scratch.path(), |_| None);
+        let run = |mode| {
+            let settings = Settings {
+                login_refresh_after: Duration::ZERO,
+                ..Settings::from_config(&Config::default(), mode)
+            };
+            let (uid, gid, home) = (Uid::effective(), Gid::effective(), scratch.path().to_owned());
+            let state = StateDirectory::new(paths.state_directory.clone(), uid.as_raw());
+            Run::new(Parts {
+                account: Account { name: "alice".into(), uid, gid, home },
+                paths: &paths,
+                settings,
+                store: Ok(Box::new(LocalStore::new(state, now))),
+                now,
+                deadline: Deadline::after(Duration::from_secs(20)),
+                machine: Machine::this(Path::new("/etc/machine-id")),
+                verifier: None,
+                asked_at: None,
+            })
+        };
+        let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;
+        std::fs::create_dir(scratch.path().join(".claude")).expect("a directory");
+        std::fs::write(&paths.credentials_file, stale).expect("a login");
+        run(Mode::Sync).until_reported();
+        std::fs::remove_file(&paths.credentials_file).expect("deleted");
+
+        let mut slow = run(Mode::Login);
+        let mut facts = slow.gather();
+        let summary = facts.history.first().expect("backed up").clone();
+        let faster = |ledger: &mut Ledger| ledger.begin_restore(&summary, None, now);
+        slow.state.change_ledger(&slow.deadline, faster).expect("noted");
+        slow.carry_out(Step::Restore(summary.generation, Source::History), &mut facts);
+        assert_eq!(facts.login, LocalLogin::Absent);
+        assert!(!paths.credentials_file.exists());
+        assert!(facts.done.restore.is_none(), "it is to be decided again");
+    }
+}

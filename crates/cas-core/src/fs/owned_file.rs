@@ -1,0 +1,178 @@
+//! Files that must be a person's own: read without following a link into somebody else's, without waiting for a FIFO,
+//! without reading a device or ten gigabytes.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::fs::file_id::FileIdentity;
+use crate::fs::regular_file::{Links, RegularFile, Unfit};
+
+/// What was read, and which file it was.
+pub struct Found {
+    /// The bytes, overwritten in memory when dropped.
+    pub content: Zeroizing<Vec<u8>>,
+    /// Tells this content from any later one.
+    pub identity: FileIdentity,
+}
+
+/// How strict a file's owner and mode have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// A regular file of this user, whatever its mode: somebody else's program made it.
+    Owned,
+    /// Also: one name only, and nobody else may write it. What it says is passed on.
+    Exclusive,
+}
+
+/// Reads a file of user `owner`, or nothing where there is none.
+///
+/// # Errors
+/// [`Problem`] when it is not a regular file of that user, is larger than `limit` bytes, or cannot be read.
+pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Option<Found>, Problem> {
+    OwnedFile::open(path, owner, guard)?.map(|file| file.read(limit)).transpose()
+}
+
+/// A file of somebody's own, opened: whatever becomes of its name, this is the same file.
+#[derive(Debug)]
+pub struct OwnedFile {
+    path: PathBuf,
+    file: RegularFile,
+}
+
+impl OwnedFile {
+    /// Opens a file of user `owner`, or nothing where there is none.
+    ///
+    /// # Errors
+    /// [`Problem`] when it is not a regular file of that user.
+    pub fn open(path: &Path, owner: u32, guard: Guard) -> Result<Option<Self>, Problem> {
+        let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
+        let opened = RegularFile::open(path, Links::Refused);
+        let Some(file) = opened.map_err(|unfit| problem(Reason::of(unfit, 0)))? else { return Ok(None) };
+        let metadata = file.metadata();
+        if metadata.uid() != owner {
+            return Err(problem(Reason::Foreign { owner: metadata.uid() }));
+        }
+        if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
+            return Err(problem(Reason::Shared));
+        }
+        Ok(Some(Self { path: path.to_owned(), file }))
+    }
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// [`Problem`] when that is more than `limit` bytes, or cannot be read.
+    pub fn read(&self, limit: usize) -> Result<Found, Problem> {
+        let problem = |reason: Reason| Problem { path: self.path.clone(), reason };
+        let metadata = self.file.metadata_now().map_err(|error| problem(Reason::Failed("examine", error)))?;
+        let mut content = Zeroizing::new(Vec::new());
+        self.file.read(limit, &mut content).map_err(|unfit| problem(Reason::of(unfit, limit)))?;
+        Ok(Found { content, identity: FileIdentity::of(&metadata) })
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub struct Problem {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reason {
+    NotRegular,
+    Foreign { owner: u32 },
+    Shared,
+    TooLarge { limit: usize },
+    Failed(&'static str, io::Error),
+}
+
+impl Reason {
+    fn of(unfit: Unfit, limit: usize) -> Self {
+        match unfit {
+            Unfit::NotRegular | Unfit::Link => Self::NotRegular,
+            Unfit::TooLarge => Self::TooLarge { limit },
+            Unfit::Failed(error) => Self::Failed("read", error),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.reason {
+            Reason::NotRegular => write!(formatter, "{path} is no regular file: move it out of the way"),
+            Reason::Foreign { owner } => {
+                write!(formatter, "{path} belongs to user id {owner}: give it to its user, or remove it")
+            }
+            Reason::Shared => {
+                write!(
+                    formatter,
+                    "{path} can be written by others or has a second name: remove it, it is made anew"
+                )
+            }
+            Reason::TooLarge { limit } => {
+                write!(formatter, "{path} is larger than {limit} bytes: move it out of the way")
+            }
+            Reason::Failed(step, error) => write!(formatter, "cannot {step} {path}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::{Uid, mkfifo};
+
+    use super::*;
+
+    fn uid() -> u32 {
+        Uid::effective().as_raw()
+    }
+
+    fn message(path: &Path, guard: Guard) -> String {
+        read(path, uid(), 100, guard).err().map(|problem| problem.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn only_a_regular_file_of_ones_own_is_read() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let path = |name: &str| directory.path().join(name);
+        assert!(read(&path("absent"), uid(), 100, Guard::Owned).expect("absence is no error").is_none());
+
+        mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a FIFO");
+        symlink("/etc/passwd", path("link")).expect("a link");
+        fs::write(path("large"), [b'x'; 101]).expect("a file");
+        for (name, expected) in
+            [("fifo", "no regular file"), ("link", "no regular file"), (".", "no regular file")]
+        {
+            assert!(
+                message(&path(name), Guard::Owned).contains(expected),
+                "{name}: {}",
+                message(&path(name), Guard::Owned)
+            );
+        }
+        assert!(message(&path("large"), Guard::Owned).contains("larger than 100 bytes"));
+        assert!(message(Path::new("/dev/null"), Guard::Owned).contains("no regular file"));
+
+        fs::write(path("mine"), "text").expect("a file");
+        let foreign =
+            read(&path("mine"), uid() + 1, 100, Guard::Owned).err().expect("a foreign file is refused");
+        assert!(foreign.to_string().contains(&format!("belongs to user id {}", uid())));
+        fs::set_permissions(path("mine"), fs::Permissions::from_mode(0o620)).expect("chmod");
+        assert!(message(&path("mine"), Guard::Exclusive).contains("written by others"));
+        assert_eq!(message(&path("mine"), Guard::Owned), "");
+        fs::set_permissions(path("mine"), fs::Permissions::from_mode(0o600)).expect("chmod");
+        fs::hard_link(path("mine"), path("second")).expect("a second name");
+        assert!(message(&path("mine"), Guard::Exclusive).contains("second name"));
+    }
+}

@@ -1,0 +1,145 @@
+//! The setup-tokens this machine has seen: when each was first seen, and what was written down about it. Part of the ledger;
+//! tokens go by their fingerprints.
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::expiry::{Dates, EARLIEST, Lapse};
+use crate::credential::fingerprint::Fingerprint;
+use crate::time::timestamp::Timestamp;
+
+/// How many are remembered; the one that was seen first is forgotten first.
+const REMEMBERED: usize = 16;
+
+/// The tokens seen, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SeenTokens(Vec<SeenToken>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SeenToken {
+    token: Fingerprint,
+    first_seen: Timestamp,
+    #[serde(default)]
+    minted_at: Option<Timestamp>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+}
+
+impl SeenTokens {
+    /// Takes note of a setup-token that lies in the env file.
+    pub fn observe(&mut self, token: Fingerprint, now: Timestamp) {
+        match self.0.iter_mut().find(|known| known.token == token) {
+            Some(known) => known.first_seen = earlier(known.first_seen, now),
+            None => {
+                self.0.push(SeenToken { token, first_seen: now, minted_at: None, expires_at: None });
+                let excess = self.0.len().saturating_sub(REMEMBERED);
+                self.0.drain(..excess);
+            }
+        }
+    }
+
+    /// Takes note of the setup-token in the store, and of what is written beside it. Dates that stood beside another token
+    /// before are that one's: whoever exchanges a token by hand may leave them there.
+    pub fn observe_stored(&mut self, token: Fingerprint, dates: Dates, now: Timestamp) {
+        self.observe(token, now);
+        let is_left_over = dates != Dates::default()
+            && self.0.iter().any(|known| known.token != token && known.dates() == dates);
+        let dates = if is_left_over { Dates::default() } else { dates };
+        if let Some(known) = self.0.iter_mut().find(|known| known.token == token) {
+            (known.minted_at, known.expires_at) = (dates.minted_at, dates.expires_at);
+        }
+    }
+
+    /// When this token lapses, as far as is known.
+    pub fn lapse(&self, token: Fingerprint) -> Option<Lapse> {
+        let known = self.0.iter().find(|known| known.token == token)?;
+        Lapse::of_setup_token(known.dates(), Some(known.first_seen))
+    }
+
+    /// When this token was first seen on this machine.
+    pub fn first_seen(&self, token: Fingerprint) -> Option<Timestamp> {
+        self.0.iter().find(|known| known.token == token).map(|known| known.first_seen)
+    }
+}
+
+impl SeenToken {
+    fn dates(&self) -> Dates {
+        Dates { minted_at: self.minted_at, expires_at: self.expires_at }
+    }
+}
+
+/// The earlier of two moments at which a token was seen, as far as the clock can have been right at them: not before
+/// there were any.
+fn earlier(first_seen: Timestamp, now: Timestamp) -> Timestamp {
+    match (first_seen < EARLIEST, now < EARLIEST) {
+        (true, false) => now,
+        (false, false) => first_seen.min(now),
+        (_, true) => first_seen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::expiry::{Certainty, SETUP_TOKEN_LASTS};
+
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(NOW + millis)
+    }
+
+    fn token(name: &str) -> Fingerprint {
+        Fingerprint::of(name)
+    }
+
+    #[test]
+    fn a_token_counts_from_its_first_sight_wherever_it_was_and_as_far_as_the_clock_was_right() {
+        // A machine without a clock of its own begins at the epoch.
+        let rows: [(&[u64], u64); 5] = [
+            (&[NOW + 5, NOW + 9, NOW + 7], NOW + 5),
+            (&[NOW + 9, NOW + 5], NOW + 5),
+            (&[0, NOW, NOW + 5], NOW),
+            (&[NOW, 0], NOW),
+            (&[0, 9], 0),
+        ];
+        for (times, expected) in rows {
+            let mut seen = SeenTokens::default();
+            for time in times {
+                seen.observe(token("t"), Timestamp::from_millis(*time));
+            }
+            assert_eq!(seen.first_seen(token("t")), Some(Timestamp::from_millis(expected)), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn what_stood_beside_an_earlier_token_says_nothing_about_the_next() {
+        let dates = Dates { minted_at: Some(at(0)), expires_at: Some(at(7)) };
+        let mut seen = SeenTokens::default();
+        seen.observe_stored(token("one"), dates, at(1));
+        seen.observe_stored(token("two"), dates, at(2));
+        let stated = Lapse { at: at(7), certainty: Certainty::Stated };
+        let guessed = Lapse { at: at(2).plus(SETUP_TOKEN_LASTS), certainty: Certainty::AtTheLatest };
+        assert_eq!((seen.lapse(token("one")), seen.lapse(token("two"))), (Some(stated), Some(guessed)));
+        let mended = Dates { expires_at: Some(at(9)), ..dates };
+        seen.observe_stored(token("two"), mended, at(3));
+        assert_eq!(seen.lapse(token("two")).map(|lapse| lapse.at), Some(at(9)));
+        seen.observe(token("two"), at(4));
+        assert_eq!(
+            seen.lapse(token("two")).map(|lapse| lapse.at),
+            Some(at(9)),
+            "also where only the env file is read"
+        );
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_and_the_newest_always() {
+        let mut seen = SeenTokens::default();
+        for count in 0..100 {
+            seen.observe(token(&count.to_string()), at(count));
+        }
+        assert_eq!(seen.0.len(), REMEMBERED);
+        assert_eq!(seen.first_seen(token("99")), Some(at(99)));
+        assert_eq!(seen.lapse(token("0")), None);
+    }
+}

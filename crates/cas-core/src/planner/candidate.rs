@@ -1,0 +1,220 @@
+//! Which of the known good copies may take the place of what lies in the credential file.
+
+use super::eligibility::obstacle;
+use super::{Choice, Facts};
+use crate::credential::login::LoginSummary;
+use crate::credential::login_file;
+use crate::ledger::{Entry, Fate, Origin};
+use crate::outcome::Source;
+
+type Candidate<'a> = (&'a LoginSummary, Source);
+
+/// The best copy in the local history, if its access token can be used without a refresh.
+pub(super) fn fresh_from_history(facts: &Facts) -> Option<Candidate<'_>> {
+    best(facts, from_history(facts).filter(|(login, _)| login_file::is_fresh(login.expires_at, facts.now)))
+}
+
+/// The best copy for a file that Claude Code takes for no login.
+pub(super) fn for_a_broken_login(facts: &Facts) -> Option<Candidate<'_>> {
+    best(facts, from_history(facts).chain(from_store(facts)))
+}
+
+/// The best copy for a login the server rejected: a different one that ends later.
+pub(super) fn for_a_rejected_login<'a>(facts: &'a Facts, rejected: &LoginSummary) -> Option<Candidate<'a>> {
+    best(facts, from_history(facts).chain(from_store(facts)).filter(|(login, _)| is_later(login, rejected)))
+}
+
+/// As [`for_a_broken_login`], of those that a person wants.
+pub(super) fn chosen(facts: &Facts, choice: Choice) -> Option<Candidate<'_>> {
+    best(facts, wanted(facts, choice))
+}
+
+/// As [`for_a_rejected_login`], of those that a person wants.
+pub(super) fn chosen_for_a_rejected_login<'a>(
+    facts: &'a Facts,
+    choice: Choice,
+    rejected: &LoginSummary,
+) -> Option<Candidate<'a>> {
+    best(facts, wanted(facts, choice).filter(|(login, _)| is_later(login, rejected)))
+}
+
+/// Whether a copy is in the store that only its origin keeps from being put back.
+pub(super) fn belongs_to_another_machine(facts: &Facts) -> bool {
+    facts.document().is_some_and(|document| document.backup.is_some() && document.from_another_machine)
+        && from_store(facts).next().is_none()
+}
+
+/// Whether only their owner keeps the copies from being put back.
+pub(super) fn belongs_to_somebody_else(facts: &Facts) -> bool {
+    let mut copies = from_history(facts).chain(from_store(facts)).peekable();
+    copies.peek().is_some() && copies.all(|(login, _)| facts.ledger.is_somebody_elses(login))
+}
+
+/// Whether this login's refresh token was exchanged for a later one's: here, as the ledger knows.
+pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
+    facts.ledger.fate(login.generation) == Some(Fate::Superseded)
+}
+
+/// Whether it may have been: a login is known that ends later.
+pub(super) fn may_be_spent(facts: &Facts, login: &LoginSummary) -> bool {
+    let from_elsewhere = facts.settings.restore_from_other_machines
+        || facts.ledger.generations.get(&login.generation).is_some_and(|entry| entry.origin == Origin::Store);
+    let elsewhere = facts.document().filter(|_| from_elsewhere).and_then(|document| document.backup.as_ref());
+    let elsewhere = elsewhere.filter(|other| is_plausible(facts, other));
+    is_spent(facts, login) || known_here(facts).chain(elsewhere).any(|other| ends_later(other, login))
+}
+
+/// Whether the newest copy would be put back, had it not been put back so often within the hour.
+pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
+    let held_back = |login: &LoginSummary| {
+        login_file::is_fresh(login.expires_at, facts.now)
+            && !facts.ledger.may_restore(login, facts.now)
+            && facts
+                .ledger
+                .fate(login.generation)
+                .is_some_and(|fate| !matches!(fate, Fate::Superseded | Fate::Rejected))
+    };
+    from_history(facts).chain(from_store(facts)).any(|(login, _)| held_back(login))
+}
+
+fn is_later(login: &LoginSummary, rejected: &LoginSummary) -> bool {
+    login.generation != rejected.generation && login.expires_at > rejected.expires_at
+}
+
+fn wanted(facts: &Facts, choice: Choice) -> impl Iterator<Item = Candidate<'_>> {
+    let all = from_history(facts).chain(from_store(facts));
+    all.filter(move |(login, source)| choice.allows(login.generation, *source))
+}
+
+fn from_history(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
+    facts.history.iter().filter(|login| is_plausible(facts, login)).map(|login| (login, Source::History))
+}
+
+/// The store's copy, unless another machine lives by it.
+fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
+    facts
+        .document()
+        .filter(|_| may_come_from_the_store(facts))
+        .and_then(|document| document.backup.as_ref())
+        .filter(|login| is_plausible(facts, login))
+        .map(|login| (login, Source::Store))
+        .into_iter()
+}
+
+/// Where two machines live by one login each refresh there spends the token here; a machine that never had its own may begin
+/// with another's.
+pub(super) fn may_come_from_the_store(facts: &Facts) -> bool {
+    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_own_login();
+    may_use_others || facts.document().is_some_and(|document| !document.from_another_machine)
+}
+
+pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
+    login_file::is_plausible(login.expires_at, facts.now)
+}
+
+fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candidate<'a>> {
+    let is_allowed = |(login, source): &Candidate<'_>| obstacle(facts, login, *source).is_none();
+    candidates.filter(is_allowed).max_by_key(|(login, _)| login.expires_at)
+}
+
+/// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
+pub(super) fn has_later(facts: &Facts, login: &LoginSummary) -> bool {
+    known_here(facts).any(|other| ends_later(other, login))
+}
+
+/// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
+/// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
+/// ends earlier is an old copy that somebody put back.)
+pub(super) fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
+    let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
+    let was_written_later = |other: &Entry| {
+        other.number > copy.number
+            && other.first_seen < copy.first_seen
+            && other.origin == Origin::File
+            && other.was_fresh
+            && other.fate != Fate::Rejected
+            && other.expires_at <= copy.expires_at
+            && !other.owner.contradicts(&login.owner)
+    };
+    facts.ledger.generations.values().any(was_written_later)
+}
+
+fn ends_later(other: &LoginSummary, login: &LoginSummary) -> bool {
+    other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
+}
+
+/// The logins of this machine: in its history, and what it backed up.
+fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
+    let document = facts.document().filter(|document| !document.from_another_machine);
+    let in_store = document.and_then(|document| document.backup.as_ref());
+    facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, Step, next};
+    use super::*;
+    use crate::config::Config;
+    use crate::config::StoreKind;
+    use crate::credential::fingerprint::Generation;
+    use crate::credential::login::Owner;
+    use crate::credential::login_file::LocalLogin;
+    use crate::credential::verification::Verdict;
+    use crate::ledger::Ledger;
+    use crate::time::timestamp::Timestamp;
+
+    fn login(name: &str, expires_at: u64) -> LoginSummary {
+        LoginSummary {
+            generation: Generation::of(name),
+            expires_at: Timestamp::from_millis(expires_at),
+            login_expires_at: None,
+            owner: Owner::default(),
+        }
+    }
+
+    fn facts(history: Vec<LoginSummary>, ledger: Ledger) -> Facts {
+        Facts {
+            now: Timestamp::from_millis(0),
+            login: LocalLogin::Tombstone,
+            refreshing: false,
+            ledger,
+            history,
+            document: DocumentFact::NotRead,
+            env_file: EnvFileFact::Absent,
+            contact: Contact::default(),
+            asked_lately: false,
+            settings: Settings {
+                login_refresh_after: Duration::ZERO,
+                ..Settings::from_config(&Config::default(), Mode::Login)
+            },
+            done: Done::default(),
+        }
+    }
+
+    #[test]
+    fn at_a_login_a_fresh_copy_on_this_machine_comes_before_the_store() {
+        let fresh = login("fresh", 9_000_000);
+        for (mode, first) in
+            [(Mode::Login, Step::Restore(fresh.generation, Source::History)), (Mode::Sync, Step::ReadStore)]
+        {
+            let mut found = facts(vec![fresh.clone()], Ledger::default());
+            (found.settings.mode, found.settings.store) = (mode, StoreKind::Vault);
+            assert_eq!(next(&found), first);
+        }
+    }
+
+    #[test]
+    fn a_copy_before_the_newest_is_spent_even_if_nobody_saw_it_replaced() {
+        let (old, new) = (login("old", 8_000_000), login("new", 9_000_000));
+        let found = facts(vec![old.clone(), new.clone()], Ledger::default());
+        assert_eq!(for_a_broken_login(&found).map(|(login, _)| login), Some(&new));
+
+        // The newest was rejected, and the ledger has never seen the one before it.
+        let mut ledger = Ledger::default();
+        ledger.begin_restore(&new, None, Timestamp::from_millis(0));
+        ledger.observe_verdict(new.generation, &Verdict::Rejected { account_level: false });
+        assert_eq!(for_a_broken_login(&facts(vec![old, new], ledger)), None);
+    }
+}

@@ -1,0 +1,304 @@
+//! The one outcome of a run, from the facts at its end.
+
+use super::{
+    DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, Subject, TokenFact, backup,
+    candidate, commands,
+};
+use crate::config::StoreKind;
+use crate::credential::expiry::{Kind, Lapse};
+use crate::credential::expiry_warning::Lapsing;
+use crate::credential::login::LoginSummary;
+use crate::credential::verification::Verdict;
+use crate::outcome::{Finding, Note, Outcome, Source, Status};
+use crate::store::Failure;
+
+pub(super) fn outcome(facts: &Facts) -> Outcome {
+    let (status, finding) = finding(facts);
+    let notes = notes(facts);
+    let (lapse, lapsing) = lapse(facts, &finding);
+    let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
+    let status = match status {
+        // Whatever was repaired from this machine's own backups: the administrator is to hear of it.
+        _ if facts.settings.mode.has_time() && facts.is_offboarded() => Status::Fail,
+        // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
+        Status::Ok | Status::Warn if facts.settings.mode.has_time() && is_refused(facts) => Status::Fail,
+        Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
+        status => status,
+    };
+    Outcome { wants_sync: wants_sync(facts), notes, lapse, lapsing, ..Outcome::new(status, finding) }
+}
+
+/// The end of the credential in use, and whether there is something to say of it: not of one that is refused, which needs
+/// somebody today, nor of an old copy, which ends for another reason.
+fn lapse(facts: &Facts, finding: &Finding) -> (Option<Lapse>, Option<Lapsing>) {
+    let (kind, lapse, verdict) = match finding {
+        Finding::SetupToken { token, verdict } => {
+            (Kind::SetupToken, facts.ledger.setup_tokens.lapse(*token), verdict.as_ref())
+        }
+        Finding::Login { login, verdict }
+        | Finding::Stale { login, verdict }
+        | Finding::Restored { login, verdict, .. } => (Kind::Login, Lapse::of_login(login), verdict.as_ref()),
+        Finding::Refreshing(login) => (Kind::Login, Lapse::of_login(login), None),
+        finding => return (finding.login().and_then(Lapse::of_login), None),
+    };
+    let is_refused = matches!(verdict, Some(Verdict::Rejected { .. }));
+    let lapsing = lapse.filter(|_| !is_refused).and_then(|lapse| Lapsing::at(facts.now, kind, lapse));
+    (lapse, lapsing)
+}
+
+fn finding(facts: &Facts) -> (Status, Finding) {
+    let of_errand = match facts.settings.mode {
+        Mode::Hand(errand) => commands::finding(errand, facts),
+        Mode::Login | Mode::Sync | Mode::Watch => None,
+    };
+    of_errand.or_else(|| of_setup_token(facts)).unwrap_or_else(|| of_login(facts))
+}
+
+fn of_setup_token(facts: &Facts) -> Option<(Status, Finding)> {
+    let token = facts.active_token().filter(|_| !commands::is_about_the_login(facts.settings.mode))?;
+    let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
+    Some((status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict }))
+}
+
+fn of_login(facts: &Facts) -> (Status, Finding) {
+    match &facts.login {
+        LocalLogin::Healthy(login) | LocalLogin::Stale(login) if is_restored(facts, login) => {
+            restored(facts, login)
+        }
+        LocalLogin::Healthy(login) => {
+            let verdict = facts.verdict(Subject::Login(login.generation)).cloned();
+            (status_of(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
+        }
+        LocalLogin::Stale(login) if facts.refreshing => (Status::Ok, Finding::Refreshing(login.clone())),
+        LocalLogin::Stale(login) if facts.settings.can_verify && candidate::may_be_spent(facts, login) => {
+            let is_certain = candidate::is_spent(facts, login);
+            let status = if is_certain { Status::Fail } else { Status::Warn };
+            (status, Finding::Spent { login: login.clone(), is_certain })
+        }
+        LocalLogin::Stale(login) => {
+            let verdict = facts.done.refresh_run.clone();
+            (status_of(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
+        }
+        LocalLogin::Partial(why) => {
+            let remedy = "Claude Code uses it as long as it lasts, then `cas-sync login` makes a whole one";
+            (Status::Warn, Finding::LeftAlone(format!("{why}; {remedy}")))
+        }
+        LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),
+        LocalLogin::Tombstone => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
+        LocalLogin::Damaged(why) => broken(facts, &format!("the login file is damaged ({why})")),
+        LocalLogin::Absent if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
+            (Status::Ok, Finding::NoLogin)
+        }
+        LocalLogin::Absent => broken(facts, "there is no login"),
+    }
+}
+
+fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
+    let is_fresh = matches!(facts.login, LocalLogin::Healthy(_));
+    let from_server = facts.settings.store == StoreKind::Vault;
+    let restored = facts.done.restore.as_ref().filter(|_| from_server);
+    let source = restored.map_or(Source::History, |restored| restored.source);
+    let verdict =
+        facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
+    let status = status_of(verdict.as_ref(), Status::Recovered);
+    (status, Finding::Restored { login: login.clone(), is_fresh, source, verdict })
+}
+
+/// What is said of a login that is still broken at the end: try later, or a person must act.
+fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
+    let restored = facts.done.restore.as_ref();
+    let back = restored.filter(|restored| restored.result.is_ok());
+    let verdict = back.and_then(|restored| facts.verdict(Subject::Login(restored.login.generation)));
+    let state = match back {
+        Some(restored) if verdict.is_some_and(Verdict::is_rejected) => {
+            format!("{state}, the copy put back from {} was rejected by the server", restored.source)
+        }
+        _ => state.to_owned(),
+    };
+    let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.clone(), why });
+    if !facts.settings.oauth_backup {
+        let state = format!("{state}, no copies are kept here (oauth_backup = false),");
+        return (Status::Fail, Finding::Beyond { state });
+    }
+    if let Some(Err(why)) = restored.map(|restored| &restored.result) {
+        return unmended(why.clone());
+    }
+    if back.is_some() && verdict.is_none() {
+        return unmended("it was put back, and somebody overwrote it again at once".into());
+    }
+    if candidate::is_clobbered_too_often(facts) {
+        return unmended(
+            "it was put back several times within the hour; find what keeps overwriting it".into(),
+        );
+    }
+    if facts.settings.mode == Mode::Watch {
+        return unmended(
+            "this machine has no copy whose access token is still good; the sync looks for one".into(),
+        );
+    }
+    match &facts.document {
+        DocumentFact::Read(document) if document.is_offboarded => {
+            unmended("this machine has no good copy, and the one in the store may not be used".into())
+        }
+        DocumentFact::Unreadable(
+            Failure::Refused { .. } | Failure::Misconfigured { .. } | Failure::Gone { .. },
+        ) => unmended("this machine has no good copy and the store gave none".into()),
+        DocumentFact::Unreadable(_) => {
+            unmended("this machine has no good copy and the store did not answer".into())
+        }
+        DocumentFact::NotRead if facts.settings.store == StoreKind::Vault => {
+            unmended("this machine has no good copy and the store is not asked again so soon".into())
+        }
+        DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
+            let state = format!("{state}, the copy in the store is in use on another machine,");
+            (Status::Fail, Finding::Beyond { state })
+        }
+        DocumentFact::NotRead | DocumentFact::Read(_) if candidate::belongs_to_somebody_else(facts) => {
+            let state = format!("{state}, the copies kept are another account's than the one used last,");
+            (Status::Fail, Finding::Beyond { state })
+        }
+        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state }),
+    }
+}
+
+fn status_of(verdict: Option<&Verdict>, otherwise: Status) -> Status {
+    match verdict {
+        None | Some(Verdict::Ok | Verdict::Limited) => otherwise,
+        Some(Verdict::Rejected { .. }) => Status::Fail,
+        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) if otherwise == Status::Recovered => {
+            Status::Recovered
+        }
+        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) => Status::Warn,
+    }
+}
+
+fn notes(facts: &Facts) -> Vec<Note> {
+    let done = &facts.done;
+    let env_file = match &done.env_file {
+        Some(Ok(EnvFileChange::Written)) => Some(Note::EnvFileWritten),
+        Some(Ok(EnvFileChange::Removed)) => Some(Note::EnvFileRemoved),
+        Some(Err(why)) => Some(Note::EnvFileUnchanged(why.clone())),
+        None => match &facts.env_file {
+            EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => Some(Note::EnvFile(why.clone())),
+            EnvFileFact::Absent | EnvFileFact::Token(_) => None,
+        },
+    };
+    let field = facts.document().and_then(|document| match &document.setup_token {
+        TokenFact::Malformed(why) => Some(Note::SetupTokenField(why.clone())),
+        _ => None,
+    });
+    let roll_back = done.roll_back.as_ref().map(|result| match result {
+        Ok(()) => Note::RolledBack,
+        Err(why) => Note::NotRolledBack(why.clone()),
+    });
+    let backup = |result: &Option<Result<(), String>>, source| {
+        result.as_ref().map(|result| match result {
+            Ok(()) => Note::BackedUp(source),
+            Err(why) => Note::NotBackedUp(format!("{source}: {why}")),
+        })
+    };
+    let store = match &facts.document {
+        DocumentFact::Unreadable(failure) => Some(Note::Store(failure.clone())),
+        DocumentFact::Read(document) if document.is_offboarded => Some(Note::Store(Failure::offboarded())),
+        _ => None,
+    };
+    let backs_up = match facts.settings.mode {
+        Mode::Sync => facts.active_token().is_none(),
+        Mode::Hand(errand) => errand == Errand::Backup,
+        Mode::Login | Mode::Watch => false,
+    };
+    let refusal = |login| {
+        let distrust =
+            || matches!(facts.settings.mode, Mode::Hand(_)).then(|| backup::distrust(facts, login));
+        backup::refusal(facts, login).or_else(|| distrust().flatten())
+    };
+    [
+        env_file,
+        field,
+        roll_back,
+        backup(&done.history_backup, Source::History),
+        backup(&done.store_backup, Source::Store),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Note::NotBackedUp))
+    .chain(store)
+    .chain(left_over(facts))
+    .collect()
+}
+
+/// A sync says where copies are that are not to be kept any more; they are left to whoever switched that off.
+fn left_over(facts: &Facts) -> Option<Note> {
+    let places = backup::left_over(facts);
+    (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Note::CopiesRemain(places))
+}
+
+fn is_refused(facts: &Facts) -> bool {
+    facts.is_offboarded()
+        || matches!(
+            facts.document,
+            DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Misconfigured { .. })
+        )
+}
+
+fn is_a_warning(note: &Note) -> bool {
+    matches!(
+        note,
+        Note::EnvFile(_)
+            | Note::EnvFileUnchanged(_)
+            | Note::SetupTokenField(_)
+            | Note::NotBackedUp(_)
+            | Note::NotRolledBack(_)
+            | Note::Store(_)
+    )
+}
+
+/// Whether what lies there was put back by this run, or was refreshed from that by Claude Code itself.
+fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
+    let was_refreshed = facts.done.refresh_run.as_ref().is_some_and(Verdict::is_alive)
+        && facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_alive);
+    facts.done.restore.as_ref().is_some_and(|restored| {
+        restored.result.is_ok() && (restored.login.generation == login.generation || was_refreshed)
+    })
+}
+
+pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
+    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
+    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
+}
+
+/// A login, and the watcher, leave to the sync what they could not do or may not judge.
+fn wants_sync(facts: &Facts) -> bool {
+    let at_login = match facts.settings.mode {
+        Mode::Sync => return false,
+        // Whatever was put back by hand, the sync backs up, and tells of in its state.
+        Mode::Hand(_) => return facts.done.restore.as_ref().is_some_and(|restored| restored.result.is_ok()),
+        Mode::Login => true,
+        Mode::Watch => false,
+    };
+    if facts.active_token().is_some() || (facts.asked_lately && !has_changed(facts)) {
+        return false;
+    }
+    match &facts.login {
+        LocalLogin::Healthy(login) => {
+            let is_new = match facts.settings.oauth_backup {
+                true => facts.done.history_backup.is_some() || !backup::in_history(facts, login),
+                false => facts.ledger.first_seen(login.generation) == Some(facts.now),
+            };
+            is_restored(facts, login) || (at_login && is_new)
+        }
+        LocalLogin::Stale(_) => at_login,
+        LocalLogin::Tombstone | LocalLogin::Damaged(_) => true,
+        LocalLogin::Absent => at_login && !has_never_signed_in(facts),
+        LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => false,
+    }
+}
+
+/// Whether this very run has given the sync something new to look at.
+fn has_changed(facts: &Facts) -> bool {
+    let done = &facts.done;
+    matches!(done.history_backup, Some(Ok(())))
+        || matches!(done.env_file, Some(Ok(_)))
+        || done.restore.as_ref().is_some_and(|restored| restored.result.is_ok())
+}

@@ -1,0 +1,259 @@
+//! The embedded default: a file in the state directory that keeps the newest versions of the document. With a server as
+//! the store, the same file is the local history from which a login is mended without the network.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::login::{LoginSummary, OauthLogin};
+use crate::state::directory::{Lock, StateDirectory, StateError};
+use crate::store::user_document::{SETUP_TOKEN, UserDocument};
+use crate::store::{Document, Failure, Fields, Store, merge};
+use crate::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+
+/// How many versions are kept, and with them at most as many generations of the login.
+pub const VERSIONS: usize = 8;
+
+const FILE: &str = "history.json";
+
+/// The store in a user's own state directory.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    state: StateDirectory,
+    now: Timestamp,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct History {
+    /// Oldest first.
+    versions: Vec<Version>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Version {
+    version: u64,
+    written_at: Timestamp,
+    fields: Fields,
+}
+
+impl LocalStore {
+    /// The store in this state directory; `now` is noted beside what is written.
+    pub fn new(state: StateDirectory, now: Timestamp) -> Self {
+        Self { state, now }
+    }
+
+    /// The complete logins in all versions kept, newest first, each generation once.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn logins(&self) -> Result<Vec<OauthLogin>, StateError> {
+        let mut logins: Vec<OauthLogin> = Vec::new();
+        for version in self.state.load::<History>(FILE)?.versions.into_iter().rev() {
+            let document = Document { fields: version.fields, version: version.version };
+            if let Some(login) = UserDocument::parse(&document).into_login()
+                && logins.iter().all(|known| known.summary.generation != login.summary.generation)
+            {
+                logins.push(login);
+            }
+        }
+        Ok(logins)
+    }
+
+    /// All versions kept, newest first, as documents.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn documents(&self) -> Result<Vec<UserDocument>, StateError> {
+        let parsed = |version: Version| {
+            UserDocument::parse(&Document { fields: version.fields, version: version.version })
+        };
+        Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
+    }
+
+    /// The newest complete login, and when it was written down first.
+    ///
+    /// # Errors
+    /// [`StateError`]
+    pub fn newest_login(&self) -> Result<Option<(LoginSummary, Timestamp)>, StateError> {
+        let mut newest: Option<(LoginSummary, Timestamp)> = None;
+        for version in self.state.load::<History>(FILE)?.versions.into_iter().rev() {
+            let document = Document { fields: version.fields, version: version.version };
+            let Some(login) = UserDocument::parse(&document).into_login() else { continue };
+            match &mut newest {
+                None => newest = Some((login.summary, version.written_at)),
+                Some((found, at)) if found.generation == login.summary.generation => *at = version.written_at,
+                Some(_) => break,
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> PathBuf {
+        self.state.file(FILE)
+    }
+
+    fn change(
+        &self,
+        changes: &Fields,
+        expected: u64,
+        deadline: &Deadline,
+    ) -> Result<Option<u64>, StateError> {
+        let _locked = self.state.lock(Lock::State, deadline)?;
+        let mut history: History = self.state.load(FILE)?;
+        let newest = history.versions.last();
+        let version = newest.map_or(0, |newest| newest.version);
+        if version != expected {
+            return Ok(None);
+        }
+        let mut fields = newest.map(|newest| newest.fields.clone()).unwrap_or_default();
+        if merge::is_unchanged(&fields, changes) {
+            return Ok(Some(version));
+        }
+        fields.extend(changes.clone());
+        if changes.contains_key(SETUP_TOKEN) {
+            // Older versions are kept for their logins alone: a token that was replaced or withdrawn is nobody's to find.
+            history.versions.iter_mut().for_each(|older| drop(older.fields.remove(SETUP_TOKEN)));
+        }
+        let version = version.saturating_add(1);
+        history.versions.push(Version { version, written_at: self.now, fields });
+        let excess = history.versions.len().saturating_sub(VERSIONS);
+        history.versions.drain(..excess);
+        self.state.save(FILE, &history)?;
+        Ok(Some(version))
+    }
+}
+
+impl Store for LocalStore {
+    fn read(&mut self, _deadline: &Deadline) -> Result<Document, Failure> {
+        let newest = self.state.load::<History>(FILE).map_err(failure)?.versions.pop();
+        Ok(newest.map_or_else(Document::default, |newest| Document {
+            fields: newest.fields,
+            version: newest.version,
+        }))
+    }
+
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
+        merge::refuse_ambiguous(changes)?;
+        self.change(changes, expected, deadline).map_err(failure)?.ok_or(Failure::Conflict)
+    }
+}
+
+fn failure(error: StateError) -> Failure {
+    match error {
+        StateError::Busy(_) => Failure::Busy { reason: error.to_string(), retry_after: None },
+        _ => Failure::Refused { reason: error.to_string(), remedy: "then run `cas-sync run` again".into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nix::unistd::Uid;
+    use proptest::prelude::*;
+    use serde_json::value::{RawValue, to_raw_value};
+
+    use super::*;
+    use crate::credential::login::{self, Parsed};
+    use crate::store::user_document;
+
+    fn store(scratch: &tempfile::TempDir) -> LocalStore {
+        let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
+        LocalStore::new(state, Timestamp::from_millis(0))
+    }
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(10))
+    }
+
+    fn fields(values: &[(String, String)]) -> Fields {
+        values
+            .iter()
+            .map(|(name, value)| (name.clone(), to_raw_value(value).expect("a string is JSON")))
+            .collect()
+    }
+
+    fn login(name: &str) -> OauthLogin {
+        let json = format!(
+            r#"{{"accessToken":"a","refreshToken":"{name}","expiresAt":9,"scopes":["user:inference"]}}"#
+        );
+        match login::parse(serde_json::from_str::<&RawValue>(&json).expect("it is JSON")) {
+            Parsed::Login(login) => login,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_newest_generations_are_kept_in_full() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut store = store(&scratch);
+        for count in 0..20_u64 {
+            let backup =
+                user_document::backup_fields(&login(&count.to_string()), Timestamp::from_millis(0), "desk");
+            let version = store.merge(&backup.expect("strings are JSON"), count, &soon()).expect("merged");
+            assert_eq!(version, count + 1);
+        }
+        let kept: Vec<_> =
+            store.logins().expect("readable").iter().map(|login| login.summary.generation).collect();
+        let expected: Vec<_> =
+            (12..20).rev().map(|count: u32| login(&count.to_string()).summary.generation).collect();
+        assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn the_newest_login_is_as_old_as_its_first_version() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let at = |millis| LocalStore { now: Timestamp::from_millis(millis), ..store(&scratch) };
+        assert_eq!(at(0).newest_login().expect("readable"), None);
+        for (millis, version, name) in [(1, 0, "one"), (2, 1, "two"), (3, 2, "two")] {
+            let backup = user_document::backup_fields(&login(name), Timestamp::from_millis(millis), "desk")
+                .expect("JSON");
+            at(millis).merge(&backup, version, &soon()).expect("merged");
+        }
+        let (newest, written_at) = at(9).newest_login().expect("readable").expect("a login");
+        assert_eq!(
+            (newest.generation, written_at),
+            (login("two").summary.generation, Timestamp::from_millis(2))
+        );
+    }
+
+    #[test]
+    fn a_setup_token_that_is_replaced_or_withdrawn_is_kept_nowhere() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut store = store(&scratch);
+        let backup = user_document::backup_fields(&login("kept"), Timestamp::from_millis(0), "desk");
+        let mut version = store.merge(&backup.expect("JSON"), 0, &soon()).expect("merged");
+        let token = |text: &str| [(SETUP_TOKEN.to_owned(), text.to_owned())];
+        for (next, gone) in [("one", None), ("two", Some("one")), ("", Some("two"))] {
+            version = store.merge(&fields(&token(next)), version, &soon()).expect("merged");
+            let content = std::fs::read_to_string(store.path()).expect("there");
+            assert!(next.is_empty() || content.contains(&format!(r#""{next}""#)), "{content}");
+            assert!(gone.is_none_or(|gone| !content.contains(&format!(r#""{gone}""#))), "{content}");
+        }
+        assert_eq!(store.logins().expect("readable").len(), 1);
+    }
+
+    proptest! {
+        /// I5: whatever is merged, in whatever order, every field that was not named stays as it was.
+        #[test]
+        fn fields_of_others_survive_every_merge(
+            merges in prop::collection::vec(prop::collection::vec(("[a-e]", ".{0,8}"), 0..4), 1..10)
+        ) {
+            let scratch = tempfile::tempdir().expect("a scratch directory");
+            let mut store = store(&scratch);
+            let mut expected = std::collections::BTreeMap::new();
+            let mut version = 0;
+            for merge in merges {
+                version = store.merge(&fields(&merge), version, &soon()).expect("merged");
+                expected.extend(merge);
+            }
+            let read = store.read(&soon()).expect("read");
+            let found: std::collections::BTreeMap<String, String> =
+                read.fields.iter().map(|(name, raw)| (name.clone(), serde_json::from_str(raw.get()).expect("a string"))).collect();
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(read.version, version);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Our own files: in a user's home and below `/run`.
+
+pub mod directory;
+pub mod env_file;
+pub mod local_store;
+pub mod notice_file;
+pub mod sync_requests;

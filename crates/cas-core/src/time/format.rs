@@ -1,0 +1,152 @@
+//! Lengths of time, and how far a moment is from now, as they are told to people. Always rounded down, in the largest unit of
+//! which there are at least two: nothing is ever said to last longer than it does.
+
+use std::time::Duration;
+
+use crate::time::timestamp::Timestamp;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A length in words: `0 s`, `3 min`, `47 h`, `26 days`.
+pub fn length(length: Duration) -> String {
+    let (number, unit) = in_units(length);
+    let unit = match unit {
+        Unit::Seconds => "s",
+        Unit::Minutes => "min",
+        Unit::Hours => "h",
+        Unit::Days => "days",
+    };
+    format!("{number} {unit}")
+}
+
+/// The same in few letters, for a table: `0s`, `3m`, `47h`, `26d`.
+pub fn short_length(length: Duration) -> String {
+    let (number, unit) = in_units(length);
+    let unit = match unit {
+        Unit::Seconds => 's',
+        Unit::Minutes => 'm',
+        Unit::Hours => 'h',
+        Unit::Days => 'd',
+    };
+    format!("{number}{unit}")
+}
+
+/// How far a moment is from now: `3 h ago`, `in 25 days`, `now`.
+pub fn from_now(moment: Timestamp, now: Timestamp) -> String {
+    let far = distance(moment, now);
+    match moment > now {
+        _ if far < Duration::from_secs(1) => "now".to_owned(),
+        true => format!("in {}", length(far)),
+        false => format!("{} ago", length(far)),
+    }
+}
+
+/// The same in whole days, for what is about days: `in 3 days`, `1 day ago`, `within a day`, `within the last day`.
+pub fn days_from_now(moment: Timestamp, now: Timestamp) -> String {
+    match (whole_days(distance(moment, now)), moment > now) {
+        (0, true) => "within a day".to_owned(),
+        (0, false) => "within the last day".to_owned(),
+        (1, true) => "in 1 day".to_owned(),
+        (1, false) => "1 day ago".to_owned(),
+        (days, true) => format!("in {days} days"),
+        (days, false) => format!("{days} days ago"),
+    }
+}
+
+/// The day of a moment, in UTC: `2026-11-22`.
+pub fn day(moment: Timestamp) -> String {
+    moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
+}
+
+/// How long it is from one of them to the other, whichever comes first.
+pub fn distance(one: Timestamp, other: Timestamp) -> Duration {
+    Duration::from_millis(one.millis().abs_diff(other.millis()))
+}
+
+/// How many days there are in it.
+pub fn whole_days(length: Duration) -> u64 {
+    length.as_secs() / DAY
+}
+
+enum Unit {
+    Seconds,
+    Minutes,
+    Hours,
+    Days,
+}
+
+fn in_units(length: Duration) -> (u64, Unit) {
+    let seconds = length.as_secs();
+    if seconds < 2 * MINUTE {
+        (seconds, Unit::Seconds)
+    } else if seconds < 2 * HOUR {
+        (seconds / MINUTE, Unit::Minutes)
+    } else if seconds < 2 * DAY {
+        (seconds / HOUR, Unit::Hours)
+    } else {
+        (whole_days(length), Unit::Days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000_000_000);
+
+    fn before(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(NOW.millis() - seconds * 1000)
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn lengths_are_said_in_the_largest_unit_of_which_there_are_two() {
+        for (seconds, words, letters) in [
+            (0, "0 s", "0s"),
+            (119, "119 s", "119s"),
+            (120, "2 min", "2m"),
+            (2 * HOUR - 1, "119 min", "119m"),
+            (2 * HOUR, "2 h", "2h"),
+            (2 * DAY - 1, "47 h", "47h"),
+            (2 * DAY, "2 days", "2d"),
+            (30 * DAY - 1, "29 days", "29d"),
+        ] {
+            let span = Duration::from_secs(seconds);
+            assert_eq!((length(span).as_str(), short_length(span).as_str()), (words, letters));
+        }
+    }
+
+    #[test]
+    fn a_moment_is_so_far_before_or_after_now() {
+        for (moment, expected) in [
+            (NOW, "now"),
+            (NOW.plus(Duration::from_millis(999)), "now"),
+            (after(119), "in 119 s"),
+            (after(27 * DAY), "in 27 days"),
+            (before(3 * HOUR), "3 h ago"),
+            (Timestamp::from_millis(0), "11574 days ago"),
+        ] {
+            assert_eq!(from_now(moment, NOW), expected);
+        }
+    }
+
+    #[test]
+    fn days_are_counted_whole() {
+        for (moment, expected) in [
+            (NOW, "within the last day"),
+            (before(DAY - 1), "within the last day"),
+            (before(DAY), "1 day ago"),
+            (before(2 * DAY), "2 days ago"),
+            (after(9), "within a day"),
+            (after(DAY), "in 1 day"),
+            (after(365 * DAY), "in 365 days"),
+        ] {
+            assert_eq!(days_from_now(moment, NOW), expected);
+        }
+    }
+}

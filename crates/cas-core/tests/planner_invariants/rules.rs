@@ -1,0 +1,180 @@
+//! The rules that every step is held against.
+
+use cas_core::credential::login::LoginSummary;
+use cas_core::credential::login_file::{LocalLogin, is_fresh};
+use cas_core::credential::verification::Verdict;
+use cas_core::outcome::{Source, Status};
+use cas_core::planner::*;
+use cas_core::time::timestamp::Timestamp;
+
+use crate::history::{HOUR, Run};
+use crate::world::World;
+
+impl World {
+    pub(crate) fn check(&self, facts: &Facts, step: &Step, run: &Run) {
+        let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
+        let is_rejected = verdict.is_some_and(Verdict::is_rejected);
+        let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
+        assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
+        let is_marked = matches!(&facts.document, DocumentFact::Read(document) if document.is_offboarded);
+        let uses_the_document = matches!(
+            step,
+            Step::Restore(_, Source::Store)
+                | Step::Backup(_, Source::Store)
+                | Step::WriteEnvFile
+                | Step::RemoveEnvFile
+        );
+        assert!(!(is_marked && uses_the_document), "{step:?} with the document of an offboarded user");
+        match step {
+            Step::Restore(generation, source) => {
+                let login =
+                    self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
+                assert!(facts.login.is_broken() || is_rejected, "I1: {:?} was replaced", facts.login);
+                assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was put back");
+                assert!(
+                    !self.seen_superseded.contains(generation),
+                    "I1, I3: a superseded generation was put back"
+                );
+                let is_foreign = *source == Source::Store && self.backup_is_foreign;
+                assert!(
+                    !is_foreign || run.others || !self.has_had_own_login,
+                    "the login that another machine lives by was put back"
+                );
+                let newer = self.written_after(login);
+                assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");
+                let last = self.lay_there_last.as_ref();
+                assert!(
+                    last.is_none_or(|last| self.true_owner(last.generation) == &login.owner),
+                    "I1: another account's login was put back"
+                );
+                if run.mode == Mode::Watch {
+                    assert!(facts.login != LocalLogin::Absent, "the watcher undid a deletion");
+                    assert!(is_fresh(login.expires_at, facts.now), "the watcher put a stale login back");
+                }
+                if let Some(found) = facts.login.login() {
+                    assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
+                }
+                self.check_frequency(login);
+                assert!(
+                    !run.expected || login.owner.organization.as_deref() == Some("organization0"),
+                    "another organisation's login"
+                );
+                assert!(
+                    facts.active_token().is_none(),
+                    "the login file is left alone while a setup-token is in use"
+                );
+            }
+            Step::RollBack => {
+                let put_back = facts.login.login().and_then(|login| self.restores.get(&login.generation));
+                assert!(is_rejected && put_back.is_some(), "I3, I4: only what was put back makes room again");
+            }
+            Step::Backup(generation, place) => {
+                let login = facts.login.login().expect("I2: no complete login");
+                assert_eq!(login.generation, *generation);
+                assert!(verdict.is_none_or(Verdict::is_alive), "I4: backed up after {verdict:?}");
+                let is_alive = verdict.is_some_and(Verdict::is_alive);
+                assert!(
+                    is_alive || !self.rejected.contains(generation),
+                    "I2: a rejected generation was backed up"
+                );
+                if *place == Source::Store {
+                    let kept = facts.document().expect("I2: never without having read").backup.as_ref();
+                    assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
+                    let owner = self.true_owner(*generation);
+                    assert!(
+                        kept.is_none_or(|kept| self.true_owner(kept.generation) == owner),
+                        "I2: in the place of another account's"
+                    );
+                    assert!(
+                        !run.expected || login.owner.organization.as_deref() == Some("organization0"),
+                        "I2"
+                    );
+                }
+            }
+            Step::RemoveEnvFile => {
+                let said = facts.document().map(|document| document.setup_token.clone());
+                assert_eq!(said, Some(TokenFact::Withdrawn), "I6");
+            }
+            Step::WriteEnvFile => {
+                let said = facts.document().map(|document| document.setup_token.clone());
+                assert!(
+                    matches!(said, Some(TokenFact::Token(_))),
+                    "only a well-formed token reaches the env file"
+                );
+                assert!(
+                    !matches!(facts.env_file, EnvFileFact::Unreadable(_)),
+                    "I8: what is not the user's file is not replaced"
+                );
+            }
+            Step::Probe(subject) => {
+                assert!(run.can_verify && matches!(run.mode, Mode::Sync | Mode::Hand(_)));
+                if let Subject::Login(_) = subject {
+                    assert!(
+                        matches!(facts.login, LocalLogin::Healthy(_)),
+                        "nothing stale is probed by value"
+                    );
+                }
+            }
+            Step::RefreshRun => {
+                assert!(run.can_verify && run.mode == Mode::Sync && !run.refreshing);
+                let login = facts.login.login().expect("only a login is refreshed");
+                assert!(matches!(facts.login, LocalLogin::Stale(_)) || is_rejected, "nothing to refresh");
+                let is_later = |other: &LoginSummary| {
+                    !other.owner.contradicts(&login.owner) && other.expires_at > login.expires_at
+                };
+                assert!(!facts.history.iter().any(is_later), "a spent refresh token was replayed");
+                assert!(
+                    !self.seen_superseded.contains(&login.generation),
+                    "a spent refresh token was replayed"
+                );
+            }
+            Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
+            Step::Report(outcome) => {
+                let is_told = outcome.status == Status::Fail;
+                assert!(!is_marked || run.mode != Mode::Sync || is_told, "a sync kept silent about a mark");
+            }
+        }
+        if let Mode::Hand(errand) = run.mode {
+            Self::check_errand(errand, step);
+        }
+    }
+
+    /// Whoever asks for one thing gets nothing else.
+    fn check_errand(errand: Errand, step: &Step) {
+        let is_asked_for = match (errand, step) {
+            (_, Step::Report(_) | Step::Probe(_)) => true,
+            (Errand::Verify(_), _) => false,
+            (Errand::Backup, step) => matches!(step, Step::ReadStore | Step::Backup(..)),
+            (Errand::Restore(choice), Step::Restore(generation, source)) => {
+                choice.generation.is_none_or(|wanted| wanted == *generation)
+                    && choice.from.is_none_or(|wanted| wanted == *source)
+            }
+            (Errand::Restore(_), step) => matches!(step, Step::ReadStore | Step::RollBack),
+        };
+        assert!(is_asked_for, "{errand:?} led to {step:?}");
+    }
+
+    /// A login of the same account that Claude Code was seen to write after this one was first seen, with the clock set back
+    /// in between.
+    fn written_after(&self, login: &LoginSummary) -> Option<&LoginSummary> {
+        let position = self.written.iter().position(|(written, _)| written.generation == login.generation)?;
+        let (_, seen_at) = &self.written[position];
+        let mut since =
+            self.written[position..].iter().filter(|(_, at)| at < seen_at).map(|(login, _)| login);
+        since.find(|later| {
+            later.generation != login.generation
+                && !self.rejected.contains(&later.generation)
+                && !later.owner.contradicts(&login.owner)
+        })
+    }
+
+    pub(crate) fn check_frequency(&self, login: &LoginSummary) {
+        let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
+        if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
+            let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
+            assert!(recent < 8, "I3: put back {recent} times within the hour");
+        } else {
+            assert!(restores.is_empty(), "I3: a stale generation was put back again");
+        }
+    }
+}

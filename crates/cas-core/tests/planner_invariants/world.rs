@@ -1,0 +1,348 @@
+//! A small world in which histories happen. It carries the planner's steps out, and remembers by itself what the rules
+//! are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cas_core::config::StoreKind;
+use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::login::{LoginSummary, Owner};
+use cas_core::credential::login_file::{LocalLogin, is_fresh};
+use cas_core::credential::verification::Verdict;
+use cas_core::ledger::Ledger;
+use cas_core::outcome::Source;
+use cas_core::planner::{self, *};
+use cas_core::store::Failure;
+use cas_core::time::timestamp::Timestamp;
+
+use crate::history::{Event, HOUR, Interference, Run};
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) restored_by_hand: usize,
+    pub(crate) backed_up_by_hand: usize,
+    pub(crate) serial: u64,
+    pub(crate) file: File,
+    pub(crate) ledger: Ledger,
+    pub(crate) history: Vec<LoginSummary>,
+    pub(crate) backup: Option<LoginSummary>,
+    pub(crate) backup_is_foreign: bool,
+    pub(crate) is_offboarded: bool,
+    pub(crate) token: Option<TokenFact>,
+    pub(crate) env_file: Env,
+    pub(crate) contact: Contact,
+    // What the test itself remembers, to hold the planner against.
+    pub(crate) ever: Vec<LoginSummary>,
+    pub(crate) seen: BTreeSet<Generation>,
+    /// Those in which an older client left out whose they are; `ever` says it.
+    pub(crate) nameless: BTreeSet<Generation>,
+    /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
+    /// there by us.
+    pub(crate) written: Vec<(LoginSummary, u64)>,
+    pub(crate) lay_there_last: Option<LoginSummary>,
+    /// Whether Claude Code has been seen to write a login on this machine.
+    pub(crate) has_had_own_login: bool,
+    pub(crate) seen_superseded: BTreeSet<Generation>,
+    pub(crate) rejected: BTreeSet<Generation>,
+    pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
+    pub(crate) backups: usize,
+    pub(crate) roll_backs: usize,
+    pub(crate) refresh_runs: usize,
+}
+
+pub(crate) struct File(pub(crate) LocalLogin<LoginSummary>);
+pub(crate) struct Env(pub(crate) EnvFileFact);
+
+impl Default for File {
+    fn default() -> Self {
+        Self(LocalLogin::Absent)
+    }
+}
+
+impl Default for Env {
+    fn default() -> Self {
+        Self(EnvFileFact::Absent)
+    }
+}
+
+impl World {
+    pub(crate) fn new_login(&mut self, account: u8, machine: &str) -> LoginSummary {
+        self.serial += 1;
+        let login = LoginSummary {
+            generation: Generation::of(&format!("{machine}{}", self.serial)),
+            // Mostly eight hours; now and then a token of another life.
+            expires_at: Timestamp::from_millis(
+                self.now + [8, 8, 8, 1, 24][self.serial as usize % 5] * HOUR + self.serial,
+            ),
+            login_expires_at: None,
+            owner: Owner {
+                account: Some(format!("account{account}")),
+                organization: Some(format!("organization{account}")),
+            },
+        };
+        self.ever.push(login.clone());
+        login
+    }
+
+    /// Whose a login is in truth.
+    pub(crate) fn true_owner(&self, generation: Generation) -> &Owner {
+        &self.ever.iter().find(|login| login.generation == generation).expect("it existed").owner
+    }
+
+    pub(crate) fn put(&mut self, mut login: LoginSummary) {
+        if self.nameless.contains(&login.generation) {
+            login.owner = Owner::default();
+        }
+        let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
+        self.file.0 = if fresh { LocalLogin::Healthy(login) } else { LocalLogin::Stale(login) };
+    }
+
+    pub(crate) fn age_file(&mut self) {
+        if let Some(login) = self.file.0.login().cloned() {
+            self.put(login);
+        }
+    }
+
+    pub(crate) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wait(millis) => self.now += millis,
+            Event::SetClockBack(millis) => self.now -= millis.min(self.now / 2),
+            Event::SignIn { account } => {
+                let login = self.new_login(account, "here");
+                self.put(login);
+            }
+            Event::Refresh => {
+                if let Some(old) = self.file.0.login().map(|login| login.generation) {
+                    let account = u8::from(self.true_owner(old).account.as_deref() == Some("account1"));
+                    let login = self.new_login(account, "here");
+                    self.put(login);
+                }
+            }
+            Event::RefreshByAnOlderClient => {
+                self.observe(); // what nobody ever saw with its name, nobody can name
+                if self.file.0.login().is_some() {
+                    self.happen(Event::Refresh);
+                    self.nameless.extend(self.ever.last().map(|login| login.generation));
+                    self.put(self.ever.last().expect("just made").clone());
+                    self.observe();
+                }
+            }
+            Event::Empty => self.file.0 = LocalLogin::Tombstone,
+            Event::Damage => self.file.0 = LocalLogin::Damaged("torn"),
+            Event::Delete => self.file.0 = LocalLogin::Absent,
+            Event::Partial => self.file.0 = LocalLogin::Partial("no refresh token"),
+            Event::PutOldCopyBack(which) if !self.ever.is_empty() => {
+                self.put(self.ever[which % self.ever.len()].clone())
+            }
+            Event::PutOldCopyBack(_) => (),
+            Event::OtherMachineBacksUp => {
+                self.backup = Some(self.new_login(0, "there"));
+                self.backup_is_foreign = true;
+            }
+            Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
+            Event::StoreToken(token) => self.token = token,
+            Event::EnvFile(found) => self.env_file.0 = found,
+            Event::Run(run) => self.run(run),
+        }
+        self.age_file();
+    }
+
+    /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
+    pub(crate) fn observe(&mut self) {
+        if let Some(login) = self.file.0.login_mut() {
+            self.ledger.observe_file(login, Timestamp::from_millis(self.now));
+            login.owner = self.ledger.owner_of(login);
+            let login = login.clone();
+            let is_spent = |other: &&LoginSummary| {
+                other.expires_at < login.expires_at
+                    && self.seen.contains(&other.generation)
+                    && !other.owner.contradicts(&login.owner)
+            };
+            let spent: Vec<_> = self.ever.iter().filter(is_spent).map(|other| other.generation).collect();
+            self.seen_superseded.extend(spent);
+            let is_first_seen =
+                self.seen.insert(login.generation) && !self.restores.contains_key(&login.generation);
+            if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
+                self.written.push((login.clone(), self.now));
+            }
+            self.has_had_own_login |= !self.restores.contains_key(&login.generation);
+            self.lay_there_last = Some(login);
+        }
+    }
+
+    pub(crate) fn facts(&self, run: &Run) -> Facts {
+        Facts {
+            now: Timestamp::from_millis(self.now),
+            login: self.file.0.clone(),
+            refreshing: run.refreshing,
+            ledger: self.ledger.clone(),
+            history: self.history.clone(),
+            document: DocumentFact::NotRead,
+            env_file: self.env_file.0.clone(),
+            contact: self.contact,
+            asked_lately: false,
+            settings: Settings {
+                mode: run.mode,
+                store: run.store,
+                login_refresh_after: Duration::from_secs(900),
+                can_verify: run.can_verify,
+                expected_organization: run.expected.then(|| "organization0".to_owned()),
+                restore_from_other_machines: run.others,
+                oauth_backup: run.keeps_copies,
+            },
+            done: Done::default(),
+        }
+    }
+
+    pub(crate) fn run(&mut self, mut run: Run) {
+        if let (Mode::Hand(Errand::Restore(choice)), Some(which)) = (&mut run.mode, run.chosen) {
+            choice.generation =
+                (!self.ever.is_empty()).then(|| self.ever[which % self.ever.len()].generation);
+        }
+        self.observe();
+        let mut facts = self.facts(&run);
+        let (mut restores, mut probes, mut reports) = (0, 0, 0);
+        for interference in &run.interference {
+            let step = planner::next(&facts);
+            self.check(&facts, &step, &run);
+            match &step {
+                Step::Restore(..) => {
+                    restores += 1;
+                    self.restored_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                }
+                Step::Backup(..) => {
+                    self.backed_up_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                }
+                Step::Probe(_) => probes += 1,
+                Step::Report(_) => {
+                    reports += 1;
+                    break;
+                }
+                _ => (),
+            }
+            self.carry_out(&mut facts, step, &run);
+            self.interfere(&mut facts, *interference);
+        }
+        assert!(
+            restores <= 1 && probes <= 2 && reports == 1,
+            "I7: {restores} restores, {probes} probes, {reports} reports"
+        );
+    }
+
+    pub(crate) fn interfere(&mut self, facts: &mut Facts, interference: Option<Interference>) {
+        match interference {
+            Some(Interference::SignsIn) => self.happen(Event::SignIn { account: 0 }),
+            Some(Interference::Empties) => self.happen(Event::Empty),
+            None => return,
+        }
+        self.observe();
+        facts.login = self.file.0.clone();
+        facts.ledger = self.ledger.clone();
+    }
+
+    pub(crate) fn carry_out(&mut self, facts: &mut Facts, step: Step, run: &Run) {
+        let result = || if run.writes_succeed { Ok(()) } else { Err("disk full".to_owned()) };
+        let verdict = run.verdicts[facts.done.verdicts.len() % run.verdicts.len()].clone();
+        match step {
+            Step::ReadStore if run.store_answers => {
+                self.contact = Contact { answered_at: Some(facts.now), failed_at: None };
+                facts.document = DocumentFact::Read(DocumentSummary {
+                    backup: self.backup.clone(),
+                    from_another_machine: self.backup_is_foreign,
+                    setup_token: self.token.clone().unwrap_or(TokenFact::Unsaid),
+                    is_offboarded: self.is_offboarded,
+                });
+            }
+            Step::ReadStore => {
+                self.contact.failed_at = Some(facts.now);
+                facts.document = DocumentFact::Unreadable(Failure::Unreachable { reason: "refused".into() });
+            }
+            Step::WriteEnvFile | Step::RemoveEnvFile => {
+                let change =
+                    if step == Step::WriteEnvFile { EnvFileChange::Written } else { EnvFileChange::Removed };
+                if run.writes_succeed {
+                    self.env_file.0 = match (change, &self.token) {
+                        (EnvFileChange::Written, Some(TokenFact::Token(token))) => EnvFileFact::Token(*token),
+                        _ => EnvFileFact::Absent,
+                    };
+                }
+                facts.done.env_file = Some(result().map(|()| change));
+                facts.env_file = self.env_file.0.clone();
+            }
+            Step::Probe(subject) => {
+                if let Subject::Login(generation) = subject {
+                    self.ledger.observe_verdict(generation, &verdict);
+                    if verdict.is_rejected() {
+                        self.rejected.insert(generation);
+                    }
+                }
+                facts.done.probes += 1;
+                facts.done.verdicts.push((subject, verdict));
+            }
+            Step::RefreshRun => {
+                self.refresh_runs += 1;
+                let before = self.file.0.login().expect("only a login is refreshed").clone();
+                match &verdict {
+                    Verdict::Ok | Verdict::Limited => {
+                        self.happen(Event::Refresh);
+                        let generation = self.file.0.login().expect("a refresh leaves a login").generation;
+                        facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
+                        self.ledger.observe_verdict(generation, &verdict);
+                    }
+                    Verdict::Rejected { account_level: false } => {
+                        self.happen(Event::Empty);
+                        self.ledger.observe_verdict(before.generation, &verdict);
+                        self.rejected.insert(before.generation);
+                        facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone()));
+                    }
+                    _ => facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone())),
+                }
+                facts.done.refresh_run = Some(verdict);
+            }
+            Step::Restore(generation, source) => {
+                let login = self
+                    .ever
+                    .iter()
+                    .find(|login| login.generation == generation)
+                    .expect("it existed")
+                    .clone();
+                let fresh = is_fresh(login.expires_at, facts.now);
+                self.ledger.begin_restore(&login, None, facts.now);
+                self.restores.entry(generation).or_default().push((self.now, fresh));
+                if run.writes_succeed {
+                    self.put(login.clone());
+                }
+                facts.done.restore = Some(Restored { login, source, result: result() });
+            }
+            Step::RollBack => {
+                if run.writes_succeed {
+                    self.file.0 = LocalLogin::Tombstone;
+                    self.ledger.observe_roll_back();
+                }
+                self.roll_backs += 1;
+                facts.done.roll_back = Some(result());
+            }
+            Step::Backup(_, place) => {
+                let login = self.file.0.login().expect("only a login is backed up").clone();
+                let into_history = place == Source::History || run.store == StoreKind::Local;
+                if run.writes_succeed && into_history {
+                    self.history.push(login.clone());
+                }
+                if run.writes_succeed && place == Source::Store {
+                    (self.backup, self.backup_is_foreign) = (Some(login), false);
+                    self.backups += 1;
+                }
+                match place {
+                    Source::History => facts.done.history_backup = Some(result()),
+                    Source::Store => facts.done.store_backup = Some(result()),
+                }
+            }
+            Step::Report(_) => (),
+        }
+        self.observe();
+        facts.login = self.file.0.clone();
+        facts.ledger = self.ledger.clone();
+        facts.history = self.history.clone();
+    }
+}

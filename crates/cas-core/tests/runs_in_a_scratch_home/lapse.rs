@@ -1,0 +1,123 @@
+//! When the credential in use lapses, as a run knows it: what is written down, or how long ago it was first seen.
+
+use cas_core::credential::expiry::{Certainty, Lapse, SETUP_TOKEN_LASTS};
+use cas_core::outcome::state_report::State;
+use cas_core::state::local_store::LocalStore;
+use cas_core::store::user_document::{SETUP_TOKEN, SETUP_TOKEN_EXPIRES_AT, SETUP_TOKEN_MINTED_AT};
+use cas_core::store::{Fields, Store};
+use serde_json::value::to_raw_value;
+
+use super::*;
+
+/// A clock that is right; the other scenarios' is that of a machine without one.
+const TODAY: u64 = 1_790_000_000_000;
+
+fn put_env_file(home: &Home, token: &str) {
+    let env_file = home.paths().env_file;
+    fs::create_dir_all(env_file.parent().expect("a directory")).expect("made");
+    fs::write(&env_file, format!("CLAUDE_CODE_OAUTH_TOKEN={token}\n")).expect("written");
+}
+
+fn put_document(home: &Home, fields: &[(&str, &str)]) {
+    let mut store = LocalStore::new(home.state(), Timestamp::from_millis(TODAY));
+    let soon = Deadline::after(Duration::from_secs(20));
+    let version = store.read(&soon).expect("read").version;
+    let value = |text: &str| to_raw_value(text).expect("a string is JSON");
+    let fields: Fields = fields.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
+    store.merge(&fields, version, &soon).expect("merged");
+}
+
+fn lapse(at: u64, certainty: Certainty) -> Option<Lapse> {
+    Some(Lapse { at: Timestamp::from_millis(at), certainty })
+}
+
+fn a_year_after(millis: u64) -> u64 {
+    Timestamp::from_millis(millis).plus(SETUP_TOKEN_LASTS).millis()
+}
+
+#[test]
+fn a_token_nobody_wrote_a_date_to_lapses_a_year_after_the_first_login_with_it_at_the_latest() {
+    let home = Home::new();
+    put_env_file(&home, "sk-ant-oat01-one");
+    let guessed = lapse(a_year_after(TODAY), Certainty::AtTheLatest);
+    assert_eq!(home.run(Mode::Login, TODAY).lapse, guessed);
+    let outcome = home.run(Mode::Sync, TODAY + 100 * HOUR);
+    assert_eq!(outcome.lapse, guessed, "it was seen then");
+    let state = State::after(&outcome, "alice", Timestamp::from_millis(TODAY), None);
+    let credential = state.credential.expect("the token");
+    assert_eq!(credential.lapses_at_ms, guessed.map(|lapse| lapse.at));
+    assert!(credential.lapse_is_estimated);
+
+    put_env_file(&home, "sk-ant-oat01-two");
+    let later = TODAY + 200 * HOUR;
+    assert_eq!(home.run(Mode::Sync, later).lapse, lapse(a_year_after(later), Certainty::AtTheLatest));
+    put_env_file(&home, "sk-ant-oat01-one");
+    assert_eq!(home.run(Mode::Login, later + HOUR).lapse, guessed, "an earlier one is not new again");
+}
+
+#[test]
+fn what_is_written_beside_a_token_counts_and_is_known_where_the_document_is_not_read() {
+    let home = Home::new();
+    let minted = ("2026-01-01T00:00:00Z", 1_767_225_600_000);
+    let expires = ("2026-10-01T00:00:00Z", 1_790_812_800_000);
+    put_document(&home, &[(SETUP_TOKEN, "sk-ant-oat01-one"), (SETUP_TOKEN_MINTED_AT, minted.0)]);
+    let reckoned = lapse(a_year_after(minted.1), Certainty::Reckoned);
+    assert_eq!(home.run(Mode::Sync, TODAY).lapse, reckoned);
+    put_document(&home, &[(SETUP_TOKEN_EXPIRES_AT, expires.0)]);
+    let stated = lapse(expires.1, Certainty::Stated);
+    assert_eq!(home.run(Mode::Sync, TODAY + HOUR).lapse, stated);
+    assert_eq!(home.run(Mode::Login, TODAY + 2 * HOUR).lapse, stated, "a login reads the env file only");
+
+    put_document(&home, &[(SETUP_TOKEN, "sk-ant-oat01-exchanged_by_hand")]);
+    let exchanged = TODAY + 3 * HOUR;
+    let outcome = home.run(Mode::Sync, exchanged);
+    assert_eq!(outcome.lapse, lapse(a_year_after(exchanged), Certainty::AtTheLatest), "{outcome}");
+    put_document(
+        &home,
+        &[(SETUP_TOKEN_EXPIRES_AT, "when it is over"), (SETUP_TOKEN_MINTED_AT, "2026-09-01T00:00:00Z")],
+    );
+    let outcome = home.run(Mode::Sync, exchanged + HOUR);
+    assert_eq!(outcome.lapse.map(|it| it.certainty), Some(Certainty::Reckoned), "{outcome}");
+    assert_eq!(outcome.exit_code(), 0, "a date that is none is no error: {outcome}");
+}
+
+#[test]
+fn a_login_lapses_when_it_says_so() {
+    let home = Home::new();
+    let ends = TODAY + 700 * HOUR;
+    let says =
+        login("r1", TODAY + 8 * HOUR).replacen('{', &format!(r#"{{"refreshTokenExpiresAt":{ends},"#), 1);
+    home.put(&file(&says));
+    let outcome = home.run(Mode::Sync, TODAY);
+    assert_eq!(outcome.lapse, lapse(ends, Certainty::Stated));
+    let state = State::after(&outcome, "alice", Timestamp::from_millis(TODAY), None);
+    let json = serde_json::to_value(&state).expect("JSON");
+    assert_eq!(json["credential"]["lapses_at_ms"], ends);
+    assert_eq!(json["credential"]["lapse_is_estimated"], false);
+    home.put(&file(&login("r2", TODAY + 9 * HOUR)));
+    assert_eq!(home.run(Mode::Sync, TODAY + HOUR).lapse, None);
+}
+
+#[test]
+fn a_sync_warns_of_a_login_in_its_last_week_and_a_login_does_not() {
+    let home = Home::new();
+    let days = |count: u64| count * 24 * HOUR;
+    let ends = TODAY + days(40);
+    let lasts =
+        |until: u64| login("r1", until).replacen('{', &format!(r#"{{"refreshTokenExpiresAt":{ends},"#), 1);
+    for (now, expected) in [
+        (ends - days(8), None),
+        (ends - days(7), Some("login lapses on ")),
+        (ends - days(2), Some(", in 2 days; sign in again: run `cas-sync login`")),
+        (ends + days(2), Some(", 2 days ago; sign in again")),
+    ] {
+        home.put(&file(&lasts(now + 8 * HOUR)));
+        let outcome = home.run(Mode::Sync, now);
+        let status = if expected.is_some() { Status::Warn } else { Status::Ok };
+        assert_eq!((outcome.status, outcome.exit_code()), (status, 0), "{outcome}");
+        assert!(outcome.to_string().contains(expected.unwrap_or("login complete")), "{outcome}");
+        let state = State::after(&outcome, "alice", Timestamp::from_millis(now), None);
+        assert_eq!(state.notes.contains(&"lapsing".to_owned()), expected.is_some(), "{:?}", state.notes);
+        assert!(!home.run(Mode::Login, now).is_worth_a_line(), "no line for each login");
+    }
+}

@@ -1,0 +1,211 @@
+//! HTTP at the edge: sends one request, bounded by the deadline, and hands back what came. It follows no redirection,
+//! knows no proxy but the configured one, never logs, and keeps one connection for all requests of a run.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Url, redirect};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+use super::redact::printable;
+use super::response::Received;
+use super::token_file::Token;
+use super::{Server, tls};
+use cas_core::store::Failure;
+use cas_core::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
+
+/// The longest answer in bytes; anything longer is not a user's document.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long to try to reach the server at most, however much time there is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One request.
+pub(super) struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// The body and what it is.
+    pub body: Option<(&'static str, Vec<u8>)>,
+}
+
+/// A connection to be, or one that is kept open.
+pub(super) struct Client {
+    /// Always there until the end, when it is left without waiting for it.
+    runtime: Option<Runtime>,
+    http: reqwest::Client,
+    headers: HeaderMap,
+    /// The newest state the server told us of, and whether to insist on it.
+    index: Option<HeaderValue>,
+    insists: bool,
+    requests: u64,
+    /// The header `Date` of the last answer.
+    date: Option<String>,
+}
+
+impl Client {
+    /// Prepares everything; nothing is sent yet.
+    pub(super) fn new(server: &Server, token: &Token) -> Result<Self, Failure> {
+        let tls = tls::client_config(server.address.is_encrypted(), server.ca_cert.as_deref())?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .https_only(server.address.is_encrypted());
+        if let Some(proxy) = &server.proxy {
+            builder =
+                builder.proxy(reqwest::Proxy::https(proxy.url().clone()).map_err(|error| unusable(&error))?);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| unusable(&error))?;
+        Ok(Self {
+            runtime: Some(runtime),
+            http: builder.build().map_err(|error| unusable(&error))?,
+            headers: headers(server, token)?,
+            index: None,
+            insists: false,
+            requests: 0,
+            date: None,
+        })
+    }
+
+    /// How many requests were sent so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// What time it was at the server when it answered last, to the second.
+    pub(super) fn server_time(&self) -> Option<Timestamp> {
+        let moment = OffsetDateTime::parse(self.date.as_deref()?, &Rfc2822).ok()?;
+        let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
+        Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
+    }
+
+    /// From now on requests are those of this token.
+    pub(super) fn speak_with(&mut self, token: &Token) -> Result<(), Failure> {
+        self.headers.insert(TOKEN, header_of(token)?);
+        Ok(())
+    }
+
+    /// From now on no node may answer from before what we know: a standby that lags behind has to ask the active node.
+    pub(super) fn insist_on_the_newest(&mut self) {
+        self.insists = true;
+    }
+
+    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`Failure::Unreachable`] is the only failure.
+    pub(super) fn send(
+        &mut self,
+        request: Request,
+        action: &str,
+        deadline: &Deadline,
+    ) -> Result<Received, Failure> {
+        let unreachable =
+            |what: &str| Failure::Unreachable { reason: format!("{action}: {}", printable(what)) };
+        let span = deadline.remaining();
+        let Some(runtime) = self.runtime.as_ref().filter(|_| !span.is_zero()) else {
+            return Err(unreachable("no time is left to ask"));
+        };
+        let mut builder = self.http.request(request.method, request.url).headers(self.headers.clone());
+        if let Some(index) = self.index.clone().filter(|_| self.insists) {
+            builder = builder.header(INDEX, index).header("x-vault-inconsistent", "forward-active-node");
+        }
+        if let Some((kind, body)) = request.body {
+            builder = builder.header(CONTENT_TYPE, kind).body(body);
+        }
+        self.requests += 1;
+        let step = Cell::new("no answer");
+        let exchange = async { tokio::time::timeout(span, exchange(builder, &step)).await };
+        let (received, index) = match runtime.block_on(exchange) {
+            Ok(Ok(received)) => received,
+            Ok(Err(what)) => return Err(unreachable(&what)),
+            Err(_) => return Err(unreachable(&format!("{} within {span:.1?}", step.get()))),
+        };
+        self.index = index.or(self.index.take());
+        self.date = received.date.clone();
+        Ok(received)
+    }
+}
+
+impl Drop for Client {
+    /// A name that is still being looked up keeps a thread of the runtime: nobody waits for that.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+const INDEX: &str = "x-vault-index";
+const TOKEN: &str = "x-vault-token";
+
+async fn exchange(
+    builder: reqwest::RequestBuilder,
+    step: &Cell<&str>,
+) -> Result<(Received, Option<HeaderValue>), String> {
+    let mut response = builder.send().await.map_err(|error| root_cause(&error))?;
+    step.set("no complete answer");
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let index = response.headers().get(INDEX).cloned();
+    let mut received = Received {
+        status: response.status().as_u16(),
+        retry_after: text(RETRY_AFTER),
+        date: text(DATE),
+        location: text(LOCATION),
+        body: Zeroizing::new(Vec::new()),
+    };
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    received.body.reserve(announced.min(MAX_BODY));
+    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+        if received.body.len() + chunk.len() > MAX_BODY {
+            return Err("the answer is longer than 1 MiB, which no document of a user is".to_owned());
+        }
+        received.body.extend_from_slice(&chunk);
+    }
+    Ok((received, index))
+}
+
+fn headers(server: &Server, token: &Token) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(TOKEN, header_of(token)?);
+    headers.insert("x-vault-request", HeaderValue::from_static("true"));
+    if let Some(namespace) = &server.namespace {
+        let value = HeaderValue::from_str(&namespace.to_string()).map_err(|error| unusable(&error))?;
+        headers.insert("x-vault-namespace", value);
+    }
+    Ok(headers)
+}
+
+fn header_of(token: &Token) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The innermost cause, which names what happened ("Connection refused"); the outer ones only name the library's parts.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let step = if error.is_connect() { "cannot connect: " } else { "" };
+    let text = cause.to_string();
+    let hint = if text.contains("certificate") { " (is it signed by the CA in VAULT_CACERT?)" } else { "" };
+    format!("{step}{text}{hint}")
+}
+
+fn unusable(error: &dyn Error) -> Failure {
+    Failure::Refused {
+        reason: format!("the connection to Vault cannot be prepared: {error}"),
+        remedy: "correct the Vault settings".to_owned(),
+    }
+}

@@ -1,0 +1,144 @@
+//! What is set up on the server for people: the policy of each one's token, and the role through which tokens are minted.
+//! The texts are the files of `packaging/vault/`, so that an admin who prefers doing it by hand does the same.
+
+use super::{BadSetting, VaultPath, token_info};
+use cas_core::config::VaultSettings;
+use cas_core::store::Failure;
+
+/// The token role that mints people's tokens.
+pub const ROLE: &str = "workstation-claude";
+
+const USER_POLICY: &str = include_str!("../../../packaging/vault/user-policy.hcl");
+const PROVISIONER_POLICY: &str = include_str!("../../../packaging/vault/provisioner-policy.hcl");
+const TOKEN_ROLE: &str = include_str!("../../../packaging/vault/token-role.json");
+
+/// Where people's documents lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The mount of the KV version 2 engine.
+    pub mount: VaultPath,
+    /// The folder of all documents below it.
+    pub folder: VaultPath,
+}
+
+impl Layout {
+    /// What is configured, or else `secret` and `workstation/claude-users`.
+    ///
+    /// # Errors
+    /// [`BadSetting`] for what cannot be a path.
+    pub fn configured(settings: &VaultSettings) -> Result<Self, BadSetting> {
+        let path = |text: &Option<String>, usual: &str| VaultPath::parse(text.as_deref().unwrap_or(usual));
+        Ok(Self {
+            mount: path(&settings.mount, "secret")?,
+            folder: path(&settings.path, "workstation/claude-users")?,
+        })
+    }
+
+    /// The path of this user's document below `/v1/`, in the `data` or the `metadata` of the engine.
+    pub fn document_path(&self, part: &str, user: &str) -> String {
+        format!("{}/{part}/{}/{user}", self.mount, self.folder)
+    }
+
+    /// The name of this user's policy; the server keeps policies in lower case.
+    pub fn policy_name(&self, user: &str) -> String {
+        token_info::policy(user)
+    }
+
+    /// The least policy of this user's token.
+    pub fn user_policy(&self, user: &str) -> String {
+        let policy: Vec<_> = USER_POLICY.lines().filter(|line| !line.starts_with('#')).collect();
+        let policy = policy.join("\n").trim_start().replace("/USER\"", &format!("/{user}\""));
+        self.at_home(&policy)
+    }
+
+    /// The least policy of an admin's token that provisions people.
+    pub fn provisioner_policy(&self) -> String {
+        self.at_home(PROVISIONER_POLICY)
+    }
+
+    /// The role, in the JSON that the server takes.
+    pub fn token_role(&self) -> &'static str {
+        TOKEN_ROLE
+    }
+
+    /// Names of policies are kept in lower case, so this user's may be the one of somebody whose name differs in that alone.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for a policy that names somebody else's document, and not this user's.
+    pub fn refuse_policy_of_another(&self, user: &str, policy: &str) -> Result<(), Failure> {
+        let folder = format!("\"{}/data/{}/", self.mount, self.folder);
+        let names: Vec<_> = policy.split(&folder).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        match names.iter().find(|name| Self::can_name(name)) {
+            Some(other) if !names.contains(&user) => Err(Failure::Refused {
+                reason: format!("the policy {} is the one of {other}", self.policy_name(user)),
+                remedy: "one of the two needs another login name; or correct that policy by hand".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn at_home(&self, policy: &str) -> String {
+        policy
+            .replace("\"secret/", &format!("\"{}/", self.mount))
+            .replace("workstation/claude-users", &self.folder.to_string())
+    }
+
+    /// Whether a policy can name this user's document and nobody else's: in a policy's path `*` and `+` stand for others.
+    pub fn can_name(user: &str) -> bool {
+        user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_follow_the_configured_places() {
+        let usual = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        assert!(usual.user_policy("ada").contains("\"secret/data/workstation/claude-users/ada\""));
+        let settings = VaultSettings {
+            mount: Some("kv/people".into()),
+            path: Some("claude".into()),
+            ..VaultSettings::default()
+        };
+        let moved = Layout::configured(&settings).expect("paths");
+        for policy in [moved.user_policy("ada"), moved.provisioner_policy()] {
+            assert!(
+                !policy.contains("\"secret/") && !policy.contains("workstation/claude-users"),
+                "{policy}"
+            );
+        }
+        assert!(moved.user_policy("ada").contains("\"kv/people/data/claude/ada\""));
+    }
+
+    #[test]
+    fn a_policy_that_is_somebody_elses_is_seen_by_the_document_it_names() {
+        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        let of = |policy: &str| layout.refuse_policy_of_another("Ada", policy);
+        assert!(of(&layout.user_policy("Ada")).is_ok());
+        assert!(of(&layout.user_policy("ada")).is_err());
+        assert!(
+            of(&(layout.user_policy("ada") + &layout.user_policy("Ada"))).is_ok(),
+            "too wide is another matter"
+        );
+        assert!(of("path \"secret/*\" { capabilities = [\"read\"] }").is_ok());
+    }
+
+    #[test]
+    fn what_a_template_says_of_itself_and_what_is_configured_is_left_alone() {
+        let settings = VaultSettings { path: Some("it/USERS".into()), ..VaultSettings::default() };
+        let policy = Layout::configured(&settings).expect("paths").user_policy("ada");
+        assert!(policy.starts_with("path \"secret/data/it/USERS/ada\""), "{policy}");
+    }
+
+    #[test]
+    fn a_name_that_would_be_a_pattern_is_nobodys() {
+        for name in ["ada", "jean-luc", "a.b", "_x", "ada@realm", "Ada"] {
+            assert!(Layout::can_name(name), "{name}");
+        }
+        for name in ["*", "a*", "+", "a+b", "a b", "a\"b", "a\\b", "a/b", "jörg"] {
+            assert!(!Layout::can_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Decides when a token is renewed: early and seldom, since a renewal is a write for the server.
+
+use super::token_cache::TokenMemory;
+
+const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Whether to renew now: a week after the last time, or as soon as a third of the lifetime is over.
+pub(super) fn is_due(memory: &TokenMemory, now_ms: u64) -> bool {
+    let Some(expires_at_ms) = memory.expires_at_ms else { return false };
+    let left_ms = expires_at_ms.saturating_sub(now_ms);
+    let is_a_week_old = now_ms.saturating_sub(memory.last_renewed_ms) > WEEK_MS;
+    let is_below_two_thirds = memory.period_ms.is_some_and(|period_ms| left_ms < period_ms / 3 * 2);
+    is_a_week_old || is_below_two_thirds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    const NOW_MS: u64 = 1_790_000_000_000;
+
+    fn token(renewed_days_ago: u64, days_left: Option<u64>, period_days: Option<u64>) -> TokenMemory {
+        TokenMemory {
+            last_renewed_ms: NOW_MS - renewed_days_ago * DAY_MS,
+            expires_at_ms: days_left.map(|days| NOW_MS + days * DAY_MS),
+            period_ms: period_days.map(|days| days * DAY_MS),
+            ..TokenMemory::default()
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_weekly_and_earlier_when_its_life_is_short() {
+        for (renewed_days_ago, days_left, period_days, expected) in [
+            (0, Some(32), Some(32), false),
+            (7, Some(25), Some(32), false),
+            (8, Some(24), Some(32), true),
+            (1, Some(21), Some(32), true),
+            (1, Some(22), Some(32), false),
+            (0, Some(3), Some(3), false),
+            (1, Some(1), Some(3), true),
+            (1, Some(5), None, false),
+            (8, Some(5), None, true),
+            (99, None, None, false),
+        ] {
+            let memory = token(renewed_days_ago, days_left, period_days);
+            assert_eq!(is_due(&memory, NOW_MS), expected, "{memory:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_renews_nothing_and_overflows_nothing() {
+        assert!(!is_due(&token(0, Some(32), Some(32)), NOW_MS - 400 * DAY_MS));
+    }
+}
