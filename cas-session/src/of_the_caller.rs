@@ -40,8 +40,14 @@ pub(crate) fn print(
     }
 }
 
+/// The name that the session logged in as, as it says.
+#[expect(clippy::disallowed_methods, reason = "nothing else tells two names with one uid apart")]
+pub(crate) fn login_name() -> Option<String> {
+    std::env::var("LOGNAME").ok()
+}
+
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
-    let account = Account::of_uid(Uid::effective())?;
+    let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
     if !paths::has_marker(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
     }

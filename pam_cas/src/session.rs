@@ -85,7 +85,7 @@ fn timed_token_of(
 /// From the cheapest question to the dearest: a look at the name, one `lstat`, one process.
 fn token_of(user: Option<&CStr>, options: &Options<'_>, deadline: Deadline) -> Result<SetupToken, NoToken> {
     let user = UserName::parse(user.ok_or(NoToken::NoUser)?).ok_or(NoToken::RefusedName)?;
-    if !enrolled::is_enrolled(&user)? {
+    if !enrolled::is_enrolled(&user)? && !user.may_be_another_spelling() {
         return Err(NoToken::NotEnrolled);
     }
     let question = Question {

@@ -13,6 +13,7 @@ use cas_protocol::paths::{self, MARKERS, REQUESTS, SPARE_REQUEST};
 use nix::unistd::Uid;
 
 use crate::enrollment::requests_directory;
+use crate::published_state::accounts::Accounts;
 use crate::published_state::{self, PEOPLE};
 use crate::systemd;
 use crate::term::stderr::fail;
@@ -83,6 +84,13 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     );
     let identities = Identities::of_this_machine();
     identities.check(account)?;
+    let others = Accounts::look_up(&[user.to_owned()]).others_with(user, account.uid.as_raw());
+    ensure!(
+        others.is_empty(),
+        "cannot enroll {user}: its user id {} is also the one of {}, and each could use the other's credentials; give each name a user id of its own",
+        account.uid,
+        others.join(", ")
+    );
     let requests = Path::new(REQUESTS).join(user);
     // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
     let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");

@@ -38,7 +38,7 @@ impl Caller {
                 "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::of_uid(Uid::effective())?;
+        let account = Account::for_session(Uid::effective(), variable("LOGNAME").as_deref())?;
         Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
         let owner = account.uid.as_raw();

@@ -8,7 +8,7 @@ use super::text::Family;
 use crate::commands::status::rows::{Rank, Row};
 
 /// The code of each rank, which rises with how bad it is. A code never changes its meaning.
-const CODES: [(Rank, u8); 9] = [
+const CODES: [(Rank, u8); 10] = [
     (Rank::Well, 0),
     (Rank::Recovered, 1),
     (Rank::Skipped, 2),
@@ -18,6 +18,7 @@ const CODES: [(Rank, u8); 9] = [
     (Rank::OfTheFuture, 6),
     (Rank::Unreadable, 7),
     (Rank::Failed, 8),
+    (Rank::Gone, 9),
 ];
 
 /// The text for the exporter, of what was seen at `now` and took so long to see.
@@ -30,7 +31,7 @@ pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
 fn of_people(rows: &[Row]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
-        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed.",
+        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed, 9 gone.",
     );
     let mut exit_code = Family::gauge("claude_auth_exit_code", "Exit status of the last sync.");
     let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "When the last sync began.");

@@ -77,17 +77,18 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(deferred) => deferred,
         Err(error) => return fail(&error, 1),
     };
-    let people = match chosen(request, &roster, &work) {
-        Ok(people) => people,
-        Err(error) => return fail(&error, CONFIGURATION),
-    };
     let mut told = Told { is_dry: request.dry_run, ..Told::default() };
+    // Before it is decided what to do for whom: an adopted name is not refused any more.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut work) {
             Ok(done) => told.remarks.push(done),
             Err(error) => return fail(&error, 1),
         }
     }
+    let people = match chosen(request, &roster, &work) {
+        Ok(people) => people,
+        Err(error) => return fail(&error, CONFIGURATION),
+    };
     let mut progress = Progress::of(people.len());
     let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {

@@ -31,15 +31,13 @@ use crate::cli::Status as Request;
 use crate::commands::enroll::STATE;
 use crate::os::environment::{keep_secrets_in_memory, now, variable};
 use crate::precedence::sources::{self, Surroundings};
+use crate::published_state::accounts::Accounts;
 use crate::published_state::report::Standing;
 use crate::published_state::{LIMIT, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
 use crate::term::stderr::fail;
 use crate::user::identity::Caller;
-
-/// The accounts of this machine.
-const PASSWD: &str = "/etc/passwd";
 
 /// Says how it is.
 pub(crate) fn run(request: &Request) -> ExitCode {
@@ -94,7 +92,7 @@ fn look_at_everybody(users: &[String]) -> Result<Seen> {
 /// When it cannot be seen who that is.
 pub(crate) fn everybody() -> Result<(Vec<Row>, Timestamp)> {
     let now = now();
-    let people = read::everybody(Path::new(STATE), Path::new(PASSWD));
+    let people = read::everybody(Path::new(STATE), Accounts::look_up);
     let people = people.with_context(|| format!("cannot see in {STATE} who is enrolled"))?;
     Ok((rows::worst_first(people, now), now))
 }
@@ -106,7 +104,7 @@ fn these(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
             paths::has_marker(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
-        let person = read::somebody(Path::new(STATE), Path::new(PASSWD), user);
+        let person = read::somebody(Path::new(STATE), Accounts::look_up, user);
         person.with_context(|| format!("cannot look into {STATE}"))
     };
     let people = users.iter().map(person).collect::<Result<_>>()?;

@@ -25,6 +25,8 @@ pub(crate) struct Row {
 pub(crate) enum Rank {
     /// The last sync says that somebody has to act.
     Failed,
+    /// The account that was enrolled is not there any more.
+    Gone,
     /// What is published is no state of theirs.
     Unreadable,
     /// What is published is of a time that is yet to come.
@@ -57,6 +59,7 @@ impl Row {
             Found::Unreadable(why) => {
                 Self { rank: Rank::Unreadable, reason: format!("unreadable: {why}"), standing: None, name }
             }
+            Found::Gone(why) => Self { rank: Rank::Gone, reason: why, standing: None, name },
             Found::Standing(standing) => {
                 let (rank, reason) = judged(&standing, now);
                 Self { rank, reason, standing: Some(*standing), name }
@@ -67,7 +70,7 @@ impl Row {
     /// The exit code: that of the last sync, where it can be believed and is recent; else 1, or 75 where there was none yet.
     pub(crate) fn exit_code(&self) -> u8 {
         match (self.rank, &self.standing) {
-            (Rank::Unreadable | Rank::OfTheFuture, _) => 1,
+            (Rank::Gone | Rank::Unreadable | Rank::OfTheFuture, _) => 1,
             (Rank::Silent, Some(standing)) => standing.exit_code.max(1),
             (_, Some(standing)) => standing.exit_code,
             (_, None) => 75,
@@ -77,7 +80,7 @@ impl Row {
     /// The status as which it is shown.
     pub(crate) fn status(&self) -> Status {
         match self.rank {
-            Rank::Failed => Status::Fail,
+            Rank::Failed | Rank::Gone => Status::Fail,
             Rank::Unreadable | Rank::OfTheFuture | Rank::Silent | Rank::Warned => Status::Warn,
             Rank::Unknown | Rank::Skipped => Status::Skip,
             Rank::Recovered => Status::Recovered,
@@ -91,6 +94,7 @@ impl Rank {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Gone => "gone",
             Self::Unreadable => "unreadable",
             Self::OfTheFuture => "of-the-future",
             Self::Silent => "silent",
@@ -160,6 +164,7 @@ mod tests {
             person("eve", "WARN", 1, 75),
             person("fay", "OK", 14, 0),
             person("gus", "OK", -1, 0),
+            Person { name: "gil".into(), found: Found::Gone("the account was removed".into()) },
             Person { name: "hal".into(), found: Found::Unreadable("it is a link".into()) },
             person("ida", "FAIL", 900, 79),
             person("abe", "OK", 1, 0),
@@ -169,6 +174,7 @@ mod tests {
             rows.iter().map(|row| (row.name.as_str(), row.rank.word(), row.exit_code())).collect();
         let expected = [
             ("ida", "failed", 79),
+            ("gil", "gone", 1),
             ("hal", "unreadable", 1),
             ("gus", "of-the-future", 1),
             ("fay", "silent", 1),
@@ -181,8 +187,8 @@ mod tests {
         ];
         assert_eq!(seen, expected);
         assert_eq!(exit_code(&rows), 79);
-        assert_eq!(exit_code(&rows[4..]), 75);
-        assert_eq!(exit_code(&rows[6..]), 0);
-        assert_eq!(rows[1].reason, "unreadable: it is a link");
+        assert_eq!(exit_code(&rows[5..]), 75);
+        assert_eq!(exit_code(&rows[7..]), 0);
+        assert_eq!(rows[2].reason, "unreadable: it is a link");
     }
 }

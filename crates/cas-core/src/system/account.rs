@@ -68,6 +68,17 @@ impl Account {
         })
     }
 
+    /// The account of a session: the one that it logged in as, where that has this uid, else the first one with the uid. Two names
+    /// can share a uid, and the one must not be taken for the other.
+    ///
+    /// # Errors
+    /// [`UnknownAccount`] as for [`Account::of_uid`].
+    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, UnknownAccount> {
+        let first = Self::of_uid(uid)?;
+        let named = login_name.filter(|name| *name != first.name).and_then(|name| Self::named(name).ok());
+        Ok(named.filter(|account| account.uid == uid).unwrap_or(first))
+    }
+
     fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, UnknownAccount> {
         let unknown = |why: String| UnknownAccount { asked: asked.to_owned(), why };
         match entry {
