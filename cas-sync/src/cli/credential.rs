@@ -59,6 +59,10 @@ pub(crate) struct Restore {
     /// Only this copy, by its name in --list.
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) generation: Option<String>,
+    /// Also restore a backup that another machine made, which this one replaces. Two machines that use one login log each other
+    /// out.
+    #[arg(long)]
+    pub(crate) from_other_machine: bool,
     /// Ask no `claude`, neither whether a login that looks whole is rejected, nor whether what was put back works.
     #[arg(long)]
     pub(crate) no_verify: bool,

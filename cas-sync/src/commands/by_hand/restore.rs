@@ -24,7 +24,7 @@ pub(crate) fn restore(wanted: &Restore) -> ExitCode {
         Place::History => Source::History,
         Place::Store => Source::Store,
     });
-    let choice = Choice { from, generation };
+    let choice = Choice { from, generation, from_other_machine: wanted.from_other_machine };
     answered(|person| match (wanted.list, wanted.dry_run) {
         (true, _) => list(person, choice, wanted.json),
         (_, true) => rehearse(person, choice, wanted.json),

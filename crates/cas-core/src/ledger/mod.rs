@@ -220,11 +220,6 @@ impl Ledger {
         last.is_some_and(|last| last.owner.contradicts(&login.owner))
     }
 
-    /// Whether this machine has had a login of its own.
-    pub fn has_own_login(&self) -> bool {
-        self.generations.values().any(|entry| entry.origin == Origin::File)
-    }
-
     /// Notes that this setup-token was taken away, so that a process that inherited it can be told.
     pub fn observe_withdrawn(&mut self, token: Fingerprint) {
         self.withdrawn.retain(|known| *known != token);

@@ -139,7 +139,7 @@ pub struct Settings {
     pub can_verify: bool,
     /// The only organisation whose logins are backed up and put back.
     pub expected_organization: Option<String>,
-    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    /// Whether a backup that another machine made may be restored.
     pub restore_from_other_machines: bool,
     /// Whether logins are copied, here or to the store, and put back from copies.
     pub oauth_backup: bool,
@@ -157,6 +157,15 @@ impl Settings {
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
         }
+    }
+}
+
+impl Settings {
+    /// Returns true if a backup that another machine made may be restored in this run.
+    pub fn uses_other_machines(&self) -> bool {
+        let is_asked_for =
+            matches!(self.mode, Mode::Hand(Errand::Restore(Choice { from_other_machine: true, .. })));
+        self.restore_from_other_machines || is_asked_for
     }
 }
 
@@ -209,6 +218,8 @@ pub struct Choice {
     pub from: Option<Source>,
     /// Only this one.
     pub generation: Option<Generation>,
+    /// Also one that another machine made, which is not used any more.
+    pub from_other_machine: bool,
 }
 
 impl Choice {

@@ -263,7 +263,9 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
 }
 
 pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
-    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    // What other machines keep there says nothing of this one.
+    let in_store = facts.document().is_some_and(|document| document.backup.is_some())
+        && candidate::may_come_from_the_store(facts);
     let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }

@@ -51,6 +51,13 @@ pub(crate) struct Run {
     pub(crate) chosen: Option<usize>,
 }
 
+impl Run {
+    /// Whether the user's own command asks for another machine's backup.
+    pub(crate) fn asks_for_other_machine(&self) -> bool {
+        matches!(self.mode, Mode::Hand(Errand::Restore(choice)) if choice.from_other_machine)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Interference {
     SignsIn,
@@ -78,7 +85,9 @@ fn errand() -> impl Strategy<Value = Errand> {
     prop_oneof![
         1 => which.prop_map(Errand::Verify),
         2 => Just(Errand::Backup),
-        3 => from.prop_map(|from| Errand::Restore(Choice { from, generation: None })),
+        3 => (from, any::<bool>()).prop_map(|(from, from_other_machine)| {
+            Errand::Restore(Choice { from, generation: None, from_other_machine })
+        }),
     ]
 }
 

@@ -37,8 +37,8 @@ impl World {
                 );
                 let is_foreign = *source == Source::Store && self.backup_is_foreign;
                 assert!(
-                    !is_foreign || run.others || !self.has_had_own_login,
-                    "the login that another machine lives by was put back"
+                    !is_foreign || run.others || run.asks_for_other_machine(),
+                    "another machine's login was restored although it was not asked for"
                 );
                 let newer = self.written_after(login);
                 assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");

@@ -41,8 +41,6 @@ pub(crate) struct World {
     /// there by us.
     pub(crate) written: Vec<(LoginSummary, u64)>,
     pub(crate) lay_there_last: Option<LoginSummary>,
-    /// Whether Claude Code has been seen to write a login on this machine.
-    pub(crate) has_had_own_login: bool,
     pub(crate) seen_superseded: BTreeSet<Generation>,
     pub(crate) rejected: BTreeSet<Generation>,
     pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
@@ -166,7 +164,6 @@ impl World {
             if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
                 self.written.push((login.clone(), self.now));
             }
-            self.has_had_own_login |= !self.restores.contains_key(&login.generation);
             self.lay_there_last = Some(login);
         }
     }
