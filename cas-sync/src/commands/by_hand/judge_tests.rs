@@ -35,6 +35,7 @@ fn facts(login: LocalLogin<LoginSummary>) -> Facts {
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: Contact::default(),
+        place: cas_core::credential::login_file::LoginPlace::File,
         asked_lately: false,
         settings: Settings {
             login_refresh_after: Duration::ZERO,

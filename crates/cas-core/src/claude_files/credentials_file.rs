@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::claude_files::locks::{self, LockError, RefreshLocks};
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::OauthLogin;
-use crate::credential::login_file::{self, LocalLogin};
+use crate::credential::login_file::{self, LocalLogin, LoginPlace};
 use crate::fs::atomic_file;
 use crate::fs::file_id::FileIdentity;
 use crate::fs::owned_file::{self, Guard, Problem};
@@ -62,6 +63,14 @@ impl CredentialsFile {
             Err(problem) => {
                 Snapshot { login: LocalLogin::Unreadable(problem.to_string()), content: None, identity: None }
             }
+        }
+    }
+
+    /// Whether the path is a link, and to what. The target as it is written there: it stays when a home moves.
+    pub fn place(&self) -> LoginPlace {
+        match fs::read_link(&self.path) {
+            Ok(target) => LoginPlace::Link(Fingerprint::of(&target.to_string_lossy())),
+            Err(_) => LoginPlace::File,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Run;
+use crate::claude_files::json_settings::{self, ClaudeJson};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -39,6 +40,7 @@ impl Run {
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
             contact: self.state.contact(),
+            place: self.credentials.place(),
             asked_lately: false,
             settings: self.settings.clone(),
             done: Done::default(),
@@ -101,6 +103,7 @@ impl Run {
         match self.look() {
             Ok((login, ledger)) => {
                 facts.login = login;
+                facts.place = self.credentials.place();
                 facts.refreshing = self.credentials.is_being_refreshed(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
@@ -115,6 +118,7 @@ impl Run {
         if self.is_survey {
             self.snapshot = self.credentials.read(self.now);
             let mut ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
             self.note_what_lies_there(&mut ledger);
             return Ok((self.named_by(&ledger), ledger));
         }
@@ -122,15 +126,32 @@ impl Run {
             if !self.is_given {
                 self.snapshot = self.credentials.read(self.now);
             }
-            let ledger = self.remember_new_login(self.state.ledger()?);
+            let ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
+            let ledger = self.remember_new_login(ledger);
             return Ok((self.named_by(&ledger), ledger));
         }
         // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
         let deadline = self.deadline;
         let _locked = self.state.lock(Lock::Repair, &deadline)?;
         self.snapshot = self.credentials.read(self.now);
+        let ledger = self.state.ledger()?;
+        self.learn_owner(&ledger);
         let ledger = self.state.change_ledger(&deadline, |ledger| self.note_what_lies_there(ledger))?;
         Ok((self.named_by(&ledger), ledger))
+    }
+
+    /// Takes the account of a login that does not name it from the client's own state, while the login is first seen.
+    fn learn_owner(&mut self, ledger: &Ledger) {
+        let Some(login) = self.snapshot.login.login_mut() else { return };
+        let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
+        if is_named || !ledger.may_learn_owner(login.summary.generation, self.now) {
+            return;
+        }
+        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
+        if let Some(signed_in) = state.and_then(|state| state.signed_in()) {
+            login.summary.owner = std::mem::take(&mut login.summary.owner).or(&signed_in.owner);
+        }
     }
 
     /// What lies there, and whose it is as far as the ledger knows.
@@ -146,9 +167,14 @@ impl Run {
     fn remember_new_login(&self, mut ledger: Ledger) -> Ledger {
         let before = ledger.clone();
         self.note_what_lies_there(&mut ledger);
-        let known = |ledger: &Ledger| (ledger.lay_there_last, ledger.generations.clone());
+        let known =
+            |ledger: &Ledger| (ledger.lay_there_last, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
-            let observe = |ledger: &mut Ledger| ledger.observe_file(&login.summary, self.now);
+            let place = self.credentials.place();
+            let observe = |ledger: &mut Ledger| {
+                ledger.observe_file(&login.summary, self.now);
+                ledger.observe_place(place);
+            };
             drop(self.state.change_ledger(&self.deadline, observe));
         }
         ledger
@@ -158,6 +184,7 @@ impl Run {
         ledger.settle_intent(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
             ledger.observe_file(&login.summary, self.now);
+            ledger.observe_place(self.credentials.place());
         }
     }
 

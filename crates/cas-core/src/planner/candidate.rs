@@ -184,6 +184,7 @@ mod tests {
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: Contact::default(),
+            place: crate::credential::login_file::LoginPlace::File,
             asked_lately: false,
             settings: Settings {
                 login_refresh_after: Duration::ZERO,

@@ -37,6 +37,8 @@ pub enum Obstacle {
     AnotherOrganization,
     /// It is of another account than the login that lay there last.
     AnotherAccount,
+    /// The credential file is a link, and led to another file when a login was last seen there.
+    LinkRepointed,
     /// Another machine lives by it.
     AnotherMachine,
     /// The clock was set back: whether a later one replaced it, nobody can say.
@@ -58,6 +60,7 @@ impl Obstacle {
             Self::LiesThere => "in use",
             Self::AnotherOrganization => "another organisation",
             Self::AnotherAccount => "another account",
+            Self::LinkRepointed => "another file",
             Self::AnotherMachine => "another machine",
             Self::InDoubt => "in doubt",
             Self::PutBackOnce => "used up",
@@ -77,6 +80,9 @@ impl fmt::Display for Obstacle {
             }
             Self::LiesThere => "it lies in the login file already",
             Self::AnotherOrganization => "it is not of the organisation in expected_organization",
+            Self::LinkRepointed => {
+                "the credential file is a link that leads to another file than before, which may be another account's; sign in there, or point it back"
+            }
             Self::AnotherAccount => "it is of another account than the login used here last",
             Self::AnotherMachine => {
                 "another machine lives by it, and each refresh there spends the token here (restore_from_other_machines allows it)"
@@ -117,6 +123,7 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: Source) -> O
             Obstacle::AnotherOrganization,
         ),
         (facts.ledger.is_somebody_elses(login), Obstacle::AnotherAccount),
+        (facts.ledger.is_repointed(facts.place), Obstacle::LinkRepointed),
         (source == Source::Store && !may_come_from_the_store(facts), Obstacle::AnotherMachine),
         (is_in_doubt(facts, login), Obstacle::InDoubt),
         (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, Generation};
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::LocalLogin;
+use crate::credential::login_file::{LocalLogin, LoginPlace};
 use crate::credential::verification::Verdict;
 use crate::ledger::Ledger;
 use crate::outcome::Source;
@@ -20,6 +20,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// What lies in the credential file.
     pub login: LocalLogin<LoginSummary>,
+    /// Where the credential file lies.
+    pub place: LoginPlace,
     /// Whether Claude Code holds its locks: some session is refreshing the login just now.
     pub refreshing: bool,
     /// What became of the generations seen so far; the login that lies in the file is already noted in it.

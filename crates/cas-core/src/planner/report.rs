@@ -1,8 +1,8 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, Subject, TokenFact, backup,
-    candidate, commands,
+    DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, Obstacle, Subject, TokenFact,
+    backup, candidate, commands,
 };
 use crate::config::StoreKind;
 use crate::credential::expiry::{Kind, Lapse};
@@ -130,6 +130,9 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         return unmended(
             "it was put back several times within the hour; find what keeps overwriting it".into(),
         );
+    }
+    if facts.ledger.is_repointed(facts.place) {
+        return unmended(Obstacle::LinkRepointed.to_string());
     }
     if facts.settings.mode == Mode::Watch {
         return unmended(

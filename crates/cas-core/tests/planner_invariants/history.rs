@@ -26,6 +26,8 @@ pub(crate) enum Event {
     OtherMachineBacksUp,
     /// An administrator marks the document in the store as offboarded, or takes the mark away.
     Offboard(bool),
+    /// An account switcher points the credential file elsewhere.
+    Repoint(Option<u8>),
     StoreToken(Option<TokenFact>),
     EnvFile(EnvFileFact),
     Run(Run),
@@ -146,6 +148,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::PutOldCopyBack),
         1 => Just(Event::OtherMachineBacksUp),
         1 => prop::bool::weighted(0.3).prop_map(Event::Offboard),
+        1 => prop::option::weighted(0.7, 0..2u8).prop_map(Event::Repoint),
         1 => prop::option::of(prop_oneof![
             Just(TokenFact::Withdrawn),
             token().prop_map(TokenFact::Token),

@@ -1,7 +1,7 @@
 //! The rules that every step is held against.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::{LocalLogin, is_fresh};
+use cas_core::credential::login_file::{LocalLogin, LoginPlace, is_fresh};
 use cas_core::credential::verification::Verdict;
 use cas_core::outcome::{Source, Status};
 use cas_core::planner::*;
@@ -25,6 +25,11 @@ impl World {
                 | Step::RemoveEnvFile
         );
         assert!(!(is_marked && uses_the_document), "{step:?} with the document of an offboarded user");
+        let is_repointed = matches!(self.place, LoginPlace::Link(_))
+            && self.place_of_last != LoginPlace::Unknown
+            && self.place != self.place_of_last;
+        let writes_the_file = matches!(step, Step::Restore(..) | Step::RollBack);
+        assert!(!(is_repointed && writes_the_file), "{step:?} into a file that may be another account's");
         match step {
             Step::Restore(generation, source) => {
                 let login =

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
-use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::fingerprint::{Fingerprint, Generation};
 use cas_core::credential::login::{LoginSummary, Owner};
-use cas_core::credential::login_file::{LocalLogin, is_fresh};
+use cas_core::credential::login_file::{LocalLogin, LoginPlace, is_fresh};
 use cas_core::credential::verification::Verdict;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::Source;
@@ -29,6 +29,9 @@ pub(crate) struct World {
     pub(crate) backup: Option<LoginSummary>,
     pub(crate) backup_is_foreign: bool,
     pub(crate) is_offboarded: bool,
+    /// Where the credential file lies, and where it lay when a login was last seen in it.
+    pub(crate) place: LoginPlace,
+    pub(crate) place_of_last: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
     pub(crate) contact: Contact,
@@ -138,6 +141,12 @@ impl World {
                 self.backup = Some(self.new_login(0, "there"));
                 self.backup_is_foreign = true;
             }
+            Event::Repoint(account) => {
+                self.place = match account {
+                    None => LoginPlace::File,
+                    Some(account) => LoginPlace::Link(Fingerprint::of(&account.to_string())),
+                };
+            }
             Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
             Event::StoreToken(token) => self.token = token,
             Event::EnvFile(found) => self.env_file.0 = found,
@@ -165,6 +174,8 @@ impl World {
                 self.written.push((login.clone(), self.now));
             }
             self.lay_there_last = Some(login);
+            self.ledger.observe_place(self.place);
+            self.place_of_last = self.place;
         }
     }
 
@@ -178,6 +189,7 @@ impl World {
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
             contact: self.contact,
+            place: self.place,
             asked_lately: false,
             settings: Settings {
                 mode: run.mode,
