@@ -37,6 +37,7 @@ check: cargo ## format, lints, forbidden dependencies, shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
+	cargo run --quiet --locked -p xtask -- lint
 	git ls-files -z '*.sh' ':(glob)tests/bed/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
 build: cargo ## the release build that the package is made of
@@ -48,7 +49,7 @@ bench: test-deps ## what a login and a sync cost without us, with us, and with a
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
-picture: root cargo ## draw the dashboard into docs/dashboard.png, with Grafana's own components and a real Prometheus
+picture: root cargo ## draw the dashboard into docs/admin/dashboard.png, with Grafana's own components and a real Prometheus
 	@tests/bed/host-packages.sh picture
 	@packaging/build.sh
 	@tests/bed/dashboard-picture/draw.sh

@@ -15,9 +15,7 @@ cd "$(dirname "$0")/.."
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
-mkdir "$tree/docs"
-cp -R debian packaging README.md "$tree"
-cp -R docs/*.md docs/man "$tree/docs"
+cp -R debian packaging docs README.md "$tree"
 # As dpkg-buildpackage does, which would leave the package beside the sources.
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog --show-field Timestamp --file debian/changelog)
 export SOURCE_DATE_EPOCH DEB_RULES_REQUIRES_ROOT=no

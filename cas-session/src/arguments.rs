@@ -174,13 +174,13 @@ pub(crate) fn print_version() -> ExitCode {
 }
 
 /// Says what is wrong with the command line.
-pub(crate) fn refuse(error: &lexopt::Error) -> ExitCode {
-    complain(&format!("{error}; see `cas-session --help`"));
+pub(crate) fn usage_error(error: &lexopt::Error) -> ExitCode {
+    print_error(&format!("{error}; see `cas-session --help`"));
     ExitCode::from(USAGE)
 }
 
 /// Tells a person at a terminal what went wrong. Under the PAM module this goes to /dev/null.
-pub(crate) fn complain(what: &str) {
+pub(crate) fn print_error(what: &str) {
     // Nothing can be done about a terminal that is gone.
     drop(writeln!(io::stderr(), "cas-session: {what}"));
 }

@@ -3,20 +3,20 @@
 
 use std::process::ExitCode;
 
-use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::VARIABLE;
 
-use crate::arguments::complain;
+use crate::arguments::print_error;
 use crate::of_the_caller;
 
 /// Prints the line, where there is one.
 pub(crate) fn run() -> ExitCode {
-    of_the_caller::print("setup-token not used", |account, paths| {
+    of_the_caller::print_line("setup-token not used", |account, paths| {
         match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
-            Content::Token(token) => Some(format!("{VARIABLE}={}", token.expose())),
-            Content::Absent => None,
-            Content::Malformed(why) | Content::Unreadable(why) => {
-                complain(&format!("setup-token not used: {why}"));
+            EnvFileContent::Token(token) => Some(format!("{VARIABLE}={}", token.expose())),
+            EnvFileContent::Absent => None,
+            EnvFileContent::Malformed(why) | EnvFileContent::Unreadable(why) => {
+                print_error(&format!("setup-token not used: {why}"));
                 None
             }
         }

@@ -6,14 +6,14 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::state::directory::{Lock, StateDirectory};
-use cas_core::state::env_file::{Content, EnvFile};
+use cas_core::state::directory::{StateDirectory, StateLock};
+use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_core::system::account::{Account, Paths};
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
 
-use crate::arguments::{Exec, complain};
+use crate::arguments::{Exec, print_error};
 use crate::of_the_caller::login_name;
 
 /// Runs the program in this process; returns only when that fails.
@@ -21,7 +21,7 @@ pub(crate) fn run(request: &Exec) -> ExitCode {
     match launch(request) {
         Ok(never) => match never {},
         Err(error) => {
-            complain(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             ExitCode::from(if is_missing(&error) { 127 } else { 126 })
         }
     }
@@ -36,11 +36,11 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
     let mut command = Command::new(program);
     command.args(arguments);
     match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
-        Content::Token(token) => drop(command.env(VARIABLE, token.expose())),
-        Content::Absent if inherits_a_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
-        Content::Absent => (),
-        Content::Malformed(why) | Content::Unreadable(why) => {
-            complain(&format!("setup-token not used: {why}"))
+        EnvFileContent::Token(token) => drop(command.env(VARIABLE, token.expose())),
+        EnvFileContent::Absent if inherits_a_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
+        EnvFileContent::Absent => (),
+        EnvFileContent::Malformed(why) | EnvFileContent::Unreadable(why) => {
+            print_error(&format!("setup-token not used: {why}"))
         }
     }
     let error = command.exec();
@@ -49,8 +49,8 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
 
 /// A repair takes milliseconds; one that hangs is not waited for longer than asked.
 fn wait_for_repair(state: &StateDirectory, request: &Exec) {
-    if state.file("repair.lock").exists() {
-        drop(state.lock(Lock::Repair, &Deadline::after(request.wait)));
+    if state.path("repair.lock").exists() {
+        drop(state.lock(StateLock::Restore, &Deadline::after(request.wait)));
     }
 }
 
@@ -61,8 +61,8 @@ fn wait_for_repair(state: &StateDirectory, request: &Exec) {
     reason = "the environment is the caller's own, and this program hands it on"
 )]
 fn inherits_a_withdrawn_token(state: &StateDirectory) -> bool {
-    let inherited = std::env::var(VARIABLE).ok().map(|token| Fingerprint::of(&token));
-    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn).unwrap_or_default();
+    let inherited = std::env::var(VARIABLE).ok().map(|token| Fingerprint::from_bytes(&token));
+    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
     inherited.is_some_and(|token| withdrawn.contains(&token))
 }
 

@@ -8,16 +8,16 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::engine::{Ended, Parts, Run};
+use cas_core::engine::{Engine, EngineInput, RunResult};
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
 use cas_core::state::sync_requests::Requests;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::identity::Identities;
-use cas_core::system::machine_id::Machine;
+use cas_core::system::machine_id::MachineId;
 use cas_core::system::privileges;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
@@ -25,45 +25,45 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
-use crate::arguments::{Login, complain};
+use crate::arguments::{Login, print_error};
 
 /// What is kept back of the deadline for the reply itself.
-const REPLY_TIME: Duration = Duration::from_millis(100);
+const REPLY_RESERVE: Duration = Duration::from_millis(100);
 
 /// Does what a login needs, and replies.
 pub(crate) fn run(request: &Login) -> ExitCode {
-    let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_TIME));
-    match attend(request, deadline).and_then(|reply| answer(&reply)) {
+    let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_RESERVE));
+    match handle(request, deadline).and_then(|reply| write_reply(&reply)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
-            let finding = Finding::LeftAlone(format!("{error:#}"));
+            print_error(&format!("{error:#}"));
+            let finding = Finding::Skipped(format!("{error:#}"));
             let outcome = Outcome::new(Status::Warn, finding);
-            syslog::write(&request.user, &outcome);
+            syslog::log_outcome(&request.user, &outcome);
             ExitCode::FAILURE
         }
     }
 }
 
-fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
-    let account = Account::named(&request.user)?;
+fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
+    let account = Account::from_name(&request.user)?;
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
-    if account.name != request.user && !paths::has_marker(&account.name) {
+    if account.name != request.user && !paths::is_enrolled(&account.name) {
         // The module has the name as it was typed; enrolled is the account's own.
         return Ok(Reply(None));
     }
     if let Err(error) = Identities::of_this_machine().check(&account) {
-        syslog::say(&account.name, Status::Fail, &error.to_string());
+        syslog::log_message(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
     privileges::become_user(&account)?;
     let name = account.name.clone();
     let requests = Requests::of(&name);
-    let ended = tend(account, &requests, deadline);
-    if ended.outcome.is_worth_a_line() || request.debug {
-        syslog::write(&name, &ended.outcome);
+    let ended = run_engine(account, &requests, deadline);
+    if ended.outcome.should_log() || request.debug {
+        syslog::log_outcome(&name, &ended.outcome);
     }
     if ended.outcome.wants_sync {
         requests.leave();
@@ -71,11 +71,11 @@ fn attend(request: &Login, deadline: Deadline) -> Result<Reply> {
     Ok(Reply(ended.token))
 }
 
-fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
+fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
     let now = now();
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let (config, store) = match Config::load(Path::new(config::DIRECTORY)) {
+    let (config, store) = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => {
             let store = cas_vault::open(&config, &account, &paths, &state, now);
             (config, store)
@@ -83,9 +83,9 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
     let settings = Settings::from_config(&config, Mode::Login);
-    let machine = Machine::this(Path::new("/etc/machine-id"));
+    let machine = MachineId::read(Path::new("/etc/machine-id"));
     let asked_at = requests.asked_at();
-    let ended = Run::new(Parts {
+    let ended = Engine::new(EngineInput {
         account,
         paths: &paths,
         settings,
@@ -96,20 +96,20 @@ fn tend(account: Account, requests: &Requests, deadline: Deadline) -> Ended {
         verifier: None,
         asked_at,
     })
-    .until_reported();
-    if !deadline.has_passed() {
+    .run();
+    if !deadline.is_expired() {
         // The sync makes up for what cannot be written here.
-        drop(notice_file::follow(&ended.outcome, Mode::Login, &state));
+        drop(notice_file::update(&ended.outcome, Mode::Login, &state));
     }
     ended
 }
 
 /// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
-fn unusable(error: &config::ConfigError) -> Failure {
-    Failure::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
+fn unusable(error: &config::ConfigError) -> StoreError {
+    StoreError::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
 }
 
-fn answer(reply: &Reply) -> Result<()> {
+fn write_reply(reply: &Reply) -> Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(reply.to_line().as_bytes()).and_then(|()| stdout.flush()).context("cannot reply")
 }
@@ -117,5 +117,5 @@ fn answer(reply: &Reply) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
-        .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        .saturating_add(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -21,6 +21,6 @@ fn main() -> ExitCode {
         Ok(Command::Notice) => notice::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
-        Err(error) => arguments::refuse(&error),
+        Err(error) => arguments::usage_error(&error),
     }
 }

@@ -10,8 +10,8 @@ use crate::of_the_caller;
 
 /// Prints the line, where there is one that is due.
 pub(crate) fn run() -> ExitCode {
-    of_the_caller::print("the notice is shown next time", |account, paths| {
+    of_the_caller::print_line("the notice is shown next time", |account, paths| {
         let owner = account.uid.as_raw();
-        notice_file::due(&StateDirectory::new(paths.state_directory, owner), owner, now())
+        notice_file::take_due_line(&StateDirectory::new(paths.state_directory, owner), owner, now())
     })
 }

@@ -11,30 +11,30 @@ use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
-use crate::arguments::complain;
+use crate::arguments::print_error;
 
 /// A session waits for this: a directory server or a file system that hangs is not waited for any longer.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// What it ends with then: try later.
-const TOO_LATE: i32 = 75;
+const EX_TEMPFAIL: i32 = 75;
 
 /// Prints the line that `line` finds for the caller, if they are enrolled and there is one; `otherwise` is said of it where
 /// that takes too long. As at a login, the environment has no say in where the files lie: after `su` it is somebody else's.
-pub(crate) fn print(
+pub(crate) fn print_line(
     otherwise: &'static str,
     line: impl FnOnce(&Account, Paths) -> Option<String>,
 ) -> ExitCode {
     // Not an alarm: nss-systemd blocks that signal while it waits, for 45 seconds.
     thread::spawn(move || {
         thread::sleep(LIMIT);
-        complain(&format!("the user database or the home does not answer; {otherwise}"));
-        process::exit(TOO_LATE);
+        print_error(&format!("the user database or the home does not answer; {otherwise}"));
+        process::exit(EX_TEMPFAIL);
     });
     match print_at_most_one(line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            print_error(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn login_name() -> Option<String> {
 
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
-    if !paths::has_marker(&account.name) || Identities::of_this_machine().check(&account).is_err() {
+    if !paths::is_enrolled(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

@@ -7,6 +7,7 @@ mod commands;
 mod enrollment;
 mod os;
 mod precedence;
+mod processes;
 mod published_state;
 mod roster;
 mod systemd;
@@ -19,32 +20,34 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Arguments, Command};
-use crate::user::verification::Verification;
+use crate::cli::{Arguments, Command, Internal};
+use crate::term::stderr::exit_with_error;
+use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
     // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
     if std::env::args_os().skip(1).eq(["watch"]) {
         return commands::watch::run();
     }
-    if is_the_former_script(std::env::args_os()) {
-        return commands::run::run(Verification::Wanted);
+    if invoked_as_legacy_script(std::env::args_os()) {
+        return commands::run::run(VerifyMode::Verify);
     }
-    if let Err(refused) = commands::token::is_no_argument(std::env::args_os().skip(1)) {
-        return refused.tell();
+    if let Err(refused) = commands::token::reject_token_in_argv(std::env::args_os().skip(1)) {
+        return refused.report();
     }
     match Arguments::parse().command {
-        Command::Run { no_verify: false } => commands::run::run(Verification::Wanted),
-        Command::Run { no_verify: true } => commands::run::run(Verification::LeftToOthers),
+        Command::Run { no_verify: false } => commands::run::run(VerifyMode::Verify),
+        Command::Run { no_verify: true } => commands::run::run(VerifyMode::Skip),
         Command::Check(wanted) => commands::by_hand::check(&wanted),
         Command::Verify(wanted) => commands::by_hand::verify(&wanted),
         Command::Backup(wanted) => commands::by_hand::backup(&wanted),
         Command::Restore(wanted) => commands::by_hand::restore(&wanted),
         Command::Watch => commands::watch::run(),
-        Command::Enroll { user, no_watch } => commands::enroll::enroll(&user, !no_watch),
-        Command::Disenroll(who) => {
-            who.user.as_deref().map_or_else(commands::unenroll::disenroll_all, commands::unenroll::disenroll)
-        }
+        Command::Enroll { user, no_watch } => enrollment::enroll::enroll(&user, !no_watch),
+        Command::Unenroll(who) => who
+            .user
+            .as_deref()
+            .map_or_else(enrollment::unenroll::unenroll_all, enrollment::unenroll::unenroll),
         Command::Provision(request) if request.print_policy => {
             commands::provision::print_policy(&request.user)
         }
@@ -55,18 +58,25 @@ fn main() -> ExitCode {
         Command::Token(request) => commands::token::run(&request),
         Command::Doctor(request) => commands::doctor::run(&request),
         Command::Sessions(request) => commands::sessions::run(&request),
-        Command::Examine { user, mend, without_systemd } => {
-            commands::doctor::examine(&user, mend.as_deref(), !without_systemd)
-        }
-        Command::ExamineSessions { user } => commands::sessions::examine(&user),
-        Command::BindIdentities => commands::enroll::bind_identities(),
-        Command::KeepVaultToken { user } => commands::provision::keep_vault_token(&user),
+        Command::Internal { command } => internal(command),
     }
+}
+
+fn internal(command: Internal) -> ExitCode {
+    let done = match command {
+        Internal::Inspect { user, fix, without_systemd } => {
+            commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
+        }
+        Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::BindIdentities => return enrollment::enroll::bind_identities(),
+        Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
+    };
+    done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
 /// Whether this was called as the script was that it replaces: by that name, and without arguments. Crontabs, units and habits
 /// do that.
-fn is_the_former_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
+fn invoked_as_legacy_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
     let name = command_line.next();
     name.as_deref().and_then(|name| Path::new(name).file_name()) == Some(OsStr::new("claude-auth-sync"))
         && command_line.next().is_none()
@@ -78,7 +88,7 @@ mod tests {
 
     #[test]
     fn by_the_scripts_name_alone_it_does_what_the_script_did() {
-        let is = |words: &[&str]| is_the_former_script(words.iter().map(OsString::from));
+        let is = |words: &[&str]| invoked_as_legacy_script(words.iter().map(OsString::from));
         assert!(is(&["claude-auth-sync"]) && is(&["/usr/bin/claude-auth-sync"]));
         for other in [
             &["cas-sync"][..],

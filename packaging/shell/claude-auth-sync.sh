@@ -1,17 +1,17 @@
 # shellcheck shell=dash
-# /etc/profile.d/claude-auth-sync.sh: read by the login shells of everybody whose shell is bash, dash or another POSIX shell,
-# also under `set -eu`. For people who are not enrolled it is one look at a name. It leaves nothing behind but the variable.
+# /etc/profile.d/claude-auth-sync.sh: read by login shells (bash, dash and other POSIX shells), also under `set -eu`. For users
+# who are not enrolled it is one test of a file. It sets nothing but the variable.
 
 if [ -n "${USER:-}" ] && [ -f "/var/lib/claude-auth-sync/enrolled/$USER" ] && [ -O "${HOME:-}" ]; then
-    # Logins have the variable from the PAM module, and nothing more is done. Windows of an older tmux do not. What lies in
-    # the file is never run: the program reads it as a login does, and its one line is looked at again. A token that is there
-    # already stays, whoever set it. A shell that traces its commands would print what it is given, so it gets none.
+    # Logins have the variable from the PAM module; windows of an older tmux do not. The file's content is never run: the
+    # program reads it as a login does, and its one line is checked again. An existing token stays. A shell that traces its
+    # commands would print the token, so it gets none.
     if [ -z "${CLAUDE_CODE_OAUTH_TOKEN:+set}" ] && [ -f "$HOME/.config/claude-auth-sync/claude-oauth.env" ]; then
         case $- in
             *x*) ;;
             *)
                 claude_auth_sync=$(/usr/bin/cas-session environment 2>/dev/null </dev/null) || claude_auth_sync=
-                # Letter by letter: what lies between A and Z depends on the locale.
+                # Listed one by one, because the range A-Z depends on the locale.
                 case ${claude_auth_sync#CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-} in
                     '' | "$claude_auth_sync") ;;
                     *[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-]*) ;;
@@ -21,8 +21,7 @@ if [ -n "${USER:-}" ] && [ -f "/var/lib/claude-auth-sync/enrolled/$USER" ] && [ 
                 ;;
         esac
     fi
-    # The notice is there while there is something to tell its person. The program knows when it was shown last. For eyes only:
-    # nothing that speaks over ssh has a terminal there.
+    # The program knows when the notice was last shown. It goes to terminals only, so that no protocol over ssh sees it.
     case $- in
         *i*)
             claude_auth_sync=$HOME/.local/state/claude-auth-sync/notice

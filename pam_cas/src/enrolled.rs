@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::io;
 
-use cas_protocol::paths::MARKERS;
+use cas_protocol::paths::ENROLLED_DIR;
 
 use crate::system::{self, FileStatus};
 use crate::user_name::UserName;
@@ -12,27 +12,27 @@ use crate::user_name::UserName;
 /// Looks for the user's marker, following no link in its last component.
 ///
 /// # Errors
-/// [`Untrusted`] when something is there that root did not put there as a marker, or it could not be looked at. The user
+/// [`MarkerError`] when something is there that root did not put there as a marker, or it could not be looked at. The user
 /// then counts as not enrolled.
-pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, Untrusted> {
-    let path = [MARKERS.as_bytes(), b"/", user.as_bytes()].concat();
+pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, MarkerError> {
+    let path = [ENROLLED_DIR.as_bytes(), b"/", user.as_bytes()].concat();
     let Ok(path) = CString::new(path) else { return Ok(false) };
     match system::lstat(&path) {
         Ok(status) => judge(status).map(|()| true),
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG) => Ok(false),
-            _ => Err(Untrusted::Unseen(error)),
+            _ => Err(MarkerError::Stat(error)),
         },
     }
 }
 
-fn judge(status: FileStatus) -> Result<(), Untrusted> {
+fn judge(status: FileStatus) -> Result<(), MarkerError> {
     if status.mode & libc::S_IFMT != libc::S_IFREG {
-        Err(Untrusted::NotAFile)
+        Err(MarkerError::NotAFile)
     } else if status.owner != 0 {
-        Err(Untrusted::Owner(status.owner))
+        Err(MarkerError::Owner(status.owner))
     } else if status.mode & (libc::S_IWGRP | libc::S_IWOTH) != 0 {
-        Err(Untrusted::Writable)
+        Err(MarkerError::Writable)
     } else {
         Ok(())
     }
@@ -40,21 +40,21 @@ fn judge(status: FileStatus) -> Result<(), Untrusted> {
 
 /// Why a marker does not count.
 #[derive(Debug)]
-pub(crate) enum Untrusted {
+pub(crate) enum MarkerError {
     NotAFile,
     Owner(u32),
     Writable,
-    Unseen(io::Error),
+    Stat(io::Error),
 }
 
-impl fmt::Display for Untrusted {
+impl fmt::Display for MarkerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("enrolment marker ignored: ")?;
+        formatter.write_str("enrollment marker ignored: ")?;
         match self {
             Self::NotAFile => formatter.write_str("it is not a regular file")?,
             Self::Owner(owner) => write!(formatter, "it belongs to uid {owner}, not to root")?,
             Self::Writable => formatter.write_str("others than root may write it")?,
-            Self::Unseen(error) => write!(formatter, "{error}")?,
+            Self::Stat(error) => write!(formatter, "{error}")?,
         }
         formatter
             .write_str("; remove it from /var/lib/claude-auth-sync/enrolled and run cas-sync enroll again")

@@ -19,7 +19,7 @@ use crate::system::{Child, Ending, HandlerAside, Heard, spawn};
 use crate::user_name::UserName;
 
 /// What the program is asked.
-pub(crate) struct Question<'a> {
+pub(crate) struct HelperRequest<'a> {
     pub(crate) program: &'a CStr,
     pub(crate) user: &'a UserName,
     pub(crate) minimum_uid: u32,
@@ -31,13 +31,16 @@ const ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=
 
 /// How long a program that has closed its end of the pipe may take to end by itself before it is killed: exiting takes
 /// well under a millisecond, and its exit status is worth that much.
-const LINGER: Duration = Duration::from_millis(50);
+const EXIT_GRACE: Duration = Duration::from_millis(50);
 
 /// Asks for the user's setup-token. When this returns, neither the program nor anything in its process group is left.
 ///
 /// # Errors
-/// [`Failure`], for the log; the login goes on without a token.
-pub(crate) fn ask(question: &Question<'_>, deadline: Deadline) -> Result<Option<SetupToken>, Failure> {
+/// [`HelperError`], for the log; the login goes on without a token.
+pub(crate) fn request_token(
+    question: &HelperRequest<'_>,
+    deadline: Deadline,
+) -> Result<Option<SetupToken>, HelperError> {
     let _handler = HandlerAside::take();
     let arguments = question.arguments(deadline);
     let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
@@ -45,19 +48,19 @@ pub(crate) fn ask(question: &Question<'_>, deadline: Deadline) -> Result<Option<
         spawn(question.program, &arguments, ENVIRONMENT).map_err(|error| question.cannot_start(error))?;
 
     let heard = listen(&child, pipe, deadline);
-    let linger = if heard.is_ok() { LINGER.min(deadline.remaining()) } else { Duration::ZERO };
+    let linger = if heard.is_ok() { EXIT_GRACE.min(deadline.remaining()) } else { Duration::ZERO };
     let ending = child.end(linger);
 
     let answer = heard?;
     match ending {
-        Ending::Itself(status) if !status.success() => Err(Failure::Status(status)),
+        Ending::Itself(status) if !status.success() => Err(HelperError::Status(status)),
         Ending::Itself(_) | Ending::Killed | Ending::Unknown => {
-            Ok(Reply::parse(&answer).map_err(|_| Failure::NotAReply)?.0)
+            Ok(Reply::parse(&answer).map_err(|_| HelperError::NotAReply)?.0)
         }
     }
 }
 
-impl Question<'_> {
+impl HelperRequest<'_> {
     fn arguments(&self, deadline: Deadline) -> Vec<CString> {
         let mut arguments: Vec<Vec<u8>> = vec![
             b"cas-session".to_vec(),
@@ -74,39 +77,39 @@ impl Question<'_> {
         arguments.into_iter().filter_map(|argument| CString::new(argument).ok()).collect()
     }
 
-    fn cannot_start(&self, error: io::Error) -> Failure {
-        Failure::Start { program: self.program.to_string_lossy().into_owned(), error }
+    fn cannot_start(&self, error: io::Error) -> HelperError {
+        HelperError::Start { program: self.program.to_string_lossy().into_owned(), error }
     }
 }
 
 /// Reads until the pipe is closed, or the program has ended and the pipe is empty (something it left behind may hold the
 /// pipe open for ever), or more has come than any reply has.
-fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing<Vec<u8>>, HelperError> {
     // Of full size from the start: a growing vector would leave pieces of the token behind.
     let mut buffer = Zeroizing::new(vec![0; reply::MAX_LEN.saturating_add(1)]);
     let mut length: usize = 0;
     let mut ended = false;
     loop {
         let patience = if ended { Duration::ZERO } else { deadline.remaining() };
-        match child.hear(&pipe, patience).map_err(Failure::Pipe)? {
+        match child.hear(&pipe, patience).map_err(HelperError::Pipe)? {
             Heard::Pipe => {
                 let free = buffer.get_mut(length..).unwrap_or_default();
                 match pipe.read(free) {
                     Ok(0) => break,
                     Ok(count) => length = length.saturating_add(count),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(Failure::Pipe(error)),
+                    Err(error) => return Err(HelperError::Pipe(error)),
                 }
                 if length > reply::MAX_LEN {
-                    return Err(Failure::NotAReply);
+                    return Err(HelperError::NotAReply);
                 }
             }
             Heard::Silence | Heard::Ended if ended => break,
             Heard::Ended => ended = true,
             Heard::Silence => {}
         }
-        if !ended && deadline.has_passed() {
-            return Err(Failure::Late);
+        if !ended && deadline.is_expired() {
+            return Err(HelperError::TimedOut);
         }
     }
     buffer.truncate(length);
@@ -115,7 +118,7 @@ fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing
 
 /// Why no answer came that could be used. Each says what to do.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum HelperError {
     /// The program could not be started.
     Start {
         /// Its path.
@@ -126,14 +129,14 @@ pub(crate) enum Failure {
     /// Reading or waiting failed.
     Pipe(io::Error),
     /// The deadline passed.
-    Late,
+    TimedOut,
     /// The program ended with an error or by a signal.
     Status(ExitStatus),
     /// Something else than one reply line came.
     NotAReply,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for HelperError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const JOURNAL: &str = "see journalctl -t claude-auth-sync for its own reason";
         match self {
@@ -146,7 +149,7 @@ impl fmt::Display for Failure {
             Self::Pipe(error) => {
                 write!(formatter, "cannot hear cas-session: {error}; log in again, and report it if it stays")
             }
-            Self::Late => write!(formatter, "cas-session did not finish within the deadline; {JOURNAL}"),
+            Self::TimedOut => write!(formatter, "cas-session did not finish within the deadline; {JOURNAL}"),
             Self::Status(status) => write!(formatter, "cas-session failed ({status}); {JOURNAL}"),
             Self::NotAReply => formatter
                 .write_str("cas-session answered in another form than asked; reinstall claude-auth-sync"),

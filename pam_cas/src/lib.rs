@@ -3,7 +3,7 @@
 //! When a session opens for an enrolled user it starts `cas-session login`, waits for one line within a deadline, and
 //! puts the user's setup-token into the session's environment. It never refuses, delays beyond its deadline, prompts,
 //! prints, reads the environment, opens a file or changes anything of the process that loaded it.
-//! `docs/pam-module.md` is its manual; `docs/pam-checklist.md` says how each promise is kept and tested.
+//! `docs/admin/pam-module.md` is its manual; `docs/design/pam-checklist.md` says how each promise is kept and tested.
 //!
 //! It reads top-down: [`session`] is what happens at a login, [`helper`] the conversation with `cas-session`,
 //! [`options`], [`user_name`] and [`enrolled`] decide, [`mod@line`] is what reaches the log. All unsafe code is in

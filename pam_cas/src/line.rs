@@ -3,11 +3,11 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Notes of one login, joined by `; ` into one line of at most [`Line::MAX_LEN`] bytes of printable ASCII.
+/// Notes of one login, joined by `; ` into one line of at most [`LogLine::MAX_LEN`] bytes of printable ASCII.
 #[derive(Default)]
-pub(crate) struct Line(String);
+pub(crate) struct LogLine(String);
 
-impl Line {
+impl LogLine {
     /// The longest line in bytes.
     pub(crate) const MAX_LEN: usize = 480;
 
@@ -50,7 +50,7 @@ struct Escaped<'a>(&'a mut String);
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            if self.0.len() > Line::MAX_LEN {
+            if self.0.len() > LogLine::MAX_LEN {
                 return Err(fmt::Error);
             }
             match byte {
@@ -69,24 +69,24 @@ mod tests {
 
     #[test]
     fn nothing_but_printable_text_reaches_the_log() {
-        let line = Line::of("a\nb\x1b[2J 100% \\ \u{9b}é\x7f");
+        let line = LogLine::of("a\nb\x1b[2J 100% \\ \u{9b}é\x7f");
         assert_eq!(line.render(), r"a\x0ab\x1b[2J 100\x25 \x5c \xc2\x9b\xc3\xa9\x7f");
     }
 
     #[test]
     fn a_line_never_exceeds_its_bound() {
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         for _ in 0..1000 {
             line.add(&"\n".repeat(300));
         }
         let text = line.render();
-        assert_eq!(text.len(), Line::MAX_LEN);
+        assert_eq!(text.len(), LogLine::MAX_LEN);
         assert!(text.ends_with("..."));
     }
 
     #[test]
     fn several_notes_make_one_line() {
-        let mut line = Line::of("one");
+        let mut line = LogLine::of("one");
         line.add(&"two");
         assert_eq!(line.render(), "one; two");
     }

@@ -87,15 +87,15 @@ impl Default for Options<'_> {
 
 impl<'a> Options<'a> {
     /// Reads the arguments in order. Of an argument given twice the first counts.
-    pub(crate) fn parse(arguments: &[&'a CStr]) -> (Self, Vec<Complaint<'a>>) {
+    pub(crate) fn parse(arguments: &[&'a CStr]) -> (Self, Vec<OptionWarning<'a>>) {
         let mut options = Self::default();
         let mut complaints = Vec::new();
         let mut seen = Vec::new();
         for written in arguments {
             match options.read(written, &mut seen) {
                 Ok(None) => {}
-                Ok(Some(clamped)) => complaints.push(Complaint { written, why: Why::Clamped(clamped) }),
-                Err(why) => complaints.push(Complaint { written, why }),
+                Ok(Some(clamped)) => complaints.push(OptionWarning { written, why: Why::Clamped(clamped) }),
+                Err(why) => complaints.push(OptionWarning { written, why }),
             }
         }
         (options, complaints)
@@ -185,7 +185,7 @@ impl Services<'_> {
 
 /// An argument that was ignored or changed, for the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Complaint<'a> {
+pub(crate) struct OptionWarning<'a> {
     written: &'a CStr,
     why: Why,
 }
@@ -204,7 +204,7 @@ enum Why {
 #[derive(Debug, PartialEq, Eq)]
 struct Clamped(Duration);
 
-impl fmt::Display for Complaint<'_> {
+impl fmt::Display for OptionWarning<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LONGEST_QUOTE: usize = 60;
         let quote: String = self.written.to_string_lossy().chars().take(LONGEST_QUOTE).collect();

@@ -4,7 +4,7 @@ use super::*;
 
 fn parse(written: &[&'static CStr]) -> (Options<'static>, Vec<String>) {
     let (options, complaints) = Options::parse(written);
-    (options, complaints.iter().map(Complaint::to_string).collect())
+    (options, complaints.iter().map(OptionWarning::to_string).collect())
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn services_are_whole_names() {
 
 #[test]
 fn the_manual_shows_exactly_the_arguments_and_services_there_are() {
-    let manual = include_str!("../../docs/pam-module.md");
+    let manual = include_str!("../../docs/admin/pam-module.md");
     let rows: Vec<&str> = manual.lines().filter(|line| line.starts_with("| `")).collect();
     let shown: Vec<String> =
         rows.iter().map(|row| row.split('|').take(3).collect::<Vec<_>>().join("|")).collect();
@@ -197,7 +197,7 @@ proptest! {
             prop_assert!(!names.is_empty() && names.iter().all(|name| !name.is_empty()));
         }
         for complaint in &complaints {
-            prop_assert!(crate::line::Line::of(complaint).render().is_ascii());
+            prop_assert!(crate::line::LogLine::of(complaint).render().is_ascii());
         }
     }
 }

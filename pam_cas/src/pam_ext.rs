@@ -25,16 +25,18 @@ pub(crate) enum Level {
 /// well-formed token can be its value. Our own copy is overwritten afterwards; libpam keeps one for the session.
 ///
 /// # Errors
-/// [`Refused`] carries libpam's code.
-pub(crate) fn set_variable(pamh: &mut PamHandle, token: Option<&SetupToken>) -> Result<(), Refused> {
+/// [`PutEnvError`] carries libpam's code.
+pub(crate) fn put_env(pamh: &mut PamHandle, token: Option<&SetupToken>) -> Result<(), PutEnvError> {
     let value = token.map_or("", SetupToken::expose);
     let parts = [VARIABLE.as_bytes(), b"=", value.as_bytes(), b"\0"];
     let assignment = Zeroizing::new(parts.concat());
-    let Ok(assignment) = CStr::from_bytes_with_nul(&assignment) else { return Err(Refused(libc::EINVAL)) };
+    let Ok(assignment) = CStr::from_bytes_with_nul(&assignment) else {
+        return Err(PutEnvError(libc::EINVAL));
+    };
     // SAFETY: the handle is the live one libpam passed in, and the string is copied before the call returns.
     match unsafe { pam_putenv(pamh, assignment.as_ptr()) } {
         0 => Ok(()),
-        code => Err(Refused(code)),
+        code => Err(PutEnvError(code)),
     }
 }
 
@@ -50,9 +52,9 @@ pub(crate) fn log(pamh: &PamHandle, level: Level, text: &str) {
 }
 
 /// libpam did not take the variable.
-pub(crate) struct Refused(c_int);
+pub(crate) struct PutEnvError(c_int);
 
-impl fmt::Display for Refused {
+impl fmt::Display for PutEnvError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "libpam refused {VARIABLE} (code {}); log in again when memory is free", self.0)
     }

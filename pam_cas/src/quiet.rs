@@ -7,19 +7,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs `work`; a panic inside comes back as an error and prints nothing.
-pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    silence();
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, CaughtPanic> {
+    install_silent_hook();
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         // A payload whose own drop panics must not be dropped here: that would unwind out of this very guard.
         std::mem::forget(payload);
-        Panicked(LAST.try_lock().ok().and_then(|mut last| last.take()))
+        CaughtPanic(LAST.try_lock().ok().and_then(|mut last| last.take()))
     })
 }
 
 /// A defect of this module, with the place where it showed if that is known.
-pub(crate) struct Panicked(Option<String>);
+pub(crate) struct CaughtPanic(Option<String>);
 
-impl fmt::Display for Panicked {
+impl fmt::Display for CaughtPanic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.0.as_deref().unwrap_or("an unknown place");
         write!(
@@ -34,7 +34,7 @@ static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Installs the quiet hook once. The standard library is linked into the module, so this is our own hook and never the
 /// host's, even when the host is written in Rust.
-fn silence() {
+fn install_silent_hook() {
     static SILENT: AtomicBool = AtomicBool::new(false);
     if !SILENT.swap(true, Ordering::Relaxed) {
         panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_that_names_the_place() {
-        let caught = catch(|| panic!("on purpose")).map_err(|panicked| panicked.to_string());
+        let caught = catch_panic(|| panic!("on purpose")).map_err(|panicked| panicked.to_string());
         assert!(caught.unwrap_err().contains("quiet.rs"));
     }
 
@@ -63,6 +63,6 @@ mod tests {
                 panic!("in drop");
             }
         }
-        assert!(catch(|| panic::panic_any(Bomb)).is_err());
+        assert!(catch_panic(|| panic::panic_any(Bomb)).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use cas_protocol::paths;
 
-/// A plain name in the sense of [`paths::is_plain_name`], and not `root`. Whether such a user exists is for
+/// A plain name in the sense of [`paths::is_valid_user_name`], and not `root`. Whether such a user exists is for
 /// `cas-session` to find out: the module itself asks no name service, which may be slow or dead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UserName(Vec<u8>);
@@ -13,7 +13,7 @@ impl UserName {
     /// Takes the name from the `PAM_USER` item; `None` for one the module leaves alone.
     pub(crate) fn parse(name: &CStr) -> Option<Self> {
         let name = name.to_bytes();
-        (paths::is_plain_name(name) && name != b"root").then(|| Self(name.to_owned()))
+        (paths::is_valid_user_name(name) && name != b"root").then(|| Self(name.to_owned()))
     }
 
     /// Returns true if this may be another spelling of an account's name: directories answer to `ALICE`, `alice@corp` and

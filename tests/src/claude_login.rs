@@ -1,5 +1,5 @@
 //! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and broken in the way it
-//! breaks. (Shapes measured with the real client: `docs/claude-code.md`.)
+//! breaks. (Shapes measured with the real client: `docs/design/claude-code.md`.)
 
 use serde_json::{Value, json};
 

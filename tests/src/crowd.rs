@@ -91,7 +91,7 @@ fn published(name: &str, number: u32, now: i64) -> String {
         "credential": {
             "kind": "login", "fingerprint": "ba7816bf8f01cfea", "access_token_expires_at_ms": now + 3_600_000,
             "login_expires_at_ms": now + 2_000_000_000, "account": "11111111-2222-3333-4444-555555555555",
-            "lapses_at_ms": now + 2_000_000_000, "lapse_is_estimated": false,
+            "expires_at_ms": now + 2_000_000_000, "expiry_is_estimated": false,
         },
     })
     .to_string()

@@ -76,7 +76,7 @@ impl PseudoTerminal {
     pub fn wait_until_it_echoes(&self, echoes: bool) {
         let deadline = Deadline::after(PATIENCE);
         while self.echoes() != echoes {
-            assert!(!deadline.has_passed(), "the screen shows:\n{}\n---", self.shown());
+            assert!(!deadline.is_expired(), "the screen shows:\n{}\n---", self.shown());
             thread::sleep(Duration::from_millis(5));
         }
     }

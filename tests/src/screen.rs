@@ -48,7 +48,7 @@ impl Screen {
             if let Some(found) = find(&text) {
                 return found;
             }
-            let is_over = shown.ended || deadline.has_passed();
+            let is_over = shown.ended || deadline.is_expired();
             assert!(!is_over, "waited in vain for {what:?}; the screen shows:\n{text}\n---");
             shown = self.wait(shown, &deadline);
         }
@@ -57,7 +57,7 @@ impl Screen {
     /// Waits until nothing more can come; whether that was so before the deadline.
     pub(crate) fn wait_for_end(&self, deadline: &Deadline) -> bool {
         let mut shown = self.lock();
-        while !shown.ended && !deadline.has_passed() {
+        while !shown.ended && !deadline.is_expired() {
             shown = self.wait(shown, deadline);
         }
         shown.ended

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use cas_core::store::{Document, Failure, Fields};
+use cas_core::store::{Document, Fields, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_vault::{VaultConfig, VaultStore};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub fn value(document: &Document) -> Value {
 
 /// A run as it is the next time: it remembers what this one learnt.
 pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
-    VaultStore::new(VaultConfig { remembered: store.memory().clone(), ..config })
+    VaultStore::new(VaultConfig { token_cache: store.token_cache().clone(), ..config })
 }
 
 /// The reason and remedy of a refusal.
@@ -39,9 +39,9 @@ pub fn next_run(store: &VaultStore, config: VaultConfig) -> VaultStore {
 /// # Panics
 /// When it was none.
 #[track_caller]
-pub fn refusal<T: Debug>(outcome: Result<T, Failure>) -> String {
+pub fn refusal<T: Debug>(outcome: Result<T, StoreError>) -> String {
     match outcome {
-        Err(failure @ Failure::Refused { .. }) => failure.to_string(),
+        Err(failure @ StoreError::Refused { .. }) => failure.to_string(),
         other => panic!("not refused: {other:?}"),
     }
 }

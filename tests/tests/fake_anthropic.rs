@@ -36,7 +36,7 @@ fn a_program_in_a_network_of_its_own_serves_there_and_obeys_from_outside() {
     command.arg("--control").arg(&socket);
     let _program = Program(network.run(move || command.spawn()).expect("started"));
     let deadline = Deadline::after(Duration::from_secs(20));
-    while !socket.exists() && !deadline.has_passed() {
+    while !socket.exists() && !deadline.is_expired() {
         thread::sleep(Duration::from_millis(10));
     }
 

@@ -225,7 +225,7 @@ fn her_folder_for_requests_leads_nobody_astray() {
         .run("systemd-run --quiet --collect --unit=busy --uid=alice sh -c 'cd /run/claude-auth-sync/alice; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
         .expect_success("never the same");
     for user in ["alice", "bob"] {
-        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
         assert!(guest.read(&format!("/var/lib/claude-auth-sync/enrolled/{user}")).is_none());
         assert!(guest.read(&format!("/etc/tmpfiles.d/claude-auth-sync@{user}.conf")).is_none());
     }

@@ -138,7 +138,7 @@ fn somebody_who_is_not_enrolled_any_more_is_left_alone() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
-    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     let before = guest.identity_of(&login_path("alice"));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(guest.identity_of(&login_path("alice")), before);

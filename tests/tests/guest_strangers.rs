@@ -60,7 +60,7 @@ fn a_marker_that_root_did_not_write_counts_for_nothing() {
         assert_eq!(guest.variable_by_ssh("bob"), None, "{forged}");
     }
     let said = guest
-        .run("journalctl --sync; journalctl --quiet --output=cat --grep='enrolment marker ignored'")
+        .run("journalctl --sync; journalctl --quiet --output=cat --grep='enrollment marker ignored'")
         .text();
     assert_eq!(said.lines().count(), 4, "one line a login: {said}");
 }

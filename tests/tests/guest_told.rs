@@ -40,7 +40,7 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
 
 /// The lines of the manual's example that say how mail is sent.
 fn example() -> &'static str {
-    let page = include_str!("../../docs/shells.md");
+    let page = include_str!("../../docs/user/shells.md");
     let example = page.split("[notify]\n").nth(1).expect("an example");
     let manual = include_str!("../../docs/man/claude-auth-sync.toml.5.scd");
     let line = example.lines().next().expect("a line");

@@ -55,7 +55,7 @@ fn an_enrolled_person_has_their_token(suite: Suite) {
     reload(&guest, "alice");
     assert_eq!(in_manager(&guest, "alice"), "");
     guest.put_token("alice", ALICE);
-    guest.run("cas-sync disenroll alice").expect_success("disenrolling");
+    guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     reload(&guest, "alice");
     assert_eq!(in_manager(&guest, "alice"), "", "alice is not looked after any more");
 }

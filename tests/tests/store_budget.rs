@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cas_tests::openbao::{Bao, Policy};
 
-/// Instructions of a whole process that reads a document over TLS in one request. Measured: see docs/vault.md. With
+/// Instructions of a whole process that reads a document over TLS in one request. Measured: see docs/admin/vault.md. With
 /// reqwest's default cryptography, whose entropy collector counts jitter, it is more than four hundred million.
 const CEILING: u64 = 6_000_000;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::store_run::fields;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
@@ -37,14 +37,14 @@ impl Bed {
     }
 }
 
-fn kind(failure: &Failure) -> &'static str {
+fn kind(failure: &StoreError) -> &'static str {
     match failure {
-        Failure::Refused { .. } => "refused",
-        Failure::Gone { .. } => "gone",
-        Failure::Conflict => "conflict",
-        Failure::Busy { .. } => "busy",
-        Failure::Unreachable { .. } => "unreachable",
-        Failure::Misconfigured { .. } => "misconfigured",
+        StoreError::Refused { .. } => "refused",
+        StoreError::Deleted { .. } => "gone",
+        StoreError::Conflict => "conflict",
+        StoreError::Busy { .. } => "busy",
+        StoreError::Unreachable { .. } => "unreachable",
+        StoreError::Misconfigured { .. } => "misconfigured",
     }
 }
 
@@ -102,7 +102,7 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
 }
 
 /// The failure is the expected one, came in time, and shows no token.
-fn check(failure: &Failure, started: Instant, fault: &Fault, expected: &str, words: &str) {
+fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, words: &str) {
     let fault = format!("{fault:.200?}");
     let text = failure.to_string();
     assert_eq!(kind(failure), expected, "{fault}: {text}");
@@ -131,7 +131,7 @@ fn a_lookup_that_goes_wrong_keeps_everybody_from_the_document() {
         bed.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
         let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
-        let is_final = matches!(failure, Failure::Refused { .. });
+        let is_final = matches!(failure, StoreError::Refused { .. });
         assert!(started.elapsed() < SPAN + SLACK, "{fault:.200?}: took {:?}", started.elapsed());
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
         assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
@@ -189,7 +189,9 @@ fn the_time_a_busy_server_asks_for_is_passed_on() {
         "GET /v1/secret",
         Fault::Answer(Answer::new(503, r#"{"errors":["x"]}"#).with("Retry-After", "17")),
     );
-    let Err(Failure::Busy { retry_after, .. }) = bed.store().read(&Deadline::after(SPAN)) else { panic!() };
+    let Err(StoreError::Busy { retry_after, .. }) = bed.store().read(&Deadline::after(SPAN)) else {
+        panic!()
+    };
     assert_eq!(retry_after, Some(Duration::from_secs(17)));
 }
 
@@ -201,7 +203,7 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
     let old = bed.fake.document("alice").1.to_string();
     bed.fake.replace("alice", &json!({ "theirs": "z" }));
     let ours = fields(&json!({ "ours": "y" }));
-    assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(Failure::Conflict));
+    assert_eq!(store.merge(&ours, stale, &Deadline::after(SPAN * 9)), Err(StoreError::Conflict));
 
     // As a standby does that has not heard of the newer version.
     bed.fake.fail("GET /v1/secret/data/", plain(200, &old));

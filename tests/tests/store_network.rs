@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_core::store::{Failure, Fields, Store};
+use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
-use cas_vault::{Address, ProxyAddress, VaultConfig, VaultStore};
+use cas_vault::{ProxyAddress, ServerUrl, VaultConfig, VaultStore};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
 };
@@ -21,9 +21,9 @@ use serde_json::json;
 const SPAN: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_millis(150);
 
-fn unreachable(outcome: Result<cas_core::store::Document, Failure>) -> String {
+fn unreachable(outcome: Result<cas_core::store::Document, StoreError>) -> String {
     match outcome {
-        Err(failure @ Failure::Unreachable { .. }) => failure.to_string(),
+        Err(failure @ StoreError::Unreachable { .. }) => failure.to_string(),
         other => panic!("not unreachable: {other:?}"),
     }
 }
@@ -134,7 +134,7 @@ fn a_server_signed_by_somebody_else_gets_no_token() {
     }
     // The right CA, but an address that is not in the certificate.
     let here = TcpListener::bind("127.0.0.2:0").unwrap();
-    let address = Address::parse(&format!("https://{}", here.local_addr().unwrap())).unwrap();
+    let address = ServerUrl::parse(&format!("https://{}", here.local_addr().unwrap())).unwrap();
     let there = bao.address().trim_start_matches("https://").to_owned();
     thread::spawn(move || {
         let (near, _) = here.accept().unwrap();
@@ -155,7 +155,7 @@ fn a_server_that_does_not_speak_tls_gets_no_token() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config =
-        VaultConfig { address: Address::parse(&address).unwrap(), ..fake.config("alice", folder.path()) };
+        VaultConfig { address: ServerUrl::parse(&address).unwrap(), ..fake.config("alice", folder.path()) };
     let heard = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut bytes = vec![0; 4096];
@@ -173,7 +173,7 @@ fn nobody_listening_is_said_at_once() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
-    let address = Address::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+    let address = ServerUrl::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     let started = Instant::now();
     let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
     let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN * 20)));
@@ -194,7 +194,7 @@ fn a_black_hole_costs_the_deadline_and_no_more() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     for scheme in ["http", "https"] {
-        let address = Address::parse(&format!("{scheme}://127.0.0.1:{}", address.port())).unwrap();
+        let address = ServerUrl::parse(&format!("{scheme}://127.0.0.1:{}", address.port())).unwrap();
         let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
         let started = Instant::now();
         let failure = unreachable(VaultStore::new(config.clone()).read(&Deadline::after(SPAN)));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Policy, Raft};
 use cas_tests::store_run::{fields, soon, value};
@@ -55,7 +55,7 @@ fn after_a_conflict_a_standby_shows_what_caused_it() {
             version = loop {
                 match store.merge(&ours, version, &soon()) {
                     Ok(version) => break version,
-                    Err(Failure::Conflict) => conflicts += 1,
+                    Err(StoreError::Conflict) => conflicts += 1,
                     Err(failure) => panic!("{failure}"),
                 }
                 let read = store.read(&soon()).unwrap();
@@ -79,12 +79,12 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
     let version = store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()).unwrap();
     // A standby knows of a write when it hears of its commit, some 60 ms later: it must not die with the active node.
     alice.by_hand().eventually("GET", &alice.path("data"), &Value::Null);
-    let memory = store.memory().clone();
+    let memory = store.token_cache().clone();
     raft.kill_the_active_node();
     let started = Instant::now();
 
     let mut config = alice.config();
-    config.remembered = memory;
+    config.token_cache = memory;
     let mut other_run = cas_vault::VaultStore::new(config);
     assert_eq!(other_run.read(&soon()).unwrap().version, version);
 
@@ -95,7 +95,7 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
         let asked = Instant::now();
         match other_run.merge(&changes, version, &Deadline::after(Duration::from_secs(2))) {
             Ok(written) => break written,
-            Err(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) => {
+            Err(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
                 failures.push(failure.to_string())
             }
             Err(failure) => panic!("{failure}"),

@@ -1,7 +1,7 @@
 //! How a token is kept alive, and what is said when it cannot be.
 
 use cas_core::store::Renewal;
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{next_run, refusal, soon};
@@ -23,7 +23,10 @@ fn a_token_is_renewed_a_week_after_the_last_time_and_lives_a_period_longer() {
     let Ok(Renewal::Renewed { expires_at_ms, warnings }) = run.renew_if_due(&soon()) else { panic!() };
     assert_eq!((expires_at_ms, warnings), (now_ms + 32 * DAY_MS, Vec::<String>::new()));
     assert_eq!(run.requests(), 1);
-    assert_eq!((run.memory().last_renewed_ms, run.memory().expires_at_ms), (now_ms, Some(expires_at_ms)));
+    assert_eq!(
+        (run.token_cache().last_renewed_ms, run.token_cache().expires_at_ms),
+        (now_ms, Some(expires_at_ms))
+    );
     assert_eq!(run.renew_if_due(&soon()), Ok(Renewal::NotDue));
     let lookup = alice.by_hand().done("GET", "auth/token/lookup-self", &Value::Null);
     assert!(lookup["data"]["last_renewal_time"].is_u64(), "the server knows of it: {lookup}");
@@ -78,6 +81,6 @@ fn a_renewal_while_the_server_is_away_is_left_to_the_next_run() {
     store.read(&soon()).unwrap();
     bao.seal();
     let mut run = next_run(&store, VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() });
-    assert!(matches!(run.renew_if_due(&soon()), Err(Failure::Busy { .. })));
-    assert_eq!(run.memory(), store.memory());
+    assert!(matches!(run.renew_if_due(&soon()), Err(StoreError::Busy { .. })));
+    assert_eq!(run.token_cache(), store.token_cache());
 }

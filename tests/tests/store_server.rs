@@ -1,6 +1,6 @@
 //! States of a real server, and mistakes in the settings, that a run has to explain.
 
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{fields, soon};
 use cas_vault::{VaultConfig, VaultPath, VaultStore};
@@ -19,7 +19,7 @@ fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
         store.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap_err(),
         alice.store().read(&soon()).unwrap_err(),
     ] {
-        assert!(matches!(failure, Failure::Busy { .. }), "{failure}");
+        assert!(matches!(failure, StoreError::Busy { .. }), "{failure}");
         assert!(failure.to_string().contains("sealed"), "{failure}");
     }
     bao.unseal();
@@ -55,7 +55,7 @@ fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
         let mut config = alice.config();
         change(&mut config);
         let failure = VaultStore::new(config).read(&soon()).unwrap_err();
-        assert!(matches!(failure, Failure::Refused { .. }), "{failure}");
+        assert!(matches!(failure, StoreError::Refused { .. }), "{failure}");
         assert!(failure.to_string().contains(words), "{failure}");
     };
     refused(&|config| config.namespace = Some(path("nowhere")), "namespace");

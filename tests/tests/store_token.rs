@@ -9,7 +9,7 @@ use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy};
 use cas_tests::store_run::{fields, next_run, refusal, soon};
 use cas_tests::vault_fake::VaultFake;
-use cas_vault::{TokenMemory, VaultConfig, VaultStore, WriteMethod};
+use cas_vault::{TokenCache, VaultConfig, VaultStore, WriteMethod};
 use serde_json::{Value, json};
 
 #[test]
@@ -31,7 +31,7 @@ fn somebody_elses_token_is_refused_and_the_document_is_neither_read_nor_written(
         refusal(store.merge(&fields(&json!({ "setup_token": "x" })), 1, &soon()));
         refusal(store.renew_if_due(&soon()));
         assert_eq!(store.requests(), 3, "one lookup each and nothing else");
-        assert_eq!(store.memory(), &TokenMemory::default());
+        assert_eq!(store.token_cache(), &TokenCache::default());
     }
     assert_eq!(alice.document().body["data"]["data"], json!({ "setup_token": "alice's" }));
     assert_eq!(bob.document().body["data"]["data"], json!({ "setup_token": "bob's" }));
@@ -76,7 +76,7 @@ fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
     );
     assert!(text.ends_with("allow it in the policy workstation-claude-alice"), "{text}");
     assert_eq!(run.requests(), 2, "the read and the lookup");
-    assert_eq!(run.memory(), store.memory(), "the token itself is well");
+    assert_eq!(run.token_cache(), store.token_cache(), "the token itself is well");
     let text = refusal(run.merge(&fields(&json!({ "ours": "x" })), 0, &soon()));
     assert!(text.contains("does not allow"), "{text}");
 
@@ -85,7 +85,7 @@ fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
     assert!(text.contains("expired, revoked, or may not look itself up"), "{text}");
-    assert_eq!(run.memory(), &TokenMemory::default(), "nothing is remembered of a token that is no more");
+    assert_eq!(run.token_cache(), &TokenCache::default(), "nothing is remembered of a token that is no more");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn an_expired_token_is_named_as_such() {
     alice.use_token(answer["auth"]["client_token"].as_str().unwrap());
     let mut store = alice.store();
     store.read(&soon()).unwrap();
-    assert!(store.memory().expires_at_ms.unwrap() <= now_ms() + 1000);
+    assert!(store.token_cache().expires_at_ms.unwrap() <= now_ms() + 1000);
     std::thread::sleep(Duration::from_millis(1500));
     let text = refusal(next_run(&store, alice.config()).read(&soon()));
     assert!(text.contains("expired") && text.ends_with("mint a new one"), "{text}");
@@ -147,7 +147,7 @@ fn a_token_is_looked_up_once_in_its_life_and_a_run_uses_one_connection() {
     let mut found_out = next_run(&changed, config.clone());
     let version = found_out.read(&soon()).unwrap().version;
     found_out.merge(&fields(&json!({ "ours": "z" })), version, &soon()).unwrap();
-    assert_eq!((found_out.requests(), found_out.memory().writes_by), (4, WriteMethod::Put));
+    assert_eq!((found_out.requests(), found_out.token_cache().write_method), (4, WriteMethod::Put));
     let mut known = next_run(&found_out, config.clone());
     let version = known.read(&soon()).unwrap().version;
     known.merge(&fields(&json!({ "ours": "a" })), version, &soon()).unwrap();
@@ -168,10 +168,10 @@ fn what_is_remembered_does_not_contain_the_token() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));
     store.read(&soon()).unwrap();
-    let text = serde_json::to_string(store.memory()).unwrap();
-    assert!(!text.contains("canary") && store.memory().fingerprint.len() == 32, "{text}");
-    assert_eq!(&serde_json::from_str::<TokenMemory>(&text).unwrap(), store.memory());
-    assert_eq!(serde_json::from_str::<TokenMemory>("{}").unwrap(), TokenMemory::default());
+    let text = serde_json::to_string(store.token_cache()).unwrap();
+    assert!(!text.contains("canary") && store.token_cache().fingerprint.len() == 32, "{text}");
+    assert_eq!(&serde_json::from_str::<TokenCache>(&text).unwrap(), store.token_cache());
+    assert_eq!(serde_json::from_str::<TokenCache>("{}").unwrap(), TokenCache::default());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cas_tests::openbao::{Asked, Bao, Policy};
 use cas_tests::resident::{LOGIN, Resident};
 use serde_json::json;
 
-/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see docs/performance.md.
+/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 
 /// What one run cost the server.

@@ -93,6 +93,6 @@ fn a_setup_token_comes_and_is_verified_and_dated_as_ever() {
     assert_eq!(writes(&bao, asked), 0);
     let state =
         parsed(&String::from_utf8_lossy(&resident.read(&format!("{STATE}/state.json")).expect("a state")));
-    assert_eq!(state["credential"]["lapses_at_ms"], json!(7_226_582_400_000_u64));
-    assert_eq!(state["credential"]["lapse_is_estimated"], false);
+    assert_eq!(state["credential"]["expires_at_ms"], json!(7_226_582_400_000_u64));
+    assert_eq!(state["credential"]["expiry_is_estimated"], false);
 }

@@ -31,7 +31,7 @@ pub(crate) fn all() -> Result<Vec<Made>> {
     Ok(all)
 }
 
-/// Without what is hidden: nobody should be offered it.
+/// The commands that are not hidden.
 fn for_people() -> Command {
     let all = Arguments::command();
     let shown: Vec<_> = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();

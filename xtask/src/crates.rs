@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// What `packaging/build.sh` builds.
 const INSTALLED: [&str; 3] = ["pam_cas", "cas-session", "cas-sync"];
 
-/// A crate of somebody else's.
+/// A crate of another project.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Crate {
     /// Its name.
@@ -19,7 +19,7 @@ pub(crate) struct Crate {
     pub(crate) version: String,
     /// The terms it is under, in SPDX's words.
     pub(crate) license: Option<String>,
-    /// Where it is kept, for whoever wants the source.
+    /// The address of its sources.
     pub(crate) repository: Option<String>,
     /// Those it names as its authors.
     pub(crate) authors: Vec<String>,

@@ -1,4 +1,8 @@
-//! `cargo run --package xtask -- FOLDER [TARGET]`: makes what goes into the package beside the programs.
+//! What goes into the package beside the programs, and the lint of the documents.
+//!
+//! `cargo run -p xtask -- lint` compares the documents with the sources ([`lint`]).
+//!
+//! `cargo run -p xtask -- DIRECTORY [TARGET]` writes into DIRECTORY:
 //!
 //! * `man/`: the manual pages of `cas-sync` and its commands
 //! * `completions/`: what bash, zsh and fish complete after `cas-sync`, under each of its names
@@ -9,17 +13,19 @@
 #![forbid(unsafe_code)]
 
 #[path = "../../cas-sync/src/cli/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "nobody parses them here")]
+#[allow(dead_code, unused_imports, reason = "they are not parsed here")]
 mod arguments;
 mod completions;
 mod crates;
 mod files;
+mod lint;
 mod manual;
 mod third_party;
 mod troff;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::{env, fs};
 
 use anyhow::{Context, Result};
@@ -30,9 +36,13 @@ struct Made {
     bytes: Vec<u8>,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let mut arguments = env::args_os().skip(1);
-    let folder = PathBuf::from(arguments.next().context("usage: xtask FOLDER [TARGET]")?);
+    let folder = PathBuf::from(arguments.next().context("usage: xtask lint | DIRECTORY [TARGET]")?);
+    if folder == Path::new("lint") {
+        let problems = lint::run(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+        return Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let target = arguments.next().map(|target| target.to_string_lossy().into_owned());
 
     let linked = crates::linked(target.as_deref())?;
@@ -40,7 +50,8 @@ fn main() -> Result<()> {
     all.extend(completions::all()?);
     all.push(Made { path: "THIRD-PARTY".into(), bytes: third_party::text(&linked)?.into_bytes() });
     all.iter().try_for_each(|made| write_if_different(&folder, made))?;
-    remove_what_is_made_no_more(&folder, &all)
+    remove_what_is_made_no_more(&folder, &all)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn write_if_different(folder: &Path, made: &Made) -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 use cas_protocol::deadline::Deadline;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -17,7 +17,7 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 
 /// How a run ended, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct ChildOutput {
     pub(super) end: End,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
@@ -31,12 +31,12 @@ pub(super) enum End {
     /// By a signal of somebody else's.
     Killed,
     /// It was given up: it took too long.
-    Late,
+    TimedOut,
     /// It was given up: it said more than any answer is long.
-    Overfull,
+    OutputTooLarge,
 }
 
-impl Ended {
+impl ChildOutput {
     pub(super) fn new(end: End, scratch: &Scratch) -> Self {
         Self { end, stdout: scratch.stdout(), stderr: scratch.stderr() }
     }
@@ -49,14 +49,16 @@ impl End {
 }
 
 /// Starts it.
-pub(super) fn spawn(command: &mut Command) -> Result<Child, Problem> {
+pub(super) fn spawn(command: &mut Command) -> Result<Child, RunClientError> {
     use io::ErrorKind::{ArgumentListTooLong, ExecutableFileBusy, OutOfMemory, ResourceBusy, WouldBlock};
     command.spawn().map_err(|error| match error.kind() {
         WouldBlock | OutOfMemory | ResourceBusy | ArgumentListTooLong => {
-            Problem::Unknown("there was no room to start claude")
+            RunClientError::Unknown("there was no room to start claude")
         }
-        ExecutableFileBusy => Problem::Unknown("claude is being written just now, as by an update"),
-        _ => Problem::Unusable("claude could not be started; install it again, or correct claude.program"),
+        ExecutableFileBusy => RunClientError::Unknown("claude is being written just now, as by an update"),
+        _ => RunClientError::Unusable(
+            "claude could not be started; install it again, or correct claude.program",
+        ),
     })
 }
 
@@ -65,13 +67,13 @@ pub(super) fn wait(
     child: &mut Child,
     deadline: &Deadline,
     is_given_up: impl Fn() -> bool,
-) -> Result<Option<End>, Problem> {
+) -> Result<Option<End>, RunClientError> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(Some(End::of(status))),
-            Ok(None) if deadline.has_passed() || is_given_up() => return Ok(None),
+            Ok(None) if deadline.is_expired() || is_given_up() => return Ok(None),
             Ok(None) => thread::sleep(LOOK_UP.min(deadline.remaining())),
-            Err(_) => return Err(Problem::Unknown("claude could not be waited for")),
+            Err(_) => return Err(RunClientError::Unknown("claude could not be waited for")),
         }
     }
 }
@@ -86,18 +88,18 @@ pub(super) fn kill(mut child: Child) {
 
 /// Why there was no run to judge. The texts are fixed: they name a state, and are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(super) enum RunClientError {
     /// Somebody has to mend it; the text says how.
     Unusable(&'static str),
     /// It may pass.
     Unknown(&'static str),
 }
 
-impl From<Problem> for Verdict {
-    fn from(problem: Problem) -> Self {
+impl From<RunClientError> for Verification {
+    fn from(problem: RunClientError) -> Self {
         match problem {
-            Problem::Unusable(why) => Self::Unusable(why.to_owned()),
-            Problem::Unknown(why) => Self::Unknown(why.to_owned()),
+            RunClientError::Unusable(why) => Self::ClientUnusable(why.to_owned()),
+            RunClientError::Unknown(why) => Self::Inconclusive(why.to_owned()),
         }
     }
 }
@@ -114,11 +116,13 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let program = scratch.path().join("claude");
         let started = || spawn(&mut Command::new(&program)).map(drop);
-        assert!(matches!(started(), Err(Problem::Unusable(text)) if text.contains("install it again")));
+        assert!(
+            matches!(started(), Err(RunClientError::Unusable(text)) if text.contains("install it again"))
+        );
         fs::copy("/bin/true", &program).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
         let writer = File::options().append(true).open(&program).expect("a writer");
-        assert!(matches!(started(), Err(Problem::Unknown(text)) if text.contains("being written")));
+        assert!(matches!(started(), Err(RunClientError::Unknown(text)) if text.contains("being written")));
         drop(writer);
         assert_eq!(started(), Ok(()));
     }

@@ -1,15 +1,15 @@
 //! What a run of `claude` says about the credential it was given: pure and total. Only certain answers of the API itself
 //! count for or against a credential; everything else is *unknown* and changes nothing. (Shown with the real client in
-//! `docs/claude-code.md`.)
+//! `docs/design/claude-code.md`.)
 //!
 //! The reasons are fixed texts: each is the name of a state, and is logged. Nothing that a server said goes into them.
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 
-use super::child::{End, Ended};
+use super::child::{ChildOutput, End};
 use super::stream::{RunResult, Stream};
-use super::version::{TELLS_REFUSALS, Version};
-use crate::precedence::managed_settings::OVERRIDE;
+use super::version::{MIN_VERSION_FOR_REFUSALS, Version};
+use crate::precedence::managed_settings::OVERRIDE_VAR;
 
 const IGNORES_THE_LOGIN: &str =
     "claude does not use the login it is given, as with --bare; let claude.program name the ordinary client";
@@ -24,12 +24,15 @@ const NO_ANSWER: &str = "claude ended without an answer";
 const PROXY: &str = "a proxy or another server answered in the place of the API";
 
 /// What a probe by value showed. `ask_version` is called where the verdict depends on it and the client did not say it.
-pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Version>) -> Verdict {
+pub(super) fn classify_probe(
+    ended: &ChildOutput,
+    ask_version: impl FnOnce() -> Option<Version>,
+) -> Verification {
     match judge(ended) {
         Judged::Certain(verdict) => verdict,
-        Judged::Refused { account_level } => Verdict::Rejected { account_level },
+        Judged::Refused { account_level } => Verification::Rejected { account_level },
         Judged::RefusedBySomebody(said) => match said.or_else(ask_version) {
-            Some(version) if version < TELLS_REFUSALS => unusable(TOO_OLD_TO_TELL),
+            Some(version) if version < MIN_VERSION_FOR_REFUSALS => unusable(TOO_OLD_TO_TELL),
             _ => unknown(PROXY),
         },
         Judged::NotLoggedIn => unusable(IGNORES_THE_LOGIN),
@@ -39,19 +42,19 @@ pub(super) fn of_probe(ended: &Ended, ask_version: impl FnOnce() -> Option<Versi
     }
 }
 
-/// What a refresh run showed that left this in the credential file. `ask_version` is as for [`of_probe`].
-pub(super) fn of_refresh_run(
-    ended: &Ended,
-    left: Left,
+/// What a refresh run showed that left this in the credential file. `ask_version` is as for [`classify_probe`].
+pub(super) fn classify_refresh(
+    ended: &ChildOutput,
+    left: FileAfterRun,
     ask_version: impl FnOnce() -> Option<Version>,
-) -> Verdict {
+) -> Verification {
     match (judge(ended), left) {
-        (Judged::Certain(verdict), Left::Unchanged | Left::Other) if verdict.is_alive() => {
+        (Judged::Certain(verdict), FileAfterRun::Unchanged | FileAfterRun::Other) if verdict.is_alive() => {
             unknown("claude answered, but did not refresh the login")
         }
         (Judged::Certain(verdict), _) => verdict,
-        (Judged::SessionExpired, _) => Verdict::Rejected { account_level: false },
-        (Judged::NotLoggedIn, Left::Unchanged) => unusable(IGNORES_THE_LOGIN),
+        (Judged::SessionExpired, _) => Verification::Rejected { account_level: false },
+        (Judged::NotLoggedIn, FileAfterRun::Unchanged) => unusable(IGNORES_THE_LOGIN),
         (Judged::NotLoggedIn, _) => unknown("claude found no login that it could use"),
         (Judged::Wordless, _) => of_a_wordless_program(ask_version),
         // "OAuth token has expired" is also what follows when the refresh could not be made for a while.
@@ -63,7 +66,7 @@ pub(super) fn of_refresh_run(
 
 /// What lies in the credential file after a refresh run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum FileAfterRun {
     /// A fresh login that was not there before.
     Refreshed,
     /// The login that was there before.
@@ -74,7 +77,7 @@ pub(super) enum Left {
 
 enum Judged {
     /// It means the same for every kind of run.
-    Certain(Verdict),
+    Certain(Verification),
     /// The API refused the credential.
     Refused { account_level: bool },
     /// A refusal without the API's own word for it, from a client of this version.
@@ -87,10 +90,10 @@ enum Judged {
     SessionExpired,
 }
 
-fn judge(ended: &Ended) -> Judged {
+fn judge(ended: &ChildOutput) -> Judged {
     match ended.end {
-        End::Late => return certain(unknown("claude did not come to an end in time")),
-        End::Overfull => return certain(unknown("claude said more than any answer is long")),
+        End::TimedOut => return certain(unknown("claude did not come to an end in time")),
+        End::OutputTooLarge => return certain(unknown("claude said more than any answer is long")),
         End::Killed => return certain(unknown("claude was killed")),
         End::Exited(_) => (),
     }
@@ -104,7 +107,7 @@ fn judge(ended: &Ended) -> Judged {
     };
     match stream.key_source.as_deref() {
         Some("none") if stream.served_by_anthropic != Some(false) => (),
-        Some(_) => return certain(unusable(OVERRIDE)),
+        Some(_) => return certain(unusable(OVERRIDE_VAR)),
         None => return certain(unusable(NO_SOURCE)),
     }
     if result.is_error {
@@ -112,11 +115,11 @@ fn judge(ended: &Ended) -> Judged {
     }
     // An interrupted client exits with 0 as well.
     let answered = ended.end == End::Exited(0) && result.output_tokens > 0;
-    certain(if answered { Verdict::Ok } else { unknown(NO_ANSWER) })
+    certain(if answered { Verification::Ok } else { unknown(NO_ANSWER) })
 }
 
 /// A client that says nothing on standard output says why on the other.
-fn of_a_complaint(stderr: &str) -> Verdict {
+fn of_a_complaint(stderr: &str) -> Verification {
     if stderr.contains("unknown option") {
         unusable(TOO_OLD_TO_ASK)
     } else if stderr.contains("Unable to verify organization") {
@@ -127,7 +130,7 @@ fn of_a_complaint(stderr: &str) -> Verdict {
 }
 
 /// A client that is interrupted before it says anything exits with 0 as well, but knows its version.
-fn of_a_wordless_program(ask_version: impl FnOnce() -> Option<Version>) -> Verdict {
+fn of_a_wordless_program(ask_version: impl FnOnce() -> Option<Version>) -> Verification {
     ask_version().map_or_else(|| unusable(NOT_CLAUDE), |_| unknown(NO_ANSWER))
 }
 
@@ -142,7 +145,7 @@ fn of_a_failure(stream: &Stream, result: &RunResult) -> Judged {
         (429, _)
             if stream.limit_is_used_up || stream.error_detail.as_deref() == Some("usage_limit_reached") =>
         {
-            certain(Verdict::Limited)
+            certain(Verification::RateLimited)
         }
         (status, _) => certain(unknown(reason_for(status))),
     }
@@ -197,14 +200,14 @@ fn reason_for(status: u64) -> &'static str {
     }
 }
 
-fn certain(verdict: Verdict) -> Judged {
+fn certain(verdict: Verification) -> Judged {
     Judged::Certain(verdict)
 }
 
-fn unknown(why: &str) -> Verdict {
-    Verdict::Unknown(why.to_owned())
+fn unknown(why: &str) -> Verification {
+    Verification::Inconclusive(why.to_owned())
 }
 
-fn unusable(why: &str) -> Verdict {
-    Verdict::Unusable(why.to_owned())
+fn unusable(why: &str) -> Verification {
+    Verification::ClientUnusable(why.to_owned())
 }

@@ -1,17 +1,17 @@
-//! Every answer of the table in `docs/claude-code.md`, as the real client reported it: recorded from the newest one and from
+//! Every answer of the table in `docs/design/claude-code.md`, as the real client reported it: recorded from the newest one and from
 //! an older one that says less.
 
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::verification::Verification;
 
-use super::child::{End, Ended};
-use super::classify::{Left, of_probe, of_refresh_run};
-use super::version::{TELLS_REFUSALS, Version};
+use super::child::{ChildOutput, End};
+use super::classify::{FileAfterRun, classify_probe, classify_refresh};
+use super::version::{MIN_VERSION_FOR_REFUSALS, Version};
 
 const NEWEST: &str = include_str!("recorded/2.1.329.txt");
 const OLDER: &str = include_str!("recorded/2.1.197.txt");
 
 /// What was recorded under this name.
-fn recorded(recording: &str, name: &str) -> Ended {
+fn recorded(recording: &str, name: &str) -> ChildOutput {
     let section = |name: &str| {
         let start = format!("# {name}");
         let is_start = |line: &&str| {
@@ -25,7 +25,7 @@ fn recorded(recording: &str, name: &str) -> Ended {
     let code = head.rsplit(' ').next().and_then(|code| code.parse().ok()).expect("an exit code");
     let (complaints, events): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with('!'));
     let began = if events.is_empty() { Vec::new() } else { section("init").1 };
-    Ended {
+    ChildOutput {
         end: End::Exited(code),
         stdout: began.iter().chain(&events).flat_map(|line| [line, "\n"]).collect::<String>().into(),
         stderr: complaints.join("\n").into(),
@@ -56,15 +56,14 @@ enum Said {
 }
 
 impl Said {
-    fn is(self, verdict: &Verdict) -> bool {
+    fn is(self, verdict: &Verification) -> bool {
         match (self, verdict) {
-            (Self::Ok, Verdict::Ok) | (Self::Limited, Verdict::Limited) => true,
-            (Self::Rejected { account_level }, Verdict::Rejected { account_level: found }) => {
+            (Self::Ok, Verification::Ok) | (Self::Limited, Verification::RateLimited) => true,
+            (Self::Rejected { account_level }, Verification::Rejected { account_level: found }) => {
                 account_level == *found
             }
-            (Self::Unusable(part), Verdict::Unusable(why)) | (Self::Unknown(part), Verdict::Unknown(why)) => {
-                why.contains(part)
-            }
+            (Self::Unusable(part), Verification::ClientUnusable(why))
+            | (Self::Unknown(part), Verification::Inconclusive(why)) => why.contains(part),
             _ => false,
         }
     }
@@ -120,7 +119,7 @@ const PROBES: [(&str, Said, Said); 30] = [
 fn every_recorded_answer_has_its_verdict() {
     for (name, newest, older) in PROBES {
         for (recording, expected) in [(NEWEST, newest), (OLDER, older)] {
-            let verdict = of_probe(&recorded(recording, name), unasked);
+            let verdict = classify_probe(&recorded(recording, name), unasked);
             assert!(expected.is(&verdict), "{name}: {verdict:?} instead of {expected:?}");
         }
     }
@@ -130,29 +129,44 @@ fn every_recorded_answer_has_its_verdict() {
 fn a_refresh_run_knows_less_of_refusals_and_more_of_dead_sessions() {
     let refused = Said::Unknown("not certain that it was refreshed");
     let rows = [
-        ("refreshed", Left::Refreshed, Said::Ok, Said::Ok),
-        ("refreshed", Left::Unchanged, Said::Unknown("did not refresh"), Said::Unknown("did not refresh")),
-        ("refreshed", Left::Other, Said::Unknown("did not refresh"), Said::Unknown("did not refresh")),
-        ("429 limit", Left::Refreshed, Said::Limited, Said::Limited),
-        ("refresh refused", Left::Other, REJECTED, Said::Unknown("no login that it could use")),
-        ("tombstone", Left::Other, REJECTED, Said::Unknown("no login that it could use")),
-        ("refresh in trouble", Left::Unchanged, refused, refused),
-        ("401 expired", Left::Refreshed, refused, refused),
-        ("403 organisation", Left::Refreshed, refused, refused),
-        ("page 403", Left::Refreshed, refused, refused),
+        ("refreshed", FileAfterRun::Refreshed, Said::Ok, Said::Ok),
+        (
+            "refreshed",
+            FileAfterRun::Unchanged,
+            Said::Unknown("did not refresh"),
+            Said::Unknown("did not refresh"),
+        ),
+        (
+            "refreshed",
+            FileAfterRun::Other,
+            Said::Unknown("did not refresh"),
+            Said::Unknown("did not refresh"),
+        ),
+        ("429 limit", FileAfterRun::Refreshed, Said::Limited, Said::Limited),
+        ("refresh refused", FileAfterRun::Other, REJECTED, Said::Unknown("no login that it could use")),
+        ("tombstone", FileAfterRun::Other, REJECTED, Said::Unknown("no login that it could use")),
+        ("refresh in trouble", FileAfterRun::Unchanged, refused, refused),
+        ("401 expired", FileAfterRun::Refreshed, refused, refused),
+        ("403 organisation", FileAfterRun::Refreshed, refused, refused),
+        ("page 403", FileAfterRun::Refreshed, refused, refused),
         // The older one takes such a lock over after ten seconds.
-        ("locked", Left::Refreshed, Said::Unknown("another Claude Code"), Said::Ok),
+        ("locked", FileAfterRun::Refreshed, Said::Unknown("another Claude Code"), Said::Ok),
         (
             "bare",
-            Left::Unchanged,
+            FileAfterRun::Unchanged,
             Said::Unusable("does not use the login"),
             Said::Unusable("does not use the login"),
         ),
-        ("529", Left::Refreshed, Said::Unknown("overloaded (529)"), Said::Unknown("overloaded (529)")),
+        (
+            "529",
+            FileAfterRun::Refreshed,
+            Said::Unknown("overloaded (529)"),
+            Said::Unknown("overloaded (529)"),
+        ),
     ];
     for (name, left, newest, older) in rows {
         for (recording, expected) in [(NEWEST, newest), (OLDER, older)] {
-            let verdict = of_refresh_run(&recorded(recording, name), left, unasked);
+            let verdict = classify_refresh(&recorded(recording, name), left, unasked);
             assert!(expected.is(&verdict), "{name}, {left:?}: {verdict:?} instead of {expected:?}");
         }
     }
@@ -161,17 +175,18 @@ fn a_refresh_run_knows_less_of_refusals_and_more_of_dead_sessions() {
 #[test]
 fn who_was_cut_short_says_nothing_whatever_it_had_said() {
     for (name, ..) in PROBES {
-        for end in [End::Killed, End::Late, End::Overfull] {
-            let verdict = of_probe(&Ended { end, ..recorded(NEWEST, name) }, unasked);
-            assert!(matches!(verdict, Verdict::Unknown(_)), "{name} {end:?}: {verdict:?}");
+        for end in [End::Killed, End::TimedOut, End::OutputTooLarge] {
+            let verdict = classify_probe(&ChildOutput { end, ..recorded(NEWEST, name) }, unasked);
+            assert!(matches!(verdict, Verification::Inconclusive(_)), "{name} {end:?}: {verdict:?}");
         }
         // SIGINT ends the client with 0.
-        let verdict = of_probe(&Ended { end: End::Exited(0), ..recorded(NEWEST, name) }, unasked);
+        let verdict = classify_probe(&ChildOutput { end: End::Exited(0), ..recorded(NEWEST, name) }, unasked);
         assert!(!verdict.is_alive() || name == "answered" || name == "429 limit", "{name}: {verdict:?}");
     }
     for code in [1, 129, 143] {
-        let verdict = of_probe(&Ended { end: End::Exited(code), ..recorded(NEWEST, "answered") }, unasked);
-        assert!(matches!(verdict, Verdict::Unknown(_)), "{code}: {verdict:?}");
+        let verdict =
+            classify_probe(&ChildOutput { end: End::Exited(code), ..recorded(NEWEST, "answered") }, unasked);
+        assert!(matches!(verdict, Verification::Inconclusive(_)), "{code}: {verdict:?}");
     }
 }
 
@@ -181,10 +196,10 @@ fn a_torn_stream_is_never_certain() {
         let whole = recorded(NEWEST, name);
         let last = whole.stdout.len().saturating_sub(2); // without the brace at the end of the result
         for length in (0..last).step_by(97).chain([last]) {
-            let torn = Ended { stdout: whole.stdout[..length].to_vec(), ..whole.clone() };
-            let verdict = of_probe(&torn, || Some(TELLS_REFUSALS));
+            let torn = ChildOutput { stdout: whole.stdout[..length].to_vec(), ..whole.clone() };
+            let verdict = classify_probe(&torn, || Some(MIN_VERSION_FOR_REFUSALS));
             assert!(
-                !verdict.is_alive() && !matches!(verdict, Verdict::Rejected { .. }),
+                !verdict.is_alive() && !matches!(verdict, Verification::Rejected { .. }),
                 "{name} {length}: {verdict:?}"
             );
         }
@@ -197,7 +212,7 @@ fn an_answer_counts_only_if_no_key_and_no_other_server_was_used() {
         let whole = recorded(NEWEST, "answered");
         let text = String::from_utf8(whole.stdout.clone()).expect("text");
         assert!(text.contains(from), "{from}");
-        of_probe(&Ended { stdout: text.replace(from, to).into(), ..whole }, unasked)
+        classify_probe(&ChildOutput { stdout: text.replace(from, to).into(), ..whole }, unasked)
     };
     let key = r#""apiKeySource":"none""#;
     for source in ["ANTHROPIC_API_KEY", "apiKeyHelper", "/login managed key", "something of tomorrow"] {
@@ -217,20 +232,20 @@ fn the_program_is_asked_for_its_version_only_where_it_matters_and_was_not_said()
     let silent = |name: &str| {
         let whole = recorded(OLDER, name);
         let text = String::from_utf8(whole.stdout.clone()).expect("text").replace("claude_code_version", "x");
-        Ended { stdout: text.into(), ..whole }
+        ChildOutput { stdout: text.into(), ..whole }
     };
-    let asked = |version: Option<Version>| of_probe(&silent("page 403"), || version);
+    let asked = |version: Option<Version>| classify_probe(&silent("page 403"), || version);
     assert!(TOO_OLD.is(&asked(Version::parse("2.1.323"))));
-    assert!(PROXY.is(&asked(Some(TELLS_REFUSALS))));
+    assert!(PROXY.is(&asked(Some(MIN_VERSION_FOR_REFUSALS))));
     assert!(PROXY.is(&asked(None)), "of a client that nobody knows, nothing is known");
-    assert!(Said::Ok.is(&of_probe(&silent("answered"), unasked)));
+    assert!(Said::Ok.is(&classify_probe(&silent("answered"), unasked)));
 }
 
 #[test]
 fn who_says_nothing_of_claude_codes_and_knows_no_version_of_it_is_another_program() {
     let said = |stdout: &str, stderr: &str, code| {
         let (stdout, stderr) = (stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec());
-        Ended { end: End::Exited(code), stdout, stderr }
+        ChildOutput { end: End::Exited(code), stdout, stderr }
     };
     let another = Said::Unusable("let claude.program name Claude Code");
     let no_answer = Said::Unknown("without an answer");
@@ -252,9 +267,10 @@ fn who_says_nothing_of_claude_codes_and_knows_no_version_of_it_is_another_progra
             Said::Unknown("organisation"),
         ),
     ] {
-        for (version, expected) in [(None, of_no_version), (Some(TELLS_REFUSALS), of_some_version)] {
-            let probed = of_probe(&ended, || version);
-            let refreshed = of_refresh_run(&ended, Left::Unchanged, || version);
+        for (version, expected) in [(None, of_no_version), (Some(MIN_VERSION_FOR_REFUSALS), of_some_version)]
+        {
+            let probed = classify_probe(&ended, || version);
+            let refreshed = classify_refresh(&ended, FileAfterRun::Unchanged, || version);
             assert!(expected.is(&probed) && expected.is(&refreshed), "{ended:?} {version:?}: {probed:?}");
         }
     }
@@ -267,8 +283,10 @@ fn no_reason_repeats_what_a_server_said() {
             let ended = recorded(recording, name);
             let said = String::from_utf8_lossy(&ended.stdout).into_owned();
             let spoken = said.replace(r#""result":""#, r#""result":"\u001b[2J sk-ant-oat01-x "#);
-            let spoken = Ended { stdout: spoken.into(), ..ended };
-            if let Verdict::Unknown(why) | Verdict::Unusable(why) = of_probe(&spoken, || None) {
+            let spoken = ChildOutput { stdout: spoken.into(), ..ended };
+            if let Verification::Inconclusive(why) | Verification::ClientUnusable(why) =
+                classify_probe(&spoken, || None)
+            {
                 assert!(!why.contains(char::is_control) && !why.contains("sk-ant"), "{name}: {why}");
             }
         }

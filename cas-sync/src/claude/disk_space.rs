@@ -1,6 +1,6 @@
 //! Room for a refreshed login. The server takes the old refresh token as soon as it has given out the new one; a client that
 //! then finds the disk full, or the quota used up, throws the new one away, and the person is logged out
-//! (`docs/claude-code.md`). So the room is shown to be there before a client is started.
+//! (`docs/design/claude-code.md`). So the room is shown to be there before a client is started.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use cas_core::claude_files::json_settings;
 
-use super::child::Problem;
+use super::child::RunClientError;
 
 /// What the client writes at its start besides copies of what is there already, with as much again to spare (32 KiB were
 /// seen), in bytes.
@@ -33,8 +33,8 @@ const CLOSED: &str =
 /// disk a moment later is not foreseen.
 ///
 /// # Errors
-/// [`Problem::Unknown`], which says what to do: no client must be started.
-pub(super) fn is_there(credentials_file: &Path, own_state: &Path) -> Result<(), Problem> {
+/// [`RunClientError::Unknown`], which says what to do: no client must be started.
+pub(super) fn ensure_free_space(credentials_file: &Path, own_state: &Path) -> Result<(), RunClientError> {
     let folder = credentials_file.parent().unwrap_or(Path::new("/"));
     let wanted =
         FOR_THE_REST + COPIES * (length(credentials_file, UNFIT_LOGIN)? + length(own_state, UNFIT_STATE)?);
@@ -44,10 +44,10 @@ pub(super) fn is_there(credentials_file: &Path, own_state: &Path) -> Result<(), 
 }
 
 /// At most [`LIMIT`]. Links are followed, as the client does; where there is no file, nothing is copied.
-fn length(path: &Path, unfit: &'static str) -> Result<u64, Problem> {
+fn length(path: &Path, unfit: &'static str) -> Result<u64, RunClientError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() <= LIMIT => Ok(found.len()),
-        Ok(_) => Err(Problem::Unknown(unfit)),
+        Ok(_) => Err(RunClientError::Unknown(unfit)),
         Err(_) => Ok(0),
     }
 }
@@ -62,11 +62,11 @@ fn fill(mut file: &File, length: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-fn problem(error: &io::Error) -> Problem {
+fn problem(error: &io::Error) -> RunClientError {
     use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
     match error.kind() {
-        QuotaExceeded | StorageFull | WriteZero => Problem::Unknown(FULL),
-        _ => Problem::Unknown(CLOSED),
+        QuotaExceeded | StorageFull | WriteZero => RunClientError::Unknown(FULL),
+        _ => RunClientError::Unknown(CLOSED),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let file = folder.path().join(".credentials.json");
         fs::write(&file, "{}").expect("written");
-        assert_eq!(is_there(&file, Path::new("/nonexistent")), Ok(()));
+        assert_eq!(ensure_free_space(&file, Path::new("/nonexistent")), Ok(()));
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 
@@ -98,19 +98,22 @@ mod tests {
             for length in [LIMIT + 1, 1 << 40] {
                 make_small();
                 File::create(unfit).and_then(|file| file.set_len(length)).expect("a sparse file");
-                let said = is_there(&login, &state);
-                assert!(matches!(said, Err(Problem::Unknown(text)) if text.contains(named)), "{said:?}");
+                let said = ensure_free_space(&login, &state);
+                assert!(
+                    matches!(said, Err(RunClientError::Unknown(text)) if text.contains(named)),
+                    "{said:?}"
+                );
             }
             make_small();
             fs::remove_file(unfit).expect("removed");
             nix::unistd::mkfifo(unfit, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-            let said = is_there(&login, &state);
-            assert!(matches!(said, Err(Problem::Unknown(text)) if text.contains(named)), "{said:?}");
+            let said = ensure_free_space(&login, &state);
+            assert!(matches!(said, Err(RunClientError::Unknown(text)) if text.contains(named)), "{said:?}");
             fs::remove_file(unfit).expect("removed");
         }
         make_small();
         File::create(&state).and_then(|file| file.set_len(LIMIT)).expect("a sparse file");
-        assert_eq!(is_there(&login, &state), Ok(()));
+        assert_eq!(ensure_free_space(&login, &state), Ok(()));
     }
 
     #[test]
@@ -124,8 +127,8 @@ mod tests {
     #[test]
     fn where_nothing_can_be_made_it_says_why() {
         let nowhere = Path::new("/nonexistent/.credentials.json");
-        assert_eq!(is_there(nowhere, nowhere), Err(Problem::Unknown(CLOSED)));
+        assert_eq!(ensure_free_space(nowhere, nowhere), Err(RunClientError::Unknown(CLOSED)));
         let full = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EDQUOT as i32));
-        assert_eq!(full, Problem::Unknown(FULL));
+        assert_eq!(full, RunClientError::Unknown(FULL));
     }
 }

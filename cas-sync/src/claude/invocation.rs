@@ -104,7 +104,7 @@ impl Invocation {
         command.env("PATH", self.search_path()).env("HOME", home);
         command.env("TMPDIR", scratch.temporary()).env("CLAUDE_CODE_TMPDIR", scratch.temporary());
         // Another store of logins that the client would look into.
-        command.env("ANTHROPIC_CONFIG_DIR", scratch.nothing());
+        command.env("ANTHROPIC_CONFIG_DIR", scratch.empty());
         command.current_dir(scratch.path()).process_group(0).stdin(Stdio::null());
         command.stdout(scratch.create_stdout()?).stderr(scratch.create_stderr()?);
         Ok(command)

@@ -3,7 +3,7 @@
 //! A token that is still fresh is **probed** by its value, in a scratch directory that is gone afterwards: that touches
 //! nothing of its owner's and may be cut short at any time. A login whose access token has ended gets a **refresh run**
 //! in its owner's real home, since refreshing is Claude Code's business; that is never cut short. What the client does on
-//! which answer was measured (`docs/claude-code.md`); [`answer`] turns it into a verdict.
+//! which answer was measured (`docs/design/claude-code.md`); [`classify`] turns it into a verdict.
 
 mod child;
 mod classify;
@@ -26,18 +26,18 @@ use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::config::ClaudeSettings;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::is_fresh;
-use cas_core::credential::verification::{Verdict, Verifier};
+use cas_core::credential::verification::{Verification, Verifier};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-use self::child::Problem;
-use self::classify::Left;
+use self::child::RunClientError;
+use self::classify::FileAfterRun;
 use self::invocation::Invocation;
 use self::program::NotFound;
-pub(crate) use self::sign_in::{GivenUp, NotSignedIn, SignIn};
-use self::version::{TELLS_REFUSALS, Version};
-use crate::precedence::managed_settings::{self, OVERRIDE, Served};
+pub(crate) use self::sign_in::{AbortResult, SignIn, SignInError};
+use self::version::{MIN_VERSION_FOR_REFUSALS, Version};
+use crate::precedence::managed_settings::{self, OVERRIDE_VAR, RemoteSettings};
 
 /// The client of one person.
 pub(crate) struct Claude {
@@ -70,62 +70,71 @@ impl Claude {
         }
     }
 
-    fn usable(&self) -> Result<&Invocation, Problem> {
-        let invocation = self.invocation.as_ref().map_err(|not_found| Problem::Unusable(not_found.text()))?;
-        managed_settings::of_the_machine().map_err(Problem::Unusable)?;
+    fn usable(&self) -> Result<&Invocation, RunClientError> {
+        let invocation =
+            self.invocation.as_ref().map_err(|not_found| RunClientError::Unusable(not_found.text()))?;
+        managed_settings::machine_files().map_err(RunClientError::Unusable)?;
         Ok(invocation)
     }
 
     /// As [`Verifier::probe`], for somebody who waits at a terminal: it ends once `is_given_up` says so, without a certain
     /// answer.
-    pub(crate) fn probe_unless(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Verdict {
-        self.try_probe(is_given_up, token).unwrap_or_else(Problem::into)
+    pub(crate) fn probe_cancellable(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Verification {
+        self.try_probe(is_given_up, token).unwrap_or_else(RunClientError::into)
     }
 
     /// Starts a sign-in, as this address if it is known.
     ///
     /// # Errors
-    /// [`NotSignedIn`]: there is no client, or it cannot be started.
-    pub(crate) fn sign_in(&self, address: Option<&str>) -> Result<SignIn, NotSignedIn> {
-        let invocation = self.invocation.as_ref().map_err(|missing| NotSignedIn::Unusable(missing.text()))?;
+    /// [`SignInError`]: there is no client, or it cannot be started.
+    pub(crate) fn sign_in(&self, address: Option<&str>) -> Result<SignIn, SignInError> {
+        let invocation = self.invocation.as_ref().map_err(|missing| SignInError::Unusable(missing.text()))?;
         SignIn::start(invocation.clone(), address)
     }
 
     /// Where the client keeps its own state beside this login.
     ///
     /// # Errors
-    /// [`NotSignedIn::Unusable`] when no client uses this credential file.
-    pub(crate) fn own_state(&self) -> Result<PathBuf, NotSignedIn> {
+    /// [`SignInError::Unusable`] when no client uses this credential file.
+    pub(crate) fn state_file(&self) -> Result<PathBuf, SignInError> {
         Ok(refresh::Place::of(&self.path, &self.home)?.own_settings())
     }
 
-    fn try_probe(&self, is_given_up: &dyn Fn() -> bool, token: &Secret<String>) -> Result<Verdict, Problem> {
+    fn try_probe(
+        &self,
+        is_given_up: &dyn Fn() -> bool,
+        token: &Secret<String>,
+    ) -> Result<Verification, RunClientError> {
         let invocation = self.usable()?;
         let probed = probe::run(invocation, token, probe::LAST_BOUND, is_given_up)?;
         // Where a probe could not learn them, those hold that the person's own client was served last.
-        let served = probed.served.or_else(|| managed_settings::of_the_organization(self.path.parent()?));
-        if served == Some(Served::Override) {
-            return Err(Problem::Unusable(OVERRIDE));
+        let served = probed.served.or_else(|| managed_settings::remote_settings(self.path.parent()?));
+        if served == Some(RemoteSettings::Override) {
+            return Err(RunClientError::Unusable(OVERRIDE_VAR));
         }
-        Ok(classify::of_probe(&probed.ended, || version::ask(invocation)))
+        Ok(classify::classify_probe(&probed.ended, || version::ask(invocation)))
     }
 
-    fn try_refresh(&self) -> Result<Verdict, Problem> {
+    fn try_refresh(&self) -> Result<Verification, RunClientError> {
         let place = refresh::Place::of(&self.path, &self.home)?;
         let invocation = self.usable()?;
-        disk_space::is_there(&self.path, &place.own_settings())?;
+        disk_space::ensure_free_space(&self.path, &place.own_settings())?;
         let (before, was_paid_otherwise) = (self.login(), place.chooses_the_credential());
         let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
         let left = match self.login() {
-            after if after == before => Left::Unchanged,
-            Some(after) if is_fresh(after.expires_at, self.now) => Left::Refreshed,
-            _ => Left::Other,
+            after if after == before => FileAfterRun::Unchanged,
+            Some(after) if is_fresh(after.expires_at, self.now) => FileAfterRun::Refreshed,
+            _ => FileAfterRun::Other,
         };
-        let verdict = classify::of_refresh_run(&ended, left, || version::ask(invocation));
+        let verdict = classify::classify_refresh(&ended, left, || version::ask(invocation));
         // Settings that are served while it runs hold in it, and so may those that were there before.
         let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
         Ok(if verdict.is_alive() && is_paid_otherwise {
-            Verdict::Unknown(PAID_OTHERWISE.into())
+            Verification::Inconclusive(PAID_OTHERWISE.into())
         } else {
             verdict
         })
@@ -151,7 +160,7 @@ pub(crate) struct Found {
 impl Found {
     /// Whether it reports what tells the API's refusal from a proxy's page.
     pub(crate) fn tells_refusals(&self) -> bool {
-        self.version.is_some_and(|version| version >= TELLS_REFUSALS)
+        self.version.is_some_and(|version| version >= MIN_VERSION_FOR_REFUSALS)
     }
 }
 
@@ -182,11 +191,11 @@ pub(crate) fn look(
 }
 
 impl Verifier for Claude {
-    fn probe(&mut self, token: &Secret<String>) -> Verdict {
-        self.probe_unless(&|| false, token)
+    fn probe(&mut self, token: &Secret<String>) -> Verification {
+        self.probe_cancellable(&|| false, token)
     }
 
-    fn refresh_run(&mut self) -> Verdict {
-        self.try_refresh().unwrap_or_else(Problem::into)
+    fn refresh_in_place(&mut self) -> Verification {
+        self.try_refresh().unwrap_or_else(RunClientError::into)
     }
 }

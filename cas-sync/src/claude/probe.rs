@@ -9,19 +9,19 @@ use cas_protocol::secret::Secret;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use super::child::{self, End, Ended, Problem};
+use super::child::{self, ChildOutput, End, RunClientError};
 use super::invocation::Invocation;
 use super::scratch::Scratch;
-use crate::precedence::managed_settings::{self, Served};
+use crate::precedence::managed_settings::{self, RemoteSettings};
 
 /// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
 pub(super) const LAST_BOUND: Duration = Duration::from_secs(120);
 
 /// How a probe ended.
 pub(super) struct Probed {
-    pub(super) ended: Ended,
+    pub(super) ended: ChildOutput,
     /// The settings that were served to the client meanwhile, where it kept them.
-    pub(super) served: Option<Served>,
+    pub(super) served: Option<RemoteSettings>,
 }
 
 /// Asks with this token; what has not ended within `bound`, or is given up meanwhile, is killed.
@@ -30,8 +30,8 @@ pub(super) fn run(
     token: &Secret<String>,
     bound: Duration,
     is_given_up: &dyn Fn() -> bool,
-) -> Result<Probed, Problem> {
-    let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
+) -> Result<Probed, RunClientError> {
+    let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
     let config_directory = scratch.config_directory();
@@ -44,19 +44,19 @@ pub(super) fn run(
         drop(token);
         child?
     };
-    let is_enough = || scratch.is_overfull() || is_given_up();
+    let is_enough = || scratch.is_oversized() || is_given_up();
     let end = child::wait(&mut child, &Deadline::after(bound), is_enough)?;
     let end = end.unwrap_or_else(|| {
         child::kill(child);
-        if scratch.is_overfull() { End::Overfull } else { End::Late }
+        if scratch.is_oversized() { End::OutputTooLarge } else { End::TimedOut }
     });
-    let served = managed_settings::of_the_organization(&config_directory);
-    Ok(Probed { ended: Ended::new(end, &scratch), served })
+    let served = managed_settings::remote_settings(&config_directory);
+    Ok(Probed { ended: ChildOutput::new(end, &scratch), served })
 }
 
 /// The end to read from of a pipe that holds the token and will hold nothing else.
-fn on_a_pipe(token: &Secret<String>) -> Result<OwnedFd, Problem> {
-    let no_pipe = Problem::Unknown("there was no room to hand a token to claude");
+fn on_a_pipe(token: &Secret<String>) -> Result<OwnedFd, RunClientError> {
+    let no_pipe = RunClientError::Unknown("there was no room to hand a token to claude");
     // A token longer than a pipe holds must not block.
     let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|_| no_pipe)?;
     let mut write = std::fs::File::from(write);
@@ -68,8 +68,8 @@ fn on_a_pipe(token: &Secret<String>) -> Result<OwnedFd, Problem> {
 
 /// The standard library closes at exec whatever is not meant to stay. Nothing else is started while this is open: a run
 /// does one thing at a time.
-fn inheritable(descriptor: OwnedFd) -> Result<OwnedFd, Problem> {
-    let no_flag = |_| Problem::Unknown("a token could not be handed to claude");
+fn inheritable(descriptor: OwnedFd) -> Result<OwnedFd, RunClientError> {
+    let no_flag = |_| RunClientError::Unknown("a token could not be handed to claude");
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(no_flag)?;
     Ok(descriptor)
 }
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    fn ask(script: &str, bound: Duration) -> Ended {
+    fn ask(script: &str, bound: Duration) -> ChildOutput {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let program = scratch.path().join("claude");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
@@ -95,20 +95,23 @@ mod tests {
     #[test]
     fn what_hangs_is_killed_with_all_it_has_started() {
         let ended = ask("sleep 1000 & echo $!; wait", Duration::from_millis(300));
-        assert_eq!(ended.end, End::Late);
+        assert_eq!(ended.end, End::TimedOut);
         let started = String::from_utf8(ended.stdout).expect("a number");
         let command = format!("/proc/{}/cmdline", started.trim());
         // A zombie that nobody has reaped yet has no command line.
         let deadline = Deadline::after(Duration::from_secs(30));
         while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
-            assert!(!deadline.has_passed(), "process {started} is still there");
+            assert!(!deadline.is_expired(), "process {started} is still there");
         }
     }
 
     #[test]
     fn what_never_stops_talking_is_killed() {
         let ended = ask("exec yes", LAST_BOUND);
-        assert_eq!((ended.end, ended.stdout.len() as u64), (End::Overfull, super::super::scratch::LIMIT));
+        assert_eq!(
+            (ended.end, ended.stdout.len() as u64),
+            (End::OutputTooLarge, super::super::scratch::LIMIT)
+        );
     }
 
     #[test]

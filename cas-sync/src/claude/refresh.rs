@@ -8,11 +8,11 @@ use std::time::Duration;
 use cas_core::claude_files::json_settings;
 use cas_protocol::deadline::Deadline;
 
-use super::child::{self, End, Ended, Problem};
+use super::child::{self, ChildOutput, End, RunClientError};
 use super::invocation::Invocation;
 use super::scratch::Scratch;
-use crate::os::deferred_signals::DeferredSignals;
-use crate::precedence::managed_settings::{self, Served};
+use crate::os::deferred_signals::SignalBlock;
+use crate::precedence::managed_settings::{self, RemoteSettings};
 
 /// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
@@ -30,8 +30,8 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of this credential file of somebody with this home.
-    pub(super) fn of(credentials_file: &Path, home: &Path) -> Result<Self, Problem> {
-        let elsewhere = Problem::Unusable(
+    pub(super) fn of(credentials_file: &Path, home: &Path) -> Result<Self, RunClientError> {
+        let elsewhere = RunClientError::Unusable(
             "CLAUDE_CREDENTIALS_FILE names a file that Claude Code does not use; let it end in /.credentials.json",
         );
         let directory = credentials_file.parent().ok_or(elsewhere)?;
@@ -50,8 +50,8 @@ impl Place {
     /// Whether what lies there lets the client use another credential than the login.
     pub(super) fn chooses_the_credential(&self) -> bool {
         let config_directory = self.config_directory.clone().unwrap_or_else(|| self.home.join(".claude"));
-        managed_settings::of_a_person(&self.own_settings())
-            || managed_settings::of_the_organization(&config_directory) == Some(Served::Override)
+        managed_settings::user_files(&self.own_settings())
+            || managed_settings::remote_settings(&config_directory) == Some(RemoteSettings::Override)
     }
 }
 
@@ -60,29 +60,33 @@ impl Place {
 /// What it says is bounded all the while, without its noticing: no signal, no closed pipe and no limit of its own (which
 /// would be one for the credential file as well) may end a refresh. Once it is left alone, as after the sync was killed,
 /// its own time-outs are all that bounds it: whatever else could do so without somebody who stays could also end it.
-pub(super) fn run(invocation: &Invocation, place: &Place, patience: Duration) -> Result<Ended, Problem> {
+pub(super) fn run(
+    invocation: &Invocation,
+    place: &Place,
+    patience: Duration,
+) -> Result<ChildOutput, RunClientError> {
     // First of all, so that it is the last to go: by then nothing is left to be tidied up.
     let _deferred =
-        DeferredSignals::new().map_err(|_| Problem::Unknown("signals could not be kept from claude"))?;
-    let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
+        SignalBlock::new().map_err(|_| RunClientError::Unknown("signals could not be kept from claude"))?;
+    let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
     let mut child = child::spawn(&mut command)?;
     let said_too_much = Cell::new(false);
-    let shorten = || said_too_much.set(scratch.empty_what_is_overfull() || said_too_much.get());
+    let shorten = || said_too_much.set(scratch.truncate_oversized() || said_too_much.get());
     let never = || {
         shorten();
         false
     };
     let waited = child::wait(&mut child, &Deadline::after(patience), never);
     shorten();
-    let ended = |end| Ended::new(if said_too_much.get() { End::Overfull } else { end }, &scratch);
+    let ended = |end| ChildOutput::new(if said_too_much.get() { End::OutputTooLarge } else { end }, &scratch);
     match waited {
         Ok(Some(end)) => Ok(ended(end)),
         not_ended => {
-            let ended = ended(End::Late);
-            scratch.leave();
+            let ended = ended(End::TimedOut);
+            scratch.close();
             not_ended.map(|_| ended)
         }
     }
@@ -103,7 +107,10 @@ mod tests {
         assert_eq!(usual, Place { home: home.into(), config_directory: None });
         let moved = Place::of(Path::new("/srv/alice/.credentials.json"), home).expect("moved");
         assert_eq!(moved.config_directory.as_deref(), Some(Path::new("/srv/alice")));
-        assert!(matches!(Place::of(Path::new("/srv/alice/login.json"), home), Err(Problem::Unusable(_))));
+        assert!(matches!(
+            Place::of(Path::new("/srv/alice/login.json"), home),
+            Err(RunClientError::Unusable(_))
+        ));
     }
 
     /// Bits are signal numbers less one: SIGHUP 1, SIGINT 2, SIGTERM 15.
@@ -133,14 +140,14 @@ mod tests {
 
         let ended = run(&invocation, &place, Duration::from_millis(300)).expect("an end");
 
-        assert_eq!((ended.end, ended.stdout.as_slice()), (End::Late, &b"begun\n"[..]));
+        assert_eq!((ended.end, ended.stdout.as_slice()), (End::TimedOut, &b"begun\n"[..]));
         fs::write(&gate, "on\n").expect("somebody waits at the gate");
         let deadline = Deadline::after(Duration::from_secs(30));
         let left = loop {
             let written = fs::read_to_string(scratch.path().join("finished")).unwrap_or_default();
             match written.strip_suffix('\n') {
                 Some(path) => break PathBuf::from(path),
-                None => assert!(!deadline.has_passed(), "it was not left to go on"),
+                None => assert!(!deadline.is_expired(), "it was not left to go on"),
             }
         };
         assert_eq!(fs::read_to_string(left.join("tmp/went")).expect("its place is still there"), "on\n");
@@ -161,7 +168,7 @@ mod tests {
         let (invocation, place) = stand_in(scratch.path(), script);
         let ended = run(&invocation, &place, PATIENCE).expect("an end");
         let parts = fs::read_to_string(scratch.path().join("parts")).expect("it came to its end");
-        assert_eq!((ended.end, parts.as_str()), (End::Overfull, "10\n"));
+        assert_eq!((ended.end, parts.as_str()), (End::OutputTooLarge, "10\n"));
         assert!(ended.stdout.ends_with(b"the end\n"), "{} bytes", ended.stdout.len());
     }
 

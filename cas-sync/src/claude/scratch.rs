@@ -47,7 +47,7 @@ impl Scratch {
     }
 
     /// A directory that there is not.
-    pub(super) fn nothing(&self) -> PathBuf {
+    pub(super) fn empty(&self) -> PathBuf {
         self.path().join("none")
     }
 
@@ -70,12 +70,12 @@ impl Scratch {
     }
 
     /// Whether more was said than is ever read.
-    pub(super) fn is_overfull(&self) -> bool {
+    pub(super) fn is_oversized(&self) -> bool {
         OUTPUTS.into_iter().any(|name| self.length(name) > LIMIT)
     }
 
     /// Empties either output that is overfull, and says whether one was. Whoever writes it goes on at its new end.
-    pub(super) fn empty_what_is_overfull(&self) -> bool {
+    pub(super) fn truncate_oversized(&self) -> bool {
         let overfull: Vec<_> = OUTPUTS.into_iter().filter(|name| self.length(name) > LIMIT).collect();
         for name in &overfull {
             // Without waiting, should it be something else by now. There is nothing more to be done about an error.
@@ -89,7 +89,7 @@ impl Scratch {
     }
 
     /// Leaves the directory where it is, for a process that is still at work in it.
-    pub(super) fn leave(self) {
+    pub(super) fn close(self) {
         drop(self.0.keep());
     }
 
@@ -129,12 +129,12 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
         let mut stdout = scratch.create_stdout().expect("a file");
         stdout.write_all(b"abc").expect("written");
-        assert_eq!((scratch.stdout().as_slice(), scratch.is_overfull()), (&b"abc"[..], false));
+        assert_eq!((scratch.stdout().as_slice(), scratch.is_oversized()), (&b"abc"[..], false));
         stdout.set_len(LIMIT + 1).expect("grown");
-        assert!(scratch.is_overfull() && scratch.stdout().len() as u64 == LIMIT);
-        assert!(scratch.empty_what_is_overfull() && !scratch.empty_what_is_overfull());
+        assert!(scratch.is_oversized() && scratch.stdout().len() as u64 == LIMIT);
+        assert!(scratch.truncate_oversized() && !scratch.truncate_oversized());
         stdout.write_all(b"on").expect("written");
-        assert_eq!((scratch.stdout().as_slice(), scratch.is_overfull()), (&b"on"[..], false));
+        assert_eq!((scratch.stdout().as_slice(), scratch.is_oversized()), (&b"on"[..], false));
         drop(scratch);
         assert!(!path.exists());
     }

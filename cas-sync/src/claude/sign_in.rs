@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::json_settings::state_file;
-use cas_core::claude_files::state_file::ClaudeState;
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::text::plain;
+use cas_core::claude_files::state_file::ClaudeStateFile;
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::text::sanitize_line;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
 
-use super::child::{self, End, Problem};
+use super::child::{self, End, RunClientError};
 use super::invocation::Invocation;
 use super::scratch::Scratch;
 
@@ -50,8 +50,8 @@ pub(crate) struct SignIn {
 }
 
 impl SignIn {
-    pub(super) fn start(invocation: Invocation, address: Option<&str>) -> Result<Self, NotSignedIn> {
-        let no_room = |_| Problem::Unknown("there is no room in /tmp to run claude in");
+    pub(super) fn start(invocation: Invocation, address: Option<&str>) -> Result<Self, SignInError> {
+        let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
         let scratch = Scratch::new().map_err(no_room)?;
         let mut command = invocation.sign_in(&scratch, address).map_err(no_room)?;
         let mut child = child::spawn(&mut command)?;
@@ -62,68 +62,68 @@ impl SignIn {
     /// Where to sign in, once the client says so.
     ///
     /// # Errors
-    /// [`NotSignedIn`]
-    pub(crate) fn address(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<String, NotSignedIn> {
+    /// [`SignInError`]
+    pub(crate) fn address(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<String, SignInError> {
         let scratch = &self.scratch;
         let is_said = || address_in(&scratch.stdout()).is_some();
-        let end = wait(&mut self.child, START, &|| is_said() || scratch.is_overfull() || is_given_up())?;
+        let end = wait(&mut self.child, START, &|| is_said() || scratch.is_oversized() || is_given_up())?;
         match (address_in(&self.scratch.stdout()), end) {
-            _ if is_given_up() => Err(NotSignedIn::Interrupted),
+            _ if is_given_up() => Err(SignInError::Interrupted),
             (Some(address), None) => Ok(address),
-            (_, Some(_)) => Err(self.words().map_or(NotSignedIn::Unusable(NO_CLIENT), NotSignedIn::Refused)),
-            (None, None) => Err(NotSignedIn::Late("claude did not say where to sign in")),
+            (_, Some(_)) => Err(self.words().map_or(SignInError::Unusable(NO_CLIENT), SignInError::Refused)),
+            (None, None) => Err(SignInError::Late("claude did not say where to sign in")),
         }
     }
 
     /// Gives the client the code that the browser has shown, and waits until it has redeemed it.
     ///
     /// # Errors
-    /// [`NotSignedIn`]
-    pub(crate) fn redeem(
+    /// [`SignInError`]
+    pub(crate) fn submit_code(
         &mut self,
         code: &Secret<String>,
         is_given_up: &dyn Fn() -> bool,
-    ) -> Result<(), NotSignedIn> {
-        let mut pipe = self.code.take().ok_or(NotSignedIn::Late("claude was told a code already"))?;
+    ) -> Result<(), SignInError> {
+        let mut pipe = self.code.take().ok_or(SignInError::Late("claude was told a code already"))?;
         // It may have ended meanwhile, which is seen below; and it may wait for more until this is closed.
         drop(pipe.write_all(code.expose().as_bytes()).and_then(|()| pipe.write_all(b"\n")));
         let scratch = &self.scratch;
-        let end = wait(&mut self.child, REDEMPTION, &|| scratch.is_overfull() || is_given_up())?;
+        let end = wait(&mut self.child, REDEMPTION, &|| scratch.is_oversized() || is_given_up())?;
         match end {
-            _ if is_given_up() => Err(NotSignedIn::Interrupted),
+            _ if is_given_up() => Err(SignInError::Interrupted),
             Some(End::Exited(0)) => Ok(()),
             Some(_) => {
                 let words = self.words().unwrap_or_else(|| "it said nothing".into());
-                Err(NotSignedIn::Refused(words))
+                Err(SignInError::Refused(words))
             }
-            None => Err(NotSignedIn::Late("claude did not redeem the code in time")),
+            None => Err(SignInError::Late("claude did not redeem the code in time")),
         }
     }
 
     /// The login that was obtained, if it is a complete one. Whose it is stands in it: older clients write that into their own
     /// state alone, and a login that does not say would be taken for the account's that lay there before.
-    pub(crate) fn login(&self, owner: u32, now: Timestamp) -> Option<OauthLogin> {
+    pub(crate) fn login(&self, owner: u32, now: Timestamp) -> Option<Login> {
         let file = self.scratch.config_directory().join(FILE_NAME);
         match CredentialsFile::new(file, owner).read(now).login {
-            LocalLogin::Healthy(login) => Some(login.named(&self.state(owner).signed_in_to())),
+            LoginFileState::Valid(login) => Some(login.with_owner(&self.state(owner).owner())),
             _ => None,
         }
     }
 
     /// Whom the client says it is signed in as now.
-    pub(crate) fn state(&self, owner: u32) -> ClaudeState {
-        ClaudeState::new(state_file(&self.scratch.config_directory(), None), owner)
+    pub(crate) fn state(&self, owner: u32) -> ClaudeStateFile {
+        ClaudeStateFile::new(state_file(&self.scratch.config_directory(), None), owner)
     }
 
     /// Gives up what was obtained, if anything was, at the server too.
-    pub(crate) fn give_up(&mut self) -> GivenUp {
+    pub(crate) fn abort(&mut self) -> AbortResult {
         self.end();
         if !self.scratch.config_directory().join(FILE_NAME).exists() {
-            return GivenUp::Nothing;
+            return AbortResult::Nothing;
         }
         match self.sign_out() {
-            Some(End::Exited(0)) => GivenUp::SignedOut,
-            _ => GivenUp::Deleted,
+            Some(End::Exited(0)) => AbortResult::SignedOut,
+            _ => AbortResult::Deleted,
         }
     }
 
@@ -153,7 +153,7 @@ impl SignIn {
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty())?;
         let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        Some(plain(line.trim_end_matches('.')).chars().take(WORDS).collect())
+        Some(sanitize_line(line.trim_end_matches('.')).chars().take(WORDS).collect())
     }
 }
 
@@ -168,7 +168,7 @@ fn wait(
     child: &mut Option<Child>,
     patience: Duration,
     is_enough: &dyn Fn() -> bool,
-) -> Result<Option<End>, Problem> {
+) -> Result<Option<End>, RunClientError> {
     let Some(running) = child else { return Ok(Some(End::Killed)) };
     let end = child::wait(running, &Deadline::after(patience), is_enough)?;
     if end.is_some() {
@@ -188,7 +188,7 @@ fn address_in(said: &[u8]) -> Option<String> {
 
 /// What became of what was obtained and is not wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GivenUp {
+pub(crate) enum AbortResult {
     /// There was nothing.
     Nothing,
     /// The server takes it no more.
@@ -199,7 +199,7 @@ pub(crate) enum GivenUp {
 
 /// Why nobody is signed in. Nothing of the person's was touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NotSignedIn {
+pub(crate) enum SignInError {
     /// Somebody asks to end.
     Interrupted,
     /// The client gave up, with these words of its own.
@@ -210,11 +210,11 @@ pub(crate) enum NotSignedIn {
     Unusable(&'static str),
 }
 
-impl From<Problem> for NotSignedIn {
-    fn from(problem: Problem) -> Self {
+impl From<RunClientError> for SignInError {
+    fn from(problem: RunClientError) -> Self {
         match problem {
-            Problem::Unusable(why) => Self::Unusable(why),
-            Problem::Unknown(why) => Self::Late(why),
+            RunClientError::Unusable(why) => Self::Unusable(why),
+            RunClientError::Unknown(why) => Self::Late(why),
         }
     }
 }

@@ -14,8 +14,8 @@ use super::scratch::Scratch;
 pub(crate) struct Version(u32, u32, u32);
 
 /// The oldest that reports `api_error_type`, without which the API's refusal looks like a proxy's page
-/// (`docs/claude-code.md`).
-pub(super) const TELLS_REFUSALS: Version = Version(2, 1, 324);
+/// (`docs/design/claude-code.md`).
+pub(super) const MIN_VERSION_FOR_REFUSALS: Version = Version(2, 1, 324);
 
 /// Starting takes it a fraction of a second.
 const LAST_BOUND: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ impl Version {
 pub(super) fn ask(invocation: &Invocation) -> Option<Version> {
     let scratch = Scratch::new().ok()?;
     let mut child = child::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
-    let end = child::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_overfull()).ok()?;
+    let end = child::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_oversized()).ok()?;
     if end.is_none() {
         child::kill(child);
     }
@@ -65,8 +65,8 @@ mod tests {
         for text in ["", "claude", "2.1", "2..1", "2.1.99999999999"] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
-        assert!(Version::parse("2.1.1000") > Some(TELLS_REFUSALS));
-        assert!(Version::parse("2.1.323") < Some(TELLS_REFUSALS));
+        assert!(Version::parse("2.1.1000") > Some(MIN_VERSION_FOR_REFUSALS));
+        assert!(Version::parse("2.1.323") < Some(MIN_VERSION_FOR_REFUSALS));
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         // A zombie that nobody has reaped yet has no command line.
         let deadline = Deadline::after(Duration::from_secs(30));
         while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
-            assert!(!deadline.has_passed(), "process {started} is still there");
+            assert!(!deadline.is_expired(), "process {started} is still there");
         }
     }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Who is to be disenrolled.
+/// Who is to be unenrolled.
 #[derive(Args)]
-pub(crate) struct Disenroll {
+pub(crate) struct Unenroll {
     /// The login name of a person who was enrolled.
     #[arg(value_hint = clap::ValueHint::Username, required_unless_present = "all")]
     pub(crate) user: Option<String>,

@@ -55,7 +55,7 @@ pub(crate) struct Restore {
     pub(crate) list: bool,
     /// Only a copy from there; the store is asked all the same, since it may know of a later one.
     #[arg(long, value_name = "PLACE")]
-    pub(crate) from: Option<Place>,
+    pub(crate) from: Option<BackupSource>,
     /// Only this copy, by its name in --list.
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) generation: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Restore {
 
 /// Where copies are kept.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Place {
+pub(crate) enum BackupSource {
     /// The local history of this machine.
     History,
     /// The store.
@@ -82,7 +82,7 @@ pub(crate) enum Place {
 
 /// How somebody signs in.
 #[derive(Args)]
-pub(crate) struct Login {
+pub(crate) struct LoginArgs {
     /// The address to sign in with. Else it is that of the last sign-in here, or asked for.
     #[arg(long, value_name = "ADDRESS", value_hint = clap::ValueHint::EmailAddress)]
     pub(crate) email: Option<String>,

@@ -11,9 +11,6 @@ pub(crate) struct Status {
     /// Print one JSON object for programs instead of lines for people.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draw it anew every few seconds, on a terminal, until ended.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) watch: bool,
 }
 
 /// What a diagnosis is asked for.

@@ -4,13 +4,15 @@
 mod admin;
 mod credential;
 mod inspection;
+mod internal;
 mod token;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::admin::{Disenroll, Metrics, Provision};
-pub(crate) use self::credential::{Backup, Check, Login, Place, Restore, Verify};
+pub(crate) use self::admin::{Metrics, Provision, Unenroll};
+pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
+pub(crate) use self::internal::Internal;
 pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
 
 /// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
@@ -104,12 +106,13 @@ pub(crate) enum Command {
     ///
     /// What can be undone is undone even where something else cannot; run it again after the remedy. Everybody at once (--all)
     /// takes seconds where one by one would take minutes. Exit status: 0 done, 1 not all of it, 2 usage.
-    Disenroll(Disenroll),
+    #[command(alias = "disenroll")]
+    Unenroll(Unenroll),
     /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
     ///
     /// For each person: the policy of their token at the server, and what it must not allow, tried out; the token, minted
-    /// where there is none of their own or it ends soon, and written as them; the enrolment. Whoever is opted out or parked
-    /// is disenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
+    /// where there is none of their own or it ends soon, and written as them; the enrollment. Whoever is opted out or parked
+    /// is unenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
     /// it can be run again at any time, and runs every hour by claude-auth-provision.timer, without an admin's token: then it
     /// says what waits for one. Homes and documents are left alone.
     ///
@@ -147,7 +150,7 @@ pub(crate) enum Command {
     /// Exit status: 0 signed in; 79 it is another account or organisation than it should be, or the server rejects it: sign in
     /// again; 69 `claude` is missing or unusable, 75 nobody could say whether it works, no code came in time, or a sync or Claude
     /// Code itself is at work; 78 configuration, 2 usage, 1 anything else, such as a code that is wrong.
-    Login(Login),
+    Login(LoginArgs),
     /// Your own setup-token, the long-lived one of `claude setup-token`: put it in force, look at it, take it out of force.
     Token(Token),
     /// Look for what is wrong, with your own login and on this machine, and say what to do about each.
@@ -155,7 +158,7 @@ pub(crate) enum Command {
     /// Looks at the login, whose the files are, Claude Code's locks, what makes Claude Code use another credential, the client,
     /// the configuration, the server and your token there, and what runs by itself. Changes nothing, but that the token at the
     /// server is renewed: whether it can be is found out by trying. As root, at the machine and everybody who is enrolled; what is
-    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/doctor.md lists what is
+    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/user/doctor.md lists what is
     /// looked at.
     ///
     /// Exit status: 0 nothing is wrong (there may be warnings), 2 usage, 1 something is wrong, or could not be looked at.
@@ -167,31 +170,11 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 none holds an old token, 2 usage, 1 some do, or could not be looked at.
     Sessions(Sessions),
-    /// Root's eyes in somebody's home; `doctor` runs it.
+    /// Run a part of another command as USER (root).
     #[command(hide = true)]
-    Examine {
-        /// Whose.
-        user: String,
-        /// What to mend instead.
-        #[arg(long)]
-        mend: Option<String>,
-        /// Ask systemd nothing: it does not answer.
-        #[arg(long)]
-        without_systemd: bool,
-    },
-    /// Root's eyes on somebody's processes; `sessions` runs it.
-    #[command(hide = true)]
-    ExamineSessions {
-        /// Whose.
-        user: String,
-    },
-    /// Bind the names that an older version enrolled to their uids; the package runs it.
-    #[command(hide = true)]
-    BindIdentities,
-    /// Root's hand in somebody's home; `provision` runs it.
-    #[command(hide = true)]
-    KeepVaultToken {
-        /// Whose.
-        user: String,
+    Internal {
+        /// Which part.
+        #[command(subcommand)]
+        command: Internal,
     },
 }

@@ -1,9 +1,7 @@
 //! The commands, one module each.
 
-pub(crate) mod acceptance;
 pub(crate) mod by_hand;
 pub(crate) mod doctor;
-pub(crate) mod enroll;
 pub(crate) mod login;
 pub(crate) mod metrics;
 pub(crate) mod provision;
@@ -11,5 +9,4 @@ pub(crate) mod run;
 pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod token;
-pub(crate) mod unenroll;
 pub(crate) mod watch;

@@ -6,86 +6,87 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::outcome::{Finding, Outcome, Status};
-use cas_core::state::directory::{Lock, StateError};
+use cas_core::state::directory::{StateError, StateLock};
 use cas_core::system::identity::IdentityError;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-use crate::os::environment::{keep_secrets_in_memory, now};
-use crate::term::stderr::{complain, fail};
-use crate::user::context::Person;
-use crate::user::identity::Caller;
-use crate::user::notify::Notify;
+use crate::os::environment::{harden_process, now};
+use crate::term::stderr::{exit_with_error, print_error};
+use crate::user::context::UserContext;
+use crate::user::identity::CallingUser;
+use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// Looks after the caller's own login.
-pub(crate) fn run(verification: Verification) -> ExitCode {
-    let caller = match Caller::find() {
+pub(crate) fn run(verification: VerifyMode) -> ExitCode {
+    let caller = match CallingUser::current() {
         Ok(caller) => caller,
         Err(error) => {
             if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
                 error.downcast_ref()
             {
-                syslog::say(name, Status::Fail, &error.to_string());
+                syslog::log_message(name, Status::Fail, &error.to_string());
             }
-            return fail(&error, 1);
+            return exit_with_error(&error, 1);
         }
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
-    if verification == Verification::Wanted {
-        caller.requests.take().unwrap_or_else(|stays| complain(&stays.into()));
+    if verification == VerifyMode::Verify {
+        caller.requests.take().unwrap_or_else(|stays| print_error(&stays.into()));
     }
-    let caller = match caller.named_as_asked() {
+    let caller = match caller.with_name_override() {
         Ok(caller) => caller,
-        Err(error) => return fail(&error, 1),
+        Err(error) => return exit_with_error(&error, 1),
     };
     let now = now();
-    let (user, state, shelf) = (caller.account.name.clone(), caller.state.clone(), caller.shelf.clone());
-    if caller.home_is_yet_to_come() {
-        caller.requests.settle().unwrap_or_else(|stays| complain(&stays.into()));
+    let (user, state, shelf) =
+        (caller.account.name.clone(), caller.state.clone(), caller.published_dir.clone());
+    if caller.is_home_unavailable() {
+        caller.requests.settle().unwrap_or_else(|stays| print_error(&stays.into()));
         let why = "the home is not there, not mounted, or not in use yet";
         let why = format!("{why}: {}", caller.account.home.display());
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
-        let told = shelf.publish_skip(&user, now, &why).context("the state is not published");
-        told.unwrap_or_else(|error| complain(&error));
+        let told = shelf.write_skipped(&user, now, &why).context("the state is not published");
+        told.unwrap_or_else(|error| print_error(&error));
         return ExitCode::SUCCESS;
     }
     let report = Report { user, state, shelf, now, verification };
-    match look_after(caller, now, verification) {
+    match run_sync(caller, now, verification) {
         Ok((outcome, notify)) => {
-            report.tell(&outcome, notify.as_ref());
+            report.publish_all(&outcome, notify.as_ref());
             ExitCode::from(outcome.exit_code())
         }
-        Err(error) => ExitCode::from(report.tell_failure(&error)),
+        Err(error) => ExitCode::from(report.report_failure(&error)),
     }
 }
 
-fn look_after(
-    caller: Caller,
+fn run_sync(
+    caller: CallingUser,
     now: Timestamp,
-    verification: Verification,
-) -> Result<(Outcome, Option<Notify>)> {
-    keep_secrets_in_memory()?;
-    let person = Person::configured(caller, now)?;
-    match person.state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
+    verification: VerifyMode,
+) -> Result<(Outcome, Option<NotifyCommand>)> {
+    harden_process()?;
+    let person = UserContext::configured(caller, now)?;
+    match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
             // Before looking: a request that comes while we look is for the next run.
             let settled = match verification {
-                Verification::Wanted => person.requests.settle(),
-                Verification::LeftToOthers => Ok(()),
+                VerifyMode::Verify => person.requests.settle(),
+                VerifyMode::Skip => Ok(()),
             };
-            let verifies = person.config.verify && verification == Verification::Wanted;
-            let outcome = person.tended(now, person.verifier(verifies));
+            let verifies = person.config.verify && verification == VerifyMode::Verify;
+            let outcome = person.run_sync(now, person.verifier(verifies));
             drop(locked);
             match settled {
                 Ok(()) => person.requests.hand_back(),
-                Err(stays) => complain(&stays.into()),
+                Err(stays) => print_error(&stays.into()),
             }
             Ok((outcome, person.notify()))
         }
-        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::Busy), None)),
+        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None)),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use cas_core::state::sync_requests::Requests;
 use cas_core::system::account::Account;
-use cas_protocol::paths::SPARE_REQUEST;
+use cas_protocol::paths::SPARE_REQUEST_FILE;
 
 /// More levels than the requests' file system has inodes (`packaging/systemd/requests.mount`).
 const DEEPEST: u64 = 5000;
@@ -52,7 +52,7 @@ fn make_spare(account: &Account, path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     // Whatever they put there meanwhile is neither opened nor followed.
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(SPARE_REQUEST)) {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(SPARE_REQUEST_FILE)) {
         Ok(spare) => {
             // Whatever the umask of the caller.
             spare.set_permissions(Permissions::from_mode(0o600))?;
@@ -69,7 +69,7 @@ fn with_who_fills_it(error: io::Error, path: &Path) -> anyhow::Error {
     let all = path.parent().filter(|_| error.kind() == ErrorKind::StorageFull);
     match all.and_then(|all| Some((all, who_fills(all)?))) {
         Some((all, (entries, user))) => anyhow!(
-            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync disenroll {user}` removes it, then enroll again",
+            "{error}: most of what fills it, {entries} entries, is in {}: `cas-sync unenroll {user}` removes it, then enroll again",
             all.join(&user).display(),
         ),
         None => error.into(),

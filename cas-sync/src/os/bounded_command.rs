@@ -11,25 +11,25 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 const LONGEST: usize = 4 << 20;
 
 /// What a command has said.
-pub(crate) struct Heard {
+pub(crate) struct Output {
     /// All of its standard output.
-    pub(crate) said: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// Whether it ended with success.
-    pub(crate) ended_well: bool,
+    pub(crate) success: bool,
 }
 
 /// What this command says until it closes its standard output; its standard input is empty. Late, it is killed.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] when it says nothing more for too long; that it could not be started, or said too much.
-pub(crate) fn heard(command: &mut Command, deadline: &Deadline) -> io::Result<Heard> {
+pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let said = match process.stdout.take() {
         Some(from) => listen(from, deadline),
         None => Err(io::ErrorKind::BrokenPipe.into()),
     };
     let ended_well = end(&mut process);
-    Ok(Heard { said: said?, ended_well })
+    Ok(Output { stdout: said?, success: ended_well })
 }
 
 fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
@@ -37,7 +37,7 @@ fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
     loop {
         let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
         let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
-        if deadline.has_passed() || poll(&mut ready, left)? == 0 {
+        if deadline.is_expired() || poll(&mut ready, left)? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let mut piece = [0; 8192];
@@ -71,16 +71,16 @@ mod tests {
 
     use super::*;
 
-    fn told(script: &str, patience: Duration) -> io::Result<Heard> {
-        heard(Command::new("sh").args(["-c", script]), &Deadline::after(patience))
+    fn told(script: &str, patience: Duration) -> io::Result<Output> {
+        run_bounded(Command::new("sh").args(["-c", script]), &Deadline::after(patience))
     }
 
     #[test]
     fn what_answers_is_heard_and_what_does_not_is_left() {
         let long = Duration::from_secs(60);
         let heard = told("echo yes; exit 3", long).expect("an answer");
-        assert_eq!((heard.said.as_slice(), heard.ended_well), (&b"yes\n"[..], false));
-        assert!(told("true", long).expect("an answer").ended_well);
+        assert_eq!((heard.stdout.as_slice(), heard.success), (&b"yes\n"[..], false));
+        assert!(told("true", long).expect("an answer").success);
         // It would wait for ever.
         let late = told("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
         assert_eq!(late.map(|error| error.kind()), Some(io::ErrorKind::TimedOut));

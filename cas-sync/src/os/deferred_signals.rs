@@ -7,45 +7,33 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::user::error::Failed;
-
 /// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (A client lets them
 /// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
-pub(crate) struct DeferredSignals(SigSet);
+pub(crate) struct SignalBlock(SigSet);
 
-/// Keeps them back for a command of a person's.
-///
-/// # Errors
-/// [`Failed`] when they cannot be: nothing may be begun.
-pub(crate) fn held_back() -> Result<DeferredSignals, Failed> {
-    DeferredSignals::new().map_err(|errno| Failed::new(1, format!("signals cannot be held back: {errno}")))
-}
-
-impl DeferredSignals {
+impl SignalBlock {
     pub(crate) fn new() -> nix::Result<Self> {
         asking_to_end().thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Self)
     }
-}
 
-impl DeferredSignals {
     /// Whether any of them has come meanwhile.
-    pub(crate) fn was_asked(&self) -> bool {
+    pub(crate) fn take_pending(&self) -> bool {
         let came = SignalFd::with_flags(&asking_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .and_then(|signals| signals.read_signal());
         matches!(came, Ok(Some(_)))
     }
 
     /// Whether any of them waits: it stays, and is delivered when this is dropped. Not known counts as no.
-    pub(crate) fn is_asked(&self) -> bool {
-        self.wait(None, Some(Duration::ZERO)) == Woken::Asked
+    pub(crate) fn is_pending(&self) -> bool {
+        self.wait(None, Some(Duration::ZERO)) == Wake::Signal
     }
 
     /// Waits until there is something to be read, one of the signals waits, or `patience` is over; without one, for ever.
-    pub(crate) fn wait(&self, input: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> Woken {
+    pub(crate) fn wait(&self, input: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> Wake {
         let Ok(signals) =
             SignalFd::with_flags(&asking_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         else {
-            return Woken::Late;
+            return Wake::Timeout;
         };
         // A wait of more than half a minute is several.
         let milliseconds = patience.map(|patience| u16::try_from(patience.as_millis()).unwrap_or(u16::MAX));
@@ -56,29 +44,29 @@ impl DeferredSignals {
         let _ = poll(&mut sources, patience);
         let mut woken = sources.iter().map(|source| source.any().unwrap_or(false));
         match (woken.next(), woken.next()) {
-            (Some(true), _) => Woken::Asked,
-            (_, Some(true)) => Woken::Input,
-            _ => Woken::Late,
+            (Some(true), _) => Wake::Signal,
+            (_, Some(true)) => Wake::Readable,
+            _ => Wake::Timeout,
         }
     }
 }
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Woken {
+pub(crate) enum Wake {
     /// Somebody asks to end.
-    Asked,
+    Signal,
     /// There is something to be read, or the end of it.
-    Input,
+    Readable,
     /// Neither came.
-    Late,
+    Timeout,
 }
 
 fn asking_to_end() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
 }
 
-impl Drop for DeferredSignals {
+impl Drop for SignalBlock {
     fn drop(&mut self) {
         // It was a mask a moment ago, so it is one still.
         let _ = self.0.thread_set_mask();

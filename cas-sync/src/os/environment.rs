@@ -9,19 +9,19 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 
 /// Neither a debugger of the same user nor a core dump may see what is read from here on.
-pub(crate) fn keep_secrets_in_memory() -> Result<()> {
+pub(crate) fn harden_process() -> Result<()> {
     prctl::set_dumpable(false).context("cannot become undumpable")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]
-pub(crate) fn variable(name: &str) -> Option<String> {
+pub(crate) fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// The whole environment, as far as it is text.
 #[expect(clippy::disallowed_methods, reason = "what Claude Code would see is looked at")]
-pub(crate) fn variables() -> Vec<(String, String)> {
+pub(crate) fn env_vars() -> Vec<(String, String)> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     std::env::vars_os().filter_map(text).collect()
@@ -30,5 +30,5 @@ pub(crate) fn variables() -> Vec<(String, String)> {
 #[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters the program")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(0)
-        .plus(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        .saturating_add(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

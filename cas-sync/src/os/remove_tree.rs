@@ -17,11 +17,11 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use rustix::fs::{AtFlags, FileType, StatxAttributes, StatxFlags, statx};
 
-use crate::os::shell_quote::quoted;
+use crate::os::shell_quote::shell_quote;
 
 /// How many files and folders of one person's are removed at most: a few are there where nobody means ill, and this many take
 /// a second.
-pub(crate) const MOST: u64 = 20_000;
+pub(crate) const MAX_ENTRIES: u64 = 20_000;
 
 /// How the name of a folder begins that was moved aside to be emptied, beside what it was: nobody but root gets there.
 const ASIDE: &str = ".removed-";
@@ -34,7 +34,7 @@ const ASIDE: &str = ".removed-";
 /// removes it.
 pub(crate) fn remove(path: &Path, most: u64) -> Result<bool> {
     let context = || format!("cannot remove {}", path.display());
-    let aside = match moved_aside(path) {
+    let aside = match rename_aside(path) {
         Ok(aside) => aside,
         Err(Errno::ENOENT) => return Ok(false),
         Err(Errno::EBUSY) => {
@@ -49,7 +49,7 @@ pub(crate) fn remove(path: &Path, most: u64) -> Result<bool> {
             "what is left of it lies where only root gets, and who stands in it already; {command} removes that"
         )
     };
-    match emptied(&aside, most) {
+    match empty_dir(&aside, most) {
         Ok(true) => (),
         Ok(false) => bail!("{} held more than {most} files and folders; {}", path.display(), rest()),
         Err(error) => bail!("{}: {error:#}; {}", context(), rest()),
@@ -60,15 +60,15 @@ pub(crate) fn remove(path: &Path, most: u64) -> Result<bool> {
 
 /// A command to be pasted.
 fn command(command: &str, path: &Path) -> String {
-    quoted(&path.to_string_lossy()).map_or_else(String::new, |path| format!("`{command} {path}`"))
+    shell_quote(&path.to_string_lossy()).map_or_else(String::new, |path| format!("`{command} {path}`"))
 }
 
 /// Gives the folder another name.
-fn moved_aside(path: &Path) -> Result<PathBuf, Errno> {
+fn rename_aside(path: &Path) -> Result<PathBuf, Errno> {
     match seen(AT_FDCWD, path)? {
-        Seen::Folder(_) => (),
-        Seen::Mount => return Err(Errno::EBUSY),
-        Seen::Other => return Err(Errno::ENOTDIR),
+        EntryKind::Folder(_) => (),
+        EntryKind::Mount => return Err(Errno::EBUSY),
+        EntryKind::Other => return Err(Errno::ENOTDIR),
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Whatever is there of earlier ones stays.
@@ -104,16 +104,16 @@ fn renamed<From: ?Sized + NixPath, To: ?Sized + NixPath>(
 }
 
 /// Empties a folder; false when there is more in it than `most`.
-fn emptied(path: &Path, most: u64) -> Result<bool> {
+fn empty_dir(path: &Path, most: u64) -> Result<bool> {
     let (top, owner) = taken(AT_FDCWD, path, None)?;
-    let mut work = Work { top, owner, left: most, waiting: Vec::new(), number: 0 };
+    let mut work = TreeRemover { top, owner, left: most, waiting: Vec::new(), number: 0 };
     loop {
         let before = work.left;
         if !work.sweep_the_top()? {
             return Ok(false);
         }
         while let Some(name) = work.waiting.pop() {
-            if !work.sweep_away(&name)? {
+            if !work.remove_entry(&name)? {
                 return Ok(false);
             }
         }
@@ -125,7 +125,7 @@ fn emptied(path: &Path, most: u64) -> Result<bool> {
 }
 
 /// What is still to be done. A folder in a folder is moved to the top, so that no tree is too deep.
-struct Work {
+struct TreeRemover {
     top: File,
     /// Whose all of it has to be, or root's.
     owner: Uid,
@@ -137,7 +137,7 @@ struct Work {
     number: u64,
 }
 
-impl Work {
+impl TreeRemover {
     /// Removes the files in the top, and lists its folders; false when it may not remove so many.
     fn sweep_the_top(&mut self) -> Result<bool> {
         for entry in Dir::from_fd(self.top.try_clone()?.into())?.iter() {
@@ -152,7 +152,7 @@ impl Work {
     }
 
     /// Empties one folder in the top, and removes it; false when it may not remove so many.
-    fn sweep_away(&mut self, name: &CStr) -> Result<bool> {
+    fn remove_entry(&mut self, name: &CStr) -> Result<bool> {
         let (folder, _) = taken(&self.top, name, Some(self.owner))?;
         for entry in Dir::from_fd(folder.try_clone()?.into())?.iter() {
             let entry = entry?;
@@ -202,7 +202,7 @@ impl Work {
 }
 
 /// What lies somewhere.
-enum Seen {
+enum EntryKind {
     /// A folder, and whose it is.
     Folder(Uid),
     /// Something is mounted over it.
@@ -211,17 +211,17 @@ enum Seen {
 }
 
 /// Looks without asking a mounted file system anything; `path` may be empty for `at` itself.
-fn seen<Path: ?Sized + NixPath>(at: impl AsFd, path: &Path) -> Result<Seen, Errno> {
+fn seen<Path: ?Sized + NixPath>(at: impl AsFd, path: &Path) -> Result<EntryKind, Errno> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
     let found = path.with_nix_path(|path| statx(at, path, flags, StatxFlags::BASIC_STATS))?;
     match found.map_err(|errno| Errno::from_raw(errno.raw_os_error())) {
-        Ok(found) if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => Ok(Seen::Mount),
+        Ok(found) if found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => Ok(EntryKind::Mount),
         Ok(found) if FileType::from_raw_mode(found.stx_mode.into()) == FileType::Directory => {
-            Ok(Seen::Folder(Uid::from_raw(found.stx_uid)))
+            Ok(EntryKind::Folder(Uid::from_raw(found.stx_uid)))
         }
-        Ok(_) => Ok(Seen::Other),
+        Ok(_) => Ok(EntryKind::Other),
         // What somebody has mounted for themselves alone (fuse(4)).
-        Err(Errno::EACCES) => Ok(Seen::Mount),
+        Err(Errno::EACCES) => Ok(EntryKind::Mount),
         Err(errno) => Err(errno),
     }
 }
@@ -242,9 +242,9 @@ fn taken<Path: ?Sized + NixPath>(at: impl AsFd, name: &Path, owner: Option<Uid>)
     let place = File::from(openat(at, name, OFlag::O_PATH | FOLDER, Mode::empty())?);
     let shown = || name.with_nix_path(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let belongs_to = match seen(&place, c"")? {
-        Seen::Folder(owner) => owner,
-        Seen::Mount => bail!("something is mounted over {:?} in it", shown()),
-        Seen::Other => bail!("{:?} in it is no folder any more", shown()),
+        EntryKind::Folder(owner) => owner,
+        EntryKind::Mount => bail!("something is mounted over {:?} in it", shown()),
+        EntryKind::Other => bail!("{:?} in it is no folder any more", shown()),
     };
     if owner.is_some_and(|owner| belongs_to != owner && belongs_to != Uid::effective()) {
         bail!("{:?} in it belongs to user id {belongs_to}: give it back first", shown());
@@ -293,8 +293,8 @@ mod tests {
         fs::set_permissions(folder.join("shut"), Permissions::from_mode(0o000)).expect("shut");
         symlink(place.path().join("bob"), folder.join("link")).expect("a link");
         symlink(place.path().join("bob/kept"), folder.join("0/link")).expect("a link");
-        assert!(remove(&folder, MOST).expect("removed"));
-        assert!(!remove(&folder, MOST).expect("nothing there"));
+        assert!(remove(&folder, MAX_ENTRIES).expect("removed"));
+        assert!(!remove(&folder, MAX_ENTRIES).expect("nothing there"));
         assert_eq!(names(place.path()), ["bob"]);
         assert_eq!(names(&place.path().join("bob")), ["kept"]);
     }
@@ -307,7 +307,7 @@ mod tests {
             mkdirat(&deepest, "d", Mode::S_IRWXU).expect("a folder");
             deepest = openat(&deepest, "d", OFlag::O_DIRECTORY, Mode::empty()).expect("opened").into();
         }
-        assert!(remove(&folder, MOST).expect("removed"));
+        assert!(remove(&folder, MAX_ENTRIES).expect("removed"));
         assert_eq!(names(place.path()), ["bob"]);
     }
 
@@ -339,8 +339,8 @@ mod tests {
     fn what_is_no_folder_stays() {
         let (place, folder) = place();
         symlink("bob", place.path().join("link")).expect("a link");
-        assert!(remove(&place.path().join("link"), MOST).is_err());
-        assert!(remove(&place.path().join("bob/kept"), MOST).is_err());
+        assert!(remove(&place.path().join("link"), MAX_ENTRIES).is_err());
+        assert!(remove(&place.path().join("bob/kept"), MAX_ENTRIES).is_err());
         assert!(folder.exists());
         assert_eq!(names(place.path()), ["alice", "bob", "link"]);
     }

@@ -2,7 +2,7 @@
 
 /// The word as any shell of the Bourne family and fish reads it back; nothing for a word with a control character, which no
 /// terminal shows as it is.
-pub(crate) fn quoted(word: &str) -> Option<String> {
+pub(crate) fn shell_quote(word: &str) -> Option<String> {
     if word.contains(char::is_control) {
         return None;
     }
@@ -41,12 +41,12 @@ mod tests {
             "~",
             "plain/._-+:,@%=",
         ] {
-            let script = format!("printf %s {}", quoted(word).expect("printable"));
+            let script = format!("printf %s {}", shell_quote(word).expect("printable"));
             let said = Command::new("sh").args(["-c", &script]).output().expect("a shell");
             assert_eq!(String::from_utf8_lossy(&said.stdout), word, "{script}");
         }
-        assert_eq!(quoted("/home/alice/.claude").as_deref(), Some("/home/alice/.claude"));
-        assert_eq!(quoted("a\nb"), None);
-        assert_eq!(quoted("\u{1b}[31m"), None);
+        assert_eq!(shell_quote("/home/alice/.claude").as_deref(), Some("/home/alice/.claude"));
+        assert_eq!(shell_quote("a\nb"), None);
+        assert_eq!(shell_quote("\u{1b}[31m"), None);
     }
 }

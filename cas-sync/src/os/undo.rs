@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 ///
 /// # Errors
 /// What went wrong in all of those that failed.
-pub(crate) fn all_of(results: impl IntoIterator<Item = Result<bool>>) -> Result<bool> {
+pub(crate) fn combine_results(results: impl IntoIterator<Item = Result<bool>>) -> Result<bool> {
     let (mut any, mut failures) = (false, Vec::new());
     for result in results {
         match result {
@@ -25,7 +25,7 @@ pub(crate) fn all_of(results: impl IntoIterator<Item = Result<bool>>) -> Result<
 ///
 /// # Errors
 /// When it is there and stays.
-pub(crate) fn removed(path: &Path) -> Result<bool> {
+pub(crate) fn remove_if_exists(path: &Path) -> Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -41,9 +41,10 @@ mod tests {
 
     #[test]
     fn every_failure_is_told_and_every_change_counts() {
-        assert!(!all_of([Ok(false), Ok(false)]).expect("no failure"));
-        assert!(all_of([Ok(false), Ok(true), Ok(false)]).expect("no failure"));
-        let said = all_of([Err(anyhow!("one")), Ok(true), Err(anyhow!("two"))]).expect_err("two failures");
+        assert!(!combine_results([Ok(false), Ok(false)]).expect("no failure"));
+        assert!(combine_results([Ok(false), Ok(true), Ok(false)]).expect("no failure"));
+        let said =
+            combine_results([Err(anyhow!("one")), Ok(true), Err(anyhow!("two"))]).expect_err("two failures");
         assert_eq!(said.to_string(), "one; two");
     }
 }

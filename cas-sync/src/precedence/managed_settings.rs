@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::claude_files::json_settings::{ClaudeJson, Unread};
-use cas_core::fs::regular_file::Unfit;
+use cas_core::claude_files::json_settings::{ClaudeJson, ReadJsonError};
+use cas_core::fs::regular_file::OpenError;
 
 use crate::precedence::settings::Settings;
 
@@ -14,10 +14,10 @@ use crate::precedence::settings::Settings;
 pub(crate) const DIRECTORY: &str = "/etc/claude-code";
 
 /// What an organisation serves, as the client keeps it in its config directory from one start to the next.
-pub(crate) const OF_THE_ORGANIZATION: &str = "remote-settings.json";
+pub(crate) const REMOTE_SETTINGS_FILE: &str = "remote-settings.json";
 
 /// What is said when another credential is used.
-pub(crate) const OVERRIDE: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
+pub(crate) const OVERRIDE_VAR: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
 
 const MALFORMED: &str =
     "the managed settings of Claude Code in /etc/claude-code cannot be read as JSON; mend them";
@@ -26,13 +26,13 @@ const MALFORMED: &str =
 ///
 /// # Errors
 /// What to do, if they do not.
-pub(crate) fn of_the_machine() -> Result<(), &'static str> {
+pub(crate) fn machine_files() -> Result<(), &'static str> {
     of_a_machine(Path::new(DIRECTORY))
 }
 
 fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
     files(directory).iter().try_for_each(|path| match ClaudeJson::read(path) {
-        Ok(Some(file)) if overrides_a_login(&file) => Err(OVERRIDE),
+        Ok(Some(file)) if overrides_a_login(&file) => Err(OVERRIDE_VAR),
         Ok(_) => Ok(()),
         Err(_) => Err(MALFORMED),
     })
@@ -40,17 +40,17 @@ fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
 
 /// Whether a person's own settings may choose another credential. Their client tidies up such a file by itself, so one that
 /// cannot be read counts as one that does not; what is too large to be looked at may hold anything.
-pub(crate) fn of_a_person(file: &Path) -> bool {
+pub(crate) fn user_files(file: &Path) -> bool {
     match ClaudeJson::read(file) {
         Ok(found) => found.is_some_and(|file| overrides_a_login(&file)),
-        Err(Unread::Unfit(Unfit::TooLarge)) => true,
+        Err(ReadJsonError::File(OpenError::TooLarge)) => true,
         Err(_) => false,
     }
 }
 
 /// What the settings of an organisation do to the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Served {
+pub(crate) enum RemoteSettings {
     /// The client uses the login.
     LeaveTheLogin,
     /// The client uses another credential or server.
@@ -60,11 +60,11 @@ pub(crate) enum Served {
 /// The settings of the organisation as a client has left them in this config directory: at the end of a run, those that were
 /// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
 /// agreed to first, at a terminal.
-pub(crate) fn of_the_organization(config_directory: &Path) -> Option<Served> {
-    match ClaudeJson::read(&config_directory.join(OF_THE_ORGANIZATION)) {
-        Ok(Some(file)) if overrides_a_login(&file) => Some(Served::Override),
-        Ok(found) => found.map(|_| Served::LeaveTheLogin),
-        Err(Unread::Unfit(Unfit::TooLarge)) => Some(Served::Override),
+pub(crate) fn remote_settings(config_directory: &Path) -> Option<RemoteSettings> {
+    match ClaudeJson::read(&config_directory.join(REMOTE_SETTINGS_FILE)) {
+        Ok(Some(file)) if overrides_a_login(&file) => Some(RemoteSettings::Override),
+        Ok(found) => found.map(|_| RemoteSettings::LeaveTheLogin),
+        Err(ReadJsonError::File(OpenError::TooLarge)) => Some(RemoteSettings::Override),
         // Half of a file, or none of the client's: to it, too, this is as good as nothing.
         Err(_) => None,
     }
@@ -98,13 +98,13 @@ mod tests {
             (r#"{"env":{"HTTPS_PROXY":"http://p","ANTHROPIC_MODEL":"x"},"permissions":{}}"#, Ok(())),
             (r#"{"env":{"ANTHROPIC_API_KEY":"","CLAUDE_CODE_USE_BEDROCK":"0"},"apiKeyHelper":null}"#, Ok(())),
             (r#"{"forceLoginOrgUUID":"x"}"#, Ok(())),
-            (r#"{"env":{"ANTHROPIC_API_KEY":"sk"}}"#, Err(OVERRIDE)),
-            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Err(OVERRIDE)),
-            (r#"{"env":{"CLAUDE_CODE_OAUTH_TOKEN":"sk"}}"#, Err(OVERRIDE)),
-            (r#"{"env":{"ANTHROPIC_BASE_URL":"https://gateway"}}"#, Err(OVERRIDE)),
-            (r#"{"env":{"ANTHROPIC_CUSTOM_HEADERS":"Authorization: x"}}"#, Err(OVERRIDE)),
-            (r#"{"env":{"CLAUDE_CODE_USE_VERTEX":1}}"#, Err(OVERRIDE)),
-            ("\u{feff}{\"apiKeyHelper\":\"/bin/key\"}", Err(OVERRIDE)),
+            (r#"{"env":{"ANTHROPIC_API_KEY":"sk"}}"#, Err(OVERRIDE_VAR)),
+            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Err(OVERRIDE_VAR)),
+            (r#"{"env":{"CLAUDE_CODE_OAUTH_TOKEN":"sk"}}"#, Err(OVERRIDE_VAR)),
+            (r#"{"env":{"ANTHROPIC_BASE_URL":"https://gateway"}}"#, Err(OVERRIDE_VAR)),
+            (r#"{"env":{"ANTHROPIC_CUSTOM_HEADERS":"Authorization: x"}}"#, Err(OVERRIDE_VAR)),
+            (r#"{"env":{"CLAUDE_CODE_USE_VERTEX":1}}"#, Err(OVERRIDE_VAR)),
+            ("\u{feff}{\"apiKeyHelper\":\"/bin/key\"}", Err(OVERRIDE_VAR)),
             ("{", Err(MALFORMED)),
         ];
         let scratch = tempfile::tempdir().expect("a scratch directory");
@@ -117,14 +117,14 @@ mod tests {
     #[test]
     fn what_an_organisation_serves_is_known_where_a_client_has_left_it_whole() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        assert_eq!(of_the_organization(scratch.path()), None);
+        assert_eq!(remote_settings(scratch.path()), None);
         for (text, expected) in [
-            ("{}", Some(Served::LeaveTheLogin)),
-            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Some(Served::Override)),
+            ("{}", Some(RemoteSettings::LeaveTheLogin)),
+            (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Some(RemoteSettings::Override)),
             ("", None),
         ] {
             fs::write(scratch.path().join("remote-settings.json"), text).expect("a file");
-            assert_eq!(of_the_organization(scratch.path()), expected, "{text}");
+            assert_eq!(remote_settings(scratch.path()), expected, "{text}");
         }
     }
 
@@ -132,10 +132,10 @@ mod tests {
     fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
-        let names = ["managed-settings.json", ".claude.json", OF_THE_ORGANIZATION];
+        let names = ["managed-settings.json", ".claude.json", REMOTE_SETTINGS_FILE];
         let found = || {
             let [machine, person, organization] = [(); 3].map(|()| scratch.path());
-            (of_a_machine(machine), of_a_person(&person.join(names[1])), of_the_organization(organization))
+            (of_a_machine(machine), user_files(&person.join(names[1])), remote_settings(organization))
         };
         assert_eq!(found(), (Ok(()), false, None));
         for name in names {
@@ -146,11 +146,11 @@ mod tests {
             fs::remove_file(path(name)).expect("removed");
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 2))).expect("a file");
         }
-        assert_eq!(found(), (Ok(()), false, Some(Served::LeaveTheLogin)));
+        assert_eq!(found(), (Ok(()), false, Some(RemoteSettings::LeaveTheLogin)));
         for name in names {
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 1))).expect("a file");
         }
-        assert_eq!(found(), (Err(MALFORMED), true, Some(Served::Override)));
+        assert_eq!(found(), (Err(MALFORMED), true, Some(RemoteSettings::Override)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Which credential Claude Code will really use, and why: its order of precedence, as measured with the client
-//! (`docs/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
+//! (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
 //! secret.
 
 pub(crate) mod managed_settings;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
+use cas_core::credential::login_file::LoginFileState;
 use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
@@ -42,7 +42,7 @@ pub(crate) struct Sources {
     /// Where the client looks for a login.
     pub(crate) login_file: PathBuf,
     /// What lies there.
-    pub(crate) login: LocalLogin<LoginSummary>,
+    pub(crate) login: LoginFileState<LoginSummary>,
     /// The profiles that have a credential, by their names.
     pub(crate) profiles: Vec<Fingerprint>,
     /// The one of them that is chosen where nobody names one.
@@ -69,7 +69,7 @@ pub(crate) enum Kind {
     /// A program that prints a key.
     ApiKeyHelper,
     /// `CLAUDE_CODE_OAUTH_TOKEN`.
-    Token(Whose),
+    Token(TokenOrigin),
     /// `CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR`.
     Descriptor,
     /// A profile that `ANTHROPIC_PROFILE` names.
@@ -84,7 +84,7 @@ pub(crate) enum Kind {
 
 /// Whose a token in `CLAUDE_CODE_OAUTH_TOKEN` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum TokenOrigin {
     /// The person's setup-token, the one in the env file.
     Ours,
     /// One that was in the env file once, and was replaced or taken away since.
@@ -138,7 +138,7 @@ impl Sources {
         let mut shadowed: Vec<_> = candidates.collect();
         let is_pair = chosen.zip(shadowed.first()).is_some_and(|(first, second)| first.goes_with(second));
         let beside = is_pair.then(|| shadowed.remove(0));
-        let has_ours = self.token().is_some_and(|candidate| candidate.kind == Kind::Token(Whose::Ours));
+        let has_ours = self.token().is_some_and(|candidate| candidate.kind == Kind::Token(TokenOrigin::Ours));
         Effective {
             chosen,
             beside,
@@ -189,9 +189,9 @@ impl Sources {
     fn token(&self) -> Option<Candidate> {
         let (place, token) = self.set(VARIABLE)?;
         let whose = match token {
-            _ if self.env_file == Some(token) => Whose::Ours,
-            _ if self.withdrawn.contains(&token) => Whose::Withdrawn,
-            _ => Whose::Foreign,
+            _ if self.env_file == Some(token) => TokenOrigin::Ours,
+            _ if self.withdrawn.contains(&token) => TokenOrigin::Withdrawn,
+            _ => TokenOrigin::Foreign,
         };
         Some(Candidate { kind: Kind::Token(whose), place: Some(place) })
     }
@@ -214,7 +214,12 @@ impl Sources {
 
     /// Whether the client takes what lies in the file for a login.
     fn is_usable(&self) -> bool {
-        matches!(self.login, LocalLogin::Healthy(_) | LocalLogin::Stale(_) | LocalLogin::Partial(_))
+        matches!(
+            self.login,
+            LoginFileState::Valid(_)
+                | LoginFileState::AccessTokenExpired(_)
+                | LoginFileState::NotRefreshable(_)
+        )
     }
 }
 
@@ -229,7 +234,7 @@ impl Candidate {
     }
 
     /// What sets it, and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".
-    pub(crate) fn because(self) -> String {
+    pub(crate) fn reason(self) -> String {
         match self.place {
             Some(place) => format!("{} in {}", self.kind.setting(), place.text()),
             None => self.kind.setting().to_owned(),
@@ -237,7 +242,7 @@ impl Candidate {
     }
 
     /// Whether it is one that this project looks after: nothing of a person's own making stands before it.
-    pub(crate) fn is_looked_after(self) -> bool {
-        matches!(self.kind, Kind::Token(Whose::Ours) | Kind::Login)
+    pub(crate) fn is_managed(self) -> bool {
+        matches!(self.kind, Kind::Token(TokenOrigin::Ours) | Kind::Login)
     }
 }

@@ -117,7 +117,7 @@ impl Value {
             _ if name.starts_with(PROVIDERS) => ON.iter().any(|on| text.eq_ignore_ascii_case(on)),
             _ => !text.is_empty(),
         };
-        if has_effect { Self::Set(Fingerprint::of(text)) } else { Self::Blank }
+        if has_effect { Self::Set(Fingerprint::from_bytes(text)) } else { Self::Blank }
     }
 }
 

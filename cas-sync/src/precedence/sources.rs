@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
-use cas_core::claude_files::json_settings::{self, ClaudeJson, Unread};
+use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::fs::regular_file::{self, Unfit};
+use cas_core::fs::regular_file::{self, OpenError};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
@@ -43,7 +43,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let mut unknown = Vec::new();
     let places = [(Place::OwnState, own_state), (Place::UserSettings, directory.join("settings.json"))];
     let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
-    let served = (Place::Organization, directory.join(managed_settings::OF_THE_ORGANIZATION));
+    let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
     for (place, path) in places.into_iter().chain(managed).chain([served]) {
         match read(&path) {
             Ok(None) => (),
@@ -65,7 +65,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
         profiles,
         active_profile,
         env_file: EnvFile::new(paths.env_file.clone(), uid).fingerprint(),
-        withdrawn: ledger.withdrawn,
+        withdrawn: ledger.withdrawn_tokens,
         unknown,
     }
 }
@@ -93,10 +93,14 @@ fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
 fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
     match ClaudeJson::read(path) {
         Ok(found) => Ok(found.as_ref().map(Settings::of)),
-        Err(Unread::NoObject) => Err("is no JSON object, and Claude Code passes it over: mend it"),
-        Err(Unread::Unfit(Unfit::NotRegular | Unfit::Link)) => Err("is no file: move it out of the way"),
-        Err(Unread::Unfit(Unfit::TooLarge)) => Err("is larger than any of its kind, and was not read"),
-        Err(Unread::Unfit(Unfit::Failed(_))) => Err("cannot be read: mend its mode"),
+        Err(ReadJsonError::NotAnObject) => Err("is no JSON object, and Claude Code passes it over: mend it"),
+        Err(ReadJsonError::File(OpenError::NotRegular | OpenError::Link)) => {
+            Err("is no file: move it out of the way")
+        }
+        Err(ReadJsonError::File(OpenError::TooLarge)) => {
+            Err("is larger than any of its kind, and was not read")
+        }
+        Err(ReadJsonError::File(OpenError::Failed(_))) => Err("cannot be read: mend its mode"),
     }
 }
 
@@ -107,9 +111,9 @@ fn profiles(surroundings: &Surroundings<'_>) -> (Vec<Fingerprint>, Option<Finger
     let entries = fs::read_dir(directory.join("credentials")).into_iter().flatten().flatten();
     let name = |path: PathBuf| {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
-        path.file_stem().filter(|_| is_json).map(|stem| Fingerprint::of(&stem.to_string_lossy()))
+        path.file_stem().filter(|_| is_json).map(|stem| Fingerprint::from_bytes(&stem.to_string_lossy()))
     };
     let active = regular_file::read(&directory.join("active_config"), 4096).ok().flatten();
-    let active = active.map(|text| Fingerprint::of(String::from_utf8_lossy(&text).trim()));
+    let active = active.map(|text| Fingerprint::from_bytes(String::from_utf8_lossy(&text).trim()));
     (entries.filter_map(|entry| name(entry.path())).collect(), active)
 }

@@ -15,11 +15,11 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
     Sources {
         settings: settings.iter().map(parsed).collect(),
         login_file: PathBuf::new(),
-        login: LocalLogin::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
-        profiles: vec![Fingerprint::of("work")],
+        login: LoginFileState::parse(login.as_bytes(), Timestamp::from_millis(0)).summary(),
+        profiles: vec![Fingerprint::from_bytes("work")],
         active_profile: None,
-        env_file: Some(Fingerprint::of("ours")),
-        withdrawn: vec![Fingerprint::of("old")],
+        env_file: Some(Fingerprint::from_bytes("ours")),
+        withdrawn: vec![Fingerprint::from_bytes("old")],
         unknown: Vec::new(),
     }
 }
@@ -160,9 +160,11 @@ fn a_login_that_claude_code_takes_for_none_is_no_candidate() {
         assert_eq!(words(&sources(login, &[own]).effective()), expected, "{login}");
     }
     assert_eq!(sources("{", &[]).effective().chosen, None);
-    let with_profile = Sources { active_profile: Some(Fingerprint::of("work")), ..sources(TOMBSTONE, &[]) };
+    let with_profile =
+        Sources { active_profile: Some(Fingerprint::from_bytes("work")), ..sources(TOMBSTONE, &[]) };
     assert_eq!(words(&with_profile.effective()), ["active-profile"]);
-    let of_nobody = Sources { active_profile: Some(Fingerprint::of("play")), ..sources(TOMBSTONE, &[]) };
+    let of_nobody =
+        Sources { active_profile: Some(Fingerprint::from_bytes("play")), ..sources(TOMBSTONE, &[]) };
     assert_eq!(of_nobody.effective().chosen, None);
 }
 
@@ -173,7 +175,7 @@ fn an_api_key_and_a_bearer_token_go_out_together() {
     assert_eq!(effective.beside.map(|one| one.kind), Some(Kind::AuthToken));
     assert_eq!(effective.shadowed.iter().map(|one| one.kind).collect::<Vec<_>>(), [Kind::Login]);
     assert_eq!(
-        effective.chosen.map(Candidate::because).as_deref(),
+        effective.chosen.map(Candidate::reason).as_deref(),
         Some("ANTHROPIC_API_KEY in ~/.claude/settings.json")
     );
     let headers =

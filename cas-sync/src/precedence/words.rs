@@ -2,7 +2,7 @@
 
 use cas_protocol::setup_token::VARIABLE;
 
-use super::{Kind, Place, Whose};
+use super::{Kind, Place, TokenOrigin};
 
 impl Kind {
     /// Its name for programs.
@@ -13,9 +13,9 @@ impl Kind {
             Self::ApiKey => "api-key",
             Self::AuthToken => "auth-token",
             Self::ApiKeyHelper => "api-key-helper",
-            Self::Token(Whose::Ours) => "setup-token",
-            Self::Token(Whose::Withdrawn) => "withdrawn-setup-token",
-            Self::Token(Whose::Foreign) => "foreign-setup-token",
+            Self::Token(TokenOrigin::Ours) => "setup-token",
+            Self::Token(TokenOrigin::Withdrawn) => "withdrawn-setup-token",
+            Self::Token(TokenOrigin::Foreign) => "foreign-setup-token",
             Self::Descriptor => "token-descriptor",
             Self::Profile => "profile",
             Self::Login => "login",
@@ -32,9 +32,9 @@ impl Kind {
             Self::ApiKey => "an API key",
             Self::AuthToken => "a bearer token",
             Self::ApiKeyHelper => "the key that a program prints",
-            Self::Token(Whose::Ours) => "the setup-token",
-            Self::Token(Whose::Withdrawn) => "a setup-token that was replaced or taken away",
-            Self::Token(Whose::Foreign) => "a token that is none of ours",
+            Self::Token(TokenOrigin::Ours) => "the setup-token",
+            Self::Token(TokenOrigin::Withdrawn) => "a setup-token that was replaced or taken away",
+            Self::Token(TokenOrigin::Foreign) => "a token that is none of ours",
             Self::Descriptor => "a token on a file descriptor",
             Self::Profile => "a profile",
             Self::Login => "the login",

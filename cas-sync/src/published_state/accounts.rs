@@ -91,7 +91,7 @@ impl Accounts {
 impl Missing {
     /// In words, with the command that ends it.
     pub(crate) fn describe(&self, name: &str) -> String {
-        let unenroll = format!("`cas-sync disenroll {name}`");
+        let unenroll = format!("`cas-sync unenroll {name}`");
         match self {
             Self::Removed { uid: Some(uid), holder: Some(holder) } => format!(
                 "the account was removed or renamed, and its uid {uid} is {holder} now: {unenroll}, and `cas-sync enroll {holder}` if it is the same user"

@@ -17,23 +17,23 @@ use nix::libc;
 use nix::sys::stat::Mode;
 
 use super::accounts::Accounts;
-use super::report::Standing;
-use super::{LIMIT, PEOPLE};
+use super::report::PublishedReport;
+use super::{LIMIT, USERS_DIR};
 
 /// Somebody who is enrolled.
 #[derive(Clone, Debug)]
-pub(crate) struct Person {
+pub(crate) struct EnrolledUser {
     /// Their login name.
     pub(crate) name: String,
     /// What they have published.
-    pub(crate) found: Found,
+    pub(crate) found: PublishedEntry,
 }
 
 /// What is known of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum PublishedEntry {
     /// How their last sync ended.
-    Standing(Box<Standing>),
+    Standing(Box<PublishedReport>),
     /// No sync has published anything yet.
     Nothing,
     /// What lies there is no state of theirs, and why.
@@ -47,10 +47,10 @@ pub(crate) enum Found {
 ///
 /// # Errors
 /// When it cannot be read who is enrolled.
-pub(crate) fn everybody(
+pub(crate) fn read_all(
     state: &Path,
     look_up: impl FnOnce(&[String]) -> Accounts,
-) -> io::Result<Vec<Person>> {
+) -> io::Result<Vec<EnrolledUser>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(state.join("enrolled"))? {
         names.push(entry?.file_name());
@@ -59,12 +59,14 @@ pub(crate) fn everybody(
     let text: Vec<String> = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
     let reader = Reader::of(state, look_up(&text))?;
     // Whoever else is named there was not enrolled by us.
-    let is_plain = |name: &OsString| paths::is_plain_name(name.as_bytes());
+    let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
     let person = |name: OsString| match name.into_string() {
-        Ok(name) => Person { found: reader.read(&name), name },
-        Err(name) => Person {
+        Ok(name) => EnrolledUser { found: reader.read(&name), name },
+        Err(name) => EnrolledUser {
             name: name.to_string_lossy().into_owned(),
-            found: Found::Unreadable("the name is no UTF-8, and no unit can be named after it".into()),
+            found: PublishedEntry::Unreadable(
+                "the name is no UTF-8, and no unit can be named after it".into(),
+            ),
         },
     };
     Ok(names.into_iter().filter(is_plain).map(person).collect())
@@ -74,13 +76,13 @@ pub(crate) fn everybody(
 ///
 /// # Errors
 /// When the folders cannot be looked into at all.
-pub(crate) fn somebody(
+pub(crate) fn read_one(
     state: &Path,
     look_up: impl FnOnce(&[String]) -> Accounts,
     name: &str,
-) -> io::Result<Person> {
+) -> io::Result<EnrolledUser> {
     let accounts = look_up(&[name.to_owned()]);
-    Ok(Person { name: name.to_owned(), found: Reader::of(state, accounts)?.read(name) })
+    Ok(EnrolledUser { name: name.to_owned(), found: Reader::of(state, accounts)?.read(name) })
 }
 
 struct Reader {
@@ -93,7 +95,7 @@ struct Reader {
 impl Reader {
     fn of(state: &Path, accounts: Accounts) -> io::Result<Self> {
         let directory = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        let people = match OpenOptions::new().read(true).custom_flags(directory).open(state.join(PEOPLE)) {
+        let people = match OpenOptions::new().read(true).custom_flags(directory).open(state.join(USERS_DIR)) {
             Ok(people) => Some(people),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -101,22 +103,22 @@ impl Reader {
         Ok(Self { people, accounts, identities: Identities::in_directory(state) })
     }
 
-    fn read(&self, name: &str) -> Found {
+    fn read(&self, name: &str) -> PublishedEntry {
         let bound = match self.identities.bound_uid(name) {
             Ok(bound) => bound,
-            Err(error) => return Found::Unreadable(error.to_string()),
+            Err(error) => return PublishedEntry::Unreadable(error.to_string()),
         };
         if let Some(missing) = self.accounts.missing(name, bound) {
-            return Found::Gone(missing.describe(name));
+            return PublishedEntry::Gone(missing.describe(name));
         }
-        let Some(people) = &self.people else { return Found::Nothing };
+        let Some(people) = &self.people else { return PublishedEntry::Nothing };
         match self.content(people, name, bound) {
-            Ok(None) => Found::Nothing,
-            Ok(Some(content)) => match Standing::parse(&content) {
-                Ok(standing) => Found::Standing(Box::new(standing)),
-                Err(why) => Found::Unreadable(why.to_owned()),
+            Ok(None) => PublishedEntry::Nothing,
+            Ok(Some(content)) => match PublishedReport::parse(&content) {
+                Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
+                Err(why) => PublishedEntry::Unreadable(why.to_owned()),
             },
-            Err(why) => Found::Unreadable(why),
+            Err(why) => PublishedEntry::Unreadable(why),
         }
     }
 

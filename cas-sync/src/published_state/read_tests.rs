@@ -32,7 +32,7 @@ impl Bed {
     }
 
     fn folder(&self, name: &str) -> PathBuf {
-        self.path(PEOPLE).join(name)
+        self.path(USERS_DIR).join(name)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -44,14 +44,14 @@ impl Bed {
         Accounts::from_parts(&fs::read(self.path("passwd")).expect("a list"), &directory)
     }
 
-    fn found(&self, name: &str) -> Found {
-        let all = everybody(self.scratch.path(), |_| self.accounts()).expect("readable");
+    fn found(&self, name: &str) -> PublishedEntry {
+        let all = read_all(self.scratch.path(), |_| self.accounts()).expect("readable");
         all.into_iter().find(|person| person.name == name).expect("enrolled").found
     }
 
     #[track_caller]
     fn assert_unreadable(&self, name: &str, why: &str) {
-        assert_eq!(self.found(name), Found::Unreadable(why.to_owned()), "{name}");
+        assert_eq!(self.found(name), PublishedEntry::Unreadable(why.to_owned()), "{name}");
     }
 }
 
@@ -61,18 +61,18 @@ fn everybody_who_is_enrolled_is_there_and_nobody_else() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     fs::create_dir(bed.folder("former")).expect("a folder");
     fs::write(bed.path("enrolled/carol"), "").expect("a marker");
-    let all = everybody(bed.scratch.path(), |_| bed.accounts()).expect("readable");
+    let all = read_all(bed.scratch.path(), |_| bed.accounts()).expect("readable");
     assert_eq!(all.iter().map(|person| person.name.as_str()).collect::<Vec<_>>(), ["alice", "bob", "carol"]);
-    assert!(matches!(&all[0].found, Found::Standing(standing) if standing.text == "fine"));
-    assert_eq!((&all[1].found, &all[2].found), (&Found::Nothing, &Found::Nothing));
-    fs::remove_dir_all(bed.path(PEOPLE)).expect("removed");
-    assert_eq!(bed.found("alice"), Found::Nothing, "no service ever ran");
+    assert!(matches!(&all[0].found, PublishedEntry::Standing(standing) if standing.text == "fine"));
+    assert_eq!((&all[1].found, &all[2].found), (&PublishedEntry::Nothing, &PublishedEntry::Nothing));
+    fs::remove_dir_all(bed.path(USERS_DIR)).expect("removed");
+    assert_eq!(bed.found("alice"), PublishedEntry::Nothing, "no service ever ran");
 }
 
 #[test]
 fn a_machine_on_which_nobody_was_ever_enrolled_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    assert!(everybody(scratch.path(), |_| Accounts::default()).is_err());
+    assert!(read_all(scratch.path(), |_| Accounts::default()).is_err());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_is_too_large_or_too_deep_or_no_state_is_named() {
     bed.assert_unreadable("large", "it is larger than 64 KiB");
     bed.assert_unreadable("deep", "it is no JSON");
     bed.assert_unreadable("torn", "it is no JSON");
-    assert!(matches!(bed.found("whole"), Found::Standing(_)));
+    assert!(matches!(bed.found("whole"), PublishedEntry::Standing(_)));
 }
 
 /// Only root can give files away.
@@ -123,7 +123,7 @@ fn a_second_name_of_somebody_elses_file_is_not_read() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     chown(bed.file("alice"), Some(61_002), None).expect("given");
     fs::hard_link(bed.file("alice"), bed.file("mallory")).expect("a second name");
-    assert!(matches!(bed.found("alice"), Found::Standing(_)));
+    assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
     bed.assert_unreadable("mallory", "it belongs to user id 61002, and not to 61001");
 }
 
@@ -134,12 +134,14 @@ fn a_user_id_that_went_to_somebody_else_speaks_for_nobody() {
     let own = Uid::effective().as_raw();
     fs::write(bed.path("passwd"), format!("alice:x:{own}:0::/:\nbob:x:77:0::/:\nbroken\n:::\n"))
         .expect("a list");
-    assert!(matches!(bed.found("alice"), Found::Standing(_)));
+    assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
     // Enrolled for the uid that is bob's now, whatever the folder says.
     fs::create_dir(bed.path("identities")).expect("a folder");
     fs::write(bed.path("identities/alice"), format!("{own}\n")).expect("bound");
     fs::write(bed.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
-    assert!(matches!(bed.found("alice"), Found::Gone(why) if why.contains("its account has uid 61003")));
+    assert!(
+        matches!(bed.found("alice"), PublishedEntry::Gone(why) if why.contains("its account has uid 61003"))
+    );
     // The folder of another uid than that of the account.
     fs::write(bed.path("identities/alice"), "61003\n").expect("bound");
     bed.assert_unreadable(
@@ -156,7 +158,9 @@ fn what_a_removed_account_published_is_not_read() {
         fs::write(bed.file(name), STATE).expect("a state");
     }
     fs::write(bed.path("passwd"), "root:x:0:0::/:\n").expect("a list");
-    assert!(matches!(bed.found("removed"), Found::Gone(why) if why.starts_with("the account was removed")));
+    assert!(
+        matches!(bed.found("removed"), PublishedEntry::Gone(why) if why.starts_with("the account was removed"))
+    );
     if Uid::effective().is_root() {
         bed.assert_unreadable("unknown", "the directory does not say which account that is");
     }
@@ -168,8 +172,8 @@ fn a_file_that_may_not_be_opened_is_named() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     fs::set_permissions(bed.file("alice"), Permissions::from_mode(0o000)).expect("a mode");
     match (Uid::effective().is_root(), bed.found("alice")) {
-        (true, Found::Standing(_)) => (),
-        (false, Found::Unreadable(why)) => assert!(why.starts_with("it cannot be opened"), "{why}"),
+        (true, PublishedEntry::Standing(_)) => (),
+        (false, PublishedEntry::Unreadable(why)) => assert!(why.starts_with("it cannot be opened"), "{why}"),
         (_, found) => panic!("{found:?}"),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(13 * 60 * 60);
 
 /// How a sync ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct PublishedReport {
     /// When it began.
     pub(crate) at: Timestamp,
     /// The status word.
@@ -61,10 +61,10 @@ pub(crate) struct Credential {
     /// When it lapses as a whole.
     pub(crate) lapses_at: Option<Timestamp>,
     /// Whether nobody wrote that date down.
-    pub(crate) lapse_is_estimated: bool,
+    pub(crate) expiry_is_estimated: bool,
 }
 
-impl Standing {
+impl PublishedReport {
     /// Reads it. What is missing or of another kind is left out, as long as it says when it was, and how it ended.
     ///
     /// # Errors
@@ -95,13 +95,13 @@ impl Standing {
     }
 
     /// Whether it says to be of a time that is yet to come.
-    pub(crate) fn is_of_the_future(&self, now: Timestamp) -> bool {
-        self.at > now.plus(LEEWAY)
+    pub(crate) fn is_in_future(&self, now: Timestamp) -> bool {
+        self.at > now.saturating_add(LEEWAY)
     }
 
     /// Whether it is so old that syncs have been missed.
-    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
-        self.at.plus(SILENT_AFTER) < now
+    pub(crate) fn is_outdated(&self, now: Timestamp) -> bool {
+        self.at.saturating_add(SILENT_AFTER) < now
     }
 }
 
@@ -112,10 +112,10 @@ impl Credential {
             kind: members.word("kind").filter(|kind| matches!(kind.as_str(), "login" | "setup-token"))?,
             fingerprint: members.word("fingerprint").filter(is_name),
             access_token_expires_at: members.time("access_token_expires_at_ms"),
-            lapses_at: members.time("lapses_at_ms").or_else(|| members.time("login_expires_at_ms")),
-            lapse_is_estimated: members
+            lapses_at: members.time("expires_at_ms").or_else(|| members.time("login_expires_at_ms")),
+            expiry_is_estimated: members
                 .0
-                .get("lapse_is_estimated")
+                .get("expiry_is_estimated")
                 .and_then(Value::as_bool)
                 .unwrap_or_default(),
         })
@@ -152,8 +152,8 @@ mod tests {
 
     use super::*;
 
-    fn parsed(value: &Value) -> Result<Standing, &'static str> {
-        Standing::parse(value.to_string().as_bytes())
+    fn parsed(value: &Value) -> Result<PublishedReport, &'static str> {
+        PublishedReport::parse(value.to_string().as_bytes())
     }
 
     #[test]
@@ -162,15 +162,15 @@ mod tests {
             "schema": 1, "user": "alice", "at_ms": 5, "status": "WARN", "text": "not verified", "exit_code": 75,
             "finding": "login", "notes": [], "verdict": "unknown", "verified_at_ms": 4, "outage": "529",
             "outage_since_ms": 3, "credential": {"kind": "login", "fingerprint": "ba7816bf8f01cfea",
-            "access_token_expires_at_ms": 9, "login_expires_at_ms": 10, "account": null, "lapses_at_ms": 11,
-            "lapse_is_estimated": true}, "notice_about": null, "later": {"member": 1},
+            "access_token_expires_at_ms": 9, "login_expires_at_ms": 10, "account": null, "expires_at_ms": 11,
+            "expiry_is_estimated": true}, "notice_about": null, "later": {"member": 1},
         }))
         .expect("a state");
         assert_eq!((standing.status, standing.exit_code), (Status::Warn, 75));
         assert_eq!((standing.finding.as_str(), standing.verdict.as_deref()), ("login", Some("unknown")));
         let credential = standing.credential.expect("a credential");
         assert_eq!(credential.lapses_at, Some(Timestamp::from_millis(11)));
-        assert!(credential.lapse_is_estimated);
+        assert!(credential.expiry_is_estimated);
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
             (&"[".repeat(60_000), "it is no JSON"),
             (&format!(r#"{{"at_ms":1,"status":"OK","x":{}"#, "{\"x\":".repeat(9_000)), "it is no JSON"),
         ] {
-            assert_eq!(Standing::parse(text.as_bytes()), Err(why), "{:.60}", text);
+            assert_eq!(PublishedReport::parse(text.as_bytes()), Err(why), "{:.60}", text);
         }
     }
 
@@ -207,14 +207,15 @@ mod tests {
 
     #[test]
     fn a_time_to_come_is_called_out_and_an_old_one_too() {
-        let at = |millis| Standing {
+        let at = |millis| PublishedReport {
             at: Timestamp::from_millis(millis),
             ..parsed(&json!({"at_ms": 1, "status": "OK"})).expect("a state")
         };
         let now = Timestamp::from_millis(100_000_000);
-        assert!(!at(100_300_000).is_of_the_future(now) && at(100_300_001).is_of_the_future(now));
+        assert!(!at(100_300_000).is_in_future(now) && at(100_300_001).is_in_future(now));
         assert!(
-            !at(100_000_000 - 13 * 3_600_000).is_old(now) && at(100_000_000 - 13 * 3_600_000 - 1).is_old(now)
+            !at(100_000_000 - 13 * 3_600_000).is_outdated(now)
+                && at(100_000_000 - 13 * 3_600_000 - 1).is_outdated(now)
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Words of other people, made harmless.
 
 use cas_core::outcome::Status;
-use cas_core::text::is_shown;
+use cas_core::text::is_displayable;
 
 /// The status of this word.
 pub(super) fn status(word: &str) -> Option<Status> {
@@ -13,5 +13,5 @@ pub(super) fn status(word: &str) -> Option<Status> {
 /// The text in one line of at most `longest` characters, without anything that a terminal would obey or that changes the
 /// order of what is shown.
 pub(super) fn plain(text: &str, longest: usize) -> String {
-    text.chars().take(longest).map(|letter| if is_shown(letter) { letter } else { '?' }).collect()
+    text.chars().take(longest).map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
 }

@@ -8,12 +8,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cas_protocol::paths::is_plain_name;
+use cas_protocol::paths::is_valid_user_name;
 
-use self::yaml::{Complaint, Node, Pair, Value};
+use self::yaml::{LineError, Node, Pair, Value};
 
 /// Where it lies.
-pub(crate) const USUAL: &str = "/etc/claude-auth-sync/roster.yaml";
+pub(crate) const DEFAULT_PATH: &str = "/etc/claude-auth-sync/roster.yaml";
 
 const CLAUDE_AUTH: &str = "claude_auth";
 const PARKED: &str = "parked";
@@ -43,7 +43,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Whether this person is to be looked after.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.claude_auth && !self.parked
     }
 }
@@ -53,7 +53,7 @@ impl Entry {
 /// # Errors
 /// [`RosterError`] for what is no roster, names nobody, or could be meant in two ways. Nobody may be offboarded over it.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
-    let error = |(line, what): Complaint| RosterError { path: path.to_owned(), line: Some(line), what };
+    let error = |(line, what): LineError| RosterError { path: path.to_owned(), line: Some(line), what };
     let nobody = || RosterError {
         path: path.to_owned(),
         line: None,
@@ -67,7 +67,7 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
     Ok(Roster { people, is_whole: text.ends_with('\n') })
 }
 
-fn people(root: &Node) -> Result<BTreeMap<String, Entry>, Complaint> {
+fn people(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     let Value::Map(entries) = &root.value else {
         return Err((root.line, "a roster is a map with the key `users`".into()));
     };
@@ -95,8 +95,8 @@ fn people(root: &Node) -> Result<BTreeMap<String, Entry>, Complaint> {
     keys(entries)?.into_iter().map(|(name, key, value)| person(name, key, value)).collect()
 }
 
-fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), Complaint> {
-    if !is_plain_name(name.as_bytes()) {
+fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
+    if !is_valid_user_name(name.as_bytes()) {
         return Err((key.line, format!("{name:?} cannot be a login name")));
     }
     let mut entry = Entry { line: key.line, claude_auth: true, parked: false };
@@ -119,7 +119,7 @@ fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), Compl
 type Member<'tree> = (&'tree str, &'tree Node, &'tree Node);
 
 /// The keys of a person with those that `<<` takes over from elsewhere, which come first: the person's own count more.
-fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, Complaint> {
+fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let own = keys(entries)?;
     let mut all = Vec::new();
     for (_, _, value) in own.iter().filter(|(name, ..)| *name == "<<") {
@@ -144,7 +144,7 @@ fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, Complaint> {
 }
 
 /// The members of a map whose keys are text and stand once.
-fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, Complaint> {
+fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let mut first_lines = BTreeMap::new();
     let mut members = Vec::new();
     for Pair { key, value } in entries {
@@ -162,7 +162,7 @@ fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, Complaint> {
     Ok(members)
 }
 
-fn refuse_near_miss(name: &str, key: &Node) -> Result<(), Complaint> {
+fn refuse_near_miss(name: &str, key: &Node) -> Result<(), LineError> {
     let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| is_near(name, ours));
     match meant.filter(|_| !OTHERS.contains(&name)) {
         Some(ours) => Err((key.line, format!("the key {name:?}: did you mean `{ours}`?"))),
@@ -178,7 +178,7 @@ fn is_near(name: &str, ours: &str) -> bool {
 }
 
 /// As YAML 1.1 and 1.2 write truth values; text in quotes is none in either.
-fn truth(name: &str, value: &Node) -> Result<bool, Complaint> {
+fn truth(name: &str, value: &Node) -> Result<bool, LineError> {
     let text = match &value.value {
         Value::Plain(text) => text.as_str(),
         _ => "",

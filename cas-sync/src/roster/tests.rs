@@ -6,7 +6,7 @@ fn read(text: &str) -> Result<Roster, RosterError> {
 
 fn wanted(text: &str) -> Vec<(String, bool)> {
     let roster = read(text).unwrap_or_else(|error| panic!("{error}"));
-    roster.people.into_iter().map(|(name, entry)| (name, entry.is_wanted())).collect()
+    roster.people.into_iter().map(|(name, entry)| (name, entry.is_enabled())).collect()
 }
 
 fn expect(text: &str, people: &[(&str, bool)]) {

@@ -34,10 +34,10 @@ pub(super) struct Pair {
 }
 
 /// What is wrong, and in which line.
-pub(super) type Complaint = (usize, String);
+pub(super) type LineError = (usize, String);
 
 /// Reads the one document in `text`; none where there is nothing but comments.
-pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, Complaint> {
+pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new() };
     let mut document = None;
     loop {
@@ -68,7 +68,7 @@ fn line_of(error: &ScanError) -> usize {
 }
 
 impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<I> {
-    fn next(&mut self) -> Result<(Event<'text>, Span), Complaint> {
+    fn next(&mut self) -> Result<(Event<'text>, Span), LineError> {
         match self.events.next() {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => Err((
@@ -79,7 +79,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         }
     }
 
-    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, Complaint> {
+    fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Rc<Node>, LineError> {
         let line = span.start.line();
         if depth > DEEPEST {
             return Err((line, format!("this is nested more than {DEEPEST} deep")));
@@ -104,7 +104,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         Ok(node)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, Complaint> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Rc<Node>>, LineError> {
         let mut nodes = Vec::new();
         loop {
             match self.next()? {
@@ -114,7 +114,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<Pair>, Complaint> {
+    fn map(&mut self, depth: usize) -> Result<Vec<Pair>, LineError> {
         let mut entries = Vec::new();
         loop {
             match self.next()? {

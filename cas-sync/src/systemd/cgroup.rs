@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The process ids of all processes of this unit of the system, as far as they can be seen.
-pub(crate) fn processes_of(unit: &str) -> Vec<u32> {
+pub(crate) fn processes_in_unit(unit: &str) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let is_in_it = |id: &u32| {
@@ -48,6 +48,6 @@ mod tests {
 
     #[test]
     fn the_processes_of_no_unit_are_none() {
-        assert!(processes_of("claude-auth-sync@nobody-ever.service").is_empty());
+        assert!(processes_in_unit("claude-auth-sync@nobody-ever.service").is_empty());
     }
 }

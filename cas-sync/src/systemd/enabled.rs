@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 const LINKS: &str = "/etc/systemd/system";
 
 /// Whether what starts `unit` by itself is each of `wanted_by`, and nothing else.
-pub(crate) fn is_by(unit: &str, wanted_by: &[&str]) -> bool {
+pub(crate) fn is_wanted_only_by(unit: &str, wanted_by: &[&str]) -> bool {
     is_by_links_below(Path::new(LINKS), unit, wanted_by)
 }
 
 /// Whether anything starts `unit` by itself.
-pub(crate) fn is_by_anything(unit: &str) -> bool {
-    !links_of(unit).is_empty()
+pub(crate) fn is_enabled(unit: &str) -> bool {
+    !enablement_links(unit).is_empty()
 }
 
 /// The links by which something does.
-pub(crate) fn links_of(unit: &str) -> Vec<PathBuf> {
+pub(crate) fn enablement_links(unit: &str) -> Vec<PathBuf> {
     let folders = folders(Path::new(LINKS)).into_iter().filter(|folder| has_link(folder, unit));
     folders.map(|folder| folder.join(unit)).collect()
 }

@@ -51,10 +51,10 @@ impl Units {
     }
 
     /// Whether systemd starts this one because of what is packaged, and of nothing else.
-    pub(crate) fn are_links_ours(&self, unit: &str) -> bool {
+    pub(crate) fn has_packaged_links(&self, unit: &str) -> bool {
         let by_the_sync_too = [TARGET, &self.service];
         let wanted_by = if unit == self.watch { &by_the_sync_too[..] } else { &[TARGET] };
-        enabled::is_by(unit, wanted_by)
+        enabled::is_wanted_only_by(unit, wanted_by)
     }
 
     /// Where systemd keeps when the timer last elapsed.

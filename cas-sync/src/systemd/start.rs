@@ -9,14 +9,14 @@ use cas_protocol::deadline::Deadline;
 use super::enabled;
 use super::names::{TARGET, Units};
 use super::overrides;
-use super::stop::off;
+use super::stop::disable_and_stop;
 use super::systemctl::{
     PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
 };
-use crate::os::undo::all_of;
+use crate::os::undo::combine_results;
 
 /// So many people's units go into one command: systemd reads all units again after each, and a command line has an end.
-pub(crate) const TOGETHER: usize = 100;
+pub(crate) const BATCH_SIZE: usize = 100;
 /// The first syncs of more newcomers than these are left to their timers and logins: each runs a client of 200 MB.
 const MOST_FIRST_SYNCS: usize = 4;
 
@@ -43,7 +43,7 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
     }
     let mut units = Vec::new();
     for user in people {
-        match (Units::of(user), stand_in_for(user)) {
+        match (Units::of(user), override_warning(user)) {
             (None, _) => {
                 change.remarks.push(format!("systemd cannot name a unit after {user}, so {by_hand}"))
             }
@@ -58,11 +58,11 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         change.any = true;
     }
     let mut newcomers = Vec::new();
-    for together in units.chunks(TOGETHER) {
+    for together in units.chunks(BATCH_SIZE) {
         newcomers.extend(enable(together, watch)?);
         if !watch {
             let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
-            change.any |= all_of(off(&watches).into_iter().map(|(_, result)| result))?;
+            change.any |= combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
         }
     }
     change.any |= !newcomers.is_empty();
@@ -86,10 +86,10 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         ));
         return Ok(change);
     }
-    for together in units.chunks(TOGETHER) {
+    for together in units.chunks(BATCH_SIZE) {
         let wanted = together.iter().flat_map(|units| units.wanted(watch));
         let wanted: Vec<_> = wanted.filter(|unit| !enabled::is_masked(unit)).collect();
-        let resting = those_not("is-active", "active", &wanted)?;
+        let resting = units_not_in_state("is-active", "active", &wanted)?;
         if !resting.is_empty() {
             systemctl(&[&["start"], resting.as_slice()].concat())?;
             change.any = true;
@@ -110,11 +110,10 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
 fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
     let (mut fresh, mut other, mut newcomers) = (Vec::new(), Vec::new(), Vec::new());
     for units in people {
-        let is_new = |unit: &&str| !units.are_links_ours(unit) && !enabled::is_masked(unit);
+        let is_new = |unit: &&str| !units.has_packaged_links(unit) && !enabled::is_masked(unit);
         let new: Vec<_> = units.wanted(watch).into_iter().filter(is_new).collect();
         newcomers.extend((!new.is_empty()).then_some(units));
-        let (again, first): (Vec<_>, Vec<_>) =
-            new.into_iter().partition(|unit| enabled::is_by_anything(unit));
+        let (again, first): (Vec<_>, Vec<_>) = new.into_iter().partition(|unit| enabled::is_enabled(unit));
         fresh.extend(first);
         other.extend(again);
     }
@@ -132,7 +131,7 @@ fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
 ///
 /// # Errors
 /// When systemctl refuses; its own words say what.
-pub(crate) fn start_again(unit: &str) -> Result<()> {
+pub(crate) fn reset_and_start(unit: &str) -> Result<()> {
     if state("is-failed", unit)? == "failed" {
         systemctl(&["reset-failed", unit])?;
     }
@@ -141,24 +140,24 @@ pub(crate) fn start_again(unit: &str) -> Result<()> {
 
 /// How a service ended that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ran {
+pub(crate) enum RunResult {
     /// It did its work.
-    ToItsEnd,
+    Finished,
     /// It could not.
-    AndFailed,
+    Failed,
     /// It is at work when nobody waits any longer.
-    AndGoesOn,
+    StillRunning,
     /// There was no time left to begin it.
-    NotAtAll,
+    NotStarted,
 }
 
 /// Starts these services, as many at a time as a machine can bear, and waits until the last has ended, or the deadline has passed:
 /// how each is then.
-pub(crate) fn run_together(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
+pub(crate) fn run_services(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
     services.chunks(MOST_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
 }
 
-fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
+fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
     thread::scope(|scope| {
         let begun: Vec<_> =
             services.iter().map(|service| scope.spawn(|| run_one(service, deadline))).collect();
@@ -168,57 +167,57 @@ fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<Ran>> {
     })
 }
 
-fn run_one(service: &str, deadline: &Deadline) -> Result<Ran> {
-    if deadline.has_passed() {
-        return Ok(Ran::NotAtAll);
+fn run_one(service: &str, deadline: &Deadline) -> Result<RunResult> {
+    if deadline.is_expired() {
+        return Ok(RunResult::NotStarted);
     }
     // One that has not failed has nothing to forget. What keeps it from starting shows in how it is afterwards.
     let _ = run_within(&Deadline::after(PATIENCE), &["reset-failed", service]);
     let ended_well = run_within(deadline, &["start", service])?;
     if ended_well == Some(true) {
-        return Ok(Ran::ToItsEnd);
+        return Ok(RunResult::Finished);
     }
     let state = state_within(&Deadline::after(PATIENCE), "is-active", service)?;
     match (state.as_str(), ended_well) {
-        ("failed", _) => Ok(Ran::AndFailed),
+        ("failed", _) => Ok(RunResult::Failed),
         // Its job waits still.
-        ("inactive", None) => Ok(Ran::NotAtAll),
-        (_, None) => Ok(Ran::AndGoesOn),
+        ("inactive", None) => Ok(RunResult::NotStarted),
+        (_, None) => Ok(RunResult::StillRunning),
         _ => bail!("`systemctl start {service}` says why"),
     }
 }
 
 /// What systemd would start for somebody instead of what is packaged, and what to do about it.
-pub(crate) fn stand_in_for(user: &str) -> Option<String> {
+pub(crate) fn override_warning(user: &str) -> Option<String> {
     let stand_ins = overrides::of(&Units::of(user)?.all());
-    (!stand_ins.is_empty()).then(|| instead_of_ours(user, &stand_ins))
+    (!stand_ins.is_empty()).then(|| describe_override(user, &stand_ins))
 }
 
 /// Whether the timer and the path unit of somebody are enabled, or systemd cannot name units after them. A look at the disk:
 /// systemctl takes milliseconds for each.
 pub(crate) fn are_enabled(user: &str) -> bool {
-    let is = |units: &Units, unit: &str| units.are_links_ours(unit) || enabled::is_masked(unit);
+    let is = |units: &Units, unit: &str| units.has_packaged_links(unit) || enabled::is_masked(unit);
     let are = |units: Units| units.wanted(false).iter().all(|unit| is(&units, unit));
     Units::of(user).is_none_or(|units| are(units) || !is_installed())
 }
 
 /// Whether anything is enabled for somebody, by us or by the script that was here before.
 pub(crate) fn is_any_enabled(user: &str) -> bool {
-    Units::of(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_by_anything))
+    Units::of(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_enabled))
 }
 
 /// Whether the watch of somebody is enabled.
 pub(crate) fn is_watch_enabled(user: &str) -> bool {
-    Units::of(user).is_some_and(|units| enabled::is_by_anything(&units.watch))
+    Units::of(user).is_some_and(|units| enabled::is_enabled(&units.watch))
 }
 
 /// Those of the units of which systemctl does not answer so.
-fn those_not<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
+fn units_not_in_state<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
     let states = states(question, units)?;
     Ok(units.iter().zip(&states).filter(|(_, state)| *state != answer).map(|(unit, _)| *unit).collect())
 }
 
-fn instead_of_ours(user: &str, stand_ins: &[PathBuf]) -> String {
+fn describe_override(user: &str, stand_ins: &[PathBuf]) -> String {
     let files: Vec<_> = stand_ins.iter().map(|path| path.display().to_string()).collect();
     format!(
         "What is packaged does not run for {user} by itself, because systemd takes this instead: {}. Put it aside, run `systemctl daemon-reload`, and enroll again",

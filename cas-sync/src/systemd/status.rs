@@ -11,7 +11,7 @@ use super::systemctl::{PATIENCE, is_installed, is_running, state_within, states_
 
 /// How they are.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct UnitStatus {
     /// The files that keep what is packaged from running.
     pub(crate) stand_ins: Vec<PathBuf>,
     /// Those that are enabled and do not run, with the word for their state; none where the target does not run.
@@ -24,7 +24,7 @@ pub(crate) struct Standing {
 ///
 /// # Errors
 /// Why there can be none, or that systemd does not answer.
-pub(crate) fn standing(user: &str) -> Result<Standing, String> {
+pub(crate) fn standing(user: &str) -> Result<UnitStatus, String> {
     let units = Units::of(user).ok_or("systemd cannot name a unit after this person")?;
     if !is_installed() || !is_running() {
         return Err("systemd does not run here".into());
@@ -34,7 +34,7 @@ pub(crate) fn standing(user: &str) -> Result<Standing, String> {
     let runs = |state: &str| matches!(state, "active" | "activating" | "reloading");
     let wanted = units.wanted(true).into_iter();
     let enabled: Vec<_> =
-        wanted.filter(|unit| enabled::is_by_anything(unit) && !enabled::is_masked(unit)).collect();
+        wanted.filter(|unit| enabled::is_enabled(unit) && !enabled::is_masked(unit)).collect();
     let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(said)?);
     let states = match target_runs && !enabled.is_empty() {
         true => states_within(&deadline, "is-active", &enabled).map_err(said)?,
@@ -42,7 +42,7 @@ pub(crate) fn standing(user: &str) -> Result<Standing, String> {
     };
     let resting = enabled.iter().zip(states).filter(|(_, state)| !runs(state));
     let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(said)? == "failed";
-    Ok(Standing {
+    Ok(UnitStatus {
         stand_ins: overrides::of(&units.all()),
         resting: resting.map(|(unit, state)| ((*unit).to_owned(), state)).collect(),
         failed: has_failed.then(|| units.service.clone()),
@@ -60,7 +60,7 @@ pub(crate) fn target() -> Option<TargetState> {
     Some(match state_within(&Deadline::after(PATIENCE), "is-active", TARGET).as_deref() {
         Ok("active") => TargetState::Runs,
         Ok(_) => TargetState::Stopped,
-        Err(_) => TargetState::Silent,
+        Err(_) => TargetState::NoReply,
     })
 }
 
@@ -74,5 +74,5 @@ pub(crate) enum TargetState {
     /// All is well.
     Runs,
     /// systemd does not answer.
-    Silent,
+    NoReply,
 }

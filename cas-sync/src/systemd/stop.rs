@@ -3,12 +3,12 @@
 
 use anyhow::{Result, anyhow};
 
-use super::cgroup::processes_of;
+use super::cgroup::processes_in_unit;
 use super::enabled;
 use super::names::Units;
-use super::start::TOGETHER;
+use super::start::BATCH_SIZE;
 use super::systemctl::{is_installed, is_running, states, systemctl};
-use crate::os::undo::{all_of, removed};
+use crate::os::undo::{combine_results, remove_if_exists};
 
 /// Lets nothing run for these people by itself any more, and leaves no trace of it with systemd. A sync at work is told to end,
 /// and does when Claude Code is not just refreshing. Returns, for each of them, whether there was anything to undo, or what
@@ -18,7 +18,7 @@ pub(crate) fn stop(people: &[&str]) -> Vec<Result<bool>> {
     let named: Vec<_> = units.iter().flatten().collect();
     let mut stopped = match named.is_empty() || !is_installed() {
         true => Vec::new(),
-        false => named.chunks(TOGETHER).flat_map(stopped_together).collect(),
+        false => named.chunks(BATCH_SIZE).flat_map(stopped_together).collect(),
     }
     .into_iter();
     // Whom systemd cannot name a unit after has none.
@@ -28,7 +28,7 @@ pub(crate) fn stop(people: &[&str]) -> Vec<Result<bool>> {
 fn stopped_together(people: &[&Units]) -> Vec<Result<bool>> {
     let wanted: Vec<_> = people.iter().flat_map(|units| units.wanted(true)).collect();
     let all: Vec<_> = people.iter().flat_map(|units| units.all()).collect();
-    let mut results = off(&wanted);
+    let mut results = disable_and_stop(&wanted);
     if is_running() {
         let services: Vec<_> = people.iter().map(|units| units.service.as_str()).collect();
         let told = each(&["stop", "--no-block"], &services);
@@ -42,8 +42,18 @@ fn stopped_together(people: &[&Units]) -> Vec<Result<bool>> {
             std::mem::take(&mut results).into_iter().partition(|(unit, _)| own.contains(unit));
         results = others;
         // systemctl leaves the links of a unit that is masked.
-        let links = units.wanted(true).into_iter().flat_map(enabled::links_of).map(|link| removed(&link));
-        all_of(of_them.into_iter().map(|(_, result)| result).chain(links).chain([removed(&units.stamp())]))
+        let links = units
+            .wanted(true)
+            .into_iter()
+            .flat_map(enabled::enablement_links)
+            .map(|link| remove_if_exists(&link));
+        combine_results(
+            of_them
+                .into_iter()
+                .map(|(_, result)| result)
+                .chain(links)
+                .chain([remove_if_exists(&units.stamp())]),
+        )
     };
     people.iter().map(undone).collect()
 }
@@ -59,7 +69,7 @@ pub(crate) fn still_running(people: &[&str]) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let mut remarks = Vec::new();
-    for together in named.chunks(TOGETHER) {
+    for together in named.chunks(BATCH_SIZE) {
         let services: Vec<_> = together.iter().map(|(_, service)| service.as_str()).collect();
         let states = states("is-active", &services)?;
         for ((user, service), state) in together.iter().zip(&states) {
@@ -75,7 +85,7 @@ fn remark(user: &str, service: &str, state: &str) -> Option<String> {
             "A sync of {user} is at work, and ends by itself; when Claude Code refreshes their login that takes up to five minutes"
         ));
     }
-    let left: Vec<_> = processes_of(service).iter().map(u32::to_string).collect();
+    let left: Vec<_> = processes_in_unit(service).iter().map(u32::to_string).collect();
     (!left.is_empty()).then(|| {
         let left = left.join(", ");
         format!(
@@ -85,7 +95,7 @@ fn remark(user: &str, service: &str, state: &str) -> Option<String> {
 }
 
 /// Disables and stops each of the units, whatever becomes of the others.
-pub(super) fn off<'u>(units: &[&'u str]) -> Vec<(&'u str, Result<bool>)> {
+pub(super) fn disable_and_stop<'u>(units: &[&'u str]) -> Vec<(&'u str, Result<bool>)> {
     let is_enabled = |state: &str| matches!(state, "enabled" | "enabled-runtime");
     let disable = ["disable", "--no-reload", "--quiet"];
     let mut results = those_that("is-enabled", is_enabled, &disable, units);

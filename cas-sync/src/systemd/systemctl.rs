@@ -9,13 +9,13 @@ use anyhow::{Result, anyhow, bail};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-use crate::os::bounded_command::heard;
+use crate::os::bounded_command::run_bounded;
 
 /// How long whoever only looks waits for systemd, for all that one command asks: it answers in milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is said where it does not answer.
-pub(crate) const SILENT: &str = "systemd does not answer";
+pub(crate) const NO_REPLY: &str = "systemd does not answer";
 
 /// Lets systemctl do something, and waits for it.
 ///
@@ -56,9 +56,9 @@ pub(crate) fn states(question: &str, units: &[&str]) -> Result<Vec<String>> {
 /// As [`states`], for whoever only looks: each answer is a word of systemd's.
 ///
 /// # Errors
-/// [`SILENT`], or that systemctl cannot be run.
+/// [`NO_REPLY`], or that systemctl cannot be run.
 pub(crate) fn states_within(deadline: &Deadline, question: &str, units: &[&str]) -> Result<Vec<String>> {
-    let said = said_within(deadline, &[&[question], units].concat())?;
+    let said = output_within(deadline, &[&[question], units].concat())?;
     let said: Vec<_> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
     if said.len() == units.len() {
         return Ok(said);
@@ -92,7 +92,7 @@ pub(crate) fn is_active(deadline: &Deadline, unit: &str) -> Result<Option<bool>>
 /// # Errors
 /// As [`states_within`].
 pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Timestamp>> {
-    let said = said_within(deadline, &["list-timers", "--output=json", timer])?;
+    let said = output_within(deadline, &["list-timers", "--output=json", timer])?;
     let next = |said: &[u8]| {
         let timers: serde_json::Value = serde_json::from_slice(said).ok()?;
         timers.get(0)?.get("next")?.as_u64().filter(|next| *next > 0)
@@ -106,17 +106,17 @@ pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Time
 /// # Errors
 /// When systemctl cannot be run.
 pub(crate) fn run_within(deadline: &Deadline, arguments: &[&str]) -> Result<Option<bool>> {
-    match heard(&mut command(arguments), deadline) {
-        Ok(heard) => Ok(Some(heard.ended_well)),
+    match run_bounded(&mut command(arguments), deadline) {
+        Ok(heard) => Ok(Some(heard.success)),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
         Err(error) => Err(no_systemctl(&error)),
     }
 }
 
-fn said_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
-    match heard(&mut command(arguments), deadline) {
-        Ok(heard) => Ok(heard.said),
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => bail!(SILENT),
+fn output_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
+    match run_bounded(&mut command(arguments), deadline) {
+        Ok(heard) => Ok(heard.stdout),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => bail!(NO_REPLY),
         Err(error) => Err(no_systemctl(&error)),
     }
 }

@@ -7,11 +7,11 @@ pub(crate) mod wrap;
 use std::io::{self, IsTerminal};
 
 use cas_core::outcome::Status;
-use cas_core::text::is_shown;
+use cas_core::text::is_displayable;
 use unicode_width::UnicodeWidthChar;
 
-use crate::os::environment::variable;
-use crate::term::wrap::{folded, width};
+use crate::os::environment::env_var;
+use crate::term::wrap::{width, wrap};
 
 /// How to write for whoever reads the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +19,16 @@ pub(crate) struct Terminal {
     /// How many columns there are; nothing where lines may be as long as they are.
     pub(crate) columns: Option<usize>,
     /// Whether colours are wanted.
-    pub(crate) has_colour: bool,
+    pub(crate) has_color: bool,
     /// Whether more than ASCII can be shown.
     pub(crate) is_unicode: bool,
 }
 
 impl Terminal {
     /// Whoever reads the standard output of this process.
-    pub(crate) fn of_the_standard_output() -> Self {
+    pub(crate) fn for_stdout() -> Self {
         let out = io::stdout();
-        Self { columns: wrap::columns(&out), ..Self::of(out.is_terminal(), variable) }
+        Self { columns: wrap::terminal_width(&out), ..Self::of(out.is_terminal(), env_var) }
     }
 
     /// Colours are for a terminal that has them and whoever has not asked for none (no-color.org); letters are those of the
@@ -39,20 +39,20 @@ impl Terminal {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
         Self {
             columns: None,
-            has_colour: is_terminal && !is_dumb && set("NO_COLOR").is_none(),
+            has_color: is_terminal && !is_dumb && set("NO_COLOR").is_none(),
             is_unicode: locale.to_ascii_lowercase().replace('-', "").contains("utf8"),
         }
     }
 
     /// The text on one line, in letters that can be shown, and with nothing that a terminal would act on.
-    pub(crate) fn letters(self, text: &str) -> String {
-        let can_be_shown = |letter: char| is_shown(letter) && (self.is_unicode || letter.is_ascii());
+    pub(crate) fn sanitize(self, text: &str) -> String {
+        let can_be_shown = |letter: char| is_displayable(letter) && (self.is_unicode || letter.is_ascii());
         text.chars().map(|letter| if can_be_shown(letter) { letter } else { '?' }).collect()
     }
 
     /// The text in at most so many columns; what is left out at its end is marked.
-    pub(crate) fn cut(self, text: &str, columns: usize) -> String {
-        let text = self.letters(text);
+    pub(crate) fn truncate(self, text: &str, columns: usize) -> String {
+        let text = self.sanitize(text);
         if width(&text) <= columns {
             return text;
         }
@@ -68,20 +68,20 @@ impl Terminal {
 
     /// The text in lines of at most so many columns.
     pub(crate) fn wrap(self, text: &str, columns: Option<usize>) -> Vec<String> {
-        let text = self.letters(text);
+        let text = self.sanitize(text);
         let Some(columns) = columns else { return vec![text] };
-        folded(&text, columns, "")
+        wrap(&text, columns, "")
     }
 
     /// The text in the colour of a status.
-    pub(crate) fn coloured(self, status: Status, text: &str) -> String {
+    pub(crate) fn colorize(self, status: Status, text: &str) -> String {
         // Green, yellow and cyan cannot be read on white; of all colours red and magenta alone can on any background.
         let colour = match status {
             Status::Ok | Status::Recovered => "1",
             Status::Warn | Status::Skip => "1;35",
             Status::Fail => "1;31",
         };
-        if self.has_colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_color { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -89,8 +89,8 @@ impl Terminal {
 mod tests {
     use super::*;
 
-    const PLAIN: Terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: false };
-    const RICH: Terminal = Terminal { columns: Some(80), has_colour: true, is_unicode: true };
+    const PLAIN: Terminal = Terminal { columns: Some(80), has_color: false, is_unicode: false };
+    const RICH: Terminal = Terminal { columns: Some(80), has_color: true, is_unicode: true };
 
     #[test]
     fn what_does_not_fit_is_cut_and_marked() {
@@ -101,11 +101,11 @@ mod tests {
             (RICH, 80, "Jörg is "),
             (PLAIN, 2, ".."),
         ] {
-            assert_eq!(terminal.cut("Jörg is ", columns), expected);
+            assert_eq!(terminal.truncate("Jörg is ", columns), expected);
         }
         for (columns, expected) in [(6, "李小龍"), (5, "李小…"), (4, "李…"), (3, "李…"), (2, "…"), (0, "")]
         {
-            assert_eq!(RICH.cut("李小龍", columns), expected, "{columns}");
+            assert_eq!(RICH.truncate("李小龍", columns), expected, "{columns}");
         }
     }
 
@@ -129,20 +129,20 @@ mod tests {
             let variable = |wanted: &str| {
                 environment.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
             };
-            let expected = Terminal { columns: None, has_colour, is_unicode };
+            let expected = Terminal { columns: None, has_color: has_colour, is_unicode };
             assert_eq!(Terminal::of(is_terminal, variable), expected, "{environment:?}");
         }
     }
 
     #[test]
     fn nothing_says_anything_to_a_terminal() {
-        assert_eq!(RICH.letters("Jörg\u{1b}[2J\n\u{202e}"), "Jörg?[2J??");
-        assert_eq!(PLAIN.letters("Jörg\u{7}"), "J?rg?");
+        assert_eq!(RICH.sanitize("Jörg\u{1b}[2J\n\u{202e}"), "Jörg?[2J??");
+        assert_eq!(PLAIN.sanitize("Jörg\u{7}"), "J?rg?");
     }
 
     #[test]
     fn colours_are_for_those_who_want_them() {
-        assert_eq!(PLAIN.coloured(Status::Fail, "FAIL"), "FAIL");
-        assert_eq!(RICH.coloured(Status::Fail, "FAIL"), "\x1b[1;31mFAIL\x1b[0m");
+        assert_eq!(PLAIN.colorize(Status::Fail, "FAIL"), "FAIL");
+        assert_eq!(RICH.colorize(Status::Fail, "FAIL"), "\x1b[1;31mFAIL\x1b[0m");
     }
 }

@@ -12,22 +12,22 @@ use nix::errno::Errno;
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use nix::unistd::read;
 
-use crate::os::deferred_signals::{DeferredSignals, Woken};
+use crate::os::deferred_signals::{SignalBlock, Wake};
 
 /// The most that is read, in bytes: any token is far shorter.
 const LIMIT: usize = 16 << 10;
 
 /// A paste of several lines comes at once; what comes later than this after a line is none of it.
-const END_OF_A_PASTE: Duration = Duration::from_millis(300);
+const PASTE_GAP: Duration = Duration::from_millis(300);
 
 /// A key that does nothing, where one would have a meaning.
 const NO_KEY: u8 = 0;
 
 /// What there is to be read from a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum ReadUntil {
     /// All that comes, to its end.
-    Everything,
+    Eof,
     /// One line that is not empty: whoever sends it may keep the pipe.
     Line,
 }
@@ -42,16 +42,16 @@ pub(crate) fn is_at_a_terminal() -> bool {
 /// together are one text. Without a deadline it waits for as long as it takes.
 ///
 /// # Errors
-/// [`NotRead`].
+/// [`PromptError`].
 pub(crate) fn ask(
     prompt: &str,
-    extent: Extent,
+    extent: ReadUntil,
     deadline: Option<&Deadline>,
-    signals: &DeferredSignals,
-) -> Result<Secret<String>, NotRead> {
+    signals: &SignalBlock,
+) -> Result<Secret<String>, PromptError> {
     let stdin = io::stdin();
     let is_terminal = stdin.is_terminal();
-    let silence = is_terminal.then(|| Silence::on(&stdin)).transpose()?;
+    let silence = is_terminal.then(|| NoEcho::on(&stdin)).transpose()?;
     if is_terminal {
         say(prompt);
     }
@@ -67,21 +67,21 @@ pub(crate) fn ask(
 /// Asks a question at the terminal, and says whether the answer is yes. Anything but `y` or `yes` is no.
 ///
 /// # Errors
-/// [`NotRead`].
-pub(crate) fn confirm(question: &str, signals: &DeferredSignals) -> Result<bool, NotRead> {
-    let answer = ask_openly(question, signals)?;
+/// [`PromptError`].
+pub(crate) fn confirm(question: &str, signals: &SignalBlock) -> Result<bool, PromptError> {
+    let answer = prompt(question, signals)?;
     Ok(answer.is_some_and(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str())))
 }
 
 /// Asks for what is no secret at the terminal; nothing where only the return key was pressed.
 ///
 /// # Errors
-/// [`NotRead`].
-pub(crate) fn ask_openly(question: &str, signals: &DeferredSignals) -> Result<Option<String>, NotRead> {
+/// [`PromptError`].
+pub(crate) fn prompt(question: &str, signals: &SignalBlock) -> Result<Option<String>, PromptError> {
     say(question);
-    match gather(&io::stdin(), Extent::Line, true, None, signals) {
+    match gather(&io::stdin(), ReadUntil::Line, true, None, signals) {
         Ok(answer) => Ok(Some(answer.expose().clone())),
-        Err(NotRead::Nothing) => Ok(None),
+        Err(PromptError::Nothing) => Ok(None),
         Err(not) => Err(not),
     }
 }
@@ -93,40 +93,40 @@ fn say(text: &str) {
 
 fn gather(
     stdin: &Stdin,
-    extent: Extent,
+    extent: ReadUntil,
     is_terminal: bool,
     deadline: Option<&Deadline>,
-    signals: &DeferredSignals,
-) -> Result<Secret<String>, NotRead> {
+    signals: &SignalBlock,
+) -> Result<Secret<String>, PromptError> {
     // Of the whole length at once, so that no part of it stays behind where the text has grown out of.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1024));
     loop {
         let is_paste = is_terminal && bytes.ends_with(b"\n");
         let left = deadline.map(Deadline::remaining);
-        match signals.wait(Some(stdin.as_fd()), if is_paste { Some(END_OF_A_PASTE) } else { left }) {
-            Woken::Asked => return Err(NotRead::Interrupted),
-            Woken::Late if is_paste => break,
-            Woken::Late if deadline.is_some_and(Deadline::has_passed) => return Err(NotRead::Late),
-            Woken::Late => continue,
-            Woken::Input => (),
+        match signals.wait(Some(stdin.as_fd()), if is_paste { Some(PASTE_GAP) } else { left }) {
+            Wake::Signal => return Err(PromptError::Interrupted),
+            Wake::Timeout if is_paste => break,
+            Wake::Timeout if deadline.is_some_and(Deadline::is_expired) => return Err(PromptError::Late),
+            Wake::Timeout => continue,
+            Wake::Readable => (),
         }
         let mut part = Zeroizing::new([0; 1024]);
         let length = match read(stdin.as_fd(), part.as_mut_slice()) {
             Ok(0) => break,
             Ok(length) => length,
             Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(NotRead::Failed(errno.into())),
+            Err(errno) => return Err(PromptError::Failed(errno.into())),
         };
         bytes.extend_from_slice(part.get(..length).unwrap_or_default());
         if bytes.len() > LIMIT {
-            return Err(NotRead::TooLong);
+            return Err(PromptError::TooLong);
         }
-        if !is_terminal && extent == Extent::Line && first_line(&bytes).is_some() {
+        if !is_terminal && extent == ReadUntil::Line && first_line(&bytes).is_some() {
             break;
         }
     }
     text_of(match extent {
-        Extent::Line if !is_terminal => first_line(&bytes).unwrap_or(&bytes),
+        ReadUntil::Line if !is_terminal => first_line(&bytes).unwrap_or(&bytes),
         _ => &bytes,
     })
 }
@@ -137,23 +137,23 @@ fn first_line(bytes: &[u8]) -> Option<&[u8]> {
     text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(..end))
 }
 
-fn text_of(bytes: &[u8]) -> Result<Secret<String>, NotRead> {
+fn text_of(bytes: &[u8]) -> Result<Secret<String>, PromptError> {
     match std::str::from_utf8(bytes.trim_ascii()) {
-        Ok("") => Err(NotRead::Nothing),
+        Ok("") => Err(PromptError::Nothing),
         Ok(text) => Ok(Secret::new(text.to_owned())),
-        Err(_) => Err(NotRead::NoText),
+        Err(_) => Err(PromptError::NoText),
     }
 }
 
 /// While it lives, the terminal shows nothing that is typed.
-struct Silence<'a> {
+struct NoEcho<'a> {
     terminal: &'a Stdin,
     before: Termios,
 }
 
-impl<'a> Silence<'a> {
-    fn on(terminal: &'a Stdin) -> Result<Self, NotRead> {
-        let failed = |errno: Errno| NotRead::Failed(errno.into());
+impl<'a> NoEcho<'a> {
+    fn on(terminal: &'a Stdin) -> Result<Self, PromptError> {
+        let failed = |errno: Errno| PromptError::Failed(errno.into());
         let before = tcgetattr(terminal).map_err(failed)?;
         let mut silent = before.clone();
         silent.local_flags -= LocalFlags::ECHO | LocalFlags::ECHONL;
@@ -167,7 +167,7 @@ impl<'a> Silence<'a> {
     }
 }
 
-impl Drop for Silence<'_> {
+impl Drop for NoEcho<'_> {
     fn drop(&mut self) {
         // What was pasted and not read must not become the next command line. There is nobody to tell that it failed.
         let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
@@ -176,7 +176,7 @@ impl Drop for Silence<'_> {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum NotRead {
+pub(crate) enum PromptError {
     /// Somebody asks to end.
     Interrupted,
     /// The time is over.
@@ -191,7 +191,7 @@ pub(crate) enum NotRead {
     Failed(io::Error),
 }
 
-impl fmt::Display for NotRead {
+impl fmt::Display for PromptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => formatter.write_str("interrupted"),
@@ -205,7 +205,7 @@ impl fmt::Display for NotRead {
     }
 }
 
-impl std::error::Error for NotRead {}
+impl std::error::Error for PromptError {}
 
 #[cfg(test)]
 mod tests {
@@ -215,8 +215,8 @@ mod tests {
     fn an_answer_is_what_lies_between_the_white_space() {
         let text = |bytes: &[u8]| text_of(bytes).map(|secret| secret.expose().clone());
         assert_eq!(text(b" \n a\nb \n").expect("text"), "a\nb");
-        assert!(matches!(text(b" \n"), Err(NotRead::Nothing)));
-        assert!(matches!(text(b"\xff"), Err(NotRead::NoText)));
+        assert!(matches!(text(b" \n"), Err(PromptError::Nothing)));
+        assert!(matches!(text(b"\xff"), Err(PromptError::NoText)));
     }
 
     #[test]

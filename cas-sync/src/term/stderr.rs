@@ -5,17 +5,17 @@ use std::process::ExitCode;
 use crate::term::wrap;
 
 /// Says what went wrong, and what to do.
-pub(crate) fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    complain(error);
+pub(crate) fn exit_with_error(error: &anyhow::Error, code: u8) -> ExitCode {
+    print_error(error);
     ExitCode::from(code)
 }
 
 /// Says what went wrong beside what was asked for.
-pub(crate) fn complain(error: &anyhow::Error) {
-    say_aside(&format!("{error:#}"));
+pub(crate) fn print_error(error: &anyhow::Error) {
+    print_stderr(&format!("{error:#}"));
 }
 
 /// A line of ours on the standard error.
-pub(crate) fn say_aside(text: &str) {
-    eprintln!("{}", wrap::fitted(&std::io::stderr(), &format!("cas-sync: {text}")));
+pub(crate) fn print_stderr(text: &str) {
+    eprintln!("{}", wrap::wrap_for(&std::io::stderr(), &format!("cas-sync: {text}")));
 }

@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use unicode_width::UnicodeWidthStr;
 
 /// The narrowest that anything is fitted to, in columns.
-pub(crate) const NARROWEST: usize = 40;
+pub(crate) const MIN_WIDTH: usize = 40;
 
 /// Where a text goes on, below the line it began on.
-const GOES_ON: &str = "  ";
+const CONTINUATION_INDENT: &str = "  ";
 
 /// The columns that a terminal gives to this text.
 pub(crate) fn width(text: &str) -> usize {
@@ -18,24 +18,24 @@ pub(crate) fn width(text: &str) -> usize {
 }
 
 /// The text with blanks after it, up to so many columns.
-pub(crate) fn padded(text: &str, columns: usize) -> String {
+pub(crate) fn pad_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
 /// How many columns the terminal behind `output` has; nothing where it is none, or does not say.
-pub(crate) fn columns(output: &(impl AsFd + IsTerminal)) -> Option<usize> {
+pub(crate) fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok()).flatten();
     size.map(|size| usize::from(size.ws_col))
         .filter(|columns| *columns > 0)
-        .map(|columns| columns.max(NARROWEST))
+        .map(|columns| columns.max(MIN_WIDTH))
 }
 
 /// The text as it is written to `output`: at a terminal, lines that do not fit go on below, a little further in.
-pub(crate) fn fitted(output: &(impl AsFd + IsTerminal), text: &str) -> String {
-    match columns(output) {
+pub(crate) fn wrap_for(output: &(impl AsFd + IsTerminal), text: &str) -> String {
+    match terminal_width(output) {
         Some(columns) => text
             .split('\n')
-            .map(|line| folded(line, columns, GOES_ON).join("\n"))
+            .map(|line| wrap(line, columns, CONTINUATION_INDENT).join("\n"))
             .collect::<Vec<_>>()
             .join("\n"),
         None => text.to_owned(),
@@ -44,7 +44,7 @@ pub(crate) fn fitted(output: &(impl AsFd + IsTerminal), text: &str) -> String {
 
 /// The text in lines of at most so many columns, of which all but the first begin with `indent`. They are broken at blanks, but not
 /// between backquotes: there a command stands, which is pasted whole. What is wider than a line is one that is too wide.
-pub(crate) fn folded(text: &str, columns: usize, indent: &str) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words(text) {
         match lines.last_mut() {
@@ -92,15 +92,15 @@ mod tests {
             ("  in front", 5, &["  in", "  front"]),
             ("", 5, &[""]),
         ] {
-            assert_eq!(folded(text, columns, GOES_ON), expected);
+            assert_eq!(wrap(text, columns, CONTINUATION_INDENT), expected);
         }
     }
 
     #[test]
     fn letters_take_the_columns_that_a_terminal_gives_them() {
         assert_eq!((width("Jos\u{e9}"), width("Jose\u{301}"), width("\u{674e}")), (4, 4, 2));
-        assert_eq!(padded("\u{674e}", 4), "\u{674e}  ");
-        assert_eq!(padded("Jose\u{301}", 5), "Jose\u{301} ");
-        assert_eq!(folded("\u{674e}\u{674e} \u{674e}", 5, ""), ["\u{674e}\u{674e}", "\u{674e}"]);
+        assert_eq!(pad_right("\u{674e}", 4), "\u{674e}  ");
+        assert_eq!(pad_right("Jose\u{301}", 5), "Jose\u{301} ");
+        assert_eq!(wrap("\u{674e}\u{674e} \u{674e}", 5, ""), ["\u{674e}\u{674e}", "\u{674e}"]);
     }
 }

@@ -7,35 +7,36 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{self, ClaudeJson};
 use cas_core::config::{self, Config, ConfigError};
-use cas_core::credential::email::Address;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::Owner;
-use cas_core::credential::verification::{Verdict, Verifier};
-use cas_core::engine::{Parts, Run};
-use cas_core::outcome::{Note, Outcome, Status};
+use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::engine::{Engine, EngineInput};
+use cas_core::outcome::{Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
-use cas_core::state::directory::{Lock, StateDirectory, StateError};
+use cas_core::state::directory::{StateDirectory, StateError, StateLock};
 use cas_core::state::sync_requests::Requests;
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
-use cas_core::system::machine_id::Machine;
+use cas_core::system::machine_id::MachineId;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
 use nix::fcntl::Flock;
 
 use crate::claude::Claude;
-use crate::os::deferred_signals::{Woken, held_back};
-use crate::os::environment::{keep_secrets_in_memory, now, variable};
-use crate::published_state::Shelf;
-use crate::term::stderr::complain;
-use crate::user::error::Failed;
-use crate::user::identity::Caller;
-use crate::user::notify::Notify;
+use crate::os::deferred_signals::Wake;
+use crate::os::environment::{env_var, harden_process, now};
+use crate::published_state::PublishedState;
+use crate::term::stderr::print_error;
+use crate::user::error::CommandError;
+use crate::user::error::block_termination;
+use crate::user::identity::CallingUser;
+use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
-use crate::user::verification::Verification;
+use crate::user::verification::VerifyMode;
 
 /// How long one run may take.
 const DEADLINE: Duration = Duration::from_secs(480);
@@ -47,42 +48,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The caller, and how their machine is set up.
-pub(crate) struct Person {
+pub(crate) struct UserContext {
     pub(crate) account: Account,
     pub(crate) paths: Paths,
     pub(crate) state: StateDirectory,
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
     pub(crate) requests: Requests,
-    pub(crate) shelf: Shelf,
+    pub(crate) published_dir: PublishedState,
     /// What nobody understands in the configuration.
-    misunderstood: Vec<String>,
+    config_warnings: Vec<String>,
 }
 
 /// Carries a command of the caller's out: what it answers is its exit code, and what it cannot do is told.
-pub(crate) fn answered(command: impl FnOnce(&Person) -> Result<u8, Failed>) -> ExitCode {
-    match Person::myself().and_then(|person| command(&person)) {
+pub(crate) fn run_command(command: impl FnOnce(&UserContext) -> Result<u8, CommandError>) -> ExitCode {
+    match UserContext::for_current_user().and_then(|person| command(&person)) {
         Ok(code) => ExitCode::from(code),
-        Err(failed) => failed.tell(),
+        Err(failed) => failed.report(),
     }
 }
 
-impl Person {
+impl UserContext {
     /// Whoever runs this, if it is a person with a home that is in use. From here on no debugger and no core dump sees what is
     /// read. What nobody understands in the configuration is told.
     ///
     /// # Errors
-    /// [`Failed`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
-    pub(crate) fn myself() -> Result<Self, Failed> {
-        keep_secrets_in_memory()?;
-        let caller = Caller::find()?.named_as_asked()?;
-        if caller.home_is_yet_to_come() {
+    /// [`CommandError`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
+    pub(crate) fn for_current_user() -> Result<Self, CommandError> {
+        harden_process()?;
+        let caller = CallingUser::current()?.with_name_override()?;
+        if caller.is_home_unavailable() {
             let home = caller.account.home.display();
             let why = "is not there, not mounted, or not in use yet; try again when it is";
-            return Err(Failed::new(75, format!("the home {home} {why}")));
+            return Err(CommandError::new(75, format!("the home {home} {why}")));
         }
         let person = Self::configured(caller, now())?;
-        person.misunderstood.iter().for_each(|what| complain(&anyhow::anyhow!("configuration: {what}")));
+        person.config_warnings.iter().for_each(|what| print_error(&anyhow::anyhow!("configuration: {what}")));
         Ok(person)
     }
 
@@ -90,24 +91,33 @@ impl Person {
     ///
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be used.
-    pub(crate) fn configured(caller: Caller, now: Timestamp) -> Result<Self, ConfigError> {
-        let (mut config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
-        config.override_from(variable);
-        let Caller { account, paths, state, requests, shelf } = caller;
-        Ok(Self { account, paths, state, config, now, requests, shelf, misunderstood })
+    pub(crate) fn configured(caller: CallingUser, now: Timestamp) -> Result<Self, ConfigError> {
+        let (mut config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
+        config.apply_environment(env_var);
+        let CallingUser { account, paths, state, requests, published_dir: shelf } = caller;
+        Ok(Self {
+            account,
+            paths,
+            state,
+            config,
+            now,
+            requests,
+            published_dir: shelf,
+            config_warnings: misunderstood,
+        })
     }
 
     /// The store, as it is configured; nothing is asked of a server yet.
     ///
     /// # Errors
-    /// [`Failure`] when it cannot be meant.
-    pub(crate) fn store(&self) -> Result<Box<dyn Store>, Failure> {
+    /// [`StoreError`] when it cannot be meant.
+    pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
         cas_vault::open(&self.config, &self.account, &self.paths, &self.state, self.now)
     }
 
     /// The client of this person: the one that is configured, or found where people have it.
     pub(crate) fn claude(&self) -> Claude {
-        let search_path = variable("PATH").map(OsString::from);
+        let search_path = env_var("PATH").map(OsString::from);
         Claude::new(&self.config.claude, &self.account, &self.paths, search_path.as_deref(), self.now)
     }
 
@@ -117,35 +127,39 @@ impl Person {
     }
 
     /// The admin's program that is told of changes, if there is one.
-    pub(crate) fn notify(&self) -> Option<Notify> {
+    pub(crate) fn notify(&self) -> Option<NotifyCommand> {
         let command = self.config.notify.clone();
         let is_one = !command.is_empty();
-        is_one.then(|| Notify { command, user: self.account.name.clone(), home: self.account.home.clone() })
+        is_one.then(|| NotifyCommand {
+            command,
+            user: self.account.name.clone(),
+            home: self.account.home.clone(),
+        })
     }
 
     /// Takes the lock that a sync holds, so that none comes in between. One that is at work is waited for, which is said.
     ///
     /// # Errors
-    /// [`Failed`], to be tried later, when it takes too long or somebody asks to end.
-    pub(crate) fn lock(&self) -> Result<Flock<File>, Failed> {
-        let signals = held_back()?;
+    /// [`CommandError`], to be tried later, when it takes too long or somebody asks to end.
+    pub(crate) fn lock(&self) -> Result<Flock<File>, CommandError> {
+        let signals = block_termination()?;
         let deadline = Deadline::after(PATIENCE);
         let mut is_said = false;
         loop {
-            match self.state.lock(Lock::Sync, &Deadline::after(Duration::ZERO)) {
-                Err(StateError::Busy(_)) if !deadline.has_passed() => {
+            match self.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
+                Err(StateError::Busy(_)) if !deadline.is_expired() => {
                     if !is_said {
                         eprintln!("A sync is at work; waiting for it, for {} s at most.", PATIENCE.as_secs());
                         is_said = true;
                     }
-                    if signals.wait(None, Some(PAUSE)) == Woken::Asked {
-                        return Err(Failed::new(75, "interrupted; nothing was changed"));
+                    if signals.wait(None, Some(PAUSE)) == Wake::Signal {
+                        return Err(CommandError::new(75, "interrupted; nothing was changed"));
                     }
                 }
                 Err(StateError::Busy(lock)) => {
                     let lock = lock.display();
                     let why = format!("another run is at work still, and holds {lock}; nothing was changed");
-                    return Err(Failed::new(75, format!("{why}: try again when it has ended")));
+                    return Err(CommandError::new(75, format!("{why}: try again when it has ended")));
                 }
                 locked => return Ok(locked?),
             }
@@ -157,28 +171,28 @@ impl Person {
         &self,
         mode: Mode,
         now: Timestamp,
-        store: Result<Box<dyn Store>, Failure>,
+        store: Result<Box<dyn Store>, StoreError>,
         verifier: Option<Box<dyn Verifier>>,
-    ) -> Run {
-        Run::new(Parts {
+    ) -> Engine {
+        Engine::new(EngineInput {
             account: self.account.clone(),
             paths: &self.paths,
             settings: Settings::from_config(&self.config, mode),
             store,
             now,
             deadline: Deadline::after(DEADLINE),
-            machine: Machine::this(Path::new("/etc/machine-id")),
+            machine: MachineId::read(Path::new("/etc/machine-id")),
             verifier,
             asked_at: None,
         })
     }
 
     /// What a sync makes of all this, under its lock, which the caller holds.
-    pub(crate) fn tended(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
+    pub(crate) fn run_sync(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let run = self.run(Mode::Sync, now, self.store(), verifier);
-        let mut outcome = self.addressed(run.until_reported().outcome);
-        for what in &self.misunderstood {
-            outcome.add(Status::Warn, Note::Configuration(what.clone()));
+        let mut outcome = self.with_login_email(run.run().outcome);
+        for what in &self.config_warnings {
+            outcome.escalate(Status::Warn, Detail::Configuration(what.clone()));
         }
         outcome
     }
@@ -186,20 +200,21 @@ impl Person {
     /// The same, told as every sync's end, but for the terminal.
     pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let now = now();
-        let outcome = self.tended(now, verifier);
-        self.report(now, Verification::Wanted).tell_others(&outcome, self.notify().as_ref());
+        let outcome = self.run_sync(now, verifier);
+        self.report(now, VerifyMode::Verify).publish_without_stdout(&outcome, self.notify().as_ref());
         outcome
     }
 
     /// Who hears of a run that began at `now`.
-    pub(crate) fn report(&self, now: Timestamp, verification: Verification) -> Report {
-        let (user, state, shelf) = (self.account.name.clone(), self.state.clone(), self.shelf.clone());
+    pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
+        let (user, state, shelf) =
+            (self.account.name.clone(), self.state.clone(), self.published_dir.clone());
         Report { user, state, shelf, now, verification }
     }
 
     /// Whoever is told to sign in is told as whom, where Claude Code knows.
-    pub(crate) fn addressed(&self, mut outcome: Outcome) -> Outcome {
-        if outcome.asks_to_sign_in() {
+    pub(crate) fn with_login_email(&self, mut outcome: Outcome) -> Outcome {
+        if outcome.requires_sign_in() {
             let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
             outcome.sign_in_as = self.address(&owner);
         }
@@ -207,35 +222,35 @@ impl Person {
     }
 
     /// The address of the account that this login belongs to, where Claude Code knows.
-    pub(crate) fn address(&self, owner: &Owner) -> Option<Address> {
+    pub(crate) fn address(&self, owner: &Owner) -> Option<Email> {
         let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok()??;
-        Address::of_account(&state, owner)
+        Email::for_owner(&state, owner)
     }
 }
 
 /// A client that is not asked again about the credential it was just asked about.
-pub(crate) struct Asked {
+pub(crate) struct CachedVerifier {
     claude: Claude,
     about: Fingerprint,
-    verdict: Verdict,
+    verdict: Verification,
 }
 
-impl Asked {
+impl CachedVerifier {
     /// `claude`, which showed this of `token`.
-    pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verdict) -> Box<dyn Verifier> {
-        Box::new(Self { claude, about: Fingerprint::of(token), verdict })
+    pub(crate) fn new(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
+        Box::new(Self { claude, about: Fingerprint::from_bytes(token), verdict })
     }
 }
 
-impl Verifier for Asked {
-    fn probe(&mut self, token: &Secret<String>) -> Verdict {
-        match Fingerprint::of(token.expose()) == self.about {
+impl Verifier for CachedVerifier {
+    fn probe(&mut self, token: &Secret<String>) -> Verification {
+        match Fingerprint::from_bytes(token.expose()) == self.about {
             true => self.verdict.clone(),
             false => self.claude.probe(token),
         }
     }
 
-    fn refresh_run(&mut self) -> Verdict {
-        self.claude.refresh_run()
+    fn refresh_in_place(&mut self) -> Verification {
+        self.claude.refresh_in_place()
     }
 }

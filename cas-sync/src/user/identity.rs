@@ -10,11 +10,11 @@ use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
-use crate::os::environment::variable;
-use crate::published_state::Shelf;
+use crate::os::environment::env_var;
+use crate::published_state::PublishedState;
 
 /// A person; root has no login to be looked after.
-pub(crate) struct Caller {
+pub(crate) struct CallingUser {
     /// Their account, by their login name.
     pub(crate) account: Account,
     /// Where their files lie, as the environment may say otherwise.
@@ -24,28 +24,28 @@ pub(crate) struct Caller {
     /// What their logins ask for.
     pub(crate) requests: Requests,
     /// Where root finds how they are.
-    pub(crate) shelf: Shelf,
+    pub(crate) published_dir: PublishedState,
 }
 
-impl Caller {
+impl CallingUser {
     /// Finds them.
     ///
     /// # Errors
     /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
-    pub(crate) fn find() -> Result<Self> {
+    pub(crate) fn current() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(
                 "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::for_session(Uid::effective(), variable("LOGNAME").as_deref())?;
+        let account = Account::for_session(Uid::effective(), env_var("LOGNAME").as_deref())?;
         Identities::of_this_machine().check(&account)?;
-        let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
+        let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         Ok(Self {
             state: StateDirectory::new(paths.state_directory.clone(), owner),
             requests: Requests::of(&account.name),
-            shelf: Shelf::of(&account.name, owner),
+            published_dir: PublishedState::for_user(&account.name, owner),
             account,
             paths,
         })
@@ -56,9 +56,9 @@ impl Caller {
     ///
     /// # Errors
     /// When that cannot be a user's name.
-    pub(crate) fn named_as_asked(self) -> Result<Self> {
-        match variable("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
-            Some(name) if paths::is_plain_name(name.as_bytes()) => {
+    pub(crate) fn with_name_override(self) -> Result<Self> {
+        match env_var("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
+            Some(name) if paths::is_valid_user_name(name.as_bytes()) => {
                 Ok(Self { account: Account { name, ..self.account }, ..self })
             }
             Some(name) => {
@@ -71,7 +71,7 @@ impl Caller {
     }
 
     /// Whether their home is yet to come; then nothing is made in it.
-    pub(crate) fn home_is_yet_to_come(&self) -> bool {
-        self.account.home_is_yet_to_come(&self.paths)
+    pub(crate) fn is_home_unavailable(&self) -> bool {
+        self.account.is_home_unavailable(&self.paths)
     }
 }

@@ -1,5 +1,6 @@
 //! The user for whom a command runs: identity, settings, files and reports.
 
+pub(crate) mod acceptance;
 pub(crate) mod context;
 pub(crate) mod error;
 pub(crate) mod identity;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cas_core::outcome::Outcome;
-use cas_core::outcome::notice::{Need, Urgency};
-use cas_core::outcome::state_report::State;
+use cas_core::outcome::notice::{Urgency, UserAction};
+use cas_core::outcome::state_report::StateReport;
 use cas_protocol::deadline::Deadline;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -30,7 +30,7 @@ const GOOD: &str = "Claude Code: there is nothing left for you to do";
 
 /// Who is told, and of whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Notify {
+pub(crate) struct NotifyCommand {
     /// The program and its arguments; never empty.
     pub(crate) command: Vec<String>,
     /// Whose login it is about.
@@ -41,27 +41,27 @@ pub(crate) struct Notify {
 
 /// A change in what a person has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct NoticeChange {
     text: String,
     variables: [(&'static str, String); 5],
 }
 
-impl Change {
+impl NoticeChange {
     /// What has changed from one sync to the next; nothing when there is as much to do as before, and for somebody who never
     /// had anything to do.
-    pub(crate) fn between(before: Option<&State>, after: &State, outcome: &Outcome) -> Option<Self> {
+    pub(crate) fn diff(before: Option<&StateReport>, after: &StateReport, outcome: &Outcome) -> Option<Self> {
         let earlier = before.and_then(|before| before.notice_cause.as_deref());
         let cause = after.notice_cause.as_deref();
         if earlier == cause {
             return None;
         }
         let notice = outcome.notice();
-        let line = match (cause, notice.need) {
+        let line = match (cause, notice.action) {
             (None, _) => None,
-            (Some(_), Need::Act(line)) => Some(line),
-            (Some(_), _) => notice.lapsing,
+            (Some(_), UserAction::Required(line)) => Some(line),
+            (Some(_), _) => notice.expiry,
         };
-        let lapses_at = after.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
+        let lapses_at = after.credential.as_ref().and_then(|credential| credential.expires_at_ms);
         Some(Self {
             text: line.map_or_else(|| GOOD.to_owned(), |line| line.text),
             variables: [
@@ -75,16 +75,16 @@ impl Change {
     }
 }
 
-impl Notify {
+impl NotifyCommand {
     /// Runs the program.
     ///
     /// # Errors
     /// What was wrong with it. Nothing follows from that but a line in the log.
-    pub(crate) fn tell(&self, change: &Change) -> Result<()> {
-        self.run(change, LIMIT).context("notify.command")
+    pub(crate) fn run(&self, change: &NoticeChange) -> Result<()> {
+        self.run_within(change, LIMIT).context("notify.command")
     }
 
-    fn run(&self, change: &Change, limit: Duration) -> Result<()> {
+    fn run_within(&self, change: &NoticeChange, limit: Duration) -> Result<()> {
         let (program, arguments) = self.command.split_first().context("it is empty")?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir("/").process_group(0);
@@ -112,7 +112,7 @@ fn wait(child: &mut Child, deadline: &Deadline) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if !deadline.has_passed() => thread::sleep(LOOK_UP.min(deadline.remaining())),
+            Ok(None) if !deadline.is_expired() => thread::sleep(LOOK_UP.min(deadline.remaining())),
             _ => return None,
         }
     }
@@ -131,30 +131,34 @@ mod tests {
     use std::fs;
 
     use cas_core::credential::fingerprint::Fingerprint;
-    use cas_core::credential::verification::Verdict;
+    use cas_core::credential::verification::Verification;
     use cas_core::outcome::{Finding, Status};
     use cas_core::time::timestamp::Timestamp;
 
     use super::*;
 
-    fn outcome(verdict: Verdict) -> Outcome {
+    fn outcome(verdict: Verification) -> Outcome {
         let status = if verdict.is_alive() { Status::Ok } else { Status::Fail };
-        Outcome::new(status, Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) })
+        Outcome::new(
+            status,
+            Finding::SetupToken { token: Fingerprint::from_bytes("t"), verdict: Some(verdict) },
+        )
     }
 
-    fn state(outcome: &Outcome, cause: Option<&str>) -> State {
-        let state = State::after(outcome, "alice", Timestamp::from_millis(1), None);
-        State { notice_cause: cause.map(str::to_owned), ..state }
+    fn state(outcome: &Outcome, cause: Option<&str>) -> StateReport {
+        let state = StateReport::from_outcome(outcome, "alice", Timestamp::from_millis(1), None);
+        StateReport { notice_cause: cause.map(str::to_owned), ..state }
     }
 
-    fn value<'change>(change: &'change Change, name: &str) -> &'change str {
+    fn value<'change>(change: &'change NoticeChange, name: &str) -> &'change str {
         let found = change.variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_str()).expect("a variable")
     }
 
     #[test]
     fn each_change_is_told_once() {
-        let (rejected, fine) = (outcome(Verdict::Rejected { account_level: false }), outcome(Verdict::Ok));
+        let (rejected, fine) =
+            (outcome(Verification::Rejected { account_level: false }), outcome(Verification::Ok));
         let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
         let rows = [
             (None, None, None),
@@ -166,15 +170,15 @@ mod tests {
         ];
         for (earlier, now, expected) in rows {
             let of = if now == bad { &rejected } else { &fine };
-            let change = Change::between(Some(&state(&fine, earlier)), &state(of, now), of);
+            let change = NoticeChange::diff(Some(&state(&fine, earlier)), &state(of, now), of);
             let words = change
                 .as_ref()
                 .map(|it| (value(it, "CLAUDE_AUTH_STATE_BEFORE"), value(it, "CLAUDE_AUTH_STATE")));
             assert_eq!(words, expected, "{earlier:?} {now:?}");
         }
-        let first = Change::between(None, &state(&rejected, bad), &rejected).expect("a change");
+        let first = NoticeChange::diff(None, &state(&rejected, bad), &rejected).expect("a change");
         assert!(first.text.contains("claude setup-token"), "{first:?}");
-        assert_eq!(Change::between(None, &state(&fine, None), &fine), None);
+        assert_eq!(NoticeChange::diff(None, &state(&fine, None), &fine), None);
     }
 
     #[test]
@@ -182,14 +186,14 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let seen = scratch.path().join("seen");
         let script = format!("env | sort >{0}; cat >>{0}", seen.display());
-        let notify = Notify {
+        let notify = NotifyCommand {
             command: ["/bin/sh", "-c", &script].map(str::to_owned).to_vec(),
             user: "alice".into(),
             home: "/home/alice".into(),
         };
-        let fine = outcome(Verdict::Ok);
-        let change = Change::between(Some(&state(&fine, Some("login-lost"))), &state(&fine, None), &fine);
-        notify.tell(&change.expect("a change")).expect("it went well");
+        let fine = outcome(Verification::Ok);
+        let change = NoticeChange::diff(Some(&state(&fine, Some("login-lost"))), &state(&fine, None), &fine);
+        notify.run(&change.expect("a change")).expect("it went well");
         let seen = fs::read_to_string(seen).expect("it ran");
         let names: Vec<_> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         let own = ["_", "PWD", "OLDPWD", "SHLVL"]; // the shell's
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn one_that_fails_or_hangs_is_an_error_in_time() {
-        let change = Change {
+        let change = NoticeChange {
             text: "x".into(),
             variables: ["A", "B", "C", "D", "E"].map(|name| (name, String::new())),
         };
@@ -223,16 +227,17 @@ mod tests {
             ("exec 0<&-; exit 0", ""),
         ] {
             let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-            let notify = Notify { command, user: "a".into(), home: "/".into() };
-            let told = notify.run(&change, Duration::from_millis(300));
+            let notify = NotifyCommand { command, user: "a".into(), home: "/".into() };
+            let told = notify.run_within(&change, Duration::from_millis(300));
             assert_eq!(told.is_ok(), expected.is_empty(), "{script}");
             assert!(
                 told.is_ok() || told.is_err_and(|error| format!("{error:#}").contains(expected)),
                 "{script}"
             );
         }
-        let missing = Notify { command: vec!["/nonexistent".into()], user: "a".into(), home: "/".into() };
-        let error = missing.tell(&change).expect_err("it is not there");
+        let missing =
+            NotifyCommand { command: vec!["/nonexistent".into()], user: "a".into(), home: "/".into() };
+        let error = missing.run(&change).expect_err("it is not there");
         assert!(format!("{error:#}").contains("notify.command: cannot start /nonexistent"), "{error:#}");
     }
 }

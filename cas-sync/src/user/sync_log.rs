@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use cas_core::outcome::Status;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use cas_core::time::timestamp::Timestamp;
 use nix::libc;
 
@@ -21,7 +21,7 @@ pub(crate) fn append(path: &Path, now: Timestamp, status: Status, text: &str) ->
     }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    file.write_all(format!("{now} {status} {}\n", plain(text)).as_bytes())
+    file.write_all(format!("{now} {status} {}\n", sanitize_line(text)).as_bytes())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Words of other people, made harmless for whoever reads them on a terminal.
 
 /// The text in one line, without anything that a terminal would obey or that changes the order of what is shown.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|letter| if is_shown(letter) { letter } else { '?' }).collect()
+pub fn sanitize_line(text: &str) -> String {
+    text.chars().map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
 }
 
 /// Whether a terminal shows it and does nothing else: it is neither a control character, nor one without a width of its own;
 /// those turn, hide or join what stands beside them.
-pub fn is_shown(letter: char) -> bool {
+pub fn is_displayable(letter: char) -> bool {
     let is_invisible = matches!(
         letter,
         '\u{ad}'
@@ -35,7 +35,7 @@ fn is_combining(letter: char) -> bool {
 }
 
 /// JSON with escapes in the place of the control characters that JSON itself lets through, and some terminals obey.
-pub fn unseen_escaped(json: &str) -> String {
+pub fn escape_c1_in_json(json: &str) -> String {
     let escaped = |letter: char| match letter {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
         letter => letter.into(),
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_act_on_is_replaced_and_letters_stay() {
-        assert_eq!(plain("Jörg 李 \u{1b}[2J\n\u{202e}\u{301}x"), "Jörg 李 ?[2J???x");
-        assert_eq!(unseen_escaped("\"\u{9b}2J\u{7f}ä\""), "\"\\u009b2J\\u007fä\"");
+        assert_eq!(sanitize_line("Jörg 李 \u{1b}[2J\n\u{202e}\u{301}x"), "Jörg 李 ?[2J???x");
+        assert_eq!(escape_c1_in_json("\"\u{9b}2J\u{7f}ä\""), "\"\\u009b2J\\u007fä\"");
     }
 }

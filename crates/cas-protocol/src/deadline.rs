@@ -19,13 +19,13 @@ impl Deadline {
     }
 
     /// Whether nothing is left.
-    pub fn has_passed(&self) -> bool {
+    pub fn is_expired(&self) -> bool {
         self.remaining().is_zero()
     }
 
     /// The same moment, or one `span` from now if that is earlier: for a part that may not use up the whole.
     #[must_use]
-    pub fn but_at_most(&self, span: Duration) -> Self {
+    pub fn capped(&self, span: Duration) -> Self {
         Self(self.0.min(Instant::now() + span))
     }
 }
@@ -37,8 +37,8 @@ mod tests {
     #[test]
     fn a_part_never_outlives_the_whole() {
         let whole = Deadline::after(Duration::from_secs(1));
-        assert!(whole.but_at_most(Duration::from_secs(5)) <= whole);
-        assert!(whole.but_at_most(Duration::ZERO) < whole);
-        assert!(Deadline::after(Duration::ZERO).has_passed());
+        assert!(whole.capped(Duration::from_secs(5)) <= whole);
+        assert!(whole.capped(Duration::ZERO) < whole);
+        assert!(Deadline::after(Duration::ZERO).is_expired());
     }
 }

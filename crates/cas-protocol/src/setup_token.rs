@@ -8,7 +8,7 @@ use crate::secret::{Secret, Zeroizing};
 /// The one environment variable this project ever sets. Claude Code prefers it over the login file.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
-/// What every setup-token begins with (`docs/claude-code.md`; the client itself checks nothing).
+/// What every setup-token begins with (`docs/design/claude-code.md`; the client itself checks nothing).
 pub const PREFIX: &str = "sk-ant-oat01-";
 
 /// The longest setup-token accepted, in bytes. Real ones are about a hundred bytes; an environment value of more than
@@ -24,14 +24,14 @@ impl SetupToken {
     /// Accepts exactly the bytes of a token: no white space, no quotes, no line end.
     ///
     /// # Errors
-    /// [`Malformed`] names the first rule that does not hold, and never repeats the text.
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let body = text.strip_prefix(PREFIX).ok_or(Malformed::Prefix)?;
+    /// [`SetupTokenError`] names the first rule that does not hold, and never repeats the text.
+    pub fn parse(text: &str) -> Result<Self, SetupTokenError> {
+        let body = text.strip_prefix(PREFIX).ok_or(SetupTokenError::Prefix)?;
         if body.is_empty() || text.len() > MAX_LEN {
-            return Err(Malformed::Length);
+            return Err(SetupTokenError::Length);
         }
         if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
-            return Err(Malformed::Character);
+            return Err(SetupTokenError::Character);
         }
         Ok(Self(Secret::new(text.to_owned())))
     }
@@ -42,7 +42,7 @@ impl SetupToken {
     ///
     /// # Errors
     /// As [`SetupToken::parse`].
-    pub fn from_pasted(text: &str) -> Result<Self, Malformed> {
+    pub fn from_user_input(text: &str) -> Result<Self, SetupTokenError> {
         // Of the whole length at once, so that no part of it stays behind where the text has grown out of.
         let mut joined = Zeroizing::new(String::with_capacity(text.len()));
         text.lines().for_each(|line| joined.push_str(line.trim()));
@@ -63,7 +63,7 @@ impl fmt::Debug for SetupToken {
 
 /// Why a text is no setup-token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
+pub enum SetupTokenError {
     /// It does not begin with [`PREFIX`].
     Prefix,
     /// Nothing follows the prefix, or the whole is longer than [`MAX_LEN`].
@@ -72,7 +72,7 @@ pub enum Malformed {
     Character,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for SetupTokenError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix => write!(formatter, "it does not begin with {PREFIX}"),
@@ -84,7 +84,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl std::error::Error for Malformed {}
+impl std::error::Error for SetupTokenError {}
 
 #[cfg(test)]
 mod tests {
@@ -94,19 +94,19 @@ mod tests {
     fn only_a_well_formed_token_is_taken() {
         let long = format!("{PREFIX}{}", "a".repeat(MAX_LEN - PREFIX.len()));
         let too_long = format!("{long}a");
-        let rows: &[(&str, Option<Malformed>)] = &[
+        let rows: &[(&str, Option<SetupTokenError>)] = &[
             ("sk-ant-oat01-AbC_09-xyz", None),
             (&long, None),
-            (&too_long, Some(Malformed::Length)),
-            ("sk-ant-oat01-", Some(Malformed::Length)),
-            ("", Some(Malformed::Prefix)),
-            ("sk-ant-api03-abc", Some(Malformed::Prefix)),
-            (" sk-ant-oat01-abc", Some(Malformed::Prefix)),
-            ("sk-ant-oat01-abc\n", Some(Malformed::Character)),
-            ("sk-ant-oat01-abc\nLD_PRELOAD=/x", Some(Malformed::Character)),
-            ("sk-ant-oat01-a\0b", Some(Malformed::Character)),
-            ("sk-ant-oat01-a=b", Some(Malformed::Character)),
-            ("sk-ant-oat01-ä", Some(Malformed::Character)),
+            (&too_long, Some(SetupTokenError::Length)),
+            ("sk-ant-oat01-", Some(SetupTokenError::Length)),
+            ("", Some(SetupTokenError::Prefix)),
+            ("sk-ant-api03-abc", Some(SetupTokenError::Prefix)),
+            (" sk-ant-oat01-abc", Some(SetupTokenError::Prefix)),
+            ("sk-ant-oat01-abc\n", Some(SetupTokenError::Character)),
+            ("sk-ant-oat01-abc\nLD_PRELOAD=/x", Some(SetupTokenError::Character)),
+            ("sk-ant-oat01-a\0b", Some(SetupTokenError::Character)),
+            ("sk-ant-oat01-a=b", Some(SetupTokenError::Character)),
+            ("sk-ant-oat01-ä", Some(SetupTokenError::Character)),
         ];
         for (text, expected) in rows {
             assert_eq!(SetupToken::parse(text).err(), *expected, "{text:?}");
@@ -122,19 +122,19 @@ mod tests {
             "sk-ant-oat01-Ab\nC_09-\nxyz\n",
             "\n\n  sk-ant-\r\n  oat01-AbC_09-xyz  \n\n",
         ] {
-            assert_eq!(SetupToken::from_pasted(text).as_ref(), Ok(&token), "{text:?}");
+            assert_eq!(SetupToken::from_user_input(text).as_ref(), Ok(&token), "{text:?}");
         }
         for (text, expected) in [
-            ("", Malformed::Prefix),
-            (" \n ", Malformed::Prefix),
-            ("sk-ant-oat01-AbC 09", Malformed::Character),
-            ("sk-ant-oat01-AbC\nKeep it in a safe place", Malformed::Character),
-            ("export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", Malformed::Prefix),
-            ("\"sk-ant-oat01-abc\"", Malformed::Prefix),
-            ("sk-ant-oat01-abc\"", Malformed::Character),
-            ("sk-ant-oat01-a\u{a0}b", Malformed::Character),
+            ("", SetupTokenError::Prefix),
+            (" \n ", SetupTokenError::Prefix),
+            ("sk-ant-oat01-AbC 09", SetupTokenError::Character),
+            ("sk-ant-oat01-AbC\nKeep it in a safe place", SetupTokenError::Character),
+            ("export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", SetupTokenError::Prefix),
+            ("\"sk-ant-oat01-abc\"", SetupTokenError::Prefix),
+            ("sk-ant-oat01-abc\"", SetupTokenError::Character),
+            ("sk-ant-oat01-a\u{a0}b", SetupTokenError::Character),
         ] {
-            assert_eq!(SetupToken::from_pasted(text).err(), Some(expected), "{text:?}");
+            assert_eq!(SetupToken::from_user_input(text).err(), Some(expected), "{text:?}");
         }
     }
 }

@@ -7,15 +7,16 @@ use reqwest::Url;
 
 /// Where the server listens: `https://host[:port][/prefix]`, or `http://` to this very machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(Url);
+pub struct ServerUrl(Url);
 
-impl Address {
+impl ServerUrl {
     /// Reads the form that `VAULT_ADDR` has.
     ///
     /// # Errors
-    /// [`BadSetting`] for anything that is not such an address: a token must never cross a network in the clear.
-    pub fn parse(text: &str) -> Result<Self, BadSetting> {
-        let bad = |problem: &str| BadSetting::new("Vault address", problem, "write it as https://HOST:PORT");
+    /// [`SettingError`] for anything that is not such an address: a token must never cross a network in the clear.
+    pub fn parse(text: &str) -> Result<Self, SettingError> {
+        let bad =
+            |problem: &str| SettingError::new("Vault address", problem, "write it as https://HOST:PORT");
         let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad("it contains a user name or password"));
@@ -45,7 +46,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0.as_str().trim_end_matches('/'))
     }
@@ -65,9 +66,9 @@ impl ProxyAddress {
     /// Reads `http[s]://[user:password@]host:port`.
     ///
     /// # Errors
-    /// [`BadSetting`] for anything else.
-    pub fn parse(text: &str) -> Result<Self, BadSetting> {
-        let bad = |problem: &str| BadSetting::new("proxy", problem, "write it as http://HOST:PORT");
+    /// [`SettingError`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, SettingError> {
+        let bad = |problem: &str| SettingError::new("proxy", problem, "write it as http://HOST:PORT");
         let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(bad("it is not an HTTP proxy"));
@@ -94,9 +95,10 @@ impl VaultPath {
     /// Reads `segment/segment/…`, without a slash at either end.
     ///
     /// # Errors
-    /// [`BadSetting`] for an empty segment, `.`, `..`, or a control character.
-    pub fn parse(text: &str) -> Result<Self, BadSetting> {
-        let bad = |problem: String| BadSetting::new("Vault path", &problem, "write it as mount/folder/name");
+    /// [`SettingError`] for an empty segment, `.`, `..`, or a control character.
+    pub fn parse(text: &str) -> Result<Self, SettingError> {
+        let bad =
+            |problem: String| SettingError::new("Vault path", &problem, "write it as mount/folder/name");
         let segments: Vec<String> = text.split('/').map(String::from).collect();
         for segment in &segments {
             match segment.as_str() {
@@ -114,12 +116,12 @@ impl VaultPath {
     /// Reads a path whose first segment is the mount, as the `vault` command takes it; returns mount and rest.
     ///
     /// # Errors
-    /// [`BadSetting`] as for [`VaultPath::parse`], or when there is nothing behind the mount.
-    pub fn parse_with_mount(text: &str) -> Result<(Self, Self), BadSetting> {
+    /// [`SettingError`] as for [`VaultPath::parse`], or when there is nothing behind the mount.
+    pub fn parse_with_mount(text: &str) -> Result<(Self, Self), SettingError> {
         let mut mount = Self::parse(text)?.0;
         let rest = mount.split_off(1);
         if rest.is_empty() {
-            return Err(BadSetting::new(
+            return Err(SettingError::new(
                 "Vault path",
                 "it names a mount only",
                 "write it as mount/folder/name",
@@ -131,11 +133,15 @@ impl VaultPath {
     /// Where this user's document lies unless another place is configured.
     ///
     /// # Errors
-    /// [`BadSetting`] when the name cannot be one segment of a path.
-    pub fn of_user(user: &str) -> Result<Self, BadSetting> {
+    /// [`SettingError`] when the name cannot be one segment of a path.
+    pub fn for_user(user: &str) -> Result<Self, SettingError> {
         let segments = Self::parse(user)?.0;
         if segments.len() > 1 {
-            return Err(BadSetting::new("user name", "it contains a slash", "give the name of one account"));
+            return Err(SettingError::new(
+                "user name",
+                "it contains a slash",
+                "give the name of one account",
+            ));
         }
         Ok(Self(["workstation", "claude-users"].map(String::from).into_iter().chain(segments).collect()))
     }
@@ -153,25 +159,25 @@ impl fmt::Display for VaultPath {
 
 /// A setting that cannot be used. Its `Display` ends in how to write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadSetting {
+pub struct SettingError {
     setting: &'static str,
     problem: String,
     remedy: &'static str,
 }
 
-impl BadSetting {
+impl SettingError {
     fn new(setting: &'static str, problem: &str, remedy: &'static str) -> Self {
         Self { setting, problem: problem.to_owned(), remedy }
     }
 }
 
-impl fmt::Display for BadSetting {
+impl fmt::Display for SettingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the {} cannot be used: {}; {}", self.setting, self.problem, self.remedy)
     }
 }
 
-impl std::error::Error for BadSetting {}
+impl std::error::Error for SettingError {}
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +194,7 @@ mod tests {
             "http://[::1]:8200",
             "http://localhost:8200",
         ] {
-            assert!(Address::parse(good).is_ok(), "{good}");
+            assert!(ServerUrl::parse(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -203,7 +209,7 @@ mod tests {
             "https://vault/?x=1",
             "https://vault/#x",
         ] {
-            let error = Address::parse(bad).expect_err(bad).to_string();
+            let error = ServerUrl::parse(bad).expect_err(bad).to_string();
             assert!(error.ends_with("https://HOST:PORT"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_mount_whatever_it_contains() {
-        let address = Address::parse("https://vault/prefix/").unwrap();
+        let address = ServerUrl::parse("https://vault/prefix/").unwrap();
         let path = VaultPath::parse("a b/%2e%2e/ä?#\\").unwrap();
         let url = address.endpoint(["secret", "data"].into_iter().chain(path.segments()));
         assert_eq!(url.as_str(), "https://vault/prefix/v1/secret/data/a%20b/%252e%252e/%C3%A4%3F%23%5C");
@@ -223,9 +229,9 @@ mod tests {
     #[test]
     fn the_mount_is_the_first_segment_of_what_the_vault_command_takes() {
         let (mount, path) = VaultPath::parse_with_mount("secret/workstation/claude-users/alice").unwrap();
-        assert_eq!((mount.to_string(), path), ("secret".to_owned(), VaultPath::of_user("alice").unwrap()));
+        assert_eq!((mount.to_string(), path), ("secret".to_owned(), VaultPath::for_user("alice").unwrap()));
         assert!(VaultPath::parse_with_mount("secret").is_err());
-        assert!(VaultPath::of_user("alice/../bob").is_err());
-        assert!(VaultPath::of_user("alice/bob").is_err());
+        assert!(VaultPath::for_user("alice/../bob").is_err());
+        assert!(VaultPath::for_user("alice/bob").is_err());
     }
 }

@@ -5,20 +5,20 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Server;
-use super::documents::{JSON, MERGE_PATCH, out_of_place};
+use super::Connection;
+use super::documents::{JSON, MERGE_PATCH, unexpected_response};
 use super::http::{Client, Request};
-use super::policy::{Layout, ROLE};
-use super::response::{Answer, Received, Success};
+use super::policy::{DocumentLayout, ROLE};
+use super::response::{RawResponse, Response, Success};
 use super::token_file::Token;
 use super::token_info::Lookup;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 /// What the server says of somebody's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct TokenInfo {
     /// Names the token and cannot be used as one.
     pub accessor: String,
     /// Why it is not the user's own, if it is not.
@@ -34,20 +34,20 @@ pub struct Standing {
 }
 
 /// A server, asked with the tokens of many.
-pub struct Administration {
-    server: Server,
-    pub(super) layout: Layout,
+pub struct AdminClient {
+    server: Connection,
+    pub(super) layout: DocumentLayout,
     client: Option<Client>,
 }
 
-impl Administration {
+impl AdminClient {
     /// Takes the settings; nothing is asked yet.
-    pub fn new(server: Server, layout: Layout) -> Self {
+    pub fn new(server: Connection, layout: DocumentLayout) -> Self {
         Self { server, layout, client: None }
     }
 
     /// Where people's documents lie.
-    pub fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &DocumentLayout {
         &self.layout
     }
 
@@ -64,36 +64,36 @@ impl Administration {
     /// What a token is, judged as the one of `user` at `now_ms`; none when it is expired, revoked, or none at all.
     ///
     /// # Errors
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not say.
-    pub fn look_up(
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
+    pub fn lookup_token(
         &mut self,
         token: &Token,
         user: &str,
         now_ms: u64,
         deadline: &Deadline,
-    ) -> Result<Option<Standing>, Failure> {
+    ) -> Result<Option<TokenInfo>, StoreError> {
         let action = self.action("looking up", &format!("the token of {user}"));
-        let received = self.ask(token, Method::GET, "auth/token/lookup-self", None, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Success(Success { data: Some(data), .. }) => serde_json::from_str(data.get())
+        let received = self.request(token, Method::GET, "auth/token/lookup-self", None, &action, deadline)?;
+        match received.classify(&action) {
+            Response::Success(Success { data: Some(data), .. }) => serde_json::from_str(data.get())
                 .map(|lookup: Lookup| Some(lookup.standing(user, now_ms)))
-                .map_err(|_| out_of_place(&action, received.status)),
-            Answer::Denied => Ok(None),
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_place(&action, received.status)),
+                .map_err(|_| unexpected_response(&action, received.status)),
+            Response::Denied => Ok(None),
+            Response::Failed(failure) => Err(failure),
+            _ => Err(unexpected_response(&action, received.status)),
         }
     }
 
     /// Lets a token live for another period. Whether it did is seen by looking it up again.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when it never will.
-    pub fn renew(&mut self, token: &Token, user: &str, deadline: &Deadline) -> Result<(), Failure> {
+    /// [`StoreError::Refused`] when it never will.
+    pub fn renew(&mut self, token: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let action = self.action("renewing", &format!("the token of {user}"));
         let received =
-            self.ask(token, Method::PUT, "auth/token/renew-self", Some("{}".into()), &action, deadline)?;
-        if let Some(words) = received.error_words().filter(|words| words.contains("not renew")) {
-            return Err(Failure::Refused {
+            self.request(token, Method::PUT, "auth/token/renew-self", Some("{}".into()), &action, deadline)?;
+        if let Some(words) = received.error_text().filter(|words| words.contains("not renew")) {
+            return Err(StoreError::Refused {
                 reason: format!("{action}: {words}"),
                 remedy: "it has to be replaced before it ends".to_owned(),
             });
@@ -102,7 +102,7 @@ impl Administration {
     }
 
     /// Whether the server is there, unsealed, and has a leader.
-    pub fn is_well(&mut self, deadline: &Deadline) -> bool {
+    pub fn is_healthy(&mut self, deadline: &Deadline) -> bool {
         let Some(client) = &mut self.client else { return false };
         let url = self.server.address.endpoint(["sys", "health"]);
         let request = Request { method: Method::GET, url, body: None };
@@ -115,13 +115,13 @@ impl Administration {
     /// The text of a user's policy; none when there is none.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not see it.
+    /// [`StoreError::Refused`] when this admin may not see it.
     pub fn policy(
         &mut self,
         admin: &Token,
         user: &str,
         deadline: &Deadline,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, StoreError> {
         #[derive(Deserialize)]
         struct Policy {
             policy: String,
@@ -129,15 +129,15 @@ impl Administration {
         let path = self.policy_path(user);
         let data = self.read(admin, &path, deadline)?;
         let Some(data) = data else { return Ok(None) };
-        let found: Policy = serde_json::from_str(&data).map_err(|_| out_of_place(&path, 200))?;
+        let found: Policy = serde_json::from_str(&data).map_err(|_| unexpected_response(&path, 200))?;
         Ok(Some(found.policy))
     }
 
     /// Writes the least policy of this user's token.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
-    pub fn write_policy(&mut self, admin: &Token, user: &str, deadline: &Deadline) -> Result<(), Failure> {
+    /// [`StoreError::Refused`] when this admin may not.
+    pub fn write_policy(&mut self, admin: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let body = json!({ "policy": self.layout.user_policy(user) }).to_string();
         self.write(admin, &self.policy_path(user), body, deadline)
     }
@@ -145,16 +145,16 @@ impl Administration {
     /// Whether there is a role to mint tokens with.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not see it.
-    pub fn has_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<bool, Failure> {
+    /// [`StoreError::Refused`] when this admin may not see it.
+    pub fn has_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<bool, StoreError> {
         Ok(self.read(admin, &format!("auth/token/roles/{ROLE}"), deadline)?.is_some())
     }
 
     /// Creates the role.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
-    pub fn write_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<(), Failure> {
+    /// [`StoreError::Refused`] when this admin may not.
+    pub fn write_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<(), StoreError> {
         let role = self.layout.token_role().to_owned();
         self.write(admin, &format!("auth/token/roles/{ROLE}"), role, deadline)
     }
@@ -162,46 +162,52 @@ impl Administration {
     /// Ends the token with this name; one that has ended already is no error.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not.
-    pub fn revoke(&mut self, admin: &Token, accessor: &str, deadline: &Deadline) -> Result<(), Failure> {
+    /// [`StoreError::Refused`] when this admin may not.
+    pub fn revoke(&mut self, admin: &Token, accessor: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let path = "auth/token/revoke-accessor";
         let action = self.action("revoking", "a token");
         let body = json!({ "accessor": accessor }).to_string();
-        let received = self.ask(admin, Method::POST, path, Some(body), &action, deadline)?;
-        if received.error_words().is_some_and(|words| words.contains("invalid accessor")) {
+        let received = self.request(admin, Method::POST, path, Some(body), &action, deadline)?;
+        if received.error_text().is_some_and(|words| words.contains("invalid accessor")) {
             return Ok(());
         }
         self.done(&received, &action, &format!("update on {path}"))
     }
 
-    fn read(&mut self, admin: &Token, path: &str, deadline: &Deadline) -> Result<Option<String>, Failure> {
+    fn read(&mut self, admin: &Token, path: &str, deadline: &Deadline) -> Result<Option<String>, StoreError> {
         let action = self.action("reading", path);
-        let received = self.ask(admin, Method::GET, path, None, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Success(Success { data: Some(data), .. }) => Ok(Some(data.get().to_owned())),
-            Answer::NeverWritten => Ok(None),
-            Answer::Denied => Err(may_not(&action, &format!("read on {path}"))),
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_place(&action, received.status)),
+        let received = self.request(admin, Method::GET, path, None, &action, deadline)?;
+        match received.classify(&action) {
+            Response::Success(Success { data: Some(data), .. }) => Ok(Some(data.get().to_owned())),
+            Response::NotFound => Ok(None),
+            Response::Denied => Err(permission_denied(&action, &format!("read on {path}"))),
+            Response::Failed(failure) => Err(failure),
+            _ => Err(unexpected_response(&action, received.status)),
         }
     }
 
-    fn write(&mut self, admin: &Token, path: &str, body: String, deadline: &Deadline) -> Result<(), Failure> {
+    fn write(
+        &mut self,
+        admin: &Token,
+        path: &str,
+        body: String,
+        deadline: &Deadline,
+    ) -> Result<(), StoreError> {
         let action = self.action("writing", path);
-        let received = self.ask(admin, Method::POST, path, Some(body), &action, deadline)?;
+        let received = self.request(admin, Method::POST, path, Some(body), &action, deadline)?;
         self.done(&received, &action, &format!("create and update on {path}"))
     }
 
-    fn done(&self, received: &Received, action: &str, capability: &str) -> Result<(), Failure> {
-        match received.meaning(action) {
-            Answer::Success(_) => Ok(()),
-            Answer::Denied => Err(may_not(action, capability)),
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_place(action, received.status)),
+    fn done(&self, received: &RawResponse, action: &str, capability: &str) -> Result<(), StoreError> {
+        match received.classify(action) {
+            Response::Success(_) => Ok(()),
+            Response::Denied => Err(permission_denied(action, capability)),
+            Response::Failed(failure) => Err(failure),
+            _ => Err(unexpected_response(action, received.status)),
         }
     }
 
-    pub(super) fn ask(
+    pub(super) fn request(
         &mut self,
         token: &Token,
         method: Method,
@@ -209,11 +215,11 @@ impl Administration {
         body: Option<String>,
         action: &str,
         deadline: &Deadline,
-    ) -> Result<Received, Failure> {
+    ) -> Result<RawResponse, StoreError> {
         let url = self.server.address.endpoint(path.split('/'));
         let client = match &mut self.client {
             Some(client) => {
-                client.speak_with(token)?;
+                client.set_token(token)?;
                 client
             }
             none => none.insert(Client::new(&self.server, token)?),
@@ -238,8 +244,8 @@ impl Administration {
     }
 }
 
-pub(super) fn may_not(action: &str, capability: &str) -> Failure {
-    Failure::Refused {
+pub(super) fn permission_denied(action: &str, capability: &str) -> StoreError {
+    StoreError::Refused {
         reason: format!("{action}: the token may not"),
         remedy: format!(
             "allow it {capability}; `cas-sync provision --print-policy` shows what an admin needs"

@@ -3,12 +3,12 @@
 use cas_core::config::{Config, StoreKind, VaultSettings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
-use cas_core::store::{Document, Failure, Fields, Renewal, Store};
+use cas_core::store::{Document, Fields, Renewal, Store, StoreError};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-use crate::{Address, ProxyAddress, TokenMemory, VaultConfig, VaultPath, VaultStore};
+use crate::{ProxyAddress, ServerUrl, TokenCache, VaultConfig, VaultPath, VaultStore};
 
 /// The name of the token cache in the state directory.
 const TOKEN_CACHE: &str = "vault-token.json";
@@ -16,14 +16,14 @@ const TOKEN_CACHE: &str = "vault-token.json";
 /// Opens the configured store of this user; nothing is asked of a server yet.
 ///
 /// # Errors
-/// [`Failure::Misconfigured`] when a setting is invalid or missing.
+/// [`StoreError::Misconfigured`] when a setting is invalid or missing.
 pub fn open(
     config: &Config,
     account: &Account,
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
-) -> Result<Box<dyn Store>, Failure> {
+) -> Result<Box<dyn Store>, StoreError> {
     match config.store {
         StoreKind::Local => Ok(Box::new(LocalStore::new(state.clone(), now))),
         StoreKind::Vault => {
@@ -41,15 +41,15 @@ struct ConfiguredVault {
 }
 
 impl Store for ConfiguredVault {
-    fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure> {
+    fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError> {
         self.store.read(deadline)
     }
 
-    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError> {
         self.store.merge(changes, expected, deadline)
     }
 
-    fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, Failure> {
+    fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
         self.store.renew_if_due(deadline)
     }
 
@@ -59,7 +59,7 @@ impl Store for ConfiguredVault {
 
     fn save_token_cache(&self) {
         // Without the cache the next run sends one request more.
-        drop(self.state.save(TOKEN_CACHE, self.store.memory()));
+        drop(self.state.save(TOKEN_CACHE, self.store.token_cache()));
     }
 }
 
@@ -68,12 +68,12 @@ fn vault_config(
     account: &Account,
     paths: &Paths,
     now: Timestamp,
-    remembered: TokenMemory,
+    remembered: TokenCache,
 ) -> Result<VaultConfig, String> {
     let address = settings.address.as_deref().ok_or("vault.address is not set")?;
-    let address = Address::parse(address).map_err(|error| error.to_string())?;
+    let address = ServerUrl::parse(address).map_err(|error| error.to_string())?;
     let token_file = paths.vault_token_file.clone();
-    let usual = VaultConfig::of_user(address, &account.name, token_file, now.millis())
+    let usual = VaultConfig::for_user(address, &account.name, token_file, now.millis())
         .map_err(|error| error.to_string())?;
     let path = |text: &Option<String>| {
         text.as_deref().map(VaultPath::parse).transpose().map_err(|error| error.to_string())
@@ -94,11 +94,11 @@ fn vault_config(
             .map(ProxyAddress::parse)
             .transpose()
             .map_err(|error| error.to_string())?,
-        remembered,
+        token_cache: remembered,
         ..usual
     })
 }
 
-fn unusable(reason: String) -> Failure {
-    Failure::Misconfigured { reason, remedy: "mend /etc/claude-auth-sync/config.toml".into() }
+fn unusable(reason: String) -> StoreError {
+    StoreError::Misconfigured { reason, remedy: "mend /etc/claude-auth-sync/config.toml".into() }
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{Address, ProxyAddress, VaultPath};
+use super::{ProxyAddress, ServerUrl, VaultPath};
 use cas_core::config::VaultSettings;
 
 /// The server's part of the settings.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct Connection {
     /// Where it listens.
-    pub address: Address,
+    pub address: ServerUrl,
     /// The only CA to believe, in PEM form; without one, those the system trusts.
     pub ca_cert: Option<PathBuf>,
     /// The namespace, where it has any.
@@ -18,16 +18,16 @@ pub struct Server {
     pub proxy: Option<ProxyAddress>,
 }
 
-impl Server {
+impl Connection {
     /// What is configured.
     ///
     /// # Errors
     /// Which setting is missing or cannot be meant, and how to write it.
-    pub fn configured(settings: &VaultSettings) -> Result<Self, String> {
+    pub fn from_settings(settings: &VaultSettings) -> Result<Self, String> {
         let address = settings.address.as_deref().ok_or("vault.address is not set")?;
-        let said = |error: super::BadSetting| error.to_string();
+        let said = |error: super::SettingError| error.to_string();
         Ok(Self {
-            address: Address::parse(address).map_err(said)?,
+            address: ServerUrl::parse(address).map_err(said)?,
             ca_cert: settings.ca_cert.clone(),
             namespace: settings.namespace.as_deref().map(VaultPath::parse).transpose().map_err(said)?,
             proxy: settings.proxy.as_deref().map(ProxyAddress::parse).transpose().map_err(said)?,

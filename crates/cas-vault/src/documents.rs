@@ -1,40 +1,40 @@
 //! What is asked of the server, and in which order: first whose token it is, then the document. Each request of the
-//! protocol is one function that turns every answer into a value or a [`Failure`].
+//! protocol is one function that turns every answer into a value or a [`StoreError`].
 
 use reqwest::Method;
 
 use super::http::{Client, Request};
-use super::response::{Answer, Deletion, Success};
-use super::token_cache::{TokenMemory, WriteMethod};
+use super::response::{DeletedVersion, Response, Success};
+use super::token_cache::{TokenCache, WriteMethod};
 use super::{VaultConfig, kv};
-use cas_core::store::{Document, Failure, Fields};
+use cas_core::store::{Document, Fields, StoreError};
 use cas_protocol::deadline::Deadline;
 
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const JSON: &str = "application/json";
 
 /// One run's exchange with the server.
-pub(super) struct Conversation {
+pub(super) struct DocumentClient {
     pub(super) config: VaultConfig,
-    pub(super) memory: TokenMemory,
+    pub(super) memory: TokenCache,
     /// Built when the token is first needed.
     pub(super) client: Option<Client>,
     /// Names the token that the client uses.
     pub(super) fingerprint: String,
 }
 
-impl Conversation {
+impl DocumentClient {
     pub(super) fn new(mut config: VaultConfig) -> Self {
-        let memory = std::mem::take(&mut config.remembered);
+        let memory = std::mem::take(&mut config.token_cache);
         Self { config, memory, client: None, fingerprint: String::new() }
     }
 
-    pub(super) fn memory(&self) -> &TokenMemory {
+    pub(super) fn token_cache(&self) -> &TokenCache {
         &self.memory
     }
 
     pub(super) fn remember_method(&mut self, method: WriteMethod) {
-        self.memory.writes_by = method;
+        self.memory.write_method = method;
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -48,22 +48,22 @@ impl Conversation {
     }
 
     /// The newest version; one of version 0 when there is none.
-    pub(super) fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure> {
-        self.identify(deadline)?;
+    pub(super) fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError> {
+        self.ensure_token_checked(deadline)?;
         let action = self.action("reading", &self.place());
         let request = self.request(Method::GET, None);
         let received = self.client()?.send(request, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Success(Success { data: Some(data), .. }) => {
+        match received.classify(&action) {
+            Response::Success(Success { data: Some(data), .. }) => {
                 kv::parse_read(data).ok_or_else(|| self.not_versioned(&action))
             }
-            Answer::Success(_) => Err(self.not_versioned(&action)),
-            Answer::NeverWritten => Ok(Document::default()),
-            Answer::Deleted(deletion) => Err(self.gone(&deletion)),
-            Answer::Denied => Err(self.why_denied("read", deadline)),
-            Answer::Failed(failure) => Err(failure),
-            Answer::NothingToPatch | Answer::VersionMismatch | Answer::PatchUnsupported => {
-                Err(out_of_place(&action, received.status))
+            Response::Success(_) => Err(self.not_versioned(&action)),
+            Response::NotFound => Ok(Document::default()),
+            Response::Deleted(deletion) => Err(self.gone(&deletion)),
+            Response::Denied => Err(self.explain_denial("read", deadline)),
+            Response::Failed(failure) => Err(failure),
+            Response::PatchTargetMissing | Response::CasMismatch | Response::PatchUnsupported => {
+                Err(unexpected_response(&action, received.status))
             }
         }
     }
@@ -74,7 +74,7 @@ impl Conversation {
         cas: u64,
         changes: &Fields,
         deadline: &Deadline,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<u64>, StoreError> {
         let nothing = Fields::new();
         let body = kv::write_body(&kv::merged(&nothing, changes), cas);
         self.write(Method::PATCH, MERGE_PATCH, body, deadline)
@@ -86,7 +86,7 @@ impl Conversation {
         old: &Document,
         changes: &Fields,
         deadline: &Deadline,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Option<u64>, StoreError> {
         let body = kv::write_body(&kv::merged(&old.fields, changes), old.version);
         self.write(Method::PUT, JSON, body, deadline)
     }
@@ -97,36 +97,36 @@ impl Conversation {
         kind: &'static str,
         body: Result<Vec<u8>, serde_json::Error>,
         deadline: &Deadline,
-    ) -> Result<Option<u64>, Failure> {
-        self.identify(deadline)?;
+    ) -> Result<Option<u64>, StoreError> {
+        self.ensure_token_checked(deadline)?;
         let action = self.action("writing", &self.place());
-        let body = body.map_err(|error| Failure::Refused {
+        let body = body.map_err(|error| StoreError::Refused {
             reason: format!("{action}: the document cannot be put into words: {error}"),
             remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
         })?;
         let request = self.request(method, Some((kind, body)));
         let received = self.client()?.send(request, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Success(Success { data, .. }) => {
+        match received.classify(&action) {
+            Response::Success(Success { data, .. }) => {
                 let version = data.and_then(kv::parse_written);
                 self.insist_on_the_newest();
                 version.map(Some).ok_or_else(|| self.not_versioned(&action))
             }
-            Answer::VersionMismatch | Answer::NothingToPatch => {
+            Response::CasMismatch | Response::PatchTargetMissing => {
                 self.insist_on_the_newest();
-                Err(Failure::Conflict)
+                Err(StoreError::Conflict)
             }
-            Answer::Denied | Answer::PatchUnsupported => Ok(None),
-            Answer::Deleted(deletion) => Err(self.gone(&deletion)),
-            Answer::Failed(failure) => Err(failure),
-            Answer::NeverWritten => Err(out_of_place(&action, received.status)),
+            Response::Denied | Response::PatchUnsupported => Ok(None),
+            Response::Deleted(deletion) => Err(self.gone(&deletion)),
+            Response::Failed(failure) => Err(failure),
+            Response::NotFound => Err(unexpected_response(&action, received.status)),
         }
     }
 
-    pub(super) fn client(&mut self) -> Result<&mut Client, Failure> {
+    pub(super) fn client(&mut self) -> Result<&mut Client, StoreError> {
         self.client
             .as_mut()
-            .ok_or_else(|| Failure::Unreachable { reason: "no connection was prepared".to_owned() })
+            .ok_or_else(|| StoreError::Unreachable { reason: "no connection was prepared".to_owned() })
     }
 
     fn request(&self, method: Method, body: Option<(&'static str, Vec<u8>)>) -> Request {
@@ -153,10 +153,10 @@ impl Conversation {
         format!("{verb} {what} at {}", self.config.address)
     }
 
-    fn gone(&self, deletion: &Deletion) -> Failure {
+    fn gone(&self, deletion: &DeletedVersion) -> StoreError {
         let place = self.place();
-        let Deletion { version, deletion_time, destroyed } = deletion;
-        Failure::Gone {
+        let DeletedVersion { version, deletion_time, destroyed } = deletion;
+        StoreError::Deleted {
             version: *version,
             is_destroyed: *destroyed,
             reason: match destroyed {
@@ -168,8 +168,8 @@ impl Conversation {
         }
     }
 
-    fn not_versioned(&self, action: &str) -> Failure {
-        Failure::Refused {
+    fn not_versioned(&self, action: &str) -> StoreError {
+        StoreError::Refused {
             reason: format!("{action}: {} does not answer as a KV version 2 engine", self.config.mount),
             remedy: "correct the configured mount, or have an admin enable versions there".to_owned(),
         }
@@ -177,6 +177,6 @@ impl Conversation {
 }
 
 /// An answer that the store gives, but not to this question.
-pub(super) fn out_of_place(action: &str, status: u16) -> Failure {
-    Failure::Unreachable { reason: format!("{action}: an answer to another question (status {status})") }
+pub(super) fn unexpected_response(action: &str, status: u16) -> StoreError {
+    StoreError::Unreachable { reason: format!("{action}: an answer to another question (status {status})") }
 }

@@ -12,11 +12,11 @@ use time::format_description::well_known::Rfc2822;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::redact::printable;
-use super::response::Received;
+use super::redact::single_line;
+use super::response::RawResponse;
 use super::token_file::Token;
-use super::{Server, tls};
-use cas_core::store::Failure;
+use super::{Connection, tls};
+use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -50,7 +50,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Prepares everything; nothing is sent yet.
-    pub(super) fn new(server: &Server, token: &Token) -> Result<Self, Failure> {
+    pub(super) fn new(server: &Connection, token: &Token) -> Result<Self, StoreError> {
         let tls = tls::client_config(server.address.is_encrypted(), server.ca_cert.as_deref())?;
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// From now on requests are those of this token.
-    pub(super) fn speak_with(&mut self, token: &Token) -> Result<(), Failure> {
+    pub(super) fn set_token(&mut self, token: &Token) -> Result<(), StoreError> {
         self.headers.insert(TOKEN, header_of(token)?);
         Ok(())
     }
@@ -102,15 +102,15 @@ impl Client {
         self.insists = true;
     }
 
-    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`Failure::Unreachable`] is the only failure.
+    /// Sends the request for `action` ("reading X from Y") and takes in the answer. [`StoreError::Unreachable`] is the only failure.
     pub(super) fn send(
         &mut self,
         request: Request,
         action: &str,
         deadline: &Deadline,
-    ) -> Result<Received, Failure> {
+    ) -> Result<RawResponse, StoreError> {
         let unreachable =
-            |what: &str| Failure::Unreachable { reason: format!("{action}: {}", printable(what)) };
+            |what: &str| StoreError::Unreachable { reason: format!("{action}: {}", single_line(what)) };
         let span = deadline.remaining();
         let Some(runtime) = self.runtime.as_ref().filter(|_| !span.is_zero()) else {
             return Err(unreachable("no time is left to ask"));
@@ -151,12 +151,12 @@ const TOKEN: &str = "x-vault-token";
 async fn exchange(
     builder: reqwest::RequestBuilder,
     step: &Cell<&str>,
-) -> Result<(Received, Option<HeaderValue>), String> {
+) -> Result<(RawResponse, Option<HeaderValue>), String> {
     let mut response = builder.send().await.map_err(|error| root_cause(&error))?;
     step.set("no complete answer");
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let index = response.headers().get(INDEX).cloned();
-    let mut received = Received {
+    let mut received = RawResponse {
         status: response.status().as_u16(),
         retry_after: text(RETRY_AFTER),
         date: text(DATE),
@@ -174,7 +174,7 @@ async fn exchange(
     Ok((received, index))
 }
 
-fn headers(server: &Server, token: &Token) -> Result<HeaderMap, Failure> {
+fn headers(server: &Connection, token: &Token) -> Result<HeaderMap, StoreError> {
     let mut headers = HeaderMap::new();
     headers.insert(TOKEN, header_of(token)?);
     headers.insert("x-vault-request", HeaderValue::from_static("true"));
@@ -185,7 +185,7 @@ fn headers(server: &Server, token: &Token) -> Result<HeaderMap, Failure> {
     Ok(headers)
 }
 
-fn header_of(token: &Token) -> Result<HeaderValue, Failure> {
+fn header_of(token: &Token) -> Result<HeaderValue, StoreError> {
     let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
     value.set_sensitive(true);
     Ok(value)
@@ -203,8 +203,8 @@ fn root_cause(error: &reqwest::Error) -> String {
     format!("{step}{text}{hint}")
 }
 
-fn unusable(error: &dyn Error) -> Failure {
-    Failure::Refused {
+fn unusable(error: &dyn Error) -> StoreError {
+    StoreError::Refused {
         reason: format!("the connection to Vault cannot be prepared: {error}"),
         remedy: "correct the Vault settings".to_owned(),
     }

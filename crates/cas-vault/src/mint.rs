@@ -4,12 +4,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::admin::{Administration, may_not};
-use super::documents::out_of_place;
+use super::admin::{AdminClient, permission_denied};
+use super::documents::unexpected_response;
 use super::policy::ROLE;
-use super::response::{Answer, Success};
+use super::response::{Response, Success};
 use super::token_file::{self, Token};
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
 /// A token that was just made.
@@ -23,18 +23,18 @@ pub struct Minted {
     pub warnings: Vec<String>,
 }
 
-impl Administration {
+impl AdminClient {
     /// Makes a token for this user, on this host.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
+    /// [`StoreError::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
     pub fn mint(
         &mut self,
         admin: &Token,
         user: &str,
         host: &str,
         deadline: &Deadline,
-    ) -> Result<Minted, Failure> {
+    ) -> Result<Minted, StoreError> {
         #[derive(Deserialize)]
         struct Auth {
             client_token: String,
@@ -52,23 +52,23 @@ impl Administration {
             "no_default_policy": true,
         });
         let action = self.action("minting", &format!("a token for {user}"));
-        let received = self.ask(admin, Method::POST, &path, Some(body.to_string()), &action, deadline)?;
-        let (auth, warnings) = match received.meaning(&action) {
-            Answer::Success(Success { auth: Some(auth), warnings, .. }) => (auth, warnings),
-            Answer::Denied => return Err(may_not(&action, &format!("update on {path}"))),
-            Answer::Failed(failure) => return Err(failure),
-            _ => return Err(out_of_place(&action, received.status)),
+        let received = self.request(admin, Method::POST, &path, Some(body.to_string()), &action, deadline)?;
+        let (auth, warnings) = match received.classify(&action) {
+            Response::Success(Success { auth: Some(auth), warnings, .. }) => (auth, warnings),
+            Response::Denied => return Err(permission_denied(&action, &format!("update on {path}"))),
+            Response::Failed(failure) => return Err(failure),
+            _ => return Err(unexpected_response(&action, received.status)),
         };
         let auth: Auth =
-            serde_json::from_str(auth.get()).map_err(|_| out_of_place(&action, received.status))?;
+            serde_json::from_str(auth.get()).map_err(|_| unexpected_response(&action, received.status))?;
         let token = token_file::parse(auth.client_token.as_bytes());
-        let token = token.ok_or_else(|| out_of_place(&action, received.status))?;
+        let token = token.ok_or_else(|| unexpected_response(&action, received.status))?;
         if !auth.orphan || !auth.renewable || auth.policies != [policy] {
             let rest = match self.revoke(admin, &auth.accessor, deadline) {
                 Ok(()) => String::new(),
                 Err(failure) => format!("; this one is not revoked: {failure}"),
             };
-            return Err(Failure::Refused {
+            return Err(StoreError::Refused {
                 reason: format!(
                     "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more{rest}"
                 ),

@@ -2,62 +2,62 @@
 
 use reqwest::Method;
 
-use super::admin::Administration;
-use super::policy_probe::{Attempt, changes, needs};
-use super::response::Answer;
+use super::admin::AdminClient;
+use super::policy_probe::{ForbiddenCall, required_calls, write_calls};
+use super::response::Response;
 use super::token_file::Token;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
 /// Whether the server let somebody do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permission {
+pub enum Access {
     /// It did, or would have.
     Allowed,
     /// It refused.
     Denied,
 }
 
-impl Administration {
+impl AdminClient {
     /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when there is no such place; [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not
+    /// [`StoreError::Refused`] when there is no such place; [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not
     /// say.
-    pub fn may_work(
+    pub fn has_required_access(
         &mut self,
         token: &Token,
         user: &str,
         deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
-        for call in needs(&self.layout, user) {
+    ) -> Result<Access, StoreError> {
+        for call in required_calls(&self.layout, user) {
             let action = self.action("trying", &call.path);
-            let received = self.ask(token, call.method, &call.path, call.body, &action, deadline)?;
-            match received.meaning(&action) {
-                Answer::Denied => return Ok(Permission::Denied),
+            let received = self.request(token, call.method, &call.path, call.body, &action, deadline)?;
+            match received.classify(&action) {
+                Response::Denied => return Ok(Access::Denied),
                 // A mount that is none, a namespace that is not there: no policy lets anybody do anything there.
-                Answer::Failed(failure) if received.status != 400 => return Err(failure),
+                Response::Failed(failure) if received.status != 400 => return Err(failure),
                 _ => {}
             }
         }
-        for call in changes(&self.layout, user) {
-            if self.permission(token, call.method, &call.path, call.body, deadline)? == Permission::Allowed {
-                return Ok(Permission::Allowed);
+        for call in write_calls(&self.layout, user) {
+            if self.permission(token, call.method, &call.path, call.body, deadline)? == Access::Allowed {
+                return Ok(Access::Allowed);
             }
         }
-        Ok(Permission::Denied)
+        Ok(Access::Denied)
     }
 
     /// Tries what has to be refused.
     ///
     /// # Errors
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the server did not say.
-    pub fn attempt(
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
+    pub fn probe(
         &mut self,
         token: &Token,
-        attempt: &Attempt,
+        attempt: &ForbiddenCall,
         deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
+    ) -> Result<Access, StoreError> {
         self.permission(token, attempt.method.clone(), &attempt.path, attempt.body.clone(), deadline)
     }
 
@@ -68,14 +68,16 @@ impl Administration {
         path: &str,
         body: Option<String>,
         deadline: &Deadline,
-    ) -> Result<Permission, Failure> {
+    ) -> Result<Access, StoreError> {
         let action = self.action("trying", path);
-        let received = self.ask(token, method, path, body, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Denied => Ok(Permission::Denied),
-            Answer::Failed(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) => Err(failure),
+        let received = self.request(token, method, path, body, &action, deadline)?;
+        match received.classify(&action) {
+            Response::Denied => Ok(Access::Denied),
+            Response::Failed(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
+                Err(failure)
+            }
             // The server asks for leave before it looks at what is wanted: whatever else it says, it would have.
-            _ => Ok(Permission::Allowed),
+            _ => Ok(Access::Allowed),
         }
     }
 }

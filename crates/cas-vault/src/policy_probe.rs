@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 
-use super::Layout;
+use super::DocumentLayout;
 
 /// A version that no document reaches.
 const NO_VERSION: u64 = u32::MAX as u64;
@@ -12,17 +12,20 @@ const NO_VERSION: u64 = u32::MAX as u64;
 const NOBODY: &str = "claude-auth-sync-proof";
 
 /// One request that has to be allowed.
-pub(super) struct Need {
+pub(super) struct RequiredCall {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<String>,
 }
 
 /// What a sync does, put as requests that change nothing but the life of the token.
-pub(super) fn needs(layout: &Layout, user: &str) -> [Need; 2] {
-    let Layout { mount, folder } = layout;
-    let need =
-        |method, path: String, body: Option<&str>| Need { method, path, body: body.map(str::to_owned) };
+pub(super) fn required_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall; 2] {
+    let DocumentLayout { mount, folder } = layout;
+    let need = |method, path: String, body: Option<&str>| RequiredCall {
+        method,
+        path,
+        body: body.map(str::to_owned),
+    };
     [
         need(Method::GET, format!("{mount}/data/{folder}/{user}"), None),
         need(Method::PUT, "auth/token/renew-self".into(), Some("{}")),
@@ -30,9 +33,9 @@ pub(super) fn needs(layout: &Layout, user: &str) -> [Need; 2] {
 }
 
 /// The two ways of changing a document, of which one has to be allowed: this version of it is nobody's.
-pub(super) fn changes(layout: &Layout, user: &str) -> [Need; 2] {
-    let Layout { mount, folder } = layout;
-    [Method::PATCH, Method::PUT].map(|method| Need {
+pub(super) fn write_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall; 2] {
+    let DocumentLayout { mount, folder } = layout;
+    [Method::PATCH, Method::PUT].map(|method| RequiredCall {
         method,
         path: format!("{mount}/data/{folder}/{user}"),
         body: Some(format!(r#"{{"data":{{}},"options":{{"cas":{NO_VERSION}}}}}"#)),
@@ -41,7 +44,7 @@ pub(super) fn changes(layout: &Layout, user: &str) -> [Need; 2] {
 
 /// One request that has to be refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct ForbiddenCall {
     /// What a token could do that is allowed this, for people.
     pub would: &'static str,
     pub(super) method: Method,
@@ -50,13 +53,13 @@ pub struct Attempt {
 }
 
 /// All of them, for this user. The paths start below `/v1/`.
-pub fn attempts(layout: &Layout, user: &str) -> Vec<Attempt> {
-    let Layout { mount, folder } = layout;
+pub fn forbidden_calls(layout: &DocumentLayout, user: &str) -> Vec<ForbiddenCall> {
+    let DocumentLayout { mount, folder } = layout;
     let own = format!("{folder}/{user}");
     let list = Method::from_bytes(b"LIST").unwrap_or(Method::GET);
     let write = format!(r#"{{"data":{{}},"options":{{"cas":{NO_VERSION}}}}}"#);
     let versions = Some(format!(r#"{{"versions":[{NO_VERSION}]}}"#));
-    let attempt = |would, method: &Method, path: String, body: &Option<String>| Attempt {
+    let attempt = |would, method: &Method, path: String, body: &Option<String>| ForbiddenCall {
         would,
         method: method.clone(),
         path,
@@ -94,8 +97,8 @@ mod tests {
 
     #[test]
     fn nothing_that_exists_is_written() {
-        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
-        for attempt in attempts(&layout, "ada") {
+        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
+        for attempt in forbidden_calls(&layout, "ada") {
             assert_ne!(attempt.method, Method::DELETE, "{attempt:?}");
             let is_a_write = attempt.method == Method::PUT || attempt.method == Method::POST;
             let is_of_the_document = attempt.path.ends_with("/data/workstation/claude-users/ada");

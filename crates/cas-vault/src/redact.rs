@@ -8,7 +8,7 @@ const NO_WORD: usize = 12;
 const NO_LONG_WORD: usize = 24;
 
 /// Text of somebody else's, fit for one line of a log.
-pub(super) fn printable(text: &str) -> String {
+pub(super) fn single_line(text: &str) -> String {
     let line: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(300) {
@@ -18,7 +18,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// As [`printable`], with `…` in the place of whatever looks like a credential.
-pub(super) fn said_by_server(text: &str) -> String {
+pub(super) fn redact_server_text(text: &str) -> String {
     let mut left = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(is_part_of_a_name) {
@@ -30,7 +30,7 @@ pub(super) fn said_by_server(text: &str) -> String {
         rest = after;
     }
     left.push_str(rest);
-    printable(&left)
+    single_line(&left)
 }
 
 fn is_part_of_a_name(letter: char) -> bool {
@@ -69,13 +69,13 @@ mod tests {
             ("\"accessToken\":\"sk-ant-oat01-Ab3_x-Ab3dEf6hIj9kLm2\"", "\"accessToken\":\"…\""),
             ("ABCDEFGHIJKLmnopqrstuvwx, or so", "…, or so"),
         ] {
-            assert_eq!(said_by_server(said), shown);
+            assert_eq!(redact_server_text(said), shown);
         }
     }
 
     #[test]
     fn words_of_others_stay_on_one_line_and_short() {
-        assert_eq!(printable("a\n\tb\u{1b}[31m"), "a b [31m");
-        assert!(printable(&"ä".repeat(5000)).chars().count() <= 301);
+        assert_eq!(single_line("a\n\tb\u{1b}[31m"), "a b [31m");
+        assert!(single_line(&"ä".repeat(5000)).chars().count() <= 301);
     }
 }

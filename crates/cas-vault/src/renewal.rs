@@ -1,11 +1,11 @@
 //! Decides when a token is renewed: early and seldom, since a renewal is a write for the server.
 
-use super::token_cache::TokenMemory;
+use super::token_cache::TokenCache;
 
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Whether to renew now: a week after the last time, or as soon as a third of the lifetime is over.
-pub(super) fn is_due(memory: &TokenMemory, now_ms: u64) -> bool {
+pub(super) fn is_due(memory: &TokenCache, now_ms: u64) -> bool {
     let Some(expires_at_ms) = memory.expires_at_ms else { return false };
     let left_ms = expires_at_ms.saturating_sub(now_ms);
     let is_a_week_old = now_ms.saturating_sub(memory.last_renewed_ms) > WEEK_MS;
@@ -20,12 +20,12 @@ mod tests {
     const DAY_MS: u64 = 24 * 60 * 60 * 1000;
     const NOW_MS: u64 = 1_790_000_000_000;
 
-    fn token(renewed_days_ago: u64, days_left: Option<u64>, period_days: Option<u64>) -> TokenMemory {
-        TokenMemory {
+    fn token(renewed_days_ago: u64, days_left: Option<u64>, period_days: Option<u64>) -> TokenCache {
+        TokenCache {
             last_renewed_ms: NOW_MS - renewed_days_ago * DAY_MS,
             expires_at_ms: days_left.map(|days| NOW_MS + days * DAY_MS),
             period_ms: period_days.map(|days| days * DAY_MS),
-            ..TokenMemory::default()
+            ..TokenCache::default()
         }
     }
 

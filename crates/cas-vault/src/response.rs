@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::redact::said_by_server;
-use cas_core::store::Failure;
+use super::redact::redact_server_text;
+use cas_core::store::StoreError;
 
 /// An answer as it came over the wire.
-pub(super) struct Received {
+pub(super) struct RawResponse {
     pub status: u16,
     /// The header `Retry-After`, if any.
     pub retry_after: Option<String>,
@@ -25,23 +25,23 @@ pub(super) struct Received {
 
 /// What the server means.
 #[derive(Debug)]
-pub(super) enum Answer<'body> {
+pub(super) enum Response<'body> {
     /// It did what it was asked.
     Success(Success<'body>),
     /// Nothing was ever written here, or every trace of it was removed.
-    NeverWritten,
+    NotFound,
     /// A merge found nothing to merge into.
-    NothingToPatch,
+    PatchTargetMissing,
     /// The newest version is deleted or destroyed.
-    Deleted(Deletion),
+    Deleted(DeletedVersion),
     /// The token is not valid, or its policy does not allow this: only a lookup tells which.
     Denied,
     /// Somebody wrote in between.
-    VersionMismatch,
+    CasMismatch,
     /// This server does not know how to merge.
     PatchUnsupported,
     /// Everything else.
-    Failed(Failure),
+    Failed(StoreError),
 }
 
 /// What came with a success.
@@ -54,7 +54,7 @@ pub(super) struct Success<'body> {
 
 /// The metadata of a version that is no more.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Deletion {
+pub(super) struct DeletedVersion {
     pub version: u64,
     #[serde(default, deserialize_with = "said")]
     pub deletion_time: String,
@@ -74,26 +74,26 @@ struct Frame<'body> {
     warnings: Option<Vec<String>>,
 }
 
-impl Received {
+impl RawResponse {
     /// What this answer means, if `action` was asked (for the reasons of failures: "reading X from Y").
-    pub(super) fn meaning(&self, action: &str) -> Answer<'_> {
+    pub(super) fn classify(&self, action: &str) -> Response<'_> {
         let status = self.status;
         let busy = |what: &str| {
             let reason = format!("{action}: {what} (status {status})");
-            Answer::Failed(Failure::Busy { reason, retry_after: self.wait() })
+            Response::Failed(StoreError::Busy { reason, retry_after: self.wait() })
         };
         let refused = |what: &str, remedy: &str| {
             let reason = format!("{action}: {what} (status {status})");
-            Answer::Failed(Failure::Refused { reason, remedy: remedy.to_owned() })
+            Response::Failed(StoreError::Refused { reason, remedy: remedy.to_owned() })
         };
         if status == 307 {
             return busy(&format!("pointed elsewhere{}, which is not followed", self.redirected_to()));
         }
         if self.body.is_empty() {
             return match status {
-                204 => Answer::Success(Success { data: None, auth: None, warnings: Vec::new() }),
-                404 => Answer::NothingToPatch,
-                405 | 415 => Answer::PatchUnsupported,
+                204 => Response::Success(Success { data: None, auth: None, warnings: Vec::new() }),
+                404 => Response::PatchTargetMissing,
+                405 | 415 => Response::PatchUnsupported,
                 412 | 429 | 500 | 501 | 503 => busy("an answer without words"),
                 _ => self.foreign(action),
             };
@@ -102,21 +102,21 @@ impl Received {
         let words = frame.words();
         match status {
             200 | 204 => match frame.errors {
-                None => Answer::Success(Success {
+                None => Response::Success(Success {
                     data: frame.data,
                     auth: frame.auth,
                     warnings: frame
                         .warnings
                         .unwrap_or_default()
                         .iter()
-                        .map(|text| said_by_server(text))
+                        .map(|text| redact_server_text(text))
                         .collect(),
                 }),
                 Some(_) => self.foreign(action),
             },
             404 => match (&frame.errors, frame.data.and_then(deletion)) {
-                (None, Some(deletion)) => Answer::Deleted(deletion),
-                (Some(errors), None) if errors.is_empty() => Answer::NeverWritten,
+                (None, Some(deletion)) => Response::Deleted(deletion),
+                (Some(errors), None) if errors.is_empty() => Response::NotFound,
                 (Some(_), None) if words.contains("namespace") => {
                     refused(&words, "correct the configured namespace")
                 }
@@ -124,9 +124,9 @@ impl Received {
                 _ => self.foreign(action),
             },
             _ if frame.errors.is_none() => self.foreign(action),
-            400 if words.contains("check-and-set") && !words.contains("required") => Answer::VersionMismatch,
-            403 => Answer::Denied,
-            405 | 415 => Answer::PatchUnsupported,
+            400 if words.contains("check-and-set") && !words.contains("required") => Response::CasMismatch,
+            403 => Response::Denied,
+            405 | 415 => Response::PatchUnsupported,
             412 => busy("this node has not caught up yet"),
             429 if words.is_empty() => busy("this node has not caught up yet"),
             429 | 500 | 501 | 503 => busy(&words),
@@ -139,7 +139,7 @@ impl Received {
     }
 
     /// The texts of the errors, if this is one of the store's own answers.
-    pub(super) fn error_words(&self) -> Option<String> {
+    pub(super) fn error_text(&self) -> Option<String> {
         let frame = self.frame()?;
         frame.errors.is_some().then(|| frame.words())
     }
@@ -152,18 +152,21 @@ impl Received {
         (is_ours || frame.warnings.is_some()).then_some(frame)
     }
 
-    fn foreign(&self, action: &str) -> Answer<'static> {
+    fn foreign(&self, action: &str) -> Response<'static> {
         let status = self.status;
         let reason = format!(
             "{action}: something that is not the store answered{} (status {status}, {} bytes)",
             self.redirected_to(),
             self.body.len()
         );
-        Answer::Failed(Failure::Unreachable { reason })
+        Response::Failed(StoreError::Unreachable { reason })
     }
 
     fn redirected_to(&self) -> String {
-        self.location.as_deref().map(|target| format!(" to {}", said_by_server(target))).unwrap_or_default()
+        self.location
+            .as_deref()
+            .map(|target| format!(" to {}", redact_server_text(target)))
+            .unwrap_or_default()
     }
 
     /// The header counts seconds; its other form, a date, is not used by the store.
@@ -175,19 +178,19 @@ impl Received {
 
 impl Frame<'_> {
     fn words(&self) -> String {
-        said_by_server(&self.errors.as_deref().unwrap_or_default().join("; "))
+        redact_server_text(&self.errors.as_deref().unwrap_or_default().join("; "))
     }
 }
 
 fn said<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
-    String::deserialize(text).map(|text| said_by_server(&text))
+    String::deserialize(text).map(|text| redact_server_text(&text))
 }
 
 /// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata itself).
-fn deletion(data: &RawValue) -> Option<Deletion> {
+fn deletion(data: &RawValue) -> Option<DeletedVersion> {
     #[derive(Deserialize)]
     struct Read {
-        metadata: Deletion,
+        metadata: DeletedVersion,
     }
     let text = data.get();
     serde_json::from_str(text).or_else(|_| serde_json::from_str(text).map(|read: Read| read.metadata)).ok()

@@ -1,4 +1,4 @@
-//! Every answer seen from a real server (docs/vault.md), and those of whatever else may answer in its place.
+//! Every answer seen from a real server (docs/admin/vault.md), and those of whatever else may answer in its place.
 
 use super::*;
 
@@ -7,26 +7,32 @@ const DELETED: &str = r#"{"data":{"data":null,"metadata":{"deletion_time":"2026-
 const PATCH_OF_DELETED: &str = r#"{"data":{"deletion_time":"","destroyed":true,"version":2}}"#;
 const HTML: &str = "<html><body>Bad Gateway</body></html>";
 
-fn received(status: u16, body: &str) -> Received {
-    Received { status, retry_after: None, date: None, location: None, body: body.as_bytes().to_vec().into() }
+fn received(status: u16, body: &str) -> RawResponse {
+    RawResponse {
+        status,
+        retry_after: None,
+        date: None,
+        location: None,
+        body: body.as_bytes().to_vec().into(),
+    }
 }
 
 /// One word for each meaning, so that a table stays a table.
-fn word(received: &Received) -> &'static str {
-    match received.meaning("reading") {
-        Answer::Success(_) => "success",
-        Answer::NeverWritten => "never written",
-        Answer::NothingToPatch => "nothing to patch",
-        Answer::Deleted(_) => "deleted",
-        Answer::Denied => "denied",
-        Answer::VersionMismatch => "mismatch",
-        Answer::PatchUnsupported => "no patch",
-        Answer::Failed(Failure::Refused { .. }) => "refused",
-        Answer::Failed(Failure::Gone { .. }) => "gone",
-        Answer::Failed(Failure::Conflict) => "conflict",
-        Answer::Failed(Failure::Busy { .. }) => "busy",
-        Answer::Failed(Failure::Unreachable { .. }) => "unreachable",
-        Answer::Failed(Failure::Misconfigured { .. }) => "misconfigured",
+fn word(received: &RawResponse) -> &'static str {
+    match received.classify("reading") {
+        Response::Success(_) => "success",
+        Response::NotFound => "never written",
+        Response::PatchTargetMissing => "nothing to patch",
+        Response::Deleted(_) => "deleted",
+        Response::Denied => "denied",
+        Response::CasMismatch => "mismatch",
+        Response::PatchUnsupported => "no patch",
+        Response::Failed(StoreError::Refused { .. }) => "refused",
+        Response::Failed(StoreError::Deleted { .. }) => "gone",
+        Response::Failed(StoreError::Conflict) => "conflict",
+        Response::Failed(StoreError::Busy { .. }) => "busy",
+        Response::Failed(StoreError::Unreachable { .. }) => "unreachable",
+        Response::Failed(StoreError::Misconfigured { .. }) => "misconfigured",
     }
 }
 
@@ -103,12 +109,14 @@ fn every_status_with_every_body_has_a_meaning() {
 fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
     let mut sealed = received(503, &errors("Vault is\n sealed\u{7}"));
     sealed.retry_after = Some("17".into());
-    let Answer::Failed(Failure::Busy { reason, retry_after }) = sealed.meaning("reading x") else { panic!() };
+    let Response::Failed(StoreError::Busy { reason, retry_after }) = sealed.classify("reading x") else {
+        panic!()
+    };
     assert_eq!(reason, "reading x: Vault is sealed (status 503)");
     assert_eq!(retry_after, Some(Duration::from_secs(17)));
     let mut standby = received(307, "");
     standby.location = Some("https://10.0.0.9:8200/v1/secret".into());
-    let Answer::Failed(failure) = standby.meaning("reading x") else { panic!() };
+    let Response::Failed(failure) = standby.classify("reading x") else { panic!() };
     assert!(failure.to_string().contains("pointed elsewhere to https://10.0.0.9:8200"), "{failure}");
     for unusable in ["", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
         sealed.retry_after = Some(unusable.into());
@@ -118,7 +126,8 @@ fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
 
 #[test]
 fn a_deletion_is_read_with_its_time() {
-    let Answer::Deleted(deletion) = received(404, DELETED).meaning("x") else { panic!() };
-    let expected = Deletion { version: 2, deletion_time: "2026-11-21T08:03:50Z".into(), destroyed: false };
+    let Response::Deleted(deletion) = received(404, DELETED).classify("x") else { panic!() };
+    let expected =
+        DeletedVersion { version: 2, deletion_time: "2026-11-21T08:03:50Z".into(), destroyed: false };
     assert_eq!(deletion, expected);
 }

@@ -9,8 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use cas_core::fs::regular_file::{self, Unfit};
-use cas_core::store::Failure;
+use cas_core::fs::regular_file::{self, OpenError};
+use cas_core::store::StoreError;
 
 /// The bundle that Debian's `ca-certificates` keeps.
 const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -19,7 +19,7 @@ const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const MAX_LEN: usize = 4 << 20;
 
 /// The TLS side of a client. Without encryption (to this machine only) nobody has to be believed and no file is read.
-pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Result<ClientConfig, Failure> {
+pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Result<ClientConfig, StoreError> {
     let roots = match (is_encrypted, ca_cert) {
         (false, _) => RootCertStore::empty(),
         (true, Some(path)) => trusted(path)?,
@@ -32,14 +32,14 @@ pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Resul
 }
 
 /// The certificates in a PEM file. Single ones that cannot be used are passed over, as the system's own tools do.
-fn trusted(path: &Path) -> Result<RootCertStore, Failure> {
+fn trusted(path: &Path) -> Result<RootCertStore, StoreError> {
     let problem = |what: &str| unusable(&format!("the CA file {} {what}", path.display()));
     let pem = match regular_file::read(path, MAX_LEN) {
         Ok(Some(pem)) => pem,
         Ok(None) => return Err(problem("is missing")),
-        Err(Unfit::NotRegular | Unfit::Link) => return Err(problem("is not a regular file")),
-        Err(Unfit::TooLarge) => return Err(problem("is longer than 4 MiB")),
-        Err(Unfit::Failed(error)) => return Err(problem(&format!("cannot be read: {error}"))),
+        Err(OpenError::NotRegular | OpenError::Link) => return Err(problem("is not a regular file")),
+        Err(OpenError::TooLarge) => return Err(problem("is longer than 4 MiB")),
+        Err(OpenError::Failed(error)) => return Err(problem(&format!("cannot be read: {error}"))),
     };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
@@ -49,8 +49,8 @@ fn trusted(path: &Path) -> Result<RootCertStore, Failure> {
     Ok(roots)
 }
 
-fn unusable(reason: &str) -> Failure {
-    Failure::Misconfigured {
+fn unusable(reason: &str) -> StoreError {
+    StoreError::Misconfigured {
         reason: reason.to_owned(),
         remedy: "correct vault.ca_cert (or VAULT_CACERT), or install the package ca-certificates".to_owned(),
     }

@@ -4,14 +4,14 @@
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::address::Address;
+use super::address::ServerUrl;
 use super::token_file::Token;
 
 /// What the last run learnt about the token. The caller keeps it, in the user's state directory; a lost or empty memory
 /// costs one more request, nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TokenMemory {
+pub struct TokenCache {
     /// Names the token, the user it was found to belong to, and the server that said so: the first half of a SHA-256 in
     /// hex. Empty when nothing is remembered.
     pub fingerprint: String,
@@ -26,7 +26,7 @@ pub struct TokenMemory {
     /// Whether it can be renewed at all.
     pub renewable: bool,
     /// Which way of changing a document the token's policy was seen to allow.
-    pub writes_by: WriteMethod,
+    pub write_method: WriteMethod,
 }
 
 /// How a document is changed.
@@ -50,15 +50,15 @@ impl WriteMethod {
     }
 }
 
-impl TokenMemory {
+impl TokenCache {
     /// Whether the token behind `fingerprint` is known to be this user's and, as far as we know, still valid.
-    pub(super) fn vouches_for(&self, fingerprint: &str, now_ms: u64) -> bool {
+    pub(super) fn is_valid_for(&self, fingerprint: &str, now_ms: u64) -> bool {
         self.fingerprint == fingerprint && self.expires_at_ms.is_none_or(|moment| moment > now_ms)
     }
 }
 
 /// A name for this token as used by this user with this server; it tells nothing about the token.
-pub(super) fn fingerprint(address: &Address, user: &str, token: &Token) -> String {
+pub(super) fn fingerprint(address: &ServerUrl, user: &str, token: &Token) -> String {
     let mut context = Context::new(&SHA256);
     for part in [&address.to_string(), user, token.expose()] {
         context.update(&(part.len() as u64).to_le_bytes());

@@ -5,21 +5,21 @@ use nix::unistd::Uid;
 use reqwest::Method;
 use serde_json::value::RawValue;
 
-use super::documents::{Conversation, JSON, out_of_place};
+use super::documents::{DocumentClient, JSON, unexpected_response};
 use super::http::Client;
 use super::renewal;
-use super::response::{Answer, Success};
-use super::token_cache::{self, TokenMemory, WriteMethod};
+use super::response::{Response, Success};
+use super::token_cache::{self, TokenCache, WriteMethod};
 use super::token_file;
 use super::token_info::{self, Lookup};
-use cas_core::store::Failure;
 use cas_core::store::Renewal;
+use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-impl Conversation {
+impl DocumentClient {
     /// Renews the token if it is time.
-    pub(super) fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, Failure> {
-        self.identify(deadline)?;
+    pub(super) fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
+        self.ensure_token_checked(deadline)?;
         if !renewal::is_due(&self.memory, self.config.now_ms) {
             return Ok(Renewal::NotDue);
         }
@@ -29,21 +29,21 @@ impl Conversation {
         let action = self.action("renewing", "the token");
         let request = self.token_request(Method::PUT, "renew-self", Some((JSON, b"{}".to_vec())));
         let received = self.client()?.send(request, &action, deadline)?;
-        if let Some(words) = received.error_words().filter(|words| words.contains("not renew")) {
-            return Err(Failure::Refused {
+        if let Some(words) = received.error_text().filter(|words| words.contains("not renew")) {
+            return Err(StoreError::Refused {
                 reason: format!("{action}: {words}"),
                 remedy: "this token will never be renewed again: an admin has to mint a new one".to_owned(),
             });
         }
-        match received.meaning(&action) {
-            Answer::Success(Success { auth: Some(auth), warnings, .. }) => {
+        match received.classify(&action) {
+            Response::Success(Success { auth: Some(auth), warnings, .. }) => {
                 let expires_at_ms =
-                    self.renewed(auth).ok_or_else(|| out_of_place(&action, received.status))?;
+                    self.renewed(auth).ok_or_else(|| unexpected_response(&action, received.status))?;
                 Ok(Renewal::Renewed { expires_at_ms, warnings })
             }
-            Answer::Denied => Err(self.why_denied("update on auth/token/renew-self", deadline)),
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_place(&action, received.status)),
+            Response::Denied => Err(self.explain_denial("update on auth/token/renew-self", deadline)),
+            Response::Failed(failure) => Err(failure),
+            _ => Err(unexpected_response(&action, received.status)),
         }
     }
 
@@ -61,10 +61,10 @@ impl Conversation {
     }
 
     /// Why a request was answered with "permission denied": the server says so for a token that is no more and for one
-    /// that may not do this. The failure is [`Failure::Refused`] in both cases.
-    pub(super) fn why_denied(&mut self, capability: &str, deadline: &Deadline) -> Failure {
+    /// that may not do this. The failure is [`StoreError::Refused`] in both cases.
+    pub(super) fn explain_denial(&mut self, capability: &str, deadline: &Deadline) -> StoreError {
         match self.look_up(deadline) {
-            Ok(_) => Failure::Refused {
+            Ok(_) => StoreError::Refused {
                 reason: format!(
                     "the policy of {}'s token does not allow {capability} on {}",
                     self.config.user,
@@ -80,47 +80,47 @@ impl Conversation {
     }
 
     /// Makes sure that the token is the user's own, asking only about one that is not remembered.
-    pub(super) fn identify(&mut self, deadline: &Deadline) -> Result<(), Failure> {
+    pub(super) fn ensure_token_checked(&mut self, deadline: &Deadline) -> Result<(), StoreError> {
         if self.client.is_none() {
             let token = token_file::read(&self.config.token_file, Uid::effective())?;
             self.fingerprint = token_cache::fingerprint(&self.config.address, &self.config.user, &token);
             self.client = Some(Client::new(&self.config.server(), &token)?);
         }
-        if self.memory.vouches_for(&self.fingerprint, self.config.now_ms) {
+        if self.memory.is_valid_for(&self.fingerprint, self.config.now_ms) {
             return Ok(());
         }
         let lookup = self.look_up(deadline)?;
         let token_file = self.config.token_file.display();
-        lookup.belongs_to(&self.config.user).map_err(|why| Failure::Refused {
+        lookup.check_owner(&self.config.user).map_err(|why| StoreError::Refused {
             reason: format!("the token in {token_file} is not {}'s own: {why}", self.config.user),
             remedy: format!("put a token minted for {} there", self.config.user),
         })?;
         let is_known = self.memory.fingerprint == self.fingerprint;
-        let method = if is_known { self.memory.writes_by } else { WriteMethod::default() };
+        let method = if is_known { self.memory.write_method } else { WriteMethod::default() };
         self.memory = lookup.remember(self.fingerprint.clone(), self.config.now_ms, method);
         Ok(())
     }
 
-    fn look_up(&mut self, deadline: &Deadline) -> Result<Lookup, Failure> {
+    fn look_up(&mut self, deadline: &Deadline) -> Result<Lookup, StoreError> {
         let action = self.action("looking up", "the token");
         let request = self.token_request(Method::GET, "lookup-self", None);
         let received = self.client()?.send(request, &action, deadline)?;
-        match received.meaning(&action) {
-            Answer::Success(Success { data: Some(data), .. }) => {
-                serde_json::from_str(data.get()).map_err(|_| out_of_place(&action, received.status))
+        match received.classify(&action) {
+            Response::Success(Success { data: Some(data), .. }) => {
+                serde_json::from_str(data.get()).map_err(|_| unexpected_response(&action, received.status))
             }
-            Answer::Denied => {
-                self.memory = TokenMemory::default();
+            Response::Denied => {
+                self.memory = TokenCache::default();
                 let token_file = self.config.token_file.display();
-                Err(Failure::Refused {
+                Err(StoreError::Refused {
                     reason: format!(
                         "{action}: the token in {token_file} is expired, revoked, or may not look itself up"
                     ),
                     remedy: "an admin has to mint a new one".to_owned(),
                 })
             }
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_place(&action, received.status)),
+            Response::Failed(failure) => Err(failure),
+            _ => Err(unexpected_response(&action, received.status)),
         }
     }
 }

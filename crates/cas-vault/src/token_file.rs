@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-use cas_core::fs::regular_file::{Links, RegularFile, Unfit};
-use cas_core::store::Failure;
+use cas_core::fs::regular_file::{OpenError, RegularFile, Symlinks};
+use cas_core::store::StoreError;
 use cas_protocol::secret::Secret;
 
 /// The longest token file in bytes; real tokens have about a hundred.
@@ -33,7 +33,7 @@ impl Token {
 /// [`TokenFileError`] when there is none, or it is not the owner's own, private, and one line.
 pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
     let failed = |problem: Problem| TokenFileError { path: path.to_owned(), problem };
-    let opened = RegularFile::open(path, Links::Refused).map_err(|unfit| failed(Problem::of(unfit)))?;
+    let opened = RegularFile::open(path, Symlinks::Reject).map_err(|unfit| failed(Problem::of(unfit)))?;
     let file = opened.ok_or_else(|| failed(Problem::Missing))?;
     let metadata = file.metadata();
     if metadata.uid() != owner.as_raw() {
@@ -75,13 +75,13 @@ enum Problem {
 }
 
 impl Problem {
-    fn of(unfit: Unfit) -> Self {
+    fn of(unfit: OpenError) -> Self {
         match unfit {
-            Unfit::NotRegular => Self::NotAFile,
-            Unfit::Link => Self::Link,
-            Unfit::TooLarge => Self::NotOneToken,
-            Unfit::Failed(error) if error.kind() == io::ErrorKind::NotADirectory => Self::Missing,
-            Unfit::Failed(error) => Self::Unreadable(error),
+            OpenError::NotRegular => Self::NotAFile,
+            OpenError::Link => Self::Link,
+            OpenError::TooLarge => Self::NotOneToken,
+            OpenError::Failed(error) if error.kind() == io::ErrorKind::NotADirectory => Self::Missing,
+            OpenError::Failed(error) => Self::Unreadable(error),
         }
     }
 }
@@ -139,7 +139,7 @@ impl fmt::Display for TokenFileError {
 
 impl std::error::Error for TokenFileError {}
 
-impl From<TokenFileError> for Failure {
+impl From<TokenFileError> for StoreError {
     fn from(error: TokenFileError) -> Self {
         Self::Refused { reason: error.reason(), remedy: error.remedy().to_owned() }
     }

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::admin::Standing;
-use super::redact::said_by_server;
-use super::token_cache::{TokenMemory, WriteMethod};
+use super::admin::TokenInfo;
+use super::redact::redact_server_text;
+use super::token_cache::{TokenCache, WriteMethod};
 
 /// What a lookup tells. The answer also holds the token itself, which is not read. Fields may be missing: a root token
 /// has fewer, and one made through a role has no `period`.
@@ -32,49 +32,51 @@ pub(super) struct Lookup {
 impl Lookup {
     /// Whether the token is this user's own and nobody else's. `meta.user` says so; where it is missing, the policy
     /// does. The display name cannot, since `j.doe` and `j_doe` share one, but it can contradict.
-    pub(super) fn belongs_to(&self, user: &str) -> Result<(), NotTheirs> {
+    pub(super) fn check_owner(&self, user: &str) -> Result<(), TokenOwnerError> {
         let policies = self.policies.as_deref().unwrap_or_default();
         if policies.iter().any(|policy| policy == "root") {
-            return Err(NotTheirs::Root);
+            return Err(TokenOwnerError::Root);
         }
         match self.meta.as_ref().and_then(|meta| meta.get("user")) {
             Some(Value::String(name)) if name == user => {}
-            Some(other) => return Err(NotTheirs::Person(said_by_server(other.as_str().unwrap_or("nobody")))),
+            Some(other) => {
+                return Err(TokenOwnerError::Person(redact_server_text(other.as_str().unwrap_or("nobody"))));
+            }
             None => only_policy(policies, user)?,
         }
         match &self.display_name {
             Some(name) if name.starts_with(DISPLAY_PREFIX) && *name != display_name(user) => {
-                Err(NotTheirs::DisplayName(said_by_server(name)))
+                Err(TokenOwnerError::DisplayName(redact_server_text(name)))
             }
             _ => Ok(()),
         }
     }
 
     /// What an admin wants to know of the token, asked about at `now_ms`.
-    pub(super) fn standing(&self, user: &str, now_ms: u64) -> Standing {
+    pub(super) fn standing(&self, user: &str, now_ms: u64) -> TokenInfo {
         let memory = self.remember(String::new(), now_ms, WriteMethod::default());
-        Standing {
+        TokenInfo {
             accessor: self.accessor.clone().unwrap_or_default(),
-            foreign: self.belongs_to(user).err().map(|why| why.to_string()),
+            foreign: self.check_owner(user).err().map(|why| why.to_string()),
             expires_at_ms: memory.expires_at_ms,
             is_renewable: self.renewable,
             is_orphan: self.orphan,
-            host: self.meta.as_ref().and_then(|meta| meta.get("host")?.as_str()).map(said_by_server),
+            host: self.meta.as_ref().and_then(|meta| meta.get("host")?.as_str()).map(redact_server_text),
         }
     }
 
     /// What to remember of the token named by `fingerprint`, asked about at `now_ms`.
-    pub(super) fn remember(&self, fingerprint: String, now_ms: u64, writes_by: WriteMethod) -> TokenMemory {
+    pub(super) fn remember(&self, fingerprint: String, now_ms: u64, writes_by: WriteMethod) -> TokenCache {
         let expires = self.ttl > 0 || self.expire_time.is_some();
         let period = self.period.filter(|seconds| *seconds > 0).unwrap_or(self.creation_ttl);
-        TokenMemory {
+        TokenCache {
             fingerprint,
             checked_at_ms: now_ms,
             expires_at_ms: expires.then(|| now_ms.saturating_add(self.ttl.saturating_mul(1000))),
             last_renewed_ms: self.last_renewal_time.unwrap_or(self.creation_time).saturating_mul(1000),
             period_ms: (period > 0).then(|| period.saturating_mul(1000)),
             renewable: self.renewable,
-            writes_by,
+            write_method: writes_by,
         }
     }
 }
@@ -87,13 +89,13 @@ pub(super) fn policy(user: &str) -> String {
     format!("{POLICY_PREFIX}{}", user.to_lowercase())
 }
 
-fn only_policy(policies: &[String], user: &str) -> Result<(), NotTheirs> {
+fn only_policy(policies: &[String], user: &str) -> Result<(), TokenOwnerError> {
     let mut personal = policies.iter().filter(|policy| policy.starts_with(POLICY_PREFIX)).peekable();
     if personal.peek().is_none() {
-        return Err(NotTheirs::Nobody);
+        return Err(TokenOwnerError::Nobody);
     }
     match personal.find(|name| **name != policy(user)) {
-        Some(name) => Err(NotTheirs::Policy(said_by_server(name))),
+        Some(name) => Err(TokenOwnerError::Policy(redact_server_text(name))),
         None => Ok(()),
     }
 }
@@ -110,7 +112,7 @@ fn display_name(user: &str) -> String {
 
 /// The token is not the user's own.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotTheirs {
+pub(super) enum TokenOwnerError {
     Root,
     Nobody,
     Person(String),
@@ -118,7 +120,7 @@ pub(super) enum NotTheirs {
     DisplayName(String),
 }
 
-impl fmt::Display for NotTheirs {
+impl fmt::Display for TokenOwnerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => formatter.write_str("it is a root token"),
@@ -148,27 +150,27 @@ mod tests {
             (json!({"policies": ["workstation-claude-alice", "default"], "meta": null}), Ok(())),
             (json!({"policies": ["whatever"], "meta": {"user": "alice", "host": "x"}}), Ok(())),
             (json!({"policies": both, "meta": {"user": "alice"}}), Ok(())),
-            (json!({"policies": both}), Err(NotTheirs::Policy("workstation-claude-bob".into()))),
+            (json!({"policies": both}), Err(TokenOwnerError::Policy("workstation-claude-bob".into()))),
             (
                 json!({"policies": ["workstation-claude-alice"], "meta": {"user": "bob"}}),
-                Err(NotTheirs::Person("bob".into())),
+                Err(TokenOwnerError::Person("bob".into())),
             ),
-            (json!({"policies": ["a"], "meta": {"user": 1}}), Err(NotTheirs::Person("nobody".into()))),
+            (json!({"policies": ["a"], "meta": {"user": 1}}), Err(TokenOwnerError::Person("nobody".into()))),
             (
                 json!({"policies": ["workstation-claude-bob"]}),
-                Err(NotTheirs::Policy("workstation-claude-bob".into())),
+                Err(TokenOwnerError::Policy("workstation-claude-bob".into())),
             ),
-            (json!({"policies": ["root"], "meta": {"user": "alice"}}), Err(NotTheirs::Root)),
-            (json!({"policies": ["admin"]}), Err(NotTheirs::Nobody)),
-            (json!({"policies": null}), Err(NotTheirs::Nobody)),
-            (json!({}), Err(NotTheirs::Nobody)),
+            (json!({"policies": ["root"], "meta": {"user": "alice"}}), Err(TokenOwnerError::Root)),
+            (json!({"policies": ["admin"]}), Err(TokenOwnerError::Nobody)),
+            (json!({"policies": null}), Err(TokenOwnerError::Nobody)),
+            (json!({}), Err(TokenOwnerError::Nobody)),
             (
                 json!({"policies": ["workstation-claude-alice"], "display_name": "token-devvm-claude-auth-bob"}),
-                Err(NotTheirs::DisplayName("token-devvm-claude-auth-bob".into())),
+                Err(TokenOwnerError::DisplayName("token-devvm-claude-auth-bob".into())),
             ),
             (json!({"policies": ["workstation-claude-alice"], "display_name": "token-by-hand"}), Ok(())),
         ] {
-            assert_eq!(lookup(value.clone()).belongs_to("alice"), expected, "{value}");
+            assert_eq!(lookup(value.clone()).check_owner("alice"), expected, "{value}");
         }
     }
 
@@ -178,8 +180,8 @@ mod tests {
             "policies": ["workstation-claude-j.doe_x-"],
             "display_name": "token-devvm-claude-auth-J-Doe-x",
         });
-        assert_eq!(lookup(value.clone()).belongs_to("J.Doe_x-"), Ok(()));
-        assert!(lookup(value).belongs_to("j.doe_x-").is_err(), "the case of a display name is kept");
+        assert_eq!(lookup(value.clone()).check_owner("J.Doe_x-"), Ok(()));
+        assert!(lookup(value).check_owner("j.doe_x-").is_err(), "the case of a display name is kept");
     }
 
     #[test]
@@ -188,7 +190,7 @@ mod tests {
         let memory = role.remember("f".into(), 5000, WriteMethod::Put);
         assert_eq!(memory.expires_at_ms, Some(105_000));
         assert_eq!((memory.period_ms, memory.last_renewed_ms), (Some(300_000), 7000));
-        assert_eq!(memory.writes_by, WriteMethod::Put);
+        assert_eq!(memory.write_method, WriteMethod::Put);
         let renewed = lookup(json!({"period": 60, "last_renewal_time": 9, "creation_time": 7}));
         let memory = renewed.remember("f".into(), 5000, WriteMethod::Patch);
         assert_eq!(memory.expires_at_ms, None);

@@ -93,8 +93,8 @@ function stateAt(person, at, now) {
       credential: {
         kind: person.isSetupToken ? 'setup-token' : 'login',
         access_token_expires_at_ms: person.isSetupToken ? undefined : 1000 * accessTokenEnds,
-        lapses_at_ms: 1000 * (now + person.daysLeft * DAY),
-        lapse_is_estimated: person.isSetupToken,
+        expires_at_ms: 1000 * (now + person.daysLeft * DAY),
+        expiry_is_estimated: person.isSetupToken,
       },
     };
   }

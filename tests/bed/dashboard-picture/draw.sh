@@ -1,5 +1,5 @@
 #!/bin/bash
-# Draws packaging/grafana/claude-auth.json into docs/dashboard.png: Grafana's own components, in a real browser, over the answers
+# Draws packaging/grafana/claude-auth.json into docs/admin/dashboard.png: Grafana's own components, in a real browser, over the answers
 # of a real Prometheus. Its figures are what the release build's `cas-sync metrics` says in the course of a day (day.js).
 # Needs root, the packages of `host-packages.sh picture`, and npm.
 set -euo pipefail
@@ -45,4 +45,4 @@ mkdir "$work/data"
 "$programs/promtool" tsdb create-blocks-from openmetrics "$work/figures" "$work/data" >/dev/null
 say "drawing"
 PROMETHEUS=$programs/prometheus CHROMIUM=$(command -v chromium) \
-    node "$here/picture.js" "$root/packaging/grafana/claude-auth.json" "$work/data" "$now" "$root/docs/dashboard.png"
+    node "$here/picture.js" "$root/packaging/grafana/claude-auth.json" "$work/data" "$now" "$root/docs/admin/dashboard.png"

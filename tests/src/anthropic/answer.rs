@@ -1,5 +1,5 @@
 //! What `POST /v1/messages` and the token endpoint can be told to answer: the rows of the table in
-//! `docs/claude-code.md` that the client tells apart.
+//! `docs/design/claude-code.md` that the client tells apart.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -47,7 +47,7 @@ impl State {
     pub(super) fn wait_until(&self, deadline: &Deadline, condition: impl Fn(&Inner) -> bool) -> bool {
         let mut inner = self.lock();
         while !condition(&inner) {
-            if deadline.has_passed() {
+            if deadline.is_expired() {
                 return false;
             }
             let woken = self.changed.wait_timeout(inner, deadline.remaining());

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cas_core::store::Store;
 use cas_protocol::deadline::Deadline;
 use cas_tests::now_ms;
-use cas_vault::{Address, ProxyAddress, VaultConfig, VaultStore};
+use cas_vault::{ProxyAddress, ServerUrl, VaultConfig, VaultStore};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = args().skip(1).collect();
@@ -23,20 +23,21 @@ fn main() -> ExitCode {
         eprintln!("usage: store-read-once ADDRESS CA|- USER TOKEN_FILE MEMORY_FILE DEADLINE_MS [PROXY]");
         return ExitCode::from(2);
     };
-    let address = Address::parse(address).expect("ADDRESS");
-    let config = VaultConfig::of_user(address, user, token_file.into(), now_ms()).expect("USER");
+    let address = ServerUrl::parse(address).expect("ADDRESS");
+    let config = VaultConfig::for_user(address, user, token_file.into(), now_ms()).expect("USER");
     let remembered = fs::read(memory_file).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut store = VaultStore::new(VaultConfig {
         ca_cert: (ca != "-").then(|| PathBuf::from(ca)),
         proxy: proxy.first().map(|proxy| ProxyAddress::parse(proxy).expect("PROXY")),
-        remembered: remembered.unwrap_or_default(),
+        token_cache: remembered.unwrap_or_default(),
         ..config
     });
     let started = Instant::now();
     let deadline = Deadline::after(Duration::from_millis(deadline_ms.parse().expect("DEADLINE_MS")));
     let outcome = store.read(&deadline);
     let requests = store.requests();
-    fs::write(memory_file, serde_json::to_vec(store.memory()).expect("memory is JSON")).expect("MEMORY_FILE");
+    fs::write(memory_file, serde_json::to_vec(store.token_cache()).expect("memory is JSON"))
+        .expect("MEMORY_FILE");
     drop(store);
     let took = started.elapsed().as_millis();
     match outcome {

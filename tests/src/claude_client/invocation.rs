@@ -247,7 +247,7 @@ pub(super) fn wait(child: &mut Child, deadline: &Deadline) -> io::Result<Option<
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if deadline.has_passed() {
+        if deadline.is_expired() {
             kill(child);
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cas_vault::{Address, VaultConfig, VaultStore};
+use cas_vault::{ServerUrl, VaultConfig, VaultStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -106,8 +106,8 @@ impl Person {
 
     /// The settings of a run that remembers nothing.
     pub fn config(&self) -> VaultConfig {
-        let address = Address::parse(&self.admin.address).expect("the bed's address");
-        let config = VaultConfig::of_user(address, &self.user, self.token_file(), now_ms());
+        let address = ServerUrl::parse(&self.admin.address).expect("the bed's address");
+        let config = VaultConfig::for_user(address, &self.user, self.token_file(), now_ms());
         VaultConfig { ca_cert: self.admin.ca_cert.clone(), ..config.expect("the bed's user name") }
     }
 

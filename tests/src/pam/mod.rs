@@ -35,7 +35,7 @@ pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token
 /// Prepares the namespace and becomes the host.
 const STAGE: &str = include_str!("stage.sh");
 
-/// A scratch directory that stands for the machine: PAM's configuration, the enrolment markers, the programs, the log.
+/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers, the programs, the log.
 pub struct PamBed {
     scratch: TempDir,
     host: PathBuf,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_vault::{Address, VaultConfig};
+use cas_vault::{ServerUrl, VaultConfig};
 use serde_json::{Value, json};
 
 use self::engine::Engine;
@@ -96,8 +96,8 @@ impl VaultFake {
     pub fn config(&self, user: &str, folder: &Path) -> VaultConfig {
         let token_file = folder.join("vault-token");
         write_private(&token_file, "hvs.canary");
-        let address = Address::parse(&self.address()).expect("the fake's address");
-        VaultConfig::of_user(address, user, token_file, now_ms()).expect("a user name")
+        let address = ServerUrl::parse(&self.address()).expect("the fake's address");
+        VaultConfig::for_user(address, user, token_file, now_ms()).expect("a user name")
     }
 
     /// From now on requests whose "METHOD path" contains `pattern` go wrong like this.

@@ -17,7 +17,7 @@ use crate::resident::{LOGIN, Resident, UID};
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// A temporary file beside it, synced, and renamed over it (`docs/claude-code.md`).
+    /// A temporary file beside it, synced, and renamed over it (`docs/design/claude-code.md`).
     Rename,
     /// Truncated and written where it lies.
     InPlace,

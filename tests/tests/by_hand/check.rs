@@ -46,8 +46,8 @@ fn programs_are_told_the_same_in_members_that_stay() {
         "access_token_expires_at_ms": parsed(&file)["claudeAiOauth"]["expiresAt"],
         "login_expires_at_ms": ends,
         "account": null,
-        "lapses_at_ms": ends,
-        "lapse_is_estimated": false,
+        "expires_at_ms": ends,
+        "expiry_is_estimated": false,
     });
     let expected = json!({
         "schema": 1,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_tests::claude_login::{HOUR_MS, parsed};
 use cas_tests::now_ms;
 use cas_tests::resident::{LOGIN, Resident, STATE};
@@ -84,7 +84,7 @@ fn login(resident: &Resident) -> Value {
 /// The name of the generation in a login file.
 fn generation(file: &str) -> String {
     let token = parsed(file)["claudeAiOauth"]["refreshToken"].as_str().expect("a token").to_owned();
-    Generation::of(&token).to_string()
+    RefreshTokenId::from_bytes(&token).to_string()
 }
 
 /// Somebody with the real client, signed in until so many days from now; and what lies in their file.

@@ -61,7 +61,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     let known = state(&resident, "state.json");
     assert_eq!((known["verdict"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
     assert_eq!(known["status"], "OK", "how the last sync ended");
-    assert_eq!(state(&resident, "ledger.json")["generations"][generation(&file)]["fate"], "rejected");
+    assert_eq!(state(&resident, "ledger.json")["generations"][generation(&file)]["state"], "rejected");
     by_hand(&resident, "check").expect(79, &["rejected by the server"]);
 }
 

@@ -1,9 +1,9 @@
-//! `docs/claude-code.md` names a test for every fact, and no test here shows a fact that it does not list. (Those of the
+//! `docs/design/claude-code.md` names a test for every fact, and no test here shows a fact that it does not list. (Those of the
 //! sync's verdicts and of sign-ins show more than facts about the client.)
 
 use std::collections::BTreeSet;
 
-const DOCUMENTATION: &str = include_str!("../../../docs/claude-code.md");
+const DOCUMENTATION: &str = include_str!("../../../docs/design/claude-code.md");
 const VERDICTS: [(&str, &str); 9] = [
     ("alive", include_str!("../sync_verdicts/alive.rs")),
     ("full_disk", include_str!("../sync_verdicts/full_disk.rs")),

@@ -127,7 +127,7 @@ fn a_write_lock_kept_too_long_costs_the_login() {
     let held = alice.make_directory(WRITE_LOCK).expect("the lock");
     let mut running = alice.claude().start().expect("started");
     let deadline = Deadline::after(LIMIT);
-    while running.is_running().expect("waitpid") && !deadline.has_passed() {
+    while running.is_running().expect("waitpid") && !deadline.is_expired() {
         set_age(&held, Duration::ZERO);
         thread::sleep(Duration::from_secs(1));
     }
@@ -150,7 +150,7 @@ fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
     let running = alice.claude().start().expect("started");
     let deadline = Deadline::after(Duration::from_secs(30));
     while fs::metadata(&held).and_then(|held| held.modified()).is_ok_and(|time| time == touched) {
-        assert!(!deadline.has_passed(), "{lock} was not taken over");
+        assert!(!deadline.is_expired(), "{lock} was not taken over");
         thread::sleep(Duration::from_millis(5));
     }
     let taken = age + begin.elapsed();

@@ -1,4 +1,4 @@
-//! Facts about the real client on which this project's design rests: `docs/claude-code.md` lists them, each with the
+//! Facts about the real client on which this project's design rests: `docs/design/claude-code.md` lists them, each with the
 //! name of its test here.
 
 mod answers;

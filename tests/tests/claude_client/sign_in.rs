@@ -41,7 +41,7 @@ fn address_of(started: &Started) -> String {
         {
             return line[line.find("https://").expect("it is there")..].trim_end().to_owned();
         }
-        assert!(!deadline.has_passed(), "no address: {said}");
+        assert!(!deadline.is_expired(), "no address: {said}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -61,7 +61,7 @@ fn all(world: &World, kept: Kept, rows: &[Row], without: &[(&str, &str)]) {
 
 const ADMINS: [(&str, &str); 3] = [
     ("cas-sync enroll", "asks nobody, and reads no configuration"),
-    ("cas-sync disenroll", "as above"),
+    ("cas-sync unenroll", "as above"),
     ("cas-sync metrics", "as above"),
 ];
 
@@ -149,7 +149,7 @@ fn a_home_that_is_away_is_named_and_nothing_is_made_in_its_place() {
     ];
     let without = [
         ("cas-sync enroll", "opens nothing in a home; guest_kinds_of_homes shows it"),
-        ("cas-sync disenroll", "as above"),
+        ("cas-sync unenroll", "as above"),
         ("cas-sync provision", "guest_provision::homes shows it"),
     ];
     all(&world, Kept::AllButOwnNotes, &rows, &[&GOES_ON[..], &without].concat());

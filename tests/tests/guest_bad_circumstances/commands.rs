@@ -45,7 +45,7 @@ pub(crate) const COMMANDS: [Command; 21] = [
     command("cas-sync restore", For::Person, Operands::None),
     command("cas-sync watch", For::Person, Operands::None),
     command("cas-sync enroll", For::Root, Operands::One),
-    command("cas-sync disenroll", For::Root, Operands::One),
+    command("cas-sync unenroll", For::Root, Operands::One),
     command("cas-sync provision", For::Root, Operands::None),
     command("cas-sync status", For::Both, Operands::Any),
     command("cas-sync metrics", For::Root, Operands::None),

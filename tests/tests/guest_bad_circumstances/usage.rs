@@ -4,7 +4,7 @@ use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
 use super::world::{Kept, Who, World, difference, fault};
 
 /// Values that cannot be meant, and what is said of them.
-const VALUES: [(&str, &str); 14] = [
+const VALUES: [(&str, &str); 13] = [
     ("cas-sync check --min-remaining 3", "a whole number and a unit"),
     ("cas-sync check --verified-within soon", "a whole number and a unit"),
     ("cas-sync restore --generation newest", "fingerprint"),
@@ -13,7 +13,6 @@ const VALUES: [(&str, &str); 14] = [
     ("cas-sync token import --minted-at 2026-13-01", "2026-11-21"),
     ("cas-sync login --email alice", "alice@example.org"),
     ("cas-sync token clear", "--yes"),
-    ("cas-sync status --watch", "terminal"),
     ("cas-sync doctor --dry-run", "--fix"),
     ("cas-session login --user=alice --deadline-ms=soon", "--deadline-ms"),
     ("cas-session login --user=alice --reply=2", "--reply=2"),
@@ -24,7 +23,7 @@ const VALUES: [(&str, &str); 14] = [
 /// What belongs behind a command and is not there.
 const MISSING: [(&str, &str); 13] = [
     ("cas-sync enroll", "<USER>"),
-    ("cas-sync disenroll", "<USER>"),
+    ("cas-sync unenroll", "<USER>"),
     ("cas-sync token", "Usage: cas-sync token"),
     // It may have been a token.
     ("cas-sync token frobnicate", "never an argument"),
@@ -111,7 +110,7 @@ fn what_is_somebody_elses_to_type_is_refused_with_who_that_is_and_changes_nothin
                 (Who::Root, vec![format!("{words} --yes")], "runuser -u NAME")
             }
             (For::Person, _) => (Who::Root, vec![words.to_owned()], "runuser -u NAME"),
-            (For::Root, "cas-sync disenroll") => {
+            (For::Root, "cas-sync unenroll") => {
                 (Who::Alice, vec![format!("{words} alice"), format!("{words} --all")], "sudo")
             }
             (For::Root, "cas-sync enroll") => (Who::Alice, vec![format!("{words} bob")], "sudo"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{home, machine, sign_in, store};
 
-/// What no guest can be made to show, and why. `docs/doctor.md` says the same.
+/// What no guest can be made to show, and why. `docs/user/doctor.md` says the same.
 const NOT_BROKEN: [(&str, &str); 4] = [
     ("document-organization", "it takes a store and a sign-in at once; the unit tests judge it"),
     ("shadow-served", "only an organisation's administrator can take a setting out of what it serves"),
@@ -18,7 +18,7 @@ const ALONE: [&str; 5] =
 
 #[test]
 fn every_check_is_broken_by_a_row_or_named_with_the_reason() {
-    let page = include_str!("../../../docs/doctor.md");
+    let page = include_str!("../../../docs/user/doctor.md");
     let listed: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert!(listed.len() > 60, "the page has its table");

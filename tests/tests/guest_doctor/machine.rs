@@ -58,7 +58,7 @@ fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
 }
 
 #[test]
-fn root_mends_units_and_enrolments() {
+fn root_mends_units_and_enrollments() {
     let guest = desk();
     let broken = "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-sync@alice.path";
     guest.run(broken).expect_success("breaking it");

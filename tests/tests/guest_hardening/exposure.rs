@@ -5,7 +5,7 @@ use cas_tests::guest::{Guest, Suite};
 use crate::by_mount::BY_MOUNT;
 use crate::drop_in;
 
-const PAGE: &str = include_str!("../../../docs/units.md");
+const PAGE: &str = include_str!("../../../docs/admin/units.md");
 
 #[test]
 fn the_exposure_is_what_the_page_says_on_bookworm() {

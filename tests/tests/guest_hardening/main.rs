@@ -1,5 +1,5 @@
 //! The units as closed as they can be, and open enough: the real Claude Code in them, for people and homes of every kind
-//! (`docs/units.md`).
+//! (`docs/admin/units.md`).
 
 mod by_mount;
 mod claude;

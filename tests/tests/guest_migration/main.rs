@@ -1,4 +1,4 @@
-//! A machine as the former script leaves it, and the way to this product and back (`docs/migration.md`).
+//! A machine as the former script leaves it, and the way to this product and back (`docs/admin/migration.md`).
 
 mod machine;
 mod provisioned;

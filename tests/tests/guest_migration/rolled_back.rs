@@ -39,7 +39,7 @@ fn the_script_works_again(suite: Suite) {
     assert!(ours["backed_up_machine"].is_string(), "{ours}");
 
     for user in [ALICE, BOB] {
-        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
     }
     machine.switch_script_on();
 

@@ -30,8 +30,8 @@ fn an_account_that_is_gone_or_renamed_is_a_finding() {
     }
     let doctor = guest.run("cas-sync doctor");
     assert_ne!(doctor.code, Some(0), "{}", said(&doctor));
-    assert!(doctor.text().contains("cas-sync disenroll dee"), "{}", doctor.text());
-    guest.run("cas-sync disenroll dee && cas-sync disenroll eve").expect_success("what is printed");
+    assert!(doctor.text().contains("cas-sync unenroll dee"), "{}", doctor.text());
+    guest.run("cas-sync unenroll dee && cas-sync unenroll eve").expect_success("what is printed");
     assert!(!guest.run("cas-sync metrics").text().contains(" 9\n"));
 }
 

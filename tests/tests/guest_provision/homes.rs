@@ -78,7 +78,7 @@ fn a_home_that_does_not_answer_holds_nobody_up() {
         while (1) {
             for (glob "/proc/[0-9]*/cmdline") {
                 open F, $_ or next;
-                next unless <F> =~ /keep-vault-token/;
+                next unless <F> =~ /token-agent/;
                 kill "STOP", $1 if m#(\d+)#;
             }
         }"#;

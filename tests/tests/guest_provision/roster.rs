@@ -86,9 +86,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol: {parked: true}\n");
     let planned = provision(&fleet, "--dry-run").expect_success("a dry run").text();
     for line in [
-        "bob: disenroll\n",
-        "carol: disenroll\n",
-        "dee: disenroll; revoke their former token\n",
+        "bob: unenroll\n",
+        "carol: unenroll\n",
+        "dee: unenroll; revoke their former token\n",
         "3 would be changed",
     ] {
         assert!(planned.contains(line), "{planned}");
@@ -99,7 +99,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     let done = provision_alone(guest);
     assert_eq!(done.code, Some(77), "{}", said(&done));
     assert!(
-        done.text().contains("dee: disenrolled; waits for an admin: their token is to be revoked"),
+        done.text().contains("dee: unenrolled; waits for an admin: their token is to be revoked"),
         "{}",
         said(&done)
     );

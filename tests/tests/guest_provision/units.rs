@@ -35,7 +35,7 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(snapshot(guest, places), before);
 
-    // All that it may do without one works in its sandbox: enrolling, disenrolling, writing and removing units' links.
+    // All that it may do without one works in its sandbox: enrolling, unenrolling, writing and removing units' links.
     roster(guest, "users:\n  alice: {parked: true}\n  bob:\n");
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(enrolled(guest), "bob\n");

@@ -135,7 +135,7 @@ fn it_is_not_shown_where_nobody_looks() {
             !(seen.text() + &String::from_utf8_lossy(&seen.stderr)).contains(SAID),
             "{shell}: without a terminal"
         );
-        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
         assert!(!shows(&guest, user), "{shell}: whoever is not looked after has nothing from us");
     }
 }

@@ -24,7 +24,7 @@ fn every_login_shell_has_its_persons_own_token(suite: Suite) {
     assert_eq!(variable(&guest, "carol"), "");
 
     for user in ["alice", "dora", "frida"] {
-        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
         assert_eq!(variable(&guest, user), "", "{user} is not looked after any more");
     }
 }

@@ -24,7 +24,7 @@ fn a_shell_that_needs_nothing_starts_no_process_for_us() {
             .run(&format!("rm /home/{user}/.config/claude-auth-sync/claude-oauth.env"))
             .expect_success("no token");
         let without_token = started(&guest, user, shell, &unset);
-        guest.run(&format!("cas-sync disenroll {user}")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll {user}")).expect_success("unenrolling");
         guest.put_token(user, &token_of(user));
         let not_enrolled = started(&guest, user, shell, &unset);
         guest.run(&format!("for f in {files}; do mv $f $f.away; done")).expect_success("without us");

@@ -78,7 +78,7 @@ fn people(guest: &Guest) {
     let away = json!({
         "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verdict": "unknown",
         "verified_at_ms": now - 200_000_000, "outage": "the network", "outage_since_ms": now - 190_000_000_u64,
-        "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "lapses_at_ms": now + 1_000_000},
+        "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "expires_at_ms": now + 1_000_000},
     });
     run_service(guest, "carol");
     guest.write(&published("carol"), "carol", "600", away.to_string().as_bytes());
@@ -170,7 +170,7 @@ impl Server {
             if is_there(&answer) {
                 return answer;
             }
-            assert!(!deadline.has_passed(), "{what} {query}: {answer}");
+            assert!(!deadline.is_expired(), "{what} {query}: {answer}");
             std::thread::sleep(Duration::from_millis(200));
         }
     }

@@ -44,23 +44,3 @@ fn root_sees_everybody_the_worst_first_though_no_home_is_there_any_more() {
     assert_eq!(others.code, Some(1));
     assert!(others.text().contains("only root can see how others are"), "{}", others.text());
 }
-
-#[test]
-fn a_table_is_drawn_again_and_again_on_a_terminal_and_nowhere_else() {
-    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
-    guest.put_login("alice", &fresh("first"));
-    run_service(&guest, "alice");
-    let piped = guest.run("cas-sync status --watch 2>&1");
-    assert_eq!(piped.code, Some(2), "{}", piped.text());
-    assert!(piped.text().starts_with("cas-sync: --watch draws on a terminal"), "{}", piped.text());
-
-    let mut terminal = guest.ssh_terminal("alice");
-    terminal.type_line("cas-sync status --watch; echo ended with $?");
-    terminal.wait_for("\x1b[?1049h");
-    terminal.wait_for("Claude login of alice on");
-    // Drawn anew.
-    terminal.wait_for("\x1b[H");
-    terminal.type_line("\x03");
-    let end = terminal.wait_for("ended with 0");
-    assert!(end.contains("\x1b[?25h\x1b[?1049l"), "the screen from before is back: {end:?}");
-}

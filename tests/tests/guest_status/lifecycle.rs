@@ -6,16 +6,16 @@ use cas_tests::guest::{Guest, Suite};
 use super::{everybody, published, row, run_service};
 
 #[test]
-fn it_comes_and_goes_with_the_enrolment_on_bookworm() {
-    it_comes_and_goes_with_the_enrolment(Suite::Bookworm);
+fn it_comes_and_goes_with_the_enrollment_on_bookworm() {
+    it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
 }
 
 #[test]
-fn it_comes_and_goes_with_the_enrolment_on_trixie() {
-    it_comes_and_goes_with_the_enrolment(Suite::Trixie);
+fn it_comes_and_goes_with_the_enrollment_on_trixie() {
+    it_comes_and_goes_with_the_enrollment(Suite::Trixie);
 }
 
-fn it_comes_and_goes_with_the_enrolment(suite: Suite) {
+fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
     let guest = Guest::boot(suite);
     guest.install_product();
@@ -45,7 +45,7 @@ fn it_comes_and_goes_with_the_enrolment(suite: Suite) {
     let parents =
         guest.run("stat -c '%U %a' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/people").text();
     assert_eq!(parents, "root 755\nroot 755\n");
-    guest.run("cas-sync disenroll a.b").expect_success("disenrolled");
+    guest.run("cas-sync unenroll a.b").expect_success("unenrolled");
     assert_eq!(guest.read(&published("a.b")), None);
     let left = guest.run("ls /var/lib/claude-auth-sync/people").text();
     assert_eq!(left, "Zoe_1\njean-luc\n");

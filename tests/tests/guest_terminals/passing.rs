@@ -65,5 +65,6 @@ fn earlier(moment: Timestamp, past: u64) -> Timestamp {
 
 /// The moment in so many hours, and a bit less than one more.
 pub(crate) fn in_hours(hours: u64) -> Timestamp {
-    Timestamp::from_millis(cas_tests::now_ms()).plus(Duration::from_millis(hours * HOUR_MS + HOUR_MS * 2 / 3))
+    Timestamp::from_millis(cas_tests::now_ms())
+        .saturating_add(Duration::from_millis(hours * HOUR_MS + HOUR_MS * 2 / 3))
 }

@@ -86,7 +86,7 @@ fn oneself() {
     assert_eq!(guest.sync("alice").code, Some(79));
     hours_pass(guest, "alice", 3);
     take("lost", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
-    guest.run("cas-sync disenroll alice").expect_success("nobody looks after her");
+    guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
     take("not-enrolled", &[NARROW], alice, 79);
     reel.end();
 }
@@ -150,9 +150,7 @@ fn everybody() {
     let (code, shown) = root.runs(NARROW, &["status", "dora"]);
     assert_eq!(code, Some(1), "{shown}");
     reel.take("a-stranger", NARROW, &shown);
-    guest
-        .run("cas-sync disenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*")
-        .expect_success("nobody");
+    guest.run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*").expect_success("nobody");
     let (code, shown) = root.runs(NARROW, &["status"]);
     assert_eq!(code, Some(0), "{shown}");
     reel.take("nobody", NARROW, &shown);

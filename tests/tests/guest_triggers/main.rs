@@ -2,7 +2,7 @@
 //! how an admin starts, pauses and ends it.
 
 mod claude;
-mod enrolment;
+mod enrollment;
 mod failed;
 mod removal;
 mod requests;

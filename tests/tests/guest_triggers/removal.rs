@@ -30,11 +30,11 @@ fn what_cannot_be_removed_is_named_with_the_reason_and_keeps_dpkg_from_nothing()
         .expect_success("what rm cannot remove");
     guest
         .run("d=/run/systemd/system/claude-auth-sync@alice.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl daemon-reload")
-        .expect_success("a timer that disenrolling cannot stop");
+        .expect_success("a timer that unenrolling cannot stop");
 
     let said = guest.remove_package().expect_success("it does not fail for that").text();
 
-    assert!(said.contains("alice is disenrolled, but not without a trace: "), "{said}");
+    assert!(said.contains("alice is unenrolled, but not without a trace: "), "{said}");
     assert!(said.contains("claude-auth-sync@alice.conf': Device or resource busy"), "{said}");
     assert_eq!(
         guest.left_of_product(),

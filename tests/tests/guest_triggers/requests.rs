@@ -232,11 +232,8 @@ fn a_folder_that_is_filled_keeps_nobody_elses_request_out(suite: Suite) {
     let refused = guest.run("cas-sync enroll --no-watch carol");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.code, Some(1), "{said}");
-    assert!(
-        said.contains("/run/claude-auth-sync/bob") && said.contains("`cas-sync disenroll bob`"),
-        "{said}"
-    );
-    guest.run("cas-sync disenroll bob").expect_success("as it says");
+    assert!(said.contains("/run/claude-auth-sync/bob") && said.contains("`cas-sync unenroll bob`"), "{said}");
+    guest.run("cas-sync unenroll bob").expect_success("as it says");
     super::enroll(&guest, "carol");
     assert_eq!(failed(&guest), "");
 }

@@ -141,7 +141,7 @@ fn somebody_after_whom_no_unit_can_be_named_is_enrolled_all_the_same_and_told_of
             said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as them"),
             "{said}"
         );
-        guest.run(&format!("cas-sync disenroll '{user}'")).expect_success("disenrolling");
+        guest.run(&format!("cas-sync unenroll '{user}'")).expect_success("unenrolling");
     }
     assert_eq!(failed(&guest), "");
     assert_eq!(guest.run("systemctl list-units --all --no-legend 'claude-auth-*@*'").text(), "");

@@ -4,7 +4,7 @@ use std::fs::{self, File, FileTimes};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use cas_core::claude_files::locks::ABANDONED_AFTER;
+use cas_core::claude_files::locks::STALE_LOCK_AGE;
 use cas_core::ledger::Ledger;
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
 use cas_tests::now_ms;
@@ -144,7 +144,7 @@ impl Scene {
     /// Locks that nobody holds any more count as abandoned after a while: that while passes.
     pub(crate) fn age_locks(&self) {
         #[expect(clippy::disallowed_methods, reason = "the product compares with the wall clock")]
-        let then = SystemTime::now() - ABANDONED_AFTER - Duration::from_secs(2);
+        let then = SystemTime::now() - STALE_LOCK_AGE - Duration::from_secs(2);
         for lock in LOCKS {
             if let Ok(directory) = File::open(self.resident.path(lock)) {
                 directory.set_times(FileTimes::new().set_modified(then)).expect("its time is set");
@@ -156,7 +156,7 @@ impl Scene {
     pub(crate) fn spends(&self, torn: &World) -> bool {
         let ledger = fs::read(self.resident.path(&format!("{STATE}/ledger.json"))).unwrap_or_default();
         let ledger: Ledger = serde_json::from_slice(&ledger).unwrap_or_default();
-        torn.subject.is_null() && ledger.intent.is_some_and(|intent| intent.replaces.is_none())
+        torn.subject.is_null() && ledger.pending_restore.is_some_and(|intent| intent.replaces.is_none())
     }
 }
 

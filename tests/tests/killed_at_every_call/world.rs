@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use cas_core::ledger::Ledger;
-use cas_core::outcome::state_report::State;
+use cas_core::outcome::state_report::StateReport;
 use cas_tests::resident::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ fn meaning(name: &str, content: &[u8]) -> Value {
             without_moments(serde_json::to_value(ledger).expect("a ledger is JSON"))
         }
         "state.json" => {
-            let state: State = from_json(name, content);
+            let state: StateReport = from_json(name, content);
             without_moments(serde_json::to_value(state).expect("a state is JSON"))
         }
         "history.json" | "store-contact.json" | "vault-token.json" => {

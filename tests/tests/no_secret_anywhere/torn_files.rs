@@ -97,7 +97,7 @@ fn no_complaint_about_a_state_file_quotes_it() {
         history_of(json!(secret)),
         history_of(json!({ "claude_ai_oauth_json": [secret], "setup_token": secret })),
         json!({ "generations": secret, "answered_at": secret, "schema": secret, "fingerprint": [secret] }).to_string(),
-        json!({ "generations": { (secret.clone()): { "fate": secret } } }).to_string(),
+        json!({ "generations": { (secret.clone()): { "state": secret } } }).to_string(),
         json!({ "generations": {}, "withdrawn": [secret], "checked_at_ms": secret, "writes_by": secret }).to_string(),
         json!({ "schema": 1, "user": "alice", "status": "OK", "credential": { "kind": secret }, "failed_at": secret }).to_string(),
     ];

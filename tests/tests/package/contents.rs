@@ -308,7 +308,7 @@ fn bash_offers_commands_and_their_options_under_both_names() {
     for name in ["cas-sync", "claude-auth-sync"] {
         let commands = offered(name, &[""]);
         assert!(commands.contains("provision") && commands.contains("enroll"), "{commands}");
-        assert!(!commands.contains("keep-vault-token"), "that is nobody's business: {commands}");
+        assert!(!commands.contains("internal"), "a hidden command is listed: {commands}");
         let options = offered(name, &["provision", "--"]);
         assert!(options.contains("--dry-run") && options.contains("--print-policy"), "{options}");
         let of_tokens = offered(name, &["token", "set", "--"]);

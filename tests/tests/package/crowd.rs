@@ -43,14 +43,14 @@ fn calls(guest: &Guest) -> String {
 }
 
 #[test]
-fn everybody_is_disenrolled_by_a_few_commands_for_each_hundred() {
+fn everybody_is_unenrolled_by_a_few_commands_for_each_hundred() {
     let guest = crowd();
     // One of them cannot be stopped: that keeps nobody else from it, and is told of that one alone.
     guest
         .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
-        .expect_success("a timer that disenrolling cannot stop");
+        .expect_success("a timer that unenrolling cannot stop");
 
-    let said = guest.run("cas-sync disenroll --all 2>&1");
+    let said = guest.run("cas-sync unenroll --all 2>&1");
 
     assert_eq!(said.code, Some(1), "{}", said.text());
     let text = said.text();
@@ -58,7 +58,7 @@ fn everybody_is_disenrolled_by_a_few_commands_for_each_hundred() {
     assert_eq!(text.matches("but not without a trace").count(), 1, "{text}");
     assert!(
         text.contains(
-            "p7 is disenrolled, but not without a trace: `systemctl stop claude-auth-sync@p7.timer` says"
+            "p7 is unenrolled, but not without a trace: `systemctl stop claude-auth-sync@p7.timer` says"
         ),
         "{text}"
     );
@@ -88,7 +88,7 @@ fn removing_takes_no_longer_for_a_crowd_than_their_hundreds() {
     println!("{PEOPLE} people: removed in {:?}", removed.took);
     assert_eq!(removed.text().matches(" is no longer enrolled.").count(), PEOPLE + 1);
     let calls = calls(&guest);
-    // Beside those of disenrolling, the package's own.
+    // Beside those of unenrolling, the package's own.
     let most = (PEOPLE / 100 + 1) * MOST_CALLS + 40;
     assert!(calls.lines().count() <= most, "{} calls: {calls}", calls.lines().count());
     println!("{} calls of systemctl", calls.lines().count());

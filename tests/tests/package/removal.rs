@@ -100,7 +100,7 @@ fn removing_and_purging(suite: Suite) {
 #[test]
 fn nothing_stays_of_a_pause_or_of_somebody_who_was_deleted() {
     let guest = looked_after(Suite::Bookworm);
-    guest.run("userdel --force bob 2>/dev/null").expect_success("without disenrolling him");
+    guest.run("userdel --force bob 2>/dev/null").expect_success("without unenrolling him");
     guest.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("a pause for good");
     guest.remove_package().expect_success("removing");
     assert_eq!(guest.left_of_product(), "");

@@ -1,4 +1,4 @@
-//! Ten thousand people. How long that takes is in `docs/performance.md`; here it is counted, of a thousand, so that it cannot
+//! Ten thousand people. How long that takes is in `docs/design/performance.md`; here it is counted, of a thousand, so that it cannot
 //! grow unseen.
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cas_core::store::{Document, Failure, Fields, Store};
+use cas_core::store::{Document, Fields, Store, StoreError};
 use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
@@ -104,8 +104,11 @@ fn a_stale_version_is_a_conflict_and_nothing_is_written(place: &dyn Place) {
     let stale = store.read(&soon()).unwrap().version;
     place.replace(&json!({ "theirs": 2 }));
     let before = place.seen();
-    assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), stale, &soon()), Err(Failure::Conflict));
-    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), stale, &soon()), Err(Failure::Conflict));
+    assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), stale, &soon()), Err(StoreError::Conflict));
+    assert_eq!(
+        place.store().merge(&fields(&json!({ "ours": "x" })), stale, &soon()),
+        Err(StoreError::Conflict)
+    );
     assert_eq!(place.seen(), before);
 }
 
@@ -115,16 +118,16 @@ fn a_first_write_over_an_existing_document_is_a_conflict(place: &dyn Place) {
     place.replace(&json!({ "theirs": 1 }));
     let before = place.seen();
     for mut store in [store, place.store()] {
-        assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()), Err(Failure::Conflict));
+        assert_eq!(store.merge(&fields(&json!({ "ours": "x" })), 0, &soon()), Err(StoreError::Conflict));
     }
     assert_eq!(place.seen(), before);
 }
 
 fn a_version_that_never_was_is_a_conflict(place: &dyn Place) {
-    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 3, &soon()), Err(Failure::Conflict));
+    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 3, &soon()), Err(StoreError::Conflict));
     assert_eq!(place.seen(), None);
     place.replace(&json!({ "theirs": 1 }));
-    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 9, &soon()), Err(Failure::Conflict));
+    assert_eq!(place.store().merge(&fields(&json!({ "ours": "x" })), 9, &soon()), Err(StoreError::Conflict));
     assert_eq!(seen(place).1, json!({ "theirs": 1 }));
 }
 
@@ -170,7 +173,7 @@ fn after_a_conflict_reading_again_is_enough(place: &dyn Place) {
     let stale = store.read(&soon()).unwrap().version;
     place.replace(&json!({ "theirs": 2 }));
     let ours = fields(&json!({ "ours": "x" }));
-    assert_eq!(store.merge(&ours, stale, &soon()), Err(Failure::Conflict));
+    assert_eq!(store.merge(&ours, stale, &soon()), Err(StoreError::Conflict));
     let fresh = store.read(&soon()).unwrap();
     assert_eq!(value(&fresh), json!({ "theirs": 2 }));
     store.merge(&ours, fresh.version, &soon()).unwrap();
@@ -184,19 +187,19 @@ fn nothing_is_ever_removed(place: &dyn Place) {
     for change in [json!({ "setup_token": null }), json!({ "nested": { "a": null } }), json!({ "new": null })]
     {
         let failure = place.store().merge(&fields(&change), version, &soon()).unwrap_err();
-        assert!(matches!(failure, Failure::Refused { .. }), "{change}: {failure}");
+        assert!(matches!(failure, StoreError::Refused { .. }), "{change}: {failure}");
     }
     assert_eq!(place.seen(), before);
 }
 
 /// What a caller is told about a document that is no more, be it at reading or at writing.
 fn explained(store: &mut dyn Store, last_version: u64) -> String {
-    let Err(Failure::Gone { reason, .. }) = store.read(&soon()) else {
+    let Err(StoreError::Deleted { reason, .. }) = store.read(&soon()) else {
         panic!("a deleted document was read")
     };
     for expected in [0, last_version] {
         let failure = store.merge(&fields(&json!({ "ours": "y" })), expected, &soon()).unwrap_err();
-        assert!(matches!(failure, Failure::Gone { .. } | Failure::Conflict), "{failure}");
+        assert!(matches!(failure, StoreError::Deleted { .. } | StoreError::Conflict), "{failure}");
     }
     reason
 }
@@ -210,7 +213,7 @@ fn a_deleted_document_is_explained_and_stays_deleted(place: &dyn Place) {
         return;
     }
     let failure = earlier.merge(&fields(&json!({ "ours": "y" })), version, &soon()).unwrap_err();
-    assert!(matches!(failure, Failure::Gone { .. }), "{failure}");
+    assert!(matches!(failure, StoreError::Deleted { .. }), "{failure}");
     let reason = explained(place.store().as_mut(), version);
     assert!(reason.contains(&format!("version {version} ")) && reason.contains("deleted on 20"), "{reason}");
     assert_eq!(place.seen(), None, "it is not brought back");
@@ -252,7 +255,7 @@ fn runs_at_the_same_time_lose_nothing(place: &dyn Place) {
                 let version = store.read(&soon()).unwrap().version;
                 match store.merge(&changes, version, &soon()) {
                     Ok(_) => break,
-                    Err(Failure::Conflict) => {}
+                    Err(StoreError::Conflict) => {}
                     Err(failure) => panic!("{failure}"),
                 }
             }

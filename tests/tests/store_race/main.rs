@@ -6,7 +6,7 @@ mod other_tool;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cas_core::store::{Failure, Fields, Store};
+use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
 use serde_json::json;
@@ -28,7 +28,7 @@ fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
             serde_json::from_value(json!({ "ours": written, "backed_up_at": written })).unwrap();
         match store.merge(&changes, version, &deadline) {
             Ok(_) => written += 1,
-            Err(Failure::Conflict) => conflicts += 1,
+            Err(StoreError::Conflict) => conflicts += 1,
             Err(failure) => panic!("{failure}"),
         }
     }

@@ -36,7 +36,7 @@ fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again()
         let ledger: Value =
             serde_json::from_slice(&resident.read(&format!("{STATE}/ledger.json")).expect("a ledger"))
                 .expect("JSON");
-        assert_eq!(ledger["withdrawn"], json!([fingerprint(TOKEN)]));
+        assert_eq!(ledger["withdrawn_tokens"], json!([fingerprint(TOKEN)]));
         assert_eq!(state(&resident)["finding"], json!("login"));
         let output = cas_sync(&resident, &["token", "clear", "--yes"]);
         assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup-token.\n"));

@@ -66,7 +66,11 @@ fn without_a_server_it_is_kept_on_this_machine_and_the_one_before_nowhere() {
     }
     let ledger = resident.read(&format!("{STATE}/ledger.json")).expect("a ledger");
     let ledger: Value = serde_json::from_slice(&ledger).expect("JSON");
-    assert_eq!(ledger["withdrawn"], json!([fingerprint(OLD)]), "so that sessions that have it can be told");
+    assert_eq!(
+        ledger["withdrawn_tokens"],
+        json!([fingerprint(OLD)]),
+        "so that sessions that have it can be told"
+    );
     // An accident with the env file is mended by the next sync.
     resident.remove(ENV_FILE);
     resident.sync();

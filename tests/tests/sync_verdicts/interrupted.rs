@@ -57,7 +57,7 @@ fn a_sync_that_is_killed_while_it_probes_leaves_nothing_behind_but_a_next_run() 
 fn wait_for_the_end_of(pid: u32) {
     let deadline = Deadline::after(LIMIT);
     while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-        assert!(!deadline.has_passed(), "process {pid} goes on and on");
+        assert!(!deadline.is_expired(), "process {pid} goes on and on");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -112,7 +112,7 @@ fn a_refresh_is_finished_by_the_client_even_if_the_sync_is_killed() {
     bed.anthropic().hold_refreshes(false);
     let deadline = Deadline::after(LIMIT);
     let is_refreshed = || oauth(&alice)["refreshToken"] != spent.refresh_token;
-    while !is_refreshed() && !deadline.has_passed() {
+    while !is_refreshed() && !deadline.is_expired() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));

@@ -119,8 +119,8 @@ fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers
     bed.anthropic().accept_setup_token(TOKEN);
     assert_eq!(sync(&alice).exit_code, FINE);
     let credential = state(&alice)["credential"].clone();
-    assert_eq!(credential["lapse_is_estimated"], true, "{credential}");
-    let a_year = credential["lapses_at_ms"].as_i64().expect("a date") - in_hours(0);
+    assert_eq!(credential["expiry_is_estimated"], true, "{credential}");
+    let a_year = credential["expires_at_ms"].as_i64().expect("a date") - in_hours(0);
     assert!((a_year - 365 * 24 * 3_600_000).abs() < 600_000, "from its first sight: {credential}");
 
     // As if it had been seen a year ago.

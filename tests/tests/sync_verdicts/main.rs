@@ -139,7 +139,7 @@ fn fates(person: &Person<'_>) -> BTreeMap<String, String> {
     let generations = ledger["generations"].as_object().cloned().unwrap_or_default();
     generations
         .into_iter()
-        .map(|(name, entry)| (name, entry["fate"].as_str().unwrap_or("?").to_owned()))
+        .map(|(name, entry)| (name, entry["state"].as_str().unwrap_or("?").to_owned()))
         .collect()
 }
 

@@ -26,7 +26,7 @@ fn while_nothing_happens_it_is_never_woken_up() {
 }
 
 /// What is its own, that is; the pages of the program and of the C library, which watchers of several people share, come to
-/// some 4 MiB more (`docs/performance.md`).
+/// some 4 MiB more (`docs/design/performance.md`).
 #[test]
 fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
     let (resident, watcher, _) = watched(0);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_core::credential::login::Owner;
-use cas_core::ledger::{Entry, Fate, Ledger, Origin};
+use cas_core::ledger::{GenerationRecord, GenerationState, Ledger, Origin};
 use cas_core::time::timestamp::Timestamp;
 use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
 use cas_tests::now_ms;
@@ -105,17 +105,17 @@ fn put_back(times: usize) -> Resident {
     let expires_at_ms = now_ms() + 7 * HOUR_MS;
     let text = healthy("number-1", expires_at_ms);
     resident.put(LOGIN, &text);
-    let entry = Entry {
+    let entry = GenerationRecord {
         first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
         number: 0,
         was_fresh: true,
         owner: Owner::default(),
         origin: Origin::File,
         expires_at: Timestamp::from_millis(expires_at_ms),
-        fate: Fate::Restored,
-        restored: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
+        state: GenerationState::Restored,
+        restored_at: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
     };
-    let generation = Generation::of("sk-ant-ort01-refresh-of-number-1");
+    let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");
     let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
     // A login that was put back is in the history, or it would not have been.
     assert!(resident.sync().status.success());

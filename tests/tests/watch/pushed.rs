@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cas_core::state::directory::{Lock, StateDirectory};
+use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
 use cas_tests::resident::{LOGIN, Resident, STATE, UID};
@@ -53,7 +53,7 @@ fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
 fn while_another_run_is_at_it_the_push_waits() {
     let (resident, _bao, person) = with_a_store();
     let state = StateDirectory::new(resident.path(STATE), UID);
-    let held = state.lock(Lock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
+    let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
     let watcher = Watcher::start(&resident);
     Writer::of(&resident).write(Way::Rename, &good(1));
     eventually("a push that finds the lock held", || resident.journal().contains("user=alice SKIP"));

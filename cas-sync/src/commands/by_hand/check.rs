@@ -3,42 +3,46 @@
 
 use std::process::ExitCode;
 
-use cas_core::outcome::state_report::{self, Credential, State};
-use cas_core::outcome::with_address;
-use cas_core::planner::{Errand, Which};
+use cas_core::outcome::state_report::{self, Credential, StateReport};
+use cas_core::outcome::with_login_email;
+use cas_core::planner::{Command, Target};
 use cas_core::state::local_store::LocalStore;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use cas_core::time::duration;
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::judge::{Answer, Demand, Judgement, judge};
-use super::{SCHEMA, misused, print, survey};
+use super::judge::{Answer, CheckRequirements, CheckResult, judge};
+use super::{SCHEMA, print, survey, usage_error};
 use crate::cli::Check;
-use crate::user::context::{Person, answered};
+use crate::user::context::{UserContext, run_command};
 
 /// Says whether it lasts.
 pub(crate) fn check(wanted: &Check) -> ExitCode {
     let min_remaining = match duration::parse(&wanted.min_remaining) {
         Ok(span) => span,
-        Err(why) => return misused("--min-remaining", &wanted.min_remaining, &why),
+        Err(why) => return usage_error("--min-remaining", &wanted.min_remaining, &why),
     };
     let verified_within = match wanted.verified_within.as_deref().map(duration::parse).transpose() {
         Ok(span) => span,
         Err(why) => {
-            return misused("--verified-within", wanted.verified_within.as_deref().unwrap_or_default(), &why);
+            return usage_error(
+                "--verified-within",
+                wanted.verified_within.as_deref().unwrap_or_default(),
+                &why,
+            );
         }
     };
-    let demand = Demand { min_remaining, verified_within };
-    answered(|person| {
+    let demand = CheckRequirements { min_remaining, verified_within };
+    run_command(|person| {
         // The store is not asked, whichever it is.
         let store = Box::new(LocalStore::new(person.state.clone(), person.now));
-        let facts = survey(person, Errand::Verify(Which::InForce), Ok(store), false).facts;
-        let known = person.state.load::<Option<State>>(state_report::FILE_NAME).unwrap_or_default();
+        let facts = survey(person, Command::Verify(Target::Active), Ok(store), false).facts;
+        let known = person.state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
         let mut judgement = judge(&facts, known.as_ref(), &demand);
-        if judgement.answer == Answer::PersonMustAct {
+        if judgement.answer == Answer::ActionRequired {
             let owner = facts.login.login().map(|login| login.owner.clone()).unwrap_or_default();
-            judgement.text = with_address(&judgement.text, person.address(&owner).as_ref());
+            judgement.text = with_login_email(&judgement.text, person.address(&owner).as_ref());
         }
         let code = judgement.answer.exit_code();
         if !wanted.quiet {
@@ -49,8 +53,8 @@ pub(crate) fn check(wanted: &Check) -> ExitCode {
 }
 
 /// A sentence.
-fn told(judgement: &Judgement) -> String {
-    let mut text = plain(&judgement.text);
+fn told(judgement: &CheckResult) -> String {
+    let mut text = sanitize_line(&judgement.text);
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();
     }
@@ -74,9 +78,9 @@ struct Told {
 }
 
 impl Told {
-    fn of(person: &Person, judgement: &Judgement, demand: &Demand) -> Self {
-        let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.lapses_at_ms);
-        let left = |at: Timestamp| at.since(person.now).map_or(0, |left| left.as_secs());
+    fn of(person: &UserContext, judgement: &CheckResult, demand: &CheckRequirements) -> Self {
+        let lapses_at = judgement.credential.as_ref().and_then(|credential| credential.expires_at_ms);
+        let left = |at: Timestamp| at.checked_duration_since(person.now).map_or(0, |left| left.as_secs());
         Self {
             schema: SCHEMA,
             user: person.account.name.clone(),

@@ -13,10 +13,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use cas_core::engine::{Ended, Survey};
+use cas_core::engine::{Inspection, RunResult};
 use cas_core::outcome::{Finding, Outcome};
-use cas_core::planner::{Errand, Mode};
-use cas_core::store::{Failure, Store};
+use cas_core::planner::{Command, Mode};
+use cas_core::store::{Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
@@ -24,10 +24,10 @@ pub(crate) use self::backup::backup;
 pub(crate) use self::check::check;
 pub(crate) use self::restore::restore;
 pub(crate) use self::verify::verify;
-use crate::term::stderr::fail;
-use crate::user::context::Person;
-use crate::user::error::Failed;
-use crate::user::verification::Verification;
+use crate::term::stderr::exit_with_error;
+use crate::user::context::UserContext;
+use crate::user::error::CommandError;
+use crate::user::verification::VerifyMode;
 
 /// What every JSON object says first: members may be added, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -35,20 +35,20 @@ const SCHEMA: u32 = 1;
 /// Does what was asked, and notes it, under the sync's lock, and leaves word of what was changed.
 ///
 /// # Errors
-/// [`Failed`] when another run keeps the lock for too long, or there can be no lock.
-fn done(
-    person: &Person,
-    errand: Errand,
+/// [`CommandError`] when another run keeps the lock for too long, or there can be no lock.
+fn run_planner(
+    person: &UserContext,
+    errand: Command,
     verifies: bool,
     note: impl FnOnce(&Outcome),
-) -> Result<Ended, Failed> {
+) -> Result<RunResult, CommandError> {
     let locked = person.lock()?;
-    let run = person.run(Mode::Hand(errand), person.now, person.store(), person.verifier(verifies));
-    let mut ended = run.until_reported();
-    ended.outcome = person.addressed(ended.outcome);
+    let run = person.run(Mode::Command(errand), person.now, person.store(), person.verifier(verifies));
+    let mut ended = run.run();
+    ended.outcome = person.with_login_email(ended.outcome);
     let outcome = &ended.outcome;
     if outcome.has_changed_anything() {
-        person.report(person.now, Verification::LeftToOthers).record(outcome);
+        person.report(person.now, VerifyMode::Skip).record(outcome);
     }
     note(outcome);
     if outcome.wants_sync {
@@ -61,17 +61,17 @@ fn done(
 
 /// What that would look at; nothing is written.
 fn survey(
-    person: &Person,
-    errand: Errand,
-    store: Result<Box<dyn Store>, Failure>,
+    person: &UserContext,
+    errand: Command,
+    store: Result<Box<dyn Store>, StoreError>,
     asks_store: bool,
-) -> Survey {
-    person.run(Mode::Hand(errand), person.now, store, None).survey(asks_store)
+) -> Inspection {
+    person.run(Mode::Command(errand), person.now, store, None).inspect(asks_store)
 }
 
 /// A value on the command line that cannot be meant.
-fn misused(option: &str, value: &str, why: &impl fmt::Display) -> ExitCode {
-    fail(&anyhow::anyhow!("{option} {value:?}: {why}"), 2)
+fn usage_error(option: &str, value: &str, why: &impl fmt::Display) -> ExitCode {
+    exit_with_error(&anyhow::anyhow!("{option} {value:?}: {why}"), 2)
 }
 
 /// Prints for people, or for programs. A reader who is gone changes nothing about what was done.
@@ -93,33 +93,33 @@ struct Answer {
     finding: &'static str,
     verdict: Option<&'static str>,
     /// The login it was about.
-    login: Option<LoginWords>,
+    login: Option<LoginSummaryJson>,
 }
 
 /// A login, without its secrets. Times are milliseconds since the epoch.
 #[derive(Serialize)]
-struct LoginWords {
+struct LoginSummaryJson {
     generation: String,
     access_token_expires_at_ms: Timestamp,
     login_expires_at_ms: Option<Timestamp>,
 }
 
 impl Answer {
-    fn of(person: &Person, outcome: &Outcome, exit_code: u8) -> Self {
+    fn of(person: &UserContext, outcome: &Outcome, exit_code: u8) -> Self {
         Self {
             schema: SCHEMA,
             user: person.account.name.clone(),
             status: outcome.status.to_string(),
             exit_code,
             text: outcome.to_string(),
-            finding: outcome.finding_word(),
-            verdict: outcome.verdict_word(),
-            login: outcome.login().map(LoginWords::of),
+            finding: outcome.finding_code(),
+            verdict: outcome.verification_code(),
+            login: outcome.login().map(LoginSummaryJson::of),
         }
     }
 }
 
-impl LoginWords {
+impl LoginSummaryJson {
     fn of(login: &cas_core::credential::login::LoginSummary) -> Self {
         Self {
             generation: login.generation.to_string(),
@@ -130,6 +130,6 @@ impl LoginWords {
 }
 
 /// What there is to say where a login is whole and was therefore not touched.
-fn is_whole(finding: &Finding) -> bool {
+fn is_intact(finding: &Finding) -> bool {
     matches!(finding, Finding::Login { .. } | Finding::Stale { .. } | Finding::Refreshing(_))
 }

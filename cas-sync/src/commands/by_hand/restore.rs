@@ -3,31 +3,33 @@
 
 use std::process::ExitCode;
 
-use cas_core::credential::fingerprint::Generation;
-use cas_core::outcome::{Finding, Outcome, Source};
-use cas_core::planner::{self, Choice, Errand, Step};
+use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::outcome::{BackupLocation, Finding, Outcome};
+use cas_core::planner::{self, BackupFilter, Command, Step};
 use serde::Serialize;
 
-use super::restore_list::Listing;
-use super::{Answer, done, is_whole, misused, print, survey};
-use crate::cli::{Place, Restore};
-use crate::user::context::{Person, answered};
-use crate::user::error::Failed;
+use super::restore_list::BackupList;
+use super::{Answer, is_intact, print, run_planner, survey, usage_error};
+use crate::cli::{BackupSource, Restore};
+use crate::user::context::{UserContext, run_command};
+use crate::user::error::CommandError;
 
 /// Puts a copy back, or says what there is.
 pub(crate) fn restore(wanted: &Restore) -> ExitCode {
-    let generation = match wanted.generation.clone().map(Generation::try_from).transpose() {
+    let generation = match wanted.generation.clone().map(RefreshTokenId::try_from).transpose() {
         Ok(generation) => generation,
-        Err(why) => return misused("--generation", wanted.generation.as_deref().unwrap_or_default(), &why),
+        Err(why) => {
+            return usage_error("--generation", wanted.generation.as_deref().unwrap_or_default(), &why);
+        }
     };
     let from = wanted.from.map(|place| match place {
-        Place::History => Source::History,
-        Place::Store => Source::Store,
+        BackupSource::History => BackupLocation::LocalHistory,
+        BackupSource::Store => BackupLocation::Store,
     });
-    let choice = Choice { from, generation, from_other_machine: wanted.from_other_machine };
-    answered(|person| match (wanted.list, wanted.dry_run) {
+    let choice = BackupFilter { from, generation, from_other_machine: wanted.from_other_machine };
+    run_command(|person| match (wanted.list, wanted.dry_run) {
         (true, _) => list(person, choice, wanted.json),
-        (_, true) => rehearse(person, choice, wanted.json),
+        (_, true) => dry_run(person, choice, wanted.json),
         _ => put_back(person, choice, !wanted.no_verify, wanted.json),
     })
 }
@@ -48,19 +50,25 @@ struct PutBack {
 }
 
 impl PutBack {
-    fn of(generation: Generation, source: Source) -> Self {
+    fn of(generation: RefreshTokenId, source: BackupLocation) -> Self {
         Self { generation: generation.to_string(), from: word(source) }
     }
 }
 
-fn put_back(person: &Person, choice: Choice, verifies: bool, json: bool) -> Result<u8, Failed> {
-    let outcome = done(person, Errand::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
+fn put_back(
+    person: &UserContext,
+    choice: BackupFilter,
+    verifies: bool,
+    json: bool,
+) -> Result<u8, CommandError> {
+    let outcome =
+        run_planner(person, Command::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
     let code = outcome.exit_code();
     let put_back = match &outcome.finding {
         Finding::Restored { login, source, .. } => Some(PutBack::of(login.generation, *source)),
         _ => None,
     };
-    let left_alone = match is_whole(&outcome.finding) {
+    let left_alone = match is_intact(&outcome.finding) {
         true => "\nThe login in the file is whole, and was left alone.",
         false => "",
     };
@@ -71,8 +79,8 @@ fn put_back(person: &Person, choice: Choice, verifies: bool, json: bool) -> Resu
 }
 
 /// The same facts and the same planner, and nothing is written.
-fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
-    let survey = survey(person, Errand::Restore(choice), person.store(), true);
+fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, CommandError> {
+    let survey = survey(person, Command::Restore(choice), person.store(), true);
     let (outcome, put_back, human) = match planner::next(&survey.facts) {
         Step::Restore(generation, source) => {
             let copy = planner::copies(&survey.facts)
@@ -85,7 +93,7 @@ fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
             (None, Some(PutBack::of(generation, source)), text)
         }
         Step::Report(outcome) => {
-            let outcome = person.addressed(*outcome);
+            let outcome = person.with_login_email(*outcome);
             let unless = match outcome.finding {
                 Finding::Login { .. } if person.config.verify => {
                     ", unless `claude` then finds that the server rejects the login"
@@ -97,29 +105,30 @@ fn rehearse(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
         }
         step => {
             let why = "nothing else but a restore can follow";
-            return Err(Failed::new(1, format!("{why}, and not {step:?}; report this as a defect")));
+            return Err(CommandError::new(1, format!("{why}, and not {step:?}; report this as a defect")));
         }
     };
     let code = outcome.as_ref().map_or(0, Outcome::exit_code);
-    let told = outcome
-        .unwrap_or_else(|| Outcome::new(cas_core::outcome::Status::Ok, Finding::NotDone(human.clone())));
+    let told = outcome.unwrap_or_else(|| {
+        Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(human.clone()))
+    });
     let answer = Answer { text: human.clone(), ..Answer::of(person, &told, code) };
     print(json, &Restored { answer, dry_run: true, put_back }, &human)?;
     Ok(code)
 }
 
-fn list(person: &Person, choice: Choice, json: bool) -> Result<u8, Failed> {
-    let asks_store = choice.from != Some(Source::History);
-    let survey = survey(person, Errand::Restore(choice), person.store(), asks_store);
-    let listing = Listing::of(person, &survey, choice);
+fn list(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, CommandError> {
+    let asks_store = choice.from != Some(BackupLocation::LocalHistory);
+    let survey = survey(person, Command::Restore(choice), person.store(), asks_store);
+    let listing = BackupList::new(person, &survey, choice);
     print(json, &listing, &listing.table(person.now))?;
     Ok(listing.exit_code())
 }
 
 /// One word for a place.
-pub(super) fn word(source: Source) -> &'static str {
+pub(super) fn word(source: BackupLocation) -> &'static str {
     match source {
-        Source::History => "history",
-        Source::Store => "store",
+        BackupLocation::LocalHistory => "history",
+        BackupLocation::Store => "store",
     }
 }

@@ -1,37 +1,37 @@
 //! The copies that are kept of somebody's login, as a table and as JSON.
 
 use cas_core::config::StoreKind;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::engine::{Kept, Survey};
-use cas_core::planner::{self, Choice, Copy, DocumentFact, Obstacle};
-use cas_core::time::format::short_length;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::engine::{BackupInfo, Inspection};
+use cas_core::planner::{self, Backup, BackupFilter, DocumentFact, Ineligible};
+use cas_core::time::format::format_duration_short;
 use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::SCHEMA;
 use super::restore::word;
-use crate::user::context::Person;
-use crate::user::error::code_of_the_store;
+use crate::user::context::UserContext;
+use crate::user::error::store_exit_code;
 
 /// So much of a machine's name is shown in a table.
 const MACHINE_WIDTH: usize = 16;
 
 /// All of them.
 #[derive(Serialize)]
-pub(super) struct Listing {
+pub(super) struct BackupList {
     schema: u32,
     user: String,
     exit_code: u8,
     /// What lies in the login file, in one word.
     login: &'static str,
-    copies: Vec<Row>,
+    copies: Vec<BackupRow>,
     /// Why the store's copy is not among them, if it could not be asked.
     store: Option<String>,
 }
 
 /// One of them. Times are milliseconds since the epoch.
 #[derive(Serialize)]
-struct Row {
+struct BackupRow {
     generation: String,
     place: &'static str,
     access_token_expires_at_ms: Timestamp,
@@ -40,21 +40,21 @@ struct Row {
     machine: Option<String>,
     /// `current` where it may be put back, else why it may not be.
     fate: &'static str,
-    may_be_put_back: bool,
+    restorable: bool,
     /// The same in a sentence.
-    why_not: Option<String>,
+    reason: Option<String>,
 }
 
-impl Listing {
-    pub(super) fn of(person: &Person, survey: &Survey, choice: Choice) -> Self {
-        let is_shown = |copy: &Copy| {
-            let is_the_history_again =
-                person.config.store == StoreKind::Local && copy.source == cas_core::outcome::Source::Store;
-            choice.allows(copy.login.generation, copy.source) && !is_the_history_again
+impl BackupList {
+    pub(super) fn new(person: &UserContext, survey: &Inspection, choice: BackupFilter) -> Self {
+        let is_shown = |copy: &Backup| {
+            let is_the_history_again = person.config.store == StoreKind::Local
+                && copy.source == cas_core::outcome::BackupLocation::Store;
+            choice.matches(copy.login.generation, copy.source) && !is_the_history_again
         };
-        let row = |copy: Copy| Row::of(&copy, &survey.found);
+        let row = |copy: Backup| BackupRow::of(&copy, &survey.found);
         let (store, exit_code) = match &survey.facts.document {
-            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), code_of_the_store(failure)),
+            DocumentFact::Unreadable(failure) => (Some(failure.to_string()), store_exit_code(failure)),
             DocumentFact::Read(_) | DocumentFact::NotRead => (None, 0),
         };
         Self {
@@ -89,9 +89,10 @@ impl Listing {
     }
 }
 
-impl Row {
-    fn of(copy: &Copy, found: &[Kept]) -> Self {
-        let is_of = |kept: &&Kept| kept.generation == copy.login.generation && kept.source == copy.source;
+impl BackupRow {
+    fn of(copy: &Backup, found: &[BackupInfo]) -> Self {
+        let is_of =
+            |kept: &&BackupInfo| kept.generation == copy.login.generation && kept.source == copy.source;
         let kept = found.iter().find(is_of);
         Self {
             generation: copy.login.generation.to_string(),
@@ -100,18 +101,20 @@ impl Row {
             login_expires_at_ms: copy.login.login_expires_at,
             backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),
             machine: kept.and_then(|kept| kept.machine.clone()),
-            fate: copy.obstacle.map_or("current", Obstacle::word),
-            may_be_put_back: copy.obstacle.is_none(),
-            why_not: copy.obstacle.map(|obstacle| obstacle.to_string()),
+            fate: copy.obstacle.map_or("current", Ineligible::as_str),
+            restorable: copy.obstacle.is_none(),
+            reason: copy.obstacle.map(|obstacle| obstacle.to_string()),
         }
     }
 
     fn cells(&self, now: Timestamp) -> [String; 6] {
-        let ago = |at: Timestamp| now.since(at).map(|span| format!("{} ago", short_length(span)));
+        let ago = |at: Timestamp| {
+            now.checked_duration_since(at).map(|span| format!("{} ago", format_duration_short(span)))
+        };
         let end = self.access_token_expires_at_ms;
         let access = end
-            .since(now)
-            .map(|span| format!("{} left", short_length(span)))
+            .checked_duration_since(now)
+            .map(|span| format!("{} left", format_duration_short(span)))
             .or_else(|| ago(end).map(|ago| format!("ended {ago}")));
         let host = self.machine.as_deref().map(|label| label.split('/').next().unwrap_or(label));
         let host = host.filter(|host| !host.is_empty()).unwrap_or("?");
@@ -127,14 +130,14 @@ impl Row {
     }
 }
 
-fn state_word<L>(login: &LocalLogin<L>) -> &'static str {
+fn state_word<L>(login: &LoginFileState<L>) -> &'static str {
     match login {
-        LocalLogin::Healthy(_) => "whole",
-        LocalLogin::Stale(_) => "stale",
-        LocalLogin::Partial(_) => "partial",
-        LocalLogin::Tombstone => "emptied",
-        LocalLogin::Damaged(_) => "damaged",
-        LocalLogin::Absent => "absent",
-        LocalLogin::Unreadable(_) => "unreadable",
+        LoginFileState::Valid(_) => "whole",
+        LoginFileState::AccessTokenExpired(_) => "stale",
+        LoginFileState::NotRefreshable(_) => "partial",
+        LoginFileState::ClearedByClient => "emptied",
+        LoginFileState::Invalid(_) => "damaged",
+        LoginFileState::Missing => "absent",
+        LoginFileState::Unreadable(_) => "unreadable",
     }
 }

@@ -4,27 +4,27 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cas_core::credential::verification::Verdict;
-use cas_core::outcome::state_report::{self, Kind, State};
+use cas_core::credential::verification::Verification;
+use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
 use cas_core::outcome::{Finding, Outcome};
-use cas_core::planner::{Errand, Which};
+use cas_core::planner::{Command, Target};
 
-use super::{Answer, done, print};
+use super::{Answer, print, run_planner};
 use crate::cli::Verify;
-use crate::term::stderr::complain;
-use crate::user::context::{Person, answered};
-use crate::user::verification::Verification;
+use crate::term::stderr::print_error;
+use crate::user::context::{UserContext, run_command};
+use crate::user::verification::VerifyMode;
 
 /// Verifies, and says what came of it.
 pub(crate) fn verify(wanted: &Verify) -> ExitCode {
     let which = match (wanted.setup_token, wanted.login) {
-        (true, _) => Which::SetupToken,
-        (_, true) => Which::Login,
-        _ => Which::InForce,
+        (true, _) => Target::SetupToken,
+        (_, true) => Target::Login,
+        _ => Target::Active,
     };
-    answered(|person| {
+    run_command(|person| {
         let keep = |outcome: &Outcome| keep(person, which, outcome);
-        let outcome = done(person, Errand::Verify(which), true, keep)?.outcome;
+        let outcome = run_planner(person, Command::Verify(which), true, keep)?.outcome;
         let code = exit_code(&outcome);
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
@@ -38,33 +38,35 @@ pub(crate) fn verify(wanted: &Verify) -> ExitCode {
 
 /// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found
 /// besides stays as it is. A login that a setup-token hides is not in force.
-fn keep(person: &Person, which: Which, outcome: &Outcome) {
-    let Ok(known) = person.state.load::<Option<State>>(state_report::FILE_NAME) else { return };
-    let is_of_token = |known: &State| known.credential.as_ref().is_some_and(|of| of.kind == Kind::SetupToken);
-    if which == Which::Login && known.as_ref().is_some_and(is_of_token) {
+fn keep(person: &UserContext, which: Target, outcome: &Outcome) {
+    let Ok(known) = person.state.load::<Option<StateReport>>(state_report::FILE_NAME) else { return };
+    let is_of_token = |known: &StateReport| {
+        known.credential.as_ref().is_some_and(|of| of.kind == CredentialKind::SetupToken)
+    };
+    if which == Target::Login && known.as_ref().is_some_and(is_of_token) {
         return;
     }
-    let first = || State::after(outcome, &person.account.name, person.now, None);
-    let Some(verified) = known.unwrap_or_else(first).verified(outcome, person.now) else { return };
-    person.report(person.now, Verification::Wanted).publish(&verified);
+    let first = || StateReport::from_outcome(outcome, &person.account.name, person.now, None);
+    let Some(verified) = known.unwrap_or_else(first).with_verification(outcome, person.now) else { return };
+    person.report(person.now, VerifyMode::Verify).publish(&verified);
     person
         .state
         .save(state_report::FILE_NAME, &verified)
         .context("what was verified could not be noted")
-        .unwrap_or_else(|error| complain(&error));
+        .unwrap_or_else(|error| print_error(&error));
 }
 
 fn exit_code(outcome: &Outcome) -> u8 {
     match (&outcome.finding, outcome.verdict()) {
         (_, Some(verdict)) => match verdict {
-            Verdict::Ok | Verdict::Limited => 0,
-            Verdict::Rejected { account_level: false } => 79,
-            Verdict::Rejected { account_level: true } => 1,
-            Verdict::Unusable(_) => 69,
-            Verdict::Unknown(_) => 75,
+            Verification::Ok | Verification::RateLimited => 0,
+            Verification::Rejected { account_level: false } => 79,
+            Verification::Rejected { account_level: true } => 1,
+            Verification::ClientUnusable(_) => 69,
+            Verification::Inconclusive(_) => 75,
         },
-        (Finding::Broken { .. } | Finding::Spent { is_certain: true, .. }, None) => 79,
-        (Finding::Stale { .. } | Finding::Refreshing(_) | Finding::Spent { .. }, None) => 75,
+        (Finding::LoginUnusable { .. } | Finding::StaleCopy { is_certain: true, .. }, None) => 79,
+        (Finding::Stale { .. } | Finding::Refreshing(_) | Finding::StaleCopy { .. }, None) => 75,
         (_, None) => 1,
     }
 }
@@ -82,7 +84,7 @@ fn remedy(outcome: &Outcome) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use cas_core::credential::fingerprint::Generation;
+    use cas_core::credential::fingerprint::RefreshTokenId;
     use cas_core::credential::login::{LoginSummary, Owner};
     use cas_core::outcome::Status;
     use cas_core::time::timestamp::Timestamp;
@@ -92,27 +94,27 @@ mod tests {
     #[test]
     fn the_exit_code_is_the_verdict_and_nothing_unknown_is_fine() {
         let login = LoginSummary {
-            generation: Generation::of("r"),
+            generation: RefreshTokenId::from_bytes("r"),
             expires_at: Timestamp::from_millis(1),
             login_expires_at: None,
             owner: Owner::default(),
         };
         let of = |verdict| Finding::Login { login: login.clone(), verdict };
         let rows = [
-            (of(Some(Verdict::Ok)), 0),
-            (of(Some(Verdict::Limited)), 0),
-            (of(Some(Verdict::Rejected { account_level: false })), 79),
-            (of(Some(Verdict::Rejected { account_level: true })), 1),
-            (of(Some(Verdict::Unusable("missing".into()))), 69),
-            (of(Some(Verdict::Unknown("529".into()))), 75),
+            (of(Some(Verification::Ok)), 0),
+            (of(Some(Verification::RateLimited)), 0),
+            (of(Some(Verification::Rejected { account_level: false })), 79),
+            (of(Some(Verification::Rejected { account_level: true })), 1),
+            (of(Some(Verification::ClientUnusable("missing".into()))), 69),
+            (of(Some(Verification::Inconclusive("529".into()))), 75),
             (of(None), 1),
             (Finding::Stale { login: login.clone(), verdict: None }, 75),
             (Finding::Refreshing(login.clone()), 75),
-            (Finding::Spent { login: login.clone(), is_certain: true }, 79),
-            (Finding::Spent { login: login.clone(), is_certain: false }, 75),
-            (Finding::Broken { state: "s".into() }, 79),
-            (Finding::NotDone("w".into()), 1),
-            (Finding::LeftAlone("w".into()), 1),
+            (Finding::StaleCopy { login: login.clone(), is_certain: true }, 79),
+            (Finding::StaleCopy { login: login.clone(), is_certain: false }, 75),
+            (Finding::LoginUnusable { state: "s".into() }, 79),
+            (Finding::RequestRefused("w".into()), 1),
+            (Finding::Skipped("w".into()), 1),
         ];
         for (finding, code) in rows {
             let outcome = Outcome::new(Status::Ok, finding);

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/doctor.md`.
+/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/user/doctor.md`.
 pub(super) struct Check<Facts> {
     /// Its name, for programs and for the documentation.
     pub(super) id: &'static str,
     /// What is looked at, in a few words.
     pub(super) looks_at: &'static str,
     /// Judges the facts; nothing else.
-    pub(super) judge: fn(&Facts) -> Judgement,
+    pub(super) judge: fn(&Facts) -> CheckResult,
 }
 
 impl<Facts> Clone for Check<Facts> {
@@ -26,15 +26,15 @@ const MOST: usize = 10;
 /// What a check says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Judgement {
+pub(super) enum CheckResult {
     /// All is as it should be.
-    Fine,
+    Ok,
     /// It does not apply here; why.
-    Idle(String),
+    NotApplicable(String),
     /// Nobody can say; why.
     Unknown(String),
     /// This is amiss.
-    Found(Vec<Finding>),
+    Problems(Vec<Finding>),
 }
 
 /// One thing that is amiss.
@@ -69,7 +69,7 @@ pub(super) enum Remedy {
     /// A command line for whoever may do that at the server.
     Server(String),
     /// No command can do it: what somebody has to do.
-    Words(String),
+    Text(String),
 }
 
 /// What can be mended without asking anybody: each changes nothing that is not amiss, and does nothing if that is no longer so.
@@ -91,7 +91,7 @@ pub(super) enum Fix {
     Sync,
     /// Start a unit (root).
     Start(String),
-    /// Make an enrolment whole (root).
+    /// Make an enrollment whole (root).
     Enroll(String),
 }
 
@@ -128,11 +128,11 @@ impl Finding {
     }
 }
 
-impl Judgement {
+impl CheckResult {
     /// Fine when there is nothing.
     pub(super) fn of(findings: impl IntoIterator<Item = Finding>) -> Self {
         let findings: Vec<_> = findings.into_iter().take(MOST).collect();
-        if findings.is_empty() { Self::Fine } else { Self::Found(findings) }
+        if findings.is_empty() { Self::Ok } else { Self::Problems(findings) }
     }
 }
 
@@ -141,7 +141,7 @@ impl Judgement {
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) looks_at: String,
-    pub(super) judgement: Judgement,
+    pub(super) judgement: CheckResult,
 }
 
 /// What all of them say: pure.
@@ -156,7 +156,8 @@ pub(super) fn diagnose<Facts>(checks: &[Check<Facts>], facts: &Facts) -> Vec<Row
 
 /// A command line of these words, each quoted as needed; words instead where one of them cannot be typed.
 pub(super) fn command(words: &[&str]) -> Result<String, String> {
-    let quoted: Option<Vec<String>> = words.iter().map(|word| crate::os::shell_quote::quoted(word)).collect();
+    let quoted: Option<Vec<String>> =
+        words.iter().map(|word| crate::os::shell_quote::shell_quote(word)).collect();
     quoted.map(|words| words.join(" ")).ok_or_else(|| "its name cannot be typed: move it by hand".into())
 }
 
@@ -164,21 +165,21 @@ pub(super) fn command(words: &[&str]) -> Result<String, String> {
 ///
 /// # Errors
 /// As [`command`].
-pub(super) fn aside(path: &str) -> Result<String, String> {
+pub(super) fn move_aside_command(path: &str) -> Result<String, String> {
     command(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")])
 }
 
 /// The same for the person.
-pub(super) fn aside_by_person(path: &str) -> Remedy {
-    aside(path).map_or_else(Remedy::Words, Remedy::Person)
+pub(super) fn move_aside_as_user(path: &str) -> Remedy {
+    move_aside_command(path).map_or_else(Remedy::Text, Remedy::Person)
 }
 
 /// A command for the person.
-pub(super) fn by_person(words: &[&str]) -> Remedy {
-    command(words).map_or_else(Remedy::Words, Remedy::Person)
+pub(super) fn as_user(words: &[&str]) -> Remedy {
+    command(words).map_or_else(Remedy::Text, Remedy::Person)
 }
 
 /// A command for root.
-pub(super) fn by_root(words: &[&str]) -> Remedy {
-    command(words).map_or_else(Remedy::Words, Remedy::Root)
+pub(super) fn as_root(words: &[&str]) -> Remedy {
+    command(words).map_or_else(Remedy::Text, Remedy::Root)
 }

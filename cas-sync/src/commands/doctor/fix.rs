@@ -7,19 +7,19 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use cas_core::claude_files::locks::ABANDONED_AFTER;
-use cas_core::claude_files::state_file::ClaudeState;
+use cas_core::claude_files::locks::STALE_LOCK_AGE;
+use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use nix::unistd::Uid;
 use serde::Serialize;
 
-use super::Looked;
-use super::check::{Fix, Judgement};
+use super::Inspected;
+use super::check::{CheckResult, Fix};
 use super::gather::locks;
-use super::target::Patient;
-use crate::systemd::{self, Ran};
+use super::target::Target;
+use crate::systemd::{self, RunResult};
 
 /// How long Claude Code's lock is waited for, which it holds for milliseconds.
 const LOCK_TIME: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const TOGETHER: Duration = Duration::from_secs(5 * 60);
 
 /// Something that was mended, or was to be.
 #[derive(Debug, Serialize)]
-pub(super) struct Mended {
+pub(super) struct FixResult {
     /// Whose it is; nothing for the machine.
     pub(super) user: Option<String>,
     /// What was done.
@@ -42,18 +42,18 @@ pub(super) struct Mended {
     pub(super) error: Option<String>,
 }
 
-impl Mended {
+impl FixResult {
     /// What would be done.
-    pub(super) fn imagined(user: Option<String>, fix: &Fix) -> Self {
+    pub(super) fn dry_run(user: Option<String>, fix: &Fix) -> Self {
         Self { user, does: fix.text(), is_dry: true, still_runs: false, error: None }
     }
 }
 
 /// What can be mended of this, by the caller.
-pub(super) fn fixes_of(looked: &Looked) -> Vec<(Option<String>, Fix)> {
+pub(super) fn available_fixes(looked: &Inspected) -> Vec<(Option<String>, Fix)> {
     let rows = looked.rows.as_deref().unwrap_or_default();
     let findings = rows.iter().flat_map(|row| match &row.judgement {
-        Judgement::Found(findings) => findings.as_slice(),
+        CheckResult::Problems(findings) => findings.as_slice(),
         _ => &[],
     });
     let mut fixes: Vec<Fix> = findings.filter_map(|finding| finding.fix.clone()).collect();
@@ -68,16 +68,16 @@ fn needs_root(fix: &Fix) -> bool {
 }
 
 /// Does all of it, each after it is said. People's syncs take minutes: as root they are started a few at a time in the end.
-pub(super) fn mend_all(
+pub(super) fn apply_all(
     fixes: Vec<(Option<String>, Fix)>,
-    patients: &[Patient],
+    patients: &[Target],
     say: impl Fn(&Fix),
-) -> Vec<Mended> {
+) -> Vec<FixResult> {
     let mut mended = Vec::new();
     let mut services = Vec::new();
     for (user, fix) in fixes {
         say(&fix);
-        let mut done = Mended { is_dry: false, ..Mended::imagined(user, &fix) };
+        let mut done = FixResult { is_dry: false, ..FixResult::dry_run(user, &fix) };
         // The person's service does it, in its own surroundings.
         if fix == Fix::Sync && Uid::effective().is_root() {
             let user = done.user.as_deref().unwrap_or_default();
@@ -88,25 +88,25 @@ pub(super) fn mend_all(
         mended.push(done);
     }
     let names: Vec<_> = services.iter().map(|(_, service)| service.as_str()).collect();
-    let ended = systemd::run_together(&names, &Deadline::after(TOGETHER));
+    let ended = systemd::run_services(&names, &Deadline::after(TOGETHER));
     for ((index, service), ended) in services.iter().zip(ended) {
         let Some(done) = mended.get_mut(*index) else { continue };
         match ended {
-            Ok(Ran::ToItsEnd) => (),
-            Ok(Ran::AndGoesOn) => done.still_runs = true,
-            Ok(Ran::NotAtAll) => done.error = Some("there was no time left to begin it".into()),
-            Ok(Ran::AndFailed) => done.error = Some(format!("`journalctl -u {service}` says why")),
+            Ok(RunResult::Finished) => (),
+            Ok(RunResult::StillRunning) => done.still_runs = true,
+            Ok(RunResult::NotStarted) => done.error = Some("there was no time left to begin it".into()),
+            Ok(RunResult::Failed) => done.error = Some(format!("`journalctl -u {service}` says why")),
             Err(error) => done.error = Some(format!("{error:#}")),
         }
     }
     mended
 }
 
-fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Result<(), String> {
+fn mend(user: Option<&str>, fix: &Fix, patients: &[Target]) -> Result<(), String> {
     let said = |error: anyhow::Error| format!("{error:#}");
     match fix {
-        Fix::Start(unit) => systemd::start_again(unit).map_err(said),
-        Fix::Enroll(user) => crate::commands::enroll::enroll_again(user).map_err(said),
+        Fix::Start(unit) => systemd::reset_and_start(unit).map_err(said),
+        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(said),
         Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
             let patient = patients.iter().find(|patient| Some(patient.name()) == user);
             patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))
@@ -118,7 +118,12 @@ fn mend(user: Option<&str>, fix: &Fix, patients: &[Patient]) -> Result<(), Strin
 ///
 /// # Errors
 /// Why it stays as it is.
-pub(super) fn in_home(account: &Account, paths: &Paths, fix: &Fix, now: Timestamp) -> Result<(), String> {
+pub(super) fn apply_as_user(
+    account: &Account,
+    paths: &Paths,
+    fix: &Fix,
+    now: Timestamp,
+) -> Result<(), String> {
     match fix {
         Fix::Mode { path, mode } => close(Path::new(path), account, *mode),
         Fix::Lock(path) => remove_lock(path, paths, account, now),
@@ -141,8 +146,8 @@ fn sync() -> Result<(), String> {
 }
 
 fn finish_onboarding(account: &Account, now: Timestamp) -> Result<(), String> {
-    let state = ClaudeState::new(account.home.join(".claude.json"), account.uid.as_raw());
-    state.finish_onboarding(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
+    let state = ClaudeStateFile::new(account.home.join(".claude.json"), account.uid.as_raw());
+    state.set_onboarding_complete(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
 }
 
 fn close(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
@@ -161,7 +166,7 @@ fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> 
             && lock.uid == account.uid.as_raw()
             && lock.is_directory
             && lock.holder.is_none()
-            && lock.touched_at.plus(ABANDONED_AFTER) <= now
+            && lock.touched_at.saturating_add(STALE_LOCK_AGE) <= now
     });
     match is_abandoned {
         true => fs::remove_dir(path).map_err(|error| format!("{path}: {error}")),
@@ -197,7 +202,7 @@ mod tests {
             File::open(&lock).and_then(|file| file.set_modified(moment)).expect("a date");
         };
         touch(1000);
-        let mend = |now| in_home(&account, &paths, &Fix::Lock(name.clone()), now);
+        let mend = |now| apply_as_user(&account, &paths, &Fix::Lock(name.clone()), now);
         assert!(mend(at(1119)).is_err(), "somebody may be at work");
         assert!(mend(at(900)).is_err(), "it is from the future");
         assert!(lock.exists());

@@ -2,16 +2,16 @@
 //! anything to a terminal.
 
 use cas_core::outcome::Status;
-use cas_core::text::is_shown;
+use cas_core::text::is_displayable;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Looked;
-use super::check::{Finding, Judgement, Remedy, Row, Severity};
-use super::fix::Mended;
-use crate::os::shell_quote::quoted;
+use super::Inspected;
+use super::check::{CheckResult, Finding, Remedy, Row, Severity};
+use super::fix::FixResult;
+use crate::os::shell_quote::shell_quote;
 use crate::term::Terminal;
-use crate::term::wrap::folded;
+use crate::term::wrap::wrap;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -20,9 +20,9 @@ const SCHEMA: u32 = 1;
 pub(super) const WIDTH: usize = 80;
 
 /// What there is to tell, and to whom.
-pub(super) struct Shown<'a> {
-    pub(super) looked: &'a [Looked],
-    pub(super) mended: &'a [Mended],
+pub(super) struct Report<'a> {
+    pub(super) looked: &'a [Inspected],
+    pub(super) mended: &'a [FixResult],
     pub(super) as_root: bool,
 }
 
@@ -43,8 +43,8 @@ impl Severity {
 }
 
 /// 1 when something is wrong, or somebody could not be looked at; warnings alone are 0.
-pub(super) fn exit_code(looked: &[Looked]) -> u8 {
-    let is_wrong = |looked: &Looked| match &looked.rows {
+pub(super) fn exit_code(looked: &[Inspected]) -> u8 {
+    let is_wrong = |looked: &Inspected| match &looked.rows {
         Ok(rows) => findings(rows).iter().any(|(_, finding)| finding.severity == Severity::Problem),
         Err(_) => true,
     };
@@ -55,7 +55,7 @@ pub(super) fn exit_code(looked: &[Looked]) -> u8 {
 fn findings(rows: &[Row]) -> Vec<(&str, &Finding)> {
     let mut all: Vec<(&str, &Finding)> = Vec::new();
     for row in rows {
-        if let Judgement::Found(findings) = &row.judgement {
+        if let CheckResult::Problems(findings) = &row.judgement {
             all.extend(findings.iter().map(|finding| (row.id.as_str(), finding)));
         }
     }
@@ -75,12 +75,12 @@ struct Told<'a> {
 /// shell that would be root's doing, at root's terminal.
 fn remedy<'a>(remedy: &Remedy, user: Option<&'a str>, as_root: bool) -> Told<'a> {
     let (command, run_as) = match remedy {
-        Remedy::Words(what) => return Told { command: None, run_as: None, words: what.clone() },
+        Remedy::Text(what) => return Told { command: None, run_as: None, words: what.clone() },
         Remedy::Root(command) if !as_root => (as_admin(command), None),
         Remedy::Person(command) => (command.clone(), user.filter(|_| as_root)),
         Remedy::Root(command) | Remedy::Server(command) => (command.clone(), None),
     };
-    match command.chars().all(is_shown) {
+    match command.chars().all(is_displayable) {
         true => Told { command: Some(command.clone()), run_as, words: command },
         false => {
             let words = "what is to be typed has characters in it that no terminal shows".into();
@@ -96,14 +96,14 @@ fn as_admin(command: &str) -> String {
         true => "sudo --preserve-env=VAULT_TOKEN",
         false => "sudo",
     };
-    match quoted(command).filter(|_| needs_shell) {
+    match shell_quote(command).filter(|_| needs_shell) {
         Some(command) => format!("{sudo} sh -c {command}"),
         None => format!("{sudo} {command}"),
     }
 }
 
 /// For people.
-pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> String {
+pub(super) fn render_text(shown: &Report<'_>, verbose: bool, style: Terminal) -> String {
     let mut text = String::new();
     for mended in shown.mended {
         if let Some(error) = &mended.error {
@@ -130,14 +130,14 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> Strin
             }
         };
         let found = findings(rows);
-        in_order += rows.iter().filter(|row| row.judgement == Judgement::Fine).count();
+        in_order += rows.iter().filter(|row| row.judgement == CheckResult::Ok).count();
         if !found.is_empty() || verbose {
-            text += &format!("{}\n", style.letters(name));
+            text += &format!("{}\n", style.sanitize(name));
         }
         is_all_well &= found.is_empty();
         for (id, finding) in found {
             let plain = finding.severity.word();
-            let coloured = style.coloured(finding.severity.as_status(), plain);
+            let coloured = style.colorize(finding.severity.as_status(), plain);
             let cause = wrapped(&format!("  {plain} {} [{id}]", finding.cause), "    ", style);
             text += &cause.replacen(plain, &coloured, 1);
             let told = remedy(&finding.remedy, looked.user.as_deref(), shown.as_root);
@@ -167,10 +167,10 @@ pub(super) fn people(shown: &Shown<'_>, verbose: bool, style: Terminal) -> Strin
 /// A row where nothing is amiss.
 fn other(row: &Row, style: Terminal) -> Option<String> {
     let (word, why) = match &row.judgement {
-        Judgement::Fine => ("fine:", None),
-        Judgement::Idle(why) => ("not asked:", Some(why)),
-        Judgement::Unknown(why) => ("unknown:", Some(why)),
-        Judgement::Found(_) => return None,
+        CheckResult::Ok => ("fine:", None),
+        CheckResult::NotApplicable(why) => ("not asked:", Some(why)),
+        CheckResult::Unknown(why) => ("unknown:", Some(why)),
+        CheckResult::Problems(_) => return None,
     };
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     Some(wrapped(&format!("  {word} {}{why} [{}]", row.looks_at, row.id), "    ", style))
@@ -178,11 +178,11 @@ fn other(row: &Row, style: Terminal) -> Option<String> {
 
 /// As lines of at most [`WIDTH`] columns, of which all but the first begin with `indent`.
 fn wrapped(text: &str, indent: &str, style: Terminal) -> String {
-    folded(&style.letters(text), WIDTH, indent).join("\n") + "\n"
+    wrap(&style.sanitize(text), WIDTH, indent).join("\n") + "\n"
 }
 
 /// For programs.
-pub(super) fn json(shown: &Shown<'_>) -> Value {
+pub(super) fn render_json(shown: &Report<'_>) -> Value {
     #[derive(Serialize)]
     struct Said<'a> {
         id: &'a str,
@@ -204,10 +204,10 @@ pub(super) fn json(shown: &Shown<'_>) -> Value {
             Said { id, severity, cause, command, run_as, remedy: words, can_be_fixed: finding.fix.is_some() }
         });
         let state = |row: &Row| match &row.judgement {
-            Judgement::Fine => json!({ "id": row.id, "state": "fine" }),
-            Judgement::Idle(why) => json!({ "id": row.id, "state": "not-asked", "why": why }),
-            Judgement::Unknown(why) => json!({ "id": row.id, "state": "unknown", "why": why }),
-            Judgement::Found(_) => json!({ "id": row.id, "state": "found" }),
+            CheckResult::Ok => json!({ "id": row.id, "state": "fine" }),
+            CheckResult::NotApplicable(why) => json!({ "id": row.id, "state": "not-asked", "why": why }),
+            CheckResult::Unknown(why) => json!({ "id": row.id, "state": "unknown", "why": why }),
+            CheckResult::Problems(_) => json!({ "id": row.id, "state": "found" }),
         };
         json!({
             "user": looked.user,

@@ -1,20 +1,20 @@
 //! The words for what was found.
 
-use super::Looked;
-use super::check::{Finding, Judgement, Remedy, Row};
+use super::Inspected;
+use super::check::{CheckResult, Finding, Remedy, Row};
 use super::render::*;
 use crate::term::Terminal;
 
-const PLAIN: Terminal = Terminal { columns: None, has_colour: false, is_unicode: false };
+const PLAIN: Terminal = Terminal { columns: None, has_color: false, is_unicode: false };
 
-fn looked(findings: Vec<Finding>) -> Looked {
-    let judgement = Judgement::of(findings);
+fn looked(findings: Vec<Finding>) -> Inspected {
+    let judgement = CheckResult::of(findings);
     let row = Row { id: "a-check".into(), looks_at: "is it so".into(), judgement };
-    Looked { user: Some("ada".into()), rows: Ok(vec![row]) }
+    Inspected { user: Some("ada".into()), rows: Ok(vec![row]) }
 }
 
-fn shown(looked: &[Looked], as_root: bool, style: Terminal) -> String {
-    people(&Shown { looked, mended: &[], as_root }, false, style)
+fn shown(looked: &[Inspected], as_root: bool, style: Terminal) -> String {
+    render_text(&Report { looked, mended: &[], as_root }, false, style)
 }
 
 #[test]
@@ -34,15 +34,15 @@ fn the_worst_comes_first_with_what_to_paste() {
 
 #[test]
 fn warnings_alone_are_no_failure_and_what_nobody_could_look_at_is_one() {
-    let warned = [looked(vec![Finding::warning("x", Remedy::Words("y".into()))])];
+    let warned = [looked(vec![Finding::warning("x", Remedy::Text("y".into()))])];
     assert_eq!(exit_code(&warned), 0);
     let fine = [looked(Vec::new())];
     assert_eq!(exit_code(&fine), 0);
     assert_eq!(shown(&fine, false, PLAIN), "Nothing is wrong. Looked at, and in order: 1.\n");
-    let unseen = [Looked { user: Some("ada".into()), rows: Err("no answer".into()) }];
+    let unseen = [Inspected { user: Some("ada".into()), rows: Err("no answer".into()) }];
     assert_eq!(exit_code(&unseen), 1);
     assert_eq!(
-        json(&Shown { looked: &unseen, mended: &[], as_root: true })["about"][0]["problem"],
+        render_json(&Report { looked: &unseen, mended: &[], as_root: true })["about"][0]["problem"],
         "no answer"
     );
 }
@@ -54,7 +54,7 @@ fn lines_fit_a_terminal_and_say_nothing_to_it() {
     let text = shown(&looked, false, PLAIN);
     assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
     assert!(text.is_ascii() && !text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
-    let utf8 = shown(&looked, false, Terminal { has_colour: true, is_unicode: true, ..PLAIN });
+    let utf8 = shown(&looked, false, Terminal { has_color: true, is_unicode: true, ..PLAIN });
     assert!(utf8.contains('\u{e4}') && utf8.contains("\u{1b}[1;31mproblem:\u{1b}[0m"), "{utf8:?}");
     assert!(!utf8.contains("\u{1b}[2J"), "{utf8:?}");
 }

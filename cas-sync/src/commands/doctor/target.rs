@@ -1,33 +1,33 @@
 //! Whoever is looked at: the caller, or for root somebody else, through a process that has become them.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Result;
 use cas_core::system::account::{Account, Paths};
 use serde::de::DeserializeOwned;
 
 use super::check::{Fix, Row, diagnose};
-use super::gather::Surroundings;
+use super::gather::InspectEnv;
 use super::{checks, fix, gather};
-use crate::os::environment::{now, variables};
+use crate::os::environment::{env_vars, now};
 use crate::os::run_as_user;
 
 /// How long looking at one person may take: the server's questions, and a client that is asked for its version.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Somebody.
-pub(super) enum Patient {
+pub(super) enum Target {
     /// The caller.
-    Caller { account: Account, paths: Box<Paths> },
+    Current { account: Account, paths: Box<Paths> },
     /// Somebody else, whom root asks about.
     Other { name: String },
 }
 
-impl Patient {
+impl Target {
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Caller { account, .. } => &account.name,
+            Self::Current { account, .. } => &account.name,
             Self::Other { name } => name,
         }
     }
@@ -36,12 +36,15 @@ impl Patient {
     ///
     /// # Errors
     /// Why nobody could look.
-    pub(super) fn look(&self, systemd_answers: bool) -> Result<Vec<Row>, String> {
+    pub(super) fn inspect(&self, systemd_answers: bool) -> Result<Vec<Row>, String> {
         match self {
-            Self::Caller { account, paths } => Ok(rows(account, paths, &variables(), false, systemd_answers)),
+            Self::Current { account, paths } => Ok(rows(account, paths, &env_vars(), false, systemd_answers)),
             Self::Other { name } => {
                 let without = if systemd_answers { &[][..] } else { &["--without-systemd"] };
-                understood(&run_as_user::ask(&[&["examine", name], without].concat(), PATIENCE)?)?
+                decode_reply(&run_as_user::run_as_user(
+                    &[&["internal", "inspect", name], without].concat(),
+                    PATIENCE,
+                )?)?
             }
         }
     }
@@ -52,25 +55,30 @@ impl Patient {
     /// Why it stays as it is.
     pub(super) fn mend(&self, fix: &Fix) -> Result<(), String> {
         match self {
-            Self::Caller { account, paths } => fix::in_home(account, paths, fix, now()),
+            Self::Current { account, paths } => fix::apply_as_user(account, paths, fix, now()),
             Self::Other { name } => {
                 let fix = serde_json::to_string(fix).map_err(|error| error.to_string())?;
-                understood(&run_as_user::ask(&["examine", name, "--mend", &fix], PATIENCE)?)?
+                decode_reply(&run_as_user::run_as_user(
+                    &["internal", "inspect", name, "--fix", &fix],
+                    PATIENCE,
+                )?)?
             }
         }
     }
 }
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
-pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> ExitCode {
-    run_as_user::serve(user, |account, paths| match mend {
-        Some(fix) => serde_json::to_string(&fix::in_home(account, paths, &serde_json::from_str(fix)?, now())),
+pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> Result<()> {
+    run_as_user::serve_request(user, |account, paths| match mend {
+        Some(fix) => {
+            serde_json::to_string(&fix::apply_as_user(account, paths, &serde_json::from_str(fix)?, now()))
+        }
         None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
     })
 }
 
 /// What such a process has said: its answer, or why it has none.
-fn understood<Answer: DeserializeOwned>(said: &[u8]) -> Result<Result<Answer, String>, String> {
+fn decode_reply<Answer: DeserializeOwned>(said: &[u8]) -> Result<Result<Answer, String>, String> {
     serde_json::from_slice(said).map_err(|_| "the process that looks as them said nothing of use".into())
 }
 
@@ -82,6 +90,6 @@ fn rows(
     systemd_answers: bool,
 ) -> Vec<Row> {
     let search_path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| OsString::from(path));
-    let around = Surroundings { variables, search_path: search_path.as_deref(), is_roots, systemd_answers };
+    let around = InspectEnv { variables, search_path: search_path.as_deref(), is_roots, systemd_answers };
     diagnose(&checks::of_a_person(), &gather::person(account, paths, around, now()))
 }

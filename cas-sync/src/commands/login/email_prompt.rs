@@ -1,13 +1,13 @@
 //! The address that somebody signs in with.
 
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::ClaudeJson;
-use cas_core::claude_files::state_file::ClaudeState;
-use cas_core::credential::email::Address;
+use cas_core::claude_files::state_file::ClaudeStateFile;
 use cas_core::credential::login::Owner;
 
-use crate::os::deferred_signals::DeferredSignals;
-use crate::term::secret_input::{ask_openly, is_at_a_terminal};
-use crate::user::error::Failed;
+use crate::os::deferred_signals::SignalBlock;
+use crate::term::secret_input::{is_at_a_terminal, prompt};
+use crate::user::error::CommandError;
 
 /// The longest there is (RFC 5321, section 4.5.3.1.3).
 const LONGEST: usize = 254;
@@ -15,38 +15,38 @@ const LONGEST: usize = 254;
 /// An address, as far as it can be told from its form.
 ///
 /// # Errors
-/// [`Failed`], of usage.
-pub(super) fn parse(text: &str) -> Result<String, Failed> {
+/// [`CommandError`], of usage.
+pub(super) fn parse(text: &str) -> Result<String, CommandError> {
     let is_one = text.len() <= LONGEST
         && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
         && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
     match is_one {
         true => Ok(text.to_owned()),
-        false => Err(Failed::new(2, "give an address such as alice@example.org with --email")),
+        false => Err(CommandError::new(2, "give an address such as alice@example.org with --email")),
     }
 }
 
 /// The address that this file of the client's names.
-pub(super) fn of_last_sign_in(state: &ClaudeState) -> Option<String> {
+pub(super) fn last_sign_in_email(state: &ClaudeStateFile) -> Option<String> {
     let state = ClaudeJson::read(state.path()).ok()??;
-    Address::of_account(&state, &Owner::default()).map(|address| address.to_string())
+    Email::for_owner(&state, &Owner::default()).map(|address| address.to_string())
 }
 
 /// The address that was given, else that of the last sign-in here, else what somebody at the terminal says; nothing where
 /// nobody says any.
 ///
 /// # Errors
-/// [`Failed`] when what is typed is no address, or somebody asks to end.
-pub(super) fn known_or_asked(
+/// [`CommandError`] when what is typed is no address, or somebody asks to end.
+pub(super) fn known_or_prompt(
     given: Option<String>,
-    state: &ClaudeState,
-    signals: &DeferredSignals,
-) -> Result<Option<String>, Failed> {
-    let known = || of_last_sign_in(state);
+    state: &ClaudeStateFile,
+    signals: &SignalBlock,
+) -> Result<Option<String>, CommandError> {
+    let known = || last_sign_in_email(state);
     match given.or_else(known) {
         None if is_at_a_terminal() => {
             let question = "Your address (or just Enter, to choose in the browser): ";
-            let answer = ask_openly(question, signals).map_err(|not| Failed::new(1, not))?;
+            let answer = prompt(question, signals).map_err(|not| CommandError::new(1, not))?;
             answer.as_deref().map(parse).transpose()
         }
         address => Ok(address),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
-use cas_core::credential::login::OauthLogin;
-use cas_core::credential::login_file::{LocalLogin, is_json_object};
-use cas_core::state::directory::{Lock, StateDirectory};
+use cas_core::credential::login::Login;
+use cas_core::credential::login_file::{LoginFileState, is_json_object};
+use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::now;
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// How long Claude Code's locks are waited for: a refresh takes a second.
 pub(super) const LOCK_TIME: Duration = Duration::from_secs(30);
@@ -20,27 +20,27 @@ const TRIES: usize = 5;
 /// Replaces the login in the file, and leaves everything else in it as it is at that moment.
 ///
 /// # Errors
-/// [`Failed`]; the file is as it was.
+/// [`CommandError`]; the file is as it was.
 pub(super) fn replace_login(
     state: &StateDirectory,
     file: &CredentialsFile,
-    login: &OauthLogin,
-) -> Result<(), Failed> {
+    login: &Login,
+) -> Result<(), CommandError> {
     let deadline = Deadline::after(LOCK_TIME);
-    let _locked = state.lock(Lock::Repair, &deadline)?;
-    let mut result = Err(WriteError::Changed);
+    let _locked = state.lock(StateLock::Restore, &deadline)?;
+    let mut result = Err(WriteError::Conflict);
     for _ in 0..TRIES {
         let found = file.read(now());
-        if let LocalLogin::Unreadable(why) = &found.login {
-            return Err(Failed::new(1, why));
+        if let LoginFileState::Unreadable(why) = &found.login {
+            return Err(CommandError::new(1, why));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
             // The keys of others in it cannot be carried over.
-            state.save_replaced(found.bytes())?;
+            state.save_replaced_file(found.bytes())?;
         }
         let content = found.with_login(login);
         result = file.replace(&found, Some(content.as_bytes()), &deadline, now());
-        if !matches!(result, Err(WriteError::Changed)) {
+        if !matches!(result, Err(WriteError::Conflict)) {
             break;
         }
     }
@@ -50,14 +50,14 @@ pub(super) fn replace_login(
     }
     result.map_err(|error| {
         let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
-        Failed::new(
+        CommandError::new(
             code,
             format!("the new login could not be put in place: {error}; your login is as it was"),
         )
     })
 }
 
-fn holds(file: &CredentialsFile, login: &OauthLogin) -> bool {
+fn holds(file: &CredentialsFile, login: &Login) -> bool {
     file.read(now()).login.login().is_some_and(|found| found.summary.generation == login.summary.generation)
 }
 
@@ -80,11 +80,11 @@ mod tests {
         CredentialsFile::new(path.to_owned(), Uid::effective().as_raw())
     }
 
-    fn login(folder: &Path, name: &str) -> OauthLogin {
+    fn login(folder: &Path, name: &str) -> Login {
         let path = folder.join(name);
         fs::write(&path, text_of(name)).expect("a login");
         match file(&path).read(now()).login {
-            LocalLogin::Healthy(login) | LocalLogin::Stale(login) => login,
+            LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => login,
             other => panic!("{other:?}"),
         }
     }

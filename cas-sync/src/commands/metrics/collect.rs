@@ -1,24 +1,24 @@
-//! What is counted and timed of everybody's published states. `docs/metrics.md` lists it all.
+//! What is counted and timed of everybody's published states. `docs/admin/metrics.md` lists it all.
 
 use std::time::Duration;
 
 use cas_core::time::timestamp::Timestamp;
 
 use super::text::Family;
-use crate::commands::status::rows::{Rank, Row};
+use crate::published_state::rows::{Row, Severity};
 
 /// The code of each rank, which rises with how bad it is. A code never changes its meaning.
-const CODES: [(Rank, u8); 10] = [
-    (Rank::Well, 0),
-    (Rank::Recovered, 1),
-    (Rank::Skipped, 2),
-    (Rank::Unknown, 3),
-    (Rank::Warned, 4),
-    (Rank::Silent, 5),
-    (Rank::OfTheFuture, 6),
-    (Rank::Unreadable, 7),
-    (Rank::Failed, 8),
-    (Rank::Gone, 9),
+const CODES: [(Severity, u8); 10] = [
+    (Severity::Ok, 0),
+    (Severity::Recovered, 1),
+    (Severity::Skipped, 2),
+    (Severity::Unknown, 3),
+    (Severity::Warning, 4),
+    (Severity::Overdue, 5),
+    (Severity::ClockSkew, 6),
+    (Severity::Unreadable, 7),
+    (Severity::Failed, 8),
+    (Severity::Gone, 9),
 ];
 
 /// The text for the exporter, of what was seen at `now` and took so long to see.
@@ -55,7 +55,7 @@ fn of_people(rows: &[Row]) -> [Family; 7] {
         let user = [("user", row.name.as_str())];
         status.add(&user, f64::from(code(row.rank)));
         // What is of the future may be a lie, and is no time to reckon with.
-        let Some(standing) = row.standing.as_ref().filter(|_| row.rank != Rank::OfTheFuture) else {
+        let Some(standing) = row.standing.as_ref().filter(|_| row.rank != Severity::ClockSkew) else {
             continue;
         };
         exit_code.add(&user, f64::from(standing.exit_code));
@@ -71,7 +71,7 @@ fn of_people(rows: &[Row]) -> [Family; 7] {
             access_token.add(&user, seconds(at));
         }
         if let Some(at) = credential.lapses_at {
-            let estimated = credential.lapse_is_estimated.to_string();
+            let estimated = credential.expiry_is_estimated.to_string();
             lapse.add(&[user[0], ("credential", &credential.kind), ("estimated", &estimated)], seconds(at));
         }
     }
@@ -87,7 +87,7 @@ fn of_all(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5] {
         "claude_auth_collector_unreadable",
         "Published states that were no state of their person, and were left out.",
     );
-    unreadable.add(&[], count(rows, Rank::Unreadable));
+    unreadable.add(&[], count(rows, Severity::Unreadable));
     let mut last_run = Family::gauge(
         "claude_auth_collector_last_run_timestamp_seconds",
         "When these figures were collected.",
@@ -102,13 +102,13 @@ fn of_all(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5] {
     [people, unreadable, last_run, duration, build]
 }
 
-fn code(rank: Rank) -> u8 {
+fn code(rank: Severity) -> u8 {
     CODES.iter().find(|(known, _)| *known == rank).map_or(u8::MAX, |(_, code)| *code)
 }
 
 /// A machine has fewer people than a float has whole numbers.
 #[expect(clippy::cast_precision_loss, reason = "counts of people are small")]
-fn count(rows: &[Row], rank: Rank) -> f64 {
+fn count(rows: &[Row], rank: Severity) -> f64 {
     rows.iter().filter(|row| row.rank == rank).count() as f64
 }
 
@@ -121,18 +121,18 @@ fn seconds(moment: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::status::rows::worst_first;
-    use crate::published_state::read::{Found, Person};
-    use crate::published_state::report::Standing;
+    use crate::published_state::read::{EnrolledUser, PublishedEntry};
+    use crate::published_state::report::PublishedReport;
+    use crate::published_state::rows::worst_first;
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 
     fn figures(states: &[(&str, &str)]) -> String {
-        let person = |(name, json): &(&str, &str)| Person {
+        let person = |(name, json): &(&str, &str)| EnrolledUser {
             name: (*name).into(),
-            found: match Standing::parse(json.as_bytes()) {
-                Ok(standing) => Found::Standing(Box::new(standing)),
-                Err(why) => Found::Unreadable(why.into()),
+            found: match PublishedReport::parse(json.as_bytes()) {
+                Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
+                Err(why) => PublishedEntry::Unreadable(why.into()),
             },
         };
         text(&worst_first(states.iter().map(person).collect(), NOW), NOW, Duration::from_millis(250))
@@ -150,7 +150,7 @@ mod tests {
         let text = figures(&[(
             "alice",
             r#"{"at_ms":1999999999500,"status":"WARN","exit_code":75,"verified_at_ms":1999990000000,"outage":"529","outage_since_ms":1999991000000,
-                "credential":{"kind":"login","access_token_expires_at_ms":2000001000000,"lapses_at_ms":2001000000000}}"#,
+                "credential":{"kind":"login","access_token_expires_at_ms":2000001000000,"expires_at_ms":2001000000000}}"#,
         )]);
         assert_has(
             &text,
@@ -192,8 +192,11 @@ mod tests {
     #[test]
     fn the_codes_are_those_of_the_help() {
         for (rank, code) in CODES {
-            let word =
-                if rank == Rank::Unknown { "never synced".to_owned() } else { rank.word().replace('-', " ") };
+            let word = if rank == Severity::Unknown {
+                "never synced".to_owned()
+            } else {
+                rank.word().replace('-', " ")
+            };
             assert!(figures(&[("alice", "{}")]).contains(&format!(" {code} {word}")), "{word}");
         }
     }

@@ -15,21 +15,21 @@ use anyhow::{Context, Result, ensure};
 use nix::unistd::Uid;
 
 use crate::cli::Metrics as Request;
-use crate::commands::status;
-use crate::term::stderr::fail;
+use crate::published_state::rows;
+use crate::term::stderr::exit_with_error;
 
 /// Writes the figures.
 pub(crate) fn run(request: &Request) -> ExitCode {
     match collect(request) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, 1),
+        Err(error) => exit_with_error(&error, 1),
     }
 }
 
 fn collect(request: &Request) -> Result<()> {
     ensure!(Uid::effective().is_root(), "only root can see how everybody is; run it with sudo");
     let began = Instant::now();
-    let (rows, now) = status::everybody()?;
+    let (rows, now) = rows::read_all()?;
     let text = collect::text(&rows, now, began.elapsed());
     match &request.output {
         None => io::stdout().lock().write_all(text.as_bytes()).context("cannot write to the standard output"),

@@ -5,16 +5,16 @@ use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
 
-use super::apply::Work;
-use super::server::Talk;
-use crate::commands::enroll;
+use super::apply::Provisioner;
+use super::server::VaultServer;
+use crate::enrollment::enroll;
 
 /// Binds the name to the account's uid, and takes the mark off the document in the store. Returns what was done, in one line.
 ///
 /// # Errors
 /// When there is no such account, or either cannot be done; the name is then bound as before.
-pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Work) -> Result<String> {
-    let account = Account::named(name)?;
+pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<String> {
+    let account = Account::from_name(name)?;
     ensure!(account.name == name, "{name} is {} here; give the account's own name", account.name);
     ensure!(enroll::is_person(&account), "user id {} cannot be enrolled", account.uid);
     if is_dry {
@@ -33,7 +33,7 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Work) -> Result<String>
     Ok(format!("{name} is adopted with uid {}{document}", account.uid))
 }
 
-fn clear_mark(server: &mut Talk, name: &str, host: &str) -> Result<&'static str> {
+fn clear_mark(server: &mut VaultServer, name: &str, host: &str) -> Result<&'static str> {
     let before = server
         .mark_document(name, host, None)
         .with_context(|| format!("cannot clear the mark in the document of {name}"))?;

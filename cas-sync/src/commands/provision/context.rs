@@ -1,6 +1,6 @@
 //! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
 
-use super::plan::{DAY_MS, Ending, Facts, Proof, TokenState, Wanted};
+use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, TokenState};
 use super::records::Record;
 
 /// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
@@ -8,7 +8,7 @@ const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
 
 /// What can be had in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Means {
+pub(super) struct RunContext {
     pub(super) now_ms: u64,
     /// This machine, as its tokens name it.
     pub(super) host: String,
@@ -20,7 +20,7 @@ pub(super) struct Means {
     pub(super) rewrite_policies: bool,
 }
 
-impl Means {
+impl RunContext {
     /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
     /// script's, which made them for the machine they lie on.
     fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
@@ -28,7 +28,7 @@ impl Means {
     }
 
     /// What of the record may be revoked once it serves no more.
-    pub(super) fn former(&self, record: &Record) -> Vec<String> {
+    pub(super) fn revocable_tokens(&self, record: &Record) -> Vec<String> {
         let mut former = record.former.clone();
         if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
             former.push(record.accessor.clone());
@@ -40,9 +40,9 @@ impl Means {
 
     /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
     /// itself, should something else lie there in the end.
-    pub(super) fn former_beside(&self, facts: &Facts, new: &str) -> Vec<String> {
+    pub(super) fn revocable_tokens_with(&self, facts: &Facts, new: &str) -> Vec<String> {
         let mut former = facts.former.clone();
-        if let TokenState::Held(held) = &facts.token
+        if let TokenState::Present(held) = &facts.token
             && held.foreign.is_none()
             && self.is_ours_to_revoke(held.host.as_deref())
         {
@@ -55,19 +55,24 @@ impl Means {
     }
 
     /// What is known of this token's limits. Whoever wants policies replaced wants to know how they are now.
-    pub(super) fn remembered_proof(&self, token: &TokenState, record: &Record) -> Proof {
-        let is_this = matches!(token, TokenState::Held(held) if held.accessor == record.accessor);
+    pub(super) fn cached_policy_check(&self, token: &TokenState, record: &Record) -> PolicyCheck {
+        let is_this = matches!(token, TokenState::Present(held) if held.accessor == record.accessor);
         match is_this && self.is_believed(record) && !self.rewrite_policies {
-            true => Proof::Good,
-            false => Proof::Due,
+            true => PolicyCheck::Ok,
+            false => PolicyCheck::Pending,
         }
     }
 
     /// What is to be written down of somebody in the end; nothing of whoever has gone for good.
-    pub(super) fn record(&self, facts: &Facts, before: Option<Record>, ending: &Ending) -> Option<Record> {
+    pub(super) fn record(
+        &self,
+        facts: &Facts,
+        before: Option<Record>,
+        ending: &ProvisionResult,
+    ) -> Option<Record> {
         match (&facts.wanted, &facts.token) {
-            (Wanted::Gone { doubt: None }, _) if *ending == Ending::Well => None,
-            (Wanted::Yes, TokenState::Held(held)) if held.foreign.is_none() => {
+            (Desired::Removed { doubt: None }, _) if *ending == ProvisionResult::Ok => None,
+            (Desired::Enrolled, TokenState::Present(held)) if held.foreign.is_none() => {
                 let record = before.unwrap_or_default();
                 let was_proved = record.accessor == held.accessor && self.is_believed(&record);
                 let replaced = facts.former.iter().filter(|former| **former != held.accessor);
@@ -76,15 +81,15 @@ impl Means {
                     host: held.host.clone(),
                     former: replaced.cloned().collect(),
                     proved_at_ms: match facts.proof {
-                        Proof::Good if was_proved => record.proved_at_ms,
-                        Proof::Good => self.now_ms,
+                        PolicyCheck::Ok if was_proved => record.proved_at_ms,
+                        PolicyCheck::Ok => self.now_ms,
                         _ => 0,
                     },
                     proved_at: self.place.clone(),
                     units_are_due: record.units_are_due,
                 })
             }
-            (Wanted::Yes, TokenState::NotNeeded) if *ending == Ending::Well => {
+            (Desired::Enrolled, TokenState::NotRequired) if *ending == ProvisionResult::Ok => {
                 Some(before.unwrap_or_default())
             }
             _ => before,
@@ -100,12 +105,12 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
-    use cas_vault::Standing;
+    use cas_vault::TokenInfo;
 
     use super::*;
 
-    fn means() -> Means {
-        Means {
+    fn means() -> RunContext {
+        RunContext {
             now_ms: 100 * DAY_MS,
             host: "here".into(),
             place: "https://vault/secret/people".into(),
@@ -115,7 +120,7 @@ mod tests {
     }
 
     fn held(accessor: &str) -> TokenState {
-        TokenState::Held(Standing {
+        TokenState::Present(TokenInfo {
             accessor: accessor.into(),
             foreign: None,
             expires_at_ms: None,
@@ -139,27 +144,35 @@ mod tests {
     #[test]
     fn a_proof_is_believed_for_a_week_of_the_same_token() {
         let means = means();
-        assert_eq!(means.remembered_proof(&held("a"), &record()), Proof::Good);
-        assert_eq!(means.remembered_proof(&held("other"), &record()), Proof::Due);
-        assert_eq!(means.remembered_proof(&TokenState::NotNeeded, &record()), Proof::Due);
+        assert_eq!(means.cached_policy_check(&held("a"), &record()), PolicyCheck::Ok);
+        assert_eq!(means.cached_policy_check(&held("other"), &record()), PolicyCheck::Pending);
+        assert_eq!(means.cached_policy_check(&TokenState::NotRequired, &record()), PolicyCheck::Pending);
         let old = Record { proved_at_ms: 93 * DAY_MS, ..record() };
-        assert_eq!(means.remembered_proof(&held("a"), &old), Proof::Due);
+        assert_eq!(means.cached_policy_check(&held("a"), &old), PolicyCheck::Pending);
         let moved = Record { proved_at: "https://vault/kv/people".into(), ..record() };
         assert_eq!(
-            means.remembered_proof(&held("a"), &moved),
-            Proof::Due,
+            means.cached_policy_check(&held("a"), &moved),
+            PolicyCheck::Pending,
             "there is another policy for that"
         );
-        let rewriting = Means { rewrite_policies: true, ..means };
-        assert_eq!(rewriting.remembered_proof(&held("a"), &record()), Proof::Due, "as it is now");
+        let rewriting = RunContext { rewrite_policies: true, ..means };
+        assert_eq!(
+            rewriting.cached_policy_check(&held("a"), &record()),
+            PolicyCheck::Pending,
+            "as it is now"
+        );
     }
 
     #[test]
     fn another_machines_token_is_not_ours_to_revoke() {
-        assert_eq!(means().former(&record()), ["a", "b"]);
+        assert_eq!(means().revocable_tokens(&record()), ["a", "b"]);
         let elsewhere = Record { host: Some("there".into()), ..record() };
-        assert_eq!(means().former(&elsewhere), ["b"], "but those that this machine has replaced");
-        assert_eq!(means().former(&Record { host: None, ..record() }), ["a", "b"], "the former script's");
-        assert_eq!(means().former(&Record::default()), Vec::<String>::new());
+        assert_eq!(means().revocable_tokens(&elsewhere), ["b"], "but those that this machine has replaced");
+        assert_eq!(
+            means().revocable_tokens(&Record { host: None, ..record() }),
+            ["a", "b"],
+            "the former script's"
+        );
+        assert_eq!(means().revocable_tokens(&Record::default()), Vec::<String>::new());
     }
 }

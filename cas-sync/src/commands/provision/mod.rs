@@ -25,26 +25,26 @@ use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
-use cas_protocol::paths::is_plain_name;
-use cas_vault::{Administration, Layout, ROLE, Server, Token, parse_token};
+use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
+use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
-use self::apply::{Person, Work};
-use self::context::Means;
+use self::apply::{Person, Provisioner};
+use self::context::RunContext;
 use self::records::Records;
-use self::render::{Progress, Told};
-use self::server::Talk;
+use self::render::{Progress, Summary};
+use self::server::VaultServer;
 use self::targets::Offboard;
 use crate::cli::Provision;
-use crate::commands::enroll;
-use crate::os::deferred_signals::DeferredSignals;
-use crate::os::environment::{keep_secrets_in_memory, now, variable};
+use crate::enrollment::enroll;
+use crate::os::deferred_signals::SignalBlock;
+use crate::os::environment::{env_var, harden_process, now};
 use crate::roster::{self, Roster, RosterError};
 use crate::systemd;
-use crate::term::stderr::fail;
-use crate::term::stderr::say_aside;
+use crate::term::stderr::exit_with_error;
+use crate::term::stderr::print_stderr;
 
 pub(crate) use self::token_agent::run as keep_vault_token;
 
@@ -57,79 +57,79 @@ const LONGEST_TOKEN: u64 = 4096;
 pub(crate) fn run(request: &Provision) -> ExitCode {
     let started = Instant::now();
     if let Err(error) = enroll::require_root("provision") {
-        return fail(&error, 1);
+        return exit_with_error(&error, 1);
     }
     // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
-    let _alone = match alone(request.dry_run) {
+    let _alone = match acquire_lock(request.dry_run) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
             let busy =
                 anyhow::anyhow!("another `cas-sync provision` is at work; run this again when it has ended");
-            return fail(&busy, LATER);
+            return exit_with_error(&busy, LATER);
         }
-        Err(error) => return fail(&error, 1),
+        Err(error) => return exit_with_error(&error, 1),
     };
-    let (roster, mut work) = match keep_secrets_in_memory().and_then(|()| prepared(request)) {
+    let (roster, mut work) = match harden_process().and_then(|()| load(request)) {
         Ok(prepared) => prepared,
-        Err(error) => return fail(&error, CONFIGURATION),
+        Err(error) => return exit_with_error(&error, CONFIGURATION),
     };
-    let asked_to_end = match DeferredSignals::new().context("signals cannot be held back") {
+    let asked_to_end = match SignalBlock::new().context("signals cannot be held back") {
         Ok(deferred) => deferred,
-        Err(error) => return fail(&error, 1),
+        Err(error) => return exit_with_error(&error, 1),
     };
-    let mut told = Told { is_dry: request.dry_run, ..Told::default() };
+    let mut told = Summary { is_dry: request.dry_run, ..Summary::default() };
     // Before it is decided what to do for whom: an adopted name is not refused any more.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut work) {
             Ok(done) => told.remarks.push(done),
-            Err(error) => return fail(&error, 1),
+            Err(error) => return exit_with_error(&error, 1),
         }
     }
-    let people = match chosen(request, &roster, &work) {
+    let people = match select_users(request, &roster, &work) {
         Ok(people) => people,
-        Err(error) => return fail(&error, CONFIGURATION),
+        Err(error) => return exit_with_error(&error, CONFIGURATION),
     };
     let mut progress = Progress::of(people.len());
     let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {
-        if asked_to_end.was_asked() {
+        if asked_to_end.take_pending() {
             told.interrupted_before = Some(people.len() - index);
             break;
         }
         progress.show(index);
-        let served = work.serve(person);
+        let served = work.provision_user(person);
         if !request.dry_run {
             served.to_journal(outage_is_told);
         }
         outage_is_told |= work.outage().is_some() && served.is_outage();
         told.people.push(served);
-        if work.enrolled.len() == systemd::TOGETHER {
+        if work.enrolled.len() == systemd::BATCH_SIZE {
             start_units(&mut work, &mut told);
         }
     }
     start_units(&mut work, &mut told);
     progress.end();
-    if request.dry_run && told.mints() {
+    if request.dry_run && told.would_mint() {
         told.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
     }
-    told.requests = work.server.as_ref().map_or(0, Talk::requests);
+    told.requests = work.server.as_ref().map_or(0, VaultServer::requests);
     told.took = started.elapsed();
     if request.json {
-        told.to_programs();
+        told.print_json();
     } else {
-        told.to_people();
+        told.print_text();
     }
     ExitCode::from(told.exit_code())
 }
 
 /// Prints what a server has to know, for an admin who sets it up by hand.
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
-    let layout = Config::load(Path::new(config::DIRECTORY))
+    let layout = Config::load(Path::new(config::CONFIG_DIR))
         .context("the configuration cannot be used")
-        .and_then(|(config, _)| Ok(Layout::configured(&config.vault)?));
+        .and_then(|(config, _)| Ok(DocumentLayout::configured(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
-        Err(error) => return fail(&error, CONFIGURATION),
+        Err(error) => return exit_with_error(&error, CONFIGURATION),
     };
     let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
     for user in people {
@@ -145,9 +145,9 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn prepared(request: &Provision) -> Result<(Roster, Work)> {
+fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let path = &request.roster;
-    let text = config::read_text(path).map_err(|why| RosterError::of_file(path, why))?;
+    let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
     let names_users =
         !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
     let roster = match text {
@@ -159,27 +159,27 @@ fn prepared(request: &Provision) -> Result<(Roster, Work)> {
             return Err(RosterError::of_file(path, why).into());
         }
     };
-    let (config, misunderstood) = Config::load(Path::new(config::DIRECTORY))?;
+    let (config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
     for what in misunderstood {
-        say_aside(&what);
+        print_stderr(&what);
     }
     let admin = admin_token(request).context("the admin's token")?;
     let now_ms = now().millis();
     let mut server = match config.store {
         StoreKind::Local => None,
-        StoreKind::Vault => Some(Talk::with(administration(&config)?, admin, now_ms)),
+        StoreKind::Vault => Some(VaultServer::with(administration(&config)?, admin, now_ms)),
     };
-    let means = Means {
+    let means = RunContext {
         now_ms,
         host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
         place: server.as_ref().map(|server| server.place(&config)).unwrap_or_default(),
-        no_admin: server.as_mut().and_then(Talk::why_no_admin),
+        no_admin: server.as_mut().and_then(VaultServer::admin_unavailable_reason),
         rewrite_policies: request.rewrite_policies,
     };
-    let work = Work {
+    let work = Provisioner {
         server,
         means,
-        records: Records::at(&Path::new(enroll::STATE).join("provisioned")),
+        records: Records::at(&Path::new(STATE_DIR).join("provisioned")),
         is_dry: request.dry_run,
         enrolled: Vec::new(),
         a_home_was_slow: false,
@@ -187,26 +187,26 @@ fn prepared(request: &Provision) -> Result<(Roster, Work)> {
     Ok((roster, work))
 }
 
-fn administration(config: &Config) -> Result<Administration> {
-    let place = || format!("{}/config.toml", config::DIRECTORY);
-    let server = Server::configured(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
-    let layout = Layout::configured(&config.vault).with_context(place)?;
+fn administration(config: &Config) -> Result<AdminClient> {
+    let place = || format!("{}/config.toml", config::CONFIG_DIR);
+    let server = Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
+    let layout = DocumentLayout::configured(&config.vault).with_context(place)?;
     // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
-    if let Some(other) = variable("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
+    if let Some(other) = env_var("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
         ensure!(
             other.trim_matches('/') == configured,
             "VAULT_NAMESPACE is {other}, but the configuration says {configured:?}: unset the one, or correct the other"
         );
     }
-    if let Some(other) = variable("VAULT_ADDR").filter(|address| !address.is_empty()) {
+    if let Some(other) = env_var("VAULT_ADDR").filter(|address| !address.is_empty()) {
         ensure!(
             other.trim_end_matches('/') == server.address.to_string(),
             "VAULT_ADDR is {other}, but the configuration says {}: unset the one, or correct the other",
             server.address
         );
     }
-    Ok(Administration::new(server, layout))
+    Ok(AdminClient::new(server, layout))
 }
 
 /// From the file that was named, or else from the environment.
@@ -220,7 +220,7 @@ fn admin_token(request: &Provision) -> Result<Option<Token>> {
             let file = File::open(path).with_context(|| path.display().to_string())?;
             file.take(LONGEST_TOKEN).read_to_end(&mut text).with_context(|| path.display().to_string())?;
         }
-        None => match variable("VAULT_TOKEN").filter(|token| !token.is_empty()) {
+        None => match env_var("VAULT_TOKEN").filter(|token| !token.is_empty()) {
             Some(token) => *text = token.into_bytes(),
             None => return Ok(None),
         },
@@ -230,12 +230,12 @@ fn admin_token(request: &Provision) -> Result<Option<Token>> {
 
 /// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the
 /// umask. None while another is at work.
-fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
+fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
     }
     enroll::make_state_directory()?;
-    let path = Path::new(enroll::STATE).join("provision.lock");
+    let path = Path::new(STATE_DIR).join("provision.lock");
     let context = || path.display().to_string();
     let mut options = fs::OpenOptions::new();
     let file =
@@ -248,15 +248,15 @@ fn alone(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     }
 }
 
-fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Person>> {
-    let account = |name: &str| Account::named(name).map_err(|error| error.to_string());
+fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Result<Vec<Person>> {
+    let account = |name: &str| Account::from_name(name).map_err(|error| error.to_string());
     let identities = Identities::of_this_machine();
     let binding = |account: &Account| identities.check(account).err().map(|error| error.to_string());
-    let layout = work.server.as_ref().map(Talk::layout);
+    let layout = work.server.as_ref().map(VaultServer::layout);
     let names = request.offboard.clone().unwrap_or_default();
     for name in &names {
-        ensure!(is_plain_name(name.as_bytes()), "{name:?} cannot be a login name here");
-        let entry = roster.people.get(name).filter(|entry| entry.is_wanted());
+        ensure!(is_valid_user_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
         ensure!(
             entry.is_none(),
             "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
@@ -273,7 +273,7 @@ fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Perso
         &work.records.names()?,
         account,
         binding,
-        enroll::has_traces,
+        enroll::has_enrollment_artifacts,
         layout,
         &offboard,
     );
@@ -293,13 +293,13 @@ fn chosen(request: &Provision, roster: &Roster, work: &Work) -> Result<Vec<Perso
 }
 
 /// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
-fn start_units(work: &mut Work, told: &mut Told) {
+fn start_units(work: &mut Provisioner, told: &mut Summary) {
     let enrolled = std::mem::take(&mut work.enrolled);
     let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
     if people.is_empty() {
         return;
     }
-    match systemd::start(&people, true).and_then(|change| work.records.note_started(&people).map(|()| change))
+    match systemd::start(&people, true).and_then(|change| work.records.mark_started(&people).map(|()| change))
     {
         Ok(change) => told.remarks.extend(change.remarks),
         Err(error) => told.units_failed.push(format!("not all units run: {error:#}; run this again")),

@@ -1,10 +1,10 @@
 //! Decides what is to be done for one person, step by step, from what is known. Pure: the same facts, the same step; what
 //! the steps do is in `apply`, and a dry run only imagines that they were done.
 
-use cas_core::store::Failure;
-use cas_vault::Standing;
+use cas_core::store::StoreError;
+use cas_vault::TokenInfo;
 
-use super::context::Means;
+use super::context::RunContext;
 
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -19,14 +19,14 @@ pub(super) const OFFBOARDED: &str = "their document in the store is marked as of
 
 /// What the roster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum Desired {
     /// To be looked after.
-    Yes,
+    Enrolled,
     /// Not to be; the key that says so.
-    Off(&'static str),
+    Disabled(&'static str),
     /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
     /// then.
-    Gone { doubt: Option<String> },
+    Removed { doubt: Option<String> },
 }
 
 /// What becomes of the document of a user who is offboarded.
@@ -42,60 +42,60 @@ pub(super) enum Offboarding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenState {
     /// The store is on this machine: there are no tokens.
-    NotNeeded,
+    NotRequired,
     /// There is none, or what is there is none; why.
     Absent(String),
     /// The home does not take one; why.
-    Unfit(String),
+    HomeUnusable(String),
     /// The server was not heard; why.
-    Unknown(Failure),
+    Unknown(StoreError),
     /// The server knows it.
-    Held(Standing),
+    Present(TokenInfo),
 }
 
 /// What a proof showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum PolicyCheck {
     /// None is at hand, or it is old.
-    Due,
+    Pending,
     /// The token may do what it must and nothing that it must not.
-    Good,
+    Ok,
     /// What it may do besides.
-    Wide(Vec<String>),
+    TooBroad(Vec<String>),
     /// It may not even read or write its document, or renew itself.
-    Useless,
+    TooNarrow,
     /// The document is marked as offboarded.
     Offboarded,
 }
 
 /// How far something went that is tried once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Try {
-    NotYet,
+pub(super) enum Attempt {
+    NotTried,
     Done,
-    Failed(Failure),
+    Failed(StoreError),
 }
 
 /// What is known of one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    pub(super) wanted: Wanted,
+    pub(super) wanted: Desired,
     /// Why this person cannot be served here at all.
     pub(super) unservable: Option<String>,
     pub(super) is_enrolled: bool,
     /// Why enrolling, or its undoing, failed.
-    pub(super) enrolment_failed: Option<String>,
+    pub(super) enrollment_failed: Option<String>,
     pub(super) token: TokenState,
-    pub(super) proof: Proof,
-    pub(super) renewal: Try,
-    pub(super) minting: Try,
-    pub(super) policy: Try,
+    pub(super) proof: PolicyCheck,
+    pub(super) renewal: Attempt,
+    pub(super) minting: Attempt,
+    pub(super) policy: Attempt,
     /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
     pub(super) former: Vec<String>,
-    pub(super) revocation: Try,
+    pub(super) revocation: Attempt,
     /// What is to become of the document, where the user is offboarded by name or by the option and there is a server.
     pub(super) offboarding: Option<Offboarding>,
-    pub(super) document: Try,
+    pub(super) document: Attempt,
 }
 
 /// The next thing to do.
@@ -107,178 +107,179 @@ pub(super) enum Step {
     Prove,
     RewritePolicy,
     Enroll,
-    Disenroll,
+    Unenroll,
     /// Marks or deletes their document.
     Offboard(Offboarding),
     /// Ends all tokens of theirs but the one that serves them.
     Revoke,
-    Done(Ending),
+    Done(ProvisionResult),
 }
 
 /// How it ends for one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum ProvisionResult {
     /// As the roster wants it.
-    Well,
+    Ok,
     /// As the roster wants it, but the token may do more than it should; what.
-    TooWide(Vec<String>),
+    PolicyTooBroad(Vec<String>),
     /// This person was left out; why.
     Skipped(String),
     /// This person is not in the roster, and was not let go; why not.
-    Kept(String),
+    RemovalVetoed(String),
     /// Somebody with an admin's token has to run this; what for.
-    WaitsForAdmin(String),
+    NeedsAdmin(String),
     /// The server said no, or nothing.
-    Failed(Failure),
+    Failed(StoreError),
 }
 
 /// What to do next for this person.
-pub(super) fn next(facts: &Facts, means: &Means) -> Step {
-    if let Some(why) = &facts.enrolment_failed {
+pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
+    if let Some(why) = &facts.enrollment_failed {
         return skipped(why);
     }
     match &facts.wanted {
-        Wanted::Yes => look_after(facts, means),
-        Wanted::Off(_) if facts.is_enrolled => Step::Disenroll,
-        Wanted::Off(_) => Step::Done(Ending::Well),
-        Wanted::Gone { doubt: Some(why) } => Step::Done(Ending::Kept(why.clone())),
-        Wanted::Gone { doubt: None } if facts.is_enrolled => Step::Disenroll,
-        Wanted::Gone { doubt: None } => offboarded(facts, means),
+        Desired::Enrolled => look_after(facts, means),
+        Desired::Disabled(_) if facts.is_enrolled => Step::Unenroll,
+        Desired::Disabled(_) => Step::Done(ProvisionResult::Ok),
+        Desired::Removed { doubt: Some(why) } => Step::Done(ProvisionResult::RemovalVetoed(why.clone())),
+        Desired::Removed { doubt: None } if facts.is_enrolled => Step::Unenroll,
+        Desired::Removed { doubt: None } => offboarded(facts, means),
     }
 }
 
 /// The document comes before the tokens: whoever runs this again without it being marked finds the user still recorded.
-fn offboarded(facts: &Facts, means: &Means) -> Step {
+fn offboarded(facts: &Facts, means: &RunContext) -> Step {
     match (facts.offboarding, &facts.document, &means.no_admin) {
-        (Some(_), Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
-        (Some(offboarding), Try::NotYet, None) => Step::Offboard(offboarding),
-        (Some(offboarding), Try::NotYet, Some(no_admin)) => {
+        (Some(_), Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
+        (Some(offboarding), Attempt::NotTried, None) => Step::Offboard(offboarding),
+        (Some(offboarding), Attempt::NotTried, Some(no_admin)) => {
             let what = match offboarding {
                 Offboarding::Mark => "marked as offboarded",
                 Offboarding::Delete => "deleted",
             };
-            Step::Done(Ending::WaitsForAdmin(format!("their document is to be {what}; {no_admin}")))
+            Step::Done(ProvisionResult::NeedsAdmin(format!("their document is to be {what}; {no_admin}")))
         }
-        (None, ..) | (Some(_), Try::Done, _) => revoked(facts, means, Ending::Well),
+        (None, ..) | (Some(_), Attempt::Done, _) => revoked(facts, means, ProvisionResult::Ok),
     }
 }
 
-fn look_after(facts: &Facts, means: &Means) -> Step {
+fn look_after(facts: &Facts, means: &RunContext) -> Step {
     if let Some(why) = &facts.unservable {
         return skipped(why);
     }
-    if let Try::Failed(failure) = &facts.minting {
-        return Step::Done(Ending::Failed(failure.clone()));
+    if let Attempt::Failed(failure) = &facts.minting {
+        return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
     let standing = match &facts.token {
-        TokenState::NotNeeded => return enrolled(facts, means, Ending::Well),
-        TokenState::Unfit(why) => return skipped(why),
-        TokenState::Unknown(failure) => return Step::Done(Ending::Failed(failure.clone())),
-        TokenState::Absent(_) if facts.minting == Try::Done => return useless(facts, means),
+        TokenState::NotRequired => return enrolled(facts, means, ProvisionResult::Ok),
+        TokenState::HomeUnusable(why) => return skipped(why),
+        TokenState::Unknown(failure) => return Step::Done(ProvisionResult::Failed(failure.clone())),
+        TokenState::Absent(_) if facts.minting == Attempt::Done => return useless(facts, means),
         TokenState::Absent(why) => return replace(means, why),
-        TokenState::Held(standing) => standing,
+        TokenState::Present(standing) => standing,
     };
     if let Some(why) = &standing.foreign {
         // A second one would be no better.
-        if facts.minting == Try::Done {
+        if facts.minting == Attempt::Done {
             return skipped(&format!("the new token does not count as their own: {why}"));
         }
         return replace(means, &format!("the token there is not their own: {why}"));
     }
     let passing = match ends_soon(standing, means.now_ms) {
-        true if standing.is_renewable && facts.renewal == Try::NotYet => return Step::Renew,
+        true if standing.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
         true => Some("their token ends within a week and cannot be renewed"),
         false if !standing.is_orphan => Some("their token ends together with the one it was made with"),
         false => None,
     };
     match (passing, &means.no_admin) {
-        (Some(why), None) if facts.minting == Try::NotYet => replace(means, why),
+        (Some(why), None) if facts.minting == Attempt::NotTried => replace(means, why),
         // It serves until then.
         (Some(why), Some(no_admin)) => {
-            proved(facts, means, Ending::WaitsForAdmin(format!("{why}; {no_admin}")))
+            proved(facts, means, ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}")))
         }
-        _ => proved(facts, means, Ending::Well),
+        _ => proved(facts, means, ProvisionResult::Ok),
     }
 }
 
 /// The token is theirs. What it may do is looked at before anybody is enrolled with it.
-fn proved(facts: &Facts, means: &Means, ending: Ending) -> Step {
-    if let Try::Failed(failure) = &facts.policy {
-        return Step::Done(Ending::Failed(failure.clone()));
+fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
+    if let Attempt::Failed(failure) = &facts.policy {
+        return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
     match &facts.proof {
-        Proof::Due => Step::Prove,
-        Proof::Good => enrolled(facts, means, ending),
-        Proof::Wide(_) if may_rewrite(facts, means) => Step::RewritePolicy,
-        Proof::Wide(what) => enrolled(facts, means, Ending::TooWide(what.clone())),
-        Proof::Useless => useless(facts, means),
-        Proof::Offboarded => skipped(OFFBOARDED),
+        PolicyCheck::Pending => Step::Prove,
+        PolicyCheck::Ok => enrolled(facts, means, ending),
+        PolicyCheck::TooBroad(_) if may_rewrite(facts, means) => Step::RewritePolicy,
+        PolicyCheck::TooBroad(what) => enrolled(facts, means, ProvisionResult::PolicyTooBroad(what.clone())),
+        PolicyCheck::TooNarrow => useless(facts, means),
+        PolicyCheck::Offboarded => skipped(OFFBOARDED),
     }
 }
 
 /// With the token there the person could not be looked after.
-fn useless(facts: &Facts, means: &Means) -> Step {
+fn useless(facts: &Facts, means: &RunContext) -> Step {
     if may_rewrite(facts, means) {
         return Step::RewritePolicy;
     }
     let advice = match facts.policy {
-        Try::NotYet => {
+        Attempt::NotTried => {
             "the policy of their token does not let it read and write their document and renew itself: `cas-sync provision --rewrite-policies` replaces it"
         }
         _ => {
             "their token is of no use although its policy was replaced: see whether it has other policies, and the token role"
         }
     };
-    Step::Done(Ending::WaitsForAdmin(advice.into()))
+    Step::Done(ProvisionResult::NeedsAdmin(advice.into()))
 }
 
-fn may_rewrite(facts: &Facts, means: &Means) -> bool {
-    means.no_admin.is_none() && means.rewrite_policies && facts.policy == Try::NotYet
+fn may_rewrite(facts: &Facts, means: &RunContext) -> bool {
+    means.no_admin.is_none() && means.rewrite_policies && facts.policy == Attempt::NotTried
 }
 
-fn enrolled(facts: &Facts, means: &Means, ending: Ending) -> Step {
+fn enrolled(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
     if facts.is_enrolled { revoked(facts, means, ending) } else { Step::Enroll }
 }
 
 /// Last of all, when another token is shown to serve, or none is to.
-fn revoked(facts: &Facts, means: &Means, ending: Ending) -> Step {
+fn revoked(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
     if facts.to_revoke().is_empty() {
         return Step::Done(ending);
     }
     match (&facts.revocation, &means.no_admin) {
-        (Try::Failed(failure), _) => Step::Done(Ending::Failed(failure.clone())),
-        (Try::NotYet, None) => Step::Revoke,
-        (Try::Done, _) => Step::Done(ending),
+        (Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
+        (Attempt::NotTried, None) => Step::Revoke,
+        (Attempt::Done, _) => Step::Done(ending),
         // One thing at a time is enough to wait for.
-        (Try::NotYet, Some(_)) if ending != Ending::Well => Step::Done(ending),
-        (Try::NotYet, Some(no_admin)) => {
-            let what = if facts.wanted == Wanted::Yes { "an earlier token of theirs" } else { "their token" };
-            Step::Done(Ending::WaitsForAdmin(format!("{what} is to be revoked; {no_admin}")))
+        (Attempt::NotTried, Some(_)) if ending != ProvisionResult::Ok => Step::Done(ending),
+        (Attempt::NotTried, Some(no_admin)) => {
+            let what =
+                if facts.wanted == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {no_admin}")))
         }
     }
 }
 
-fn replace(means: &Means, why: &str) -> Step {
+fn replace(means: &RunContext, why: &str) -> Step {
     match &means.no_admin {
-        Some(no_admin) => Step::Done(Ending::WaitsForAdmin(format!("{why}; {no_admin}"))),
+        Some(no_admin) => Step::Done(ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}"))),
         None => Step::Mint(why.to_owned()),
     }
 }
 
-fn ends_soon(standing: &Standing, now_ms: u64) -> bool {
+fn ends_soon(standing: &TokenInfo, now_ms: u64) -> bool {
     standing.expires_at_ms.is_some_and(|moment| moment < now_ms.saturating_add(ENDS_SOON_MS))
 }
 
 fn skipped(why: &str) -> Step {
-    Step::Done(Ending::Skipped(why.to_owned()))
+    Step::Done(ProvisionResult::Skipped(why.to_owned()))
 }
 
 impl Facts {
     /// The accessors of the tokens that serve this person no more.
     pub(super) fn to_revoke(&self) -> Vec<String> {
         let serves = |accessor: &String| {
-            let is_held = matches!(&self.token, TokenState::Held(held) if held.accessor == *accessor);
-            is_held && self.wanted == Wanted::Yes
+            let is_held = matches!(&self.token, TokenState::Present(held) if held.accessor == *accessor);
+            is_held && self.wanted == Desired::Enrolled
         };
         self.former.iter().filter(|accessor| !serves(accessor)).cloned().collect()
     }
@@ -286,31 +287,31 @@ impl Facts {
     /// Whether they show that `step` was done, and not only tried.
     pub(super) fn show(&self, step: &Step) -> bool {
         match step {
-            Step::Renew => self.renewal == Try::Done,
-            Step::Mint(_) => self.minting == Try::Done,
-            Step::Prove => self.proof != Proof::Due,
-            Step::RewritePolicy => self.policy == Try::Done,
+            Step::Renew => self.renewal == Attempt::Done,
+            Step::Mint(_) => self.minting == Attempt::Done,
+            Step::Prove => self.proof != PolicyCheck::Pending,
+            Step::RewritePolicy => self.policy == Attempt::Done,
             Step::Enroll => self.is_enrolled,
-            Step::Disenroll => !self.is_enrolled,
-            Step::Offboard(_) => self.document == Try::Done,
-            Step::Revoke => self.revocation == Try::Done,
+            Step::Unenroll => !self.is_enrolled,
+            Step::Offboard(_) => self.document == Attempt::Done,
+            Step::Revoke => self.revocation == Attempt::Done,
             Step::Done(_) => true,
         }
     }
 
     /// The facts as they would be if `step` had been done as it should.
     #[must_use]
-    pub(super) fn imagined(mut self, step: &Step, now_ms: u64) -> Self {
+    pub(super) fn simulate(mut self, step: &Step, now_ms: u64) -> Self {
         match step {
             Step::Renew => {
-                self.renewal = Try::Done;
-                if let TokenState::Held(held) = &mut self.token {
+                self.renewal = Attempt::Done;
+                if let TokenState::Present(held) = &mut self.token {
                     held.expires_at_ms = Some(now_ms.saturating_add(PERIOD_MS));
                 }
             }
             Step::Mint(_) => {
-                (self.minting, self.proof) = (Try::Done, Proof::Due);
-                self.token = TokenState::Held(Standing {
+                (self.minting, self.proof) = (Attempt::Done, PolicyCheck::Pending);
+                self.token = TokenState::Present(TokenInfo {
                     accessor: String::new(),
                     foreign: None,
                     expires_at_ms: Some(now_ms.saturating_add(PERIOD_MS)),
@@ -319,12 +320,12 @@ impl Facts {
                     host: None,
                 });
             }
-            Step::Prove => self.proof = Proof::Good,
-            Step::RewritePolicy => (self.policy, self.proof) = (Try::Done, Proof::Due),
+            Step::Prove => self.proof = PolicyCheck::Ok,
+            Step::RewritePolicy => (self.policy, self.proof) = (Attempt::Done, PolicyCheck::Pending),
             Step::Enroll => self.is_enrolled = true,
-            Step::Disenroll => self.is_enrolled = false,
-            Step::Offboard(_) => self.document = Try::Done,
-            Step::Revoke => (self.revocation, self.former) = (Try::Done, Vec::new()),
+            Step::Unenroll => self.is_enrolled = false,
+            Step::Offboard(_) => self.document = Attempt::Done,
+            Step::Revoke => (self.revocation, self.former) = (Attempt::Done, Vec::new()),
             Step::Done(_) => {}
         }
         self

@@ -2,8 +2,8 @@ use super::*;
 
 const NOW: u64 = 1_800_000_000_000;
 
-fn sound() -> Standing {
-    Standing {
+fn sound() -> TokenInfo {
+    TokenInfo {
         accessor: "a".into(),
         foreign: None,
         expires_at_ms: Some(NOW + 30 * DAY_MS),
@@ -16,19 +16,19 @@ fn sound() -> Standing {
 /// Somebody for whom nothing is to be done.
 fn settled() -> Facts {
     Facts {
-        wanted: Wanted::Yes,
+        wanted: Desired::Enrolled,
         unservable: None,
         is_enrolled: true,
-        enrolment_failed: None,
-        token: TokenState::Held(sound()),
-        proof: Proof::Good,
-        renewal: Try::NotYet,
-        minting: Try::NotYet,
-        policy: Try::NotYet,
+        enrollment_failed: None,
+        token: TokenState::Present(sound()),
+        proof: PolicyCheck::Ok,
+        renewal: Attempt::NotTried,
+        minting: Attempt::NotTried,
+        policy: Attempt::NotTried,
         former: vec!["a".into()],
-        revocation: Try::NotYet,
+        revocation: Attempt::NotTried,
         offboarding: None,
-        document: Try::NotYet,
+        document: Attempt::NotTried,
     }
 }
 
@@ -37,14 +37,14 @@ fn newcomer() -> Facts {
     Facts {
         is_enrolled: false,
         token: TokenState::Absent("none".into()),
-        proof: Proof::Due,
+        proof: PolicyCheck::Pending,
         former: Vec::new(),
         ..settled()
     }
 }
 
-fn means(no_admin: Option<&str>) -> Means {
-    Means {
+fn means(no_admin: Option<&str>) -> RunContext {
+    RunContext {
         now_ms: NOW,
         host: "here".into(),
         place: String::new(),
@@ -54,7 +54,7 @@ fn means(no_admin: Option<&str>) -> Means {
 }
 
 /// All steps to the end, each done as it should be.
-fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
+fn steps(mut facts: Facts, means: &RunContext) -> (Vec<&'static str>, ProvisionResult) {
     let mut names = Vec::new();
     for _ in 0..20 {
         let step = next(&facts, means);
@@ -65,41 +65,41 @@ fn steps(mut facts: Facts, means: &Means) -> (Vec<&'static str>, Ending) {
             Step::Prove => "prove",
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
-            Step::Disenroll => "disenroll",
+            Step::Unenroll => "unenroll",
             Step::Offboard(Offboarding::Mark) => "mark",
             Step::Offboard(Offboarding::Delete) => "delete",
             Step::Revoke => "revoke",
         });
-        facts = facts.imagined(&step, NOW);
+        facts = facts.simulate(&step, NOW);
         assert!(facts.show(&step), "{step:?}");
     }
     panic!("it does not end: {names:?}");
 }
 
-fn refused() -> Failure {
-    Failure::Refused { reason: "no".into(), remedy: "mend it".into() }
+fn refused() -> StoreError {
+    StoreError::Refused { reason: "no".into(), remedy: "mend it".into() }
 }
 
 #[test]
 fn what_is_done_for_whom() {
     let (with, without) = (means(None), means(Some("no admin")));
     let new = newcomer();
-    let held = |change: fn(&mut Standing)| {
+    let held = |change: fn(&mut TokenInfo)| {
         let mut standing = sound();
         change(&mut standing);
-        TokenState::Held(standing)
+        TokenState::Present(standing)
     };
-    let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
-    let off = Facts { wanted: Wanted::Off("parked"), ..settled() };
+    let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
+    let off = Facts { wanted: Desired::Disabled("parked"), ..settled() };
     let marked = |offboarding| Facts { offboarding: Some(offboarding), ..gone.clone() };
     for (what, facts, means, expected) in [
         (
             "an offboarded user's document is marked before their token goes",
             marked(Offboarding::Mark),
             &with,
-            &["disenroll", "mark", "revoke"][..],
+            &["unenroll", "mark", "revoke"][..],
         ),
-        ("or deleted", marked(Offboarding::Delete), &with, &["disenroll", "delete", "revoke"]),
+        ("or deleted", marked(Offboarding::Delete), &with, &["unenroll", "delete", "revoke"]),
         ("nothing for who is settled", settled(), &with, &[]),
         ("nothing without an admin either", settled(), &without, &[]),
         ("all for a newcomer", new.clone(), &with, &["mint", "prove", "enroll"]),
@@ -138,24 +138,29 @@ fn what_is_done_for_whom() {
             &with,
             &[],
         ),
-        ("an old proof is made again", Facts { proof: Proof::Due, ..settled() }, &without, &["prove"]),
         (
-            "without a server enrolment is all",
-            Facts { former: Vec::new(), token: TokenState::NotNeeded, is_enrolled: false, ..settled() },
+            "an old proof is made again",
+            Facts { proof: PolicyCheck::Pending, ..settled() },
+            &without,
+            &["prove"],
+        ),
+        (
+            "without a server enrollment is all",
+            Facts { former: Vec::new(), token: TokenState::NotRequired, is_enrolled: false, ..settled() },
             &without,
             &["enroll"],
         ),
-        ("parked", off.clone(), &without, &["disenroll"]),
+        ("parked", off.clone(), &without, &["unenroll"]),
         ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
-        ("gone", gone.clone(), &with, &["disenroll", "revoke"]),
+        ("gone", gone.clone(), &with, &["unenroll", "revoke"]),
         (
             "gone before there was a token",
             Facts { former: Vec::new(), ..gone.clone() },
             &without,
-            &["disenroll"],
+            &["unenroll"],
         ),
     ] {
-        assert_eq!(steps(facts, means), (expected.to_vec(), Ending::Well), "{what}");
+        assert_eq!(steps(facts, means), (expected.to_vec(), ProvisionResult::Ok), "{what}");
     }
 }
 
@@ -164,74 +169,93 @@ fn what_waits_for_an_admin_or_is_left_out() {
     let without = means(Some("no admin"));
     let new = newcomer();
     let waits = |facts: Facts| match steps(facts, &without) {
-        (steps, Ending::WaitsForAdmin(what)) => (steps, what),
+        (steps, ProvisionResult::NeedsAdmin(what)) => (steps, what),
         other => panic!("{other:?}"),
     };
     assert_eq!(waits(new.clone()), (vec![], "none; no admin".into()), "nobody is enrolled without a token");
-    let gone = Facts { wanted: Wanted::Gone { doubt: None }, ..settled() };
-    assert_eq!(waits(gone.clone()), (vec!["disenroll"], "their token is to be revoked; no admin".into()));
-    assert!(waits(Facts { proof: Proof::Useless, ..settled() }).1.contains("--rewrite-policies"));
-    let passing = TokenState::Held(Standing { is_orphan: false, ..sound() });
+    let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
+    assert_eq!(waits(gone.clone()), (vec!["unenroll"], "their token is to be revoked; no admin".into()));
+    assert!(waits(Facts { proof: PolicyCheck::TooNarrow, ..settled() }).1.contains("--rewrite-policies"));
+    let passing = TokenState::Present(TokenInfo { is_orphan: false, ..sound() });
     assert!(waits(Facts { token: passing, ..settled() }).1.contains("ends together with"));
 
     let skipped = |facts: Facts| match steps(facts, &means(None)) {
-        (steps, Ending::Skipped(why)) if steps.is_empty() => why,
+        (steps, ProvisionResult::Skipped(why)) if steps.is_empty() => why,
         other => panic!("{other:?}"),
     };
     assert_eq!(skipped(Facts { unservable: Some("no account".into()), ..new.clone() }), "no account");
-    assert_eq!(skipped(Facts { token: TokenState::Unfit("a FIFO".into()), ..new.clone() }), "a FIFO");
-    let doubted = Facts { wanted: Wanted::Gone { doubt: Some("half written".into()) }, ..gone };
-    assert_eq!(steps(doubted, &means(None)), (vec![], Ending::Kept("half written".into())));
+    assert_eq!(skipped(Facts { token: TokenState::HomeUnusable("a FIFO".into()), ..new.clone() }), "a FIFO");
+    let doubted = Facts { wanted: Desired::Removed { doubt: Some("half written".into()) }, ..gone };
+    assert_eq!(steps(doubted, &means(None)), (vec![], ProvisionResult::RemovalVetoed("half written".into())));
 
     let failed = |facts: Facts| steps(facts, &means(None));
     assert_eq!(
         failed(Facts { token: TokenState::Unknown(refused()), ..new.clone() }),
-        (vec![], Ending::Failed(refused()))
+        (vec![], ProvisionResult::Failed(refused()))
     );
-    assert_eq!(failed(Facts { minting: Try::Failed(refused()), ..new }), (vec![], Ending::Failed(refused())));
+    assert_eq!(
+        failed(Facts { minting: Attempt::Failed(refused()), ..new }),
+        (vec![], ProvisionResult::Failed(refused()))
+    );
 }
 
 #[test]
 fn a_policy_is_replaced_only_when_that_is_asked_for_and_once() {
-    let wide = Facts { proof: Proof::Wide(vec!["list".into()]), is_enrolled: false, ..settled() };
-    assert_eq!(steps(wide.clone(), &means(None)), (vec!["enroll"], Ending::TooWide(vec!["list".into()])));
-    let rewriting = Means { rewrite_policies: true, ..means(None) };
-    assert_eq!(steps(wide.clone(), &rewriting), (vec!["rewrite", "prove", "enroll"], Ending::Well));
-    let in_vain = Facts { policy: Try::Done, ..wide.clone() };
-    assert_eq!(steps(in_vain, &rewriting), (vec!["enroll"], Ending::TooWide(vec!["list".into()])));
-    let refused_to = Facts { policy: Try::Failed(refused()), ..wide };
-    assert_eq!(steps(refused_to, &rewriting).1, Ending::Failed(refused()));
+    let wide = Facts { proof: PolicyCheck::TooBroad(vec!["list".into()]), is_enrolled: false, ..settled() };
+    assert_eq!(
+        steps(wide.clone(), &means(None)),
+        (vec!["enroll"], ProvisionResult::PolicyTooBroad(vec!["list".into()]))
+    );
+    let rewriting = RunContext { rewrite_policies: true, ..means(None) };
+    assert_eq!(steps(wide.clone(), &rewriting), (vec!["rewrite", "prove", "enroll"], ProvisionResult::Ok));
+    let in_vain = Facts { policy: Attempt::Done, ..wide.clone() };
+    assert_eq!(
+        steps(in_vain, &rewriting),
+        (vec!["enroll"], ProvisionResult::PolicyTooBroad(vec!["list".into()]))
+    );
+    let refused_to = Facts { policy: Attempt::Failed(refused()), ..wide };
+    assert_eq!(steps(refused_to, &rewriting).1, ProvisionResult::Failed(refused()));
 }
 
 #[test]
 fn whatever_fails_is_told() {
-    let passing = Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
-    for standing in [sound(), passing.clone(), Standing { foreign: Some("x".into()), ..sound() }] {
-        let facts = Facts { token: TokenState::Held(standing), minting: Try::Failed(refused()), ..settled() };
-        assert_eq!(steps(facts, &means(None)), (vec![], Ending::Failed(refused())), "no new token");
+    let passing = TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
+    for standing in [sound(), passing.clone(), TokenInfo { foreign: Some("x".into()), ..sound() }] {
+        let facts =
+            Facts { token: TokenState::Present(standing), minting: Attempt::Failed(refused()), ..settled() };
+        assert_eq!(steps(facts, &means(None)), (vec![], ProvisionResult::Failed(refused())), "no new token");
     }
     let not_revoked =
-        Facts { former: vec!["a".into(), "b".into()], revocation: Try::Failed(refused()), ..settled() };
-    assert_eq!(steps(not_revoked.clone(), &means(None)), (vec![], Ending::Failed(refused())));
-    let to_be = Facts { revocation: Try::NotYet, ..not_revoked };
-    assert_eq!(steps(to_be.clone(), &means(None)), (vec!["revoke"], Ending::Well));
+        Facts { former: vec!["a".into(), "b".into()], revocation: Attempt::Failed(refused()), ..settled() };
+    assert_eq!(steps(not_revoked.clone(), &means(None)), (vec![], ProvisionResult::Failed(refused())));
+    let to_be = Facts { revocation: Attempt::NotTried, ..not_revoked };
+    assert_eq!(steps(to_be.clone(), &means(None)), (vec!["revoke"], ProvisionResult::Ok));
     assert_eq!(to_be.to_revoke(), ["b"], "not the one that serves");
-    let Ending::WaitsForAdmin(what) = steps(to_be, &means(Some("no admin"))).1 else { panic!("it waits") };
+    let ProvisionResult::NeedsAdmin(what) = steps(to_be, &means(Some("no admin"))).1 else {
+        panic!("it waits")
+    };
     assert_eq!(what, "an earlier token of theirs is to be revoked; no admin");
 
     // What serves until an admin comes is put to use.
-    let new = Facts { is_enrolled: false, token: TokenState::Held(passing), proof: Proof::Due, ..settled() };
+    let new = Facts {
+        is_enrolled: false,
+        token: TokenState::Present(passing),
+        proof: PolicyCheck::Pending,
+        ..settled()
+    };
     let (taken, ending) = steps(new, &means(Some("no admin")));
     assert_eq!(taken, ["prove", "enroll"]);
-    assert!(matches!(ending, Ending::WaitsForAdmin(what) if what.contains("ends within a week")));
+    assert!(matches!(ending, ProvisionResult::NeedsAdmin(what) if what.contains("ends within a week")));
 }
 
 #[test]
 fn one_run_makes_one_token_for_somebody_at_most() {
-    let foreign = TokenState::Held(Standing { foreign: Some("x".into()), ..sound() });
-    let passing = TokenState::Held(Standing { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
-    for token in [foreign, passing, TokenState::Absent("gone".into()), TokenState::Unfit("full".into())] {
-        let facts = Facts { token, minting: Try::Done, ..settled() };
+    let foreign = TokenState::Present(TokenInfo { foreign: Some("x".into()), ..sound() });
+    let passing = TokenState::Present(TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
+    for token in
+        [foreign, passing, TokenState::Absent("gone".into()), TokenState::HomeUnusable("full".into())]
+    {
+        let facts = Facts { token, minting: Attempt::Done, ..settled() };
         assert!(!steps(facts, &means(None)).0.contains(&"mint"));
     }
 }
@@ -240,31 +264,33 @@ fn one_run_makes_one_token_for_somebody_at_most() {
 fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
     let useless = Facts {
         token: TokenState::Absent("it may not look itself up".into()),
-        minting: Try::Done,
+        minting: Attempt::Done,
         former: vec!["a".into(), "new".into()],
         ..settled()
     };
-    let Ending::WaitsForAdmin(what) = steps(useless.clone(), &means(None)).1 else { panic!("it waits") };
+    let ProvisionResult::NeedsAdmin(what) = steps(useless.clone(), &means(None)).1 else {
+        panic!("it waits")
+    };
     assert!(what.contains("--rewrite-policies"), "{what}");
-    let rewriting = Means { rewrite_policies: true, ..means(None) };
+    let rewriting = RunContext { rewrite_policies: true, ..means(None) };
     let (taken, ending) = steps(useless, &rewriting);
     assert_eq!(taken, ["rewrite"], "no token is revoked before another is shown to serve");
     assert!(
-        matches!(ending, Ending::WaitsForAdmin(what) if what.contains("although its policy was replaced"))
+        matches!(ending, ProvisionResult::NeedsAdmin(what) if what.contains("although its policy was replaced"))
     );
 }
 
 #[test]
 fn a_marked_document_ends_the_plan() {
-    let facts = Facts { proof: Proof::Offboarded, is_enrolled: false, ..settled() };
-    assert_eq!(steps(facts, &means(None)), (vec![], Ending::Skipped(OFFBOARDED.into())));
+    let facts = Facts { proof: PolicyCheck::Offboarded, is_enrolled: false, ..settled() };
+    assert_eq!(steps(facts, &means(None)), (vec![], ProvisionResult::Skipped(OFFBOARDED.into())));
 }
 
 #[test]
 fn offboarding_waits_for_an_administrator() {
     let gone =
-        Facts { wanted: Wanted::Gone { doubt: None }, offboarding: Some(Offboarding::Mark), ..settled() };
+        Facts { wanted: Desired::Removed { doubt: None }, offboarding: Some(Offboarding::Mark), ..settled() };
     let (done, ending) = steps(gone, &means(Some("no admin")));
-    assert_eq!(done, ["disenroll"]);
-    assert!(matches!(&ending, Ending::WaitsForAdmin(what) if what.contains("marked")), "{ending:?}");
+    assert_eq!(done, ["unenroll"]);
+    assert!(matches!(&ending, ProvisionResult::NeedsAdmin(what) if what.contains("marked")), "{ending:?}");
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use cas_core::fs::atomic_file;
 use serde::{Deserialize, Serialize};
 
-use crate::os::undo::removed;
+use crate::os::undo::remove_if_exists;
 
 /// One person, as provisioned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl Records {
     pub(super) fn keep(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("putting a record into words")?;
-        atomic_file::replace(&self.directory.join(user), &text)?;
+        atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Records {
     ///
     /// # Errors
     /// When it cannot be written; then they are started again.
-    pub(super) fn note_started(&self, people: &[&str]) -> Result<()> {
+    pub(super) fn mark_started(&self, people: &[&str]) -> Result<()> {
         for user in people {
             if let Some(due) = self.of(user).filter(|record| record.units_are_due) {
                 self.keep(user, &Record { units_are_due: false, ..due })?;
@@ -101,7 +101,7 @@ impl Records {
     /// # Errors
     /// When the file stays.
     pub(super) fn forget(&self, user: &str) -> Result<()> {
-        removed(&self.directory.join(user)).map(|_| ())
+        remove_if_exists(&self.directory.join(user)).map(|_| ())
     }
 }
 

@@ -4,12 +4,12 @@ use cas_core::store::Document;
 use cas_core::store::user_document::OUR_FIELDS;
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
-use cas_vault::Layout;
+use cas_vault::DocumentLayout;
 
 /// One line for each thing that remains. `document` is what was marked, as it was before.
 pub(super) fn after_offboarding(
     user: &str,
-    layout: Option<&Layout>,
+    layout: Option<&DocumentLayout>,
     document: Option<&Document>,
 ) -> Vec<String> {
     let stored = layout.zip(document).filter(|(_, document)| document.version > 0);
@@ -23,7 +23,7 @@ pub(super) fn after_offboarding(
         }
     });
     let policy = layout.map(|layout| format!("the policy {}", layout.policy_name(user)));
-    let home = Account::named(user).ok().map(|account| {
+    let home = Account::from_name(user).ok().map(|account| {
         format!("the account and its home {}, with the login and the backups in it", account.home.display())
     });
     let identity = Some(Identities::of_this_machine().path(user)).filter(|path| path.exists());

@@ -5,16 +5,16 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use cas_core::outcome::Status;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::system::syslog;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use serde_json::{Value, json};
 
-use super::apply::Served;
-use super::plan::{Ending, Offboarding, Step};
-use crate::os::environment::variable;
-use crate::term::wrap::{columns, fitted, width};
-use crate::user::error::code_of_the_store;
+use super::apply::UserResult;
+use super::plan::{Offboarding, ProvisionResult, Step};
+use crate::os::environment::env_var;
+use crate::term::wrap::{terminal_width, width, wrap_for};
+use crate::user::error::store_exit_code;
 
 /// The version of the JSON; members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
@@ -23,8 +23,8 @@ const MANY: usize = 20;
 
 /// How a run went.
 #[derive(Default)]
-pub(super) struct Told {
-    pub(super) people: Vec<Served>,
+pub(super) struct Summary {
+    pub(super) people: Vec<UserResult>,
     pub(super) is_dry: bool,
     pub(super) requests: u64,
     pub(super) took: Duration,
@@ -36,11 +36,11 @@ pub(super) struct Told {
     pub(super) units_failed: Vec<String>,
 }
 
-impl Told {
+impl Summary {
     /// For people, on the standard output.
-    pub(super) fn to_people(&self) {
+    pub(super) fn print_text(&self) {
         let out = io::stdout();
-        let say = |text: &str| drop(writeln!(out.lock(), "{}", fitted(&out, text)));
+        let say = |text: &str| drop(writeln!(out.lock(), "{}", wrap_for(&out, text)));
         for served in &self.people {
             if let Some(text) = served.line(self.is_dry) {
                 say(&format!("{}: {text}", served.name));
@@ -52,12 +52,12 @@ impl Told {
         self.remarks.iter().chain(&self.units_failed).for_each(|remark| say(remark));
         // On one line, or each on its own.
         let [what, cost] = self.summary();
-        let fits = columns(&out).is_none_or(|columns| width(&what) + 1 + width(&cost) <= columns);
+        let fits = terminal_width(&out).is_none_or(|columns| width(&what) + 1 + width(&cost) <= columns);
         say(&format!("{what}{}{cost}", if fits { " " } else { "\n  " }));
     }
 
     /// For programs, on the standard output.
-    pub(super) fn to_programs(&self) {
+    pub(super) fn print_json(&self) {
         let people: Vec<Value> = self.people.iter().map(|served| self.json_of(served)).collect();
         let told = json!({
             "schema": SCHEMA,
@@ -74,7 +74,7 @@ impl Told {
     }
 
     /// Whether a token is, or would be, minted for anybody.
-    pub(super) fn mints(&self) -> bool {
+    pub(super) fn would_mint(&self) -> bool {
         self.people.iter().any(|served| served.steps.iter().any(|step| matches!(step, Step::Mint(_))))
     }
 
@@ -93,22 +93,22 @@ impl Told {
         of_people.chain([of_units, of_interruption]).max_by_key(rank).unwrap_or(0)
     }
 
-    fn json_of(&self, served: &Served) -> Value {
+    fn json_of(&self, served: &UserResult) -> Value {
         let steps: Vec<_> = served.steps.iter().map(word).collect();
         let (ending, text) = match &served.ending {
-            Ending::Well => ("well", None),
-            Ending::TooWide(what) => ("too-wide", Some(what.join(", "))),
-            Ending::Skipped(why) => ("skipped", Some(why.clone())),
-            Ending::Kept(why) => ("kept", Some(why.clone())),
-            Ending::WaitsForAdmin(what) => ("waits-for-admin", Some(what.clone())),
-            Ending::Failed(failure) => ("failed", Some(failure.to_string())),
+            ProvisionResult::Ok => ("well", None),
+            ProvisionResult::PolicyTooBroad(what) => ("too-wide", Some(what.join(", "))),
+            ProvisionResult::Skipped(why) => ("skipped", Some(why.clone())),
+            ProvisionResult::RemovalVetoed(why) => ("kept", Some(why.clone())),
+            ProvisionResult::NeedsAdmin(what) => ("waits-for-admin", Some(what.clone())),
+            ProvisionResult::Failed(failure) => ("failed", Some(failure.to_string())),
         };
         json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings, "remains": served.remains })
     }
 
     /// What came of it, and what it took.
     fn summary(&self) -> [String; 2] {
-        let count = |matches: fn(&Ending) -> bool| {
+        let count = |matches: fn(&ProvisionResult) -> bool| {
             self.people.iter().filter(|served| matches(&served.ending)).count()
         };
         let changes = |step: &Step| !matches!(step, Step::Prove | Step::Done(_));
@@ -124,11 +124,14 @@ impl Told {
                 parts.push(format!("{count} {what}"));
             }
         };
-        more(count(|ending| matches!(ending, Ending::Skipped(_))), "left out");
-        more(count(|ending| matches!(ending, Ending::Kept(_))), "kept in doubt");
-        more(count(|ending| matches!(ending, Ending::WaitsForAdmin(_))), "waiting for an admin");
-        more(count(|ending| matches!(ending, Ending::TooWide(_))), "with a policy that is too wide");
-        more(count(|ending| matches!(ending, Ending::Failed(_))), "not finished");
+        more(count(|ending| matches!(ending, ProvisionResult::Skipped(_))), "left out");
+        more(count(|ending| matches!(ending, ProvisionResult::RemovalVetoed(_))), "kept in doubt");
+        more(count(|ending| matches!(ending, ProvisionResult::NeedsAdmin(_))), "waiting for an admin");
+        more(
+            count(|ending| matches!(ending, ProvisionResult::PolicyTooBroad(_))),
+            "with a policy that is too wide",
+        );
+        more(count(|ending| matches!(ending, ProvisionResult::Failed(_))), "not finished");
         let people = counted(self.people.len() as u64, "person", "people");
         let cost = counted(self.requests, "request", "requests");
         let what = format!("{people}: {}", parts.join(", "));
@@ -136,42 +139,45 @@ impl Told {
     }
 }
 
-impl Served {
+impl UserResult {
     /// In the journal: nothing of those for whom nothing was to be done, and of an outage that is told already.
     pub(super) fn to_journal(&self, outage_is_told: bool) {
         if self.is_outage() && outage_is_told {
             return;
         }
         if let Some(text) = self.line(false) {
-            let status = if self.ending == Ending::Well { Status::Ok } else { Status::Warn };
-            syslog::say(&self.name, status, &format!("provisioning: {text}"));
+            let status = if self.ending == ProvisionResult::Ok { Status::Ok } else { Status::Warn };
+            syslog::log_message(&self.name, status, &format!("provisioning: {text}"));
         }
     }
 
     /// Whether it was the server that did not answer.
     pub(super) fn is_outage(&self) -> bool {
-        matches!(self.ending, Ending::Failed(Failure::Busy { .. } | Failure::Unreachable { .. }))
+        matches!(
+            self.ending,
+            ProvisionResult::Failed(StoreError::Busy { .. } | StoreError::Unreachable { .. })
+        )
     }
 
     /// None for somebody for whom nothing was to be done, and who is well.
     fn line(&self, is_dry: bool) -> Option<String> {
         let done: Vec<_> = self.steps.iter().filter_map(|step| words(step, is_dry)).collect();
         let problem = match &self.ending {
-            Ending::Well => None,
-            Ending::TooWide(what) => Some(format!(
+            ProvisionResult::Ok => None,
+            ProvisionResult::PolicyTooBroad(what) => Some(format!(
                 "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
                 what.join(" and ")
             )),
-            Ending::Skipped(why) => Some(format!("left out: {why}")),
-            Ending::Kept(why) => Some(format!("kept as they are: {why}")),
-            Ending::WaitsForAdmin(what) => Some(format!("waits for an admin: {what}")),
-            Ending::Failed(failure) => Some(failure.to_string()),
+            ProvisionResult::Skipped(why) => Some(format!("left out: {why}")),
+            ProvisionResult::RemovalVetoed(why) => Some(format!("kept as they are: {why}")),
+            ProvisionResult::NeedsAdmin(what) => Some(format!("waits for an admin: {what}")),
+            ProvisionResult::Failed(failure) => Some(failure.to_string()),
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
         let remains =
             (!self.remains.is_empty()).then(|| format!("what remains: {}", self.remains.join(", ")));
         let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).chain(remains).collect();
-        (!parts.is_empty()).then(|| plain(&parts.join("; ")))
+        (!parts.is_empty()).then(|| sanitize_line(&parts.join("; ")))
     }
 }
 
@@ -185,7 +191,7 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         }
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
-        Step::Disenroll => ("disenroll", "disenrolled"),
+        Step::Unenroll => ("unenroll", "unenrolled"),
         Step::Offboard(Offboarding::Mark) => {
             ("mark their document as offboarded", "marked their document as offboarded")
         }
@@ -200,12 +206,12 @@ fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn code(ending: &Ending) -> u8 {
+fn code(ending: &ProvisionResult) -> u8 {
     match ending {
-        Ending::Well => 0,
-        Ending::Skipped(_) | Ending::Kept(_) => 1,
-        Ending::TooWide(_) | Ending::WaitsForAdmin(_) => 77,
-        Ending::Failed(failure) => code_of_the_store(failure),
+        ProvisionResult::Ok => 0,
+        ProvisionResult::Skipped(_) | ProvisionResult::RemovalVetoed(_) => 1,
+        ProvisionResult::PolicyTooBroad(_) | ProvisionResult::NeedsAdmin(_) => 77,
+        ProvisionResult::Failed(failure) => store_exit_code(failure),
     }
 }
 
@@ -216,7 +222,7 @@ fn word(step: &Step) -> &'static str {
         Step::Prove => "prove",
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
-        Step::Disenroll => "disenroll",
+        Step::Unenroll => "unenroll",
         Step::Offboard(Offboarding::Mark) => "mark-document",
         Step::Offboard(Offboarding::Delete) => "delete-document",
         Step::Revoke => "revoke",
@@ -233,7 +239,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn of(total: usize) -> Self {
-        let is_dumb = variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
+        let is_dumb = env_var("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
         Self { total, on_terminal: io::stderr().is_terminal() && !is_dumb, shown: Instant::now() }
     }
 

@@ -4,12 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use cas_core::config::Config;
-use cas_core::store::{Document, Failure, user_document};
+use cas_core::store::{Document, StoreError, user_document};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
-use cas_vault::{Administration, Layout, Minted, Permission, Standing, Token, attempts};
+use cas_vault::{Access, AdminClient, DocumentLayout, Minted, Token, TokenInfo, forbidden_calls};
 
-use super::plan::Proof;
+use super::plan::PolicyCheck;
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -19,27 +19,27 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The server, and the admin's token if there is one.
-pub(super) struct Talk {
-    store: Administration,
+pub(super) struct VaultServer {
+    store: AdminClient,
     admin: Option<Token>,
     now_ms: u64,
     /// Why the server is not asked any more.
-    outage: Option<Failure>,
+    outage: Option<StoreError>,
     has_role: bool,
 }
 
-impl Talk {
-    pub(super) fn with(store: Administration, admin: Option<Token>, now_ms: u64) -> Self {
+impl VaultServer {
+    pub(super) fn with(store: AdminClient, admin: Option<Token>, now_ms: u64) -> Self {
         Self { store, admin, now_ms, outage: None, has_role: false }
     }
 
-    pub(super) fn layout(&self) -> &Layout {
+    pub(super) fn layout(&self) -> &DocumentLayout {
         self.store.layout()
     }
 
     /// Where people's documents lie, in one line.
     pub(super) fn place(&self, config: &Config) -> String {
-        let Layout { mount, folder } = self.store.layout();
+        let DocumentLayout { mount, folder } = self.store.layout();
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
         format!("{} {} {mount} {folder}", of(&config.vault.address), of(&config.vault.namespace))
     }
@@ -49,12 +49,12 @@ impl Talk {
     }
 
     /// Why the server is not asked any more, if it is not.
-    pub(super) fn outage(&self) -> Option<&Failure> {
+    pub(super) fn outage(&self) -> Option<&StoreError> {
         self.outage.as_ref()
     }
 
     /// Why there is no admin's token that the server knows, if there is none.
-    pub(super) fn why_no_admin(&mut self) -> Option<String> {
+    pub(super) fn admin_unavailable_reason(&mut self) -> Option<String> {
         let Some(admin) = self.admin.take() else {
             return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
         };
@@ -71,46 +71,46 @@ impl Talk {
     }
 
     /// What this token is, judged as the one of `user`; none when the server knows of none.
-    pub(super) fn standing(&mut self, token: &Token, user: &str) -> Result<Option<Standing>, Failure> {
+    pub(super) fn standing(&mut self, token: &Token, user: &str) -> Result<Option<TokenInfo>, StoreError> {
         let now_ms = self.now_ms;
-        self.ask(|store, deadline| store.look_up(token, user, now_ms, deadline))
+        self.ask(|store, deadline| store.lookup_token(token, user, now_ms, deadline))
     }
 
-    pub(super) fn renew(&mut self, token: &Token, user: &str) -> Result<(), Failure> {
+    pub(super) fn renew(&mut self, token: &Token, user: &str) -> Result<(), StoreError> {
         self.ask(|store, deadline| store.renew(token, user, deadline))
     }
 
     /// A new token, and before it the role (once in a run) and this user's policy, where they are missing. An admin who may not
     /// look at them is believed to have seen to them.
-    pub(super) fn mint(&mut self, user: &str, host: &str) -> Result<Minted, Failure> {
+    pub(super) fn mint(&mut self, user: &str, host: &str) -> Result<Minted, StoreError> {
         if !self.has_role {
-            if let Ok(false) = self.as_admin(Administration::has_role) {
-                self.as_admin(Administration::write_role)?;
+            if let Ok(false) = self.as_admin(AdminClient::has_role) {
+                self.as_admin(AdminClient::write_role)?;
             }
             self.has_role = true;
         }
         match self.as_admin(|store, admin, deadline| store.policy(admin, user, deadline)) {
             Ok(None) => self.write_policy(user)?,
-            Ok(Some(policy)) => self.store.layout().refuse_policy_of_another(user, &policy)?,
+            Ok(Some(policy)) => self.store.layout().check_policy_owner(user, &policy)?,
             Err(_) => {}
         }
         self.as_admin(|store, admin, deadline| store.mint(admin, user, host, deadline))
     }
 
     /// The least policy in the place of whatever it is; but not where it is another person's.
-    pub(super) fn rewrite_policy(&mut self, user: &str) -> Result<(), Failure> {
+    pub(super) fn rewrite_policy(&mut self, user: &str) -> Result<(), StoreError> {
         if let Some(policy) = self.as_admin(|store, admin, deadline| store.policy(admin, user, deadline))? {
-            self.store.layout().refuse_policy_of_another(user, &policy)?;
+            self.store.layout().check_policy_owner(user, &policy)?;
         }
         self.write_policy(user)
     }
 
     /// Returns true if the user's document, as their token sees it, is marked as offboarded. A token that may not read it is
     /// judged elsewhere.
-    pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, Failure> {
+    pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, StoreError> {
         match self.ask(|store, deadline| store.read_document(token, user, deadline)) {
             Ok(document) => Ok(user_document::is_offboarded(&document)),
-            Err(Failure::Refused { .. }) => Ok(false),
+            Err(StoreError::Refused { .. }) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -125,10 +125,9 @@ impl Talk {
         user: &str,
         host: &str,
         offboarded_at: Option<Timestamp>,
-    ) -> Result<Document, Failure> {
-        let fields = user_document::offboarding_fields(offboarded_at).map_err(|error| Failure::Refused {
-            reason: error.to_string(),
-            remedy: "report it as a defect".into(),
+    ) -> Result<Document, StoreError> {
+        let fields = user_document::offboarding_fields(offboarded_at).map_err(|error| {
+            StoreError::Refused { reason: error.to_string(), remedy: "report it as a defect".into() }
         })?;
         let minted = self.mint(user, host)?;
         let changed = self.ask(|store, deadline| match offboarded_at {
@@ -143,41 +142,41 @@ impl Talk {
         changed.and_then(|document| revoked.map(|()| document))
     }
 
-    pub(super) fn delete_document(&mut self, user: &str) -> Result<(), Failure> {
+    pub(super) fn delete_document(&mut self, user: &str) -> Result<(), StoreError> {
         self.as_admin(|store, admin, deadline| store.delete_document(admin, user, deadline))
     }
 
-    pub(super) fn revoke(&mut self, accessor: &str) -> Result<(), Failure> {
+    pub(super) fn revoke(&mut self, accessor: &str) -> Result<(), StoreError> {
         self.as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
     }
 
     /// Finds out what a token may do, by trying.
-    pub(super) fn prove(&mut self, token: &Token, user: &str) -> Result<Proof, Failure> {
-        if self.ask(|store, deadline| store.may_work(token, user, deadline))? == Permission::Denied {
-            return Ok(Proof::Useless);
+    pub(super) fn check_policy(&mut self, token: &Token, user: &str) -> Result<PolicyCheck, StoreError> {
+        if self.ask(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
+            return Ok(PolicyCheck::TooNarrow);
         }
         if self.is_offboarded(token, user)? {
-            return Ok(Proof::Offboarded);
+            return Ok(PolicyCheck::Offboarded);
         }
         let mut wide = Vec::new();
-        for attempt in attempts(&self.store.layout().clone(), user) {
-            if self.ask(|store, deadline| store.attempt(token, &attempt, deadline))? == Permission::Allowed {
+        for attempt in forbidden_calls(&self.store.layout().clone(), user) {
+            if self.ask(|store, deadline| store.probe(token, &attempt, deadline))? == Access::Allowed {
                 wide.push(attempt.would.to_owned());
             }
         }
-        Ok(if wide.is_empty() { Proof::Good } else { Proof::Wide(wide) })
+        Ok(if wide.is_empty() { PolicyCheck::Ok } else { PolicyCheck::TooBroad(wide) })
     }
 
-    fn write_policy(&mut self, user: &str) -> Result<(), Failure> {
+    fn write_policy(&mut self, user: &str) -> Result<(), StoreError> {
         self.as_admin(|store, admin, deadline| store.write_policy(admin, user, deadline))
     }
 
     fn as_admin<T>(
         &mut self,
-        request: impl Fn(&mut Administration, &Token, &Deadline) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        request: impl Fn(&mut AdminClient, &Token, &Deadline) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let Some(admin) = self.admin.take() else {
-            return Err(Failure::Unreachable { reason: "there is no admin's token".into() });
+            return Err(StoreError::Unreachable { reason: "there is no admin's token".into() });
         };
         let answer = self.ask(|store, deadline| request(store, &admin, deadline));
         self.admin = Some(admin);
@@ -188,22 +187,22 @@ impl Talk {
     /// a server that is well may fail over what is in one person's file, which is nobody else's affair.
     fn ask<T>(
         &mut self,
-        request: impl Fn(&mut Administration, &Deadline) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        request: impl Fn(&mut AdminClient, &Deadline) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if let Some(failure) = &self.outage {
             return Err(failure.clone());
         }
         let mut answer = request(&mut self.store, &Deadline::after(ANSWER));
         for _ in 0..MOST_WAITS {
-            let Err(Failure::Busy { retry_after: Some(wait), .. }) = &answer else { break };
+            let Err(StoreError::Busy { retry_after: Some(wait), .. }) = &answer else { break };
             if *wait > LONGEST_WAIT {
                 break;
             }
             thread::sleep((*wait).max(SHORTEST_WAIT));
             answer = request(&mut self.store, &Deadline::after(ANSWER));
         }
-        if let Err(failure @ (Failure::Busy { .. } | Failure::Unreachable { .. })) = &answer
-            && !self.store.is_well(&Deadline::after(ANSWER))
+        if let Err(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) = &answer
+            && !self.store.is_healthy(&Deadline::after(ANSWER))
         {
             self.outage = Some(failure.clone());
         }

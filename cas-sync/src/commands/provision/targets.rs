@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use cas_core::system::account::Account;
-use cas_vault::Layout;
+use cas_vault::DocumentLayout;
 
 use super::apply::Person;
-use super::plan::{Offboarding, Wanted};
-use crate::commands::enroll::is_person;
+use super::plan::{Desired, Offboarding};
+use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
 /// One of the roster, with their account or why there is none.
@@ -22,13 +22,13 @@ pub(super) fn everybody(
     account: impl Fn(&str) -> Known,
     binding: impl Fn(&Account) -> Option<String>,
     is_enrolled: impl Fn(&str) -> bool,
-    layout: Option<&Layout>,
+    layout: Option<&DocumentLayout>,
     offboard: &Offboard,
 ) -> Vec<Person> {
     let accounts: BTreeMap<&str, Known> = roster
         .people
         .iter()
-        .filter(|(_, entry)| entry.is_wanted())
+        .filter(|(_, entry)| entry.is_enabled())
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
@@ -37,7 +37,7 @@ pub(super) fn everybody(
     let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
     let listed = roster.people.iter().map(|(name, entry)| Person {
         name: name.clone(),
-        wanted: if offboard.names(name) { Wanted::Gone { doubt: None } } else { wanted(*entry) },
+        wanted: if offboard.names(name) { Desired::Removed { doubt: None } } else { wanted(*entry) },
         unservable: accounts.get(name.as_str()).and_then(|known| {
             let bound = || known.as_ref().ok().and_then(&binding);
             let unservable = unservable(name, known, layout).or_else(|| twin(name, &others, layout));
@@ -48,7 +48,7 @@ pub(super) fn everybody(
     let unknown = offboard.names.iter().filter(|name| !others.contains(&name.as_str()));
     let left = gone.into_iter().chain(unknown).map(|name| Person {
         name: name.clone(),
-        wanted: Wanted::Gone { doubt: doubt.clone().filter(|_| offboard.what(name, true).is_none()) },
+        wanted: Desired::Removed { doubt: doubt.clone().filter(|_| offboard.what(name, true).is_none()) },
         unservable: None,
         offboarding: offboard.what(name, true),
     });
@@ -79,11 +79,11 @@ impl Offboard {
     }
 }
 
-fn wanted(entry: Entry) -> Wanted {
+fn wanted(entry: Entry) -> Desired {
     match entry {
-        Entry { parked: true, .. } => Wanted::Off("parked"),
-        Entry { claude_auth: false, .. } => Wanted::Off("claude_auth: false"),
-        _ => Wanted::Yes,
+        Entry { parked: true, .. } => Desired::Disabled("parked"),
+        Entry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
+        _ => Desired::Enrolled,
     }
 }
 
@@ -106,7 +106,7 @@ fn doubt(roster: &Roster, accounts: &BTreeMap<&str, Known>, gone: usize, recorde
     None
 }
 
-fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<String> {
+fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Option<String> {
     let account = match known {
         Ok(account) => account,
         Err(why) => return Some(why.clone()),
@@ -117,7 +117,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
     if !is_person(account) {
         return Some(format!("user id {} is no person's", account.uid));
     }
-    if layout.is_some() && !Layout::can_name(name) {
+    if layout.is_some() && !DocumentLayout::is_valid_policy_user(name) {
         return Some(
             "a policy cannot name them: only letters, digits and . _ - @ stand for themselves there".into(),
         );
@@ -126,7 +126,7 @@ fn unservable(name: &str, known: &Known, layout: Option<&Layout>) -> Option<Stri
 }
 
 /// Policies are kept in lower case: two people whose names differ in that alone would share one.
-fn twin(name: &str, others: &[&str], layout: Option<&Layout>) -> Option<String> {
+fn twin(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);
     let other = others.iter().find(|other| **other != name && layout.policy_name(other) == policy)?;
@@ -160,7 +160,7 @@ mod tests {
     fn served(text: &str, recorded: &[&str], offboard: bool) -> Vec<Person> {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
-        let layout = Layout::configured(&VaultSettings::default()).expect("the defaults");
+        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
         let offboard = Offboard { all: offboard, ..Offboard::default() };
         let bound = |account: &Account| (account.name == "reused").then(|| "another uid".to_owned());
         everybody(&roster, &recorded, known, bound, |name| name != "left", Some(&layout), &offboard)
@@ -168,7 +168,7 @@ mod tests {
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
         let gone = |person: Person| match person.wanted {
-            Wanted::Gone { doubt } => Some(doubt),
+            Desired::Removed { doubt } => Some(doubt),
             _ => None,
         };
         served(text, recorded, offboard).into_iter().filter_map(gone).collect()
@@ -186,10 +186,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("ada", Wanted::Yes),
-                ("bob", Wanted::Off("claude_auth: false")),
-                ("cy", Wanted::Off("parked")),
-                ("dee", Wanted::Gone { doubt: None }),
+                ("ada", Desired::Enrolled),
+                ("bob", Desired::Disabled("claude_auth: false")),
+                ("cy", Desired::Disabled("parked")),
+                ("dee", Desired::Removed { doubt: None }),
             ]
         );
         assert!(people.iter().all(|person| person.unservable.is_none()));
@@ -224,12 +224,12 @@ mod tests {
             .iter()
             .map(|person| (person.name.as_str(), person.wanted.clone(), person.offboarding))
             .collect();
-        let gone = Wanted::Gone { doubt: None };
+        let gone = Desired::Removed { doubt: None };
         let mark = Some(Offboarding::Mark);
         assert_eq!(found[0], ("ada", gone.clone(), mark));
-        assert_eq!(found[1], ("bob", Wanted::Yes, None));
+        assert_eq!(found[1], ("bob", Desired::Enrolled, None));
         assert_eq!(found[2], ("cy", gone.clone(), mark));
-        assert!(matches!(&found[3], ("dee", Wanted::Gone { doubt: Some(_) }, None)), "{found:?}");
+        assert!(matches!(&found[3], ("dee", Desired::Removed { doubt: Some(_) }, None)), "{found:?}");
         assert_eq!(found[4], ("eve", gone, mark), "known to the store alone");
     }
 

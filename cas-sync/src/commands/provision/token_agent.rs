@@ -1,4 +1,4 @@
-//! `cas-sync keep-vault-token`: what is done with somebody's token file is done as that person, so that nothing in a home
+//! `cas-sync internal token-agent`: what is done with somebody's token file is done as that person, so that nothing in a home
 //! can lead anywhere its owner could not go. Root starts it, it becomes the person before it opens anything, and the two
 //! talk in lines: it says what lies there, and on `prepare` and `token TOKEN` makes room and writes.
 
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cas_core::fs::atomic_file;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::privileges::become_user;
-use cas_core::text::plain;
+use cas_core::text::sanitize_line;
 use cas_vault::{Token, parse_token, read_token};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
@@ -23,7 +23,7 @@ const ROOM: usize = 4096;
 
 /// What the one side says to the other.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum Message {
     /// There is no token file.
     Absent,
     /// There is a file of the person's own that is no token; why.
@@ -33,12 +33,12 @@ pub(super) enum Line {
     /// The token that lies there, or that is to be kept.
     Token(Token),
     /// Make room for a token; or, that there is.
-    Prepare,
+    Reserve,
     /// The token was kept.
-    Kept,
+    Written,
 }
 
-impl Line {
+impl Message {
     /// None for anything else.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -47,22 +47,22 @@ impl Line {
             "replaceable" => Self::Replaceable(rest.to_owned()),
             "unfit" => Self::Unfit(rest.to_owned()),
             "token" => Self::Token(parse_token(rest.as_bytes())?),
-            "prepare" => Self::Prepare,
-            "kept" => Self::Kept,
+            "prepare" => Self::Reserve,
+            "kept" => Self::Written,
             _ => return None,
         })
     }
 
     /// Says it to whoever reads `to`.
     pub(super) fn say(&self, mut to: impl Write) -> io::Result<()> {
-        let told = |why: &String| plain(why);
+        let told = |why: &String| sanitize_line(why);
         match self {
             Self::Absent => writeln!(to, "absent"),
             Self::Replaceable(why) => writeln!(to, "replaceable {}", told(why)),
             Self::Unfit(why) => writeln!(to, "unfit {}", told(why)),
             Self::Token(token) => return say_token(token, to),
-            Self::Prepare => writeln!(to, "prepare"),
-            Self::Kept => writeln!(to, "kept"),
+            Self::Reserve => writeln!(to, "prepare"),
+            Self::Written => writeln!(to, "kept"),
         }?;
         to.flush()
     }
@@ -81,7 +81,7 @@ pub(crate) fn run(user: &str) -> ExitCode {
     match serve(user) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            drop(Line::Unfit(format!("{error:#}")).say(io::stdout()));
+            drop(Message::Unfit(format!("{error:#}")).say(io::stdout()));
             ExitCode::FAILURE
         }
     }
@@ -89,33 +89,33 @@ pub(crate) fn run(user: &str) -> ExitCode {
 
 fn serve(user: &str) -> Result<()> {
     ensure!(Uid::effective().is_root(), "`cas-sync provision` runs this; it is for nobody else");
-    let account = Account::named(user)?;
+    let account = Account::from_name(user)?;
     become_user(&account)?;
     let paths = Paths::new(&account.home, |_| None);
     look(&account, &paths).say(io::stdout())?;
     for line in io::stdin().lock().lines() {
-        let answer = match Line::parse(&line.context("reading what to do")?) {
-            Some(Line::Prepare) => make_room(&account, &paths).map(|()| Line::Prepare),
-            Some(Line::Token(token)) => keep(&account, &paths, &token).map(|()| Line::Kept),
+        let answer = match Message::parse(&line.context("reading what to do")?) {
+            Some(Message::Reserve) => make_room(&account, &paths).map(|()| Message::Reserve),
+            Some(Message::Token(token)) => keep(&account, &paths, &token).map(|()| Message::Written),
             _ => bail!("this is nothing to do"),
         };
-        answer.unwrap_or_else(|error| Line::Unfit(format!("{error:#}"))).say(io::stdout())?;
+        answer.unwrap_or_else(|error| Message::Unfit(format!("{error:#}"))).say(io::stdout())?;
     }
     Ok(())
 }
 
-fn look(account: &Account, paths: &Paths) -> Line {
-    if account.home_is_yet_to_come(paths) {
+fn look(account: &Account, paths: &Paths) -> Message {
+    if account.is_home_unavailable(paths) {
         let home = account.home.display();
-        return Line::Unfit(format!(
+        return Message::Unfit(format!(
             "the home {home} is not there, or may not be mounted: log in once as them, and run this again"
         ));
     }
     match read_token(&paths.vault_token_file, account.uid) {
-        Ok(token) => Line::Token(token),
-        Err(error) if error.is_missing() => Line::Absent,
-        Err(error) if error.is_replaceable() => Line::Replaceable(error.to_string()),
-        Err(error) => Line::Unfit(error.to_string()),
+        Ok(token) => Message::Token(token),
+        Err(error) if error.is_missing() => Message::Absent,
+        Err(error) if error.is_replaceable() => Message::Replaceable(error.to_string()),
+        Err(error) => Message::Unfit(error.to_string()),
     }
 }
 
@@ -155,21 +155,21 @@ fn theirs(account: &Account, directory: &Path) -> Result<()> {
 fn keep(account: &Account, paths: &Paths, token: &Token) -> Result<()> {
     make_room(account, paths)?;
     let line = Zeroizing::new(format!("{}\n", token.expose()));
-    atomic_file::replace(&paths.vault_token_file, line.as_bytes())?;
+    atomic_file::write_atomic(&paths.vault_token_file, line.as_bytes())?;
     let kept = read_token(&paths.vault_token_file, account.uid)?;
     ensure!(kept == *token, "another token lies there already");
     Ok(())
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for Message {
     /// For an error: without the token.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => formatter.write_str("there is no token"),
             Self::Replaceable(why) | Self::Unfit(why) => formatter.write_str(why),
             Self::Token(_) => formatter.write_str("there is a token"),
-            Self::Prepare => formatter.write_str("there is room"),
-            Self::Kept => formatter.write_str("it was kept"),
+            Self::Reserve => formatter.write_str("there is room"),
+            Self::Written => formatter.write_str("it was kept"),
         }
     }
 }
@@ -182,14 +182,14 @@ mod tests {
     fn a_line_is_read_as_it_was_said() {
         for line in ["absent", "replaceable it is odd", "unfit no room", "token hvs.abc", "prepare", "kept"] {
             let mut said = Vec::new();
-            Line::parse(line).unwrap_or_else(|| panic!("{line}")).say(&mut said).expect("said");
+            Message::parse(line).unwrap_or_else(|| panic!("{line}")).say(&mut said).expect("said");
             assert_eq!(said, format!("{line}\n").into_bytes());
         }
         for line in ["", "token", "token a b", "token a\u{7}", "nonsense", "Token hvs.abc"] {
-            assert!(Line::parse(line).is_none(), "{line:?}");
+            assert!(Message::parse(line).is_none(), "{line:?}");
         }
         let mut said = Vec::new();
-        Line::Unfit("a\nkept".into()).say(&mut said).expect("said");
+        Message::Unfit("a\nkept".into()).say(&mut said).expect("said");
         assert_eq!(said, b"unfit a?kept\n");
     }
 }

@@ -13,13 +13,13 @@ use cas_vault::Token;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
-use super::token_agent::{Line, say_token};
+use super::token_agent::{Message, say_token};
 
 /// Longer than any line.
 const LONGEST: usize = 8192;
 
 /// Somebody's token file, in the hands of a process of theirs.
-pub(super) struct Custody {
+pub(super) struct TokenAgentClient {
     process: Child,
     to: Option<ChildStdin>,
     from: ChildStdout,
@@ -27,13 +27,13 @@ pub(super) struct Custody {
     was_slow: bool,
 }
 
-impl Custody {
+impl TokenAgentClient {
     /// Starts it for this user; each answer may take as long as `patience`.
-    pub(super) fn of(user: &str, patience: Duration) -> io::Result<Self> {
+    pub(super) fn spawn(user: &str, patience: Duration) -> io::Result<Self> {
         // This very program, also when an upgrade has put another in its place meanwhile.
         let mut process = Command::new("/proc/self/exe")
             .arg0("cas-sync")
-            .args(["keep-vault-token", user])
+            .args(["internal", "token-agent", user])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -46,7 +46,7 @@ impl Custody {
     }
 
     /// What it says first: what lies there.
-    pub(super) fn look(&mut self) -> Line {
+    pub(super) fn read(&mut self) -> Message {
         self.hear()
     }
 
@@ -59,9 +59,9 @@ impl Custody {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn prepare(&mut self) -> Result<(), String> {
-        match self.ask(|to| Line::Prepare.say(to)) {
-            Line::Prepare => Ok(()),
+    pub(super) fn reserve(&mut self) -> Result<(), String> {
+        match self.ask(|to| Message::Reserve.say(to)) {
+            Message::Reserve => Ok(()),
             other => Err(other.to_string()),
         }
     }
@@ -70,29 +70,30 @@ impl Custody {
     ///
     /// # Errors
     /// Why it could not be kept.
-    pub(super) fn keep(&mut self, token: &Token) -> Result<(), String> {
+    pub(super) fn write(&mut self, token: &Token) -> Result<(), String> {
         match self.ask(|to| say_token(token, to)) {
-            Line::Kept => Ok(()),
+            Message::Written => Ok(()),
             other => Err(other.to_string()),
         }
     }
 
-    fn ask(&mut self, say: impl Fn(&mut ChildStdin) -> io::Result<()>) -> Line {
+    fn ask(&mut self, say: impl Fn(&mut ChildStdin) -> io::Result<()>) -> Message {
         match self.to.as_mut().map(say) {
             Some(Ok(())) => self.hear(),
-            _ => Line::Unfit("the process that writes as them has ended".into()),
+            _ => Message::Unfit("the process that writes as them has ended".into()),
         }
     }
 
-    fn hear(&mut self) -> Line {
+    fn hear(&mut self) -> Message {
         match self.line() {
-            Ok(line) => Line::parse(&line)
-                .unwrap_or_else(|| Line::Unfit("the process that looks as them said nothing of use".into())),
+            Ok(line) => Message::parse(&line).unwrap_or_else(|| {
+                Message::Unfit("the process that looks as them said nothing of use".into())
+            }),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 self.was_slow = true;
-                Line::Unfit(format!("the home does not answer within {:?}", self.patience))
+                Message::Unfit(format!("the home does not answer within {:?}", self.patience))
             }
-            Err(error) => Line::Unfit(format!("the process that looks as them cannot be heard: {error}")),
+            Err(error) => Message::Unfit(format!("the process that looks as them cannot be heard: {error}")),
         }
     }
 
@@ -102,7 +103,7 @@ impl Custody {
         while bytes.last() != Some(&b'\n') && bytes.len() < LONGEST {
             let mut ready = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
             let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
-            if deadline.has_passed() || poll(&mut ready, left)? == 0 {
+            if deadline.is_expired() || poll(&mut ready, left)? == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let mut piece = Zeroizing::new([0; 512]);
@@ -117,7 +118,7 @@ impl Custody {
     }
 }
 
-impl Drop for Custody {
+impl Drop for TokenAgentClient {
     /// A process that hangs in a home is not waited for.
     fn drop(&mut self) {
         drop(self.to.take());

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cas_core::text::{plain, unseen_escaped};
+use cas_core::text::{escape_c1_in_json, sanitize_line};
 use serde::Serialize;
 
 use super::Of;
-use super::classify::{Holds, Session};
+
+use crate::processes::{Session, TokenStatus};
 use crate::term::Terminal;
 
 /// The version of the JSON: members may be added to it, and none changes its meaning or goes.
@@ -38,14 +39,14 @@ pub(super) fn json(all: &BTreeMap<String, Of>) {
         problem: of.as_ref().err().map(String::as_str),
     });
     let told = Told { schema: SCHEMA, people: people.collect() };
-    println!("{}", unseen_escaped(&serde_json::to_string(&told).unwrap_or_default()));
+    println!("{}", escape_c1_in_json(&serde_json::to_string(&told).unwrap_or_default()));
 }
 
 /// Lines for people: what is old, or with `every` all of it.
 pub(super) fn people(all: &BTreeMap<String, Of>, every: bool) {
-    let terminal = Terminal::of_the_standard_output();
+    let terminal = Terminal::for_stdout();
     for line in lines(all, every) {
-        println!("{}", terminal.letters(&line));
+        println!("{}", terminal.sanitize(&line));
     }
 }
 
@@ -56,7 +57,7 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
         let sessions = match of {
             Ok(sessions) => sessions,
             Err(why) => {
-                lines.push(format!("{user}: {}", plain(why)));
+                lines.push(format!("{user}: {}", sanitize_line(why)));
                 continue;
             }
         };
@@ -79,33 +80,33 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
 
 fn holds(found: &Session) -> &'static str {
     match found.holds {
-        Holds::Current => "has the setup-token in use",
-        Holds::Replaced => "has a setup-token that was replaced",
-        Holds::Withdrawn => "has a setup-token that was withdrawn",
-        Holds::Other => "has a token of its own, which was never in the env file",
-        Holds::Login => "has no token: it reads the login file at each turn",
+        TokenStatus::Current => "has the setup-token in use",
+        TokenStatus::Replaced => "has a setup-token that was replaced",
+        TokenStatus::Withdrawn => "has a setup-token that was withdrawn",
+        TokenStatus::Other => "has a token of its own, which was never in the env file",
+        TokenStatus::Login => "has no token: it reads the login file at each turn",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::classify::Restart;
     use super::*;
+    use crate::processes::RestartHint;
 
-    fn session(pid: u32, holds: Holds) -> Session {
+    fn session(pid: u32, holds: TokenStatus) -> Session {
         Session {
             pid,
             name: "claude".into(),
             is_claude: true,
             holds,
-            restart: Restart::Words("start it again".into()),
+            restart: RestartHint::Words("start it again".into()),
         }
     }
 
     #[test]
     fn what_is_old_is_named_with_what_to_do_and_the_rest_counted() {
         let all: BTreeMap<String, Of> = [
-            ("ada".into(), Ok(vec![session(1, Holds::Current), session(2, Holds::Withdrawn)])),
+            ("ada".into(), Ok(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
             ("bob".into(), Err("no answer\u{7}".into())),
         ]
         .into();
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(lines(&all, false), expected);
         assert_eq!(lines(&all, true).len(), 5);
         assert_eq!(exit_code(&all), 1);
-        let fine: BTreeMap<String, Of> = [("ada".into(), Ok(vec![session(1, Holds::Login)]))].into();
+        let fine: BTreeMap<String, Of> = [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
         assert_eq!(exit_code(&fine), 0);
         assert_eq!(lines(&fine, false).len(), 1);
         let unseen: BTreeMap<String, Of> = [("bob".into(), Err("no answer".into()))].into();

@@ -1,13 +1,13 @@
-//! The same for programs. `docs/status.md` says what each member means; members may be added, and none changes its meaning
+//! The same for programs. `docs/user/status.md` says what each member means; members may be added, and none changes its meaning
 //! or goes.
 
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use super::rows::{self, Row};
-use super::self_report::{Own, Store};
+use super::self_report::{SelfReport, Store};
 use crate::precedence::Candidate;
-use crate::published_state::report::Standing;
+use crate::published_state::report::PublishedReport;
+use crate::published_state::rows::{self, Row};
 
 /// The version of the JSON.
 const SCHEMA: u32 = 1;
@@ -19,7 +19,7 @@ pub(crate) fn of_rows(rows: &[Row], now: Timestamp) -> Value {
 }
 
 /// One's own.
-pub(crate) fn of_own(own: &Own) -> Value {
+pub(crate) fn of_own(own: &SelfReport) -> Value {
     let judgement = own.judgement();
     let effective = &own.effective;
     let login = own.sources.login.login();
@@ -61,14 +61,14 @@ fn of_row(row: &Row) -> Value {
     })
 }
 
-fn of_standing(standing: &Standing) -> Value {
+fn of_standing(standing: &PublishedReport) -> Value {
     let credential = standing.credential.as_ref().map(|credential| {
         json!({
             "kind": credential.kind,
             "fingerprint": credential.fingerprint,
             "access_token_expires_at_ms": credential.access_token_expires_at,
-            "lapses_at_ms": credential.lapses_at,
-            "lapse_is_estimated": credential.lapse_is_estimated,
+            "expires_at_ms": credential.lapses_at,
+            "expiry_is_estimated": credential.expiry_is_estimated,
         })
     });
     json!({

@@ -2,21 +2,19 @@
 //! nothing.
 
 mod json;
-mod live;
-pub(crate) mod rows;
-mod self_report;
+pub(crate) mod self_report;
 mod self_view;
 mod table;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::fs::owned_file::{self, Guard};
+use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
@@ -25,109 +23,94 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::paths;
 use nix::unistd::{Uid, gethostname};
 
-use self::rows::Row;
-use self::self_report::{Next, Own, Store};
+use self::self_report::{Schedule, SelfReport, Store};
 use crate::cli::Status as Request;
-use crate::commands::enroll::STATE;
-use crate::os::environment::{keep_secrets_in_memory, now, variable};
+use crate::os::environment::{env_var, harden_process, now};
 use crate::precedence::sources::{self, Surroundings};
 use crate::published_state::accounts::Accounts;
-use crate::published_state::report::Standing;
+use crate::published_state::report::PublishedReport;
+use crate::published_state::rows::{self, Row};
 use crate::published_state::{LIMIT, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
-use crate::term::stderr::fail;
-use crate::user::identity::Caller;
+use crate::term::stderr::exit_with_error;
+use crate::user::identity::CallingUser;
+use cas_protocol::paths::STATE_DIR;
 
 /// Says how it is.
 pub(crate) fn run(request: &Request) -> ExitCode {
-    if request.watch && !io::stdout().is_terminal() {
-        let error = anyhow::anyhow!(
-            "--watch draws on a terminal, and the standard output is none; leave it out, or ask again by hand"
-        );
-        return fail(&error, 2);
-    }
-    let told = match Uid::effective().is_root() {
-        true => tell(request, &|| look_at_everybody(&request.user)),
-        false => tell(request, &|| look_at_oneself(&request.user)),
+    let view = match Uid::effective().is_root() {
+        true => view_all(&request.user),
+        false => view_self(&request.user),
     };
-    told.map_or_else(|error| fail(&error, 1), ExitCode::from)
+    match view {
+        Ok(view) => {
+            view.print(request.json);
+            ExitCode::from(view.exit_code)
+        }
+        Err(error) => exit_with_error(&error, 1),
+    }
 }
 
 /// What one look has shown.
-struct Seen {
+struct View {
     exit_code: u8,
     lines: Vec<String>,
     json: serde_json::Value,
 }
 
-fn tell(request: &Request, look: &dyn Fn() -> Result<Seen>) -> Result<u8> {
-    if request.watch {
-        live::redraw(|| Ok(look()?.lines))?;
-        return Ok(0);
+impl View {
+    fn print(&self, as_json: bool) {
+        let text = if as_json { format!("{}\n", self.json) } else { self.lines.join("\n") + "\n" };
+        // A reader such as head(1) may close the pipe early.
+        drop(io::stdout().lock().write_all(text.as_bytes()));
     }
-    let seen = look()?;
-    let text = if request.json { format!("{}\n", seen.json) } else { seen.lines.join("\n") + "\n" };
-    // Whoever has seen enough may leave.
-    drop(io::stdout().lock().write_all(text.as_bytes()));
-    Ok(seen.exit_code)
 }
 
 fn terminal() -> Terminal {
-    Terminal::of_the_standard_output()
+    Terminal::for_stdout()
 }
 
-fn look_at_everybody(users: &[String]) -> Result<Seen> {
-    let (rows, now) = if users.is_empty() { everybody()? } else { these(users)? };
-    Ok(Seen {
+fn view_all(users: &[String]) -> Result<View> {
+    let (rows, now) = if users.is_empty() { rows::read_all()? } else { view_users(users)? };
+    Ok(View {
         exit_code: rows::exit_code(&rows),
         lines: table::lines(&rows, now, terminal()),
         json: json::of_rows(&rows, now),
     })
 }
 
-/// Everybody who is enrolled, the worst first, as of now.
-///
-/// # Errors
-/// When it cannot be seen who that is.
-pub(crate) fn everybody() -> Result<(Vec<Row>, Timestamp)> {
-    let now = now();
-    let people = read::everybody(Path::new(STATE), Accounts::look_up);
-    let people = people.with_context(|| format!("cannot see in {STATE} who is enrolled"))?;
-    Ok((rows::worst_first(people, now), now))
-}
-
-fn these(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
+fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
     let now = now();
     let person = |user: &String| {
         ensure!(
-            paths::has_marker(user),
+            paths::is_enrolled(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
-        let person = read::somebody(Path::new(STATE), Accounts::look_up, user);
-        person.with_context(|| format!("cannot look into {STATE}"))
+        let person = read::read_one(Path::new(STATE_DIR), Accounts::look_up, user);
+        person.with_context(|| format!("cannot look into {STATE_DIR}"))
     };
     let people = users.iter().map(person).collect::<Result<_>>()?;
     Ok((rows::worst_first(people, now), now))
 }
 
-fn look_at_oneself(users: &[String]) -> Result<Seen> {
-    keep_secrets_in_memory()?;
-    let caller = Caller::find()?;
+fn view_self(users: &[String]) -> Result<View> {
+    harden_process()?;
+    let caller = CallingUser::current()?;
     if users.iter().any(|user| *user != caller.account.name) {
         bail!("only root can see how others are; run it with sudo");
     }
     let own = own(caller);
-    Ok(Seen {
+    Ok(View {
         exit_code: own.judgement().exit_code,
         lines: self_view::lines(&own, terminal()),
         json: json::of_own(&own),
     })
 }
 
-fn own(caller: Caller) -> Own {
+fn own(caller: CallingUser) -> SelfReport {
     let now = now();
-    let Caller { account, paths, state, .. } = caller;
+    let CallingUser { account, paths, state, .. } = caller;
     let environment = environment();
     let sources = sources::gather(&Surroundings {
         account: &account,
@@ -136,11 +119,11 @@ fn own(caller: Caller) -> Own {
         machine: Path::new("/etc/claude-code"),
         now,
     });
-    Own {
+    SelfReport {
         effective: sources.effective(),
         sources,
         standing: standing(&state, account.uid.as_raw()),
-        is_enrolled: paths::has_marker(&account.name),
+        is_enrolled: paths::is_enrolled(&account.name),
         kept: LocalStore::new(state.clone(), now).newest_login().map_err(|error| error.to_string()),
         store: store(&state),
         next: next(&account.name),
@@ -151,39 +134,39 @@ fn own(caller: Caller) -> Own {
 }
 
 /// By the same reader as root's, so that both see the same.
-fn standing(state: &StateDirectory, owner: u32) -> Result<Option<Standing>, String> {
-    match owned_file::read(&state.file(FILE_NAME), owner, LIMIT, Guard::Owned) {
+fn standing(state: &StateDirectory, owner: u32) -> Result<Option<PublishedReport>, String> {
+    match owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner) {
         Ok(None) => Ok(None),
-        Ok(Some(found)) => Standing::parse(&found.content).map(Some).map_err(str::to_owned),
+        Ok(Some(found)) => PublishedReport::parse(&found.content).map(Some).map_err(str::to_owned),
         Err(problem) => Err(problem.to_string()),
     }
 }
 
 fn store(state: &StateDirectory) -> Store {
-    let mut config = match Config::load(Path::new(config::DIRECTORY)) {
+    let mut config = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => config,
         Err(error) => return Store::Unknown(error.to_string()),
     };
-    config.override_from(variable);
-    let contact = state.contact();
+    config.apply_environment(env_var);
+    let contact = state.store_contact();
     match config.store {
         StoreKind::Local => Store::Local,
         StoreKind::Vault => Store::Server {
             address: config.vault.address,
-            answered_at: contact.answered_at,
-            failed_at: contact.failed_at,
+            answered_at: contact.last_success,
+            failed_at: contact.last_failure,
         },
     }
 }
 
-fn next(user: &str) -> Next {
-    let Some(units) = Units::of(user).filter(|_| systemd::is_running()) else { return Next::default() };
+fn next(user: &str) -> Schedule {
+    let Some(units) = Units::of(user).filter(|_| systemd::is_running()) else { return Schedule::default() };
     let deadline = Deadline::after(systemd::PATIENCE);
     let answered = systemd::next_start(&deadline, &units.timer).and_then(|sync_at| {
         let is_watched = systemd::is_active(&deadline, &units.watch)?;
-        Ok(Next { sync_at, is_watched, unknown: None })
+        Ok(Schedule { sync_at, is_watched, unknown: None })
     });
-    answered.unwrap_or_else(|error| Next { unknown: Some(error.to_string()), ..Next::default() })
+    answered.unwrap_or_else(|error| Schedule { unknown: Some(error.to_string()), ..Schedule::default() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment decides which credential Claude Code uses")]

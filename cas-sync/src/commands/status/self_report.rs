@@ -2,17 +2,17 @@
 //! here holds a secret.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
+use cas_core::credential::login_file::LoginFileState;
 use cas_core::outcome::Status;
-use cas_core::time::format::from_now;
+use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::precedence::{Effective, Kind, Sources};
-use crate::published_state::report::Standing;
+use crate::published_state::report::PublishedReport;
 
 /// What there is to know.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub(crate) struct SelfReport {
     /// Whose it is.
     pub(crate) user: String,
     /// The name of the machine.
@@ -24,7 +24,7 @@ pub(crate) struct Own {
     /// What it chooses.
     pub(crate) effective: Effective,
     /// How the last sync ended; nothing where there was none, and why where that cannot be read.
-    pub(crate) standing: Result<Option<Standing>, String>,
+    pub(crate) standing: Result<Option<PublishedReport>, String>,
     /// Whether somebody has enrolled the person.
     pub(crate) is_enrolled: bool,
     /// The newest login of which a copy is kept here, and since when.
@@ -32,7 +32,7 @@ pub(crate) struct Own {
     /// The store.
     pub(crate) store: Store,
     /// What happens next.
-    pub(crate) next: Next,
+    pub(crate) next: Schedule,
 }
 
 /// Where logins are backed up.
@@ -55,7 +55,7 @@ pub(crate) enum Store {
 
 /// What happens next, as systemd says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Next {
+pub(crate) struct Schedule {
     /// When the timer starts a sync.
     pub(crate) sync_at: Option<Timestamp>,
     /// Whether the watch runs; nothing where systemd cannot be asked.
@@ -66,7 +66,7 @@ pub(crate) struct Next {
 
 /// What it all comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Judgement {
+pub(crate) struct Summary {
     /// The status.
     pub(crate) status: Status,
     /// Why, and what to do.
@@ -75,10 +75,10 @@ pub(crate) struct Judgement {
     pub(crate) exit_code: u8,
 }
 
-impl Own {
+impl SelfReport {
     /// What it all comes to.
-    pub(crate) fn judgement(&self) -> Judgement {
-        let warn = |exit_code, reason: String| Judgement { status: Status::Warn, reason, exit_code };
+    pub(crate) fn judgement(&self) -> Summary {
+        let warn = |exit_code, reason: String| Summary { status: Status::Warn, reason, exit_code };
         let standing = match &self.standing {
             Ok(standing) => standing.as_ref(),
             Err(why) => {
@@ -90,9 +90,9 @@ impl Own {
                 );
             }
         };
-        let Some(chosen) = self.effective.chosen else { return self.not_logged_in(standing) };
-        if !chosen.is_looked_after() {
-            let because = chosen.because();
+        let Some(chosen) = self.effective.chosen else { return self.no_login_summary(standing) };
+        if !chosen.is_managed() {
+            let because = chosen.reason();
             return warn(
                 1,
                 format!(
@@ -104,10 +104,10 @@ impl Own {
         let Some(standing) = standing else {
             return warn(75, "no sync has looked at it yet; `cas-sync run` does".into());
         };
-        if standing.is_of_the_future(self.now) {
+        if standing.is_in_future(self.now) {
             return warn(
                 1,
-                format!("the last sync was {}: look at the clock", from_now(standing.at, self.now)),
+                format!("the last sync was {}: look at the clock", format_relative(standing.at, self.now)),
             );
         }
         if self.has_changed(standing) && standing.exit_code != 0 {
@@ -116,16 +116,16 @@ impl Own {
                 "it has changed since the last sync found fault with it; `cas-sync run` looks again".into(),
             );
         }
-        if standing.is_old(self.now) && standing.status != Status::Fail {
-            let ago = from_now(standing.at, self.now);
-            return warn(1, format!("the last sync was {ago}: {}", self.how_to_wake()));
+        if standing.is_outdated(self.now) && standing.status != Status::Fail {
+            let ago = format_relative(standing.at, self.now);
+            return warn(1, format!("the last sync was {ago}: {}", self.restart_hint()));
         }
-        Judgement { status: standing.status, reason: standing.text.clone(), exit_code: standing.exit_code }
+        Summary { status: standing.status, reason: standing.text.clone(), exit_code: standing.exit_code }
     }
 
     /// Whether another credential is there than the last sync saw. Claude Code also changes a login by itself, several times
     /// a day.
-    pub(crate) fn has_changed(&self, standing: &Standing) -> bool {
+    pub(crate) fn has_changed(&self, standing: &PublishedReport) -> bool {
         let seen = standing.credential.as_ref().and_then(|credential| credential.fingerprint.clone());
         let here = match self.effective.chosen.map(|chosen| chosen.kind) {
             Some(Kind::Login) => self.sources.login.login().map(|login| login.generation),
@@ -140,20 +140,20 @@ impl Own {
         }
     }
 
-    fn not_logged_in(&self, standing: Option<&Standing>) -> Judgement {
-        let fail = |reason: String| Judgement { status: Status::Fail, reason, exit_code: 79 };
+    fn no_login_summary(&self, standing: Option<&PublishedReport>) -> Summary {
+        let fail = |reason: String| Summary { status: Status::Fail, reason, exit_code: 79 };
         if self.effective.token_not_here {
             let reason = "Claude Code would say that nobody is logged in: there is a setup-token, and this session began without it; log in again, or start it by `cas-session exec`";
-            return Judgement { status: Status::Warn, reason: reason.into(), exit_code: 1 };
+            return Summary { status: Status::Warn, reason: reason.into(), exit_code: 1 };
         }
         let found = match &self.sources.login {
-            LocalLogin::Absent => "there is no login",
-            LocalLogin::Tombstone => "the login was emptied after a refresh that was refused",
-            LocalLogin::Damaged(_) => "the login is damaged",
-            LocalLogin::Unreadable(_) => "the login cannot be read",
-            LocalLogin::Healthy(_) | LocalLogin::Stale(_) | LocalLogin::Partial(_) => {
-                "there is a login it does not use"
-            }
+            LoginFileState::Missing => "there is no login",
+            LoginFileState::ClearedByClient => "the login was emptied after a refresh that was refused",
+            LoginFileState::Invalid(_) => "the login is damaged",
+            LoginFileState::Unreadable(_) => "the login cannot be read",
+            LoginFileState::Valid(_)
+            | LoginFileState::AccessTokenExpired(_)
+            | LoginFileState::NotRefreshable(_) => "there is a login it does not use",
         };
         let why = match standing.filter(|standing| standing.status == Status::Fail) {
             Some(standing) if is_of_a_lost_login(standing) => standing.text.clone(),
@@ -165,7 +165,7 @@ impl Own {
         fail(format!("Claude Code would say that nobody is logged in: {why}"))
     }
 
-    fn how_to_wake(&self) -> String {
+    fn restart_hint(&self) -> String {
         match self.is_enrolled {
             true => format!(
                 "`systemctl status claude-auth-sync@{}.timer` says why; `cas-sync run` looks now",
@@ -180,7 +180,7 @@ impl Own {
 }
 
 /// Whether what a sync said was that there is no login, and why.
-fn is_of_a_lost_login(standing: &Standing) -> bool {
+fn is_of_a_lost_login(standing: &PublishedReport) -> bool {
     matches!(standing.finding.as_str(), "beyond-repair" | "unmended" | "no-login")
 }
 

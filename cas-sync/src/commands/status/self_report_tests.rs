@@ -15,24 +15,29 @@ const HOUR: u64 = 3_600_000;
 /// The name of the refresh token "r".
 const THIS: &str = "454349e422f05297";
 
-fn own(login: &str, env: &Value, env_file: Option<&str>, standing: Result<Option<Value>, &str>) -> Own {
+fn own(
+    login: &str,
+    env: &Value,
+    env_file: Option<&str>,
+    standing: Result<Option<Value>, &str>,
+) -> SelfReport {
     let now = Timestamp::from_millis(NOW);
     let settings =
         Settings::of(&ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"));
     let sources = Sources {
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
-        login: LocalLogin::parse(login.as_bytes(), now).summary(),
+        login: LoginFileState::parse(login.as_bytes(), now).summary(),
         profiles: Vec::new(),
         active_profile: None,
-        env_file: env_file.map(cas_core::credential::fingerprint::Fingerprint::of),
+        env_file: env_file.map(cas_core::credential::fingerprint::Fingerprint::from_bytes),
         withdrawn: Vec::new(),
         unknown: Vec::new(),
     };
     let standing = standing
-        .map(|found| found.map(|json| Standing::parse(json.to_string().as_bytes()).expect("a state")))
+        .map(|found| found.map(|json| PublishedReport::parse(json.to_string().as_bytes()).expect("a state")))
         .map_err(str::to_owned);
-    Own {
+    SelfReport {
         user: "alice".into(),
         machine: "desk".into(),
         now,
@@ -46,7 +51,7 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, standing: Result<Option
             answered_at: Some(Timestamp::from_millis(NOW - HOUR)),
             failed_at: None,
         },
-        next: Next {
+        next: Schedule {
             sync_at: Some(Timestamp::from_millis(NOW + 3 * HOUR)),
             is_watched: Some(true),
             unknown: None,
@@ -79,10 +84,10 @@ fn what_it_comes_to_and_the_exit_code() {
     let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "what it said", "exit_code": 78, "finding": "misconfigured"});
     let beyond = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "beyond-repair"});
     let with_token = json!({"at_ms": NOW, "status": "OK", "exit_code": 0, "finding": "setup-token",
-        "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::of("t").to_string()}});
+        "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::from_bytes("t").to_string()}});
     let login = login();
     let ok = || Ok(Some(standing("OK", 0, hour, THIS)));
-    let rows: [(Own, u8, &str); 16] = [
+    let rows: [(SelfReport, u8, &str); 16] = [
         (own(&login, &none, None, ok()), 0, "what it said"),
         (own(&login, &none, None, Ok(Some(standing("OK", 0, hour, "0123456789abcdef")))), 0, "what it said"),
         (own(&login, &none, None, Ok(Some(standing("WARN", 75, hour, THIS)))), 75, "what it said"),
@@ -124,7 +129,7 @@ fn what_it_comes_to_and_the_exit_code() {
 #[test]
 fn the_screen_at_80_columns() {
     let mut own = own(&login(), &json!({}), None, Ok(Some(standing("OK", 0, 3_600_000, THIS))));
-    let terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: false };
+    let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: false };
     let expected = [
         "Claude login of alice on desk: OK",
         "              what it said",

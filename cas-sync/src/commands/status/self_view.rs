@@ -1,9 +1,9 @@
 //! One's own state on a screenful.
 
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::time::format::{day, from_now};
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::time::format::{day, format_relative};
 
-use super::self_report::{Next, Own, Store};
+use super::self_report::{Schedule, SelfReport, Store};
 use crate::precedence::{Candidate, Kind};
 use crate::term::Terminal;
 
@@ -11,11 +11,11 @@ use crate::term::Terminal;
 const INDENT: usize = 14;
 
 /// The lines for a person.
-pub(crate) fn lines(own: &Own, terminal: Terminal) -> Vec<String> {
+pub(crate) fn lines(own: &SelfReport, terminal: Terminal) -> Vec<String> {
     let judgement = own.judgement();
-    let head = terminal.letters(&format!("Claude login of {} on {}: ", own.user, own.machine));
+    let head = terminal.sanitize(&format!("Claude login of {} on {}: ", own.user, own.machine));
     let mut lines =
-        vec![format!("{head}{}", terminal.coloured(judgement.status, &judgement.status.to_string()))];
+        vec![format!("{head}{}", terminal.colorize(judgement.status, &judgement.status.to_string()))];
     let parts = [
         ("", vec![judgement.reason]),
         ("uses", uses(own)),
@@ -39,7 +39,7 @@ pub(crate) fn lines(own: &Own, terminal: Terminal) -> Vec<String> {
 }
 
 /// Which credential, why, and what that hides.
-fn uses(own: &Own) -> Vec<String> {
+fn uses(own: &SelfReport) -> Vec<String> {
     let effective = &own.effective;
     let Some(chosen) = effective.chosen else { return vec!["nothing".into()] };
     let mut texts = vec![named(own, chosen)];
@@ -51,14 +51,14 @@ fn uses(own: &Own) -> Vec<String> {
     texts
 }
 
-fn named(own: &Own, candidate: Candidate) -> String {
+fn named(own: &SelfReport, candidate: Candidate) -> String {
     match candidate.kind {
         Kind::Login => format!("{} ({})", candidate.kind.text(), own.sources.login_file.display()),
-        _ => format!("{} ({})", candidate.kind.text(), candidate.because()),
+        _ => format!("{} ({})", candidate.kind.text(), candidate.reason()),
     }
 }
 
-fn verified(own: &Own) -> String {
+fn verified(own: &SelfReport) -> String {
     let Ok(Some(standing)) = &own.standing else { return "never, as far as is known".into() };
     let answer = match standing.verdict.as_deref() {
         Some("ok") => "it works",
@@ -69,24 +69,27 @@ fn verified(own: &Own) -> String {
         Some(_) => "no certain answer",
         None => "not asked",
     };
-    let last_try = format!("the last sync, {}: {answer}", from_now(standing.at, own.now));
+    let last_try = format!("the last sync, {}: {answer}", format_relative(standing.at, own.now));
     match standing.verified_at {
-        Some(at) if at == standing.at => format!("{}: {answer}", from_now(at, own.now)),
-        Some(at) => format!("{}; {last_try}", from_now(at, own.now)),
+        Some(at) if at == standing.at => format!("{}: {answer}", format_relative(at, own.now)),
+        Some(at) => format!("{}; {last_try}", format_relative(at, own.now)),
         None => format!("never, as far as is known; {last_try}"),
     }
 }
 
-fn lapses(own: &Own) -> Vec<String> {
+fn lapses(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     match &own.sources.login {
-        LocalLogin::Healthy(login) | LocalLogin::Stale(login) => {
+        LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => {
             let by_itself = "Claude Code renews it by itself";
             let verb = if login.expires_at > own.now { "ends" } else { "ended" };
-            texts.push(format!("access token {verb} {}; {by_itself}", from_now(login.expires_at, own.now)));
+            texts.push(format!(
+                "access token {verb} {}; {by_itself}",
+                format_relative(login.expires_at, own.now)
+            ));
             texts.extend(login.login_expires_at.map(|at| {
                 let verb = if at > own.now { "lapses" } else { "lapsed" };
-                format!("the login {verb} {} ({}); then sign in again", from_now(at, own.now), day(at))
+                format!("the login {verb} {} ({}); then sign in again", format_relative(at, own.now), day(at))
             }));
         }
         _ => (),
@@ -96,24 +99,26 @@ fn lapses(own: &Own) -> Vec<String> {
     if let Some(credential) =
         credential.filter(|found| found.kind == "setup-token" && own.sources.env_file.is_some())
     {
-        let estimated = if credential.lapse_is_estimated { " at the latest" } else { "" };
+        let estimated = if credential.expiry_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
             Some(at) if at <= own.now => {
-                format!("the setup-token lapsed {} ({})", from_now(at, own.now), day(at))
+                format!("the setup-token lapsed {} ({})", format_relative(at, own.now), day(at))
             }
-            Some(at) => format!("the setup-token lapses {}{estimated} ({})", from_now(at, own.now), day(at)),
+            Some(at) => {
+                format!("the setup-token lapses {}{estimated} ({})", format_relative(at, own.now), day(at))
+            }
             None => "when the setup-token lapses is not known".into(),
         });
     }
     texts
 }
 
-fn copies(own: &Own) -> Vec<String> {
+fn copies(own: &SelfReport) -> Vec<String> {
     let here = match &own.kept {
         Ok(Some((login, at))) => {
             let is_this = own.sources.login.login().is_some_and(|found| found.generation == login.generation);
             let which = if is_this { "this login" } else { "another login than this" };
-            format!("on this machine: {which}, kept {}", from_now(*at, own.now))
+            format!("on this machine: {which}, kept {}", format_relative(*at, own.now))
         }
         Ok(None) => "on this machine: none".into(),
         Err(why) => format!("on this machine: not known: {why}"),
@@ -124,11 +129,11 @@ fn copies(own: &Own) -> Vec<String> {
         Store::Server { address, answered_at, failed_at } => {
             let address = address.as_deref().unwrap_or("the server");
             let answered = answered_at.map_or("it has not answered yet".into(), |at| {
-                format!("it answered {}", from_now(at, own.now))
+                format!("it answered {}", format_relative(at, own.now))
             });
             let failed = failed_at.filter(|failed| answered_at.is_none_or(|answered| *failed > answered));
             let failed =
-                failed.map_or(String::new(), |at| format!(", and did not {}", from_now(at, own.now)));
+                failed.map_or(String::new(), |at| format!(", and did not {}", format_relative(at, own.now)));
             format!("at {address}: {answered}{failed}")
         }
     };
@@ -137,8 +142,8 @@ fn copies(own: &Own) -> Vec<String> {
     vec![here, there, failed.into()]
 }
 
-fn next(own: &Own) -> String {
-    let Next { sync_at, is_watched, unknown } = &own.next;
+fn next(own: &SelfReport) -> String {
+    let Schedule { sync_at, is_watched, unknown } = &own.next;
     if !own.is_enrolled {
         return format!(
             "nothing by itself: {} is not enrolled; root does that by `cas-sync enroll {}`",
@@ -149,7 +154,7 @@ fn next(own: &Own) -> String {
         return format!("not known: {why}");
     }
     let sync = match sync_at {
-        Some(at) => format!("a sync {}", from_now(*at, own.now)),
+        Some(at) => format!("a sync {}", format_relative(*at, own.now)),
         None => "systemd plans no sync".into(),
     };
     let watch = match is_watched {
@@ -160,7 +165,7 @@ fn next(own: &Own) -> String {
     format!("{sync}; {watch}")
 }
 
-fn notes(own: &Own) -> Vec<String> {
+fn notes(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     let is_token = matches!(own.effective.chosen.map(|chosen| chosen.kind), Some(Kind::Token(_)));
     if own.effective.token_not_here && own.effective.chosen.is_some() && !is_token {

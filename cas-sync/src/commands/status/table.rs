@@ -1,11 +1,11 @@
 //! The table of everybody, fitted to whoever reads it.
 
-use cas_core::time::format::{distance, short_length};
+use cas_core::time::format::{abs_diff, format_duration_short};
 use cas_core::time::timestamp::Timestamp;
 
-use super::rows::Row;
+use crate::published_state::rows::Row;
 use crate::term::Terminal;
-use crate::term::wrap::{padded, width as columns_of};
+use crate::term::wrap::{pad_right, width as columns_of};
 
 /// The columns before the reason, and the most each takes.
 const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
@@ -14,7 +14,7 @@ const REASON: &str = "THEIR SYNC SAYS";
 /// Between two columns.
 const GAP: usize = 2;
 /// Below so many columns for the reason it gets a line of its own.
-const LEAST_FOR_REASON: usize = 24;
+const MIN_REASON_WIDTH: usize = 24;
 
 /// The table, and a summary below it, as lines.
 pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
@@ -27,22 +27,22 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
     let before: usize = widths.iter().map(|width| width + GAP).sum();
     let left = terminal.columns.map(|columns| columns.saturating_sub(before));
     let heads = HEADS.map(|(head, _)| head.to_owned());
-    let below = left.is_some_and(|left| left < LEAST_FOR_REASON);
+    let below = left.is_some_and(|left| left < MIN_REASON_WIDTH);
     let mut lines = vec![line(&heads, &widths, if below { "" } else { REASON })];
     for (row, cells) in rows.iter().zip(&cells) {
-        let said = of_one_width(&row.reason);
+        let said = ascii_only(&row.reason);
         let reason = match left {
             _ if below => String::new(),
-            Some(left) => terminal.cut(&said, left),
-            None => terminal.letters(&said),
+            Some(left) => terminal.truncate(&said, left),
+            None => terminal.sanitize(&said),
         };
         let status = &cells[1];
-        let coloured = terminal.coloured(row.status(), status) + &" ".repeat(widths[1] - status.len());
+        let coloured = terminal.colorize(row.status(), status) + &" ".repeat(widths[1] - status.len());
         // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
         let [user, _, rest @ ..] = cells;
-        let mut text = format!("{}{}{coloured}", padded(user, widths[0]), " ".repeat(GAP));
+        let mut text = format!("{}{}{coloured}", pad_right(user, widths[0]), " ".repeat(GAP));
         for (cell, width) in rest.iter().zip(&widths[2..]) {
-            text.push_str(&format!("{}{}", " ".repeat(GAP), padded(cell, *width)));
+            text.push_str(&format!("{}{}", " ".repeat(GAP), pad_right(cell, *width)));
         }
         lines.push(format!("{text}{}{reason}", " ".repeat(GAP)).trim_end().to_owned());
         if below {
@@ -55,20 +55,21 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
 }
 
 /// A letter that is two columns wide would push what follows into the next row, which somebody could make look like another's.
-fn of_one_width(text: &str) -> String {
+fn ascii_only(text: &str) -> String {
     text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect()
 }
 
 fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let nothing = || "-".to_owned();
-    let age =
-        |moment: Option<Timestamp>| moment.map_or_else(nothing, |moment| short_length(distance(moment, now)));
+    let age = |moment: Option<Timestamp>| {
+        moment.map_or_else(nothing, |moment| format_duration_short(abs_diff(moment, now)))
+    };
     let standing = row.standing.as_ref();
     let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
     let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
     let [user, ..] = HEADS;
     [
-        terminal.cut(&row.name, user.1),
+        terminal.truncate(&row.name, user.1),
         row.status().to_string(),
         age(at),
         age(verified),
@@ -80,14 +81,18 @@ fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
 fn lapses(row: &Row, now: Timestamp) -> Option<String> {
     let credential = row.standing.as_ref()?.credential.as_ref()?;
     let at = credential.lapses_at?;
-    let about = if credential.lapse_is_estimated { "~" } else { "" };
-    Some(if at <= now { "lapsed".to_owned() } else { format!("{about}{}", short_length(distance(at, now))) })
+    let about = if credential.expiry_is_estimated { "~" } else { "" };
+    Some(if at <= now {
+        "lapsed".to_owned()
+    } else {
+        format!("{about}{}", format_duration_short(abs_diff(at, now)))
+    })
 }
 
 fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        text.push_str(&format!("{}{}", padded(cell, *width), " ".repeat(GAP)));
+        text.push_str(&format!("{}{}", pad_right(cell, *width), " ".repeat(GAP)));
     }
     format!("{text}{last}").trim_end().to_owned()
 }
@@ -106,21 +111,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::commands::status::rows::worst_first;
-    use crate::published_state::read::{Found, Person};
-    use crate::published_state::report::Standing;
+    use crate::published_state::read::{EnrolledUser, PublishedEntry};
+    use crate::published_state::report::PublishedReport;
+    use crate::published_state::rows::worst_first;
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 
     fn rows() -> Vec<Row> {
         let hour = 3_600_000;
         let now = NOW.millis();
-        let lapses = NOW.plus(Duration::from_secs(27 * 24 * 3600)).millis();
+        let lapses = NOW.saturating_add(Duration::from_secs(27 * 24 * 3600)).millis();
         let states = [
             (
                 "alice",
                 format!(
-                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","lapses_at_ms":{lapses}}}}}"#,
+                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","expires_at_ms":{lapses}}}}}"#,
                     now - hour,
                     now - hour
                 ),
@@ -128,22 +133,27 @@ mod tests {
             (
                 "jörg",
                 format!(
-                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","lapses_at_ms":{lapses},"lapse_is_estimated":true}}}}"#,
+                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","expires_at_ms":{lapses},"expiry_is_estimated":true}}}}"#,
                     now - 3 * hour
                 ),
             ),
         ];
-        let person = |(name, json): &(&str, String)| Person {
+        let person = |(name, json): &(&str, String)| EnrolledUser {
             name: (*name).into(),
-            found: Found::Standing(Box::new(Standing::parse(json.as_bytes()).expect("a state"))),
+            found: PublishedEntry::Standing(Box::new(
+                PublishedReport::parse(json.as_bytes()).expect("a state"),
+            )),
         };
         let mut people: Vec<_> = states.iter().map(person).collect();
-        people.push(Person { name: "mallory".into(), found: Found::Unreadable("it is a link".into()) });
+        people.push(EnrolledUser {
+            name: "mallory".into(),
+            found: PublishedEntry::Unreadable("it is a link".into()),
+        });
         worst_first(people, NOW)
     }
 
     fn table(columns: Option<usize>, is_unicode: bool, has_colour: bool) -> Vec<String> {
-        lines(&rows(), NOW, Terminal { columns, has_colour, is_unicode })
+        lines(&rows(), NOW, Terminal { columns, has_color: has_colour, is_unicode })
     }
 
     #[test]
@@ -164,7 +174,7 @@ mod tests {
     fn a_name_takes_as_many_columns_as_are_seen_of_it() {
         let mut rows = rows();
         rows[0].name = "李小龍".into();
-        let terminal = Terminal { columns: Some(80), has_colour: false, is_unicode: true };
+        let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: true };
         let lines = lines(&rows, NOW, terminal);
         assert!(lines[1].starts_with("李小龍   FAIL    3h    -"), "{lines:#?}");
         assert!(lines.iter().all(|line| columns_of(line) <= 80), "{lines:#?}");
@@ -208,7 +218,7 @@ mod tests {
 
     #[test]
     fn where_nobody_is_enrolled_it_says_how_to() {
-        let nobody = lines(&[], NOW, Terminal { columns: None, has_colour: false, is_unicode: false });
+        let nobody = lines(&[], NOW, Terminal { columns: None, has_color: false, is_unicode: false });
         assert_eq!(nobody[1], "Nobody is enrolled; `cas-sync enroll USER` does that.");
     }
 }

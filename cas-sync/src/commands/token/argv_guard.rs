@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// How every credential of the vendor's begins.
 const CREDENTIAL: &str = "sk-ant-";
@@ -12,8 +12,8 @@ const CREDENTIAL: &str = "sk-ant-";
 /// option counts as one.
 ///
 /// # Errors
-/// [`Failed`], of usage.
-pub(crate) fn is_no_argument(arguments: impl Iterator<Item = OsString>) -> Result<(), Failed> {
+/// [`CommandError`], of usage.
+pub(crate) fn reject_token_in_argv(arguments: impl Iterator<Item = OsString>) -> Result<(), CommandError> {
     let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     let is_one = match words.as_slice() {
@@ -23,11 +23,11 @@ pub(crate) fn is_no_argument(arguments: impl Iterator<Item = OsString>) -> Resul
     };
     match is_one || words.iter().any(|word| word.contains(CREDENTIAL)) {
         false => Ok(()),
-        true => Err(Failed::new(2, SEEN)),
+        true => Err(CommandError::new(2, TOKEN_IN_ARGV)),
     }
 }
 
-const SEEN: &str = "a setup-token is never an argument, and nothing was changed; if that was one, others could see it: take it out of \
+const TOKEN_IN_ARGV: &str = "a setup-token is never an argument, and nothing was changed; if that was one, others could see it: take it out of \
      the history of your shell, make another one, and give it to `cas-sync token set` at the terminal or on the standard input \
      (`cas-sync help token`)";
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_could_be_a_token_is_refused_and_not_repeated() {
-        let refused = |line: &str| is_no_argument(line.split_whitespace().map(OsString::from)).err();
+        let refused = |line: &str| reject_token_in_argv(line.split_whitespace().map(OsString::from)).err();
         for line in [
             "token set sk-ant-oat01-abc",
             "token set --token=sk-ant-oat01-abc",

@@ -3,18 +3,18 @@
 use std::io::{self, Write};
 
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::state::env_file::Content;
-use cas_core::store::user_document::{SetupTokenField, UserDocument, no_setup_token_fields};
+use cas_core::state::env_file::EnvFileContent;
+use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_token_fields};
 use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
 
-use super::activate::{STORE_TIME, change, note_withdrawn};
+use super::activate::{STORE_TIME, note_withdrawn, update_document};
 use super::env_file;
-use crate::os::deferred_signals::DeferredSignals;
+use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{confirm, is_at_a_terminal};
-use crate::term::wrap::fitted;
-use crate::user::context::Person;
-use crate::user::error::{Failed, readable};
+use crate::term::wrap::wrap_for;
+use crate::user::context::UserContext;
+use crate::user::error::{CommandError, reject_unreadable};
 
 const QUESTION: &str =
     "Take your setup-token out of force? Claude Code then uses the login you signed in with. [y/N] ";
@@ -28,51 +28,53 @@ lapses, or until it is revoked in a browser, in the settings of your Claude acco
 /// Takes it out, and says so.
 ///
 /// # Errors
-/// [`Failed`]; unless it says otherwise, all is as it was.
-pub(super) fn clear(without_asking: bool, signals: &DeferredSignals) -> Result<(), Failed> {
+/// [`CommandError`]; unless it says otherwise, all is as it was.
+pub(super) fn clear(without_asking: bool, signals: &SignalBlock) -> Result<(), CommandError> {
     if !without_asking && !is_at_a_terminal() {
-        return Err(Failed::new(
+        return Err(CommandError::new(
             2,
             "nobody can be asked here: give --yes to take the setup-token out of force",
         ));
     }
-    let person = Person::myself()?;
+    let person = UserContext::for_current_user()?;
     let env_file = env_file(&person);
     let mut store = person.store()?;
-    if matches!(readable(env_file.read())?, Content::Absent) && !is_in(&mut *store)? {
+    if matches!(reject_unreadable(env_file.read())?, EnvFileContent::Absent) && !is_in(&mut *store)? {
         drop(io::stdout().write_all(b"There is no setup-token.\n"));
         return Ok(());
     }
-    if !without_asking && !confirm(QUESTION, signals).map_err(|not| Failed::new(1, not))? {
-        return Err(Failed::new(1, "nothing was changed"));
+    if !without_asking && !confirm(QUESTION, signals).map_err(|not| CommandError::new(1, not))? {
+        return Err(CommandError::new(1, "nothing was changed"));
     }
     let _locked = person.lock()?;
-    let leaving = match readable(env_file.read())? {
-        Content::Token(token) => Some(Fingerprint::of(token.expose())),
+    let leaving = match reject_unreadable(env_file.read())? {
+        EnvFileContent::Token(token) => Some(Fingerprint::from_bytes(token.expose())),
         _ => None,
     };
     // Where there is no such field none is made: its absence says the same.
-    let withdrawn = change(&mut *store, |document| match UserDocument::parse(document).setup_token {
-        SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
-        SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => no_setup_token_fields(),
-    });
+    let withdrawn =
+        update_document(&mut *store, |document| match UserDocument::parse(document).setup_token {
+            SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
+            SetupTokenField::Token(_) | SetupTokenField::Malformed(_) => clear_setup_token_fields(),
+        });
     store.save_token_cache();
     withdrawn?;
     env_file.remove().map_err(|problem| {
-        Failed::from(problem).and("the store holds none any more, and the next sync removes it here")
+        CommandError::from(problem)
+            .with_note("the store holds none any more, and the next sync removes it here")
     })?;
     if let Some(leaving) = leaving {
         note_withdrawn(&person, leaving);
     }
     let out = io::stdout();
-    drop(out.lock().write_all(fitted(&out, DONE).as_bytes()));
+    drop(out.lock().write_all(wrap_for(&out, DONE).as_bytes()));
     let outcome = person.sync(person.verifier(person.config.verify));
     let told = format!("Your login: {} {outcome}", outcome.status);
-    drop(writeln!(out.lock(), "{}", fitted(&out, &told)));
+    drop(writeln!(out.lock(), "{}", wrap_for(&out, &told)));
     Ok(())
 }
 
-fn is_in(store: &mut dyn Store) -> Result<bool, Failed> {
+fn is_in(store: &mut dyn Store) -> Result<bool, CommandError> {
     let document = store.read(&Deadline::after(STORE_TIME))?;
     let field = UserDocument::parse(&document).setup_token;
     Ok(!matches!(field, SetupTokenField::Absent | SetupTokenField::Empty))

@@ -1,24 +1,24 @@
 //! The day on which a setup-token was made, as somebody types it.
 
-use cas_core::credential::expiry::SETUP_TOKEN_LASTS;
+use cas_core::credential::expiry::SETUP_TOKEN_LIFETIME;
 use cas_core::time::timestamp::Timestamp;
 
-use crate::user::error::Failed;
+use crate::user::error::CommandError;
 
 /// The moment that `--minted-at` names, if it is given: a day (its beginning, UTC), or a time of RFC 3339.
 ///
 /// # Errors
-/// [`Failed`], of usage: it is no date, or lies in the future, or so far back that the token has lapsed.
-pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Failed> {
+/// [`CommandError`], of usage: it is no date, or lies in the future, or so far back that the token has lapsed.
+pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
     let Some(text) = given else { return Ok(None) };
-    let usage = |why: &str| Failed::new(2, format!("--minted-at: {why}"));
+    let usage = |why: &str| CommandError::new(2, format!("--minted-at: {why}"));
     let moment =
         Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).or_else(|| Timestamp::parse_rfc3339(text));
     let moment = moment.ok_or_else(|| usage("give a day such as 2026-11-21, or a time of RFC 3339"))?;
     if moment > now {
         return Err(usage("that lies in the future"));
     }
-    if moment.plus(SETUP_TOKEN_LASTS) <= now {
+    if moment.saturating_add(SETUP_TOKEN_LIFETIME) <= now {
         return Err(usage("that is a year ago or more, and setup-tokens last for a year: make another one"));
     }
     Ok(Some(moment))

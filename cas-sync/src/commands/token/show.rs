@@ -4,50 +4,50 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cas_core::credential::expiry::{Certainty, Dates, Lapse};
+use cas_core::credential::expiry::{Expiry, ExpirySource, SetupTokenDates};
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::outcome::state_report::{self, Kind, State};
-use cas_core::state::env_file::Content;
+use cas_core::outcome::state_report::{self, CredentialKind, StateReport};
+use cas_core::state::env_file::EnvFileContent;
 use cas_core::store::user_document::{SetupTokenField, UserDocument};
-use cas_core::time::format::{day, days_from_now};
+use cas_core::time::format::{day, format_relative_days};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
 use super::activate::STORE_TIME;
 use super::env_file;
-use crate::term::wrap::{columns, folded};
-use crate::user::context::Person;
-use crate::user::error::Failed;
+use crate::term::wrap::{terminal_width, wrap};
+use crate::user::context::UserContext;
+use crate::user::error::CommandError;
 
 /// The version of what `--json` prints: members may be added to it, and none changes its meaning or goes.
 const SCHEMA: u32 = 1;
 
 /// Says what is known; 0 unless something of it is not.
 pub(super) fn show(as_json: bool) -> ExitCode {
-    let person = match Person::myself() {
+    let person = match UserContext::for_current_user() {
         Ok(person) => person,
-        Err(failed) => return failed.tell(),
+        Err(failed) => return failed.report(),
     };
-    let (stored, out) = (Stored::look(&person), io::stdout());
+    let (stored, out) = (SetupTokenInfo::load(&person), io::stdout());
     let shown = match as_json {
         true => format!("{}\n", stored.json(&person.account.name)),
-        false => format!("{}{}", stored.headline(), stored.lines(person.now, columns(&out))),
+        false => format!("{}{}", stored.headline(), stored.lines(person.now, terminal_width(&out))),
     };
     // A reader who is gone changes nothing about how it ended.
     drop(out.lock().write_all(shown.as_bytes()));
-    stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.tell())
+    stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.report())
 }
 
 /// What lies where.
-pub(super) struct Stored {
+pub(super) struct SetupTokenInfo {
     env_file: Place,
     env_file_path: PathBuf,
     store: Place,
     /// Of the token in force, or else of the one in the store.
-    known: Option<Known>,
+    known: Option<TokenDetails>,
     /// Why something is not known.
-    failed: Option<Failed>,
+    failed: Option<CommandError>,
 }
 
 /// What lies in one place.
@@ -62,35 +62,35 @@ enum Place {
 }
 
 /// What is known about one token.
-struct Known {
+struct TokenDetails {
     token: Fingerprint,
     first_seen: Option<Timestamp>,
     minted_at: Option<Timestamp>,
-    lapse: Option<Lapse>,
+    lapse: Option<Expiry>,
     /// The last time a sync showed that it works.
     verified_at: Option<Timestamp>,
     /// What the last sync was shown, where that was about this token.
     verdict: Option<String>,
 }
 
-impl Stored {
+impl SetupTokenInfo {
     /// Looks; what cannot be looked at is noted as that.
-    pub(super) fn look(person: &Person) -> Self {
+    pub(super) fn load(person: &UserContext) -> Self {
         let file = env_file(person);
         let (env_file, unreadable) = match file.read() {
-            Content::Absent => (Place::Nothing, None),
-            Content::Token(token) => (Place::Token(Fingerprint::of(token.expose())), None),
-            Content::Malformed(why) => (Place::Malformed, Some(Failed::new(1, why))),
-            Content::Unreadable(why) => (Place::Unknown, Some(Failed::new(1, why))),
+            EnvFileContent::Absent => (Place::Nothing, None),
+            EnvFileContent::Token(token) => (Place::Token(Fingerprint::from_bytes(token.expose())), None),
+            EnvFileContent::Malformed(why) => (Place::Malformed, Some(CommandError::new(1, why))),
+            EnvFileContent::Unreadable(why) => (Place::Unknown, Some(CommandError::new(1, why))),
         };
         let (store, dates, unanswered) = match read_store(person) {
             Ok((place, dates)) => (place, dates, None),
-            Err(failed) => (Place::Unknown, Dates::default(), Some(failed)),
+            Err(failed) => (Place::Unknown, SetupTokenDates::default(), Some(failed)),
         };
         let token = [env_file, store].into_iter().find_map(Place::token);
         let known = token.map(|token| {
             let is_stored = store.token() == Some(token);
-            Known::of(token, if is_stored { dates } else { Dates::default() }, person)
+            TokenDetails::of(token, if is_stored { dates } else { SetupTokenDates::default() }, person)
         });
         let env_file_path = file.path().to_owned();
         Self { env_file, env_file_path, store, known, failed: unanswered.or(unreadable) }
@@ -109,17 +109,17 @@ impl Stored {
         let mut text = String::new();
         let mut line = |name: &str, what: String| {
             let line = format!("  {name:<9} {what}");
-            let lines = columns.map(|columns| folded(&line, columns, &" ".repeat(12)));
+            let lines = columns.map(|columns| wrap(&line, columns, &" ".repeat(12)));
             text.push_str(&lines.unwrap_or_else(|| vec![line]).join("\n"));
             text.push('\n');
         };
         if self.env_file != Place::Nothing || self.store != Place::Nothing {
-            line("lies in", self.whereabouts());
+            line("lies in", self.describe_location());
         }
         if let Some(known) = &self.known {
             // What is written down is in whole seconds: a year from a moment ago is a year.
             let now = Timestamp::from_millis(now.millis() / 1000 * 1000);
-            let date = |at: Timestamp| format!("{} ({})", day(at), days_from_now(at, now));
+            let date = |at: Timestamp| format!("{} ({})", day(at), format_relative_days(at, now));
             match (known.minted_at, known.first_seen) {
                 (Some(at), _) => line("made", date(at)),
                 (None, Some(at)) => {
@@ -128,7 +128,7 @@ impl Stored {
                 (None, None) => (),
             }
             if let Some(lapse) = known.lapse {
-                let how = if lapse.certainty == Certainty::AtTheLatest { "at the latest " } else { "" };
+                let how = if lapse.source == ExpirySource::UpperBound { "at the latest " } else { "" };
                 line("lapses", format!("{how}{}", date(lapse.at)));
             }
             line(
@@ -145,7 +145,7 @@ impl Stored {
         text
     }
 
-    fn whereabouts(&self) -> String {
+    fn describe_location(&self) -> String {
         let path = self.env_file_path.display();
         match (self.env_file, self.store) {
             (Place::Token(one), Place::Token(other)) if one == other => {
@@ -218,13 +218,13 @@ impl Place {
     }
 }
 
-impl Known {
-    fn of(token: Fingerprint, stored: Dates, person: &Person) -> Self {
+impl TokenDetails {
+    fn of(token: Fingerprint, stored: SetupTokenDates, person: &UserContext) -> Self {
         let seen = person.state.ledger().unwrap_or_default().setup_tokens;
-        let state: Option<State> = person.state.load(state_report::FILE_NAME).unwrap_or_default();
-        let is_it = |state: &State| {
+        let state: Option<StateReport> = person.state.load(state_report::FILE_NAME).unwrap_or_default();
+        let is_it = |state: &StateReport| {
             let credential = state.credential.as_ref();
-            credential.is_some_and(|one| one.kind == Kind::SetupToken && one.fingerprint == token)
+            credential.is_some_and(|one| one.kind == CredentialKind::SetupToken && one.fingerprint == token)
         };
         let state = state.filter(is_it);
         let first_seen = seen.first_seen(token);
@@ -232,21 +232,21 @@ impl Known {
             token,
             first_seen,
             minted_at: stored.minted_at,
-            lapse: Lapse::of_setup_token(stored, first_seen).or_else(|| seen.lapse(token)),
+            lapse: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.lapse(token)),
             verified_at: state.as_ref().and_then(|state| state.verified_at_ms),
             verdict: state.and_then(|state| state.verdict),
         }
     }
 }
 
-fn read_store(person: &Person) -> Result<(Place, Dates), Failed> {
+fn read_store(person: &UserContext) -> Result<(Place, SetupTokenDates), CommandError> {
     let mut store = person.store()?;
     let document = store.read(&Deadline::after(STORE_TIME));
     store.save_token_cache();
     let document = UserDocument::parse(&document?);
     let place = match document.setup_token {
         SetupTokenField::Absent | SetupTokenField::Empty => Place::Nothing,
-        SetupTokenField::Token(token) => Place::Token(Fingerprint::of(token.expose())),
+        SetupTokenField::Token(token) => Place::Token(Fingerprint::from_bytes(token.expose())),
         SetupTokenField::Malformed(_) => Place::Malformed,
     };
     Ok((place, document.setup_token_dates))

@@ -10,27 +10,27 @@ use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use super::mounts::Mounts;
-use super::sync_marker::Marker;
-use super::watch_paths::{self, Place, Role};
+use super::sync_marker::SyncMarker;
+use super::watch_paths::{self, Role, WatchPath};
 
 /// Of every directory: what appears in it, and its own end.
-const OF_ANY: AddWatchFlags = AddWatchFlags::IN_CREATE
+const DIR_MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
 /// Of the file's own directory.
-const OF_THE_FILE: AddWatchFlags = OF_ANY
+const FILE_DIR_MASK: AddWatchFlags = DIR_MASK
     .union(AddWatchFlags::IN_MODIFY)
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_MOVED_FROM);
 
 /// Of a directory on the way to it: also whether what could not be entered can be now.
-const OF_A_WAY: AddWatchFlags = OF_ANY.union(AddWatchFlags::IN_ATTRIB);
+const ANCESTOR_MASK: AddWatchFlags = DIR_MASK.union(AddWatchFlags::IN_ATTRIB);
 
 /// Of the marker.
-const OF_THE_MARKER: AddWatchFlags = AddWatchFlags::IN_ATTRIB;
+const MARKER_MASK: AddWatchFlags = AddWatchFlags::IN_ATTRIB;
 
 /// How often it is tried to find the same places before and after they were taken under watch.
 const TRIES: usize = 32;
@@ -41,42 +41,42 @@ pub(super) enum Event {
     /// A name appeared in the directory of the file.
     Created(PathBuf),
     /// Somebody has written to it, and may go on.
-    Changed(PathBuf),
+    Modified(PathBuf),
     /// Somebody who had written to it closed it.
-    Written(PathBuf),
+    Closed(PathBuf),
     /// It has another name from now on, which is told by an event of the same number.
     MovedFrom(PathBuf, u32),
     /// Something was renamed to the name of the file.
-    MovedHere(PathBuf, u32),
+    RenamedTo(PathBuf, u32),
     /// The marker was touched: all that happened before that has been told.
-    Marked,
+    MarkerTouched,
     /// The file is no longer where it was looked for, or events were lost: look for it anew.
-    Astray,
+    Lost,
 }
 
 /// The places of one file under watch.
-pub(super) struct Eyes {
+pub(super) struct FileWatch {
     file: PathBuf,
     inotify: Inotify,
     mounts: Mounts,
-    watched: Vec<(WatchDescriptor, Place)>,
+    watched: Vec<(WatchDescriptor, WatchPath)>,
     /// Device and inode of the directories, for something may be mounted over them.
     directories: Vec<Option<(u64, u64)>>,
     marker: Option<WatchDescriptor>,
 }
 
-impl Eyes {
+impl FileWatch {
     /// Takes the places of `file` under watch. Whatever happens to it after this is told.
     ///
     /// # Errors
     /// When the kernel gives no more watches to this user.
-    pub(super) fn on(file: &Path) -> io::Result<Self> {
+    pub(super) fn new(file: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
             let mounts = Mounts::open()?;
-            let places = watch_paths::of(file);
+            let places = watch_paths::watch_paths_for(file);
             // What changed before the watches were there was not told.
             if let Some(eyes) =
-                Self::watch(file, &places, mounts)?.filter(|_| watch_paths::of(file) == places)
+                Self::watch(file, &places, mounts)?.filter(|_| watch_paths::watch_paths_for(file) == places)
             {
                 return Ok(eyes);
             }
@@ -86,7 +86,7 @@ impl Eyes {
     }
 
     /// Nothing, when a place is gone already.
-    fn watch(file: &Path, places: &[Place], mounts: Mounts) -> io::Result<Option<Self>> {
+    fn watch(file: &Path, places: &[WatchPath], mounts: Mounts) -> io::Result<Option<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let (directories, mut watched) = (identities(places), Vec::new());
         for place in places {
@@ -103,8 +103,8 @@ impl Eyes {
     ///
     /// # Errors
     /// When the kernel gives no more watches to this user.
-    pub(super) fn and_on(mut self, marker: &Marker) -> io::Result<Self> {
-        self.marker = Some(self.inotify.add_watch(&marker.path(), OF_THE_MARKER)?);
+    pub(super) fn with_marker(mut self, marker: &SyncMarker) -> io::Result<Self> {
+        self.marker = Some(self.inotify.add_watch(&marker.path(), MARKER_MASK)?);
         Ok(self)
     }
 
@@ -115,9 +115,9 @@ impl Eyes {
     pub(super) fn wait(&self) -> io::Result<Vec<Event>> {
         loop {
             let woken = self.mounts.wait_or(self.inotify.as_fd())?;
-            let mut happened = if woken.by_events { self.told()? } else { Vec::new() };
-            if woken.by_mounts && self.are_covered() {
-                happened.push(Event::Astray);
+            let mut happened = if woken.by_events { self.read_events()? } else { Vec::new() };
+            if woken.by_mounts && self.has_moved() {
+                happened.push(Event::Lost);
             }
             if woken.by_events || !happened.is_empty() {
                 return Ok(happened);
@@ -125,45 +125,43 @@ impl Eyes {
         }
     }
 
-    fn told(&self) -> io::Result<Vec<Event>> {
+    fn read_events(&self) -> io::Result<Vec<Event>> {
         match self.inotify.read_events() {
-            Ok(events) => Ok(events.iter().flat_map(|event| self.meaning(event)).collect()),
+            Ok(events) => Ok(events.iter().flat_map(|event| self.translate(event)).collect()),
             Err(Errno::EINTR) => Ok(Vec::new()),
             Err(errno) => Err(errno.into()),
         }
     }
 
     /// Whether the file is to be looked for elsewhere now, or in other directories of the same names.
-    fn are_covered(&self) -> bool {
-        let places = watch_paths::of(&self.file);
+    fn has_moved(&self) -> bool {
+        let places = watch_paths::watch_paths_for(&self.file);
         !places.iter().eq(self.watched.iter().map(|(_, place)| place))
             || identities(&places) != self.directories
     }
 
-    fn meaning(&self, event: &InotifyEvent) -> Vec<Event> {
+    fn translate(&self, event: &InotifyEvent) -> Vec<Event> {
         let is = |flags| event.mask.intersects(flags);
         if Some(event.wd) == self.marker {
-            return if is(OF_THE_MARKER) { vec![Event::Marked] } else { vec![Event::Astray] };
+            return if is(MARKER_MASK) { vec![Event::MarkerTouched] } else { vec![Event::Lost] };
         }
         let Some(name) = event.name.as_deref() else {
             // About the directory itself, or a queue that was too short.
-            return vec![Event::Astray];
+            return vec![Event::Lost];
         };
         let here = self.watched.iter().filter(|(descriptor, _)| *descriptor == event.wd);
         here.filter_map(|(_, place)| {
             let path = place.directory.join(name);
             let is_it = name == place.name;
             match place.role {
-                Role::Way => is_it.then_some(Event::Astray),
-                Role::File if is(AddWatchFlags::IN_CREATE) && is_it && path.is_symlink() => {
-                    Some(Event::Astray)
-                }
+                Role::Ancestor => is_it.then_some(Event::Lost),
+                Role::File if is(AddWatchFlags::IN_CREATE) && is_it && path.is_symlink() => Some(Event::Lost),
                 Role::File if is(AddWatchFlags::IN_CREATE) => Some(Event::Created(path)),
-                Role::File if is(AddWatchFlags::IN_MODIFY) => Some(Event::Changed(path)),
-                Role::File if is(AddWatchFlags::IN_CLOSE_WRITE) => Some(Event::Written(path)),
+                Role::File if is(AddWatchFlags::IN_MODIFY) => Some(Event::Modified(path)),
+                Role::File if is(AddWatchFlags::IN_CLOSE_WRITE) => Some(Event::Closed(path)),
                 Role::File if is(AddWatchFlags::IN_MOVED_FROM) => Some(Event::MovedFrom(path, event.cookie)),
                 Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_it => {
-                    Some(if path.is_symlink() { Event::Astray } else { Event::MovedHere(path, event.cookie) })
+                    Some(if path.is_symlink() { Event::Lost } else { Event::RenamedTo(path, event.cookie) })
                 }
                 Role::File => None,
             }
@@ -181,15 +179,15 @@ impl Eyes {
     }
 }
 
-fn identities(places: &[Place]) -> Vec<Option<(u64, u64)>> {
+fn identities(places: &[WatchPath]) -> Vec<Option<(u64, u64)>> {
     let identity =
-        |place: &Place| fs::metadata(&place.directory).ok().map(|found| (found.dev(), found.ino()));
+        |place: &WatchPath| fs::metadata(&place.directory).ok().map(|found| (found.dev(), found.ino()));
     places.iter().map(identity).collect()
 }
 
 /// One directory has one mask, whatever is waited for in it.
-fn mask(place: &Place, places: &[Place]) -> AddWatchFlags {
+fn mask(place: &WatchPath, places: &[WatchPath]) -> AddWatchFlags {
     let is_the_files =
         places.iter().any(|other| other.directory == place.directory && other.role == Role::File);
-    if is_the_files { OF_THE_FILE } else { OF_A_WAY }
+    if is_the_files { FILE_DIR_MASK } else { ANCESTOR_MASK }
 }

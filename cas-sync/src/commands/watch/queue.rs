@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cas_core::credential::login::OauthLogin;
+use cas_core::credential::login::Login;
 
-use super::store_push::Ending;
-use super::sync_marker::Marker;
+use super::store_push::PushResult;
+use super::sync_marker::SyncMarker;
 
 /// How many logins wait at most; the history keeps no more either.
 const MOST: usize = 8;
 
 /// Empty until something happens.
 #[derive(Default)]
-pub(super) struct Inbox {
-    mail: Mutex<Mail>,
+pub(super) struct Queue {
+    mail: Mutex<Batch>,
     arrived: Condvar,
     /// How often the catcher was up to date.
     up_to_date: Mutex<u64>,
@@ -25,18 +25,18 @@ pub(super) struct Inbox {
 
 /// What has arrived since the last time.
 #[derive(Default)]
-pub(super) struct Mail {
+pub(super) struct Batch {
     /// Logins that were seen in the credential file, oldest first.
-    pub(super) seen: VecDeque<OauthLogin>,
+    pub(super) seen: VecDeque<Login>,
     /// Whether the file may hold something else than before.
     pub(super) look: bool,
     /// How the push ended that was under way.
-    pub(super) pushed: Option<Ending>,
+    pub(super) pushed: Option<PushResult>,
 }
 
-impl Inbox {
+impl Queue {
     /// The file was written; these logins were in it, and may be gone by now.
-    pub(super) fn look(&self, seen: impl IntoIterator<Item = OauthLogin>) {
+    pub(super) fn push(&self, seen: impl IntoIterator<Item = Login>) {
         let mut mail = self.mail();
         for login in seen {
             mail.seen.retain(|known| known.summary != login.summary);
@@ -50,7 +50,7 @@ impl Inbox {
     }
 
     /// The push that was under way has ended.
-    pub(super) fn pushed(&self, ending: Ending) {
+    pub(super) fn pushed(&self, ending: PushResult) {
         self.mail().pushed = Some(ending);
         self.arrived.notify_one();
     }
@@ -62,10 +62,10 @@ impl Inbox {
     }
 
     /// Waits until all has been told that has happened so far; false, when that takes longer than `patience`.
-    pub(super) fn catch_up(&self, marker: &Marker, patience: Duration) -> bool {
+    pub(super) fn wait_synced(&self, marker: &SyncMarker, patience: Duration) -> bool {
         let count = self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *count;
-        if marker.set().is_err() {
+        if marker.touch().is_err() {
             return false;
         }
         let waited = self.is_up_to_date.wait_timeout_while(count, patience, |count| *count == before);
@@ -73,12 +73,12 @@ impl Inbox {
     }
 
     /// The logins that were seen, without anything else that has arrived.
-    pub(super) fn take_seen(&self) -> VecDeque<OauthLogin> {
+    pub(super) fn drain_logins(&self) -> VecDeque<Login> {
         std::mem::take(&mut self.mail().seen)
     }
 
     /// Waits until something has arrived, or `until`, and takes it.
-    pub(super) fn take(&self, until: Option<Instant>) -> Mail {
+    pub(super) fn take(&self, until: Option<Instant>) -> Batch {
         let mut mail = self.mail();
         while mail.is_empty() {
             mail = match until.map(|until| until.saturating_duration_since(Instant::now())) {
@@ -90,12 +90,12 @@ impl Inbox {
         std::mem::take(&mut *mail)
     }
 
-    fn mail(&self) -> MutexGuard<'_, Mail> {
+    fn mail(&self) -> MutexGuard<'_, Batch> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Mail {
+impl Batch {
     fn is_empty(&self) -> bool {
         self.seen.is_empty() && !self.look && self.pushed.is_none()
     }

@@ -8,15 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file.
-pub(super) struct Marker(File);
+pub(super) struct SyncMarker(File);
 
-impl Marker {
+impl SyncMarker {
     /// A new one, where temporary files lie: open in the home, it would keep that from being unmounted. In this directory,
     /// where that is not possible.
     ///
     /// # Errors
     /// When it can be made in neither.
-    pub(super) fn outside_of(directory: &Path) -> io::Result<Self> {
+    pub(super) fn create(directory: &Path) -> io::Result<Self> {
         tempfile::tempfile().or_else(|_| tempfile::tempfile_in(directory)).map(Self)
     }
 
@@ -24,7 +24,7 @@ impl Marker {
     ///
     /// # Errors
     /// None that is to be expected: it takes no room on a disk.
-    pub(super) fn set(&self) -> io::Result<()> {
+    pub(super) fn touch(&self) -> io::Result<()> {
         self.0.set_permissions(Permissions::from_mode(0o600))
     }
 

@@ -8,7 +8,7 @@ use nix::unistd::{AccessFlags, access};
 
 /// A name in a directory that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WatchPath {
     pub(super) directory: PathBuf,
     pub(super) name: OsString,
     pub(super) role: Role,
@@ -20,12 +20,12 @@ pub(super) enum Role {
     /// The file itself, or the link in its place, or what that leads to.
     File,
     /// A directory or link on the way to it: when something happens to it, everything has to be looked at anew.
-    Way,
+    Ancestor,
 }
 
 /// The places of `file`, which need not exist: its directory, or the nearest one above it that does; and the same for the
 /// file that it leads to when it is a link.
-pub(super) fn of(file: &Path) -> Vec<Place> {
+pub(super) fn watch_paths_for(file: &Path) -> Vec<WatchPath> {
     let mut places = Vec::new();
     add(file, &mut places);
     if let Ok(leads_to) = fs::read_link(file) {
@@ -36,19 +36,19 @@ pub(super) fn of(file: &Path) -> Vec<Place> {
     places
 }
 
-fn add(file: &Path, places: &mut Vec<Place>) {
+fn add(file: &Path, places: &mut Vec<WatchPath>) {
     let mut role = Role::File;
     let mut path = file;
     // Up to the first directory that can be watched, noting the name that is waited for in it.
     while let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
         if can_be_watched(directory) {
-            push(Place { directory: directory.to_owned(), name: name.to_owned(), role }, places);
+            push(WatchPath { directory: directory.to_owned(), name: name.to_owned(), role }, places);
             if !directory.is_symlink() {
                 return;
             }
             // The watch is on what the link leads to; the link itself lies one further up.
         }
-        role = Role::Way;
+        role = Role::Ancestor;
         path = directory;
     }
 }
@@ -57,7 +57,7 @@ fn can_be_watched(directory: &Path) -> bool {
     directory.is_dir() && access(directory, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
 }
 
-fn push(place: Place, places: &mut Vec<Place>) {
+fn push(place: WatchPath, places: &mut Vec<WatchPath>) {
     if !places.contains(&place) {
         places.push(place);
     }
@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    fn place(directory: &Path, name: &str, role: Role) -> Place {
-        Place { directory: directory.to_owned(), name: name.into(), role }
+    fn place(directory: &Path, name: &str, role: Role) -> WatchPath {
+        WatchPath { directory: directory.to_owned(), name: name.into(), role }
     }
 
     #[test]
@@ -78,10 +78,10 @@ mod tests {
         let home = tempfile::tempdir().expect("a scratch home");
         let claude = home.path().join(".claude");
         let file = claude.join("credentials");
-        assert_eq!(of(&claude.join("a/b")), [place(home.path(), ".claude", Role::Way)]);
-        assert_eq!(of(&file), [place(home.path(), ".claude", Role::Way)]);
+        assert_eq!(watch_paths_for(&claude.join("a/b")), [place(home.path(), ".claude", Role::Ancestor)]);
+        assert_eq!(watch_paths_for(&file), [place(home.path(), ".claude", Role::Ancestor)]);
         fs::create_dir(&claude).expect("made");
-        assert_eq!(of(&file), [place(&claude, "credentials", Role::File)]);
+        assert_eq!(watch_paths_for(&file), [place(&claude, "credentials", Role::File)]);
     }
 
     #[test]
@@ -90,20 +90,24 @@ mod tests {
         let (claude, elsewhere) = (home.path().join(".claude"), home.path().join("elsewhere"));
         fs::create_dir(&elsewhere).expect("made");
         symlink("elsewhere", &claude).expect("a directory that is a link");
-        let link = place(home.path(), ".claude", Role::Way);
+        let link = place(home.path(), ".claude", Role::Ancestor);
         let file = claude.join("credentials");
-        assert_eq!(of(&file), [place(&claude, "credentials", Role::File), link.clone()]);
+        assert_eq!(watch_paths_for(&file), [place(&claude, "credentials", Role::File), link.clone()]);
 
         symlink("../vault/login", elsewhere.join("credentials")).expect("a link that leads nowhere yet");
-        let found = of(&file);
+        let found = watch_paths_for(&file);
         assert_eq!(found.len(), 3, "{found:?}");
         assert_eq!(
             found.last().map(|place| (place.name.to_str(), place.role)),
-            Some((Some("vault"), Role::Way))
+            Some((Some("vault"), Role::Ancestor))
         );
         fs::create_dir(home.path().join("vault")).expect("made");
         fs::write(home.path().join("vault/login"), "").expect("written");
         let vault = fs::canonicalize(home.path().join("vault")).expect("there");
-        assert!(of(&file).contains(&place(&vault, "login", Role::File)), "{:?}", of(&file));
+        assert!(
+            watch_paths_for(&file).contains(&place(&vault, "login", Role::File)),
+            "{:?}",
+            watch_paths_for(&file)
+        );
     }
 }

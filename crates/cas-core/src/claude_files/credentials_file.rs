@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::claude_files::locks::{self, LockError, RefreshLocks};
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::OauthLogin;
-use crate::credential::login_file::{self, LocalLogin, LoginPlace};
+use crate::credential::login::Login;
+use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
-use crate::fs::file_id::FileIdentity;
-use crate::fs::owned_file::{self, Guard, Problem};
+use crate::fs::file_id::FileId;
+use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -31,11 +31,11 @@ pub struct CredentialsFile {
 #[derive(Debug)]
 pub struct Snapshot {
     /// What Claude Code makes of it.
-    pub login: LocalLogin,
+    pub login: LoginFileState,
     /// Its bytes; nothing if there is no file or it could not be read.
     pub content: Option<Zeroizing<Vec<u8>>>,
     /// Tells this content from any later one.
-    pub identity: Option<FileIdentity>,
+    pub identity: Option<FileId>,
 }
 
 impl CredentialsFile {
@@ -47,41 +47,43 @@ impl CredentialsFile {
     /// Looks at the file. Total: what cannot be read has a state too.
     pub fn read(&self, now: Timestamp) -> Snapshot {
         match self.found() {
-            Ok(Some(found)) if self.leads_elsewhere(&found.content) => {
+            Ok(Some(found)) if self.is_foreign_symlink_target(&found.content) => {
                 let why = format!(
                     "{} leads to a file that is none of Claude Code's: remove the link",
                     self.path.display()
                 );
-                Snapshot { login: LocalLogin::Unreadable(why), content: None, identity: None }
+                Snapshot { login: LoginFileState::Unreadable(why), content: None, identity: None }
             }
             Ok(Some(found)) => Snapshot {
-                login: LocalLogin::parse(&found.content, now),
+                login: LoginFileState::parse(&found.content, now),
                 content: Some(found.content),
                 identity: Some(found.identity),
             },
-            Ok(None) => Snapshot { login: LocalLogin::Absent, content: None, identity: None },
-            Err(problem) => {
-                Snapshot { login: LocalLogin::Unreadable(problem.to_string()), content: None, identity: None }
-            }
+            Ok(None) => Snapshot { login: LoginFileState::Missing, content: None, identity: None },
+            Err(problem) => Snapshot {
+                login: LoginFileState::Unreadable(problem.to_string()),
+                content: None,
+                identity: None,
+            },
         }
     }
 
     /// Whether the path is a link, and to what. The target as it is written there: it stays when a home moves.
     pub fn place(&self) -> LoginPlace {
         match fs::read_link(&self.path) {
-            Ok(target) => LoginPlace::Link(Fingerprint::of(&target.to_string_lossy())),
+            Ok(target) => LoginPlace::Link(Fingerprint::from_bytes(&target.to_string_lossy())),
             Err(_) => LoginPlace::File,
         }
     }
 
     /// Whether the file is the one that was looked at.
-    pub fn is_still(&self, snapshot: &Snapshot) -> bool {
+    pub fn is_unchanged_since(&self, snapshot: &Snapshot) -> bool {
         self.found().is_ok_and(|found| found.map(|found| found.identity) == snapshot.identity)
     }
 
     /// Whether some session of Claude Code is refreshing the login just now.
-    pub fn is_being_refreshed(&self, now: Timestamp) -> bool {
-        locks::are_held(self.config_directory(), now)
+    pub fn is_refresh_in_progress(&self, now: Timestamp) -> bool {
+        locks::is_refresh_locked(self.config_directory(), now)
     }
 
     /// Replaces the file by `content`, or removes it, provided it is still the one that was decided about. Claude Code's
@@ -103,20 +105,20 @@ impl CredentialsFile {
         {
             let locks = RefreshLocks::acquire(config_directory, deadline, now)?;
             let _write = locks.write_lock(deadline)?;
-            if !self.is_still(decided_on) {
-                return Err(WriteError::Changed);
+            if !self.is_unchanged_since(decided_on) {
+                return Err(WriteError::Conflict);
             }
             // Not everybody heeds the locks: an older client, a script, and Claude Code itself when it logs out.
             let is_committed = match staged {
-                Some(staged) => staged.commit_in_place_of(decided_on.identity)?,
+                Some(staged) => staged.commit_if_unchanged(decided_on.identity)?,
                 None => atomic_file::remove(&target).map(|()| true)?,
             };
             if !is_committed {
-                return Err(WriteError::Changed);
+                return Err(WriteError::Conflict);
             }
         }
         // The rename stands, whatever becomes of this: it must not be taken for a write that did not happen.
-        drop(atomic_file::settle(&target));
+        drop(atomic_file::sync_parent_dir(&target));
         Ok(())
     }
 
@@ -124,12 +126,12 @@ impl CredentialsFile {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    fn found(&self) -> Result<Option<owned_file::Found>, Problem> {
-        owned_file::read(&self.target(), self.owner, LIMIT, Guard::Owned)
+    fn found(&self) -> Result<Option<owned_file::FileContent>, FileError> {
+        owned_file::read(&self.target(), self.owner, LIMIT, Ownership::Owner)
     }
 
     /// Whether the path is a link to something that is no credential file: that is nobody's to overwrite.
-    fn leads_elsewhere(&self, content: &[u8]) -> bool {
+    fn is_foreign_symlink_target(&self, content: &[u8]) -> bool {
         self.target() != self.path && !login_file::is_json_object(content)
     }
 
@@ -149,13 +151,13 @@ impl Snapshot {
     }
 
     /// The same content with `login` in the place of its login, and everything else kept.
-    pub fn with_login(&self, login: &OauthLogin) -> Zeroizing<String> {
+    pub fn with_login(&self, login: &Login) -> Zeroizing<String> {
         Zeroizing::new(login_file::with_login(self.bytes(), login.json.expose()))
     }
 
     /// The same content with the login of `replaced` in the place of its login, and everything else kept; nothing when
     /// there was no file and nothing else is in this one.
-    pub fn with_login_of(&self, replaced: &[u8]) -> Option<Zeroizing<String>> {
+    pub fn with_login_from(&self, replaced: &[u8]) -> Option<Zeroizing<String>> {
         login_file::with_login_of(self.bytes(), replaced).map(Zeroizing::new)
     }
 }
@@ -164,17 +166,17 @@ impl Snapshot {
 #[derive(Debug)]
 pub enum WriteError {
     /// Somebody else wrote it since it was looked at.
-    Changed,
+    Conflict,
     /// Claude Code's locks could not be had.
     Lock(LockError),
     /// The file could not be read or written.
-    File(Problem),
+    File(FileError),
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed => {
+            Self::Conflict => {
                 formatter.write_str("the credential file was written by somebody else meanwhile")
             }
             Self::Lock(error) => error.fmt(formatter),
@@ -191,8 +193,8 @@ impl From<LockError> for WriteError {
     }
 }
 
-impl From<Problem> for WriteError {
-    fn from(problem: Problem) -> Self {
+impl From<FileError> for WriteError {
+    fn from(problem: FileError) -> Self {
         Self::File(problem)
     }
 }
@@ -206,14 +208,14 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::credential::login::{self, Parsed};
+    use crate::credential::login::{self, ParsedLogin};
 
     const TOMBSTONE: &str = r#"{"mcpOAuth":{"k":1.0},"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0},"other":[1, 2]}"#;
 
-    fn good() -> OauthLogin {
+    fn good() -> Login {
         let json = r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#;
         match login::parse(serde_json::from_str::<&RawValue>(json).expect("it is JSON")) {
-            Parsed::Login(login) => login,
+            ParsedLogin::Complete(login) => login,
             other => panic!("{other:?}"),
         }
     }
@@ -254,12 +256,12 @@ mod tests {
         let path = home.path().join(".credentials.json");
         fs::write(&path, TOMBSTONE).expect("a tombstone");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
-        atomic_file::replace(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
+        atomic_file::write_atomic(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
         let now = Timestamp::from_millis(0);
         for content in [Some(&b"new"[..]), None] {
             assert!(matches!(
                 file(&path).replace(&snapshot, content, &soon(), now),
-                Err(WriteError::Changed)
+                Err(WriteError::Conflict)
             ));
         }
         assert_eq!(fs::read_to_string(&path).expect("there"), r#"{"claudeAiOauth":null}"#);
@@ -275,10 +277,13 @@ mod tests {
         symlink(&target, &path).expect("a link");
         restore(&path).expect("written");
         assert!(fs::symlink_metadata(&path).expect("there").is_symlink());
-        assert!(matches!(file(&target).read(Timestamp::from_millis(0)).login, LocalLogin::Stale(_)));
+        assert!(matches!(
+            file(&target).read(Timestamp::from_millis(0)).login,
+            LoginFileState::AccessTokenExpired(_)
+        ));
 
         fs::remove_file(&target).expect("the link leads nowhere now");
-        assert!(matches!(file(&path).read(Timestamp::from_millis(0)).login, LocalLogin::Unreadable(_)));
+        assert!(matches!(file(&path).read(Timestamp::from_millis(0)).login, LoginFileState::Unreadable(_)));
         assert!(restore(&path).is_err());
     }
 
@@ -289,7 +294,9 @@ mod tests {
         fs::write(&target, "ssh-ed25519 AAAA alice").expect("a file");
         symlink(&target, &path).expect("a link");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
-        assert!(matches!(&snapshot.login, LocalLogin::Unreadable(why) if why.contains("remove the link")));
+        assert!(
+            matches!(&snapshot.login, LoginFileState::Unreadable(why) if why.contains("remove the link"))
+        );
         assert!(restore(&path).is_err());
         assert_eq!(fs::read_to_string(&target).expect("there"), "ssh-ed25519 AAAA alice");
     }

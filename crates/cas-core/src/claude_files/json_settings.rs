@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::credential::login::Owner;
-use crate::fs::regular_file::{self, Unfit};
+use crate::fs::regular_file::{self, OpenError};
 
 /// The largest file that is read, in bytes. Settings have a few kilobytes; a `.claude.json`, in which early clients kept all
 /// that was ever said, has been seen to grow to tens of megabytes.
@@ -44,7 +44,7 @@ pub struct ClaudeJson {
 
 /// Whom a file of state says the person is signed in as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SignedIn {
+pub struct SignedInAccount {
     /// The account and the organisation, as far as they are named.
     pub owner: Owner,
     /// The address, as it stands there: anything.
@@ -53,36 +53,36 @@ pub struct SignedIn {
 
 /// Why a file says nothing.
 #[derive(Debug)]
-pub enum Unread {
+pub enum ReadJsonError {
     /// It was not read.
-    Unfit(Unfit),
+    File(OpenError),
     /// It is no JSON object; the client passes it over.
-    NoObject,
+    NotAnObject,
 }
 
 impl ClaudeJson {
     /// What the file at `path` says, or nothing where there is none; links are followed, as the client does.
     ///
     /// # Errors
-    /// [`Unread`]; for what is larger than [`LIMIT`] as for what is no file.
-    pub fn read(path: &Path) -> Result<Option<Self>, Unread> {
-        let text = regular_file::read(path, LIMIT).map_err(Unread::Unfit)?;
+    /// [`ReadJsonError`]; for what is larger than [`LIMIT`] as for what is no file.
+    pub fn read(path: &Path) -> Result<Option<Self>, ReadJsonError> {
+        let text = regular_file::read(path, LIMIT).map_err(ReadJsonError::File)?;
         text.map(|text| Self::parse(&text)).transpose()
     }
 
     /// What this text says.
     ///
     /// # Errors
-    /// [`Unread`]; [`Unfit::TooLarge`] also for a member that is far too long.
-    pub fn parse(text: &[u8]) -> Result<Self, Unread> {
+    /// [`ReadJsonError`]; [`Unfit::TooLarge`] also for a member that is far too long.
+    pub fn parse(text: &[u8]) -> Result<Self, ReadJsonError> {
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-        let found: Self = serde_json::from_slice(text).map_err(|_| Unread::NoObject)?;
+        let found: Self = serde_json::from_slice(text).map_err(|_| ReadJsonError::NotAnObject)?;
         for member in found.members.values() {
             if member.get().len() > LONGEST_MEMBER {
-                return Err(Unread::Unfit(Unfit::TooLarge));
+                return Err(ReadJsonError::File(OpenError::TooLarge));
             }
             // What is nested too deep is understood by nobody.
-            serde_json::from_str::<Value>(member.get()).map_err(|_| Unread::NoObject)?;
+            serde_json::from_str::<Value>(member.get()).map_err(|_| ReadJsonError::NotAnObject)?;
         }
         Ok(found)
     }
@@ -98,9 +98,9 @@ impl ClaudeJson {
     }
 
     /// The same, understood.
-    pub fn signed_in(&self) -> Option<SignedIn> {
+    pub fn signed_in_account(&self) -> Option<SignedInAccount> {
         let account: Account = serde_json::from_str(self.account()?).ok()?;
-        Some(SignedIn {
+        Some(SignedInAccount {
             owner: Owner { account: account.account_uuid, organization: account.organization_uuid },
             address: account.email_address.and_then(|address| address.as_str().map(str::to_owned)),
         })
@@ -163,7 +163,7 @@ mod tests {
         let found = ClaudeJson::parse(text.as_bytes()).expect("an object");
         assert_eq!((found.member("env"), found.member("projects")), (Some(r#"{"A":"b"}"#), None));
         assert_eq!(found.has_completed_onboarding(), Some(true));
-        let signed_in = found.signed_in().expect("an account");
+        let signed_in = found.signed_in_account().expect("an account");
         assert_eq!(
             (signed_in.address.as_deref(), signed_in.owner.account.as_deref()),
             (Some("a@example.org"), Some("one"))
@@ -171,9 +171,9 @@ mod tests {
         assert!(ClaudeJson::parse(b"{}").is_ok_and(|found| found.account().is_none()));
         let deep = format!(r#"{{"env":{}{}}}"#, "[".repeat(200), "]".repeat(200));
         let long = format!(r#"{{"env":[{}0]}}"#, "0,".repeat(LONGEST_MEMBER / 2));
-        assert!(matches!(ClaudeJson::parse(long.as_bytes()), Err(Unread::Unfit(Unfit::TooLarge))));
+        assert!(matches!(ClaudeJson::parse(long.as_bytes()), Err(ReadJsonError::File(OpenError::TooLarge))));
         for text in ["", "[]", "null", "{", "{}x", r#"{"env":}"#, &deep] {
-            assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(Unread::NoObject)), "{text}");
+            assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(ReadJsonError::NotAnObject)), "{text}");
         }
     }
 
@@ -183,10 +183,10 @@ mod tests {
         let path = state_file(scratch.path(), None);
         assert!(matches!(ClaudeJson::read(&path), Ok(None)));
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        assert!(matches!(ClaudeJson::read(&path), Err(Unread::Unfit(Unfit::NotRegular))));
+        assert!(matches!(ClaudeJson::read(&path), Err(ReadJsonError::File(OpenError::NotRegular))));
         fs::remove_file(&path).expect("removed");
         let file = fs::File::create(&path).expect("a file");
         file.set_len(LIMIT as u64 + 1).expect("a hole");
-        assert!(matches!(ClaudeJson::read(&path), Err(Unread::Unfit(Unfit::TooLarge))));
+        assert!(matches!(ClaudeJson::read(&path), Err(ReadJsonError::File(OpenError::TooLarge))));
     }
 }

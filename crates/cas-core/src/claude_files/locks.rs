@@ -1,5 +1,5 @@
 //! Claude Code's own locks around its credential file: directories, made to lock and removed to release
-//! (`docs/claude-code.md`). Whoever writes the file without them may undo a refresh that is under way.
+//! (`docs/design/claude-code.md`). Whoever writes the file without them may undo a refresh that is under way.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -8,13 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::fs::file_id::FileIdentity;
+use crate::fs::file_id::FileId;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 /// How long a lock must have been untouched before it counts as left behind by a process that was killed. Claude Code
-/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/claude-code.md`).
-pub const ABANDONED_AFTER: Duration = Duration::from_secs(120);
+/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/design/claude-code.md`).
+pub const STALE_LOCK_AGE: Duration = Duration::from_secs(120);
 
 /// How long the refresh locks may be held while waiting for the write lock.
 const LONGEST_HOLD: Duration = Duration::from_secs(2);
@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct RefreshLocks {
     write_lock: PathBuf,
     clock: Clock,
-    _beside: Held,
-    _refresh: Held,
+    _beside: LockDir,
+    _refresh: LockDir,
 }
 
 impl RefreshLocks {
@@ -42,11 +42,11 @@ impl RefreshLocks {
     /// # Errors
     /// [`LockError`] when one is held by somebody else until the deadline, or cannot be made.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
-        let (refresh, beside) = places(config_directory);
+        let (refresh, beside) = refresh_lock_paths(config_directory);
         let clock = Clock::showing(now);
         until(deadline, || {
-            let refresh = Held::try_acquire(&refresh, clock.now())?;
-            let beside = Held::try_acquire(&beside, clock.now())?;
+            let refresh = LockDir::try_acquire(&refresh, clock.now())?;
+            let beside = LockDir::try_acquire(&beside, clock.now())?;
             Ok(Self {
                 write_lock: refresh.path.with_file_name(WRITE_LOCK),
                 clock,
@@ -62,8 +62,8 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
-        let take = || Held::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
-        until(&deadline.but_at_most(LONGEST_HOLD), take)
+        let take = || LockDir::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
+        until(&deadline.capped(LONGEST_HOLD), take)
     }
 }
 
@@ -80,30 +80,30 @@ impl Clock {
     }
 
     fn now(&self) -> Timestamp {
-        self.set_to.plus(self.set_at.elapsed())
+        self.set_to.saturating_add(self.set_at.elapsed())
     }
 }
 
 /// Whether some session of Claude Code is refreshing the login just now: one of its refresh locks is there, not left behind,
 /// and not from a time when the clock was wrong.
-pub fn are_held(config_directory: &Path, now: Timestamp) -> bool {
-    let (refresh, beside) = places(config_directory);
+pub fn is_refresh_locked(config_directory: &Path, now: Timestamp) -> bool {
+    let (refresh, beside) = refresh_lock_paths(config_directory);
     let is_recent = |lock: &PathBuf| {
         touched_at(lock)
-            .is_some_and(|at| at.is_within(ABANDONED_AFTER, now) || now.is_within(ABANDONED_AFTER, at))
+            .is_some_and(|at| at.is_within(STALE_LOCK_AGE, now) || now.is_within(STALE_LOCK_AGE, at))
     };
     [refresh, beside].iter().any(|lock| lock.is_dir() && is_recent(lock))
 }
 
 /// Where its three locks are: the refresh lock, the one beside the directory, the write lock.
-pub fn paths(config_directory: &Path) -> [PathBuf; 3] {
-    let (refresh, beside) = places(config_directory);
+pub fn lock_paths(config_directory: &Path) -> [PathBuf; 3] {
+    let (refresh, beside) = refresh_lock_paths(config_directory);
     let write = refresh.with_file_name(WRITE_LOCK);
     [refresh, beside, write]
 }
 
 /// The refresh lock, and the lock beside the directory.
-fn places(config_directory: &Path) -> (PathBuf, PathBuf) {
+fn refresh_lock_paths(config_directory: &Path) -> (PathBuf, PathBuf) {
     // Where the directory is a link Claude Code locks beside the directory itself.
     let resolved = fs::canonicalize(config_directory).unwrap_or_else(|_| config_directory.to_owned());
     let mut beside = resolved.clone().into_os_string();
@@ -113,11 +113,11 @@ fn places(config_directory: &Path) -> (PathBuf, PathBuf) {
 
 /// Claude Code's write lock, held; released when dropped.
 #[derive(Debug)]
-pub struct WriteLock(#[expect(dead_code, reason = "released when dropped")] Held);
+pub struct WriteLock(#[expect(dead_code, reason = "released when dropped")] LockDir);
 
 /// The lock under which Claude Code changes one file of its own, `~/.claude.json`: a directory beside it.
 #[derive(Debug)]
-pub struct FileLock(#[expect(dead_code, reason = "released when dropped")] Held);
+pub struct FileLock(#[expect(dead_code, reason = "released when dropped")] LockDir);
 
 impl FileLock {
     /// Takes the lock of `file`; it is for milliseconds only.
@@ -128,15 +128,15 @@ impl FileLock {
         let mut lock = file.as_os_str().to_owned();
         lock.push(".lock");
         let (lock, clock) = (PathBuf::from(lock), Clock::showing(now));
-        until(deadline, || Held::try_acquire(&lock, clock.now()).map(Self))
+        until(deadline, || LockDir::try_acquire(&lock, clock.now()).map(Self))
     }
 }
 
 /// Tries until it works, fails for good, or the deadline has passed; not at all when it has passed already, so that
 /// nobody is killed at their deadline with a lock in hand.
 fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>) -> Result<T, LockError> {
-    let mut result = Err(LockError::Late);
-    while !deadline.has_passed() {
+    let mut result = Err(LockError::DeadlineExpired);
+    while !deadline.is_expired() {
         result = take();
         if !matches!(result, Err(LockError::Busy(_))) {
             break;
@@ -147,13 +147,13 @@ fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>)
 }
 
 #[derive(Debug)]
-struct Held {
+struct LockDir {
     path: PathBuf,
     /// Which directory it is: inode numbers alone are used again at once.
-    made: Option<FileIdentity>,
+    made: Option<FileId>,
 }
 
-impl Held {
+impl LockDir {
     fn try_acquire(path: &Path, now: Timestamp) -> Result<Self, LockError> {
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_abandoned(path, now) => {
@@ -169,7 +169,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for LockDir {
     fn drop(&mut self) {
         // Whoever thought we were gone may have taken it over: then it is theirs.
         if self.made.is_some() && identity(&self.path) == self.made {
@@ -178,13 +178,13 @@ impl Drop for Held {
     }
 }
 
-fn identity(path: &Path) -> Option<FileIdentity> {
-    fs::symlink_metadata(path).ok().as_ref().map(FileIdentity::of)
+fn identity(path: &Path) -> Option<FileId> {
+    fs::symlink_metadata(path).ok().as_ref().map(FileId::from_metadata)
 }
 
-/// Untouched for [`ABANDONED_AFTER`]. One dated in the future is somebody's whose clock differs: left alone.
+/// Untouched for [`STALE_LOCK_AGE`]. One dated in the future is somebody's whose clock differs: left alone.
 fn is_abandoned(path: &Path, now: Timestamp) -> bool {
-    touched_at(path).is_some_and(|at| at <= now && !at.is_within(ABANDONED_AFTER, now))
+    touched_at(path).is_some_and(|at| at <= now && !at.is_within(STALE_LOCK_AGE, now))
 }
 
 fn touched_at(path: &Path) -> Option<Timestamp> {
@@ -198,7 +198,7 @@ pub enum LockError {
     /// Held by somebody else until the deadline: Claude Code is refreshing, or was killed while it did.
     Busy(PathBuf),
     /// The deadline had passed already.
-    Late,
+    DeadlineExpired,
     /// Could not be made.
     Failed(PathBuf, io::Error),
 }
@@ -211,7 +211,7 @@ impl fmt::Display for LockError {
                 "Claude Code holds its lock {}; if none is running, remove that directory",
                 path.display()
             ),
-            Self::Late => {
+            Self::DeadlineExpired => {
                 formatter.write_str("no time was left; it is tried again by the next login or sync")
             }
             Self::Failed(path, error) => {
@@ -232,7 +232,7 @@ mod tests {
     fn now() -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "compared with what the file system says")]
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after the epoch");
-        Timestamp::from_millis(0).plus(since_epoch)
+        Timestamp::from_millis(0).saturating_add(since_epoch)
     }
 
     fn short() -> Deadline {
@@ -259,7 +259,10 @@ mod tests {
         fs::create_dir(&config).expect("a configuration directory");
         let lock = home.path().join(".claude.lock");
         fs::create_dir(&lock).expect("a lock");
-        assert!(are_held(&config, now()) && !are_held(&config, now().plus(ABANDONED_AFTER * 2)));
+        assert!(
+            is_refresh_locked(&config, now())
+                && !is_refresh_locked(&config, now().saturating_add(STALE_LOCK_AGE * 2))
+        );
         let error = RefreshLocks::acquire(&config, &short(), now()).expect_err("it is held");
         assert!(matches!(&error, LockError::Busy(path) if *path == lock), "{error}");
         assert!(!config.join(".oauth_refresh.lock").exists(), "the first one is released again");
@@ -272,7 +275,7 @@ mod tests {
             let patient = Deadline::after(Duration::from_secs(10));
             assert!(RefreshLocks::acquire(&config, &patient, now()).is_ok());
         });
-        assert!(!are_held(&config, now()));
+        assert!(!is_refresh_locked(&config, now()));
     }
 
     #[test]
@@ -281,12 +284,12 @@ mod tests {
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
-        let later = now().plus(ABANDONED_AFTER + Duration::from_secs(2));
+        let later = now().saturating_add(STALE_LOCK_AGE + Duration::from_secs(2));
         assert!(RefreshLocks::acquire(&config, &short(), later).is_ok());
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
-        assert!(!are_held(&config, Timestamp::from_millis(0)), "nobody refreshes for so long");
+        assert!(!is_refresh_locked(&config, Timestamp::from_millis(0)), "nobody refreshes for so long");
     }
 
     #[test]
@@ -298,7 +301,7 @@ mod tests {
             fs::create_dir(config.join(lock)).expect("a lock");
         }
         // Two seconds before they count as left behind.
-        let soon = now().plus(ABANDONED_AFTER - Duration::from_secs(2));
+        let soon = now().saturating_add(STALE_LOCK_AGE - Duration::from_secs(2));
         let patient = Deadline::after(Duration::from_secs(60));
         let locks = RefreshLocks::acquire(&config, &patient, soon).expect("taken over at last");
         assert!(locks.write_lock(&patient).is_ok(), "and so is the other, which is as old");
@@ -341,7 +344,7 @@ mod tests {
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
         let late = RefreshLocks::acquire(&config, &Deadline::after(Duration::ZERO), now());
-        assert!(matches!(late, Err(LockError::Late)));
+        assert!(matches!(late, Err(LockError::DeadlineExpired)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Claude Code's own files, read and written as Claude Code does it.
 
 pub mod credentials_file;
+pub mod email;
 pub mod json_settings;
 pub mod locks;
 pub mod state_file;

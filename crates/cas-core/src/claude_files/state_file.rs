@@ -9,7 +9,7 @@ use crate::claude_files::locks::{FileLock, LockError};
 use crate::credential::login::Owner;
 use crate::credential::login_file;
 use crate::fs::atomic_file;
-use crate::fs::owned_file::{self, Guard, Problem};
+use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -18,12 +18,12 @@ const TRIES: usize = 4;
 
 /// One person's file.
 #[derive(Clone, Debug)]
-pub struct ClaudeState {
+pub struct ClaudeStateFile {
     path: PathBuf,
     owner: u32,
 }
 
-impl ClaudeState {
+impl ClaudeStateFile {
     /// The file at `path`, which must belong to user id `owner`.
     pub fn new(path: PathBuf, owner: u32) -> Self {
         Self { path, owner }
@@ -35,8 +35,8 @@ impl ClaudeState {
     }
 
     /// Whose login it is, as far as this says: older clients write it nowhere else.
-    pub fn signed_in_to(&self) -> Owner {
-        self.read().and_then(|state| state.signed_in()).unwrap_or_default().owner
+    pub fn owner(&self) -> Owner {
+        self.read().and_then(|state| state.signed_in_account()).unwrap_or_default().owner
     }
 
     /// The JSON text of the member that says whom the person is signed in as.
@@ -45,7 +45,7 @@ impl ClaudeState {
     }
 
     fn read(&self) -> Option<ClaudeJson> {
-        let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).ok()??;
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::Owner).ok()??;
         ClaudeJson::parse(&found.content).ok()
     }
 
@@ -53,20 +53,29 @@ impl ClaudeState {
     /// look and a rename.
     ///
     /// # Errors
-    /// [`NotNoted`]; the file is as it was.
-    pub fn note_account(&self, account: &str, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
-        self.note(deadline, now, |content| Some(login_file::with_member(content, ACCOUNT, account)))
+    /// [`UpdateStateError`]; the file is as it was.
+    pub fn set_account(
+        &self,
+        account: &str,
+        deadline: &Deadline,
+        now: Timestamp,
+    ) -> Result<(), UpdateStateError> {
+        self.note(deadline, now, |content| Some(login_file::set_member(content, ACCOUNT, account)))
     }
 
     /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
     ///
     /// # Errors
-    /// As [`ClaudeState::note_account`].
-    pub fn finish_onboarding(&self, deadline: &Deadline, now: Timestamp) -> Result<(), NotNoted> {
+    /// As [`ClaudeStateFile::set_account`].
+    pub fn set_onboarding_complete(
+        &self,
+        deadline: &Deadline,
+        now: Timestamp,
+    ) -> Result<(), UpdateStateError> {
         self.note(deadline, now, |content| {
             let says_something =
                 ClaudeJson::parse(content).is_ok_and(|state| state.has_completed_onboarding().is_some());
-            (!says_something).then(|| login_file::with_member(content, ONBOARDING, "true"))
+            (!says_something).then(|| login_file::set_member(content, ONBOARDING, "true"))
         })
     }
 
@@ -76,57 +85,58 @@ impl ClaudeState {
         deadline: &Deadline,
         now: Timestamp,
         change: impl Fn(&[u8]) -> Option<String>,
-    ) -> Result<(), NotNoted> {
-        let _locked = FileLock::acquire(&self.path, deadline, now).map_err(NotNoted::Locked)?;
+    ) -> Result<(), UpdateStateError> {
+        let _locked = FileLock::acquire(&self.path, deadline, now).map_err(UpdateStateError::Lock)?;
         for _ in 0..TRIES {
-            let found =
-                owned_file::read(&self.path, self.owner, LIMIT, Guard::Owned).map_err(NotNoted::File)?;
+            let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::Owner)
+                .map_err(UpdateStateError::File)?;
             let (content, identity) = match &found {
                 Some(found) if login_file::is_json_object(&found.content) => {
                     (found.content.as_slice(), Some(found.identity))
                 }
-                Some(_) => return Err(NotNoted::Damaged(self.path.clone())),
+                Some(_) => return Err(UpdateStateError::InvalidJson(self.path.clone())),
                 None => (&b""[..], None),
             };
             let Some(changed) = change(content) else { return Ok(()) };
-            let staged = atomic_file::stage(&self.path, changed.as_bytes()).map_err(NotNoted::File)?;
-            if staged.commit_in_place_of(identity).map_err(NotNoted::File)? {
+            let staged =
+                atomic_file::stage(&self.path, changed.as_bytes()).map_err(UpdateStateError::File)?;
+            if staged.commit_if_unchanged(identity).map_err(UpdateStateError::File)? {
                 // The rename stands, whatever becomes of this.
-                drop(atomic_file::settle(&self.path));
+                drop(atomic_file::sync_parent_dir(&self.path));
                 return Ok(());
             }
         }
-        Err(NotNoted::Overtaken(self.path.clone()))
+        Err(UpdateStateError::Contended(self.path.clone()))
     }
 }
 
 /// Why it was not written down.
 #[derive(Debug)]
-pub enum NotNoted {
+pub enum UpdateStateError {
     /// Claude Code holds its lock, or it could not be made.
-    Locked(LockError),
+    Lock(LockError),
     /// The file could not be read or written.
-    File(Problem),
+    File(FileError),
     /// It is no JSON object.
-    Damaged(PathBuf),
+    InvalidJson(PathBuf),
     /// Others keep writing it.
-    Overtaken(PathBuf),
+    Contended(PathBuf),
 }
 
-impl fmt::Display for NotNoted {
+impl fmt::Display for UpdateStateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Locked(error) => error.fmt(formatter),
+            Self::Lock(error) => error.fmt(formatter),
             Self::File(problem) => problem.fmt(formatter),
-            Self::Damaged(path) => {
+            Self::InvalidJson(path) => {
                 write!(formatter, "{} is no JSON object; move it out of the way", path.display())
             }
-            Self::Overtaken(path) => write!(formatter, "others keep writing {}", path.display()),
+            Self::Contended(path) => write!(formatter, "others keep writing {}", path.display()),
         }
     }
 }
 
-impl std::error::Error for NotNoted {}
+impl std::error::Error for UpdateStateError {}
 
 #[cfg(test)]
 mod tests {
@@ -137,12 +147,12 @@ mod tests {
 
     use super::*;
 
-    fn state(folder: &tempfile::TempDir) -> ClaudeState {
-        ClaudeState::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
+    fn state(folder: &tempfile::TempDir) -> ClaudeStateFile {
+        ClaudeStateFile::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
     }
 
-    fn note(state: &ClaudeState, account: &str) -> Result<(), NotNoted> {
-        state.note_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+    fn note(state: &ClaudeStateFile, account: &str) -> Result<(), UpdateStateError> {
+        state.set_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
     }
 
     #[test]
@@ -175,7 +185,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
         let finish = || {
-            state.finish_onboarding(&Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
+            state.set_onboarding_complete(
+                &Deadline::after(Duration::from_millis(200)),
+                Timestamp::from_millis(0),
+            )
         };
         finish().expect("where there was nothing");
         let text = || fs::read_to_string(state.path()).expect("there");
@@ -196,7 +209,7 @@ mod tests {
         }
         fs::write(state.path(), "{}").expect("written");
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
-        assert!(matches!(finish(), Err(NotNoted::Locked(_))));
+        assert!(matches!(finish(), Err(UpdateStateError::Lock(_))));
         assert_eq!(text(), "{}");
     }
 
@@ -205,11 +218,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
         fs::write(state.path(), "{torn").expect("written");
-        assert!(matches!(note(&state, "{}"), Err(NotNoted::Damaged(_))) && state.account().is_none());
+        assert!(
+            matches!(note(&state, "{}"), Err(UpdateStateError::InvalidJson(_))) && state.account().is_none()
+        );
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{torn");
         fs::write(state.path(), "{}").expect("written");
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
-        assert!(matches!(note(&state, "{}"), Err(NotNoted::Locked(_))));
+        assert!(matches!(note(&state, "{}"), Err(UpdateStateError::Lock(_))));
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
     }
 }

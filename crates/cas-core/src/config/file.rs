@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 use toml::Table;
 
-use crate::fs::regular_file::{Links, RegularFile, Unfit};
+use crate::fs::regular_file::{OpenError, RegularFile, Symlinks};
 
 /// The longest file in bytes; a roster has some hundred for each person.
 const LIMIT: usize = 16 << 20;
@@ -17,7 +17,7 @@ const LIMIT: usize = 16 << 20;
 /// # Errors
 /// What is wrong with it, and what to do.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
-    let Some(file) = RegularFile::open(path, Links::Followed).map_err(unfit)? else { return Ok(None) };
+    let Some(file) = RegularFile::open(path, Symlinks::Follow).map_err(unfit)? else { return Ok(None) };
     let found = file.metadata();
     if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
         return Err(format!("it belongs to user id {}: give it to root", found.uid()));
@@ -30,11 +30,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
     String::from_utf8(bytes).map(Some).map_err(|_| "it is not text in UTF-8".into())
 }
 
-fn unfit(unfit: Unfit) -> String {
+fn unfit(unfit: OpenError) -> String {
     match unfit {
-        Unfit::NotRegular | Unfit::Link => "it is no regular file: move it out of the way".into(),
-        Unfit::TooLarge => format!("it is longer than {LIMIT} bytes: move it out of the way"),
-        Unfit::Failed(error) => format!("it cannot be read: {error}"),
+        OpenError::NotRegular | OpenError::Link => "it is no regular file: move it out of the way".into(),
+        OpenError::TooLarge => format!("it is longer than {LIMIT} bytes: move it out of the way"),
+        OpenError::Failed(error) => format!("it cannot be read: {error}"),
     }
 }
 

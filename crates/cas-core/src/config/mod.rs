@@ -14,13 +14,13 @@ use toml::{Table, Value};
 use crate::time::duration;
 
 /// Where the configuration lies.
-pub const DIRECTORY: &str = "/etc/claude-auth-sync";
+pub const CONFIG_DIR: &str = "/etc/claude-auth-sync";
 
 /// Reads a file of an admin's, such as the roster; nothing where there is none.
 ///
 /// # Errors
 /// What is wrong with it, and what to do: it is no regular file, somebody else's, open to everybody, or too long.
-pub fn read_text(path: &Path) -> Result<Option<String>, String> {
+pub fn read_admin_file(path: &Path) -> Result<Option<String>, String> {
     file::read(path)
 }
 
@@ -139,7 +139,7 @@ impl Default for Config {
 impl Config {
     /// Applies the overrides that `variable` knows (an environment, given as a function). They matter only where a server
     /// is configured: somebody's `VAULT_ADDR` for other purposes must not move their login there.
-    pub fn override_from(&mut self, variable: impl Fn(&str) -> Option<String>) {
+    pub fn apply_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
         let vault = &mut self.vault;
         let set = |setting: &mut Option<String>, name: &str| {
             if let Some(value) = variable(name).filter(|value| !value.is_empty()) {

@@ -9,16 +9,16 @@ use crate::credential::login::LoginSummary;
 use crate::time::timestamp::Timestamp;
 
 /// How long a setup-token lasts from the day it was made: `claude setup-token` asks for 31,536,000 seconds
-/// (`docs/claude-code.md`).
-pub const SETUP_TOKEN_LASTS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// (`docs/design/claude-code.md`).
+pub const SETUP_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Before this moment (the first of 2025) there was no credential of today: a date that says so is wrong.
-pub const EARLIEST: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+pub const MIN_PLAUSIBLE_TIME: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The kinds of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum CredentialKind {
     /// The setup-token in the env file.
     SetupToken,
     /// The login in `.credentials.json`.
@@ -27,103 +27,106 @@ pub enum Kind {
 
 /// The end of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lapse {
+pub struct Expiry {
     /// The moment.
     pub at: Timestamp,
     /// How it is known.
-    pub certainty: Certainty,
+    pub source: ExpirySource,
 }
 
 /// How an end is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Certainty {
+pub enum ExpirySource {
     /// It is written down: in the login itself, or beside the setup-token.
-    Stated,
+    Declared,
     /// The day on which the setup-token was made is written down, and a year was added.
-    Reckoned,
+    FromCreationDate,
     /// This machine saw the setup-token first a year before: it was made then or earlier, and lapses then or earlier.
-    AtTheLatest,
+    UpperBound,
 }
 
 /// What is written down about a setup-token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dates {
+pub struct SetupTokenDates {
     /// When it was made.
     pub minted_at: Option<Timestamp>,
     /// When it lapses.
     pub expires_at: Option<Timestamp>,
 }
 
-impl Lapse {
+impl Expiry {
     /// That of a login: when its person has to sign in again, whatever is refreshed until then. Nothing where the login does
     /// not say, or says what cannot be.
-    pub fn of_login(login: &LoginSummary) -> Option<Self> {
-        let stated = login.login_expires_at.filter(|at| *at >= EARLIEST);
-        stated.map(|at| Self { at, certainty: Certainty::Stated })
+    pub fn for_login(login: &LoginSummary) -> Option<Self> {
+        let stated = login.login_expires_at.filter(|at| *at >= MIN_PLAUSIBLE_TIME);
+        stated.map(|at| Self { at, source: ExpirySource::Declared })
     }
 
     /// That of a setup-token, from what is written down about it, else from when it was first seen.
-    pub fn of_setup_token(dates: Dates, first_seen: Option<Timestamp>) -> Option<Self> {
-        let possible = |at: &Timestamp| *at >= EARLIEST;
-        let stated = dates.expires_at.filter(possible).map(|at| (at, Certainty::Stated));
-        let a_year_from = |from: Timestamp| from.plus(SETUP_TOKEN_LASTS);
-        let reckoned = || dates.minted_at.filter(possible).map(|at| (a_year_from(at), Certainty::Reckoned));
-        let at_the_latest = || first_seen.map(|at| (a_year_from(at), Certainty::AtTheLatest));
+    pub fn for_setup_token(dates: SetupTokenDates, first_seen: Option<Timestamp>) -> Option<Self> {
+        let possible = |at: &Timestamp| *at >= MIN_PLAUSIBLE_TIME;
+        let stated = dates.expires_at.filter(possible).map(|at| (at, ExpirySource::Declared));
+        let a_year_from = |from: Timestamp| from.saturating_add(SETUP_TOKEN_LIFETIME);
+        let reckoned =
+            || dates.minted_at.filter(possible).map(|at| (a_year_from(at), ExpirySource::FromCreationDate));
+        let at_the_latest = || first_seen.map(|at| (a_year_from(at), ExpirySource::UpperBound));
         let (at, certainty) = stated.or_else(reckoned).or_else(at_the_latest)?;
-        Some(Self { at, certainty })
+        Some(Self { at, source: certainty })
     }
 
     /// Whether nobody wrote the date down.
     pub fn is_estimated(&self) -> bool {
-        self.certainty != Certainty::Stated
+        self.source != ExpirySource::Declared
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::fingerprint::Generation;
+    use crate::credential::fingerprint::RefreshTokenId;
     use crate::credential::login::Owner;
 
     const DAY: u64 = 24 * 60 * 60 * 1000;
 
     fn at(day: u64) -> Timestamp {
-        EARLIEST.plus(Duration::from_millis(day * DAY))
+        MIN_PLAUSIBLE_TIME.saturating_add(Duration::from_millis(day * DAY))
     }
 
     #[test]
     fn a_setup_token_lapses_when_it_is_said_to_else_a_year_after_it_was_made_else_after_it_was_seen() {
-        use Certainty::{AtTheLatest, Reckoned, Stated};
+        use ExpirySource::{Declared, FromCreationDate, UpperBound};
         let rows = [
-            (Some(10), Some(90), Some(50), Some((90, Stated))),
-            (None, Some(90), None, Some((90, Stated))),
-            (Some(10), None, Some(50), Some((375, Reckoned))),
-            (None, None, Some(50), Some((415, AtTheLatest))),
+            (Some(10), Some(90), Some(50), Some((90, Declared))),
+            (None, Some(90), None, Some((90, Declared))),
+            (Some(10), None, Some(50), Some((375, FromCreationDate))),
+            (None, None, Some(50), Some((415, UpperBound))),
             (None, None, None, None),
         ];
-        let absurd =
-            Dates { minted_at: Some(Timestamp::from_millis(0)), expires_at: Some(Timestamp::from_millis(1)) };
-        assert_eq!(Lapse::of_setup_token(absurd, None), None);
+        let absurd = SetupTokenDates {
+            minted_at: Some(Timestamp::from_millis(0)),
+            expires_at: Some(Timestamp::from_millis(1)),
+        };
+        assert_eq!(Expiry::for_setup_token(absurd, None), None);
         for (minted, expires, seen, expected) in rows {
-            let dates = Dates { minted_at: minted.map(at), expires_at: expires.map(at) };
-            let lapse = Lapse::of_setup_token(dates, seen.map(at));
-            let expected = expected.map(|(day, certainty)| Lapse { at: at(day), certainty });
+            let dates = SetupTokenDates { minted_at: minted.map(at), expires_at: expires.map(at) };
+            let lapse = Expiry::for_setup_token(dates, seen.map(at));
+            let expected = expected.map(|(day, certainty)| Expiry { at: at(day), source: certainty });
             assert_eq!(lapse, expected, "{dates:?} {seen:?}");
-            assert_eq!(lapse.map(|lapse| lapse.is_estimated()), expected.map(|it| it.certainty != Stated));
+            assert_eq!(lapse.map(|lapse| lapse.is_estimated()), expected.map(|it| it.source != Declared));
         }
     }
 
     #[test]
     fn a_login_lapses_when_it_says_so_and_nobody_guesses_otherwise() {
         let login = |login_expires_at| LoginSummary {
-            generation: Generation::of("r"),
+            generation: RefreshTokenId::from_bytes("r"),
             expires_at: at(1),
             login_expires_at,
             owner: Owner::default(),
         };
-        assert_eq!(Lapse::of_login(&login(None)), None);
-        assert_eq!(Lapse::of_login(&login(Some(Timestamp::from_millis(0)))), None);
-        let stated = Lapse { at: at(30), certainty: Certainty::Stated };
-        assert_eq!(Lapse::of_login(&login(Some(at(30)))), Some(stated));
+        assert_eq!(Expiry::for_login(&login(None)), None);
+        assert_eq!(Expiry::for_login(&login(Some(Timestamp::from_millis(0)))), None);
+        let stated = Expiry { at: at(30), source: ExpirySource::Declared };
+        assert_eq!(Expiry::for_login(&login(Some(at(30)))), Some(stated));
     }
 }

@@ -12,7 +12,7 @@ pub struct Fingerprint(u64);
 
 impl Fingerprint {
     /// The name of this secret.
-    pub fn of(secret: &str) -> Self {
+    pub fn from_bytes(secret: &str) -> Self {
         let digest = digest::digest(&digest::SHA256, secret.as_bytes());
         Self(digest.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
@@ -50,7 +50,7 @@ impl TryFrom<String> for Fingerprint {
 }
 
 /// The name of a **generation** of a login: one refresh token, which Claude Code replaces at every refresh.
-pub type Generation = Fingerprint;
+pub type RefreshTokenId = Fingerprint;
 
 #[cfg(test)]
 mod tests {
@@ -59,8 +59,11 @@ mod tests {
     #[test]
     fn the_name_is_the_beginning_of_the_sha_256() {
         // sha256("abc") of FIPS 180-2, appendix B.1
-        assert_eq!(Fingerprint::of("abc").to_string(), "ba7816bf8f01cfea");
-        assert_eq!(Fingerprint::try_from(String::from("ba7816bf8f01cfea")), Ok(Fingerprint::of("abc")));
+        assert_eq!(Fingerprint::from_bytes("abc").to_string(), "ba7816bf8f01cfea");
+        assert_eq!(
+            Fingerprint::try_from(String::from("ba7816bf8f01cfea")),
+            Ok(Fingerprint::from_bytes("abc"))
+        );
         assert!(Fingerprint::try_from(String::from("nonsense")).is_err());
     }
 }

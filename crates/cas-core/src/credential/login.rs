@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::credential::fingerprint::Generation;
+use crate::credential::fingerprint::RefreshTokenId;
 use crate::credential::login_file;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-/// The scope without which Claude Code takes a login for none (`docs/claude-code.md`).
+/// The scope without which Claude Code takes a login for none (`docs/design/claude-code.md`).
 pub const REQUIRED_SCOPE: &str = "user:inference";
 
 /// A complete login: both tokens, a numeric expiry and the scope for inference.
 #[derive(Debug)]
-pub struct OauthLogin {
+pub struct Login {
     /// The whole object as compact JSON, every member in place: what is backed up and put back.
     pub json: Secret<String>,
     /// All that may be known, compared, stored and printed without the secret.
     pub summary: LoginSummary,
 }
 
-impl OauthLogin {
+impl Login {
     /// The same, with whose it is written into it as newer clients do, where it does not say itself.
     #[must_use]
-    pub fn named(self, owner: &Owner) -> Self {
-        let named = self.summary.owner.clone().or(owner);
+    pub fn with_owner(self, owner: &Owner) -> Self {
+        let named = self.summary.owner.clone().merged_with(owner);
         let mut json = Zeroizing::new(self.json.expose().clone());
         for (name, before, after) in [
             ("accountUuid", &self.summary.owner.account, &named.account),
@@ -35,7 +35,7 @@ impl OauthLogin {
         ] {
             if let (None, Some(value)) = (before, after) {
                 let value = serde_json::Value::from(value.as_str()).to_string();
-                *json = login_file::with_member(json.as_bytes(), name, &value);
+                *json = login_file::set_member(json.as_bytes(), name, &value);
             }
         }
         let json = Secret::new(std::mem::take(&mut *json));
@@ -53,7 +53,7 @@ impl OauthLogin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginSummary {
     /// The name of its refresh token.
-    pub generation: Generation,
+    pub generation: RefreshTokenId,
     /// When the access token ends (about 8 hours after a refresh).
     pub expires_at: Timestamp,
     /// When the login as a whole ends and the person has to sign in again, if the file says so.
@@ -83,7 +83,7 @@ impl Owner {
 
     /// The same, with what it leaves out taken from `other`, unless the two disagree.
     #[must_use]
-    pub fn or(self, other: &Self) -> Self {
+    pub fn merged_with(self, other: &Self) -> Self {
         if self.contradicts(other) {
             return self;
         }
@@ -96,21 +96,21 @@ impl Owner {
 
 /// What a `claudeAiOauth` object turned out to be.
 #[derive(Debug)]
-pub enum Parsed {
+pub enum ParsedLogin {
     /// A complete login, fresh or not.
-    Login(OauthLogin),
+    Complete(Login),
     /// Claude Code would use its access token, but it is no complete login.
-    Partial(&'static str),
+    NotRefreshable(&'static str),
     /// What Claude Code leaves behind when a refresh was refused for good: "" / "" / 0.
-    Tombstone,
+    Cleared,
     /// Claude Code says "Not logged in" to this.
-    Unusable(&'static str),
+    Invalid(&'static str),
 }
 
 /// Reads the JSON text of the object. Total: every text has an answer.
-pub fn parse(object: &RawValue) -> Parsed {
+pub fn parse(object: &RawValue) -> ParsedLogin {
     let Ok(members) = serde_json::from_str::<Members<'_>>(object.get()) else {
-        return Parsed::Unusable("claudeAiOauth is no object");
+        return ParsedLogin::Invalid("claudeAiOauth is no object");
     };
     let access = text(&members, "accessToken").unwrap_or_default();
     let refresh = text(&members, "refreshToken");
@@ -118,24 +118,24 @@ pub fn parse(object: &RawValue) -> Parsed {
     if access.is_empty() {
         let cleared = refresh.as_ref().is_some_and(|token| token.is_empty());
         return match expires_at {
-            Some(expiry) if cleared && expiry.millis() == 0 => Parsed::Tombstone,
-            _ => Parsed::Unusable("there is no access token"),
+            Some(expiry) if cleared && expiry.millis() == 0 => ParsedLogin::Cleared,
+            _ => ParsedLogin::Invalid("there is no access token"),
         };
     }
     if !has_required_scope(&members) {
-        return Parsed::Unusable("the scope user:inference is missing");
+        return ParsedLogin::Invalid("the scope user:inference is missing");
     }
     let refresh = refresh.unwrap_or_default();
     if refresh.is_empty() {
-        return Parsed::Partial("there is no refresh token");
+        return ParsedLogin::NotRefreshable("there is no refresh token");
     }
     let Some(expires_at) = expires_at else {
-        return Parsed::Partial("expiresAt is no number");
+        return ParsedLogin::NotRefreshable("expiresAt is no number");
     };
-    Parsed::Login(OauthLogin {
+    ParsedLogin::Complete(Login {
         json: Secret::new(compact(object.get())),
         summary: LoginSummary {
-            generation: Generation::of(&refresh),
+            generation: RefreshTokenId::from_bytes(&refresh),
             expires_at,
             login_expires_at: millis(&members, "refreshTokenExpiresAt"),
             owner: Owner {
@@ -186,19 +186,19 @@ fn compact(json: &str) -> String {
 mod tests {
     use super::*;
 
-    fn parsed(json: &str) -> Parsed {
+    fn parsed(json: &str) -> ParsedLogin {
         parse(serde_json::from_str::<&RawValue>(json).expect("a row is JSON"))
     }
 
     #[test]
     fn a_complete_login_tells_everything_but_its_secrets() {
-        let Parsed::Login(login) = parsed(
+        let ParsedLogin::Complete(login) = parsed(
             r#"{ "accessToken": "a", "refreshToken": "abc", "expiresAt": 1750000000999, "scopes": ["user:inference"],
                  "refreshTokenExpiresAt": 2, "accountUuid": "acc", "organizationUuid": "org", "x": "a \"b\\" }"#,
         ) else {
             panic!("this is a login");
         };
-        assert_eq!(login.summary.generation, Generation::of("abc"));
+        assert_eq!(login.summary.generation, RefreshTokenId::from_bytes("abc"));
         assert_eq!(login.summary.expires_at.millis(), 1_750_000_000_999);
         assert_eq!(login.summary.login_expires_at, Some(Timestamp::from_millis(2)));
         assert_eq!(login.summary.owner.account.as_deref(), Some("acc"));
@@ -216,27 +216,27 @@ mod tests {
                 r#"{{{own}"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}}"#
             );
             match parsed(&json) {
-                Parsed::Login(login) => login,
+                ParsedLogin::Complete(login) => login,
                 other => panic!("{other:?}"),
             }
         };
         let owner = Owner { account: Some("one".into()), organization: Some("a \"quote\"".into()) };
-        let named = login("").named(&owner);
+        let named = login("").with_owner(&owner);
         assert_eq!(named.summary.owner, owner);
-        let Parsed::Login(read) = parsed(named.json.expose()) else { panic!("it stays a login") };
+        let ParsedLogin::Complete(read) = parsed(named.json.expose()) else { panic!("it stays a login") };
         assert_eq!((&read.summary, read.access_token()), (&named.summary, named.access_token()));
         let other = login(r#""accountUuid":"two","#);
         let before = other.json.expose().clone();
         assert_eq!(
-            other.named(&owner).json.expose(),
+            other.with_owner(&owner).json.expose(),
             &before,
             "another account's organisation is not this one's"
         );
-        let same = login(r#""accountUuid":"one","#).named(&owner);
+        let same = login(r#""accountUuid":"one","#).with_owner(&owner);
         assert_eq!(same.summary.owner, owner);
     }
 
-    /// One row for each row of the table of file states in `docs/claude-code.md`.
+    /// One row for each row of the table of file states in `docs/design/claude-code.md`.
     #[test]
     fn every_other_object_has_its_name() {
         let rows = [
@@ -273,10 +273,10 @@ mod tests {
         ];
         for (json, expected) in rows {
             let found = match parsed(json) {
-                Parsed::Login(_) => "Login",
-                Parsed::Partial(_) => "Partial",
-                Parsed::Tombstone => "Tombstone",
-                Parsed::Unusable(_) => "Unusable",
+                ParsedLogin::Complete(_) => "Login",
+                ParsedLogin::NotRefreshable(_) => "Partial",
+                ParsedLogin::Cleared => "Tombstone",
+                ParsedLogin::Invalid(_) => "Unusable",
             };
             assert_eq!(found, expected, "{json}");
         }

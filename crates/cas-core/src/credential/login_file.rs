@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::login::{self, LoginSummary, OauthLogin, Parsed};
+use crate::credential::login::{self, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
 
 /// How long before its end an access token counts as stale: Claude Code refreshes it from then on.
-pub const STALE_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
+pub const REFRESH_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// The longest life of an access token that is believed; real ones last about eight hours.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MAX_ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The name of the member of `.credentials.json` that holds the login; every other member belongs to others.
-pub const MEMBER: &str = "claudeAiOauth";
+pub const LOGIN_KEY: &str = "claudeAiOauth";
 
 /// Where the credential file lay when a complete login was seen in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,30 +35,30 @@ pub enum LoginPlace {
 
 /// The states a credential file can be in. `L` is the login itself, or only its summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalLogin<L = OauthLogin> {
+pub enum LoginFileState<L = Login> {
     /// A complete login whose access token is fresh.
-    Healthy(L),
+    Valid(L),
     /// A complete login that Claude Code has to refresh before it can use it.
-    Stale(L),
+    AccessTokenExpired(L),
     /// Claude Code would use this as it is, but it cannot be refreshed: left alone, and never backed up.
-    Partial(&'static str),
+    NotRefreshable(&'static str),
     /// Emptied by Claude Code after a refresh that was refused for good.
-    Tombstone,
+    ClearedByClient,
     /// There is something, and Claude Code takes it for no login.
-    Damaged(&'static str),
+    Invalid(&'static str),
     /// No file, or no login in it.
-    Absent,
+    Missing,
     /// The file could not be read as the person's own: nothing is known, nothing is done.
     Unreadable(String),
 }
 
-impl LocalLogin {
+impl LoginFileState {
     /// Reads the content of the file. Total: every content has an answer.
     pub fn parse(content: &[u8], now: Timestamp) -> Self {
         // Claude Code replaces what is not UTF-8; a login it can use that way must not be taken for a broken one.
         let Ok(text) = std::str::from_utf8(content) else {
             return match Self::parse_text(&String::from_utf8_lossy(content), now) {
-                Self::Healthy(_) | Self::Stale(_) => Self::Partial("the file is not UTF-8"),
+                Self::Valid(_) | Self::AccessTokenExpired(_) => Self::NotRefreshable("the file is not UTF-8"),
                 other => other,
             };
         };
@@ -66,54 +66,54 @@ impl LocalLogin {
     }
 
     fn parse_text(text: &str, now: Timestamp) -> Self {
-        let Some(members) = members(text) else {
-            return Self::Damaged("the file is no JSON object");
+        let Some(members) = parse_members(text) else {
+            return Self::Invalid("the file is no JSON object");
         };
-        let Some((_, object)) = members.iter().rev().find(|(name, _)| name == MEMBER) else {
-            return Self::Absent;
+        let Some((_, object)) = members.iter().rev().find(|(name, _)| name == LOGIN_KEY) else {
+            return Self::Missing;
         };
         if object.get() == "null" {
-            return Self::Absent;
+            return Self::Missing;
         }
         match login::parse(object) {
-            Parsed::Login(login) if !is_plausible(login.summary.expires_at, now) => {
-                Self::Partial("its access token would last longer than any real one")
+            ParsedLogin::Complete(login) if !is_plausible(login.summary.expires_at, now) => {
+                Self::NotRefreshable("its access token would last longer than any real one")
             }
-            Parsed::Login(login) if is_fresh(login.summary.expires_at, now) => Self::Healthy(login),
-            Parsed::Login(login) => Self::Stale(login),
-            Parsed::Partial(why) => Self::Partial(why),
-            Parsed::Tombstone => Self::Tombstone,
-            Parsed::Unusable(why) => Self::Damaged(why),
+            ParsedLogin::Complete(login) if is_fresh(login.summary.expires_at, now) => Self::Valid(login),
+            ParsedLogin::Complete(login) => Self::AccessTokenExpired(login),
+            ParsedLogin::NotRefreshable(why) => Self::NotRefreshable(why),
+            ParsedLogin::Cleared => Self::ClearedByClient,
+            ParsedLogin::Invalid(why) => Self::Invalid(why),
         }
     }
 
     /// The same state with all secrets left out.
-    pub fn summary(&self) -> LocalLogin<LoginSummary> {
+    pub fn summary(&self) -> LoginFileState<LoginSummary> {
         match self {
-            Self::Healthy(login) => LocalLogin::Healthy(login.summary.clone()),
-            Self::Stale(login) => LocalLogin::Stale(login.summary.clone()),
-            Self::Partial(why) => LocalLogin::Partial(why),
-            Self::Tombstone => LocalLogin::Tombstone,
-            Self::Damaged(why) => LocalLogin::Damaged(why),
-            Self::Absent => LocalLogin::Absent,
-            Self::Unreadable(why) => LocalLogin::Unreadable(why.clone()),
+            Self::Valid(login) => LoginFileState::Valid(login.summary.clone()),
+            Self::AccessTokenExpired(login) => LoginFileState::AccessTokenExpired(login.summary.clone()),
+            Self::NotRefreshable(why) => LoginFileState::NotRefreshable(why),
+            Self::ClearedByClient => LoginFileState::ClearedByClient,
+            Self::Invalid(why) => LoginFileState::Invalid(why),
+            Self::Missing => LoginFileState::Missing,
+            Self::Unreadable(why) => LoginFileState::Unreadable(why.clone()),
         }
     }
 }
 
-impl<L> LocalLogin<L> {
+impl<L> LoginFileState<L> {
     /// The complete login, fresh or stale, if there is one.
     pub fn login(&self) -> Option<&L> {
         match self {
-            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
             _ => None,
         }
     }
 
-    /// As [`LocalLogin::login`], to be changed.
+    /// As [`LoginFileState::login`], to be changed.
     pub fn login_mut(&mut self) -> Option<&mut L> {
         match self {
-            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
             _ => None,
         }
     }
@@ -121,41 +121,41 @@ impl<L> LocalLogin<L> {
     /// The complete login itself, if there is one.
     pub fn into_login(self) -> Option<L> {
         match self {
-            Self::Healthy(login) | Self::Stale(login) => Some(login),
+            Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
             _ => None,
         }
     }
 
     /// Whether Claude Code takes this for no login at all: only then may it be replaced without having been rejected.
-    pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Tombstone | Self::Damaged(_) | Self::Absent)
+    pub fn needs_restore(&self) -> bool {
+        matches!(self, Self::ClearedByClient | Self::Invalid(_) | Self::Missing)
     }
 }
 
 /// Whether an access token that ends then can be used without a refresh.
 pub fn is_fresh(expires_at: Timestamp, now: Timestamp) -> bool {
-    expires_at > now.plus(STALE_BEFORE_EXPIRY)
+    expires_at > now.saturating_add(REFRESH_MARGIN)
 }
 
-/// Whether an access token can end then. One that claims more than [`LONGEST_LIFE`] comes from a wrong clock or a wrong
+/// Whether an access token can end then. One that claims more than [`MAX_ACCESS_TOKEN_LIFETIME`] comes from a wrong clock or a wrong
 /// hand, and would outrank every real login for ever.
 pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
-    expires_at <= now.plus(LONGEST_LIFE)
+    expires_at <= now.saturating_add(MAX_ACCESS_TOKEN_LIFETIME)
 }
 
 /// The content of the file with its login replaced by `object` (JSON text), and every other byte as it was. A file that
 /// is no JSON object cannot be kept: it becomes one that holds nothing but the login. Bytes that are not UTF-8 are replaced
 /// as Claude Code does.
 pub fn with_login(content: &[u8], object: &str) -> String {
-    with_member(content, MEMBER, object)
+    set_member(content, LOGIN_KEY, object)
 }
 
 /// The same for another member of a JSON object: `name` needs no escapes.
-pub fn with_member(content: &[u8], name: &str, object: &str) -> String {
+pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     let text = &*String::from_utf8_lossy(content);
     // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let Some(members) = members(text) else {
+    let Some(members) = parse_members(text) else {
         return format!("{{\"{name}\":{object}}}");
     };
     if let Some((_, old)) = members.iter().rev().find(|(member, _)| member == name) {
@@ -172,19 +172,20 @@ pub fn with_member(content: &[u8], name: &str, object: &str) -> String {
 pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
-    let object = members(theirs).unwrap_or_default().into_iter().rev().find(|(name, _)| name == MEMBER);
+    let object =
+        parse_members(theirs).unwrap_or_default().into_iter().rev().find(|(name, _)| name == LOGIN_KEY);
     if let Some((_, object)) = object {
         return Some(with_login(content, object.get()));
     }
     let rest = without_login(&String::from_utf8_lossy(content));
-    let is_empty = members(&rest).is_none_or(|members| members.is_empty());
+    let is_empty = parse_members(&rest).is_none_or(|members| members.is_empty());
     (!other.is_empty() || !is_empty).then_some(rest)
 }
 
 /// The text without its login, and every other byte as it was.
 fn without_login(text: &str) -> String {
-    let Some(members) = members(text) else { return String::from("{}") };
-    let Some(index) = members.iter().position(|(name, _)| name == MEMBER) else { return text.to_owned() };
+    let Some(members) = parse_members(text) else { return String::from("{}") };
+    let Some(index) = members.iter().position(|(name, _)| name == LOGIN_KEY) else { return text.to_owned() };
     let end = members.get(index).map_or(0, |(_, value)| position(text, value).end);
     let before = index.checked_sub(1).and_then(|before| members.get(before));
     let (start, end) = match before {
@@ -205,11 +206,11 @@ fn position(text: &str, value: &RawValue) -> Range<usize> {
 
 /// Whether the content is a JSON object, so that it can be kept but for its login.
 pub fn is_json_object(content: &[u8]) -> bool {
-    members(&String::from_utf8_lossy(content)).is_some()
+    parse_members(&String::from_utf8_lossy(content)).is_some()
 }
 
 /// The members of a JSON object in their order, or nothing if the text is no object.
-fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
+fn parse_members(text: &str) -> Option<Vec<(String, &RawValue)>> {
     serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
 }
 
@@ -246,32 +247,32 @@ mod tests {
     const LOGIN: &str =
         r#"{"accessToken":"a","refreshToken":"r","expiresAt":1000000,"scopes":["user:inference"]}"#;
 
-    fn state(content: &[u8], now: u64) -> LocalLogin<LoginSummary> {
-        LocalLogin::parse(content, Timestamp::from_millis(now)).summary()
+    fn state(content: &[u8], now: u64) -> LoginFileState<LoginSummary> {
+        LoginFileState::parse(content, Timestamp::from_millis(now)).summary()
     }
 
     #[test]
     fn a_login_is_stale_from_five_minutes_before_its_end() {
         let content = format!(r#"{{"claudeAiOauth":{LOGIN}}}"#);
-        assert!(matches!(state(content.as_bytes(), 699_999), LocalLogin::Healthy(_)));
-        assert!(matches!(state(content.as_bytes(), 700_000), LocalLogin::Stale(_)));
-        assert!(matches!(state(content.as_bytes(), 2_000_000), LocalLogin::Stale(_)));
+        assert!(matches!(state(content.as_bytes(), 699_999), LoginFileState::Valid(_)));
+        assert!(matches!(state(content.as_bytes(), 700_000), LoginFileState::AccessTokenExpired(_)));
+        assert!(matches!(state(content.as_bytes(), 2_000_000), LoginFileState::AccessTokenExpired(_)));
     }
 
     #[test]
     fn every_content_of_the_file_has_a_state() {
-        let rows: [(&[u8], LocalLogin<LoginSummary>); 9] = [
-            (b"", LocalLogin::Damaged("the file is no JSON object")),
-            (b"{", LocalLogin::Damaged("the file is no JSON object")),
-            (b"[]", LocalLogin::Damaged("the file is no JSON object")),
-            (b"\xef\xbb\xbf{}", LocalLogin::Damaged("the file is no JSON object")),
-            (b"{}", LocalLogin::Absent),
-            (br#"{"mcpOAuth":{}}"#, LocalLogin::Absent),
-            (br#"{"claudeAiOauth":null}"#, LocalLogin::Absent),
-            (br#"{"claudeAiOauth":[]}"#, LocalLogin::Damaged("claudeAiOauth is no object")),
+        let rows: [(&[u8], LoginFileState<LoginSummary>); 9] = [
+            (b"", LoginFileState::Invalid("the file is no JSON object")),
+            (b"{", LoginFileState::Invalid("the file is no JSON object")),
+            (b"[]", LoginFileState::Invalid("the file is no JSON object")),
+            (b"\xef\xbb\xbf{}", LoginFileState::Invalid("the file is no JSON object")),
+            (b"{}", LoginFileState::Missing),
+            (br#"{"mcpOAuth":{}}"#, LoginFileState::Missing),
+            (br#"{"claudeAiOauth":null}"#, LoginFileState::Missing),
+            (br#"{"claudeAiOauth":[]}"#, LoginFileState::Invalid("claudeAiOauth is no object")),
             (
                 br#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#,
-                LocalLogin::Tombstone,
+                LoginFileState::ClearedByClient,
             ),
         ];
         for (content, expected) in rows {
@@ -283,20 +284,20 @@ mod tests {
     fn a_usable_file_with_foreign_bytes_is_never_taken_for_a_broken_one() {
         let content =
             [br#"{"note":""#, &b"\xff"[..], br#"","claudeAiOauth":"#, LOGIN.as_bytes(), b"}"].concat();
-        assert_eq!(state(&content, 0), LocalLogin::Partial("the file is not UTF-8"));
+        assert_eq!(state(&content, 0), LoginFileState::NotRefreshable("the file is not UTF-8"));
     }
 
     #[test]
     fn an_access_token_that_would_last_for_years_is_not_believed() {
         let login = LOGIN.replace("1000000", "9999999999999");
         let content = format!(r#"{{"claudeAiOauth":{login}}}"#);
-        assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LocalLogin::Partial(_)));
+        assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LoginFileState::NotRefreshable(_)));
     }
 
     #[test]
     fn of_two_logins_in_one_file_the_last_counts() {
         let content = format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":null}}"#);
-        assert_eq!(state(content.as_bytes(), 0), LocalLogin::Absent);
+        assert_eq!(state(content.as_bytes(), 0), LoginFileState::Missing);
         assert_eq!(
             with_login(content.as_bytes(), "7"),
             format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":7}}"#)

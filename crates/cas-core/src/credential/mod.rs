@@ -1,6 +1,5 @@
 //! Logins and setup tokens: what they contain, whose they are, when they expire.
 
-pub mod email;
 pub mod expiry;
 pub mod expiry_warning;
 pub mod fingerprint;

@@ -9,20 +9,20 @@ mod verify;
 
 use std::path::Path;
 
-pub use inspect::{Kept, Survey};
+pub use inspect::{BackupInfo, Inspection};
 
 use crate::claude_files::credentials_file::{CredentialsFile, Snapshot};
-use crate::credential::login::OauthLogin;
+use crate::credential::login::Login;
 use crate::credential::verification::Verifier;
-use crate::outcome::{Finding, Note, Outcome, Status};
+use crate::outcome::{Detail, Finding, Outcome, Status};
 use crate::planner::{self, Facts, Mode, Settings, Step, TokenFact};
 use crate::state::directory::StateDirectory;
-use crate::state::env_file::{Content, EnvFile};
+use crate::state::env_file::{EnvFile, EnvFileContent};
 use crate::state::local_store::LocalStore;
 use crate::store::user_document::{SetupTokenField, UserDocument};
-use crate::store::{Failure, Renewal, Store};
+use crate::store::{Renewal, Store, StoreError};
 use crate::system::account::{Account, Paths};
-use crate::system::machine_id::Machine;
+use crate::system::machine_id::MachineId;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::SetupToken;
@@ -31,37 +31,37 @@ use cas_protocol::setup_token::SetupToken;
 const MAX_STEPS: usize = 32;
 
 /// One run for one person, in whose name the process already acts.
-pub struct Run {
+pub struct Engine {
     account: Account,
     settings: Settings,
-    machine: Machine,
+    machine: MachineId,
     now: Timestamp,
     deadline: Deadline,
     credentials: CredentialsFile,
     env_file: EnvFile,
     state: StateDirectory,
     history: LocalStore,
-    store: Result<Box<dyn Store>, Failure>,
+    store: Result<Box<dyn Store>, StoreError>,
     /// What lies in the credential file, with its secrets; or what was seen there.
     snapshot: Snapshot,
     /// Whether the snapshot was given, and the file is not looked at.
-    is_given: bool,
+    snapshot_is_fixed: bool,
     /// The logins kept in full on this machine.
-    kept: Vec<OauthLogin>,
+    kept: Vec<Login>,
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
     asked_at: Option<Timestamp>,
     /// How often a step had to be decided again because somebody else was faster.
-    overtaken: u32,
+    conflicts: u32,
     /// Whether this only looks, and writes nothing down.
-    is_survey: bool,
+    is_inspection: bool,
     /// The copies that were found, before anything was done.
-    found: Vec<Kept>,
+    found: Vec<BackupInfo>,
 }
 
 /// What a run is made of.
-pub struct Parts<'a> {
+pub struct EngineInput<'a> {
     /// Whose run it is.
     pub account: Account,
     /// Where their files lie.
@@ -69,13 +69,13 @@ pub struct Parts<'a> {
     /// What it may do.
     pub settings: Settings,
     /// Their store, or why it cannot be used.
-    pub store: Result<Box<dyn Store>, Failure>,
+    pub store: Result<Box<dyn Store>, StoreError>,
     /// The wall clock.
     pub now: Timestamp,
     /// When it has to be over.
     pub deadline: Deadline,
     /// Which machine this is.
-    pub machine: Machine,
+    pub machine: MachineId,
     /// What puts credentials to the test; a run without it verifies nothing.
     pub verifier: Option<Box<dyn Verifier>>,
     /// When the sync was last asked: [`crate::state::sync_requests::Requests::asked_at`].
@@ -83,7 +83,7 @@ pub struct Parts<'a> {
 }
 
 /// How a run ended.
-pub struct Ended {
+pub struct RunResult {
     /// What there is to say.
     pub outcome: Outcome,
     /// The setup-token that is in use now.
@@ -91,13 +91,14 @@ pub struct Ended {
     /// How many requests were sent to a server.
     pub requests: u64,
     /// For a person's errand, the copies that there were before anything was done.
-    pub found: Vec<Kept>,
+    pub found: Vec<BackupInfo>,
 }
 
-impl Run {
+impl Engine {
     /// Prepares a run; nothing is looked at yet.
-    pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { account, paths, settings, store, now, deadline, machine, verifier, asked_at } = parts;
+    pub fn new(parts: EngineInput<'_>) -> Self {
+        let EngineInput { account, paths, settings, store, now, deadline, machine, verifier, asked_at } =
+            parts;
         let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
@@ -106,17 +107,17 @@ impl Run {
             env_file: EnvFile::new(paths.env_file.clone(), owner),
             history: LocalStore::new(state.clone(), now),
             snapshot: Snapshot {
-                login: crate::credential::login_file::LocalLogin::Absent,
+                login: crate::credential::login_file::LoginFileState::Missing,
                 content: None,
                 identity: None,
             },
-            is_given: false,
+            snapshot_is_fixed: false,
             kept: Vec::new(),
             document: None,
             verifier,
             asked_at,
-            overtaken: 0,
-            is_survey: false,
+            conflicts: 0,
+            is_inspection: false,
             found: Vec::new(),
             account,
             settings,
@@ -129,28 +130,28 @@ impl Run {
     }
 
     /// Does what there is to do. Ends in exactly one outcome, whatever fails.
-    pub fn until_reported(mut self) -> Ended {
+    pub fn run(mut self) -> RunResult {
         let mut outcome = self.outcome();
         let found = std::mem::take(&mut self.found);
-        self.renew_token(&mut outcome);
+        self.renew_store_token(&mut outcome);
         if let Ok(store) = &self.store
             && store.requests() > 0
         {
             store.save_token_cache();
         }
         let token = self.token_in_use();
-        Ended { outcome, token, requests: self.store.as_ref().map_or(0, |store| store.requests()), found }
+        RunResult { outcome, token, requests: self.store.as_ref().map_or(0, |store| store.requests()), found }
     }
 
     fn outcome(&mut self) -> Outcome {
         if !Path::is_dir(&self.account.home) {
             return left_alone(format!("the home directory {} is missing", self.account.home.display()));
         }
-        let mut facts = self.gather();
+        let mut facts = self.observe();
         for _ in 0..MAX_STEPS {
             match planner::next(&facts) {
                 Step::Report(outcome) => return *outcome,
-                step => self.carry_out(step, &mut facts),
+                step => self.execute(step, &mut facts),
             }
         }
         left_alone(String::from("no decision was reached; report this as a defect"))
@@ -161,7 +162,7 @@ impl Run {
         let document = self.document.take();
         let said = document
             .as_ref()
-            .map(|found| TokenFact::of(&found.setup_token, self.settings.store, found.version));
+            .map(|found| TokenFact::from_field(&found.setup_token, self.settings.store, found.version));
         match (said, document.map(|found| found.setup_token)) {
             (Some(TokenFact::Withdrawn), _) => None,
             (_, Some(SetupTokenField::Token(token))) => Some(token),
@@ -172,35 +173,37 @@ impl Run {
     /// The token that lies in the env file.
     fn setup_token(&self) -> Option<SetupToken> {
         match self.env_file.read() {
-            Content::Token(token) => Some(token),
+            EnvFileContent::Token(token) => Some(token),
             _ => None,
         }
     }
 
     /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
-    fn renew_token(&mut self, outcome: &mut Outcome) {
+    fn renew_store_token(&mut self, outcome: &mut Outcome) {
         let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
             return;
         };
         match store.renew_if_due(&self.deadline) {
             Ok(Renewal::NotDue) => (),
             Ok(Renewal::Renewed { warnings, .. }) => {
-                warnings.into_iter().for_each(|warning| outcome.add(Status::Warn, Note::Token(warning)));
+                warnings
+                    .into_iter()
+                    .for_each(|warning| outcome.escalate(Status::Warn, Detail::StoreToken(warning)));
             }
             Ok(Renewal::NotRenewable { expires_at_ms }) => {
                 let end = expires_at_ms
                     .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
                 let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
-                outcome.add(Status::Warn, Note::Token(why));
+                outcome.escalate(Status::Warn, Detail::StoreToken(why));
             }
-            Err(failure @ Failure::Refused { .. }) => {
-                outcome.add(Status::Fail, Note::Token(failure.to_string()))
+            Err(failure @ StoreError::Refused { .. }) => {
+                outcome.escalate(Status::Fail, Detail::StoreToken(failure.to_string()))
             }
-            Err(failure) => outcome.add(Status::Warn, Note::Store(failure)),
+            Err(failure) => outcome.escalate(Status::Warn, Detail::Store(failure)),
         }
     }
 
-    fn carry_out(&mut self, step: Step, facts: &mut Facts) {
+    fn execute(&mut self, step: Step, facts: &mut Facts) {
         match step {
             Step::ReadStore => self.read_store(facts),
             Step::WriteEnvFile => self.write_env_file(facts),
@@ -216,7 +219,7 @@ impl Run {
 }
 
 fn left_alone(why: String) -> Outcome {
-    Outcome::new(Status::Warn, Finding::LeftAlone(why))
+    Outcome::new(Status::Warn, Finding::Skipped(why))
 }
 
 #[cfg(test)]
@@ -227,9 +230,9 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::credential::login_file::LocalLogin;
+    use crate::credential::login_file::LoginFileState;
     use crate::ledger::Ledger;
-    use crate::outcome::Source;
+    use crate::outcome::BackupLocation;
 
     /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
     #[test]
@@ -244,14 +247,14 @@ mod tests {
             };
             let (uid, gid, home) = (Uid::effective(), Gid::effective(), scratch.path().to_owned());
             let state = StateDirectory::new(paths.state_directory.clone(), uid.as_raw());
-            Run::new(Parts {
+            Engine::new(EngineInput {
                 account: Account { name: "alice".into(), uid, gid, home },
                 paths: &paths,
                 settings,
                 store: Ok(Box::new(LocalStore::new(state, now))),
                 now,
                 deadline: Deadline::after(Duration::from_secs(20)),
-                machine: Machine::this(Path::new("/etc/machine-id")),
+                machine: MachineId::read(Path::new("/etc/machine-id")),
                 verifier: None,
                 asked_at: None,
             })
@@ -259,16 +262,16 @@ mod tests {
         let stale = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1,"scopes":["user:inference"]}}"#;
         std::fs::create_dir(scratch.path().join(".claude")).expect("a directory");
         std::fs::write(&paths.credentials_file, stale).expect("a login");
-        run(Mode::Sync).until_reported();
+        run(Mode::Sync).run();
         std::fs::remove_file(&paths.credentials_file).expect("deleted");
 
         let mut slow = run(Mode::Login);
-        let mut facts = slow.gather();
+        let mut facts = slow.observe();
         let summary = facts.history.first().expect("backed up").clone();
         let faster = |ledger: &mut Ledger| ledger.begin_restore(&summary, None, now);
-        slow.state.change_ledger(&slow.deadline, faster).expect("noted");
-        slow.carry_out(Step::Restore(summary.generation, Source::History), &mut facts);
-        assert_eq!(facts.login, LocalLogin::Absent);
+        slow.state.update_ledger(&slow.deadline, faster).expect("noted");
+        slow.execute(Step::Restore(summary.generation, BackupLocation::LocalHistory), &mut facts);
+        assert_eq!(facts.login, LoginFileState::Missing);
         assert!(!paths.credentials_file.exists());
         assert!(facts.done.restore.is_none(), "it is to be decided again");
     }

@@ -11,9 +11,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use tempfile::{Builder, NamedTempFile, PersistError};
 use zeroize::Zeroizing;
 
-use crate::fs::file_id::FileIdentity;
-use crate::fs::owned_file::{Problem, Reason};
-use crate::fs::regular_file::{Links, RegularFile};
+use crate::fs::file_id::FileId;
+use crate::fs::owned_file::{FileError, Reason};
+use crate::fs::regular_file::{RegularFile, Symlinks};
 
 /// How old a temporary file has to be to be nobody's any more.
 const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -26,12 +26,12 @@ const TRIES: usize = 32;
 ///
 /// # Errors
 /// [`Problem`]; the old file is then still in place.
-pub fn replace(path: &Path, content: &[u8]) -> Result<bool, Problem> {
+pub fn write_atomic(path: &Path, content: &[u8]) -> Result<bool, FileError> {
     if holds(path, content) {
         return Ok(false);
     }
     stage(path, content)?.commit()?;
-    settle(path).map(|()| true)
+    sync_parent_dir(path).map(|()| true)
 }
 
 /// A new content, written and synced to the disk beside the file it is for. Removed again unless it is committed.
@@ -45,15 +45,15 @@ pub struct Staged {
 ///
 /// # Errors
 /// [`Problem`], also when something else than a regular file stands at `path`: that is never replaced.
-pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, Problem> {
+pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
     let problem = |step: &'static str| {
-        move |error| Problem { path: path.to_owned(), reason: Reason::Failed(step, error) }
+        move |error| FileError { path: path.to_owned(), reason: Reason::Failed(step, error) }
     };
     if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(Problem { path: path.to_owned(), reason: Reason::NotRegular });
+        return Err(FileError { path: path.to_owned(), reason: Reason::NotRegular });
     }
     let prefix = format!(".{}.cas-", path.file_name().unwrap_or_default().to_string_lossy());
-    sweep(directory_of(path), &prefix);
+    remove_stale_temp_files(directory_of(path), &prefix);
     let mut file = Builder::new()
         .prefix(&prefix)
         .rand_bytes(8)
@@ -70,7 +70,7 @@ impl Staged {
     ///
     /// # Errors
     /// [`Problem`]; the old file is then still in place.
-    pub fn commit(self) -> Result<(), Problem> {
+    pub fn commit(self) -> Result<(), FileError> {
         let Self { path, file } = self;
         file.persist(&path).map(drop).map_err(|error| failed(path, error.error))
     }
@@ -81,7 +81,7 @@ impl Staged {
     /// # Errors
     /// [`Problem`]; the old file is then still in place, or, where a file system breaks in the middle, beside it under the
     /// extension `displaced`.
-    pub fn commit_in_place_of(self, expected: Option<FileIdentity>) -> Result<bool, Problem> {
+    pub fn commit_if_unchanged(self, expected: Option<FileId>) -> Result<bool, FileError> {
         let Self { path, file } = self;
         let Some(expected) = expected else { return commit_to_nothing(path, file) };
         match exchange(file.path(), &path) {
@@ -98,7 +98,7 @@ impl Staged {
     }
 }
 
-fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, Problem> {
+fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, FileError> {
     match file.persist_noclobber(&path) {
         Ok(_) => Ok(true),
         Err(PersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -108,8 +108,8 @@ fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, Problem
 
 /// What came out is somebody else's, and newer than what was decided about: back it goes. What comes out at that has to be
 /// what was put there before, or is newer still.
-fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, Problem> {
-    let mut placed = file.as_file().metadata().ok().map(|ours| FileIdentity::of(&ours));
+fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
+    let mut placed = file.as_file().metadata().ok().map(|ours| FileId::from_metadata(&ours));
     let mut error = io::Error::from(Errno::EBUSY);
     for _ in 0..TRIES {
         let placing = identity_at(file.path());
@@ -127,7 +127,7 @@ fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, Problem> {
     // It may be the only copy of what somebody has just written: it stays beside the file, where they can find it.
     let beside = path.with_extension("displaced");
     drop(file.persist(&beside));
-    Err(Problem {
+    Err(FileError {
         path: path.to_owned(),
         reason: Reason::Failed("put back what was written meanwhile to", error),
     })
@@ -137,21 +137,21 @@ fn exchange(one: &Path, other: &Path) -> nix::Result<()> {
     renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
 }
 
-fn identity_at(path: &Path) -> Option<FileIdentity> {
-    fs::symlink_metadata(path).ok().map(|metadata| FileIdentity::of(&metadata))
+fn identity_at(path: &Path) -> Option<FileId> {
+    fs::symlink_metadata(path).ok().map(|metadata| FileId::from_metadata(&metadata))
 }
 
-fn failed(path: PathBuf, error: io::Error) -> Problem {
-    Problem { path, reason: Reason::Failed("rename a file to", error) }
+fn failed(path: PathBuf, error: io::Error) -> FileError {
+    FileError { path, reason: Reason::Failed("rename a file to", error) }
 }
 
 /// Makes what happened to the name `path` survive a crash.
 ///
 /// # Errors
 /// [`Problem`] when the directory cannot be synced; the change is done, and may be lost with the power.
-pub fn settle(path: &Path) -> Result<(), Problem> {
+pub fn sync_parent_dir(path: &Path) -> Result<(), FileError> {
     let synced = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| Problem {
+    synced.map_err(|error| FileError {
         path: path.to_owned(),
         reason: Reason::Failed("sync the directory of", error),
     })
@@ -161,11 +161,11 @@ pub fn settle(path: &Path) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`Problem`] when it stays.
-pub fn remove(path: &Path) -> Result<(), Problem> {
+pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
-        Ok(()) => settle(path),
+        Ok(()) => sync_parent_dir(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Problem { path: path.to_owned(), reason: Reason::Failed("remove", error) }),
+        Err(error) => Err(FileError { path: path.to_owned(), reason: Reason::Failed("remove", error) }),
     }
 }
 
@@ -173,23 +173,23 @@ pub fn remove(path: &Path) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`Problem`] when it cannot be made, or something else stands in its place.
-pub fn create_private_directory(path: &Path) -> Result<(), Problem> {
+pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|error| Problem {
+    created.map_err(|error| FileError {
         path: path.to_owned(),
         reason: Reason::Failed("create the directory", error),
     })
 }
 
 fn holds(path: &Path, content: &[u8]) -> bool {
-    let Ok(Some(file)) = RegularFile::open(path, Links::Refused) else { return false };
+    let Ok(Some(file)) = RegularFile::open(path, Symlinks::Reject) else { return false };
     let is_alike = file.metadata().len() == content.len() as u64 && file.metadata().mode() & 0o777 == 0o600;
     let mut found = Zeroizing::new(Vec::new());
     is_alike && file.read(content.len(), &mut found).is_ok() && *found == content
 }
 
 /// Removes what a killed run left behind an hour ago or earlier: it may hold a secret.
-fn sweep(directory: &Path, prefix: &str) {
+fn remove_stale_temp_files(directory: &Path, prefix: &str) {
     let is_left_behind = |entry: &fs::DirEntry| {
         let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
         entry.file_name().to_string_lossy().starts_with(prefix)
@@ -213,7 +213,7 @@ mod tests {
     use nix::unistd::Uid;
 
     use super::*;
-    use crate::fs::owned_file::{Guard, read};
+    use crate::fs::owned_file::{Ownership, read};
 
     fn uid() -> u32 {
         Uid::effective().as_raw()
@@ -223,14 +223,15 @@ mod tests {
     fn a_file_is_replaced_whole_with_mode_0600_and_only_when_it_differs() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
-        assert!(replace(&path, b"one").expect("written"));
-        let first = read(&path, uid(), 9, Guard::Exclusive).expect("readable").expect("there").identity;
-        assert!(!replace(&path, b"one").expect("nothing to write"));
+        assert!(write_atomic(&path, b"one").expect("written"));
+        let first =
+            read(&path, uid(), 9, Ownership::OwnerOnlyWritable).expect("readable").expect("there").identity;
+        assert!(!write_atomic(&path, b"one").expect("nothing to write"));
         assert_eq!(
-            read(&path, uid(), 9, Guard::Exclusive).expect("readable").expect("there").identity,
+            read(&path, uid(), 9, Ownership::OwnerOnlyWritable).expect("readable").expect("there").identity,
             first
         );
-        assert!(replace(&path, b"two").expect("written"));
+        assert!(write_atomic(&path, b"two").expect("written"));
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "no temporary file is left");
     }
@@ -241,7 +242,7 @@ mod tests {
         let (path, target) = (directory.path().join("link"), directory.path().join("target"));
         fs::write(&target, "kept").expect("a file");
         symlink(&target, &path).expect("a link");
-        assert!(replace(&path, b"new").is_err());
+        assert!(write_atomic(&path, b"new").is_err());
         assert_eq!(fs::read_to_string(&target).expect("there"), "kept");
     }
 
@@ -249,10 +250,10 @@ mod tests {
         stage(path, b"ours").expect("staged")
     }
 
-    fn is_committed_over(path: &Path, expected: Option<FileIdentity>, meanwhile: impl FnOnce()) -> bool {
+    fn is_committed_over(path: &Path, expected: Option<FileId>, meanwhile: impl FnOnce()) -> bool {
         let staged = staged(path);
         meanwhile();
-        let is_committed = staged.commit_in_place_of(expected).expect("no error");
+        let is_committed = staged.commit_if_unchanged(expected).expect("no error");
         let names = fs::read_dir(directory_of(path)).expect("listed").count();
         assert_eq!(names, usize::from(path.exists()), "no temporary file is left");
         is_committed
@@ -263,7 +264,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         let content = || fs::read_to_string(&path).ok();
-        let write = |content: &[u8]| assert!(replace(&path, content).expect("written"));
+        let write = |content: &[u8]| assert!(write_atomic(&path, content).expect("written"));
 
         assert!(!is_committed_over(&path, None, || write(b"theirs")));
         assert_eq!(content().as_deref(), Some("theirs"));
@@ -299,17 +300,17 @@ mod tests {
     fn whoever_writes_at_the_same_moment_is_not_overwritten() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
-        replace(&path, b"theirs 0").expect("written");
+        write_atomic(&path, b"theirs 0").expect("written");
         let expected = identity_at(&path);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for count in 1..=500 {
-                    replace(&path, format!("theirs {count}").as_bytes()).expect("written");
+                    write_atomic(&path, format!("theirs {count}").as_bytes()).expect("written");
                 }
             });
             while !writer.is_finished() {
                 // At most the very first one is what was expected.
-                staged(&path).commit_in_place_of(expected).expect("no error");
+                staged(&path).commit_if_unchanged(expected).expect("no error");
             }
         });
         assert_eq!(fs::read_to_string(&path).expect("there"), "theirs 500");
@@ -321,11 +322,11 @@ mod tests {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         let contents = [vec![b'a'; 10_000], vec![b'b'; 20_000]];
-        replace(&path, &contents[0]).expect("written");
+        write_atomic(&path, &contents[0]).expect("written");
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for count in 0..300 {
-                    replace(&path, &contents[count % 2]).expect("written");
+                    write_atomic(&path, &contents[count % 2]).expect("written");
                 }
             });
             while !writer.is_finished() {
@@ -353,7 +354,7 @@ mod tests {
                 .and_then(|file| file.set_modified(long_ago))
                 .expect("aged");
         }
-        replace(&path, b"new").expect("written");
+        write_atomic(&path, b"new").expect("written");
         assert!(!old.exists() && recent.exists() && foreign.exists());
     }
 }

@@ -9,7 +9,7 @@ use crate::time::timestamp::Timestamp;
 
 /// Tells one content of a file from any later one: every rename or write changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileIdentity {
+pub struct FileId {
     /// The inode number.
     pub inode: u64,
     /// The last modification, seconds since the epoch.
@@ -18,9 +18,9 @@ pub struct FileIdentity {
     pub modified_nanoseconds: i64,
 }
 
-impl FileIdentity {
+impl FileId {
     /// That of the file with this metadata.
-    pub fn of(metadata: &Metadata) -> Self {
+    pub fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
             modified_seconds: metadata.mtime(),

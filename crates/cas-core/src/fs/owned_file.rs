@@ -8,31 +8,36 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::fs::file_id::FileIdentity;
-use crate::fs::regular_file::{Links, RegularFile, Unfit};
+use crate::fs::file_id::FileId;
+use crate::fs::regular_file::{OpenError, RegularFile, Symlinks};
 
 /// What was read, and which file it was.
-pub struct Found {
+pub struct FileContent {
     /// The bytes, overwritten in memory when dropped.
     pub content: Zeroizing<Vec<u8>>,
     /// Tells this content from any later one.
-    pub identity: FileIdentity,
+    pub identity: FileId,
 }
 
 /// How strict a file's owner and mode have to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum Ownership {
     /// A regular file of this user, whatever its mode: somebody else's program made it.
-    Owned,
+    Owner,
     /// Also: one name only, and nobody else may write it. What it says is passed on.
-    Exclusive,
+    OwnerOnlyWritable,
 }
 
 /// Reads a file of user `owner`, or nothing where there is none.
 ///
 /// # Errors
 /// [`Problem`] when it is not a regular file of that user, is larger than `limit` bytes, or cannot be read.
-pub fn read(path: &Path, owner: u32, limit: usize, guard: Guard) -> Result<Option<Found>, Problem> {
+pub fn read(
+    path: &Path,
+    owner: u32,
+    limit: usize,
+    guard: Ownership,
+) -> Result<Option<FileContent>, FileError> {
     OwnedFile::open(path, owner, guard)?.map(|file| file.read(limit)).transpose()
 }
 
@@ -48,15 +53,15 @@ impl OwnedFile {
     ///
     /// # Errors
     /// [`Problem`] when it is not a regular file of that user.
-    pub fn open(path: &Path, owner: u32, guard: Guard) -> Result<Option<Self>, Problem> {
-        let problem = |reason: Reason| Problem { path: path.to_owned(), reason };
-        let opened = RegularFile::open(path, Links::Refused);
+    pub fn open(path: &Path, owner: u32, guard: Ownership) -> Result<Option<Self>, FileError> {
+        let problem = |reason: Reason| FileError { path: path.to_owned(), reason };
+        let opened = RegularFile::open(path, Symlinks::Reject);
         let Some(file) = opened.map_err(|unfit| problem(Reason::of(unfit, 0)))? else { return Ok(None) };
         let metadata = file.metadata();
         if metadata.uid() != owner {
             return Err(problem(Reason::Foreign { owner: metadata.uid() }));
         }
-        if guard == Guard::Exclusive && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
+        if guard == Ownership::OwnerOnlyWritable && (metadata.mode() & 0o022 != 0 || metadata.nlink() != 1) {
             return Err(problem(Reason::Shared));
         }
         Ok(Some(Self { path: path.to_owned(), file }))
@@ -66,18 +71,18 @@ impl OwnedFile {
     ///
     /// # Errors
     /// [`Problem`] when that is more than `limit` bytes, or cannot be read.
-    pub fn read(&self, limit: usize) -> Result<Found, Problem> {
-        let problem = |reason: Reason| Problem { path: self.path.clone(), reason };
+    pub fn read(&self, limit: usize) -> Result<FileContent, FileError> {
+        let problem = |reason: Reason| FileError { path: self.path.clone(), reason };
         let metadata = self.file.metadata_now().map_err(|error| problem(Reason::Failed("examine", error)))?;
         let mut content = Zeroizing::new(Vec::new());
         self.file.read(limit, &mut content).map_err(|unfit| problem(Reason::of(unfit, limit)))?;
-        Ok(Found { content, identity: FileIdentity::of(&metadata) })
+        Ok(FileContent { content, identity: FileId::from_metadata(&metadata) })
     }
 }
 
 /// What is wrong with a file.
 #[derive(Debug)]
-pub struct Problem {
+pub struct FileError {
     pub(crate) path: PathBuf,
     pub(crate) reason: Reason,
 }
@@ -92,16 +97,16 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    fn of(unfit: Unfit, limit: usize) -> Self {
+    fn of(unfit: OpenError, limit: usize) -> Self {
         match unfit {
-            Unfit::NotRegular | Unfit::Link => Self::NotRegular,
-            Unfit::TooLarge => Self::TooLarge { limit },
-            Unfit::Failed(error) => Self::Failed("read", error),
+            OpenError::NotRegular | OpenError::Link => Self::NotRegular,
+            OpenError::TooLarge => Self::TooLarge { limit },
+            OpenError::Failed(error) => Self::Failed("read", error),
         }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for FileError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.reason {
@@ -123,7 +128,7 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for FileError {}
 
 #[cfg(test)]
 mod tests {
@@ -139,7 +144,7 @@ mod tests {
         Uid::effective().as_raw()
     }
 
-    fn message(path: &Path, guard: Guard) -> String {
+    fn message(path: &Path, guard: Ownership) -> String {
         read(path, uid(), 100, guard).err().map(|problem| problem.to_string()).unwrap_or_default()
     }
 
@@ -147,7 +152,7 @@ mod tests {
     fn only_a_regular_file_of_ones_own_is_read() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| directory.path().join(name);
-        assert!(read(&path("absent"), uid(), 100, Guard::Owned).expect("absence is no error").is_none());
+        assert!(read(&path("absent"), uid(), 100, Ownership::Owner).expect("absence is no error").is_none());
 
         mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a FIFO");
         symlink("/etc/passwd", path("link")).expect("a link");
@@ -156,23 +161,23 @@ mod tests {
             [("fifo", "no regular file"), ("link", "no regular file"), (".", "no regular file")]
         {
             assert!(
-                message(&path(name), Guard::Owned).contains(expected),
+                message(&path(name), Ownership::Owner).contains(expected),
                 "{name}: {}",
-                message(&path(name), Guard::Owned)
+                message(&path(name), Ownership::Owner)
             );
         }
-        assert!(message(&path("large"), Guard::Owned).contains("larger than 100 bytes"));
-        assert!(message(Path::new("/dev/null"), Guard::Owned).contains("no regular file"));
+        assert!(message(&path("large"), Ownership::Owner).contains("larger than 100 bytes"));
+        assert!(message(Path::new("/dev/null"), Ownership::Owner).contains("no regular file"));
 
         fs::write(path("mine"), "text").expect("a file");
         let foreign =
-            read(&path("mine"), uid() + 1, 100, Guard::Owned).err().expect("a foreign file is refused");
+            read(&path("mine"), uid() + 1, 100, Ownership::Owner).err().expect("a foreign file is refused");
         assert!(foreign.to_string().contains(&format!("belongs to user id {}", uid())));
         fs::set_permissions(path("mine"), fs::Permissions::from_mode(0o620)).expect("chmod");
-        assert!(message(&path("mine"), Guard::Exclusive).contains("written by others"));
-        assert_eq!(message(&path("mine"), Guard::Owned), "");
+        assert!(message(&path("mine"), Ownership::OwnerOnlyWritable).contains("written by others"));
+        assert_eq!(message(&path("mine"), Ownership::Owner), "");
         fs::set_permissions(path("mine"), fs::Permissions::from_mode(0o600)).expect("chmod");
         fs::hard_link(path("mine"), path("second")).expect("a second name");
-        assert!(message(&path("mine"), Guard::Exclusive).contains("second name"));
+        assert!(message(&path("mine"), Ownership::OwnerOnlyWritable).contains("second name"));
     }
 }

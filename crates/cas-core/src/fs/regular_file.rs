@@ -12,15 +12,15 @@ use nix::fcntl::OFlag;
 ///
 /// # Errors
 /// [`Unfit`], which says whether it is the file that has to be changed.
-pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, Unfit> {
-    let Some(file) = RegularFile::open(path, Links::Followed)? else { return Ok(None) };
+pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, OpenError> {
+    let Some(file) = RegularFile::open(path, Symlinks::Follow)? else { return Ok(None) };
     let mut content = Vec::new();
     file.read(limit, &mut content).map(|()| Some(content))
 }
 
 /// Why a file was not read.
 #[derive(Debug)]
-pub enum Unfit {
+pub enum OpenError {
     /// It is a FIFO, a device, a directory: move it out of the way.
     NotRegular,
     /// It is a symbolic link, where none may be: put a file of its own there.
@@ -33,11 +33,11 @@ pub enum Unfit {
 
 /// Whether the last component of a path may be a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
+pub enum Symlinks {
     /// A symlink is followed.
-    Followed,
+    Follow,
     /// A symlink is an error.
-    Refused,
+    Reject,
 }
 
 /// A file that was opened for reading, and is a regular one: whatever becomes of its name, this is the same file.
@@ -50,14 +50,14 @@ pub struct RegularFile {
 impl RegularFile {
     /// Opens what lies at `path`; nothing where there is nothing. Whose it may be is for the caller to judge, by
     /// [`RegularFile::metadata`], before it is read.
-    pub fn open(path: &Path, links: Links) -> Result<Option<Self>, Unfit> {
+    pub fn open(path: &Path, links: Symlinks) -> Result<Option<Self>, OpenError> {
         let file = match open(path, links) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Unfit::of_open(error, links)),
+            Err(error) => return Err(OpenError::of_open(error, links)),
         };
-        let metadata = file.metadata().map_err(Unfit::Failed)?;
-        if metadata.is_file() { Ok(Some(Self { file, metadata })) } else { Err(Unfit::NotRegular) }
+        let metadata = file.metadata().map_err(OpenError::Failed)?;
+        if metadata.is_file() { Ok(Some(Self { file, metadata })) } else { Err(OpenError::NotRegular) }
     }
 
     /// What it was when it was opened.
@@ -71,16 +71,16 @@ impl RegularFile {
     }
 
     /// Reads all of it, from its beginning, into `buffer`, provided that is at most `limit` bytes.
-    pub fn read(&self, limit: usize, buffer: &mut Vec<u8>) -> Result<(), Unfit> {
+    pub fn read(&self, limit: usize, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
         let is_all = (&self.file).rewind().and_then(|()| read_all(&self.file, limit, buffer));
-        if is_all.map_err(Unfit::Failed)? { Ok(()) } else { Err(Unfit::TooLarge) }
+        if is_all.map_err(OpenError::Failed)? { Ok(()) } else { Err(OpenError::TooLarge) }
     }
 }
 
-impl Unfit {
-    fn of_open(error: io::Error, links: Links) -> Self {
+impl OpenError {
+    fn of_open(error: io::Error, links: Symlinks) -> Self {
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ELOOP) if links == Links::Refused => Self::Link,
+            Some(Errno::ELOOP) if links == Symlinks::Reject => Self::Link,
             // A socket.
             Some(Errno::ENXIO) => Self::NotRegular,
             _ => Self::Failed(error),
@@ -89,8 +89,8 @@ impl Unfit {
 }
 
 /// `ELOOP` when a link is refused. What was opened may still be anything.
-fn open(path: &Path, links: Links) -> io::Result<File> {
-    let no_follow = if links == Links::Refused { OFlag::O_NOFOLLOW } else { OFlag::empty() };
+fn open(path: &Path, links: Symlinks) -> io::Result<File> {
+    let no_follow = if links == Symlinks::Reject { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY | no_follow).bits())
@@ -128,17 +128,17 @@ mod tests {
             assert_eq!(read(&path(name), 4).expect("read"), Some(b"text".to_vec()), "{name}");
         }
 
-        assert!(matches!(read(&path("small"), 3), Err(Unfit::TooLarge)));
+        assert!(matches!(read(&path("small"), 3), Err(OpenError::TooLarge)));
         File::create(path("huge")).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-        assert!(matches!(read(&path("huge"), 4), Err(Unfit::TooLarge)));
+        assert!(matches!(read(&path("huge"), 4), Err(OpenError::TooLarge)));
         mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a FIFO");
         let _socket = UnixListener::bind(path("socket")).expect("a socket");
         for unfit in [path("fifo"), path("socket"), path("."), "/dev/zero".into()] {
-            assert!(matches!(read(&unfit, 4), Err(Unfit::NotRegular)), "{unfit:?}");
+            assert!(matches!(read(&unfit, 4), Err(OpenError::NotRegular)), "{unfit:?}");
         }
-        assert!(matches!(read(&path("small/none"), 4), Err(Unfit::Failed(_))));
-        assert!(matches!(RegularFile::open(&path("link"), Links::Refused), Err(Unfit::Link)));
+        assert!(matches!(read(&path("small/none"), 4), Err(OpenError::Failed(_))));
+        assert!(matches!(RegularFile::open(&path("link"), Symlinks::Reject), Err(OpenError::Link)));
         symlink("loop", path("loop")).expect("a link to itself");
-        assert!(matches!(read(&path("loop"), 4), Err(Unfit::Failed(_))));
+        assert!(matches!(read(&path("loop"), 4), Err(OpenError::Failed(_))));
     }
 }

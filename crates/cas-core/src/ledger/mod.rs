@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::credential::fingerprint::{Fingerprint, Generation};
+use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file;
 use crate::credential::login_file::LoginPlace;
-use crate::credential::verification::Verdict;
-use crate::fs::file_id::FileIdentity;
+use crate::credential::verification::Verification;
+use crate::fs::file_id::FileId;
 use crate::ledger::setup_tokens::SeenTokens;
 use crate::time::timestamp::Timestamp;
 
@@ -37,26 +37,30 @@ const WITHDRAWN_REMEMBERED: usize = 16;
 #[serde(default)]
 pub struct Ledger {
     /// Per generation, what is known of it.
-    pub generations: BTreeMap<Generation, Entry>,
+    pub generations: BTreeMap<RefreshTokenId, GenerationRecord>,
     /// The complete login that was seen in the credential file last: whose account this person works under.
-    pub lay_there_last: Option<Generation>,
+    #[serde(alias = "lay_there_last")]
+    pub last_seen_in_file: Option<RefreshTokenId>,
     /// Where that login lay.
     #[serde(default)]
     pub last_seen_at: LoginPlace,
     /// The generation that was put back last and has not been shown to be alive since: if it is rejected, what it replaced
     /// comes back.
-    pub unproven: Option<Generation>,
+    #[serde(alias = "unproven")]
+    pub unverified_restore: Option<RefreshTokenId>,
     /// A restore that was begun: tells, after a crash, whether it happened.
-    pub intent: Option<Intent>,
+    #[serde(alias = "intent")]
+    pub pending_restore: Option<PendingRestore>,
     /// Setup-tokens that once lay in the env file and do so no more.
-    pub withdrawn: Vec<Fingerprint>,
+    #[serde(alias = "withdrawn")]
+    pub withdrawn_tokens: Vec<Fingerprint>,
     /// The setup-tokens seen, and since when.
     pub setup_tokens: SeenTokens,
 }
 
 /// What is known of one generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct GenerationRecord {
     /// When this machine first saw it.
     pub first_seen: Timestamp,
     /// How many had been seen before it: their order, however the clock was set.
@@ -73,10 +77,11 @@ pub struct Entry {
     #[serde(default)]
     pub owner: Owner,
     /// What became of it.
-    pub fate: Fate,
+    #[serde(alias = "fate")]
+    pub state: GenerationState,
     /// When it was put back, oldest first.
-    #[serde(default)]
-    pub restored: Vec<Timestamp>,
+    #[serde(default, alias = "restored")]
+    pub restored_at: Vec<Timestamp>,
 }
 
 /// Where a generation was first seen.
@@ -92,7 +97,7 @@ pub enum Origin {
 /// What became of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum GenerationState {
     /// It is, or may be, the newest.
     Current,
     /// A later one replaced it: its refresh token is spent.
@@ -105,31 +110,32 @@ pub enum Fate {
 
 /// A restore that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct PendingRestore {
     /// What was to be put back.
-    pub generation: Generation,
+    pub generation: RefreshTokenId,
     /// When; the same moment stands in the entry's `restored`.
     pub at: Timestamp,
     /// Which file it was to replace; nothing if there was none.
-    pub replaces: Option<FileIdentity>,
+    pub replaces: Option<FileId>,
 }
 
 impl Ledger {
     /// Takes note of the complete login that lies in the credential file. Whatever ended earlier, of the same account as far
     /// as is known, is superseded by it.
-    pub fn observe_file(&mut self, login: &LoginSummary, now: Timestamp) {
-        let login = &LoginSummary { owner: self.owner_of(login), ..login.clone() };
-        let replaced =
-            |entry: &Entry| entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner);
+    pub fn record_login(&mut self, login: &LoginSummary, now: Timestamp) {
+        let login = &LoginSummary { owner: self.resolve_owner(login), ..login.clone() };
+        let replaced = |entry: &GenerationRecord| {
+            entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
+        };
         for (_, entry) in
             self.generations.iter_mut().filter(|(name, entry)| **name != login.generation && replaced(entry))
         {
-            entry.fate = Fate::Superseded;
+            entry.state = GenerationState::Superseded;
         }
         let entry = self.entry(login, Origin::File, now);
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
-        self.lay_there_last = Some(login.generation);
-        self.forget_oldest();
+        self.last_seen_in_file = Some(login.generation);
+        self.evict_oldest();
     }
 
     /// Takes note of where the complete login lies.
@@ -146,7 +152,7 @@ impl Ledger {
 
     /// Whether the account of a login may still be taken from what the client says beside it: while it is first seen, and for a
     /// moment after, since the client writes its two files one after the other. Later that may be another account.
-    pub fn may_learn_owner(&self, generation: Generation, now: Timestamp) -> bool {
+    pub fn may_learn_owner(&self, generation: RefreshTokenId, now: Timestamp) -> bool {
         self.generations.get(&generation).is_none_or(|entry| {
             entry.origin == Origin::File && entry.first_seen.is_within(LEARNING_WINDOW, now)
         })
@@ -154,58 +160,58 @@ impl Ledger {
 
     /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
     /// generation be put back more often than [`Ledger::may_restore`] allows.
-    pub fn begin_restore(&mut self, login: &LoginSummary, replaces: Option<FileIdentity>, now: Timestamp) {
+    pub fn begin_restore(&mut self, login: &LoginSummary, replaces: Option<FileId>, now: Timestamp) {
         let entry = self.entry(login, Origin::Store, now);
-        entry.fate = Fate::Restored;
-        entry.restored.push(now);
-        self.unproven = Some(login.generation);
-        self.intent = Some(Intent { generation: login.generation, at: now, replaces });
-        self.forget_oldest();
+        entry.state = GenerationState::Restored;
+        entry.restored_at.push(now);
+        self.unverified_restore = Some(login.generation);
+        self.pending_restore = Some(PendingRestore { generation: login.generation, at: now, replaces });
+        self.evict_oldest();
     }
 
     /// Notes that the restore begun last was given up before the file was written; it does not count.
     pub fn cancel_restore(&mut self) {
-        let Some(intent) = self.intent.take() else { return };
-        self.unproven = None;
+        let Some(intent) = self.pending_restore.take() else { return };
+        self.unverified_restore = None;
         if let Some(entry) = self.generations.get_mut(&intent.generation) {
-            entry.restored.retain(|at| *at != intent.at);
-            if entry.fate == Fate::Restored && entry.restored.is_empty() {
-                entry.fate = Fate::Current;
+            entry.restored_at.retain(|at| *at != intent.at);
+            if entry.state == GenerationState::Restored && entry.restored_at.is_empty() {
+                entry.state = GenerationState::Current;
             }
         }
     }
 
     /// Settles a restore that was begun: if the very file it was to replace is still there, it never happened and does
     /// not count.
-    pub fn settle_intent(&mut self, found: Option<FileIdentity>) {
-        let Some(intent) = &self.intent else { return };
+    pub fn resolve_pending_restore(&mut self, found: Option<FileId>) {
+        let Some(intent) = &self.pending_restore else { return };
         if intent.replaces.is_some() && intent.replaces == found {
             self.cancel_restore();
         }
-        self.intent = None;
+        self.pending_restore = None;
     }
 
     /// Notes what a live probe of this generation showed; only certain answers change its fate, and a rejection is final.
-    pub fn observe_verdict(&mut self, generation: Generation, verdict: &Verdict) {
+    pub fn record_verification(&mut self, generation: RefreshTokenId, verdict: &Verification) {
         let Some(entry) = self.generations.get_mut(&generation) else { return };
         if verdict.is_rejected() {
             // Of one that was replaced more is known: its refresh token is spent as well.
-            if entry.fate != Fate::Superseded {
-                entry.fate = Fate::Rejected;
+            if entry.state != GenerationState::Superseded {
+                entry.state = GenerationState::Rejected;
             }
         } else if verdict.is_alive() {
-            if entry.fate == Fate::Restored {
-                entry.fate = Fate::Current;
+            if entry.state == GenerationState::Restored {
+                entry.state = GenerationState::Current;
             }
-            if self.unproven == Some(generation) {
-                self.unproven = None;
+            if self.unverified_restore == Some(generation) {
+                self.unverified_restore = None;
             }
         }
     }
 
     /// Notes that what a restore had replaced lies there again.
-    pub fn observe_roll_back(&mut self) {
-        self.unproven = None;
+    pub fn record_rollback(&mut self) {
+        self.unverified_restore = None;
     }
 
     /// Whether the rules allow to put this login back now: never one that was rejected or superseded; one whose access
@@ -213,66 +219,67 @@ impl Ledger {
     /// family; one that is fresh as often as others clobber it, within [`RESTORES_PER_WINDOW`].
     pub fn may_restore(&self, login: &LoginSummary, now: Timestamp) -> bool {
         let Some(entry) = self.generations.get(&login.generation) else { return true };
-        if matches!(entry.fate, Fate::Superseded | Fate::Rejected) {
+        if matches!(entry.state, GenerationState::Superseded | GenerationState::Rejected) {
             return false;
         }
         if login_file::is_fresh(login.expires_at, now) {
-            let recent = entry.restored.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
+            let recent =
+                entry.restored_at.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
             recent.count() < RESTORES_PER_WINDOW
         } else {
-            entry.restored.is_empty()
+            entry.restored_at.is_empty()
         }
     }
 
     /// What became of this generation, if it is known.
-    pub fn fate(&self, generation: Generation) -> Option<Fate> {
-        self.generations.get(&generation).map(|entry| entry.fate)
+    pub fn fate(&self, generation: RefreshTokenId) -> Option<GenerationState> {
+        self.generations.get(&generation).map(|entry| entry.state)
     }
 
     /// When this machine first saw this generation.
-    pub fn first_seen(&self, generation: Generation) -> Option<Timestamp> {
+    pub fn first_seen(&self, generation: RefreshTokenId) -> Option<Timestamp> {
         self.generations.get(&generation).map(|entry| entry.first_seen)
     }
 
     /// Whose a login that lies in the credential file is: what it says itself; else what is known of it; else, since it came
     /// of a refresh by a client that drops the names (a sign-in writes them), whose the one before it was.
-    pub fn owner_of(&self, login: &LoginSummary) -> Owner {
+    pub fn resolve_owner(&self, login: &LoginSummary) -> Owner {
         let known = self.generations.get(&login.generation);
-        let before = self.lay_there_last.and_then(|generation| self.generations.get(&generation));
-        known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().or(&entry.owner))
+        let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
+        known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().merged_with(&entry.owner))
     }
 
     /// Whether a login is of another account or organisation than the one that lay in the credential file last.
-    pub fn is_somebody_elses(&self, login: &LoginSummary) -> bool {
-        let last = self.lay_there_last.and_then(|generation| self.generations.get(&generation));
+    pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
+        let last = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
         last.is_some_and(|last| last.owner.contradicts(&login.owner))
     }
 
     /// Notes that this setup-token was taken away, so that a process that inherited it can be told.
-    pub fn observe_withdrawn(&mut self, token: Fingerprint) {
-        self.withdrawn.retain(|known| *known != token);
-        self.withdrawn.push(token);
-        let excess = self.withdrawn.len().saturating_sub(WITHDRAWN_REMEMBERED);
-        self.withdrawn.drain(..excess);
+    pub fn record_withdrawn_token(&mut self, token: Fingerprint) {
+        self.withdrawn_tokens.retain(|known| *known != token);
+        self.withdrawn_tokens.push(token);
+        let excess = self.withdrawn_tokens.len().saturating_sub(WITHDRAWN_REMEMBERED);
+        self.withdrawn_tokens.drain(..excess);
     }
 
-    fn entry(&mut self, login: &LoginSummary, origin: Origin, now: Timestamp) -> &mut Entry {
+    fn entry(&mut self, login: &LoginSummary, origin: Origin, now: Timestamp) -> &mut GenerationRecord {
         let number = self.generations.values().map(|entry| entry.number.saturating_add(1)).max().unwrap_or(0);
-        self.generations.entry(login.generation).or_insert_with(|| Entry {
+        self.generations.entry(login.generation).or_insert_with(|| GenerationRecord {
             first_seen: now,
             number,
             origin,
             expires_at: login.expires_at,
             was_fresh: login_file::is_fresh(login.expires_at, now),
             owner: login.owner.clone(),
-            fate: Fate::Current,
-            restored: Vec::new(),
+            state: GenerationState::Current,
+            restored_at: Vec::new(),
         })
     }
 
-    fn forget_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         while self.generations.len() > REMEMBERED {
-            let age = |entry: &Entry| (entry.number, entry.first_seen);
+            let age = |entry: &GenerationRecord| (entry.number, entry.first_seen);
             let oldest = self.generations.iter().min_by_key(|(_, entry)| age(entry)).map(|(name, _)| *name);
             self.generations.retain(|name, _| Some(*name) != oldest);
         }
@@ -291,22 +298,39 @@ mod tests {
 
     fn login(name: &str, expires_at: u64) -> LoginSummary {
         LoginSummary {
-            generation: Generation::of(name),
+            generation: RefreshTokenId::from_bytes(name),
             expires_at: at(expires_at),
             login_expires_at: None,
             owner: Owner::default(),
         }
     }
 
+    /// A ledger that was written before the names changed keeps its rules.
+    #[test]
+    fn a_ledger_with_the_former_names_is_read() {
+        let (one, two) = ("0011223344556677", "8899aabbccddeeff");
+        let former = format!(
+            r#"{{"generations":{{"{one}":{{"first_seen":1,"number":3,"origin":"file","expires_at":9,"fate":"rejected","restored":[4]}}}},
+                "lay_there_last":"{one}","unproven":"{two}","intent":{{"generation":"{two}","at":5,"replaces":null}},"withdrawn":["{one}"]}}"#
+        );
+        let ledger: Ledger = serde_json::from_str(&former).expect("the former form");
+        let record = ledger.generations.values().next().expect("a generation");
+        assert_eq!((record.state, record.restored_at.len()), (GenerationState::Rejected, 1));
+        assert!(ledger.last_seen_in_file.is_some() && ledger.unverified_restore.is_some());
+        assert!(ledger.pending_restore.is_some() && ledger.withdrawn_tokens.len() == 1);
+        let written = serde_json::to_string(&ledger).expect("JSON");
+        assert!(!written.contains("fate") && !written.contains("lay_there_last"), "{written}");
+    }
+
     #[test]
     fn a_later_login_in_the_file_supersedes_the_earlier_ones() {
         let (old, new) = (login("old", HOUR), login("new", 9 * HOUR));
         let mut ledger = Ledger::default();
-        ledger.observe_file(&old, at(0));
+        ledger.record_login(&old, at(0));
         assert!(ledger.may_restore(&old, at(0)));
-        ledger.observe_file(&new, at(1));
+        ledger.record_login(&new, at(1));
         assert!(!ledger.may_restore(&old, at(1)));
-        ledger.observe_file(&old, at(2));
+        ledger.record_login(&old, at(2));
         assert!(!ledger.may_restore(&old, at(2)), "an older copy that came back is still spent");
         assert!(ledger.may_restore(&new, at(2)));
     }
@@ -335,12 +359,12 @@ mod tests {
     #[test]
     fn a_restore_that_a_crash_prevented_does_not_count() {
         let stale = login("stale", HOUR);
-        let before = FileIdentity { inode: 1, modified_seconds: 2, modified_nanoseconds: 3 };
-        let after = FileIdentity { inode: 2, ..before };
+        let before = FileId { inode: 1, modified_seconds: 2, modified_nanoseconds: 3 };
+        let after = FileId { inode: 2, ..before };
         for (found, allowed) in [(Some(before), true), (Some(after), false), (None, false)] {
             let mut ledger = Ledger::default();
             ledger.begin_restore(&stale, Some(before), at(2 * HOUR));
-            ledger.settle_intent(found);
+            ledger.resolve_pending_restore(found);
             assert_eq!(ledger.may_restore(&stale, at(3 * HOUR)), allowed, "{found:?}");
         }
     }
@@ -349,12 +373,12 @@ mod tests {
     fn only_certain_verdicts_decide_a_fate() {
         let one = login("one", 9 * HOUR);
         let mut ledger = Ledger::default();
-        ledger.observe_file(&one, at(0));
-        ledger.observe_verdict(one.generation, &Verdict::Unknown("529".into()));
-        ledger.observe_verdict(one.generation, &Verdict::Unusable("missing".into()));
+        ledger.record_login(&one, at(0));
+        ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()));
+        ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()));
         assert!(ledger.may_restore(&one, at(0)));
-        ledger.observe_verdict(one.generation, &Verdict::Rejected { account_level: false });
-        ledger.observe_verdict(one.generation, &Verdict::Ok);
+        ledger.record_verification(one.generation, &Verification::Rejected { account_level: false });
+        ledger.record_verification(one.generation, &Verification::Ok);
         assert!(!ledger.may_restore(&one, at(0)), "a rejected one never comes back");
     }
 
@@ -365,25 +389,29 @@ mod tests {
             ..login(name, ends)
         };
         let mut ledger = Ledger::default();
-        ledger.observe_file(&named("one", HOUR, "one"), at(0));
-        ledger.observe_file(&named("two", 2 * HOUR, "another"), at(1));
-        ledger.observe_file(&login("three", 3 * HOUR), at(2));
-        assert!(ledger.is_somebody_elses(&named("one", HOUR, "one")));
-        assert_eq!(ledger.fate(Generation::of("one")), Some(Fate::Current));
-        assert_eq!(ledger.fate(Generation::of("two")), Some(Fate::Superseded));
-        ledger.observe_file(&named("three", 3 * HOUR, "a third"), at(3));
-        assert_eq!(ledger.owner_of(&login("three", 0)).account.as_deref(), Some("a third"), "its own word");
+        ledger.record_login(&named("one", HOUR, "one"), at(0));
+        ledger.record_login(&named("two", 2 * HOUR, "another"), at(1));
+        ledger.record_login(&login("three", 3 * HOUR), at(2));
+        assert!(ledger.belongs_to_other_account(&named("one", HOUR, "one")));
+        assert_eq!(ledger.fate(RefreshTokenId::from_bytes("one")), Some(GenerationState::Current));
+        assert_eq!(ledger.fate(RefreshTokenId::from_bytes("two")), Some(GenerationState::Superseded));
+        ledger.record_login(&named("three", 3 * HOUR, "a third"), at(3));
+        assert_eq!(
+            ledger.resolve_owner(&login("three", 0)).account.as_deref(),
+            Some("a third"),
+            "its own word"
+        );
     }
 
     #[test]
     fn the_ledger_stays_small_and_survives_a_round_through_json() {
         let mut ledger = Ledger::default();
         for count in 0..200 {
-            ledger.observe_file(&login(&count.to_string(), count), at(count));
-            ledger.observe_withdrawn(Fingerprint::of(&count.to_string()));
+            ledger.record_login(&login(&count.to_string(), count), at(count));
+            ledger.record_withdrawn_token(Fingerprint::from_bytes(&count.to_string()));
         }
         assert_eq!(ledger.generations.len(), REMEMBERED);
-        assert_eq!(ledger.withdrawn.len(), WITHDRAWN_REMEMBERED);
+        assert_eq!(ledger.withdrawn_tokens.len(), WITHDRAWN_REMEMBERED);
         let json = serde_json::to_string(&ledger).expect("a ledger is JSON");
         assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::credential::expiry::{Dates, EARLIEST, Lapse};
+use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
 use crate::time::timestamp::Timestamp;
 
@@ -27,7 +27,7 @@ struct SeenToken {
 
 impl SeenTokens {
     /// Takes note of a setup-token that lies in the env file.
-    pub fn observe(&mut self, token: Fingerprint, now: Timestamp) {
+    pub fn record(&mut self, token: Fingerprint, now: Timestamp) {
         match self.0.iter_mut().find(|known| known.token == token) {
             Some(known) => known.first_seen = earlier(known.first_seen, now),
             None => {
@@ -40,20 +40,20 @@ impl SeenTokens {
 
     /// Takes note of the setup-token in the store, and of what is written beside it. Dates that stood beside another token
     /// before are that one's: whoever exchanges a token by hand may leave them there.
-    pub fn observe_stored(&mut self, token: Fingerprint, dates: Dates, now: Timestamp) {
-        self.observe(token, now);
-        let is_left_over = dates != Dates::default()
+    pub fn record_from_store(&mut self, token: Fingerprint, dates: SetupTokenDates, now: Timestamp) {
+        self.record(token, now);
+        let is_left_over = dates != SetupTokenDates::default()
             && self.0.iter().any(|known| known.token != token && known.dates() == dates);
-        let dates = if is_left_over { Dates::default() } else { dates };
+        let dates = if is_left_over { SetupTokenDates::default() } else { dates };
         if let Some(known) = self.0.iter_mut().find(|known| known.token == token) {
             (known.minted_at, known.expires_at) = (dates.minted_at, dates.expires_at);
         }
     }
 
     /// When this token lapses, as far as is known.
-    pub fn lapse(&self, token: Fingerprint) -> Option<Lapse> {
+    pub fn lapse(&self, token: Fingerprint) -> Option<Expiry> {
         let known = self.0.iter().find(|known| known.token == token)?;
-        Lapse::of_setup_token(known.dates(), Some(known.first_seen))
+        Expiry::for_setup_token(known.dates(), Some(known.first_seen))
     }
 
     /// When this token was first seen on this machine.
@@ -63,15 +63,15 @@ impl SeenTokens {
 }
 
 impl SeenToken {
-    fn dates(&self) -> Dates {
-        Dates { minted_at: self.minted_at, expires_at: self.expires_at }
+    fn dates(&self) -> SetupTokenDates {
+        SetupTokenDates { minted_at: self.minted_at, expires_at: self.expires_at }
     }
 }
 
 /// The earlier of two moments at which a token was seen, as far as the clock can have been right at them: not before
 /// there were any.
 fn earlier(first_seen: Timestamp, now: Timestamp) -> Timestamp {
-    match (first_seen < EARLIEST, now < EARLIEST) {
+    match (first_seen < MIN_PLAUSIBLE_TIME, now < MIN_PLAUSIBLE_TIME) {
         (true, false) => now,
         (false, false) => first_seen.min(now),
         (_, true) => first_seen,
@@ -81,7 +81,7 @@ fn earlier(first_seen: Timestamp, now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::expiry::{Certainty, SETUP_TOKEN_LASTS};
+    use crate::credential::expiry::{ExpirySource, SETUP_TOKEN_LIFETIME};
 
     const NOW: u64 = 1_790_000_000_000;
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     fn token(name: &str) -> Fingerprint {
-        Fingerprint::of(name)
+        Fingerprint::from_bytes(name)
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         for (times, expected) in rows {
             let mut seen = SeenTokens::default();
             for time in times {
-                seen.observe(token("t"), Timestamp::from_millis(*time));
+                seen.record(token("t"), Timestamp::from_millis(*time));
             }
             assert_eq!(seen.first_seen(token("t")), Some(Timestamp::from_millis(expected)), "{times:?}");
         }
@@ -114,17 +114,18 @@ mod tests {
 
     #[test]
     fn what_stood_beside_an_earlier_token_says_nothing_about_the_next() {
-        let dates = Dates { minted_at: Some(at(0)), expires_at: Some(at(7)) };
+        let dates = SetupTokenDates { minted_at: Some(at(0)), expires_at: Some(at(7)) };
         let mut seen = SeenTokens::default();
-        seen.observe_stored(token("one"), dates, at(1));
-        seen.observe_stored(token("two"), dates, at(2));
-        let stated = Lapse { at: at(7), certainty: Certainty::Stated };
-        let guessed = Lapse { at: at(2).plus(SETUP_TOKEN_LASTS), certainty: Certainty::AtTheLatest };
+        seen.record_from_store(token("one"), dates, at(1));
+        seen.record_from_store(token("two"), dates, at(2));
+        let stated = Expiry { at: at(7), source: ExpirySource::Declared };
+        let guessed =
+            Expiry { at: at(2).saturating_add(SETUP_TOKEN_LIFETIME), source: ExpirySource::UpperBound };
         assert_eq!((seen.lapse(token("one")), seen.lapse(token("two"))), (Some(stated), Some(guessed)));
-        let mended = Dates { expires_at: Some(at(9)), ..dates };
-        seen.observe_stored(token("two"), mended, at(3));
+        let mended = SetupTokenDates { expires_at: Some(at(9)), ..dates };
+        seen.record_from_store(token("two"), mended, at(3));
         assert_eq!(seen.lapse(token("two")).map(|lapse| lapse.at), Some(at(9)));
-        seen.observe(token("two"), at(4));
+        seen.record(token("two"), at(4));
         assert_eq!(
             seen.lapse(token("two")).map(|lapse| lapse.at),
             Some(at(9)),
@@ -136,7 +137,7 @@ mod tests {
     fn only_so_many_are_remembered_and_the_newest_always() {
         let mut seen = SeenTokens::default();
         for count in 0..100 {
-            seen.observe(token(&count.to_string()), at(count));
+            seen.record(token(&count.to_string()), at(count));
         }
         assert_eq!(seen.0.len(), REMEMBERED);
         assert_eq!(seen.first_seen(token("99")), Some(at(99)));

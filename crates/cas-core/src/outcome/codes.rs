@@ -1,7 +1,7 @@
 //! One word for everything an outcome can say, for programs: a word never changes its meaning.
 
-use super::{Finding, Note, Outcome};
-use crate::credential::verification::Verdict;
+use super::{Detail, Finding, Outcome};
+use crate::credential::verification::Verification;
 
 pub(super) fn of_finding(finding: &Finding) -> &'static str {
     match finding {
@@ -9,16 +9,16 @@ pub(super) fn of_finding(finding: &Finding) -> &'static str {
         Finding::Login { .. } => "login",
         Finding::Stale { .. } => "stale",
         Finding::Refreshing(_) => "refreshing",
-        Finding::Spent { .. } => "spent",
+        Finding::StaleCopy { .. } => "spent",
         Finding::Restored { .. } => "restored",
-        Finding::Beyond { .. } => "beyond-repair",
-        Finding::Unmended { .. } => "unmended",
-        Finding::Broken { .. } => "broken",
-        Finding::NotDone(_) => "not-done",
+        Finding::Unrecoverable { .. } => "beyond-repair",
+        Finding::RestoreFailed { .. } => "unmended",
+        Finding::LoginUnusable { .. } => "broken",
+        Finding::RequestRefused(_) => "not-done",
         Finding::NoLogin => "no-login",
-        Finding::LeftAlone(_) => "left-alone",
+        Finding::Skipped(_) => "left-alone",
         Finding::Misconfigured(_) => "misconfigured",
-        Finding::Busy => "busy",
+        Finding::AnotherRunActive => "busy",
     }
 }
 
@@ -28,31 +28,31 @@ pub(super) fn of_notes(outcome: &Outcome) -> Vec<String> {
     outcome.notes.iter().map(of_note).chain(lapsing).map(str::to_owned).collect()
 }
 
-fn of_note(note: &Note) -> &'static str {
+fn of_note(note: &Detail) -> &'static str {
     match note {
-        Note::EnvFileWritten => "env-file-written",
-        Note::EnvFileRemoved => "env-file-removed",
-        Note::EnvFile(_) => "env-file-not-used",
-        Note::EnvFileUnchanged(_) => "env-file-not-changed",
-        Note::SetupTokenField(_) => "setup-token-malformed",
-        Note::BackedUp(_) => "backed-up",
-        Note::NotBackedUp(_) => "not-backed-up",
-        Note::RolledBack => "rolled-back",
-        Note::NotRolledBack(_) => "not-rolled-back",
-        Note::Store(_) => "store",
-        Note::Token(_) => "store-token",
-        Note::Configuration(_) => "configuration",
-        Note::CopiesRemain(_) => "copies-remain",
+        Detail::EnvFileWritten => "env-file-written",
+        Detail::EnvFileRemoved => "env-file-removed",
+        Detail::EnvFileInvalid(_) => "env-file-not-used",
+        Detail::EnvFileUpdateFailed(_) => "env-file-not-changed",
+        Detail::SetupTokenFieldInvalid(_) => "setup-token-malformed",
+        Detail::BackedUp(_) => "backed-up",
+        Detail::NotBackedUp(_) => "not-backed-up",
+        Detail::RolledBack => "rolled-back",
+        Detail::NotRolledBack(_) => "not-rolled-back",
+        Detail::Store(_) => "store",
+        Detail::StoreToken(_) => "store-token",
+        Detail::Configuration(_) => "configuration",
+        Detail::BackupsRemain(_) => "copies-remain",
     }
 }
 
-pub(super) fn of_verdict(verdict: &Verdict) -> &'static str {
+pub(super) fn of_verdict(verdict: &Verification) -> &'static str {
     match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Limited => "limited",
-        Verdict::Rejected { account_level: false } => "rejected",
-        Verdict::Rejected { account_level: true } => "account-refused",
-        Verdict::Unusable(_) => "unusable",
-        Verdict::Unknown(_) => "unknown",
+        Verification::Ok => "ok",
+        Verification::RateLimited => "limited",
+        Verification::Rejected { account_level: false } => "rejected",
+        Verification::Rejected { account_level: true } => "account-refused",
+        Verification::ClientUnusable(_) => "unusable",
+        Verification::Inconclusive(_) => "unknown",
     }
 }

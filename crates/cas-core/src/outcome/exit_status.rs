@@ -1,26 +1,30 @@
 //! Which exit code an outcome has: who has to act, in one number.
 
-use super::{Finding, Note, Outcome, Status};
-use crate::credential::verification::Verdict;
-use crate::store::Failure;
+use super::{Detail, Finding, Outcome, Status};
+use crate::credential::verification::Verification;
+use crate::store::StoreError;
 
 impl Outcome {
     /// The exit code of `cas-sync run`: 0 fine (also where all there is to warn of is a date that comes near, or has passed
     /// without anybody refusing the credential: nothing has failed), 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
     /// 77 refused by the store, 78 configuration, 79 a person must sign in, 1 anything else.
     pub fn exit_code(&self) -> u8 {
-        let is_refused =
-            |note: &Note| matches!(note, Note::Store(Failure::Refused { .. } | Failure::Gone { .. }));
-        let is_unusable = |note: &Note| matches!(note, Note::Store(Failure::Misconfigured { .. }));
-        let passes =
-            |note: &Note| matches!(note, Note::Store(Failure::Busy { .. } | Failure::Unreachable { .. }));
+        let is_refused = |note: &Detail| {
+            matches!(note, Detail::Store(StoreError::Refused { .. } | StoreError::Deleted { .. }))
+        };
+        let is_unusable = |note: &Detail| matches!(note, Detail::Store(StoreError::Misconfigured { .. }));
+        let passes = |note: &Detail| {
+            matches!(note, Detail::Store(StoreError::Busy { .. } | StoreError::Unreachable { .. }))
+        };
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
             _ if self.is_warning_of_the_end_alone() => 0,
-            (_, Some(Verdict::Rejected { account_level: false })) => 79,
+            (_, Some(Verification::Rejected { account_level: false })) => 79,
             _ if matches!(
                 self.finding,
-                Finding::Beyond { .. } | Finding::Broken { .. } | Finding::Spent { is_certain: true, .. }
+                Finding::Unrecoverable { .. }
+                    | Finding::LoginUnusable { .. }
+                    | Finding::StaleCopy { is_certain: true, .. }
             ) =>
             {
                 79
@@ -28,15 +32,15 @@ impl Outcome {
             _ if matches!(self.finding, Finding::Misconfigured(_)) => 78,
             _ if self.notes.iter().any(is_unusable) => 78,
             _ if self.notes.iter().any(is_refused)
-                || self.notes.iter().any(|note| matches!(note, Note::Token(_))) =>
+                || self.notes.iter().any(|note| matches!(note, Detail::StoreToken(_))) =>
             {
                 77
             }
-            (_, Some(Verdict::Unusable(_))) => 69,
-            (_, Some(Verdict::Unknown(_))) => 75,
+            (_, Some(Verification::ClientUnusable(_))) => 69,
+            (_, Some(Verification::Inconclusive(_))) => 75,
             _ if self.notes.iter().any(passes) => 75,
-            _ if self.notes.iter().any(|note| matches!(note, Note::Configuration(_))) => 78,
-            _ if matches!(self.finding, Finding::Unmended { .. } | Finding::Spent { .. }) => 75,
+            _ if self.notes.iter().any(|note| matches!(note, Detail::Configuration(_))) => 78,
+            _ if matches!(self.finding, Finding::RestoreFailed { .. } | Finding::StaleCopy { .. }) => 75,
             _ => 1,
         }
     }
@@ -52,7 +56,7 @@ impl Outcome {
         self.lapsing.is_some()
             && self.status == Status::Warn
             && is_in_order
-            && self.verdict().is_none_or(Verdict::is_alive)
-            && self.notes.iter().all(Note::is_in_order)
+            && self.verdict().is_none_or(Verification::is_alive)
+            && self.notes.iter().all(Detail::is_informational)
     }
 }

@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-use super::{Finding, Note, Outcome, Source};
-use crate::credential::email::Address;
-use crate::credential::expiry::Kind;
-use crate::credential::expiry_warning::Lapsing;
-use crate::credential::verification::Verdict;
-use crate::text::plain;
+use super::{BackupLocation, Detail, Finding, Outcome};
+use crate::claude_files::email::Email;
+use crate::credential::expiry::CredentialKind;
+use crate::credential::expiry_warning::ExpiryWarning;
+use crate::credential::verification::Verification;
+use crate::text::sanitize_line;
 
 /// The text after the status word: one line, without control characters, that ends in what to do.
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         // First what is wrong: that the login is complete is no news beside it.
-        if let Some(Verdict::Unusable(why)) = self.verdict() {
+        if let Some(Verification::ClientUnusable(why)) = self.verdict() {
             text = format!("claude cannot be used: {why}; ");
         }
         text.push_str(&self.finding.to_string());
@@ -26,8 +26,8 @@ impl fmt::Display for Outcome {
             text.push_str("; ");
             text.push_str(&of_the_end(lapsing));
         }
-        let text = with_address(&text, self.sign_in_as.as_ref());
-        formatter.write_str(&plain(&text))
+        let text = with_login_email(&text, self.sign_in_as.as_ref());
+        formatter.write_str(&sanitize_line(&text))
     }
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Outcome {
 const SIGN_IN_COMMAND: &str = "cas-sync login";
 
 /// Names the address in the command to sign in with, wherever that is in `text`.
-pub fn with_address(text: &str, address: Option<&Address>) -> String {
+pub fn with_login_email(text: &str, address: Option<&Email>) -> String {
     match address {
         Some(address) => text.replace(SIGN_IN_COMMAND, &format!("{SIGN_IN_COMMAND} --email {address}")),
         None => text.to_owned(),
@@ -44,17 +44,17 @@ pub fn with_address(text: &str, address: Option<&Address>) -> String {
 
 impl Outcome {
     /// Whether the person is told the command to sign in with, into which their address belongs.
-    pub fn asks_to_sign_in(&self) -> bool {
+    pub fn requires_sign_in(&self) -> bool {
         self.to_string().contains(SIGN_IN_COMMAND)
     }
 }
 
 /// What is said of a credential that lapses soon, or should have: when, and what to do.
-pub(super) fn of_the_end(lapsing: &Lapsing) -> String {
-    let when = lapsing.when();
+pub(super) fn of_the_end(lapsing: &ExpiryWarning) -> String {
+    let when = lapsing.describe();
     match lapsing.kind {
-        Kind::Login => format!("login {when}; {SIGN_IN_AGAIN}"),
-        Kind::SetupToken => format!("setup-token {when}; {RENEW_TOKEN}"),
+        CredentialKind::Login => format!("login {when}; {SIGN_IN_AGAIN}"),
+        CredentialKind::SetupToken => format!("setup-token {when}; {RENEW_TOKEN}"),
     }
 }
 
@@ -68,12 +68,12 @@ pub(super) const SPENT: &str = "find what put it back, then run `cas-sync login`
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetupToken { verdict: Some(Verdict::Rejected { account_level: false }), .. } => {
+            Self::SetupToken { verdict: Some(Verification::Rejected { account_level: false }), .. } => {
                 write!(formatter, "setup-token in use, rejected by the server; {RENEW_TOKEN}")
             }
             Self::SetupToken { verdict, .. } => write!(formatter, "setup-token in use, {}", Shown(verdict)),
             Self::Login { login, verdict }
-            | Self::Stale { login, verdict: verdict @ Some(Verdict::Rejected { .. }) } => {
+            | Self::Stale { login, verdict: verdict @ Some(Verification::Rejected { .. }) } => {
                 write!(
                     formatter,
                     "login complete, access token until {}, {}",
@@ -92,12 +92,12 @@ impl fmt::Display for Finding {
                 "login complete, access token until {}: Claude Code is refreshing it just now, not verified by inference",
                 login.expires_at
             ),
-            Self::Spent { login, is_certain: true } => write!(
+            Self::StaleCopy { login, is_certain: true } => write!(
                 formatter,
                 "the login file holds an old copy again (access token until {}), whose refresh token was exchanged since; it is left alone: {SPENT}",
                 login.expires_at
             ),
-            Self::Spent { login, is_certain: false } => write!(
+            Self::StaleCopy { login, is_certain: false } => write!(
                 formatter,
                 "the login file holds a login that ends (access token until {}) before another one known here: an old copy, or the clock was wrong; it is not refreshed by us: if `claude` does not work, {SIGN_IN}",
                 login.expires_at
@@ -110,55 +110,63 @@ impl fmt::Display for Finding {
                 }
                 Shown(verdict).fmt(formatter)
             }
-            Self::Beyond { state } => {
+            Self::Unrecoverable { state } => {
                 write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
             }
-            Self::Unmended { state, why } => write!(formatter, "{state}, and none could be put back: {why}"),
-            Self::Broken { state } => {
+            Self::RestoreFailed { state, why } => {
+                write!(formatter, "{state}, and none could be put back: {why}")
+            }
+            Self::LoginUnusable { state } => {
                 write!(
                     formatter,
                     "{state}: `cas-sync restore` puts a good copy back if there is one; else {SIGN_IN}"
                 )
             }
-            Self::NotDone(why) => formatter.write_str(why),
+            Self::RequestRefused(why) => formatter.write_str(why),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
-            Self::LeftAlone(why) => write!(formatter, "login file left alone: {why}"),
+            Self::Skipped(why) => write!(formatter, "login file left alone: {why}"),
             Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),
-            Self::Busy => formatter.write_str("another run is at work"),
+            Self::AnotherRunActive => formatter.write_str("another run is at work"),
         }
     }
 }
 
-struct Shown<'a>(&'a Option<Verdict>);
+struct Shown<'a>(&'a Option<Verification>);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => formatter.write_str("not verified by inference"),
-            Some(Verdict::Ok) => formatter.write_str("verified by inference"),
-            Some(Verdict::Limited) => formatter.write_str("verified: alive, its usage limit is reached"),
-            Some(Verdict::Rejected { account_level: false }) => {
+            Some(Verification::Ok) => formatter.write_str("verified by inference"),
+            Some(Verification::RateLimited) => {
+                formatter.write_str("verified: alive, its usage limit is reached")
+            }
+            Some(Verification::Rejected { account_level: false }) => {
                 write!(formatter, "rejected by the server; {SIGN_IN}")
             }
-            Some(Verdict::Rejected { account_level: true }) => {
+            Some(Verification::Rejected { account_level: true }) => {
                 formatter.write_str("refused for this account or organisation; ask its administrator")
             }
-            Some(Verdict::Unusable(_)) => formatter.write_str("not verified"),
-            Some(Verdict::Unknown(why)) => write!(formatter, "not verified: {why}; it is tried again later"),
+            Some(Verification::ClientUnusable(_)) => formatter.write_str("not verified"),
+            Some(Verification::Inconclusive(why)) => {
+                write!(formatter, "not verified: {why}; it is tried again later")
+            }
         }
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Detail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EnvFileWritten => formatter.write_str("setup-token taken over from the store"),
             Self::EnvFileRemoved => {
                 formatter.write_str("setup-token withdrawn in the store, env file removed")
             }
-            Self::EnvFile(why) => write!(formatter, "env file not used: {why}"),
-            Self::EnvFileUnchanged(why) => write!(formatter, "env file not changed as the store says: {why}"),
-            Self::SetupTokenField(why) => {
+            Self::EnvFileInvalid(why) => write!(formatter, "env file not used: {why}"),
+            Self::EnvFileUpdateFailed(why) => {
+                write!(formatter, "env file not changed as the store says: {why}")
+            }
+            Self::SetupTokenFieldInvalid(why) => {
                 write!(
                     formatter,
                     "field setup_token of the store not used: {why}; store the bare token again"
@@ -171,10 +179,10 @@ impl fmt::Display for Note {
                 write!(formatter, "what lay there before could not be put back: {why}")
             }
             Self::Store(failure) => write!(formatter, "store {failure}"),
-            Self::Token(why) => write!(formatter, "vault token: {why}"),
+            Self::StoreToken(why) => write!(formatter, "vault token: {why}"),
             Self::Configuration(what) => write!(formatter, "configuration: {what}"),
-            Self::CopiesRemain(places) => {
-                let places: Vec<_> = places.iter().map(Source::to_string).collect();
+            Self::BackupsRemain(places) => {
+                let places: Vec<_> = places.iter().map(BackupLocation::to_string).collect();
                 let places = places.join(" and ");
                 write!(
                     formatter,

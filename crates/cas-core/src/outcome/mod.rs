@@ -10,15 +10,15 @@ pub mod state_report;
 
 use std::fmt;
 
-pub use finding::{Finding, Note};
-pub use message::with_address;
+pub use finding::{Detail, Finding};
+pub use message::with_login_email;
 
-use crate::credential::email::Address;
-use crate::credential::expiry::Lapse;
-use crate::credential::expiry_warning::Lapsing;
+use crate::claude_files::email::Email;
+use crate::credential::expiry::Expiry;
+use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::login::LoginSummary;
-use crate::credential::verification::Verdict;
-use crate::store::Failure;
+use crate::credential::verification::Verification;
+use crate::store::StoreError;
 
 /// The status words of the log and the journal; alerts look for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +49,17 @@ impl fmt::Display for Status {
 
 /// Where a login that was put back came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum BackupLocation {
     /// The local history of this machine.
-    History,
+    LocalHistory,
     /// The store.
     Store,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for BackupLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::History => "the local history",
+            Self::LocalHistory => "the local history",
             Self::Store => "the store",
         })
     }
@@ -73,15 +73,15 @@ pub struct Outcome {
     /// What was found, or done.
     pub finding: Finding,
     /// What else happened, in its order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Detail>,
     /// Whether the sync should look at this soon (a login cannot verify, and has little time).
     pub wants_sync: bool,
     /// When the credential it is about lapses, if that is known.
-    pub lapse: Option<Lapse>,
+    pub lapse: Option<Expiry>,
     /// The same while that is near, or past, and the credential is not known to be dead.
-    pub lapsing: Option<Lapsing>,
+    pub lapsing: Option<ExpiryWarning>,
     /// With which address the person would sign in, where that is known and they have to be told.
-    pub sign_in_as: Option<Address>,
+    pub sign_in_as: Option<Email>,
 }
 
 impl Outcome {
@@ -99,7 +99,7 @@ impl Outcome {
     }
 
     /// Adds something that needs attention: `status` at least, unless it is worse already.
-    pub fn add(&mut self, status: Status, note: Note) {
+    pub fn escalate(&mut self, status: Status, note: Detail) {
         if self.status == Status::Ok || status == Status::Fail {
             self.status = status;
         }
@@ -107,7 +107,7 @@ impl Outcome {
     }
 
     /// What real inference showed in this run of the credential it was about.
-    pub fn verdict(&self) -> Option<&Verdict> {
+    pub fn verdict(&self) -> Option<&Verification> {
         match &self.finding {
             Finding::SetupToken { verdict, .. }
             | Finding::Login { verdict, .. }
@@ -126,12 +126,12 @@ impl Outcome {
     /// of a state of the world, the same for every run that meets it.
     pub fn outage(&self) -> Option<String> {
         let of_store = self.notes.iter().find_map(|note| match note {
-            Note::Store(Failure::Busy { .. }) => Some("the store is busy"),
-            Note::Store(Failure::Unreachable { .. }) => Some("the store cannot be reached"),
+            Detail::Store(StoreError::Busy { .. }) => Some("the store is busy"),
+            Detail::Store(StoreError::Unreachable { .. }) => Some("the store cannot be reached"),
             _ => None,
         });
         let of_claude = self.verdict().and_then(|verdict| match verdict {
-            Verdict::Unknown(why) | Verdict::Unusable(why) => Some(why.as_str()),
+            Verification::Inconclusive(why) | Verification::ClientUnusable(why) => Some(why.as_str()),
             _ => None,
         });
         let causes: Vec<_> = of_claude.into_iter().chain(of_store).collect();
@@ -139,22 +139,22 @@ impl Outcome {
     }
 
     /// What was found, in one word; words never change their meaning.
-    pub fn finding_word(&self) -> &'static str {
+    pub fn finding_code(&self) -> &'static str {
         codes::of_finding(&self.finding)
     }
 
     /// What real inference showed in this run, in one word.
-    pub fn verdict_word(&self) -> Option<&'static str> {
+    pub fn verification_code(&self) -> Option<&'static str> {
         self.verdict().map(codes::of_verdict)
     }
 
     /// Whether this run changed a credential, or a copy of one.
     pub fn has_changed_anything(&self) -> bool {
-        matches!(self.finding, Finding::Restored { .. }) || self.notes.iter().any(Note::is_of_a_change)
+        matches!(self.finding, Finding::Restored { .. }) || self.notes.iter().any(Detail::is_change)
     }
 
     /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.
-    pub fn is_worth_a_line(&self) -> bool {
+    pub fn should_log(&self) -> bool {
         self.status != Status::Ok || !self.notes.is_empty()
     }
 }

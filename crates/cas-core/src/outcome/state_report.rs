@@ -3,15 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::notice::Need;
-use super::{Finding, Note, Outcome, codes};
-use crate::credential::expiry::Lapse;
+use super::notice::UserAction;
+use super::{Detail, Finding, Outcome, codes};
+use crate::credential::expiry::Expiry;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
-use crate::credential::verification::Verdict;
+use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
-pub use crate::credential::expiry::Kind;
+pub use crate::credential::expiry::CredentialKind;
 
 /// The name of the file.
 pub const FILE_NAME: &str = "state.json";
@@ -21,7 +21,7 @@ pub const SCHEMA: u32 = 1;
 
 /// How a sync ended. Times are milliseconds since the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct StateReport {
     /// [`SCHEMA`].
     pub schema: u32,
     /// Whose login it is about.
@@ -62,7 +62,7 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// What it is.
-    pub kind: Kind,
+    pub kind: CredentialKind,
     /// The truncated SHA-256 of the setup-token, or of the login's refresh token.
     pub fingerprint: Fingerprint,
     /// The end of the login's access token.
@@ -74,47 +74,47 @@ pub struct Credential {
     pub account: Option<String>,
     /// When it lapses as a whole, whatever is refreshed until then: the login's own end, or the setup-token's. Nothing where
     /// that is not known.
-    #[serde(default)]
-    pub lapses_at_ms: Option<Timestamp>,
+    #[serde(default, alias = "lapses_at_ms")]
+    pub expires_at_ms: Option<Timestamp>,
     /// Whether nobody wrote that date down: of a setup-token a year after it was made, or, at the latest, a year after it was
     /// first seen.
-    #[serde(default)]
-    pub lapse_is_estimated: bool,
+    #[serde(default, alias = "lapse_is_estimated")]
+    pub expiry_is_estimated: bool,
 }
 
 impl Credential {
     /// The setup-token of this fingerprint.
-    pub fn of_setup_token(token: Fingerprint, lapse: Option<&Lapse>) -> Self {
+    pub fn of_setup_token(token: Fingerprint, lapse: Option<&Expiry>) -> Self {
         Self {
-            kind: Kind::SetupToken,
+            kind: CredentialKind::SetupToken,
             fingerprint: token,
             access_token_expires_at_ms: None,
             login_expires_at_ms: None,
             account: None,
-            lapses_at_ms: lapse.map(|lapse| lapse.at),
-            lapse_is_estimated: lapse.is_some_and(Lapse::is_estimated),
+            expires_at_ms: lapse.map(|lapse| lapse.at),
+            expiry_is_estimated: lapse.is_some_and(Expiry::is_estimated),
         }
     }
 
     /// This login.
-    pub fn of_login(login: &LoginSummary, lapse: Option<&Lapse>) -> Self {
+    pub fn of_login(login: &LoginSummary, lapse: Option<&Expiry>) -> Self {
         Self {
-            kind: Kind::Login,
+            kind: CredentialKind::Login,
             fingerprint: login.generation,
             access_token_expires_at_ms: Some(login.expires_at),
             login_expires_at_ms: login.login_expires_at,
             account: login.owner.account.clone(),
-            lapses_at_ms: lapse.map(|lapse| lapse.at),
-            lapse_is_estimated: lapse.is_some_and(Lapse::is_estimated),
+            expires_at_ms: lapse.map(|lapse| lapse.at),
+            expiry_is_estimated: lapse.is_some_and(Expiry::is_estimated),
         }
     }
 }
 
-impl State {
+impl StateReport {
     /// What there is to say after a run that began at `now`, following on what was said after the one before.
-    pub fn after(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
+    pub fn from_outcome(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
         let credential = credential(outcome);
-        let is_alive = outcome.verdict().is_some_and(Verdict::is_alive);
+        let is_alive = outcome.verdict().is_some_and(Verification::is_alive);
         let known = before.filter(|before| is_same_login(before.credential.as_ref(), credential.as_ref()));
         let outage = outcome.outage();
         let lasting = before.filter(|before| outage.is_some() && before.outage == outage);
@@ -148,7 +148,7 @@ impl State {
     /// The same state, with what a verification by hand has shown since, if it has shown anything certain. How the last sync
     /// ended stays told as it is: a verification looked at nothing else.
     #[must_use]
-    pub fn verified(&self, outcome: &Outcome, now: Timestamp) -> Option<Self> {
+    pub fn with_verification(&self, outcome: &Outcome, now: Timestamp) -> Option<Self> {
         let verdict = outcome.verdict().filter(|verdict| verdict.is_alive() || verdict.is_rejected())?;
         let credential = credential(outcome)?;
         let before = self.verified_at(&credential);
@@ -162,24 +162,24 @@ impl State {
 
     /// Whether those on call should hear of `outcome`, which this is the state after: a standing outage in which nothing was
     /// done and nothing else is new is told once, everything else after every run.
-    pub fn is_news(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
+    pub fn should_log(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
         let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.notes.clone());
         let is_new = before.is_none_or(|before| situation(before) != situation(self));
-        self.outage.is_none() || is_new || outcome.notes.iter().any(Note::is_of_a_change)
+        self.outage.is_none() || is_new || outcome.notes.iter().any(Detail::is_change)
     }
 }
 
 fn notice_about(
     outcome: &Outcome,
     credential: Option<&Credential>,
-    before: Option<&State>,
+    before: Option<&StateReport>,
 ) -> Option<Fingerprint> {
     let earlier = before.and_then(|before| before.notice_about);
-    match outcome.notice().need {
-        Need::Act(_) => credential.map(|credential| credential.fingerprint).or(earlier),
-        Need::Nothing => None,
-        Need::NothingUnlessAbout(found) => earlier.filter(|about| *about == found),
-        Need::Unknown => earlier,
+    match outcome.notice().action {
+        UserAction::Required(_) => credential.map(|credential| credential.fingerprint).or(earlier),
+        UserAction::None => None,
+        UserAction::NoneUnlessFor(found) => earlier.filter(|about| *about == found),
+        UserAction::Unknown => earlier,
     }
 }
 
@@ -197,31 +197,31 @@ fn is_same_login(before: Option<&Credential>, now: Option<&Credential>) -> bool 
     let (Some(before), Some(now)) = (before, now) else { return false };
     let sign_in = |login: &Credential| login.account.clone().zip(login.login_expires_at_ms);
     let is_same_sign_in =
-        now.kind == Kind::Login && sign_in(now).is_some() && sign_in(before) == sign_in(now);
+        now.kind == CredentialKind::Login && sign_in(now).is_some() && sign_in(before) == sign_in(now);
     before.kind == now.kind && (before.fingerprint == now.fingerprint || is_same_sign_in)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Note, Status};
+    use super::super::{Detail, Status};
     use super::*;
-    use crate::store::Failure;
+    use crate::store::StoreError;
 
-    fn outcome(verdict: Verdict) -> Outcome {
+    fn outcome(verdict: Verification) -> Outcome {
         let status = if verdict.is_alive() { Status::Ok } else { Status::Warn };
-        let finding = Finding::SetupToken { token: Fingerprint::of("t"), verdict: Some(verdict) };
+        let finding = Finding::SetupToken { token: Fingerprint::from_bytes("t"), verdict: Some(verdict) };
         Outcome::new(status, finding)
     }
 
-    fn after(outcome: &Outcome, at: u64, before: Option<&State>) -> State {
-        State::after(outcome, "alice", Timestamp::from_millis(at), before)
+    fn after(outcome: &Outcome, at: u64, before: Option<&StateReport>) -> StateReport {
+        StateReport::from_outcome(outcome, "alice", Timestamp::from_millis(at), before)
     }
 
     #[test]
     fn a_standing_outage_is_news_once_and_so_is_its_end() {
-        let overloaded = outcome(Verdict::Unknown("the API is overloaded".into()));
-        let unreachable = outcome(Verdict::Unknown("the network could not be reached".into()));
-        let fine = outcome(Verdict::Ok);
+        let overloaded = outcome(Verification::Inconclusive("the API is overloaded".into()));
+        let unreachable = outcome(Verification::Inconclusive("the network could not be reached".into()));
+        let fine = outcome(Verification::Ok);
         let mut before = None;
         for (at, outcome, is_news) in [
             (1, &fine, true),
@@ -234,7 +234,7 @@ mod tests {
             (8, &unreachable, true),
         ] {
             let state = after(outcome, at, before.as_ref());
-            assert_eq!(state.is_news(outcome, before.as_ref()), is_news, "at {at}");
+            assert_eq!(state.should_log(outcome, before.as_ref()), is_news, "at {at}");
             before = Some(state);
         }
         let last = before.expect("eight runs");
@@ -246,59 +246,63 @@ mod tests {
 
     #[test]
     fn what_is_new_beside_a_standing_outage_is_told() {
-        let overloaded = || outcome(Verdict::Unknown("the API is overloaded".into()));
+        let overloaded = || outcome(Verification::Inconclusive("the API is overloaded".into()));
         let mut first = overloaded();
         let before = after(&first, 1, None);
         let mut second = overloaded();
-        second.notes.push(Note::NotBackedUp("it belongs to another organisation".into()));
+        second.notes.push(Detail::NotBackedUp("it belongs to another organisation".into()));
         let state = after(&second, 2, Some(&before));
-        assert!(state.is_news(&second, Some(&before)), "something else is wrong as well");
-        assert!(!after(&second, 3, Some(&state)).is_news(&second, Some(&state)), "and told");
-        first.notes.push(Note::EnvFileWritten);
+        assert!(state.should_log(&second, Some(&before)), "something else is wrong as well");
+        assert!(!after(&second, 3, Some(&state)).should_log(&second, Some(&state)), "and told");
+        first.notes.push(Detail::EnvFileWritten);
         let written = after(&first, 4, Some(&state));
-        assert!(after(&first, 5, Some(&written)).is_news(&first, Some(&written)), "every change is");
+        assert!(after(&first, 5, Some(&written)).should_log(&first, Some(&written)), "every change is");
     }
 
     #[test]
     fn what_a_person_has_to_mend_is_told_every_time() {
         let rejected =
-            Outcome { status: Status::Fail, ..outcome(Verdict::Rejected { account_level: false }) };
-        let refused = Failure::Refused { reason: "403".into(), remedy: "ask".into() };
-        let mut at_store = Outcome { status: Status::Fail, ..outcome(Verdict::Ok) };
-        at_store.notes.push(Note::Store(refused));
+            Outcome { status: Status::Fail, ..outcome(Verification::Rejected { account_level: false }) };
+        let refused = StoreError::Refused { reason: "403".into(), remedy: "ask".into() };
+        let mut at_store = Outcome { status: Status::Fail, ..outcome(Verification::Ok) };
+        at_store.notes.push(Detail::Store(refused));
         for outcome in [rejected, at_store] {
             let first = after(&outcome, 1, None);
-            assert!(after(&outcome, 2, Some(&first)).is_news(&outcome, Some(&first)));
+            assert!(after(&outcome, 2, Some(&first)).should_log(&outcome, Some(&first)));
         }
     }
 
     #[test]
     fn a_verification_by_hand_says_nothing_of_the_last_sync() {
-        let refused = Failure::Refused { reason: "403".into(), remedy: "ask".into() };
-        let mut failed = Outcome { status: Status::Fail, ..outcome(Verdict::Unknown("529".into())) };
-        failed.notes.push(Note::Store(refused));
+        let refused = StoreError::Refused { reason: "403".into(), remedy: "ask".into() };
+        let mut failed =
+            Outcome { status: Status::Fail, ..outcome(Verification::Inconclusive("529".into())) };
+        failed.notes.push(Detail::Store(refused));
         let state = after(&failed, 1, None);
         let at = Timestamp::from_millis;
-        let verified = state.verified(&outcome(Verdict::Ok), at(2)).expect("something certain");
-        let told =
-            |state: &State| (state.status.clone(), state.text.clone(), state.at_ms, state.notes.clone());
+        let verified = state.with_verification(&outcome(Verification::Ok), at(2)).expect("something certain");
+        let told = |state: &StateReport| {
+            (state.status.clone(), state.text.clone(), state.at_ms, state.notes.clone())
+        };
         assert_eq!(told(&verified), told(&state));
         assert_eq!((verified.verdict.as_deref(), verified.verified_at_ms), (Some("ok"), Some(at(2))));
-        let rejected = Verdict::Rejected { account_level: false };
-        let dead = verified.verified(&outcome(rejected), at(3)).expect("something certain");
+        let rejected = Verification::Rejected { account_level: false };
+        let dead = verified.with_verification(&outcome(rejected), at(3)).expect("something certain");
         assert_eq!((dead.verdict.as_deref(), dead.verified_at_ms), (Some("rejected"), Some(at(2))));
-        for uncertain in [Verdict::Unknown("529".into()), Verdict::Unusable("old".into())] {
-            assert_eq!(dead.verified(&outcome(uncertain), at(4)), None);
+        for uncertain in
+            [Verification::Inconclusive("529".into()), Verification::ClientUnusable("old".into())]
+        {
+            assert_eq!(dead.with_verification(&outcome(uncertain), at(4)), None);
         }
-        let other = Credential::of_setup_token(Fingerprint::of("another"), None);
+        let other = Credential::of_setup_token(Fingerprint::from_bytes("another"), None);
         assert_eq!(dead.verified_at(&other), None, "nothing is known of another one");
     }
 
     #[test]
     fn it_can_be_read_again_and_names_its_schema() {
-        let state = after(&outcome(Verdict::Limited), 1, None);
+        let state = after(&outcome(Verification::RateLimited), 1, None);
         let json = serde_json::to_string(&state).expect("it is JSON");
         assert!(json.starts_with(r#"{"schema":1,"user":"alice","at_ms":1,"status":"OK","#), "{json}");
-        assert_eq!(serde_json::from_str::<State>(&json).expect("readable"), state);
+        assert_eq!(serde_json::from_str::<StateReport>(&json).expect("readable"), state);
     }
 }

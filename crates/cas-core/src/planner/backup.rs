@@ -1,27 +1,28 @@
 //! Whether, and where to, the login in the credential file is backed up.
 
-use super::{Facts, Subject};
+use super::{Facts, VerificationTarget};
 use crate::config::StoreKind;
 use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file;
-use crate::ledger::{Fate, Origin};
-use crate::outcome::Source;
+use crate::ledger::{GenerationState, Origin};
+use crate::outcome::BackupLocation;
 
 /// The next place that lacks this login and may have it: the local history, which a login adds to as well, so that what
 /// it saw once can be put back; then the server.
-pub(super) fn next_place(facts: &Facts, login: &LoginSummary) -> Option<Source> {
+pub(super) fn next_location(facts: &Facts, login: &LoginSummary) -> Option<BackupLocation> {
     if !facts.settings.oauth_backup || !is_trusted(facts, login) {
         return None;
     }
     if facts.done.history_backup.is_none() && !in_history(facts, login) {
-        return Some(Source::History);
+        return Some(BackupLocation::LocalHistory);
     }
-    let has_server = facts.settings.mode.has_time() && facts.settings.store == StoreKind::Vault;
-    (has_server && facts.done.store_backup.is_none() && store_lacks(facts, login)).then_some(Source::Store)
+    let has_server = facts.settings.mode.is_background() && facts.settings.store == StoreKind::Vault;
+    (has_server && facts.done.store_backup.is_none() && store_lacks(facts, login))
+        .then_some(BackupLocation::Store)
 }
 
 /// Why the server's copy was not replaced by this login, when that is worth telling.
-pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
+pub(super) fn store_refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
     if !facts.settings.oauth_backup {
         return None; // none was to be made
     }
@@ -62,31 +63,31 @@ pub(super) fn refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
 }
 
 /// Why this login was not backed up although some place lacks it: for a person who asked for it.
-pub(super) fn distrust(facts: &Facts, login: &LoginSummary) -> Option<String> {
+pub(super) fn untrusted_reason(facts: &Facts, login: &LoginSummary) -> Option<String> {
     let lacks_it =
         !in_history(facts, login) || (facts.settings.store == StoreKind::Vault && store_lacks(facts, login));
     if is_trusted(facts, login) || !lacks_it {
         return None;
     }
-    let is_probed = facts.verdict(Subject::Login(login.generation)).is_some();
+    let is_probed = facts.verdict(VerificationTarget::Login(login.generation)).is_some();
     let why = match facts.ledger.fate(login.generation) {
         _ if is_probed => "it was not shown to work",
-        Some(Fate::Rejected) => "the server rejected it",
-        Some(Fate::Superseded) => "it is an old copy, whose refresh token was exchanged since",
+        Some(GenerationState::Rejected) => "the server rejected it",
+        Some(GenerationState::Superseded) => "it is an old copy, whose refresh token was exchanged since",
         _ => "it was put back, and not shown to work since: `cas-sync backup --verify` finds out",
     };
     Some(why.into())
 }
 
 /// Where copies of logins lie although none is to be kept any more.
-pub(super) fn left_over(facts: &Facts) -> Vec<Source> {
+pub(super) fn remaining_backups(facts: &Facts) -> Vec<BackupLocation> {
     if facts.settings.oauth_backup {
         return Vec::new();
     }
-    let in_history = (!facts.history.is_empty()).then_some(Source::History);
+    let in_history = (!facts.history.is_empty()).then_some(BackupLocation::LocalHistory);
     let is_in_store = facts.document().is_some_and(|document| document.backup.is_some());
     let has_server = facts.settings.store == StoreKind::Vault;
-    in_history.into_iter().chain((has_server && is_in_store).then_some(Source::Store)).collect()
+    in_history.into_iter().chain((has_server && is_in_store).then_some(BackupLocation::Store)).collect()
 }
 
 /// Whether the local history keeps this very login.
@@ -100,19 +101,19 @@ pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
 /// Alive as a probe showed; or, where none was made, just written by Claude Code on this machine and replaced by nothing
 /// since. A probe without a certain answer is no reason to write anything.
 fn is_trusted(facts: &Facts, login: &LoginSummary) -> bool {
-    match facts.verdict(Subject::Login(login.generation)) {
+    match facts.verdict(VerificationTarget::Login(login.generation)) {
         Some(verdict) => verdict.is_alive(),
         None if facts.done.refresh_run.is_some() => false,
         None => {
             let entry = facts.ledger.generations.get(&login.generation);
-            entry.is_some_and(|entry| entry.fate == Fate::Current && entry.origin == Origin::File)
+            entry.is_some_and(|entry| entry.state == GenerationState::Current && entry.origin == Origin::File)
         }
     }
 }
 
 fn store_lacks(facts: &Facts, login: &LoginSummary) -> bool {
     let is_newer = kept(facts).is_none_or(|kept| login.expires_at > kept.expires_at);
-    facts.document().is_some() && is_newer && refusal(facts, login).is_none()
+    facts.document().is_some() && is_newer && store_refusal(facts, login).is_none()
 }
 
 /// The login the document holds, unless it claims an end that no real one has.

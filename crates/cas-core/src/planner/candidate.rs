@@ -1,13 +1,13 @@
 //! Which of the known good copies may take the place of what lies in the credential file.
 
 use super::eligibility::obstacle;
-use super::{Choice, Facts};
+use super::{BackupFilter, Facts};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file;
-use crate::ledger::{Entry, Fate, Origin};
-use crate::outcome::Source;
+use crate::ledger::{GenerationRecord, GenerationState, Origin};
+use crate::outcome::BackupLocation;
 
-type Candidate<'a> = (&'a LoginSummary, Source);
+type Candidate<'a> = (&'a LoginSummary, BackupLocation);
 
 /// The best copy in the local history, if its access token can be used without a refresh.
 pub(super) fn fresh_from_history(facts: &Facts) -> Option<Candidate<'_>> {
@@ -25,14 +25,14 @@ pub(super) fn for_a_rejected_login<'a>(facts: &'a Facts, rejected: &LoginSummary
 }
 
 /// As [`for_a_broken_login`], of those that a person wants.
-pub(super) fn chosen(facts: &Facts, choice: Choice) -> Option<Candidate<'_>> {
+pub(super) fn chosen(facts: &Facts, choice: BackupFilter) -> Option<Candidate<'_>> {
     best(facts, wanted(facts, choice))
 }
 
 /// As [`for_a_rejected_login`], of those that a person wants.
 pub(super) fn chosen_for_a_rejected_login<'a>(
     facts: &'a Facts,
-    choice: Choice,
+    choice: BackupFilter,
     rejected: &LoginSummary,
 ) -> Option<Candidate<'a>> {
     best(facts, wanted(facts, choice).filter(|(login, _)| is_later(login, rejected)))
@@ -45,14 +45,14 @@ pub(super) fn belongs_to_another_machine(facts: &Facts) -> bool {
 }
 
 /// Whether only their owner keeps the copies from being put back.
-pub(super) fn belongs_to_somebody_else(facts: &Facts) -> bool {
+pub(super) fn all_belong_to_other_account(facts: &Facts) -> bool {
     let mut copies = from_history(facts).chain(from_store(facts)).peekable();
-    copies.peek().is_some() && copies.all(|(login, _)| facts.ledger.is_somebody_elses(login))
+    copies.peek().is_some() && copies.all(|(login, _)| facts.ledger.belongs_to_other_account(login))
 }
 
 /// Whether this login's refresh token was exchanged for a later one's: here, as the ledger knows.
 pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
-    facts.ledger.fate(login.generation) == Some(Fate::Superseded)
+    facts.ledger.fate(login.generation) == Some(GenerationState::Superseded)
 }
 
 /// Whether it may have been: a login is known that ends later.
@@ -65,14 +65,14 @@ pub(super) fn may_be_spent(facts: &Facts, login: &LoginSummary) -> bool {
 }
 
 /// Whether the newest copy would be put back, had it not been put back so often within the hour.
-pub(super) fn is_clobbered_too_often(facts: &Facts) -> bool {
+pub(super) fn restore_limit_reached(facts: &Facts) -> bool {
     let held_back = |login: &LoginSummary| {
         login_file::is_fresh(login.expires_at, facts.now)
             && !facts.ledger.may_restore(login, facts.now)
             && facts
                 .ledger
                 .fate(login.generation)
-                .is_some_and(|fate| !matches!(fate, Fate::Superseded | Fate::Rejected))
+                .is_some_and(|fate| !matches!(fate, GenerationState::Superseded | GenerationState::Rejected))
     };
     from_history(facts).chain(from_store(facts)).any(|(login, _)| held_back(login))
 }
@@ -81,29 +81,33 @@ fn is_later(login: &LoginSummary, rejected: &LoginSummary) -> bool {
     login.generation != rejected.generation && login.expires_at > rejected.expires_at
 }
 
-fn wanted(facts: &Facts, choice: Choice) -> impl Iterator<Item = Candidate<'_>> {
+fn wanted(facts: &Facts, choice: BackupFilter) -> impl Iterator<Item = Candidate<'_>> {
     let all = from_history(facts).chain(from_store(facts));
-    all.filter(move |(login, source)| choice.allows(login.generation, *source))
+    all.filter(move |(login, source)| choice.matches(login.generation, *source))
 }
 
 fn from_history(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
-    facts.history.iter().filter(|login| is_plausible(facts, login)).map(|login| (login, Source::History))
+    facts
+        .history
+        .iter()
+        .filter(|login| is_plausible(facts, login))
+        .map(|login| (login, BackupLocation::LocalHistory))
 }
 
 /// The store's copy, unless another machine lives by it.
 fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
     facts
         .document()
-        .filter(|_| may_come_from_the_store(facts))
+        .filter(|_| store_backup_allowed(facts))
         .and_then(|document| document.backup.as_ref())
         .filter(|login| is_plausible(facts, login))
-        .map(|login| (login, Source::Store))
+        .map(|login| (login, BackupLocation::Store))
         .into_iter()
 }
 
 /// Where two machines use one login, each refresh on one logs the other out: another machine's backup is restored only where the
 /// configuration, or the user's command, says so. That holds for a machine without a login of its own as well.
-pub(super) fn may_come_from_the_store(facts: &Facts) -> bool {
+pub(super) fn store_backup_allowed(facts: &Facts) -> bool {
     facts.settings.uses_other_machines()
         || facts.document().is_some_and(|document| !document.from_another_machine)
 }
@@ -118,21 +122,21 @@ fn best<'a>(facts: &Facts, candidates: impl Iterator<Item = Candidate<'a>>) -> O
 }
 
 /// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
-pub(super) fn has_later(facts: &Facts, login: &LoginSummary) -> bool {
+pub(super) fn is_superseded_by_expiry(facts: &Facts, login: &LoginSummary) -> bool {
     known_here(facts).any(|other| ends_later(other, login))
 }
 
 /// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
 /// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
 /// ends earlier is an old copy that somebody put back.)
-pub(super) fn is_in_doubt(facts: &Facts, login: &LoginSummary) -> bool {
+pub(super) fn order_is_unknown(facts: &Facts, login: &LoginSummary) -> bool {
     let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
-    let was_written_later = |other: &Entry| {
+    let was_written_later = |other: &GenerationRecord| {
         other.number > copy.number
             && other.first_seen < copy.first_seen
             && other.origin == Origin::File
             && other.was_fresh
-            && other.fate != Fate::Rejected
+            && other.state != GenerationState::Rejected
             && other.expires_at <= copy.expires_at
             && !other.owner.contradicts(&login.owner)
     };
@@ -154,20 +158,20 @@ fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Contact, DocumentFact, Done, EnvFileFact, Mode, Settings, Step, next};
+    use super::super::{DocumentFact, EnvFileFact, Mode, Progress, Settings, Step, StoreContact, next};
     use super::*;
     use crate::config::Config;
     use crate::config::StoreKind;
-    use crate::credential::fingerprint::Generation;
+    use crate::credential::fingerprint::RefreshTokenId;
     use crate::credential::login::Owner;
-    use crate::credential::login_file::LocalLogin;
-    use crate::credential::verification::Verdict;
+    use crate::credential::login_file::LoginFileState;
+    use crate::credential::verification::Verification;
     use crate::ledger::Ledger;
     use crate::time::timestamp::Timestamp;
 
     fn login(name: &str, expires_at: u64) -> LoginSummary {
         LoginSummary {
-            generation: Generation::of(name),
+            generation: RefreshTokenId::from_bytes(name),
             expires_at: Timestamp::from_millis(expires_at),
             login_expires_at: None,
             owner: Owner::default(),
@@ -177,29 +181,30 @@ mod tests {
     fn facts(history: Vec<LoginSummary>, ledger: Ledger) -> Facts {
         Facts {
             now: Timestamp::from_millis(0),
-            login: LocalLogin::Tombstone,
+            login: LoginFileState::ClearedByClient,
             refreshing: false,
             ledger,
             history,
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
-            contact: Contact::default(),
+            contact: StoreContact::default(),
             place: crate::credential::login_file::LoginPlace::File,
             asked_lately: false,
             settings: Settings {
                 login_refresh_after: Duration::ZERO,
                 ..Settings::from_config(&Config::default(), Mode::Login)
             },
-            done: Done::default(),
+            done: Progress::default(),
         }
     }
 
     #[test]
     fn at_a_login_a_fresh_copy_on_this_machine_comes_before_the_store() {
         let fresh = login("fresh", 9_000_000);
-        for (mode, first) in
-            [(Mode::Login, Step::Restore(fresh.generation, Source::History)), (Mode::Sync, Step::ReadStore)]
-        {
+        for (mode, first) in [
+            (Mode::Login, Step::Restore(fresh.generation, BackupLocation::LocalHistory)),
+            (Mode::Sync, Step::ReadStore),
+        ] {
             let mut found = facts(vec![fresh.clone()], Ledger::default());
             (found.settings.mode, found.settings.store) = (mode, StoreKind::Vault);
             assert_eq!(next(&found), first);
@@ -215,7 +220,7 @@ mod tests {
         // The newest was rejected, and the ledger has never seen the one before it.
         let mut ledger = Ledger::default();
         ledger.begin_restore(&new, None, Timestamp::from_millis(0));
-        ledger.observe_verdict(new.generation, &Verdict::Rejected { account_level: false });
+        ledger.record_verification(new.generation, &Verification::Rejected { account_level: false });
         assert_eq!(for_a_broken_login(&facts(vec![old, new], ledger)), None);
     }
 }

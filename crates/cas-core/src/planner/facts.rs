@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::config::{Config, StoreKind};
-use crate::credential::fingerprint::{Fingerprint, Generation};
+use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::{LocalLogin, LoginPlace};
-use crate::credential::verification::Verdict;
+use crate::credential::login_file::{LoginFileState, LoginPlace};
+use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
-use crate::outcome::Source;
-use crate::store::Failure;
+use crate::outcome::BackupLocation;
+use crate::store::StoreError;
 use crate::store::user_document::SetupTokenField;
 use crate::time::timestamp::Timestamp;
 
@@ -19,7 +19,7 @@ pub struct Facts {
     /// The wall clock.
     pub now: Timestamp,
     /// What lies in the credential file.
-    pub login: LocalLogin<LoginSummary>,
+    pub login: LoginFileState<LoginSummary>,
     /// Where the credential file lies.
     pub place: LoginPlace,
     /// Whether Claude Code holds its locks: some session is refreshing the login just now.
@@ -33,13 +33,13 @@ pub struct Facts {
     /// The setup-token's env file.
     pub env_file: EnvFileFact,
     /// When the store last answered, and last failed to.
-    pub contact: Contact,
+    pub contact: StoreContact,
     /// Whether, since the credential file was last written, and within the last minute, the sync was asked or has answered.
     pub asked_lately: bool,
     /// What is allowed.
     pub settings: Settings,
     /// What has been done so far in this run.
-    pub done: Done,
+    pub done: Progress,
 }
 
 /// The store's document, or why there is none.
@@ -48,7 +48,7 @@ pub enum DocumentFact {
     /// Not asked in this run.
     NotRead,
     /// Asked, and not answered.
-    Unreadable(Failure),
+    Unreadable(StoreError),
     /// Read.
     Read(DocumentSummary),
 }
@@ -72,7 +72,7 @@ impl DocumentSummary {
         Self {
             backup: None,
             from_another_machine: false,
-            setup_token: TokenFact::Unsaid,
+            setup_token: TokenFact::NotSpecified,
             is_offboarded: true,
         }
     }
@@ -82,7 +82,7 @@ impl DocumentSummary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenFact {
     /// Nothing: the env file stays as it is.
-    Unsaid,
+    NotSpecified,
     /// That there is none: the env file goes.
     Withdrawn,
     /// This one.
@@ -95,12 +95,12 @@ impl TokenFact {
     /// What a document of this store, at this version, says. A server's document is the word of an admin: a field that
     /// is not there was taken away. A place where nothing was ever written, and the embedded store, say nothing about
     /// tokens they were never told of.
-    pub fn of(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
+    pub fn from_field(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
         match field {
             SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Withdrawn,
-            SetupTokenField::Absent => Self::Unsaid,
+            SetupTokenField::Absent => Self::NotSpecified,
             SetupTokenField::Empty => Self::Withdrawn,
-            SetupTokenField::Token(token) => Self::Token(Fingerprint::of(token.expose())),
+            SetupTokenField::Token(token) => Self::Token(Fingerprint::from_bytes(token.expose())),
             SetupTokenField::Malformed(malformed) => Self::Malformed(malformed.to_string()),
         }
     }
@@ -121,11 +121,11 @@ pub enum EnvFileFact {
 
 /// When the store was last in touch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Contact {
+pub struct StoreContact {
     /// The last time it answered.
-    pub answered_at: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
     /// The last time it did not, if that was later.
-    pub failed_at: Option<Timestamp>,
+    pub last_failure: Option<Timestamp>,
 }
 
 /// What this run may do.
@@ -165,8 +165,10 @@ impl Settings {
 impl Settings {
     /// Returns true if a backup that another machine made may be restored in this run.
     pub fn uses_other_machines(&self) -> bool {
-        let is_asked_for =
-            matches!(self.mode, Mode::Hand(Errand::Restore(Choice { from_other_machine: true, .. })));
+        let is_asked_for = matches!(
+            self.mode,
+            Mode::Command(Command::Restore(BackupFilter { from_other_machine: true, .. }))
+        );
         self.restore_from_other_machines || is_asked_for
     }
 }
@@ -181,32 +183,32 @@ pub enum Mode {
     /// The credential file was just written: keep what is whole, put back what was overwritten, ask nobody.
     Watch,
     /// A person asked for one thing, and gets that and nothing else.
-    Hand(Errand),
+    Command(Command),
 }
 
 impl Mode {
     /// Whether nobody waits for a prompt: what takes seconds may be asked, and the sync's lock is held.
-    pub fn has_time(self) -> bool {
-        matches!(self, Self::Sync | Self::Hand(_))
+    pub fn is_background(self) -> bool {
+        matches!(self, Self::Sync | Self::Command(_))
     }
 }
 
 /// The one thing a person asked for by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Command {
     /// Put this credential to the test of real inference.
-    Verify(Which),
+    Verify(Target),
     /// Back the login up.
     Backup,
     /// Put a copy back in the place of a login that does not work.
-    Restore(Choice),
+    Restore(BackupFilter),
 }
 
 /// Which credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Target {
     /// The setup-token where there is one, else the login.
-    InForce,
+    Active,
     /// The setup-token.
     SetupToken,
     /// The login, also while a setup-token keeps Claude Code from looking at it.
@@ -215,18 +217,18 @@ pub enum Which {
 
 /// Which copies a person wants to be put back; the default is the best there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub struct BackupFilter {
     /// Only from there.
-    pub from: Option<Source>,
+    pub from: Option<BackupLocation>,
     /// Only this one.
-    pub generation: Option<Generation>,
+    pub generation: Option<RefreshTokenId>,
     /// Also one that another machine made, which is not used any more.
     pub from_other_machine: bool,
 }
 
-impl Choice {
+impl BackupFilter {
     /// Whether a copy from there may be chosen.
-    pub fn allows(self, generation: Generation, source: Source) -> bool {
+    pub fn matches(self, generation: RefreshTokenId, source: BackupLocation) -> bool {
         self.from.is_none_or(|from| from == source)
             && self.generation.is_none_or(|wanted| wanted == generation)
     }
@@ -234,7 +236,7 @@ impl Choice {
 
 /// What has been done so far in this run; a step that was tried is never tried again.
 #[derive(Clone, Debug, Default)]
-pub struct Done {
+pub struct Progress {
     /// The env file was written or removed.
     pub env_file: Option<Result<EnvFileChange, String>>,
     /// A login was put back.
@@ -248,9 +250,9 @@ pub struct Done {
     /// How many credentials were probed by value.
     pub probes: usize,
     /// What real inference showed, of what, in its order.
-    pub verdicts: Vec<(Subject, Verdict)>,
+    pub verdicts: Vec<(VerificationTarget, Verification)>,
     /// What the refresh run showed, whatever lies in the file after it.
-    pub refresh_run: Option<Verdict>,
+    pub refresh_run: Option<Verification>,
 }
 
 /// What happened to the env file.
@@ -268,14 +270,14 @@ pub struct Restored {
     /// What was put back.
     pub login: LoginSummary,
     /// From where.
-    pub source: Source,
+    pub source: BackupLocation,
     /// Whether it lies in the file now; if not, why.
     pub result: Result<(), String>,
 }
 
 /// What a live probe is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum VerificationTarget {
     /// The setup-token in the env file.
     SetupToken(Fingerprint),
     /// The access token of the login in the credential file.
@@ -284,7 +286,7 @@ pub enum Subject {
 
 impl Facts {
     /// The verdict of this run on `subject`.
-    pub fn verdict(&self, subject: Subject) -> Option<&Verdict> {
+    pub fn verdict(&self, subject: VerificationTarget) -> Option<&Verification> {
         self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
     }
 
@@ -319,13 +321,17 @@ mod tests {
     fn only_a_servers_document_or_an_empty_field_withdraws_a_token() {
         let rows = [
             (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Withdrawn),
-            (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::Unsaid),
-            (SetupTokenField::Absent, StoreKind::Local, 7, TokenFact::Unsaid),
+            (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::NotSpecified),
+            (SetupTokenField::Absent, StoreKind::Local, 7, TokenFact::NotSpecified),
             (SetupTokenField::Empty, StoreKind::Local, 7, TokenFact::Withdrawn),
             (SetupTokenField::Empty, StoreKind::Vault, 7, TokenFact::Withdrawn),
         ];
         for (field, store, version, expected) in rows {
-            assert_eq!(TokenFact::of(&field, store, version), expected, "{field:?} {store:?} {version}");
+            assert_eq!(
+                TokenFact::from_field(&field, store, version),
+                expected,
+                "{field:?} {store:?} {version}"
+            );
         }
     }
 }

@@ -14,20 +14,20 @@ mod report;
 
 use std::time::Duration;
 
-pub use eligibility::{Copy, Obstacle, copies};
+pub use eligibility::{Backup, Ineligible, copies};
 pub use facts::{
-    Choice, Contact, DocumentFact, DocumentSummary, Done, EnvFileChange, EnvFileFact, Errand, Facts, Mode,
-    Restored, Settings, Subject, TokenFact, Which,
+    BackupFilter, Command, DocumentFact, DocumentSummary, EnvFileChange, EnvFileFact, Facts, Mode, Progress,
+    Restored, Settings, StoreContact, Target, TokenFact, VerificationTarget,
 };
-pub use refresh::shown as shown_by_refresh_run;
+pub use refresh::attribute_refresh as shown_by_refresh_run;
 
 use crate::config::StoreKind;
-use crate::credential::fingerprint::Generation;
+use crate::credential::fingerprint::RefreshTokenId;
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::LocalLogin;
-use crate::credential::verification::Verdict;
-use crate::ledger::Fate;
-use crate::outcome::{Outcome, Source};
+use crate::credential::login_file::LoginFileState;
+use crate::credential::verification::Verification;
+use crate::ledger::GenerationState;
+use crate::outcome::{BackupLocation, Outcome};
 
 /// How long a store that did not answer is left in peace by logins.
 pub const STORE_BACKOFF: Duration = Duration::from_secs(60);
@@ -45,15 +45,15 @@ pub enum Step {
     /// Remove the env file.
     RemoveEnvFile,
     /// Probe a credential by value, in a scratch home.
-    Probe(Subject),
+    Probe(VerificationTarget),
     /// Let Claude Code refresh and verify the login in the real home.
     RefreshRun,
     /// Put this login back in the place of what lies in the credential file.
-    Restore(Generation, Source),
+    Restore(RefreshTokenId, BackupLocation),
     /// Put back what the restore replaced.
     RollBack,
     /// Add the login in the credential file to the local history, or to the store.
-    Backup(Generation, Source),
+    Backup(RefreshTokenId, BackupLocation),
     /// The run is over.
     Report(Box<Outcome>),
 }
@@ -61,12 +61,12 @@ pub enum Step {
 /// Decides the next step.
 pub fn next(facts: &Facts) -> Step {
     let step = match facts.settings.mode {
-        Mode::Hand(errand) => commands::next(errand, facts),
-        Mode::Login | Mode::Sync | Mode::Watch => quick_repair(facts)
+        Mode::Command(errand) => commands::next(errand, facts),
+        Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
-            .or_else(|| settle_env_file(facts))
-            .or_else(|| tend_setup_token(facts))
-            .or_else(|| tend_login(facts)),
+            .or_else(|| sync_env_file(facts))
+            .or_else(|| handle_setup_token(facts))
+            .or_else(|| handle_login(facts)),
     };
     step.unwrap_or_else(|| report(facts))
 }
@@ -77,12 +77,12 @@ fn report(facts: &Facts) -> Step {
 
 /// While somebody waits for a prompt, or sees a session break, a fresh copy on this machine is put back before anybody is
 /// asked anything.
-fn quick_repair(facts: &Facts) -> Option<Step> {
+fn restore_fresh_backup(facts: &Facts) -> Option<Step> {
     let wanted = match facts.settings.mode {
-        Mode::Login => facts.login.is_broken(),
+        Mode::Login => facts.login.needs_restore(),
         // To the watcher a deleted file is a wish; if it was an accident, the next login mends it.
-        Mode::Watch => facts.login.is_broken() && facts.login != LocalLogin::Absent,
-        Mode::Sync | Mode::Hand(_) => false,
+        Mode::Watch => facts.login.needs_restore() && facts.login != LoginFileState::Missing,
+        Mode::Sync | Mode::Command(_) => false,
     };
     if wanted && facts.settings.oauth_backup && facts.active_token().is_none() {
         restore(facts, candidate::fresh_from_history(facts))
@@ -98,7 +98,7 @@ fn read_store(facts: &Facts) -> Option<Step> {
     match facts.settings.mode {
         Mode::Sync => Some(Step::ReadStore),
         Mode::Login => is_store_due_at_login(facts).then_some(Step::ReadStore),
-        Mode::Watch | Mode::Hand(_) => None,
+        Mode::Watch | Mode::Command(_) => None,
     }
 }
 
@@ -106,21 +106,21 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
     if facts.settings.store == StoreKind::Local {
         return false; // it is the history, which is known already
     }
-    if facts.contact.failed_at.is_some_and(|at| at.is_within(STORE_BACKOFF, facts.now)) {
+    if facts.contact.last_failure.is_some_and(|at| at.is_within(STORE_BACKOFF, facts.now)) {
         return false;
     }
     let answered_lately = facts
         .contact
-        .answered_at
+        .last_success
         .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
-    let has_had_one = !facts.ledger.generations.is_empty() || !matches!(facts.login, LocalLogin::Absent);
+    let has_had_one = !facts.ledger.generations.is_empty() || !matches!(facts.login, LoginFileState::Missing);
     let may_mend = facts.settings.oauth_backup && facts.active_token().is_none();
-    let needs_mending = may_mend && facts.login.is_broken() && has_had_one;
+    let needs_mending = may_mend && facts.login.needs_restore() && has_had_one;
     needs_mending || !answered_lately
 }
 
 /// The env file follows what the store says, and stays as it is whenever the store does not say anything certain.
-fn settle_env_file(facts: &Facts) -> Option<Step> {
+fn sync_env_file(facts: &Facts) -> Option<Step> {
     if facts.done.env_file.is_some() {
         return None;
     }
@@ -137,20 +137,21 @@ fn settle_env_file(facts: &Facts) -> Option<Step> {
 }
 
 /// While a setup-token is in use the login file is left alone: Claude Code does not look at it.
-fn tend_setup_token(facts: &Facts) -> Option<Step> {
+fn handle_setup_token(facts: &Facts) -> Option<Step> {
     let token = facts.active_token()?;
-    let subject = Subject::SetupToken(token);
+    let subject = VerificationTarget::SetupToken(token);
     Some(probe(facts, subject).unwrap_or_else(|| report(facts)))
 }
 
-fn tend_login(facts: &Facts) -> Option<Step> {
+fn handle_login(facts: &Facts) -> Option<Step> {
     match &facts.login {
-        LocalLogin::Healthy(login) => {
-            probe(facts, Subject::Login(login.generation)).or_else(|| follow_up(facts, login))
+        LoginFileState::Valid(login) => probe(facts, VerificationTarget::Login(login.generation))
+            .or_else(|| after_verification(facts, login)),
+        LoginFileState::AccessTokenExpired(login) => {
+            refresh_run(facts, login).or_else(|| after_verification(facts, login))
         }
-        LocalLogin::Stale(login) => refresh_run(facts, login).or_else(|| follow_up(facts, login)),
         // The watcher has nobody to ask for a copy that is still good: the sync is.
-        LocalLogin::Tombstone | LocalLogin::Damaged(_) | LocalLogin::Absent
+        LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing
             if facts.settings.mode != Mode::Watch =>
         {
             restore(facts, candidate::for_a_broken_login(facts))
@@ -160,16 +161,16 @@ fn tend_login(facts: &Facts) -> Option<Step> {
 }
 
 /// What follows once it is known, or cannot be known, whether the login in the file is alive.
-fn follow_up(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    if facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_rejected) {
+fn after_verification(facts: &Facts, login: &LoginSummary) -> Option<Step> {
+    if facts.verdict(VerificationTarget::Login(login.generation)).is_some_and(Verification::is_rejected) {
         return restore(facts, candidate::for_a_rejected_login(facts, login))
             .or_else(|| roll_back(facts, login))
             .or_else(|| refresh_run(facts, login));
     }
-    backup::next_place(facts, login).map(|place| Step::Backup(login.generation, place))
+    backup::next_location(facts, login).map(|place| Step::Backup(login.generation, place))
 }
 
-fn probe(facts: &Facts, subject: Subject) -> Option<Step> {
+fn probe(facts: &Facts, subject: VerificationTarget) -> Option<Step> {
     let possible = facts.done.probes < MAX_PROBES && facts.verdict(subject).is_none();
     (verifies(facts) && possible).then_some(Step::Probe(subject))
 }
@@ -183,10 +184,10 @@ fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
 }
 
 fn verifies(facts: &Facts) -> bool {
-    facts.settings.can_verify && facts.settings.mode.has_time()
+    facts.settings.can_verify && facts.settings.mode.is_background()
 }
 
-fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<Step> {
+fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) -> Option<Step> {
     let is_tried = facts.done.restore.is_some() || facts.done.roll_back.is_some();
     if is_tried || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
         return None;
@@ -197,8 +198,8 @@ fn restore(facts: &Facts, candidate: Option<(&LoginSummary, Source)>) -> Option<
 /// A login that was put back, by this run or by a login before it, and was rejected, makes room for what it replaced: once the
 /// ledger has the rejection, so that it is not put back again.
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    let was_put_back = facts.ledger.unproven == Some(login.generation);
-    let is_noted = facts.ledger.fate(login.generation) == Some(Fate::Rejected);
+    let was_put_back = facts.ledger.unverified_restore == Some(login.generation);
+    let is_noted = facts.ledger.fate(login.generation) == Some(GenerationState::Rejected);
     let may_put_back = facts.settings.oauth_backup
         && facts.done.roll_back.is_none()
         && !facts.ledger.is_repointed(facts.place);

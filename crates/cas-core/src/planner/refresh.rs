@@ -2,19 +2,21 @@
 //! may sign in anew.
 
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::LocalLogin;
-use crate::credential::verification::Verdict;
+use crate::credential::login_file::LoginFileState;
+use crate::credential::verification::Verification;
 
 /// What was shown, given what lay in the credential file before and after: the verdict, and the login it is about, if it is
 /// about any that is known.
-pub fn shown(
-    verdict: Verdict,
+pub fn attribute_refresh(
+    verdict: Verification,
     before: Option<LoginSummary>,
-    after: &LocalLogin<LoginSummary>,
-) -> (Verdict, Option<LoginSummary>) {
+    after: &LoginFileState<LoginSummary>,
+) -> (Verification, Option<LoginSummary>) {
     match (before, after) {
         // Even if the server took the old access token once more: its refresh was refused for good.
-        (before, LocalLogin::Tombstone) => (Verdict::Rejected { account_level: false }, before),
+        (before, LoginFileState::ClearedByClient) => {
+            (Verification::Rejected { account_level: false }, before)
+        }
         (Some(before), after) => {
             let about = after.login().filter(|after| says_something_of(&verdict, &before, after)).cloned();
             (verdict, about)
@@ -24,7 +26,7 @@ pub fn shown(
 }
 
 /// Of a login that came meanwhile only a good answer says something, and only if it came of that refresh and not of a sign-in.
-fn says_something_of(verdict: &Verdict, before: &LoginSummary, after: &LoginSummary) -> bool {
+fn says_something_of(verdict: &Verification, before: &LoginSummary, after: &LoginSummary) -> bool {
     let is_of_same_sign_in = match (before.login_expires_at, after.login_expires_at) {
         (Some(before), Some(after)) => before == after,
         _ => true,
@@ -36,13 +38,13 @@ fn says_something_of(verdict: &Verdict, before: &LoginSummary, after: &LoginSumm
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::fingerprint::Generation;
+    use crate::credential::fingerprint::RefreshTokenId;
     use crate::credential::login::Owner;
     use crate::time::timestamp::Timestamp;
 
     fn login(name: &str, signed_in: Option<u64>, account: Option<&str>) -> LoginSummary {
         LoginSummary {
-            generation: Generation::of(name),
+            generation: RefreshTokenId::from_bytes(name),
             expires_at: Timestamp::from_millis(1),
             login_expires_at: signed_in.map(Timestamp::from_millis),
             owner: Owner { account: account.map(str::to_owned), ..Owner::default() },
@@ -51,35 +53,46 @@ mod tests {
 
     #[test]
     fn a_refresh_is_credited_to_the_login_it_led_to_and_to_no_other() {
-        let rejected = Verdict::Rejected { account_level: false };
+        let rejected = Verification::Rejected { account_level: false };
         let before = login("old", Some(7), Some("hers"));
         let rows = [
-            (Verdict::Ok, before.clone(), true),
+            (Verification::Ok, before.clone(), true),
             (rejected.clone(), before.clone(), true),
-            (Verdict::Ok, login("new", Some(7), None), true),
-            (Verdict::Ok, login("new", None, Some("hers")), true),
-            (Verdict::Limited, login("new", None, None), true),
+            (Verification::Ok, login("new", Some(7), None), true),
+            (Verification::Ok, login("new", None, Some("hers")), true),
+            (Verification::RateLimited, login("new", None, None), true),
             // What a session exchanged meanwhile, or somebody signed in to.
             (rejected, login("new", Some(7), None), false),
-            (Verdict::Unknown("529".into()), login("new", Some(7), None), false),
-            (Verdict::Ok, login("new", Some(8), None), false),
-            (Verdict::Ok, login("new", Some(7), Some("another")), false),
+            (Verification::Inconclusive("529".into()), login("new", Some(7), None), false),
+            (Verification::Ok, login("new", Some(8), None), false),
+            (Verification::Ok, login("new", Some(7), Some("another")), false),
         ];
         for (verdict, after, is_about) in rows {
-            let said = shown(verdict.clone(), Some(before.clone()), &LocalLogin::Stale(after.clone()));
+            let said = attribute_refresh(
+                verdict.clone(),
+                Some(before.clone()),
+                &LoginFileState::AccessTokenExpired(after.clone()),
+            );
             assert_eq!(said, (verdict, is_about.then_some(after)));
         }
-        let after = LocalLogin::Healthy(before.clone());
-        assert_eq!(shown(Verdict::Ok, None, &after), (Verdict::Ok, None), "nobody knows what was refreshed");
-        assert_eq!(shown(Verdict::Ok, Some(before), &LocalLogin::Absent), (Verdict::Ok, None));
+        let after = LoginFileState::Valid(before.clone());
+        assert_eq!(
+            attribute_refresh(Verification::Ok, None, &after),
+            (Verification::Ok, None),
+            "nobody knows what was refreshed"
+        );
+        assert_eq!(
+            attribute_refresh(Verification::Ok, Some(before), &LoginFileState::Missing),
+            (Verification::Ok, None)
+        );
     }
 
     #[test]
     fn a_login_that_is_emptied_by_its_refresh_was_rejected_whatever_was_answered() {
         let before = login("old", None, None);
-        for verdict in [Verdict::Ok, Verdict::Unknown("529".into())] {
-            let said = shown(verdict, Some(before.clone()), &LocalLogin::Tombstone);
-            assert_eq!(said, (Verdict::Rejected { account_level: false }, Some(before.clone())));
+        for verdict in [Verification::Ok, Verification::Inconclusive("529".into())] {
+            let said = attribute_refresh(verdict, Some(before.clone()), &LoginFileState::ClearedByClient);
+            assert_eq!(said, (Verification::Rejected { account_level: false }, Some(before.clone())));
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    DocumentFact, EnvFileChange, EnvFileFact, Errand, Facts, LocalLogin, Mode, Obstacle, Subject, TokenFact,
-    backup, candidate, commands,
+    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
+    VerificationTarget, backup, candidate, commands,
 };
 use crate::config::StoreKind;
-use crate::credential::expiry::{Kind, Lapse};
-use crate::credential::expiry_warning::Lapsing;
+use crate::credential::expiry::{CredentialKind, Expiry};
+use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::login::LoginSummary;
-use crate::credential::verification::Verdict;
-use crate::outcome::{Finding, Note, Outcome, Source, Status};
-use crate::store::Failure;
+use crate::credential::verification::Verification;
+use crate::outcome::{BackupLocation, Detail, Finding, Outcome, Status};
+use crate::store::StoreError;
 
 pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (status, finding) = finding(facts);
@@ -19,9 +19,9 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
         // Whatever was repaired from this machine's own backups: the administrator is to hear of it.
-        _ if facts.settings.mode.has_time() && facts.is_offboarded() => Status::Fail,
+        _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
-        Status::Ok | Status::Warn if facts.settings.mode.has_time() && is_refused(facts) => Status::Fail,
+        Status::Ok | Status::Warn if facts.settings.mode.is_background() && is_refused(facts) => Status::Fail,
         Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
         status => status,
     };
@@ -30,25 +30,28 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
 
 /// The end of the credential in use, and whether there is something to say of it: not of one that is refused, which needs
 /// somebody today, nor of an old copy, which ends for another reason.
-fn lapse(facts: &Facts, finding: &Finding) -> (Option<Lapse>, Option<Lapsing>) {
+fn lapse(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWarning>) {
     let (kind, lapse, verdict) = match finding {
         Finding::SetupToken { token, verdict } => {
-            (Kind::SetupToken, facts.ledger.setup_tokens.lapse(*token), verdict.as_ref())
+            (CredentialKind::SetupToken, facts.ledger.setup_tokens.lapse(*token), verdict.as_ref())
         }
         Finding::Login { login, verdict }
         | Finding::Stale { login, verdict }
-        | Finding::Restored { login, verdict, .. } => (Kind::Login, Lapse::of_login(login), verdict.as_ref()),
-        Finding::Refreshing(login) => (Kind::Login, Lapse::of_login(login), None),
-        finding => return (finding.login().and_then(Lapse::of_login), None),
+        | Finding::Restored { login, verdict, .. } => {
+            (CredentialKind::Login, Expiry::for_login(login), verdict.as_ref())
+        }
+        Finding::Refreshing(login) => (CredentialKind::Login, Expiry::for_login(login), None),
+        finding => return (finding.login().and_then(Expiry::for_login), None),
     };
-    let is_refused = matches!(verdict, Some(Verdict::Rejected { .. }));
-    let lapsing = lapse.filter(|_| !is_refused).and_then(|lapse| Lapsing::at(facts.now, kind, lapse));
+    let is_refused = matches!(verdict, Some(Verification::Rejected { .. }));
+    let lapsing =
+        lapse.filter(|_| !is_refused).and_then(|lapse| ExpiryWarning::check(facts.now, kind, lapse));
     (lapse, lapsing)
 }
 
 fn finding(facts: &Facts) -> (Status, Finding) {
     let of_errand = match facts.settings.mode {
-        Mode::Hand(errand) => commands::finding(errand, facts),
+        Mode::Command(errand) => commands::finding(errand, facts),
         Mode::Login | Mode::Sync | Mode::Watch => None,
     };
     of_errand.or_else(|| of_setup_token(facts)).unwrap_or_else(|| of_login(facts))
@@ -56,50 +59,58 @@ fn finding(facts: &Facts) -> (Status, Finding) {
 
 fn of_setup_token(facts: &Facts) -> Option<(Status, Finding)> {
     let token = facts.active_token().filter(|_| !commands::is_about_the_login(facts.settings.mode))?;
-    let verdict = facts.verdict(Subject::SetupToken(token)).cloned();
+    let verdict = facts.verdict(VerificationTarget::SetupToken(token)).cloned();
     Some((status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict }))
 }
 
 fn of_login(facts: &Facts) -> (Status, Finding) {
     match &facts.login {
-        LocalLogin::Healthy(login) | LocalLogin::Stale(login) if is_restored(facts, login) => {
+        LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)
+            if is_restored(facts, login) =>
+        {
             restored(facts, login)
         }
-        LocalLogin::Healthy(login) => {
-            let verdict = facts.verdict(Subject::Login(login.generation)).cloned();
+        LoginFileState::Valid(login) => {
+            let verdict = facts.verdict(VerificationTarget::Login(login.generation)).cloned();
             (status_of(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
         }
-        LocalLogin::Stale(login) if facts.refreshing => (Status::Ok, Finding::Refreshing(login.clone())),
-        LocalLogin::Stale(login) if facts.settings.can_verify && candidate::may_be_spent(facts, login) => {
+        LoginFileState::AccessTokenExpired(login) if facts.refreshing => {
+            (Status::Ok, Finding::Refreshing(login.clone()))
+        }
+        LoginFileState::AccessTokenExpired(login)
+            if facts.settings.can_verify && candidate::may_be_spent(facts, login) =>
+        {
             let is_certain = candidate::is_spent(facts, login);
             let status = if is_certain { Status::Fail } else { Status::Warn };
-            (status, Finding::Spent { login: login.clone(), is_certain })
+            (status, Finding::StaleCopy { login: login.clone(), is_certain })
         }
-        LocalLogin::Stale(login) => {
+        LoginFileState::AccessTokenExpired(login) => {
             let verdict = facts.done.refresh_run.clone();
             (status_of(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
         }
-        LocalLogin::Partial(why) => {
+        LoginFileState::NotRefreshable(why) => {
             let remedy = "Claude Code uses it as long as it lasts, then `cas-sync login` makes a whole one";
-            (Status::Warn, Finding::LeftAlone(format!("{why}; {remedy}")))
+            (Status::Warn, Finding::Skipped(format!("{why}; {remedy}")))
         }
-        LocalLogin::Unreadable(why) => (Status::Warn, Finding::LeftAlone(why.clone())),
-        LocalLogin::Tombstone => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
-        LocalLogin::Damaged(why) => broken(facts, &format!("the login file is damaged ({why})")),
-        LocalLogin::Absent if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
+        LoginFileState::Unreadable(why) => (Status::Warn, Finding::Skipped(why.clone())),
+        LoginFileState::ClearedByClient => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
+        LoginFileState::Invalid(why) => broken(facts, &format!("the login file is damaged ({why})")),
+        LoginFileState::Missing if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
             (Status::Ok, Finding::NoLogin)
         }
-        LocalLogin::Absent => broken(facts, "there is no login"),
+        LoginFileState::Missing => broken(facts, "there is no login"),
     }
 }
 
 fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
-    let is_fresh = matches!(facts.login, LocalLogin::Healthy(_));
+    let is_fresh = matches!(facts.login, LoginFileState::Valid(_));
     let from_server = facts.settings.store == StoreKind::Vault;
     let restored = facts.done.restore.as_ref().filter(|_| from_server);
-    let source = restored.map_or(Source::History, |restored| restored.source);
-    let verdict =
-        facts.verdict(Subject::Login(login.generation)).or(facts.done.refresh_run.as_ref()).cloned();
+    let source = restored.map_or(BackupLocation::LocalHistory, |restored| restored.source);
+    let verdict = facts
+        .verdict(VerificationTarget::Login(login.generation))
+        .or(facts.done.refresh_run.as_ref())
+        .cloned();
     let status = status_of(verdict.as_ref(), Status::Recovered);
     (status, Finding::Restored { login: login.clone(), is_fresh, source, verdict })
 }
@@ -108,17 +119,18 @@ fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
 fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
     let restored = facts.done.restore.as_ref();
     let back = restored.filter(|restored| restored.result.is_ok());
-    let verdict = back.and_then(|restored| facts.verdict(Subject::Login(restored.login.generation)));
+    let verdict =
+        back.and_then(|restored| facts.verdict(VerificationTarget::Login(restored.login.generation)));
     let state = match back {
-        Some(restored) if verdict.is_some_and(Verdict::is_rejected) => {
+        Some(restored) if verdict.is_some_and(Verification::is_rejected) => {
             format!("{state}, the copy put back from {} was rejected by the server", restored.source)
         }
         _ => state.to_owned(),
     };
-    let unmended = |why: String| (Status::Warn, Finding::Unmended { state: state.clone(), why });
+    let unmended = |why: String| (Status::Warn, Finding::RestoreFailed { state: state.clone(), why });
     if !facts.settings.oauth_backup {
         let state = format!("{state}, no copies are kept here (oauth_backup = false),");
-        return (Status::Fail, Finding::Beyond { state });
+        return (Status::Fail, Finding::Unrecoverable { state });
     }
     if let Some(Err(why)) = restored.map(|restored| &restored.result) {
         return unmended(why.clone());
@@ -126,13 +138,13 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
     if back.is_some() && verdict.is_none() {
         return unmended("it was put back, and somebody overwrote it again at once".into());
     }
-    if candidate::is_clobbered_too_often(facts) {
+    if candidate::restore_limit_reached(facts) {
         return unmended(
             "it was put back several times within the hour; find what keeps overwriting it".into(),
         );
     }
     if facts.ledger.is_repointed(facts.place) {
-        return unmended(Obstacle::LinkRepointed.to_string());
+        return unmended(Ineligible::LinkRepointed.to_string());
     }
     if facts.settings.mode == Mode::Watch {
         return unmended(
@@ -144,7 +156,7 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
             unmended("this machine has no good copy, and the one in the store may not be used".into())
         }
         DocumentFact::Unreadable(
-            Failure::Refused { .. } | Failure::Misconfigured { .. } | Failure::Gone { .. },
+            StoreError::Refused { .. } | StoreError::Misconfigured { .. } | StoreError::Deleted { .. },
         ) => unmended("this machine has no good copy and the store gave none".into()),
         DocumentFact::Unreadable(_) => {
             unmended("this machine has no good copy and the store did not answer".into())
@@ -154,112 +166,119 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
         }
         DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
             let state = format!("{state}, the copy in the store is in use on another machine,");
-            (Status::Fail, Finding::Beyond { state })
+            (Status::Fail, Finding::Unrecoverable { state })
         }
-        DocumentFact::NotRead | DocumentFact::Read(_) if candidate::belongs_to_somebody_else(facts) => {
+        DocumentFact::NotRead | DocumentFact::Read(_) if candidate::all_belong_to_other_account(facts) => {
             let state = format!("{state}, the copies kept are another account's than the one used last,");
-            (Status::Fail, Finding::Beyond { state })
+            (Status::Fail, Finding::Unrecoverable { state })
         }
-        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Beyond { state }),
+        DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Unrecoverable { state }),
     }
 }
 
-fn status_of(verdict: Option<&Verdict>, otherwise: Status) -> Status {
+fn status_of(verdict: Option<&Verification>, otherwise: Status) -> Status {
     match verdict {
-        None | Some(Verdict::Ok | Verdict::Limited) => otherwise,
-        Some(Verdict::Rejected { .. }) => Status::Fail,
-        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) if otherwise == Status::Recovered => {
+        None | Some(Verification::Ok | Verification::RateLimited) => otherwise,
+        Some(Verification::Rejected { .. }) => Status::Fail,
+        Some(Verification::ClientUnusable(_) | Verification::Inconclusive(_))
+            if otherwise == Status::Recovered =>
+        {
             Status::Recovered
         }
-        Some(Verdict::Unusable(_) | Verdict::Unknown(_)) => Status::Warn,
+        Some(Verification::ClientUnusable(_) | Verification::Inconclusive(_)) => Status::Warn,
     }
 }
 
-fn notes(facts: &Facts) -> Vec<Note> {
+fn notes(facts: &Facts) -> Vec<Detail> {
     let done = &facts.done;
     let env_file = match &done.env_file {
-        Some(Ok(EnvFileChange::Written)) => Some(Note::EnvFileWritten),
-        Some(Ok(EnvFileChange::Removed)) => Some(Note::EnvFileRemoved),
-        Some(Err(why)) => Some(Note::EnvFileUnchanged(why.clone())),
+        Some(Ok(EnvFileChange::Written)) => Some(Detail::EnvFileWritten),
+        Some(Ok(EnvFileChange::Removed)) => Some(Detail::EnvFileRemoved),
+        Some(Err(why)) => Some(Detail::EnvFileUpdateFailed(why.clone())),
         None => match &facts.env_file {
-            EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => Some(Note::EnvFile(why.clone())),
+            EnvFileFact::Malformed(why) | EnvFileFact::Unreadable(why) => {
+                Some(Detail::EnvFileInvalid(why.clone()))
+            }
             EnvFileFact::Absent | EnvFileFact::Token(_) => None,
         },
     };
     let field = facts.document().and_then(|document| match &document.setup_token {
-        TokenFact::Malformed(why) => Some(Note::SetupTokenField(why.clone())),
+        TokenFact::Malformed(why) => Some(Detail::SetupTokenFieldInvalid(why.clone())),
         _ => None,
     });
     let roll_back = done.roll_back.as_ref().map(|result| match result {
-        Ok(()) => Note::RolledBack,
-        Err(why) => Note::NotRolledBack(why.clone()),
+        Ok(()) => Detail::RolledBack,
+        Err(why) => Detail::NotRolledBack(why.clone()),
     });
     let backup = |result: &Option<Result<(), String>>, source| {
         result.as_ref().map(|result| match result {
-            Ok(()) => Note::BackedUp(source),
-            Err(why) => Note::NotBackedUp(format!("{source}: {why}")),
+            Ok(()) => Detail::BackedUp(source),
+            Err(why) => Detail::NotBackedUp(format!("{source}: {why}")),
         })
     };
     let store = match &facts.document {
-        DocumentFact::Unreadable(failure) => Some(Note::Store(failure.clone())),
-        DocumentFact::Read(document) if document.is_offboarded => Some(Note::Store(Failure::offboarded())),
+        DocumentFact::Unreadable(failure) => Some(Detail::Store(failure.clone())),
+        DocumentFact::Read(document) if document.is_offboarded => {
+            Some(Detail::Store(StoreError::offboarded()))
+        }
         _ => None,
     };
     let backs_up = match facts.settings.mode {
         Mode::Sync => facts.active_token().is_none(),
-        Mode::Hand(errand) => errand == Errand::Backup,
+        Mode::Command(errand) => errand == Command::Backup,
         Mode::Login | Mode::Watch => false,
     };
     let refusal = |login| {
-        let distrust =
-            || matches!(facts.settings.mode, Mode::Hand(_)).then(|| backup::distrust(facts, login));
-        backup::refusal(facts, login).or_else(|| distrust().flatten())
+        let distrust = || {
+            matches!(facts.settings.mode, Mode::Command(_)).then(|| backup::untrusted_reason(facts, login))
+        };
+        backup::store_refusal(facts, login).or_else(|| distrust().flatten())
     };
     [
         env_file,
         field,
         roll_back,
-        backup(&done.history_backup, Source::History),
-        backup(&done.store_backup, Source::Store),
+        backup(&done.history_backup, BackupLocation::LocalHistory),
+        backup(&done.store_backup, BackupLocation::Store),
     ]
     .into_iter()
     .flatten()
-    .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Note::NotBackedUp))
+    .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Detail::NotBackedUp))
     .chain(store)
     .chain(left_over(facts))
     .collect()
 }
 
 /// A sync says where copies are that are not to be kept any more; they are left to whoever switched that off.
-fn left_over(facts: &Facts) -> Option<Note> {
-    let places = backup::left_over(facts);
-    (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Note::CopiesRemain(places))
+fn left_over(facts: &Facts) -> Option<Detail> {
+    let places = backup::remaining_backups(facts);
+    (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Detail::BackupsRemain(places))
 }
 
 fn is_refused(facts: &Facts) -> bool {
     facts.is_offboarded()
         || matches!(
             facts.document,
-            DocumentFact::Unreadable(Failure::Refused { .. } | Failure::Misconfigured { .. })
+            DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
         )
 }
 
-fn is_a_warning(note: &Note) -> bool {
+fn is_a_warning(note: &Detail) -> bool {
     matches!(
         note,
-        Note::EnvFile(_)
-            | Note::EnvFileUnchanged(_)
-            | Note::SetupTokenField(_)
-            | Note::NotBackedUp(_)
-            | Note::NotRolledBack(_)
-            | Note::Store(_)
+        Detail::EnvFileInvalid(_)
+            | Detail::EnvFileUpdateFailed(_)
+            | Detail::SetupTokenFieldInvalid(_)
+            | Detail::NotBackedUp(_)
+            | Detail::NotRolledBack(_)
+            | Detail::Store(_)
     )
 }
 
 /// Whether what lies there was put back by this run, or was refreshed from that by Claude Code itself.
 fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
-    let was_refreshed = facts.done.refresh_run.as_ref().is_some_and(Verdict::is_alive)
-        && facts.verdict(Subject::Login(login.generation)).is_some_and(Verdict::is_alive);
+    let was_refreshed = facts.done.refresh_run.as_ref().is_some_and(Verification::is_alive)
+        && facts.verdict(VerificationTarget::Login(login.generation)).is_some_and(Verification::is_alive);
     facts.done.restore.as_ref().is_some_and(|restored| {
         restored.result.is_ok() && (restored.login.generation == login.generation || was_refreshed)
     })
@@ -268,7 +287,7 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
 pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
     // What other machines keep there says nothing of this one.
     let in_store = facts.document().is_some_and(|document| document.backup.is_some())
-        && candidate::may_come_from_the_store(facts);
+        && candidate::store_backup_allowed(facts);
     let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }
@@ -278,7 +297,9 @@ fn wants_sync(facts: &Facts) -> bool {
     let at_login = match facts.settings.mode {
         Mode::Sync => return false,
         // Whatever was put back by hand, the sync backs up, and tells of in its state.
-        Mode::Hand(_) => return facts.done.restore.as_ref().is_some_and(|restored| restored.result.is_ok()),
+        Mode::Command(_) => {
+            return facts.done.restore.as_ref().is_some_and(|restored| restored.result.is_ok());
+        }
         Mode::Login => true,
         Mode::Watch => false,
     };
@@ -286,17 +307,17 @@ fn wants_sync(facts: &Facts) -> bool {
         return false;
     }
     match &facts.login {
-        LocalLogin::Healthy(login) => {
+        LoginFileState::Valid(login) => {
             let is_new = match facts.settings.oauth_backup {
                 true => facts.done.history_backup.is_some() || !backup::in_history(facts, login),
                 false => facts.ledger.first_seen(login.generation) == Some(facts.now),
             };
             is_restored(facts, login) || (at_login && is_new)
         }
-        LocalLogin::Stale(_) => at_login,
-        LocalLogin::Tombstone | LocalLogin::Damaged(_) => true,
-        LocalLogin::Absent => at_login && !has_never_signed_in(facts),
-        LocalLogin::Partial(_) | LocalLogin::Unreadable(_) => false,
+        LoginFileState::AccessTokenExpired(_) => at_login,
+        LoginFileState::ClearedByClient | LoginFileState::Invalid(_) => true,
+        LoginFileState::Missing => at_login && !has_never_signed_in(facts),
+        LoginFileState::NotRefreshable(_) | LoginFileState::Unreadable(_) => false,
     }
 }
 

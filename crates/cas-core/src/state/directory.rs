@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::login_file;
 use crate::fs::atomic_file;
-use crate::fs::owned_file::{self, Guard, Problem};
+use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::ledger::Ledger;
-use crate::planner::Contact;
+use crate::planner::StoreContact;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -34,22 +34,22 @@ pub struct StateDirectory {
 
 /// The locks of the state directory; each is a file of that name, locked with `flock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
+pub enum StateLock {
     /// Held by a sync for its whole length.
     Sync,
     /// Held while a login is put back.
-    Repair,
+    Restore,
     /// Held for the milliseconds of a change to the other files.
     State,
     /// Held by a watcher for its whole life, and therefore not in a home, where that is possible.
     Watch,
 }
 
-impl Lock {
+impl StateLock {
     fn file_name(self) -> &'static str {
         match self {
             Self::Sync => "lock",
-            Self::Repair => "repair.lock",
+            Self::Restore => "repair.lock",
             Self::State => "state.lock",
             Self::Watch => "watch.lock",
         }
@@ -69,7 +69,7 @@ impl StateDirectory {
     }
 
     /// Where a file of this name lies.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -85,12 +85,12 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StateError`]; the old ledger is then still in place.
-    pub fn change_ledger(
+    pub fn update_ledger(
         &self,
         deadline: &Deadline,
         change: impl FnOnce(&mut Ledger),
     ) -> Result<Ledger, StateError> {
-        let _locked = self.lock(Lock::State, deadline)?;
+        let _locked = self.lock(StateLock::State, deadline)?;
         let mut ledger = self.ledger()?;
         let before = ledger.clone();
         change(&mut ledger);
@@ -101,17 +101,17 @@ impl StateDirectory {
     }
 
     /// When the store was last in touch; never, when nothing is known.
-    pub fn contact(&self) -> Contact {
+    pub fn store_contact(&self) -> StoreContact {
         let stored: StoredContact = self.load("store-contact.json").unwrap_or_default();
-        Contact { answered_at: stored.answered_at, failed_at: stored.failed_at }
+        StoreContact { last_success: stored.answered_at, last_failure: stored.failed_at }
     }
 
     /// Notes when the store was last in touch.
     ///
     /// # Errors
     /// [`StateError`]; the next login asks the store again, that is all.
-    pub fn save_contact(&self, contact: Contact) -> Result<(), StateError> {
-        let stored = StoredContact { answered_at: contact.answered_at, failed_at: contact.failed_at };
+    pub fn save_contact(&self, contact: StoreContact) -> Result<(), StateError> {
+        let stored = StoredContact { answered_at: contact.last_success, failed_at: contact.last_failure };
         self.save("store-contact.json", &stored)
     }
 
@@ -120,14 +120,14 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StateError`]
-    pub fn save_replaced(&self, content: &[u8]) -> Result<(), StateError> {
+    pub fn save_replaced_file(&self, content: &[u8]) -> Result<(), StateError> {
         self.create()?;
         let is_damaged = !content.is_empty() && !login_file::is_json_object(content);
         if is_damaged {
-            atomic_file::replace(&self.file("damaged-credentials.json"), content)
+            atomic_file::write_atomic(&self.path("damaged-credentials.json"), content)
                 .map_err(StateError::File)?;
         }
-        atomic_file::replace(&self.file("replaced-credentials.json"), content)
+        atomic_file::write_atomic(&self.path("replaced-credentials.json"), content)
             .map(drop)
             .map_err(StateError::File)
     }
@@ -136,8 +136,8 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StateError`]
-    pub fn replaced(&self) -> Result<Option<owned_file::Found>, StateError> {
-        owned_file::read(&self.file("replaced-credentials.json"), self.owner, LIMIT, Guard::Owned)
+    pub fn load_replaced_file(&self) -> Result<Option<owned_file::FileContent>, StateError> {
+        owned_file::read(&self.path("replaced-credentials.json"), self.owner, LIMIT, Ownership::Owner)
             .map_err(StateError::File)
     }
 
@@ -145,7 +145,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StateError::Busy`] when somebody else holds it until then.
-    pub fn lock(&self, lock: Lock, deadline: &Deadline) -> Result<Flock<File>, StateError> {
+    pub fn lock(&self, lock: StateLock, deadline: &Deadline) -> Result<Flock<File>, StateError> {
         let (path, mut file) = self.lock_file(lock)?;
         loop {
             file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -153,7 +153,7 @@ impl StateDirectory {
                 Err((file, Errno::EWOULDBLOCK | Errno::EINTR)) => file,
                 Err((_, errno)) => return Err(StateError::Lock(path, errno.into())),
             };
-            if deadline.has_passed() {
+            if deadline.is_expired() {
                 return Err(StateError::Busy(path));
             }
             std::thread::sleep(PAUSE.min(deadline.remaining()));
@@ -164,14 +164,14 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StateError`] when it cannot be made or taken.
-    pub fn lock_whenever_free(&self, lock: Lock) -> Result<Flock<File>, StateError> {
+    pub fn lock_blocking(&self, lock: StateLock) -> Result<Flock<File>, StateError> {
         let (path, file) = self.lock_file(lock)?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| StateError::Lock(path, errno.into()))
     }
 
-    fn lock_file(&self, lock: Lock) -> Result<(PathBuf, File), StateError> {
+    fn lock_file(&self, lock: StateLock) -> Result<(PathBuf, File), StateError> {
         self.create()?;
-        let path = self.file(lock.file_name());
+        let path = self.path(lock.file_name());
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -190,10 +190,10 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`] when it is not the user's own, or no longer what we wrote.
     pub fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, StateError> {
-        let path = self.file(name);
-        match owned_file::read(&path, self.owner, LIMIT, Guard::Owned).map_err(StateError::File)? {
+        let path = self.path(name);
+        match owned_file::read(&path, self.owner, LIMIT, Ownership::Owner).map_err(StateError::File)? {
             Some(found) => {
-                serde_json::from_slice(&found.content).map_err(|error| StateError::Damaged(path, error))
+                serde_json::from_slice(&found.content).map_err(|error| StateError::Corrupt(path, error))
             }
             None => Ok(T::default()),
         }
@@ -205,10 +205,10 @@ impl StateDirectory {
     /// [`StateError`]; the old file is then still in place.
     pub fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StateError> {
         self.create()?;
-        let path = self.file(name);
+        let path = self.path(name);
         let content = serde_json::to_vec(value).map(zeroize::Zeroizing::new);
-        let content = content.map_err(|error| StateError::Damaged(path.clone(), error))?;
-        atomic_file::replace(&path, &content).map(drop).map_err(StateError::File)
+        let content = content.map_err(|error| StateError::Corrupt(path.clone(), error))?;
+        atomic_file::write_atomic(&path, &content).map(drop).map_err(StateError::File)
     }
 
     fn create(&self) -> Result<(), StateError> {
@@ -227,9 +227,9 @@ pub enum StateError {
     /// The lock could not be made or taken.
     Lock(PathBuf, io::Error),
     /// A file could not be read or written.
-    File(Problem),
+    File(FileError),
     /// A file is not what we wrote.
-    Damaged(PathBuf, serde_json::Error),
+    Corrupt(PathBuf, serde_json::Error),
 }
 
 impl fmt::Display for StateError {
@@ -240,7 +240,7 @@ impl fmt::Display for StateError {
             }
             Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
             Self::File(problem) => problem.fmt(formatter),
-            Self::Damaged(path, error) => {
+            Self::Corrupt(path, error) => {
                 // Where, and not what: the library's own words quote what it found, and that may be a token.
                 write!(
                     formatter,
@@ -277,33 +277,34 @@ mod tests {
             for name in ["one", "two", "three", "four"] {
                 let state = &state;
                 scope.spawn(move || {
-                    let change = |ledger: &mut Ledger| ledger.observe_withdrawn(Fingerprint::of(name));
-                    state.change_ledger(&deadline(), change).expect("changed");
+                    let change =
+                        |ledger: &mut Ledger| ledger.record_withdrawn_token(Fingerprint::from_bytes(name));
+                    state.update_ledger(&deadline(), change).expect("changed");
                 });
             }
         });
-        assert_eq!(state.ledger().expect("readable").withdrawn.len(), 4);
+        assert_eq!(state.ledger().expect("readable").withdrawn_tokens.len(), 4);
     }
 
     #[test]
     fn a_lock_held_by_another_is_waited_for_until_the_deadline() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
-        let held = state.lock(Lock::Sync, &deadline()).expect("free");
-        let refused = state.lock(Lock::Sync, &Deadline::after(Duration::from_millis(20)));
+        let held = state.lock(StateLock::Sync, &deadline()).expect("free");
+        let refused = state.lock(StateLock::Sync, &Deadline::after(Duration::from_millis(20)));
         assert!(matches!(refused, Err(StateError::Busy(_))));
-        assert!(state.lock(Lock::Repair, &deadline()).is_ok(), "another lock is free");
+        assert!(state.lock(StateLock::Restore, &deadline()).is_ok(), "another lock is free");
         drop(held);
-        assert!(state.lock(Lock::Sync, &deadline()).is_ok());
+        assert!(state.lock(StateLock::Sync, &deadline()).is_ok());
     }
 
     #[test]
     fn a_damaged_ledger_says_what_to_do_and_is_not_overwritten() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
-        fs::write(state.file("ledger.json"), "{torn").expect("a damaged file");
-        let error = state.change_ledger(&deadline(), |_| ()).expect_err("it is damaged");
+        fs::write(state.path("ledger.json"), "{torn").expect("a damaged file");
+        let error = state.update_ledger(&deadline(), |_| ()).expect_err("it is damaged");
         assert!(error.to_string().contains("move it out of the way"));
-        assert_eq!(fs::read_to_string(state.file("ledger.json")).expect("there"), "{torn");
+        assert_eq!(fs::read_to_string(state.path("ledger.json")).expect("there"), "{torn");
     }
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::Fingerprint;
 use crate::fs::atomic_file::{self, Staged};
-use crate::fs::owned_file::{self, Guard, Problem};
+use crate::fs::owned_file::{self, FileError, Ownership};
 use cas_protocol::setup_token::{SetupToken, VARIABLE};
 
 const LIMIT: usize = 4096;
@@ -23,7 +23,7 @@ pub struct EnvFile {
 
 /// What the file holds.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum EnvFileContent {
     /// There is no file.
     Absent,
     /// A well-formed token.
@@ -41,24 +41,24 @@ impl EnvFile {
     }
 
     /// Reads it. Total: every content has an answer.
-    pub fn read(&self) -> Content {
-        match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive) {
-            Ok(None) => Content::Absent,
+    pub fn read(&self) -> EnvFileContent {
+        match owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable) {
+            Ok(None) => EnvFileContent::Absent,
             Ok(Some(found)) => match parse(&found.content) {
                 Ok(token) => {
                     self.tighten();
-                    Content::Token(token)
+                    EnvFileContent::Token(token)
                 }
                 Err(why) => self.malformed(&why),
             },
-            Err(problem) => Content::Unreadable(problem.to_string()),
+            Err(problem) => EnvFileContent::Unreadable(problem.to_string()),
         }
     }
 
     /// Which token is in it, if there is one. Unlike [`EnvFile::read`] this leaves the file's mode as it is.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let found = owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive).ok()??;
-        parse(&found.content).ok().map(|token| Fingerprint::of(token.expose()))
+        let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable).ok()??;
+        parse(&found.content).ok().map(|token| Fingerprint::from_bytes(token.expose()))
     }
 
     /// A token that others may read is theirs too: that ends now. Where the file system is read-only it stays as it is.
@@ -69,18 +69,18 @@ impl EnvFile {
         }
     }
 
-    fn malformed(&self, why: &str) -> Content {
+    fn malformed(&self, why: &str) -> EnvFileContent {
         let path = self.path.display();
-        Content::Malformed(format!("{path}: {why}; write that line alone, or remove the file"))
+        EnvFileContent::Malformed(format!("{path}: {why}; write that line alone, or remove the file"))
     }
 
     /// Writes this token, unless it is there already.
     ///
     /// # Errors
     /// [`Problem`]; what was there before is still in place.
-    pub fn write(&self, token: &SetupToken) -> Result<bool, Problem> {
+    pub fn write(&self, token: &SetupToken) -> Result<bool, FileError> {
         self.prepare()?;
-        atomic_file::replace(&self.path, line_of(token).as_bytes())
+        atomic_file::write_atomic(&self.path, line_of(token).as_bytes())
     }
 
     /// Writes this token beside the file, for [`StagedToken::commit`]: all that can fail or take long, and changes nothing
@@ -88,13 +88,13 @@ impl EnvFile {
     ///
     /// # Errors
     /// [`Problem`]; what was there before is still in place.
-    pub fn stage(&self, token: &SetupToken) -> Result<StagedToken, Problem> {
+    pub fn stage(&self, token: &SetupToken) -> Result<StagedToken, FileError> {
         self.prepare()?;
         let staged = atomic_file::stage(&self.path, line_of(token).as_bytes())?;
         Ok(StagedToken { staged, path: self.path.clone() })
     }
 
-    fn prepare(&self) -> Result<(), Problem> {
+    fn prepare(&self) -> Result<(), FileError> {
         atomic_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
         self.put_aside_if_malformed()
     }
@@ -108,16 +108,16 @@ impl EnvFile {
     ///
     /// # Errors
     /// [`Problem`] when it stays.
-    pub fn remove(&self) -> Result<(), Problem> {
+    pub fn remove(&self) -> Result<(), FileError> {
         self.put_aside_if_malformed()?;
         atomic_file::remove(&self.path)
     }
 
     /// What somebody wrote into the file by hand is kept beside it, as `claude-oauth.env.replaced`.
-    fn put_aside_if_malformed(&self) -> Result<(), Problem> {
-        match owned_file::read(&self.path, self.owner, LIMIT, Guard::Exclusive)? {
+    fn put_aside_if_malformed(&self) -> Result<(), FileError> {
+        match owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable)? {
             Some(found) if parse(&found.content).is_err() => {
-                atomic_file::replace(&self.path.with_extension("env.replaced"), &found.content).map(drop)
+                atomic_file::write_atomic(&self.path.with_extension("env.replaced"), &found.content).map(drop)
             }
             _ => Ok(()),
         }
@@ -136,9 +136,9 @@ impl StagedToken {
     ///
     /// # Errors
     /// [`Problem`]; what was there before is still in place, unless only the sync of the directory failed.
-    pub fn commit(self) -> Result<(), Problem> {
+    pub fn commit(self) -> Result<(), FileError> {
         self.staged.commit()?;
-        atomic_file::settle(&self.path)
+        atomic_file::sync_parent_dir(&self.path)
     }
 }
 
@@ -194,15 +194,15 @@ mod tests {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("sub/claude-oauth.env");
         let file = EnvFile::new(path.clone(), Uid::effective().as_raw());
-        assert_eq!(file.read(), Content::Absent);
+        assert_eq!(file.read(), EnvFileContent::Absent);
         let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         assert!(file.write(&token).expect("written"));
         assert!(!file.write(&token).expect("the same again writes nothing"));
         assert_eq!(fs::read_to_string(&path).expect("there"), "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n");
-        assert_eq!(file.read(), Content::Token(token));
+        assert_eq!(file.read(), EnvFileContent::Token(token));
         file.remove().expect("removed");
         file.remove().expect("and again");
-        assert_eq!(file.read(), Content::Absent);
+        assert_eq!(file.read(), EnvFileContent::Absent);
     }
 
     #[test]
@@ -212,12 +212,12 @@ mod tests {
         let token = |text| SetupToken::parse(text).expect("well-formed");
         file.write(&token("sk-ant-oat01-old")).expect("written");
         drop(file.stage(&token("sk-ant-oat01-never")).expect("staged"));
-        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-old")));
+        assert_eq!(file.read(), EnvFileContent::Token(token("sk-ant-oat01-old")));
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "nothing is left of it");
         let staged = file.stage(&token("sk-ant-oat01-new")).expect("staged");
-        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-old")));
+        assert_eq!(file.read(), EnvFileContent::Token(token("sk-ant-oat01-old")));
         staged.commit().expect("committed");
-        assert_eq!(file.read(), Content::Token(token("sk-ant-oat01-new")));
+        assert_eq!(file.read(), EnvFileContent::Token(token("sk-ant-oat01-new")));
     }
 
     #[test]
@@ -242,7 +242,10 @@ mod tests {
         let path = directory.path().join("claude-oauth.env");
         fs::write(&path, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
-        assert!(matches!(EnvFile::new(path.clone(), Uid::effective().as_raw()).read(), Content::Token(_)));
+        assert!(matches!(
+            EnvFile::new(path.clone(), Uid::effective().as_raw()).read(),
+            EnvFileContent::Token(_)
+        ));
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

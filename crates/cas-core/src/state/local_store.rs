@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::credential::login::{LoginSummary, OauthLogin};
-use crate::state::directory::{Lock, StateDirectory, StateError};
+use crate::credential::login::{Login, LoginSummary};
+use crate::state::directory::{StateDirectory, StateError, StateLock};
 use crate::store::user_document::{SETUP_TOKEN, UserDocument};
-use crate::store::{Document, Failure, Fields, Store, merge};
+use crate::store::{Document, Fields, Store, StoreError, merge};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -47,8 +47,8 @@ impl LocalStore {
     ///
     /// # Errors
     /// [`StateError`]
-    pub fn logins(&self) -> Result<Vec<OauthLogin>, StateError> {
-        let mut logins: Vec<OauthLogin> = Vec::new();
+    pub fn logins(&self) -> Result<Vec<Login>, StateError> {
+        let mut logins: Vec<Login> = Vec::new();
         for version in self.state.load::<History>(FILE)?.versions.into_iter().rev() {
             let document = Document { fields: version.fields, version: version.version };
             if let Some(login) = UserDocument::parse(&document).into_login()
@@ -91,7 +91,7 @@ impl LocalStore {
 
     /// Where it lies.
     pub fn path(&self) -> PathBuf {
-        self.state.file(FILE)
+        self.state.path(FILE)
     }
 
     fn change(
@@ -100,7 +100,7 @@ impl LocalStore {
         expected: u64,
         deadline: &Deadline,
     ) -> Result<Option<u64>, StateError> {
-        let _locked = self.state.lock(Lock::State, deadline)?;
+        let _locked = self.state.lock(StateLock::State, deadline)?;
         let mut history: History = self.state.load(FILE)?;
         let newest = history.versions.last();
         let version = newest.map_or(0, |newest| newest.version);
@@ -126,7 +126,7 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn read(&mut self, _deadline: &Deadline) -> Result<Document, Failure> {
+    fn read(&mut self, _deadline: &Deadline) -> Result<Document, StoreError> {
         let newest = self.state.load::<History>(FILE).map_err(failure)?.versions.pop();
         Ok(newest.map_or_else(Document::default, |newest| Document {
             fields: newest.fields,
@@ -134,16 +134,18 @@ impl Store for LocalStore {
         }))
     }
 
-    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure> {
-        merge::refuse_ambiguous(changes)?;
-        self.change(changes, expected, deadline).map_err(failure)?.ok_or(Failure::Conflict)
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError> {
+        merge::reject_null_or_object(changes)?;
+        self.change(changes, expected, deadline).map_err(failure)?.ok_or(StoreError::Conflict)
     }
 }
 
-fn failure(error: StateError) -> Failure {
+fn failure(error: StateError) -> StoreError {
     match error {
-        StateError::Busy(_) => Failure::Busy { reason: error.to_string(), retry_after: None },
-        _ => Failure::Refused { reason: error.to_string(), remedy: "then run `cas-sync run` again".into() },
+        StateError::Busy(_) => StoreError::Busy { reason: error.to_string(), retry_after: None },
+        _ => {
+            StoreError::Refused { reason: error.to_string(), remedy: "then run `cas-sync run` again".into() }
+        }
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
     use serde_json::value::{RawValue, to_raw_value};
 
     use super::*;
-    use crate::credential::login::{self, Parsed};
+    use crate::credential::login::{self, ParsedLogin};
     use crate::store::user_document;
 
     fn store(scratch: &tempfile::TempDir) -> LocalStore {
@@ -175,12 +177,12 @@ mod tests {
             .collect()
     }
 
-    fn login(name: &str) -> OauthLogin {
+    fn login(name: &str) -> Login {
         let json = format!(
             r#"{{"accessToken":"a","refreshToken":"{name}","expiresAt":9,"scopes":["user:inference"]}}"#
         );
         match login::parse(serde_json::from_str::<&RawValue>(&json).expect("it is JSON")) {
-            Parsed::Login(login) => login,
+            ParsedLogin::Complete(login) => login,
             other => panic!("{other:?}"),
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::atomic_file;
-use crate::fs::owned_file::{self, Guard, Problem};
+use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::outcome::Outcome;
-use crate::outcome::notice::{Cause, Line, MAX_LEN, Need};
-use crate::outcome::state_report::{self, State};
+use crate::outcome::notice::{MAX_LEN, NoticeLine, NoticeReason, UserAction};
+use crate::outcome::state_report::{self, StateReport};
 use crate::planner::Mode;
-use crate::state::directory::{Lock, StateDirectory, StateError};
+use crate::state::directory::{StateDirectory, StateError, StateLock};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -35,8 +35,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Why there is a notice. A record of before this file existed, or one that was lost, is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Record {
-    /// [`Cause::word`].
+struct NoticeRecord {
+    /// [`NoticeReason::word`].
     cause: String,
     /// Which credential, or which day, it is about.
     about: String,
@@ -53,57 +53,57 @@ struct Record {
 ///
 /// # Errors
 /// [`Problem`]; the file is then as it was before.
-pub fn follow(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<Option<String>, Problem> {
+pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<Option<String>, FileError> {
     let notice = outcome.notice();
-    let is_there = state.file(FILE_NAME).symlink_metadata().is_ok();
-    let record = || state.load::<Record>(RECORD).unwrap_or_default();
-    let line = match notice.need {
-        Need::Act(line) => Some(line),
-        Need::Unknown if is_there => return Ok(Some(record().cause)),
-        Need::NothingUnlessAbout(credential) if is_there => {
-            let before = || state.load::<Option<State>>(state_report::FILE_NAME).unwrap_or_default();
+    let is_there = state.path(FILE_NAME).symlink_metadata().is_ok();
+    let record = || state.load::<NoticeRecord>(RECORD).unwrap_or_default();
+    let line = match notice.action {
+        UserAction::Required(line) => Some(line),
+        UserAction::Unknown if is_there => return Ok(Some(record().cause)),
+        UserAction::NoneUnlessFor(credential) if is_there => {
+            let before = || state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
             let record = record();
             if !record.is_of_an_end && before().is_some_and(|state| state.notice_about == Some(credential)) {
                 return Ok(Some(record.cause));
             }
-            notice.lapsing
+            notice.expiry
         }
-        Need::Nothing | Need::NothingUnlessAbout(_) => notice.lapsing,
-        Need::Unknown => None,
+        UserAction::None | UserAction::NoneUnlessFor(_) => notice.expiry,
+        UserAction::Unknown => None,
     };
     match line {
         // The words of a sync are better: it knows the person's address.
         Some(line) if mode != Mode::Sync && is_there && record().is_about(&line) => {}
-        Some(line) => return show(&line, state).map(|()| Some(line.cause.word().to_owned())),
+        Some(line) => return show(&line, state).map(|()| Some(line.cause.as_str().to_owned())),
         None if is_there => return clear(state).map(|()| None),
         None => return Ok(None),
     }
     Ok(Some(record().cause))
 }
 
-fn show(line: &Line, state: &StateDirectory) -> Result<(), Problem> {
-    let path = state.file(FILE_NAME);
+fn show(line: &NoticeLine, state: &StateDirectory) -> Result<(), FileError> {
+    let path = state.path(FILE_NAME);
     atomic_file::create_private_directory(path.parent().unwrap_or(Path::new("/")))?;
     let _locked = locked(state);
-    let before: Record = state.load(RECORD).unwrap_or_default();
+    let before: NoticeRecord = state.load(RECORD).unwrap_or_default();
     if !before.is_about(line) {
         // Without it the line is shown once more; so it comes first.
-        atomic_file::remove(&state.file(RECORD))?;
-        drop(state.save(RECORD, &Record::of(line)));
+        atomic_file::remove(&state.path(RECORD))?;
+        drop(state.save(RECORD, &NoticeRecord::of(line)));
     }
-    atomic_file::replace(&path, format!("{}\n", line.text).as_bytes()).map(drop)
+    atomic_file::write_atomic(&path, format!("{}\n", line.text).as_bytes()).map(drop)
 }
 
-fn clear(state: &StateDirectory) -> Result<(), Problem> {
+fn clear(state: &StateDirectory) -> Result<(), FileError> {
     let _locked = locked(state);
-    atomic_file::remove(&state.file(RECORD))?;
-    atomic_file::remove(&state.file(FILE_NAME))
+    atomic_file::remove(&state.path(RECORD))?;
+    atomic_file::remove(&state.path(FILE_NAME))
 }
 
 /// The line, if it is due on the terminal that asks: once of each cause, or once a day. Where that cannot be told or noted (a
 /// full disk, a home that is read-only, another shell that holds the record) it is due.
-pub fn due(state: &StateDirectory, owner: u32, now: Timestamp) -> Option<String> {
-    let found = owned_file::read(&state.file(FILE_NAME), owner, LIMIT, Guard::Owned).ok()??;
+pub fn take_due_line(state: &StateDirectory, owner: u32, now: Timestamp) -> Option<String> {
+    let found = owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner).ok()??;
     let is_printable = |byte: &u8| (b' '..=b'~').contains(byte);
     let text: Vec<u8> = found.content.iter().copied().take(MAX_LEN).filter(is_printable).collect();
     let text = String::from_utf8(text).ok().filter(|text| !text.is_empty())?;
@@ -112,30 +112,30 @@ pub fn due(state: &StateDirectory, owner: u32, now: Timestamp) -> Option<String>
 
 fn is_due(state: &StateDirectory, now: Timestamp) -> bool {
     let Ok(_locked) = locked(state) else { return true };
-    let Ok(record) = state.load::<Record>(RECORD) else { return true };
+    let Ok(record) = state.load::<NoticeRecord>(RECORD) else { return true };
     let is_due = record.is_due(now);
     if is_due {
-        drop(state.save(RECORD, &Record { shown_at_ms: Some(now), ..record }));
+        drop(state.save(RECORD, &NoticeRecord { shown_at_ms: Some(now), ..record }));
     }
     is_due
 }
 
 fn locked(state: &StateDirectory) -> Result<impl Drop, StateError> {
-    state.lock(Lock::State, &Deadline::after(PATIENCE))
+    state.lock(StateLock::State, &Deadline::after(PATIENCE))
 }
 
-impl Record {
-    fn of(line: &Line) -> Self {
+impl NoticeRecord {
+    fn of(line: &NoticeLine) -> Self {
         Self {
-            cause: line.cause.word().to_owned(),
+            cause: line.cause.as_str().to_owned(),
             about: line.about.clone(),
-            is_of_an_end: matches!(line.cause, Cause::Lapsing(..)),
+            is_of_an_end: matches!(line.cause, NoticeReason::Lapsing(..)),
             is_daily: line.is_daily,
             shown_at_ms: None,
         }
     }
 
-    fn is_about(&self, line: &Line) -> bool {
+    fn is_about(&self, line: &NoticeLine) -> bool {
         *self == Self { shown_at_ms: self.shown_at_ms, ..Self::of(line) }
     }
 

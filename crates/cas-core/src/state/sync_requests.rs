@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use crate::time::timestamp::Timestamp;
-use cas_protocol::paths::{REQUEST, REQUESTS, SPARE_REQUEST};
+use cas_protocol::paths::{REQUEST_FILE, REQUESTS_DIR, SPARE_REQUEST_FILE};
 
 const TAKEN: &str = "request.taken";
 const SETTLED: &str = "request.settled";
@@ -27,7 +27,7 @@ pub struct Requests(PathBuf);
 impl Requests {
     /// The folder of the person with this login name; it is there when they are enrolled.
     pub fn of(name: &str) -> Self {
-        Self(Path::new(REQUESTS).join(name))
+        Self(Path::new(REQUESTS_DIR).join(name))
     }
 
     /// The folder, which is there when they are enrolled.
@@ -37,15 +37,15 @@ impl Requests {
 
     /// Asks the sync service to look soon. Where nobody enrolled the person there is no folder, and nobody to ask.
     pub fn leave(&self) {
-        let waits = fs::symlink_metadata(self.path(REQUEST)).is_ok();
-        if !waits && !self.renamed_to_request(SETTLED) && !self.renamed_to_request(SPARE_REQUEST) {
+        let waits = fs::symlink_metadata(self.path(REQUEST_FILE)).is_ok();
+        if !waits && !self.renamed_to_request(SETTLED) && !self.renamed_to_request(SPARE_REQUEST_FILE) {
             self.make_request();
         }
     }
 
     /// Whether a request can be left where there is no room for a file.
     pub fn needs_no_room(&self) -> bool {
-        [REQUEST, TAKEN, SETTLED, SPARE_REQUEST].into_iter().any(|name| self.is_file(name))
+        [REQUEST_FILE, TAKEN, SETTLED, SPARE_REQUEST_FILE].into_iter().any(|name| self.is_file(name))
     }
 
     /// When the sync was last asked, or last took or settled a request.
@@ -55,7 +55,7 @@ impl Requests {
             let (seconds, nanoseconds) = (found.ctime(), found.ctime_nsec());
             Some(Timestamp::from_millis(u64::try_from(seconds * 1000 + nanoseconds / 1_000_000).ok()?))
         };
-        [REQUEST, TAKEN, SETTLED].into_iter().filter_map(changed_at).max()
+        [REQUEST_FILE, TAKEN, SETTLED].into_iter().filter_map(changed_at).max()
     }
 
     /// Before anything else in a run: the waiting request becomes one that starts no further run, whatever becomes of this
@@ -64,7 +64,7 @@ impl Requests {
     /// # Errors
     /// [`Stays`]: the sync is started again and again, until systemd's limit ends that.
     pub fn take(&self) -> Result<(), Stays> {
-        self.renamed_or_removed(REQUEST, TAKEN)
+        self.renamed_or_removed(REQUEST_FILE, TAKEN)
     }
 
     /// Under the sync's lock, before looking: all that was asked for so far is answered by this look.
@@ -84,14 +84,14 @@ impl Requests {
 
     /// Only what a login may have left: what cannot be settled must not wait again.
     fn renamed_to_request(&self, name: &str) -> bool {
-        self.is_file(name) && fs::rename(self.path(name), self.path(REQUEST)).is_ok()
+        self.is_file(name) && fs::rename(self.path(name), self.path(REQUEST_FILE)).is_ok()
     }
 
     fn make_request(&self) {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let mut file = OpenOptions::new();
         file.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-        drop(file.open(self.path(REQUEST)));
+        drop(file.open(self.path(REQUEST_FILE)));
     }
 
     fn is_file(&self, name: &str) -> bool {
@@ -183,13 +183,13 @@ mod tests {
     fn a_request_is_the_file_that_was_made_in_advance_and_later_the_one_that_was_answered() {
         let (scratch, requests) = scratch();
         assert!(!requests.needs_no_room());
-        fs::write(scratch.path().join(SPARE_REQUEST), "").expect("made in advance");
+        fs::write(scratch.path().join(SPARE_REQUEST_FILE), "").expect("made in advance");
         assert_eq!((requests.needs_no_room(), requests.asked_at()), (true, None), "nobody has asked yet");
         let inode = |name| fs::symlink_metadata(requests.path(name)).expect("there").ino();
-        let first = inode(SPARE_REQUEST);
+        let first = inode(SPARE_REQUEST_FILE);
         for _ in 0..2 {
             requests.leave();
-            assert_eq!((names(&requests), inode(REQUEST)), (vec![REQUEST.into()], first));
+            assert_eq!((names(&requests), inode(REQUEST_FILE)), (vec![REQUEST_FILE.into()], first));
             requests.settle().expect("settled");
             assert!(requests.needs_no_room());
         }
@@ -204,7 +204,7 @@ mod tests {
         requests.take().expect("the second run begins, and is told that it is not the only one");
         assert_eq!(names(&requests), [TAKEN], "nothing starts a third one meanwhile");
         requests.hand_back();
-        assert_eq!(names(&requests), [REQUEST]);
+        assert_eq!(names(&requests), [REQUEST_FILE]);
         requests.settle().expect("the third looks");
         assert_eq!(names(&requests), [SETTLED], "what came before it looked is answered");
     }
@@ -225,12 +225,12 @@ mod tests {
                     make_other(&requests.path(name));
                 }
                 for _ in 0..3 {
-                    make(&requests.path(REQUEST));
+                    make(&requests.path(REQUEST_FILE));
                     requests.settle().unwrap_or_else(|stays| panic!("{first} {second}: {stays}"));
                     requests.hand_back();
                     let left = names(&requests);
                     assert!(
-                        !left.iter().any(|name| name == REQUEST || name == TAKEN),
+                        !left.iter().any(|name| name == REQUEST_FILE || name == TAKEN),
                         "{first} {second}: {left:?}"
                     );
                 }
@@ -245,7 +245,7 @@ mod tests {
         let requests = Requests(no_folder.path().to_owned());
         requests.leave();
         let stays = requests.settle().expect_err("it lies below a file").to_string();
-        assert!(stays.contains("remove it") && stays.contains(REQUEST), "{stays}");
+        assert!(stays.contains("remove it") && stays.contains(REQUEST_FILE), "{stays}");
     }
 
     #[test]

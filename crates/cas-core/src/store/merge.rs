@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Failure, Fields};
+use super::{Fields, StoreError};
 
 /// Whether setting `changes` would change nothing. The server may write a string in another way (`<` as `\u003c`), so
 /// values are compared, not texts.
@@ -17,10 +17,10 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 
 /// Refuses a change that merging and replacing would not treat alike: merging takes `null` for "remove this", at any
 /// depth, and merges objects instead of replacing them.
-pub fn refuse_ambiguous(changes: &Fields) -> Result<(), Failure> {
+pub fn reject_null_or_object(changes: &Fields) -> Result<(), StoreError> {
     let is_ambiguous = |value: &RawValue| value.get() == "null" || value.get().starts_with('{');
     match changes.iter().find(|(_, value)| is_ambiguous(value)) {
-        Some((name, _)) => Err(Failure::Refused {
+        Some((name, _)) => Err(StoreError::Refused {
             reason: format!("the new value of {name:?} is null or an object, which a merge would not set"),
             remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
         }),
@@ -49,9 +49,9 @@ mod tests {
 
     #[test]
     fn nothing_is_removed_or_half_merged_by_accident() {
-        assert_eq!(refuse_ambiguous(&fields(r#"{"a":"null","b":[null],"c":0}"#)), Ok(()));
+        assert_eq!(reject_null_or_object(&fields(r#"{"a":"null","b":[null],"c":0}"#)), Ok(()));
         for (changes, name) in [(r#"{"a":1,"b":null}"#, "\"b\""), (r#"{"a":{"x":null}}"#, "\"a\"")] {
-            let refused = refuse_ambiguous(&fields(changes)).unwrap_err().to_string();
+            let refused = reject_null_or_object(&fields(changes)).unwrap_err().to_string();
             assert!(refused.contains(name), "{refused}");
         }
     }

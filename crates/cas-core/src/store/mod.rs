@@ -29,24 +29,24 @@ pub trait Store {
     /// Reads the newest version; a place where nothing was ever written is an empty document of version 0.
     ///
     /// # Errors
-    /// Any [`Failure`] but [`Failure::Conflict`].
-    fn read(&mut self, deadline: &Deadline) -> Result<Document, Failure>;
+    /// Any [`StoreError`] but [`StoreError::Conflict`].
+    fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError>;
 
     /// Sets `changes` and leaves every other field as it is, provided the newest version is still `expected`.
     /// Returns the version written, or `expected` when there was nothing to change.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
-    /// [`Failure::Conflict`] when somebody else wrote in between: read again and decide again.
-    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, Failure>;
+    /// [`StoreError::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
+    /// [`StoreError::Conflict`] when somebody else wrote in between: read again and decide again.
+    fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError>;
 
     /// Renews the token that opens this store, if there is one and it is due. It is a write for a server, so only the
     /// regular sync calls it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when this token can never be renewed again;
-    /// [`Failure::Busy`] and [`Failure::Unreachable`] when the next run may succeed.
-    fn renew_if_due(&mut self, _deadline: &Deadline) -> Result<Renewal, Failure> {
+    /// [`StoreError::Refused`] when this token can never be renewed again;
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the next run may succeed.
+    fn renew_if_due(&mut self, _deadline: &Deadline) -> Result<Renewal, StoreError> {
         Ok(Renewal::NotDue)
     }
 
@@ -80,7 +80,7 @@ pub enum Renewal {
 
 /// Why a store did not do what it was asked. Its `Display` ends in what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum StoreError {
     /// The store, or our own check before asking it, said no; asking again changes nothing.
     Refused {
         /// What was refused, and why if known. Never contains a token.
@@ -96,7 +96,7 @@ pub enum Failure {
         remedy: String,
     },
     /// The document was deleted or destroyed by somebody; it is explained, never resurrected.
-    Gone {
+    Deleted {
         /// Which version was deleted, when, and whether it can be undeleted.
         reason: String,
         /// That version.
@@ -120,7 +120,7 @@ pub enum Failure {
     },
 }
 
-impl Failure {
+impl StoreError {
     /// That the document's user was offboarded.
     pub fn offboarded() -> Self {
         Self::Refused {
@@ -130,12 +130,12 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { reason, remedy } => write!(formatter, "refused: {reason}; {remedy}"),
             Self::Misconfigured { reason, remedy } => write!(formatter, "not configured: {reason}; {remedy}"),
-            Self::Gone { reason, .. } => {
+            Self::Deleted { reason, .. } => {
                 write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
             }
             Self::Conflict => {
@@ -149,4 +149,4 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for StoreError {}

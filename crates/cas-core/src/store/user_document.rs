@@ -2,11 +2,11 @@
 
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::credential::expiry::Dates;
-use crate::credential::login::{self, OauthLogin, Owner, Parsed};
+use crate::credential::expiry::SetupTokenDates;
+use crate::credential::login::{self, Login, Owner, ParsedLogin};
 use crate::store::{Document, Fields};
 use crate::time::timestamp::Timestamp;
-use cas_protocol::setup_token::{Malformed, SetupToken};
+use cas_protocol::setup_token::{SetupToken, SetupTokenError};
 
 /// The compact JSON of the `claudeAiOauth` object, as a string.
 pub const LOGIN: &str = "claude_ai_oauth_json";
@@ -59,7 +59,7 @@ pub struct UserDocument {
     /// The setup-token.
     pub setup_token: SetupTokenField,
     /// What is written down beside it; a date that cannot be read is as good as none.
-    pub setup_token_dates: Dates,
+    pub setup_token_dates: SetupTokenDates,
     /// Whether its user was offboarded.
     pub is_offboarded: bool,
 }
@@ -70,7 +70,7 @@ pub enum Backup {
     /// There is none yet.
     None,
     /// A complete login.
-    Login(OauthLogin),
+    Login(Login),
     /// Something else stands in the field: never restored, and replaced by the next good login.
     Malformed(&'static str),
 }
@@ -85,7 +85,7 @@ pub enum SetupTokenField {
     /// A well-formed token.
     Token(SetupToken),
     /// Something else: neither a token nor the word that there is none.
-    Malformed(Malformed),
+    Malformed(SetupTokenError),
 }
 
 impl UserDocument {
@@ -100,7 +100,7 @@ impl UserDocument {
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
             backed_up_at: field(BACKED_UP_AT).and_then(|text| Timestamp::parse_rfc3339(&text)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
-            setup_token_dates: Dates {
+            setup_token_dates: SetupTokenDates {
                 minted_at: date(SETUP_TOKEN_MINTED_AT),
                 expires_at: date(SETUP_TOKEN_EXPIRES_AT),
             },
@@ -109,7 +109,7 @@ impl UserDocument {
     }
 
     /// The login that was backed up last, if there is a complete one.
-    pub fn login(&self) -> Option<&OauthLogin> {
+    pub fn login(&self) -> Option<&Login> {
         match &self.backup {
             Backup::Login(login) => Some(login),
             _ => None,
@@ -117,7 +117,7 @@ impl UserDocument {
     }
 
     /// As [`UserDocument::login`], taken out.
-    pub fn into_login(self) -> Option<OauthLogin> {
+    pub fn into_login(self) -> Option<Login> {
         match self.backup {
             Backup::Login(login) => Some(login),
             _ => None,
@@ -145,7 +145,7 @@ impl Backup {
     fn labelled(self, owner: &Owner) -> Self {
         match self {
             Self::Login(mut login) => {
-                login.summary.owner = login.summary.owner.or(owner);
+                login.summary.owner = login.summary.owner.merged_with(owner);
                 Self::Login(login)
             }
             other => other,
@@ -157,7 +157,7 @@ impl Backup {
 ///
 /// # Errors
 /// None in practice: strings can always be written as JSON.
-pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
+pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
     let owner = &login.summary.owner;
     let mut fields = Fields::from([
         (LOGIN.to_owned(), to_raw_value(login.json.expose())?),
@@ -179,7 +179,7 @@ pub fn backup_fields(login: &OauthLogin, now: Timestamp, machine: &str) -> Resul
 ///
 /// # Errors
 /// None in practice: strings can always be written as JSON.
-pub fn setup_token_fields(token: &SetupToken, dates: Dates) -> Result<Fields, serde_json::Error> {
+pub fn setup_token_fields(token: &SetupToken, dates: SetupTokenDates) -> Result<Fields, serde_json::Error> {
     let date = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string()).unwrap_or_default();
     three_fields(token.expose(), &date(dates.minted_at), &date(dates.expires_at))
 }
@@ -188,7 +188,7 @@ pub fn setup_token_fields(token: &SetupToken, dates: Dates) -> Result<Fields, se
 ///
 /// # Errors
 /// As [`setup_token_fields`].
-pub fn no_setup_token_fields() -> Result<Fields, serde_json::Error> {
+pub fn clear_setup_token_fields() -> Result<Fields, serde_json::Error> {
     three_fields("", "", "")
 }
 
@@ -209,9 +209,9 @@ fn backup(field: Option<&RawValue>) -> Backup {
         return Backup::Malformed("it is no JSON");
     };
     match login::parse(object) {
-        Parsed::Login(login) => Backup::Login(login),
-        Parsed::Tombstone => Backup::Malformed("it is a tombstone"),
-        Parsed::Partial(why) | Parsed::Unusable(why) => Backup::Malformed(why),
+        ParsedLogin::Complete(login) => Backup::Login(login),
+        ParsedLogin::Cleared => Backup::Malformed("it is a tombstone"),
+        ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }
 }
 
@@ -220,7 +220,7 @@ fn setup_token(field: Option<&RawValue>) -> SetupTokenField {
     match text(Some(field)).as_deref() {
         Some("") => SetupTokenField::Empty,
         Some(text) => SetupToken::parse(text).map_or_else(SetupTokenField::Malformed, SetupTokenField::Token),
-        None => SetupTokenField::Malformed(Malformed::Prefix),
+        None => SetupTokenField::Malformed(SetupTokenError::Prefix),
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_backed_up_is_what_is_read() {
         let object = serde_json::from_str::<&RawValue>(OBJECT).expect("it is JSON");
-        let Parsed::Login(login) = login::parse(object) else { panic!("this is a login") };
+        let ParsedLogin::Complete(login) = login::parse(object) else { panic!("this is a login") };
         let fields = backup_fields(&login, Timestamp::from_millis(0), "desk/1").expect("strings are JSON");
         let read = UserDocument::parse(&Document { fields, version: 1 });
         assert_eq!(read.login().map(|login| login.json.expose().as_str()), Some(OBJECT));
@@ -304,10 +304,18 @@ mod tests {
     fn dates_beside_the_token_are_read_leniently() {
         let first = Timestamp::from_millis(1_750_000_000_000);
         for (minted, expires, expected) in [
-            (r#""2025-06-15T15:06:40Z""#, r#""""#, Dates { minted_at: Some(first), expires_at: None }),
-            ("null", r#"" 2025-06-15T17:06:40+02:00 ""#, Dates { minted_at: None, expires_at: Some(first) }),
-            (r#""last Sunday""#, "1750000000000", Dates::default()),
-            (r#"{"at":"2025-06-15T15:06:40Z"}"#, "[]", Dates::default()),
+            (
+                r#""2025-06-15T15:06:40Z""#,
+                r#""""#,
+                SetupTokenDates { minted_at: Some(first), expires_at: None },
+            ),
+            (
+                "null",
+                r#"" 2025-06-15T17:06:40+02:00 ""#,
+                SetupTokenDates { minted_at: None, expires_at: Some(first) },
+            ),
+            (r#""last Sunday""#, "1750000000000", SetupTokenDates::default()),
+            (r#"{"at":"2025-06-15T15:06:40Z"}"#, "[]", SetupTokenDates::default()),
         ] {
             let token = r#""setup_token":"sk-ant-oat01-abc""#;
             let dates = format!(r#""setup_token_minted_at":{minted},"setup_token_expires_at":{expires}"#);
@@ -315,21 +323,22 @@ mod tests {
             assert_eq!(document.setup_token_dates, expected, "{dates}");
             assert!(matches!(document.setup_token, SetupTokenField::Token(_)), "{dates}");
         }
-        assert_eq!(document("{}").setup_token_dates, Dates::default());
+        assert_eq!(document("{}").setup_token_dates, SetupTokenDates::default());
     }
 
     #[test]
     fn a_token_that_is_put_in_force_is_read_with_its_dates_and_leaves_with_them() {
         let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         let minted = Timestamp::from_millis(1_750_000_000_000);
-        let fields = setup_token_fields(&token, Dates { minted_at: Some(minted), expires_at: None })
-            .expect("strings are JSON");
+        let fields =
+            setup_token_fields(&token, SetupTokenDates { minted_at: Some(minted), expires_at: None })
+                .expect("strings are JSON");
         let of = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
         assert_eq!(of(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
         assert_eq!(of(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
         let read = UserDocument::parse(&Document { fields, version: 1 });
         assert_eq!(read.setup_token, SetupTokenField::Token(token));
-        let fields = no_setup_token_fields().expect("strings are JSON");
+        let fields = clear_setup_token_fields().expect("strings are JSON");
         assert_eq!(UserDocument::parse(&Document { fields, version: 2 }).setup_token, SetupTokenField::Empty);
     }
 
@@ -341,9 +350,12 @@ mod tests {
             (r#"{"setup_token":null}"#, SetupTokenField::Absent),
             (r#"{"setup_token":""}"#, SetupTokenField::Empty),
             (r#"{"setup_token":"sk-ant-oat01-abc"}"#, SetupTokenField::Token(token())),
-            (r#"{"setup_token":"sk-ant-oat01-abc\n"}"#, SetupTokenField::Malformed(Malformed::Character)),
-            (r#"{"setup_token":"PATH=/x"}"#, SetupTokenField::Malformed(Malformed::Prefix)),
-            (r#"{"setup_token":false}"#, SetupTokenField::Malformed(Malformed::Prefix)),
+            (
+                r#"{"setup_token":"sk-ant-oat01-abc\n"}"#,
+                SetupTokenField::Malformed(SetupTokenError::Character),
+            ),
+            (r#"{"setup_token":"PATH=/x"}"#, SetupTokenField::Malformed(SetupTokenError::Prefix)),
+            (r#"{"setup_token":false}"#, SetupTokenField::Malformed(SetupTokenError::Prefix)),
         ] {
             assert_eq!(document(json).setup_token, expected, "{json}");
         }

@@ -28,22 +28,22 @@ impl Account {
     /// Whether the home is yet to come, with a session: there is none, or what lies there looks like a mountpoint, because
     /// nothing there is in use, and it is empty, or somebody else's. What is made in that would be in the way, and come to
     /// light when the home is unmounted.
-    pub fn home_is_yet_to_come(&self, paths: &Paths) -> bool {
+    pub fn is_home_unavailable(&self, paths: &Paths) -> bool {
         let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
         let is_missing_or_a_mountpoint = match fs::metadata(&self.home) {
             Ok(home) => home.uid() != self.uid.as_raw() || is_empty(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        !paths.are_in_use() && is_missing_or_a_mountpoint
+        !paths.any_exists() && is_missing_or_a_mountpoint
     }
 
     /// Looks a person up by login name.
     ///
     /// # Errors
-    /// [`UnknownAccount`] when there is no such account, or its name cannot be a file name.
-    pub fn named(name: &str) -> Result<Self, UnknownAccount> {
-        if !paths::is_plain_name(name.as_bytes()) {
-            return Err(UnknownAccount {
+    /// [`AccountError`] when there is no such account, or its name cannot be a file name.
+    pub fn from_name(name: &str) -> Result<Self, AccountError> {
+        if !paths::is_valid_user_name(name.as_bytes()) {
+            return Err(AccountError {
                 asked: name.to_owned(),
                 why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
                     .into(),
@@ -55,13 +55,13 @@ impl Account {
     /// Looks up whose user id this is.
     ///
     /// # Errors
-    /// [`UnknownAccount`] as for [`Account::named`].
-    pub fn of_uid(uid: Uid) -> Result<Self, UnknownAccount> {
+    /// [`AccountError`] as for [`Account::named`].
+    pub fn from_uid(uid: Uid) -> Result<Self, AccountError> {
         let account = Self::from_entry(&format!("user id {uid}"), User::from_uid(uid))?;
-        if paths::is_plain_name(account.name.as_bytes()) {
+        if paths::is_valid_user_name(account.name.as_bytes()) {
             return Ok(account);
         }
-        Err(UnknownAccount {
+        Err(AccountError {
             asked: account.name,
             why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
                 .into(),
@@ -72,15 +72,15 @@ impl Account {
     /// can share a uid, and the one must not be taken for the other.
     ///
     /// # Errors
-    /// [`UnknownAccount`] as for [`Account::of_uid`].
-    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, UnknownAccount> {
-        let first = Self::of_uid(uid)?;
-        let named = login_name.filter(|name| *name != first.name).and_then(|name| Self::named(name).ok());
+    /// [`AccountError`] as for [`Account::from_uid`].
+    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, AccountError> {
+        let first = Self::from_uid(uid)?;
+        let named = login_name.filter(|name| *name != first.name).and_then(|name| Self::from_name(name).ok());
         Ok(named.filter(|account| account.uid == uid).unwrap_or(first))
     }
 
-    fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, UnknownAccount> {
-        let unknown = |why: String| UnknownAccount { asked: asked.to_owned(), why };
+    fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, AccountError> {
+        let unknown = |why: String| AccountError { asked: asked.to_owned(), why };
         match entry {
             Ok(Some(user)) => Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir }),
             Ok(None) => {
@@ -93,18 +93,18 @@ impl Account {
 
 /// There is no such person here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownAccount {
+pub struct AccountError {
     asked: String,
     why: String,
 }
 
-impl fmt::Display for UnknownAccount {
+impl fmt::Display for AccountError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}: {}", self.asked, self.why)
     }
 }
 
-impl std::error::Error for UnknownAccount {}
+impl std::error::Error for AccountError {}
 
 /// Where one person's files lie; the names are a contract with other programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Paths {
     }
 
     /// Whether there is anything of Claude Code's or of ours yet.
-    fn are_in_use(&self) -> bool {
+    fn any_exists(&self) -> bool {
         let folders =
             [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
         folders.into_iter().flatten().any(Path::exists) || self.state_directory.exists()
@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn a_name_that_could_lead_elsewhere_is_no_account() {
         for name in ["", ".", "..", "-x", "a/b", "../root", "a\nb", "a\0b", &"x".repeat(256)] {
-            assert!(Account::named(name).is_err(), "{name:?}");
+            assert!(Account::from_name(name).is_err(), "{name:?}");
         }
-        assert_eq!(Account::named("root").map(|account| account.uid), Ok(Uid::from_raw(0)));
-        let message = Account::named("no-such-user-here").expect_err("nobody has that name").to_string();
+        assert_eq!(Account::from_name("root").map(|account| account.uid), Ok(Uid::from_raw(0)));
+        let message = Account::from_name("no-such-user-here").expect_err("nobody has that name").to_string();
         assert!(message.contains("getent passwd"), "{message}");
     }
 

@@ -49,7 +49,7 @@ impl Identities {
     /// [`IdentityError::Unreadable`] when there is a file that does not say.
     pub fn bound_uid(&self, name: &str) -> Result<Option<u32>, IdentityError> {
         let unreadable = |why: String| IdentityError::Unreadable { name: name.to_owned(), why };
-        if !paths::is_plain_name(name.as_bytes()) {
+        if !paths::is_valid_user_name(name.as_bytes()) {
             return Ok(None);
         }
         let path = self.path(name);

@@ -8,17 +8,17 @@ use crate::credential::fingerprint::Fingerprint;
 /// The identity of a machine: its host name and a fingerprint of its machine-id. Cloned machines share the machine-id, and host
 /// names are used again, so both must be the same. (machine-id(5) asks not to give the id itself away.)
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine(String);
+pub struct MachineId(String);
 
-impl Machine {
+impl MachineId {
     /// This machine, from its host name and the file that holds its machine-id.
-    pub fn this(machine_id: &Path) -> Self {
+    pub fn read(machine_id: &Path) -> Self {
         let host =
             nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
         let id = fs::read_to_string(machine_id).unwrap_or_default();
         match id.trim() {
             "" => Self(host),
-            id => Self(format!("{host}/{}", Fingerprint::of(&format!("claude-auth-sync {id}")))),
+            id => Self(format!("{host}/{}", Fingerprint::from_bytes(&format!("claude-auth-sync {id}")))),
         }
     }
 
@@ -29,7 +29,7 @@ impl Machine {
 
     /// Whether a document's label names another machine than this one. Documents of the former script have none and
     /// count as this machine's.
-    pub fn differs_from(&self, label: Option<&str>) -> bool {
+    pub fn is_other_machine(&self, label: Option<&str>) -> bool {
         label.is_some_and(|label| label != self.0)
     }
 }
@@ -40,12 +40,12 @@ mod tests {
 
     #[test]
     fn a_machine_is_its_host_name_and_its_machine_id() {
-        let machine = Machine("desk/0123456789abcdef".into());
-        assert!(!machine.differs_from(None));
-        assert!(!machine.differs_from(Some("desk/0123456789abcdef")));
-        assert!(machine.differs_from(Some("clone/0123456789abcdef")));
-        assert!(machine.differs_from(Some("desk/fedcba9876543210")));
-        assert!(machine.differs_from(Some("desk")));
+        let machine = MachineId("desk/0123456789abcdef".into());
+        assert!(!machine.is_other_machine(None));
+        assert!(!machine.is_other_machine(Some("desk/0123456789abcdef")));
+        assert!(machine.is_other_machine(Some("clone/0123456789abcdef")));
+        assert!(machine.is_other_machine(Some("desk/fedcba9876543210")));
+        assert!(machine.is_other_machine(Some("desk")));
     }
 
     #[test]
@@ -53,7 +53,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("machine-id");
         fs::write(&path, "0badc0de0badc0de0badc0de0badc0de\n").expect("a file");
-        let machine = Machine::this(&path);
+        let machine = MachineId::read(&path);
         assert!(machine.label().contains('/') && !machine.label().contains("0badc0de"));
     }
 }

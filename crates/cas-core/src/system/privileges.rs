@@ -16,19 +16,19 @@ use crate::system::account::Account;
 /// is not root can only be itself.
 ///
 /// # Errors
-/// [`NotTheUser`] when any of it fails: the process may be half of each, and must open nothing and end.
-pub fn become_user(account: &Account) -> Result<(), NotTheUser> {
+/// [`DropPrivilegesError`] when any of it fails: the process may be half of each, and must open nothing and end.
+pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
     if account.uid.is_root() {
-        return Err(NotTheUser("nothing is done for root".into()));
+        return Err(DropPrivilegesError("nothing is done for root".into()));
     }
     umask(Mode::from_bits_truncate(0o077));
     // Neither a debugger of the same user nor a core dump may see what is read from here on.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
-    lift_the_limits_of_the_caller()?;
+    raise_resource_limits()?;
     if Uid::effective().is_root() {
         let name = CString::new(account.name.as_str())
-            .map_err(|_| NotTheUser("a login name has no NUL in it".into()))?;
+            .map_err(|_| DropPrivilegesError("a login name has no NUL in it".into()))?;
         initgroups(&name, account.gid).map_err(cannot("take on the groups"))?;
         setresgid(account.gid, account.gid, account.gid).map_err(cannot("take on the group"))?;
         setresuid(account.uid, account.uid, account.uid).map_err(cannot("take on the user id"))?;
@@ -43,7 +43,7 @@ pub fn become_user(account: &Account) -> Result<(), NotTheUser> {
 /// `su` hands on the limits of whoever called it. A program that runs into them in the middle of a write leaves half of its
 /// work behind, so they are lifted as far as this process may; where it may not, a write that is too long fails like any
 /// other, instead of by a signal.
-fn lift_the_limits_of_the_caller() -> Result<(), NotTheUser> {
+fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
     let mut too_long = SigSet::empty();
     too_long.add(Signal::SIGXFSZ);
     too_long.thread_block().map_err(cannot("hold back SIGXFSZ"))?;
@@ -68,33 +68,35 @@ fn lift(resource: Resource, wanted: u64) {
     }
 }
 
-fn verify(account: &Account) -> Result<(), NotTheUser> {
+fn verify(account: &Account) -> Result<(), DropPrivilegesError> {
     let user = getresuid().map_err(cannot("ask for the user id"))?;
     let group = getresgid().map_err(cannot("ask for the group"))?;
     let is_user = [user.real, user.effective, user.saved].iter().all(|uid| *uid == account.uid);
     let is_group = [group.real, group.effective, group.saved].iter().all(|gid| *gid == account.gid);
     if !is_user || !is_group {
         let name = &account.name;
-        return Err(NotTheUser(format!("this process is not {name}; only root can act for somebody else")));
+        return Err(DropPrivilegesError(format!(
+            "this process is not {name}; only root can act for somebody else"
+        )));
     }
     match setuid(Uid::from_raw(0)) {
-        Ok(()) => Err(NotTheUser("root could be regained".into())),
+        Ok(()) => Err(DropPrivilegesError("root could be regained".into())),
         Err(_) => Ok(()),
     }
 }
 
-fn cannot(what: &'static str) -> impl Fn(Errno) -> NotTheUser {
-    move |errno| NotTheUser(format!("cannot {what}: {errno}"))
+fn cannot(what: &'static str) -> impl Fn(Errno) -> DropPrivilegesError {
+    move |errno| DropPrivilegesError(format!("cannot {what}: {errno}"))
 }
 
 /// This process did not become the user.
 #[derive(Debug)]
-pub struct NotTheUser(String);
+pub struct DropPrivilegesError(String);
 
-impl fmt::Display for NotTheUser {
+impl fmt::Display for DropPrivilegesError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotTheUser {}
+impl std::error::Error for DropPrivilegesError {}

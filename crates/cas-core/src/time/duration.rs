@@ -5,34 +5,34 @@ use std::time::Duration;
 
 /// Not a span of time; its `Display` says what one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoDuration;
+pub struct ParseDurationError;
 
-impl fmt::Display for NoDuration {
+impl fmt::Display for ParseDurationError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .write_str("write a whole number and a unit (ms, s, min, h or d), such as 90s, 15min, 2h or 3d")
     }
 }
 
-impl std::error::Error for NoDuration {}
+impl std::error::Error for ParseDurationError {}
 
 /// A whole number and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space between.
 ///
 /// # Errors
-/// [`NoDuration`] for anything else, and for what is longer than 2^64 seconds.
-pub fn parse(text: &str) -> Result<Duration, NoDuration> {
+/// [`ParseDurationError`] for anything else, and for what is longer than 2^64 seconds.
+pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
     let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit()).ok_or(NoDuration)?;
+    let end = text.find(|character: char| !character.is_ascii_digit()).ok_or(ParseDurationError)?;
     let (number, unit) = text.split_at(end);
-    let number: u64 = number.parse().map_err(|_| NoDuration)?;
-    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs).ok_or(NoDuration);
+    let number: u64 = number.parse().map_err(|_| ParseDurationError)?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs).ok_or(ParseDurationError);
     match unit.trim() {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => seconds(1),
         "m" | "min" => seconds(60),
         "h" => seconds(60 * 60),
         "d" => seconds(24 * 60 * 60),
-        _ => Err(NoDuration),
+        _ => Err(ParseDurationError),
     }
 }
 
@@ -54,8 +54,8 @@ mod tests {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
         for text in ["", "3", "d", "-3d", "+3d", "3 days", "3.5h", "1h30min", "99999999999999999999s"] {
-            assert_eq!(parse(text), Err(NoDuration), "{text}");
+            assert_eq!(parse(text), Err(ParseDurationError), "{text}");
         }
-        assert_eq!(parse("18446744073709551615d"), Err(NoDuration), "longer than can be counted");
+        assert_eq!(parse("18446744073709551615d"), Err(ParseDurationError), "longer than can be counted");
     }
 }

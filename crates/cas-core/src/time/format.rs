@@ -10,7 +10,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// A length in words: `0 s`, `3 min`, `47 h`, `26 days`.
-pub fn length(length: Duration) -> String {
+pub fn format_duration(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
         Unit::Seconds => "s",
@@ -22,7 +22,7 @@ pub fn length(length: Duration) -> String {
 }
 
 /// The same in few letters, for a table: `0s`, `3m`, `47h`, `26d`.
-pub fn short_length(length: Duration) -> String {
+pub fn format_duration_short(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
         Unit::Seconds => 's',
@@ -34,18 +34,18 @@ pub fn short_length(length: Duration) -> String {
 }
 
 /// How far a moment is from now: `3 h ago`, `in 25 days`, `now`.
-pub fn from_now(moment: Timestamp, now: Timestamp) -> String {
-    let far = distance(moment, now);
+pub fn format_relative(moment: Timestamp, now: Timestamp) -> String {
+    let far = abs_diff(moment, now);
     match moment > now {
         _ if far < Duration::from_secs(1) => "now".to_owned(),
-        true => format!("in {}", length(far)),
-        false => format!("{} ago", length(far)),
+        true => format!("in {}", format_duration(far)),
+        false => format!("{} ago", format_duration(far)),
     }
 }
 
 /// The same in whole days, for what is about days: `in 3 days`, `1 day ago`, `within a day`, `within the last day`.
-pub fn days_from_now(moment: Timestamp, now: Timestamp) -> String {
-    match (whole_days(distance(moment, now)), moment > now) {
+pub fn format_relative_days(moment: Timestamp, now: Timestamp) -> String {
+    match (whole_days(abs_diff(moment, now)), moment > now) {
         (0, true) => "within a day".to_owned(),
         (0, false) => "within the last day".to_owned(),
         (1, true) => "in 1 day".to_owned(),
@@ -61,7 +61,7 @@ pub fn day(moment: Timestamp) -> String {
 }
 
 /// How long it is from one of them to the other, whichever comes first.
-pub fn distance(one: Timestamp, other: Timestamp) -> Duration {
+pub fn abs_diff(one: Timestamp, other: Timestamp) -> Duration {
     Duration::from_millis(one.millis().abs_diff(other.millis()))
 }
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn after(seconds: u64) -> Timestamp {
-        NOW.plus(Duration::from_secs(seconds))
+        NOW.saturating_add(Duration::from_secs(seconds))
     }
 
     #[test]
@@ -117,7 +117,10 @@ mod tests {
             (30 * DAY - 1, "29 days", "29d"),
         ] {
             let span = Duration::from_secs(seconds);
-            assert_eq!((length(span).as_str(), short_length(span).as_str()), (words, letters));
+            assert_eq!(
+                (format_duration(span).as_str(), format_duration_short(span).as_str()),
+                (words, letters)
+            );
         }
     }
 
@@ -125,13 +128,13 @@ mod tests {
     fn a_moment_is_so_far_before_or_after_now() {
         for (moment, expected) in [
             (NOW, "now"),
-            (NOW.plus(Duration::from_millis(999)), "now"),
+            (NOW.saturating_add(Duration::from_millis(999)), "now"),
             (after(119), "in 119 s"),
             (after(27 * DAY), "in 27 days"),
             (before(3 * HOUR), "3 h ago"),
             (Timestamp::from_millis(0), "11574 days ago"),
         ] {
-            assert_eq!(from_now(moment, NOW), expected);
+            assert_eq!(format_relative(moment, NOW), expected);
         }
     }
 
@@ -146,7 +149,7 @@ mod tests {
             (after(DAY), "in 1 day"),
             (after(365 * DAY), "in 365 days"),
         ] {
-            assert_eq!(days_from_now(moment, NOW), expected);
+            assert_eq!(format_relative_days(moment, NOW), expected);
         }
     }
 }

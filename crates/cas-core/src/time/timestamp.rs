@@ -32,18 +32,18 @@ impl Timestamp {
 
     /// This moment and `span` more; stays at the end of the range instead of passing it.
     #[must_use]
-    pub fn plus(self, span: Duration) -> Self {
+    pub fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// How long it is from `earlier` until this moment; nothing when this is the earlier one.
-    pub fn since(self, earlier: Self) -> Option<Duration> {
+    pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0).map(Duration::from_millis)
     }
 
     /// Whether `self` lies in the `span` that ends at `now`. A moment after `now` (the clock was set back) does not.
     pub fn is_within(self, span: Duration, now: Self) -> bool {
-        self <= now && now < self.plus(span)
+        self <= now && now < self.saturating_add(span)
     }
 }
 
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn a_moment_before_the_other_is_no_span() {
         let moment = Timestamp::from_millis;
-        assert_eq!(moment(1_500).since(moment(500)), Some(Duration::from_secs(1)));
-        assert_eq!(moment(500).since(moment(1_500)), None);
+        assert_eq!(moment(1_500).checked_duration_since(moment(500)), Some(Duration::from_secs(1)));
+        assert_eq!(moment(500).checked_duration_since(moment(1_500)), None);
     }
 
     #[test]

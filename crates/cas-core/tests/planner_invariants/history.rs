@@ -2,9 +2,9 @@
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::credential::verification::Verdict;
-use cas_core::outcome::Source;
-use cas_core::planner::{Choice, EnvFileFact, Errand, Mode, TokenFact, Which};
+use cas_core::credential::verification::Verification;
+use cas_core::outcome::BackupLocation;
+use cas_core::planner::{BackupFilter, Command, EnvFileFact, Mode, Target, TokenFact};
 use proptest::prelude::*;
 
 pub(crate) const HOUR: u64 = 60 * 60 * 1000;
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) keeps_copies: bool,
     pub(crate) store_answers: bool,
     pub(crate) writes_succeed: bool,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verification>,
     /// After which steps Claude Code, or somebody else, writes the credential file.
     pub(crate) interference: Vec<Option<Interference>>,
     /// Which of all logins there ever were a person chooses to have put back, if they choose.
@@ -56,7 +56,7 @@ pub(crate) struct Run {
 impl Run {
     /// Whether the user's own command asks for another machine's backup.
     pub(crate) fn asks_for_other_machine(&self) -> bool {
-        matches!(self.mode, Mode::Hand(Errand::Restore(choice)) if choice.from_other_machine)
+        matches!(self.mode, Mode::Command(Command::Restore(choice)) if choice.from_other_machine)
     }
 }
 
@@ -66,29 +66,29 @@ pub(crate) enum Interference {
     Empties,
 }
 
-pub(crate) fn verdict() -> impl Strategy<Value = Verdict> {
+pub(crate) fn verdict() -> impl Strategy<Value = Verification> {
     prop_oneof![
-        3 => Just(Verdict::Ok),
-        1 => Just(Verdict::Limited),
-        3 => any::<bool>().prop_map(|account_level| Verdict::Rejected { account_level }),
-        1 => Just(Verdict::Unusable("too old".into())),
-        2 => Just(Verdict::Unknown("529".into())),
+        3 => Just(Verification::Ok),
+        1 => Just(Verification::RateLimited),
+        3 => any::<bool>().prop_map(|account_level| Verification::Rejected { account_level }),
+        1 => Just(Verification::ClientUnusable("too old".into())),
+        2 => Just(Verification::Inconclusive("529".into())),
     ]
 }
 
 pub(crate) fn token() -> impl Strategy<Value = Fingerprint> {
-    (0..3u8).prop_map(|name| Fingerprint::of(&name.to_string()))
+    (0..3u8).prop_map(|name| Fingerprint::from_bytes(&name.to_string()))
 }
 
 /// What a person asks for; which copy they choose is said by the world, which knows those there are.
-fn errand() -> impl Strategy<Value = Errand> {
-    let which = prop_oneof![Just(Which::InForce), Just(Which::SetupToken), Just(Which::Login)];
-    let from = prop_oneof![2 => Just(None), 1 => Just(Some(Source::History)), 1 => Just(Some(Source::Store))];
+fn errand() -> impl Strategy<Value = Command> {
+    let which = prop_oneof![Just(Target::Active), Just(Target::SetupToken), Just(Target::Login)];
+    let from = prop_oneof![2 => Just(None), 1 => Just(Some(BackupLocation::LocalHistory)), 1 => Just(Some(BackupLocation::Store))];
     prop_oneof![
-        1 => which.prop_map(Errand::Verify),
-        2 => Just(Errand::Backup),
+        1 => which.prop_map(Command::Verify),
+        2 => Just(Command::Backup),
         3 => (from, any::<bool>()).prop_map(|(from, from_other_machine)| {
-            Errand::Restore(Choice { from, generation: None, from_other_machine })
+            Command::Restore(BackupFilter { from, generation: None, from_other_machine })
         }),
     ]
 }
@@ -99,7 +99,7 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
             2 => Just(Mode::Login),
             5 => Just(Mode::Sync),
             2 => Just(Mode::Watch),
-            3 => errand().prop_map(Mode::Hand),
+            3 => errand().prop_map(Mode::Command),
         ],
         prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
         (any::<bool>(), prop::bool::weighted(0.2)),

@@ -1,9 +1,9 @@
 //! The rules that every step is held against.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::{LocalLogin, LoginPlace, is_fresh};
-use cas_core::credential::verification::Verdict;
-use cas_core::outcome::{Source, Status};
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
+use cas_core::credential::verification::Verification;
+use cas_core::outcome::{BackupLocation, Status};
 use cas_core::planner::*;
 use cas_core::time::timestamp::Timestamp;
 
@@ -12,15 +12,16 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn check(&self, facts: &Facts, step: &Step, run: &Run) {
-        let verdict = facts.login.login().and_then(|login| facts.verdict(Subject::Login(login.generation)));
-        let is_rejected = verdict.is_some_and(Verdict::is_rejected);
+        let verdict =
+            facts.login.login().and_then(|login| facts.verdict(VerificationTarget::Login(login.generation)));
+        let is_rejected = verdict.is_some_and(Verification::is_rejected);
         let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
         assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
         let is_marked = matches!(&facts.document, DocumentFact::Read(document) if document.is_offboarded);
         let uses_the_document = matches!(
             step,
-            Step::Restore(_, Source::Store)
-                | Step::Backup(_, Source::Store)
+            Step::Restore(_, BackupLocation::Store)
+                | Step::Backup(_, BackupLocation::Store)
                 | Step::WriteEnvFile
                 | Step::RemoveEnvFile
         );
@@ -34,13 +35,13 @@ impl World {
             Step::Restore(generation, source) => {
                 let login =
                     self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
-                assert!(facts.login.is_broken() || is_rejected, "I1: {:?} was replaced", facts.login);
+                assert!(facts.login.needs_restore() || is_rejected, "I1: {:?} was replaced", facts.login);
                 assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was put back");
                 assert!(
                     !self.seen_superseded.contains(generation),
                     "I1, I3: a superseded generation was put back"
                 );
-                let is_foreign = *source == Source::Store && self.backup_is_foreign;
+                let is_foreign = *source == BackupLocation::Store && self.backup_is_foreign;
                 assert!(
                     !is_foreign || run.others || run.asks_for_other_machine(),
                     "another machine's login was restored although it was not asked for"
@@ -53,7 +54,7 @@ impl World {
                     "I1: another account's login was put back"
                 );
                 if run.mode == Mode::Watch {
-                    assert!(facts.login != LocalLogin::Absent, "the watcher undid a deletion");
+                    assert!(facts.login != LoginFileState::Missing, "the watcher undid a deletion");
                     assert!(is_fresh(login.expires_at, facts.now), "the watcher put a stale login back");
                 }
                 if let Some(found) = facts.login.login() {
@@ -76,13 +77,13 @@ impl World {
             Step::Backup(generation, place) => {
                 let login = facts.login.login().expect("I2: no complete login");
                 assert_eq!(login.generation, *generation);
-                assert!(verdict.is_none_or(Verdict::is_alive), "I4: backed up after {verdict:?}");
-                let is_alive = verdict.is_some_and(Verdict::is_alive);
+                assert!(verdict.is_none_or(Verification::is_alive), "I4: backed up after {verdict:?}");
+                let is_alive = verdict.is_some_and(Verification::is_alive);
                 assert!(
                     is_alive || !self.rejected.contains(generation),
                     "I2: a rejected generation was backed up"
                 );
-                if *place == Source::Store {
+                if *place == BackupLocation::Store {
                     let kept = facts.document().expect("I2: never without having read").backup.as_ref();
                     assert!(kept.is_none_or(|kept| kept.expires_at < login.expires_at), "I2: an older one");
                     let owner = self.true_owner(*generation);
@@ -112,10 +113,10 @@ impl World {
                 );
             }
             Step::Probe(subject) => {
-                assert!(run.can_verify && matches!(run.mode, Mode::Sync | Mode::Hand(_)));
-                if let Subject::Login(_) = subject {
+                assert!(run.can_verify && matches!(run.mode, Mode::Sync | Mode::Command(_)));
+                if let VerificationTarget::Login(_) = subject {
                     assert!(
-                        matches!(facts.login, LocalLogin::Healthy(_)),
+                        matches!(facts.login, LoginFileState::Valid(_)),
                         "nothing stale is probed by value"
                     );
                 }
@@ -123,7 +124,10 @@ impl World {
             Step::RefreshRun => {
                 assert!(run.can_verify && run.mode == Mode::Sync && !run.refreshing);
                 let login = facts.login.login().expect("only a login is refreshed");
-                assert!(matches!(facts.login, LocalLogin::Stale(_)) || is_rejected, "nothing to refresh");
+                assert!(
+                    matches!(facts.login, LoginFileState::AccessTokenExpired(_)) || is_rejected,
+                    "nothing to refresh"
+                );
                 let is_later = |other: &LoginSummary| {
                     !other.owner.contradicts(&login.owner) && other.expires_at > login.expires_at
                 };
@@ -139,22 +143,22 @@ impl World {
                 assert!(!is_marked || run.mode != Mode::Sync || is_told, "a sync kept silent about a mark");
             }
         }
-        if let Mode::Hand(errand) = run.mode {
+        if let Mode::Command(errand) = run.mode {
             Self::check_errand(errand, step);
         }
     }
 
     /// Whoever asks for one thing gets nothing else.
-    fn check_errand(errand: Errand, step: &Step) {
+    fn check_errand(errand: Command, step: &Step) {
         let is_asked_for = match (errand, step) {
             (_, Step::Report(_) | Step::Probe(_)) => true,
-            (Errand::Verify(_), _) => false,
-            (Errand::Backup, step) => matches!(step, Step::ReadStore | Step::Backup(..)),
-            (Errand::Restore(choice), Step::Restore(generation, source)) => {
+            (Command::Verify(_), _) => false,
+            (Command::Backup, step) => matches!(step, Step::ReadStore | Step::Backup(..)),
+            (Command::Restore(choice), Step::Restore(generation, source)) => {
                 choice.generation.is_none_or(|wanted| wanted == *generation)
                     && choice.from.is_none_or(|wanted| wanted == *source)
             }
-            (Errand::Restore(_), step) => matches!(step, Step::ReadStore | Step::RollBack),
+            (Command::Restore(_), step) => matches!(step, Step::ReadStore | Step::RollBack),
         };
         assert!(is_asked_for, "{errand:?} led to {step:?}");
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
-use cas_core::credential::fingerprint::{Fingerprint, Generation};
+use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
-use cas_core::credential::login_file::{LocalLogin, LoginPlace, is_fresh};
-use cas_core::credential::verification::Verdict;
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
+use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
-use cas_core::outcome::Source;
+use cas_core::outcome::BackupLocation;
 use cas_core::planner::{self, *};
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::history::{Event, HOUR, Interference, Run};
@@ -34,30 +34,30 @@ pub(crate) struct World {
     pub(crate) place_of_last: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
-    pub(crate) contact: Contact,
+    pub(crate) contact: StoreContact,
     // What the test itself remembers, to hold the planner against.
     pub(crate) ever: Vec<LoginSummary>,
-    pub(crate) seen: BTreeSet<Generation>,
+    pub(crate) seen: BTreeSet<RefreshTokenId>,
     /// Those in which an older client left out whose they are; `ever` says it.
-    pub(crate) nameless: BTreeSet<Generation>,
+    pub(crate) nameless: BTreeSet<RefreshTokenId>,
     /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
     /// there by us.
     pub(crate) written: Vec<(LoginSummary, u64)>,
     pub(crate) lay_there_last: Option<LoginSummary>,
-    pub(crate) seen_superseded: BTreeSet<Generation>,
-    pub(crate) rejected: BTreeSet<Generation>,
-    pub(crate) restores: BTreeMap<Generation, Vec<(u64, bool)>>,
+    pub(crate) seen_superseded: BTreeSet<RefreshTokenId>,
+    pub(crate) rejected: BTreeSet<RefreshTokenId>,
+    pub(crate) restores: BTreeMap<RefreshTokenId, Vec<(u64, bool)>>,
     pub(crate) backups: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
 }
 
-pub(crate) struct File(pub(crate) LocalLogin<LoginSummary>);
+pub(crate) struct File(pub(crate) LoginFileState<LoginSummary>);
 pub(crate) struct Env(pub(crate) EnvFileFact);
 
 impl Default for File {
     fn default() -> Self {
-        Self(LocalLogin::Absent)
+        Self(LoginFileState::Missing)
     }
 }
 
@@ -71,7 +71,7 @@ impl World {
     pub(crate) fn new_login(&mut self, account: u8, machine: &str) -> LoginSummary {
         self.serial += 1;
         let login = LoginSummary {
-            generation: Generation::of(&format!("{machine}{}", self.serial)),
+            generation: RefreshTokenId::from_bytes(&format!("{machine}{}", self.serial)),
             // Mostly eight hours; now and then a token of another life.
             expires_at: Timestamp::from_millis(
                 self.now + [8, 8, 8, 1, 24][self.serial as usize % 5] * HOUR + self.serial,
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Whose a login is in truth.
-    pub(crate) fn true_owner(&self, generation: Generation) -> &Owner {
+    pub(crate) fn true_owner(&self, generation: RefreshTokenId) -> &Owner {
         &self.ever.iter().find(|login| login.generation == generation).expect("it existed").owner
     }
 
@@ -96,7 +96,8 @@ impl World {
             login.owner = Owner::default();
         }
         let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
-        self.file.0 = if fresh { LocalLogin::Healthy(login) } else { LocalLogin::Stale(login) };
+        self.file.0 =
+            if fresh { LoginFileState::Valid(login) } else { LoginFileState::AccessTokenExpired(login) };
     }
 
     pub(crate) fn age_file(&mut self) {
@@ -129,10 +130,10 @@ impl World {
                     self.observe();
                 }
             }
-            Event::Empty => self.file.0 = LocalLogin::Tombstone,
-            Event::Damage => self.file.0 = LocalLogin::Damaged("torn"),
-            Event::Delete => self.file.0 = LocalLogin::Absent,
-            Event::Partial => self.file.0 = LocalLogin::Partial("no refresh token"),
+            Event::Empty => self.file.0 = LoginFileState::ClearedByClient,
+            Event::Damage => self.file.0 = LoginFileState::Invalid("torn"),
+            Event::Delete => self.file.0 = LoginFileState::Missing,
+            Event::Partial => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
             Event::PutOldCopyBack(which) if !self.ever.is_empty() => {
                 self.put(self.ever[which % self.ever.len()].clone())
             }
@@ -144,7 +145,7 @@ impl World {
             Event::Repoint(account) => {
                 self.place = match account {
                     None => LoginPlace::File,
-                    Some(account) => LoginPlace::Link(Fingerprint::of(&account.to_string())),
+                    Some(account) => LoginPlace::Link(Fingerprint::from_bytes(&account.to_string())),
                 };
             }
             Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
@@ -158,8 +159,8 @@ impl World {
     /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
     pub(crate) fn observe(&mut self) {
         if let Some(login) = self.file.0.login_mut() {
-            self.ledger.observe_file(login, Timestamp::from_millis(self.now));
-            login.owner = self.ledger.owner_of(login);
+            self.ledger.record_login(login, Timestamp::from_millis(self.now));
+            login.owner = self.ledger.resolve_owner(login);
             let login = login.clone();
             let is_spent = |other: &&LoginSummary| {
                 other.expires_at < login.expires_at
@@ -200,12 +201,12 @@ impl World {
                 restore_from_other_machines: run.others,
                 oauth_backup: run.keeps_copies,
             },
-            done: Done::default(),
+            done: Progress::default(),
         }
     }
 
     pub(crate) fn run(&mut self, mut run: Run) {
-        if let (Mode::Hand(Errand::Restore(choice)), Some(which)) = (&mut run.mode, run.chosen) {
+        if let (Mode::Command(Command::Restore(choice)), Some(which)) = (&mut run.mode, run.chosen) {
             choice.generation =
                 (!self.ever.is_empty()).then(|| self.ever[which % self.ever.len()].generation);
         }
@@ -218,10 +219,10 @@ impl World {
             match &step {
                 Step::Restore(..) => {
                     restores += 1;
-                    self.restored_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                    self.restored_by_hand += usize::from(matches!(run.mode, Mode::Command(_)));
                 }
                 Step::Backup(..) => {
-                    self.backed_up_by_hand += usize::from(matches!(run.mode, Mode::Hand(_)));
+                    self.backed_up_by_hand += usize::from(matches!(run.mode, Mode::Command(_)));
                 }
                 Step::Probe(_) => probes += 1,
                 Step::Report(_) => {
@@ -255,17 +256,18 @@ impl World {
         let verdict = run.verdicts[facts.done.verdicts.len() % run.verdicts.len()].clone();
         match step {
             Step::ReadStore if run.store_answers => {
-                self.contact = Contact { answered_at: Some(facts.now), failed_at: None };
+                self.contact = StoreContact { last_success: Some(facts.now), last_failure: None };
                 facts.document = DocumentFact::Read(DocumentSummary {
                     backup: self.backup.clone(),
                     from_another_machine: self.backup_is_foreign,
-                    setup_token: self.token.clone().unwrap_or(TokenFact::Unsaid),
+                    setup_token: self.token.clone().unwrap_or(TokenFact::NotSpecified),
                     is_offboarded: self.is_offboarded,
                 });
             }
             Step::ReadStore => {
-                self.contact.failed_at = Some(facts.now);
-                facts.document = DocumentFact::Unreadable(Failure::Unreachable { reason: "refused".into() });
+                self.contact.last_failure = Some(facts.now);
+                facts.document =
+                    DocumentFact::Unreadable(StoreError::Unreachable { reason: "refused".into() });
             }
             Step::WriteEnvFile | Step::RemoveEnvFile => {
                 let change =
@@ -280,8 +282,8 @@ impl World {
                 facts.env_file = self.env_file.0.clone();
             }
             Step::Probe(subject) => {
-                if let Subject::Login(generation) = subject {
-                    self.ledger.observe_verdict(generation, &verdict);
+                if let VerificationTarget::Login(generation) = subject {
+                    self.ledger.record_verification(generation, &verdict);
                     if verdict.is_rejected() {
                         self.rejected.insert(generation);
                     }
@@ -293,19 +295,25 @@ impl World {
                 self.refresh_runs += 1;
                 let before = self.file.0.login().expect("only a login is refreshed").clone();
                 match &verdict {
-                    Verdict::Ok | Verdict::Limited => {
+                    Verification::Ok | Verification::RateLimited => {
                         self.happen(Event::Refresh);
                         let generation = self.file.0.login().expect("a refresh leaves a login").generation;
-                        facts.done.verdicts.push((Subject::Login(generation), verdict.clone()));
-                        self.ledger.observe_verdict(generation, &verdict);
+                        facts.done.verdicts.push((VerificationTarget::Login(generation), verdict.clone()));
+                        self.ledger.record_verification(generation, &verdict);
                     }
-                    Verdict::Rejected { account_level: false } => {
+                    Verification::Rejected { account_level: false } => {
                         self.happen(Event::Empty);
-                        self.ledger.observe_verdict(before.generation, &verdict);
+                        self.ledger.record_verification(before.generation, &verdict);
                         self.rejected.insert(before.generation);
-                        facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone()));
+                        facts
+                            .done
+                            .verdicts
+                            .push((VerificationTarget::Login(before.generation), verdict.clone()));
                     }
-                    _ => facts.done.verdicts.push((Subject::Login(before.generation), verdict.clone())),
+                    _ => facts
+                        .done
+                        .verdicts
+                        .push((VerificationTarget::Login(before.generation), verdict.clone())),
                 }
                 facts.done.refresh_run = Some(verdict);
             }
@@ -326,25 +334,25 @@ impl World {
             }
             Step::RollBack => {
                 if run.writes_succeed {
-                    self.file.0 = LocalLogin::Tombstone;
-                    self.ledger.observe_roll_back();
+                    self.file.0 = LoginFileState::ClearedByClient;
+                    self.ledger.record_rollback();
                 }
                 self.roll_backs += 1;
                 facts.done.roll_back = Some(result());
             }
             Step::Backup(_, place) => {
                 let login = self.file.0.login().expect("only a login is backed up").clone();
-                let into_history = place == Source::History || run.store == StoreKind::Local;
+                let into_history = place == BackupLocation::LocalHistory || run.store == StoreKind::Local;
                 if run.writes_succeed && into_history {
                     self.history.push(login.clone());
                 }
-                if run.writes_succeed && place == Source::Store {
+                if run.writes_succeed && place == BackupLocation::Store {
                     (self.backup, self.backup_is_foreign) = (Some(login), false);
                     self.backups += 1;
                 }
                 match place {
-                    Source::History => facts.done.history_backup = Some(result()),
-                    Source::Store => facts.done.store_backup = Some(result()),
+                    BackupLocation::LocalHistory => facts.done.history_backup = Some(result()),
+                    BackupLocation::Store => facts.done.store_backup = Some(result()),
                 }
             }
             Step::Report(_) => (),

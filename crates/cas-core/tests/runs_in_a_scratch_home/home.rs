@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use cas_core::config::StoreKind;
 use cas_core::credential::verification::Verifier;
-use cas_core::engine::{Parts, Run};
+use cas_core::engine::{Engine, EngineInput};
 use cas_core::outcome::Outcome;
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
-use cas_core::store::{Failure, Store};
+use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
-use cas_core::system::machine_id::Machine;
+use cas_core::system::machine_id::MachineId;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use nix::unistd::{Gid, Uid};
@@ -70,7 +70,7 @@ impl Home {
         now: u64,
         kind: StoreKind,
         verifier: Option<Box<dyn Verifier>>,
-        store: impl FnOnce(StateDirectory) -> Result<Box<dyn Store>, Failure>,
+        store: impl FnOnce(StateDirectory) -> Result<Box<dyn Store>, StoreError>,
     ) -> Outcome {
         let account = Account {
             name: "alice".into(),
@@ -87,18 +87,18 @@ impl Home {
             restore_from_other_machines: false,
             oauth_backup: self.oauth_backup,
         };
-        let parts = Parts {
+        let parts = EngineInput {
             account,
             paths: &self.paths(),
             settings,
             store: store(self.state()),
             now: Timestamp::from_millis(now),
             deadline: Deadline::after(Duration::from_secs(20)),
-            machine: Machine::this(Path::new("/etc/machine-id")),
+            machine: MachineId::read(Path::new("/etc/machine-id")),
             verifier,
             asked_at: self.asked_at,
         };
-        Run::new(parts).until_reported().outcome
+        Engine::new(parts).run().outcome
     }
 
     pub(crate) fn put(&self, content: &str) {

@@ -1,7 +1,7 @@
 //! When the credential in use lapses, as a run knows it: what is written down, or how long ago it was first seen.
 
-use cas_core::credential::expiry::{Certainty, Lapse, SETUP_TOKEN_LASTS};
-use cas_core::outcome::state_report::State;
+use cas_core::credential::expiry::{Expiry, ExpirySource, SETUP_TOKEN_LIFETIME};
+use cas_core::outcome::state_report::StateReport;
 use cas_core::state::local_store::LocalStore;
 use cas_core::store::user_document::{SETUP_TOKEN, SETUP_TOKEN_EXPIRES_AT, SETUP_TOKEN_MINTED_AT};
 use cas_core::store::{Fields, Store};
@@ -27,30 +27,30 @@ fn put_document(home: &Home, fields: &[(&str, &str)]) {
     store.merge(&fields, version, &soon).expect("merged");
 }
 
-fn lapse(at: u64, certainty: Certainty) -> Option<Lapse> {
-    Some(Lapse { at: Timestamp::from_millis(at), certainty })
+fn lapse(at: u64, certainty: ExpirySource) -> Option<Expiry> {
+    Some(Expiry { at: Timestamp::from_millis(at), source: certainty })
 }
 
 fn a_year_after(millis: u64) -> u64 {
-    Timestamp::from_millis(millis).plus(SETUP_TOKEN_LASTS).millis()
+    Timestamp::from_millis(millis).saturating_add(SETUP_TOKEN_LIFETIME).millis()
 }
 
 #[test]
 fn a_token_nobody_wrote_a_date_to_lapses_a_year_after_the_first_login_with_it_at_the_latest() {
     let home = Home::new();
     put_env_file(&home, "sk-ant-oat01-one");
-    let guessed = lapse(a_year_after(TODAY), Certainty::AtTheLatest);
+    let guessed = lapse(a_year_after(TODAY), ExpirySource::UpperBound);
     assert_eq!(home.run(Mode::Login, TODAY).lapse, guessed);
     let outcome = home.run(Mode::Sync, TODAY + 100 * HOUR);
     assert_eq!(outcome.lapse, guessed, "it was seen then");
-    let state = State::after(&outcome, "alice", Timestamp::from_millis(TODAY), None);
+    let state = StateReport::from_outcome(&outcome, "alice", Timestamp::from_millis(TODAY), None);
     let credential = state.credential.expect("the token");
-    assert_eq!(credential.lapses_at_ms, guessed.map(|lapse| lapse.at));
-    assert!(credential.lapse_is_estimated);
+    assert_eq!(credential.expires_at_ms, guessed.map(|lapse| lapse.at));
+    assert!(credential.expiry_is_estimated);
 
     put_env_file(&home, "sk-ant-oat01-two");
     let later = TODAY + 200 * HOUR;
-    assert_eq!(home.run(Mode::Sync, later).lapse, lapse(a_year_after(later), Certainty::AtTheLatest));
+    assert_eq!(home.run(Mode::Sync, later).lapse, lapse(a_year_after(later), ExpirySource::UpperBound));
     put_env_file(&home, "sk-ant-oat01-one");
     assert_eq!(home.run(Mode::Login, later + HOUR).lapse, guessed, "an earlier one is not new again");
 }
@@ -61,23 +61,23 @@ fn what_is_written_beside_a_token_counts_and_is_known_where_the_document_is_not_
     let minted = ("2026-01-01T00:00:00Z", 1_767_225_600_000);
     let expires = ("2026-10-01T00:00:00Z", 1_790_812_800_000);
     put_document(&home, &[(SETUP_TOKEN, "sk-ant-oat01-one"), (SETUP_TOKEN_MINTED_AT, minted.0)]);
-    let reckoned = lapse(a_year_after(minted.1), Certainty::Reckoned);
+    let reckoned = lapse(a_year_after(minted.1), ExpirySource::FromCreationDate);
     assert_eq!(home.run(Mode::Sync, TODAY).lapse, reckoned);
     put_document(&home, &[(SETUP_TOKEN_EXPIRES_AT, expires.0)]);
-    let stated = lapse(expires.1, Certainty::Stated);
+    let stated = lapse(expires.1, ExpirySource::Declared);
     assert_eq!(home.run(Mode::Sync, TODAY + HOUR).lapse, stated);
     assert_eq!(home.run(Mode::Login, TODAY + 2 * HOUR).lapse, stated, "a login reads the env file only");
 
     put_document(&home, &[(SETUP_TOKEN, "sk-ant-oat01-exchanged_by_hand")]);
     let exchanged = TODAY + 3 * HOUR;
     let outcome = home.run(Mode::Sync, exchanged);
-    assert_eq!(outcome.lapse, lapse(a_year_after(exchanged), Certainty::AtTheLatest), "{outcome}");
+    assert_eq!(outcome.lapse, lapse(a_year_after(exchanged), ExpirySource::UpperBound), "{outcome}");
     put_document(
         &home,
         &[(SETUP_TOKEN_EXPIRES_AT, "when it is over"), (SETUP_TOKEN_MINTED_AT, "2026-09-01T00:00:00Z")],
     );
     let outcome = home.run(Mode::Sync, exchanged + HOUR);
-    assert_eq!(outcome.lapse.map(|it| it.certainty), Some(Certainty::Reckoned), "{outcome}");
+    assert_eq!(outcome.lapse.map(|it| it.source), Some(ExpirySource::FromCreationDate), "{outcome}");
     assert_eq!(outcome.exit_code(), 0, "a date that is none is no error: {outcome}");
 }
 
@@ -89,11 +89,11 @@ fn a_login_lapses_when_it_says_so() {
         login("r1", TODAY + 8 * HOUR).replacen('{', &format!(r#"{{"refreshTokenExpiresAt":{ends},"#), 1);
     home.put(&file(&says));
     let outcome = home.run(Mode::Sync, TODAY);
-    assert_eq!(outcome.lapse, lapse(ends, Certainty::Stated));
-    let state = State::after(&outcome, "alice", Timestamp::from_millis(TODAY), None);
+    assert_eq!(outcome.lapse, lapse(ends, ExpirySource::Declared));
+    let state = StateReport::from_outcome(&outcome, "alice", Timestamp::from_millis(TODAY), None);
     let json = serde_json::to_value(&state).expect("JSON");
-    assert_eq!(json["credential"]["lapses_at_ms"], ends);
-    assert_eq!(json["credential"]["lapse_is_estimated"], false);
+    assert_eq!(json["credential"]["expires_at_ms"], ends);
+    assert_eq!(json["credential"]["expiry_is_estimated"], false);
     home.put(&file(&login("r2", TODAY + 9 * HOUR)));
     assert_eq!(home.run(Mode::Sync, TODAY + HOUR).lapse, None);
 }
@@ -116,8 +116,8 @@ fn a_sync_warns_of_a_login_in_its_last_week_and_a_login_does_not() {
         let status = if expected.is_some() { Status::Warn } else { Status::Ok };
         assert_eq!((outcome.status, outcome.exit_code()), (status, 0), "{outcome}");
         assert!(outcome.to_string().contains(expected.unwrap_or("login complete")), "{outcome}");
-        let state = State::after(&outcome, "alice", Timestamp::from_millis(now), None);
+        let state = StateReport::from_outcome(&outcome, "alice", Timestamp::from_millis(now), None);
         assert_eq!(state.notes.contains(&"lapsing".to_owned()), expected.is_some(), "{:?}", state.notes);
-        assert!(!home.run(Mode::Login, now).is_worth_a_line(), "no line for each login");
+        assert!(!home.run(Mode::Login, now).should_log(), "no line for each login");
     }
 }

@@ -10,10 +10,10 @@ use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cas_core::config::StoreKind;
-use cas_core::outcome::{Finding, Outcome, Source, Status};
+use cas_core::outcome::{BackupLocation, Finding, Outcome, Status};
 use cas_core::planner::Mode;
-use cas_core::state::directory::Lock;
-use cas_core::store::Failure;
+use cas_core::state::directory::StateLock;
+use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -21,7 +21,7 @@ use home::{HOUR, Home, NOW, TOMBSTONE, file, login};
 
 fn is_restored(outcome: &Outcome) -> bool {
     outcome.status == Status::Recovered
-        && matches!(outcome.finding, Finding::Restored { source: Source::History, .. })
+        && matches!(outcome.finding, Finding::Restored { source: BackupLocation::LocalHistory, .. })
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
     let emptied = r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#;
     assert_eq!(home.content(), TOMBSTONE.replace(emptied, &good));
     let again = home.run(Mode::Login, NOW);
-    assert_eq!((again.status, again.is_worth_a_line()), (Status::Ok, false), "{again}");
+    assert_eq!((again.status, again.should_log()), (Status::Ok, false), "{again}");
 }
 
 /// As the README says how to mean it.
@@ -140,7 +140,7 @@ fn many_logins_at_once_mend_it_once() {
         "{outcomes:?}"
     );
     let ledger = home.state().ledger().expect("readable");
-    assert_eq!(ledger.generations.values().map(|entry| entry.restored.len()).sum::<usize>(), 1);
+    assert_eq!(ledger.generations.values().map(|entry| entry.restored_at.len()).sum::<usize>(), 1);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_damaged_ledger_or_history_stops_every_restore_and_says_so() {
         home.put(&file(&login("r1", NOW + 8 * HOUR)));
         home.run(Mode::Sync, NOW);
         home.put(TOMBSTONE);
-        fs::write(home.state().file(name), "{torn").expect("damaged");
+        fs::write(home.state().path(name), "{torn").expect("damaged");
         for mode in [Mode::Login, Mode::Sync] {
             let outcome = home.run(mode, NOW);
             assert!(matches!(outcome.status, Status::Warn | Status::Fail), "{outcome}");
@@ -160,7 +160,7 @@ fn a_damaged_ledger_or_history_stops_every_restore_and_says_so() {
             );
         }
         assert_eq!(home.content(), TOMBSTONE);
-        assert_eq!(fs::read_to_string(home.state().file(name)).expect("there"), "{torn", "nothing is lost");
+        assert_eq!(fs::read_to_string(home.state().path(name)).expect("there"), "{torn", "nothing is lost");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_setup_token_in_use_leaves_the_login_file_alone() {
 fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
     let home = Home::new();
     let refused =
-        |_| Err(Failure::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
+        |_| Err(StoreError::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 77), "{outcome}");
@@ -227,9 +227,9 @@ fn a_missing_home_is_left_alone() {
 fn a_new_person_without_any_login_is_told_nothing_at_login() {
     let home = Home::new();
     let outcome = home.run(Mode::Login, NOW);
-    assert_eq!((outcome.finding.clone(), outcome.is_worth_a_line()), (Finding::NoLogin, false), "{outcome}");
+    assert_eq!((outcome.finding.clone(), outcome.should_log()), (Finding::NoLogin, false), "{outcome}");
     assert!(!home.paths().state_directory.exists(), "and nothing is made in their home");
-    assert!(home.state().lock(Lock::Sync, &Deadline::after(Duration::ZERO)).is_ok());
+    assert!(home.state().lock(StateLock::Sync, &Deadline::after(Duration::ZERO)).is_ok());
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_restore_that_could_not_be_written_may_be_tried_again() {
     home.run(Mode::Sync, NOW);
     fs::remove_file(home.paths().credentials_file).expect("deleted");
     // What was replaced cannot be kept: nothing is replaced then.
-    let obstacle = home.state().file("replaced-credentials.json");
+    let obstacle = home.state().path("replaced-credentials.json");
     fs::create_dir(&obstacle).expect("in the way");
     let stale = NOW + 9 * HOUR;
     let outcome = home.run(Mode::Login, stale);
@@ -287,7 +287,7 @@ fn a_damaged_file_is_kept_beside_the_state_before_it_is_replaced() {
     assert!(is_restored(&home.run(Mode::Login, NOW)));
     home.put(TOMBSTONE);
     assert!(is_restored(&home.run(Mode::Login, NOW + 1)));
-    let kept = fs::read_to_string(home.state().file("damaged-credentials.json")).expect("kept");
+    let kept = fs::read_to_string(home.state().path("damaged-credentials.json")).expect("kept");
     assert_eq!(kept, torn);
 }
 
@@ -296,7 +296,7 @@ fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let refused = |_| {
-        Err(Failure::Refused { reason: "this token is bob's".into(), remedy: "mint one for alice".into() })
+        Err(StoreError::Refused { reason: "this token is bob's".into(), remedy: "mint one for alice".into() })
     };
     let sync = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((sync.status, sync.exit_code()), (Status::Fail, 77), "{sync}");
@@ -310,7 +310,7 @@ fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
     let home = Home::new();
     fs::create_dir(home.paths().credentials_file).expect("a folder where the file should be");
     assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
-    let busy = |_| Err(Failure::Busy { reason: "sealed".into(), retry_after: None });
+    let busy = |_| Err(StoreError::Busy { reason: "sealed".into(), retry_after: None });
     assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, busy).exit_code(), 75);
 }
 

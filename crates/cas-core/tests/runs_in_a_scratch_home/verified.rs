@@ -7,31 +7,31 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cas_core::credential::fingerprint::Generation;
-use cas_core::credential::verification::{Verdict, Verifier};
-use cas_core::ledger::Fate;
+use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::credential::verification::{Verification, Verifier};
+use cas_core::ledger::GenerationState;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_protocol::secret::Secret;
 
 use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login, login_of};
 
-const REJECTED: Verdict = Verdict::Rejected { account_level: false };
+const REJECTED: Verification = Verification::Rejected { account_level: false };
 
 /// Answers probes by token, and a refresh run by what it then does to the file.
 struct Answers {
-    probe: Box<dyn FnMut(&str) -> Verdict>,
-    refresh_run: Box<dyn FnMut() -> Verdict>,
+    probe: Box<dyn FnMut(&str) -> Verification>,
+    refresh_run: Box<dyn FnMut() -> Verification>,
     asked: Rc<RefCell<Vec<String>>>,
 }
 
 impl Verifier for Answers {
-    fn probe(&mut self, token: &Secret<String>) -> Verdict {
+    fn probe(&mut self, token: &Secret<String>) -> Verification {
         self.asked.borrow_mut().push(token.expose().clone());
         (self.probe)(token.expose())
     }
 
-    fn refresh_run(&mut self) -> Verdict {
+    fn refresh_in_place(&mut self) -> Verification {
         self.asked.borrow_mut().push("refresh".into());
         (self.refresh_run)()
     }
@@ -41,8 +41,8 @@ impl Verifier for Answers {
 fn sync(
     home: &Home,
     now: u64,
-    probe: impl FnMut(&str) -> Verdict + 'static,
-    refresh_run: impl FnMut() -> Verdict + 'static,
+    probe: impl FnMut(&str) -> Verification + 'static,
+    refresh_run: impl FnMut() -> Verification + 'static,
 ) -> (Outcome, Vec<String>) {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let answers =
@@ -52,7 +52,7 @@ fn sync(
     (outcome, asked)
 }
 
-fn unexpected() -> Verdict {
+fn unexpected() -> Verification {
     panic!("no refresh run was called for")
 }
 
@@ -60,38 +60,40 @@ fn credentials(home: &Home) -> PathBuf {
     home.paths().credentials_file
 }
 
-fn fate(home: &Home, refresh_token: &str) -> Option<Fate> {
-    home.state().ledger().expect("a ledger").fate(Generation::of(refresh_token))
+fn fate(home: &Home, refresh_token: &str) -> Option<GenerationState> {
+    home.state().ledger().expect("a ledger").fate(RefreshTokenId::from_bytes(refresh_token))
 }
 
 #[test]
 fn a_login_the_server_answers_is_verified_and_backed_up() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
-    let (outcome, asked) = sync(&home, NOW, |_| Verdict::Ok, unexpected);
+    let (outcome, asked) = sync(&home, NOW, |_| Verification::Ok, unexpected);
     assert_eq!((outcome.status, asked), (Status::Ok, vec!["access-r1".into()]), "{outcome}");
     assert!(outcome.to_string().contains(", verified by inference; backed up"), "{outcome}");
-    let (limited, _) = sync(&home, NOW, |_| Verdict::Limited, unexpected);
+    let (limited, _) = sync(&home, NOW, |_| Verification::RateLimited, unexpected);
     assert_eq!((limited.status, limited.exit_code()), (Status::Ok, 0), "{limited}");
     assert!(limited.to_string().contains("alive, its usage limit is reached"), "{limited}");
 }
 
 #[test]
 fn what_says_nothing_about_a_login_writes_nothing() {
-    for (verdict, code) in [(Verdict::Unknown("529".into()), 75), (Verdict::Unusable("too old".into()), 69)] {
+    for (verdict, code) in
+        [(Verification::Inconclusive("529".into()), 75), (Verification::ClientUnusable("too old".into()), 69)]
+    {
         let home = Home::new();
         home.put(&file(&login("r1", NOW + 8 * HOUR)));
         let answer = verdict.clone();
         let (outcome, _) = sync(&home, NOW, move |_| answer.clone(), unexpected);
         assert_eq!((outcome.status, outcome.exit_code()), (Status::Warn, code), "{outcome}");
-        assert!(!home.state().file("history.json").exists());
-        assert_eq!(fate(&home, "r1"), Some(Fate::Current), "only that it was seen");
+        assert!(!home.state().path("history.json").exists());
+        assert_eq!(fate(&home, "r1"), Some(GenerationState::Current), "only that it was seen");
 
         home.put(&file(&login("r1", NOW)));
-        let (outcome, asked) = sync(&home, NOW, |_| Verdict::Ok, move || verdict.clone());
+        let (outcome, asked) = sync(&home, NOW, |_| Verification::Ok, move || verdict.clone());
         assert_eq!((outcome.status, outcome.exit_code()), (Status::Warn, code), "{outcome}");
         assert_eq!(asked, ["refresh"]);
-        assert!(!home.state().file("history.json").exists());
+        assert!(!home.state().path("history.json").exists());
         assert_eq!(home.content(), file(&login("r1", NOW)));
     }
 }
@@ -100,12 +102,12 @@ fn what_says_nothing_about_a_login_writes_nothing() {
 fn a_refused_account_changes_nothing_and_says_whom_to_ask() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
-    sync(&home, NOW, |_| Verdict::Ok, unexpected);
-    let refused = |_: &str| Verdict::Rejected { account_level: true };
+    sync(&home, NOW, |_| Verification::Ok, unexpected);
+    let refused = |_: &str| Verification::Rejected { account_level: true };
     let (outcome, _) = sync(&home, NOW + HOUR, refused, unexpected);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 1), "{outcome}");
     assert!(outcome.to_string().contains("ask its administrator"), "{outcome}");
-    assert_eq!(fate(&home, "r1"), Some(Fate::Current));
+    assert_eq!(fate(&home, "r1"), Some(GenerationState::Current));
 
     home.put(TOMBSTONE);
     let (outcome, _) = sync(&home, NOW + HOUR, refused, unexpected);
@@ -120,11 +122,14 @@ fn a_stale_login_is_refreshed_by_claude_itself_and_the_new_one_backed_up() {
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, file(&login("r2", NOW + 8 * HOUR))).expect("written");
-        Verdict::Ok
+        Verification::Ok
     };
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!((outcome.status, asked), (Status::Ok, vec!["refresh".into()]), "{outcome}");
-    assert_eq!((fate(&home, "r1"), fate(&home, "r2")), (Some(Fate::Superseded), Some(Fate::Current)));
+    assert_eq!(
+        (fate(&home, "r1"), fate(&home, "r2")),
+        (Some(GenerationState::Superseded), Some(GenerationState::Current))
+    );
     home.put(TOMBSTONE);
     home.run(Mode::Login, NOW);
     assert!(home.content().contains("access-r2"));
@@ -137,7 +142,7 @@ fn a_token_that_ended_early_is_refreshed_too() {
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, file(&login("r2", NOW + 9 * HOUR))).expect("written");
-        Verdict::Ok
+        Verification::Ok
     };
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!(
@@ -145,7 +150,7 @@ fn a_token_that_ended_early_is_refreshed_too() {
         (Status::Ok, vec!["access-r1".into(), "refresh".into()]),
         "{outcome}"
     );
-    assert!(matches!(&outcome.finding, Finding::Login { verdict: Some(Verdict::Ok), .. }), "{outcome}");
+    assert!(matches!(&outcome.finding, Finding::Login { verdict: Some(Verification::Ok), .. }), "{outcome}");
 }
 
 #[test]
@@ -157,11 +162,11 @@ fn a_stale_copy_that_claude_then_refreshes_is_a_repair() {
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, file(&login("r2", NOW + 8 * HOUR))).expect("written");
-        Verdict::Ok
+        Verification::Ok
     };
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!((outcome.status, asked), (Status::Recovered, vec!["refresh".into()]), "{outcome}");
-    assert_eq!(outcome.login().map(|login| login.generation), Some(Generation::of("r2")));
+    assert_eq!(outcome.login().map(|login| login.generation), Some(RefreshTokenId::from_bytes("r2")));
 }
 
 #[test]
@@ -171,9 +176,9 @@ fn what_a_refresh_showed_says_nothing_of_somebody_who_signed_in_meanwhile() {
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, file(&login_of("r2", NOW + 8 * HOUR, "another"))).expect("written");
-        Verdict::Ok
+        Verification::Ok
     };
-    let (outcome, asked) = sync(&home, NOW, |_| Verdict::Limited, refresh);
+    let (outcome, asked) = sync(&home, NOW, |_| Verification::RateLimited, refresh);
     assert_eq!(asked, ["refresh", "access-r2"], "it is asked about itself");
     assert!(outcome.to_string().contains("its usage limit is reached"), "{outcome}");
 }
@@ -191,13 +196,13 @@ fn a_token_that_was_exchanged_while_it_was_probed_was_not_rejected() {
                 fs::write(&path, file(&login("r2", NOW + 9 * HOUR))).expect("a session refreshes");
                 REJECTED
             }
-            _ => Verdict::Ok,
+            _ => Verification::Ok,
         },
         unexpected,
     );
     assert_eq!(asked, ["access-r1", "access-r2"]);
     assert_eq!(outcome.status, Status::Ok, "{outcome}");
-    assert_eq!(fate(&home, "r1"), Some(Fate::Superseded), "and nothing worse");
+    assert_eq!(fate(&home, "r1"), Some(GenerationState::Superseded), "and nothing worse");
 }
 
 #[test]
@@ -208,11 +213,11 @@ fn a_refused_refresh_leaves_it_to_the_person() {
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, TOMBSTONE).expect("written");
-        Verdict::Ok // the server took the old access token once more
+        Verification::Ok // the server took the old access token once more
     };
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 79), "{outcome}");
-    assert_eq!((asked, fate(&home, "r1")), (vec!["refresh".into()], Some(Fate::Rejected)));
+    assert_eq!((asked, fate(&home, "r1")), (vec!["refresh".into()], Some(GenerationState::Rejected)));
     let (outcome, asked) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
     assert_eq!((outcome.exit_code(), asked, home.content()), (79, vec![], TOMBSTONE.to_owned()));
 }
@@ -286,7 +291,7 @@ fn what_was_shown_to_work_once_is_no_longer_taken_back() {
     let home = spent_copy();
     home.put(TOMBSTONE);
     home.run(Mode::Login, NOW + HOUR);
-    sync(&home, NOW + HOUR, |_| Verdict::Ok, unexpected);
+    sync(&home, NOW + HOUR, |_| Verification::Ok, unexpected);
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, TOMBSTONE).expect("written");
@@ -326,7 +331,7 @@ fn a_refresh_that_is_under_way_is_waited_for_and_not_joined() {
         fs::write(&path, file(&login("r2", NOW + 8 * HOUR))).expect("written");
         fs::remove_dir(&lock).expect("released");
     });
-    let (outcome, asked) = sync(&home, NOW, |_| Verdict::Ok, unexpected);
+    let (outcome, asked) = sync(&home, NOW, |_| Verification::Ok, unexpected);
     session.join().expect("no panic");
     assert_eq!((outcome.status, asked), (Status::Ok, vec!["access-r2".into()]), "{outcome}");
 }

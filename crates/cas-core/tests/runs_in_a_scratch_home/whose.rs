@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use cas_core::credential::fingerprint::Generation;
-use cas_core::ledger::Fate;
+use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::ledger::GenerationState;
 use cas_core::outcome::Status;
 use cas_core::planner::Mode;
 
 use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login, login_of};
 
-fn fate(home: &Home, refresh_token: &str) -> Option<Fate> {
-    home.state().ledger().expect("a ledger").fate(Generation::of(refresh_token))
+fn fate(home: &Home, refresh_token: &str) -> Option<GenerationState> {
+    home.state().ledger().expect("a ledger").fate(RefreshTokenId::from_bytes(refresh_token))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn signing_in_to_another_account_does_not_spend_the_login_of_the_first() {
     home.run(Mode::Sync, NOW);
     home.put(&file(&login_of("r2", NOW + 9 * HOUR, "another")));
     home.run(Mode::Sync, NOW + HOUR);
-    assert_eq!(fate(&home, "r1"), Some(Fate::Current));
+    assert_eq!(fate(&home, "r1"), Some(GenerationState::Current));
     home.put(&file(&login_of("r1", NOW + 8 * HOUR, "one")));
     home.run(Mode::Login, NOW + 2 * HOUR);
     home.put(TOMBSTONE);
@@ -56,7 +56,10 @@ fn sign_in_as(home: &Home, account: &str) {
 
 fn owner(home: &Home, refresh_token: &str) -> Option<String> {
     let ledger = home.state().ledger().expect("a ledger");
-    ledger.generations.get(&Generation::of(refresh_token)).and_then(|entry| entry.owner.account.clone())
+    ledger
+        .generations
+        .get(&RefreshTokenId::from_bytes(refresh_token))
+        .and_then(|entry| entry.owner.account.clone())
 }
 
 /// Clients before 2.1.198 do not name the account in the credential.
@@ -73,8 +76,12 @@ fn a_nameless_login_is_the_clients_account_of_that_moment() {
     home.put(&file(&login("r2", NOW + 9 * HOUR)));
     home.run(Mode::Login, NOW + 2 * HOUR);
     assert_eq!(owner(&home, "r2").as_deref(), Some("personal"));
-    assert_eq!(fate(&home, "r1"), Some(Fate::Current), "another account's login supersedes nothing");
-    let history = std::fs::read_to_string(home.state().file("history.json")).expect("a history");
+    assert_eq!(
+        fate(&home, "r1"),
+        Some(GenerationState::Current),
+        "another account's login supersedes nothing"
+    );
+    let history = std::fs::read_to_string(home.state().path("history.json")).expect("a history");
     assert!(history.contains(r#""claude_account_uuid":"personal""#), "{history}");
 }
 
@@ -130,7 +137,7 @@ fn of_two_copies_whose_order_is_in_doubt_neither_is_put_back() {
 
 /// Takes the newest version out of the local history, as if it had never been kept.
 fn forget_history_of(home: &Home, refresh_token: &str) {
-    let path = home.state().file("history.json");
+    let path = home.state().path("history.json");
     let text = std::fs::read_to_string(&path).expect("a history");
     let mut history: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let versions = history["versions"].as_array_mut().expect("versions");

@@ -56,7 +56,7 @@ pub(crate) fn tone_of(said: &str) -> Tone {
 
 /// Whether the servers were asked for inference, and with this token alone; a refresh counts as another one.
 pub(crate) fn was_asked_with_alone(desk: &Workplace, token: &str) -> bool {
-    let expected = Fingerprint::of(token).to_string();
+    let expected = Fingerprint::from_bytes(token).to_string();
     let asked: Vec<_> =
         desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect();
     !asked.is_empty() && asked.iter().all(|token| *token == expected)

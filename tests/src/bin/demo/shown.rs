@@ -33,7 +33,7 @@ pub(crate) fn without_control_sequences(text: &str) -> String {
 fn secret(token: &Value) -> String {
     match token.as_str() {
         None | Some("") => "empty".to_owned(),
-        Some(token) => format!("there, fingerprint {}", Fingerprint::of(token)),
+        Some(token) => format!("there, fingerprint {}", Fingerprint::from_bytes(token)),
     }
 }
 

@@ -206,7 +206,7 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
     page.tell("");
     page.row(
         "Claude Code",
-        &format!("asked with his setup-token, fingerprint {}", Fingerprint::of(BOBS_TOKEN)),
+        &format!("asked with his setup-token, fingerprint {}", Fingerprint::from_bytes(BOBS_TOKEN)),
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Whose the files and folders are, and who else may read or write them.
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_person};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user};
 use super::super::facts::{Entry, EntryKind, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
@@ -26,37 +26,37 @@ impl PersonFacts {
     }
 }
 
-fn owner(facts: &PersonFacts) -> Judgement {
+fn owner(facts: &PersonFacts) -> CheckResult {
     let foreign = facts.entries.iter().filter(|entry| entry.uid != facts.uid);
-    Judgement::of(foreign.map(|entry| {
+    CheckResult::of(foreign.map(|entry| {
         let cause =
             format!("{} belongs to user id {}: Claude Code cannot keep it up to date", entry.path, entry.uid);
         // No command of root's: any folder on the way may lead to what is somebody else's for a reason, now or when it is run.
         let remedy =
             "an admin looks where it really lies and how it came to that, and gives it to the person";
-        Finding::problem(cause, Remedy::Words(remedy.into()))
+        Finding::problem(cause, Remedy::Text(remedy.into()))
     }))
 }
 
-fn login_mode(facts: &PersonFacts) -> Judgement {
+fn login_mode(facts: &PersonFacts) -> CheckResult {
     closed(facts, EntryKind::LoginFile, 0o600, "holds a login, and others may read it")
 }
 
-fn config(facts: &PersonFacts) -> Judgement {
+fn config(facts: &PersonFacts) -> CheckResult {
     let folder = closed(facts, EntryKind::ConfigFolder, 0o700, "holds tokens, and others may look into it");
     match folder {
-        Judgement::Found(_) => folder,
+        CheckResult::Problems(_) => folder,
         _ => closed(facts, EntryKind::EnvFile, 0o600, "holds a token, and others may read it"),
     }
 }
 
-fn state(facts: &PersonFacts) -> Judgement {
+fn state(facts: &PersonFacts) -> CheckResult {
     closed(facts, EntryKind::StateFolder, 0o700, "holds copies of logins, and others may look into it")
 }
 
-fn claude_folder(facts: &PersonFacts) -> Judgement {
+fn claude_folder(facts: &PersonFacts) -> CheckResult {
     let is_wrong = |entry: &&Entry| entry.mode & 0o022 != 0 || entry.mode & 0o700 != 0o700;
-    Judgement::of(facts.own(EntryKind::ClaudeFolder).filter(is_wrong).map(|entry| {
+    CheckResult::of(facts.own(EntryKind::ClaudeFolder).filter(is_wrong).map(|entry| {
         let what = match entry.mode & 0o022 {
             0 => "cannot be used by its owner: no login can be refreshed",
             _ => "can be written to by others, who may put a login there",
@@ -65,13 +65,13 @@ fn claude_folder(facts: &PersonFacts) -> Judgement {
     }))
 }
 
-fn closed(facts: &PersonFacts, kind: EntryKind, mode: u32, what: &str) -> Judgement {
+fn closed(facts: &PersonFacts, kind: EntryKind, mode: u32, what: &str) -> CheckResult {
     let open = facts.own(kind).filter(|entry| entry.mode & 0o077 != 0);
-    Judgement::of(open.map(|entry| to_mode(entry, mode, what)))
+    CheckResult::of(open.map(|entry| to_mode(entry, mode, what)))
 }
 
 fn to_mode(entry: &Entry, mode: u32, what: &str) -> Finding {
     let cause = format!("{} (mode {:04o}) {what}", entry.path, entry.mode);
-    Finding::warning(cause, by_person(&["chmod", &format!("{mode:o}"), &entry.path]))
+    Finding::warning(cause, as_user(&["chmod", &format!("{mode:o}"), &entry.path]))
         .with_fix(Fix::Mode { path: entry.path.clone(), mode })
 }

@@ -1,8 +1,8 @@
 //! Claude Code's locks: directories that are removed to release them, and stay where their holder was killed.
 
-use cas_core::claude_files::locks::ABANDONED_AFTER;
+use cas_core::claude_files::locks::STALE_LOCK_AGE;
 
-use super::super::check::{Check, Finding, Fix, Judgement, aside_by_person, by_person};
+use super::super::check::{Check, CheckResult, Finding, Fix, as_user, move_aside_as_user};
 use super::super::facts::{Lock, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 4] = [
@@ -13,46 +13,46 @@ pub(super) const CHECKS: [Check<PersonFacts>; 4] = [
 ];
 
 /// Not touched for longer than any client waits, and its holder is gone: nobody is refreshing.
-fn abandoned(facts: &PersonFacts) -> Judgement {
+fn abandoned(facts: &PersonFacts) -> CheckResult {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
-    let old = own.filter(|lock| lock.touched_at.plus(ABANDONED_AFTER) <= facts.now);
-    Judgement::of(old.map(|lock| {
+    let old = own.filter(|lock| lock.touched_at.saturating_add(STALE_LOCK_AGE) <= facts.now);
+    CheckResult::of(old.map(|lock| {
         let cause =
             format!("{} was left behind at {}; each refresh waits for it", lock.path, lock.touched_at);
-        Finding::warning(cause, by_person(&["rmdir", &lock.path])).with_fix(Fix::Lock(lock.path.clone()))
+        Finding::warning(cause, as_user(&["rmdir", &lock.path])).with_fix(Fix::Lock(lock.path.clone()))
     }))
 }
 
 /// A lock is taken over by its age, and this one has none for a long time.
-fn future(facts: &PersonFacts) -> Judgement {
+fn future(facts: &PersonFacts) -> CheckResult {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
-    let ahead = own.filter(|lock| lock.touched_at > facts.now.plus(ABANDONED_AFTER));
-    Judgement::of(ahead.map(|lock| {
+    let ahead = own.filter(|lock| lock.touched_at > facts.now.saturating_add(STALE_LOCK_AGE));
+    CheckResult::of(ahead.map(|lock| {
         let cause = format!(
             "{} is dated {}, in the future: no client takes it over, and none can refresh",
             lock.path, lock.touched_at
         );
-        Finding::problem(cause, by_person(&["rmdir", &lock.path]))
+        Finding::problem(cause, as_user(&["rmdir", &lock.path]))
     }))
 }
 
-fn foreign(facts: &PersonFacts) -> Judgement {
+fn foreign(facts: &PersonFacts) -> CheckResult {
     let foreign = locks(facts).filter(|lock| lock.uid != facts.uid);
-    Judgement::of(foreign.map(|lock| {
+    CheckResult::of(foreign.map(|lock| {
         let cause = format!(
             "{} was made by user id {}, such as by `sudo claude`: it cannot be kept fresh or taken over properly",
             lock.path, lock.uid
         );
-        Finding::problem(cause, by_person(&["rmdir", &lock.path]))
+        Finding::problem(cause, as_user(&["rmdir", &lock.path]))
     }))
 }
 
-fn obstructed(facts: &PersonFacts) -> Judgement {
+fn obstructed(facts: &PersonFacts) -> CheckResult {
     let other = facts.locks.iter().filter(|lock| !is_a_lock(lock));
-    Judgement::of(other.map(|lock| {
+    CheckResult::of(other.map(|lock| {
         let cause =
             format!("{} is no lock of Claude Code's: no login can be refreshed or put back", lock.path);
-        Finding::problem(cause, aside_by_person(&lock.path))
+        Finding::problem(cause, move_aside_as_user(&lock.path))
     }))
 }
 

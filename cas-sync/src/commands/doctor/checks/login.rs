@@ -1,12 +1,12 @@
 //! The login file: what Claude Code makes of it.
 
-use cas_core::credential::expiry::{Kind, Lapse};
-use cas_core::credential::expiry_warning::{Lapsing, Stage};
+use cas_core::credential::expiry::{CredentialKind, Expiry};
+use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside_by_person};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
 use super::super::facts::{EnvFile, PersonFacts};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 10] = [
@@ -35,16 +35,18 @@ const SWITCH: &str = "cas-sync login --switch-account";
 const SCOPE: &str = "the scope user:inference is missing";
 
 /// A login that no session uses is nobody's trouble.
-fn used(facts: &PersonFacts, judge: impl Fn() -> Judgement) -> Judgement {
+fn used(facts: &PersonFacts, judge: impl Fn() -> CheckResult) -> CheckResult {
     match facts.env_file {
-        EnvFile::Token { .. } => Judgement::Idle("the setup-token is used instead of the login".into()),
+        EnvFile::Token { .. } => {
+            CheckResult::NotApplicable("the setup-token is used instead of the login".into())
+        }
         _ => judge(),
     }
 }
 
 /// Broken: a copy that may be put back is, by the planner; otherwise somebody signs in.
-fn broken(facts: &PersonFacts, cause: String) -> Judgement {
-    Judgement::of([match facts.login.has_copy {
+fn broken(facts: &PersonFacts, cause: String) -> CheckResult {
+    CheckResult::of([match facts.login.has_copy {
         true => Finding::problem(cause, Remedy::Person("cas-sync run".into())).with_fix(Fix::Sync),
         false => Finding::problem(cause, sign_in(facts)),
     }])
@@ -57,77 +59,79 @@ fn sign_in(facts: &PersonFacts) -> Remedy {
     })
 }
 
-fn absent(facts: &PersonFacts) -> Judgement {
+fn absent(facts: &PersonFacts) -> CheckResult {
     used(facts, || match &facts.login.state {
-        LocalLogin::Absent => broken(facts, format!("there is no login in {}", facts.login.path)),
-        _ => Judgement::Fine,
+        LoginFileState::Missing => broken(facts, format!("there is no login in {}", facts.login.path)),
+        _ => CheckResult::Ok,
     })
 }
 
-fn emptied(facts: &PersonFacts) -> Judgement {
+fn emptied(facts: &PersonFacts) -> CheckResult {
     used(facts, || match &facts.login.state {
-        LocalLogin::Tombstone => broken(
+        LoginFileState::ClearedByClient => broken(
             facts,
             format!("Claude Code emptied {}, because its refresh token was refused", facts.login.path),
         ),
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn damaged(facts: &PersonFacts) -> Judgement {
+fn damaged(facts: &PersonFacts) -> CheckResult {
     used(facts, || match &facts.login.state {
-        LocalLogin::Damaged(why) if *why != SCOPE => {
+        LoginFileState::Invalid(why) if *why != SCOPE => {
             broken(facts, format!("Claude Code takes {} for no login: {why}", facts.login.path))
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn scope(facts: &PersonFacts) -> Judgement {
+fn scope(facts: &PersonFacts) -> CheckResult {
     used(facts, || match &facts.login.state {
-        LocalLogin::Damaged(why) if *why == SCOPE => broken(
+        LoginFileState::Invalid(why) if *why == SCOPE => broken(
             facts,
             format!(
                 "the login in {} lacks the scope user:inference: Claude Code says it is not logged in",
                 facts.login.path
             ),
         ),
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn partial(facts: &PersonFacts) -> Judgement {
+fn partial(facts: &PersonFacts) -> CheckResult {
     used(facts, || match &facts.login.state {
-        LocalLogin::Partial(why) => {
+        LoginFileState::NotRefreshable(why) => {
             let cause =
                 format!("the login works until its access token ends, and cannot be backed up: {why}");
-            Judgement::of([Finding::warning(cause, sign_in(facts))])
+            CheckResult::of([Finding::warning(cause, sign_in(facts))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn unreadable(facts: &PersonFacts) -> Judgement {
+fn unreadable(facts: &PersonFacts) -> CheckResult {
     match &facts.login.state {
         // Whose it is and which mode it has are checks of their own.
-        LocalLogin::Unreadable(why) if !facts.has_foreign_entries() => {
+        LoginFileState::Unreadable(why) if !facts.has_foreign_entries() => {
             let cause = format!("nothing is done with the login file: {why}");
-            Judgement::of([Finding::problem(cause, aside_by_person(&facts.login.path))])
+            CheckResult::of([Finding::problem(cause, move_aside_as_user(&facts.login.path))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     }
 }
 
-fn rejected(facts: &PersonFacts) -> Judgement {
+fn rejected(facts: &PersonFacts) -> CheckResult {
     used(facts, || {
         let cause = match (facts.login.state.login(), facts.login.fate) {
-            (Some(_), Some(Fate::Rejected)) => "the server refused this login when it was verified last",
-            (Some(login), Some(Fate::Superseded)) if !is_fresh(facts, login) => {
+            (Some(_), Some(GenerationState::Rejected)) => {
+                "the server refused this login when it was verified last"
+            }
+            (Some(login), Some(GenerationState::Superseded)) if !is_fresh(facts, login) => {
                 "the login file holds an old copy, whose refresh token was exchanged since"
             }
-            _ => return Judgement::Fine,
+            _ => return CheckResult::Ok,
         };
-        Judgement::of([Finding::problem(cause, sign_in(facts))])
+        CheckResult::of([Finding::problem(cause, sign_in(facts))])
     })
 }
 
@@ -135,39 +139,41 @@ fn is_fresh(facts: &PersonFacts, login: &LoginSummary) -> bool {
     cas_core::credential::login_file::is_fresh(login.expires_at, facts.now)
 }
 
-fn lapses(facts: &PersonFacts) -> Judgement {
+fn lapses(facts: &PersonFacts) -> CheckResult {
     used(facts, || {
-        let lapse = facts.login.state.login().and_then(Lapse::of_login);
-        let lapsing = lapse.and_then(|lapse| Lapsing::at(facts.now, Kind::Login, lapse));
-        Judgement::of(lapsing.map(|lapsing| {
-            let cause = format!("the login {}", lapsing.when());
+        let lapse = facts.login.state.login().and_then(Expiry::for_login);
+        let lapsing = lapse.and_then(|lapse| ExpiryWarning::check(facts.now, CredentialKind::Login, lapse));
+        CheckResult::of(lapsing.map(|lapsing| {
+            let cause = format!("the login {}", lapsing.describe());
             match lapsing.stage() {
-                Stage::Passed => Finding::problem(cause, sign_in(facts)),
+                WarningStage::Expired => Finding::problem(cause, sign_in(facts)),
                 _ => Finding::warning(cause, sign_in(facts)),
             }
         }))
     })
 }
 
-fn organization(facts: &PersonFacts) -> Judgement {
+fn organization(facts: &PersonFacts) -> CheckResult {
     used(facts, || {
         let found = facts.login.state.login().and_then(|login| login.owner.organization.as_deref());
         match (&facts.login.expected_organization, found) {
-            (None, _) => Judgement::Idle("no organisation is expected by the configuration".into()),
+            (None, _) => {
+                CheckResult::NotApplicable("no organisation is expected by the configuration".into())
+            }
             (Some(expected), Some(found)) if expected != found => {
                 let cause = format!(
                     "the login is of the organisation {found}, not of {expected}: it is never backed up"
                 );
-                Judgement::of([Finding::problem(cause, Remedy::Person(SWITCH.into()))])
+                CheckResult::of([Finding::problem(cause, Remedy::Person(SWITCH.into()))])
             }
-            _ => Judgement::Fine,
+            _ => CheckResult::Ok,
         }
     })
 }
 
-fn memory(facts: &PersonFacts) -> Judgement {
-    Judgement::of(facts.login.memory.iter().map(|(path, why)| {
+fn memory(facts: &PersonFacts) -> CheckResult {
+    CheckResult::of(facts.login.memory.iter().map(|(path, why)| {
         let cause = format!("without it nothing is put back: {why}");
-        Finding::problem(cause, aside_by_person(path))
+        Finding::problem(cause, move_aside_as_user(path))
     }))
 }

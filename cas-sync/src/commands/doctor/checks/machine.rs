@@ -1,8 +1,8 @@
 //! What all people of a machine share: the module in the session stack, the target, the roster, the requests, the clock.
 
-use super::super::check::{Check, Finding, Judgement, Remedy, by_root, command};
-use super::super::facts::{Clock, MachineFacts, Requests, Roster, Target};
-use crate::systemd::SILENT;
+use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
+use super::super::facts::{Clock, MachineFacts, Requests, Roster, SyncTarget};
+use crate::systemd::NO_REPLY;
 
 pub(super) const CHECKS: [Check<MachineFacts>; 11] = [
     Check { id: "pam-module-missing", looks_at: "is the PAM module there", judge: module },
@@ -34,26 +34,26 @@ const ENABLE: &str = "pam-auth-update --enable claude-auth-sync";
 const BY_HAND: &str = "by hand, once: a line `session optional pam_cas_session.so` in /etc/pam.d/common-session, below the one with \
      pam_systemd.so; pam-auth-update leaves alone what was edited, and --force would give up all such edits";
 
-fn module(facts: &MachineFacts) -> Judgement {
-    Judgement::of((!facts.pam.has_module).then(|| {
+fn module(facts: &MachineFacts) -> CheckResult {
+    CheckResult::of((!facts.pam.has_module).then(|| {
         let cause = "the module is not where PAM looks for it: nothing happens at a login";
-        Finding::problem(cause, Remedy::Words("install the package again, from the file it came from: apt install --reinstall ./claude-auth-sync_*.deb".into()))
+        Finding::problem(cause, Remedy::Text("install the package again, from the file it came from: apt install --reinstall ./claude-auth-sync_*.deb".into()))
     }))
 }
 
-fn at_stack(facts: &MachineFacts, judge: impl Fn(&[String]) -> Judgement) -> Judgement {
+fn at_stack(facts: &MachineFacts, judge: impl Fn(&[String]) -> CheckResult) -> CheckResult {
     match &facts.pam.session {
         Some(lines) => judge(lines),
-        None => Judgement::Unknown("/etc/pam.d/common-session cannot be read".into()),
+        None => CheckResult::Unknown("/etc/pam.d/common-session cannot be read".into()),
     }
 }
 
-fn line(facts: &MachineFacts) -> Judgement {
+fn line(facts: &MachineFacts) -> CheckResult {
     at_stack(facts, |lines| {
-        Judgement::of((!lines.iter().any(|line| line.contains(MODULE))).then(|| {
+        CheckResult::of((!lines.iter().any(|line| line.contains(MODULE))).then(|| {
             let cause = "/etc/pam.d/common-session has no line for the module: nothing happens at a login";
             let remedy = match facts.pam.is_chosen {
-                true => Remedy::Words(BY_HAND.into()),
+                true => Remedy::Text(BY_HAND.into()),
                 false => Remedy::Root(ENABLE.into()),
             };
             Finding::problem(cause, remedy)
@@ -61,11 +61,11 @@ fn line(facts: &MachineFacts) -> Judgement {
     })
 }
 
-fn edited(facts: &MachineFacts) -> Judgement {
+fn edited(facts: &MachineFacts) -> CheckResult {
     at_stack(facts, |lines| {
         let ours: Vec<usize> = places(lines, MODULE);
         let Some((first, more)) = ours.split_first() else {
-            return Judgement::Idle("there is no such line".into());
+            return CheckResult::NotApplicable("there is no such line".into());
         };
         let is_optional = lines.get(*first).is_some_and(|line| {
             let mut words = line.split_whitespace();
@@ -79,11 +79,11 @@ fn edited(facts: &MachineFacts) -> Judgement {
                 "the module's line stands before the one with pam_systemd.so, whose session it needs"
             }
             () if !more.is_empty() => "the module has more than one line",
-            () => return Judgement::Fine,
+            () => return CheckResult::Ok,
         };
-        Judgement::of([Finding::problem(
+        CheckResult::of([Finding::problem(
             format!("/etc/pam.d/common-session: {why}"),
-            Remedy::Words(BY_HAND.into()),
+            Remedy::Text(BY_HAND.into()),
         )])
     })
 }
@@ -92,109 +92,109 @@ fn places(lines: &[String], module: &str) -> Vec<usize> {
     lines.iter().enumerate().filter(|(_, line)| line.contains(module)).map(|(place, _)| place).collect()
 }
 
-fn gone(facts: &MachineFacts) -> Judgement {
-    Judgement::of(facts.gone.iter().map(|(name, why)| {
-        let remedy = command(&["cas-sync", "disenroll", name]);
-        Finding::problem(format!("{name}: {why}"), remedy.map_or_else(Remedy::Words, Remedy::Root))
+fn gone(facts: &MachineFacts) -> CheckResult {
+    CheckResult::of(facts.gone.iter().map(|(name, why)| {
+        let remedy = command(&["cas-sync", "unenroll", name]);
+        Finding::problem(format!("{name}: {why}"), remedy.map_or_else(Remedy::Text, Remedy::Root))
     }))
 }
 
-fn silent(facts: &MachineFacts) -> Judgement {
+fn silent(facts: &MachineFacts) -> CheckResult {
     match facts.target {
-        Target::NoSystemd => Judgement::Idle("systemd does not run here".into()),
-        Target::Silent => Judgement::of([Finding::problem(
-            format!("{SILENT}: what runs by itself, and whether it does, is not known"),
-            Remedy::Words(
+        SyncTarget::NoSystemd => CheckResult::NotApplicable("systemd does not run here".into()),
+        SyncTarget::Silent => CheckResult::of([Finding::problem(
+            format!("{NO_REPLY}: what runs by itself, and whether it does, is not known"),
+            Remedy::Text(
                 "an admin looks at the console, and at the processes systemd (1) and dbus-daemon: one of them hangs"
                     .into(),
             ),
         )]),
-        Target::Masked | Target::Stopped | Target::Runs => Judgement::Fine,
+        SyncTarget::Masked | SyncTarget::Stopped | SyncTarget::Runs => CheckResult::Ok,
     }
 }
 
-fn masked(facts: &MachineFacts) -> Judgement {
+fn masked(facts: &MachineFacts) -> CheckResult {
     match facts.target {
-        Target::NoSystemd => Judgement::Idle("systemd does not run here".into()),
-        Target::Masked => Judgement::of([Finding::problem(
+        SyncTarget::NoSystemd => CheckResult::NotApplicable("systemd does not run here".into()),
+        SyncTarget::Masked => CheckResult::of([Finding::problem(
             format!("{TARGET} is masked: nothing runs for anybody by itself"),
             Remedy::Root(format!("systemctl unmask {TARGET} && systemctl enable --now {TARGET}")),
         )]),
-        Target::Stopped | Target::Runs | Target::Silent => Judgement::Fine,
+        SyncTarget::Stopped | SyncTarget::Runs | SyncTarget::Silent => CheckResult::Ok,
     }
 }
 
-fn stopped(facts: &MachineFacts) -> Judgement {
+fn stopped(facts: &MachineFacts) -> CheckResult {
     match facts.target {
-        Target::NoSystemd => Judgement::Idle("systemd does not run here".into()),
-        Target::Stopped if facts.is_anybody_enrolled => Judgement::of([Finding::problem(
+        SyncTarget::NoSystemd => CheckResult::NotApplicable("systemd does not run here".into()),
+        SyncTarget::Stopped if facts.is_anybody_enrolled => CheckResult::of([Finding::problem(
             format!("{TARGET} does not run: nothing runs for anybody by itself"),
-            by_root(&["systemctl", "start", TARGET]),
+            as_root(&["systemctl", "start", TARGET]),
         )]),
-        Target::Silent => Judgement::Unknown(SILENT.into()),
-        _ => Judgement::Fine,
+        SyncTarget::Silent => CheckResult::Unknown(NO_REPLY.into()),
+        _ => CheckResult::Ok,
     }
 }
 
-fn roster(facts: &MachineFacts) -> Judgement {
+fn roster(facts: &MachineFacts) -> CheckResult {
     match &facts.roster {
-        Roster::None => Judgement::Idle("there is no roster".into()),
-        Roster::Unknown(why) => Judgement::Unknown(why.clone()),
-        Roster::Fine => Judgement::Fine,
-        Roster::Unreadable(why) => Judgement::of([Finding::problem(
+        Roster::None => CheckResult::NotApplicable("there is no roster".into()),
+        Roster::Unknown(why) => CheckResult::Unknown(why.clone()),
+        Roster::Fine => CheckResult::Ok,
+        Roster::Unreadable(why) => CheckResult::of([Finding::problem(
             format!("nobody is provisioned, and nobody let go: {why}"),
-            Remedy::Root(format!("editor {}", crate::roster::USUAL)),
+            Remedy::Root(format!("editor {}", crate::roster::DEFAULT_PATH)),
         )]),
     }
 }
 
 /// The mount hides what people's logins have there: that is made again.
-fn unmounted(facts: &MachineFacts) -> Judgement {
+fn unmounted(facts: &MachineFacts) -> CheckResult {
     match &facts.requests {
         Requests::NotMounted | Requests::Missing if facts.is_anybody_enrolled => {
             let remedy = format!(
                 "systemctl start '{MOUNT}' && systemd-tmpfiles --create --prefix=/run/claude-auth-sync"
             );
-            Judgement::of([Finding::warning(
+            CheckResult::of([Finding::warning(
                 "/run/claude-auth-sync is no mount of its own: people can fill /run with their requests",
                 Remedy::Root(remedy),
             )])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     }
 }
 
-fn full(facts: &MachineFacts) -> Judgement {
+fn full(facts: &MachineFacts) -> CheckResult {
     match &facts.requests {
         Requests::Full(whose) => {
             let remedy = whose.as_deref().map(|user| {
-                let [off, on] = ["disenroll", "enroll"]
+                let [off, on] = ["unenroll", "enroll"]
                     .map(|verb| super::super::check::command(&["cas-sync", verb, user]));
                 match (off, on) {
                     (Ok(off), Ok(on)) => Remedy::Root(format!("{off} && {on}")),
-                    (Err(why), _) | (_, Err(why)) => Remedy::Words(why),
+                    (Err(why), _) | (_, Err(why)) => Remedy::Text(why),
                 }
             });
             let remedy =
-                remedy.unwrap_or_else(|| Remedy::Words("see whose folder below it is full, as root".into()));
+                remedy.unwrap_or_else(|| Remedy::Text("see whose folder below it is full, as root".into()));
             let who = whose
                 .as_ref()
                 .map(|user| format!(", most of it in the folder of {user}"))
                 .unwrap_or_default();
-            Judgement::of([Finding::problem(
+            CheckResult::of([Finding::problem(
                 format!("/run/claude-auth-sync is full{who}: newcomers get no folder"),
                 remedy,
             )])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     }
 }
 
-fn clock(facts: &MachineFacts) -> Judgement {
+fn clock(facts: &MachineFacts) -> CheckResult {
     match &facts.clock {
-        Clock::Synchronized => Judgement::Fine,
-        Clock::Unknown(why) => Judgement::Unknown(why.clone()),
-        Clock::Unsynchronized => Judgement::of([Finding::warning(
+        Clock::Synchronized => CheckResult::Ok,
+        Clock::Unknown(why) => CheckResult::Unknown(why.clone()),
+        Clock::Unsynchronized => CheckResult::of([Finding::warning(
             "nothing is known to set this machine's clock; whether it is right cannot be told from here",
             Remedy::Root("timedatectl set-ntp true".into()),
         )]),

@@ -1,9 +1,9 @@
 //! What makes Claude Code use another credential or server than the person's login or setup-token. The order in which it
-//! chooses is in `docs/claude-code.md`.
+//! chooses is in `docs/design/claude-code.md`.
 
-use super::super::check::{Check, Finding, Judgement, Remedy};
-use super::super::facts::{PersonFacts, Place, Shadow};
-use crate::os::shell_quote::quoted;
+use super::super::check::{Check, CheckResult, Finding, Remedy};
+use super::super::facts::{Override, PersonFacts, Place};
+use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<PersonFacts>; 6] = [
     Check { id: "shadow-environment", looks_at: "the environment of this shell", judge: environment },
@@ -18,7 +18,7 @@ pub(super) const CHECKS: [Check<PersonFacts>; 6] = [
     Check { id: "shadow-served", looks_at: "the settings that the organisation serves", judge: served },
 ];
 
-fn environment(facts: &PersonFacts) -> Judgement {
+fn environment(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         matches!(shadow.place, Place::Environment).then(|| {
             problem(shadow, "is set in this environment", Remedy::Person(format!("unset {}", shadow.name)))
@@ -27,54 +27,54 @@ fn environment(facts: &PersonFacts) -> Judgement {
 }
 
 /// The line becomes a comment: whoever wrote it finds it again.
-fn start_files(facts: &PersonFacts) -> Judgement {
+fn start_files(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         let Place::StartFile { path, line } = &shadow.place else { return None };
-        let remedy = quoted(path).map(|path| format!("sed --follow-symlinks -i '{line}s/^/# /' {path}"));
-        let remedy = remedy.map_or_else(|| Remedy::Words("take that line out".into()), Remedy::Person);
+        let remedy = shell_quote(path).map(|path| format!("sed --follow-symlinks -i '{line}s/^/# /' {path}"));
+        let remedy = remedy.map_or_else(|| Remedy::Text("take that line out".into()), Remedy::Person);
         Some(problem(shadow, &format!("is set in {path}, line {line}"), remedy))
     })
 }
 
-fn own_state(facts: &PersonFacts) -> Judgement {
+fn own_state(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         let Place::OwnState { path } = &shadow.place else { return None };
         Some(problem(shadow, &format!("is set in {path}"), renamed(shadow, path, Remedy::Person)))
     })
 }
 
-fn settings(facts: &PersonFacts) -> Judgement {
+fn settings(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         let Place::Settings { path } = &shadow.place else { return None };
         Some(problem(shadow, &format!("is set in {path}"), renamed(shadow, path, Remedy::Person)))
     })
 }
 
-fn managed(facts: &PersonFacts) -> Judgement {
+fn managed(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         let Place::Managed { path } = &shadow.place else { return None };
         Some(problem(shadow, &format!("is set for everybody in {path}"), renamed(shadow, path, Remedy::Root)))
     })
 }
 
-fn served(facts: &PersonFacts) -> Judgement {
+fn served(facts: &PersonFacts) -> CheckResult {
     found(facts, |shadow| {
         let remedy = || {
-            Remedy::Words("the organisation's administrator takes it out of its Claude Code settings".into())
+            Remedy::Text("the organisation's administrator takes it out of its Claude Code settings".into())
         };
         matches!(shadow.place, Place::Served)
             .then(|| problem(shadow, "is set in the settings that the organisation serves", remedy()))
     })
 }
 
-fn found(facts: &PersonFacts, finding: impl Fn(&Shadow) -> Option<Finding>) -> Judgement {
-    Judgement::of(facts.shadows.iter().filter_map(finding))
+fn found(facts: &PersonFacts, finding: impl Fn(&Override) -> Option<Finding>) -> CheckResult {
+    CheckResult::of(facts.shadows.iter().filter_map(finding))
 }
 
 /// What a file calls a variable may be anything, and is no part of a command then.
-fn problem(shadow: &Shadow, is_set: &str, remedy: Remedy) -> Finding {
+fn problem(shadow: &Override, is_set: &str, remedy: Remedy) -> Finding {
     let is_name = shadow.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let remedy = if is_name { remedy } else { Remedy::Words("take it out of there".into()) };
+    let remedy = if is_name { remedy } else { Remedy::Text("take it out of there".into()) };
     let cause = format!(
         "{} {is_set}: Claude Code uses that instead of the person's own login or setup-token",
         shadow.name
@@ -84,9 +84,9 @@ fn problem(shadow: &Shadow, is_set: &str, remedy: Remedy) -> Finding {
 
 /// Under another name it has no effect, and whoever set it finds it again. The file stays the JSON that it is, however it is
 /// laid out, and no tool is needed that may not be there.
-fn renamed(shadow: &Shadow, path: &str, by: fn(String) -> Remedy) -> Remedy {
+fn renamed(shadow: &Override, path: &str, by: fn(String) -> Remedy) -> Remedy {
     let name = &shadow.name;
-    let command = quoted(path)
+    let command = shell_quote(path)
         .map(|path| format!(r#"sed --follow-symlinks -i 's/"{name}"\([[:space:]]*:\)/"_{name}"\1/' {path}"#));
-    command.map_or_else(|| Remedy::Words(format!("take {name} out of it")), by)
+    command.map_or_else(|| Remedy::Text(format!("take {name} out of it")), by)
 }

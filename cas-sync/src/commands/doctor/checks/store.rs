@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use cas_core::time::format;
 
-use super::super::check::{Check, Finding, Judgement, Remedy, command};
+use super::super::check::{Check, CheckResult, Finding, Remedy, command};
 use super::super::facts::{Content, PersonFacts, Silence, Store, Vault};
-use crate::os::shell_quote::quoted;
+use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<PersonFacts>; 12] = [
     Check { id: "configuration-broken", looks_at: "can the configuration be used", judge: broken },
@@ -37,11 +37,11 @@ const CONFIGURATION: &str = "/etc/claude-auth-sync";
 const TOLERATED: i64 = 120;
 
 /// Judges what the server has to do with it.
-pub(super) fn at_server(store: &Store, judge: impl Fn(&Vault) -> Judgement) -> Judgement {
+pub(super) fn at_server(store: &Store, judge: impl Fn(&Vault) -> CheckResult) -> CheckResult {
     match (&store.vault, &store.broken) {
         (Some(vault), _) => judge(vault),
-        (None, Some(_)) => Judgement::Unknown("the configuration cannot be used".into()),
-        (None, None) => Judgement::Idle("no server is configured".into()),
+        (None, Some(_)) => CheckResult::Unknown("the configuration cannot be used".into()),
+        (None, None) => CheckResult::NotApplicable("no server is configured".into()),
     }
 }
 
@@ -49,34 +49,34 @@ fn edit(path: &str) -> Remedy {
     Remedy::Root(format!("editor {path}"))
 }
 
-fn broken(facts: &PersonFacts) -> Judgement {
-    Judgement::of(facts.store.broken.iter().map(|why| {
+fn broken(facts: &PersonFacts) -> CheckResult {
+    CheckResult::of(facts.store.broken.iter().map(|why| {
         let path = why.split_once(": ").map(|(path, _)| path).filter(|path| path.starts_with('/'));
-        let path = path.and_then(quoted).unwrap_or_else(|| format!("{CONFIGURATION}/config.toml"));
+        let path = path.and_then(shell_quote).unwrap_or_else(|| format!("{CONFIGURATION}/config.toml"));
         Finding::problem(format!("no sync can run: {why}"), edit(&path))
     }))
 }
 
 /// The line becomes a comment: that is what it is as good as.
-fn unknown_key(facts: &PersonFacts) -> Judgement {
-    Judgement::of(facts.store.unknown_keys.iter().map(|unknown| {
+fn unknown_key(facts: &PersonFacts) -> CheckResult {
+    CheckResult::of(facts.store.unknown_keys.iter().map(|unknown| {
         let name = unknown.key.rsplit('.').next().unwrap_or_default();
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        let remedy = quoted(&unknown.path).filter(|_| is_plain && !name.is_empty()).map(|path| {
+        let remedy = shell_quote(&unknown.path).filter(|_| is_plain && !name.is_empty()).map(|path| {
             format!(r#"sed --follow-symlinks -i 's/^[[:space:]]*"\{{0,1\}}{name}"\{{0,1\}}[[:space:]]*=/# &/' {path}"#)
         });
-        let remedy = remedy.map_or_else(|| Remedy::Words(format!("take it out of {}", unknown.path)), Remedy::Root);
+        let remedy = remedy.map_or_else(|| Remedy::Text(format!("take it out of {}", unknown.path)), Remedy::Root);
         Finding::warning(unknown.said.clone(), remedy)
     }))
 }
 
-fn silent(facts: &PersonFacts, finding: impl Fn(&Vault, &Silence) -> Option<Finding>) -> Judgement {
+fn silent(facts: &PersonFacts, finding: impl Fn(&Vault, &Silence) -> Option<Finding>) -> CheckResult {
     at_server(&facts.store, |vault| {
-        Judgement::of(vault.silence.as_ref().and_then(|silence| finding(vault, silence)))
+        CheckResult::of(vault.silence.as_ref().and_then(|silence| finding(vault, silence)))
     })
 }
 
-fn misconfigured(facts: &PersonFacts) -> Judgement {
+fn misconfigured(facts: &PersonFacts) -> CheckResult {
     silent(facts, |_, silence| match silence {
         Silence::Misconfigured(why) => Some(Finding::problem(
             format!("no server can be asked: {why}"),
@@ -86,10 +86,10 @@ fn misconfigured(facts: &PersonFacts) -> Judgement {
     })
 }
 
-fn sealed(facts: &PersonFacts) -> Judgement {
+fn sealed(facts: &PersonFacts) -> CheckResult {
     silent(facts, |vault, silence| match silence {
         Silence::Sealed(why) => {
-            let remedy = Remedy::Words(format!(
+            let remedy = Remedy::Text(format!(
                 "whoever holds its keys: bao operator unseal -address={}",
                 vault.address
             ));
@@ -99,10 +99,10 @@ fn sealed(facts: &PersonFacts) -> Judgement {
     })
 }
 
-fn busy(facts: &PersonFacts) -> Judgement {
+fn busy(facts: &PersonFacts) -> CheckResult {
     silent(facts, |_, silence| match silence {
         Silence::Busy(why) => {
-            let remedy = Remedy::Words(
+            let remedy = Remedy::Text(
                 "wait: it is asked again by the next sync; if this lasts, tell whoever runs it".into(),
             );
             Some(Finding::warning(format!("the server is there, but not now: {why}"), remedy))
@@ -111,20 +111,17 @@ fn busy(facts: &PersonFacts) -> Judgement {
     })
 }
 
-fn untrusted(facts: &PersonFacts) -> Judgement {
+fn untrusted(facts: &PersonFacts) -> CheckResult {
     silent(facts, |_, silence| match silence {
         Silence::Untrusted(why) => {
             let what = "put the certificate of the server's CA where vault.ca_cert in /etc/claude-auth-sync/config.toml points";
-            Some(Finding::problem(
-                format!("the server cannot be believed: {why}"),
-                Remedy::Words(what.into()),
-            ))
+            Some(Finding::problem(format!("the server cannot be believed: {why}"), Remedy::Text(what.into())))
         }
         _ => None,
     })
 }
 
-fn unreachable(facts: &PersonFacts) -> Judgement {
+fn unreachable(facts: &PersonFacts) -> CheckResult {
     silent(facts, |vault, silence| match silence {
         Silence::Unreachable(why) => {
             let url = format!("{}/v1/sys/health", vault.address);
@@ -132,23 +129,23 @@ fn unreachable(facts: &PersonFacts) -> Judgement {
             let what = format!(
                 "see whether it answers at all: {look}; if it does, check vault.address and vault.proxy"
             );
-            Some(Finding::problem(why.clone(), Remedy::Words(what)))
+            Some(Finding::problem(why.clone(), Remedy::Text(what)))
         }
         _ => None,
     })
 }
 
-fn refuses(facts: &PersonFacts) -> Judgement {
+fn refuses(facts: &PersonFacts) -> CheckResult {
     silent(facts, |_, silence| match silence {
         Silence::Refused(why) => {
             let what = "an admin looks at the mount, the namespace and the policy".to_owned();
-            Some(Finding::problem(why.clone(), Remedy::Words(what)))
+            Some(Finding::problem(why.clone(), Remedy::Text(what)))
         }
         _ => None,
     })
 }
 
-fn deleted(facts: &PersonFacts) -> Judgement {
+fn deleted(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| {
         let place = format!("{}/{}", vault.mount, vault.document);
         match vault.content {
@@ -156,70 +153,70 @@ fn deleted(facts: &PersonFacts) -> Judgement {
                 let versions = format!("-versions={version}");
                 let mount = format!("-mount={}", vault.mount);
                 let undelete = command(&["bao", "kv", "undelete", &mount, &versions, &vault.document]);
-                let remedy = undelete.map_or_else(Remedy::Words, Remedy::Server);
-                Judgement::of([Finding::problem(
+                let remedy = undelete.map_or_else(Remedy::Text, Remedy::Server);
+                CheckResult::of([Finding::problem(
                     format!(
                         "version {version} of {place} was deleted, so nothing is read from or written to the store"
                     ),
                     remedy,
                 )])
             }
-            Content::Destroyed { version } => Judgement::of([Finding::problem(
+            Content::Destroyed { version } => CheckResult::of([Finding::problem(
                 format!(
                     "version {version} of {place} was destroyed, so nothing is read from or written to the store"
                 ),
-                Remedy::Words(format!(
+                Remedy::Text(format!(
                     "an admin writes a new version: `bao kv put {place}` with what other tools keep there"
                 )),
             )]),
-            Content::NotRead => Judgement::Unknown("the document was not read".into()),
-            Content::Read { .. } | Content::Offboarded => Judgement::Fine,
+            Content::NotRead => CheckResult::Unknown("the document was not read".into()),
+            Content::Read { .. } | Content::Offboarded => CheckResult::Ok,
         }
     })
 }
 
-fn offboarded(facts: &PersonFacts) -> Judgement {
+fn offboarded(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match &vault.content {
         Content::Offboarded => {
             let adopt = command(&["cas-sync", "provision", "--adopt", &facts.user]);
-            Judgement::of([Finding::problem(
+            CheckResult::of([Finding::problem(
                 format!(
                     "{}/{} is marked as offboarded, so nothing is read from or written to the store; if the user is back",
                     vault.mount, vault.document
                 ),
-                adopt.map_or_else(Remedy::Words, Remedy::Root),
+                adopt.map_or_else(Remedy::Text, Remedy::Root),
             )])
         }
-        Content::NotRead => Judgement::Unknown("the document was not read".into()),
-        _ => Judgement::Fine,
+        Content::NotRead => CheckResult::Unknown("the document was not read".into()),
+        _ => CheckResult::Ok,
     })
 }
 
-fn organization(facts: &PersonFacts) -> Judgement {
+fn organization(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match (&facts.login.expected_organization, &vault.content) {
-        (None, _) => Judgement::Idle("no organisation is expected by the configuration".into()),
+        (None, _) => CheckResult::NotApplicable("no organisation is expected by the configuration".into()),
         (Some(expected), Content::Read { organization: Some(found) }) if expected != found => {
             let cause = format!(
                 "the login in the store is of the organisation {found}, not of {expected}: it is never put back"
             );
-            Judgement::of([Finding::warning(cause, Remedy::Person("cas-sync login".into()))])
+            CheckResult::of([Finding::warning(cause, Remedy::Person("cas-sync login".into()))])
         }
-        (_, Content::Read { .. }) => Judgement::Fine,
-        _ => Judgement::Unknown("the document was not read".into()),
+        (_, Content::Read { .. }) => CheckResult::Ok,
+        _ => CheckResult::Unknown("the document was not read".into()),
     })
 }
 
-fn clock(facts: &PersonFacts) -> Judgement {
+fn clock(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match vault.clock_ahead {
-        None => Judgement::Unknown("the server did not say what time it is".into()),
-        Some(ahead) if ahead.abs() <= TOLERATED => Judgement::Fine,
+        None => CheckResult::Unknown("the server did not say what time it is".into()),
+        Some(ahead) if ahead.abs() <= TOLERATED => CheckResult::Ok,
         Some(ahead) => {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
-            let off = format::length(Duration::from_secs(ahead.unsigned_abs()));
+            let off = format::format_duration(Duration::from_secs(ahead.unsigned_abs()));
             let cause = format!(
                 "this machine's clock is {off} {which} the store's, or that one is wrong: tokens seem to end at other times"
             );
-            Judgement::of([Finding::problem(cause, Remedy::Root("timedatectl set-ntp true".into()))])
+            CheckResult::of([Finding::problem(cause, Remedy::Root("timedatectl set-ntp true".into()))])
         }
     })
 }

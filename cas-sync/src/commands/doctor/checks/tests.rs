@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use cas_core::credential::fingerprint::Generation;
+use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_core::credential::login::{LoginSummary, Owner};
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-use super::super::check::{Finding, Judgement, Remedy, Severity, diagnose};
+use super::super::check::{CheckResult, Finding, Remedy, Severity, diagnose};
 use super::super::facts::*;
 use super::{of_a_person, of_the_machine};
 
-/// The page, and what it says of each: `| id | what is looked at | …`.
-const PAGE: &str = include_str!("../../../../../docs/doctor.md");
+/// The page with a row for each check: `| `ID` | …`.
+const PAGE: &str = include_str!("../../../../../docs/user/doctor.md");
 
 const NOW: u64 = 1_800_000_000_000;
 const HOUR: u64 = 60 * 60 * 1000;
@@ -24,7 +24,7 @@ fn at(ms: u64) -> Timestamp {
 
 fn login() -> LoginSummary {
     LoginSummary {
-        generation: Generation::of("one"),
+        generation: RefreshTokenId::from_bytes("one"),
         expires_at: at(NOW + 7 * HOUR),
         login_expires_at: Some(at(NOW + 20 * 24 * HOUR)),
         owner: Owner { account: None, organization: Some("ours".into()) },
@@ -58,8 +58,8 @@ fn ada() -> PersonFacts {
         now: at(NOW),
         login: Login {
             path: "/home/ada/.claude/.credentials.json".into(),
-            state: LocalLogin::Healthy(login()),
-            fate: Some(Fate::Current),
+            state: LoginFileState::Valid(login()),
+            fate: Some(GenerationState::Current),
             has_copy: true,
             address: None,
             expected_organization: Some("ours".into()),
@@ -90,7 +90,7 @@ fn machine() -> MachineFacts {
     ];
     MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
-        target: Target::Runs,
+        target: SyncTarget::Runs,
         roster: Roster::Fine,
         requests: Requests::Fine,
         clock: Clock::Synchronized,
@@ -102,7 +102,9 @@ fn machine() -> MachineFacts {
 fn found(facts: &PersonFacts) -> Vec<(String, Finding)> {
     let rows = diagnose(&of_a_person(), facts).into_iter();
     rows.flat_map(|row| match row.judgement {
-        Judgement::Found(findings) => findings.into_iter().map(|finding| (row.id.clone(), finding)).collect(),
+        CheckResult::Problems(findings) => {
+            findings.into_iter().map(|finding| (row.id.clone(), finding)).collect()
+        }
         _ => Vec::new(),
     })
     .collect()
@@ -114,20 +116,13 @@ fn names(facts: &PersonFacts) -> Vec<String> {
 
 #[test]
 fn the_page_has_a_row_for_each_check_and_no_other() {
-    let rows: Vec<(&str, &str)> = PAGE
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"))
-        .filter_map(|line| {
-            let mut cells = line.split('|').map(str::trim);
-            Some((cells.next()?.trim_end_matches('`'), cells.next()?))
-        })
-        .collect();
+    let rows: Vec<&str> =
+        PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let (person, machine) = (of_a_person(), of_the_machine());
-    let person = person.iter().map(|check| (check.id, check.looks_at));
-    let checks: Vec<(&str, &str)> =
-        person.chain(machine.iter().map(|check| (check.id, check.looks_at))).collect();
-    assert_eq!(rows, checks, "docs/doctor.md lists the checks in their order");
-    let names: BTreeSet<&str> = checks.iter().map(|(id, _)| *id).collect();
+    let checks: Vec<&str> =
+        person.iter().map(|check| check.id).chain(machine.iter().map(|check| check.id)).collect();
+    assert_eq!(rows, checks, "docs/user/doctor.md lists the checks in their order");
+    let names: BTreeSet<&str> = checks.iter().copied().collect();
     assert_eq!(names.len(), checks.len(), "each once");
 }
 
@@ -135,7 +130,7 @@ fn the_page_has_a_row_for_each_check_and_no_other() {
 fn where_all_is_well_nothing_is_found() {
     assert_eq!(names(&ada()), Vec::<String>::new());
     let rows = diagnose(&of_the_machine(), &machine());
-    assert!(rows.iter().all(|row| row.judgement == Judgement::Fine), "{rows:?}");
+    assert!(rows.iter().all(|row| row.judgement == CheckResult::Ok), "{rows:?}");
 }
 
 #[test]
@@ -151,9 +146,9 @@ fn what_nobody_knows_is_never_called_fine() {
     assert_eq!(names(&facts), ["store-unreachable"]);
     for row in diagnose(&of_a_person(), &facts) {
         let depends = ["vault-token-ended", "vault-policy-wide", "document-deleted", "clock-off"];
-        let is_unknown = matches!(row.judgement, Judgement::Unknown(_));
+        let is_unknown = matches!(row.judgement, CheckResult::Unknown(_));
         assert_eq!(is_unknown, depends.contains(&row.id.as_str()) || is_unknown, "{row:?}");
-        assert!(!(depends.contains(&row.id.as_str()) && row.judgement == Judgement::Fine), "{row:?}");
+        assert!(!(depends.contains(&row.id.as_str()) && row.judgement == CheckResult::Ok), "{row:?}");
     }
 }
 
@@ -179,21 +174,21 @@ fn a_clock_that_is_off_and_one_that_nothing_sets_are_told() {
     let unset = MachineFacts { clock: Clock::Unsynchronized, ..machine() };
     let rows = diagnose(&of_the_machine(), &unset);
     let row = rows.iter().find(|row| row.id == "clock-unset").expect("the check");
-    assert!(matches!(&row.judgement, Judgement::Found(found) if found[0].severity == Severity::Warning));
+    assert!(matches!(&row.judgement, CheckResult::Problems(found) if found[0].severity == Severity::Warning));
 }
 
 #[test]
 fn a_login_that_was_refused_or_exchanged_is_told_and_a_fresh_one_that_comes_back_is_not() {
     let with = |fate, ends| {
         let mut facts = ada();
-        facts.login.state = LocalLogin::Healthy(LoginSummary { expires_at: at(ends), ..login() });
+        facts.login.state = LoginFileState::Valid(LoginSummary { expires_at: at(ends), ..login() });
         facts.login.fate = Some(fate);
         names(&facts)
     };
-    assert_eq!(with(Fate::Rejected, NOW + HOUR), ["login-rejected"]);
-    assert_eq!(with(Fate::Superseded, NOW - HOUR), ["login-rejected"]);
-    assert!(with(Fate::Superseded, NOW + HOUR).is_empty(), "its access token still works");
-    assert!(with(Fate::Restored, NOW + HOUR).is_empty());
+    assert_eq!(with(GenerationState::Rejected, NOW + HOUR), ["login-rejected"]);
+    assert_eq!(with(GenerationState::Superseded, NOW - HOUR), ["login-rejected"]);
+    assert!(with(GenerationState::Superseded, NOW + HOUR).is_empty(), "its access token still works");
+    assert!(with(GenerationState::Restored, NOW + HOUR).is_empty());
 }
 
 #[test]
@@ -208,7 +203,7 @@ fn another_organisations_login_is_told_where_one_is_expected() {
 #[test]
 fn a_login_that_no_session_uses_is_nobodys_trouble() {
     let mut facts = ada();
-    facts.login.state = LocalLogin::Tombstone;
+    facts.login.state = LoginFileState::ClearedByClient;
     assert_eq!(names(&facts), ["login-emptied"]);
     facts.env_file = EnvFile::Token { lapse: None };
     assert!(names(&facts).is_empty(), "a setup-token is used");
@@ -216,21 +211,21 @@ fn a_login_that_no_session_uses_is_nobodys_trouble() {
 
 #[test]
 fn a_setup_token_that_lapses_or_has_lapsed_is_told_and_one_whose_end_is_reckoned_only_warned_of() {
-    use cas_core::credential::expiry::{Certainty, Lapse};
+    use cas_core::credential::expiry::{Expiry, ExpirySource};
     const DAY: u64 = 24 * HOUR;
-    let told = |lapse: Option<(u64, Certainty)>| {
-        let lapse = lapse.map(|(ms, certainty)| Lapse { at: at(ms), certainty });
+    let told = |lapse: Option<(u64, ExpirySource)>| {
+        let lapse = lapse.map(|(ms, certainty)| Expiry { at: at(ms), source: certainty });
         let mut found = found(&PersonFacts { env_file: EnvFile::Token { lapse }, ..ada() });
         assert!(found.len() <= 1 && found.iter().all(|(id, _)| id == "setup-token-lapses"), "{found:?}");
         found.pop().map(|(_, finding)| finding)
     };
     assert_eq!(told(None), None);
-    assert_eq!(told(Some((NOW + 31 * DAY, Certainty::Stated))), None);
+    assert_eq!(told(Some((NOW + 31 * DAY, ExpirySource::Declared))), None);
     for (ms, certainty, severity, words) in [
-        (NOW + 9 * DAY, Certainty::Stated, Severity::Warning, "in 9 days"),
-        (NOW + 30 * DAY, Certainty::AtTheLatest, Severity::Warning, "at the latest"),
-        (NOW - DAY, Certainty::Stated, Severity::Problem, "lapsed on"),
-        (NOW - DAY, Certainty::Reckoned, Severity::Warning, "should have lapsed on"),
+        (NOW + 9 * DAY, ExpirySource::Declared, Severity::Warning, "in 9 days"),
+        (NOW + 30 * DAY, ExpirySource::UpperBound, Severity::Warning, "at the latest"),
+        (NOW - DAY, ExpirySource::Declared, Severity::Problem, "lapsed on"),
+        (NOW - DAY, ExpirySource::FromCreationDate, Severity::Warning, "should have lapsed on"),
     ] {
         let finding = told(Some((ms, certainty))).expect("a finding");
         assert_eq!(finding.severity, severity, "{}", finding.cause);
@@ -244,7 +239,7 @@ fn a_login_that_lapses_within_a_week_or_has_lapsed_is_told() {
     let told = |ends| {
         let mut facts = ada();
         let login = LoginSummary { login_expires_at: Some(at(ends)), ..login() };
-        facts.login.state = LocalLogin::Healthy(login);
+        facts.login.state = LoginFileState::Valid(login);
         found(&facts).pop().map(|(id, finding)| (id, finding.severity, finding.remedy))
     };
     let sign_in = || Remedy::Person("cas-sync login".into());
@@ -285,9 +280,9 @@ fn a_name_that_somebody_made_up_is_no_part_of_a_command() {
     ];
     for place in places {
         let with = |name: &str| {
-            let shadow = Shadow { place: place.clone(), name: name.into() };
+            let shadow = Override { place: place.clone(), name: name.into() };
             let found = found(&PersonFacts { shadows: vec![shadow], ..ada() });
-            matches!(found.as_slice(), [(_, finding)] if !matches!(finding.remedy, super::super::check::Remedy::Words(_)))
+            matches!(found.as_slice(), [(_, finding)] if !matches!(finding.remedy, super::super::check::Remedy::Text(_)))
         };
         assert!(with("CLAUDE_CODE_USE_BEDROCK"), "{place:?}");
         for name in
@@ -313,14 +308,14 @@ fn no_command_goes_over_what_somebody_wrote_into_the_session_stack() {
             MachineFacts { pam: Pam { has_module: true, session: Some(session), is_chosen }, ..machine() };
         let rows = diagnose(&of_the_machine(), &facts);
         let findings = rows.into_iter().find_map(|row| match row.judgement {
-            Judgement::Found(findings) if row.id.starts_with("pam-line") => Some(findings),
+            CheckResult::Problems(findings) if row.id.starts_with("pam-line") => Some(findings),
             _ => None,
         });
         let remedies: Vec<_> = findings.into_iter().flatten().map(|finding| finding.remedy).collect();
         let commands: Vec<_> = remedies
             .iter()
             .filter_map(|remedy| match remedy {
-                Remedy::Words(_) => None,
+                Remedy::Text(_) => None,
                 Remedy::Root(command) | Remedy::Person(command) | Remedy::Server(command) => {
                     Some(command.as_str())
                 }

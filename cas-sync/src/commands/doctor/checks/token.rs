@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, by_person, command};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user, command};
 use super::super::facts::{PersonFacts, Token, TokenFile, Vault};
 use super::store::at_server;
 
@@ -28,84 +28,86 @@ const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What an admin does about each of them; `VAULT_TOKEN` has to hold an admin's token.
 fn provision(facts: &PersonFacts, flags: &[&str]) -> Remedy {
     let words = [&["cas-sync", "provision", "--user", facts.user.as_str()], flags].concat();
-    command(&words).map_or_else(Remedy::Words, Remedy::Root)
+    command(&words).map_or_else(Remedy::Text, Remedy::Root)
 }
 
-fn missing(facts: &PersonFacts) -> Judgement {
+fn missing(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| {
-        Judgement::of((vault.token_file == TokenFile::Missing).then(|| {
+        CheckResult::of((vault.token_file == TokenFile::Missing).then(|| {
             let cause = "there is no token for the server, so nothing is backed up or taken over";
             Finding::problem(cause, provision(facts, &[]))
         }))
     })
 }
 
-fn open(facts: &PersonFacts) -> Judgement {
+fn open(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match &vault.token_file {
-        TokenFile::Open { path, why } => Judgement::of([Finding::problem(
+        TokenFile::Open { path, why } => CheckResult::of([Finding::problem(
             format!("{why}: it is not used, and others may know it"),
-            by_person(&["chmod", "600", path]),
+            as_user(&["chmod", "600", path]),
         )
         .with_fix(Fix::Mode { path: path.clone(), mode: 0o600 })]),
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn unusable(facts: &PersonFacts) -> Judgement {
+fn unusable(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match &vault.token_file {
         TokenFile::Unfit { why, is_replaceable: true } => {
-            Judgement::of([Finding::problem(why.clone(), provision(facts, &[]))])
+            CheckResult::of([Finding::problem(why.clone(), provision(facts, &[]))])
         }
-        TokenFile::Unfit { why, is_replaceable: false } => Judgement::of([Finding::problem(
+        TokenFile::Unfit { why, is_replaceable: false } => CheckResult::of([Finding::problem(
             why.clone(),
-            Remedy::Words("put it aside, then provision the person again".into()),
+            Remedy::Text("put it aside, then provision the person again".into()),
         )]),
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
 /// Judges what the server said of the token.
-fn at_token(facts: &PersonFacts, judge: impl Fn(&Token) -> Judgement) -> Judgement {
+fn at_token(facts: &PersonFacts, judge: impl Fn(&Token) -> CheckResult) -> CheckResult {
     at_server(&facts.store, |vault: &Vault| match &vault.token {
         Some(token) => judge(token),
-        None => Judgement::Unknown("the server did not say anything of the token".into()),
+        None => CheckResult::Unknown("the server did not say anything of the token".into()),
     })
 }
 
-fn ended(facts: &PersonFacts) -> Judgement {
+fn ended(facts: &PersonFacts) -> CheckResult {
     at_token(facts, |token| match token {
-        Token::Ended => Judgement::of([Finding::problem(
+        Token::Ended => CheckResult::of([Finding::problem(
             "the server does not know the token: it has expired or was revoked",
             provision(facts, &[]),
         )]),
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn foreign(facts: &PersonFacts) -> Judgement {
+fn foreign(facts: &PersonFacts) -> CheckResult {
     at_token(facts, |token| match token {
         Token::Foreign(why) => {
             let cause = format!("the token is not {}'s own, and is not used: {why}", facts.user);
-            Judgement::of([Finding::problem(cause, provision(facts, &[]))])
+            CheckResult::of([Finding::problem(cause, provision(facts, &[]))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn ending(facts: &PersonFacts) -> Judgement {
+fn ending(facts: &PersonFacts) -> CheckResult {
     at_token(facts, |token| match token {
-        Token::Own { expires_at: Some(at), never_renewed: None, .. } if *at <= facts.now.plus(SOON) => {
+        Token::Own { expires_at: Some(at), never_renewed: None, .. }
+            if *at <= facts.now.saturating_add(SOON) =>
+        {
             let cause = format!("the token ends on {at}, and a renewal takes it no further");
-            Judgement::of([Finding::warning(cause, provision(facts, &[]))])
+            CheckResult::of([Finding::warning(cause, provision(facts, &[]))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
 /// Provisioning lets such a token serve until a week before its end; one that is not there it mints at once.
-fn unrenewable(facts: &PersonFacts) -> Judgement {
+fn unrenewable(facts: &PersonFacts) -> CheckResult {
     at_server(&facts.store, |vault| match &vault.token {
-        None => Judgement::Unknown("the server did not say anything of the token".into()),
+        None => CheckResult::Unknown("the server did not say anything of the token".into()),
         Some(Token::Own { never_renewed: Some(why), expires_at, .. }) => {
             let end = expires_at.map(|at| format!(", and ends on {at}")).unwrap_or_default();
             let (path, aside) = (&vault.token_path, format!("{}.aside", vault.token_path));
@@ -116,32 +118,32 @@ fn unrenewable(facts: &PersonFacts) -> Judgement {
                 (Ok(aside), Ok(mint)) => {
                     Remedy::Root(format!("test -n \"$VAULT_TOKEN\" && {aside} && {mint}"))
                 }
-                (Err(why), _) | (_, Err(why)) => Remedy::Words(why),
+                (Err(why), _) | (_, Err(why)) => Remedy::Text(why),
             };
-            Judgement::of([Finding::problem(format!("the token can never be renewed{end}: {why}"), remedy)])
+            CheckResult::of([Finding::problem(format!("the token can never be renewed{end}: {why}"), remedy)])
         }
-        Some(_) => Judgement::Fine,
+        Some(_) => CheckResult::Ok,
     })
 }
 
-fn narrow(facts: &PersonFacts) -> Judgement {
+fn narrow(facts: &PersonFacts) -> CheckResult {
     at_token(facts, |token| match token {
-        Token::Own { may_work: Some(false), .. } => Judgement::of([Finding::problem(
+        Token::Own { may_work: Some(false), .. } => CheckResult::of([Finding::problem(
             "the policy of the token does not allow reading or writing the document",
             provision(facts, &["--rewrite-policies"]),
         )]),
-        Token::Own { may_work: None, .. } => Judgement::Unknown("the server did not say".into()),
-        _ => Judgement::Fine,
+        Token::Own { may_work: None, .. } => CheckResult::Unknown("the server did not say".into()),
+        _ => CheckResult::Ok,
     })
 }
 
-fn wide(facts: &PersonFacts) -> Judgement {
+fn wide(facts: &PersonFacts) -> CheckResult {
     at_token(facts, |token| match token {
         Token::Own { too_wide, .. } if !too_wide.is_empty() => {
             let cause =
                 format!("the policy of the token allows more than it should: to {}", too_wide.join(", to "));
-            Judgement::of([Finding::warning(cause, provision(facts, &["--rewrite-policies"]))])
+            CheckResult::of([Finding::warning(cause, provision(facts, &["--rewrite-policies"]))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }

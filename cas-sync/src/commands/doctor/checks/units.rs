@@ -1,6 +1,6 @@
-//! The person's enrolment, and what runs for them by itself.
+//! The person's enrollment, and what runs for them by itself.
 
-use super::super::check::{Check, Finding, Fix, Judgement, Remedy, aside, by_root, command};
+use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_root, command, move_aside_command};
 use super::super::facts::{PersonFacts, Units};
 
 pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
@@ -16,11 +16,11 @@ pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
 ];
 
 fn enroll(facts: &PersonFacts) -> Remedy {
-    by_root(&["cas-sync", "enroll", &facts.user])
+    as_root(&["cas-sync", "enroll", &facts.user])
 }
 
-fn enrolled(facts: &PersonFacts) -> Judgement {
-    Judgement::of((!facts.is_enrolled).then(|| {
+fn enrolled(facts: &PersonFacts) -> CheckResult {
+    CheckResult::of((!facts.is_enrolled).then(|| {
         Finding::problem(
             "this machine does not look after this person: nothing happens at their logins",
             enroll(facts),
@@ -28,49 +28,50 @@ fn enrolled(facts: &PersonFacts) -> Judgement {
     }))
 }
 
-fn at_units(facts: &PersonFacts, judge: impl Fn(&Units) -> Judgement) -> Judgement {
+fn at_units(facts: &PersonFacts, judge: impl Fn(&Units) -> CheckResult) -> CheckResult {
     match &facts.units {
-        _ if !facts.is_enrolled => Judgement::Idle("the person is not enrolled".into()),
-        Units::None(why) => Judgement::Unknown(why.clone()),
+        _ if !facts.is_enrolled => CheckResult::NotApplicable("the person is not enrolled".into()),
+        Units::None(why) => CheckResult::Unknown(why.clone()),
         units @ Units::Some { .. } => judge(units),
     }
 }
 
 /// Aside, and not away: they may be somebody's only copy.
-fn shadowed(facts: &PersonFacts) -> Judgement {
+fn shadowed(facts: &PersonFacts) -> CheckResult {
     at_units(facts, |units| match units {
         Units::Some { stand_ins, .. } if !stand_ins.is_empty() => {
             let cause = format!("systemd runs this instead of what is packaged: {}", stand_ins.join(", "));
-            let moved: Result<Vec<String>, String> = stand_ins.iter().map(|path| aside(path)).collect();
+            let moved: Result<Vec<String>, String> =
+                stand_ins.iter().map(|path| move_aside_command(path)).collect();
             let rest = command(&["cas-sync", "enroll", &facts.user]);
             let remedy = match (moved, rest) {
                 (Ok(moved), Ok(enroll)) => {
                     Remedy::Root(format!("{} && systemctl daemon-reload && {enroll}", moved.join(" && ")))
                 }
-                (Err(why), _) | (_, Err(why)) => Remedy::Words(why),
+                (Err(why), _) | (_, Err(why)) => Remedy::Text(why),
             };
-            Judgement::of([Finding::problem(cause, remedy)])
+            CheckResult::of([Finding::problem(cause, remedy)])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn disabled(facts: &PersonFacts) -> Judgement {
+fn disabled(facts: &PersonFacts) -> CheckResult {
     at_units(facts, |units| match units {
         Units::Some { stand_ins, are_enabled: false, .. } if stand_ins.is_empty() => {
-            Judgement::of([Finding::problem(
+            CheckResult::of([Finding::problem(
                 "the person is enrolled, and nothing runs for them by itself",
                 enroll(facts),
             )
             .with_fix(Fix::Enroll(facts.user.clone()))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }
 
-fn resting(facts: &PersonFacts) -> Judgement {
+fn resting(facts: &PersonFacts) -> CheckResult {
     at_units(facts, |units| match units {
-        Units::Some { resting, .. } => Judgement::of(resting.iter().map(|(unit, state)| {
+        Units::Some { resting, .. } => CheckResult::of(resting.iter().map(|(unit, state)| {
             let cause = format!("{unit} is {state}");
             // One that has failed too often is started again only when that is forgotten.
             let start = super::super::check::command(&["systemctl", "start", unit]);
@@ -80,21 +81,21 @@ fn resting(facts: &PersonFacts) -> Judgement {
                     Remedy::Root(format!("{} && {start}", forget.unwrap_or_default()))
                 }
                 (Ok(start), _) => Remedy::Root(start),
-                (Err(why), _) => Remedy::Words(why),
+                (Err(why), _) => Remedy::Text(why),
             };
             Finding::problem(cause, remedy).with_fix(Fix::Start(unit.clone()))
         })),
-        Units::None(_) => Judgement::Fine,
+        Units::None(_) => CheckResult::Ok,
     })
 }
 
-fn failed(facts: &PersonFacts) -> Judgement {
+fn failed(facts: &PersonFacts) -> CheckResult {
     at_units(facts, |units| match units {
         Units::Some { failed: Some(unit), .. } => {
             let cause =
                 format!("the last run of {unit} could not do its work; `journalctl -u {unit}` says why");
-            Judgement::of([Finding::warning(cause, by_root(&["systemctl", "start", unit]))])
+            CheckResult::of([Finding::warning(cause, as_root(&["systemctl", "start", unit]))])
         }
-        _ => Judgement::Fine,
+        _ => CheckResult::Ok,
     })
 }

@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) pam: Pam,
-    pub(in crate::commands::doctor) target: Target,
+    pub(in crate::commands::doctor) target: SyncTarget,
     pub(in crate::commands::doctor) roster: Roster,
     pub(in crate::commands::doctor) requests: Requests,
     pub(in crate::commands::doctor) clock: Clock,
@@ -26,7 +26,7 @@ pub(in crate::commands::doctor) struct Pam {
 
 /// What everybody's units hang on.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Target {
+pub(in crate::commands::doctor) enum SyncTarget {
     NoSystemd,
     Masked,
     Stopped,

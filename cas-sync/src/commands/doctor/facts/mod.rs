@@ -3,16 +3,16 @@
 mod machine;
 mod server;
 
-use cas_core::credential::email::Address;
-use cas_core::credential::expiry::Lapse;
+use cas_core::claude_files::email::Email;
+use cas_core::credential::expiry::Expiry;
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::LocalLogin;
-use cas_core::ledger::Fate;
+use cas_core::credential::login_file::LoginFileState;
+use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, Target};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
 pub(super) use self::server::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
-use crate::commands::sessions::Session;
+use crate::processes::Session;
 
 /// One person.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(in crate::commands::doctor) struct PersonFacts {
     pub(in crate::commands::doctor) env_file: EnvFile,
     pub(in crate::commands::doctor) entries: Vec<Entry>,
     pub(in crate::commands::doctor) locks: Vec<Lock>,
-    pub(in crate::commands::doctor) shadows: Vec<Shadow>,
+    pub(in crate::commands::doctor) shadows: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
     pub(in crate::commands::doctor) store: Store,
@@ -37,13 +37,13 @@ pub(in crate::commands::doctor) struct PersonFacts {
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) path: String,
-    pub(in crate::commands::doctor) state: LocalLogin<LoginSummary>,
+    pub(in crate::commands::doctor) state: LoginFileState<LoginSummary>,
     /// What became of its generation.
-    pub(in crate::commands::doctor) fate: Option<Fate>,
+    pub(in crate::commands::doctor) fate: Option<GenerationState>,
     /// Whether a copy is known here that the rules allow to put back.
     pub(in crate::commands::doctor) has_copy: bool,
     /// The address the person signed in with, where that is known.
-    pub(in crate::commands::doctor) address: Option<Address>,
+    pub(in crate::commands::doctor) address: Option<Email>,
     /// The only organisation whose logins are looked after.
     pub(in crate::commands::doctor) expected_organization: Option<String>,
     /// What is wrong with our own memory of it: the file, and why.
@@ -56,7 +56,7 @@ pub(in crate::commands::doctor) enum EnvFile {
     Absent,
     Token {
         /// When it lapses, as far as that is known here.
-        lapse: Option<Lapse>,
+        lapse: Option<Expiry>,
     },
     /// The person's own, with something else in it.
     Malformed {
@@ -105,7 +105,7 @@ pub(in crate::commands::doctor) struct Lock {
 
 /// Something that makes Claude Code use another credential or server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) struct Shadow {
+pub(in crate::commands::doctor) struct Override {
     pub(in crate::commands::doctor) place: Place,
     /// The variable or setting; never its value.
     pub(in crate::commands::doctor) name: String,

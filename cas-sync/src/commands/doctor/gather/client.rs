@@ -4,11 +4,11 @@ use cas_core::config::Config;
 use cas_core::system::account::Account;
 
 use super::super::facts::Client;
-use super::{Surroundings, shown};
+use super::{InspectEnv, shown};
 use crate::claude;
 
 /// Looks for it, and asks it which it is; but not for root, who starts nobody's program.
-pub(super) fn look(config: Option<&Config>, account: &Account, around: Surroundings<'_>) -> Client {
+pub(super) fn look(config: Option<&Config>, account: &Account, around: InspectEnv<'_>) -> Client {
     let Some(config) = config.filter(|config| config.verify) else { return Client::NotWanted };
     if around.is_roots {
         let found = claude::find(&config.claude, account, around.search_path);

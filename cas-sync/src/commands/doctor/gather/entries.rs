@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cas_core::claude_files::json_settings::{ClaudeJson, Unread, state_file};
+use cas_core::claude_files::json_settings::{ClaudeJson, ReadJsonError, state_file};
 use cas_core::credential::fingerprint::Fingerprint;
-use cas_core::fs::owned_file::{self, Guard};
+use cas_core::fs::owned_file::{self, Ownership};
 use cas_core::ledger::setup_tokens::SeenTokens;
 use cas_core::state::env_file;
 use cas_core::system::account::{Account, Paths};
@@ -40,10 +40,10 @@ fn entry(kind: EntryKind, path: &Path) -> Option<Entry> {
 
 /// What the setup-token's file holds. Unlike a login's look at it, this leaves its mode as it is.
 pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
-    match owned_file::read(path, uid, LONGEST_ENV_FILE, Guard::Exclusive) {
+    match owned_file::read(path, uid, LONGEST_ENV_FILE, Ownership::OwnerOnlyWritable) {
         Ok(None) => EnvFile::Absent,
         Ok(Some(found)) => match env_file::parse(&found.content) {
-            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::of(token.expose())) },
+            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::from_bytes(token.expose())) },
             Err(why) => EnvFile::Malformed { path: shown(path), why },
         },
         Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },
@@ -51,12 +51,16 @@ pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
 }
 
 /// Whether the client has asked the questions of its first start.
-pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, Unread>) -> Onboarding {
+pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, ReadJsonError>) -> Onboarding {
     let state = match state {
         Ok(Some(state)) => state,
         Ok(None) => return Onboarding::Pending,
-        Err(Unread::Unfit(_)) => return Onboarding::Unknown(format!("{} cannot be read", path.display())),
-        Err(Unread::NoObject) => return Onboarding::Unknown(format!("{} is no JSON object", path.display())),
+        Err(ReadJsonError::File(_)) => {
+            return Onboarding::Unknown(format!("{} cannot be read", path.display()));
+        }
+        Err(ReadJsonError::NotAnObject) => {
+            return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
+        }
     };
     match state.has_completed_onboarding() {
         Some(true) => Onboarding::Done,

@@ -25,7 +25,7 @@ struct Holder {
 /// Those of this person.
 pub(in crate::commands::doctor) fn of(paths: &Paths) -> Vec<Lock> {
     let Some(folder) = paths.credentials_file.parent() else { return Vec::new() };
-    let places = locks::paths(folder);
+    let places = locks::lock_paths(folder);
     let holder = holder(&places[0]);
     places.iter().filter_map(|path| lock(path, holder)).collect()
 }

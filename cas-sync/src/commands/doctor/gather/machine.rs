@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use cas_core::config;
 use cas_core::system::identity::Identities;
-use cas_protocol::paths::{MARKERS, REQUESTS};
+use cas_protocol::paths::{ENROLLED_DIR, REQUESTS_DIR};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
-use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, Target};
-use crate::commands::sessions;
+use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
+use crate::enrollment::enrolled_users;
 use crate::enrollment::requests_directory;
 use crate::published_state::accounts::Accounts;
 use crate::roster;
@@ -32,22 +32,22 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
     MachineFacts {
         pam: pam(),
         target: match systemd::target() {
-            None => Target::NoSystemd,
-            Some(TargetState::Masked) => Target::Masked,
-            Some(TargetState::Stopped) => Target::Stopped,
-            Some(TargetState::Runs) => Target::Runs,
-            Some(TargetState::Silent) => Target::Silent,
+            None => SyncTarget::NoSystemd,
+            Some(TargetState::Masked) => SyncTarget::Masked,
+            Some(TargetState::Stopped) => SyncTarget::Stopped,
+            Some(TargetState::Runs) => SyncTarget::Runs,
+            Some(TargetState::NoReply) => SyncTarget::Silent,
         },
         roster: roster(),
-        requests: requests(Path::new(REQUESTS)),
+        requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
-        is_anybody_enrolled: !sessions::enrolled().is_empty(),
+        is_anybody_enrolled: !enrolled_users().is_empty(),
         gone: gone(),
     }
 }
 
 fn gone() -> Vec<(String, String)> {
-    let entries = fs::read_dir(MARKERS).into_iter().flatten().flatten();
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let accounts = Accounts::look_up(&names);
     let identities = Identities::of_this_machine();
@@ -76,8 +76,8 @@ fn folders(pattern: &str) -> Vec<PathBuf> {
 }
 
 fn roster() -> Roster {
-    let path = Path::new(roster::USUAL);
-    match config::read_text(path) {
+    let path = Path::new(roster::DEFAULT_PATH);
+    match config::read_admin_file(path) {
         Ok(None) => Roster::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
             Ok(_) => Roster::Fine,

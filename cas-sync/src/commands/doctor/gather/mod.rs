@@ -11,9 +11,9 @@ mod store;
 mod units;
 
 use cas_core::claude_files::credentials_file::CredentialsFile;
+use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{ClaudeJson, state_file};
 use cas_core::config::{self, Config};
-use cas_core::credential::email::Address;
 use cas_core::credential::login::LoginSummary;
 use cas_core::ledger::Ledger;
 use cas_core::state::directory::StateDirectory;
@@ -25,13 +25,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::facts::{Login, PersonFacts};
-use crate::commands::sessions;
+use crate::processes;
 
 pub(super) use self::machine::machine;
 
 /// What the process was started with that matters here: nothing, for one that root has started.
 #[derive(Clone, Copy)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct InspectEnv<'a> {
     pub(super) variables: &'a [(String, String)],
     pub(super) search_path: Option<&'a OsStr>,
     /// Whether root asks, through a process that has become the person.
@@ -40,7 +40,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) systemd_answers: bool,
 }
 
-impl Surroundings<'_> {
+impl InspectEnv<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
@@ -50,14 +50,14 @@ impl Surroundings<'_> {
 pub(super) fn person(
     account: &Account,
     paths: &Paths,
-    around: Surroundings<'_>,
+    around: InspectEnv<'_>,
     now: Timestamp,
 ) -> PersonFacts {
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    let loaded = Config::load(Path::new(config::DIRECTORY));
+    let loaded = Config::load(Path::new(config::CONFIG_DIR));
     let (config, warnings, broken) = match loaded {
         Ok((mut config, warnings)) => {
-            config.override_from(|name| around.variable(name));
+            config.apply_environment(|name| around.variable(name));
             (Some(config), warnings, None)
         }
         Err(error) => (None, Vec::new(), Some(error.to_string())),
@@ -81,9 +81,9 @@ pub(super) fn person(
         client: client::look(config.as_ref(), account, around),
         onboarding: entries::onboarding(&own_state_file, &own_state),
         store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
-        is_enrolled: paths::has_marker(&account.name),
+        is_enrolled: paths::is_enrolled(&account.name),
         units: units::of(&account.name, around.systemd_answers),
-        sessions: sessions::of(account, paths),
+        sessions: processes::holding_tokens(account, paths),
     }
 }
 
@@ -99,7 +99,7 @@ fn login(
     let found = file.read(now).login.summary();
     let (ledger, memory) = match state.ledger() {
         Ok(ledger) => (ledger, None),
-        Err(error) => (Ledger::default(), Some((state.file("ledger.json"), error.to_string()))),
+        Err(error) => (Ledger::default(), Some((state.path("ledger.json"), error.to_string()))),
     };
     let history = LocalStore::new(state.clone(), now);
     let (logins, memory) = match history.logins() {
@@ -107,11 +107,11 @@ fn login(
         Err(error) => (Vec::new(), memory.or(Some((history.path(), error.to_string())))),
     };
     let may_return =
-        |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.is_somebody_elses(login);
+        |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.belongs_to_other_account(login);
     let fate = found.login().and_then(|login| ledger.fate(login.generation));
-    let owner = found.login().map(|login| ledger.owner_of(login)).unwrap_or_default();
+    let owner = found.login().map(|login| ledger.resolve_owner(login)).unwrap_or_default();
     Login {
-        address: own_state.and_then(|state| Address::of_account(state, &owner)),
+        address: own_state.and_then(|state| Email::for_owner(state, &owner)),
         path: shown(&paths.credentials_file),
         fate,
         has_copy: memory.is_none() && logins.iter().any(|login| may_return(&login.summary)),

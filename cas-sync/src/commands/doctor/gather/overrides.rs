@@ -8,8 +8,8 @@ use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
 use cas_protocol::setup_token::VARIABLE;
 
-use super::super::facts::{Place, Shadow};
-use super::{Surroundings, shell_startup, shown};
+use super::super::facts::{Override, Place};
+use super::{InspectEnv, shell_startup, shown};
 use crate::precedence::managed_settings;
 use crate::precedence::settings::{self, Settings, Value};
 
@@ -25,8 +25,8 @@ pub(super) fn of(
     account: &Account,
     paths: &Paths,
     own_state: Option<&ClaudeJson>,
-    around: Surroundings<'_>,
-) -> Vec<Shadow> {
+    around: InspectEnv<'_>,
+) -> Vec<Override> {
     let folder = paths.credentials_file.parent().unwrap_or(Path::new("/"));
     let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
     let own_state_file = state_file(&account.home, None);
@@ -41,22 +41,22 @@ pub(super) fn of(
     for path in managed_settings::files(Path::new(managed_settings::DIRECTORY)) {
         shadows.extend(in_file(&path, |path| Place::Managed { path }));
     }
-    shadows.extend(in_file(&folder.join(managed_settings::OF_THE_ORGANIZATION), |_| Place::Served));
+    shadows.extend(in_file(&folder.join(managed_settings::REMOTE_SETTINGS_FILE), |_| Place::Served));
     shadows
 }
 
 /// What cannot be read as settings has no effect either.
-fn in_file(path: &Path, place: impl Fn(String) -> Place) -> Vec<Shadow> {
+fn in_file(path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
     ClaudeJson::read(path).ok().flatten().map(|file| said_by(&file, path, place)).unwrap_or_default()
 }
 
-fn said_by(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> Place) -> Vec<Shadow> {
-    let shadow = |name: &str| Shadow { place: place(shown(path)), name: name.to_owned() };
+fn said_by(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
+    let shadow = |name: &str| Override { place: place(shown(path)), name: name.to_owned() };
     Settings::of(file).names().into_iter().map(shadow).collect()
 }
 
 /// The setup-token that a login has brought along is the person's own.
-fn in_environment(around: Surroundings<'_>, current: Option<Fingerprint>) -> Vec<Shadow> {
+fn in_environment(around: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Override> {
     let found = Settings::of_variables(around.variables.iter().cloned());
     let is_own = |name: &str| {
         let own = current.filter(|_| name == VARIABLE).map(Value::Set);
@@ -65,7 +65,7 @@ fn in_environment(around: Surroundings<'_>, current: Option<Fingerprint>) -> Vec
     let names = found.names().into_iter().filter(|name| !is_own(name));
     let elsewhere = around.variables.iter().filter(|(name, value)| name == ELSEWHERE && !value.is_empty());
     let names = names.chain(elsewhere.map(|(name, _)| name.as_str()));
-    names.map(|name| Shadow { place: Place::Environment, name: name.to_owned() }).collect()
+    names.map(|name| Override { place: Place::Environment, name: name.to_owned() }).collect()
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_variable_with_a_value_of_its_own_is_a_shadow() {
-        let own = Fingerprint::of("sk-ant-oat01-own");
+        let own = Fingerprint::from_bytes("sk-ant-oat01-own");
         for (name, value, expected) in [
             ("ANTHROPIC_API_KEY", "sk", true),
             ("ANTHROPIC_API_KEY", " ", false),
@@ -86,7 +86,7 @@ mod tests {
             (VARIABLE, "sk-ant-oat01-other", true),
         ] {
             let variables = [(name.to_owned(), value.to_owned())];
-            let around = Surroundings {
+            let around = InspectEnv {
                 variables: &variables,
                 search_path: None,
                 is_roots: false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cas_core::fs::regular_file;
 
-use super::super::facts::{Place, Shadow};
+use super::super::facts::{Override, Place};
 use super::overrides::is_about_credentials;
 use super::shown;
 
@@ -32,7 +32,7 @@ const FILES: [&str; 12] = [
 const FOLDERS: [(&str, &str); 2] = [(".config/environment.d", "conf"), (".config/fish/conf.d", "fish")];
 
 /// What they set.
-pub(super) fn of(home: &Path) -> Vec<Shadow> {
+pub(super) fn of(home: &Path) -> Vec<Override> {
     let files = FILES.iter().map(|name| home.join(name));
     let more = FOLDERS.iter().flat_map(|(folder, ending)| with_ending(&home.join(folder), ending));
     files.chain(more).flat_map(|path| in_file(&path)).collect()
@@ -46,13 +46,13 @@ fn with_ending(folder: &Path, ending: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn in_file(path: &Path) -> Vec<Shadow> {
+fn in_file(path: &Path) -> Vec<Override> {
     let Ok(Some(text)) = regular_file::read(path, LIMIT) else { return Vec::new() };
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines = text.lines().enumerate();
     let shadows = lines.flat_map(|(index, line)| {
         let place =
-            move |name| Shadow { place: Place::StartFile { path: shown(path), line: index + 1 }, name };
+            move |name| Override { place: Place::StartFile { path: shown(path), line: index + 1 }, name };
         assigned(line).into_iter().map(place)
     });
     shadows.collect()
@@ -146,8 +146,11 @@ mod tests {
         let found = of(home.path());
         let place = |name: &str, line| Place::StartFile { path: shown(&home.path().join(name)), line };
         let expected = [
-            Shadow { place: place(".bashrc", 2), name: "ANTHROPIC_AUTH_TOKEN".into() },
-            Shadow { place: place(".config/environment.d/50-key.conf", 1), name: "ANTHROPIC_API_KEY".into() },
+            Override { place: place(".bashrc", 2), name: "ANTHROPIC_AUTH_TOKEN".into() },
+            Override {
+                place: place(".config/environment.d/50-key.conf", 1),
+                name: "ANTHROPIC_API_KEY".into(),
+            },
         ];
         assert_eq!(found, expected);
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use cas_core::config::Config;
 use cas_core::config::StoreKind;
 use cas_core::state::directory::StateDirectory;
-use cas_core::store::Failure;
+use cas_core::store::StoreError;
 use cas_core::store::user_document::{self, UserDocument};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
-use cas_vault::{self, Administration, Layout, Permission, Server, Standing};
+use cas_vault::{self, Access, AdminClient, Connection, DocumentLayout, TokenInfo};
 
 use super::super::facts::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
 use super::shown;
@@ -58,8 +58,8 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
         content: Content::NotRead,
         clock_ahead: None,
     };
-    let settings = Server::configured(&config.vault).and_then(|server| {
-        Ok((server, Layout::configured(&config.vault).map_err(|error| error.to_string())?))
+    let settings = Connection::from_settings(&config.vault).and_then(|server| {
+        Ok((server, DocumentLayout::configured(&config.vault).map_err(|error| error.to_string())?))
     });
     let (server, layout) = match settings {
         Ok(settings) => settings,
@@ -78,7 +78,7 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
         }
     };
     let deadline = Deadline::after(PATIENCE);
-    let mut administration = Administration::new(server, layout);
+    let mut administration = AdminClient::new(server, layout);
     match standing(&mut administration, &token, &account.name, now, &deadline) {
         Ok(standing) => told.token = Some(standing),
         Err(failure) => told.silence = Some(silence(failure)),
@@ -95,12 +95,12 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
                     document.login().and_then(|login| login.summary.owner.organization.clone());
                 told.content = Content::Read { organization };
             }
-            Err(Failure::Gone { version, is_destroyed: false, .. }) => {
+            Err(StoreError::Deleted { version, is_destroyed: false, .. }) => {
                 told.content = Content::Deleted { version }
             }
-            Err(Failure::Gone { version, .. }) => told.content = Content::Destroyed { version },
+            Err(StoreError::Deleted { version, .. }) => told.content = Content::Destroyed { version },
             // That is what a policy which is too narrow looks like.
-            Err(Failure::Refused { .. }) if is_too_narrow(told.token.as_ref()) => {}
+            Err(StoreError::Refused { .. }) if is_too_narrow(told.token.as_ref()) => {}
             Err(failure) => told.silence = Some(silence(failure)),
         }
     }
@@ -120,13 +120,13 @@ fn token(path: &Path, account: &Account) -> Result<cas_vault::Token, TokenFile> 
 }
 
 fn standing(
-    server: &mut Administration,
+    server: &mut AdminClient,
     token: &cas_vault::Token,
     user: &str,
     now: Timestamp,
     deadline: &Deadline,
-) -> Result<Token, Failure> {
-    let looked_up = server.look_up(token, user, now.millis(), deadline)?;
+) -> Result<Token, StoreError> {
+    let looked_up = server.lookup_token(token, user, now.millis(), deadline)?;
     let Some(found) = looked_up else { return Ok(Token::Ended) };
     if let Some(why) = found.foreign {
         return Ok(Token::Foreign(why));
@@ -134,38 +134,38 @@ fn standing(
     let never_renewed = match found.is_renewable {
         false => Some("it was made so".to_owned()),
         true => match server.renew(token, user, deadline) {
-            Err(Failure::Refused { reason, .. }) if reason.contains("not renew") => Some(reason),
+            Err(StoreError::Refused { reason, .. }) if reason.contains("not renew") => Some(reason),
             _ => None,
         },
     };
-    let may_work = match server.may_work(token, user, deadline) {
-        Ok(permission) => Some(permission == Permission::Allowed),
+    let may_work = match server.has_required_access(token, user, deadline) {
+        Ok(permission) => Some(permission == Access::Allowed),
         // A token that cannot be renewed is a finding of its own.
         Err(_) if never_renewed.is_some() => None,
         Err(failure) => return Err(failure),
     };
-    let attempts = cas_vault::attempts(server.layout(), user);
+    let attempts = cas_vault::forbidden_calls(server.layout(), user);
     let mut too_wide = Vec::new();
     for attempt in attempts {
-        if server.attempt(token, &attempt, deadline)? == Permission::Allowed {
+        if server.probe(token, &attempt, deadline)? == Access::Allowed {
             too_wide.push(attempt.would);
         }
     }
-    let renewed = server.look_up(token, user, now.millis(), deadline)?;
-    let expires_at = renewed.and_then(|Standing { expires_at_ms, .. }| expires_at_ms);
+    let renewed = server.lookup_token(token, user, now.millis(), deadline)?;
+    let expires_at = renewed.and_then(|TokenInfo { expires_at_ms, .. }| expires_at_ms);
     Ok(Token::Own { expires_at: expires_at.map(Timestamp::from_millis), never_renewed, may_work, too_wide })
 }
 
 /// The client's own words tell these apart, as they tell a person.
-fn silence(failure: Failure) -> Silence {
+fn silence(failure: StoreError) -> Silence {
     match failure {
-        Failure::Busy { reason, .. } if reason.contains("sealed") => Silence::Sealed(reason),
-        Failure::Busy { reason, .. } => Silence::Busy(reason),
-        Failure::Unreachable { reason } if reason.contains("certificate") => Silence::Untrusted(reason),
-        Failure::Unreachable { reason } => Silence::Unreachable(reason),
-        Failure::Misconfigured { reason, .. } => Silence::Misconfigured(reason),
-        Failure::Refused { reason, .. } => Silence::Refused(reason),
-        other @ (Failure::Gone { .. } | Failure::Conflict) => Silence::Busy(other.to_string()),
+        StoreError::Busy { reason, .. } if reason.contains("sealed") => Silence::Sealed(reason),
+        StoreError::Busy { reason, .. } => Silence::Busy(reason),
+        StoreError::Unreachable { reason } if reason.contains("certificate") => Silence::Untrusted(reason),
+        StoreError::Unreachable { reason } => Silence::Unreachable(reason),
+        StoreError::Misconfigured { reason, .. } => Silence::Misconfigured(reason),
+        StoreError::Refused { reason, .. } => Silence::Refused(reason),
+        other @ (StoreError::Deleted { .. } | StoreError::Conflict) => Silence::Busy(other.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::systemd;
 /// Looks at those of this person. Anybody may ask systemd that; where it is known not to answer, nobody does again.
 pub(super) fn of(user: &str, systemd_answers: bool) -> Units {
     if !systemd_answers {
-        return Units::None(systemd::SILENT.into());
+        return Units::None(systemd::NO_REPLY.into());
     }
     match systemd::standing(user) {
         Ok(standing) => Units::Some {

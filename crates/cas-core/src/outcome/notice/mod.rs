@@ -4,12 +4,12 @@
 
 mod reason;
 
-pub use reason::{Cause, Urgency};
+pub use reason::{NoticeReason, Urgency};
 
 use super::message::{self, RENEW_TOKEN, SIGN_IN, SPENT};
 use super::{Finding, Outcome, Status};
 use crate::credential::fingerprint::Fingerprint;
-use crate::credential::verification::Verdict;
+use crate::credential::verification::Verification;
 
 /// The longest notice, in bytes: it should fit on two lines of a terminal.
 pub const MAX_LEN: usize = 200;
@@ -18,32 +18,32 @@ pub const MAX_LEN: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Whether the person has to act.
-    pub need: Need,
+    pub action: UserAction,
     /// What they are told where they do not have to: that their credential lapses soon.
-    pub lapsing: Option<Line>,
+    pub expiry: Option<NoticeLine>,
 }
 
 /// Whether the person has to act, as far as a run can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum UserAction {
     /// They do, and are told so.
-    Act(Line),
+    Required(NoticeLine),
     /// There is nothing for them to do.
-    Nothing,
+    None,
     /// There is nothing for them to do, unless it was for this very credential that they had to: it lies there whole, and this
     /// run did not find out whether it works.
-    NothingUnlessAbout(Fingerprint),
+    NoneUnlessFor(Fingerprint),
     /// This run cannot tell.
     Unknown,
 }
 
 /// What a person is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct NoticeLine {
     /// One line of printable ASCII, at most [`MAX_LEN`] bytes, that ends in the remedy.
     pub text: String,
     /// Why.
-    pub cause: Cause,
+    pub cause: NoticeReason,
     /// Which credential, or which day, it is about: the same cause with another one is news.
     pub about: String,
     /// Whether it is shown again every day, and not only once.
@@ -53,76 +53,77 @@ pub struct Line {
 impl Outcome {
     /// What becomes of the person's notice.
     pub fn notice(&self) -> Notice {
-        Notice { need: self.need(), lapsing: self.line_of_the_end() }
+        Notice { action: self.need(), expiry: self.line_of_the_end() }
     }
 
-    fn need(&self) -> Need {
+    fn need(&self) -> UserAction {
         if let Some((cause, text)) = self.what_the_person_must_do() {
-            return Need::Act(self.line(cause, &text));
+            return UserAction::Required(self.line(cause, &text));
         }
         match (&self.finding, self.verdict()) {
-            (_, Some(verdict)) if verdict.is_alive() => Need::Nothing,
-            (Finding::SetupToken { token, .. }, _) => Need::NothingUnlessAbout(*token),
+            (_, Some(verdict)) if verdict.is_alive() => UserAction::None,
+            (Finding::SetupToken { token, .. }, _) => UserAction::NoneUnlessFor(*token),
             (
                 Finding::Login { login, .. }
                 | Finding::Stale { login, .. }
                 | Finding::Restored { login, .. }
                 | Finding::Refreshing(login),
                 _,
-            ) => Need::NothingUnlessAbout(login.generation),
-            _ => Need::Unknown,
+            ) => UserAction::NoneUnlessFor(login.generation),
+            _ => UserAction::Unknown,
         }
     }
 
-    fn what_the_person_must_do(&self) -> Option<(Cause, String)> {
+    fn what_the_person_must_do(&self) -> Option<(NoticeReason, String)> {
         match (&self.finding, self.verdict()) {
             _ if self.status != Status::Fail => None,
-            (_, Some(Verdict::Rejected { account_level: true })) => Some((
-                Cause::AccountRefused,
+            (_, Some(Verification::Rejected { account_level: true })) => Some((
+                NoticeReason::AccountRefused,
                 "your account or organisation is refused by the server; ask its administrator".into(),
             )),
-            (Finding::SetupToken { .. }, Some(Verdict::Rejected { .. })) => Some((
-                Cause::SetupTokenRejected,
+            (Finding::SetupToken { .. }, Some(Verification::Rejected { .. })) => Some((
+                NoticeReason::SetupTokenRejected,
                 format!("your setup-token is rejected by the server; {RENEW_TOKEN}"),
             )),
-            (_, Some(Verdict::Rejected { .. })) => {
-                Some((Cause::LoginRejected, format!("your login is rejected by the server; {SIGN_IN}")))
-            }
-            (Finding::Beyond { .. }, _) => Some((
-                Cause::LoginLost,
+            (_, Some(Verification::Rejected { .. })) => Some((
+                NoticeReason::LoginRejected,
+                format!("your login is rejected by the server; {SIGN_IN}"),
+            )),
+            (Finding::Unrecoverable { .. }, _) => Some((
+                NoticeReason::LoginLost,
                 format!("your login is lost and there is no good copy to put back; {SIGN_IN}"),
             )),
-            (Finding::Spent { is_certain: true, .. }, _) => Some((
-                Cause::LoginSpent,
+            (Finding::StaleCopy { is_certain: true, .. }, _) => Some((
+                NoticeReason::LoginSpent,
                 format!("your login file holds an old copy that is used up; {SPENT}"),
             )),
             _ => None,
         }
     }
 
-    fn line(&self, cause: Cause, text: &str) -> Line {
+    fn line(&self, cause: NoticeReason, text: &str) -> NoticeLine {
         let credential = match &self.finding {
             Finding::SetupToken { token, .. } => Some(*token),
             finding => finding.login().map(|login| login.generation),
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();
-        Line { text: self.addressed(text), cause, about, is_daily: true }
+        NoticeLine { text: self.addressed(text), cause, about, is_daily: true }
     }
 
-    fn line_of_the_end(&self) -> Option<Line> {
+    fn line_of_the_end(&self) -> Option<NoticeLine> {
         let lapsing = self.lapsing?;
-        Some(Line {
+        Some(NoticeLine {
             text: self.addressed(&format!("your {}", message::of_the_end(&lapsing))),
-            cause: Cause::Lapsing(lapsing.kind, lapsing.stage()),
+            cause: NoticeReason::Lapsing(lapsing.kind, lapsing.stage()),
             about: lapsing.lapse.at.to_string(),
-            is_daily: lapsing.is_told_daily(),
+            is_daily: lapsing.repeats_daily(),
         })
     }
 
     /// With the person's address in it, where that leaves room for the rest.
     fn addressed(&self, text: &str) -> String {
         let text = format!("Claude Code: {text}");
-        let named = message::with_address(&text, self.sign_in_as.as_ref());
+        let named = message::with_login_email(&text, self.sign_in_as.as_ref());
         if named.len() <= MAX_LEN { named } else { text }
     }
 }

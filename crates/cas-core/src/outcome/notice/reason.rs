@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::credential::expiry::Kind;
-use crate::credential::expiry_warning::Stage;
+use crate::credential::expiry::CredentialKind;
+use crate::credential::expiry_warning::WarningStage;
 
 /// Why a person is shown something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum NoticeReason {
     /// The server refuses their account or organisation.
     AccountRefused,
     /// The server refuses their setup-token.
@@ -19,27 +19,32 @@ pub enum Cause {
     /// An old copy of their login lies there.
     LoginSpent,
     /// Their credential lapses soon, or should have.
-    Lapsing(Kind, Stage),
+    Lapsing(CredentialKind, WarningStage),
 }
 
-impl Cause {
+impl NoticeReason {
     /// In one word, for programs: a word never changes its meaning.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::AccountRefused => "account-refused",
             Self::SetupTokenRejected => "setup-token-rejected",
             Self::LoginRejected => "login-rejected",
             Self::LoginLost => "login-lost",
             Self::LoginSpent => "login-spent",
-            Self::Lapsing(Kind::Login, Stage::Month | Stage::Week) => "login-lapses-in-7-days",
-            Self::Lapsing(Kind::Login, Stage::ThreeDays) => "login-lapses-in-3-days",
-            Self::Lapsing(Kind::Login, Stage::Day) => "login-lapses-in-1-day",
-            Self::Lapsing(Kind::Login, Stage::Passed) => "login-lapsed",
-            Self::Lapsing(Kind::SetupToken, Stage::Month) => "setup-token-lapses-in-30-days",
-            Self::Lapsing(Kind::SetupToken, Stage::Week | Stage::ThreeDays | Stage::Day) => {
-                "setup-token-lapses-in-7-days"
+            Self::Lapsing(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {
+                "login-lapses-in-7-days"
             }
-            Self::Lapsing(Kind::SetupToken, Stage::Passed) => "setup-token-lapsed",
+            Self::Lapsing(CredentialKind::Login, WarningStage::Within3Days) => "login-lapses-in-3-days",
+            Self::Lapsing(CredentialKind::Login, WarningStage::Within1Day) => "login-lapses-in-1-day",
+            Self::Lapsing(CredentialKind::Login, WarningStage::Expired) => "login-lapsed",
+            Self::Lapsing(CredentialKind::SetupToken, WarningStage::Within30Days) => {
+                "setup-token-lapses-in-30-days"
+            }
+            Self::Lapsing(
+                CredentialKind::SetupToken,
+                WarningStage::Within7Days | WarningStage::Within3Days | WarningStage::Within1Day,
+            ) => "setup-token-lapses-in-7-days",
+            Self::Lapsing(CredentialKind::SetupToken, WarningStage::Expired) => "setup-token-lapsed",
         }
     }
 }
@@ -48,20 +53,20 @@ impl Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// Nothing.
-    Good,
+    None,
     /// Something within days.
-    Lapsing,
+    ExpiresSoon,
     /// Something now.
-    MustAct,
+    ActionRequired,
 }
 
 impl Urgency {
-    /// That of a notice with this [`Cause::word`], or of none.
+    /// That of a notice with this [`NoticeReason::word`], or of none.
     pub fn of(cause: Option<&str>) -> Self {
         match cause {
-            None => Self::Good,
-            Some(word) if word.contains("-lapse") => Self::Lapsing,
-            Some(_) => Self::MustAct,
+            None => Self::None,
+            Some(word) if word.contains("-lapse") => Self::ExpiresSoon,
+            Some(_) => Self::ActionRequired,
         }
     }
 }
@@ -70,9 +75,9 @@ impl Urgency {
 impl fmt::Display for Urgency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Good => "good",
-            Self::Lapsing => "lapsing",
-            Self::MustAct => "must-act",
+            Self::None => "good",
+            Self::ExpiresSoon => "lapsing",
+            Self::ActionRequired => "must-act",
         })
     }
 }

@@ -1,0 +1,45 @@
+//! The running processes of a user, and which of them hold a setup token that is no longer the active one.
+
+mod classify;
+mod scan;
+
+use cas_core::state::directory::StateDirectory;
+use cas_core::state::env_file::EnvFile;
+use cas_core::system::account::{Account, Paths};
+
+pub(crate) use self::classify::{KnownTokens, RestartHint, Session, TokenStatus};
+
+/// Returns the processes of this user that hold a token. The caller must be this user.
+pub(crate) fn holding_tokens(account: &Account, paths: &Paths) -> Vec<Session> {
+    classify::judge(&scan::of(account.uid.as_raw()), &tokens(account, paths))
+}
+
+fn tokens(account: &Account, paths: &Paths) -> KnownTokens {
+    let current = EnvFile::new(paths.env_file.clone(), account.uid.as_raw()).fingerprint();
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
+    KnownTokens::new(current, withdrawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use cas_core::credential::fingerprint::Fingerprint;
+    use nix::unistd::Uid;
+
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_files_yet_has_no_tokens() {
+        let home = tempfile::tempdir().expect("a scratch home");
+        let uid = Uid::effective();
+        let gid = nix::unistd::Gid::effective();
+        let account = Account { name: "ada".into(), uid, gid, home: home.path().to_owned() };
+        let paths = Paths::new(home.path(), |_| None);
+        assert_eq!(tokens(&account, &paths), KnownTokens::default());
+        let folder = paths.env_file.parent().expect("a folder");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(&paths.env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("a file");
+        assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::from_bytes("sk-ant-oat01-abc")));
+        assert!(paths.state_directory.symlink_metadata().is_err(), "looking makes nothing");
+    }
+}

@@ -1,0 +1,236 @@
+//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade under open sessions; and
+//! removing everything again.
+
+use cas_tests::{
+    claude_login::{fresh, parsed, tombstone},
+    guest::{Guest, Suite, VARIABLE, login_path},
+};
+
+const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
+const REQUESTS: &str = "/run/claude-auth-sync";
+
+fn product() -> Guest {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest
+}
+
+/// Everything that enrolling leaves on the machine.
+fn traces(guest: &Guest) -> String {
+    guest
+        .run(&format!("find {MARKERS} {REQUESTS} /etc/tmpfiles.d -mindepth 1 ! -name screen-cleanup.conf -printf '%M %U:%G %p\\n' 2>/dev/null | sort -k3"))
+        .text()
+}
+
+#[test]
+fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
+    let guest = product();
+    let first = guest.enroll("alice");
+    assert!(first.contains("alice is enrolled"), "{first}");
+    let as_once = traces(&guest);
+    let expected = "-rw-r--r-- 0:0 /etc/tmpfiles.d/claude-auth-sync@alice.conf\ndrwx------ 1000:1000 /run/claude-auth-sync/alice\n-rw------- 1000:1000 /run/claude-auth-sync/alice/request.spare\n-rw-r--r-- 0:0 /var/lib/claude-auth-sync/enrolled/alice\n";
+    assert_eq!(as_once, expected);
+    let again = guest.enroll("alice");
+    assert!(again.contains("nothing had to be changed"), "{again}");
+    assert_eq!(traces(&guest), as_once);
+
+    for umask in ["077", "000", "777"] {
+        guest.run("cas-sync unenroll alice && umount /run/claude-auth-sync; rm -rf /run/claude-auth-sync /var/lib/claude-auth-sync /etc/tmpfiles.d").expect_success("a machine that knows nobody");
+        guest.run(&format!("umask {umask}; cas-sync enroll alice")).expect_success("enrolling");
+        assert_eq!(traces(&guest), as_once, "umask {umask}");
+        let ways = "stat -c '%a %U %n' /run/claude-auth-sync /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled /etc/tmpfiles.d";
+        let ways = guest.run(ways).text();
+        assert!(
+            ways.lines().count() == 4 && ways.lines().all(|line| line.starts_with("755 root ")),
+            "umask {umask}: {ways}"
+        );
+        guest.put_token("alice", "sk-ant-oat01-alice");
+        assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
+    }
+
+    // Whoever left the mount out is told, once and not as a failure, what people could do with their folders.
+    let careless = guest.run("cas-sync enroll alice").expect_success("without the mount");
+    let said = String::from_utf8_lossy(&careless.stderr).into_owned();
+    assert!(said.contains("can fill /run") && said.contains("systemctl start local-fs.target"), "{said}");
+    guest.run("systemctl start local-fs.target && systemd-tmpfiles --create").expect_success("as it says");
+    let careful = guest.run("cas-sync enroll alice").expect_success("with the mount");
+    assert_eq!(String::from_utf8_lossy(&careful.stderr), "");
+
+    // What an admin has spoiled by hand, enrolling mends.
+    for spoiled in [
+        "chmod 755 $r; chown bob $r",
+        "rm -r $r",
+        "chmod 666 $m",
+        "chown bob $m",
+        "rm $m",
+        "rm /etc/tmpfiles.d/claude*",
+        "chmod 700 /run/claude-auth-sync",
+        "chmod 700 /var/lib/claude-auth-sync/enrolled; chmod 777 /var/lib/claude-auth-sync",
+        "chown bob /var/lib/claude-auth-sync/enrolled",
+    ] {
+        guest.run(&format!("r={REQUESTS}/alice; m={MARKERS}/alice; {spoiled}")).expect_success(spoiled);
+        let said = guest.enroll("alice");
+        assert!(said.contains("alice is enrolled"), "{spoiled}: {said}");
+        assert_eq!(traces(&guest), as_once, "{spoiled}");
+        let ways = guest.run("stat -c '%a %U' /run/claude-auth-sync /var/lib/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text();
+        assert_eq!(ways, "755 root\n".repeat(3), "{spoiled}");
+    }
+}
+
+#[test]
+fn only_root_enrolls_and_only_people_are_enrolled() {
+    let guest = product();
+    guest.enroll("alice");
+    let before = traces(&guest);
+    for command in ["enroll bob", "unenroll alice", "enroll alice"] {
+        let seen = guest.ssh("bob", &format!("cas-sync {command}"));
+        assert_eq!(seen.code, Some(1), "{command}");
+        let said = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert!(said.contains("only root may") && said.contains("sudo"), "{command}: {said}");
+    }
+    let rows = [
+        ("root", "only people"),
+        ("daemon", "only people"),
+        ("nobody", "only people"),
+        ("no-such-person", "no such account"),
+        ("''", "cannot be a login name"),
+        ("..", "cannot be a login name"),
+        (".", "cannot be a login name"),
+        ("../../../etc/cron.d/evil", "cannot be a login name"),
+        ("/etc/passwd", "cannot be a login name"),
+        ("'a\nb'", "cannot be a login name"),
+        ("-- -x", "cannot be a login name"),
+        ("'alice '", "no such account"),
+        ("alice%h", "no such account"),
+        ("$(printf 'a%0300d' 1)", "cannot be a login name"),
+    ];
+    for (user, said) in rows {
+        let seen = guest.run(&format!("cas-sync enroll {user}"));
+        let errors = String::from_utf8_lossy(&seen.stderr).into_owned();
+        assert_eq!(seen.code, Some(1), "{user}: {errors}");
+        assert!(errors.contains(said) && errors.lines().count() == 1, "{user}: {errors}");
+    }
+    for (arguments, code) in [
+        ("enroll", 2),
+        ("enroll alice bob", 2),
+        ("enroll $(printf '\\377')", 2),
+        ("frobnicate", 2),
+        ("--help", 0),
+    ] {
+        assert_eq!(guest.run(&format!("cas-sync {arguments}")).code, Some(code), "{arguments}");
+    }
+    assert_eq!(traces(&guest), before, "none of it left a trace");
+
+    // Somebody may be unenrolled whose account is gone, and what never was is no error.
+    guest.enroll("carol");
+    guest.run("userdel carol && cas-sync unenroll carol && cas-sync unenroll carol && cas-sync unenroll nobody-ever").expect_success("unenrolling");
+    assert_eq!(traces(&guest), before);
+    for user in ["..", "a/b", "''", "../enrolled"] {
+        assert_eq!(guest.run(&format!("cas-sync unenroll {user}")).code, Some(1), "{user}");
+    }
+    assert_eq!(traces(&guest), before);
+}
+
+#[test]
+fn after_a_reboot_requests_can_be_left_again_whatever_the_name() {
+    let guest = product();
+    for user in ["ada.lovelace", "Grace", "x_y-z"] {
+        guest
+            .run(&format!("useradd --badname --create-home --gid users --shell /bin/bash {user}"))
+            .expect_success("useradd");
+        guest.enroll(user);
+        guest.forget_as_a_reboot_does(REQUESTS);
+        let directory = guest.status_of(&format!("{REQUESTS}/{user}"));
+        assert_eq!(directory, format!("700 {user}:users directory"));
+        let spare = guest.status_of(&format!("{REQUESTS}/{user}/request.spare"));
+        assert_eq!(spare, format!("600 {user}:users regular empty file"));
+        let login = fresh(user);
+        guest
+            .run_with_input(&format!("runuser -u {user} -- sh -c 'umask 077; mkdir -p ~{user}/.claude && cat >~{user}/.claude/.credentials.json'"), login.as_bytes())
+            .expect_success("a login");
+        guest.ssh(user, "true").expect_success("ssh");
+        let request = guest.status_of(&format!("{REQUESTS}/{user}/request"));
+        assert_eq!(request, format!("600 {user}:users regular empty file"));
+    }
+    assert_eq!(guest.status_of(REQUESTS), "755 root:root directory");
+}
+
+#[test]
+fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
+    let guest = product();
+    guest.enroll("alice");
+    guest.back_up_and_break("alice", &fresh("first"));
+    guest.put_token("alice", "sk-ant-oat01-alice");
+    guest.ssh("alice", "true").expect_success("ssh");
+    let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
+    let (before, journal) = (guest.run(all).expect_success("files").text(), guest.product_journal());
+    // A hostile mess in the one directory that is theirs does not keep root from removing it, nor lead root elsewhere.
+    guest
+        .run("runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && mkdir -p a/b/c && ln -s /etc etc && ln -s .. up && mkfifo f && mkdir closed && touch closed/x && chmod 0 closed'")
+        .expect_success("a mess");
+    let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
+    assert!(said.contains("no longer enrolled") && said.contains("stay as they are"), "{said}");
+    assert_eq!(traces(&guest), "");
+    assert!(guest.run("ls /etc/passwd /etc/shadow /etc/pam.d/sshd").succeeded());
+
+    assert_eq!(guest.variable_by_ssh("alice"), None);
+    assert_eq!(guest.run(all).text(), before);
+    assert_eq!(guest.product_journal(), journal);
+    let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
+    assert!(again.contains("was not enrolled"), "{again}");
+}
+
+#[test]
+fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
+    let guest = product();
+    guest.enroll("alice");
+    guest.put_token("alice", "sk-ant-oat01-alice");
+    let mut open = guest.ssh_terminal("alice");
+    open.wait_for("$ ");
+    let console = guest.console("alice");
+    let module = "/usr/lib/x86_64-linux-gnu/security/pam_cas_session.so";
+    let inode = |path: &str| guest.run(&format!("stat -c %i {path}")).text();
+    let before = inode(module);
+
+    guest.install_product();
+
+    assert_ne!(inode(module), before, "an open session goes on with the module it has mapped");
+    let show = format!("printenv {VARIABLE}; su alice -c true </dev/null; echo still here");
+    assert!(open.at_prompt(&show).starts_with("sk-ant-oat01-alice\n"));
+    assert!(open.at_prompt("echo still here").contains("still here"));
+    assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "the next session");
+    open.leave();
+    console.leave();
+    let said = guest
+        .run("journalctl --sync; journalctl --quiet --output=cat --grep='pam_cas_session|segfault|SIGSEGV'")
+        .text();
+    assert_eq!(said, "", "closing the old sessions is nothing special");
+}
+
+#[test]
+fn removing_it_leaves_no_line_in_the_pam_configuration_and_logins_work() {
+    let guest = Guest::boot(Suite::Bookworm);
+    let pam = "cd /etc/pam.d && sha256sum common-*";
+    // The tool writes the stacks in its own form even when nothing changes: compared is what it wrote before us.
+    guest.run("pam-auth-update --package").expect_success("pam-auth-update");
+    let before = guest.run(pam).text();
+    guest.install_product();
+    guest.enroll("alice");
+    let login = fresh("first");
+    guest.back_up_and_break("alice", &login);
+    assert_ne!(guest.run(pam).text(), before, "it is in the stack");
+    let mut open = guest.ssh_terminal("alice");
+    open.wait_for("$ ");
+    guest.put_login("alice", &tombstone(&login));
+    let broken = guest.identity_of(&login_path("alice"));
+
+    guest.remove_package().expect_success("removing everything");
+    assert_eq!(guest.left_of_product(), "");
+    assert_eq!(guest.run(pam).text(), before);
+    guest.ssh("alice", "true").expect_success("ssh");
+    guest.unit("su - alice -c true").expect_success("su");
+    guest.console("alice").leave();
+    open.leave();
+    assert_eq!(guest.identity_of(&login_path("alice")), broken);
+    assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)));
+}

@@ -1,0 +1,212 @@
+//! Tests that the documents name: each exists, and stands where a reader expects it.
+
+use std::collections::BTreeSet;
+
+use super::tree::{Problem, Tree};
+
+const TABLE: &str = "docs/design/traceability.md";
+const CHECKLIST: &str = "docs/design/pam-checklist.md";
+const CVE_ROWS: &str = "docs/pam-cve.md";
+
+/// The pages that name tests, and how many at least.
+const NAMING: [(&str, usize); 4] =
+    [(TABLE, 250), (CHECKLIST, 60), (CVE_ROWS, 30), ("docs/design/claude-code.md", 50)];
+
+/// How a table names a check of this lint.
+const LINT: &str = "xtask lint";
+
+/// The points of the checklist that words answer, not a test.
+const ANSWERED_IN_WORDS: [usize; 1] = [42];
+
+/// Every named test exists.
+pub(super) fn check_names(tree: &Tree) -> Vec<Problem> {
+    let tests = Tests::find(tree);
+    let mut problems = Vec::new();
+    for (page, at_least) in NAMING {
+        let mut found = 0;
+        for (index, line) in tree.text(page).lines().enumerate() {
+            for name in names_in(line) {
+                found += 1;
+                if !tests.has(name) {
+                    problems.push(Problem::new(page, index + 1, format!("the test {name} does not exist")));
+                }
+            }
+        }
+        if found < at_least {
+            problems.push(Problem::new(page, 0, format!("names {found} tests, not {at_least} or more")));
+        }
+    }
+    problems
+}
+
+/// Pages for users and administrators name no tests.
+pub(super) fn check_placement(tree: &Tree) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (page, text) in tree.below(&["README.md", "docs/user", "docs/admin"]) {
+        for (index, line) in text.lines().enumerate() {
+            for name in names_in(line) {
+                problems.push(Problem::new(page, index + 1, format!("move {name} to {TABLE}")));
+            }
+        }
+    }
+    problems
+}
+
+/// The table has a section for each page of claims, and each of its rows names a test.
+pub(super) fn check_traceability(tree: &Tree) -> Vec<Problem> {
+    let text = tree.text(TABLE);
+    let tests = Tests::find(tree);
+    let is_section = |page: &str| {
+        let page = page.strip_prefix("docs/").unwrap_or(page);
+        text.lines().any(|line| line.starts_with(&format!("## [{page}](")))
+    };
+    let mut problems: Vec<Problem> = tree
+        .below(&["docs/user", "docs/admin"])
+        .filter(|(page, _)| page.ends_with(".md") && !is_section(page))
+        .map(|(page, _)| Problem::new(TABLE, 0, format!("add a section for {page}")))
+        .collect();
+    let mut is_below_a_page = false;
+    for (index, line) in text.lines().enumerate() {
+        is_below_a_page |= line.starts_with("## ");
+        let is_row = line.starts_with("| ") && line != "| claim | tests |" && is_below_a_page;
+        let Some(cell) = line.rsplit(" | ").next().filter(|_| is_row) else { continue };
+        let quoted: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if quoted.is_empty() {
+            problems.push(Problem::new(TABLE, index + 1, "name a test for this claim"));
+        }
+        for name in quoted.into_iter().filter(|name| !name.contains("::") && *name != LINT) {
+            if !tests.suites.contains(name) {
+                problems.push(Problem::new(TABLE, index + 1, format!("the suite {name} does not exist")));
+            }
+        }
+    }
+    problems
+}
+
+/// Every point of the checklist stands once, and has a test or is answered in words.
+pub(super) fn check_checklist(tree: &Tree) -> Vec<Problem> {
+    let text = tree.text(CHECKLIST);
+    let points = text.split("\n## Beyond the checklist").next().unwrap_or(text);
+    let mut problems = Vec::new();
+    for number in 1..=44 {
+        let start = format!("\n{number}. **");
+        let (_, rest) = points.split_once(&start).unwrap_or_default();
+        let end = format!("\n{}. **", number + 1);
+        let point = rest.split("\n## ").next().and_then(|rest| rest.split(&end).next()).unwrap_or_default();
+        let is_answered = ANSWERED_IN_WORDS.contains(&number) || !names_in(point).is_empty();
+        if points.matches(&start).count() != 1 || !is_answered {
+            problems.push(Problem::new(CHECKLIST, 0, format!("answer point {number} once, with a test")));
+        }
+    }
+    problems
+}
+
+/// Every mistake of another module has a test.
+pub(super) fn check_cve_rows(tree: &Tree) -> Vec<Problem> {
+    let rows = tree
+        .text(CVE_ROWS)
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with("| ") && !line.starts_with("| mistake"));
+    let without = rows.filter(|(_, line)| names_in(line).is_empty());
+    without.map(|(index, _)| Problem::new(CVE_ROWS, index + 1, "name a test for this mistake")).collect()
+}
+
+/// The names `FILE::TEST` or `SUITE::MODULE` in backticks.
+fn names_in(text: &str) -> Vec<&str> {
+    let is_plain = |part: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        !part.is_empty() && part.bytes().all(is_allowed)
+    };
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|name| name.split_once("::").is_some_and(|(file, test)| is_plain(file) && is_plain(test)))
+        .collect()
+}
+
+/// The tests of the workspace.
+struct Tests {
+    /// `FILE::TEST`, by the name of the file (of its directory, for a `mod.rs`).
+    functions: BTreeSet<String>,
+    /// `SUITE` and `SUITE::MODULE` below `tests/tests/` with at least one test.
+    suites: BTreeSet<String>,
+}
+
+impl Tests {
+    fn find(tree: &Tree) -> Self {
+        let (mut functions, mut suites) = (BTreeSet::new(), BTreeSet::new());
+        for (path, text) in tree.files().filter(|(path, _)| path.ends_with(".rs")) {
+            let tests: Vec<&str> = test_functions(text).collect();
+            let parts: Vec<&str> = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
+            let file = parts.last().copied().unwrap_or_default();
+            functions.extend(tests.iter().map(|test| format!("{file}::{test}")));
+            if let (["tests", "tests", suite, rest @ ..], false) = (parts.as_slice(), tests.is_empty()) {
+                suites.insert((*suite).to_owned());
+                suites.extend(rest.first().map(|module| format!("{suite}::{module}")));
+            }
+        }
+        Self { functions, suites }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.functions.contains(name) || self.suites.contains(name)
+    }
+}
+
+/// The functions below `#[test]`, with other attributes in between.
+fn test_functions(source: &str) -> impl Iterator<Item = &str> {
+    source.split("#[test]\n").skip(1).filter_map(|rest| {
+        let line = rest.lines().map(str::trim).find(|line| !line.starts_with("#["))?;
+        line.strip_prefix("fn ")?.split('(').next()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUITE: &str = "#[test]\n#[cfg(unix)]\nfn it_works() {}\n";
+
+    #[test]
+    fn a_test_that_does_not_exist_is_reported() {
+        let page = "`s::it_works`, `m::it_works`, `s::m`\n`s::it_fails`\n";
+        let tree =
+            Tree::of_files(&[(CVE_ROWS, page), ("tests/tests/s/m.rs", SUITE), ("a/src/s/mod.rs", SUITE)]);
+        let problems = check_names(&tree);
+        assert!(problems.contains(&Problem::new(CVE_ROWS, 2, "the test s::it_fails does not exist")));
+        assert!(problems.contains(&Problem::new(CVE_ROWS, 0, "names 4 tests, not 30 or more")));
+        assert_eq!(problems.len(), 5, "and one for each page that names none: {problems:?}");
+    }
+
+    #[test]
+    fn a_test_in_a_page_for_users_is_reported() {
+        let tree =
+            Tree::of_files(&[("docs/user/a.md", "x\n(`s::it_works`)\n"), ("docs/b.md", "`s::it_works`")]);
+        let text = "move s::it_works to docs/design/traceability.md";
+        assert_eq!(check_placement(&tree), [Problem::new("docs/user/a.md", 2, text)]);
+    }
+
+    #[test]
+    fn a_page_without_a_section_and_a_claim_without_a_test_are_reported() {
+        let table = "## [user/a.md](../user/a.md)\n\n| claim | tests |\n|---|---|\n| one | `s` |\n| two | |\n| three | `t` |\n";
+        let files =
+            [(TABLE, table), ("docs/user/a.md", ""), ("docs/admin/b.md", ""), ("tests/tests/s.rs", SUITE)];
+        let expected = [
+            Problem::new(TABLE, 0, "add a section for docs/admin/b.md"),
+            Problem::new(TABLE, 6, "name a test for this claim"),
+            Problem::new(TABLE, 7, "the suite t does not exist"),
+        ];
+        assert_eq!(check_traceability(&Tree::of_files(&files)), expected);
+    }
+
+    #[test]
+    fn a_point_and_a_mistake_without_a_test_are_reported() {
+        let points: String =
+            (1..=44).map(|number| format!("\n{number}. **Point.** `s::it_works`\n")).collect();
+        let points = points.replace("\n7. **Point.** `s::it_works`\n", "\n7. **Point.** No.\n");
+        let rows = "| mistake | test |\n| a | `s::it_works` |\n| b | |\n";
+        let tree = Tree::of_files(&[(CHECKLIST, &points), (CVE_ROWS, rows)]);
+        assert_eq!(check_checklist(&tree), [Problem::new(CHECKLIST, 0, "answer point 7 once, with a test")]);
+        assert_eq!(check_cve_rows(&tree), [Problem::new(CVE_ROWS, 3, "name a test for this mistake")]);
+    }
+}
