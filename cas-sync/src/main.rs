@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Arguments, Command, Internal};
+use crate::cli::{Arguments, Command, Enroll, Internal, Run};
 use crate::term::stderr::exit_with_error;
 use crate::user::verification::VerifyMode;
 
@@ -36,14 +36,14 @@ fn main() -> ExitCode {
         return refused.report();
     }
     match Arguments::parse().command {
-        Command::Run { no_verify: false } => commands::run::run(VerifyMode::Verify),
-        Command::Run { no_verify: true } => commands::run::run(VerifyMode::Skip),
+        Command::Run(Run { no_verify: false }) => commands::run::run(VerifyMode::Verify),
+        Command::Run(Run { no_verify: true }) => commands::run::run(VerifyMode::Skip),
         Command::Check(wanted) => commands::by_hand::check(&wanted),
         Command::Verify(wanted) => commands::by_hand::verify(&wanted),
         Command::Backup(wanted) => commands::by_hand::backup(&wanted),
         Command::Restore(wanted) => commands::by_hand::restore(&wanted),
         Command::Watch => commands::watch::run(),
-        Command::Enroll { user, no_watch } => enrollment::enroll::enroll(&user, !no_watch),
+        Command::Enroll(Enroll { user, no_watch }) => enrollment::enroll::enroll(&user, !no_watch),
         Command::Unenroll(who) => who
             .user
             .as_deref()

@@ -17,7 +17,7 @@ use crate::troff::{bold, heading, item, paragraphs, plain, reference};
 const ROOTS: &str = "(root)";
 
 /// What the long help of a command ends with.
-const EXIT_STATUS: &str = "Exit status: ";
+const EXIT_STATUS: &str = "Exit status:\n";
 
 /// All of them.
 ///
@@ -86,7 +86,7 @@ fn whole(all: &Command, section: &'static str) -> Result<String> {
         }
     }
     let (here, there): (Vec<_>, Vec<_>) = shown(all).partition(|command| self::section(command) == section);
-    let others = if section == "1" { ("COMMANDS OF ADMINS", "8") } else { ("COMMANDS OF PEOPLE", "1") };
+    let others = if section == "1" { ("ADMINISTRATOR COMMANDS", "8") } else { ("USER COMMANDS", "1") };
     for (title, commands, section) in [("COMMANDS", here, section), (others.0, there, others.1)] {
         heading(&mut text, title);
         for command in commands {
@@ -94,10 +94,7 @@ fn whole(all: &Command, section: &'static str) -> Result<String> {
         }
     }
     heading(&mut text, "EXIT STATUS");
-    paragraphs(
-        &mut text,
-        "0 is always fine, or done, and 2 a command line that cannot be meant. The page of each command says the rest.",
-    );
+    paragraphs(&mut text, "0 means success and 2 a usage error. The page of each command lists the others.");
     files(&mut text, section);
     let other = if section == "1" { "8" } else { "1" };
     see_also(&mut text, &[("cas-sync", other), ("cas-session", "1"), ("claude-auth-sync", "7")], section);
@@ -124,10 +121,25 @@ fn one(command: &Command, section: &'static str) -> Result<String> {
     }
     if !exit_status.is_empty() {
         heading(&mut text, "EXIT STATUS");
-        paragraphs(&mut text, exit_status);
+        for (code, meaning) in exit_codes(exit_status) {
+            item(&mut text, &bold(&code), &meaning);
+        }
     }
     see_also(&mut text, &[("cas-sync", section), ("claude-auth-sync", "7")], section);
     Ok(text)
+}
+
+/// Returns the rows of an exit status table: a code, and its meaning on one line.
+fn exit_codes(table: &str) -> Vec<(String, String)> {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match (line.split_once("  "), rows.last_mut()) {
+            (Some((code, meaning)), _) => rows.push((code.to_owned(), meaning.trim().to_owned())),
+            (None, Some((_, meaning))) => *meaning = format!("{meaning} {line}"),
+            (None, None) => (),
+        }
+    }
+    rows
 }
 
 /// The title and the section NAME.

@@ -1,48 +1,48 @@
-//! What is asked of the commands that show how things are.
+//! Arguments of the commands that show a state.
 
 use clap::Args;
 
-/// What a look is to show.
+/// Arguments of `status`.
 #[derive(Args)]
 pub(crate) struct Status {
-    /// Only these people (root).
+    /// Show only these users (root)
     #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
     pub(crate) user: Vec<String>,
-    /// Print one JSON object for programs instead of lines for people.
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// What a diagnosis is asked for.
+/// Arguments of `doctor`.
 #[derive(Args)]
 pub(crate) struct Doctor {
-    /// Whom to look at (root; else only yourself); without one, yourself, or as root everybody who is enrolled.
+    /// Check only these users (root)
     #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
     pub(crate) user: Vec<String>,
-    /// Mend what is safe to mend, and say so before: modes of your own files, locks left behind, a sync; as root also units.
+    /// Fix file modes, stale locks and missing syncs; for root also units
     #[arg(long)]
     pub(crate) fix: bool,
-    /// With --fix, only say what would be mended.
+    /// With --fix, print what would be fixed
     #[arg(long, requires = "fix")]
     pub(crate) dry_run: bool,
-    /// Show also what is in order, and what could not be looked at.
+    /// Show also the checks without a problem
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// Print one JSON object for programs instead of lines for people.
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Whose processes, and which.
+/// Arguments of `sessions`.
 #[derive(Args)]
 pub(crate) struct Sessions {
-    /// Whose (root; else only your own).
+    /// Check only these users (root)
     #[arg(value_name = "USER", value_hint = clap::ValueHint::Username)]
     pub(crate) user: Vec<String>,
-    /// Show also those that hold the token in use, or none.
+    /// Show also processes with the active token or none
     #[arg(long)]
     pub(crate) all: bool,
-    /// Print one JSON object for programs instead of lines for people.
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,5 @@
-//! The command line: what `--help`, the man pages and the completions are made from. Nothing but its words, so that they
-//! can be made without the program.
+//! The command line: the source of `--help`, the man pages and the completions. It imports nothing of the program, so that
+//! they can be made without it. Texts are at most 80 columns wide.
 
 mod admin;
 mod credential;
@@ -9,172 +9,336 @@ mod token;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::admin::{Metrics, Provision, Unenroll};
-pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Verify};
+pub(crate) use self::admin::{Enroll, Metrics, Provision, Unenroll};
+pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Run, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
 pub(crate) use self::internal::Internal;
 pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
 
-/// Keeps the Claude logins of the people who share this machine alive: backed up, and mended.
+/// Keep Claude Code logins on a shared machine valid
 #[derive(Parser)]
-#[command(name = "cas-sync", version, arg_required_else_help = true, after_help = BY_ITSELF)]
+#[command(
+    name = "cas-sync",
+    version,
+    arg_required_else_help = true,
+    help_template = HELP,
+    after_help = UNITS,
+    subcommand_help_heading = "Commands"
+)]
 pub(crate) struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-const BY_ITSELF: &str = "\
-For everybody who is enrolled, systemd starts `run` every six hours and when a login asks for it, and keeps `watch` running.
-  systemctl list-timers 'claude-auth-*'                when that is next
-  systemctl start claude-auth-sync@USER.service        now
-  systemctl stop claude-auth-sync.target               a pause for everybody, until it is started again";
+/// Groups the commands, which clap cannot do. A test compares the lines with the commands.
+const HELP: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+User commands:
+  status     Show the state of your login, or of all enrolled users (root)
+  doctor     Find problems and print the command that fixes each
+  login      Sign in to Claude Code with a browser on any device
+  run        Verify, restore and back up your login now
+  verify     Verify the active credential with one real request
+  check      Check whether the active credential stays valid long enough
+  backup     Back up your login to the local history and the store
+  restore    Restore a backup over an unusable or rejected login
+  token      Activate, show or remove your setup token
+  sessions   List processes that hold a replaced setup token
+  watch      Restore your login file when another program overwrites it
+
+Administrator commands (root):
+  enroll     Enroll a user
+  unenroll   Unenroll users; keep their files and backups
+  provision  Apply the roster: enroll listed users, unenroll removed ones
+  metrics    Print the state of all enrolled users for Prometheus
+
+Options:
+{options}{after-help}
+";
+
+const UNITS: &str = "\
+systemd starts `run` for each enrolled user every six hours and after a login,
+and keeps `watch` running.
+  systemctl list-timers 'claude-auth-*'            show the next runs
+  systemctl start claude-auth-sync@USER.service    run now
+  systemctl stop claude-auth-sync.target           pause for all users";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Look after your own login: take over the setup-token from the store, verify with `claude`, mend, back up.
+    /// Verify, restore and back up your login now
     ///
-    /// This is what runs by itself for whoever is enrolled, and does no harm in between. `claude` is asked one short question,
-    /// and refreshes a login whose time has come. One line says what was found; ~/.local/state/claude-auth-sync/sync.log
-    /// keeps those of earlier runs.
+    /// Takes over the setup token from the store, asks claude one short question,
+    /// restores a login that is unusable or rejected, and backs up a valid one.
+    /// Claude Code refreshes an expired access token during the question. The
+    /// result is one line; ~/.local/state/claude-auth-sync/sync.log keeps the
+    /// lines of earlier runs. systemd starts this command for enrolled users.
     ///
-    /// Exit status: 0 fine, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78 configuration, 79 a person must sign in, 1
-    /// anything else.
-    Run {
-        /// Ask no `claude` whether the login works; requests for that are left to the next run without this.
-        #[arg(long)]
-        no_verify: bool,
-    },
-    /// Say whether the credential that Claude Code will use lasts, for scripts and status bars.
+    /// Exit status:
+    ///   0   the active credential works
+    ///   1   any other failure
+    ///   2   usage error
+    ///   69  claude is missing or unusable
+    ///   75  temporary failure: network, rate limit
+    ///   77  the store refused access
+    ///   78  configuration error
+    ///   79  you must sign in
+    #[command(verbatim_doc_comment)]
+    Run(Run),
+    /// Check whether the active credential stays valid long enough
     ///
-    /// The setup-token, where there is one, else the login: as a whole, for its access token is refreshed by itself. Nobody is
-    /// asked; a few small files are read, which takes milliseconds. An API key in the environment or in Claude Code's settings,
-    /// which would go before, is not looked for.
+    /// Reads a few small files and sends no request, so that it suits scripts and
+    /// status bars. Checks the setup token if there is one, else the login as a
+    /// whole: Claude Code refreshes its access token by itself. Does not look for
+    /// API keys in the environment or in Claude Code's settings, which take
+    /// precedence.
     ///
-    /// Exit status: 0 it lasts; 79 a person must sign in, or make a new setup-token, before that; 75 not known yet, or a copy
-    /// waits to be put back (`cas-sync run`, `verify` or `restore` finds out); 1 nothing on this machine will tell, or root asks; 2
-    /// usage; 78 configuration.
+    /// Exit status:
+    ///   0   it stays valid for the required time
+    ///   1   the files cannot tell, or root called it
+    ///   2   usage error
+    ///   75  not verified yet, or a backup can be restored: use run
+    ///   78  configuration error
+    ///   79  you must sign in or create a setup token before that
+    #[command(verbatim_doc_comment)]
     Check(Check),
-    /// Put the credential that is in force to the test of real inference now, and say what came of it.
+    /// Verify the active credential with one real request
     ///
-    /// The setup-token, where there is one, else the login. `claude` is asked one short question in a scratch home; a login
-    /// whose access token has ended is not refreshed for it. Nothing is changed but what is known of the credential.
+    /// Asks claude one short question with the setup token if there is one, else
+    /// with the login. The question runs in a temporary home; an expired access
+    /// token is not refreshed. No credential is changed.
     ///
-    /// Exit status: 0 it works, also where its usage limit is reached; 69 `claude` missing or unusable; 75 nobody knows: network,
-    /// overload, an access token that has ended, or another run at work for more than 30 seconds; 79 rejected, or there is none: a person
-    /// must sign in; 1 refused for the whole account, nothing to verify, or root asks; 2 usage; 78 configuration.
+    /// Exit status:
+    ///   0   it works; its usage limit may be reached
+    ///   1   the account is refused, there is nothing to verify, or root called it
+    ///   2   usage error
+    ///   69  claude is missing or unusable
+    ///   75  inconclusive: network, overload, expired access token, or another run
+    ///       was active for 30 seconds
+    ///   78  configuration error
+    ///   79  it is rejected or missing: you must sign in
+    #[command(verbatim_doc_comment)]
     Verify(Verify),
-    /// Back up your own login now, into the local history and the store.
+    /// Back up your login to the local history and the store
     ///
-    /// By the rules of `run`: nothing but a complete login that is newer than what is kept, and of the same account. Says of each
-    /// place how old its copy was.
+    /// Backs up a complete login that is newer than the stored one and belongs to
+    /// the same account. Prints the age of the former backup in each place.
     ///
-    /// Exit status: 0 backed up, or there already; 79 there is no login, or it is rejected; 77 refused by the store; 78
-    /// configuration; 75 the store is away or busy, or another run is at work for more than 30 seconds; 69 `claude` missing or unusable
-    /// (with --verify); 2 usage; 1 anything else.
+    /// Exit status:
+    ///   0   backed up, or the backup exists already
+    ///   1   any other failure
+    ///   2   usage error
+    ///   69  claude is missing or unusable (with --verify)
+    ///   75  the store is not reachable, or another run was active for 30 seconds
+    ///   77  the store refused access
+    ///   78  configuration error
+    ///   79  there is no login, or it is rejected
+    #[command(verbatim_doc_comment)]
     Backup(Backup),
-    /// Put a good copy back in the place of a login that Claude Code takes for none, or that the server rejects.
+    /// Restore a backup over an unusable or rejected login
     ///
-    /// A login that is whole is left alone. So are copies that were rejected, that a later one has replaced, or whose access token
-    /// has ended and that were put back once: presenting a refresh token that is spent can end every copy of the login, so there is
-    /// no way to force it. While a setup-token is in use nothing is put back.
+    /// Does not replace a valid login. Does not restore a backup that was
+    /// rejected or superseded, or whose access token has expired and that was
+    /// restored before: reusing a consumed refresh token can revoke the login.
+    /// There is no option to force it. While a setup token is active, nothing is
+    /// restored.
     ///
-    /// Exit status: 0 put back, or the login is whole; 79 there is no copy that may be put back: a person must sign in; 1 the copy
-    /// asked for may not be put back, or root asks; 69 or 75 where `claude` cannot be used, or gets no answer, nobody knows
-    /// whether a login that looks whole works; 75 the store is away, or another run is at work for more than 30 seconds; 77
-    /// refused by the store; 78 configuration; 2 usage.
+    /// Exit status:
+    ///   0   restored, or the login is valid
+    ///   1   the requested backup cannot be restored, or root called it
+    ///   2   usage error
+    ///   69  claude is missing or unusable, so that the login was not verified
+    ///   75  the store is not reachable, the verification was inconclusive, or
+    ///       another run was active for 30 seconds
+    ///   77  the store refused access
+    ///   78  configuration error
+    ///   79  no backup can be restored: you must sign in
+    #[command(verbatim_doc_comment)]
     Restore(Restore),
-    /// Keep what Claude Code writes into your own login file, and put it back when somebody overwrites it, until ended.
+    /// Restore your login file when another program overwrites it
     ///
-    /// claude-auth-watch@USER.service runs it for whoever is enrolled; a second one waits until the first has ended. A file
-    /// that is deleted is left to the next login. Exit status: 0 ended by a signal, 2 usage, 1 anything else.
+    /// Runs until it is stopped. claude-auth-watch@USER.service starts it for each
+    /// enrolled user; a second instance waits until the first one has ended. A
+    /// deleted login file is left to the next login.
+    ///
+    /// Exit status:
+    ///   0   ended by a signal
+    ///   1   any other failure
+    ///   2   usage error
+    #[command(verbatim_doc_comment)]
     Watch,
-    /// Look after the logins of USER from now on (root): at their logins, every six hours, and while they work.
+    /// Enroll a user (root)
     ///
-    /// Enables and starts claude-auth-sync@USER.timer, claude-auth-sync@USER.path and claude-auth-watch@USER.service, and
-    /// lets the first sync run in the background. Again for somebody who is enrolled, it mends what is missing. Exit
-    /// status: 0 done, 1 not or not all of it, 2 usage.
-    Enroll {
-        /// The login name of a person on this machine.
-        #[arg(value_hint = clap::ValueHint::Username)]
-        user: String,
-        /// Leave the watch out: a login that is overwritten is mended at the next login or sync.
-        #[arg(long)]
-        no_watch: bool,
-    },
-    /// Stop looking after the logins of USER (root). Their files and the store's copy stay as they are.
+    /// Enables and starts the units of USER, and starts a first sync in the
+    /// background. For an enrolled user, it repairs what is missing.
     ///
-    /// What can be undone is undone even where something else cannot; run it again after the remedy. Everybody at once (--all)
-    /// takes seconds where one by one would take minutes. Exit status: 0 done, 1 not all of it, 2 usage.
-    #[command(alias = "disenroll")]
+    /// Exit status:
+    ///   0   enrolled
+    ///   1   not enrolled, or not completely
+    ///   2   usage error
+    #[command(verbatim_doc_comment)]
+    Enroll(Enroll),
+    /// Unenroll users; keep their files and backups (root)
+    ///
+    /// Continues after an error: run it again once the cause is removed. --all is
+    /// much faster than one call for each user.
+    ///
+    /// Exit status:
+    ///   0   unenrolled
+    ///   1   not completely
+    ///   2   usage error
+    #[command(alias = "disenroll", verbatim_doc_comment)]
     Unenroll(Unenroll),
-    /// Make this machine what the roster says (root): everybody in it is looked after, and nobody else whom it brought.
+    /// Apply the roster: enroll listed users, unenroll removed ones (root)
     ///
-    /// For each person: the policy of their token at the server, and what it must not allow, tried out; the token, minted
-    /// where there is none of their own or it ends soon, and written as them; the enrollment. Whoever is opted out or parked
-    /// is unenrolled; whoever is in the roster no more also loses their token. What is as it should be is left alone, so
-    /// it can be run again at any time, and runs every hour by claude-auth-provision.timer, without an admin's token: then it
-    /// says what waits for one. Homes and documents are left alone.
+    /// For each listed user: creates the Vault policy and checks that it grants no
+    /// more than needed, mints a token if there is none or if it expires soon,
+    /// writes it as the user, and enrolls the user. Users with claude_auth: false
+    /// or parked: true are unenrolled. Users who were removed from the roster also
+    /// lose their token. Homes and stored documents are not changed.
     ///
-    /// An admin's token is taken from VAULT_TOKEN. Policies and the token role are created where they are missing and that
-    /// token may do so; --print-policy shows what it takes.
+    /// It can be repeated at any time. claude-auth-provision.timer runs it every
+    /// hour without an administrator token; it then reports what needs one.
+    /// VAULT_TOKEN holds the administrator token. --print-policy prints the least
+    /// policy for it.
     ///
-    /// Exit status: 78 the roster or the configuration cannot be used, or the admin's token is none; else 1 somebody was left out, not all
-    /// units run, or the caller is not root; else 77 something waits for an admin or was refused; else 75 the server did not answer, another
-    /// provisioning is at work, or this one was asked to end; else 0. 2 usage.
+    /// Exit status:
+    ///   0   all users are provisioned
+    ///   1   a user was skipped, a unit does not run, or root did not call it
+    ///   2   usage error
+    ///   75  the Vault server is not reachable, another run is active, or this one
+    ///       was stopped
+    ///   77  something needs an administrator token, or was refused
+    ///   78  the roster, the configuration or the administrator token is invalid
+    #[command(verbatim_doc_comment)]
     Provision(Provision),
-    /// Say how your own login is; as root, how everybody's is, the worst first.
+    /// Show the state of your login, or of all enrolled users
     ///
-    /// For yourself: which credential Claude Code uses here, when it was last verified, when it lapses, where the good copy is,
-    /// and what happens next. For root: a table of everybody who is enrolled, from what their syncs have published; nothing
-    /// in a home is opened, and paste nothing as root that their syncs say. Nobody is asked, neither a server nor `claude`: `cas-sync run` does that.
+    /// For yourself: the active credential, its last verification, its expiry, its
+    /// backups and the next sync. For root: a table of all enrolled users from the
+    /// results that their syncs have published, problems first. Sends no request
+    /// and, for root, opens no file in a home. Do not paste text of this table
+    /// into a root shell: users can write it.
     ///
-    /// Exit status: 0 fine; else the exit status of the last sync (for root: of the worst of all); 1 also where Claude Code uses
-    /// another credential than the one that is looked after, where syncs are missing, or where what is published is no state;
-    /// 75 also where no sync has looked yet, or not since something changed; 79 also where Claude Code would find no login. 2
-    /// usage.
+    /// Exit status:
+    ///   0   no problem; else that of the last sync, for root of the worst user
+    ///   1   Claude Code uses a credential that is not managed, no sync runs, or
+    ///       the published state is invalid
+    ///   2   usage error
+    ///   75  no sync has run yet, or none since the credential changed
+    ///   79  you must sign in
+    #[command(verbatim_doc_comment)]
     Status(Status),
-    /// Print how everybody is, as figures for Prometheus (root).
+    /// Print the state of all enrolled users for Prometheus (root)
     ///
-    /// claude-auth-metrics.timer runs it every five minutes where there is a node exporter that reads such files. Like `status` it
-    /// opens nothing in a home. Exit status: 0 written, whatever the figures say; 1 not; 2 usage.
+    /// claude-auth-metrics.timer runs it every five minutes if the machine has a
+    /// node exporter with a textfile directory. Opens no file in a home.
+    ///
+    /// Exit status:
+    ///   0   written
+    ///   1   not written
+    ///   2   usage error
+    #[command(verbatim_doc_comment)]
     Metrics(Metrics),
-    /// Sign in to Claude Code, in a browser on any device, and have the new login looked after.
+    /// Sign in to Claude Code with a browser on any device
     ///
-    /// Runs `claude auth login --claudeai --sso` in a scratch directory: it shows an address to open in a browser, which may be
-    /// on another device, and asks for the code that is shown there. The new login takes the place of yours once `claude` was
-    /// answered with it, and is backed up; all else that Claude Code keeps stays as it is. Whatever goes wrong, or
-    /// is interrupted, your login is what it was, and what was obtained meanwhile is signed out again. The code may also come on
-    /// the standard input, as one line.
+    /// Runs `claude auth login --claudeai --sso` in a temporary directory. Prints a
+    /// URL, which you can open on another device, and asks for the code that the
+    /// browser shows; the code can also be one line on the standard input. The new
+    /// login replaces yours after claude has answered with it, and is backed up.
+    /// If anything fails, your login is not changed, and the new one is signed out.
     ///
-    /// Exit status: 0 signed in; 79 it is another account or organisation than it should be, or the server rejects it: sign in
-    /// again; 69 `claude` is missing or unusable, 75 nobody could say whether it works, no code came in time, or a sync or Claude
-    /// Code itself is at work; 78 configuration, 2 usage, 1 anything else, such as a code that is wrong.
+    /// Exit status:
+    ///   0   signed in
+    ///   1   any other failure, such as a wrong code
+    ///   2   usage error
+    ///   69  claude is missing or unusable
+    ///   75  the verification was inconclusive, no code was entered in time, or a
+    ///       sync or Claude Code is active
+    ///   78  configuration error
+    ///   79  another account or organization, or rejected: sign in again
+    #[command(verbatim_doc_comment)]
     Login(LoginArgs),
-    /// Your own setup-token, the long-lived one of `claude setup-token`: put it in force, look at it, take it out of force.
+    /// Activate, show or remove your setup token
+    ///
+    /// `claude setup-token` creates a setup token, which is valid for one year.
+    #[command(verbatim_doc_comment)]
     Token(Token),
-    /// Look for what is wrong, with your own login and on this machine, and say what to do about each.
+    /// Find problems and print the command that fixes each
     ///
-    /// Looks at the login, whose the files are, Claude Code's locks, what makes Claude Code use another credential, the client,
-    /// the configuration, the server and your token there, and what runs by itself. Changes nothing, but that the token at the
-    /// server is renewed: whether it can be is found out by trying. As root, at the machine and everybody who is enrolled; what is
-    /// somebody's is looked at by a process that has become them. /usr/share/doc/claude-auth-sync/user/doctor.md lists what is
-    /// looked at.
+    /// Checks the login, the owners and modes of files, Claude Code's locks,
+    /// settings that select another credential, the client, the configuration, the
+    /// store, your Vault token and the units. Changes nothing, except that it
+    /// renews your Vault token to see whether it is renewable. For root: checks the
+    /// machine and all enrolled users; a process that has become the user checks
+    /// each home. /usr/share/doc/claude-auth-sync/user/doctor.md lists the checks.
     ///
-    /// Exit status: 0 nothing is wrong (there may be warnings), 2 usage, 1 something is wrong, or could not be looked at.
+    /// Exit status:
+    ///   0   no problem; there may be warnings
+    ///   1   a problem, or a check was not possible
+    ///   2   usage error
+    #[command(verbatim_doc_comment)]
     Doctor(Doctor),
-    /// Show which running processes hold a setup-token that was replaced or withdrawn, and how to start each anew.
+    /// List processes that hold a replaced setup token
     ///
-    /// Your own processes; as root, those of everybody who is enrolled. A process keeps the environment it was started with. The login
-    /// file is read again at each turn, so a running Claude Code always has the login in use. No token is shown.
+    /// A process keeps the environment with which it was started; the list says how
+    /// to restart each one. Claude Code reads the login file at each turn, so a
+    /// login needs no restart. For root: the processes of all enrolled users. No
+    /// token is printed.
     ///
-    /// Exit status: 0 none holds an old token, 2 usage, 1 some do, or could not be looked at.
+    /// Exit status:
+    ///   0   no process holds a replaced token
+    ///   1   some do, or a user could not be checked
+    ///   2   usage error
+    #[command(verbatim_doc_comment)]
     Sessions(Sessions),
-    /// Run a part of another command as USER (root).
+    /// Run a part of another command as USER
     #[command(hide = true)]
     Internal {
-        /// Which part.
+        /// The part
         #[command(subcommand)]
         command: Internal,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn help_lists_every_command_once() {
+        let arguments = Arguments::command();
+        let commands = arguments.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut expected: Vec<String> = commands
+            .map(|command| {
+                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+                format!("{:<11}{}", command.get_name(), about.trim_end_matches(" (root)"))
+            })
+            .collect();
+        let mut listed: Vec<String> = HELP
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .map(|line| line.trim_end_matches(" (root)").to_owned())
+            .collect();
+        (expected.sort(), listed.sort());
+        assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn help_fits_80_columns_and_starts_with_a_short_sentence() {
+        let mut left = vec![Arguments::command()];
+        while let Some(mut command) = left.pop() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.split_whitespace().count() <= 12, "{about}");
+            for line in command.render_long_help().to_string().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+            left.extend(command.get_subcommands().filter(|command| !command.is_hide_set()).cloned());
+        }
+    }
 }

@@ -1,83 +1,116 @@
-//! What is asked of `cas-sync token`.
+//! Arguments of `cas-sync token`.
 
 use clap::{Args, Subcommand};
 
-/// What is to be done about the caller's setup-token.
+/// Arguments of `token`.
 #[derive(Args)]
 pub(crate) struct Token {
-    /// What to do.
+    /// The command
     #[command(subcommand)]
     pub(crate) command: TokenCommand,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Put a setup-token in force, once `claude` was answered with it.
+    /// Verify a setup token and activate it
     ///
-    /// It is asked for at the terminal, which does not show it, or read from the standard input to its end: never give it as an
-    /// argument. White space around it and line breaks in it, as a narrow terminal makes them, are dropped. The one before
-    /// stays in force until the new one has answered, and whatever goes wrong, all is as before. It is kept in the store, with
-    /// the days on which it was made and lapses, and in ~/.config/claude-auth-sync/claude-oauth.env for your next sessions;
-    /// what runs already keeps what it was started with.
+    /// Reads the token from the terminal without echo, or from the standard input
+    /// to its end; a token on the command line is refused. White space and line
+    /// breaks are removed. The former token stays active until claude has answered
+    /// with the new one. The token is kept in the store, with the dates of its
+    /// creation and expiry, and in ~/.config/claude-auth-sync/claude-oauth.env for
+    /// new sessions. Running processes keep their token.
     ///
-    /// Exit status: 0 in force; 79 the server rejects it, make another one; 69 `claude` is missing or unusable, 75 nobody could
-    /// say whether it works, or the store or a sync is busy (for both: nothing was changed); 77 refused by the store, 78
-    /// configuration, 2 usage, 1 anything else, such as a text that is no setup-token.
+    /// Exit status:
+    ///   0   activated
+    ///   1   any other failure, such as text that is not a setup token
+    ///   2   usage error
+    ///   69  claude is missing or unusable; nothing was changed
+    ///   75  inconclusive, or the store or a sync is busy; nothing was changed
+    ///   77  the store refused access
+    ///   78  configuration error
+    ///   79  rejected: create another token
+    #[command(verbatim_doc_comment)]
     Set(TokenSet),
-    /// Say which setup-token is in force, where it lies, and until when: by its fingerprint, never the token itself.
+    /// Show the fingerprint, the places and the expiry of your setup token
     ///
-    /// Exit status: 0 said, whether there is one or not; 75 the store did not answer, 77 it refused, 78 configuration: what is
-    /// known without it is said all the same; 2 usage, 1 anything else.
+    /// The token itself is never printed.
+    ///
+    /// Exit status:
+    ///   0   shown, or there is no token
+    ///   1   any other failure
+    ///   2   usage error
+    ///   75  the store is not reachable; the rest is shown
+    ///   77  the store refused access; the rest is shown
+    ///   78  configuration error; the rest is shown
+    #[command(verbatim_doc_comment)]
     Show(TokenShow),
-    /// Take your setup-token out of force: in the store, and in your env file.
+    /// Remove your setup token from the store and the env file
     ///
-    /// Asks first, at a terminal. Claude Code then uses the login that you signed in with. What runs already keeps the token
-    /// until it is started again, and the server goes on accepting it: this does not revoke it.
+    /// Asks for confirmation at a terminal. Claude Code then uses your login.
+    /// Running processes keep the token until they are restarted. This does not
+    /// revoke the token: the Anthropic API still accepts it.
     ///
-    /// Exit status: 0 out of force, or there was none; 75 the store or a sync is busy, 77 refused by the store, 78
-    /// configuration (for these nothing was changed); 2 usage, also without --yes where nobody can be asked; 1 anything else.
+    /// Exit status:
+    ///   0   removed, or there was none
+    ///   1   any other failure
+    ///   2   usage error, also without --yes and without a terminal
+    ///   75  the store or a sync is busy; nothing was changed
+    ///   77  the store refused access; nothing was changed
+    ///   78  configuration error; nothing was changed
+    #[command(verbatim_doc_comment)]
     Clear(TokenClear),
-    /// Take the setup-token that lies in your env file already into the store, once `claude` was answered with it.
+    /// Verify the setup token in the env file and store it
     ///
-    /// For one that was put there by hand, or by the script that claude-auth-sync replaced. Exit status: as for `set`; 1 when
-    /// there is none.
+    /// For a token that was written by hand or by the former script.
+    ///
+    /// Exit status:
+    ///   0   stored
+    ///   1   there is no token, or any other failure
+    ///   2   usage error
+    ///   69  claude is missing or unusable; nothing was changed
+    ///   75  inconclusive, or the store or a sync is busy; nothing was changed
+    ///   77  the store refused access
+    ///   78  configuration error
+    ///   79  rejected: create another token
+    #[command(verbatim_doc_comment)]
     Import(TokenImport),
 }
 
-/// How a token is put in force.
+/// Arguments of `token set`.
 #[derive(Args)]
 pub(crate) struct TokenSet {
-    /// The day on which it was made, such as 2026-11-21, or a time of RFC 3339. Else it was made now.
+    /// Creation date, such as 2026-11-21; the default is now
     #[arg(long, value_name = "DATE")]
     pub(crate) minted_at: Option<String>,
-    /// Take it also when nobody could say whether it works: no `claude`, no network, an overload. Never when it is rejected.
+    /// Accept the token if its verification is inconclusive
     #[arg(long)]
     pub(crate) unverified: bool,
 }
 
-/// How a token is shown.
+/// Arguments of `token show`.
 #[derive(Args)]
 pub(crate) struct TokenShow {
-    /// Print one JSON object for programs instead of lines for people.
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How a token is taken out of force.
+/// Arguments of `token clear`.
 #[derive(Args)]
 pub(crate) struct TokenClear {
-    /// Do not ask.
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
-/// How a token is taken over.
+/// Arguments of `token import`.
 #[derive(Args)]
 pub(crate) struct TokenImport {
-    /// The day on which it was made, such as 2026-11-21, or a time of RFC 3339. Else its age counts from when it was seen first.
+    /// Creation date, such as 2026-11-21; the default is the first sight
     #[arg(long, value_name = "DATE")]
     pub(crate) minted_at: Option<String>,
-    /// Take it also when nobody could say whether it works: no `claude`, no network, an overload. Never when it is rejected.
+    /// Accept the token if its verification is inconclusive
     #[arg(long)]
     pub(crate) unverified: bool,
 }

@@ -11,9 +11,9 @@ mod systemctl;
 
 pub(crate) use self::names::Units;
 pub(crate) use self::start::{
-    BATCH_SIZE, RunResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
+    RunResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
     run_services, start,
 };
 pub(crate) use self::status::{TargetState, standing, target};
 pub(crate) use self::stop::{still_running, stop};
-pub(crate) use self::systemctl::{NO_REPLY, PATIENCE, is_active, is_running, next_start};
+pub(crate) use self::systemctl::{BATCH_SIZE, NO_REPLY, PATIENCE, is_active, is_running, next_start};

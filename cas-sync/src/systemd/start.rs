@@ -11,12 +11,10 @@ use super::names::{TARGET, Units};
 use super::overrides;
 use super::stop::disable_and_stop;
 use super::systemctl::{
-    PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
+    BATCH_SIZE, PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
 };
 use crate::os::undo::combine_results;
 
-/// So many people's units go into one command: systemd reads all units again after each, and a command line has an end.
-pub(crate) const BATCH_SIZE: usize = 100;
 /// The first syncs of more newcomers than these are left to their timers and logins: each runs a client of 200 MB.
 const MOST_FIRST_SYNCS: usize = 4;
 

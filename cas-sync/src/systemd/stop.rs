@@ -6,8 +6,7 @@ use anyhow::{Result, anyhow};
 use super::cgroup::processes_in_unit;
 use super::enabled;
 use super::names::Units;
-use super::start::BATCH_SIZE;
-use super::systemctl::{is_installed, is_running, states, systemctl};
+use super::systemctl::{BATCH_SIZE, is_installed, is_running, states, systemctl};
 use crate::os::undo::{combine_results, remove_if_exists};
 
 /// Lets nothing run for these people by itself any more, and leaves no trace of it with systemd. A sync at work is told to end,

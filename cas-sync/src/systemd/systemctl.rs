@@ -11,6 +11,9 @@ use cas_protocol::deadline::Deadline;
 
 use crate::os::bounded_command::run_bounded;
 
+/// How many units one systemctl command names: PID 1 reloads all units after each command, and a command line is limited.
+pub(crate) const BATCH_SIZE: usize = 100;
+
 /// How long whoever only looks waits for systemd, for all that one command asks: it answers in milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -11,27 +11,10 @@ use super::http::{Client, Request};
 use super::policy::{DocumentLayout, ROLE};
 use super::response::{RawResponse, Response, Success};
 use super::token_file::Token;
-use super::token_info::Lookup;
+use super::token_info::{Lookup, TokenInfo};
 use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
-
-/// What the server says of somebody's token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenInfo {
-    /// Names the token and cannot be used as one.
-    pub accessor: String,
-    /// Why it is not the user's own, if it is not.
-    pub foreign: Option<String>,
-    /// When it ends unless it is renewed, in milliseconds since the epoch; none if never.
-    pub expires_at_ms: Option<u64>,
-    /// Whether it can be renewed.
-    pub is_renewable: bool,
-    /// Whether it outlives the token it was made with.
-    pub is_orphan: bool,
-    /// The machine it was made for, if it says so.
-    pub host: Option<String>,
-}
 
 /// A server, asked with the tokens of many.
 pub struct AdminClient {

@@ -34,7 +34,7 @@ use cas_core::store::{Document, Fields, Renewal, Store, StoreError, merge};
 use cas_protocol::deadline::Deadline;
 
 pub use self::address::{ProxyAddress, ServerUrl, SettingError, VaultPath};
-pub use self::admin::{AdminClient, TokenInfo};
+pub use self::admin::AdminClient;
 pub use self::configured_store::open;
 pub use self::connection::Connection;
 pub use self::mint::Minted;
@@ -43,6 +43,7 @@ pub use self::policy_check::Access;
 pub use self::policy_probe::{ForbiddenCall, forbidden_calls};
 pub use self::token_cache::{TokenCache, WriteMethod};
 pub use self::token_file::{Token, TokenFileError, parse as parse_token, read as read_token};
+pub use self::token_info::TokenInfo;
 
 /// Everything the store has to be told.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! What is set up on the server for people: the policy of each one's token, and the role through which tokens are minted.
 //! The texts are the files of `packaging/vault/`, so that an admin who prefers doing it by hand does the same.
 
-use super::{SettingError, VaultPath, token_info};
+use super::{SettingError, VaultPath};
 use cas_core::config::VaultSettings;
 use cas_core::store::StoreError;
 
@@ -41,7 +41,7 @@ impl DocumentLayout {
 
     /// The name of this user's policy; the server keeps policies in lower case.
     pub fn policy_name(&self, user: &str) -> String {
-        token_info::policy(user)
+        policy_name(user)
     }
 
     /// The least policy of this user's token.
@@ -87,6 +87,14 @@ impl DocumentLayout {
     pub fn is_valid_policy_user(user: &str) -> bool {
         user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
     }
+}
+
+/// The start of the name of every policy of a user.
+pub(super) const POLICY_PREFIX: &str = "workstation-claude-";
+
+/// The policy that speaks for the user; Vault keeps policy names in lower case.
+pub(super) fn policy_name(user: &str) -> String {
+    format!("{POLICY_PREFIX}{}", user.to_lowercase())
 }
 
 #[cfg(test)]

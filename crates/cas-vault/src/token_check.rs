@@ -11,7 +11,7 @@ use super::renewal;
 use super::response::{Response, Success};
 use super::token_cache::{self, TokenCache, WriteMethod};
 use super::token_file;
-use super::token_info::{self, Lookup};
+use super::token_info::Lookup;
 use cas_core::store::Renewal;
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
@@ -72,7 +72,7 @@ impl DocumentClient {
                 ),
                 remedy: format!(
                     "an admin has to allow it in the policy {}",
-                    token_info::policy(&self.config.user)
+                    super::policy::policy_name(&self.config.user)
                 ),
             },
             Err(failure) => failure,

@@ -5,9 +5,26 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::admin::TokenInfo;
+use super::policy::{self, POLICY_PREFIX};
 use super::redact::redact_server_text;
 use super::token_cache::{TokenCache, WriteMethod};
+
+/// What the server says of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Names the token and cannot be used as one.
+    pub accessor: String,
+    /// Why it is not the user's own, if it is not.
+    pub foreign: Option<String>,
+    /// When it ends unless it is renewed, in milliseconds since the epoch; none if never.
+    pub expires_at_ms: Option<u64>,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+    /// Whether it outlives the token it was made with.
+    pub is_orphan: bool,
+    /// The machine it was made for, if it says so.
+    pub host: Option<String>,
+}
 
 /// What a lookup tells. The answer also holds the token itself, which is not read. Fields may be missing: a root token
 /// has fewer, and one made through a role has no `period`.
@@ -81,20 +98,14 @@ impl Lookup {
     }
 }
 
-const POLICY_PREFIX: &str = "workstation-claude-";
 const DISPLAY_PREFIX: &str = "token-devvm-claude-auth-";
-
-/// The policy that speaks for the user; Vault keeps policy names in lower case.
-pub(super) fn policy(user: &str) -> String {
-    format!("{POLICY_PREFIX}{}", user.to_lowercase())
-}
 
 fn only_policy(policies: &[String], user: &str) -> Result<(), TokenOwnerError> {
     let mut personal = policies.iter().filter(|policy| policy.starts_with(POLICY_PREFIX)).peekable();
     if personal.peek().is_none() {
         return Err(TokenOwnerError::Nobody);
     }
-    match personal.find(|name| **name != policy(user)) {
+    match personal.find(|name| **name != policy::policy_name(user)) {
         Some(name) => Err(TokenOwnerError::Policy(redact_server_text(name))),
         None => Ok(()),
     }

@@ -6,6 +6,7 @@
 mod commands;
 mod configuration;
 mod dependencies;
+mod folders;
 mod links;
 mod man_pages;
 mod named_tests;
@@ -23,8 +24,10 @@ use anyhow::Result;
 use self::tree::{Problem, Tree};
 
 /// The checks that need nothing but the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 17] = [
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 19] = [
     dependencies::check,
+    folders::check_order,
+    folders::check_circles,
     links::check_links,
     links::check_paths,
     named_tests::check_names,

@@ -51,7 +51,7 @@ struct PutBack {
 
 impl PutBack {
     fn of(generation: RefreshTokenId, source: BackupLocation) -> Self {
-        Self { generation: generation.to_string(), from: word(source) }
+        Self { generation: generation.to_string(), from: source.as_str() }
     }
 }
 
@@ -123,12 +123,4 @@ fn list(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, Co
     let listing = BackupList::new(person, &survey, choice);
     print(json, &listing, &listing.table(person.now))?;
     Ok(listing.exit_code())
-}
-
-/// One word for a place.
-pub(super) fn word(source: BackupLocation) -> &'static str {
-    match source {
-        BackupLocation::LocalHistory => "history",
-        BackupLocation::Store => "store",
-    }
 }

@@ -9,7 +9,6 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::SCHEMA;
-use super::restore::word;
 use crate::user::context::UserContext;
 use crate::user::error::store_exit_code;
 
@@ -96,7 +95,7 @@ impl BackupRow {
         let kept = found.iter().find(is_of);
         Self {
             generation: copy.login.generation.to_string(),
-            place: word(copy.source),
+            place: copy.source.as_str(),
             access_token_expires_at_ms: copy.login.expires_at,
             login_expires_at_ms: copy.login.login_expires_at,
             backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),

@@ -5,6 +5,7 @@ mod check;
 mod checks;
 mod facts;
 mod fix;
+mod fix_as_user;
 mod gather;
 mod render;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::check::{Fix, Row, diagnose};
 use super::gather::InspectEnv;
-use super::{checks, fix, gather};
+use super::{checks, fix_as_user, gather};
 use crate::os::environment::{env_vars, now};
 use crate::os::run_as_user;
 
@@ -55,7 +55,7 @@ impl Target {
     /// Why it stays as it is.
     pub(super) fn mend(&self, fix: &Fix) -> Result<(), String> {
         match self {
-            Self::Current { account, paths } => fix::apply_as_user(account, paths, fix, now()),
+            Self::Current { account, paths } => fix_as_user::apply_as_user(account, paths, fix, now()),
             Self::Other { name } => {
                 let fix = serde_json::to_string(fix).map_err(|error| error.to_string())?;
                 decode_reply(&run_as_user::run_as_user(
@@ -70,9 +70,12 @@ impl Target {
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
 pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> Result<()> {
     run_as_user::serve_request(user, |account, paths| match mend {
-        Some(fix) => {
-            serde_json::to_string(&fix::apply_as_user(account, paths, &serde_json::from_str(fix)?, now()))
-        }
+        Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
+            account,
+            paths,
+            &serde_json::from_str(fix)?,
+            now(),
+        )),
         None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
     })
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cas_core::claude_files::credentials_file::{CredentialsFile, WriteError};
+use cas_core::credential::json_edit::is_json_object;
 use cas_core::credential::login::Login;
-use cas_core::credential::login_file::{LoginFileState, is_json_object};
+use cas_core::credential::login_file::LoginFileState;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_protocol::deadline::Deadline;
 

@@ -17,16 +17,13 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
-use super::{MAKE_ANOTHER, env_file, show};
+use super::{MAKE_ANOTHER, STORE_TIMEOUT, env_file, show};
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::print_stderr;
 use crate::term::wrap::{terminal_width, wrap_for};
 use crate::user::acceptance::{check_accepted, describe_verification};
 use crate::user::context::{CachedVerifier, UserContext};
 use crate::user::error::{CommandError, reject_unreadable};
-
-/// How long the store may take for one thing.
-pub(super) const STORE_TIME: Duration = Duration::from_secs(30);
 
 /// How often a change is made again because somebody else was faster, and how long it waits first.
 const TRIES: u32 = 5;
@@ -139,7 +136,7 @@ impl Activation<'_> {
 /// Remembers a token that has left the env file, so that a process which inherited it can be told. If it cannot be noted, it
 /// is gone all the same.
 pub(super) fn note_withdrawn(person: &UserContext, token: Fingerprint) {
-    let deadline = Deadline::after(STORE_TIME);
+    let deadline = Deadline::after(STORE_TIMEOUT);
     drop(person.state.update_ledger(&deadline, |ledger| ledger.record_withdrawn_token(token)));
 }
 
@@ -153,7 +150,7 @@ pub(super) fn update_document(
 ) -> Result<(), CommandError> {
     let mut tries = 0;
     loop {
-        let deadline = Deadline::after(STORE_TIME);
+        let deadline = Deadline::after(STORE_TIMEOUT);
         let document = store.read(&deadline)?;
         if user_document::is_offboarded(&document) {
             return Err(StoreError::offboarded().into());

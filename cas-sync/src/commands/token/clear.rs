@@ -8,7 +8,8 @@ use cas_core::store::user_document::{SetupTokenField, UserDocument, clear_setup_
 use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
 
-use super::activate::{STORE_TIME, note_withdrawn, update_document};
+use super::STORE_TIMEOUT;
+use super::activate::{note_withdrawn, update_document};
 use super::env_file;
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{confirm, is_at_a_terminal};
@@ -75,7 +76,7 @@ pub(super) fn clear(without_asking: bool, signals: &SignalBlock) -> Result<(), C
 }
 
 fn is_in(store: &mut dyn Store) -> Result<bool, CommandError> {
-    let document = store.read(&Deadline::after(STORE_TIME))?;
+    let document = store.read(&Deadline::after(STORE_TIMEOUT))?;
     let field = UserDocument::parse(&document).setup_token;
     Ok(!matches!(field, SetupTokenField::Absent | SetupTokenField::Empty))
 }

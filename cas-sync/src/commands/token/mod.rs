@@ -7,6 +7,7 @@ mod dates;
 mod show;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
@@ -23,6 +24,9 @@ use self::activate::{Activation, CreatedAt};
 pub(crate) use self::argv_guard::reject_token_in_argv;
 
 const PROMPT: &str = "Setup-token (it is not shown; make one with `claude setup-token`): ";
+
+/// How long the store may take for one thing.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How to make a good one.
 const MAKE_ANOTHER: &str = "make another one with `claude setup-token`; nothing was changed";

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use serde_json::{Value, json};
 
-use super::activate::STORE_TIME;
+use super::STORE_TIMEOUT;
 use super::env_file;
 use crate::term::wrap::{terminal_width, wrap};
 use crate::user::context::UserContext;
@@ -241,7 +241,7 @@ impl TokenDetails {
 
 fn read_store(person: &UserContext) -> Result<(Place, SetupTokenDates), CommandError> {
     let mut store = person.store()?;
-    let document = store.read(&Deadline::after(STORE_TIME));
+    let document = store.read(&Deadline::after(STORE_TIMEOUT));
     store.save_token_cache();
     let document = UserDocument::parse(&document?);
     let place = match document.setup_token {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::claude_files::locks::{self, LockError, RefreshLocks};
 use crate::credential::fingerprint::Fingerprint;
+use crate::credential::json_edit;
 use crate::credential::login::Login;
 use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
@@ -132,7 +133,7 @@ impl CredentialsFile {
 
     /// Whether the path is a link to something that is no credential file: that is nobody's to overwrite.
     fn is_foreign_symlink_target(&self, content: &[u8]) -> bool {
-        self.target() != self.path && !login_file::is_json_object(content)
+        self.target() != self.path && !json_edit::is_json_object(content)
     }
 
     /// The file itself where the path is a link: it is rewritten in its own place, and the link stays a link. One that

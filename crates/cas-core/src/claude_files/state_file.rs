@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::claude_files::json_settings::{ACCOUNT, ClaudeJson, LIMIT, ONBOARDING};
 use crate::claude_files::locks::{FileLock, LockError};
+use crate::credential::json_edit;
 use crate::credential::login::Owner;
-use crate::credential::login_file;
 use crate::fs::atomic_file;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
@@ -60,7 +60,7 @@ impl ClaudeStateFile {
         deadline: &Deadline,
         now: Timestamp,
     ) -> Result<(), UpdateStateError> {
-        self.note(deadline, now, |content| Some(login_file::set_member(content, ACCOUNT, account)))
+        self.note(deadline, now, |content| Some(json_edit::set_member(content, ACCOUNT, account)))
     }
 
     /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
@@ -75,7 +75,7 @@ impl ClaudeStateFile {
         self.note(deadline, now, |content| {
             let says_something =
                 ClaudeJson::parse(content).is_ok_and(|state| state.has_completed_onboarding().is_some());
-            (!says_something).then(|| login_file::set_member(content, ONBOARDING, "true"))
+            (!says_something).then(|| json_edit::set_member(content, ONBOARDING, "true"))
         })
     }
 
@@ -91,7 +91,7 @@ impl ClaudeStateFile {
             let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::Owner)
                 .map_err(UpdateStateError::File)?;
             let (content, identity) = match &found {
-                Some(found) if login_file::is_json_object(&found.content) => {
+                Some(found) if json_edit::is_json_object(&found.content) => {
                     (found.content.as_slice(), Some(found.identity))
                 }
                 Some(_) => return Err(UpdateStateError::InvalidJson(self.path.clone())),

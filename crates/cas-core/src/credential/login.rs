@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::RefreshTokenId;
-use crate::credential::login_file;
+use crate::credential::json_edit;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
@@ -35,7 +35,7 @@ impl Login {
         ] {
             if let (None, Some(value)) = (before, after) {
                 let value = serde_json::Value::from(value.as_str()).to_string();
-                *json = login_file::set_member(json.as_bytes(), name, &value);
+                *json = json_edit::set_member(json.as_bytes(), name, &value);
             }
         }
         let json = Secret::new(std::mem::take(&mut *json));

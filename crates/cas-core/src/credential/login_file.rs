@@ -1,13 +1,11 @@
 //! What lies in a person's `.credentials.json`, as Claude Code would take it.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::credential::fingerprint::Fingerprint;
+use crate::credential::json_edit::{parse_members, position, set_member};
 use crate::credential::login::{self, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
 
@@ -150,23 +148,6 @@ pub fn with_login(content: &[u8], object: &str) -> String {
     set_member(content, LOGIN_KEY, object)
 }
 
-/// The same for another member of a JSON object: `name` needs no escapes.
-pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
-    let text = &*String::from_utf8_lossy(content);
-    // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let Some(members) = parse_members(text) else {
-        return format!("{{\"{name}\":{object}}}");
-    };
-    if let Some((_, old)) = members.iter().rev().find(|(member, _)| member == name) {
-        let Range { start, end } = position(text, old);
-        return format!("{}{object}{}", &text[..start], &text[end..]);
-    }
-    let after_brace = text.find('{').map_or(0, |index| index + 1);
-    let comma = if members.is_empty() { "" } else { "," };
-    format!("{}\"{name}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
-}
-
 /// The content with the login of `other` in the place of its own, be it a tombstone or none at all, and every other byte as
 /// it was; nothing when `other` was no file and nothing but the login is in this one.
 pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
@@ -196,48 +177,6 @@ fn without_login(text: &str) -> String {
         }
     };
     without_login(&format!("{}{}", &text[..start], &text[end..]))
-}
-
-/// Where a value that was borrowed from `text` stands in it.
-fn position(text: &str, value: &RawValue) -> Range<usize> {
-    let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
-    start..start + value.get().len()
-}
-
-/// Whether the content is a JSON object, so that it can be kept but for its login.
-pub fn is_json_object(content: &[u8]) -> bool {
-    parse_members(&String::from_utf8_lossy(content)).is_some()
-}
-
-/// The members of a JSON object in their order, or nothing if the text is no object.
-fn parse_members(text: &str) -> Option<Vec<(String, &RawValue)>> {
-    serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
-}
-
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 #[cfg(test)]

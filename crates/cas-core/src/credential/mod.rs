@@ -3,6 +3,7 @@
 pub mod expiry;
 pub mod expiry_warning;
 pub mod fingerprint;
+pub mod json_edit;
 pub mod login;
 pub mod login_file;
 pub mod verification;

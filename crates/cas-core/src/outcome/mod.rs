@@ -56,6 +56,16 @@ pub enum BackupLocation {
     Store,
 }
 
+impl BackupLocation {
+    /// Returns its name for programs: `history` or `store`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LocalHistory => "history",
+            Self::Store => "store",
+        }
+    }
+}
+
 impl fmt::Display for BackupLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -14,7 +14,7 @@ use nix::libc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::credential::login_file;
+use crate::credential::json_edit;
 use crate::fs::atomic_file;
 use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::ledger::Ledger;
@@ -122,7 +122,7 @@ impl StateDirectory {
     /// [`StateError`]
     pub fn save_replaced_file(&self, content: &[u8]) -> Result<(), StateError> {
         self.create()?;
-        let is_damaged = !content.is_empty() && !login_file::is_json_object(content);
+        let is_damaged = !content.is_empty() && !json_edit::is_json_object(content);
         if is_damaged {
             atomic_file::write_atomic(&self.path("damaged-credentials.json"), content)
                 .map_err(StateError::File)?;

@@ -11,14 +11,7 @@ use cas_protocol::setup_token::VARIABLE;
 use super::super::facts::{Override, Place};
 use super::{InspectEnv, shell_startup, shown};
 use crate::precedence::managed_settings;
-use crate::precedence::settings::{self, Settings, Value};
-
-/// Where it is set, Claude Code has another home for everything.
-const ELSEWHERE: &str = "CLAUDE_CONFIG_DIR";
-
-pub(super) fn is_about_credentials(name: &str) -> bool {
-    settings::is_about_credentials(name) || name == ELSEWHERE
-}
+use crate::precedence::settings::{Settings, Value};
 
 /// All of them.
 pub(super) fn of(
@@ -63,7 +56,8 @@ fn in_environment(around: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<O
         own.is_some() && found.variable(name) == own
     };
     let names = found.names().into_iter().filter(|name| !is_own(name));
-    let elsewhere = around.variables.iter().filter(|(name, value)| name == ELSEWHERE && !value.is_empty());
+    let elsewhere =
+        around.variables.iter().filter(|(name, value)| name == shell_startup::ELSEWHERE && !value.is_empty());
     let names = names.chain(elsewhere.map(|(name, _)| name.as_str()));
     names.map(|name| Override { place: Place::Environment, name: name.to_owned() }).collect()
 }

@@ -6,8 +6,15 @@ use std::path::{Path, PathBuf};
 use cas_core::fs::regular_file;
 
 use super::super::facts::{Override, Place};
-use super::overrides::is_about_credentials;
 use super::shown;
+use crate::precedence::settings;
+
+/// Where it is set, Claude Code has another home for everything.
+pub(super) const ELSEWHERE: &str = "CLAUDE_CONFIG_DIR";
+
+pub(super) fn is_about_credentials(name: &str) -> bool {
+    settings::is_about_credentials(name) || name == ELSEWHERE
+}
 
 /// The longest file that is read, in bytes.
 const LIMIT: usize = 4 << 20;
