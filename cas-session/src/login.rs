@@ -16,11 +16,13 @@ use cas_core::state::notice_file;
 use cas_core::state::sync_requests::Requests;
 use cas_core::store::StoreError;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_core::system::machine_id::MachineId;
 use cas_core::system::privileges;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
+use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, print_error};
@@ -46,6 +48,14 @@ pub(crate) fn run(request: &Login) -> ExitCode {
 fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     let account = Account::from_name(&request.user)?;
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
+        return Ok(Reply(None));
+    }
+    if account.name != request.user && !paths::is_enrolled(&account.name) {
+        // The module has the name as it was typed; enrolled is the account's own.
+        return Ok(Reply(None));
+    }
+    if let Err(error) = Identities::of_this_machine().check(&account) {
+        syslog::log_message(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
     privileges::become_user(&account)?;

@@ -71,6 +71,7 @@ fn internal(command: Internal) -> ExitCode {
             commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
         }
         Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)

@@ -21,6 +21,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Bind the names that an older version enrolled to their uids, for the package.
+    BindIdentities,
     /// Read and write the Vault token file of USER, for `provision`.
     TokenAgent {
         /// The user.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
+use cas_core::system::identity::IdentityError;
+use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -22,7 +24,14 @@ use crate::user::verification::VerifyMode;
 pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match CallingUser::current() {
         Ok(caller) => caller,
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => {
+            if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
+                error.downcast_ref()
+            {
+                syslog::log_message(name, Status::Fail, &error.to_string());
+            }
+            return exit_with_error(&error, 1);
+        }
     };
     // The path unit starts this again and again as long as there is a request, whatever comes of it here.
     if verification == VerifyMode::Verify {

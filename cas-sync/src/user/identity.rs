@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::sync_requests::Requests;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
@@ -30,14 +31,15 @@ impl CallingUser {
     /// Finds them.
     ///
     /// # Errors
-    /// For root, and for somebody who has no account.
+    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
     pub(crate) fn current() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(
                 "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::from_uid(Uid::effective())?;
+        let account = Account::for_session(Uid::effective(), env_var("LOGNAME").as_deref())?;
+        Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         Ok(Self {

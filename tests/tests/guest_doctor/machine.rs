@@ -10,7 +10,7 @@ use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 /// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
 const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
 
-pub(crate) const ROWS: [Row; 22] = [
+pub(crate) const ROWS: [Row; 23] = [
     row("configuration-key", "echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml"),
     row("configuration-key", "printf '[vault]\\nadress = \"x\"\\n' >/etc/claude-auth-sync/conf.d/11-slip.toml").as_root(),
     // The editor of the test takes the mistake out.
@@ -26,6 +26,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
+    row("account-gone", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
     row("requests-full", "runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && seq 5000 | xargs mkdir 2>/dev/null'; true").as_root(),
     row("requests-unmounted", "umount -l /run/claude-auth-sync"),

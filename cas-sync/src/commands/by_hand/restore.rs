@@ -26,7 +26,7 @@ pub(crate) fn restore(wanted: &Restore) -> ExitCode {
         BackupSource::History => BackupLocation::LocalHistory,
         BackupSource::Store => BackupLocation::Store,
     });
-    let choice = BackupFilter { from, generation };
+    let choice = BackupFilter { from, generation, from_other_machine: wanted.from_other_machine };
     run_command(|person| match (wanted.list, wanted.dry_run) {
         (true, _) => list(person, choice, wanted.json),
         (_, true) => dry_run(person, choice, wanted.json),

@@ -8,7 +8,7 @@ use super::text::Family;
 use crate::published_state::rows::{Row, Severity};
 
 /// The code of each rank, which rises with how bad it is. A code never changes its meaning.
-const CODES: [(Severity, u8); 9] = [
+const CODES: [(Severity, u8); 10] = [
     (Severity::Ok, 0),
     (Severity::Recovered, 1),
     (Severity::Skipped, 2),
@@ -18,6 +18,7 @@ const CODES: [(Severity, u8); 9] = [
     (Severity::ClockSkew, 6),
     (Severity::Unreadable, 7),
     (Severity::Failed, 8),
+    (Severity::Gone, 9),
 ];
 
 /// The text for the exporter, of what was seen at `now` and took so long to see.
@@ -30,7 +31,7 @@ pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
 fn of_people(rows: &[Row]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
-        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed.",
+        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed, 9 gone.",
     );
     let mut exit_code = Family::gauge("claude_auth_exit_code", "Exit status of the last sync.");
     let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "When the last sync began.");

@@ -57,7 +57,7 @@ pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
 
 /// Whether it may have been: a login is known that ends later.
 pub(super) fn may_be_spent(facts: &Facts, login: &LoginSummary) -> bool {
-    let from_elsewhere = facts.settings.restore_from_other_machines
+    let from_elsewhere = facts.settings.uses_other_machines()
         || facts.ledger.generations.get(&login.generation).is_some_and(|entry| entry.origin == Origin::Store);
     let elsewhere = facts.document().filter(|_| from_elsewhere).and_then(|document| document.backup.as_ref());
     let elsewhere = elsewhere.filter(|other| is_plausible(facts, other));
@@ -105,11 +105,11 @@ fn from_store(facts: &Facts) -> impl Iterator<Item = Candidate<'_>> {
         .into_iter()
 }
 
-/// Where two machines live by one login each refresh there spends the token here; a machine that never had its own may begin
-/// with another's.
+/// Where two machines use one login, each refresh on one logs the other out: another machine's backup is restored only where the
+/// configuration, or the user's command, says so. That holds for a machine without a login of its own as well.
 pub(super) fn store_backup_allowed(facts: &Facts) -> bool {
-    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_local_login();
-    may_use_others || facts.document().is_some_and(|document| !document.from_another_machine)
+    facts.settings.uses_other_machines()
+        || facts.document().is_some_and(|document| !document.from_another_machine)
 }
 
 pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
@@ -188,6 +188,7 @@ mod tests {
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: StoreContact::default(),
+            place: crate::credential::login_file::LoginPlace::File,
             asked_lately: false,
             settings: Settings {
                 login_refresh_after: Duration::ZERO,

@@ -37,6 +37,8 @@ pub enum Ineligible {
     AnotherOrganization,
     /// It is of another account than the login that lay there last.
     AnotherAccount,
+    /// The credential file is a link, and led to another file when a login was last seen there.
+    LinkRepointed,
     /// Another machine lives by it.
     AnotherMachine,
     /// The clock was set back: whether a later one replaced it, nobody can say.
@@ -58,6 +60,7 @@ impl Ineligible {
             Self::AlreadyInFile => "in use",
             Self::AnotherOrganization => "another organisation",
             Self::AnotherAccount => "another account",
+            Self::LinkRepointed => "another file",
             Self::AnotherMachine => "another machine",
             Self::OrderUnknown => "in doubt",
             Self::AlreadyRestoredOnce => "used up",
@@ -77,6 +80,9 @@ impl fmt::Display for Ineligible {
             }
             Self::AlreadyInFile => "it lies in the login file already",
             Self::AnotherOrganization => "it is not of the organisation in expected_organization",
+            Self::LinkRepointed => {
+                "the credential file is a link that leads to another file than before, which may be another account's; sign in there, or point it back"
+            }
             Self::AnotherAccount => "it is of another account than the login used here last",
             Self::AnotherMachine => {
                 "another machine lives by it, and each refresh there spends the token here (restore_from_other_machines allows it)"
@@ -127,6 +133,7 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
             Ineligible::AnotherOrganization,
         ),
         (facts.ledger.belongs_to_other_account(login), Ineligible::AnotherAccount),
+        (facts.ledger.is_repointed(facts.place), Ineligible::LinkRepointed),
         (source == BackupLocation::Store && !store_backup_allowed(facts), Ineligible::AnotherMachine),
         (order_is_unknown(facts, login), Ineligible::OrderUnknown),
         (

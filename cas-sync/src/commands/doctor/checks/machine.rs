@@ -1,16 +1,17 @@
 //! What all people of a machine share: the module in the session stack, the target, the roster, the requests, the clock.
 
-use super::super::check::{Check, CheckResult, Finding, Remedy, as_root};
+use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
 use super::super::facts::{Clock, MachineFacts, Requests, Roster, SyncTarget};
 use crate::systemd::NO_REPLY;
 
-pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
+pub(super) const CHECKS: [Check<MachineFacts>; 11] = [
     Check { id: "pam-module-missing", looks_at: "is the PAM module there", judge: module },
     Check { id: "pam-line-missing", looks_at: "is the module in the session stack", judge: line },
     Check { id: "pam-line-edited", looks_at: "does its line stand where and as it should", judge: edited },
     Check { id: "systemd-silent", looks_at: "does systemd answer", judge: silent },
     Check { id: "target-masked", looks_at: "is everybody's target masked", judge: masked },
     Check { id: "target-stopped", looks_at: "does everybody's target run", judge: stopped },
+    Check { id: "account-gone", looks_at: "does each enrolled user have an account", judge: gone },
     Check { id: "roster-unreadable", looks_at: "can the roster be used", judge: roster },
     Check {
         id: "requests-unmounted",
@@ -89,6 +90,13 @@ fn edited(facts: &MachineFacts) -> CheckResult {
 
 fn places(lines: &[String], module: &str) -> Vec<usize> {
     lines.iter().enumerate().filter(|(_, line)| line.contains(module)).map(|(place, _)| place).collect()
+}
+
+fn gone(facts: &MachineFacts) -> CheckResult {
+    CheckResult::of(facts.gone.iter().map(|(name, why)| {
+        let remedy = command(&["cas-sync", "unenroll", name]);
+        Finding::problem(format!("{name}: {why}"), remedy.map_or_else(Remedy::Text, Remedy::Root))
+    }))
 }
 
 fn silent(facts: &MachineFacts) -> CheckResult {

@@ -95,6 +95,7 @@ fn machine() -> MachineFacts {
         requests: Requests::Fine,
         clock: Clock::Synchronized,
         is_anybody_enrolled: true,
+        gone: Vec::new(),
     }
 }
 

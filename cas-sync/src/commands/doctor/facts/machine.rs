@@ -9,6 +9,8 @@ pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) requests: Requests,
     pub(in crate::commands::doctor) clock: Clock,
     pub(in crate::commands::doctor) is_anybody_enrolled: bool,
+    /// Enrolled names whose account is not there any more, each with why.
+    pub(in crate::commands::doctor) gone: Vec<(String, String)>,
 }
 
 /// The module and its line.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
-use cas_protocol::paths::REQUESTS_DIR;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::{ENROLLED_DIR, REQUESTS_DIR};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
@@ -14,6 +15,7 @@ use super::super::checks::MODULE;
 use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
 use crate::enrollment::enrolled_users;
 use crate::enrollment::requests_directory;
+use crate::published_state::accounts::Accounts;
 use crate::roster;
 use crate::systemd::{self, TargetState};
 
@@ -40,7 +42,20 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
         requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
         is_anybody_enrolled: !enrolled_users().is_empty(),
+        gone: gone(),
     }
+}
+
+fn gone() -> Vec<(String, String)> {
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let accounts = Accounts::look_up(&names);
+    let identities = Identities::of_this_machine();
+    let missing = |name: &String| {
+        let missing = accounts.missing(name, identities.bound_uid(name).ok()?)?;
+        Some((name.clone(), missing.describe(name)))
+    };
+    names.iter().filter_map(missing).collect()
 }
 
 fn pam() -> Pam {
