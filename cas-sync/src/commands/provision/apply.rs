@@ -8,7 +8,7 @@ use cas_core::system::account::Account;
 use cas_core::time::timestamp::Timestamp;
 use cas_vault::{Minted, Token};
 
-use super::context::RunContext;
+use super::plan::RunContext;
 use super::plan::{
     Attempt, Desired, Facts, OFFBOARDED, Offboarding, PolicyCheck, ProvisionResult, Step, TokenState, next,
 };
