@@ -13,7 +13,7 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::StoreError;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::identity::Identities;
@@ -26,6 +26,7 @@ use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, print_error};
+use crate::request;
 
 /// What is kept back of the deadline for the reply itself.
 const REPLY_RESERVE: Duration = Duration::from_millis(100);
@@ -60,34 +61,39 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     }
     privileges::become_user(&account)?;
     let name = account.name.clone();
-    let requests = Requests::of(&name);
-    let ended = run_engine(account, &requests, deadline);
+    let paths = Paths::new(&account.home, |_| None);
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let requests = SyncRequests::new(state.clone());
+    let ended = run_engine(account, &paths, state, requests.last_activity(), deadline);
     if ended.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &ended.outcome);
     }
     if ended.outcome.wants_sync {
-        requests.leave();
+        request::submit_without_waiting(&requests);
     }
     Ok(Reply(ended.token))
 }
 
-fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
+fn run_engine(
+    account: Account,
+    paths: &Paths,
+    state: StateDirectory,
+    asked_at: Option<Timestamp>,
+    deadline: Deadline,
+) -> RunResult {
     let now = now();
-    let paths = Paths::new(&account.home, |_| None);
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let (config, store) = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => {
-            let store = cas_vault::open(&config, &account, &paths, &state, now);
+            let store = cas_vault::open(&config, &account, paths, &state, now);
             (config, store)
         }
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
     let settings = Settings::from_config(&config, Mode::Login);
     let machine = MachineId::read(Path::new("/etc/machine-id"));
-    let asked_at = requests.asked_at();
     let ended = Engine::new(EngineInput {
         account,
-        paths: &paths,
+        paths,
         settings,
         store,
         now,

@@ -236,7 +236,7 @@ fn nobody_else_can_read_what_was_fetched() {
     fleet.guest.sync("alice").expect_success("a sync");
     fleet.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
-        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude /run/claude-auth-sync/alice \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
+        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
     assert_eq!(readable(&fleet.guest), "");
 }

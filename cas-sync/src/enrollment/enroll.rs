@@ -10,17 +10,15 @@ use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
-use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
-use crate::enrollment::requests_directory;
+use crate::enrollment::user_directory;
 use crate::published_state::accounts::Accounts;
 use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 
-/// What makes the requests directories, and the spare requests in them, again after a reboot.
-const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
 /// The user id of `nobody`, who is none (Debian Policy 9.2.2).
@@ -89,34 +87,16 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         account.uid,
         others.join(", ")
     );
-    let requests = Path::new(REQUESTS_DIR).join(user);
-    // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
-    let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    let (uid, gid) = (account.uid, account.gid);
-    // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
-    let lines = format!(
-        "d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST_FILE}\" 0600 {uid} {gid} -\n"
-    );
     let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         create_root_dir(Path::new(STATE_DIR))?,
         create_root_dir(Path::new(ENROLLED_DIR))?,
         bind(&identities, account)?,
-        create_root_dir(Path::new(REQUESTS_DIR))?,
         create_root_dir(&Path::new(STATE_DIR).join(USERS_DIR))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
-        requests_directory::make_folder(account, &published_state::published_dir(user))
-            .with_context(context)?,
-        requests_directory::make(account, &requests)?,
-        !Path::new(TMPFILES).is_dir() && create_root_dir(Path::new(TMPFILES))?,
-        write_if_changed(&tmpfiles_path(user), &lines)?,
+        user_directory::make_folder(account, &published_state::published_dir(user)).with_context(context)?,
         write_if_changed(&marker_path(user), "")?,
     ];
-    if shares_its_room_with_the_system(Path::new(REQUESTS_DIR)) {
-        eprintln!(
-            "cas-sync: {REQUESTS_DIR} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
-        );
-    }
     Ok(changed.contains(&true))
 }
 
@@ -193,11 +173,6 @@ pub(crate) fn read_only_home(account: &Account) -> Option<String> {
     })
 }
 
-fn shares_its_room_with_the_system(requests: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    device(requests) == requests.parent().and_then(device)
-}
-
 /// # Errors
 /// For everybody but root.
 pub(crate) fn require_root(command: &str) -> Result<()> {
@@ -209,10 +184,6 @@ pub(crate) fn require_root(command: &str) -> Result<()> {
 
 pub(crate) fn marker_path(user: &str) -> PathBuf {
     Path::new(ENROLLED_DIR).join(user)
-}
-
-pub(crate) fn tmpfiles_path(user: &str) -> PathBuf {
-    Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 
 /// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker

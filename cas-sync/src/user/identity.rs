@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use cas_core::state::directory::StateDirectory;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::identity::Identities;
 use cas_protocol::paths;
@@ -21,8 +21,8 @@ pub(crate) struct CallingUser {
     pub(crate) paths: Paths,
     /// Where we keep what we know of them.
     pub(crate) state: StateDirectory,
-    /// What their logins ask for.
-    pub(crate) requests: Requests,
+    /// Their requests for a sync.
+    pub(crate) requests: SyncRequests,
     /// Where root finds how they are.
     pub(crate) published_dir: PublishedState,
 }
@@ -42,9 +42,10 @@ impl CallingUser {
         Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
+        let state = StateDirectory::new(paths.state_directory.clone(), owner);
         Ok(Self {
-            state: StateDirectory::new(paths.state_directory.clone(), owner),
-            requests: Requests::of(&account.name),
+            requests: SyncRequests::new(state.clone()),
+            state,
             published_dir: PublishedState::for_user(&account.name, owner),
             account,
             paths,
