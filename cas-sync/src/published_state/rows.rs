@@ -107,13 +107,13 @@ impl Severity {
             Self::Failed => "failed",
             Self::Gone => "gone",
             Self::Unreadable => "unreadable",
-            Self::ClockSkew => "of-the-future",
-            Self::Overdue => "silent",
-            Self::Warning => "warned",
+            Self::ClockSkew => "clock-skew",
+            Self::Overdue => "overdue",
+            Self::Warning => "warning",
             Self::Unknown => "unknown",
             Self::Skipped => "skipped",
             Self::Recovered => "recovered",
-            Self::Ok => "well",
+            Self::Ok => "ok",
         }
     }
 }
@@ -201,14 +201,14 @@ mod tests {
             ("ida", "failed", 79),
             ("gil", "gone", 1),
             ("hal", "unreadable", 1),
-            ("gus", "of-the-future", 1),
-            ("fay", "silent", 1),
-            ("eve", "warned", 75),
+            ("gus", "clock-skew", 1),
+            ("fay", "overdue", 1),
+            ("eve", "warning", 75),
             ("dan", "unknown", 75),
             ("ben", "skipped", 0),
             ("cem", "recovered", 0),
-            ("abe", "well", 0),
-            ("ann", "well", 0),
+            ("abe", "ok", 0),
+            ("ann", "ok", 0),
         ];
         assert_eq!(seen, expected);
         assert_eq!(exit_code(&rows), 79);

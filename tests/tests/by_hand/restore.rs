@@ -25,7 +25,7 @@ fn what_would_be_done_is_named_and_then_done() {
     by_hand(&resident, "restore --dry-run").expect(0, &[&words]);
     let told = by_hand(&resident, "restore --dry-run --json").expect(0, &[]).json();
     assert_eq!(
-        (&told["dry_run"], &told["put_back"]["generation"]),
+        (&told["dry_run"], &told["restored"]["generation"]),
         (&json!(true), &json!(generation(&file)))
     );
     assert_eq!(home(&resident), before, "nothing is written");
@@ -94,7 +94,7 @@ fn the_copies_are_listed_with_what_became_of_them() {
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
     let cells = |row: usize, columns: [usize; 4]| columns.map(|column| lines[row][column].to_owned());
-    assert_eq!(lines[0], ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "FATE"]);
+    assert_eq!(lines[0], ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "STATE"]);
     let columns = [0, 1, 2, 5];
     let (one, two) = (generation(&first), generation(&second));
     assert_eq!(cells(1, columns), [&two, "history", "5h left", "in use"].map(str::to_owned));
@@ -108,20 +108,20 @@ fn the_copies_are_listed_with_what_became_of_them() {
     let row = &told["copies"][0];
     assert_eq!((&told["login"], told["copies"].as_array().map(Vec::len)), (&json!("whole"), Some(1)));
     assert_eq!(
-        (&row["generation"], &row["fate"], &row["may_be_put_back"]),
+        (&row["generation"], &row["state"], &row["restorable"]),
         (&json!(two), &json!("in use"), &json!(false))
     );
     let members: Vec<_> = row.as_object().expect("a row").keys().cloned().collect();
     let expected = [
         "access_token_expires_at_ms",
         "backed_up_at_ms",
-        "fate",
         "generation",
         "login_expires_at_ms",
         "machine",
-        "may_be_put_back",
         "place",
-        "why_not",
+        "reason",
+        "restorable",
+        "state",
     ];
     assert_eq!(members, expected);
     assert_eq!(home(&resident), before, "nothing is written");

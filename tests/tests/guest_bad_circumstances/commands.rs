@@ -64,13 +64,19 @@ pub(crate) const COMMANDS: [Command; 21] = [
 /// Its operand is a command, and all that follows is that one's.
 pub(crate) const LAUNCHER: &str = "cas-session exec";
 
-/// The names in the list below `Commands:`.
+/// The names in each list below a heading that names commands.
 fn listed(help: &str) -> Vec<String> {
-    let list = help.split("Commands:\n").nth(1).expect("a list of commands");
-    let lines = list.lines().take_while(|line| line.starts_with("  "));
-    let names =
-        lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
-    names.filter(|name| *name != "help").map(str::to_owned).collect()
+    let mut names = Vec::new();
+    let mut is_list = false;
+    for line in help.lines() {
+        match line.strip_prefix("  ") {
+            Some(row) if is_list && !row.starts_with(' ') => names.extend(row.split_whitespace().next()),
+            Some(_) => (),
+            None => is_list = line.to_lowercase().contains("commands"),
+        }
+    }
+    assert!(!names.is_empty(), "a list of commands: {help}");
+    names.into_iter().filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]
