@@ -68,7 +68,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if ended.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &ended.outcome);
     }
-    if ended.outcome.wants_sync {
+    if ended.outcome.wants_sync || requests.has_unsent() {
         request::submit_without_waiting(&requests);
     }
     Ok(Reply(ended.token))

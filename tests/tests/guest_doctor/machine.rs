@@ -17,7 +17,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
     row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
-    row("units-disabled", "systemctl disable claude-auth-watch@alice.service").as_root(),
+    row("units-disabled", "systemctl disable claude-auth-sync@alice.timer").as_root(),
     row("units-shadowed", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
     row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
     row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),

@@ -20,6 +20,9 @@ use crate::time::timestamp::Timestamp;
 /// The file in the state directory whose change time says when a sync was last requested or begun.
 const LAST_REQUEST: &str = "last-request";
 
+/// The file in the state directory that exists while a request could not be sent: the administrator has paused the syncs.
+const UNSENT_REQUEST: &str = "request-unsent";
+
 /// Between two attempts while the queue of the socket is full. The dispatcher empties a full queue in some milliseconds.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -50,10 +53,20 @@ impl SyncRequests {
     /// Requests a sync without ever waiting. Requests of users who are not enrolled lead to nothing.
     pub fn try_submit(&self) -> Submission {
         let submission = self.connect();
-        if submission == Submission::Queued {
-            self.note_activity();
+        match submission {
+            Submission::Queued => {
+                self.note_activity();
+                drop(fs::remove_file(self.state.path(UNSENT_REQUEST)));
+            }
+            Submission::NoDispatcher => self.touch(UNSENT_REQUEST),
+            Submission::QueueFull => (),
         }
         submission
+    }
+
+    /// Returns true if an earlier request could not be sent, so that the next login must repeat it.
+    pub fn has_unsent(&self) -> bool {
+        self.state.path(UNSENT_REQUEST).symlink_metadata().is_ok()
     }
 
     /// Requests a sync. Waits until the deadline while the queue is full.
@@ -76,10 +89,14 @@ impl SyncRequests {
     /// Notes that a sync was requested now, or begins to look. Where the state directory does not exist or cannot be
     /// written, nothing is noted, and later logins request more syncs than needed: the dispatcher limits them.
     pub fn note_activity(&self) {
+        self.touch(LAST_REQUEST);
+    }
+
+    fn touch(&self, name: &str) {
         let mut file = OpenOptions::new();
         file.write(true).create(true).truncate(true).mode(0o600);
         file.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        drop(file.open(self.state.path(LAST_REQUEST)));
+        drop(file.open(self.state.path(name)));
     }
 
     fn connect(&self) -> Submission {
@@ -117,10 +134,12 @@ mod tests {
     #[test]
     fn a_request_is_a_connection_and_its_time_is_noted() {
         let Bed { scratch, requests } = bed();
+        assert!(!requests.has_unsent());
         assert_eq!((requests.try_submit(), requests.last_activity()), (Submission::NoDispatcher, None));
+        assert!(requests.has_unsent(), "the next login repeats it");
         let listener =
             std::os::unix::net::UnixListener::bind(scratch.path().join("socket")).expect("a socket");
-        assert_eq!(requests.try_submit(), Submission::Queued);
+        assert_eq!((requests.try_submit(), requests.has_unsent()), (Submission::Queued, false));
         let first = requests.last_activity().expect("noted");
         drop(listener.accept().expect("it is there"));
         thread::sleep(Duration::from_millis(20)); // more than the file system's clock ticks
