@@ -66,7 +66,7 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
     screen += &terminal.wait_for("start it again.");
     screen += &terminal.wait_for("$ ");
     assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
-    assert!(screen.contains("active for your next sessions, verified by inference"), "{screen}");
+    assert!(screen.contains("in force for your next sessions, verified by inference"), "{screen}");
     assert_eq!(alice.fields()["setup_token"], json!(TOKEN));
     assert_eq!(alice.fields()["vaultwarden_email"], json!("alice@example.org"));
     assert_eq!(files_with(&place, TOKEN), format!("{}\n", env_file_path("alice")));

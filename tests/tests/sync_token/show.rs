@@ -35,7 +35,7 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
     put_in_force(&resident, TOKEN);
     let (lines, object) = shown(&resident, 0);
     assert!(lines.starts_with(&format!("Setup-token {}\n", fingerprint(TOKEN))), "{lines}");
-    for part in ["the same in both", "  made ", "  expires ", "in 36", "  verified ", "by inference"] {
+    for part in ["the same in both", "  made ", "  lapses ", "in 36", "  verified ", "by inference"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
     assert_eq!(object["token"]["fingerprint"], json!(fingerprint(TOKEN)));
