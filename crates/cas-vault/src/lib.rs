@@ -6,7 +6,6 @@
 
 mod address;
 mod admin;
-mod admin_documents;
 mod configured_store;
 mod connection;
 mod documents;

@@ -51,10 +51,11 @@ fn run_planner(
         person.report(person.now, VerifyMode::Skip).record(outcome);
     }
     note(outcome);
-    drop(locked);
-    if ended.outcome.wants_sync {
-        person.request_sync();
+    if outcome.wants_sync {
+        person.requests.leave();
     }
+    drop(locked);
+    person.requests.hand_back();
     Ok(ended)
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{DocumentFact, Facts};
+use super::Facts;
+use super::candidate::{is_plausible, is_superseded_by_expiry, order_is_unknown, store_backup_allowed};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file;
-use crate::ledger::{GenerationRecord, GenerationState, Origin};
+use crate::ledger::GenerationState;
 use crate::outcome::BackupLocation;
 
 /// A copy of a login.
@@ -36,8 +37,6 @@ pub enum Ineligible {
     AnotherOrganization,
     /// It is of another account than the login that lay there last.
     AnotherAccount,
-    /// The credential file is a link, and led to another file when a login was last seen there.
-    LinkRepointed,
     /// Another machine lives by it.
     AnotherMachine,
     /// The clock was set back: whether a later one replaced it, nobody can say.
@@ -59,7 +58,6 @@ impl Ineligible {
             Self::AlreadyInFile => "in use",
             Self::AnotherOrganization => "another organisation",
             Self::AnotherAccount => "another account",
-            Self::LinkRepointed => "another file",
             Self::AnotherMachine => "another machine",
             Self::OrderUnknown => "in doubt",
             Self::AlreadyRestoredOnce => "used up",
@@ -79,9 +77,6 @@ impl fmt::Display for Ineligible {
             }
             Self::AlreadyInFile => "it lies in the login file already",
             Self::AnotherOrganization => "it is not of the organisation in expected_organization",
-            Self::LinkRepointed => {
-                "the credential file is a link that leads to another file than before, which may be another account's; sign in there, or point it back"
-            }
             Self::AnotherAccount => "it is of another account than the login used here last",
             Self::AnotherMachine => {
                 "another machine lives by it, and each refresh there spends the token here (restore_from_other_machines allows it)"
@@ -132,7 +127,6 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
             Ineligible::AnotherOrganization,
         ),
         (facts.ledger.belongs_to_other_account(login), Ineligible::AnotherAccount),
-        (facts.ledger.is_repointed(facts.place), Ineligible::LinkRepointed),
         (source == BackupLocation::Store && !store_backup_allowed(facts), Ineligible::AnotherMachine),
         (order_is_unknown(facts, login), Ineligible::OrderUnknown),
         (
@@ -141,57 +135,4 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
         ),
     ];
     rows.into_iter().find(|(applies, _)| *applies).map(|(_, obstacle)| obstacle)
-}
-
-/// Where two machines use one login, each refresh on one logs the other out: another machine's backup is restored only where the
-/// configuration, or the user's command, says so. That holds for a machine without a login of its own as well.
-pub(super) fn store_backup_allowed(facts: &Facts) -> bool {
-    facts.settings.uses_other_machines()
-        || facts.document().is_some_and(|document| !document.from_another_machine)
-}
-
-pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
-    login_file::is_plausible(login.expires_at, facts.now)
-}
-
-/// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
-pub(super) fn is_superseded_by_expiry(facts: &Facts, login: &LoginSummary) -> bool {
-    known_here(facts).any(|other| ends_later(other, login))
-}
-
-/// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
-/// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
-/// ends earlier is an old copy that somebody put back.)
-pub(super) fn order_is_unknown(facts: &Facts, login: &LoginSummary) -> bool {
-    let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
-    let was_written_later = |other: &GenerationRecord| {
-        other.number > copy.number
-            && other.first_seen < copy.first_seen
-            && other.origin == Origin::File
-            && other.was_fresh
-            && other.state != GenerationState::Rejected
-            && other.expires_at <= copy.expires_at
-            && !other.owner.contradicts(&login.owner)
-    };
-    facts.ledger.generations.values().any(was_written_later)
-}
-
-pub(super) fn ends_later(other: &LoginSummary, login: &LoginSummary) -> bool {
-    other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
-}
-
-/// The logins of this machine: in its history, and what it backed up.
-pub(super) fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
-    let document = facts.document().filter(|document| !document.from_another_machine);
-    let in_store = document.and_then(|document| document.backup.as_ref());
-    facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other))
-}
-
-/// Returns true if this machine and its store have never had a login of this user.
-pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
-    // What other machines keep there says nothing of this one.
-    let in_store =
-        facts.document().is_some_and(|document| document.backup.is_some()) && store_backup_allowed(facts);
-    let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
-    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }

@@ -1,8 +1,8 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
-    VerificationTarget, backup, candidate, commands, eligibility,
+    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, LoginFileState, Mode, TokenFact,
+    VerificationTarget, backup, candidate, commands,
 };
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
@@ -18,8 +18,6 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (lapse, lapsing) = lapse(facts, &finding);
     let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
-        // Whatever was repaired from this machine's own backups: the administrator is to hear of it.
-        _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
         Status::Ok | Status::Warn if facts.settings.mode.is_background() && is_refused(facts) => Status::Fail,
         Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
@@ -95,9 +93,7 @@ fn of_login(facts: &Facts) -> (Status, Finding) {
         LoginFileState::Unreadable(why) => (Status::Warn, Finding::Skipped(why.clone())),
         LoginFileState::ClearedByClient => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
         LoginFileState::Invalid(why) => broken(facts, &format!("the login file is damaged ({why})")),
-        LoginFileState::Missing
-            if facts.settings.mode == Mode::Watch || eligibility::has_never_signed_in(facts) =>
-        {
+        LoginFileState::Missing if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
             (Status::Ok, Finding::NoLogin)
         }
         LoginFileState::Missing => broken(facts, "there is no login"),
@@ -145,18 +141,12 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
             "it was put back several times within the hour; find what keeps overwriting it".into(),
         );
     }
-    if facts.ledger.is_repointed(facts.place) {
-        return unmended(Ineligible::LinkRepointed.to_string());
-    }
     if facts.settings.mode == Mode::Watch {
         return unmended(
             "this machine has no copy whose access token is still good; the sync looks for one".into(),
         );
     }
     match &facts.document {
-        DocumentFact::Read(document) if document.is_offboarded => {
-            unmended("this machine has no good copy, and the one in the store may not be used".into())
-        }
         DocumentFact::Unreadable(
             StoreError::Refused { .. } | StoreError::Misconfigured { .. } | StoreError::Deleted { .. },
         ) => unmended("this machine has no good copy and the store gave none".into()),
@@ -220,9 +210,6 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     };
     let store = match &facts.document {
         DocumentFact::Unreadable(failure) => Some(Detail::Store(failure.clone())),
-        DocumentFact::Read(document) if document.is_offboarded => {
-            Some(Detail::Store(StoreError::offboarded()))
-        }
         _ => None,
     };
     let backs_up = match facts.settings.mode {
@@ -258,11 +245,10 @@ fn left_over(facts: &Facts) -> Option<Detail> {
 }
 
 fn is_refused(facts: &Facts) -> bool {
-    facts.is_offboarded()
-        || matches!(
-            facts.document,
-            DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
-        )
+    matches!(
+        facts.document,
+        DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
+    )
 }
 
 fn is_a_warning(note: &Detail) -> bool {
@@ -284,6 +270,12 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
     facts.done.restore.as_ref().is_some_and(|restored| {
         restored.result.is_ok() && (restored.login.generation == login.generation || was_refreshed)
     })
+}
+
+pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
+    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
+    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }
 
 /// A login, and the watcher, leave to the sync what they could not do or may not judge.
@@ -310,7 +302,7 @@ fn wants_sync(facts: &Facts) -> bool {
         }
         LoginFileState::AccessTokenExpired(_) => at_login,
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) => true,
-        LoginFileState::Missing => at_login && !eligibility::has_never_signed_in(facts),
+        LoginFileState::Missing => at_login && !has_never_signed_in(facts),
         LoginFileState::NotRefreshable(_) | LoginFileState::Unreadable(_) => false,
     }
 }
