@@ -325,7 +325,8 @@ mod tests {
             .filter_map(|line| line.strip_prefix("  "))
             .map(|line| line.trim_end_matches(" (root)").to_owned())
             .collect();
-        (expected.sort(), listed.sort());
+        expected.sort();
+        listed.sort();
         assert_eq!(listed, expected);
     }
 

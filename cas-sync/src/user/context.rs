@@ -237,7 +237,7 @@ pub(crate) struct CachedVerifier {
 
 impl CachedVerifier {
     /// `claude`, which showed this of `token`.
-    pub(crate) fn new(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
+    pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
         Box::new(Self { claude, about: Fingerprint::from_bytes(token), verdict })
     }
 }

@@ -169,7 +169,7 @@ fn tell(person: &UserContext, login: &Login, address: Option<&str>, verdict: Ver
     say(&format!("Signed in{whom}: the login is in place, {}.", describe_verification(&verdict)));
     let token = login.access_token();
     let token = token.as_ref().map(|token| token.expose().as_str()).unwrap_or_default();
-    let outcome = person.sync(Some(CachedVerifier::new(person.claude(), token, verdict)));
+    let outcome = person.sync(Some(CachedVerifier::boxed(person.claude(), token, verdict)));
     let env_file = EnvFile::new(person.paths.env_file.clone(), person.account.uid.as_raw());
     if matches!(env_file.read(), EnvFileContent::Token(_)) {
         let note = "A setup-token is in force: Claude Code uses that, and neither uses this login nor is it backed up until \

@@ -7,7 +7,7 @@ use cas_core::store::StoreError;
 use cas_core::system::account::Account;
 use cas_vault::{Minted, Token};
 
-use super::context::RunContext;
+use super::plan::RunContext;
 use super::plan::{Attempt, Desired, Facts, PolicyCheck, ProvisionResult, Step, TokenState, next};
 use super::records::{Record, Records};
 use super::server::VaultServer;

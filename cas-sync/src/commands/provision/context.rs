@@ -1,24 +1,10 @@
 //! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
 
-use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, TokenState};
+use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, RunContext, TokenState};
 use super::records::Record;
 
 /// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
 const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
-
-/// What can be had in this run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RunContext {
-    pub(super) now_ms: u64,
-    /// This machine, as its tokens name it.
-    pub(super) host: String,
-    /// The server, and the place of the documents there.
-    pub(super) place: String,
-    /// Why there is no admin's token.
-    pub(super) no_admin: Option<String>,
-    /// Whether policies may be replaced.
-    pub(super) rewrite_policies: bool,
-}
 
 impl RunContext {
     /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former

@@ -29,7 +29,7 @@ use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
 use self::apply::{Person, Provisioner};
-use self::context::RunContext;
+use self::plan::RunContext;
 use self::records::Records;
 use self::render::{Progress, Summary};
 use self::server::VaultServer;

@@ -4,8 +4,6 @@
 use cas_core::store::StoreError;
 use cas_vault::TokenInfo;
 
-use super::context::RunContext;
-
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How long a token lives from its last renewal on (`packaging/vault/token-role.json`).
@@ -60,6 +58,20 @@ pub(super) enum Attempt {
     NotTried,
     Done,
     Failed(StoreError),
+}
+
+/// What can be had in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RunContext {
+    pub(super) now_ms: u64,
+    /// This machine, as its tokens name it.
+    pub(super) host: String,
+    /// The server, and the place of the documents there.
+    pub(super) place: String,
+    /// Why there is no admin's token.
+    pub(super) no_admin: Option<String>,
+    /// Whether policies may be replaced.
+    pub(super) rewrite_policies: bool,
 }
 
 /// What is known of one person.

@@ -63,7 +63,7 @@ impl Activation<'_> {
         store.save_token_cache();
         kept?;
         self.commit(token, staged)?;
-        let verifier = CachedVerifier::new(person.claude(), token.expose(), verdict.clone());
+        let verifier = CachedVerifier::boxed(person.claude(), token.expose(), verdict.clone());
         let outcome = person.sync(Some(verifier));
         self.tell(token, &verdict);
         if outcome.status != Status::Ok && verdict.is_alive() {

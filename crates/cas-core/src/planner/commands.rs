@@ -3,7 +3,7 @@
 
 use super::{
     BackupFilter, Command, DocumentFact, Facts, Ineligible, Mode, Step, Target, VerificationTarget, backup,
-    candidate, copies, probe, report, restore, roll_back,
+    candidate, copies, eligibility, probe, restore, roll_back,
 };
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
@@ -91,7 +91,7 @@ pub(super) fn finding(errand: Command, facts: &Facts) -> Option<(Status, Finding
         ),
         // To a run by itself that is somebody who has yet to sign in; whoever asks for their login is told that there is none.
         Command::Restore(choice)
-            if choice == BackupFilter::default() && report::has_never_signed_in(facts) =>
+            if choice == BackupFilter::default() && eligibility::has_never_signed_in(facts) =>
         {
             broken(&facts.login)
                 .map(|state| (Status::Fail, Finding::Unrecoverable { state: state.to_owned() }))

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use super::Facts;
-use super::candidate::{is_plausible, is_superseded_by_expiry, order_is_unknown, store_backup_allowed};
+use super::{DocumentFact, Facts};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file;
-use crate::ledger::GenerationState;
+use crate::ledger::{GenerationRecord, GenerationState, Origin};
 use crate::outcome::BackupLocation;
 
 /// A copy of a login.
@@ -135,4 +134,54 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
         ),
     ];
     rows.into_iter().find(|(applies, _)| *applies).map(|(_, obstacle)| obstacle)
+}
+
+/// Where two machines live by one login each refresh there spends the token here; a machine that never had its own may begin
+/// with another's.
+pub(super) fn store_backup_allowed(facts: &Facts) -> bool {
+    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_local_login();
+    may_use_others || facts.document().is_some_and(|document| !document.from_another_machine)
+}
+
+pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
+    login_file::is_plausible(login.expires_at, facts.now)
+}
+
+/// A copy that ends before another one known here was replaced by it, even if nobody saw the moment.
+pub(super) fn is_superseded_by_expiry(facts: &Facts, login: &LoginSummary) -> bool {
+    known_here(facts).any(|other| ends_later(other, login))
+}
+
+/// A copy that ends after a login which came later by the ledger's count and earlier by the clock: the clock was set back in
+/// between, and which of the two was exchanged for the other, nobody can say by their ends. (Without that, whatever
+/// ends earlier is an old copy that somebody put back.)
+pub(super) fn order_is_unknown(facts: &Facts, login: &LoginSummary) -> bool {
+    let Some(copy) = facts.ledger.generations.get(&login.generation) else { return false };
+    let was_written_later = |other: &GenerationRecord| {
+        other.number > copy.number
+            && other.first_seen < copy.first_seen
+            && other.origin == Origin::File
+            && other.was_fresh
+            && other.state != GenerationState::Rejected
+            && other.expires_at <= copy.expires_at
+            && !other.owner.contradicts(&login.owner)
+    };
+    facts.ledger.generations.values().any(was_written_later)
+}
+
+pub(super) fn ends_later(other: &LoginSummary, login: &LoginSummary) -> bool {
+    other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
+}
+
+/// The logins of this machine: in its history, and what it backed up.
+pub(super) fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
+    let document = facts.document().filter(|document| !document.from_another_machine);
+    let in_store = document.and_then(|document| document.backup.as_ref());
+    facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other))
+}
+
+pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
+    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
+    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }

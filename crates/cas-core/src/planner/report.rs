@@ -2,7 +2,7 @@
 
 use super::{
     Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, LoginFileState, Mode, TokenFact,
-    VerificationTarget, backup, candidate, commands,
+    VerificationTarget, backup, candidate, commands, eligibility,
 };
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
@@ -93,7 +93,9 @@ fn of_login(facts: &Facts) -> (Status, Finding) {
         LoginFileState::Unreadable(why) => (Status::Warn, Finding::Skipped(why.clone())),
         LoginFileState::ClearedByClient => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
         LoginFileState::Invalid(why) => broken(facts, &format!("the login file is damaged ({why})")),
-        LoginFileState::Missing if facts.settings.mode == Mode::Watch || has_never_signed_in(facts) => {
+        LoginFileState::Missing
+            if facts.settings.mode == Mode::Watch || eligibility::has_never_signed_in(facts) =>
+        {
             (Status::Ok, Finding::NoLogin)
         }
         LoginFileState::Missing => broken(facts, "there is no login"),
@@ -272,12 +274,6 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
     })
 }
 
-pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
-    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
-    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
-    answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
-}
-
 /// A login, and the watcher, leave to the sync what they could not do or may not judge.
 fn wants_sync(facts: &Facts) -> bool {
     let at_login = match facts.settings.mode {
@@ -302,7 +298,7 @@ fn wants_sync(facts: &Facts) -> bool {
         }
         LoginFileState::AccessTokenExpired(_) => at_login,
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) => true,
-        LoginFileState::Missing => at_login && !has_never_signed_in(facts),
+        LoginFileState::Missing => at_login && !eligibility::has_never_signed_in(facts),
         LoginFileState::NotRefreshable(_) | LoginFileState::Unreadable(_) => false,
     }
 }
