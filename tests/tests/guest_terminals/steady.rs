@@ -23,7 +23,7 @@ pub(crate) fn steady(text: &str) -> String {
         |letter| letter.is_ascii_digit(),
         |place| PORT.chars().nth(place).unwrap_or('0'),
     );
-    // A token that is shown in the millisecond of its creation has one whole day more.
+    // The remaining days of a new token are 365 or 364: the date of its creation is kept in seconds.
     with_steady_progress(&with_steady_lengths(&text)).replace("in 365 days", "in 364 days")
 }
 
