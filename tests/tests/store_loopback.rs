@@ -15,6 +15,10 @@ use nix::unistd::{Uid, User};
 
 const SPAN: Duration = Duration::from_secs(5);
 
+/// How many threads read at once, and how often each.
+const READERS: usize = 8;
+const READS: usize = 40;
+
 /// A user of every Debian, and one of none.
 const DAEMON: &str = "daemon";
 const STRANGER: u32 = 54_321;
@@ -142,4 +146,22 @@ fn an_agent_user_that_does_not_exist_is_named() {
     let failed = read("http://127.0.0.1:9", Some("no-such-user"));
     assert!(matches!(failed, StoreError::Misconfigured { .. }), "{failed}");
     assert!(failed.to_string().contains("vault.agent_user \"no-such-user\" is not a user"), "{failed}");
+}
+
+/// A connection of the same process that its server has just closed has no other end any more. It must not be taken for the
+/// connection that is checked.
+#[test]
+fn token_is_sent_while_other_connections_end() {
+    let fake = VaultFake::start("alice");
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let config = fake.config("alice", folder.path());
+    let read = || VaultStore::new(config.clone()).read(&Deadline::after(SPAN));
+    let failures: Vec<String> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| scope.spawn(|| (0..READS).filter_map(|_| read().err()).collect::<Vec<_>>()))
+            .collect();
+        let failed = readers.into_iter().flat_map(|reader| reader.join().expect("no panic"));
+        failed.map(|error| error.to_string()).collect()
+    });
+    assert_eq!(failures, [""; 0], "{} of {}", failures.len(), READERS * READS);
 }

@@ -16,6 +16,10 @@ use super::trusted::{Trusted, UntrustedPeer};
 /// A server accepts within microseconds; the timeout of the connection bounds the wait for one that does not.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
+/// How often the other end may be missing from the table before the connection is refused. Another connection of this
+/// process that its server has just closed has no other end either, until this process closes it as well.
+const MAX_UNKNOWN_READS: u32 = 100;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Lets a connection to this port be used only once the user at its other end is known and trusted.
@@ -31,26 +35,45 @@ impl CheckPeer {
     }
 
     async fn check(&self) -> Result<(), UntrustedPeer> {
-        while !self.is_trusted()? {
+        let mut unknown_reads = 0;
+        loop {
+            match self.read_state()? {
+                State::Trusted => return Ok(()),
+                State::NotAccepted => (),
+                State::Unknown if unknown_reads == MAX_UNKNOWN_READS => return Err(UntrustedPeer::Unknown),
+                State::Unknown => unknown_reads += 1,
+            }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        Ok(())
     }
 
-    /// False as long as a connection was not accepted.
-    fn is_trusted(&self) -> Result<bool, UntrustedPeer> {
+    /// Reads the table once. All connections of this process to the port must be trusted: the table does not say which of
+    /// them is the new one.
+    fn read_state(&self) -> Result<State, UntrustedPeer> {
         let rows = rows().map_err(UntrustedPeer::NoTable)?;
         let own = own_sockets().map_err(UntrustedPeer::NoTable)?;
-        let mut is_accepted = true;
+        let mut state = State::Trusted;
         for peer in table::peers(&rows, &own, self.port) {
             match peer {
                 Peer::User(uid) => self.trusted.judge(uid)?,
-                Peer::NotAccepted => is_accepted = false,
-                Peer::Unknown => return Err(UntrustedPeer::Unknown),
+                Peer::NotAccepted if state == State::Trusted => state = State::NotAccepted,
+                Peer::NotAccepted => (),
+                Peer::Unknown => state = State::Unknown,
             }
         }
-        Ok(is_accepted)
+        Ok(state)
     }
+}
+
+/// What one reading of the table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Every connection was accepted by a trusted user.
+    Trusted,
+    /// A connection was not accepted yet.
+    NotAccepted,
+    /// A connection has no other end in the table.
+    Unknown,
 }
 
 /// Both families: a socket of IPv6 serves IPv4 as well. A kernel without IPv6 has one table only.
