@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Environment,
     /// The line for the person.
     Notice,
+    /// A request for a sync that found the queue full: what `login` starts in the background.
+    Request,
     /// The text above.
     Help,
     /// The version.
@@ -89,6 +91,7 @@ impl Command {
             Some(Arg::Value(name)) if name == "exec" => exec(parser),
             Some(Arg::Value(name)) if name == "environment" => alone(parser, Self::Environment),
             Some(Arg::Value(name)) if name == "notice" => alone(parser, Self::Notice),
+            Some(Arg::Value(name)) if name == "request" => alone(parser, Self::Request),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),

@@ -14,6 +14,7 @@ use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
 
 use crate::arguments::{Exec, print_error};
+use crate::of_the_caller::login_name;
 
 /// Runs the program in this process; returns only when that fails.
 pub(crate) fn run(request: &Exec) -> ExitCode {
@@ -27,7 +28,7 @@ pub(crate) fn run(request: &Exec) -> ExitCode {
 }
 
 fn launch(request: &Exec) -> Result<std::convert::Infallible> {
-    let account = Account::from_uid(Uid::effective())?;
+    let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
     let paths = Paths::new(&account.home, path_variable);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     wait_for_repair(&state, request);

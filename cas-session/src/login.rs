@@ -13,17 +13,20 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::StoreError;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_core::system::machine_id::MachineId;
 use cas_core::system::privileges;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
+use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, print_error};
+use crate::request;
 
 /// What is kept back of the deadline for the reply itself.
 const REPLY_RESERVE: Duration = Duration::from_millis(100);
@@ -48,36 +51,49 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
+    if account.name != request.user && !paths::is_enrolled(&account.name) {
+        // The module has the name as it was typed; enrolled is the account's own.
+        return Ok(Reply(None));
+    }
+    if let Err(error) = Identities::of_this_machine().check(&account) {
+        syslog::log_message(&account.name, Status::Fail, &error.to_string());
+        return Ok(Reply(None));
+    }
     privileges::become_user(&account)?;
     let name = account.name.clone();
-    let requests = Requests::of(&name);
-    let ended = run_engine(account, &requests, deadline);
+    let paths = Paths::new(&account.home, |_| None);
+    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let requests = SyncRequests::new(state.clone());
+    let ended = run_engine(account, &paths, state, requests.last_activity(), deadline);
     if ended.outcome.should_log() || request.debug {
         syslog::log_outcome(&name, &ended.outcome);
     }
-    if ended.outcome.wants_sync {
-        requests.leave();
+    if ended.outcome.wants_sync || requests.has_unsent() {
+        request::submit_without_waiting(&requests);
     }
     Ok(Reply(ended.token))
 }
 
-fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
+fn run_engine(
+    account: Account,
+    paths: &Paths,
+    state: StateDirectory,
+    asked_at: Option<Timestamp>,
+    deadline: Deadline,
+) -> RunResult {
     let now = now();
-    let paths = Paths::new(&account.home, |_| None);
-    let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let (config, store) = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => {
-            let store = cas_vault::open(&config, &account, &paths, &state, now);
+            let store = cas_vault::open(&config, &account, paths, &state, now);
             (config, store)
         }
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
     let settings = Settings::from_config(&config, Mode::Login);
     let machine = MachineId::read(Path::new("/etc/machine-id"));
-    let asked_at = requests.asked_at();
     let ended = Engine::new(EngineInput {
         account,
-        paths: &paths,
+        paths,
         settings,
         store,
         now,

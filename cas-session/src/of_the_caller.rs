@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
@@ -39,9 +40,15 @@ pub(crate) fn print_line(
     }
 }
 
+/// The name that the session logged in as, as it says.
+#[expect(clippy::disallowed_methods, reason = "nothing else tells two names with one uid apart")]
+pub(crate) fn login_name() -> Option<String> {
+    std::env::var("LOGNAME").ok()
+}
+
 fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
-    let account = Account::from_uid(Uid::effective())?;
-    if !paths::is_enrolled(&account.name) {
+    let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
+    if !paths::is_enrolled(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
     }
     let paths = Paths::new(&account.home, |_| None);

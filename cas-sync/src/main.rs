@@ -9,6 +9,7 @@ mod os;
 mod precedence;
 mod processes;
 mod published_state;
+mod request_dispatcher;
 mod roster;
 mod systemd;
 mod term;
@@ -71,7 +72,11 @@ fn internal(command: Internal) -> ExitCode {
             commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
         }
         Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
+        Internal::DispatchRequests => return request_dispatcher::run(),
+        Internal::AcceptRequests => return request_dispatcher::accept(),
+        Internal::HoldRequestSocket => return request_dispatcher::hold_socket(),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }

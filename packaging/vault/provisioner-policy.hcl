@@ -24,3 +24,8 @@ path "auth/token/revoke-accessor" {
 path "auth/token/lookup-self" {
   capabilities = ["read"]
 }
+
+# Delete the documents of offboarded users (`--offboard NAME --delete-document`). Marking them needs nothing of this.
+path "secret/metadata/workstation/claude-users/+" {
+  capabilities = ["delete"]
+}

@@ -89,7 +89,7 @@ fn look_up_token(
     deadline: Deadline,
 ) -> Result<SetupToken, NoTokenReason> {
     let user = UserName::parse(user.ok_or(NoTokenReason::NoUser)?).ok_or(NoTokenReason::RefusedName)?;
-    if !enrolled::is_enrolled(&user)? {
+    if !enrolled::is_enrolled(&user)? && !user.may_be_another_spelling() {
         return Err(NoTokenReason::NotEnrolled);
     }
     let question = HelperRequest {

@@ -16,6 +16,14 @@ impl UserName {
         (paths::is_valid_user_name(name) && name != b"root").then(|| Self(name.to_owned()))
     }
 
+    /// Returns true if this may be another spelling of an account's name: directories answer to `ALICE`, `alice@corp` and
+    /// `CORP\alice` with the account `alice`. Whether it is, and whether that account is enrolled, is for `cas-session`.
+    pub(crate) fn may_be_another_spelling(&self) -> bool {
+        self.0
+            .iter()
+            .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii() || matches!(byte, b'@' | b'\\'))
+    }
+
     /// The bytes of the name; nobody promised that they are UTF-8.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -25,6 +33,21 @@ impl UserName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_a_directory_may_spell_differently_are_looked_up() {
+        for (name, is_one) in [
+            (c"alice", false),
+            (c"jean-luc.2_x", false),
+            (c"ALICE", true),
+            (c"alice@corp", true),
+            (c"CORP\\alice", true),
+            (c"j\xc3\xb6rg", true),
+        ] {
+            let user = UserName::parse(name).expect("a plain name");
+            assert_eq!(user.may_be_another_spelling(), is_one, "{name:?}");
+        }
+    }
 
     #[test]
     fn root_and_names_that_lead_elsewhere_are_left_alone() {

@@ -96,10 +96,10 @@ fn everything_it_writes_is_for_its_user_alone() {
         .expect_success("a good copy");
     guest.run("install -d -o alice -g alice -m 700 /home/alice/.config").expect_success("a folder");
 
+    guest.record_requests();
     guest.unit("umask 0; su alice -c true").expect_success("su under a careless umask");
     assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
-    let request = guest.status_of("/run/claude-auth-sync/alice/request");
-    assert_eq!(request, "600 alice:alice regular empty file");
+    assert_eq!(guest.recorded_requests("alice"), 1);
     assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
 
     guest.run(&format!("rm -r /home/alice/.local {}", login_path("alice"))).expect_success("a new home");

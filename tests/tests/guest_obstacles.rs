@@ -64,11 +64,11 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
         STATE,
         &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
     ));
-    places.push("/run/claude-auth-sync/alice/request".into());
+    places.push(format!("{STATE}/last-request"));
     for place in &places {
         for obstacle in obstacles {
             guest
-                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {place}");
             Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));

@@ -8,56 +8,53 @@ use cas_tests::{
 };
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
-const REQUEST: &str = "/run/claude-auth-sync/alice/request";
 
 fn errors(finished: &Finished) -> String {
     String::from_utf8_lossy(&finished.stderr).into_owned()
 }
 
 #[test]
-fn a_login_that_was_never_backed_up_leaves_a_request_and_a_sync_settles_it() {
+fn a_login_that_was_never_backed_up_requests_a_sync_once() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.record_requests();
+    let requests = || guest.recorded_requests("alice");
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_none(), "without any login there is nothing to look at");
+    assert_eq!(requests(), 0, "without any login there is nothing to look at");
 
     let login = fresh("new");
     guest.put_login("alice", &login);
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(guest.status_of(REQUEST), "600 alice:alice regular empty file");
+    assert_eq!(requests(), 1);
     guest.sync("alice").expect_success("a sync");
-    assert!(guest.read(REQUEST).is_none(), "settled");
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_none(), "and not asked for again");
+    assert_eq!(requests(), 1, "not requested again");
     guest.put_login("alice", &tombstone(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
-    assert!(guest.read(REQUEST).is_some(), "what was put back wants to be verified");
+    assert_eq!(requests(), 2, "what was restored is to be verified");
 }
 
 #[test]
-fn a_request_is_settled_under_another_name_and_with_a_log_that_cannot_be_written_too() {
+fn a_sync_runs_under_another_name_and_with_a_log_that_cannot_be_written_too() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_some());
     let other_name =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
     guest.run(other_name).expect_success("a sync as the store knows her");
     assert!(guest.product_journal().contains("user=bob OK"), "{}", guest.product_journal());
-    assert!(guest.read(REQUEST).is_none(), "the request is the account's");
 
     for obstacle in ["mkdir $l", "ln -s /etc/passwd $l", "mkfifo $l", "ln -s /dev/full $l", "mknod $l c 1 7"]
     {
         guest
-            .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l; touch {REQUEST}; chown alice {REQUEST}"))
+            .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l"))
             .expect_success(obstacle);
         let seen = guest.sync("alice");
         assert!(seen.took < Duration::from_secs(20), "{obstacle}: {:?}", seen.took);
         assert!(seen.text().starts_with("OK login complete"), "{obstacle}: {}{}", seen.text(), errors(&seen));
         assert_eq!(seen.code, Some(0), "what was looked at is fine, {obstacle}: {}", errors(&seen));
         assert!(errors(&seen).contains("not logged in"), "{obstacle}: {}", errors(&seen));
-        assert!(guest.read(REQUEST).is_none(), "{obstacle}");
     }
     assert!(guest.run("tail -n1 /etc/passwd").text().contains("carol"), "nothing was written through a link");
 }
@@ -67,20 +64,17 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync");
+    guest.record_requests();
     guest.hold_lock(&format!("{STATE}/lock"), 60); // another sync at work
-    guest.run(&format!("touch {REQUEST}")).expect_success("a request");
     let second = guest.sync("alice");
     assert_eq!((second.code, second.text().as_str()), (Some(0), "SKIP another run is at work\n"));
-    let taken = format!("{REQUEST}.taken");
-    assert!(guest.read(REQUEST).is_none(), "as it is, it would start the sync again and again");
-    assert!(guest.read(&taken).is_some(), "it is the other one's to hand back");
+    assert_eq!(guest.recorded_requests("alice"), 1, "it requests to be started again later");
     assert!(guest.product_journal().ends_with("user=alice SKIP another run is at work\n"));
     guest.release_lock();
 
     let many = guest.run("for i in 1 2 3 4 5 6; do runuser -u alice -- cas-sync run & done; wait").text();
     assert!(many.lines().count() == 6 && many.contains("OK login complete"), "{many}");
     assert!(many.lines().all(|line| line.starts_with("OK ") || line.starts_with("SKIP ")), "{many}");
-    assert!(guest.read(REQUEST).is_none() && guest.read(&taken).is_none(), "settled");
 }
 
 #[test]

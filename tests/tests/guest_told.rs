@@ -26,7 +26,7 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
     let first = told();
     let lines: Vec<_> = first.lines().collect();
     assert!(lines.first().is_some_and(|line| line.starts_with("Claude Code: your login is lost")), "{first}");
-    assert_eq!(lines.get(1..), Some(&["must-act to alice", "NoNewPrivs:\t1"][..]), "{first}");
+    assert_eq!(lines.get(1..), Some(&["action-required to alice", "NoNewPrivs:\t1"][..]), "{first}");
     sync(&login);
     let second = told().replacen(&first, "", 1);
     assert!(
@@ -82,7 +82,7 @@ fn the_manuals_example_mails_people_once_for_each_change() {
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
     let login = fresh("first");
-    let (lost, good) = ("Subject: Claude Code: must-act", "Subject: Claude Code: good");
+    let (lost, good) = ("Subject: Claude Code: action-required", "Subject: Claude Code: none");
     sync(&tombstone(&login));
     sync(&tombstone(&login));
     assert_eq!(mails(&guest, "alice", 1), [lost], "{}", log());

@@ -57,6 +57,7 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
     let login = fresh("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
+    let label = alice.fields()["backed_up_machine"].as_str().expect("it is noted").to_owned();
     let later = healthy("later", now_ms() + 8 * HOUR_MS);
     let mut document = document_with(&later);
     document["backed_up_machine"] = "before/0123456789abcdef".into();
@@ -68,6 +69,19 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
     let journal = guest.product_journal();
     assert!(journal.contains("the copy in the store is in use on another machine,"), "{journal}");
+
+    // A machine without any login of its own is no exception, and a clone has the machine-id.
+    guest.run("rm -r /home/alice/.claude /home/alice/.local/state/claude-auth-sync").expect_success("new");
+    let (_, machine_id) = label.split_once('/').expect("a host name and a machine-id");
+    document["backed_up_machine"] = format!("clone/{machine_id}").into();
+    alice.put_document(&document);
+    guest.sync("alice").expect_success("nothing to do");
+    assert!(guest.read(&login_path("alice")).is_none(), "another machine's login was taken");
+    let by_hand = "systemd-run --quiet --pipe --wait --collect --uid=alice cas-sync restore --dry-run";
+    assert!(!guest.run(by_hand).text().contains("Would put back generation"));
+    let asked =
+        guest.run(&format!("{by_hand} --from-other-machine")).expect_success("when it is asked for").text();
+    assert!(asked.contains("Would put back generation"), "{asked}");
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
@@ -222,7 +236,7 @@ fn nobody_else_can_read_what_was_fetched() {
     fleet.guest.sync("alice").expect_success("a sync");
     fleet.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
-        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude /run/claude-auth-sync/alice \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
+        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
     assert_eq!(readable(&fleet.guest), "");
 }

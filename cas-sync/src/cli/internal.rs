@@ -1,4 +1,5 @@
-//! The parts of commands that run in a process of their own, which has become the user. No user types them.
+//! What runs in a process of its own: the parts of commands that have become the user, and what the package's units run.
+//! No user types them.
 
 use clap::Subcommand;
 
@@ -21,9 +22,17 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Bind the names that an older version enrolled to their uids, for the package.
+    BindIdentities,
     /// Read and write the Vault token file of USER, for `provision`.
     TokenAgent {
         /// The user.
         user: String,
     },
+    /// Start the syncs of users who connect to the socket on the standard input.
+    DispatchRequests,
+    /// Print the user ids of the clients that wait at the socket on the standard input.
+    AcceptRequests,
+    /// Keep the socket on the standard input open for some seconds.
+    HoldRequestSocket,
 }

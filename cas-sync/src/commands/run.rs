@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
+use cas_core::system::identity::IdentityError;
+use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
@@ -22,12 +24,15 @@ use crate::user::verification::VerifyMode;
 pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match CallingUser::current() {
         Ok(caller) => caller,
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => {
+            if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
+                error.downcast_ref()
+            {
+                syslog::log_message(name, Status::Fail, &error.to_string());
+            }
+            return exit_with_error(&error, 1);
+        }
     };
-    // The path unit starts this again and again as long as there is a request, whatever comes of it here.
-    if verification == VerifyMode::Verify {
-        caller.requests.take().unwrap_or_else(|stays| print_error(&stays.into()));
-    }
     let caller = match caller.with_name_override() {
         Ok(caller) => caller,
         Err(error) => return exit_with_error(&error, 1),
@@ -36,7 +41,6 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let (user, state, shelf) =
         (caller.account.name.clone(), caller.state.clone(), caller.published_dir.clone());
     if caller.is_home_unavailable() {
-        caller.requests.settle().unwrap_or_else(|stays| print_error(&stays.into()));
         let why = "the home is not there, not mounted, or not in use yet";
         let why = format!("{why}: {}", caller.account.home.display());
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
@@ -63,21 +67,21 @@ fn run_sync(
     let person = UserContext::configured(caller, now)?;
     match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
-            // Before looking: a request that comes while we look is for the next run.
-            let settled = match verification {
-                VerifyMode::Verify => person.requests.settle(),
-                VerifyMode::Skip => Ok(()),
-            };
+            if verification == VerifyMode::Verify {
+                person.requests.note_activity();
+            }
             let verifies = person.config.verify && verification == VerifyMode::Verify;
             let outcome = person.run_sync(now, person.verifier(verifies));
             drop(locked);
-            match settled {
-                Ok(()) => person.requests.hand_back(),
-                Err(stays) => print_error(&stays.into()),
-            }
             Ok((outcome, person.notify()))
         }
-        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None)),
+        Err(StateError::Busy(_)) => {
+            // What this run was started for may have come after the other one looked: once more, when that has ended.
+            if verification == VerifyMode::Verify {
+                person.request_sync();
+            }
+            Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None))
+        }
         Err(error) => Err(error.into()),
     }
 }

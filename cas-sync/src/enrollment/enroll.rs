@@ -8,17 +8,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
+use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
-use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
-use crate::enrollment::requests_directory;
+use crate::enrollment::user_directory;
+use crate::published_state::accounts::Accounts;
 use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 
-/// What makes the requests directories, and the spare requests in them, again after a reboot.
-const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
 /// The user id of `nobody`, who is none (Debian Policy 9.2.2).
@@ -27,20 +27,22 @@ const NOBODY: u32 = 65534;
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
-        Ok(Done { changed: true, remarks }) => say(
+        Ok(Done { name, changed: true, remarks }) => say(
             &format!(
-                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
+                "{name} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
             ),
             &remarks,
         ),
-        Ok(Done { remarks, .. }) => {
-            say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
+        Ok(Done { name, remarks, .. }) => {
+            say(&format!("{name} was enrolled already; nothing had to be changed."), &remarks)
         }
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
 struct Done {
+    /// The account's own name, whatever spelling was given.
+    name: String,
     changed: bool,
     /// What the admin should know besides.
     remarks: Vec<String>,
@@ -54,7 +56,7 @@ fn enroll_user(user: &str, watch: bool) -> Result<Done> {
     let changed = prepare(&account)?;
     let units = systemd::start(&[user], watch)?;
     let remarks = units.remarks.into_iter().chain(read_only_home(&account));
-    Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
+    Ok(Done { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
 }
 
 /// Makes an enrollment whole again; whether the watch is wanted stays as it is.
@@ -76,34 +78,69 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
-    let requests = Path::new(REQUESTS_DIR).join(user);
-    // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
-    let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    let (uid, gid) = (account.uid, account.gid);
-    // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
-    let lines = format!(
-        "d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST_FILE}\" 0600 {uid} {gid} -\n"
+    let identities = Identities::of_this_machine();
+    identities.check(account)?;
+    let others = Accounts::look_up(&[user.to_owned()]).others_with(user, account.uid.as_raw());
+    ensure!(
+        others.is_empty(),
+        "cannot enroll {user}: its user id {} is also the one of {}, and each could use the other's credentials; give each name a user id of its own",
+        account.uid,
+        others.join(", ")
     );
     let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         create_root_dir(Path::new(STATE_DIR))?,
         create_root_dir(Path::new(ENROLLED_DIR))?,
-        create_root_dir(Path::new(REQUESTS_DIR))?,
+        bind(&identities, account)?,
         create_root_dir(&Path::new(STATE_DIR).join(USERS_DIR))?,
         // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
-        requests_directory::make_folder(account, &published_state::published_dir(user))
-            .with_context(context)?,
-        requests_directory::make(account, &requests)?,
-        !Path::new(TMPFILES).is_dir() && create_root_dir(Path::new(TMPFILES))?,
-        write_if_changed(&tmpfiles_path(user), &lines)?,
+        user_directory::make_folder(account, &published_state::published_dir(user)).with_context(context)?,
         write_if_changed(&marker_path(user), "")?,
     ];
-    if shares_its_room_with_the_system(Path::new(REQUESTS_DIR)) {
-        eprintln!(
-            "cas-sync: {REQUESTS_DIR} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
-        );
-    }
     Ok(changed.contains(&true))
+}
+
+/// Binds the account's name to its uid, for as long as this machine knows the product. Returns true if it was not.
+///
+/// # Errors
+/// When the record cannot be written.
+pub(crate) fn bind(identities: &Identities, account: &Account) -> Result<bool> {
+    let path = identities.path(&account.name);
+    let directory = path.parent().context("a file lies in a directory")?;
+    let made = create_root_dir(directory)?;
+    Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
+}
+
+/// Binds the names that an older version enrolled.
+pub(crate) fn bind_identities() -> ExitCode {
+    let bound = require_root("bind the name of").and_then(|()| bind_older_enrolments());
+    bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// Binds the names that an older version enrolled, each to the uid for which it was enrolled.
+///
+/// # Errors
+/// When a record cannot be written, or it cannot be read who is enrolled.
+fn bind_older_enrolments() -> Result<()> {
+    let identities = Identities::of_this_machine();
+    let entries = match fs::read_dir(ENROLLED_DIR) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
+    };
+    for entry in entries {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let path = identities.path(&name);
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        // What is not known here is bound when it is enrolled or provisioned the next time: asking a directory may take for ever.
+        if let Ok(Some(uid)) = identities.bound_uid(&name) {
+            create_root_dir(path.parent().context("a file lies in a directory")?)?;
+            write_if_changed(&path, &format!("{uid}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an account is a person's, by its number.
@@ -136,11 +173,6 @@ pub(crate) fn read_only_home(account: &Account) -> Option<String> {
     })
 }
 
-fn shares_its_room_with_the_system(requests: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    device(requests) == requests.parent().and_then(device)
-}
-
 /// # Errors
 /// For everybody but root.
 pub(crate) fn require_root(command: &str) -> Result<()> {
@@ -152,10 +184,6 @@ pub(crate) fn require_root(command: &str) -> Result<()> {
 
 pub(crate) fn marker_path(user: &str) -> PathBuf {
     Path::new(ENROLLED_DIR).join(user)
-}
-
-pub(crate) fn tmpfiles_path(user: &str) -> PathBuf {
-    Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 
 /// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker

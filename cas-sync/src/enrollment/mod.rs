@@ -1,8 +1,8 @@
 //! Enrollment of users on this machine.
 
 pub(crate) mod enroll;
-pub(crate) mod requests_directory;
 pub(crate) mod unenroll;
+pub(crate) mod user_directory;
 
 use std::fs;
 

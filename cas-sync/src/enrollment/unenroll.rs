@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::config;
-use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 
-use crate::enrollment::enroll::{marker_path, require_root, tmpfiles_path};
+use crate::enrollment::enroll::{marker_path, require_root};
 use crate::os::remove_tree::{MAX_ENTRIES, remove};
 use crate::os::undo::{combine_results, remove_if_exists};
 use crate::published_state;
@@ -108,11 +108,7 @@ fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
     let undone = |(user, marker): (&&str, Result<bool>)| {
         ensure!(can_be(user), "{user:?} cannot be a login name here");
         let units = stopped.next().unwrap_or(Ok(false));
-        let rest = [
-            remove_if_exists(&tmpfiles_path(user)),
-            remove(&Path::new(REQUESTS_DIR).join(user), MAX_ENTRIES),
-            remove(&published_state::published_dir(user), MAX_ENTRIES),
-        ];
+        let rest = [remove(&published_state::published_dir(user), MAX_ENTRIES)];
         combine_results([marker, units].into_iter().chain(rest))
             .with_context(|| format!("{user} is unenrolled, but not without a trace"))
     };

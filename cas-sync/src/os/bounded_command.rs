@@ -23,7 +23,15 @@ pub(crate) struct Output {
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] when it says nothing more for too long; that it could not be started, or said too much.
 pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    output_within(command.stdin(Stdio::null()), deadline)
+}
+
+/// As [`run_bounded`], with the standard input as the command has it.
+///
+/// # Errors
+/// As for [`run_bounded`].
+pub(crate) fn output_within(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let said = match process.stdout.take() {
         Some(from) => listen(from, deadline),
         None => Err(io::ErrorKind::BrokenPipe.into()),

@@ -4,6 +4,7 @@
 //! Enrolling makes the folder, so whoever was never enrolled has none. What lies in it is the person's: [`read`] trusts
 //! none of it.
 
+pub(crate) mod accounts;
 pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod rows;

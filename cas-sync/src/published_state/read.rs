@@ -1,7 +1,6 @@
 //! Reads what everybody has published, as root, without trusting any of them: nothing is followed, waited for, or read beyond
 //! a bound, no mount of theirs is entered, and a file counts only if it is the person's own.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -10,17 +9,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use cas_core::outcome::state_report::FILE_NAME;
+use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 use nix::sys::stat::Mode;
 
+use super::accounts::Accounts;
 use super::report::PublishedReport;
 use super::{LIMIT, USERS_DIR};
-
-/// The accounts of this machine.
-pub(crate) const PASSWD: &str = "/etc/passwd";
 
 /// Somebody who is enrolled.
 #[derive(Clone, Debug)]
@@ -40,20 +38,26 @@ pub(crate) enum PublishedEntry {
     Nothing,
     /// What lies there is no state of theirs, and why.
     Unreadable(String),
+    /// The account that was enrolled is not there any more, and why.
+    Gone(String),
 }
 
-/// Everybody who is enrolled, in the order of their names. `state` is the folder with the markers, `passwd` the machine's
-/// own list of accounts: whoever is not in it comes from a directory, which is not asked, since it may hang.
+/// Everybody who is enrolled, in the order of their names. `state` is the folder with the markers; `look_up` finds
+/// out which of these names have accounts.
 ///
 /// # Errors
 /// When it cannot be read who is enrolled.
-pub(crate) fn read_all(state: &Path, passwd: &Path) -> io::Result<Vec<EnrolledUser>> {
+pub(crate) fn read_all(
+    state: &Path,
+    look_up: impl FnOnce(&[String]) -> Accounts,
+) -> io::Result<Vec<EnrolledUser>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(state.join("enrolled"))? {
         names.push(entry?.file_name());
     }
     names.sort();
-    let reader = Reader::of(state, passwd)?;
+    let text: Vec<String> = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
+    let reader = Reader::of(state, look_up(&text))?;
     // Whoever else is named there was not enrolled by us.
     let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
     let person = |name: OsString| match name.into_string() {
@@ -72,30 +76,43 @@ pub(crate) fn read_all(state: &Path, passwd: &Path) -> io::Result<Vec<EnrolledUs
 ///
 /// # Errors
 /// When the folders cannot be looked into at all.
-pub(crate) fn read_one(state: &Path, passwd: &Path, name: &str) -> io::Result<EnrolledUser> {
-    Ok(EnrolledUser { name: name.to_owned(), found: Reader::of(state, passwd)?.read(name) })
+pub(crate) fn read_one(
+    state: &Path,
+    look_up: impl FnOnce(&[String]) -> Accounts,
+    name: &str,
+) -> io::Result<EnrolledUser> {
+    let accounts = look_up(&[name.to_owned()]);
+    Ok(EnrolledUser { name: name.to_owned(), found: Reader::of(state, accounts)?.read(name) })
 }
 
 struct Reader {
     /// Nothing where nobody's service ever ran.
     people: Option<File>,
-    accounts: HashMap<Vec<u8>, u32>,
+    accounts: Accounts,
+    identities: Identities,
 }
 
 impl Reader {
-    fn of(state: &Path, passwd: &Path) -> io::Result<Self> {
+    fn of(state: &Path, accounts: Accounts) -> io::Result<Self> {
         let directory = libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let people = match OpenOptions::new().read(true).custom_flags(directory).open(state.join(USERS_DIR)) {
             Ok(people) => Some(people),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { people, accounts: accounts(passwd) })
+        Ok(Self { people, accounts, identities: Identities::in_directory(state) })
     }
 
     fn read(&self, name: &str) -> PublishedEntry {
+        let bound = match self.identities.bound_uid(name) {
+            Ok(bound) => bound,
+            Err(error) => return PublishedEntry::Unreadable(error.to_string()),
+        };
+        if let Some(missing) = self.accounts.missing(name, bound) {
+            return PublishedEntry::Gone(missing.describe(name));
+        }
         let Some(people) = &self.people else { return PublishedEntry::Nothing };
-        match self.content(people, name) {
+        match self.content(people, name, bound) {
             Ok(None) => PublishedEntry::Nothing,
             Ok(Some(content)) => match PublishedReport::parse(&content) {
                 Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
@@ -105,8 +122,8 @@ impl Reader {
         }
     }
 
-    fn content(&self, people: &File, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some((folder, owner)) = self.folder(people, name)? else { return Ok(None) };
+    fn content(&self, people: &File, name: &str, bound: Option<u32>) -> Result<Option<Vec<u8>>, String> {
+        let Some((folder, owner)) = self.folder(people, name, bound)? else { return Ok(None) };
         let reading = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let Some(file) = opened(&folder, FILE_NAME, reading)? else { return Ok(None) };
         let metadata = file.metadata().map_err(|error| error.to_string())?;
@@ -123,17 +140,17 @@ impl Reader {
         if content.len() > LIMIT { Err("it is larger than 64 KiB".into()) } else { Ok(Some(content)) }
     }
 
-    /// The folder, and whose it is: systemd gave it to the person, and only root could have changed that since. Nothing where
-    /// there is none.
-    fn folder(&self, people: &File, name: &str) -> Result<Option<(File, u32)>, String> {
+    /// The folder, and its owner, which must be the account that was enrolled: the uid may belong to another user by now. Nothing
+    /// where there is none.
+    fn folder(&self, people: &File, name: &str, bound: Option<u32>) -> Result<Option<(File, u32)>, String> {
         let Some(folder) = opened(people, name, OFlag::O_PATH | OFlag::O_DIRECTORY)? else { return Ok(None) };
         let owner = folder.metadata().map_err(|error| error.to_string())?.uid();
-        match self.accounts.get(name.as_bytes()) {
-            // The account was made anew, or the number went to somebody else.
-            Some(uid) if *uid != owner => Err(format!(
+        match self.accounts.uid(name).or(bound) {
+            Some(uid) if uid == owner => Ok(Some((folder, owner))),
+            Some(uid) => Err(format!(
                 "the folder belongs to user id {owner}, and {name} is {uid}: `cas-sync enroll {name}`"
             )),
-            _ => Ok(Some((folder, owner))),
+            None => Err("the directory does not say which account that is".into()),
         }
     }
 }
@@ -162,17 +179,6 @@ fn why_not_opened(errno: Errno) -> String {
         Errno::ENOTDIR => "the folder is none".into(),
         errno => format!("it cannot be opened: {errno}"),
     }
-}
-
-/// The user ids of the accounts of this machine.
-fn accounts(passwd: &Path) -> HashMap<Vec<u8>, u32> {
-    let content = fs::read(passwd).unwrap_or_default();
-    let account = |line: &[u8]| {
-        let mut fields = line.split(|byte| *byte == b':');
-        let (name, uid) = (fields.next()?, fields.nth(1)?);
-        Some((name.to_owned(), std::str::from_utf8(uid).ok()?.parse().ok()?))
-    };
-    content.split(|byte| *byte == b'\n').filter_map(account).collect()
 }
 
 #[cfg(test)]

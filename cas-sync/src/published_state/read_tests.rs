@@ -21,7 +21,9 @@ impl Bed {
             fs::write(bed.path("enrolled").join(name), "").expect("a marker");
             fs::create_dir_all(bed.folder(name)).expect("a folder");
         }
-        fs::write(bed.path("passwd"), "root:x:0:0::/root:/bin/sh\n").expect("a list");
+        let own = Uid::effective();
+        let lines = names.iter().chain(&["carol"]).map(|name| format!("{name}:x:{own}:0::/:\n"));
+        fs::write(bed.path("passwd"), lines.collect::<String>()).expect("a list");
         bed
     }
 
@@ -37,8 +39,13 @@ impl Bed {
         self.folder(name).join(FILE_NAME)
     }
 
+    fn accounts(&self) -> Accounts {
+        let directory = [("removed", None)];
+        Accounts::from_parts(&fs::read(self.path("passwd")).expect("a list"), &directory)
+    }
+
     fn found(&self, name: &str) -> PublishedEntry {
-        let all = read_all(self.scratch.path(), &self.path("passwd")).expect("readable");
+        let all = read_all(self.scratch.path(), |_| self.accounts()).expect("readable");
         all.into_iter().find(|person| person.name == name).expect("enrolled").found
     }
 
@@ -54,7 +61,7 @@ fn everybody_who_is_enrolled_is_there_and_nobody_else() {
     fs::write(bed.file("alice"), STATE).expect("a state");
     fs::create_dir(bed.folder("former")).expect("a folder");
     fs::write(bed.path("enrolled/carol"), "").expect("a marker");
-    let all = read_all(bed.scratch.path(), &bed.path("passwd")).expect("readable");
+    let all = read_all(bed.scratch.path(), |_| bed.accounts()).expect("readable");
     assert_eq!(all.iter().map(|person| person.name.as_str()).collect::<Vec<_>>(), ["alice", "bob", "carol"]);
     assert!(matches!(&all[0].found, PublishedEntry::Standing(standing) if standing.text == "fine"));
     assert_eq!((&all[1].found, &all[2].found), (&PublishedEntry::Nothing, &PublishedEntry::Nothing));
@@ -65,7 +72,7 @@ fn everybody_who_is_enrolled_is_there_and_nobody_else() {
 #[test]
 fn a_machine_on_which_nobody_was_ever_enrolled_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    assert!(read_all(scratch.path(), Path::new("/etc/passwd")).is_err());
+    assert!(read_all(scratch.path(), |_| Accounts::default()).is_err());
 }
 
 #[test]
@@ -108,6 +115,8 @@ fn a_second_name_of_somebody_elses_file_is_not_read() {
         return;
     }
     let bed = Bed::with(&["mallory", "alice"]);
+    let list = "mallory:x:61001:0::/:\nalice:x:61002:0::/:\n";
+    fs::write(bed.path("passwd"), list).expect("a list");
     for (name, uid) in [("mallory", 61_001), ("alice", 61_002)] {
         chown(bed.folder(name), Some(uid), Some(uid)).expect("given");
     }
@@ -126,11 +135,35 @@ fn a_user_id_that_went_to_somebody_else_speaks_for_nobody() {
     fs::write(bed.path("passwd"), format!("alice:x:{own}:0::/:\nbob:x:77:0::/:\nbroken\n:::\n"))
         .expect("a list");
     assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
+    // Enrolled for the uid that is bob's now, whatever the folder says.
+    fs::create_dir(bed.path("identities")).expect("a folder");
+    fs::write(bed.path("identities/alice"), format!("{own}\n")).expect("bound");
     fs::write(bed.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
+    assert!(
+        matches!(bed.found("alice"), PublishedEntry::Gone(why) if why.contains("its account has uid 61003"))
+    );
+    // The folder of another uid than that of the account.
+    fs::write(bed.path("identities/alice"), "61003\n").expect("bound");
     bed.assert_unreadable(
         "alice",
         &format!("the folder belongs to user id {own}, and alice is 61003: `cas-sync enroll alice`"),
     );
+}
+
+/// Whoever has the uid now could write there that all is well.
+#[test]
+fn what_a_removed_account_published_is_not_read() {
+    let bed = Bed::with(&["removed", "unknown"]);
+    for name in ["removed", "unknown"] {
+        fs::write(bed.file(name), STATE).expect("a state");
+    }
+    fs::write(bed.path("passwd"), "root:x:0:0::/:\n").expect("a list");
+    assert!(
+        matches!(bed.found("removed"), PublishedEntry::Gone(why) if why.starts_with("the account was removed"))
+    );
+    if Uid::effective().is_root() {
+        bed.assert_unreadable("unknown", "the directory does not say which account that is");
+    }
 }
 
 #[test]

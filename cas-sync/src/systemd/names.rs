@@ -6,6 +6,8 @@ use super::enabled;
 
 /// What everybody's units hang on.
 pub(crate) const TARGET: &str = "claude-auth-sync.target";
+/// What listens for requests of logins.
+pub(crate) const REQUEST_SOCKET_UNIT: &str = "claude-auth-request.socket";
 /// Where systemd keeps when a timer with Persistent= last elapsed.
 const STAMPS: &str = "/var/lib/systemd/timers";
 /// systemd's own limit for the name of a unit, the end of the string included (`UNIT_NAME_MAX`).
@@ -15,8 +17,7 @@ const MAX_UNIT_NAME: usize = 255;
 #[derive(Debug)]
 pub(crate) struct Units {
     pub(crate) timer: String,
-    pub(crate) path: String,
-    /// What the two above start.
+    /// What the timer and requests start.
     pub(crate) service: String,
     pub(crate) watch: String,
 }
@@ -29,7 +30,6 @@ impl Units {
         let unit = |prefix: &str, kind: &str| format!("claude-auth-{prefix}@{user}.{kind}");
         let units = Self {
             timer: unit("sync", "timer"),
-            path: unit("sync", "path"),
             service: unit("sync", "service"),
             watch: unit("watch", "service"),
         };
@@ -39,13 +39,13 @@ impl Units {
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.timer, &self.path, &self.service, &self.watch]
+    pub(crate) fn all(&self) -> [&str; 3] {
+        [&self.timer, &self.service, &self.watch]
     }
 
     /// Those that the target starts.
     pub(crate) fn wanted(&self, watch: bool) -> Vec<&str> {
-        let mut wanted = vec![self.timer.as_str(), &self.path];
+        let mut wanted = vec![self.timer.as_str()];
         wanted.extend(watch.then_some(self.watch.as_str()));
         wanted
     }

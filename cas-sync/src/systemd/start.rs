@@ -9,9 +9,10 @@ use cas_protocol::deadline::Deadline;
 use super::enabled;
 use super::names::{TARGET, Units};
 use super::overrides;
-use super::stop::disable_and_stop;
+use super::stop::{disable_and_stop, rests};
 use super::systemctl::{
-    BATCH_SIZE, PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
+    BATCH_SIZE, NO_REPLY, PATIENCE, is_installed, is_running, run_within, state, state_within, states,
+    states_within, systemctl,
 };
 use crate::os::undo::combine_results;
 
@@ -125,6 +126,28 @@ fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
     Ok(newcomers)
 }
 
+/// Starts those of the services that do not run, and waits for none. Returns for each whether it was started: `false` for one
+/// that runs now. One that systemd refuses to start counts as started; the journal says why.
+///
+/// # Errors
+/// When systemd does not answer in time: then nothing is known of any.
+pub(crate) fn start_resting(services: &[&str], deadline: &Deadline) -> Result<Vec<bool>> {
+    let mut started = Vec::new();
+    for together in services.chunks(BATCH_SIZE) {
+        let are_resting: Vec<_> =
+            states_within(deadline, "is-active", together)?.iter().map(|state| rests(state)).collect();
+        let resting: Vec<_> =
+            together.iter().zip(&are_resting).filter(|(_, rests)| **rests).map(|(unit, _)| *unit).collect();
+        if !resting.is_empty()
+            && run_within(deadline, &[&["start", "--no-block"], resting.as_slice()].concat())?.is_none()
+        {
+            bail!(NO_REPLY);
+        }
+        started.extend(are_resting);
+    }
+    Ok(started)
+}
+
 /// Starts a unit of ours, one that has failed too often included.
 ///
 /// # Errors
@@ -191,7 +214,7 @@ pub(crate) fn override_warning(user: &str) -> Option<String> {
     (!stand_ins.is_empty()).then(|| describe_override(user, &stand_ins))
 }
 
-/// Whether the timer and the path unit of somebody are enabled, or systemd cannot name units after them. A look at the disk:
+/// Whether the timer of somebody is enabled, or systemd cannot name units after them. A look at the disk:
 /// systemctl takes milliseconds for each.
 pub(crate) fn are_enabled(user: &str) -> bool {
     let is = |units: &Units, unit: &str| units.has_packaged_links(unit) || enabled::is_masked(unit);

@@ -108,7 +108,7 @@ pub(super) fn disable_and_stop<'u>(units: &[&'u str]) -> Vec<(&'u str, Result<bo
 }
 
 /// Whether a unit of this state does nothing.
-fn rests(state: &str) -> bool {
+pub(super) fn rests(state: &str) -> bool {
     matches!(state, "inactive" | "failed")
 }
 

@@ -17,7 +17,7 @@ use cas_core::engine::{Engine, EngineInput};
 use cas_core::outcome::{Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::{StateDirectory, StateError, StateLock};
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
@@ -44,6 +44,9 @@ const DEADLINE: Duration = Duration::from_secs(480);
 /// How long a sync that is at work is waited for: longer than most take, shorter than a refresh that hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a full queue of requests is waited for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How often it is tried meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,7 +57,7 @@ pub(crate) struct UserContext {
     pub(crate) state: StateDirectory,
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
-    pub(crate) requests: Requests,
+    pub(crate) requests: SyncRequests,
     pub(crate) published_dir: PublishedState,
     /// What nobody understands in the configuration.
     config_warnings: Vec<String>,
@@ -203,6 +206,11 @@ impl UserContext {
         let outcome = self.run_sync(now, verifier);
         self.report(now, VerifyMode::Verify).publish_without_stdout(&outcome, self.notify().as_ref());
         outcome
+    }
+
+    /// Requests a sync in the background. Waits for seconds at most; where it cannot be requested, the timer starts it.
+    pub(crate) fn request_sync(&self) {
+        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
     }
 
     /// Who hears of a run that began at `now`.

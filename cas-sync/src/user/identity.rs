@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use cas_core::state::directory::StateDirectory;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
@@ -20,8 +21,8 @@ pub(crate) struct CallingUser {
     pub(crate) paths: Paths,
     /// Where we keep what we know of them.
     pub(crate) state: StateDirectory,
-    /// What their logins ask for.
-    pub(crate) requests: Requests,
+    /// Their requests for a sync.
+    pub(crate) requests: SyncRequests,
     /// Where root finds how they are.
     pub(crate) published_dir: PublishedState,
 }
@@ -30,19 +31,21 @@ impl CallingUser {
     /// Finds them.
     ///
     /// # Errors
-    /// For root, and for somebody who has no account.
+    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
     pub(crate) fn current() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(
                 "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::from_uid(Uid::effective())?;
+        let account = Account::for_session(Uid::effective(), env_var("LOGNAME").as_deref())?;
+        Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
+        let state = StateDirectory::new(paths.state_directory.clone(), owner);
         Ok(Self {
-            state: StateDirectory::new(paths.state_directory.clone(), owner),
-            requests: Requests::of(&account.name),
+            requests: SyncRequests::new(state.clone()),
+            state,
             published_dir: PublishedState::for_user(&account.name, owner),
             account,
             paths,

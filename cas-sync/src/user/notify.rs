@@ -69,7 +69,7 @@ impl NoticeChange {
                 ("CLAUDE_AUTH_STATE_BEFORE", Urgency::of(earlier).to_string()),
                 ("CLAUDE_AUTH_CAUSE", cause.unwrap_or_default().to_owned()),
                 ("CLAUDE_AUTH_STATUS", after.status.clone()),
-                ("CLAUDE_AUTH_LAPSES_AT", lapses_at.map(|at| at.to_string()).unwrap_or_default()),
+                ("CLAUDE_AUTH_EXPIRES_AT", lapses_at.map(|at| at.to_string()).unwrap_or_default()),
             ],
         })
     }
@@ -162,11 +162,11 @@ mod tests {
         let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
         let rows = [
             (None, None, None),
-            (None, bad, Some(("good", "must-act"))),
+            (None, bad, Some(("none", "action-required"))),
             (bad, bad, None),
-            (bad, None, Some(("must-act", "good"))),
-            (None, soon, Some(("good", "lapsing"))),
-            (soon, bad, Some(("lapsing", "must-act"))),
+            (bad, None, Some(("action-required", "none"))),
+            (None, soon, Some(("none", "expires-soon"))),
+            (soon, bad, Some(("expires-soon", "action-required"))),
         ];
         for (earlier, now, expected) in rows {
             let of = if now == bad { &rejected } else { &fine };
@@ -200,7 +200,7 @@ mod tests {
         let given: Vec<_> = names.into_iter().filter(|name| !own.contains(name)).collect();
         let expected = [
             "CLAUDE_AUTH_CAUSE",
-            "CLAUDE_AUTH_LAPSES_AT",
+            "CLAUDE_AUTH_EXPIRES_AT",
             "CLAUDE_AUTH_STATE",
             "CLAUDE_AUTH_STATE_BEFORE",
             "CLAUDE_AUTH_STATUS",

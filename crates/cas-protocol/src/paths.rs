@@ -11,14 +11,9 @@ pub const STATE_DIR: &str = "/var/lib/claude-auth-sync";
 /// One empty file per enrolled person, named after them, root's own.
 pub const ENROLLED_DIR: &str = "/var/lib/claude-auth-sync/enrolled";
 
-/// One directory per enrolled person, theirs, in which a login leaves its request for the sync.
-pub const REQUESTS_DIR: &str = "/run/claude-auth-sync";
-
-/// The name of the request in a person's directory below [`REQUESTS_DIR`].
-pub const REQUEST_FILE: &str = "request";
-
-/// The name of the file in that directory that is made in advance, to become the first request.
-pub const SPARE_REQUEST_FILE: &str = "request.spare";
+/// The socket on which any user requests a sync of their own login: root's, in root's directory, opened once by PID 1
+/// (`claude-auth-request.socket`).
+pub const REQUEST_SOCKET: &str = "/run/claude-auth-sync/request.sock";
 
 /// The longest login name that can be the name of a file, in bytes.
 pub const MAX_NAME_LEN: usize = 255;

@@ -6,6 +6,7 @@
 
 mod address;
 mod admin;
+mod admin_documents;
 mod configured_store;
 mod connection;
 mod documents;

@@ -34,6 +34,11 @@ impl DocumentLayout {
         })
     }
 
+    /// The path of this user's document below `/v1/`, in the `data` or the `metadata` of the engine.
+    pub fn document_path(&self, part: &str, user: &str) -> String {
+        format!("{}/{part}/{}/{user}", self.mount, self.folder)
+    }
+
     /// The name of this user's policy; the server keeps policies in lower case.
     pub fn policy_name(&self, user: &str) -> String {
         policy_name(user)

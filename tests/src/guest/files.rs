@@ -99,7 +99,7 @@ impl Guest {
     #[track_caller]
     pub fn open_to_others(&self, user: &str, home: &str) -> String {
         self.run(&format!(
-            "cd '{home}' && find .claude .config .local /run/claude-auth-sync/{user} ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
+            "cd '{home}' && find .claude .config .local ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
         ))
         .expect_success("looking for what others can see")
         .text()

@@ -12,6 +12,7 @@ mod finished;
 mod package;
 mod people;
 mod product;
+mod requests;
 mod seat;
 mod terminal;
 mod vault;
@@ -206,9 +207,9 @@ impl Guest {
     /// with it the guest.)
     pub fn forget_as_a_reboot_does(&self, folder: &str) {
         self.run(&format!(
-            "umount '{folder}'; rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
+            "rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
         ))
-            .expect_success("applying tmpfiles.d");
+        .expect_success("applying tmpfiles.d");
     }
 
     fn wait_until_running(&self) -> io::Result<()> {

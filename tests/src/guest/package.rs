@@ -48,7 +48,7 @@ impl Guest {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
                 | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
-             systemctl list-units --all --no-legend --plain 'claude-auth-*' 'run-claude*'
+             systemctl list-units --all --no-legend --plain 'claude-auth-*'
              grep -r pam_cas /etc/pam.d /var/lib/pam",
         )
         .text()

@@ -10,6 +10,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -294,9 +295,16 @@ impl Resident {
         self.journal.until_marker()
     }
 
-    /// Their folder below `/run/claude-auth-sync`.
-    pub fn requests(&self) -> PathBuf {
-        self.folder.path().join("run/claude-auth-sync").join(NAME)
+    /// Listens for their requests, in the place of PID 1.
+    ///
+    /// # Panics
+    /// When the socket cannot be made.
+    pub fn request_listener(&self) -> UnixListener {
+        let path = self.folder.path().join("run/claude-auth-sync/request.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("its mode");
+        listener.set_nonblocking(true).expect("a mode of the socket");
+        listener
     }
 
     /// Gives them the folder in which a sync publishes how they are, as their service finds it, and returns what is published.

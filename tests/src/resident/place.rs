@@ -37,9 +37,7 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         fs::copy(release(program), &copy)?;
         fs::set_permissions(copy, Permissions::from_mode(0o755))?;
     }
-    let requests = folder.join("run/claude-auth-sync").join(NAME);
-    fs::create_dir_all(&requests)?;
-    chown(&requests, Some(UID), Some(UID))?;
+    fs::create_dir(folder.join("run/claude-auth-sync"))?;
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
         copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
     }

@@ -52,7 +52,7 @@ fn programs_are_told_the_same_in_members_that_stay() {
     let expected = json!({
         "schema": 1,
         "user": "alice",
-        "answer": "person-must-act",
+        "answer": "action-required",
         "exit_code": 79,
         "text": null,
         "credential": credential,

@@ -25,15 +25,16 @@ fn what_would_be_done_is_named_and_then_done() {
     by_hand(&resident, "restore --dry-run").expect(0, &[&words]);
     let told = by_hand(&resident, "restore --dry-run --json").expect(0, &[]).json();
     assert_eq!(
-        (&told["dry_run"], &told["put_back"]["generation"]),
+        (&told["dry_run"], &told["restored"]["generation"]),
         (&json!(true), &json!(generation(&file)))
     );
     assert_eq!(home(&resident), before, "nothing is written");
 
+    let requests = resident.request_listener();
     by_hand(&resident, "restore").expect(0, &["RECOVERED login put back from the local history"]);
     assert_eq!(login(&resident), parsed(&file), "and everything else in the file");
     assert!(resident.journal().contains("user=alice RECOVERED login put back"), "{}", resident.journal());
-    assert!(resident.requests().join("request").exists(), "the sync finds out whether it works, and tells");
+    assert!(requests.accept().is_ok(), "the sync finds out whether it works, and tells");
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn the_copies_are_listed_with_what_became_of_them() {
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
     let cells = |row: usize, columns: [usize; 4]| columns.map(|column| lines[row][column].to_owned());
-    assert_eq!(lines[0], ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "FATE"]);
+    assert_eq!(lines[0], ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "STATE"]);
     let columns = [0, 1, 2, 5];
     let (one, two) = (generation(&first), generation(&second));
     assert_eq!(cells(1, columns), [&two, "history", "5h left", "in use"].map(str::to_owned));
@@ -107,20 +108,20 @@ fn the_copies_are_listed_with_what_became_of_them() {
     let row = &told["copies"][0];
     assert_eq!((&told["login"], told["copies"].as_array().map(Vec::len)), (&json!("whole"), Some(1)));
     assert_eq!(
-        (&row["generation"], &row["fate"], &row["restorable"]),
+        (&row["generation"], &row["state"], &row["restorable"]),
         (&json!(two), &json!("in use"), &json!(false))
     );
     let members: Vec<_> = row.as_object().expect("a row").keys().cloned().collect();
     let expected = [
         "access_token_expires_at_ms",
         "backed_up_at_ms",
-        "fate",
         "generation",
         "login_expires_at_ms",
         "machine",
         "place",
         "reason",
         "restorable",
+        "state",
     ];
     assert_eq!(members, expected);
     assert_eq!(home(&resident), before, "nothing is written");

@@ -62,7 +62,7 @@ impl World {
             }
         };
         let script = format!(
-            "all='/home /etc /var/lib/claude-auth-sync /run/claude-auth-sync'
+            "all='/home /etc /var/lib/claude-auth-sync'
              find $all {without} ! -type d -printf '%p %M %U:%G %i\\n' | sort
              find $all {without} -type d -printf '%p %M %U:%G\\n' | sort
              find $all {without} -type f -exec sha256sum {{}} + | sort -k2"

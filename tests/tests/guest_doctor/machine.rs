@@ -17,7 +17,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
     row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
-    row("units-disabled", "systemctl disable claude-auth-sync@alice.path").as_root(),
+    row("units-disabled", "systemctl disable claude-auth-sync@alice.timer").as_root(),
     row("units-shadowed", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
     row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
     row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
@@ -26,9 +26,9 @@ pub(crate) const ROWS: [Row; 22] = [
     row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
+    row("account-gone", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
-    row("requests-full", "runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && seq 5000 | xargs mkdir 2>/dev/null'; true").as_root(),
-    row("requests-unmounted", "umount -l /run/claude-auth-sync"),
+    row("request-socket-inactive", "systemctl stop claude-auth-request.socket").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
     row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
@@ -59,7 +59,8 @@ fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
 #[test]
 fn root_mends_units_and_enrollments() {
     let guest = desk();
-    let broken = "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-sync@alice.path";
+    let broken =
+        "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
     guest.run(broken).expect_success("breaking it");
     let dry = asked(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");

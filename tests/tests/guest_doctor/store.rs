@@ -33,7 +33,7 @@ pub(crate) const ROWS: [Row; 9] = [
 ];
 
 /// Those that are broken at the server.
-pub(crate) const AT_SERVER: [&str; 8] = [
+pub(crate) const AT_SERVER: [&str; 9] = [
     "vault-token-ended",
     "vault-token-ending",
     "vault-token-unrenewable",
@@ -41,6 +41,7 @@ pub(crate) const AT_SERVER: [&str; 8] = [
     "vault-policy-wide",
     "store-sealed",
     "document-deleted",
+    "document-offboarded",
     "store-busy",
 ];
 
@@ -147,6 +148,11 @@ fn what_is_wrong_at_the_server_is_named_and_mended_by_what_is_printed() {
     desk.broken_by("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
     desk.broken_by("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
     desk.broken_by("document-deleted", || desk.alice.delete_document());
+    desk.broken_by("document-offboarded", || {
+        let mut fields = desk.alice.fields();
+        fields["claude_offboarded_at"] = json!("2026-11-30T00:00:00Z");
+        desk.alice.put_document(&fields);
+    });
 
     // What is printed is for people who hold keys or know what else was in it; this is what they do.
     desk.broken_and_mended_by("store-sealed", || desk.fleet.bao.seal(), || desk.fleet.bao.unseal());

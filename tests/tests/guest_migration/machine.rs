@@ -198,16 +198,10 @@ impl Machine {
     /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
     #[track_caller]
     pub(crate) fn is_taken_over(&self) {
-        let links: String = [
-            "sync@alice.path",
-            "sync@alice.timer",
-            "sync@bob.path",
-            "sync@bob.timer",
-            "watch@alice.service",
-            "watch@bob.service",
-        ]
-        .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
-        .concat();
+        let links: String =
+            ["sync@alice.timer", "sync@bob.timer", "watch@alice.service", "watch@bob.service"]
+                .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
+                .concat();
         let of_watches: String = [ALICE, BOB]
             .map(|user| format!("claude-auth-sync@{user}.service.wants/claude-auth-watch@{user}.service\n"))
             .concat();

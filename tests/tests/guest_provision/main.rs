@@ -1,12 +1,14 @@
 //! `cas-sync provision` on a workstation whose people keep their logins in a real OpenBao: from a roster to people who work,
 //! and whatever stands in the way.
 
+mod accounts;
 mod admin;
 mod crowd;
 mod homes;
 mod newcomers;
 mod obstructions;
 mod policies;
+mod reused_names;
 mod roster;
 mod units;
 

@@ -104,7 +104,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
         said(&done)
     );
     assert_eq!(enrolled(guest), "alice\n");
-    let traces = guest.run("ls -d /etc/systemd/system/*/claude-auth-*@* /etc/tmpfiles.d/*@* /run/claude-auth-sync/* | grep -v alice").text();
+    let traces = guest
+        .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/people/* | grep -v alice")
+        .text();
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");
     assert!(

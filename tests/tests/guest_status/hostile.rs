@@ -42,7 +42,7 @@ fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
         assert!(began.elapsed() < Duration::from_secs(20), "{script}: something was waited for");
         assert_eq!(row(&seen, "mallory")["reason"], reason, "{script}");
         assert_eq!(row(&seen, "mallory")["status"], "WARN", "{script}");
-        assert_eq!(row(&seen, "alice")["rank"], "well", "{script}");
+        assert_eq!(row(&seen, "alice")["rank"], "ok", "{script}");
         let figures = guest.run("cas-sync metrics").expect_success(script).text();
         assert!(figures.contains("claude_auth_status_code{user=\"mallory\"} 7\n"), "{script}: {figures}");
         assert!(figures.contains("claude_auth_collector_unreadable 1\n"), "{script}: {figures}");
@@ -82,7 +82,7 @@ fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
 
     // Their next sync publishes over it, or says why not.
     run_service(&guest, "mallory");
-    assert_eq!(row(&everybody(&guest), "mallory")["rank"], "well");
+    assert_eq!(row(&everybody(&guest), "mallory")["rank"], "ok");
     put(&guest, "mkfifo state.json");
     run_service(&guest, "mallory");
     let reason = row(&everybody(&guest), "mallory")["reason"].to_string();

@@ -29,18 +29,18 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
         let folder = path.trim_end_matches("/state.json");
         let modes = guest.run(&format!("stat -c '%U %a' {folder} {path}")).expect_success("both").text();
         assert_eq!(modes, format!("{name} 700\n{name} 600\n"));
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
         // By hand, too; and where there is no folder nothing is published, and nothing is wrong.
         guest.run(&format!("rm {path}")).expect_success("removed");
         guest.sync(name).expect_success("a sync by hand");
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
         guest.run(&format!("rm -r {folder}")).expect_success("removed");
         let by_hand = guest.sync(name).expect_success("a sync by hand").text();
         assert!(!by_hand.contains("publish"), "{by_hand}");
         assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
         guest.enroll(name);
         run_service(&guest, name);
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
     }
     let parents =
         guest.run("stat -c '%U %a' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/people").text();
@@ -73,7 +73,7 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
     guest.enroll("old");
     guest.put_login("old", &fresh("again"));
     run_service(&guest, "old");
-    assert_eq!(row(&everybody(&guest), "old")["rank"], "well");
+    assert_eq!(row(&everybody(&guest), "old")["rank"], "ok");
 }
 
 #[test]

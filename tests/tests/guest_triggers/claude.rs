@@ -122,13 +122,14 @@ fn a_refresh_of_a_session_is_left_to_it_by_the_sync_that_its_login_asked_for() {
     desk.anthropic.forget_requests();
     // The request waits until the session is at it: Claude Code gives up on another's refresh after eight seconds, which
     // is no time on a busy machine.
-    let path = "claude-auth-sync@alice.path";
-    desk.guest.run(&format!("systemctl stop {path}")).expect_success("nobody looks for requests");
+    desk.guest.request_sync("root");
+    let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
+    desk.guest.run(&signal("STOP")).expect_success("nobody looks for requests");
     let said = thread::scope(|scope| {
         let held = desk.anthropic.holding_refreshes();
         let session = scope.spawn(|| desk.claude("alice"));
         assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
-        desk.guest.run(&format!("systemctl start {path}")).expect_success("the request is seen");
+        desk.guest.run(&signal("CONT")).expect_success("the request is seen");
         wait_for_runs(&desk.guest, "alice", 2);
         drop(held);
         session.join().expect("the session's thread")

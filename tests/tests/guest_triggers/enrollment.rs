@@ -31,13 +31,12 @@ fn enrolling_and_unenrolling(suite: Suite) {
     let state = |unit: &str| (property(&guest, unit, "UnitFileState"), property(&guest, unit, "ActiveState"));
     let runs = ("enabled".to_owned(), "active".to_owned());
     let rests = ("disabled".to_owned(), "inactive".to_owned());
-    let [timer, path, watch] =
-        ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.path", "claude-auth-watch@alice.service"];
+    let [timer, watch] = ["claude-auth-sync@alice.timer", "claude-auth-watch@alice.service"];
 
     guest.enroll("alice");
     wait_for_runs(&guest, "alice", 1);
     assert_eq!(state("claude-auth-sync.target"), runs);
-    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone));
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone));
     let again = guest.enroll("alice");
     assert!(again.contains("nothing had to be changed"), "{again}");
     let program = || property(&guest, watch, "MainPID");
@@ -45,7 +44,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
     guest
         .run("systemctl daemon-reload && systemctl restart claude-auth-sync.target")
         .expect_success("an upgrade");
-    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone));
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone));
     assert_ne!(program(), before, "the watch is a new one");
     assert!(
         guest
@@ -54,26 +53,28 @@ fn enrolling_and_unenrolling(suite: Suite) {
             .text()
             .contains("is enrolled")
     );
-    assert_eq!([timer, path, watch].map(state), [runs.clone(), runs.clone(), rests]);
+    assert_eq!([timer, watch].map(state), [runs.clone(), rests]);
     guest
-        .run(&format!("systemctl stop {path} && systemctl disable --quiet {timer}"))
+        .run(&format!("systemctl stop {timer} && systemctl disable --quiet {timer}"))
         .expect_success("by hand");
     guest.enroll("alice");
-    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "what was spoiled is mended");
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "what was spoiled is mended");
     assert_eq!(failed(&guest), "");
 
     // Whatever state they are in, a sync at work and failed units included.
     guest
-        .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; chmod 500 /run/claude-auth-sync/alice; touch /run/claude-auth-sync/alice/request")
+        .run("systemctl kill --signal=KILL claude-auth-watch@alice.service; for i in $(seq 30); do systemctl start claude-auth-sync@alice.service; done; true")
         .expect_success("trouble");
-    wait_until("systemd has enough", || property(&guest, path, "ActiveState") == "failed");
+    wait_until("systemd has enough", || {
+        property(&guest, "claude-auth-sync@alice.service", "ActiveState") == "failed"
+    });
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     wait_until("nothing is left", || traces(&guest).is_empty());
     assert_eq!(failed(&guest), "");
     let again = guest.run("cas-sync unenroll alice").expect_success("again").text();
     assert!(again.contains("nothing had to be changed"), "{again}");
     guest.enroll("alice");
-    assert_eq!([timer, path, watch].map(state), [&runs; 3].map(Clone::clone), "and back");
+    assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "and back");
 }
 
 /// An admin's drop-in that lets two of them be stopped by nobody keeps no other one running.
@@ -82,8 +83,7 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     let guest = host(Suite::Bookworm, &[]);
     guest.enroll("alice");
     wait_for_runs(&guest, "alice", 1);
-    let [timer, path, watch] =
-        ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.path", "claude-auth-watch@alice.service"];
+    let [timer, watch] = ["claude-auth-sync@alice.timer", "claude-auth-watch@alice.service"];
     let state = |unit: &str| (property(&guest, unit, "UnitFileState"), property(&guest, unit, "ActiveState"));
     for unit in [timer, watch] {
         guest
@@ -97,11 +97,12 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.code, Some(1), "{said}");
     assert!(said.contains("alice is unenrolled, but not without a trace: "), "{said}");
-    assert!(said.contains(timer) && said.contains(watch) && !said.contains(path), "{said}");
+    assert!(said.contains(timer) && said.contains(watch), "{said}");
     let of_nobody = |active: &str| ("disabled".to_owned(), active.to_owned());
-    assert_eq!([timer, path, watch].map(state), ["active", "inactive", "active"].map(of_nobody));
-    let left =
-        guest.run("ls /var/lib/claude-auth-sync/enrolled /run/claude-auth-sync /etc/tmpfiles.d").text();
+    assert_eq!([timer, watch].map(state), ["active", "active"].map(of_nobody));
+    let left = guest
+        .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/people /run/claude-auth-sync")
+        .text();
     assert!(!left.contains("alice"), "everything else is undone: {left}");
 
     guest
@@ -124,8 +125,7 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
     let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
     assert!(said.contains("systemd does not run here"), "{said}");
     let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
-    let expected =
-        "claude-auth-sync@alice.path\nclaude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
+    let expected = "claude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
     assert_eq!(property(&guest, target, "UnitFileState"), "enabled", "or they would not start with it");
     let again = elsewhere("cas-sync enroll alice").expect_success("again").text();
@@ -153,21 +153,21 @@ fn what_a_client_has_left_running_is_named_when_its_person_is_unenrolled() {
     assert!(!said.contains("process "), "{said}");
 }
 
-/// What lies in a folder of requests is the person's own doing, and may be going on while root removes it.
+/// What lies in a folder below `/var/lib` is the user's own doing, and may be going on while root removes it.
 #[test]
-fn a_folder_of_requests_goes_however_deep_it_is_and_whoever_holds_it() {
+fn a_users_folder_goes_however_deep_it_is_and_whoever_holds_it() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
-        .run("cd /run/claude-auth-sync/alice && runuser -u alice -- perl -e 'for (1..3900) { mkdir \"d\"; chdir \"d\" or die }'")
+        .run("cd /var/lib/claude-auth-sync/people/alice && runuser -u alice -- perl -e 'for (1..3900) { mkdir \"d\"; chdir \"d\" or die }'")
         .expect_success("as deep as the file system has room");
     guest.run("cas-sync unenroll alice").expect_success("unenrolling");
     guest
-        .run("systemd-run --quiet --collect --unit=busy --uid=bob sh -c 'cd /run/claude-auth-sync/bob; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
+        .run("systemd-run --quiet --collect --unit=busy --uid=bob sh -c 'cd /var/lib/claude-auth-sync/people/bob; while :; do touch a; rm -f a; mkdir -p b; touch b/c; rm -rf b; done'")
         .expect_success("never the same");
     guest.run("cas-sync unenroll bob").expect_success("unenrolling");
     assert_eq!(
-        guest.run("ls -A /run/claude-auth-sync /var/lib/claude-auth-sync/enrolled").text(),
-        "/run/claude-auth-sync:\n\n/var/lib/claude-auth-sync/enrolled:\n"
+        guest.run("ls -A /var/lib/claude-auth-sync/people /var/lib/claude-auth-sync/enrolled").text(),
+        "/var/lib/claude-auth-sync/enrolled:\n\n/var/lib/claude-auth-sync/people:\n"
     );
 }
 

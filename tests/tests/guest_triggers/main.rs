@@ -6,6 +6,7 @@ mod enrollment;
 mod failed;
 mod priority;
 mod removal;
+mod request_flood;
 mod requests;
 mod timers;
 mod units;

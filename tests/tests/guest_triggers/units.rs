@@ -8,12 +8,8 @@ use cas_tests::guest::Suite;
 
 use super::{failed, home, host, is_inactive, property, runs, wait_for_runs, wait_until};
 
-const UNITS: [&str; 4] = [
-    "claude-auth-sync@alice.timer",
-    "claude-auth-sync@alice.path",
-    "claude-auth-sync@alice.service",
-    "claude-auth-watch@alice.service",
-];
+const UNITS: [&str; 3] =
+    ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_units_on_bookworm() {
@@ -27,7 +23,11 @@ fn systemd_has_nothing_to_say_about_the_units_on_trixie() {
 
 fn systemd_has_nothing_to_say(suite: Suite) {
     let guest = host(suite, &["alice"]);
-    for unit in UNITS.iter().chain(&["claude-auth-sync.target"]) {
+    for unit in UNITS.iter().chain(&[
+        "claude-auth-sync.target",
+        "claude-auth-request.socket",
+        "claude-auth-request.service",
+    ]) {
         let verified =
             guest.run(&format!("systemd-analyze verify --man=no {unit} 2>&1")).expect_success(unit);
         assert_eq!(verified.text(), "", "{unit}");
@@ -35,12 +35,15 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     // All that a boot starts, in one transaction: an ordering cycle would show.
     let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
     assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
-    for service in &UNITS[2..] {
+    for service in &UNITS[1..] {
         // In tenths; guest_hardening has the figures themselves.
         guest.run(&format!("systemd-analyze security --threshold=15 {service}")).expect_success(service);
     }
+    guest
+        .run("systemd-analyze security --threshold=20 claude-auth-request.service")
+        .expect_success("the dispatcher");
     for (name, value) in LEAVES_A_REFRESH_ALONE {
-        assert_eq!(property(&guest, UNITS[2], name), value, "{name}");
+        assert_eq!(property(&guest, UNITS[1], name), value, "{name}");
     }
 }
 
@@ -84,9 +87,7 @@ fn it_works_for_everybody(suite: Suite) {
         guest.run(&format!("cas-sync enroll --no-watch '{user}'")).expect_success("enrolling");
         wait_until(user, || runs(&guest, user) > 0 && is_inactive(&guest, user));
         let before = runs(&guest, user);
-        guest
-            .run(&format!("runuser -u '{user}' -- touch '/run/claude-auth-sync/{user}/request'"))
-            .expect_success("a request");
+        guest.request_sync(user);
         wait_for_runs(&guest, user, before + 1);
         let whose =
             guest.run(&format!("id -un '{user}'; id -gn '{user}'")).text().trim_end().replace('\n', ":");
@@ -153,7 +154,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     let running = || {
         guest.run("systemctl list-units --no-legend --plain --state=active 'claude-auth-*@*' | wc -l").text()
     };
-    assert_eq!(running().trim(), "4", "two timers, two path units");
+    assert_eq!(running().trim(), "2", "two timers");
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     assert_eq!(running().trim(), "0");
     guest.put_login("alice", &fresh("new"));
@@ -171,7 +172,8 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     guest.run("systemctl disable claude-auth-watch@carol.service").expect_success("not today");
 
     guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
-    assert_eq!(running().trim(), "6");
+    assert_eq!(running().trim(), "3");
+    guest.ssh("alice", "true").expect_success("her next login");
     wait_for_runs(&guest, "alice", 2);
     let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
     assert_eq!(said, "alice was enrolled already; nothing had to be changed.\n");

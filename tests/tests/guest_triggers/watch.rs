@@ -50,20 +50,17 @@ fn nobody_gets_code_of_their_own_into_the_watch() {
     assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
 }
 
-/// All requests share one small file system, which anybody who is enrolled can fill.
+/// The lock of a watcher is a name that any user can take first.
 #[test]
-fn the_watch_starts_although_somebody_has_filled_the_room_for_requests() {
+fn the_watch_starts_although_another_user_holds_the_names_of_its_lock() {
     let guest = host(Suite::Bookworm, &["bob"]);
     guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
+    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
+                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; listen($s, 9); push @held, $s } sleep 600";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
+        .expect_success("every name is taken");
     guest.enroll("alice");
-    guest.stop_watch("alice");
-    guest.run("rm -f /run/claude-auth-sync/alice/watch.lock").expect_success("as after a boot");
-    guest.run(
-        "runuser -u bob -- sh -c 'cd /run/claude-auth-sync/bob; i=0; while true >f$i; do i=$((i+1)); done'",
-    );
-    let alice = guest.run("runuser -u alice -- touch /run/claude-auth-sync/alice/more");
-    assert!(!alice.succeeded(), "there is room left");
-    guest.run("systemctl start claude-auth-watch@alice.service").expect_success("the watch");
     is_looked_after(&guest, "alice", "in-spite-of-bob");
 }
 

@@ -9,13 +9,10 @@ use cas_core::ledger::Ledger;
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy, Socket};
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE, hand_over};
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use crate::world::{LOCKS, World};
-
-/// What a request that waits, was seen, or was answered is called.
-pub(crate) const REQUESTS: [&str; 3] = ["request", "request.taken", "request.settled"];
 
 /// The world before each run.
 pub(crate) struct Scene {
@@ -113,13 +110,6 @@ impl Scene {
     /// Makes everything as it was before the first run; returns the version of the store's document, if there is one.
     pub(crate) fn begin(&self) -> u64 {
         self.resident.move_in(&self.home);
-        let requests = self.resident.requests();
-        for name in REQUESTS {
-            // The error is that it is not there.
-            let _ = fs::remove_file(requests.join(name));
-        }
-        fs::write(requests.join(REQUESTS[0]), "").expect("a request is left");
-        hand_over(&requests.join(REQUESTS[0]));
         self.store.as_ref().map_or(0, Store::reset)
     }
 

@@ -10,7 +10,7 @@ use cas_core::outcome::state_report::StateReport;
 use cas_tests::resident::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 
-use crate::scene::{REQUESTS, Scene, Subject};
+use crate::scene::{Scene, Subject};
 
 /// Claude Code's locks, below the home.
 pub(crate) const LOCKS: [&str; 3] =
@@ -19,7 +19,7 @@ pub(crate) const LOCKS: [&str; 3] =
 /// What two runs never have in common: when they ran.
 const MOMENTS: [&str; 9] = [
     "first_seen",
-    "restored_at",
+    "restored",
     "at",
     "written_at",
     "backed_up_at",
@@ -39,7 +39,6 @@ pub(crate) struct World {
     /// Claude Code's locks left behind.
     pub locks: Vec<String>,
     /// How far the request has come: what its file is called, of which there is one.
-    requests: Vec<String>,
     /// All other files: text as it is, JSON of ours without its moments.
     files: BTreeMap<String, Value>,
     /// The store's document: version, and fields without our moment.
@@ -53,7 +52,6 @@ impl World {
             subject: Value::Null,
             temporaries: Vec::new(),
             locks: Vec::new(),
-            requests: names_in(&scene.resident().requests()),
             files: BTreeMap::new(),
             document: scene.document().map(|(version, fields)| (version, without_moments(fields))),
         };
@@ -93,8 +91,6 @@ impl World {
             let (found, before, after) = (self.files.get(name), old.files.get(name), new.files.get(name));
             assert!(found == before || found == after, "{place}: {name} is neither old nor new: {found:?}");
         }
-        let is_request = |name: &String| REQUESTS.contains(&name.as_str());
-        assert!(self.requests.len() == 1 && self.requests.iter().all(is_request), "{place}: {self:?}");
         let is_either = self.fields() == old.fields() || self.fields() == new.fields();
         assert!(is_either, "{place}: the document is neither: {:?}", self.fields());
     }
@@ -111,17 +107,11 @@ impl World {
             assert_eq!(found, expected, "{place}: {name} after the next run");
         }
         assert_eq!(self.fields(), settled.fields(), "{place}: after the next run");
-        assert_eq!(self.requests, settled.requests, "{place}: after the next run");
     }
 
     fn fields(&self) -> Option<&Value> {
         self.document.as_ref().map(|(_, fields)| fields)
     }
-}
-
-fn names_in(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory");
-    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// The log has as many lines as runs came to their end, and the state tells of the last of them; what is remembered of a token saves a request, and is learnt again

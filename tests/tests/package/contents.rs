@@ -56,8 +56,8 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
         "/usr/bin/claude-auth-sync",
         "/usr/lib/systemd/system/claude-auth-sync.target",
         "/usr/lib/systemd/system/claude-auth-watch@.service",
-        r"/usr/lib/systemd/system/run-claude\\x2dauth\\x2dsync.mount",
-        r"/usr/lib/systemd/system/local-fs.target.wants/run-claude\\x2dauth\\x2dsync.mount",
+        "/usr/lib/systemd/system/claude-auth-request.socket",
+        "/usr/lib/systemd/system/claude-auth-request.service",
         "/usr/lib/tmpfiles.d/claude-auth-sync.conf",
         "/usr/share/pam-configs/claude-auth-sync",
         "/usr/share/claude-auth-sync/vault/user-policy.hcl",
@@ -96,8 +96,6 @@ fn nothing_of_the_sources_is_forgotten() {
                 continue;
             }
             let name = source.file_name().expect("a name").to_string_lossy().into_owned();
-            let name =
-                if name == "requests.mount" { r"run-claude\x2dauth\x2dsync.mount".into() } else { name };
             let installed = fs::read(packaged(&format!("{into}/{name}"))).expect("readable");
             assert!(installed == fs::read(&source).expect("readable"), "{name}");
         }

@@ -41,7 +41,7 @@ fn apt_installs_it(suite: Suite) {
         "active",
         "for a roster that may come"
     );
-    guest.run("mountpoint /run/claude-auth-sync").expect_success("the room for requests");
+    assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");

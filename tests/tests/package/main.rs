@@ -18,12 +18,8 @@ use cas_tests::{PATIENCE, wait_until};
 use tempfile::TempDir;
 
 const TARGET: &str = "claude-auth-sync.target";
-const UNITS: [&str; 4] = [
-    "claude-auth-sync@alice.timer",
-    "claude-auth-sync@alice.path",
-    "claude-auth-sync@alice.service",
-    "claude-auth-watch@alice.service",
-];
+const UNITS: [&str; 3] =
+    ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 /// The package as the next version would be: a higher number, and units that say so.
 struct NextVersion {

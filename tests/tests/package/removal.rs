@@ -47,8 +47,8 @@ fn removing_and_purging(suite: Suite) {
     let guest = looked_after(suite);
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    terminal.at_prompt("cd /run/claude-auth-sync/alice");
-    wait_until("what her login asked for", || property(&guest, UNITS[2], "ActiveState") == "inactive");
+    terminal.at_prompt("cd /run/claude-auth-sync");
+    wait_until("what her login asked for", || property(&guest, UNITS[1], "ActiveState") == "inactive");
     let before = homes(&guest);
 
     let said = guest.remove_package().expect_success("removing").text();

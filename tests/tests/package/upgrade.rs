@@ -1,18 +1,20 @@
 //! A new version, while people work.
 
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::claude_login::{fresh, parsed, tombstone};
 use cas_tests::guest::{Guest, Suite, Workplace};
+use cas_tests::programs::package;
 
 use super::{
     NextVersion, PATIENCE, TARGET, UNITS, failed, lines_of_ours, people_get_in, property, wait_until,
 };
 
-const SERVICE: &str = UNITS[2];
-const WATCH: &str = UNITS[3];
+const SERVICE: &str = UNITS[1];
+const WATCH: &str = UNITS[2];
 
 #[test]
 fn an_upgrade_reaches_everybodys_units_and_nobodys_session_on_bookworm() {
@@ -37,7 +39,6 @@ fn an_upgrade_while_people_work(suite: Suite) {
     let mut claude = desk.converse("alice");
     assert!(claude.ask("before", PATIENCE).expect("it answers").answered());
     let watch = property(guest, WATCH, "MainPID");
-    let requests = guest.status_of("/run/claude-auth-sync/alice/request.spare");
     guest.write("/etc/claude-auth-sync/config.toml", "root", "644", b"# the admin's own\n");
 
     let said = guest.install_package(&next.file());
@@ -51,16 +52,12 @@ fn an_upgrade_while_people_work(suite: Suite) {
         assert!(property(guest, unit, "Description").ends_with(NextVersion::MARK), "{unit}");
         assert_eq!(property(guest, unit, "LoadState"), "loaded", "{unit}");
     }
-    for unit in [UNITS[0], UNITS[1], WATCH] {
+    for unit in [UNITS[0], WATCH] {
         assert_eq!(property(guest, unit, "ActiveState"), "active", "{unit}");
     }
     assert_ne!(property(guest, WATCH, "MainPID"), watch, "the watch is the new one");
     assert_eq!(lines_of_ours(guest), 1);
-    assert_eq!(
-        guest.status_of("/run/claude-auth-sync/alice/request.spare"),
-        requests,
-        "the mount was left alone"
-    );
+    assert_eq!(property(guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.read("/etc/claude-auth-sync/config.toml").as_deref(), Some(&b"# the admin's own\n"[..]));
     let again = guest.enroll("alice");
     assert!(again.contains("nothing had to be changed"), "{again}");
@@ -80,6 +77,53 @@ fn an_upgrade_while_people_work(suite: Suite) {
     let token = |file: &str| parsed(file)["claudeAiOauth"]["refreshToken"].clone();
     wait_until("the login is back", || token(&guest.login_of("alice")) == token(&file));
     assert_eq!(failed(guest), "");
+}
+
+/// Version 0.1.0 had a path unit and a folder below /run for each user, on a mount for these.
+#[test]
+fn an_upgrade_from_path_units_leaves_nothing_of_them() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let script = format!(
+        r"dpkg-deb --raw-extract '{}' old && cd old && sed -i 's/^Version: .*/Version: 0.0.9/' DEBIAN/control && rm DEBIAN/md5sums && cd usr/lib/systemd/system \
+          && printf '[Unit]\nPartOf=claude-auth-sync.target\n[Path]\nPathExists=/run/claude-auth-sync/%%i/request\n[Install]\nWantedBy=claude-auth-sync.target\n' >claude-auth-sync@.path \
+          && m='run-claude\x2dauth\x2dsync.mount' && printf '[Mount]\nWhat=tmpfs\nWhere=/run/claude-auth-sync\nType=tmpfs\nOptions=mode=0755,size=1m,nr_inodes=4k\n' >$m \
+          && mkdir local-fs.target.wants && ln -s ../$m local-fs.target.wants/ && sed -i '/^Wants=/d' claude-auth-sync.target && rm claude-auth-request.* \
+          && cd {1} && dpkg-deb -Zgzip --root-owner-group --build old old.deb",
+        package().display(),
+        scratch.path().display()
+    );
+    let repacked = Command::new("sh").args(["-c", &script]).current_dir(&scratch).output().expect("a shell");
+    assert!(repacked.status.success(), "{}", String::from_utf8_lossy(&repacked.stderr));
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_package(&scratch.path().join("old.deb"));
+    for user in ["alice", "bob"] {
+        guest.enroll(user);
+        guest
+            .run(&format!(
+                "systemctl daemon-reload; systemctl start local-fs.target; d=/run/claude-auth-sync/{user}; install -d -o {user} -g {user} -m 700 $d; \
+                 echo \"d $d 0700 {user} {user} -\" >/etc/tmpfiles.d/claude-auth-sync@{user}.conf; touch $d/request.settled; \
+                 systemctl enable --now --quiet claude-auth-sync@{user}.path && mountpoint --quiet /run/claude-auth-sync"
+            ))
+            .expect_success("as version 0.1.0 left it");
+    }
+    // One has filled hers, and stands in it; systemd has given up on the other.
+    guest
+        .run("cd /run/claude-auth-sync/alice && ! runuser -u alice -- perl -e 'for (1..9000) { mkdir \"d$_\" or exit 1 }'; systemd-run --quiet --collect --unit=stands-there --uid=alice sh -c 'cd /run/claude-auth-sync/alice && exec sleep 600'; mount -t tmpfs over /run/claude-auth-sync/bob")
+        .expect_success("users' doing");
+
+    guest.install_package(&package());
+
+    let left = "systemctl list-units --all --no-legend --plain 'claude-auth-*.path' 'run-claude*'; systemctl --failed --no-legend --plain; grep /run/claude-auth-sync /proc/self/mounts; \
+                ls -d /etc/tmpfiles.d/claude-auth-sync@* /etc/systemd/system/*/claude-auth-*.path /usr/lib/systemd/system/*claude*.path /usr/lib/systemd/system/run-claude* 2>/dev/null; \
+                ls -A /run/claude-auth-sync";
+    assert_eq!(guest.run(left).text(), "request.sock\n");
+    let runs = || guest.run("cat /home/alice/.local/state/claude-auth-sync/sync.log").text().lines().count();
+    let before = runs();
+    guest.request_sync("alice");
+    wait_until("her request starts a sync", || runs() > before);
+    guest.remove_package().expect_success("removing");
+    // A process keeps the socket open for ten seconds, so that it is not PID 1 that closes what clients sent.
+    wait_until("nothing is left", || guest.left_of_product().is_empty());
 }
 
 /// It takes as long as the server keeps its answer back.
@@ -126,7 +170,7 @@ fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
     let running = "systemctl list-units --no-legend --plain --state=active,activating 'claude-auth-*@*'";
     assert_eq!(guest.run(running).text(), "");
     guest.resume();
-    assert_eq!(guest.run(&format!("{running} | grep -c '@alice'")).text().trim(), "3");
+    assert_eq!(guest.run(&format!("{running} | grep -c '@alice'")).text().trim(), "2");
     guest.run(&format!("systemctl stop {TARGET}")).expect_success("for now");
     guest.install_package(&next.file());
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");

@@ -41,7 +41,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
     }
     let told = take(&alice, "told");
     let (facts, text) = told.split_once('\n').expect("two lines");
-    assert_eq!(facts, format!("an argument: good, must-act, login-lost, alice, {}", alice.uid()));
+    assert_eq!(facts, format!("an argument: none, action-required, login-lost, alice, {}", alice.uid()));
     assert_eq!(
         text,
         fs::read_to_string(alice.state_file("notice")).expect("a notice"),
@@ -54,7 +54,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
     assert_eq!(take(&alice, "told"), "", "a login tells nobody");
     assert_eq!(sync(&alice).exit_code, TRY_LATER);
     let told = take(&alice, "told");
-    assert!(told.starts_with("an argument: must-act, good, , alice, "), "{told}");
+    assert!(told.starts_with("an argument: action-required, none, , alice, "), "{told}");
     assert!(told.ends_with("there is nothing left for you to do\n"), "{told}");
 
     let environment = take(&alice, "environment");

@@ -38,9 +38,9 @@ impl Answer {
     /// In one word, the same for ever.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Ok => "lasts",
-            Self::ActionRequired => "person-must-act",
-            Self::Retry => "later",
+            Self::Ok => "ok",
+            Self::ActionRequired => "action-required",
+            Self::Retry => "retry",
             Self::Unknown => "unknown",
         }
     }

@@ -35,6 +35,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: StoreContact::default(),
+        place: cas_core::credential::login_file::LoginPlace::File,
         asked_lately: false,
         settings: Settings {
             login_refresh_after: Duration::ZERO,

@@ -51,11 +51,10 @@ fn run_planner(
         person.report(person.now, VerifyMode::Skip).record(outcome);
     }
     note(outcome);
-    if outcome.wants_sync {
-        person.requests.leave();
-    }
     drop(locked);
-    person.requests.hand_back();
+    if ended.outcome.wants_sync {
+        person.request_sync();
+    }
     Ok(ended)
 }
 

@@ -26,36 +26,36 @@ pub(crate) fn restore(wanted: &Restore) -> ExitCode {
         BackupSource::History => BackupLocation::LocalHistory,
         BackupSource::Store => BackupLocation::Store,
     });
-    let choice = BackupFilter { from, generation };
+    let choice = BackupFilter { from, generation, from_other_machine: wanted.from_other_machine };
     run_command(|person| match (wanted.list, wanted.dry_run) {
         (true, _) => list(person, choice, wanted.json),
         (_, true) => dry_run(person, choice, wanted.json),
-        _ => put_back(person, choice, !wanted.no_verify, wanted.json),
+        _ => restore_backup(person, choice, !wanted.no_verify, wanted.json),
     })
 }
 
 #[derive(Serialize)]
-struct Restored {
+struct RestoreReport {
     #[serde(flatten)]
     answer: Answer,
     dry_run: bool,
-    /// What was, or would be, put back.
-    put_back: Option<PutBack>,
+    /// What was, or would be, restored.
+    restored: Option<RestoredBackup>,
 }
 
 #[derive(Serialize)]
-struct PutBack {
+struct RestoredBackup {
     generation: String,
     from: &'static str,
 }
 
-impl PutBack {
+impl RestoredBackup {
     fn of(generation: RefreshTokenId, source: BackupLocation) -> Self {
         Self { generation: generation.to_string(), from: source.as_str() }
     }
 }
 
-fn put_back(
+fn restore_backup(
     person: &UserContext,
     choice: BackupFilter,
     verifies: bool,
@@ -64,8 +64,8 @@ fn put_back(
     let outcome =
         run_planner(person, Command::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
     let code = outcome.exit_code();
-    let put_back = match &outcome.finding {
-        Finding::Restored { login, source, .. } => Some(PutBack::of(login.generation, *source)),
+    let restored = match &outcome.finding {
+        Finding::Restored { login, source, .. } => Some(RestoredBackup::of(login.generation, *source)),
         _ => None,
     };
     let left_alone = match is_intact(&outcome.finding) {
@@ -74,14 +74,14 @@ fn put_back(
     };
     let human = format!("{} {outcome}{left_alone}", outcome.status);
     let answer = Answer::of(person, &outcome, code);
-    print(json, &Restored { answer, dry_run: false, put_back }, &human)?;
+    print(json, &RestoreReport { answer, dry_run: false, restored }, &human)?;
     Ok(code)
 }
 
 /// The same facts and the same planner, and nothing is written.
 fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, CommandError> {
     let survey = survey(person, Command::Restore(choice), person.store(), true);
-    let (outcome, put_back, human) = match planner::next(&survey.facts) {
+    let (outcome, restored, human) = match planner::next(&survey.facts) {
         Step::Restore(generation, source) => {
             let copy = planner::copies(&survey.facts)
                 .into_iter()
@@ -90,7 +90,7 @@ fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8,
                 .map(|copy| format!(", access token until {}", copy.login.expires_at))
                 .unwrap_or_default();
             let text = format!("Would put back generation {generation}{until}, from {source}.");
-            (None, Some(PutBack::of(generation, source)), text)
+            (None, Some(RestoredBackup::of(generation, source)), text)
         }
         Step::Report(outcome) => {
             let outcome = person.with_login_email(*outcome);
@@ -113,7 +113,7 @@ fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8,
         Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(human.clone()))
     });
     let answer = Answer { text: human.clone(), ..Answer::of(person, &told, code) };
-    print(json, &Restored { answer, dry_run: true, put_back }, &human)?;
+    print(json, &RestoreReport { answer, dry_run: true, restored }, &human)?;
     Ok(code)
 }
 

@@ -38,7 +38,7 @@ struct BackupRow {
     backed_up_at_ms: Option<Timestamp>,
     machine: Option<String>,
     /// `current` where it may be put back, else why it may not be.
-    fate: &'static str,
+    state: &'static str,
     restorable: bool,
     /// The same in a sentence.
     reason: Option<String>,
@@ -70,14 +70,14 @@ impl BackupList {
         self.exit_code
     }
 
-    /// A table that fits into 80 columns unless a fate takes more; plain ASCII.
+    /// A table that fits into 80 columns unless a state takes more; plain ASCII.
     pub(super) fn table(&self, now: Timestamp) -> String {
         let mut rows: Vec<_> = self.copies.iter().map(|copy| copy.cells(now)).collect();
         let store = self.store.as_ref().map(|why| format!("store {why}\n")).unwrap_or_default();
         if rows.is_empty() {
             return format!("No copies are kept.\n{store}");
         }
-        rows.insert(0, ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "FATE"].map(str::to_owned));
+        rows.insert(0, ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "STATE"].map(str::to_owned));
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         let widths: Vec<_> = (0..6).map(width).collect();
         let line = |row: &[String; 6]| {
@@ -100,7 +100,7 @@ impl BackupRow {
             login_expires_at_ms: copy.login.login_expires_at,
             backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),
             machine: kept.and_then(|kept| kept.machine.clone()),
-            fate: copy.obstacle.map_or("current", Ineligible::as_str),
+            state: copy.obstacle.map_or("current", Ineligible::as_str),
             restorable: copy.obstacle.is_none(),
             reason: copy.obstacle.map(|obstacle| obstacle.to_string()),
         }
@@ -124,7 +124,7 @@ impl BackupRow {
             access.unwrap_or_default(),
             self.backed_up_at_ms.and_then(ago).unwrap_or_else(|| "?".into()),
             host.chars().map(plain).take(MACHINE_WIDTH).collect(),
-            self.fate.to_owned(),
+            self.state.to_owned(),
         ]
     }
 }

@@ -205,7 +205,7 @@ pub(super) fn render_json(shown: &Report<'_>) -> Value {
         });
         let state = |row: &Row| match &row.judgement {
             CheckResult::Ok => json!({ "id": row.id, "state": "fine" }),
-            CheckResult::NotApplicable(why) => json!({ "id": row.id, "state": "not-asked", "why": why }),
+            CheckResult::NotApplicable(why) => json!({ "id": row.id, "state": "not-applicable", "why": why }),
             CheckResult::Unknown(why) => json!({ "id": row.id, "state": "unknown", "why": why }),
             CheckResult::Problems(_) => json!({ "id": row.id, "state": "found" }),
         };

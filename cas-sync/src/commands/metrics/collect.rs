@@ -8,7 +8,7 @@ use super::text::Family;
 use crate::published_state::rows::{Row, Severity};
 
 /// The code of each rank, which rises with how bad it is. A code never changes its meaning.
-const CODES: [(Severity, u8); 9] = [
+const CODES: [(Severity, u8); 10] = [
     (Severity::Ok, 0),
     (Severity::Recovered, 1),
     (Severity::Skipped, 2),
@@ -18,6 +18,7 @@ const CODES: [(Severity, u8); 9] = [
     (Severity::ClockSkew, 6),
     (Severity::Unreadable, 7),
     (Severity::Failed, 8),
+    (Severity::Gone, 9),
 ];
 
 /// The text for the exporter, of what was seen at `now` and took so long to see.
@@ -30,7 +31,7 @@ pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
 fn of_people(rows: &[Row]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
-        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed.",
+        "State of the login of an enrolled user: 0 ok, 1 recovered, 2 skipped, 3 never synced, 4 warning, 5 overdue, 6 clock skew, 7 unreadable, 8 failed, 9 gone.",
     );
     let mut exit_code = Family::gauge("claude_auth_exit_code", "Exit status of the last sync.");
     let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "When the last sync began.");
@@ -161,8 +162,8 @@ mod tests {
                 r#"claude_auth_access_token_expiry_timestamp_seconds{user="alice"} 2000001000"#,
                 r#"claude_auth_credential_lapse_timestamp_seconds{user="alice",credential="login",estimated="false"} 2001000000"#,
                 r#"claude_auth_outage_since_timestamp_seconds{user="alice"} 1999991000"#,
-                r#"claude_auth_people{state="warned"} 1"#,
-                r#"claude_auth_people{state="well"} 0"#,
+                r#"claude_auth_people{state="warning"} 1"#,
+                r#"claude_auth_people{state="ok"} 0"#,
                 "claude_auth_collector_unreadable 0",
                 "claude_auth_collector_last_run_timestamp_seconds 2000000000",
                 "claude_auth_collector_duration_seconds 0.25",
@@ -182,7 +183,7 @@ mod tests {
                 r#"claude_auth_status_code{user="mallory"} 7"#,
                 r#"claude_auth_status_code{user="eve"} 6"#,
                 "claude_auth_collector_unreadable 1",
-                r#"claude_auth_people{state="of-the-future"} 1"#,
+                r#"claude_auth_people{state="clock-skew"} 1"#,
             ],
         );
         assert!(!text.contains("last_verified") && !text.contains("9000000000"), "{text}");

@@ -5,11 +5,15 @@ use std::time::Duration;
 use anyhow::Result;
 use cas_core::store::StoreError;
 use cas_core::system::account::Account;
+use cas_core::time::timestamp::Timestamp;
 use cas_vault::{Minted, Token};
 
 use super::plan::RunContext;
-use super::plan::{Attempt, Desired, Facts, PolicyCheck, ProvisionResult, Step, TokenState, next};
+use super::plan::{
+    Attempt, Desired, Facts, OFFBOARDED, Offboarding, PolicyCheck, ProvisionResult, Step, TokenState, next,
+};
 use super::records::{Record, Records};
+use super::remains;
 use super::server::VaultServer;
 use super::token_agent::Message;
 use super::token_agent_client::TokenAgentClient;
@@ -30,6 +34,8 @@ pub(super) struct Person {
     pub(super) wanted: Desired,
     /// Why this person cannot be served here at all.
     pub(super) unservable: Option<String>,
+    /// What becomes of the document, if this person is offboarded.
+    pub(super) offboarding: Option<Offboarding>,
 }
 
 /// What was done for one person, and how it ended.
@@ -40,6 +46,8 @@ pub(super) struct UserResult {
     pub(super) ending: ProvisionResult,
     /// What the server remarked, such as a lifetime cut short by a limit.
     pub(super) warnings: Vec<String>,
+    /// What is left of a user who was offboarded.
+    pub(super) remains: Vec<String>,
 }
 
 /// What a run works with.
@@ -62,6 +70,7 @@ struct UserSession {
     token: Option<Token>,
     record: Option<Record>,
     warnings: Vec<String>,
+    remains: Vec<String>,
 }
 
 impl Provisioner {
@@ -80,7 +89,13 @@ impl Provisioner {
             let step = next(&facts, &self.means);
             if let Step::Done(ending) = step {
                 let ending = self.save_record(&facts, &mut hands, ending);
-                return UserResult { name: hands.user, steps, ending, warnings: hands.warnings };
+                return UserResult {
+                    name: hands.user,
+                    steps,
+                    ending,
+                    warnings: hands.warnings,
+                    remains: hands.remains,
+                };
             }
             // A proof changes nothing; what was only imagined cannot be proved.
             let is_real = facts.minting == Attempt::NotTried && facts.policy == Attempt::NotTried;
@@ -94,7 +109,7 @@ impl Provisioner {
             }
         }
         let ending = ProvisionResult::Skipped("this takes no end; report it".into());
-        UserResult { name: hands.user, steps, ending, warnings: hands.warnings }
+        UserResult { name: hands.user, steps, ending, warnings: hands.warnings, remains: hands.remains }
     }
 
     fn gather(&mut self, person: &Person, hands: &mut UserSession) -> Facts {
@@ -123,6 +138,8 @@ impl Provisioner {
             policy: Attempt::NotTried,
             former: self.means.revocable_tokens(&record),
             revocation: Attempt::NotTried,
+            offboarding: person.offboarding.filter(|_| self.server.is_some()),
+            document: Attempt::NotTried,
         }
     }
 
@@ -187,6 +204,7 @@ impl Provisioner {
                 Ok(_) => Facts { is_enrolled: false, ..facts },
                 Err(error) => Facts { enrollment_failed: Some(format!("{error:#}")), ..facts },
             }),
+            Step::Offboard(offboarding) => Ok(self.offboarded(facts, hands, *offboarding)),
             Step::Revoke => Ok(self.revoked(facts, hands)),
             Step::Done(_) => Ok(facts),
         }
@@ -223,6 +241,20 @@ impl Provisioner {
             Err(failure) => return Err(Box::new(Facts { minting: Attempt::Failed(failure), ..facts })),
         };
         hands.warnings.extend(minted.warnings);
+        // Before the token lies in a home: what the store keeps may be another user's.
+        let withheld = match self.with_server(|server| server.is_offboarded(&minted.token, &hands.user)) {
+            Ok(false) => None,
+            Ok(true) => Some(OFFBOARDED.to_owned()),
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(why) = withheld {
+            return Err(match self.with_server(|server| server.revoke(&minted.accessor)) {
+                Ok(()) => unfit(facts, why),
+                Err(failure) => {
+                    unfit(facts, format!("{why}; the token made for them is not revoked: {failure}"))
+                }
+            });
+        }
         let former = self.means.revocable_tokens_with(&facts, &minted.accessor);
         let record = Record { former: former.clone(), ..hands.record.clone().unwrap_or_default() };
         let facts = Facts { former, ..facts };
@@ -256,6 +288,22 @@ impl Provisioner {
             }
             Err(error) => Facts { enrollment_failed: Some(format!("{error:#}")), ..facts },
         }
+    }
+
+    fn offboarded(&mut self, mut facts: Facts, hands: &mut UserSession, offboarding: Offboarding) -> Facts {
+        let (user, host, now) = (hands.user.clone(), self.means.host.clone(), self.means.now_ms);
+        let document = self.with_server(|server| match offboarding {
+            Offboarding::Mark => {
+                server.mark_document(&user, &host, Some(Timestamp::from_millis(now))).map(Some)
+            }
+            Offboarding::Delete => server.delete_document(&user).map(|()| None),
+        });
+        facts.document = attempt_result(&document);
+        if let Ok(document) = document {
+            let layout = self.server.as_ref().map(VaultServer::layout);
+            hands.remains = remains::after_offboarding(&user, layout, document.as_ref());
+        }
+        facts
     }
 
     /// Each that is revoked is forgotten at once.

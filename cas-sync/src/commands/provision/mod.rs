@@ -1,10 +1,12 @@
 //! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
 //! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
 
+mod adoption;
 mod apply;
 mod context;
 mod plan;
 mod records;
+mod remains;
 mod render;
 mod server;
 mod targets;
@@ -22,7 +24,8 @@ use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::system::account::Account;
-use cas_protocol::paths::STATE_DIR;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -33,6 +36,7 @@ use self::plan::RunContext;
 use self::records::Records;
 use self::render::{Progress, Summary};
 use self::server::VaultServer;
+use self::targets::Offboard;
 use crate::cli::Provision;
 use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
@@ -73,11 +77,18 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
     };
+    let mut told = Summary { is_dry: request.dry_run, ..Summary::default() };
+    // Before it is decided what to do for whom: an adopted name is not refused any more.
+    for name in &request.adopt {
+        match adoption::adopt(name, request.dry_run, &mut work) {
+            Ok(done) => told.remarks.push(done),
+            Err(error) => return exit_with_error(&error, 1),
+        }
+    }
     let people = match select_users(request, &roster, &work) {
         Ok(people) => people,
         Err(error) => return exit_with_error(&error, CONFIGURATION),
     };
-    let mut told = Summary { is_dry: request.dry_run, ..Summary::default() };
     let mut progress = Progress::of(people.len());
     let mut outage_is_told = false;
     for (index, person) in people.iter().enumerate() {
@@ -137,13 +148,17 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
 fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let path = &request.roster;
     let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
-    let text = text.ok_or_else(|| {
-        RosterError::of_file(
-            path,
-            "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from",
-        )
-    })?;
-    let roster = roster::parse(&text, path)?;
+    let names_users =
+        !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
+    let roster = match text {
+        Some(text) => roster::parse(&text, path)?,
+        // Users who were enrolled by hand need none.
+        None if names_users => Roster::default(),
+        None => {
+            let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
+            return Err(RosterError::of_file(path, why).into());
+        }
+    };
     let (config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
     for what in misunderstood {
         print_stderr(&what);
@@ -235,15 +250,35 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 
 fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Result<Vec<Person>> {
     let account = |name: &str| Account::from_name(name).map_err(|error| error.to_string());
+    let identities = Identities::of_this_machine();
+    let binding = |account: &Account| identities.check(account).err().map(|error| error.to_string());
     let layout = work.server.as_ref().map(VaultServer::layout);
+    let names = request.offboard.clone().unwrap_or_default();
+    for name in &names {
+        ensure!(is_valid_user_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
+        ensure!(
+            entry.is_none(),
+            "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
+            request.roster.display()
+        );
+    }
+    let offboard = Offboard {
+        all: request.offboard.as_ref().is_some_and(Vec::is_empty),
+        deletes: request.delete_document,
+        names,
+    };
     let people = targets::everybody(
         roster,
         &work.records.names()?,
         account,
+        binding,
         enroll::has_enrollment_artifacts,
         layout,
-        request.offboard,
+        &offboard,
     );
+    let mut asked_for: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
+    asked_for.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
     for name in &request.user {
         let is_known = people.iter().any(|person| person.name == *name);
         ensure!(
@@ -252,7 +287,8 @@ fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Res
             request.roster.display()
         );
     }
-    let is_chosen = |person: &Person| request.user.is_empty() || request.user.contains(&person.name);
+    let is_limited = !asked_for.is_empty() || !request.adopt.is_empty();
+    let is_chosen = |person: &Person| !is_limited || asked_for.contains(&&person.name);
     Ok(people.into_iter().filter(is_chosen).collect())
 }
 

@@ -12,6 +12,9 @@ const PERIOD_MS: u64 = 32 * DAY_MS;
 /// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
 const ENDS_SOON_MS: u64 = 7 * DAY_MS;
 
+/// Why nothing is done for a user whose document is marked. Another user of the same name must not get what is in it.
+pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; if it is the same user, run `cas-sync provision --adopt` with the name, else first `cas-sync provision --offboard` with the name and `--delete-document`";
+
 /// What the roster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Desired {
@@ -22,6 +25,15 @@ pub(super) enum Desired {
     /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
     /// then.
     Removed { doubt: Option<String> },
+}
+
+/// What becomes of the document of a user who is offboarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offboarding {
+    /// It is marked.
+    Mark,
+    /// It is deleted.
+    Delete,
 }
 
 /// What is known of somebody's token.
@@ -50,6 +62,8 @@ pub(super) enum PolicyCheck {
     TooBroad(Vec<String>),
     /// It may not even read or write its document, or renew itself.
     TooNarrow,
+    /// The document is marked as offboarded.
+    Offboarded,
 }
 
 /// How far something went that is tried once.
@@ -91,6 +105,9 @@ pub(super) struct Facts {
     /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
+    /// What is to become of the document, where the user is offboarded by name or by the option and there is a server.
+    pub(super) offboarding: Option<Offboarding>,
+    pub(super) document: Attempt,
 }
 
 /// The next thing to do.
@@ -103,6 +120,8 @@ pub(super) enum Step {
     RewritePolicy,
     Enroll,
     Unenroll,
+    /// Marks or deletes their document.
+    Offboard(Offboarding),
     /// Ends all tokens of theirs but the one that serves them.
     Revoke,
     Done(ProvisionResult),
@@ -136,7 +155,23 @@ pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
         Desired::Disabled(_) => Step::Done(ProvisionResult::Ok),
         Desired::Removed { doubt: Some(why) } => Step::Done(ProvisionResult::RemovalVetoed(why.clone())),
         Desired::Removed { doubt: None } if facts.is_enrolled => Step::Unenroll,
-        Desired::Removed { doubt: None } => revoked(facts, means, ProvisionResult::Ok),
+        Desired::Removed { doubt: None } => offboarded(facts, means),
+    }
+}
+
+/// The document comes before the tokens: whoever runs this again without it being marked finds the user still recorded.
+fn offboarded(facts: &Facts, means: &RunContext) -> Step {
+    match (facts.offboarding, &facts.document, &means.no_admin) {
+        (Some(_), Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
+        (Some(offboarding), Attempt::NotTried, None) => Step::Offboard(offboarding),
+        (Some(offboarding), Attempt::NotTried, Some(no_admin)) => {
+            let what = match offboarding {
+                Offboarding::Mark => "marked as offboarded",
+                Offboarding::Delete => "deleted",
+            };
+            Step::Done(ProvisionResult::NeedsAdmin(format!("their document is to be {what}; {no_admin}")))
+        }
+        (None, ..) | (Some(_), Attempt::Done, _) => revoked(facts, means, ProvisionResult::Ok),
     }
 }
 
@@ -189,6 +224,7 @@ fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
         PolicyCheck::TooBroad(_) if may_rewrite(facts, means) => Step::RewritePolicy,
         PolicyCheck::TooBroad(what) => enrolled(facts, means, ProvisionResult::PolicyTooBroad(what.clone())),
         PolicyCheck::TooNarrow => useless(facts, means),
+        PolicyCheck::Offboarded => skipped(OFFBOARDED),
     }
 }
 
@@ -269,6 +305,7 @@ impl Facts {
             Step::RewritePolicy => self.policy == Attempt::Done,
             Step::Enroll => self.is_enrolled,
             Step::Unenroll => !self.is_enrolled,
+            Step::Offboard(_) => self.document == Attempt::Done,
             Step::Revoke => self.revocation == Attempt::Done,
             Step::Done(_) => true,
         }
@@ -299,6 +336,7 @@ impl Facts {
             Step::RewritePolicy => (self.policy, self.proof) = (Attempt::Done, PolicyCheck::Pending),
             Step::Enroll => self.is_enrolled = true,
             Step::Unenroll => self.is_enrolled = false,
+            Step::Offboard(_) => self.document = Attempt::Done,
             Step::Revoke => (self.revocation, self.former) = (Attempt::Done, Vec::new()),
             Step::Done(_) => {}
         }

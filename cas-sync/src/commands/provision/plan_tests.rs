@@ -27,6 +27,8 @@ fn settled() -> Facts {
         policy: Attempt::NotTried,
         former: vec!["a".into()],
         revocation: Attempt::NotTried,
+        offboarding: None,
+        document: Attempt::NotTried,
     }
 }
 
@@ -64,6 +66,8 @@ fn steps(mut facts: Facts, means: &RunContext) -> (Vec<&'static str>, ProvisionR
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
             Step::Unenroll => "unenroll",
+            Step::Offboard(Offboarding::Mark) => "mark",
+            Step::Offboard(Offboarding::Delete) => "delete",
             Step::Revoke => "revoke",
         });
         facts = facts.simulate(&step, NOW);
@@ -87,8 +91,16 @@ fn what_is_done_for_whom() {
     };
     let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
     let off = Facts { wanted: Desired::Disabled("parked"), ..settled() };
+    let marked = |offboarding| Facts { offboarding: Some(offboarding), ..gone.clone() };
     for (what, facts, means, expected) in [
-        ("nothing for who is settled", settled(), &with, &[][..]),
+        (
+            "an offboarded user's document is marked before their token goes",
+            marked(Offboarding::Mark),
+            &with,
+            &["unenroll", "mark", "revoke"][..],
+        ),
+        ("or deleted", marked(Offboarding::Delete), &with, &["unenroll", "delete", "revoke"]),
+        ("nothing for who is settled", settled(), &with, &[]),
         ("nothing without an admin either", settled(), &without, &[]),
         ("all for a newcomer", new.clone(), &with, &["mint", "prove", "enroll"]),
         (
@@ -141,7 +153,12 @@ fn what_is_done_for_whom() {
         ("parked", off.clone(), &without, &["unenroll"]),
         ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
         ("gone", gone.clone(), &with, &["unenroll", "revoke"]),
-        ("gone before there was a token", Facts { former: Vec::new(), ..gone }, &without, &["unenroll"]),
+        (
+            "gone before there was a token",
+            Facts { former: Vec::new(), ..gone.clone() },
+            &without,
+            &["unenroll"],
+        ),
     ] {
         assert_eq!(steps(facts, means), (expected.to_vec(), ProvisionResult::Ok), "{what}");
     }
@@ -261,4 +278,19 @@ fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
     assert!(
         matches!(ending, ProvisionResult::NeedsAdmin(what) if what.contains("although its policy was replaced"))
     );
+}
+
+#[test]
+fn a_marked_document_ends_the_plan() {
+    let facts = Facts { proof: PolicyCheck::Offboarded, is_enrolled: false, ..settled() };
+    assert_eq!(steps(facts, &means(None)), (vec![], ProvisionResult::Skipped(OFFBOARDED.into())));
+}
+
+#[test]
+fn offboarding_waits_for_an_administrator() {
+    let gone =
+        Facts { wanted: Desired::Removed { doubt: None }, offboarding: Some(Offboarding::Mark), ..settled() };
+    let (done, ending) = steps(gone, &means(Some("no admin")));
+    assert_eq!(done, ["unenroll"]);
+    assert!(matches!(&ending, ProvisionResult::NeedsAdmin(what) if what.contains("marked")), "{ending:?}");
 }

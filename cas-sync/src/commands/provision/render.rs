@@ -11,7 +11,7 @@ use cas_core::text::sanitize_line;
 use serde_json::{Value, json};
 
 use super::apply::UserResult;
-use super::plan::{ProvisionResult, Step};
+use super::plan::{Offboarding, ProvisionResult, Step};
 use crate::os::environment::env_var;
 use crate::term::wrap::{terminal_width, width, wrap_for};
 use crate::user::error::store_exit_code;
@@ -103,7 +103,7 @@ impl Summary {
             ProvisionResult::NeedsAdmin(what) => ("waits-for-admin", Some(what.clone())),
             ProvisionResult::Failed(failure) => ("failed", Some(failure.to_string())),
         };
-        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings })
+        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings, "remains": served.remains })
     }
 
     /// What came of it, and what it took.
@@ -174,7 +174,9 @@ impl UserResult {
             ProvisionResult::Failed(failure) => Some(failure.to_string()),
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
-        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
+        let remains =
+            (!self.remains.is_empty()).then(|| format!("what remains: {}", self.remains.join(", ")));
+        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).chain(remains).collect();
         (!parts.is_empty()).then(|| sanitize_line(&parts.join("; ")))
     }
 }
@@ -190,6 +192,10 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
         Step::Unenroll => ("unenroll", "unenrolled"),
+        Step::Offboard(Offboarding::Mark) => {
+            ("mark their document as offboarded", "marked their document as offboarded")
+        }
+        Step::Offboard(Offboarding::Delete) => ("delete their document", "deleted their document"),
         Step::Revoke => ("revoke their former token", "revoked their former token"),
         Step::Prove | Step::Done(_) => return None,
     };
@@ -217,6 +223,8 @@ fn word(step: &Step) -> &'static str {
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
         Step::Unenroll => "unenroll",
+        Step::Offboard(Offboarding::Mark) => "mark-document",
+        Step::Offboard(Offboarding::Delete) => "delete-document",
         Step::Revoke => "revoke",
         Step::Done(_) => "done",
     }

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use cas_core::config::Config;
-use cas_core::store::StoreError;
+use cas_core::store::{Document, StoreError, user_document};
+use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_vault::{Access, AdminClient, DocumentLayout, Minted, Token, TokenInfo, forbidden_calls};
 
@@ -104,6 +105,47 @@ impl VaultServer {
         self.write_policy(user)
     }
 
+    /// Returns true if the user's document, as their token sees it, is marked as offboarded. A token that may not read it is
+    /// judged elsewhere.
+    pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, StoreError> {
+        match self.ask(|store, deadline| store.read_document(token, user, deadline)) {
+            Ok(document) => Ok(user_document::is_offboarded(&document)),
+            Err(StoreError::Refused { .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Marks the user's document as offboarded at this time, or takes the mark away. Returns the document as it was before, which
+    /// is one of version 0 where there is none.
+    ///
+    /// An administrator's token need not be allowed to read documents: this is done with a token of the user's, which is made for
+    /// it and revoked at once.
+    pub(super) fn mark_document(
+        &mut self,
+        user: &str,
+        host: &str,
+        offboarded_at: Option<Timestamp>,
+    ) -> Result<Document, StoreError> {
+        let fields = user_document::offboarding_fields(offboarded_at).map_err(|error| {
+            StoreError::Refused { reason: error.to_string(), remedy: "report it as a defect".into() }
+        })?;
+        let minted = self.mint(user, host)?;
+        let changed = self.ask(|store, deadline| match offboarded_at {
+            Some(_) => store.change_document(&minted.token, user, &fields, deadline),
+            // No field is made only to say nothing.
+            None => match store.read_document(&minted.token, user, deadline)? {
+                document if !user_document::is_offboarded(&document) => Ok(document),
+                _ => store.change_document(&minted.token, user, &fields, deadline),
+            },
+        });
+        let revoked = self.revoke(&minted.accessor);
+        changed.and_then(|document| revoked.map(|()| document))
+    }
+
+    pub(super) fn delete_document(&mut self, user: &str) -> Result<(), StoreError> {
+        self.as_admin(|store, admin, deadline| store.delete_document(admin, user, deadline))
+    }
+
     pub(super) fn revoke(&mut self, accessor: &str) -> Result<(), StoreError> {
         self.as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
     }
@@ -112,6 +154,9 @@ impl VaultServer {
     pub(super) fn check_policy(&mut self, token: &Token, user: &str) -> Result<PolicyCheck, StoreError> {
         if self.ask(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
             return Ok(PolicyCheck::TooNarrow);
+        }
+        if self.is_offboarded(token, user)? {
+            return Ok(PolicyCheck::Offboarded);
         }
         let mut wide = Vec::new();
         for attempt in forbidden_calls(&self.store.layout().clone(), user) {

@@ -6,7 +6,7 @@ use cas_core::system::account::Account;
 use cas_vault::DocumentLayout;
 
 use super::apply::Person;
-use super::plan::Desired;
+use super::plan::{Desired, Offboarding};
 use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
@@ -14,14 +14,16 @@ use crate::roster::{Entry, Roster};
 type Known = Result<Account, String>;
 
 /// Everybody, in the order of their names. `recorded` are those whom the roster brought so far, of whom some may be let go
-/// already and wait for an admin who revokes their tokens; with `offboard` they go whatever the roster looks like.
+/// already and wait for an admin who revokes their tokens. Those of `offboard` go whatever the roster looks like. `binding` says
+/// why an account is not the user that its name was enrolled for.
 pub(super) fn everybody(
     roster: &Roster,
     recorded: &[String],
     account: impl Fn(&str) -> Known,
+    binding: impl Fn(&Account) -> Option<String>,
     is_enrolled: impl Fn(&str) -> bool,
     layout: Option<&DocumentLayout>,
-    offboard: bool,
+    offboard: &Offboard,
 ) -> Vec<Person> {
     let accounts: BTreeMap<&str, Known> = roster
         .people
@@ -30,30 +32,51 @@ pub(super) fn everybody(
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
-    let doubt = match offboard {
-        true => None,
-        false => {
-            let going = gone.iter().filter(|name| is_enrolled(name)).count();
-            doubt(roster, &accounts, going, recorded.len() - gone.len() + going)
-        }
-    };
+    let going = gone.iter().filter(|name| is_enrolled(name)).count();
+    let doubt = doubt(roster, &accounts, going, recorded.len() - gone.len() + going);
     let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
     let listed = roster.people.iter().map(|(name, entry)| Person {
         name: name.clone(),
-        wanted: wanted(*entry),
+        wanted: if offboard.names(name) { Desired::Removed { doubt: None } } else { wanted(*entry) },
         unservable: accounts.get(name.as_str()).and_then(|known| {
+            let bound = || known.as_ref().ok().and_then(&binding);
             let unservable = unservable(name, known, layout).or_else(|| twin(name, &others, layout));
-            unservable.map(|why| format!("line {} of the roster: {why}", entry.line))
+            unservable.or_else(bound).map(|why| format!("line {} of the roster: {why}", entry.line))
         }),
+        offboarding: offboard.what(name, false),
     });
-    let left = gone.into_iter().map(|name| Person {
+    let unknown = offboard.names.iter().filter(|name| !others.contains(&name.as_str()));
+    let left = gone.into_iter().chain(unknown).map(|name| Person {
         name: name.clone(),
-        wanted: Desired::Removed { doubt: doubt.clone() },
+        wanted: Desired::Removed { doubt: doubt.clone().filter(|_| offboard.what(name, true).is_none()) },
         unservable: None,
+        offboarding: offboard.what(name, true),
     });
     let mut people: Vec<_> = listed.chain(left).collect();
     people.sort_by(|one, other| one.name.cmp(&other.name));
     people
+}
+
+/// Who is offboarded at an administrator's word.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offboard {
+    /// Everyone whom an earlier roster brought and this one does not list.
+    pub(super) all: bool,
+    /// Those that were named.
+    pub(super) names: Vec<String>,
+    /// Whether their documents are deleted, and not marked.
+    pub(super) deletes: bool,
+}
+
+impl Offboard {
+    fn names(&self, name: &str) -> bool {
+        self.names.iter().any(|named| named == name)
+    }
+
+    fn what(&self, name: &str, is_gone: bool) -> Option<Offboarding> {
+        let kind = if self.deletes { Offboarding::Delete } else { Offboarding::Mark };
+        ((self.all && is_gone) || self.names(name)).then_some(kind)
+    }
 }
 
 fn wanted(entry: Entry) -> Desired {
@@ -138,7 +161,9 @@ mod tests {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
         let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
-        everybody(&roster, &recorded, known, |name| name != "left", Some(&layout), offboard)
+        let offboard = Offboard { all: offboard, ..Offboard::default() };
+        let bound = |account: &Account| (account.name == "reused").then(|| "another uid".to_owned());
+        everybody(&roster, &recorded, known, bound, |name| name != "left", Some(&layout), &offboard)
     }
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
@@ -176,6 +201,7 @@ mod tests {
             ("nobody-here", "line 2 of the roster: no such account"),
             ("daemon", "user id 1 is no person's"),
             ("a*", "a policy cannot name them"),
+            ("reused", "line 2 of the roster: another uid"),
         ] {
             let people = served(&format!("users:\n  \"{name}\":\n"), &[], false);
             let why = people[0].unservable.clone().unwrap_or_default();
@@ -184,6 +210,27 @@ mod tests {
         let twins = served("users:\n  Ada:\n  ada:\n  bob:\n", &[], false);
         let why: Vec<_> = twins.iter().map(|person| person.unservable.is_some()).collect();
         assert_eq!(why, [true, true, false]);
+    }
+
+    #[test]
+    fn a_named_user_is_offboarded_whatever_the_roster_says() {
+        let roster =
+            roster::parse("users:\n  ada: {parked: true}\n  bob:", Path::new("r")).expect("a roster");
+        let recorded = ["cy".to_owned(), "dee".to_owned()];
+        let offboard =
+            Offboard { names: vec!["ada".into(), "cy".into(), "eve".into()], ..Offboard::default() };
+        let people = everybody(&roster, &recorded, known, |_| None, |_| true, None, &offboard);
+        let found: Vec<_> = people
+            .iter()
+            .map(|person| (person.name.as_str(), person.wanted.clone(), person.offboarding))
+            .collect();
+        let gone = Desired::Removed { doubt: None };
+        let mark = Some(Offboarding::Mark);
+        assert_eq!(found[0], ("ada", gone.clone(), mark));
+        assert_eq!(found[1], ("bob", Desired::Enrolled, None));
+        assert_eq!(found[2], ("cy", gone.clone(), mark));
+        assert!(matches!(&found[3], ("dee", Desired::Removed { doubt: Some(_) }, None)), "{found:?}");
+        assert_eq!(found[4], ("eve", gone, mark), "known to the store alone");
     }
 
     #[test]

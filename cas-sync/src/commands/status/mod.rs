@@ -27,6 +27,7 @@ use self::self_report::{Schedule, SelfReport, Store};
 use crate::cli::Status as Request;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::precedence::sources::{self, Surroundings};
+use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, Row};
 use crate::published_state::{LIMIT, read};
@@ -86,7 +87,7 @@ fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
             paths::is_enrolled(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
-        let person = read::read_one(Path::new(STATE_DIR), Path::new(read::PASSWD), user);
+        let person = read::read_one(Path::new(STATE_DIR), Accounts::look_up, user);
         person.with_context(|| format!("cannot look into {STATE_DIR}"))
     };
     let people = users.iter().map(person).collect::<Result<_>>()?;

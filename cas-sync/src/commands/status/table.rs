@@ -8,9 +8,9 @@ use crate::term::Terminal;
 use crate::term::wrap::{pad_right, width as columns_of};
 
 /// The columns before the reason, and the most each takes.
-const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
+const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("EXPIRES", 7)];
 /// Nothing of ours: whoever reads it must not take it for our advice.
-const REASON: &str = "THEIR SYNC SAYS";
+const REASON: &str = "LAST MESSAGE";
 /// Between two columns.
 const GAP: usize = 2;
 /// Below so many columns for the reason it gets a line of its own.
@@ -161,10 +161,10 @@ mod tests {
         assert_eq!(
             table(Some(200), true, false),
             [
-                "USER     STATUS  SYNC  VERIFIED  LAPSES  THEIR SYNC SAYS",
-                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
-                "mallory  WARN    -     -         -       unreadable: it is a link",
-                "alice    OK      60m   60m       27d     the login works: verified by inference",
+                "USER     STATUS  SYNC  VERIFIED  EXPIRES  LAST MESSAGE",
+                "jörg     FAIL    3h    -         ~27d     the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
+                "mallory  WARN    -     -         -        unreadable: it is a link",
+                "alice    OK      60m   60m       27d      the login works: verified by inference",
                 "3 enrolled, 2 not fine",
             ]
         );
@@ -188,7 +188,7 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 80 && line.is_ascii()), "{lines:#?}");
         assert_eq!(
             lines[1],
-            "j?rg     FAIL    3h    -         ~27d    the login is beyond repair: sign in ..."
+            "j?rg     FAIL    3h    -         ~27d     the login is beyond repair: sign in..."
         );
     }
 

@@ -10,7 +10,7 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::Status;
 use cas_core::state::env_file::{EnvFileContent, StagedToken};
-use cas_core::store::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
+use cas_core::store::user_document::{self, SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
 use cas_core::store::{Document, Fields, Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -152,6 +152,9 @@ pub(super) fn update_document(
     loop {
         let deadline = Deadline::after(STORE_TIMEOUT);
         let document = store.read(&deadline)?;
+        if user_document::is_offboarded(&document) {
+            return Err(StoreError::offboarded().into());
+        }
         let changes = fields(&document).map_err(|error| CommandError::new(1, error))?;
         match store.merge(&changes, document.version, &deadline) {
             Err(StoreError::Conflict) if tries < TRIES => {

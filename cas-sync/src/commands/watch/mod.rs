@@ -10,29 +10,25 @@ mod mounts;
 mod open_candidates;
 mod queue;
 mod repair_thread;
+mod single_instance;
 mod store_push;
 mod sync_marker;
 mod watch_paths;
 
-use std::fs::File;
 use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cas_core::state::directory::{StateDirectory, StateError, StateLock};
-use cas_core::state::sync_requests::Requests;
 use cas_core::system::account::{Account, Paths};
-use cas_protocol::deadline::Deadline;
-use nix::fcntl::Flock;
 use nix::sys::signal::{SigSet, Signal};
 
 use self::event_thread::EventThread;
 use self::inotify::FileWatch;
 use self::queue::Queue;
 use self::repair_thread::RepairThread;
+use self::single_instance::become_only_watcher;
 use self::sync_marker::SyncMarker;
 use crate::os::environment::harden_process;
 use crate::term::stderr::exit_with_error;
@@ -53,9 +49,7 @@ fn watch() -> Result<()> {
     // Found now, so that after an upgrade the new one is started.
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     wait_for_home(&account, &paths)?;
-    let outside = lock_dir(&requests, &state, account.uid.as_raw());
-    // Everybody's folders there share one room, which anybody can fill: then the home has to do.
-    let _only_one = acquire_single_instance(&outside).or_else(|_| acquire_single_instance(&state))?;
+    let _only_one = become_only_watcher(account.uid).context("cannot tell whether another watcher runs")?;
 
     let signals = hold_back_signals()?;
     let (inbox, busy) = (Arc::<Queue>::default(), Arc::<Mutex<()>>::default());
@@ -71,25 +65,6 @@ fn watch() -> Result<()> {
     // Whoever ends in the middle of a repair leaves locks behind for which Claude Code would wait.
     std::mem::forget(busy.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())
-}
-
-/// Where the lock lies: what is held open in a home keeps that from being unmounted, so it is the person's folder below /run,
-/// if they have one.
-fn lock_dir(requests: &Requests, state: &StateDirectory, owner: u32) -> StateDirectory {
-    let folder = requests.folder();
-    if folder.is_dir() { StateDirectory::new(folder.to_owned(), owner) } else { state.clone() }
-}
-
-/// A second watcher waits, asleep, to take over from the first: so it does not matter which of a service and a person's own
-/// hand started which.
-fn acquire_single_instance(state: &StateDirectory) -> Result<Flock<File>, StateError> {
-    match state.lock(StateLock::Watch, &Deadline::after(Duration::ZERO)) {
-        Err(StateError::Busy(_)) => {
-            eprintln!("cas-sync: another watcher is at it; this one takes over when that one has ended");
-            state.lock_blocking(StateLock::Watch)
-        }
-        taken => taken,
-    }
 }
 
 /// A home may be made, or mounted, at the first login only. Until then nothing is made in it.

@@ -17,7 +17,7 @@ use cas_core::outcome::{BackupLocation, Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
 use cas_core::system::syslog;
@@ -37,12 +37,15 @@ const SETTLED_AFTER: Duration = Duration::from_millis(100);
 /// How long the catcher may take to tell what it was told; it does nothing else.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a full queue of requests is waited for.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Acts for one person.
 pub(super) struct RepairThread {
     account: Account,
     paths: Paths,
     state: StateDirectory,
-    requests: Requests,
+    requests: SyncRequests,
     machine: MachineId,
     /// This program, as it will be started for a push.
     program: PathBuf,
@@ -57,7 +60,7 @@ impl RepairThread {
         account: Account,
         paths: Paths,
         state: StateDirectory,
-        requests: Requests,
+        requests: SyncRequests,
         program: PathBuf,
         marker: Arc<SyncMarker>,
     ) -> Self {
@@ -117,7 +120,7 @@ impl RepairThread {
         if found.login.needs_restore() {
             // A later login may have been seen that is not recorded yet; whatever is put back must not be older than that.
             if !inbox.wait_synced(&self.marker, PATIENCE) {
-                return self.requests.leave();
+                return self.request_sync();
             }
             self.record(inbox.drain_logins());
         }
@@ -144,7 +147,7 @@ impl RepairThread {
             deadline: Deadline::after(DEADLINE),
             machine: self.machine.clone(),
             verifier: None,
-            asked_at: self.requests.asked_at(),
+            asked_at: self.requests.last_activity(),
         })
     }
 
@@ -167,9 +170,13 @@ impl RepairThread {
         if is_news {
             syslog::log_outcome(&self.account.name, outcome);
             if outcome.wants_sync {
-                self.requests.leave();
+                self.request_sync();
             }
         }
+    }
+
+    fn request_sync(&self) {
+        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
     }
 
     fn begin_push(&mut self, inbox: &Arc<Queue>) {

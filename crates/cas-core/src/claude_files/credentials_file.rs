@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::claude_files::locks::{self, LockError, RefreshLocks};
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit;
 use crate::credential::login::Login;
-use crate::credential::login_file::{self, LoginFileState};
+use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
 use crate::fs::file_id::FileId;
 use crate::fs::owned_file::{self, FileError, Ownership};
@@ -65,6 +66,14 @@ impl CredentialsFile {
                 content: None,
                 identity: None,
             },
+        }
+    }
+
+    /// Whether the path is a link, and to what. The target as it is written there: it stays when a home moves.
+    pub fn place(&self) -> LoginPlace {
+        match fs::read_link(&self.path) {
+            Ok(target) => LoginPlace::Link(Fingerprint::from_bytes(&target.to_string_lossy())),
+            Err(_) => LoginPlace::File,
         }
     }
 

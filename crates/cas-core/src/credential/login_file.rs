@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, position, set_member};
 use crate::credential::login::{self, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
@@ -14,6 +17,19 @@ pub const MAX_ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 
 
 /// The name of the member of `.credentials.json` that holds the login; every other member belongs to others.
 pub const LOGIN_KEY: &str = "claudeAiOauth";
+
+/// Where the credential file lay when a complete login was seen in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginPlace {
+    /// An older version did not note it.
+    #[default]
+    Unknown,
+    /// The path is the file.
+    File,
+    /// The path is a link with this target: account switchers have one file for each account, and point the link elsewhere.
+    Link(Fingerprint),
+}
 
 /// The states a credential file can be in. `L` is the login itself, or only its summary.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,7 +78,7 @@ pub struct EngineInput<'a> {
     pub machine: MachineId,
     /// What puts credentials to the test; a run without it verifies nothing.
     pub verifier: Option<Box<dyn Verifier>>,
-    /// When the sync was last asked: [`crate::state::sync_requests::Requests::asked_at`].
+    /// When the sync was last asked: [`crate::state::sync_requests::SyncRequests::last_activity`].
     pub asked_at: Option<Timestamp>,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use crate::claude_files::json_settings::{self, ClaudeJson};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -41,6 +42,7 @@ impl Engine {
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
             contact: self.state.store_contact(),
+            place: self.credentials.place(),
             asked_lately: false,
             settings: self.settings.clone(),
             done: Progress::default(),
@@ -104,6 +106,7 @@ impl Engine {
         match self.read_local_state() {
             Ok((login, ledger)) => {
                 facts.login = login;
+                facts.place = self.credentials.place();
                 facts.refreshing = self.credentials.is_refresh_in_progress(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
@@ -118,6 +121,7 @@ impl Engine {
         if self.is_inspection {
             self.snapshot = self.credentials.read(self.now);
             let mut ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
             self.record_current_login(&mut ledger);
             return Ok((self.with_known_owner(&ledger), ledger));
         }
@@ -125,15 +129,33 @@ impl Engine {
             if !self.snapshot_is_fixed {
                 self.snapshot = self.credentials.read(self.now);
             }
-            let ledger = self.record_first_sight(self.state.ledger()?);
+            let ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
+            let ledger = self.record_first_sight(ledger);
             return Ok((self.with_known_owner(&ledger), ledger));
         }
         // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
         let deadline = self.deadline;
         let _locked = self.state.lock(StateLock::Restore, &deadline)?;
         self.snapshot = self.credentials.read(self.now);
+        let ledger = self.state.ledger()?;
+        self.learn_owner(&ledger);
         let ledger = self.state.update_ledger(&deadline, |ledger| self.record_current_login(ledger))?;
         Ok((self.with_known_owner(&ledger), ledger))
+    }
+
+    /// Takes the account of a login that does not name it from the client's own state, while the login is first seen.
+    fn learn_owner(&mut self, ledger: &Ledger) {
+        let Some(login) = self.snapshot.login.login_mut() else { return };
+        let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
+        if is_named || !ledger.may_learn_owner(login.summary.generation, self.now) {
+            return;
+        }
+        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
+        if let Some(signed_in_account) = state.and_then(|state| state.signed_in_account()) {
+            login.summary.owner =
+                std::mem::take(&mut login.summary.owner).merged_with(&signed_in_account.owner);
+        }
     }
 
     /// What lies there, and whose it is as far as the ledger knows.
@@ -149,9 +171,14 @@ impl Engine {
     fn record_first_sight(&self, mut ledger: Ledger) -> Ledger {
         let before = ledger.clone();
         self.record_current_login(&mut ledger);
-        let known = |ledger: &Ledger| (ledger.last_seen_in_file, ledger.generations.clone());
+        let known =
+            |ledger: &Ledger| (ledger.last_seen_in_file, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
-            let observe = |ledger: &mut Ledger| ledger.record_login(&login.summary, self.now);
+            let place = self.credentials.place();
+            let observe = |ledger: &mut Ledger| {
+                ledger.record_login(&login.summary, self.now);
+                ledger.observe_place(place);
+            };
             drop(self.state.update_ledger(&self.deadline, observe));
         }
         ledger
@@ -161,6 +188,7 @@ impl Engine {
         ledger.resolve_pending_restore(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
             ledger.record_login(&login.summary, self.now);
+            ledger.observe_place(self.credentials.place());
         }
     }
 
@@ -195,11 +223,16 @@ impl Engine {
 
     fn read_document(&mut self, document: &Document) -> DocumentFact {
         let document = UserDocument::parse(document);
+        if document.is_offboarded {
+            // Its secrets are not even kept in memory.
+            return DocumentFact::Read(DocumentSummary::offboarded());
+        }
         self.note_where_it_is_kept(&document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.is_other_machine(document.machine.as_deref()),
             setup_token: TokenFact::from_field(&document.setup_token, self.settings.store, document.version),
+            is_offboarded: false,
         };
         self.document = Some(document);
         DocumentFact::Read(summary)

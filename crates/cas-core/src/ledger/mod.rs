@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file;
+use crate::credential::login_file::LoginPlace;
 use crate::credential::verification::Verification;
 use crate::fs::file_id::FileId;
 use crate::ledger::setup_tokens::SeenTokens;
@@ -20,6 +21,10 @@ pub const RESTORES_PER_WINDOW: usize = 8;
 
 /// The window of [`RESTORES_PER_WINDOW`].
 pub const RESTORE_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// For so long after a login was first seen its account may be learnt from the client's own state. Signing in writes both files
+/// within a second.
+const LEARNING_WINDOW: Duration = Duration::from_secs(60);
 
 /// How many generations are remembered: more than three weeks of one every eight hours.
 const REMEMBERED: usize = 64;
@@ -36,6 +41,9 @@ pub struct Ledger {
     /// The complete login that was seen in the credential file last: whose account this person works under.
     #[serde(alias = "lay_there_last")]
     pub last_seen_in_file: Option<RefreshTokenId>,
+    /// Where that login lay.
+    #[serde(default)]
+    pub last_seen_at: LoginPlace,
     /// The generation that was put back last and has not been shown to be alive since: if it is rejected, what it replaced
     /// comes back.
     #[serde(alias = "unproven")]
@@ -128,6 +136,26 @@ impl Ledger {
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
         self.last_seen_in_file = Some(login.generation);
         self.evict_oldest();
+    }
+
+    /// Takes note of where the complete login lies.
+    pub fn observe_place(&mut self, place: LoginPlace) {
+        self.last_seen_at = place;
+    }
+
+    /// Returns true if the credential file at `place` is a link that led elsewhere when a login was last seen through it: it may
+    /// be another account's file.
+    pub fn is_repointed(&self, place: LoginPlace) -> bool {
+        let is_known = self.last_seen_at != LoginPlace::Unknown;
+        is_known && matches!(place, LoginPlace::Link(_)) && place != self.last_seen_at
+    }
+
+    /// Whether the account of a login may still be taken from what the client says beside it: while it is first seen, and for a
+    /// moment after, since the client writes its two files one after the other. Later that may be another account.
+    pub fn may_learn_owner(&self, generation: RefreshTokenId, now: Timestamp) -> bool {
+        self.generations.get(&generation).is_none_or(|entry| {
+            entry.origin == Origin::File && entry.first_seen.is_within(LEARNING_WINDOW, now)
+        })
     }
 
     /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
@@ -225,11 +253,6 @@ impl Ledger {
     pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
         let last = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
         last.is_some_and(|last| last.owner.contradicts(&login.owner))
-    }
-
-    /// Whether this machine has had a login of its own.
-    pub fn has_local_login(&self) -> bool {
-        self.generations.values().any(|entry| entry.origin == Origin::File)
     }
 
     /// Notes that this setup-token was taken away, so that a process that inherited it can be told.

@@ -57,7 +57,7 @@ pub(super) fn is_spent(facts: &Facts, login: &LoginSummary) -> bool {
 
 /// Whether it may have been: a login is known that ends later.
 pub(super) fn may_be_spent(facts: &Facts, login: &LoginSummary) -> bool {
-    let from_elsewhere = facts.settings.restore_from_other_machines
+    let from_elsewhere = facts.settings.uses_other_machines()
         || facts.ledger.generations.get(&login.generation).is_some_and(|entry| entry.origin == Origin::Store);
     let elsewhere = facts.document().filter(|_| from_elsewhere).and_then(|document| document.backup.as_ref());
     let elsewhere = elsewhere.filter(|other| is_plausible(facts, other));
@@ -144,6 +144,7 @@ mod tests {
             document: DocumentFact::NotRead,
             env_file: EnvFileFact::Absent,
             contact: StoreContact::default(),
+            place: crate::credential::login_file::LoginPlace::File,
             asked_lately: false,
             settings: Settings {
                 login_refresh_after: Duration::ZERO,

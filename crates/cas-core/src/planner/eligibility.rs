@@ -36,6 +36,8 @@ pub enum Ineligible {
     AnotherOrganization,
     /// It is of another account than the login that lay there last.
     AnotherAccount,
+    /// The credential file is a link, and led to another file when a login was last seen there.
+    LinkRepointed,
     /// Another machine lives by it.
     AnotherMachine,
     /// The clock was set back: whether a later one replaced it, nobody can say.
@@ -57,6 +59,7 @@ impl Ineligible {
             Self::AlreadyInFile => "in use",
             Self::AnotherOrganization => "another organisation",
             Self::AnotherAccount => "another account",
+            Self::LinkRepointed => "another file",
             Self::AnotherMachine => "another machine",
             Self::OrderUnknown => "in doubt",
             Self::AlreadyRestoredOnce => "used up",
@@ -76,6 +79,9 @@ impl fmt::Display for Ineligible {
             }
             Self::AlreadyInFile => "it lies in the login file already",
             Self::AnotherOrganization => "it is not of the organisation in expected_organization",
+            Self::LinkRepointed => {
+                "the credential file is a link that leads to another file than before, which may be another account's; sign in there, or point it back"
+            }
             Self::AnotherAccount => "it is of another account than the login used here last",
             Self::AnotherMachine => {
                 "another machine lives by it, and each refresh there spends the token here (restore_from_other_machines allows it)"
@@ -126,6 +132,7 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
             Ineligible::AnotherOrganization,
         ),
         (facts.ledger.belongs_to_other_account(login), Ineligible::AnotherAccount),
+        (facts.ledger.is_repointed(facts.place), Ineligible::LinkRepointed),
         (source == BackupLocation::Store && !store_backup_allowed(facts), Ineligible::AnotherMachine),
         (order_is_unknown(facts, login), Ineligible::OrderUnknown),
         (
@@ -136,11 +143,11 @@ pub(super) fn obstacle(facts: &Facts, login: &LoginSummary, source: BackupLocati
     rows.into_iter().find(|(applies, _)| *applies).map(|(_, obstacle)| obstacle)
 }
 
-/// Where two machines live by one login each refresh there spends the token here; a machine that never had its own may begin
-/// with another's.
+/// Where two machines use one login, each refresh on one logs the other out: another machine's backup is restored only where the
+/// configuration, or the user's command, says so. That holds for a machine without a login of its own as well.
 pub(super) fn store_backup_allowed(facts: &Facts) -> bool {
-    let may_use_others = facts.settings.restore_from_other_machines || !facts.ledger.has_local_login();
-    may_use_others || facts.document().is_some_and(|document| !document.from_another_machine)
+    facts.settings.uses_other_machines()
+        || facts.document().is_some_and(|document| !document.from_another_machine)
 }
 
 pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
@@ -180,8 +187,11 @@ pub(super) fn known_here(facts: &Facts) -> impl Iterator<Item = &LoginSummary> {
     facts.history.iter().chain(in_store).filter(|other| is_plausible(facts, other))
 }
 
+/// Returns true if this machine and its store have never had a login of this user.
 pub(super) fn has_never_signed_in(facts: &Facts) -> bool {
-    let in_store = facts.document().is_some_and(|document| document.backup.is_some());
-    let answered = !matches!(facts.document, DocumentFact::Unreadable(_));
+    // What other machines keep there says nothing of this one.
+    let in_store =
+        facts.document().is_some_and(|document| document.backup.is_some()) && store_backup_allowed(facts);
+    let answered = !matches!(facts.document, DocumentFact::Unreadable(_)) && !facts.is_offboarded();
     answered && !in_store && facts.history.is_empty() && facts.ledger.generations.is_empty()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::LoginFileState;
+use crate::credential::login_file::{LoginFileState, LoginPlace};
 use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
@@ -20,6 +20,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// What lies in the credential file.
     pub login: LoginFileState<LoginSummary>,
+    /// Where the credential file lies.
+    pub place: LoginPlace,
     /// Whether Claude Code holds its locks: some session is refreshing the login just now.
     pub refreshing: bool,
     /// What became of the generations seen so far; the login that lies in the file is already noted in it.
@@ -60,6 +62,20 @@ pub struct DocumentSummary {
     pub from_another_machine: bool,
     /// The setup-token.
     pub setup_token: TokenFact,
+    /// Whether its user was offboarded: nothing in it is used, and nothing written to it.
+    pub is_offboarded: bool,
+}
+
+impl DocumentSummary {
+    /// A document whose user was offboarded, whatever else is in it.
+    pub fn offboarded() -> Self {
+        Self {
+            backup: None,
+            from_another_machine: false,
+            setup_token: TokenFact::NotSpecified,
+            is_offboarded: true,
+        }
+    }
 }
 
 /// What the store says about the setup-token.
@@ -125,7 +141,7 @@ pub struct Settings {
     pub can_verify: bool,
     /// The only organisation whose logins are backed up and put back.
     pub expected_organization: Option<String>,
-    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    /// Whether a backup that another machine made may be restored.
     pub restore_from_other_machines: bool,
     /// Whether logins are copied, here or to the store, and put back from copies.
     pub oauth_backup: bool,
@@ -143,6 +159,17 @@ impl Settings {
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
         }
+    }
+}
+
+impl Settings {
+    /// Returns true if a backup that another machine made may be restored in this run.
+    pub fn uses_other_machines(&self) -> bool {
+        let is_asked_for = matches!(
+            self.mode,
+            Mode::Command(Command::Restore(BackupFilter { from_other_machine: true, .. }))
+        );
+        self.restore_from_other_machines || is_asked_for
     }
 }
 
@@ -195,6 +222,8 @@ pub struct BackupFilter {
     pub from: Option<BackupLocation>,
     /// Only this one.
     pub generation: Option<RefreshTokenId>,
+    /// Also one that another machine made, which is not used any more.
+    pub from_other_machine: bool,
 }
 
 impl BackupFilter {
@@ -261,12 +290,17 @@ impl Facts {
         self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
     }
 
-    /// The document, if it was read.
+    /// The document, if it was read and may be used. Every rule on what is restored from the store, and written to it, asks here.
     pub fn document(&self) -> Option<&DocumentSummary> {
         match &self.document {
-            DocumentFact::Read(document) => Some(document),
+            DocumentFact::Read(document) => Some(document).filter(|document| !document.is_offboarded),
             _ => None,
         }
+    }
+
+    /// Returns true if the document was read, and its user was offboarded.
+    pub fn is_offboarded(&self) -> bool {
+        matches!(&self.document, DocumentFact::Read(document) if document.is_offboarded)
     }
 
     /// The setup-token in use.

@@ -188,7 +188,8 @@ fn verifies(facts: &Facts) -> bool {
 }
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) -> Option<Step> {
-    if facts.done.restore.is_some() || facts.done.roll_back.is_some() || !facts.settings.oauth_backup {
+    let is_tried = facts.done.restore.is_some() || facts.done.roll_back.is_some();
+    if is_tried || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
         return None;
     }
     candidate.map(|(login, source)| Step::Restore(login.generation, source))
@@ -199,6 +200,8 @@ fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) ->
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     let was_put_back = facts.ledger.unverified_restore == Some(login.generation);
     let is_noted = facts.ledger.fate(login.generation) == Some(GenerationState::Rejected);
-    let may_put_back = facts.settings.oauth_backup && facts.done.roll_back.is_none();
+    let may_put_back = facts.settings.oauth_backup
+        && facts.done.roll_back.is_none()
+        && !facts.ledger.is_repointed(facts.place);
     (was_put_back && is_noted && may_put_back).then_some(Step::RollBack)
 }

@@ -1,7 +1,7 @@
 //! The one outcome of a run, from the facts at its end.
 
 use super::{
-    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, LoginFileState, Mode, TokenFact,
+    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
     VerificationTarget, backup, candidate, commands, eligibility,
 };
 use crate::config::StoreKind;
@@ -18,6 +18,8 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (lapse, lapsing) = lapse(facts, &finding);
     let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
+        // Whatever was repaired from this machine's own backups: the administrator is to hear of it.
+        _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
         Status::Ok | Status::Warn if facts.settings.mode.is_background() && is_refused(facts) => Status::Fail,
         Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
@@ -143,12 +145,18 @@ fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
             "it was put back several times within the hour; find what keeps overwriting it".into(),
         );
     }
+    if facts.ledger.is_repointed(facts.place) {
+        return unmended(Ineligible::LinkRepointed.to_string());
+    }
     if facts.settings.mode == Mode::Watch {
         return unmended(
             "this machine has no copy whose access token is still good; the sync looks for one".into(),
         );
     }
     match &facts.document {
+        DocumentFact::Read(document) if document.is_offboarded => {
+            unmended("this machine has no good copy, and the one in the store may not be used".into())
+        }
         DocumentFact::Unreadable(
             StoreError::Refused { .. } | StoreError::Misconfigured { .. } | StoreError::Deleted { .. },
         ) => unmended("this machine has no good copy and the store gave none".into()),
@@ -212,6 +220,9 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     };
     let store = match &facts.document {
         DocumentFact::Unreadable(failure) => Some(Detail::Store(failure.clone())),
+        DocumentFact::Read(document) if document.is_offboarded => {
+            Some(Detail::Store(StoreError::offboarded()))
+        }
         _ => None,
     };
     let backs_up = match facts.settings.mode {
@@ -247,10 +258,11 @@ fn left_over(facts: &Facts) -> Option<Detail> {
 }
 
 fn is_refused(facts: &Facts) -> bool {
-    matches!(
-        facts.document,
-        DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
-    )
+    facts.is_offboarded()
+        || matches!(
+            facts.document,
+            DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
+        )
 }
 
 fn is_a_warning(note: &Detail) -> bool {

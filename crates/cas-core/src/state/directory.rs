@@ -41,8 +41,6 @@ pub enum StateLock {
     Restore,
     /// Held for the milliseconds of a change to the other files.
     State,
-    /// Held by a watcher for its whole life, and therefore not in a home, where that is possible.
-    Watch,
 }
 
 impl StateLock {
@@ -51,7 +49,6 @@ impl StateLock {
             Self::Sync => "lock",
             Self::Restore => "repair.lock",
             Self::State => "state.lock",
-            Self::Watch => "watch.lock",
         }
     }
 }
@@ -158,15 +155,6 @@ impl StateDirectory {
             }
             std::thread::sleep(PAUSE.min(deadline.remaining()));
         }
-    }
-
-    /// Takes a lock, waiting for as long as somebody else holds it, asleep.
-    ///
-    /// # Errors
-    /// [`StateError`] when it cannot be made or taken.
-    pub fn lock_blocking(&self, lock: StateLock) -> Result<Flock<File>, StateError> {
-        let (path, file) = self.lock_file(lock)?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| StateError::Lock(path, errno.into()))
     }
 
     fn lock_file(&self, lock: StateLock) -> Result<(PathBuf, File), StateError> {

@@ -120,6 +120,16 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// That the document's user was offboarded.
+    pub fn offboarded() -> Self {
+        Self::Refused {
+            reason: "the document in the store is marked as offboarded, so it is not used".into(),
+            remedy: "if its user is back, an administrator runs `cas-sync provision --adopt USER`".into(),
+        }
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

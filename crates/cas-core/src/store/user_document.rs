@@ -27,6 +27,24 @@ pub const SETUP_TOKEN_MINTED_AT: &str = "setup_token_minted_at";
 /// When that token lapses, RFC 3339.
 pub const SETUP_TOKEN_EXPIRES_AT: &str = "setup_token_expires_at";
 
+/// When the user was offboarded, RFC 3339; empty or missing means that they were not. The document is then used again only
+/// after an administrator has adopted the name.
+pub const OFFBOARDED_AT: &str = "claude_offboarded_at";
+
+/// All fields that are ours; any other is another tool's.
+pub const OUR_FIELDS: [&str; 10] = [
+    LOGIN,
+    EXPIRES_AT,
+    BACKED_UP_AT,
+    MACHINE,
+    ACCOUNT,
+    ORGANIZATION,
+    SETUP_TOKEN,
+    SETUP_TOKEN_MINTED_AT,
+    SETUP_TOKEN_EXPIRES_AT,
+    OFFBOARDED_AT,
+];
+
 /// What a document says about its user.
 #[derive(Debug)]
 pub struct UserDocument {
@@ -42,6 +60,8 @@ pub struct UserDocument {
     pub setup_token: SetupTokenField,
     /// What is written down beside it; a date that cannot be read is as good as none.
     pub setup_token_dates: SetupTokenDates,
+    /// Whether its user was offboarded.
+    pub is_offboarded: bool,
 }
 
 /// The backup in a document.
@@ -84,6 +104,7 @@ impl UserDocument {
                 minted_at: date(SETUP_TOKEN_MINTED_AT),
                 expires_at: date(SETUP_TOKEN_EXPIRES_AT),
             },
+            is_offboarded: is_offboarded(document),
         }
     }
 
@@ -102,6 +123,21 @@ impl UserDocument {
             _ => None,
         }
     }
+}
+
+/// Returns true if a document is marked as offboarded. A mark that cannot be read counts.
+pub fn is_offboarded(document: &Document) -> bool {
+    let mark = document.fields.get(OFFBOARDED_AT).map(|raw| raw.get());
+    mark.is_some_and(|mark| !matches!(mark, "null" | r#""""#))
+}
+
+/// The fields that mark a document as offboarded, or, without a time, that take the mark away.
+///
+/// # Errors
+/// None in practice: strings can always be written as JSON.
+pub fn offboarding_fields(at: Option<Timestamp>) -> Result<Fields, serde_json::Error> {
+    let at = at.map(|at| at.to_string()).unwrap_or_default();
+    Ok(Fields::from([(OFFBOARDED_AT.to_owned(), to_raw_value(&at)?)]))
 }
 
 impl Backup {
@@ -244,6 +280,24 @@ mod tests {
         let account = |name: &str| Owner { account: Some(name.into()), organization: None };
         assert_eq!(kept(""), account("one"));
         assert_eq!(kept(r#""accountUuid":"two","#), account("two"), "its own word counts");
+    }
+
+    #[test]
+    fn a_document_is_offboarded_whatever_its_mark_looks_like() {
+        for (mark, expected) in [
+            ("null", false),
+            (r#""""#, false),
+            (r#""2026-11-30T00:00:00Z""#, true),
+            (r#""yes""#, true),
+            ("true", true),
+        ] {
+            let json = format!(r#"{{"claude_offboarded_at":{mark}}}"#);
+            assert_eq!(document(&json).is_offboarded, expected, "{mark}");
+        }
+        let marked = offboarding_fields(Some(Timestamp::from_millis(0))).expect("strings are JSON");
+        assert!(is_offboarded(&Document { fields: marked, version: 1 }));
+        let cleared = offboarding_fields(None).expect("strings are JSON");
+        assert!(!is_offboarded(&Document { fields: cleared, version: 2 }));
     }
 
     #[test]

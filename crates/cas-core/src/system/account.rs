@@ -68,6 +68,17 @@ impl Account {
         })
     }
 
+    /// The account of a session: the one that it logged in as, where that has this uid, else the first one with the uid. Two names
+    /// can share a uid, and the one must not be taken for the other.
+    ///
+    /// # Errors
+    /// [`AccountError`] as for [`Account::from_uid`].
+    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, AccountError> {
+        let first = Self::from_uid(uid)?;
+        let named = login_name.filter(|name| *name != first.name).and_then(|name| Self::from_name(name).ok());
+        Ok(named.filter(|account| account.uid == uid).unwrap_or(first))
+    }
+
     fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, AccountError> {
         let unknown = |why: String| AccountError { asked: asked.to_owned(), why };
         match entry {

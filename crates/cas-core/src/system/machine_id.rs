@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::credential::fingerprint::Fingerprint;
 
-/// The name of a machine: its host name for people, and a fingerprint of its machine-id, which tells machines apart and
-/// stays when the host is renamed. (machine-id(5) asks not to give the id itself away.)
+/// The identity of a machine: its host name and a fingerprint of its machine-id. Cloned machines share the machine-id, and host
+/// names are used again, so both must be the same. (machine-id(5) asks not to give the id itself away.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineId(String);
 
@@ -30,12 +30,8 @@ impl MachineId {
     /// Whether a document's label names another machine than this one. Documents of the former script have none and
     /// count as this machine's.
     pub fn is_other_machine(&self, label: Option<&str>) -> bool {
-        label.is_some_and(|label| identity(label) != identity(&self.0))
+        label.is_some_and(|label| label != self.0)
     }
-}
-
-fn identity(label: &str) -> &str {
-    label.rsplit_once('/').map_or(label, |(_, id)| id)
 }
 
 #[cfg(test)]
@@ -43,10 +39,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_stays_itself_when_it_is_renamed() {
+    fn a_machine_is_its_host_name_and_its_machine_id() {
         let machine = MachineId("desk/0123456789abcdef".into());
         assert!(!machine.is_other_machine(None));
-        assert!(!machine.is_other_machine(Some("renamed/0123456789abcdef")));
+        assert!(!machine.is_other_machine(Some("desk/0123456789abcdef")));
+        assert!(machine.is_other_machine(Some("clone/0123456789abcdef")));
         assert!(machine.is_other_machine(Some("desk/fedcba9876543210")));
         assert!(machine.is_other_machine(Some("desk")));
     }

@@ -13,7 +13,9 @@ pub(crate) const HOUR: u64 = 60 * 60 * 1000;
 pub(crate) enum Event {
     Wait(u64),
     SetClockBack(u64),
-    SignIn { account: u8 },
+    SignIn {
+        account: u8,
+    },
     Refresh,
     RefreshByAnOlderClient,
     Empty,
@@ -22,6 +24,10 @@ pub(crate) enum Event {
     Partial,
     PutOldCopyBack(usize),
     OtherMachineBacksUp,
+    /// An administrator marks the document in the store as offboarded, or takes the mark away.
+    Offboard(bool),
+    /// An account switcher points the credential file elsewhere.
+    Repoint(Option<u8>),
     StoreToken(Option<TokenFact>),
     EnvFile(EnvFileFact),
     Run(Run),
@@ -45,6 +51,13 @@ pub(crate) struct Run {
     pub(crate) interference: Vec<Option<Interference>>,
     /// Which of all logins there ever were a person chooses to have put back, if they choose.
     pub(crate) chosen: Option<usize>,
+}
+
+impl Run {
+    /// Whether the user's own command asks for another machine's backup.
+    pub(crate) fn asks_for_other_machine(&self) -> bool {
+        matches!(self.mode, Mode::Command(Command::Restore(choice)) if choice.from_other_machine)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +87,9 @@ fn errand() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => which.prop_map(Command::Verify),
         2 => Just(Command::Backup),
-        3 => from.prop_map(|from| Command::Restore(BackupFilter { from, generation: None })),
+        3 => (from, any::<bool>()).prop_map(|(from, from_other_machine)| {
+            Command::Restore(BackupFilter { from, generation: None, from_other_machine })
+        }),
     ]
 }
 
@@ -132,6 +147,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Partial),
         1 => any::<usize>().prop_map(Event::PutOldCopyBack),
         1 => Just(Event::OtherMachineBacksUp),
+        1 => prop::bool::weighted(0.3).prop_map(Event::Offboard),
+        1 => prop::option::weighted(0.7, 0..2u8).prop_map(Event::Repoint),
         1 => prop::option::of(prop_oneof![
             Just(TokenFact::Withdrawn),
             token().prop_map(TokenFact::Token),

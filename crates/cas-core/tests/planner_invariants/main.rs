@@ -32,7 +32,7 @@ fn the_histories_reach_every_step() {
     let mut runner = TestRunner::deterministic();
     let (mut restored, mut backed_up, mut rolled_back, mut refreshed) = (0, 0, 0, 0);
     let mut by_hand = (0, 0);
-    for _ in 0..400 {
+    for _ in 0..600 {
         let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
         let mut world = World { now: 100 * HOUR, ..World::default() };
         for event in events {

@@ -1,9 +1,9 @@
 //! The rules that every step is held against.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::{LoginFileState, is_fresh};
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::verification::Verification;
-use cas_core::outcome::BackupLocation;
+use cas_core::outcome::{BackupLocation, Status};
 use cas_core::planner::*;
 use cas_core::time::timestamp::Timestamp;
 
@@ -17,6 +17,20 @@ impl World {
         let is_rejected = verdict.is_some_and(Verification::is_rejected);
         let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
         assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
+        let is_marked = matches!(&facts.document, DocumentFact::Read(document) if document.is_offboarded);
+        let uses_the_document = matches!(
+            step,
+            Step::Restore(_, BackupLocation::Store)
+                | Step::Backup(_, BackupLocation::Store)
+                | Step::WriteEnvFile
+                | Step::RemoveEnvFile
+        );
+        assert!(!(is_marked && uses_the_document), "{step:?} with the document of an offboarded user");
+        let is_repointed = matches!(self.place, LoginPlace::Link(_))
+            && self.place_of_last != LoginPlace::Unknown
+            && self.place != self.place_of_last;
+        let writes_the_file = matches!(step, Step::Restore(..) | Step::RollBack);
+        assert!(!(is_repointed && writes_the_file), "{step:?} into a file that may be another account's");
         match step {
             Step::Restore(generation, source) => {
                 let login =
@@ -29,8 +43,8 @@ impl World {
                 );
                 let is_foreign = *source == BackupLocation::Store && self.backup_is_foreign;
                 assert!(
-                    !is_foreign || run.others || !self.has_had_own_login,
-                    "the login that another machine lives by was put back"
+                    !is_foreign || run.others || run.asks_for_other_machine(),
+                    "another machine's login was restored although it was not asked for"
                 );
                 let newer = self.written_after(login);
                 assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");
@@ -124,7 +138,10 @@ impl World {
                 );
             }
             Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
-            Step::Report(_) => (),
+            Step::Report(outcome) => {
+                let is_told = outcome.status == Status::Fail;
+                assert!(!is_marked || run.mode != Mode::Sync || is_told, "a sync kept silent about a mark");
+            }
         }
         if let Mode::Command(errand) = run.mode {
             Self::check_errand(errand, step);

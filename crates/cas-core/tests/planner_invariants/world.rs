@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
-use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
-use cas_core::credential::login_file::{LoginFileState, is_fresh};
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::BackupLocation;
@@ -28,6 +28,10 @@ pub(crate) struct World {
     pub(crate) history: Vec<LoginSummary>,
     pub(crate) backup: Option<LoginSummary>,
     pub(crate) backup_is_foreign: bool,
+    pub(crate) is_offboarded: bool,
+    /// Where the credential file lies, and where it lay when a login was last seen in it.
+    pub(crate) place: LoginPlace,
+    pub(crate) place_of_last: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
     pub(crate) contact: StoreContact,
@@ -40,8 +44,6 @@ pub(crate) struct World {
     /// there by us.
     pub(crate) written: Vec<(LoginSummary, u64)>,
     pub(crate) lay_there_last: Option<LoginSummary>,
-    /// Whether Claude Code has been seen to write a login on this machine.
-    pub(crate) has_had_own_login: bool,
     pub(crate) seen_superseded: BTreeSet<RefreshTokenId>,
     pub(crate) rejected: BTreeSet<RefreshTokenId>,
     pub(crate) restores: BTreeMap<RefreshTokenId, Vec<(u64, bool)>>,
@@ -140,6 +142,13 @@ impl World {
                 self.backup = Some(self.new_login(0, "there"));
                 self.backup_is_foreign = true;
             }
+            Event::Repoint(account) => {
+                self.place = match account {
+                    None => LoginPlace::File,
+                    Some(account) => LoginPlace::Link(Fingerprint::from_bytes(&account.to_string())),
+                };
+            }
+            Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
             Event::StoreToken(token) => self.token = token,
             Event::EnvFile(found) => self.env_file.0 = found,
             Event::Run(run) => self.run(run),
@@ -165,8 +174,9 @@ impl World {
             if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
                 self.written.push((login.clone(), self.now));
             }
-            self.has_had_own_login |= !self.restores.contains_key(&login.generation);
             self.lay_there_last = Some(login);
+            self.ledger.observe_place(self.place);
+            self.place_of_last = self.place;
         }
     }
 
@@ -180,6 +190,7 @@ impl World {
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
             contact: self.contact,
+            place: self.place,
             asked_lately: false,
             settings: Settings {
                 mode: run.mode,
@@ -250,6 +261,7 @@ impl World {
                     backup: self.backup.clone(),
                     from_another_machine: self.backup_is_foreign,
                     setup_token: self.token.clone().unwrap_or(TokenFact::NotSpecified),
+                    is_offboarded: self.is_offboarded,
                 });
             }
             Step::ReadStore => {

@@ -48,6 +48,80 @@ fn signing_in_to_another_account_does_not_spend_the_login_of_the_first() {
     assert!(home.content().contains("access-r1"), "whoever went back to the first works under the first");
 }
 
+fn sign_in_as(home: &Home, account: &str) {
+    let state =
+        format!(r#"{{"oauthAccount":{{"accountUuid":"{account}","organizationUuid":"of-{account}"}}}}"#);
+    write(&home.path().join(".claude.json"), &state);
+}
+
+fn owner(home: &Home, refresh_token: &str) -> Option<String> {
+    let ledger = home.state().ledger().expect("a ledger");
+    ledger
+        .generations
+        .get(&RefreshTokenId::from_bytes(refresh_token))
+        .and_then(|entry| entry.owner.account.clone())
+}
+
+/// Clients before 2.1.198 do not name the account in the credential.
+#[test]
+fn a_nameless_login_is_the_clients_account_of_that_moment() {
+    let home = Home::new();
+    sign_in_as(&home, "work");
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Sync, NOW);
+    assert_eq!(owner(&home, "r1").as_deref(), Some("work"));
+    sign_in_as(&home, "personal");
+    home.run(Mode::Sync, NOW + HOUR);
+    assert_eq!(owner(&home, "r1").as_deref(), Some("work"), "as it was when the login was first seen");
+    home.put(&file(&login("r2", NOW + 9 * HOUR)));
+    home.run(Mode::Login, NOW + 2 * HOUR);
+    assert_eq!(owner(&home, "r2").as_deref(), Some("personal"));
+    assert_eq!(
+        fate(&home, "r1"),
+        Some(GenerationState::Current),
+        "another account's login supersedes nothing"
+    );
+    let history = std::fs::read_to_string(home.state().path("history.json")).expect("a history");
+    assert!(history.contains(r#""claude_account_uuid":"personal""#), "{history}");
+}
+
+#[test]
+fn a_login_named_late_by_the_client_is_corrected_within_a_minute() {
+    let home = Home::new();
+    sign_in_as(&home, "work");
+    home.put(&file(&login("r1", NOW + 8 * HOUR)));
+    home.run(Mode::Watch, NOW);
+    sign_in_as(&home, "personal");
+    home.run(Mode::Watch, NOW + 2000);
+    assert_eq!(owner(&home, "r1").as_deref(), Some("personal"));
+}
+
+#[test]
+fn a_repointed_link_gets_no_other_accounts_login() {
+    let home = Home::new();
+    let path = home.paths().credentials_file;
+    let account = |name: &str| home.path().join(name);
+    let point_to = |name: &str| {
+        drop(std::fs::remove_file(&path));
+        std::os::unix::fs::symlink(account(name), &path).expect("a link");
+    };
+    write(&account("work"), &file(&login("r1", NOW + 8 * HOUR)));
+    point_to("work");
+    home.run(Mode::Sync, NOW);
+    write(&account("personal"), TOMBSTONE);
+    point_to("personal");
+    for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+        let outcome = home.run(mode, NOW + HOUR);
+        assert_eq!(home.content(), TOMBSTONE, "{outcome}");
+        assert!(outcome.to_string().contains("leads to another file than before"), "{outcome}");
+    }
+    write(&account("work"), TOMBSTONE);
+    point_to("work");
+    let outcome = home.run(Mode::Login, NOW + HOUR);
+    assert_eq!(outcome.status, Status::Recovered, "{outcome}");
+    assert!(home.content().contains("access-r1"), "its own login comes back");
+}
+
 /// The clock was a day ahead when the first was written. Which one was exchanged for the other, nobody can say afterwards.
 #[test]
 fn of_two_copies_whose_order_is_in_doubt_neither_is_put_back() {

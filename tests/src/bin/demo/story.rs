@@ -215,7 +215,7 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
 fn at_rest(desk: &Workplace, user: &str) -> Result<()> {
     let service = format!("claude-auth-sync@{user}.service");
     let rest = format!(
-        "cd /run/claude-auth-sync/{user} && ! test -e request && ! test -e request.taken && test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
+        "test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
     );
     wait_until("the sync is over", || desk.guest.run(&rest).succeeded())
 }

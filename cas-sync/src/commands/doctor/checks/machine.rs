@@ -1,8 +1,8 @@
-//! What all people of a machine share: the module in the session stack, the target, the roster, the requests, the clock.
+//! What all people of a machine share: the module in the session stack, the target, the roster, the request socket, the clock.
 
-use super::super::check::{Check, CheckResult, Finding, Remedy, as_root};
-use super::super::facts::{Clock, MachineFacts, Requests, Roster, SyncTarget};
-use crate::systemd::NO_REPLY;
+use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
+use super::super::facts::{Clock, MachineFacts, Roster, SyncTarget};
+use crate::systemd::{NO_REPLY, REQUEST_SOCKET_UNIT};
 
 pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
     Check { id: "pam-module-missing", looks_at: "is the PAM module there", judge: module },
@@ -11,20 +11,20 @@ pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
     Check { id: "systemd-silent", looks_at: "does systemd answer", judge: silent },
     Check { id: "target-masked", looks_at: "is everybody's target masked", judge: masked },
     Check { id: "target-stopped", looks_at: "does everybody's target run", judge: stopped },
+    Check { id: "account-gone", looks_at: "does each enrolled user have an account", judge: gone },
     Check { id: "roster-unreadable", looks_at: "can the roster be used", judge: roster },
     Check {
-        id: "requests-unmounted",
-        looks_at: "do requests have a file system of their own",
-        judge: unmounted,
+        id: "request-socket-inactive",
+        looks_at: "does systemd listen for requests of logins",
+        judge: request_socket,
     },
-    Check { id: "requests-full", looks_at: "is there room for requests", judge: full },
     Check { id: "clock-unset", looks_at: "does something set this machine's clock", judge: clock },
 ];
 
 pub(in crate::commands::doctor) const MODULE: &str = "pam_cas_session.so";
 const LOGIND: &str = "pam_systemd.so";
+const REQUEST_UNITS: &str = "claude-auth-request.*";
 const TARGET: &str = "claude-auth-sync.target";
-const MOUNT: &str = r"run-claude\x2dauth\x2dsync.mount";
 
 /// pam-auth-update leaves a file alone that somebody has edited. With `--force` it would give up all that they wrote there, in
 /// the stack that decides who gets in: so that is never what is printed.
@@ -91,6 +91,13 @@ fn places(lines: &[String], module: &str) -> Vec<usize> {
     lines.iter().enumerate().filter(|(_, line)| line.contains(module)).map(|(place, _)| place).collect()
 }
 
+fn gone(facts: &MachineFacts) -> CheckResult {
+    CheckResult::of(facts.gone.iter().map(|(name, why)| {
+        let remedy = command(&["cas-sync", "unenroll", name]);
+        Finding::problem(format!("{name}: {why}"), remedy.map_or_else(Remedy::Text, Remedy::Root))
+    }))
+}
+
 fn silent(facts: &MachineFacts) -> CheckResult {
     match facts.target {
         SyncTarget::NoSystemd => CheckResult::NotApplicable("systemd does not run here".into()),
@@ -140,45 +147,18 @@ fn roster(facts: &MachineFacts) -> CheckResult {
     }
 }
 
-/// The mount hides what people's logins have there: that is made again.
-fn unmounted(facts: &MachineFacts) -> CheckResult {
-    match &facts.requests {
-        Requests::NotMounted | Requests::Missing if facts.is_anybody_enrolled => {
-            let remedy = format!(
-                "systemctl start '{MOUNT}' && systemd-tmpfiles --create --prefix=/run/claude-auth-sync"
-            );
-            CheckResult::of([Finding::warning(
-                "/run/claude-auth-sync is no mount of its own: people can fill /run with their requests",
-                Remedy::Root(remedy),
-            )])
-        }
-        _ => CheckResult::Ok,
-    }
-}
-
-fn full(facts: &MachineFacts) -> CheckResult {
-    match &facts.requests {
-        Requests::Full(whose) => {
-            let remedy = whose.as_deref().map(|user| {
-                let [off, on] = ["unenroll", "enroll"]
-                    .map(|verb| super::super::check::command(&["cas-sync", verb, user]));
-                match (off, on) {
-                    (Ok(off), Ok(on)) => Remedy::Root(format!("{off} && {on}")),
-                    (Err(why), _) | (_, Err(why)) => Remedy::Text(why),
-                }
-            });
-            let remedy =
-                remedy.unwrap_or_else(|| Remedy::Text("see whose folder below it is full, as root".into()));
-            let who = whose
-                .as_ref()
-                .map(|user| format!(", most of it in the folder of {user}"))
-                .unwrap_or_default();
-            CheckResult::of([Finding::problem(
-                format!("/run/claude-auth-sync is full{who}: newcomers get no folder"),
-                remedy,
-            )])
-        }
-        _ => CheckResult::Ok,
+fn request_socket(facts: &MachineFacts) -> CheckResult {
+    match facts.is_request_socket_active {
+        None => CheckResult::NotApplicable(format!("{TARGET} does not run")),
+        Some(true) => CheckResult::Ok,
+        Some(false) => CheckResult::of([Finding::problem(
+            format!(
+                "{REQUEST_SOCKET_UNIT} is not active: no login can request a sync, and syncs start by timer only"
+            ),
+            Remedy::Root(format!(
+                "systemctl reset-failed '{REQUEST_UNITS}' && systemctl start {REQUEST_SOCKET_UNIT}"
+            )),
+        )]),
     }
 }
 

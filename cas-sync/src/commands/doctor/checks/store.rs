@@ -8,7 +8,7 @@ use super::super::check::{Check, CheckResult, Finding, Remedy, command};
 use super::super::facts::{Content, PersonFacts, Silence, Store, Vault};
 use crate::os::shell_quote::shell_quote;
 
-pub(super) const CHECKS: [Check<PersonFacts>; 11] = [
+pub(super) const CHECKS: [Check<PersonFacts>; 12] = [
     Check { id: "configuration-broken", looks_at: "can the configuration be used", judge: broken },
     Check { id: "configuration-key", looks_at: "does it have keys that nobody knows", judge: unknown_key },
     Check {
@@ -22,6 +22,7 @@ pub(super) const CHECKS: [Check<PersonFacts>; 11] = [
     Check { id: "store-unreachable", looks_at: "does the server answer", judge: unreachable },
     Check { id: "store-refuses", looks_at: "does the server let the document be read", judge: refuses },
     Check { id: "document-deleted", looks_at: "was the document deleted or destroyed", judge: deleted },
+    Check { id: "document-offboarded", looks_at: "is the document marked as offboarded", judge: offboarded },
     Check {
         id: "document-organization",
         looks_at: "is the stored login of the expected organisation",
@@ -169,8 +170,25 @@ fn deleted(facts: &PersonFacts) -> CheckResult {
                 )),
             )]),
             Content::NotRead => CheckResult::Unknown("the document was not read".into()),
-            Content::Read { .. } => CheckResult::Ok,
+            Content::Read { .. } | Content::Offboarded => CheckResult::Ok,
         }
+    })
+}
+
+fn offboarded(facts: &PersonFacts) -> CheckResult {
+    at_server(&facts.store, |vault| match &vault.content {
+        Content::Offboarded => {
+            let adopt = command(&["cas-sync", "provision", "--adopt", &facts.user]);
+            CheckResult::of([Finding::problem(
+                format!(
+                    "{}/{} is marked as offboarded, so nothing is read from or written to the store; if the user is back",
+                    vault.mount, vault.document
+                ),
+                adopt.map_or_else(Remedy::Text, Remedy::Root),
+            )])
+        }
+        Content::NotRead => CheckResult::Unknown("the document was not read".into()),
+        _ => CheckResult::Ok,
     })
 }
 

@@ -92,9 +92,10 @@ fn machine() -> MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
         target: SyncTarget::Runs,
         roster: Roster::Fine,
-        requests: Requests::Fine,
+        is_request_socket_active: Some(true),
         clock: Clock::Synchronized,
         is_anybody_enrolled: true,
+        gone: Vec::new(),
     }
 }
 

@@ -10,8 +10,8 @@ pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
         looks_at: "other units in the place of the packaged ones",
         judge: shadowed,
     },
-    Check { id: "units-disabled", looks_at: "are timer and path unit enabled", judge: disabled },
-    Check { id: "units-resting", looks_at: "do timer, path unit and watch run", judge: resting },
+    Check { id: "units-disabled", looks_at: "is the timer enabled", judge: disabled },
+    Check { id: "units-resting", looks_at: "do timer and watch run", judge: resting },
     Check { id: "sync-failed", looks_at: "did the last sync fail as a unit", judge: failed },
 ];
 

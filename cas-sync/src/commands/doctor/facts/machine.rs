@@ -6,9 +6,12 @@ pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) pam: Pam,
     pub(in crate::commands::doctor) target: SyncTarget,
     pub(in crate::commands::doctor) roster: Roster,
-    pub(in crate::commands::doctor) requests: Requests,
+    /// Whether systemd listens for requests; nothing where it was not asked, because the target does not run.
+    pub(in crate::commands::doctor) is_request_socket_active: Option<bool>,
     pub(in crate::commands::doctor) clock: Clock,
     pub(in crate::commands::doctor) is_anybody_enrolled: bool,
+    /// Enrolled names whose account is not there any more, each with why.
+    pub(in crate::commands::doctor) gone: Vec<(String, String)>,
 }
 
 /// The module and its line.
@@ -41,16 +44,6 @@ pub(in crate::commands::doctor) enum Roster {
     Unreadable(String),
     /// Only root may look.
     Unknown(String),
-}
-
-/// The file system for requests.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Requests {
-    Fine,
-    NotMounted,
-    /// Full; whose folder has most of it, where that can be seen.
-    Full(Option<String>),
-    Missing,
 }
 
 /// Whether something sets the clock.

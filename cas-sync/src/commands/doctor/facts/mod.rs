@@ -10,7 +10,7 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, Roster, SyncTarget};
 pub(super) use self::server::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
 use crate::processes::Session;
 
@@ -159,7 +159,7 @@ pub(in crate::commands::doctor) enum Units {
     Some {
         /// What stands in for the packaged ones: the files.
         stand_ins: Vec<String>,
-        /// Whether timer and path unit are enabled.
+        /// Whether the timer is enabled.
         are_enabled: bool,
         /// Those that are enabled and do not run, with what systemd calls them; none where the target does not run.
         resting: Vec<(String, String)>,

@@ -96,6 +96,8 @@ pub(in crate::commands::doctor) enum Content {
         /// The organisation of the login in it.
         organization: Option<String>,
     },
+    /// Its user was offboarded.
+    Offboarded,
     Deleted {
         version: u64,
     },

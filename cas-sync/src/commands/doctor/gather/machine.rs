@@ -1,21 +1,21 @@
 //! The machine, as everybody may see it; what only root may see is not known to others.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
-use cas_protocol::paths::REQUESTS_DIR;
-use nix::sys::statvfs::statvfs;
+use cas_core::system::identity::Identities;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
-use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
+use super::super::facts::{Clock, MachineFacts, Pam, Roster, SyncTarget};
 use crate::enrollment::enrolled_users;
-use crate::enrollment::requests_directory;
+use crate::published_state::accounts::Accounts;
 use crate::roster;
-use crate::systemd::{self, TargetState};
+use crate::systemd::{self, REQUEST_SOCKET_UNIT, TargetState};
 
 /// Where Debian and others keep modules; `*` is the name of the architecture.
 const MODULES: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
@@ -27,20 +27,38 @@ const CHOSEN: &str = "/var/lib/pam/session";
 
 /// All that can be seen of it.
 pub(in crate::commands::doctor) fn machine() -> MachineFacts {
+    let target = match systemd::target() {
+        None => SyncTarget::NoSystemd,
+        Some(TargetState::Masked) => SyncTarget::Masked,
+        Some(TargetState::Stopped) => SyncTarget::Stopped,
+        Some(TargetState::Runs) => SyncTarget::Runs,
+        Some(TargetState::NoReply) => SyncTarget::Silent,
+    };
     MachineFacts {
         pam: pam(),
-        target: match systemd::target() {
-            None => SyncTarget::NoSystemd,
-            Some(TargetState::Masked) => SyncTarget::Masked,
-            Some(TargetState::Stopped) => SyncTarget::Stopped,
-            Some(TargetState::Runs) => SyncTarget::Runs,
-            Some(TargetState::NoReply) => SyncTarget::Silent,
-        },
+        is_request_socket_active: (target == SyncTarget::Runs).then(is_request_socket_active).flatten(),
+        target,
         roster: roster(),
-        requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
         is_anybody_enrolled: !enrolled_users().is_empty(),
+        gone: gone(),
     }
+}
+
+fn is_request_socket_active() -> Option<bool> {
+    systemd::is_active(&Deadline::after(systemd::PATIENCE), REQUEST_SOCKET_UNIT).ok().flatten()
+}
+
+fn gone() -> Vec<(String, String)> {
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let accounts = Accounts::look_up(&names);
+    let identities = Identities::of_this_machine();
+    let missing = |name: &String| {
+        let missing = accounts.missing(name, identities.bound_uid(name).ok()?)?;
+        Some((name.clone(), missing.describe(name)))
+    };
+    names.iter().filter_map(missing).collect()
 }
 
 fn pam() -> Pam {
@@ -70,20 +88,6 @@ fn roster() -> Roster {
         },
         Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root may look into the roster".into()),
         Err(why) => Roster::Unreadable(format!("{}: {why}", path.display())),
-    }
-}
-
-fn requests(folder: &Path) -> Requests {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    let Some(own) = device(folder) else { return Requests::Missing };
-    if folder.parent().and_then(device) == Some(own) {
-        return Requests::NotMounted;
-    }
-    match statvfs(folder) {
-        Ok(room) if room.files_available() == 0 || room.blocks_available() == 0 => {
-            Requests::Full(requests_directory::who_fills(folder).map(|(_, user)| user))
-        }
-        _ => Requests::Fine,
     }
 }
 

@@ -8,7 +8,7 @@ use cas_core::config::Config;
 use cas_core::config::StoreKind;
 use cas_core::state::directory::StateDirectory;
 use cas_core::store::StoreError;
-use cas_core::store::user_document::UserDocument;
+use cas_core::store::user_document::{self, UserDocument};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
@@ -88,6 +88,7 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
         let read =
             cas_vault::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
         match read {
+            Ok(document) if user_document::is_offboarded(&document) => told.content = Content::Offboarded,
             Ok(document) => {
                 let document = UserDocument::parse(&document);
                 let organization =

@@ -75,9 +75,9 @@ impl Urgency {
 impl fmt::Display for Urgency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::None => "good",
-            Self::ExpiresSoon => "lapsing",
-            Self::ActionRequired => "must-act",
+            Self::None => "none",
+            Self::ExpiresSoon => "expires-soon",
+            Self::ActionRequired => "action-required",
         })
     }
 }

@@ -1,0 +1,44 @@
+//! `cas-sync provision --adopt NAME`: an administrator says that the account which has this name now is the user who was
+//! enrolled, or offboarded, under it.
+
+use anyhow::{Context, Result, bail, ensure};
+use cas_core::system::account::Account;
+use cas_core::system::identity::Identities;
+
+use super::apply::Provisioner;
+use super::server::VaultServer;
+use crate::enrollment::enroll;
+
+/// Binds the name to the account's uid, and takes the mark off the document in the store. Returns what was done, in one line.
+///
+/// # Errors
+/// When there is no such account, or either cannot be done; the name is then bound as before.
+pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<String> {
+    let account = Account::from_name(name)?;
+    ensure!(account.name == name, "{name} is {} here; give the account's own name", account.name);
+    ensure!(enroll::is_person(&account), "user id {} cannot be enrolled", account.uid);
+    if is_dry {
+        return Ok(format!("{name} would be adopted with uid {}", account.uid));
+    }
+    // The store first: where it fails, this is run again, and nothing has been used meanwhile.
+    let document = match (&mut work.server, &work.means.no_admin) {
+        (None, _) => "",
+        (Some(_), Some(no_admin)) => {
+            bail!("cannot tell whether the document of {name} is marked as offboarded: {no_admin}")
+        }
+        (Some(server), None) => clear_mark(server, name, &work.means.host)?,
+    };
+    enroll::bind(&Identities::of_this_machine(), &account)
+        .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;
+    Ok(format!("{name} is adopted with uid {}{document}", account.uid))
+}
+
+fn clear_mark(server: &mut VaultServer, name: &str, host: &str) -> Result<&'static str> {
+    let before = server
+        .mark_document(name, host, None)
+        .with_context(|| format!("cannot clear the mark in the document of {name}"))?;
+    Ok(match cas_core::store::user_document::is_offboarded(&before) {
+        true => ", and the mark in the document is cleared",
+        false => "",
+    })
+}

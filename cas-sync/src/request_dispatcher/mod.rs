@@ -1,0 +1,144 @@
+//! `claude-auth-request.service`: starts the sync of each user who connects to the socket of requests.
+//!
+//! PID 1 opens the socket, in root's directory, and never resolves a path that a user can change. Of a request only the
+//! user id counts that the kernel tells (`SO_PEERCRED`).
+
+mod acceptor;
+mod enrolled_users;
+mod pending_file;
+mod start_limiter;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use cas_protocol::deadline::Deadline;
+
+pub(crate) use self::acceptor::run as accept;
+use self::enrolled_users::EnrolledUsers;
+use self::start_limiter::StartLimiter;
+use crate::os::deferred_signals::{SignalBlock, Wake};
+use crate::systemd;
+use crate::term::stderr::{exit_with_error, print_error};
+
+/// How long after the last connection it ends, where no limit has to be remembered.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long systemd may take to be asked and told about a batch.
+const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When a sync is tried again that runs now, or that systemd did not start.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The pause after a batch that could not be taken.
+const ERROR_BACKOFF: Duration = Duration::from_millis(200);
+
+/// How long the socket is kept open after the dispatcher has ended: PID 1 closes its own descriptor meanwhile.
+const SOCKET_GRACE: Duration = Duration::from_secs(10);
+
+/// Serves the listening socket on the standard input until it is idle or asked to end.
+pub(crate) fn run() -> ExitCode {
+    match Dispatcher::default().serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit_with_error(&error, 1),
+    }
+}
+
+/// Keeps the socket of the standard input open for a while. Whoever closes it last closes what clients have sent, and may
+/// have to wait for it (see [`acceptor`]): that must not be PID 1.
+pub(crate) fn hold_socket() -> ExitCode {
+    thread::sleep(SOCKET_GRACE);
+    ExitCode::SUCCESS
+}
+
+#[derive(Default)]
+struct Dispatcher {
+    limiter: StartLimiter,
+    users: EnrolledUsers,
+}
+
+impl Dispatcher {
+    fn serve(mut self) -> Result<()> {
+        let signals = SignalBlock::new().context("cannot block signals")?;
+        let listener = io::stdin();
+        let mut idle_from = Instant::now();
+        for uid in pending_file::take() {
+            self.limiter.request(uid, idle_from);
+        }
+        loop {
+            let now = Instant::now();
+            self.start_due(now);
+            let idle_at = idle_from + IDLE_TIMEOUT;
+            if self.limiter.forget_expired(now) && idle_at <= now {
+                return Ok(());
+            }
+            let wake_at = self.limiter.next_due().into_iter().chain((idle_at > now).then_some(idle_at)).min();
+            let timeout = wake_at.map_or(IDLE_TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
+            // At least a millisecond: the poll rounds down.
+            match signals.wait(Some(listener.as_fd()), Some(timeout + Duration::from_millis(1))) {
+                Wake::Signal => return self.end(),
+                Wake::Readable => {
+                    idle_from = Instant::now();
+                    self.take_requests();
+                }
+                Wake::Timeout => {}
+            }
+        }
+    }
+
+    fn take_requests(&mut self) {
+        match acceptor::accept_batch() {
+            Ok(uids) => {
+                let now = Instant::now();
+                for uid in uids {
+                    if self.users.service_of(uid, now).is_some() {
+                        self.limiter.request(uid, now);
+                    }
+                }
+            }
+            Err(error) => {
+                print_error(&anyhow::Error::new(error).context("cannot take requests from the socket"));
+                thread::sleep(ERROR_BACKOFF);
+            }
+        }
+    }
+
+    /// Starts the syncs that are due. One that runs now may have looked before the request came: it is started again when it
+    /// has ended, since systemd would take both for one.
+    fn start_due(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for uid in self.limiter.due(now) {
+            match self.users.service_of(uid, now) {
+                Some(service) => due.push((uid, service.to_owned())),
+                None => self.limiter.forget(uid),
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        let services: Vec<_> = due.iter().map(|(_, service)| service.as_str()).collect();
+        let started = systemd::start_resting(&services, &Deadline::after(SYSTEMD_TIMEOUT));
+        let started = started.unwrap_or_else(|error| {
+            print_error(&error.context("cannot start syncs; trying again"));
+            vec![false; services.len()]
+        });
+        for ((uid, _), is_started) in due.iter().zip(started) {
+            match is_started {
+                true => self.limiter.note_start(*uid, Instant::now()),
+                false => self.limiter.postpone(*uid, Instant::now() + RETRY_INTERVAL),
+            }
+        }
+    }
+
+    /// Leaves the requests that wait to the next dispatcher.
+    fn end(&self) -> Result<()> {
+        let mut holder = Command::new("/proc/self/exe");
+        holder.args(["internal", "hold-request-socket"]).env_clear();
+        holder.stdin(Stdio::inherit()).stdout(Stdio::null()).stderr(Stdio::null());
+        holder.spawn().context("cannot keep the socket open while PID 1 closes it")?;
+        pending_file::write(&self.limiter.pending()).context("cannot keep the requests that wait")
+    }
+}

@@ -1,0 +1,190 @@
+//! Which uid a login name belongs to on this machine. A name can be given to another account after its owner has left, and
+//! the login in the store must not follow it. The record is written when a user is enrolled, and stays after that: only an
+//! administrator binds the name to another uid (`cas-sync provision --adopt NAME`).
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::account::Account;
+use cas_protocol::paths;
+
+/// What this machine keeps of the product.
+pub const STATE: &str = "/var/lib/claude-auth-sync";
+
+/// One file per name that was ever enrolled, in [`STATE`], root's: the uid in decimal, and a line end.
+pub const IDENTITIES: &str = "identities";
+
+/// A uid in decimal and a line end.
+const MAX_LEN: u64 = 16;
+
+/// The names and uids known below one state directory.
+#[derive(Clone, Debug)]
+pub struct Identities {
+    state: PathBuf,
+}
+
+impl Identities {
+    /// Those of this machine.
+    pub fn of_this_machine() -> Self {
+        Self::in_directory(Path::new(STATE))
+    }
+
+    /// Those below this state directory.
+    pub fn in_directory(state: &Path) -> Self {
+        Self { state: state.to_owned() }
+    }
+
+    /// The file that binds `name`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.state.join(IDENTITIES).join(name)
+    }
+
+    /// The uid that `name` is bound to; `None` for a name that is not bound. A name that an older version enrolled has no file:
+    /// root gave the folder of its published state to the account that was enrolled, so its owner tells.
+    ///
+    /// # Errors
+    /// [`IdentityError::Unreadable`] when there is a file that does not say.
+    pub fn bound_uid(&self, name: &str) -> Result<Option<u32>, IdentityError> {
+        let unreadable = |why: String| IdentityError::Unreadable { name: name.to_owned(), why };
+        if !paths::is_valid_user_name(name.as_bytes()) {
+            return Ok(None);
+        }
+        let path = self.path(name);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() && found.mode() & 0o022 == 0 && found.len() <= MAX_LEN => {
+                let text = fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+                let uid = text.trim_end().parse();
+                uid.map(Some).map_err(|_| unreadable("it holds no uid".to_owned()))
+            }
+            Ok(_) => Err(unreadable("it is not a small regular file that only root can write".to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(self.uid_of_an_older_version(name)),
+            Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    /// Returns an error if this account has another uid than the one its name is bound to.
+    ///
+    /// # Errors
+    /// [`IdentityError`], for an administrator.
+    pub fn check(&self, account: &Account) -> Result<(), IdentityError> {
+        match self.bound_uid(&account.name)? {
+            Some(bound) if bound != account.uid.as_raw() => {
+                Err(IdentityError::Reused { name: account.name.clone(), bound, found: account.uid.as_raw() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn uid_of_an_older_version(&self, name: &str) -> Option<u32> {
+        fs::symlink_metadata(self.state.join("enrolled").join(name)).ok()?;
+        let folder = fs::symlink_metadata(self.state.join("people").join(name)).ok()?;
+        Some(folder.uid()).filter(|uid| folder.is_dir() && *uid != 0)
+    }
+}
+
+/// Why an account is not taken for the user that its name was enrolled for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// The name was enrolled for an account with another uid.
+    Reused {
+        /// The login name.
+        name: String,
+        /// The uid that was enrolled.
+        bound: u32,
+        /// The uid of the account now.
+        found: u32,
+    },
+    /// The record cannot be read.
+    Unreadable {
+        /// The login name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Reused { name, bound, found } => {
+                write!(
+                    formatter,
+                    "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and the account has uid {found}"
+                )?;
+                name
+            }
+            Self::Unreadable { name, why } => {
+                write!(
+                    formatter,
+                    "cannot tell which uid {name} was enrolled for: {STATE}/{IDENTITIES}/{name}: {why}"
+                )?;
+                name
+            }
+        };
+        write!(
+            formatter,
+            "; if both are the same user, run `cas-sync provision --adopt {name}`, else first `cas-sync provision --offboard {name} --delete-document`"
+        )
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{Gid, Uid};
+
+    use super::*;
+
+    fn account(uid: u32) -> Account {
+        Account {
+            name: "ada".into(),
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(1),
+            home: "/home/ada".into(),
+        }
+    }
+
+    #[test]
+    fn a_bound_name_is_refused_with_another_uid() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        let identities = Identities::in_directory(state.path());
+        fs::create_dir(state.path().join(IDENTITIES)).expect("a folder");
+        assert_eq!(identities.check(&account(1001)), Ok(()), "a name that was never enrolled");
+        fs::write(identities.path("ada"), "1001\n").expect("bound");
+        assert_eq!(identities.check(&account(1001)), Ok(()));
+        let refused = identities.check(&account(1005)).expect_err("another account").to_string();
+        assert!(refused.contains("enrolled for uid 1001") && refused.contains("--adopt ada"), "{refused}");
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_refused() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        let identities = Identities::in_directory(state.path());
+        fs::create_dir(state.path().join(IDENTITIES)).expect("a folder");
+        for text in ["", "ada\n", "-1\n", "4294967296\n", "1001 and much more than that\n"] {
+            fs::write(identities.path("ada"), text).expect("damaged");
+            assert!(identities.check(&account(1001)).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_marker_of_an_older_version_is_bound_by_its_folder() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        let identities = Identities::in_directory(state.path());
+        for folder in ["enrolled", "people", "people/ada"] {
+            fs::create_dir(state.path().join(folder)).expect("a folder");
+        }
+        assert_eq!(identities.bound_uid("ada"), Ok(None), "not enrolled");
+        fs::write(state.path().join("enrolled/ada"), "").expect("a marker");
+        let owner = fs::metadata(state.path()).expect("a folder").uid();
+        assert_eq!(identities.bound_uid("ada"), Ok(Some(owner).filter(|uid| *uid != 0)));
+        if owner == 0 {
+            std::os::unix::fs::chown(state.path().join("people/ada"), Some(1001), None).expect("root may");
+            assert_eq!(identities.bound_uid("ada"), Ok(Some(1001)));
+        }
+    }
+}
