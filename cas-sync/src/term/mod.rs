@@ -1,4 +1,4 @@
-//! The terminal of the reader: its width, its colors and its character set.
+//! What is known of whoever reads: how wide they see, whether in colour, and which letters.
 
 pub(crate) mod secret_input;
 pub(crate) mod stderr;
@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthChar;
 use crate::os::environment::env_var;
 use crate::term::wrap::{width, wrap};
 
-/// The properties of the standard output.
+/// How to write for whoever reads the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terminal {
     /// How many columns there are; nothing where lines may be as long as they are.
@@ -25,7 +25,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Returns the properties of the standard output of this process.
+    /// Whoever reads the standard output of this process.
     pub(crate) fn for_stdout() -> Self {
         let out = io::stdout();
         Self { columns: wrap::terminal_width(&out), ..Self::of(out.is_terminal(), env_var) }
