@@ -86,7 +86,9 @@ fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
         guest.put_login("alice", &text);
         said.push(guest.sync("alice").text());
     }
-    guest.run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json")).expect_success("no good copy");
+    guest
+        .run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json"))
+        .expect_success("no backup to restore");
     guest.put_login("alice", &tombstone(&login));
     let failed = guest.sync("alice");
     assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());

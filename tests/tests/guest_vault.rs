@@ -68,7 +68,7 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
     let journal = guest.product_journal();
-    assert!(journal.contains("the copy in the store is in use on another machine,"), "{journal}");
+    assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
 
     // A machine without any login of its own is no exception, and a clone has the machine-id.
     guest.run("rm -r /home/alice/.claude /home/alice/.local/state/claude-auth-sync").expect_success("new");

@@ -138,7 +138,7 @@ fn an_emptied_login_is_put_back_from_the_store_and_verified() {
 
     assert_eq!(finished.code, Some(0), "{line}");
     assert!(
-        line.starts_with("RECOVERED login put back from the store")
+        line.starts_with("RECOVERED login restored from the store")
             && line.contains(", verified by inference"),
         "{line}"
     );
@@ -161,7 +161,7 @@ fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
         let (finished, line) = desk.sync();
 
         assert_eq!(finished.code, Some(79), "{line}");
-        assert!(line.starts_with("FAIL ") && line.contains("rejected by the server"), "{line}");
+        assert!(line.starts_with("FAIL ") && line.contains("rejected by the Anthropic API"), "{line}");
         assert!(line.contains("cas-sync login"), "{line}");
         assert!(is_emptied(&desk.file()), "{}", desk.file());
         assert_eq!(desk.file()["mcpOAuth"], json!({"k": 1}));
@@ -203,10 +203,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
 
     let (finished, line) = desk.sync();
     assert_eq!(finished.code, Some(0), "{line}");
-    assert!(
-        line.starts_with("OK setup-token in use, verified by inference; setup-token taken over"),
-        "{line}"
-    );
+    assert!(line.starts_with("OK setup-token in use, verified by inference; setup-token copied"), "{line}");
     assert_eq!(desk.asked(), (1, 0));
     assert_eq!(
         desk.place
@@ -225,7 +222,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
     assert_eq!(finished.code, Some(79), "{line}");
     assert!(
         line.starts_with(
-            "FAIL setup-token in use, rejected by the server; make a new one with `claude setup-token`"
+            "FAIL setup-token in use, rejected by the Anthropic API; create a new one with `claude setup-token`"
         ),
         "{line}"
     );

@@ -77,7 +77,7 @@ fn a_login_without_a_name_never_takes_the_place_of_another_accounts_backup() {
     assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
     for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {
         let said = run(number, account);
-        assert!(said.contains("another account's or organisation's login"), "{number}: {said}");
+        assert!(said.contains("the login of another account or organization"), "{number}: {said}");
         assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{said}");
     }
     assert_eq!(person.fields()["tracker_token"], "of somebody else");

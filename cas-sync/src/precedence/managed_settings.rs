@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
+    fn fifo_or_oversized_file_is_rejected_at_once() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let names = ["managed-settings.json", ".claude.json", REMOTE_SETTINGS_FILE];

@@ -22,7 +22,7 @@ pub(crate) fn check_accepted(
         }
         Verification::Rejected { account_level: true } => Err(CommandError::new(
             1,
-            format!("the server refuses the account or organisation of {what}; ask its administrator"),
+            format!("the server refuses the account or organization of {what}; ask its administrator"),
         )),
         Verification::ClientUnusable(_) | Verification::Inconclusive(_) if unverified => Ok(()),
         Verification::ClientUnusable(why) => Err(CommandError::new(
@@ -46,7 +46,7 @@ pub(crate) fn describe_verification(verdict: &Verification) -> String {
         Verification::Ok => "verified by inference".into(),
         Verification::RateLimited => "verified: alive, its usage limit is reached".into(),
         Verification::ClientUnusable(why) | Verification::Inconclusive(why) => format!("not verified: {why}"),
-        Verification::Rejected { .. } => "rejected by the server".into(),
+        Verification::Rejected { .. } => "rejected by the Anthropic API".into(),
     }
 }
 

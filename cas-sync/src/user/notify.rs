@@ -65,8 +65,8 @@ impl NoticeChange {
         Some(Self {
             text: line.map_or_else(|| GOOD.to_owned(), |line| line.text),
             variables: [
-                ("CLAUDE_AUTH_STATE", Urgency::of(cause).to_string()),
-                ("CLAUDE_AUTH_STATE_BEFORE", Urgency::of(earlier).to_string()),
+                ("CLAUDE_AUTH_STATE", Urgency::from_reason(cause).to_string()),
+                ("CLAUDE_AUTH_STATE_BEFORE", Urgency::from_reason(earlier).to_string()),
                 ("CLAUDE_AUTH_CAUSE", cause.unwrap_or_default().to_owned()),
                 ("CLAUDE_AUTH_STATUS", after.status.clone()),
                 ("CLAUDE_AUTH_EXPIRES_AT", lapses_at.map(|at| at.to_string()).unwrap_or_default()),

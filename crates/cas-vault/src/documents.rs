@@ -1,5 +1,6 @@
-//! What is asked of the server, and in which order: first whose token it is, then the document. Each request of the
-//! protocol is one function that turns every answer into a value or a [`StoreError`].
+//! What is asked of the server, and in which order: first whose token it is, then the document.
+//! Each request of the protocol is one function that turns every answer into a value or a
+//! [`StoreError`].
 
 use reqwest::Method;
 
@@ -80,7 +81,8 @@ impl DocumentClient {
         self.write(Method::PATCH, MERGE_PATCH, body, deadline)
     }
 
-    /// Writes `old` with `changes` in it over the version that `old` was read from; none when that is not allowed.
+    /// Writes `old` with `changes` in it over the version that `old` was read from; none when that
+    /// is not allowed.
     pub(super) fn put(
         &mut self,
         old: &Document,
@@ -102,7 +104,7 @@ impl DocumentClient {
         let action = self.action("writing", &self.place());
         let body = body.map_err(|error| StoreError::Refused {
             reason: format!("{action}: the document cannot be put into words: {error}"),
-            remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
+            remedy: "this is a defect of claude-auth-sync; report it".to_owned(),
         })?;
         let request = self.request(method, Some((kind, body)));
         let received = self.client()?.send(request, &action, deadline)?;

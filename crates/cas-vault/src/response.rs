@@ -1,5 +1,6 @@
-//! Tells what an answer of the server means, from nothing but its status, two headers and its body. Total: whatever
-//! arrives has a meaning, and an answer that is not the store's own is never taken for one.
+//! Tells what an answer of the server means, from nothing but its status, two headers and its body.
+//! Total: whatever arrives has a meaning, and an answer that is not the store's own is never taken
+//! for one.
 
 use std::time::Duration;
 
@@ -75,7 +76,8 @@ struct Frame<'body> {
 }
 
 impl RawResponse {
-    /// What this answer means, if `action` was asked (for the reasons of failures: "reading X from Y").
+    /// What this answer means, if `action` was asked (for the reasons of failures: "reading X from
+    /// Y").
     pub(super) fn classify(&self, action: &str) -> Response<'_> {
         let status = self.status;
         let busy = |what: &str| {
@@ -132,7 +134,7 @@ impl RawResponse {
             429 | 500 | 501 | 503 => busy(&words),
             413 => refused(&words, "make the document smaller"),
             400..500 => {
-                refused(&words, "this is a mistake of claude-auth-sync or its configuration; report it")
+                refused(&words, "this is a defect of claude-auth-sync or its configuration; report it")
             }
             _ => self.foreign(action),
         }
@@ -186,7 +188,8 @@ fn said<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
     String::deserialize(text).map(|text| redact_server_text(&text))
 }
 
-/// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata itself).
+/// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata
+/// itself).
 fn deletion(data: &RawValue) -> Option<DeletedVersion> {
     #[derive(Deserialize)]
     struct Read {

@@ -87,7 +87,7 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
     own["claudeAiOauth"]["accountUuid"] = json!("hers");
     resident.put(LOGIN, &own.to_string());
     by_hand(&resident, "backup")
-        .expect(1, &["another account's or organisation's login", "  store    not added; keeps "]);
+        .expect(1, &["the login of another account or organization", "  store    not added; keeps "]);
     assert_eq!(person.fields(), document);
 
     drop(bao);
@@ -104,15 +104,15 @@ fn it_verifies_first_when_asked_to() {
     let (resident, file) = signed_in(20);
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&resident, "backup --verify")
-        .expect(79, &["rejected by the server", "  history  not added; there is no copy"]);
-    by_hand(&resident, "backup").expect(1, &["not backed up: the server rejected it"]);
+        .expect(79, &["rejected by the Anthropic API", "  history  not added; there is no copy"]);
+    by_hand(&resident, "backup").expect(1, &["not backed up: the Anthropic API rejected it"]);
     assert_eq!(refreshes(&resident), 0);
 
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
     let another = resident.sign_in_as("alice", 8);
     resident.anthropic().answer_messages(&access_token(&another), Some(MessageAnswer::Overloaded));
     by_hand(&resident, "backup --verify")
-        .expect(75, &["not verified", "not backed up: it was not shown to work"]);
+        .expect(75, &["not verified", "not backed up: its verification did not succeed"]);
     resident.anthropic().answer_messages(&access_token(&another), None);
     by_hand(&resident, "backup --verify")
         .expect(0, &["verified by inference; backed up to the local history"]);

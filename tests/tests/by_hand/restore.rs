@@ -31,9 +31,9 @@ fn what_would_be_done_is_named_and_then_done() {
     assert_eq!(home(&resident), before, "nothing is written");
 
     let requests = resident.request_listener();
-    by_hand(&resident, "restore").expect(0, &["RECOVERED login put back from the local history"]);
+    by_hand(&resident, "restore").expect(0, &["RECOVERED login restored from the local history"]);
     assert_eq!(login(&resident), parsed(&file), "and everything else in the file");
-    assert!(resident.journal().contains("user=alice RECOVERED login put back"), "{}", resident.journal());
+    assert!(resident.journal().contains("user=alice RECOVERED login restored"), "{}", resident.journal());
     assert!(requests.accept().is_ok(), "the sync finds out whether it works, and tells");
 }
 
@@ -47,7 +47,7 @@ fn a_login_that_is_whole_is_left_alone() {
     by_hand(&resident, "restore --no-verify").expect(0, &["not verified by inference", "was left alone"]);
     let chosen = format!("restore --generation {}", generation(&fresh("first")));
     by_hand(&resident, &chosen)
-        .expect(1, &["the login in the file is whole and stays", "no copy of it is kept"]);
+        .expect(1, &["the login in the file is complete and stays", "it has no backup"]);
     assert_eq!(login(&resident), parsed(&file));
     assert_eq!(refreshes(&resident), 0);
 }
@@ -65,8 +65,8 @@ fn a_copy_comes_back_from_the_store_under_both_policies() {
         resident.remove(&format!("{STATE}/history.json"));
         resident.put(LOGIN, &tombstone(&file));
         by_hand(&resident, "restore --from history")
-            .expect(1, &["no copy in the local history may be put back", "without a choice puts"]);
-        by_hand(&resident, "restore --from store").expect(0, &["RECOVERED login put back from the store"]);
+            .expect(1, &["no backup in the local history can be restored", "without options restores"]);
+        by_hand(&resident, "restore --from store").expect(0, &["RECOVERED login restored from the store"]);
         assert_eq!(login(&resident), parsed(&file));
         assert_eq!(person.fields(), document, "nothing is written there");
     }
@@ -142,7 +142,7 @@ fn a_superseded_copy_is_never_put_back_and_nothing_can_force_it() {
     resident.put(LOGIN, &tombstone(&second));
     let before = resident.read(LOGIN);
     let chosen = format!("restore --generation {}", generation(&first));
-    let best = format!("`cas-sync restore` without a choice puts {} back", generation(&second));
+    let best = format!("`cas-sync restore` without options restores {}", generation(&second));
     for words in [chosen.clone(), format!("{chosen} --dry-run")] {
         by_hand(&resident, &words).expect(1, &["presenting a spent one can end every copy", &best]);
     }
@@ -163,7 +163,7 @@ fn a_copy_that_may_be_spent_is_put_back_once() {
     by_hand(&resident, "restore").expect(0, &["Claude Code has to refresh at its next start"]);
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "restore").expect(79, &["there is no good copy to put back", "cas-sync login"]);
-    by_hand(&resident, "restore --list").expect(0, &["used up"]);
+    by_hand(&resident, "restore --list").expect(0, &["restored once"]);
     let chosen = format!("restore --generation {}", generation(&file));
     by_hand(&resident, &chosen).expect(79, &["its refresh token may be spent"]);
     assert_eq!(login(&resident), parsed(&tombstone(&file)));
@@ -176,11 +176,11 @@ fn a_copy_that_the_server_rejects_makes_room_again_and_is_not_tried_twice() {
     resident.put(LOGIN, &tombstone(&file));
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     let said = by_hand(&resident, "restore");
-    said.expect(79, &["rejected by the server", "what lay there before is back", "cas-sync login"]);
+    said.expect(79, &["rejected by the Anthropic API", "restore rolled back", "cas-sync login"]);
     assert_eq!(login(&resident), parsed(&tombstone(&file)));
     by_hand(&resident, "restore --list").expect(0, &["rejected"]);
     by_hand(&resident, &format!("restore --generation {}", generation(&file)))
-        .expect(79, &["the server rejected it"]);
+        .expect(79, &["the Anthropic API rejected it"]);
     assert_eq!(login(&resident), parsed(&tombstone(&file)));
     assert_eq!(refreshes(&resident), 0);
 }
@@ -197,7 +197,7 @@ fn a_rejected_login_makes_room_for_a_later_copy() {
     by_hand(&resident, "restore --no-verify").expect(0, &["was left alone"]);
     assert_eq!(login(&resident), parsed(&older));
     by_hand(&resident, "restore")
-        .expect(0, &["RECOVERED login put back from the local history", "verified by inference"]);
+        .expect(0, &["RECOVERED login restored from the local history", "verified by inference"]);
     assert_eq!(login(&resident)["claudeAiOauth"], parsed(&newer)["claudeAiOauth"]);
 }
 
@@ -215,7 +215,7 @@ fn nothing_is_put_back_while_a_setup_token_is_in_use() {
 fn without_any_copy_a_person_has_to_sign_in_and_a_store_that_is_away_is_tried_later() {
     let resident = Resident::settle();
     by_hand(&resident, "restore")
-        .expect(79, &["there is no login and there is no good copy to put back", "cas-sync login"]);
+        .expect(79, &["there is no login, and there is no backup to restore", "cas-sync login"]);
     resident.put(LOGIN, &tombstone(&fresh("first")));
     by_hand(&resident, "restore").expect(79, &["there is no good copy to put back"]);
     let bao = resident.bao();

@@ -54,7 +54,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     let before = but_for_what_is_known(&resident);
 
     let said = by_hand(&resident, "verify");
-    said.expect(79, &["FAIL login complete", "rejected by the server", "cas-sync login"]);
+    said.expect(79, &["FAIL login complete", "rejected by the Anthropic API", "cas-sync login"]);
 
     assert_eq!(but_for_what_is_known(&resident), before, "neither a refresh nor a restore");
     assert_eq!(refreshes(&resident), 0);
@@ -62,7 +62,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     assert_eq!((known["verdict"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
     assert_eq!(known["status"], "OK", "how the last sync ended");
     assert_eq!(state(&resident, "ledger.json")["generations"][generation(&file)]["state"], "rejected");
-    by_hand(&resident, "check").expect(79, &["rejected by the server"]);
+    by_hand(&resident, "check").expect(79, &["rejected by the Anthropic API"]);
 }
 
 /// Root learns of it as of what a sync has found: it looks into no home.
@@ -75,7 +75,7 @@ fn what_was_verified_is_published_for_root_beside_how_the_last_sync_ended() {
     assert_eq!(read(), state(&resident, "state.json"));
 
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
-    by_hand(&resident, "verify").expect(79, &["rejected by the server"]);
+    by_hand(&resident, "verify").expect(79, &["rejected by the Anthropic API"]);
     assert_eq!((&read()["verdict"], &read()["status"]), (&json!("rejected"), &json!("OK")));
     assert_eq!(read(), state(&resident, "state.json"));
 

@@ -32,7 +32,7 @@ fn a_roster_that_is_wrong_changes_nothing() {
         assert!(said(&done).contains(expected), "{text:?}: {}", said(&done));
     }
     guest.run("chmod 666 /etc/claude-auth-sync/roster.yaml").expect_success("a careless chmod");
-    assert!(said(&provision(&fleet, "")).contains("everybody may write it"));
+    assert!(said(&provision(&fleet, "")).contains("every user can write it"));
     guest
         .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
         .expect_success("a FIFO");

@@ -137,7 +137,7 @@ fn a_refresh_of_a_session_is_left_to_it_by_the_sync_that_its_login_asked_for() {
     assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
     let journal = desk.guest.product_journal();
     assert!(
-        journal.lines().last().is_some_and(|line| line.contains("Claude Code is refreshing it just now")),
+        journal.lines().last().is_some_and(|line| line.contains("Claude Code is refreshing it")),
         "{journal}"
     );
     assert!(is_new(&file(&desk, "alice"), &spent));

@@ -1,4 +1,4 @@
-//! What lapses is said early, and that it should have lapsed is said calmly, while the real client works with it.
+//! What lapses is said early, and that it estimated expiry is said calmly, while the real client works with it.
 
 use cas_tests::anthropic::MessageAnswer::Overloaded;
 use nix::unistd::chown;
@@ -45,13 +45,13 @@ fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_
     assert_eq!(said.exit_code, FINE, "nothing has failed: {}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("WARN login complete, "), "{}", said.stdout);
     assert!(
-        said.stdout.contains("; login lapses on ") && said.stdout.contains(", in 2 days"),
+        said.stdout.contains("; login expires on ") && said.stdout.contains(", in 2 days"),
         "{}",
         said.stdout
     );
     assert!(said.stdout.ends_with(&format!("{command}\n")), "{}", said.stdout);
     let shown = notice(&alice).expect("shown");
-    assert!(shown.starts_with("Claude Code: your login lapses on "), "{shown}");
+    assert!(shown.starts_with("Claude Code: your login expires on "), "{shown}");
     assert!(shown.ends_with(&format!("{command}\n")), "{shown}");
     assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
     assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
@@ -78,7 +78,8 @@ fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_t
             said.stdout
         );
         assert!(
-            said.stdout.contains("; login lapsed on ") && said.stdout.contains(", 2 days ago; sign in again"),
+            said.stdout.contains("; login expired on ")
+                && said.stdout.contains(", 2 days ago; sign in again"),
             "{}",
             said.stdout
         );
@@ -133,18 +134,18 @@ fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers
     for (days, says, cause) in [
         (
             340,
-            " at the latest, in 24 days; make a new one with `claude setup-token`",
+            " at the latest, in 24 days; create a new one with `claude setup-token`",
             "setup-token-lapses-in-30-days",
         ),
         (360, " at the latest, in 4 days; ", "setup-token-lapses-in-7-days"),
-        (370, "setup-token should have lapsed on ", "setup-token-lapsed"),
+        (370, "setup-token has an estimated expiry of ", "setup-token-lapsed"),
     ] {
         age(days);
         let said = sync(&alice);
         assert_eq!(said.exit_code, FINE, "{days}: {}{}", said.stdout, said.stderr);
         assert!(said.stdout.starts_with("WARN setup-token in use, verified"), "{days}: {}", said.stdout);
         assert!(said.stdout.contains(says), "{days}: {}", said.stdout);
-        assert!(said.stdout.ends_with("hand it in with `cas-sync token set`\n"), "{days}: {}", said.stdout);
+        assert!(said.stdout.ends_with("store it with `cas-sync token set`\n"), "{days}: {}", said.stdout);
         assert_eq!(state(&alice)["notice_cause"], cause);
     }
     bed.anthropic().answer_messages(TOKEN, Some(Overloaded));
@@ -152,9 +153,5 @@ fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers
     bed.anthropic().answer_messages(TOKEN, Some(cas_tests::anthropic::MessageAnswer::Revoked));
     let said = sync(&alice);
     assert_eq!(said.exit_code, SIGN_IN, "{}", said.stdout);
-    assert!(
-        said.stdout.starts_with("FAIL ") && !said.stdout.contains("should have lapsed"),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.starts_with("FAIL ") && !said.stdout.contains("estimated expiry"), "{}", said.stdout);
 }

@@ -54,7 +54,7 @@ fn a_login_that_is_lost_shows_it_at_once_and_takes_it_away_once_there_is_another
     alice.write_credentials(&emptied).expect("emptied");
     log_in(&alice);
     let shown = notice(&alice).expect("shown");
-    assert!(shown.contains("no good copy"), "{shown}");
+    assert!(shown.contains("no backup to restore"), "{shown}");
     assert_eq!(sync(&alice).exit_code, SIGN_IN);
     assert_eq!(notice(&alice), Some(shown));
     alice.write_credentials(&document(&login, 8)).expect("put back by hand");

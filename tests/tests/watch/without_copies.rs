@@ -29,7 +29,7 @@ fn nothing_is_kept_pushed_or_put_back() {
 
     assert_eq!(login(&resident), emptied);
     assert!(
-        resident.journal().contains("no copies are kept here (oauth_backup = false)"),
+        resident.journal().contains("backups are disabled on this machine (oauth_backup = false)"),
         "{}",
         resident.journal()
     );

@@ -8,7 +8,7 @@ use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::outcome::state_report::{Credential, StateReport};
-use cas_core::planner::{Facts, copies};
+use cas_core::planner::{Facts, backups};
 use cas_core::time::format;
 use cas_core::time::timestamp::Timestamp;
 
@@ -68,21 +68,21 @@ pub(super) struct CheckResult {
 }
 
 const SIGN_IN: &str = "run `cas-sync login`";
-const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
+const NEW_TOKEN: &str = "create a new one with `claude setup-token` and store it with `cas-sync token set`";
 
 /// Judges what is in force: the setup-token where there is one, else the login.
 pub(super) fn judge(facts: &Facts, known: Option<&StateReport>, demand: &CheckRequirements) -> CheckResult {
     let credential = match (facts.active_token(), facts.login.login()) {
         (Some(token), _) => {
-            Some(Credential::of_setup_token(token, facts.ledger.setup_tokens.lapse(token).as_ref()))
+            Some(Credential::for_setup_token(token, facts.ledger.setup_tokens.expiry(token).as_ref()))
         }
-        (None, Some(login)) => Some(Credential::of_login(login, Expiry::for_login(login).as_ref())),
+        (None, Some(login)) => Some(Credential::for_login(login, Expiry::for_login(login).as_ref())),
         (None, None) => None,
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
     let (answer, text) = match (facts.active_token(), &facts.login) {
         (Some(token), _) => {
-            let lapse = facts.ledger.setup_tokens.lapse(token);
+            let lapse = facts.ledger.setup_tokens.expiry(token);
             of_setup_token(
                 facts,
                 lapse,
@@ -116,7 +116,10 @@ fn of_setup_token(
     demand: &CheckRequirements,
 ) -> (Answer, String) {
     if is_rejected {
-        return (Answer::ActionRequired, format!("the setup-token was rejected by the server: {NEW_TOKEN}"));
+        return (
+            Answer::ActionRequired,
+            format!("the setup-token was rejected by the Anthropic API: {NEW_TOKEN}"),
+        );
     }
     let Some(lapse) = lapse else {
         let why = "how long the setup-token lasts is not known yet: `cas-sync run` finds out what is";
@@ -127,9 +130,9 @@ fn of_setup_token(
 
 /// The end of the access token says nothing: Claude Code refreshes it, unless the refresh token is spent.
 fn of_login(facts: &Facts, login: &LoginSummary, demand: &CheckRequirements) -> (Answer, String) {
-    match (facts.ledger.fate(login.generation), Expiry::for_login(login)) {
+    match (facts.ledger.generation_state(login.generation), Expiry::for_login(login)) {
         (Some(GenerationState::Rejected), _) => {
-            (Answer::ActionRequired, format!("the login was rejected by the server: {SIGN_IN}"))
+            (Answer::ActionRequired, format!("the login was rejected by the Anthropic API: {SIGN_IN}"))
         }
         (Some(GenerationState::Superseded), _) => {
             let lapse = Expiry { at: login.expires_at, source: ExpirySource::Declared };
@@ -182,9 +185,9 @@ fn of_no_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
         LoginFileState::Invalid(_) => "the login file is damaged",
         _ => "there is no login",
     };
-    let has_copy = copies(facts).iter().any(|copy| copy.obstacle.is_none());
+    let has_copy = backups(facts).iter().any(|copy| copy.ineligible.is_none());
     let is_hopeless =
-        known.is_some_and(|known| ["beyond-repair", "no-login"].contains(&known.finding.as_str()));
+        known.is_some_and(|known| ["unrecoverable", "no-login"].contains(&known.finding.as_str()));
     if has_copy {
         return (Answer::Retry, format!("{state}, and a good copy is here: run `cas-sync restore`"));
     }

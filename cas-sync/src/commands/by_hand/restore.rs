@@ -83,7 +83,7 @@ fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8,
     let survey = survey(person, Command::Restore(choice), person.store(), true);
     let (outcome, restored, human) = match planner::next(&survey.facts) {
         Step::Restore(generation, source) => {
-            let copy = planner::copies(&survey.facts)
+            let copy = planner::backups(&survey.facts)
                 .into_iter()
                 .find(|copy| copy.login.generation == generation && copy.source == source);
             let until = copy

@@ -61,7 +61,7 @@ impl BackupList {
             user: person.account.name.clone(),
             exit_code,
             login: state_word(&survey.facts.login),
-            copies: planner::copies(&survey.facts).into_iter().filter(is_shown).map(row).collect(),
+            copies: planner::backups(&survey.facts).into_iter().filter(is_shown).map(row).collect(),
             store,
         }
     }
@@ -100,9 +100,9 @@ impl BackupRow {
             login_expires_at_ms: copy.login.login_expires_at,
             backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),
             machine: kept.and_then(|kept| kept.machine.clone()),
-            state: copy.obstacle.map_or("current", Ineligible::as_str),
-            restorable: copy.obstacle.is_none(),
-            reason: copy.obstacle.map(|obstacle| obstacle.to_string()),
+            state: copy.ineligible.map_or("current", Ineligible::as_str),
+            restorable: copy.ineligible.is_none(),
+            reason: copy.ineligible.map(|obstacle| obstacle.to_string()),
         }
     }
 

@@ -5,7 +5,7 @@ use cas_core::ledger::Ledger;
 
 use crate::user::error::CommandError;
 
-/// Refuses a login of another organisation than the expected one, and one of another account or organisation than the one
+/// Refuses a login of another organisation than the expected one, and one of another account or organization than the one
 /// that lies there (`before`), or lay there last, unless the person wants to switch.
 ///
 /// # Errors

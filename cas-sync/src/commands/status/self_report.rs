@@ -181,7 +181,7 @@ impl SelfReport {
 
 /// Whether what a sync said was that there is no login, and why.
 fn is_of_a_lost_login(standing: &PublishedReport) -> bool {
-    matches!(standing.finding.as_str(), "beyond-repair" | "unmended" | "no-login")
+    matches!(standing.finding.as_str(), "unrecoverable" | "restore-failed" | "no-login")
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn what_it_comes_to_and_the_exit_code() {
     let key = json!({"ANTHROPIC_API_KEY": "k"});
     let token = json!({"CLAUDE_CODE_OAUTH_TOKEN": "t"});
     let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "what it said", "exit_code": 78, "finding": "misconfigured"});
-    let beyond = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "beyond-repair"});
+    let beyond = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "unrecoverable"});
     let with_token = json!({"at_ms": NOW, "status": "OK", "exit_code": 0, "finding": "setup-token",
         "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::from_bytes("t").to_string()}});
     let login = login();

@@ -232,7 +232,7 @@ impl TokenDetails {
             token,
             first_seen,
             minted_at: stored.minted_at,
-            lapse: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.lapse(token)),
+            lapse: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.expiry(token)),
             verified_at: state.as_ref().and_then(|state| state.verified_at_ms),
             verdict: state.and_then(|state| state.verdict),
         }

@@ -1,4 +1,4 @@
-//! Changes one member of a JSON object and leaves every other byte as it was.
+//! Replaces one member of a JSON object and keeps every other byte.
 
 use std::ops::Range;
 
@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Returns the content with the member `name` of its JSON object replaced by `object` (JSON text), and every other byte as it
-/// was. Content that is not a JSON object becomes an object with this member alone. Bytes that are not UTF-8 are replaced as
-/// Claude Code does. `name` must need no escapes.
+/// Replaces the member `name` of the JSON object in `content` with `object` (JSON text), and keeps
+/// every other byte. Content that is not a JSON object becomes an object with this member alone.
+/// Bytes that are not UTF-8 are replaced, as Claude Code does. `name` must not need escapes.
 pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     let text = &*String::from_utf8_lossy(content);
-    // Claude Code cannot read a file with a byte order mark; without it the keys of others are kept.
+    // Claude Code cannot read a file with a byte order mark. Without the mark the other keys are
+    // kept.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(members) = parse_members(text) else {
         return format!("{{\"{name}\":{object}}}");
@@ -25,18 +26,19 @@ pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     format!("{}\"{name}\":{object}{comma}{}", &text[..after_brace], &text[after_brace..])
 }
 
-/// The members of a JSON object in their order, or nothing if the text is no object.
+/// Returns the members of a JSON object in their order, or `None` if the text is not an object.
 pub(super) fn parse_members(text: &str) -> Option<Vec<(String, &RawValue)>> {
     serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
 }
 
-/// Where a value that was borrowed from `text` stands in it.
+/// Returns the range of a value that was borrowed from `text`.
 pub(super) fn position(text: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr() as usize - text.as_ptr() as usize;
     start..start + value.get().len()
 }
 
-/// Whether the content is a JSON object, so that it can be kept but for its login.
+/// Returns true if the content is a JSON object, so that a new login can be written without losing
+/// other members.
 pub fn is_json_object(content: &[u8]) -> bool {
     parse_members(&String::from_utf8_lossy(content)).is_some()
 }

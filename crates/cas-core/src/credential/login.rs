@@ -1,4 +1,4 @@
-//! The object `claudeAiOauth` of `.credentials.json`: what Claude Code calls a login.
+//! The object `claudeAiOauth` of `.credentials.json`: a login.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,21 @@ use crate::credential::json_edit;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
 
-/// The scope without which Claude Code takes a login for none (`docs/design/claude-code.md`).
+/// The scope that Claude Code requires of a login (`docs/design/claude-code.md`).
 pub const REQUIRED_SCOPE: &str = "user:inference";
 
 /// A complete login: both tokens, a numeric expiry and the scope for inference.
 #[derive(Debug)]
 pub struct Login {
-    /// The whole object as compact JSON, every member in place: what is backed up and put back.
+    /// The whole object as compact JSON with all members: what is backed up and restored.
     pub json: Secret<String>,
-    /// All that may be known, compared, stored and printed without the secret.
+    /// The part of the login that is not secret.
     pub summary: LoginSummary,
 }
 
 impl Login {
-    /// The same, with whose it is written into it as newer clients do, where it does not say itself.
+    /// Returns the login with the account and organization of `owner` in its JSON, as newer clients
+    /// write them, where it has none.
     #[must_use]
     pub fn with_owner(self, owner: &Owner) -> Self {
         let named = self.summary.owner.clone().merged_with(owner);
@@ -42,38 +43,38 @@ impl Login {
         Self { json, summary: LoginSummary { owner: named, ..self.summary } }
     }
 
-    /// The access token alone: what a probe by value is given.
+    /// Returns the access token, for a verification by value.
     pub fn access_token(&self) -> Option<Secret<String>> {
         let members = serde_json::from_str::<Members<'_>>(self.json.expose()).ok()?;
         text(&members, "accessToken").map(|mut token| Secret::new(std::mem::take(&mut *token)))
     }
 }
 
-/// What a login says about itself, without any secret.
+/// The properties of a login that are not secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginSummary {
-    /// The name of its refresh token.
+    /// The fingerprint of its refresh token.
     pub generation: RefreshTokenId,
-    /// When the access token ends (about 8 hours after a refresh).
+    /// When the access token expires (about 8 hours after a refresh).
     pub expires_at: Timestamp,
-    /// When the login as a whole ends and the person has to sign in again, if the file says so.
+    /// When the login expires and the user has to sign in again, if the login states it.
     pub login_expires_at: Option<Timestamp>,
-    /// Whose it is.
+    /// The account and organization.
     pub owner: Owner,
 }
 
-/// What a login was signed in to, as far as it says: older clients leave the names out when they refresh it.
+/// The account and organization of a login. Older clients drop both when they refresh it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Owner {
-    /// The account.
+    /// The account UUID.
     pub account: Option<String>,
-    /// The organisation.
+    /// The organization UUID.
     pub organization: Option<String>,
 }
 
 impl Owner {
-    /// Whether both say whose they are and disagree.
+    /// Returns true if both name an account or an organization and the names differ.
     pub fn contradicts(&self, other: &Self) -> bool {
         let differ = |left: &Option<String>, right: &Option<String>| {
             left.is_some() && right.is_some() && left != right
@@ -81,7 +82,7 @@ impl Owner {
         differ(&self.account, &other.account) || differ(&self.organization, &other.organization)
     }
 
-    /// The same, with what it leaves out taken from `other`, unless the two disagree.
+    /// Fills in what is missing from `other`, unless the two contradict each other.
     #[must_use]
     pub fn merged_with(self, other: &Self) -> Self {
         if self.contradicts(other) {
@@ -94,23 +95,23 @@ impl Owner {
     }
 }
 
-/// What a `claudeAiOauth` object turned out to be.
+/// The result of parsing a `claudeAiOauth` object.
 #[derive(Debug)]
 pub enum ParsedLogin {
-    /// A complete login, fresh or not.
+    /// A complete login. Its access token may have expired.
     Complete(Login),
-    /// Claude Code would use its access token, but it is no complete login.
+    /// Claude Code would use its access token, but cannot refresh it.
     NotRefreshable(&'static str),
-    /// What Claude Code leaves behind when a refresh was refused for good: "" / "" / 0.
+    /// What Claude Code writes when a refresh is rejected: empty tokens and `expiresAt` 0.
     Cleared,
-    /// Claude Code says "Not logged in" to this.
+    /// Claude Code reports "Not logged in" for it.
     Invalid(&'static str),
 }
 
-/// Reads the JSON text of the object. Total: every text has an answer.
+/// Parses the JSON text of the object. Total: each text has a result.
 pub fn parse(object: &RawValue) -> ParsedLogin {
     let Ok(members) = serde_json::from_str::<Members<'_>>(object.get()) else {
-        return ParsedLogin::Invalid("claudeAiOauth is no object");
+        return ParsedLogin::Invalid("claudeAiOauth is not an object");
     };
     let access = text(&members, "accessToken").unwrap_or_default();
     let refresh = text(&members, "refreshToken");
@@ -130,7 +131,7 @@ pub fn parse(object: &RawValue) -> ParsedLogin {
         return ParsedLogin::NotRefreshable("there is no refresh token");
     }
     let Some(expires_at) = expires_at else {
-        return ParsedLogin::NotRefreshable("expiresAt is no number");
+        return ParsedLogin::NotRefreshable("expiresAt is not a number");
     };
     ParsedLogin::Complete(Login {
         json: Secret::new(compact(object.get())),
@@ -146,8 +147,8 @@ pub fn parse(object: &RawValue) -> ParsedLogin {
     })
 }
 
-/// The members, each still as JSON text: one of the wrong type must not hide the others. As in JavaScript, the last
-/// of two members of one name counts.
+/// The members, each still as JSON text, so that one of the wrong type does not hide the others. As
+/// in JavaScript, the last of two members with the same name counts.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 fn text(members: &Members<'_>, name: &str) -> Option<Zeroizing<String>> {
@@ -156,7 +157,7 @@ fn text(members: &Members<'_>, name: &str) -> Option<Zeroizing<String>> {
 
 fn millis(members: &Members<'_>, name: &str) -> Option<Timestamp> {
     let number = serde_json::from_str::<f64>(members.get(name)?.get()).ok()?;
-    // A float cast saturates: a negative time becomes the epoch, an absurd one the end of the range.
+    // A float cast saturates: a negative time becomes the epoch, a huge one the end of the range.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
     Some(Timestamp::from_millis(number as u64))
 }
@@ -166,7 +167,7 @@ fn has_required_scope(members: &Members<'_>) -> bool {
     scopes.unwrap_or_default().iter().any(|scope| scope == REQUIRED_SCOPE)
 }
 
-/// The same JSON without the white space between its parts; numbers, strings and the order of members stay as they are.
+/// Removes the white space between tokens. Numbers, strings and the order of members are unchanged.
 fn compact(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let mut result = String::with_capacity(json.len());
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_login_tells_everything_but_its_secrets() {
+    fn complete_login_has_a_summary_and_compact_json() {
         let ParsedLogin::Complete(login) = parsed(
             r#"{ "accessToken": "a", "refreshToken": "abc", "expiresAt": 1750000000999, "scopes": ["user:inference"],
                  "refreshTokenExpiresAt": 2, "accountUuid": "acc", "organizationUuid": "org", "x": "a \"b\\" }"#,
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_does_not_say_whose_it_is_is_named_and_one_that_does_keeps_its_word() {
+    fn owner_is_added_only_to_a_login_that_has_none() {
         let login = |own: &str| {
             let json = format!(
                 r#"{{{own}"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}}"#
@@ -230,15 +231,15 @@ mod tests {
         assert_eq!(
             other.with_owner(&owner).json.expose(),
             &before,
-            "another account's organisation is not this one's"
+            "another account's organization is not added"
         );
         let same = login(r#""accountUuid":"one","#).with_owner(&owner);
         assert_eq!(same.summary.owner, owner);
     }
 
-    /// One row for each row of the table of file states in `docs/design/claude-code.md`.
+    /// One row per row of the table of file states in `docs/design/claude-code.md`.
     #[test]
-    fn every_other_object_has_its_name() {
+    fn incomplete_login_objects_are_classified() {
         let rows = [
             (
                 r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#,

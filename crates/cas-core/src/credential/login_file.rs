@@ -1,4 +1,4 @@
-//! What lies in a person's `.credentials.json`, as Claude Code would take it.
+//! The content of a user's `.credentials.json`, as Claude Code reads it.
 
 use std::time::Duration;
 
@@ -9,51 +9,54 @@ use crate::credential::json_edit::{parse_members, position, set_member};
 use crate::credential::login::{self, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
 
-/// How long before its end an access token counts as stale: Claude Code refreshes it from then on.
+/// The time before its expiry from which Claude Code refreshes an access token.
 pub const REFRESH_MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// The longest life of an access token that is believed; real ones last about eight hours.
+/// The longest access token lifetime that is believed. Real ones are about eight hours.
 pub const MAX_ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The name of the member of `.credentials.json` that holds the login; every other member belongs to others.
+/// The member of `.credentials.json` that holds the login. Every other member belongs to other
+/// programs.
 pub const LOGIN_KEY: &str = "claudeAiOauth";
 
-/// Where the credential file lay when a complete login was seen in it.
+/// Where the credential file was when a complete login was seen in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoginPlace {
-    /// An older version did not note it.
+    /// Recorded by a version that did not record the place.
     #[default]
     Unknown,
-    /// The path is the file.
+    /// The path is a regular file.
     File,
-    /// The path is a link with this target: account switchers have one file for each account, and point the link elsewhere.
+    /// The path is a symlink with this target. Account switchers keep one file per account and
+    /// change the symlink.
     Link(Fingerprint),
 }
 
-/// The states a credential file can be in. `L` is the login itself, or only its summary.
+/// The states of a credential file. `L` is the login, or its summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginFileState<L = Login> {
-    /// A complete login whose access token is fresh.
+    /// A complete login with a valid access token.
     Valid(L),
     /// A complete login that Claude Code has to refresh before it can use it.
     AccessTokenExpired(L),
-    /// Claude Code would use this as it is, but it cannot be refreshed: left alone, and never backed up.
+    /// Claude Code would use the access token, but cannot refresh it. Such a file is not changed
+    /// and never backed up.
     NotRefreshable(&'static str),
-    /// Emptied by Claude Code after a refresh that was refused for good.
+    /// Claude Code cleared the login after a refresh was rejected.
     ClearedByClient,
-    /// There is something, and Claude Code takes it for no login.
+    /// There is content, but Claude Code finds no login in it.
     Invalid(&'static str),
-    /// No file, or no login in it.
+    /// There is no file, or no login in it.
     Missing,
-    /// The file could not be read as the person's own: nothing is known, nothing is done.
+    /// The file cannot be read as a file of the user. Nothing is known and nothing is done.
     Unreadable(String),
 }
 
 impl LoginFileState {
-    /// Reads the content of the file. Total: every content has an answer.
+    /// Parses the content of the file. Total: each content has a state.
     pub fn parse(content: &[u8], now: Timestamp) -> Self {
-        // Claude Code replaces what is not UTF-8; a login it can use that way must not be taken for a broken one.
+        // Claude Code replaces bytes that are not UTF-8, so it may be able to use such a login.
         let Ok(text) = std::str::from_utf8(content) else {
             return match Self::parse_text(&String::from_utf8_lossy(content), now) {
                 Self::Valid(_) | Self::AccessTokenExpired(_) => Self::NotRefreshable("the file is not UTF-8"),
@@ -65,7 +68,7 @@ impl LoginFileState {
 
     fn parse_text(text: &str, now: Timestamp) -> Self {
         let Some(members) = parse_members(text) else {
-            return Self::Invalid("the file is no JSON object");
+            return Self::Invalid("the file is not a JSON object");
         };
         let Some((_, object)) = members.iter().rev().find(|(name, _)| name == LOGIN_KEY) else {
             return Self::Missing;
@@ -85,7 +88,7 @@ impl LoginFileState {
         }
     }
 
-    /// The same state with all secrets left out.
+    /// Returns the state without secrets.
     pub fn summary(&self) -> LoginFileState<LoginSummary> {
         match self {
             Self::Valid(login) => LoginFileState::Valid(login.summary.clone()),
@@ -100,7 +103,7 @@ impl LoginFileState {
 }
 
 impl<L> LoginFileState<L> {
-    /// The complete login, fresh or stale, if there is one.
+    /// Returns the complete login, if there is one. Its access token may have expired.
     pub fn login(&self) -> Option<&L> {
         match self {
             Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
@@ -108,7 +111,7 @@ impl<L> LoginFileState<L> {
         }
     }
 
-    /// As [`LoginFileState::login`], to be changed.
+    /// Returns the login of [`LoginFileState::login`], mutably.
     pub fn login_mut(&mut self) -> Option<&mut L> {
         match self {
             Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
@@ -116,7 +119,7 @@ impl<L> LoginFileState<L> {
         }
     }
 
-    /// The complete login itself, if there is one.
+    /// Converts the state into its complete login, if there is one.
     pub fn into_login(self) -> Option<L> {
         match self {
             Self::Valid(login) | Self::AccessTokenExpired(login) => Some(login),
@@ -124,33 +127,35 @@ impl<L> LoginFileState<L> {
         }
     }
 
-    /// Whether Claude Code takes this for no login at all: only then may it be replaced without having been rejected.
+    /// Returns true if Claude Code finds no login. Only then may the login be replaced without
+    /// having been rejected.
     pub fn needs_restore(&self) -> bool {
         matches!(self, Self::ClearedByClient | Self::Invalid(_) | Self::Missing)
     }
 }
 
-/// Whether an access token that ends then can be used without a refresh.
+/// Returns true if an access token with this expiry can be used without a refresh.
 pub fn is_fresh(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at > now.saturating_add(REFRESH_MARGIN)
 }
 
-/// Whether an access token can end then. One that claims more than [`MAX_ACCESS_TOKEN_LIFETIME`] comes from a wrong clock or a wrong
-/// hand, and would outrank every real login for ever.
+/// Returns true if an access token can expire then. A lifetime above [`MAX_ACCESS_TOKEN_LIFETIME`]
+/// comes from a wrong clock or an edit by hand, and would outrank every real login.
 pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at <= now.saturating_add(MAX_ACCESS_TOKEN_LIFETIME)
 }
 
-/// The content of the file with its login replaced by `object` (JSON text), and every other byte as it was. A file that
-/// is no JSON object cannot be kept: it becomes one that holds nothing but the login. Bytes that are not UTF-8 are replaced
-/// as Claude Code does.
+/// Replaces the login in the content with `object` (JSON text), and keeps every other byte. Content
+/// that is not a JSON object becomes an object with the login alone. Bytes that are not UTF-8 are
+/// replaced, as Claude Code does.
 pub fn with_login(content: &[u8], object: &str) -> String {
     set_member(content, LOGIN_KEY, object)
 }
 
-/// The content with the login of `other` in the place of its own, be it a tombstone or none at all, and every other byte as
-/// it was; nothing when `other` was no file and nothing but the login is in this one.
-pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
+/// Replaces the login in `content` with the login of `other`, or removes it if `other` has none.
+/// Every other byte is kept. Returns `None` if `other` is empty (there was no file) and `content`
+/// has nothing but the login.
+pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<String> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
     let object =
@@ -163,19 +168,21 @@ pub fn with_login_of(content: &[u8], other: &[u8]) -> Option<String> {
     (!other.is_empty() || !is_empty).then_some(rest)
 }
 
-/// The text without its login, and every other byte as it was. In one pass: a file may hold the member any number of times.
+/// Removes the login and keeps every other byte. One pass, because a file may have the member any
+/// number of times.
 fn without_login(text: &str) -> String {
     let Some(members) = parse_members(text) else { return String::from("{}") };
     let end = |index: usize| members.get(index).map_or(0, |(_, value)| position(text, value).end);
     let after_brace = text.find('{').map_or(0, |brace| brace + 1);
     let mut rest = String::from(&text[..after_brace]);
-    // Where the text goes on that was not copied yet.
+    // The end of the text that was copied or skipped so far.
     let mut copied = after_brace;
     let mut is_first = true;
     for (index, (name, _)) in members.iter().enumerate() {
         let end = end(index);
         if name == LOGIN_KEY {
-            // The comma goes with it: the one behind it as long as nothing stands before.
+            // One comma is removed too: the one after the member if no other member stands before
+            // it.
             let comma = text[end..].find(',').filter(|_| is_first && index + 1 < members.len());
             copied = comma.map_or(end, |comma| end + comma + 1);
         } else {
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_stale_from_five_minutes_before_its_end() {
+    fn access_token_counts_as_expired_five_minutes_early() {
         let content = format!(r#"{{"claudeAiOauth":{LOGIN}}}"#);
         assert!(matches!(state(content.as_bytes(), 699_999), LoginFileState::Valid(_)));
         assert!(matches!(state(content.as_bytes(), 700_000), LoginFileState::AccessTokenExpired(_)));
@@ -208,16 +215,16 @@ mod tests {
     }
 
     #[test]
-    fn every_content_of_the_file_has_a_state() {
+    fn unusable_credential_files_are_classified() {
         let rows: [(&[u8], LoginFileState<LoginSummary>); 9] = [
-            (b"", LoginFileState::Invalid("the file is no JSON object")),
-            (b"{", LoginFileState::Invalid("the file is no JSON object")),
-            (b"[]", LoginFileState::Invalid("the file is no JSON object")),
-            (b"\xef\xbb\xbf{}", LoginFileState::Invalid("the file is no JSON object")),
+            (b"", LoginFileState::Invalid("the file is not a JSON object")),
+            (b"{", LoginFileState::Invalid("the file is not a JSON object")),
+            (b"[]", LoginFileState::Invalid("the file is not a JSON object")),
+            (b"\xef\xbb\xbf{}", LoginFileState::Invalid("the file is not a JSON object")),
             (b"{}", LoginFileState::Missing),
             (br#"{"mcpOAuth":{}}"#, LoginFileState::Missing),
             (br#"{"claudeAiOauth":null}"#, LoginFileState::Missing),
-            (br#"{"claudeAiOauth":[]}"#, LoginFileState::Invalid("claudeAiOauth is no object")),
+            (br#"{"claudeAiOauth":[]}"#, LoginFileState::Invalid("claudeAiOauth is not an object")),
             (
                 br#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#,
                 LoginFileState::ClearedByClient,
@@ -229,21 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn a_usable_file_with_foreign_bytes_is_never_taken_for_a_broken_one() {
+    fn usable_login_in_a_file_that_is_not_utf_8_is_kept() {
         let content =
             [br#"{"note":""#, &b"\xff"[..], br#"","claudeAiOauth":"#, LOGIN.as_bytes(), b"}"].concat();
         assert_eq!(state(&content, 0), LoginFileState::NotRefreshable("the file is not UTF-8"));
     }
 
     #[test]
-    fn an_access_token_that_would_last_for_years_is_not_believed() {
+    fn access_token_that_lasts_for_years_is_implausible() {
         let login = LOGIN.replace("1000000", "9999999999999");
         let content = format!(r#"{{"claudeAiOauth":{login}}}"#);
         assert!(matches!(state(content.as_bytes(), 1_750_000_000_000), LoginFileState::NotRefreshable(_)));
     }
 
     #[test]
-    fn of_two_logins_in_one_file_the_last_counts() {
+    fn last_of_two_login_members_counts() {
         let content = format!(r#"{{"claudeAiOauth":{LOGIN},"claudeAiOauth":null}}"#);
         assert_eq!(state(content.as_bytes(), 0), LoginFileState::Missing);
         assert_eq!(
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_the_login_stays_byte_for_byte() {
+    fn replacing_the_login_keeps_every_other_byte() {
         let rows = [
             (
                 r#"{"a":1.50,"claudeAiOauth": {"x":1} , "mcpOAuth":{"k":"\u00e4"}}"#,
@@ -272,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_of_before_comes_back_and_what_was_written_meanwhile_stays() {
+    fn rolled_back_login_keeps_members_written_meanwhile() {
         let rows: [(&str, &str, Option<&str>); 12] = [
             (
                 r#"{"claudeAiOauth":{"x":1},"new":2}"#,
@@ -292,27 +299,28 @@ mod tests {
             ("{}", "", None),
         ];
         for (content, other, expected) in rows {
-            let found = with_login_of(content.as_bytes(), other.as_bytes());
+            let found = with_login_from(content.as_bytes(), other.as_bytes());
             assert_eq!(found.as_deref(), expected, "{content} {other}");
         }
     }
 
-    /// Runs with the stack of a small thread: what its user wrote into a file must not depend on the stack of a program.
+    /// Runs `work` on the stack of a small thread: the depth of a file's content must not overflow
+    /// it.
     fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
         let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(work).expect("a thread");
         thread.join().expect("the stack is large enough");
     }
 
     #[test]
-    fn a_file_with_the_login_many_times_is_read_in_one_pass() {
+    fn login_member_repeated_200000_times_is_removed() {
         on_a_small_stack(|| {
             let content = format!("{{{}\"a\":1}}", r#""claudeAiOauth":{},"#.repeat(200_000));
-            assert_eq!(with_login_of(content.as_bytes(), b"{}").as_deref(), Some(r#"{"a":1}"#));
+            assert_eq!(with_login_from(content.as_bytes(), b"{}").as_deref(), Some(r#"{"a":1}"#));
         });
     }
 
     #[test]
-    fn a_file_nested_without_end_is_read_or_refused() {
+    fn deeply_nested_file_does_not_overflow_the_stack() {
         on_a_small_stack(|| {
             for open in ["[", r#"{"a":"#] {
                 let close = if open == "[" { "]" } else { "}" };

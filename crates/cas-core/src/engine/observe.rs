@@ -1,4 +1,4 @@
-//! Looking: what lies in the files, and what the store says.
+//! Gathers the facts from the files and the store.
 
 use std::time::Duration;
 
@@ -18,20 +18,21 @@ use crate::store::user_document::{SetupTokenField, UserDocument};
 use crate::store::{Document, StoreError};
 use cas_protocol::deadline::Deadline;
 
-/// How long a sync waits for the store: what can be mended without it should not wait for a server that hangs.
+/// How long a sync waits for the store, so that a server that hangs does not delay a repair that
+/// does not need it.
 const STORE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a sync waits while some session refreshes the login.
+/// How long a sync waits while a session refreshes the login.
 const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it looks whether that is over.
+/// The interval at which the refresh is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// For so long a request, or the answer to it, speaks for a login file that was not written since.
+/// How long a request or its response is valid for a login file that was not written since.
 const REQUEST_VALIDITY: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Looks at everything on this machine.
+    /// Gathers the facts on this machine.
     pub(super) fn observe(&mut self) -> Facts {
         let mut facts = Facts {
             now: self.now,
@@ -56,7 +57,7 @@ impl Engine {
         facts
     }
 
-    /// When each setup-token was first seen, in the store or in the env file, and what stands beside it. Written down once.
+    /// Records the first sight and the dates of the setup tokens in the store and in the env file.
     fn record_setup_tokens(&self, facts: &mut Facts) {
         if self.is_inspection {
             return;
@@ -68,7 +69,7 @@ impl Engine {
             _ => None,
         });
         let in_env_file = facts.active_token();
-        let observe = |ledger: &mut Ledger| {
+        let record = |ledger: &mut Ledger| {
             if let Some(token) = in_env_file {
                 ledger.setup_tokens.record(token, self.now);
             }
@@ -77,10 +78,10 @@ impl Engine {
             }
         };
         let before = facts.ledger.setup_tokens.clone();
-        observe(&mut facts.ledger);
+        record(&mut facts.ledger);
         if facts.ledger.setup_tokens != before {
-            // If it cannot be written down, it is known for this run at least.
-            drop(self.state.update_ledger(&self.deadline, observe));
+            // If this cannot be saved, this run still knows it.
+            drop(self.state.update_ledger(&self.deadline, record));
         }
     }
 
@@ -92,16 +93,16 @@ impl Engine {
         })
     }
 
-    /// A refresh by some session takes a second; what it leaves is what there is to be looked at.
+    /// Waits while a session refreshes the login, which takes about a second.
     pub(super) fn wait_for_refresh(&self) {
-        let patience = self.deadline.capped(REFRESH_WAIT_TIMEOUT);
-        while self.credentials.is_refresh_in_progress(self.now) && !patience.is_expired() {
+        let deadline = self.deadline.capped(REFRESH_WAIT_TIMEOUT);
+        while self.credentials.is_refresh_in_progress(self.now) && !deadline.is_expired() {
             std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
-    /// the file counts as unreadable: the rules on what may be put back rest on them.
+    /// Reads the credential file, the ledger and the history again. Without a valid ledger and
+    /// history the file counts as unreadable, because the rules for restores depend on them.
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
         match self.read_local_state() {
             Ok((login, ledger)) => {
@@ -134,7 +135,7 @@ impl Engine {
             let ledger = self.record_first_sight(ledger);
             return Ok((self.with_known_owner(&ledger), ledger));
         }
-        // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
+        // A sync saves what it saw. The lock keeps it from reading in the middle of a restore.
         let deadline = self.deadline;
         let _locked = self.state.lock(StateLock::Restore, &deadline)?;
         self.snapshot = self.credentials.read(self.now);
@@ -144,7 +145,8 @@ impl Engine {
         Ok((self.with_known_owner(&ledger), ledger))
     }
 
-    /// Takes the account of a login that does not name it from the client's own state, while the login is first seen.
+    /// Takes the account of a login that does not name it from the client's state file, while the
+    /// login is first seen.
     fn learn_owner(&mut self, ledger: &Ledger) {
         let Some(login) = self.snapshot.login.login_mut() else { return };
         let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
@@ -158,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// What lies there, and whose it is as far as the ledger knows.
+    /// Returns the state of the login file, with the owner from the ledger.
     fn with_known_owner(&mut self, ledger: &Ledger) -> LoginFileState<LoginSummary> {
         if let Some(login) = self.snapshot.login.login_mut() {
             login.summary.owner = ledger.resolve_owner(&login.summary);
@@ -166,8 +168,8 @@ impl Engine {
         self.snapshot.login.summary()
     }
 
-    /// A login writes down a generation it sees for the first time: forgotten, its predecessor could be put back. Where it
-    /// cannot be written down it is known for this run at least.
+    /// At a login, saves a generation that is seen for the first time, because otherwise its
+    /// predecessor could be restored. If this cannot be saved, this run still knows it.
     fn record_first_sight(&self, mut ledger: Ledger) -> Ledger {
         let before = ledger.clone();
         self.record_current_login(&mut ledger);
@@ -175,11 +177,11 @@ impl Engine {
             |ledger: &Ledger| (ledger.last_seen_in_file, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
             let place = self.credentials.place();
-            let observe = |ledger: &mut Ledger| {
+            let record = |ledger: &mut Ledger| {
                 ledger.record_login(&login.summary, self.now);
-                ledger.observe_place(place);
+                ledger.record_place(place);
             };
-            drop(self.state.update_ledger(&self.deadline, observe));
+            drop(self.state.update_ledger(&self.deadline, record));
         }
         ledger
     }
@@ -188,7 +190,7 @@ impl Engine {
         ledger.resolve_pending_restore(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
             ledger.record_login(&login.summary, self.now);
-            ledger.observe_place(self.credentials.place());
+            ledger.record_place(self.credentials.place());
         }
     }
 
@@ -201,7 +203,7 @@ impl Engine {
         }
     }
 
-    /// Asks the store, and notes whether it answered.
+    /// Reads the store's document, and records whether the store answered.
     pub(super) fn read_store(&mut self, facts: &mut Facts) {
         let deadline = self.store_deadline();
         let answer = match &mut self.store {
@@ -215,7 +217,7 @@ impl Engine {
         };
         if self.settings.store == StoreKind::Vault && !self.is_inspection {
             facts.contact = self.updated_contact(&facts.document, facts.contact);
-            // If it cannot be saved, the next login asks once more.
+            // If this cannot be saved, the next login asks once more.
             drop(self.state.save_contact(facts.contact));
         }
         self.record_setup_tokens(facts);
@@ -224,10 +226,10 @@ impl Engine {
     fn read_document(&mut self, document: &Document) -> DocumentFact {
         let document = UserDocument::parse(document);
         if document.is_offboarded {
-            // Its secrets are not even kept in memory.
+            // The secrets of such a document are not kept in memory.
             return DocumentFact::Read(DocumentSummary::offboarded());
         }
-        self.note_where_it_is_kept(&document);
+        self.record_store_backup(&document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.is_other_machine(document.machine.as_deref()),
@@ -246,7 +248,7 @@ impl Engine {
         }
     }
 
-    /// Somebody who waits for a prompt still needs time for what follows the answer.
+    /// Returns the deadline for the store. A login reserves time for what follows.
     fn store_deadline(&self) -> Deadline {
         match self.settings.mode {
             Mode::Login | Mode::Watch => {

@@ -1,4 +1,4 @@
-//! Files: regular ones, ones of a known owner, and ones that are replaced whole.
+//! Regular files, files of a known owner, and atomic writes.
 
 pub mod atomic_file;
 pub mod file_id;

@@ -1,4 +1,4 @@
-//! Our own files: in a user's home and below `/run`.
+//! The files of this project in a user's home and below `/run`.
 
 pub mod directory;
 pub mod env_file;

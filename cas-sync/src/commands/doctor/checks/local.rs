@@ -58,7 +58,7 @@ fn lapses(facts: &PersonFacts) -> CheckResult {
         );
         let remedy = Remedy::Person("cas-sync token set".into());
         match lapsing.stage() {
-            WarningStage::Expired if !lapsing.lapse.is_estimated() => Finding::problem(cause, remedy),
+            WarningStage::Expired if !lapsing.expiry.is_estimated() => Finding::problem(cause, remedy),
             _ => Finding::warning(cause, remedy),
         }
     }))

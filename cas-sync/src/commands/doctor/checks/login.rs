@@ -28,7 +28,7 @@ pub(super) const CHECKS: [Check<PersonFacts>; 10] = [
 
 const SIGN_IN: &str = "cas-sync login";
 
-/// Takes a login of another account or organisation than the one that is there.
+/// Takes a login of another account or organization than the one that is there.
 const SWITCH: &str = "cas-sync login --switch-account";
 
 /// What the scope's absence is called by whoever reads the file.

@@ -43,7 +43,7 @@ pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
     match owned_file::read(path, uid, LONGEST_ENV_FILE, Ownership::OwnerOnlyWritable) {
         Ok(None) => EnvFile::Absent,
         Ok(Some(found)) => match env_file::parse(&found.content) {
-            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::from_bytes(token.expose())) },
+            Ok(token) => EnvFile::Token { lapse: seen.expiry(Fingerprint::from_bytes(token.expose())) },
             Err(why) => EnvFile::Malformed { path: shown(path), why },
         },
         Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },

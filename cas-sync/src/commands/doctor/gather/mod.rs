@@ -108,7 +108,7 @@ fn login(
     };
     let may_return =
         |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.belongs_to_other_account(login);
-    let fate = found.login().and_then(|login| ledger.fate(login.generation));
+    let fate = found.login().and_then(|login| ledger.generation_state(login.generation));
     let owner = found.login().map(|login| ledger.resolve_owner(login)).unwrap_or_default();
     Login {
         address: own_state.and_then(|state| Email::for_owner(state, &owner)),

@@ -1,4 +1,4 @@
-//! Logins of more than one account, and copies whose order nobody can tell.
+//! Logins of several accounts, and backups of unknown order.
 
 use std::path::Path;
 
@@ -7,45 +7,45 @@ use cas_core::ledger::GenerationState;
 use cas_core::outcome::Status;
 use cas_core::planner::Mode;
 
-use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login, login_of};
+use crate::home::{CLEARED, HOUR, Home, NOW, file, login, login_with_account};
 
-fn fate(home: &Home, refresh_token: &str) -> Option<GenerationState> {
-    home.state().ledger().expect("a ledger").fate(RefreshTokenId::from_bytes(refresh_token))
+fn state(home: &Home, refresh_token: &str) -> Option<GenerationState> {
+    home.state().ledger().expect("a ledger").generation_state(RefreshTokenId::from_bytes(refresh_token))
 }
 
 #[test]
-fn a_copy_of_another_account_never_takes_the_place_of_the_one_used_last() {
+fn backup_of_another_account_is_not_restored() {
     let home = Home::new();
-    home.put(&file(&login_of("r1", NOW + 8 * HOUR, "one")));
+    home.put(&file(&login_with_account("r1", NOW + 8 * HOUR, "one")));
     home.run(Mode::Sync, NOW);
-    home.put(&file(&login_of("r2", NOW + 7 * HOUR, "another")));
-    home.run(Mode::Watch, NOW); // the embedded store keeps it; it is not what this is about
-    forget_history_of(&home, "r2");
-    home.put(TOMBSTONE);
+    home.put(&file(&login_with_account("r2", NOW + 7 * HOUR, "another")));
+    home.run(Mode::Watch, NOW); // the local store keeps it, which is not the subject here
+    remove_from_history(&home, "r2");
+    home.put(CLEARED);
     for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
         let outcome = home.run(mode, NOW);
-        assert_eq!(home.content(), TOMBSTONE, "{outcome}");
+        assert_eq!(home.content(), CLEARED, "{outcome}");
         assert_ne!(outcome.status, Status::Recovered, "{outcome}");
     }
     let outcome = home.run(Mode::Sync, NOW);
     assert_eq!(outcome.exit_code(), 79, "{outcome}");
-    assert!(outcome.to_string().contains("another account's than the one used last"), "{outcome}");
+    assert!(outcome.to_string().contains("belong to another account than the one used last"), "{outcome}");
 }
 
 #[test]
-fn signing_in_to_another_account_does_not_spend_the_login_of_the_first() {
+fn sign_in_to_another_account_supersedes_nothing() {
     let home = Home::new();
-    home.put(&file(&login_of("r1", NOW + 8 * HOUR, "one")));
+    home.put(&file(&login_with_account("r1", NOW + 8 * HOUR, "one")));
     home.run(Mode::Sync, NOW);
-    home.put(&file(&login_of("r2", NOW + 9 * HOUR, "another")));
+    home.put(&file(&login_with_account("r2", NOW + 9 * HOUR, "another")));
     home.run(Mode::Sync, NOW + HOUR);
-    assert_eq!(fate(&home, "r1"), Some(GenerationState::Current));
-    home.put(&file(&login_of("r1", NOW + 8 * HOUR, "one")));
+    assert_eq!(state(&home, "r1"), Some(GenerationState::Current));
+    home.put(&file(&login_with_account("r1", NOW + 8 * HOUR, "one")));
     home.run(Mode::Login, NOW + 2 * HOUR);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run(Mode::Login, NOW + 2 * HOUR);
     assert_eq!(outcome.status, Status::Recovered, "{outcome}");
-    assert!(home.content().contains("access-r1"), "whoever went back to the first works under the first");
+    assert!(home.content().contains("access-r1"), "the first account is active again");
 }
 
 fn sign_in_as(home: &Home, account: &str) {
@@ -64,7 +64,7 @@ fn owner(home: &Home, refresh_token: &str) -> Option<String> {
 
 /// Clients before 2.1.198 do not name the account in the credential.
 #[test]
-fn a_nameless_login_is_the_clients_account_of_that_moment() {
+fn login_without_owner_gets_the_clients_account() {
     let home = Home::new();
     sign_in_as(&home, "work");
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
@@ -77,7 +77,7 @@ fn a_nameless_login_is_the_clients_account_of_that_moment() {
     home.run(Mode::Login, NOW + 2 * HOUR);
     assert_eq!(owner(&home, "r2").as_deref(), Some("personal"));
     assert_eq!(
-        fate(&home, "r1"),
+        state(&home, "r1"),
         Some(GenerationState::Current),
         "another account's login supersedes nothing"
     );
@@ -86,7 +86,7 @@ fn a_nameless_login_is_the_clients_account_of_that_moment() {
 }
 
 #[test]
-fn a_login_named_late_by_the_client_is_corrected_within_a_minute() {
+fn owner_written_late_by_the_client_is_corrected() {
     let home = Home::new();
     sign_in_as(&home, "work");
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
@@ -97,7 +97,7 @@ fn a_login_named_late_by_the_client_is_corrected_within_a_minute() {
 }
 
 #[test]
-fn a_repointed_link_gets_no_other_accounts_login() {
+fn changed_symlink_target_gets_no_login_of_another_account() {
     let home = Home::new();
     let path = home.paths().credentials_file;
     let account = |name: &str| home.path().join(name);
@@ -108,35 +108,35 @@ fn a_repointed_link_gets_no_other_accounts_login() {
     write(&account("work"), &file(&login("r1", NOW + 8 * HOUR)));
     point_to("work");
     home.run(Mode::Sync, NOW);
-    write(&account("personal"), TOMBSTONE);
+    write(&account("personal"), CLEARED);
     point_to("personal");
     for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
         let outcome = home.run(mode, NOW + HOUR);
-        assert_eq!(home.content(), TOMBSTONE, "{outcome}");
-        assert!(outcome.to_string().contains("leads to another file than before"), "{outcome}");
+        assert_eq!(home.content(), CLEARED, "{outcome}");
+        assert!(outcome.to_string().contains("is a symlink whose target has changed"), "{outcome}");
     }
-    write(&account("work"), TOMBSTONE);
+    write(&account("work"), CLEARED);
     point_to("work");
     let outcome = home.run(Mode::Login, NOW + HOUR);
     assert_eq!(outcome.status, Status::Recovered, "{outcome}");
-    assert!(home.content().contains("access-r1"), "its own login comes back");
+    assert!(home.content().contains("access-r1"), "its own login is restored");
 }
 
-/// The clock was a day ahead when the first was written. Which one was exchanged for the other, nobody can say afterwards.
+/// The clock was a day ahead when the first login was written, so their order is unknown.
 #[test]
-fn of_two_copies_whose_order_is_in_doubt_neither_is_put_back() {
+fn backups_of_unknown_order_are_not_restored() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 32 * HOUR)));
     home.run(Mode::Sync, NOW + 24 * HOUR);
     home.put(&file(&login("r2", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run(Mode::Login, NOW + HOUR);
-    assert_eq!((outcome.status, home.content()), (Status::Fail, TOMBSTONE.to_owned()), "{outcome}");
+    assert_eq!((outcome.status, home.content()), (Status::Fail, CLEARED.to_owned()), "{outcome}");
 }
 
-/// Takes the newest version out of the local history, as if it had never been kept.
-fn forget_history_of(home: &Home, refresh_token: &str) {
+/// Removes the version with this refresh token from the local history.
+fn remove_from_history(home: &Home, refresh_token: &str) {
     let path = home.state().path("history.json");
     let text = std::fs::read_to_string(&path).expect("a history");
     let mut history: serde_json::Value = serde_json::from_str(&text).expect("JSON");
