@@ -63,9 +63,9 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
         format!(r#"{{"data":{{"data":{{"x":"{}"}},"metadata":{{"version":1}}}}}}"#, "x".repeat(1 << 20));
     let limited = json!({ "errors": ["request path \"x\": rate limit quota exceeded"] }).to_string();
     vec![
-        (Fault::Silence, "unreachable", "no answer within"),
-        (Fault::StopInBody, "unreachable", "no complete answer within"),
-        (Fault::Late(Duration::from_secs(9)), "unreachable", "no answer within"),
+        (Fault::Silence, "unreachable", "no response within"),
+        (Fault::StopInBody, "unreachable", "no complete response within"),
+        (Fault::Late(Duration::from_secs(9)), "unreachable", "no response within"),
         (Fault::Close, "unreachable", "connection"),
         (Fault::CloseInBody, "unreachable", "end of file before message length"),
         (Fault::Bytes(b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec()), "unreachable", "invalid HTTP"),

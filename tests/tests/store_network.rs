@@ -40,7 +40,10 @@ fn a_redirection_never_carries_the_token_elsewhere() {
             let mut store = VaultStore::new(fake.config("alice", folder.path()));
             let changes: Fields = serde_json::from_value(json!({ "ours": "x" })).unwrap();
             let failure = store.merge(&changes, 0, &Deadline::after(SPAN)).unwrap_err().to_string();
-            assert!(failure.contains(" elsewhere to ") || failure.contains("answered to http"), "{failure}");
+            assert!(
+                failure.contains("redirected to ") || failure.contains("the response to http"),
+                "{failure}"
+            );
         }
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -239,7 +242,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.53", 53))
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("deaf"), "the name server is not there: {output:?}");
-    assert!(text.contains("failure=unreachable: ") && text.contains("no answer within"), "{output:?}");
+    assert!(text.contains("failure=unreachable: ") && text.contains("no response within"), "{output:?}");
     let took: u128 = text.trim().rsplit_once("ms=").unwrap().1.parse().unwrap();
     assert!(took < (SPAN + SLACK).as_millis(), "{text}");
 }

@@ -58,7 +58,7 @@ fn a_token_that_can_never_be_renewed_again_is_refused_rather_than_tried_for_ever
 
     alice.set_policy_text(r#"path "auth/token/lookup-self" { capabilities = ["read"] }"#);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
-    assert!(text.contains("does not allow update on auth/token/renew-self"), "{text}");
+    assert!(text.contains("does not permit update on auth/token/renew-self"), "{text}");
 
     alice.set_policy(Policy::Update);
     let fixed = json!({ "policies": ["workstation-claude-alice"], "ttl": "48h", "renewable": false });

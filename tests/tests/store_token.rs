@@ -72,13 +72,15 @@ fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
     assert!(
-        text.contains("policy of alice's token does not allow read on secret/workstation/claude-users/alice")
+        text.contains(
+            "policy of alice's token does not permit read on secret/workstation/claude-users/alice"
+        )
     );
     assert!(text.ends_with("allow it in the policy workstation-claude-alice"), "{text}");
     assert_eq!(run.requests(), 2, "the read and the lookup");
     assert_eq!(run.token_cache(), store.token_cache(), "the token itself is well");
     let text = refusal(run.merge(&fields(&json!({ "ours": "x" })), 0, &soon()));
-    assert!(text.contains("does not allow"), "{text}");
+    assert!(text.contains("does not permit"), "{text}");
 
     alice.set_policy(Policy::Patch);
     bao.admin().done("POST", "auth/token/revoke", &json!({ "token": alice.token() }));

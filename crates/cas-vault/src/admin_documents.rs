@@ -1,5 +1,5 @@
-//! What provisioning does to a user's document: it looks whether the user was offboarded, marks it, or deletes it. Fields of
-//! other tools survive, as in every other write.
+//! Provisioning's changes to a user's document: mark it as offboarded, clear the mark, or delete
+//! it. Fields of other tools survive.
 
 use reqwest::Method;
 
@@ -11,14 +11,15 @@ use super::token_file::Token;
 use cas_core::store::{Document, Fields, StoreError, merge};
 use cas_protocol::deadline::Deadline;
 
-/// How often a change is made again because others wrote in between.
+/// How often a change is repeated because another writer was faster.
 const MAX_CONFLICTS: u32 = 4;
 
 impl AdminClient {
-    /// The user's document, read with a token that may; one of version 0 when there is none, or when it was deleted.
+    /// Reads the user's document. Returns a document of version 0 if there is none, or it was
+    /// deleted.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the token may not.
+    /// [`StoreError::Refused`] if the token may not read it.
     pub fn read_document(
         &mut self,
         token: &Token,
@@ -39,11 +40,12 @@ impl AdminClient {
         }
     }
 
-    /// Sets `fields` in the user's document, if there is one, and leaves every other field as it is. Returns the document that
-    /// was changed, as it was before; one of version 0 when there was nothing to change.
+    /// Sets `fields` in the user's document and keeps every other field. Returns the document as it
+    /// was before; its version is 0 if there was nothing to change.
     ///
     /// # Errors
-    /// As [`AdminClient::read_document`]; [`StoreError::Conflict`] when others keep writing.
+    /// As [`AdminClient::read_document`]; [`StoreError::Conflict`] if other writers keep changing
+    /// it.
     pub fn change_document(
         &mut self,
         token: &Token,
@@ -64,10 +66,10 @@ impl AdminClient {
         Err(StoreError::Conflict)
     }
 
-    /// Deletes the user's document with all its versions, and the fields of other tools in it.
+    /// Deletes the user's document with all its versions, including the fields of other tools.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this administrator may not.
+    /// [`StoreError::Refused`] if this administrator may not delete it.
     pub fn delete_document(
         &mut self,
         admin: &Token,
@@ -85,7 +87,7 @@ impl AdminClient {
         }
     }
 
-    /// By the way of writing that the token's policy allows.
+    /// Writes with the method that the token's policy permits.
     fn merge_document(
         &mut self,
         token: &Token,

@@ -50,8 +50,8 @@ fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     for what in [
-        "read other people's documents",
-        "write other people's documents",
+        "read other users' documents",
+        "write other users' documents",
         "list all documents",
         "destroy versions of the document",
         "create tokens",
@@ -158,11 +158,7 @@ fn nobody_gets_a_token_with_somebody_elses_policy() {
     // Nobody here knows of the one any more, but the server does.
     guest.run("rm -r /var/lib/claude-auth-sync/provisioned").expect_success("another machine of the fleet");
     let done = provision(&fleet, "--rewrite-policies");
-    assert!(
-        done.text().contains("the policy workstation-claude-alice is the one of alice"),
-        "{}",
-        said(&done)
-    );
+    assert!(done.text().contains("the policy workstation-claude-alice belongs to alice"), "{}", said(&done));
     assert_eq!(token(guest, "Alice"), None);
 }
 

@@ -94,7 +94,7 @@ fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
         "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\"] }\n\
          path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",
     );
-    refuses(&resident, TOKEN, 77, "does not allow");
+    refuses(&resident, TOKEN, 77, "does not permit");
     person.set_policy(Policy::Patch);
     assert_eq!(person.fields(), fields);
 

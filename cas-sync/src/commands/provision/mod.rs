@@ -126,7 +126,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     let layout = Config::load(Path::new(config::CONFIG_DIR))
         .context("the configuration cannot be used")
-        .and_then(|(config, _)| Ok(DocumentLayout::configured(&config.vault)?));
+        .and_then(|(config, _)| Ok(DocumentLayout::from_settings(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
         Err(error) => return exit_with_error(&error, CONFIGURATION),
@@ -190,7 +190,7 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
 fn administration(config: &Config) -> Result<AdminClient> {
     let place = || format!("{}/config.toml", config::CONFIG_DIR);
     let server = Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
-    let layout = DocumentLayout::configured(&config.vault).with_context(place)?;
+    let layout = DocumentLayout::from_settings(&config.vault).with_context(place)?;
     // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
     if let Some(other) = env_var("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();

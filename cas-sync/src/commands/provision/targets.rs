@@ -160,7 +160,7 @@ mod tests {
     fn served(text: &str, recorded: &[&str], offboard: bool) -> Vec<Person> {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
-        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
+        let layout = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
         let offboard = Offboard { all: offboard, ..Offboard::default() };
         let bound = |account: &Account| (account.name == "reused").then(|| "another uid".to_owned());
         everybody(&roster, &recorded, known, bound, |name| name != "left", Some(&layout), &offboard)

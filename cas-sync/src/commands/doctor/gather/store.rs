@@ -59,7 +59,7 @@ fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory
         clock_ahead: None,
     };
     let settings = Connection::from_settings(&config.vault).and_then(|server| {
-        Ok((server, DocumentLayout::configured(&config.vault).map_err(|error| error.to_string())?))
+        Ok((server, DocumentLayout::from_settings(&config.vault).map_err(|error| error.to_string())?))
     });
     let (server, layout) = match settings {
         Ok(settings) => settings,
