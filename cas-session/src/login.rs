@@ -1,4 +1,5 @@
-//! `cas-session login`: one run of the planner while somebody waits, and one line in reply.
+//! `cas-session login`: runs the engine while the user waits for the prompt, and prints the reply
+//! line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -28,10 +29,10 @@ use cas_protocol::reply::Reply;
 use crate::arguments::{Login, print_error};
 use crate::request;
 
-/// What is kept back of the deadline for the reply itself.
+/// The part of the deadline that is reserved for the reply.
 const REPLY_RESERVE: Duration = Duration::from_millis(100);
 
-/// Does what a login needs, and replies.
+/// Handles a login and writes the reply.
 pub(crate) fn run(request: &Login) -> ExitCode {
     let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_RESERVE));
     match handle(request, deadline).and_then(|reply| write_reply(&reply)) {
@@ -52,7 +53,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
         return Ok(Reply(None));
     }
     if account.name != request.user && !paths::is_enrolled(&account.name) {
-        // The module has the name as it was typed; enrolled is the account's own.
+        // The module checked the name as it was typed. The account's own name must be enrolled too.
         return Ok(Reply(None));
     }
     if let Err(error) = Identities::of_this_machine().check(&account) {
@@ -64,14 +65,14 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let requests = SyncRequests::new(state.clone());
-    let ended = run_engine(account, &paths, state, requests.last_activity(), deadline);
-    if ended.outcome.should_log() || request.debug {
-        syslog::log_outcome(&name, &ended.outcome);
+    let result = run_engine(account, &paths, state, requests.last_activity(), deadline);
+    if result.outcome.should_log() || request.debug {
+        syslog::log_outcome(&name, &result.outcome);
     }
-    if ended.outcome.wants_sync || requests.has_unsent() {
+    if result.outcome.wants_sync || requests.has_unsent() {
         request::submit_without_waiting(&requests);
     }
-    Ok(Reply(ended.token))
+    Ok(Reply(result.token))
 }
 
 fn run_engine(
@@ -91,7 +92,7 @@ fn run_engine(
     };
     let settings = Settings::from_config(&config, Mode::Login);
     let machine = MachineId::read(Path::new("/etc/machine-id"));
-    let ended = Engine::new(EngineInput {
+    let result = Engine::new(EngineInput {
         account,
         paths,
         settings,
@@ -104,15 +105,18 @@ fn run_engine(
     })
     .run();
     if !deadline.is_expired() {
-        // The sync makes up for what cannot be written here.
-        drop(notice_file::update(&ended.outcome, Mode::Login, &state));
+        // A sync writes the notice if this fails.
+        drop(notice_file::update(&result.outcome, Mode::Login, &state));
     }
-    ended
+    result
 }
 
-/// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
+/// Returns the error for the store of an invalid configuration. Local backups are still used.
 fn unusable(error: &config::ConfigError) -> StoreError {
-    StoreError::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
+    StoreError::Misconfigured {
+        reason: error.to_string(),
+        remedy: "an administrator has to correct it".into(),
+    }
 }
 
 fn write_reply(reply: &Reply) -> Result<()> {

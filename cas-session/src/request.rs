@@ -1,4 +1,5 @@
-//! `cas-session request`: requests a sync where a login could not do it without waiting.
+//! `cas-session request`: requests a sync in the background, where a login cannot do it without
+//! waiting.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
@@ -12,23 +13,25 @@ use nix::unistd::Uid;
 
 use crate::arguments::print_error;
 
-/// How long the queue of requests may stay full. Users who flood it are served several hundred times in this time.
+/// How long the queue of requests may stay full. The dispatcher serves several hundred requests in
+/// this time.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Requests a sync. While other users flood the queue, a process of its own goes on trying, so that no login waits.
+/// Requests a sync. While the queue is full, a background process keeps trying, so that the login
+/// does not wait.
 pub(crate) fn submit_without_waiting(requests: &SyncRequests) {
     if requests.try_submit() != Submission::QueueFull {
         return;
     }
     let mut background = Command::new("/proc/self/exe");
-    // A process group of its own: the PAM module kills that of the login's helper.
+    // In its own process group, because the PAM module kills that of the login's helper.
     background.arg("request").process_group(0).env_clear().current_dir("/");
     background.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Without it the next login, or the timer, starts the sync.
+    // If it cannot be started, the next login or the timer starts the sync.
     drop(background.spawn());
 }
 
-/// Requests a sync of the caller's own login. Waits while the queue is full.
+/// Requests a sync of the caller's login. Waits while the queue is full.
 pub(crate) fn run() -> ExitCode {
     let account = match Account::from_uid(Uid::effective()) {
         Ok(account) => account,

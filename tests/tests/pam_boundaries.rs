@@ -125,7 +125,7 @@ fn only_a_marker_of_roots_own_counts() {
 
     bed.enrol("carol");
     fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
-    bed.login("answers").user("carol").run().assert_no_token_because("others than root may write it");
+    bed.login("answers").user("carol").run().assert_no_token_because("other users than root can write it");
 
     reset();
     bed.enrol("carol");
@@ -173,7 +173,7 @@ fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
 fn a_deadline_out_of_bounds_is_clamped_and_said() {
     let report = bed().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
     report.assert_harmless();
-    assert!(report.only_line().contains("\"deadline=1ms\" taken as 100 ms"), "{}", report.only_line());
+    assert!(report.only_line().contains("\"deadline=1ms\" changed to 100 ms"), "{}", report.only_line());
 }
 
 #[test]

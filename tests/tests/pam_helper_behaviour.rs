@@ -10,7 +10,7 @@ use cas_tests::pam::{PamBed, TOKEN};
 
 const LATE: &str = "did not finish within the deadline";
 const FAILED: &str = "cas-session failed";
-const OTHER_FORM: &str = "answered in another form";
+const OTHER_FORM: &str = "has another format";
 
 /// Hosts that make it hard to tell whether a child has ended.
 const HOSTS: &[&[&str]] = &[

@@ -1,4 +1,5 @@
-//! What is printed of a person's own files for the shell they wait for: total, bounded, without network.
+//! Prints a line from the user's own files for a shell that waits for it: total, bounded, without
+//! network.
 
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
@@ -13,25 +14,26 @@ use nix::unistd::Uid;
 
 use crate::arguments::print_error;
 
-/// A session waits for this: a directory server or a file system that hangs is not waited for any longer.
+/// How long a session may wait if a directory server or a file system hangs.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// What it ends with then: try later.
+/// The exit status after a timeout: try again later.
 const EX_TEMPFAIL: i32 = 75;
 
-/// Prints the line that `line` finds for the caller, if they are enrolled and there is one; `otherwise` is said of it where
-/// that takes too long. As at a login, the environment has no say in where the files lie: after `su` it is somebody else's.
+/// Prints the line that `line` returns for the calling user, if the user is enrolled. After a
+/// timeout prints `on_timeout` and exits. As at a login, the environment is not used for paths,
+/// because after `su` it is the previous user's.
 pub(crate) fn print_line(
-    otherwise: &'static str,
+    on_timeout: &'static str,
     line: impl FnOnce(&Account, Paths) -> Option<String>,
 ) -> ExitCode {
-    // Not an alarm: nss-systemd blocks that signal while it waits, for 45 seconds.
+    // Not an alarm: nss-systemd blocks SIGALRM while it waits, up to 45 seconds.
     thread::spawn(move || {
         thread::sleep(LIMIT);
-        print_error(&format!("the user database or the home does not answer; {otherwise}"));
+        print_error(&format!("the user database or the home does not answer; {on_timeout}"));
         process::exit(EX_TEMPFAIL);
     });
-    match print_at_most_one(line) {
+    match print_if_enrolled(line) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&format!("{error:#}"));
@@ -40,13 +42,13 @@ pub(crate) fn print_line(
     }
 }
 
-/// The name that the session logged in as, as it says.
-#[expect(clippy::disallowed_methods, reason = "nothing else tells two names with one uid apart")]
+/// Returns the login name of the session.
+#[expect(clippy::disallowed_methods, reason = "nothing else distinguishes two names with one uid")]
 pub(crate) fn login_name() -> Option<String> {
     std::env::var("LOGNAME").ok()
 }
 
-fn print_at_most_one(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
+fn print_if_enrolled(line: impl FnOnce(&Account, Paths) -> Option<String>) -> Result<()> {
     let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
     if !paths::is_enrolled(&account.name) || Identities::of_this_machine().check(&account).is_err() {
         return Ok(());
