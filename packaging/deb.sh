@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the Debian package of this machine's architecture out of the release build, has it checked by lintian, and prints
-# where it is. Where nothing of it has changed since, that takes a second.
+# Creates the Debian package of this machine's architecture from the release build, checks it with lintian, and prints its
+# path. Without changes this takes a second.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$(pwd -P)/target}
@@ -10,7 +10,7 @@ packaging/build.sh >&2
 export RELEASE="$target/release" GENERATED="$place/generated"
 cargo run --quiet --locked --package xtask -- "$GENERATED" >&2
 
-# Two at a time would both pack, and one would move the other's package away.
+# Two concurrent runs would move each other's package away.
 exec 9>"$place/lock"
 flock -w 600 9
 
@@ -24,9 +24,9 @@ stamp=$(content | sha256sum)
 if [ "$(cat "$place/stamp" 2>/dev/null)" != "$stamp" ]; then
     rm -f "$place/stamp" "$place"/*.deb
     package=$(packaging/pack.sh "$place")
-    # As root it would complain of that.
+    # Without --allow-root lintian warns when it runs as root.
     lintian --allow-root --fail-on error,warning "$package" >&2
-    # For the suites that look into it.
+    # For the suites that read its files.
     rm -rf "$place/files"
     dpkg-deb --extract "$package" "$place/files"
     echo "$stamp" >"$place/stamp"
