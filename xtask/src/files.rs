@@ -1,6 +1,6 @@
-//! What `cas-sync` reads and writes, for the section FILES of its manual pages.
+//! The files that `cas-sync` reads and writes, for the section FILES of its man pages.
 
-/// By the section of the manual, which is also whose files they are: each with what it is.
+/// The files and their descriptions, by section of the manual.
 pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
     (
         "1",
