@@ -24,6 +24,10 @@ const STORE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a sync waits while some session refreshes the login.
 const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For so long after the login was written its account may not yet stand in the client's state: signing in writes both files
+/// within a second.
+const ACCOUNT_NAME_GRACE: Duration = Duration::from_secs(2);
+
 /// How often it looks whether that is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -49,6 +53,7 @@ impl Engine {
         };
         if self.settings.mode.is_background() && !self.is_inspection {
             self.wait_for_refresh();
+            self.wait_for_account_name();
         }
         self.record_local_history();
         self.refresh_facts(&mut facts);
@@ -100,6 +105,17 @@ impl Engine {
         }
     }
 
+    /// A client that does not name the account in the login writes the login and its own state one after the other. The store
+    /// must not get a login under the name of the account before.
+    fn wait_for_account_name(&self) {
+        let snapshot = self.credentials.read(self.now);
+        let is_nameless = snapshot.login.login().is_some_and(|login| login.summary.owner.account.is_none());
+        let age = snapshot.identity.and_then(|file| self.now.checked_duration_since(file.modified_at()));
+        if let Some(age) = age.filter(|age| is_nameless && *age < ACCOUNT_NAME_GRACE) {
+            std::thread::sleep(self.deadline.remaining().min(ACCOUNT_NAME_GRACE.saturating_sub(age)));
+        }
+    }
+
     /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
     /// the file counts as unreadable: the rules on what may be put back rest on them.
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
@@ -146,9 +162,10 @@ impl Engine {
 
     /// Takes the account of a login that does not name it from the client's own state, while the login is first seen.
     fn learn_owner(&mut self, ledger: &Ledger) {
+        let place = self.credentials.place();
         let Some(login) = self.snapshot.login.login_mut() else { return };
         let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
-        if is_named || !ledger.may_learn_owner(login.summary.generation, self.now) {
+        if is_named || !ledger.may_learn_owner(login.summary.generation, place, self.now) {
             return;
         }
         let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
@@ -175,10 +192,7 @@ impl Engine {
             |ledger: &Ledger| (ledger.last_seen_in_file, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
             let place = self.credentials.place();
-            let observe = |ledger: &mut Ledger| {
-                ledger.record_login(&login.summary, self.now);
-                ledger.observe_place(place);
-            };
+            let observe = |ledger: &mut Ledger| ledger.record_login(&login.summary, place, self.now);
             drop(self.state.update_ledger(&self.deadline, observe));
         }
         ledger
@@ -187,8 +201,7 @@ impl Engine {
     pub(super) fn record_current_login(&self, ledger: &mut Ledger) {
         ledger.resolve_pending_restore(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
-            ledger.record_login(&login.summary, self.now);
-            ledger.observe_place(self.credentials.place());
+            ledger.record_login(&login.summary, self.credentials.place(), self.now);
         }
     }
 

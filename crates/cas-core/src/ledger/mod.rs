@@ -76,6 +76,9 @@ pub struct GenerationRecord {
     /// Whose it is.
     #[serde(default)]
     pub owner: Owner,
+    /// It does not name its account, and it was first seen behind a link that had been repointed: it may be any account's.
+    #[serde(default)]
+    pub is_account_unknown: bool,
     /// What became of it.
     #[serde(alias = "fate")]
     pub state: GenerationState,
@@ -120,10 +123,17 @@ pub struct PendingRestore {
 }
 
 impl Ledger {
-    /// Takes note of the complete login that lies in the credential file. Whatever ended earlier, of the same account as far
-    /// as is known, is superseded by it.
-    pub fn record_login(&mut self, login: &LoginSummary, now: Timestamp) {
-        let login = &LoginSummary { owner: self.resolve_owner(login), ..login.clone() };
+    /// Records the complete login that lies in the credential file at `place`. Every login of the same account, as far as is
+    /// known, that ends earlier is superseded by it. A login behind a link that was repointed says itself whose it is, or it
+    /// is not known: it is not a refresh of the login before it.
+    pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
+        let is_known = self.generations.contains_key(&login.generation);
+        let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
+        let is_refresh_of_unknown =
+            before.is_some_and(|before| before.is_account_unknown) && login.owner.account.is_none();
+        let is_repointed = self.is_repointed(place);
+        let owner = if is_known || !is_repointed { self.resolve_owner(login) } else { login.owner.clone() };
+        let login = &LoginSummary { owner, ..login.clone() };
         let replaced = |entry: &GenerationRecord| {
             entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
         };
@@ -134,13 +144,10 @@ impl Ledger {
         }
         let entry = self.entry(login, Origin::File, now);
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
-        self.last_seen_in_file = Some(login.generation);
+        entry.is_account_unknown = login.owner.account.is_none()
+            && if is_known { entry.is_account_unknown } else { is_repointed || is_refresh_of_unknown };
+        (self.last_seen_in_file, self.last_seen_at) = (Some(login.generation), place);
         self.evict_oldest();
-    }
-
-    /// Takes note of where the complete login lies.
-    pub fn observe_place(&mut self, place: LoginPlace) {
-        self.last_seen_at = place;
     }
 
     /// Returns true if the credential file at `place` is a link that led elsewhere when a login was last seen through it: it may
@@ -150,12 +157,18 @@ impl Ledger {
         is_known && matches!(place, LoginPlace::Link(_)) && place != self.last_seen_at
     }
 
-    /// Whether the account of a login may still be taken from what the client says beside it: while it is first seen, and for a
-    /// moment after, since the client writes its two files one after the other. Later that may be another account.
-    pub fn may_learn_owner(&self, generation: RefreshTokenId, now: Timestamp) -> bool {
-        self.generations.get(&generation).is_none_or(|entry| {
-            entry.origin == Origin::File && entry.first_seen.is_within(LEARNING_WINDOW, now)
-        })
+    /// Returns true if the account of a login at `place` may be taken from the client's state beside it: while the login is
+    /// first seen, and for a moment after, since the client writes its two files one after the other. Later that may be
+    /// another account, and so it may be when the link to the login was repointed and the client's state was not.
+    pub fn may_learn_owner(&self, generation: RefreshTokenId, place: LoginPlace, now: Timestamp) -> bool {
+        match self.generations.get(&generation) {
+            None => !self.is_repointed(place),
+            Some(entry) => {
+                entry.origin == Origin::File
+                    && !entry.is_account_unknown
+                    && entry.first_seen.is_within(LEARNING_WINDOW, now)
+            }
+        }
     }
 
     /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
@@ -249,10 +262,14 @@ impl Ledger {
         known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().merged_with(&entry.owner))
     }
 
-    /// Whether a login is of another account or organisation than the one that lay in the credential file last.
+    /// Returns true if a login is, or may be, of another account or organization than the one that lay in the credential file
+    /// last.
     pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
-        let last = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
-        last.is_some_and(|last| last.owner.contradicts(&login.owner))
+        let Some(generation) = self.last_seen_in_file else { return false };
+        self.generations.get(&generation).is_some_and(|last| {
+            last.owner.contradicts(&login.owner)
+                || (last.is_account_unknown && login.generation != generation)
+        })
     }
 
     /// Notes that this setup-token was taken away, so that a process that inherited it can be told.
@@ -272,6 +289,7 @@ impl Ledger {
             expires_at: login.expires_at,
             was_fresh: login_file::is_fresh(login.expires_at, now),
             owner: login.owner.clone(),
+            is_account_unknown: false,
             state: GenerationState::Current,
             restored_at: Vec::new(),
         })
@@ -326,11 +344,11 @@ mod tests {
     fn a_later_login_in_the_file_supersedes_the_earlier_ones() {
         let (old, new) = (login("old", HOUR), login("new", 9 * HOUR));
         let mut ledger = Ledger::default();
-        ledger.record_login(&old, at(0));
+        ledger.record_login(&old, LoginPlace::File, at(0));
         assert!(ledger.may_restore(&old, at(0)));
-        ledger.record_login(&new, at(1));
+        ledger.record_login(&new, LoginPlace::File, at(1));
         assert!(!ledger.may_restore(&old, at(1)));
-        ledger.record_login(&old, at(2));
+        ledger.record_login(&old, LoginPlace::File, at(2));
         assert!(!ledger.may_restore(&old, at(2)), "an older copy that came back is still spent");
         assert!(ledger.may_restore(&new, at(2)));
     }
@@ -373,7 +391,7 @@ mod tests {
     fn only_certain_verdicts_decide_a_fate() {
         let one = login("one", 9 * HOUR);
         let mut ledger = Ledger::default();
-        ledger.record_login(&one, at(0));
+        ledger.record_login(&one, LoginPlace::File, at(0));
         ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()));
         ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()));
         assert!(ledger.may_restore(&one, at(0)));
@@ -389,13 +407,13 @@ mod tests {
             ..login(name, ends)
         };
         let mut ledger = Ledger::default();
-        ledger.record_login(&named("one", HOUR, "one"), at(0));
-        ledger.record_login(&named("two", 2 * HOUR, "another"), at(1));
-        ledger.record_login(&login("three", 3 * HOUR), at(2));
+        ledger.record_login(&named("one", HOUR, "one"), LoginPlace::File, at(0));
+        ledger.record_login(&named("two", 2 * HOUR, "another"), LoginPlace::File, at(1));
+        ledger.record_login(&login("three", 3 * HOUR), LoginPlace::File, at(2));
         assert!(ledger.belongs_to_other_account(&named("one", HOUR, "one")));
         assert_eq!(ledger.fate(RefreshTokenId::from_bytes("one")), Some(GenerationState::Current));
         assert_eq!(ledger.fate(RefreshTokenId::from_bytes("two")), Some(GenerationState::Superseded));
-        ledger.record_login(&named("three", 3 * HOUR, "a third"), at(3));
+        ledger.record_login(&named("three", 3 * HOUR, "a third"), LoginPlace::File, at(3));
         assert_eq!(
             ledger.resolve_owner(&login("three", 0)).account.as_deref(),
             Some("a third"),
@@ -407,12 +425,38 @@ mod tests {
     fn the_ledger_stays_small_and_survives_a_round_through_json() {
         let mut ledger = Ledger::default();
         for count in 0..200 {
-            ledger.record_login(&login(&count.to_string(), count), at(count));
+            ledger.record_login(&login(&count.to_string(), count), LoginPlace::File, at(count));
             ledger.record_withdrawn_token(Fingerprint::from_bytes(&count.to_string()));
         }
         assert_eq!(ledger.generations.len(), REMEMBERED);
         assert_eq!(ledger.withdrawn_tokens.len(), WITHDRAWN_REMEMBERED);
         let json = serde_json::to_string(&ledger).expect("a ledger is JSON");
         assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
+    }
+
+    /// Clients before 2.1.198 do not name the account. An account switcher points the link to another account's file.
+    #[test]
+    fn a_nameless_login_behind_a_repointed_link_is_of_no_known_account() {
+        let link = |target: &str| LoginPlace::Link(Fingerprint::from_bytes(target));
+        let named = |name: &str, account: &str| LoginSummary {
+            owner: Owner { account: Some(account.into()), organization: None },
+            ..login(name, 8 * HOUR)
+        };
+        let mut ledger = Ledger::default();
+        let work = named("work", "one");
+        ledger.record_login(&work, link("work"), at(0));
+        let personal = login("personal", 9 * HOUR);
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(1)));
+        assert!(ledger.may_learn_owner(login("next", 9 * HOUR).generation, link("work"), at(1)));
+        ledger.record_login(&personal, link("personal"), at(1));
+        assert_eq!(ledger.resolve_owner(&personal), Owner::default());
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(2)));
+        assert!(ledger.belongs_to_other_account(&work), "it may be");
+        assert!(!ledger.belongs_to_other_account(&personal));
+        let refreshed = login("refreshed", 17 * HOUR);
+        ledger.record_login(&refreshed, link("personal"), at(3));
+        assert!(ledger.belongs_to_other_account(&work), "nor is its successor's account known");
+        ledger.record_login(&named("refreshed", "one"), link("personal"), at(4));
+        assert!(!ledger.belongs_to_other_account(&work), "until it is named");
     }
 }

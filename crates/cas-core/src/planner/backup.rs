@@ -90,12 +90,13 @@ pub(super) fn remaining_backups(facts: &Facts) -> Vec<BackupLocation> {
     in_history.into_iter().chain((has_server && is_in_store).then_some(BackupLocation::Store)).collect()
 }
 
-/// Whether the local history keeps this very login.
+/// Returns true if the local history keeps this very login, and not under the name of another account.
 pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
-    facts
-        .history
-        .iter()
-        .any(|kept| kept.generation == login.generation && kept.expires_at >= login.expires_at)
+    facts.history.iter().any(|kept| {
+        kept.generation == login.generation
+            && kept.expires_at >= login.expires_at
+            && !kept.owner.contradicts(&login.owner)
+    })
 }
 
 /// Alive as a probe showed; or, where none was made, just written by Claude Code on this machine and replaced by nothing

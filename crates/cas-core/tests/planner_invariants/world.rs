@@ -159,7 +159,7 @@ impl World {
     /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
     pub(crate) fn observe(&mut self) {
         if let Some(login) = self.file.0.login_mut() {
-            self.ledger.record_login(login, Timestamp::from_millis(self.now));
+            self.ledger.record_login(login, self.place, Timestamp::from_millis(self.now));
             login.owner = self.ledger.resolve_owner(login);
             let login = login.clone();
             let is_spent = |other: &&LoginSummary| {
@@ -175,7 +175,6 @@ impl World {
                 self.written.push((login.clone(), self.now));
             }
             self.lay_there_last = Some(login);
-            self.ledger.observe_place(self.place);
             self.place_of_last = self.place;
         }
     }
