@@ -122,6 +122,34 @@ fn a_repointed_link_gets_no_other_accounts_login() {
     assert!(home.content().contains("access-r1"), "its own login comes back");
 }
 
+/// Neither login names its account, and the client's own state still has the first one's.
+#[test]
+fn a_repointed_link_to_a_nameless_login_is_nobodys() {
+    let home = Home::new();
+    let path = home.paths().credentials_file;
+    let account = |name: &str| home.path().join(name);
+    let point_to = |name: &str| {
+        drop(std::fs::remove_file(&path));
+        std::os::unix::fs::symlink(account(name), &path).expect("a link");
+    };
+    sign_in_as(&home, "work");
+    write(&account("work"), &file(&login("r1", NOW + 9 * HOUR)));
+    point_to("work");
+    home.run(Mode::Sync, NOW);
+    write(&account("personal"), &file(&login("r2", NOW + 8 * HOUR)));
+    point_to("personal");
+    for (mode, later) in [(Mode::Watch, 0), (Mode::Login, 1000), (Mode::Sync, 2000)] {
+        home.run(mode, NOW + HOUR + later);
+        assert_eq!(owner(&home, "r2"), None);
+    }
+    write(&account("personal"), TOMBSTONE);
+    forget_history_of(&home, "r2");
+    for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+        let outcome = home.run(mode, NOW + 2 * HOUR);
+        assert_eq!(home.content(), TOMBSTONE, "{outcome}");
+    }
+}
+
 /// The clock was a day ahead when the first was written. Which one was exchanged for the other, nobody can say afterwards.
 #[test]
 fn of_two_copies_whose_order_is_in_doubt_neither_is_put_back() {
