@@ -8,17 +8,18 @@ use super::{Finished, Guest};
 /// another name for it. It looks the own name up, and changes nothing of the entry.
 const SOURCE: &str = r##"
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+type Lookup = unsafe extern "C" fn(*const c_char, *mut c_void, *mut c_char, usize, *mut *mut c_void) -> c_int;
 unsafe extern "C" {
     fn getpwnam_r(name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, found: *mut *mut c_void) -> c_int;
+    fn getspnam_r(name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, found: *mut *mut c_void) -> c_int;
 }
 const TRY_AGAIN: c_int = -2;
 const NOT_FOUND: c_int = 0;
 const SUCCESS: c_int = 1;
 const ENOENT: c_int = 2;
 const ERANGE: c_int = 34;
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn _nss_spellings_getpwnam_r(
-    name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, error: *mut c_int,
+unsafe fn look_up(
+    lookup: Lookup, name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, error: *mut c_int,
 ) -> c_int {
     let asked = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
     let plain = asked.trim().to_lowercase();
@@ -27,7 +28,7 @@ pub unsafe extern "C" fn _nss_spellings_getpwnam_r(
     let own = if plain == "al" { "alice" } else { plain };
     let mut found = std::ptr::null_mut();
     if own != asked && let Ok(own) = CString::new(own) {
-        let result = unsafe { getpwnam_r(own.as_ptr(), entry, buffer, length, &mut found) };
+        let result = unsafe { lookup(own.as_ptr(), entry, buffer, length, &mut found) };
         if result == ERANGE {
             unsafe { *error = ERANGE };
             return TRY_AGAIN;
@@ -38,6 +39,18 @@ pub unsafe extern "C" fn _nss_spellings_getpwnam_r(
         return NOT_FOUND;
     }
     SUCCESS
+}
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _nss_spellings_getpwnam_r(
+    name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, error: *mut c_int,
+) -> c_int {
+    unsafe { look_up(getpwnam_r, name, entry, buffer, length, error) }
+}
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _nss_spellings_getspnam_r(
+    name: *const c_char, entry: *mut c_void, buffer: *mut c_char, length: usize, error: *mut c_int,
+) -> c_int {
+    unsafe { look_up(getspnam_r, name, entry, buffer, length, error) }
 }
 "##;
 
@@ -60,7 +73,7 @@ impl Guest {
         Finished::of(rustc, b"").expect_success("building the NSS module");
         let folder = self.run("dirname \"$(ls /usr/lib/*/libnss_systemd.so.2 /lib/*/libnss_systemd.so.2 2>/dev/null | head -1)\"");
         self.copy_in(&module, &format!("{}/libnss_spellings.so.2", folder.text().trim()));
-        self.run("sed -i 's/^passwd:.*/passwd: files spellings systemd/' /etc/nsswitch.conf && systemctl restart ssh systemd-logind")
+        self.run("sed -i 's/^passwd:.*/passwd: files spellings systemd/; s/^shadow:.*/shadow: files spellings/' /etc/nsswitch.conf && systemctl restart ssh systemd-logind")
             .expect_success("using the NSS module");
         let seen = self.run("getent passwd ALICE").expect_success("another spelling").text();
         assert!(seen.starts_with("alice:"), "{seen}");

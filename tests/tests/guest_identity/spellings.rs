@@ -100,7 +100,7 @@ fn a_hostile_spelling_gets_no_token() {
         "alicia",
         "ALICIA",
         "alice@other",
-        "alice@corp@corp",
+        "alice@corp@other",
         "OTHER\\alice",
         "nobody-here",
         "%s%n",

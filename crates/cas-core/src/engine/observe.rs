@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::claude_files::json_settings::{self, ClaudeJson};
+use crate::claude_files::json_settings::{self, ClaudeJson, SignedInAccount};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -106,14 +106,27 @@ impl Engine {
     }
 
     /// A client that does not name the account in the login writes the login and its own state one after the other. The store
-    /// must not get a login under the name of the account before.
+    /// must not get a new login under the name of the account before, so a login that was just written is left a moment.
     fn wait_for_account_name(&self) {
         let snapshot = self.credentials.read(self.now);
-        let is_nameless = snapshot.login.login().is_some_and(|login| login.summary.owner.account.is_none());
+        let Some(login) = snapshot.login.login().filter(|login| login.summary.owner.account.is_none()) else {
+            return;
+        };
         let age = snapshot.identity.and_then(|file| self.now.checked_duration_since(file.modified_at()));
-        if let Some(age) = age.filter(|age| is_nameless && *age < ACCOUNT_NAME_GRACE) {
-            std::thread::sleep(self.deadline.remaining().min(ACCOUNT_NAME_GRACE.saturating_sub(age)));
+        let Some(left) = age.and_then(|age| ACCOUNT_NAME_GRACE.checked_sub(age)) else { return };
+        let is_new = self.state.ledger().is_ok_and(|ledger| {
+            let first_seen = ledger.first_seen(login.summary.generation);
+            first_seen.is_none_or(|at| at.is_within(ACCOUNT_NAME_GRACE, self.now))
+        });
+        if is_new && self.signed_in_account().is_some() {
+            std::thread::sleep(self.deadline.remaining().min(left));
         }
+    }
+
+    /// The account that the client's own state names.
+    fn signed_in_account(&self) -> Option<SignedInAccount> {
+        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
+        state.and_then(|state| state.signed_in_account())
     }
 
     /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
@@ -163,13 +176,14 @@ impl Engine {
     /// Takes the account of a login that does not name it from the client's own state, while the login is first seen.
     fn learn_owner(&mut self, ledger: &Ledger) {
         let place = self.credentials.place();
-        let Some(login) = self.snapshot.login.login_mut() else { return };
+        let Some(login) = self.snapshot.login.login() else { return };
         let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
         if is_named || !ledger.may_learn_owner(login.summary.generation, place, self.now) {
             return;
         }
-        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
-        if let Some(signed_in_account) = state.and_then(|state| state.signed_in_account()) {
+        if let Some(signed_in_account) = self.signed_in_account()
+            && let Some(login) = self.snapshot.login.login_mut()
+        {
             login.summary.owner =
                 std::mem::take(&mut login.summary.owner).merged_with(&signed_in_account.owner);
         }
