@@ -10,6 +10,7 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
@@ -36,7 +37,12 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
     let (program, arguments) = request.command.split_first().context("the command to run is missing")?;
     let mut command = Command::new(program);
     command.args(arguments);
-    match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
+    let content = match Identities::of_this_machine().check(&account) {
+        Ok(()) => EnvFile::new(paths.env_file, account.uid.as_raw()).read(),
+        // What lies in this home may be the former user's.
+        Err(error) => EnvFileContent::Unreadable(error.to_string()),
+    };
+    match content {
         EnvFileContent::Token(token) => drop(command.env(VARIABLE, token.expose())),
         EnvFileContent::Absent if inherits_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
         EnvFileContent::Absent => (),

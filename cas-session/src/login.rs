@@ -48,19 +48,23 @@ pub(crate) fn run(request: &Login) -> ExitCode {
 }
 
 fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
-    let account = Account::from_name(&request.user)?;
+    let account = match Account::from_name(&request.user) {
+        // The module also asks about names that may be another spelling of an enrolled one.
+        Err(_) if !paths::is_enrolled(&request.user) => return Ok(Reply(None)),
+        account => account?,
+    };
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
-    if account.name != request.user && !paths::is_enrolled(&account.name) {
-        // The module checked the name as it was typed. The account's own name must be enrolled too.
+    privileges::become_user(&account)?;
+    // The module has the name as it was typed. The account's own name decides.
+    if !paths::is_enrolled(&account.name) {
         return Ok(Reply(None));
     }
     if let Err(error) = Identities::of_this_machine().check(&account) {
         syslog::log_message(&account.name, Status::Fail, &error.to_string());
         return Ok(Reply(None));
     }
-    privileges::become_user(&account)?;
     let name = account.name.clone();
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());

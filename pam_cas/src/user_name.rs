@@ -16,12 +16,12 @@ impl UserName {
         (paths::is_valid_user_name(name) && name != b"root").then(|| Self(name.to_owned()))
     }
 
-    /// Returns true if this may be another spelling of an account's name: directories answer to `ALICE`, `alice@corp` and
-    /// `CORP\alice` with the account `alice`. Whether it is, and whether that account is enrolled, is for `cas-session`.
+    /// Returns true if this may be another spelling of an account's name: directories answer to `ALICE`, `alice@corp`,
+    /// `CORP\alice` and `alice ` with the account `alice`. Whether it is, and whether that account is enrolled, is for
+    /// `cas-session`, which takes names in UTF-8 only.
     pub(crate) fn may_be_another_spelling(&self) -> bool {
-        self.0
-            .iter()
-            .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii() || matches!(byte, b'@' | b'\\'))
+        let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'$');
+        !self.0.iter().all(is_plain) && std::str::from_utf8(&self.0).is_ok()
     }
 
     /// The bytes of the name; nobody promised that they are UTF-8.
@@ -39,10 +39,14 @@ mod tests {
         for (name, is_one) in [
             (c"alice", false),
             (c"jean-luc.2_x", false),
+            (c"workstation$", false),
             (c"ALICE", true),
             (c"alice@corp", true),
             (c"CORP\\alice", true),
+            (c"CORP+alice", true),
+            (c"alice ", true),
             (c"j\xc3\xb6rg", true),
+            (c"j\xf6rg", false),
         ] {
             let user = UserName::parse(name).expect("a plain name");
             assert_eq!(user.may_be_another_spelling(), is_one, "{name:?}");

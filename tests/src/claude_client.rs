@@ -2,8 +2,8 @@
 //! Anthropic's servers.
 //!
 //! Each person has a scratch home and an ordinary user id that nobody on this machine has; the client sees `/etc/hosts`,
-//! `/etc/passwd`, `/etc/group`, `/etc/claude-code` and `/etc/claude-auth-sync` of this bed, and none of the test's own
-//! environment. Our own `cas-sync` runs there as well.
+//! `/etc/passwd`, `/etc/group`, `/etc/claude-code` and `/etc/claude-auth-sync` of this bed, in which all people are
+//! enrolled, and none of the test's own environment. Our own `cas-sync` runs there as well.
 
 mod disk;
 mod invocation;
@@ -19,6 +19,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
@@ -88,6 +89,10 @@ impl ClaudeBed {
             fs::create_dir_all(path.join("etc").join(directory))?;
         }
         mounts.push(Mount::Over { source: path.join("etc"), target: "/etc".into() });
+        fs::create_dir(path.join("markers"))?;
+        fs::create_dir_all(path.join("lib/claude-auth-sync/enrolled"))?;
+        mounts.push(Mount::Over { source: path.join("lib"), target: "/var/lib".into() });
+        mounts.push(bind(path.join("markers"), ENROLLED_DIR.into()));
         for name in ["hosts", "passwd", "group", SETTINGS, CONFIGURATION] {
             mounts.push(bind(path.join(name), Path::new("/etc").join(name)));
         }
@@ -123,6 +128,7 @@ impl ClaudeBed {
         };
         append("passwd", format!("{name}:x:{uid}:{uid}::{}:/bin/sh\n", home.display()))?;
         append("group", format!("{name}:x:{uid}:\n"))?;
+        fs::write(self.path("markers").join(name), "")?;
         Ok(Person::new(self, name, uid, home))
     }
 

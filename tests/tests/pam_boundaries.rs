@@ -62,41 +62,75 @@ fn a_list_on_the_line_replaces_the_usual_services() {
     bed.login("answers").service("sshd").argument("services=login,sshd-cas").run().assert_nothing_happened();
 }
 
+/// What the module does about a name that is not enrolled.
+#[derive(Debug, PartialEq)]
+enum Reaction {
+    /// Nothing: no program is started.
+    LeftAlone,
+    /// It may be another spelling of an enrolled name, so the program is asked, which knows the account's own name.
+    Asked,
+}
+
 #[test]
 fn a_hostile_user_name_is_harmless() {
+    use Reaction::{Asked, LeftAlone};
     let bed = bed();
     fs::write(bed.at("state/outside"), "").expect("a file that a name could point at");
     fs::create_dir(bed.at("state/enrolled/directory")).expect("a directory");
     let long = vec![b'a'; 10 * 1024];
-    let names: &[&[u8]] = &[
-        b"",
-        b".",
-        b"..",
-        b"/",
-        b"-x",
-        b"--user=alice",
-        b"../outside",
-        b"../enrolled/alice",
-        b"./alice",
-        b"alice/",
-        b"/etc/passwd",
-        b"alice\nbob",
-        b"alice\r",
-        b"\x1b[2Jalice",
-        b"alice\x7f",
-        b"%s%n%s%n",
-        b"\xff\xfe",
-        b"alice ",
-        b"Alice",
-        &long,
-        &long[..256],
-        &long[..255],
+    let long_spelling = vec![b'A'; 255];
+    let names: &[(&[u8], Reaction)] = &[
+        (b"", LeftAlone),
+        (b".", LeftAlone),
+        (b"..", LeftAlone),
+        (b"/", LeftAlone),
+        (b"-x", LeftAlone),
+        (b"--user=alice", LeftAlone),
+        (b"../outside", LeftAlone),
+        (b"../enrolled/alice", LeftAlone),
+        (b"./alice", LeftAlone),
+        (b"alice/", LeftAlone),
+        (b"/etc/passwd", LeftAlone),
+        (b"alice\nbob", LeftAlone),
+        (b"alice\r", LeftAlone),
+        (b"\talice", LeftAlone),
+        (b"\x1b[2Jalice", LeftAlone),
+        (b"alice\x7f", LeftAlone),
+        (b"\xff\xfe", LeftAlone),
+        (b"\xc0\xaealice", LeftAlone),
+        (b"ALIC\xc9", LeftAlone),
+        (b"alicia", LeftAlone),
+        (&long, LeftAlone),
+        (&long[..256], LeftAlone),
+        (&long[..255], LeftAlone),
+        (b"%s%n%s%n", Asked),
+        (b"$(id)", Asked),
+        (b"alice ", Asked),
+        (b" alice", Asked),
+        (b"Alice", Asked),
+        (b"ALICE", Asked),
+        (b"alice@corp", Asked),
+        (b"alice@corp@corp", Asked),
+        (b"CORP\\alice", Asked),
+        (b"\xd0\xb0lice", Asked),
+        (&long_spelling, Asked),
     ];
-    for name in names {
-        let report = bed.login("answers").user(name).run();
-        report.assert_nothing_happened();
+    for (name, expected) in names {
+        let shown = String::from_utf8_lossy(name);
+        let started = bed.programs_started();
+        let report = bed.login("tells-what-it-sees").user(name).run();
+        let reaction = if bed.programs_started() == started { LeftAlone } else { Asked };
+        assert_eq!(reaction, *expected, "{shown}");
+        if *expected == LeftAlone {
+            report.assert_nothing_happened();
+            continue;
+        }
+        let arguments: Vec<Vec<u8>> =
+            serde_json::from_value(bed.seen()["arguments"].clone()).expect("arguments");
+        assert_eq!(arguments.last(), Some(&[b"--user=", *name].concat()), "{shown}: one argument, unchanged");
+        report.assert_token();
+        bed.login("answers-without-token").user(name).run().assert_nothing_happened();
     }
-    assert_eq!(bed.programs_started(), 0);
 }
 
 #[test]

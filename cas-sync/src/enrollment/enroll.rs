@@ -17,7 +17,7 @@ use crate::enrollment::user_directory;
 use crate::published_state::accounts::Accounts;
 use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
-use crate::term::stderr::exit_with_error;
+use crate::term::stderr::{exit_with_error, print_stderr};
 
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
@@ -80,7 +80,7 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     );
     let identities = Identities::of_this_machine();
     identities.check(account)?;
-    let others = Accounts::look_up(&[user.to_owned()]).others_with(user, account.uid.as_raw());
+    let others = other_names(account);
     ensure!(
         others.is_empty(),
         "cannot enroll {user}: its user id {} is also the one of {}, and each could use the other's credentials; give each name a user id of its own",
@@ -100,6 +100,18 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
     Ok(changed.contains(&true))
 }
 
+/// Returns the other names of accounts with the same uid: those of this machine's own list, and the one that is found by the
+/// uid, which may be a directory's.
+fn other_names(account: &Account) -> Vec<String> {
+    let (name, uid) = (account.name.as_str(), account.uid);
+    let mut others = Accounts::look_up(&[name.to_owned()]).others_with(name, uid.as_raw());
+    let first = Account::from_uid(uid).map(|first| first.name).ok();
+    others.extend(first.filter(|first| first != name));
+    others.sort();
+    others.dedup();
+    others
+}
+
 /// Binds the account's name to its uid, for as long as this machine knows the product. Returns true if it was not.
 ///
 /// # Errors
@@ -111,13 +123,14 @@ pub(crate) fn bind(identities: &Identities, account: &Account) -> Result<bool> {
     Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
 }
 
-/// Binds the names that an older version enrolled.
+/// Binds the names that an older version enrolled: what the package's postinst runs.
 pub(crate) fn bind_identities() -> ExitCode {
     let bound = require_root("bind the name of").and_then(|()| bind_older_enrolments());
     bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// Binds the names that an older version enrolled, each to the uid for which it was enrolled.
+/// Binds the names that an older version enrolled, each to the uid for which it was enrolled, and prints which of the enrolled
+/// users have no account any more, or another one.
 ///
 /// # Errors
 /// When a record cannot be written, or it cannot be read who is enrolled.
@@ -128,14 +141,29 @@ fn bind_older_enrolments() -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
     };
-    for entry in entries {
-        let Ok(name) = entry?.file_name().into_string() else { continue };
-        let path = identities.path(&name);
+    let names: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let names = names.with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
+    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    // Bounded: a directory server that does not answer leaves its accounts unknown.
+    let accounts = Accounts::look_up(&names);
+    for name in names.iter().filter(|name| paths::is_valid_user_name(name.as_bytes())) {
+        let bound = match identities.bound_uid(name) {
+            Ok(bound) => bound,
+            Err(error) => {
+                print_stderr(&error.to_string());
+                continue;
+            }
+        };
+        if let Some(missing) = accounts.missing(name, bound) {
+            print_stderr(&format!("{name} is enrolled, but {}", missing.describe(name)));
+        }
+        let path = identities.path(name);
         if path.symlink_metadata().is_ok() {
             continue;
         }
-        // What is not known here is bound when it is enrolled or provisioned the next time: asking a directory may take for ever.
-        if let Ok(Some(uid)) = identities.bound_uid(&name) {
+        // Where the folder of the published state is gone, the account of now is the one that was enrolled, as far as is known.
+        if let Some(uid) = bound.or_else(|| accounts.uid(name)) {
             create_root_dir(path.parent().context("a file lies in a directory")?)?;
             write_if_changed(&path, &format!("{uid}\n"))?;
         }

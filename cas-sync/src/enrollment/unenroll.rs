@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::config;
+use cas_core::system::account::Account;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::enrollment::enroll::{marker_path, require_root};
@@ -20,9 +21,17 @@ use crate::term::stderr::exit_with_error;
 /// Looks after USER no more.
 pub(crate) fn unenroll(user: &str) -> ExitCode {
     match require_root("unenroll") {
-        Ok(()) => report(&[user]),
+        Ok(()) => report(&[&enrolled_spelling(user)]),
         Err(error) => exit_with_error(&error, 1),
     }
+}
+
+/// Returns the account's own name where `user` is another spelling of it and is not enrolled itself.
+fn enrolled_spelling(user: &str) -> String {
+    let is_enrolled = |name: &str| marker_path(name).symlink_metadata().is_ok();
+    let account = || Account::from_name(user).ok().filter(|account| is_enrolled(&account.name));
+    let can_be = paths::is_valid_user_name(user.as_bytes()) && !is_enrolled(user);
+    can_be.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
 }
 
 /// Looks after nobody any more.

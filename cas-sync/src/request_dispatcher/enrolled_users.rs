@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cas_core::system::account::Account;
+use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::systemd::Units;
@@ -38,9 +39,13 @@ fn read(markers: &Path) -> HashMap<u32, String> {
     let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     // Of several names with one user id always the same one counts.
     names.sort_by(|one, other| other.cmp(one));
+    let identities = Identities::of_this_machine();
     let service = |name: String| {
-        let account = Account::from_name(&name).ok().filter(|_| paths::is_enrolled(&name))?;
-        Some((account.uid.as_raw(), Units::of(&name)?.service))
+        let account = Account::from_name(&name).ok()?;
+        // A name that is another spelling, or that was given to another account, has no service.
+        let is_theirs =
+            account.name == name && paths::is_enrolled(&name) && identities.check(&account).is_ok();
+        is_theirs.then_some((account.uid.as_raw(), Units::of(&name)?.service))
     };
     names.into_iter().filter_map(service).collect()
 }

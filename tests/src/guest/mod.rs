@@ -9,6 +9,7 @@
 mod bus;
 mod files;
 mod finished;
+mod name_service;
 mod package;
 mod people;
 mod product;

@@ -42,12 +42,13 @@ impl Guest {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
-    /// What there is of the product, one path or unit a line: people's homes, what dpkg keeps as configuration until a purge, and
-    /// its own notes apart.
+    /// What there is of the product, one path or unit a line: people's homes, what stays until a purge (the configuration, and which
+    /// uid a name is bound to), and dpkg's own notes apart.
     pub fn left_of_product(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
-                | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
+                | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e '^/var/lib/claude-auth-sync$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
+             ls -A /var/lib/claude-auth-sync 2>/dev/null | grep -v '^identities$' | sed 's|^|/var/lib/claude-auth-sync/|'
              systemctl list-units --all --no-legend --plain 'claude-auth-*'
              grep -r pam_cas /etc/pam.d /var/lib/pam",
         )

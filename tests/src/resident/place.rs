@@ -1,4 +1,4 @@
-//! The files of a resident's world. They are enrolled: there is a folder for their requests.
+//! The files of a resident's world. The resident is enrolled.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -38,6 +38,8 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         fs::set_permissions(copy, Permissions::from_mode(0o755))?;
     }
     fs::create_dir(folder.join("run/claude-auth-sync"))?;
+    fs::create_dir_all(folder.join("var-lib/claude-auth-sync/enrolled"))?;
+    fs::write(folder.join("var-lib/claude-auth-sync/enrolled").join(NAME), "")?;
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
         copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
     }

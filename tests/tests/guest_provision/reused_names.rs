@@ -45,7 +45,7 @@ fn a_reused_name_is_refused_after_the_roster_let_it_go() {
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(
-        done.text().contains("the name was enrolled for uid 2001, and the account has uid 2002"),
+        done.text().contains("the name was enrolled for uid 2001, and its account has uid 2002 now"),
         "{}",
         said(&done)
     );

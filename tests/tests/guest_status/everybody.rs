@@ -24,7 +24,7 @@ fn root_sees_everybody_the_worst_first_though_no_home_is_there_any_more() {
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("USER   STATUS  SYNC  VERIFIED  EXPIRES  LAST MESSAGE"), "{table}");
     assert!(lines[1].starts_with("alice  FAIL "), "{table}");
-    assert!(lines[2].starts_with("carol  SKIP    -     -         -       no sync has published"), "{table}");
+    assert!(lines[2].starts_with("carol  SKIP    -     -         -        no sync has published"), "{table}");
     assert!(lines[3].starts_with("bob    OK "), "{table}");
     assert_eq!(lines[4], "3 enrolled, 2 not fine");
     assert!(table.is_ascii() && !table.contains('\x1b'), "{table}");

@@ -50,7 +50,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
     let left = guest.run("ls /var/lib/claude-auth-sync/people").text();
     assert_eq!(left, "Zoe_1\njean-luc\n");
     guest.remove_package().expect_success("removed");
-    assert!(!guest.run("ls -d /var/lib/claude-auth-sync").succeeded(), "nothing of it is left");
+    assert_eq!(guest.run("ls -A /var/lib/claude-auth-sync").text(), "identities\n", "until a purge");
 }
 
 #[test]
@@ -67,13 +67,18 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
     guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
     // The new owner of the number may write there now, and says something in another's name.
     guest.write(&published("old"), "new", "600", br#"{"at_ms":1,"status":"OK","exit_code":0}"#);
-    let reason = row(&everybody(&guest), "old")["reason"].to_string();
-    assert!(reason.contains("the folder belongs to user id 1800, and old is 1801"), "{reason}");
-    // Enrolling gives the folder to whoever has the name.
-    guest.enroll("old");
+    let old = |guest: &Guest| row(&everybody(guest), "old").clone();
+    let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
+    assert_eq!(old(&guest)["rank"], "gone");
+    assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
+    let refused = guest.run("cas-sync enroll old 2>&1");
+    assert!(refused.code == Some(1) && refused.text().contains("--adopt old"), "{}", refused.text());
+    // Adopting gives the folder to the account, with nothing of the other one's in it.
+    guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
+    assert_eq!(old(&guest)["rank"], "unknown");
     guest.put_login("old", &fresh("again"));
     run_service(&guest, "old");
-    assert_eq!(row(&everybody(&guest), "old")["rank"], "ok");
+    assert_eq!(old(&guest)["rank"], "ok");
 }
 
 #[test]

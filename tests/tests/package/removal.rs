@@ -69,7 +69,11 @@ fn removing_and_purging(suite: Suite) {
     terminal.leave();
     people_get_in(&guest, "without it");
 
-    // A later install finds nobody enrolled.
+    // A name may be given to another account before a later install, which finds no user enrolled.
+    assert_eq!(
+        guest.run("cd /var/lib/claude-auth-sync && grep . */*").text().lines().next(),
+        Some("identities/alice:1000")
+    );
     guest.install_package(&package());
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
     assert_eq!(lines_of_ours(&guest), 1);

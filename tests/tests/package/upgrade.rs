@@ -126,6 +126,45 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
     wait_until("nothing is left", || guest.left_of_product().is_empty());
 }
 
+/// Version 0.1.0 knew names only: nothing said which uid was enrolled but the owner of the published state.
+#[test]
+fn an_upgrade_binds_enrolled_names_and_reports_the_gone() {
+    let next = NextVersion::new();
+    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
+    for (user, uid) in [("dee", 2001), ("eve", 2002), ("fay", 2003)] {
+        guest.run(&format!("useradd --create-home --uid {uid} {user}")).expect_success("a user");
+        guest.enroll(user);
+        guest.put_token(user, &format!("sk-ant-oat01-of-{user}"));
+    }
+    guest
+        .run("cd /var/lib/claude-auth-sync && rm -r identities && rm -r people/bob; userdel -r dee; userdel -r eve; usermod -l finn fay; useradd --create-home --uid 2012 eve")
+        .expect_success("as version 0.1.0 left it, and what administrators did");
+    guest.put_token("eve", "sk-ant-oat01-of-the-other-eve");
+
+    let said = guest.install_package(&next.file());
+
+    for reported in [
+        "dee is enrolled, but the account was removed",
+        "eve is enrolled, but the name was enrolled for uid 2002 and its account has uid 2012",
+        "fay is enrolled, but the account was removed or renamed, and its uid 2003 is finn now",
+    ] {
+        assert!(said.contains(reported), "{reported}: {said}");
+    }
+    let bound =
+        guest.run("cd /var/lib/claude-auth-sync/identities && grep -H . *; stat -c '%n %U %a' . *").text();
+    let expected = "alice:1000\nbob:1001\ndee:2001\neve:2002\nfay:2003\n. root 755\nalice root 644\nbob root 644\n\
+                    dee root 644\neve root 644\nfay root 644\n";
+    assert_eq!(bound, expected);
+    assert_eq!(guest.variable_by_ssh("eve"), None, "the token of an account that was not enrolled");
+    let status = guest.run("cas-sync status --json");
+    assert_ne!(status.code, Some(0));
+    assert_eq!(status.text().matches("\"gone\"").count(), 3, "{}", status.text());
+    assert_ne!(guest.run("cas-sync doctor").code, Some(0));
+    guest.run("for user in dee eve fay; do cas-sync unenroll $user; done").expect_success("as it says");
+    let again = guest.install_package(&package());
+    assert!(!again.contains("is enrolled, but"), "{again}");
+}
+
 /// It takes as long as the server keeps its answer back.
 #[test]
 fn an_upgrade_in_the_middle_of_a_refresh_waits_for_it_and_says_for_whom() {

@@ -110,6 +110,7 @@ fn put_back(times: usize) -> Resident {
         number: 0,
         was_fresh: true,
         owner: Owner::default(),
+        is_account_unknown: false,
         origin: Origin::File,
         expires_at: Timestamp::from_millis(expires_at_ms),
         state: GenerationState::Restored,

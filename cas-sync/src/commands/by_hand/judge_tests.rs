@@ -2,6 +2,7 @@ use cas_core::config::Config;
 use cas_core::credential::expiry::SetupTokenDates;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::Owner;
+use cas_core::credential::login_file::LoginPlace;
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::{Finding, Outcome, Status};
@@ -35,7 +36,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: StoreContact::default(),
-        place: cas_core::credential::login_file::LoginPlace::File,
+        place: LoginPlace::File,
         asked_lately: false,
         settings: Settings {
             login_refresh_after: Duration::ZERO,
@@ -75,18 +76,18 @@ fn a_login_lasts_until_its_person_has_to_sign_in_and_not_until_its_access_token_
 fn what_cannot_be_refreshed_lasts_as_long_as_its_access_token() {
     let old = login(Some(20));
     let mut found = facts(LoginFileState::Valid(old.clone()));
-    found.ledger.record_login(&old, found.now);
+    found.ledger.record_login(&old, LoginPlace::File, found.now);
     let later = LoginSummary {
         generation: RefreshTokenId::from_bytes("s"),
         expires_at: days_from_now(1),
         ..old.clone()
     };
-    found.ledger.record_login(&later, found.now);
+    found.ledger.record_login(&later, LoginPlace::File, found.now);
     assert_eq!(answer(&found, &days(0)), Answer::Ok, "six hours");
     assert_eq!(answer(&found, &days(1)), Answer::ActionRequired);
 
     let mut found = facts(LoginFileState::Valid(old.clone()));
-    found.ledger.record_login(&old, found.now);
+    found.ledger.record_login(&old, LoginPlace::File, found.now);
     found.ledger.record_verification(old.generation, &Verification::Rejected { account_level: false });
     assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "rejected");
 }
@@ -132,7 +133,7 @@ fn where_there_is_no_login_it_counts_whether_one_may_come_back() {
         assert_eq!(answer(&found, &days(0)), Answer::ActionRequired);
         found.history.push(good.clone());
         assert_eq!(answer(&found, &days(0)), Answer::Retry, "a copy is here");
-        found.ledger.record_login(&good, found.now);
+        found.ledger.record_login(&good, LoginPlace::File, found.now);
         found.ledger.record_verification(good.generation, &Verification::Rejected { account_level: false });
         assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "it is a dead one");
         found.settings.store = StoreKind::Vault;

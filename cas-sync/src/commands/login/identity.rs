@@ -39,6 +39,7 @@ fn refused(why: &str, remedy: &str) -> CommandError {
 mod tests {
     use cas_core::credential::fingerprint::RefreshTokenId;
     use cas_core::credential::login::Owner;
+    use cas_core::credential::login_file::LoginPlace;
     use cas_core::time::timestamp::Timestamp;
 
     use super::*;
@@ -58,7 +59,11 @@ mod tests {
     #[test]
     fn another_organisation_or_account_is_taken_only_where_it_is_meant() {
         let mut seen = Ledger::default();
-        seen.record_login(&login("old", Some("alice"), Some("ours")), Timestamp::from_millis(1));
+        seen.record_login(
+            &login("old", Some("alice"), Some("ours")),
+            LoginPlace::File,
+            Timestamp::from_millis(1),
+        );
         let (fresh, same) = (Ledger::default(), login("new", Some("alice"), Some("ours")));
         let (other, foreign) =
             (login("new", Some("bob"), Some("ours")), login("new", Some("alice"), Some("theirs")));

@@ -1,13 +1,18 @@
 //! `cas-sync provision --adopt NAME`: an administrator says that the account which has this name now is the user who was
 //! enrolled, or offboarded, under it.
 
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
+use cas_protocol::paths;
 
 use super::apply::Provisioner;
 use super::server::VaultServer;
 use crate::enrollment::enroll;
+use crate::os::remove_tree::{MAX_ENTRIES, remove};
+use crate::published_state;
 
 /// Binds the name to the account's uid, and takes the mark off the document in the store. Returns what was done, in one line.
 ///
@@ -30,6 +35,14 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<
     };
     enroll::bind(&Identities::of_this_machine(), &account)
         .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;
+    if paths::is_enrolled(name) {
+        // What another uid published under the name is not this user's.
+        let folder = published_state::published_dir(name);
+        if folder.symlink_metadata().is_ok_and(|found| found.uid() != account.uid.as_raw()) {
+            remove(&folder, MAX_ENTRIES)?;
+        }
+        enroll::prepare(&account)?;
+    }
     Ok(format!("{name} is adopted with uid {}{document}", account.uid))
 }
 

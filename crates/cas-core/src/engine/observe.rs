@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::claude_files::json_settings::{self, ClaudeJson};
+use crate::claude_files::json_settings::{self, ClaudeJson, SignedInAccount};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -24,6 +24,10 @@ const STORE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a sync waits while a session refreshes the login.
 const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after the login the client may write the account to its state file. A sign-in writes both
+/// files within a second.
+const ACCOUNT_NAME_GRACE: Duration = Duration::from_secs(2);
 
 /// The interval at which the refresh is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -50,6 +54,7 @@ impl Engine {
         };
         if self.settings.mode.is_background() && !self.is_inspection {
             self.wait_for_refresh();
+            self.wait_for_account_name();
         }
         self.record_local_history();
         self.refresh_facts(&mut facts);
@@ -101,6 +106,31 @@ impl Engine {
         }
     }
 
+    /// Waits a moment for the account of a login that was just written. A client that does not name
+    /// the account in the login writes its state file afterwards, and the store must not get the new
+    /// login under the account of the previous one.
+    fn wait_for_account_name(&self) {
+        let snapshot = self.credentials.read(self.now);
+        let Some(login) = snapshot.login.login().filter(|login| login.summary.owner.account.is_none()) else {
+            return;
+        };
+        let age = snapshot.identity.and_then(|file| self.now.checked_duration_since(file.modified_at()));
+        let Some(left) = age.and_then(|age| ACCOUNT_NAME_GRACE.checked_sub(age)) else { return };
+        let is_new = self.state.ledger().is_ok_and(|ledger| {
+            let first_seen = ledger.first_seen(login.summary.generation);
+            first_seen.is_none_or(|at| at.is_within(ACCOUNT_NAME_GRACE, self.now))
+        });
+        if is_new && self.signed_in_account().is_some() {
+            std::thread::sleep(self.deadline.remaining().min(left));
+        }
+    }
+
+    /// Returns the account that the client's state file names.
+    fn signed_in_account(&self) -> Option<SignedInAccount> {
+        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
+        state.and_then(|state| state.signed_in_account())
+    }
+
     /// Reads the credential file, the ledger and the history again. Without a valid ledger and
     /// history the file counts as unreadable, because the rules for restores depend on them.
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
@@ -148,13 +178,15 @@ impl Engine {
     /// Takes the account of a login that does not name it from the client's state file, while the
     /// login is first seen.
     fn learn_owner(&mut self, ledger: &Ledger) {
-        let Some(login) = self.snapshot.login.login_mut() else { return };
+        let place = self.credentials.place();
+        let Some(login) = self.snapshot.login.login() else { return };
         let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
-        if is_named || !ledger.may_learn_owner(login.summary.generation, self.now) {
+        if is_named || !ledger.may_learn_owner(login.summary.generation, place, self.now) {
             return;
         }
-        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
-        if let Some(signed_in_account) = state.and_then(|state| state.signed_in_account()) {
+        if let Some(signed_in_account) = self.signed_in_account()
+            && let Some(login) = self.snapshot.login.login_mut()
+        {
             login.summary.owner =
                 std::mem::take(&mut login.summary.owner).merged_with(&signed_in_account.owner);
         }
@@ -177,10 +209,7 @@ impl Engine {
             |ledger: &Ledger| (ledger.last_seen_in_file, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
             let place = self.credentials.place();
-            let record = |ledger: &mut Ledger| {
-                ledger.record_login(&login.summary, self.now);
-                ledger.record_place(place);
-            };
+            let record = |ledger: &mut Ledger| ledger.record_login(&login.summary, place, self.now);
             drop(self.state.update_ledger(&self.deadline, record));
         }
         ledger
@@ -189,8 +218,7 @@ impl Engine {
     pub(super) fn record_current_login(&self, ledger: &mut Ledger) {
         ledger.resolve_pending_restore(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
-            ledger.record_login(&login.summary, self.now);
-            ledger.record_place(self.credentials.place());
+            ledger.record_login(&login.summary, self.credentials.place(), self.now);
         }
     }
 

@@ -80,6 +80,10 @@ pub struct GenerationRecord {
     /// The account and organization.
     #[serde(default)]
     pub owner: Owner,
+    /// True if it does not name its account and was first seen behind a symlink whose target had
+    /// changed. It may belong to any account.
+    #[serde(default)]
+    pub is_account_unknown: bool,
     /// Its state.
     #[serde(alias = "fate")]
     pub state: GenerationState,
@@ -124,10 +128,18 @@ pub struct PendingRestore {
 }
 
 impl Ledger {
-    /// Records the complete login in the credential file. It supersedes each generation of the same
-    /// account, as far as known, whose access token expired earlier.
-    pub fn record_login(&mut self, login: &LoginSummary, now: Timestamp) {
-        let login = &LoginSummary { owner: self.resolve_owner(login), ..login.clone() };
+    /// Records the complete login in the credential file at `place`. It supersedes each generation of
+    /// the same account, as far as known, whose access token expired earlier. Behind a symlink whose
+    /// target has changed, the account of a login is known only if the login names it: it is not a
+    /// refresh of the login before it.
+    pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
+        let is_known = self.generations.contains_key(&login.generation);
+        let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
+        let is_refresh_of_unknown =
+            before.is_some_and(|before| before.is_account_unknown) && login.owner.account.is_none();
+        let is_repointed = self.is_repointed(place);
+        let owner = if is_known || !is_repointed { self.resolve_owner(login) } else { login.owner.clone() };
+        let login = &LoginSummary { owner, ..login.clone() };
         let replaced = |entry: &GenerationRecord| {
             entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
         };
@@ -138,13 +150,10 @@ impl Ledger {
         }
         let entry = self.entry(login, Origin::File, now);
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
-        self.last_seen_in_file = Some(login.generation);
+        entry.is_account_unknown = login.owner.account.is_none()
+            && if is_known { entry.is_account_unknown } else { is_repointed || is_refresh_of_unknown };
+        (self.last_seen_in_file, self.last_seen_at) = (Some(login.generation), place);
         self.evict_oldest();
-    }
-
-    /// Records where the complete login is.
-    pub fn record_place(&mut self, place: LoginPlace) {
-        self.last_seen_at = place;
     }
 
     /// Returns true if the credential file at `place` is a symlink whose target has changed since a
@@ -154,13 +163,19 @@ impl Ledger {
         is_known && matches!(place, LoginPlace::Link(_)) && place != self.last_seen_at
     }
 
-    /// Returns true if the account of a login may be taken from the client's state file: when it is
-    /// first seen, and for a moment afterwards, because the client writes its two files one after
-    /// the other. Later the state file may name another account.
-    pub fn may_learn_owner(&self, generation: RefreshTokenId, now: Timestamp) -> bool {
-        self.generations.get(&generation).is_none_or(|entry| {
-            entry.origin == Origin::File && entry.first_seen.is_within(OWNER_LEARNING_WINDOW, now)
-        })
+    /// Returns true if the account of a login at `place` may be taken from the client's state file: when
+    /// it is first seen, and for a moment afterwards, because the client writes its two files one after
+    /// the other. Later the state file may name another account. It may also do so if the target of the
+    /// symlink has changed.
+    pub fn may_learn_owner(&self, generation: RefreshTokenId, place: LoginPlace, now: Timestamp) -> bool {
+        match self.generations.get(&generation) {
+            None => !self.is_repointed(place),
+            Some(entry) => {
+                entry.origin == Origin::File
+                    && !entry.is_account_unknown
+                    && entry.first_seen.is_within(OWNER_LEARNING_WINDOW, now)
+            }
+        }
     }
 
     /// Records that `login` is about to be restored. Save the ledger before the file is written, so
@@ -258,11 +273,14 @@ impl Ledger {
         known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().merged_with(&entry.owner))
     }
 
-    /// Returns true if a login belongs to another account or organization than the one that was
-    /// last in the credential file.
+    /// Returns true if a login belongs, or may belong, to another account or organization than the one
+    /// that was last in the credential file.
     pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
-        let last = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
-        last.is_some_and(|last| last.owner.contradicts(&login.owner))
+        let Some(generation) = self.last_seen_in_file else { return false };
+        self.generations.get(&generation).is_some_and(|last| {
+            last.owner.contradicts(&login.owner)
+                || (last.is_account_unknown && login.generation != generation)
+        })
     }
 
     /// Records that this setup token was removed, so that processes that inherited it can be
@@ -283,6 +301,7 @@ impl Ledger {
             expires_at: login.expires_at,
             was_fresh: login_file::is_fresh(login.expires_at, now),
             owner: login.owner.clone(),
+            is_account_unknown: false,
             state: GenerationState::Current,
             restored_at: Vec::new(),
         })
@@ -337,11 +356,11 @@ mod tests {
     fn later_login_in_the_file_supersedes_earlier_ones() {
         let (old, new) = (login("old", HOUR), login("new", 9 * HOUR));
         let mut ledger = Ledger::default();
-        ledger.record_login(&old, at(0));
+        ledger.record_login(&old, LoginPlace::File, at(0));
         assert!(ledger.may_restore(&old, at(0)));
-        ledger.record_login(&new, at(1));
+        ledger.record_login(&new, LoginPlace::File, at(1));
         assert!(!ledger.may_restore(&old, at(1)));
-        ledger.record_login(&old, at(2));
+        ledger.record_login(&old, LoginPlace::File, at(2));
         assert!(!ledger.may_restore(&old, at(2)), "an older copy stays superseded");
         assert!(ledger.may_restore(&new, at(2)));
     }
@@ -384,7 +403,7 @@ mod tests {
     fn only_conclusive_verifications_change_the_state() {
         let one = login("one", 9 * HOUR);
         let mut ledger = Ledger::default();
-        ledger.record_login(&one, at(0));
+        ledger.record_login(&one, LoginPlace::File, at(0));
         ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()));
         ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()));
         assert!(ledger.may_restore(&one, at(0)));
@@ -400,9 +419,9 @@ mod tests {
             ..login(name, ends)
         };
         let mut ledger = Ledger::default();
-        ledger.record_login(&named("one", HOUR, "one"), at(0));
-        ledger.record_login(&named("two", 2 * HOUR, "another"), at(1));
-        ledger.record_login(&login("three", 3 * HOUR), at(2));
+        ledger.record_login(&named("one", HOUR, "one"), LoginPlace::File, at(0));
+        ledger.record_login(&named("two", 2 * HOUR, "another"), LoginPlace::File, at(1));
+        ledger.record_login(&login("three", 3 * HOUR), LoginPlace::File, at(2));
         assert!(ledger.belongs_to_other_account(&named("one", HOUR, "one")));
         assert_eq!(
             ledger.generation_state(RefreshTokenId::from_bytes("one")),
@@ -412,7 +431,7 @@ mod tests {
             ledger.generation_state(RefreshTokenId::from_bytes("two")),
             Some(GenerationState::Superseded)
         );
-        ledger.record_login(&named("three", 3 * HOUR, "a third"), at(3));
+        ledger.record_login(&named("three", 3 * HOUR, "a third"), LoginPlace::File, at(3));
         assert_eq!(
             ledger.resolve_owner(&login("three", 0)).account.as_deref(),
             Some("a third"),
@@ -424,12 +443,38 @@ mod tests {
     fn ledger_is_bounded_and_round_trips_through_json() {
         let mut ledger = Ledger::default();
         for count in 0..200 {
-            ledger.record_login(&login(&count.to_string(), count), at(count));
+            ledger.record_login(&login(&count.to_string(), count), LoginPlace::File, at(count));
             ledger.record_withdrawn_token(Fingerprint::from_bytes(&count.to_string()));
         }
         assert_eq!(ledger.generations.len(), MAX_GENERATIONS);
         assert_eq!(ledger.withdrawn_tokens.len(), MAX_WITHDRAWN_TOKENS);
         let json = serde_json::to_string(&ledger).expect("a ledger is JSON");
         assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
+    }
+
+    /// Clients before 2.1.198 do not name the account. An account switcher points the link to another account's file.
+    #[test]
+    fn a_nameless_login_behind_a_repointed_link_is_of_no_known_account() {
+        let link = |target: &str| LoginPlace::Link(Fingerprint::from_bytes(target));
+        let named = |name: &str, account: &str| LoginSummary {
+            owner: Owner { account: Some(account.into()), organization: None },
+            ..login(name, 8 * HOUR)
+        };
+        let mut ledger = Ledger::default();
+        let work = named("work", "one");
+        ledger.record_login(&work, link("work"), at(0));
+        let personal = login("personal", 9 * HOUR);
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(1)));
+        assert!(ledger.may_learn_owner(login("next", 9 * HOUR).generation, link("work"), at(1)));
+        ledger.record_login(&personal, link("personal"), at(1));
+        assert_eq!(ledger.resolve_owner(&personal), Owner::default());
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(2)));
+        assert!(ledger.belongs_to_other_account(&work), "it may be");
+        assert!(!ledger.belongs_to_other_account(&personal));
+        let refreshed = login("refreshed", 17 * HOUR);
+        ledger.record_login(&refreshed, link("personal"), at(3));
+        assert!(ledger.belongs_to_other_account(&work), "nor is its successor's account known");
+        ledger.record_login(&named("refreshed", "one"), link("personal"), at(4));
+        assert!(!ledger.belongs_to_other_account(&work), "until it is named");
     }
 }

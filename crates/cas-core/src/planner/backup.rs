@@ -91,12 +91,13 @@ pub(super) fn remaining_backups(facts: &Facts) -> Vec<BackupLocation> {
     in_history.into_iter().chain((has_server && is_in_store).then_some(BackupLocation::Store)).collect()
 }
 
-/// Returns true if the local history has this login.
+/// Returns true if the local history has this login, and not under another account.
 pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
-    facts
-        .history
-        .iter()
-        .any(|kept| kept.generation == login.generation && kept.expires_at >= login.expires_at)
+    facts.history.iter().any(|kept| {
+        kept.generation == login.generation
+            && kept.expires_at >= login.expires_at
+            && !kept.owner.contradicts(&login.owner)
+    })
 }
 
 /// Returns true if the login may be backed up: it was verified as valid, or it was not verified and

@@ -55,13 +55,14 @@ impl Identities {
         let path = self.path(name);
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() && found.mode() & 0o022 == 0 && found.len() <= MAX_LEN => {
-                let text = fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+                let text = fs::read_to_string(&path)
+                    .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
                 let uid = text.trim_end().parse();
-                uid.map(Some).map_err(|_| unreadable("it holds no uid".to_owned()))
+                uid.map(Some).map_err(|_| unreadable("does not contain a uid".to_owned()))
             }
-            Ok(_) => Err(unreadable("it is not a small regular file that only root can write".to_owned())),
+            Ok(_) => Err(unreadable("is not a small regular file that only root can write".to_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(self.uid_of_an_older_version(name)),
-            Err(error) => Err(unreadable(error.to_string())),
+            Err(error) => Err(unreadable(format!("cannot be read: {error}"))),
         }
     }
 
@@ -108,26 +109,19 @@ pub enum IdentityError {
 
 impl fmt::Display for IdentityError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::Reused { name, bound, found } => {
-                write!(
-                    formatter,
-                    "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and the account has uid {found}"
-                )?;
-                name
-            }
-            Self::Unreadable { name, why } => {
-                write!(
-                    formatter,
-                    "cannot tell which uid {name} was enrolled for: {STATE}/{IDENTITIES}/{name}: {why}"
-                )?;
-                name
-            }
-        };
-        write!(
-            formatter,
-            "; if both are the same user, run `cas-sync provision --adopt {name}`, else first `cas-sync provision --offboard {name} --delete-document`"
-        )
+        match self {
+            Self::Reused { name, bound, found } => write!(
+                formatter,
+                "cannot use the credentials of {name}: the name was enrolled for uid {bound}, and its account has uid {found} now; \
+                 `cas-sync provision --adopt {name}` accepts the account; for another user, first delete the former user's \
+                 document with `cas-sync provision --offboard {name} --delete-document`"
+            ),
+            Self::Unreadable { name, why } => write!(
+                formatter,
+                "cannot tell which uid {name} was enrolled for: {STATE}/{IDENTITIES}/{name} {why}; \
+                 `cas-sync provision --adopt {name}` writes it anew"
+            ),
+        }
     }
 }
 

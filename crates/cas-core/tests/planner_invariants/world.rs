@@ -160,7 +160,7 @@ impl World {
     /// superseded.
     pub(crate) fn observe(&mut self) {
         if let Some(login) = self.file.0.login_mut() {
-            self.ledger.record_login(login, Timestamp::from_millis(self.now));
+            self.ledger.record_login(login, self.place, Timestamp::from_millis(self.now));
             login.owner = self.ledger.resolve_owner(login);
             let login = login.clone();
             let is_superseded = |other: &&LoginSummary| {
@@ -177,7 +177,6 @@ impl World {
                 self.written.push((login.clone(), self.now));
             }
             self.last_login = Some(login);
-            self.ledger.record_place(self.place);
             self.last_place = self.place;
         }
     }

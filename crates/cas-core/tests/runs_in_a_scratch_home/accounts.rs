@@ -122,6 +122,34 @@ fn changed_symlink_target_gets_no_login_of_another_account() {
     assert!(home.content().contains("access-r1"), "its own login is restored");
 }
 
+/// Neither login names its account, and the client's state file still names the first account.
+#[test]
+fn changed_symlink_to_unnamed_login_has_no_account() {
+    let home = Home::new();
+    let path = home.paths().credentials_file;
+    let account = |name: &str| home.path().join(name);
+    let point_to = |name: &str| {
+        drop(std::fs::remove_file(&path));
+        std::os::unix::fs::symlink(account(name), &path).expect("a link");
+    };
+    sign_in_as(&home, "work");
+    write(&account("work"), &file(&login("r1", NOW + 9 * HOUR)));
+    point_to("work");
+    home.run(Mode::Sync, NOW);
+    write(&account("personal"), &file(&login("r2", NOW + 8 * HOUR)));
+    point_to("personal");
+    for (mode, later) in [(Mode::Watch, 0), (Mode::Login, 1000), (Mode::Sync, 2000)] {
+        home.run(mode, NOW + HOUR + later);
+        assert_eq!(owner(&home, "r2"), None);
+    }
+    write(&account("personal"), CLEARED);
+    remove_from_history(&home, "r2");
+    for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+        let outcome = home.run(mode, NOW + 2 * HOUR);
+        assert_eq!(home.content(), CLEARED, "{outcome}");
+    }
+}
+
 /// The clock was a day ahead when the first login was written, so their order is unknown.
 #[test]
 fn backups_of_unknown_order_are_not_restored() {

@@ -20,7 +20,11 @@ fn main() {
     let person = Person::settle(folder.path());
     let bare = smallest_program::build(folder.path());
     let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
-    let mounts = vec![bind(person.passwd(), "/etc/passwd"), bind(person.group(), "/etc/group")];
+    let mounts = vec![
+        bind(person.passwd(), "/etc/passwd"),
+        bind(person.group(), "/etc/group"),
+        Mount::Over { source: person.lib(), target: "/var/lib".into() },
+    ];
     let inside = Namespaces::new(mounts).expect("namespaces of our own: this needs root");
     let table = inside.run(move || {
         let mut table = Table::new(&bare);

@@ -32,7 +32,7 @@ impl Situation {
     }
 }
 
-/// Their home and the two files that make them known.
+/// Their home, the two files that make them known, and the marker of the enrolled.
 pub(crate) struct Person {
     folder: PathBuf,
 }
@@ -53,7 +53,15 @@ impl Person {
             fs::create_dir(home.join(directory)).expect("a directory");
             chown(home.join(directory), Some(UID), Some(UID)).expect("theirs");
         }
+        let enrolled = person.lib().join("claude-auth-sync/enrolled");
+        fs::create_dir_all(&enrolled).expect("a directory");
+        fs::write(enrolled.join("cas-measured"), "").expect("written");
         person
+    }
+
+    /// What lies over `/var/lib`.
+    pub(crate) fn lib(&self) -> PathBuf {
+        self.folder.join("lib")
     }
 
     pub(crate) fn passwd(&self) -> PathBuf {
