@@ -21,8 +21,12 @@ use crate::os::bounded_command::output_within;
 /// The most connections of one batch: the length of the queue (`Backlog=` of the socket unit, `LimitNOFILE=` of the service).
 const MAX_BATCH: usize = 4096;
 
-/// How long a batch may take; a full one takes some milliseconds.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connections are taken for one batch, where clients make them as fast as they are taken.
+const ACCEPT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a batch may take with the start of its process, on a machine without a processor to spare. What it has taken is
+/// lost when it takes longer.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Takes a batch of connections from the listening socket that is this process' standard input. Returns the user ids of
 /// the processes that made them.
@@ -54,7 +58,11 @@ fn accept_all() -> io::Result<()> {
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(true)?;
     let mut uids = BTreeSet::new();
+    let deadline = Deadline::after(ACCEPT_TIMEOUT);
     for _ in 0..MAX_BATCH {
+        if deadline.is_expired() {
+            break;
+        }
         match listener.accept() {
             Ok((connection, _)) => {
                 uids.extend(getsockopt(&connection, PeerCredentials).map(|peer| peer.uid()));

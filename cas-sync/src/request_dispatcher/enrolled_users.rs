@@ -1,51 +1,115 @@
-//! Which service belongs to which user id: from the markers of enrolled users, which are root's.
+//! Which service belongs to which user id: from the markers of enrolled users and the user ids that their names are bound
+//! to. Both are root's files. The user database is not asked: a directory server may never answer, and may give the name to
+//! another account.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use cas_core::system::account::Account;
-use cas_core::system::identity::Identities;
+use cas_core::system::identity::{IDENTITIES, Identities, STATE};
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::systemd::Units;
 
-/// How long the list may be old. It costs some milliseconds, and is asked for with every request of a flood.
+/// How long the list may be old where its directories seem not to have changed: two changes can have the same time.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The services of the enrolled users.
+/// The services of the enrolled users. They are read again when they have changed, and not with every request of a flood:
+/// reading them takes some milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct EnrolledUsers {
     services: HashMap<u32, String>,
-    read_at: Option<Instant>,
+    read: Option<(Instant, Changes)>,
+}
+
+/// When names were last enrolled or unenrolled, and last bound.
+type Changes = [Option<SystemTime>; 2];
+
+/// A name that is enrolled.
+#[derive(Debug)]
+struct Enrollment {
+    name: String,
+    /// The user id that the name is bound to.
+    uid: u32,
+    enrolled_at: SystemTime,
 }
 
 impl EnrolledUsers {
     /// The unit that syncs the login of this user. `None` for users who are not enrolled, or after whom systemd cannot name
     /// a unit.
     pub(super) fn service_of(&mut self, uid: u32, now: Instant) -> Option<&str> {
-        let is_old = |read_at: Instant| now.saturating_duration_since(read_at) > MAX_AGE;
-        if self.read_at.is_none_or(is_old) {
-            self.services = read(Path::new(ENROLLED_DIR));
-            self.read_at = Some(now);
+        let changes = last_changes();
+        let is_current = |(read_at, seen): (Instant, Changes)| {
+            now.saturating_duration_since(read_at) <= MAX_AGE && seen == changes
+        };
+        if !self.read.is_some_and(is_current) {
+            self.services = services(read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()));
+            self.read = Some((now, changes));
         }
         self.services.get(&uid).map(String::as_str)
     }
 }
 
-fn read(markers: &Path) -> HashMap<u32, String> {
-    let names = fs::read_dir(markers).into_iter().flatten().flatten();
-    let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    // Of several names with one user id always the same one counts.
-    names.sort_by(|one, other| other.cmp(one));
-    let identities = Identities::of_this_machine();
-    let service = |name: String| {
-        let account = Account::from_name(&name).ok()?;
-        // A name that is another spelling, or that was given to another account, has no service.
-        let is_theirs =
-            account.name == name && paths::is_enrolled(&name) && identities.check(&account).is_ok();
-        is_theirs.then_some((account.uid.as_raw(), Units::of(&name)?.service))
+fn last_changes() -> Changes {
+    let bound = Path::new(STATE).join(IDENTITIES);
+    [Path::new(ENROLLED_DIR), bound.as_path()].map(|directory| fs::metadata(directory).ok()?.modified().ok())
+}
+
+fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
+    let entries = fs::read_dir(markers).into_iter().flatten().flatten();
+    let enrollment = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok().filter(|name| paths::is_enrolled(name))?;
+        let uid = identities.bound_uid(&name).ok().flatten()?;
+        Some(Enrollment { name, uid, enrolled_at: entry.metadata().ok()?.modified().ok()? })
     };
-    names.into_iter().filter_map(service).collect()
+    entries.filter_map(enrollment).collect()
+}
+
+/// The service of each user id. Of several names with one user id the last enrolled counts: the others are of accounts that
+/// have left without being unenrolled.
+fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
+    enrollments.sort_by(|one, other| (one.enrolled_at, &one.name).cmp(&(other.enrolled_at, &other.name)));
+    let service = |enrollment: Enrollment| Some((enrollment.uid, Units::of(&enrollment.name)?.service));
+    enrollments.into_iter().filter_map(service).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enrollment(name: &str, uid: u32, second: u64) -> Enrollment {
+        Enrollment {
+            name: name.into(),
+            uid,
+            enrolled_at: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+        }
+    }
+
+    #[test]
+    fn a_uid_leads_to_the_name_that_was_last_enrolled_for_it() {
+        let found = services(vec![
+            enrollment("bob", 1001, 9),
+            enrollment("carol", 1002, 5),
+            enrollment("alice", 1001, 7),
+            enrollment("1234", 1003, 1),
+        ]);
+        let service = |uid| found.get(&uid).map(String::as_str);
+        assert_eq!(service(1001), Some("claude-auth-sync@bob.service"));
+        assert_eq!(service(1002), Some("claude-auth-sync@carol.service"));
+        assert_eq!((service(1003), service(0)), (None, None));
+    }
+
+    #[test]
+    fn only_roots_markers_with_a_bound_uid_count() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        for directory in ["enrolled", "identities"] {
+            fs::create_dir(state.path().join(directory)).expect("a directory");
+        }
+        fs::write(state.path().join("enrolled/no-such-marker-of-this-machine"), "").expect("a marker");
+        fs::write(state.path().join("identities/no-such-marker-of-this-machine"), "1001\n").expect("bound");
+        let identities = Identities::in_directory(state.path());
+        assert!(read(&state.path().join("enrolled"), &identities).is_empty(), "not enrolled on this machine");
+        assert!(read(&state.path().join("missing"), &identities).is_empty());
+    }
 }

@@ -10,12 +10,15 @@ mod start_limiter;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use cas_protocol::deadline::Deadline;
+use cas_protocol::paths::REQUEST_SOCKET;
 
 pub(crate) use self::acceptor::run as accept;
 use self::enrolled_users::EnrolledUsers;
@@ -36,8 +39,12 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after a batch that could not be taken.
 const ERROR_BACKOFF: Duration = Duration::from_millis(200);
 
-/// How long the socket is kept open after the dispatcher has ended: PID 1 closes its own descriptor meanwhile.
+/// How long the socket is kept open after the dispatcher has ended, where PID 1 does not close its own descriptor meanwhile:
+/// then only the dispatcher was stopped.
 const SOCKET_GRACE: Duration = Duration::from_secs(10);
+
+/// The interval at which is looked whether PID 1 has closed its descriptor.
+const SOCKET_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Serves the listening socket on the standard input until it is idle or asked to end.
 pub(crate) fn run() -> ExitCode {
@@ -47,10 +54,16 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Keeps the socket of the standard input open for a while. Whoever closes it last closes what clients have sent, and may
-/// have to wait for it (see [`acceptor`]): that must not be PID 1.
+/// Keeps the socket of the standard input open until PID 1 has closed its own descriptor, and then removed the name
+/// (`RemoveOnStop=`). Closing the last descriptor closes what clients have sent, which can take as long as they like (see
+/// [`acceptor`]): that must not be PID 1.
 pub(crate) fn hold_socket() -> ExitCode {
-    thread::sleep(SOCKET_GRACE);
+    let deadline = Deadline::after(SOCKET_GRACE);
+    let name = || Path::new(REQUEST_SOCKET).symlink_metadata().ok().map(|socket| socket.ino());
+    let first = name();
+    while first.is_some() && name() == first && !deadline.is_expired() {
+        thread::sleep(SOCKET_POLL_INTERVAL);
+    }
     ExitCode::SUCCESS
 }
 
@@ -133,12 +146,15 @@ impl Dispatcher {
         }
     }
 
-    /// Leaves the requests that wait to the next dispatcher.
-    fn end(&self) -> Result<()> {
+    /// Leaves the requests that wait, also those in the queue of the socket, to the next dispatcher.
+    fn end(&mut self) -> Result<()> {
+        self.take_requests();
+        // Before anything else that can fail.
+        let kept = pending_file::write(&self.limiter.pending()).context("cannot keep the requests that wait");
         let mut holder = Command::new("/proc/self/exe");
         holder.args(["internal", "hold-request-socket"]).env_clear();
         holder.stdin(Stdio::inherit()).stdout(Stdio::null()).stderr(Stdio::null());
-        holder.spawn().context("cannot keep the socket open while PID 1 closes it")?;
-        pending_file::write(&self.limiter.pending()).context("cannot keep the requests that wait")
+        let held = holder.spawn().context("cannot keep the socket open while PID 1 closes it").map(drop);
+        kept.and(held)
     }
 }

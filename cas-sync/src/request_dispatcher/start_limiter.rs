@@ -1,14 +1,12 @@
 //! When a sync may be started for a request: pure, with the time as a parameter. A request that comes too early is kept, as
-//! one bit of its user, and starts one sync as soon as the limits allow.
+//! one bit of its user, and starts one sync as soon as the limit allows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// So many starts at most in any interval of this length, for one user. Each sync runs a client of 200 MB for seconds.
-const LIMITS: [(usize, Duration); 2] = [(1, Duration::from_secs(60)), (MAX_STARTS, Duration::from_secs(600))];
-
-/// The most starts of one user that are remembered: those of the longest interval.
-const MAX_STARTS: usize = 20;
+/// The shortest time between two starts for one user: each sync runs a client of 200 MB for seconds. It also bounds the starts
+/// in ten minutes to ten, half of what systemd allows the service (`StartLimitBurst=`) with all that starts it.
+const MIN_START_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is known of the requests of all users. The caller passes enrolled users only, which bounds its size.
 #[derive(Debug, Default)]
@@ -16,8 +14,8 @@ pub(super) struct StartLimiter(BTreeMap<u32, UserState>);
 
 #[derive(Debug, Default)]
 struct UserState {
-    /// The last starts, the oldest first; at most [`MAX_STARTS`].
-    starts: VecDeque<Instant>,
+    /// From when on another start is allowed. `None` before the first one.
+    allowed_from: Option<Instant>,
     /// Whether a request waits, and from when on it may be tried again.
     pending_from: Option<Instant>,
 }
@@ -36,12 +34,7 @@ impl StartLimiter {
 
     /// Notes that a sync was started for the user: their request is answered.
     pub(super) fn note_start(&mut self, uid: u32, now: Instant) {
-        let state = self.0.entry(uid).or_default();
-        state.pending_from = None;
-        state.starts.push_back(now);
-        if state.starts.len() > MAX_STARTS {
-            state.starts.pop_front();
-        }
+        self.0.insert(uid, UserState { allowed_from: Some(now + MIN_START_INTERVAL), pending_from: None });
     }
 
     /// Lets the user's request wait until then, because no sync can be started before.
@@ -69,7 +62,7 @@ impl StartLimiter {
     /// Forgets all that no longer limits anything. Returns whether nothing is left.
     pub(super) fn forget_expired(&mut self, now: Instant) -> bool {
         self.0.retain(|_, state| {
-            state.pending_from.is_some() || state.allowed_from().is_some_and(|from| from > now)
+            state.pending_from.is_some() || state.allowed_from.is_some_and(|from| from > now)
         });
         self.0.is_empty()
     }
@@ -78,16 +71,7 @@ impl StartLimiter {
 impl UserState {
     fn due_at(&self) -> Option<Instant> {
         let pending_from = self.pending_from?;
-        Some(self.allowed_from().map_or(pending_from, |allowed_from| allowed_from.max(pending_from)))
-    }
-
-    /// From when on the limits allow another start. `None` when they always did.
-    fn allowed_from(&self) -> Option<Instant> {
-        let end_of = |(most, interval): (usize, Duration)| {
-            let first = self.starts.len().checked_sub(most)?;
-            self.starts.get(first)?.checked_add(interval)
-        };
-        LIMITS.into_iter().filter_map(end_of).max()
+        Some(self.allowed_from.map_or(pending_from, |allowed_from| allowed_from.max(pending_from)))
     }
 }
 
@@ -116,7 +100,7 @@ mod tests {
             assert!(limiter.due(after(start, second)).is_empty());
         }
         limiter.request(BOB, after(start, 30));
-        assert_eq!(limiter.due(after(start, 30)), [BOB], "nobody else waits for it");
+        assert_eq!(limiter.due(after(start, 30)), [BOB], "no other user waits for it");
         limiter.note_start(BOB, after(start, 30));
         assert_eq!(limiter.next_due(), Some(after(start, 60)));
         assert!(limiter.due(after(start, 59)).is_empty());
@@ -135,11 +119,11 @@ mod tests {
         assert!(limiter.due(after(start, 1)).is_empty());
         assert_eq!(limiter.due(after(start, 2)), [ALICE]);
         limiter.postpone(BOB, after(start, 2));
-        assert_eq!(limiter.due(after(start, 9)), [ALICE], "who has asked for nothing gets nothing");
+        assert_eq!(limiter.due(after(start, 9)), [ALICE], "a user without a request gets nothing");
     }
 
     #[test]
-    fn what_limits_nothing_any_more_is_forgotten() {
+    fn a_limit_that_has_ended_is_forgotten() {
         let start = Instant::now();
         let mut limiter = StartLimiter::default();
         assert!(limiter.forget_expired(start));
@@ -151,9 +135,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked for and whenever the dispatcher looks: the limits hold, and the last request is answered.
+        /// Whatever is asked for and whenever the dispatcher looks: the limit holds, and the last request is answered.
         #[test]
-        fn the_limits_hold_and_no_request_is_lost(pauses in proptest::collection::vec(0_u64..90_000, 1..200)) {
+        fn the_limit_holds_and_no_request_is_lost(pauses in proptest::collection::vec(0_u64..90_000, 1..200)) {
             let begin = Instant::now();
             let (mut limiter, mut now, mut starts) = (StartLimiter::default(), begin, Vec::new());
             let mut requested_at = None;
@@ -171,10 +155,8 @@ mod tests {
                 starts.push(due);
             }
             prop_assert!(starts.last() >= requested_at.as_ref());
-            for (most, interval) in [(1, 60), (20, 600)] {
-                for window in starts.windows(most + 1) {
-                    prop_assert!(window[most] - window[0] >= Duration::from_secs(interval));
-                }
+            for pair in starts.windows(2) {
+                prop_assert!(pair[1] - pair[0] >= MIN_START_INTERVAL);
             }
         }
     }
