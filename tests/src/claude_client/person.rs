@@ -66,10 +66,18 @@ impl<'bed> Person<'bed> {
     /// # Errors
     /// Those of the file system.
     pub fn write_credentials_text(&self, text: &str) -> io::Result<()> {
+        self.write_credentials_bytes(text.as_bytes())
+    }
+
+    /// The same for bytes that need not be text.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_credentials_bytes(&self, content: &[u8]) -> io::Result<()> {
         let temporary = self.home.join(".claude/.credentials.json.new");
         let mut file = File::create(&temporary)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(content)?;
         file.sync_all()?;
         chown(&temporary, Some(self.uid), Some(self.uid))?;
         fs::rename(temporary, self.credentials_file())

@@ -114,6 +114,7 @@ fn put_back(times: usize) -> Resident {
         origin: Origin::File,
         expires_at: Timestamp::from_millis(expires_at_ms),
         state: GenerationState::Restored,
+        verified_at: None,
         restored_at: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
     };
     let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");

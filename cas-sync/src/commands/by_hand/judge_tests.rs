@@ -30,6 +30,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
     Facts {
         now: Timestamp::from_millis(NOW),
         login,
+        remnant: None,
         refreshing: false,
         ledger: Ledger::default(),
         history: Vec::new(),
@@ -88,7 +89,11 @@ fn what_cannot_be_refreshed_lasts_as_long_as_its_access_token() {
 
     let mut found = facts(LoginFileState::Valid(old.clone()));
     found.ledger.record_login(&old, LoginPlace::File, found.now);
-    found.ledger.record_verification(old.generation, &Verification::Rejected { account_level: false });
+    found.ledger.record_verification(
+        old.generation,
+        &Verification::Rejected { account_level: false },
+        found.now,
+    );
     assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "rejected");
 }
 
@@ -134,7 +139,11 @@ fn where_there_is_no_login_it_counts_whether_one_may_come_back() {
         found.history.push(good.clone());
         assert_eq!(answer(&found, &days(0)), Answer::Retry, "a copy is here");
         found.ledger.record_login(&good, LoginPlace::File, found.now);
-        found.ledger.record_verification(good.generation, &Verification::Rejected { account_level: false });
+        found.ledger.record_verification(
+            good.generation,
+            &Verification::Rejected { account_level: false },
+            found.now,
+        );
         assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "it is a dead one");
         found.settings.store = StoreKind::Vault;
         assert_eq!(answer(&found, &days(0)), Answer::Retry, "the store may have another");

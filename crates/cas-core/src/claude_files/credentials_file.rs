@@ -18,8 +18,9 @@ use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// The largest credential file that is read, in bytes. Real ones have a few kilobytes.
-pub const LIMIT: usize = 4 << 20;
+/// The largest credential file that is read, in bytes. Real ones have a few kilobytes. One with the
+/// logins of more than a thousand MCP servers has 5 MiB, and Claude Code has no limit.
+pub const LIMIT: usize = 64 << 20;
 
 /// The credential file of one user.
 #[derive(Clone, Debug)]
@@ -162,7 +163,7 @@ impl Snapshot {
 
     /// Returns the content with its login replaced by that of `replaced`, and everything else kept.
     /// Returns `None` if there was no file and nothing but the login is in this one.
-    pub fn with_login_from(&self, replaced: &[u8]) -> Option<Zeroizing<String>> {
+    pub fn with_login_from(&self, replaced: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         login_file::with_login_from(self.bytes(), replaced).map(Zeroizing::new)
     }
 }

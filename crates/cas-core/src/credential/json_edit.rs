@@ -14,6 +14,8 @@ pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     // Claude Code cannot read a file with a byte order mark. Without the mark the other keys are
     // kept.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // An object that is followed by other bytes is kept without them.
+    let text = parse_leading_object(text).unwrap_or(text);
     let Some(members) = parse_members(text) else {
         return format!("{{\"{name}\":{object}}}");
     };
@@ -41,6 +43,15 @@ pub(super) fn position(text: &str, value: &RawValue) -> Range<usize> {
 /// other members.
 pub fn is_json_object(content: &[u8]) -> bool {
     parse_members(&String::from_utf8_lossy(content)).is_some()
+}
+
+/// Returns the JSON object that a text starts with, whatever follows it.
+fn parse_leading_object(text: &str) -> Option<&str> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members<'_>>();
+    values.next()?.ok()?;
+    // White space behind the object is not foreign.
+    let end = values.byte_offset();
+    (!text[end..].trim_ascii().is_empty()).then(|| &text[..end])
 }
 
 struct Members<'a>(Vec<(String, &'a RawValue)>);

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::RefreshTokenId;
+use crate::credential::javascript;
 use crate::credential::json_edit;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::secret::Secret;
@@ -100,51 +101,89 @@ impl Owner {
 pub enum ParsedLogin {
     /// A complete login. Its access token may have expired.
     Complete(Login),
-    /// Claude Code would use its access token, but cannot refresh it.
+    /// A complete login whose access token Claude Code does not use as it is. It exchanges the refresh
+    /// token if the access token has expired.
+    RefreshFirst(Login, AccessProblem),
+    /// Claude Code would use its access token, but does not refresh it ahead of time.
     NotRefreshable(&'static str),
-    /// What Claude Code writes when a refresh is rejected: empty tokens and `expiresAt` 0.
+    /// What Claude Code writes when a refresh is rejected: empty tokens.
     Cleared,
     /// Claude Code reports "Not logged in" for it.
     Invalid(&'static str),
 }
 
+/// The reason why an access token that has not expired is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessProblem {
+    /// The scopes do not include [`REQUIRED_SCOPE`].
+    MissingScope,
+    /// The scopes are neither a list nor text. A current client does not start with such a file.
+    UnreadableScopes,
+    /// The access token is not text.
+    NotText,
+}
+
+impl AccessProblem {
+    /// Returns the reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingScope => "the scope user:inference is missing",
+            Self::UnreadableScopes => "scopes is neither a list nor text",
+            Self::NotText => "the access token is not text",
+        }
+    }
+}
+
 /// Parses the JSON text of the object. Total: each text has a result.
+///
+/// The rules are those of the real clients, which do not check the type of a member. The suite
+/// `credential_files` compares the two.
 pub fn parse(object: &RawValue) -> ParsedLogin {
     let Ok(members) = serde_json::from_str::<Members<'_>>(object.get()) else {
         return ParsedLogin::Invalid("claudeAiOauth is not an object");
     };
-    let access = text(&members, "accessToken").unwrap_or_default();
-    let refresh = text(&members, "refreshToken");
-    let expires_at = millis(&members, "expiresAt");
-    if access.is_empty() {
-        let cleared = refresh.as_ref().is_some_and(|token| token.is_empty());
-        return match expires_at {
-            Some(expiry) if cleared && expiry.millis() == 0 => ParsedLogin::Cleared,
-            _ => ParsedLogin::Invalid("there is no access token"),
+    let value = |name: &str| members.get(name).map(|raw| raw.get());
+    if !value("accessToken").is_some_and(javascript::is_truthy) {
+        let is_cleared = ["accessToken", "refreshToken"].iter().all(|name| value(name) == Some("\"\""));
+        return if is_cleared {
+            ParsedLogin::Cleared
+        } else {
+            ParsedLogin::Invalid("there is no access token")
         };
     }
-    if !has_required_scope(&members) {
-        return ParsedLogin::Invalid("the scope user:inference is missing");
-    }
-    let refresh = refresh.unwrap_or_default();
-    if refresh.is_empty() {
-        return ParsedLogin::NotRefreshable("there is no refresh token");
-    }
-    let Some(expires_at) = expires_at else {
-        return ParsedLogin::NotRefreshable("expiresAt is not a number");
+    let problem = access_problem(&members);
+    let otherwise = |why| match problem {
+        Some(AccessProblem::MissingScope | AccessProblem::UnreadableScopes) => {
+            ParsedLogin::Invalid(problem.map_or(why, AccessProblem::as_str))
+        }
+        Some(AccessProblem::NotText) | None => ParsedLogin::NotRefreshable(why),
     };
-    ParsedLogin::Complete(Login {
+    if value("accessToken").is_some_and(|json| json.starts_with(['[', '{'])) {
+        return otherwise(AccessProblem::NotText.as_str());
+    }
+    let Some(refresh) = text(&members, "refreshToken").filter(|token| !token.is_empty()) else {
+        return otherwise("there is no refresh token");
+    };
+    let Some(expires_at) = value("expiresAt").filter(|json| *json != "null").and_then(javascript::number)
+    else {
+        return otherwise("expiresAt is not a number");
+    };
+    let login = Login {
         json: Secret::new(compact(object.get())),
         summary: LoginSummary {
             generation: RefreshTokenId::from_bytes(&refresh),
-            expires_at,
-            login_expires_at: millis(&members, "refreshTokenExpiresAt"),
+            expires_at: millis(expires_at),
+            login_expires_at: number(&members, "refreshTokenExpiresAt").map(millis),
             owner: Owner {
                 account: text(&members, "accountUuid").map(|value| value.to_string()),
                 organization: text(&members, "organizationUuid").map(|value| value.to_string()),
             },
         },
-    })
+    };
+    match problem {
+        Some(problem) => ParsedLogin::RefreshFirst(login, problem),
+        None => ParsedLogin::Complete(login),
+    }
 }
 
 /// The members, each still as JSON text, so that one of the wrong type does not hide the others. As
@@ -155,16 +194,32 @@ fn text(members: &Members<'_>, name: &str) -> Option<Zeroizing<String>> {
     members.get(name).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).map(Zeroizing::new)
 }
 
-fn millis(members: &Members<'_>, name: &str) -> Option<Timestamp> {
-    let number = serde_json::from_str::<f64>(members.get(name)?.get()).ok()?;
-    // A float cast saturates: a negative time becomes the epoch, a huge one the end of the range.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
-    Some(Timestamp::from_millis(number as u64))
+fn number(members: &Members<'_>, name: &str) -> Option<f64> {
+    serde_json::from_str(members.get(name)?.get()).ok()
 }
 
-fn has_required_scope(members: &Members<'_>) -> bool {
-    let scopes = members.get("scopes").and_then(|raw| serde_json::from_str::<Vec<String>>(raw.get()).ok());
-    scopes.unwrap_or_default().iter().any(|scope| scope == REQUIRED_SCOPE)
+/// A float cast saturates: a negative time becomes the epoch, a huge one the end of the range.
+fn millis(number: f64) -> Timestamp {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
+    Timestamp::from_millis(number as u64)
+}
+
+/// Claude Code asks `scopes.includes(…)`, which a text has as well.
+fn access_problem(members: &Members<'_>) -> Option<AccessProblem> {
+    let json = members.get("scopes").map_or("null", |raw| raw.get());
+    let is_included = match json.as_bytes().first() {
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(json).is_ok_and(|scopes| {
+            let scope = |raw: &&RawValue| serde_json::from_str::<String>(raw.get()).ok();
+            scopes.iter().filter_map(scope).any(|scope| scope == REQUIRED_SCOPE)
+        }),
+        Some(b'"') => text(members, "scopes").is_some_and(|scopes| scopes.contains(REQUIRED_SCOPE)),
+        Some(b'n') | None => false,
+        Some(_) => return Some(AccessProblem::UnreadableScopes),
+    };
+    if !is_included {
+        return Some(AccessProblem::MissingScope);
+    }
+    text(members, "accessToken").is_none().then_some(AccessProblem::NotText)
 }
 
 /// Removes the white space between tokens. Numbers, strings and the order of members are unchanged.
@@ -241,43 +296,65 @@ mod tests {
     #[test]
     fn incomplete_login_objects_are_classified() {
         let rows = [
+            (r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#, "cleared"),
+            (r#"{"accessToken":"","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "invalid"),
+            (r#"{"accessToken":"","refreshToken":"","expiresAt":5}"#, "cleared"),
+            (r#"{"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "invalid"),
+            (r#"{"accessToken":7,"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "NotText"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9}"#, "MissingScope"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":[]}"#, "MissingScope"),
             (
-                r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#,
-                "Tombstone",
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:profile"]}"#,
+                "MissingScope",
             ),
             (
-                r#"{"accessToken":"","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#,
-                "Unusable",
+                r#"{"accessToken":"a","refreshToken":"","expiresAt":9,"scopes":["user:inference"]}"#,
+                "not refreshable",
             ),
-            (r#"{"accessToken":"","refreshToken":"","expiresAt":5}"#, "Unusable"),
-            (r#"{"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "Unusable"),
-            (r#"{"accessToken":7,"refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#, "Unusable"),
-            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9}"#, "Unusable"),
-            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":[]}"#, "Unusable"),
-            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:profile"]}"#, "Unusable"),
-            (r#"{"accessToken":"a","refreshToken":"","expiresAt":9,"scopes":["user:inference"]}"#, "Partial"),
-            (r#"{"accessToken":"a","expiresAt":9,"scopes":["user:inference"]}"#, "Partial"),
-            (r#"{"accessToken":"a","refreshToken":"r","scopes":["user:inference"]}"#, "Partial"),
+            (r#"{"accessToken":"a","expiresAt":9,"scopes":["user:inference"]}"#, "not refreshable"),
+            (r#"{"accessToken":"a","refreshToken":"r","scopes":["user:inference"]}"#, "not refreshable"),
             (
                 r#"{"accessToken":"a","refreshToken":"r","expiresAt":"9","scopes":["user:inference"]}"#,
-                "Partial",
+                "complete",
             ),
-            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":0,"scopes":["user:inference"]}"#, "Login"),
-            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":-1,"scopes":["user:inference"]}"#, "Login"),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":0,"scopes":["user:inference"]}"#,
+                "complete",
+            ),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":-1,"scopes":["user:inference"]}"#,
+                "complete",
+            ),
             (
                 r#"{"accessToken":"a","refreshToken":"r","expiresAt":1e99,"scopes":["user:inference"]}"#,
-                "Login",
+                "complete",
             ),
-            (r#"[]"#, "Unusable"),
-            (r#""text""#, "Unusable"),
-            (r#"{}"#, "Unusable"),
+            (r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":true}"#, "UnreadableScopes"),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":"x user:inference"}"#,
+                "complete",
+            ),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":[null,"user:inference"]}"#,
+                "complete",
+            ),
+            (
+                r#"{"accessToken":"a","refreshToken":"r","expiresAt":"soon","scopes":["user:inference"]}"#,
+                "not refreshable",
+            ),
+            (r#"[]"#, "invalid"),
+            (r#""text""#, "invalid"),
+            (r#"{}"#, "invalid"),
         ];
         for (json, expected) in rows {
             let found = match parsed(json) {
-                ParsedLogin::Complete(_) => "Login",
-                ParsedLogin::NotRefreshable(_) => "Partial",
-                ParsedLogin::Cleared => "Tombstone",
-                ParsedLogin::Invalid(_) => "Unusable",
+                ParsedLogin::Complete(_) => "complete",
+                ParsedLogin::RefreshFirst(_, AccessProblem::MissingScope) => "MissingScope",
+                ParsedLogin::RefreshFirst(_, AccessProblem::UnreadableScopes) => "UnreadableScopes",
+                ParsedLogin::RefreshFirst(_, AccessProblem::NotText) => "NotText",
+                ParsedLogin::NotRefreshable(_) => "not refreshable",
+                ParsedLogin::Cleared => "cleared",
+                ParsedLogin::Invalid(_) => "invalid",
             };
             assert_eq!(found, expected, "{json}");
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, position, set_member};
-use crate::credential::login::{self, Login, LoginSummary, ParsedLogin};
+use crate::credential::login::{self, AccessProblem, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
 
 /// The time before its expiry from which Claude Code refreshes an access token.
@@ -14,6 +14,10 @@ pub const REFRESH_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// The longest access token lifetime that is believed. Real ones are about eight hours.
 pub const MAX_ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The age from which an expiry is not believed. Claude Code is younger, so no real login expired
+/// this long ago.
+const MAX_AGE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The member of `.credentials.json` that holds the login. Every other member belongs to other
 /// programs.
@@ -82,9 +86,22 @@ impl LoginFileState {
             }
             ParsedLogin::Complete(login) if is_fresh(login.summary.expires_at, now) => Self::Valid(login),
             ParsedLogin::Complete(login) => Self::AccessTokenExpired(login),
+            ParsedLogin::RefreshFirst(login, problem) => Self::refresh_first(login, problem, now),
             ParsedLogin::NotRefreshable(why) => Self::NotRefreshable(why),
             ParsedLogin::Cleared => Self::ClearedByClient,
             ParsedLogin::Invalid(why) => Self::Invalid(why),
+        }
+    }
+
+    /// A login without a usable access token. If the token has expired, the client refreshes it first.
+    fn refresh_first(login: Login, problem: AccessProblem, now: Timestamp) -> Self {
+        let is_fresh = is_fresh(login.summary.expires_at, now);
+        match problem {
+            AccessProblem::NotText if is_fresh => Self::NotRefreshable(problem.as_str()),
+            // An older client refreshes it.
+            AccessProblem::UnreadableScopes if !is_fresh => Self::NotRefreshable(problem.as_str()),
+            _ if is_fresh => Self::Invalid(problem.as_str()),
+            _ => Self::AccessTokenExpired(login),
         }
     }
 
@@ -145,6 +162,13 @@ pub fn is_plausible(expires_at: Timestamp, now: Timestamp) -> bool {
     expires_at <= now.saturating_add(MAX_ACCESS_TOKEN_LIFETIME)
 }
 
+/// Returns true if an expiry can order two logins. Zero, and a time in seconds as some tools write
+/// it, are decades before `now`. The client refreshes such a login, and its expiry does not tell
+/// whether it is older than another one.
+pub fn is_dated(expires_at: Timestamp, now: Timestamp) -> bool {
+    expires_at.saturating_add(MAX_AGE) >= now
+}
+
 /// Replaces the login in the content with `object` (JSON text), and keeps every other byte. Content
 /// that is not a JSON object becomes an object with the login alone. Bytes that are not UTF-8 are
 /// replaced, as Claude Code does.
@@ -153,19 +177,23 @@ pub fn with_login(content: &[u8], object: &str) -> String {
 }
 
 /// Replaces the login in `content` with the login of `other`, or removes it if `other` has none.
-/// Every other byte is kept. Returns `None` if `other` is empty (there was no file) and `content`
-/// has nothing but the login.
-pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<String> {
+/// Every other byte is kept. If `other` is not a JSON object and nothing but the login has changed
+/// since it was replaced, its bytes come back as they were. Returns `None` if `other` is empty (there
+/// was no file) and `content` has nothing but the login.
+pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
-    let object =
-        parse_members(theirs).unwrap_or_default().into_iter().rev().find(|(name, _)| name == LOGIN_KEY);
-    if let Some((_, object)) = object {
-        return Some(with_login(content, object.get()));
-    }
     let rest = without_login(&String::from_utf8_lossy(content));
-    let is_empty = parse_members(&rest).is_none_or(|members| members.is_empty());
-    (!other.is_empty() || !is_empty).then_some(rest)
+    let Some(members) = parse_members(theirs).filter(|_| !other.is_empty()) else {
+        let is_unchanged = rest == without_login(&with_login(other, "null"));
+        let is_empty = parse_members(&rest).is_none_or(|members| members.is_empty());
+        return match other.is_empty() {
+            true => (!is_empty).then(|| rest.into_bytes()),
+            false => Some(if is_unchanged { other.to_vec() } else { rest.into_bytes() }),
+        };
+    };
+    let object = members.into_iter().rev().find(|(name, _)| name == LOGIN_KEY);
+    Some(object.map_or(rest, |(_, object)| with_login(content, object.get())).into_bytes())
 }
 
 /// Removes the login and keeps every other byte. One pass, because a file may have the member any
@@ -272,6 +300,8 @@ mod tests {
             ("", r#"{"claudeAiOauth":L}"#),
             ("\u{feff}{\"mcpOAuth\":{}}", r#"{"claudeAiOauth":L,"mcpOAuth":{}}"#),
             ("{\"torn", r#"{"claudeAiOauth":L}"#),
+            (r#"{"mcpOAuth":{},"claudeAiOauth":1}"}}"#, r#"{"mcpOAuth":{},"claudeAiOauth":L}"#),
+            ("{\"a\":1}\0\0", r#"{"claudeAiOauth":L,"a":1}"#),
         ];
         for (before, after) in rows {
             assert_eq!(with_login(before.as_bytes(), "L"), after);
@@ -293,13 +323,14 @@ mod tests {
             (r#"{"claudeAiOauth":1,"claudeAiOauth":2,"a":1}"#, "{}", Some(r#"{"a":1}"#)),
             (r#"{"a":1,"claudeAiOauth":1,"claudeAiOauth":2 ,"b":2}"#, "{}", Some(r#"{"a":1 ,"b":2}"#)),
             (r#"{ "claudeAiOauth":1, "claudeAiOauth":2 }"#, "{}", Some("{ }")),
-            (r#"{"claudeAiOauth":{"x":","}}"#, "{torn", Some("{}")),
+            (r#"{"claudeAiOauth":{"x":","}}"#, "{torn", Some("{torn")),
             (r#"{"claudeAiOauth":{"x":1}}"#, "{}", Some("{}")),
             (r#"{"claudeAiOauth":{"x":1}}"#, "", None),
             ("{}", "", None),
         ];
         for (content, other, expected) in rows {
             let found = with_login_from(content.as_bytes(), other.as_bytes());
+            let found = found.map(|bytes| String::from_utf8(bytes).expect("text"));
             assert_eq!(found.as_deref(), expected, "{content} {other}");
         }
     }
@@ -315,7 +346,7 @@ mod tests {
     fn login_member_repeated_200000_times_is_removed() {
         on_a_small_stack(|| {
             let content = format!("{{{}\"a\":1}}", r#""claudeAiOauth":{},"#.repeat(200_000));
-            assert_eq!(with_login_from(content.as_bytes(), b"{}").as_deref(), Some(r#"{"a":1}"#));
+            assert_eq!(with_login_from(content.as_bytes(), b"{}").as_deref(), Some(&br#"{"a":1}"#[..]));
         });
     }
 

@@ -3,7 +3,9 @@
 pub mod expiry;
 pub mod expiry_warning;
 pub mod fingerprint;
+mod javascript;
 pub mod json_edit;
 pub mod login;
 pub mod login_file;
+pub mod remnant;
 pub mod verification;

@@ -130,7 +130,7 @@ impl Engine {
         let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
         let replaced = self.state.load_replaced_file()?.ok_or(RestoreError::Conflict)?;
         let content = self.snapshot.with_login_from(&replaced.content);
-        let bytes = content.as_ref().map(|content| content.as_bytes());
+        let bytes = content.as_ref().map(|content| content.as_slice());
         self.credentials.replace(&self.snapshot, bytes, &self.deadline, self.now)?;
         // Recording may fail: a rejected login is never restored, with or without this record.
         drop(self.state.update_ledger(&self.deadline, Ledger::record_rollback));

@@ -8,6 +8,7 @@ use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::LoginFileState;
+use crate::credential::remnant::Remnant;
 use crate::ledger::Ledger;
 use crate::planner::{
     DocumentFact, DocumentSummary, EnvFileFact, Facts, Mode, Progress, StoreContact, TokenFact,
@@ -41,6 +42,7 @@ impl Engine {
         let mut facts = Facts {
             now: self.now,
             login: LoginFileState::Missing,
+            remnant: None,
             refreshing: false,
             ledger: Ledger::default(),
             history: Vec::new(),
@@ -137,6 +139,7 @@ impl Engine {
         match self.read_local_state() {
             Ok((login, ledger)) => {
                 facts.login = login;
+                facts.remnant = self.remnant();
                 facts.place = self.credentials.place();
                 facts.refreshing = self.credentials.is_refresh_in_progress(self.now);
                 facts.ledger = ledger;
@@ -145,6 +148,12 @@ impl Engine {
             }
             Err(error) => facts.login = LoginFileState::Unreadable(error.to_string()),
         }
+    }
+
+    /// Returns what is left of a login in a file that no client uses.
+    fn remnant(&self) -> Option<Remnant> {
+        let is_unusable = matches!(self.snapshot.login, LoginFileState::Invalid(_));
+        is_unusable.then(|| Remnant::find(self.snapshot.bytes()))?
     }
 
     fn read_local_state(&mut self) -> Result<(LoginFileState<LoginSummary>, Ledger), StateError> {

@@ -51,10 +51,9 @@ impl Engine {
 
     /// Records the result. If that fails, the next run verifies again.
     fn record_verification(&self, generation: RefreshTokenId, verdict: &Verification) {
-        drop(
-            self.state
-                .update_ledger(&self.deadline, |ledger| ledger.record_verification(generation, verdict)),
-        );
+        drop(self.state.update_ledger(&self.deadline, |ledger| {
+            ledger.record_verification(generation, verdict, self.now)
+        }));
     }
 
     fn token_for(&self, subject: VerificationTarget) -> Option<Secret<String>> {

@@ -87,6 +87,9 @@ pub struct GenerationRecord {
     /// Its state.
     #[serde(alias = "fate")]
     pub state: GenerationState,
+    /// When it was last verified.
+    #[serde(default)]
+    pub verified_at: Option<Timestamp>,
     /// When it was restored, oldest first.
     #[serde(default, alias = "restored")]
     pub restored_at: Vec<Timestamp>,
@@ -214,7 +217,15 @@ impl Ledger {
 
     /// Records the result of a verification. Only conclusive results change the state, and a
     /// rejection is final.
-    pub fn record_verification(&mut self, generation: RefreshTokenId, verdict: &Verification) {
+    ///
+    /// A login that is verified after a restore may be restored again when its access token has
+    /// expired: the Anthropic API did not count its refresh token as used. The limit per window stays.
+    pub fn record_verification(
+        &mut self,
+        generation: RefreshTokenId,
+        verdict: &Verification,
+        now: Timestamp,
+    ) {
         let Some(entry) = self.generations.get_mut(&generation) else { return };
         if verdict.is_rejected() {
             // A superseded generation stays superseded: its refresh token is consumed as well.
@@ -225,6 +236,8 @@ impl Ledger {
             if entry.state == GenerationState::Restored {
                 entry.state = GenerationState::Current;
             }
+            entry.restored_at.retain(|at| *at > now || at.is_within(RESTORE_WINDOW, now));
+            entry.verified_at = Some(now);
             if self.unverified_restore == Some(generation) {
                 self.unverified_restore = None;
             }
@@ -250,7 +263,7 @@ impl Ledger {
                 entry.restored_at.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
             recent.count() < RESTORES_PER_WINDOW
         } else {
-            entry.restored_at.is_empty()
+            entry.restored_at.iter().all(|at| entry.verified_at.is_some_and(|verified| verified >= *at))
         }
     }
 
@@ -303,6 +316,7 @@ impl Ledger {
             owner: login.owner.clone(),
             is_account_unknown: false,
             state: GenerationState::Current,
+            verified_at: None,
             restored_at: Vec::new(),
         })
     }
@@ -387,6 +401,19 @@ mod tests {
     }
 
     #[test]
+    fn stale_login_verified_after_restore_may_be_restored_again() {
+        let stale = login("stale", HOUR);
+        let mut ledger = Ledger::default();
+        ledger.begin_restore(&stale, None, at(2 * HOUR));
+        ledger.record_verification(stale.generation, &Verification::Inconclusive("529".into()), at(2 * HOUR));
+        assert!(!ledger.may_restore(&stale, at(9 * HOUR)));
+        ledger.record_verification(stale.generation, &Verification::Ok, at(2 * HOUR));
+        assert!(ledger.may_restore(&stale, at(9 * HOUR)));
+        ledger.begin_restore(&stale, None, at(9 * HOUR));
+        assert!(!ledger.may_restore(&stale, at(500 * HOUR)), "it was not verified since");
+    }
+
+    #[test]
     fn restore_that_a_crash_prevented_does_not_count() {
         let stale = login("stale", HOUR);
         let before = FileId { inode: 1, modified_seconds: 2, modified_nanoseconds: 3 };
@@ -404,11 +431,11 @@ mod tests {
         let one = login("one", 9 * HOUR);
         let mut ledger = Ledger::default();
         ledger.record_login(&one, LoginPlace::File, at(0));
-        ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()));
-        ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()));
+        ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()), at(0));
+        ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()), at(0));
         assert!(ledger.may_restore(&one, at(0)));
-        ledger.record_verification(one.generation, &Verification::Rejected { account_level: false });
-        ledger.record_verification(one.generation, &Verification::Ok);
+        ledger.record_verification(one.generation, &Verification::Rejected { account_level: false }, at(0));
+        ledger.record_verification(one.generation, &Verification::Ok, at(0));
         assert!(!ledger.may_restore(&one, at(0)), "a rejected one is never restored");
     }
 

@@ -53,6 +53,11 @@ pub(super) fn store_refusal(facts: &Facts, login: &LoginSummary) -> Option<Strin
         let remedy = "sign in again, so that it does";
         return Some(format!("it does not name its account, as the login in the store does; {remedy}"));
     }
+    if !login_file::is_dated(login.expires_at, facts.now) {
+        return Some(
+            "its expiresAt is not a time in milliseconds; Claude Code corrects it at its next refresh".into(),
+        );
+    }
     let is_older = kept.generation != login.generation && login.expires_at <= kept.expires_at;
     is_older.then(|| {
         let end = kept.expires_at;

@@ -24,6 +24,38 @@ pub(super) fn for_rejected_login<'a>(facts: &'a Facts, rejected: &LoginSummary) 
     best(facts, from_history(facts).chain(from_store(facts)).filter(|(login, _)| is_later(login, rejected)))
 }
 
+/// Returns the successor of a superseded login in the credential file: a later login of the same
+/// account.
+///
+/// The account of both must be known. Without it, the two may be logins of different accounts that
+/// an account switcher exchanges.
+pub(super) fn successor(facts: &Facts) -> Option<Candidate<'_>> {
+    let superseded = superseded_login(facts)?;
+    let all = from_history(facts).chain(from_store(facts));
+    best(facts, all.filter(|(login, _)| succeeds(facts, login, superseded)))
+}
+
+/// As [`successor`], if it is on this machine and its access token is valid.
+pub(super) fn fresh_successor_from_history(facts: &Facts) -> Option<Candidate<'_>> {
+    let superseded = superseded_login(facts)?;
+    let fresh = from_history(facts).filter(|(login, _)| login_file::is_fresh(login.expires_at, facts.now));
+    best(facts, fresh.filter(|(login, _)| succeeds(facts, login, superseded)))
+}
+
+/// Returns the login in the credential file if the ledger knows a later one.
+fn superseded_login(facts: &Facts) -> Option<&LoginSummary> {
+    facts.login.login().filter(|login| is_superseded(facts, login))
+}
+
+fn succeeds(facts: &Facts, login: &LoginSummary, superseded: &LoginSummary) -> bool {
+    let account = |login: &LoginSummary| {
+        let record = facts.ledger.generations.get(&login.generation);
+        login.owner.account.clone().or_else(|| record.and_then(|record| record.owner.account.clone()))
+    };
+    let account_of_old = account(superseded);
+    is_later(login, superseded) && account_of_old.is_some() && account(login) == account_of_old
+}
+
 /// As [`for_unusable_login`], restricted to the backups that the user selected.
 pub(super) fn selected(facts: &Facts, filter: BackupFilter) -> Option<Candidate<'_>> {
     best(facts, matching(facts, filter))
@@ -61,7 +93,8 @@ pub(super) fn may_be_superseded(facts: &Facts, login: &LoginSummary) -> bool {
         || facts.ledger.generations.get(&login.generation).is_some_and(|entry| entry.origin == Origin::Store);
     let elsewhere = facts.document().filter(|_| from_elsewhere).and_then(|document| document.backup.as_ref());
     let elsewhere = elsewhere.filter(|other| is_plausible(facts, other));
-    is_superseded(facts, login) || known_here(facts).chain(elsewhere).any(|other| ends_later(other, login))
+    is_superseded(facts, login)
+        || known_here(facts).chain(elsewhere).any(|other| ends_later(facts, other, login))
 }
 
 /// Returns true if a backup is excluded only because it was restored too often within the hour.
@@ -119,9 +152,10 @@ mod tests {
     use crate::config::StoreKind;
     use crate::credential::fingerprint::RefreshTokenId;
     use crate::credential::login::Owner;
-    use crate::credential::login_file::LoginFileState;
+    use crate::credential::login_file::{LoginFileState, LoginPlace};
     use crate::credential::verification::Verification;
     use crate::ledger::Ledger;
+    use crate::store::StoreError;
     use crate::time::timestamp::Timestamp;
 
     fn login(name: &str, expires_at: u64) -> LoginSummary {
@@ -137,6 +171,7 @@ mod tests {
         Facts {
             now: Timestamp::from_millis(0),
             login: LoginFileState::ClearedByClient,
+            remnant: None,
             refreshing: false,
             ledger,
             history,
@@ -175,7 +210,50 @@ mod tests {
         // The newest was rejected, and the ledger has not seen the one before it.
         let mut ledger = Ledger::default();
         ledger.begin_restore(&new, None, Timestamp::from_millis(0));
-        ledger.record_verification(new.generation, &Verification::Rejected { account_level: false });
+        let rejected = Verification::Rejected { account_level: false };
+        ledger.record_verification(new.generation, &rejected, Timestamp::from_millis(0));
         assert_eq!(for_unusable_login(&facts(vec![old, new], ledger)), None);
+    }
+
+    /// A dotfile tool or an old backup wrote a login whose refresh token was exchanged since.
+    #[test]
+    fn superseded_login_makes_room_for_its_successor() {
+        let of = |account: Option<&str>, name: &str, expires_at| LoginSummary {
+            owner: Owner { account: account.map(str::to_owned), organization: None },
+            ..login(name, expires_at)
+        };
+        let rejected = Verification::Rejected { account_level: false };
+        let [alice, bob] = ["alice", "bob"].map(Some);
+        let rows = [
+            ("known successor", alice, alice, None, true),
+            ("account not known", None, None, None, false),
+            ("another account", alice, bob, None, false),
+            ("rejected successor", alice, alice, Some(rejected), false),
+        ];
+        for (case, old_account, new_account, verdict, is_restored) in rows {
+            let (old, new) = (of(old_account, "old", 8_000_000), of(new_account, "new", 9_000_000));
+            let mut ledger = Ledger::default();
+            for login in [&old, &new, &old] {
+                ledger.record_login(login, LoginPlace::File, Timestamp::from_millis(0));
+            }
+            if let Some(verdict) = verdict {
+                ledger.record_verification(new.generation, &verdict, Timestamp::from_millis(0));
+            }
+            for mode in [Mode::Login, Mode::Watch, Mode::Sync] {
+                for (file, now) in [
+                    (LoginFileState::Valid(old.clone()), 0),
+                    (LoginFileState::AccessTokenExpired(old.clone()), 8_000_000),
+                ] {
+                    let mut found = facts(vec![old.clone(), new.clone()], ledger.clone());
+                    (found.settings.mode, found.login, found.now) = (mode, file, Timestamp::from_millis(now));
+                    if mode == Mode::Sync {
+                        found.document = DocumentFact::Unreadable(StoreError::Conflict);
+                    }
+                    let step = next(&found);
+                    let expected = Step::Restore(new.generation, BackupLocation::LocalHistory);
+                    assert_eq!(step == expected, is_restored, "{case}, {mode:?} at {now}: {step:?}");
+                }
+            }
+        }
     }
 }

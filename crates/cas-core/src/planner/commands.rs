@@ -54,6 +54,11 @@ fn restore_backup(facts: &Facts, filter: BackupFilter) -> Option<Step> {
         return None;
     }
     match &facts.login {
+        LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_)
+            if filter == BackupFilter::default() && candidate::successor(facts).is_some() =>
+        {
+            ask_store(facts).or_else(|| restore(facts, candidate::successor(facts)))
+        }
         LoginFileState::Valid(login) => {
             probe(facts, VerificationTarget::Login(login.generation)).or_else(|| {
                 let verdict = facts.verdict(VerificationTarget::Login(login.generation));

@@ -43,6 +43,8 @@ pub enum Ineligible {
     AnotherMachine,
     /// The clock was set back, so the order of the logins is unknown.
     OrderUnknown,
+    /// The credential file holds a newer login, which no client uses.
+    OlderThanFile,
     /// Its access token has expired, and it was restored before.
     AlreadyRestoredOnce,
     /// It was restored too often within the hour.
@@ -62,6 +64,7 @@ impl Ineligible {
             Self::AnotherAccount => "another account",
             Self::LinkRepointed => "another file",
             Self::AnotherMachine => "another machine",
+            Self::OlderThanFile => "older than file",
             Self::OrderUnknown => "order unknown",
             Self::AlreadyRestoredOnce => "restored once",
             Self::RestoreLimitReached => "restored too often",
@@ -87,7 +90,10 @@ impl fmt::Display for Ineligible {
             Self::AnotherMachine => {
                 "another machine uses it, and each refresh there consumes its refresh token (restore_from_other_machines permits it)"
             }
-            Self::OrderUnknown => "the clock was set back, so it is unknown whether a later login superseded it",
+            Self::OlderThanFile => {
+                "the damaged login in the credential file is newer, so the refresh token of this backup was already used; sign in with `cas-sync login`"
+            }
+            Self::OrderUnknown => "the clock was set back or an expiry is not a time, so it is unknown whether a later login superseded it",
             Self::AlreadyRestoredOnce => {
                 "its access token has expired and it was restored once already, so its refresh token may be consumed"
             }
@@ -140,6 +146,7 @@ pub(super) fn ineligibility(
         (facts.ledger.belongs_to_other_account(login), Ineligible::AnotherAccount),
         (facts.ledger.is_repointed(facts.place), Ineligible::LinkRepointed),
         (source == BackupLocation::Store && !store_backup_allowed(facts), Ineligible::AnotherMachine),
+        (is_older_than_file(facts, login), Ineligible::OlderThanFile),
         (order_is_unknown(facts, login), Ineligible::OrderUnknown),
         (
             !facts.ledger.may_restore(login, facts.now),
@@ -164,28 +171,58 @@ pub(super) fn is_plausible(facts: &Facts, login: &LoginSummary) -> bool {
 /// Returns true if another login of this machine expires later and has thereby superseded this one,
 /// even if the exchange was not observed.
 pub(super) fn is_superseded_by_expiry(facts: &Facts, login: &LoginSummary) -> bool {
-    known_here(facts).any(|other| ends_later(other, login))
+    known_here(facts).any(|other| ends_later(facts, other, login))
 }
 
-/// Returns true if a later login, by the ledger's count, expires earlier and was seen earlier by
-/// the clock. The clock was set back between the two, so their expiry does not tell which one
-/// superseded the other. (Otherwise a login that expires earlier is an old copy.)
+/// Returns true if what is left of the login in an unusable file may be newer than this backup.
+///
+/// A refresh token that the ledger does not know, and whose expiry the file does not tell, counts as
+/// the newer one: a used refresh token logs the user out.
+fn is_older_than_file(facts: &Facts, login: &LoginSummary) -> bool {
+    let Some(remnant) = &facts.remnant else { return false };
+    if remnant.generation == login.generation || remnant.owner.contradicts(&login.owner) {
+        return false;
+    }
+    let known = facts.ledger.generations.get(&remnant.generation);
+    match known.map(|record| record.state) {
+        Some(GenerationState::Superseded | GenerationState::Rejected) => false,
+        _ => {
+            let expires_at = known.map(|record| record.expires_at).or(remnant.expires_at);
+            let dated = expires_at.filter(|end| login_file::is_dated(*end, facts.now));
+            dated.is_none_or(|end| end >= login.expires_at)
+        }
+    }
+}
+
+/// Returns true if the order of this login and a later one, by the ledger's count, is unknown: the
+/// clock was set back between the two, or one of the two expiries is not a time. (Otherwise a login
+/// that expires earlier is an old copy.)
 pub(super) fn order_is_unknown(facts: &Facts, login: &LoginSummary) -> bool {
-    let Some(record) = facts.ledger.generations.get(&login.generation) else { return false };
-    let was_written_later = |other: &GenerationRecord| {
-        other.number > record.number
-            && other.first_seen < record.first_seen
-            && other.origin == Origin::File
-            && other.was_fresh
+    let is_dated = |record: &GenerationRecord| login_file::is_dated(record.expires_at, facts.now);
+    let is_undated_newest =
+        |other: &GenerationRecord| !is_dated(other) && other.state != GenerationState::Superseded;
+    let is_later = |other: &GenerationRecord| match facts.ledger.generations.get(&login.generation) {
+        Some(record) => {
+            let clock_was_set_back = other.first_seen < record.first_seen
+                && other.was_fresh
+                && other.expires_at <= record.expires_at;
+            let has_no_order = !is_dated(record) || is_undated_newest(other);
+            other.number > record.number && (clock_was_set_back || has_no_order)
+        }
+        None => is_undated_newest(other),
+    };
+    let is_of_account = |other: &GenerationRecord| {
+        other.origin == Origin::File
             && other.state != GenerationState::Rejected
-            && other.expires_at <= record.expires_at
             && !other.owner.contradicts(&login.owner)
     };
-    facts.ledger.generations.values().any(was_written_later)
+    facts.ledger.generations.values().any(|other| is_of_account(other) && is_later(other))
 }
 
-pub(super) fn ends_later(other: &LoginSummary, login: &LoginSummary) -> bool {
-    other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
+/// Returns true if the expiry of `other` shows that it is the newer login of one account.
+pub(super) fn ends_later(facts: &Facts, other: &LoginSummary, login: &LoginSummary) -> bool {
+    let has_order = login_file::is_dated(login.expires_at, facts.now);
+    has_order && other.expires_at > login.expires_at && !other.owner.contradicts(&login.owner)
 }
 
 /// Returns the logins of this machine: those in its history and the one it backed up to the store.

@@ -7,6 +7,7 @@ use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::{LoginFileState, LoginPlace};
+use crate::credential::remnant::Remnant;
 use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
@@ -21,6 +22,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// The state of the credential file.
     pub login: LoginFileState<LoginSummary>,
+    /// What is left of a login in a credential file that no client uses.
+    pub remnant: Option<Remnant>,
     /// Where the credential file is.
     pub place: LoginPlace,
     /// Whether Claude Code holds its locks, because a session is refreshing the login.

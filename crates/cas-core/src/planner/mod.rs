@@ -85,10 +85,15 @@ fn restore_fresh_backup(facts: &Facts) -> Option<Step> {
         Mode::Watch => facts.login.needs_restore() && facts.login != LoginFileState::Missing,
         Mode::Sync | Mode::Command(_) => false,
     };
-    if is_due && facts.settings.oauth_backup && facts.active_token().is_none() {
-        restore(facts, candidate::fresh_from_history(facts))
-    } else {
-        None
+    if !facts.settings.oauth_backup || facts.active_token().is_some() {
+        return None;
+    }
+    match facts.settings.mode {
+        Mode::Login | Mode::Watch if !facts.login.needs_restore() => {
+            restore(facts, candidate::fresh_successor_from_history(facts))
+        }
+        _ if is_due => restore(facts, candidate::fresh_from_history(facts)),
+        _ => None,
     }
 }
 
@@ -146,6 +151,10 @@ fn handle_setup_token(facts: &Facts) -> Option<Step> {
 }
 
 fn handle_login(facts: &Facts) -> Option<Step> {
+    let is_watch = facts.settings.mode == Mode::Watch;
+    if let Some(step) = restore(facts, candidate::successor(facts).filter(|_| !is_watch)) {
+        return Some(step);
+    }
     match &facts.login {
         LoginFileState::Valid(login) => probe(facts, VerificationTarget::Login(login.generation))
             .or_else(|| after_verification(facts, login)),

@@ -15,6 +15,7 @@ use nix::libc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::claude_files::credentials_file;
 use crate::credential::json_edit;
 use crate::fs::atomic_file;
 use crate::fs::owned_file::{self, FileError, Ownership};
@@ -138,7 +139,8 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`]
     pub fn load_replaced_file(&self) -> Result<Option<owned_file::FileContent>, StateError> {
-        owned_file::read(&self.path("replaced-credentials.json"), self.owner, LIMIT, Ownership::Owner)
+        let path = self.path("replaced-credentials.json");
+        owned_file::read(&path, self.owner, credentials_file::LIMIT, Ownership::Owner)
             .map_err(StateError::File)
     }
 

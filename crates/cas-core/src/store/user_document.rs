@@ -3,7 +3,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::credential::expiry::SetupTokenDates;
-use crate::credential::login::{self, Login, Owner, ParsedLogin};
+use crate::credential::login::{self, AccessProblem, Login, Owner, ParsedLogin};
 use crate::store::{Document, Fields};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::setup_token::{SetupToken, SetupTokenError};
@@ -212,7 +212,10 @@ fn backup(field: Option<&RawValue>) -> Backup {
         return Backup::Malformed("it is not JSON");
     };
     match login::parse(object) {
-        ParsedLogin::Complete(login) => Backup::Login(login),
+        ParsedLogin::Complete(login) | ParsedLogin::RefreshFirst(login, AccessProblem::MissingScope) => {
+            Backup::Login(login)
+        }
+        ParsedLogin::RefreshFirst(_, problem) => Backup::Malformed(problem.as_str()),
         ParsedLogin::Cleared => Backup::Malformed("it is a cleared login"),
         ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }

@@ -18,8 +18,11 @@ pub(crate) enum Event {
     },
     Refresh,
     RefreshByOlderClient,
+    /// A tool writes a refreshed login with its expiry in seconds.
+    RefreshInSeconds,
     Clear,
-    Damage,
+    /// A write that broke off: of the login in the file, or of one that was just refreshed.
+    Damage(Damage),
     Delete,
     NotRefreshable,
     WriteOldCopy(usize),
@@ -58,6 +61,15 @@ impl Run {
     pub(crate) fn asks_for_other_machine(&self) -> bool {
         matches!(self.mode, Mode::Command(Command::Restore(filter)) if filter.from_other_machine)
     }
+}
+
+/// What a write that broke off has left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Damage {
+    pub(crate) of_new_login: bool,
+    pub(crate) has_generation: bool,
+    pub(crate) has_expiry: bool,
+    pub(crate) has_owner: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -142,8 +154,11 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => (0..2u8).prop_map(|account| Event::SignIn { account }),
         2 => Just(Event::Refresh),
         1 => Just(Event::RefreshByOlderClient),
+        1 => Just(Event::RefreshInSeconds),
         4 => Just(Event::Clear),
-        1 => Just(Event::Damage),
+        2 => any::<(bool, bool, bool, bool)>().prop_map(|(of_new_login, has_generation, has_expiry, has_owner)| {
+            Event::Damage(Damage { of_new_login, has_generation, has_expiry, has_owner })
+        }),
         1 => Just(Event::Delete),
         1 => Just(Event::NotRefreshable),
         1 => any::<usize>().prop_map(Event::WriteOldCopy),

@@ -17,7 +17,7 @@ proptest! {
 
     #[test]
     fn planner_keeps_its_rules_in_every_history(events in prop::collection::vec(event(), 1..60)) {
-        let mut world = World { now: 100 * HOUR, ..World::default() };
+        let mut world = World { now: 200_000 * HOUR, ..World::default() };
         for event in events {
             world.happen(event);
         }
@@ -35,7 +35,7 @@ fn histories_reach_every_step() {
     let mut by_hand = (0, 0);
     for _ in 0..600 {
         let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
-        let mut world = World { now: 100 * HOUR, ..World::default() };
+        let mut world = World { now: 200_000 * HOUR, ..World::default() };
         for event in events {
             world.happen(event);
         }

@@ -2,6 +2,7 @@
 
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
+use cas_core::credential::remnant::Remnant;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::{BackupLocation, Status};
 use cas_core::planner::*;
@@ -35,7 +36,15 @@ impl World {
             Step::Restore(generation, source) => {
                 let login =
                     self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
-                assert!(facts.login.needs_restore() || is_rejected, "I1: {:?} was replaced", facts.login);
+                let is_superseded = facts.login.login().is_some_and(|found| {
+                    self.seen_superseded.contains(&found.generation)
+                        && self.true_owner(found.generation) == self.true_owner(*generation)
+                });
+                assert!(
+                    facts.login.needs_restore() || is_rejected || is_superseded,
+                    "I1: {:?} was replaced",
+                    facts.login
+                );
                 assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was restored");
                 assert!(
                     !self.seen_superseded.contains(generation),
@@ -63,7 +72,11 @@ impl World {
                 if let Some(found) = facts.login.login() {
                     assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
                 }
+                if let Some(remnant) = &facts.remnant {
+                    self.check_remnant(login, remnant);
+                }
                 self.check_frequency(login);
+                self.check_undated(login);
                 assert!(
                     !run.expected || login.owner.organization.as_deref() == Some("organization0"),
                     "another organization's login"
@@ -131,8 +144,11 @@ impl World {
                     matches!(facts.login, LoginFileState::AccessTokenExpired(_)) || is_rejected,
                     "there is nothing to refresh"
                 );
+                // The expiry of one that is written in seconds tells no order.
                 let is_later = |other: &LoginSummary| {
-                    !other.owner.contradicts(&login.owner) && other.expires_at > login.expires_at
+                    !self.undated.contains(&login.generation)
+                        && !other.owner.contradicts(&login.owner)
+                        && other.expires_at > login.expires_at
                 };
                 assert!(!facts.history.iter().any(is_later), "a consumed refresh token was reused");
                 assert!(
@@ -180,13 +196,40 @@ impl World {
         })
     }
 
+    /// A login that broke off in the file is not replaced by an older generation of the same account.
+    fn check_remnant(&self, login: &LoginSummary, remnant: &Remnant) {
+        let position = |generation| self.ever.iter().position(|login| login.generation == generation);
+        let torn = &self.ever[position(remnant.generation).expect("it existed")];
+        let is_newer = position(remnant.generation) > position(login.generation)
+            && torn.expires_at >= login.expires_at
+            && !torn.owner.contradicts(&login.owner);
+        let is_unusable = self.rejected.contains(&torn.generation);
+        assert!(!is_newer || is_unusable, "I1: {login:?} was restored over the newer {torn:?}");
+    }
+
+    /// A login whose expiry tells no order is not replaced by an older generation of the same account.
+    fn check_undated(&self, login: &LoginSummary) {
+        let later = self.ever.iter().skip_while(|other| other.generation != login.generation).skip(1);
+        let mut newer = later.filter(|other| {
+            self.undated.contains(&other.generation)
+                && self.seen.contains(&other.generation)
+                && !self.rejected.contains(&other.generation)
+                && !self.seen_superseded.contains(&other.generation)
+                && !other.owner.contradicts(&login.owner)
+        });
+        assert_eq!(newer.next(), None, "I1: {login:?} was restored, and this is newer");
+    }
+
     pub(crate) fn check_frequency(&self, login: &LoginSummary) {
         let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
         if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
             let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
             assert!(recent < 8, "I3: restored {recent} times within the hour");
         } else {
-            assert!(restores.is_empty(), "I3: a generation with an expired access token was restored again");
+            let verified = self.verified.get(&login.generation);
+            let is_restored_again =
+                restores.iter().any(|(at, _)| verified.is_none_or(|verified| verified < at));
+            assert!(!is_restored_again, "I3: a generation with an expired access token was restored again");
         }
     }
 }

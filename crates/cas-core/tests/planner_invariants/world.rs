@@ -8,6 +8,7 @@ use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
+use cas_core::credential::remnant::Remnant;
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::BackupLocation;
@@ -15,7 +16,7 @@ use cas_core::planner::{self, *};
 use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 
-use crate::history::{Event, HOUR, Interference, Run};
+use crate::history::{Damage, Event, HOUR, Interference, Run};
 
 #[derive(Default)]
 pub(crate) struct World {
@@ -24,6 +25,10 @@ pub(crate) struct World {
     pub(crate) backed_up_by_hand: usize,
     pub(crate) serial: u64,
     pub(crate) file: File,
+    /// What is left of a login in a damaged file.
+    pub(crate) remnant: Option<Remnant>,
+    /// Those whose expiry was written in seconds.
+    pub(crate) undated: BTreeSet<RefreshTokenId>,
     pub(crate) ledger: Ledger,
     pub(crate) history: Vec<LoginSummary>,
     pub(crate) backup: Option<LoginSummary>,
@@ -47,6 +52,8 @@ pub(crate) struct World {
     pub(crate) seen_superseded: BTreeSet<RefreshTokenId>,
     pub(crate) rejected: BTreeSet<RefreshTokenId>,
     pub(crate) restores: BTreeMap<RefreshTokenId, Vec<(u64, bool)>>,
+    /// When a generation was last shown to work.
+    pub(crate) verified: BTreeMap<RefreshTokenId, u64>,
     pub(crate) backups: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
@@ -130,8 +137,17 @@ impl World {
                     self.observe();
                 }
             }
+            Event::RefreshInSeconds if self.file.0.login().is_some() => {
+                self.happen(Event::Refresh);
+                let login = self.ever.last_mut().expect("just made");
+                login.expires_at = Timestamp::from_millis(login.expires_at.millis() / 1000);
+                self.undated.insert(login.generation);
+                let login = login.clone();
+                self.put(login);
+            }
+            Event::RefreshInSeconds => (),
             Event::Clear => self.file.0 = LoginFileState::ClearedByClient,
-            Event::Damage => self.file.0 = LoginFileState::Invalid("torn"),
+            Event::Damage(damage) => self.damage(damage),
             Event::Delete => self.file.0 = LoginFileState::Missing,
             Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {
@@ -154,6 +170,29 @@ impl World {
             Event::Run(run) => self.run(run),
         }
         self.age_file();
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        if damage.of_new_login {
+            self.happen(Event::Refresh);
+        }
+        self.remnant = self.file.0.login().filter(|_| damage.has_generation).map(|login| Remnant {
+            generation: login.generation,
+            expires_at: damage.has_expiry.then_some(login.expires_at),
+            owner: if damage.has_owner { login.owner.clone() } else { Owner::default() },
+        });
+        self.file.0 = LoginFileState::Invalid("torn");
+    }
+
+    fn remnant(&self) -> Option<Remnant> {
+        self.remnant.clone().filter(|_| matches!(self.file.0, LoginFileState::Invalid(_)))
+    }
+
+    /// A verified login may be restored again when its access token has expired.
+    fn note_alive(&mut self, generation: RefreshTokenId, verdict: &Verification) {
+        if verdict.is_alive() {
+            self.verified.insert(generation, self.now);
+        }
     }
 
     /// Records the login in the file, as each run does first. Logins that expire earlier are
@@ -185,6 +224,7 @@ impl World {
         Facts {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
+            remnant: self.remnant(),
             refreshing: run.refreshing,
             ledger: self.ledger.clone(),
             history: self.history.clone(),
@@ -249,6 +289,7 @@ impl World {
         }
         self.observe();
         facts.login = self.file.0.clone();
+        facts.remnant = self.remnant();
         facts.ledger = self.ledger.clone();
     }
 
@@ -284,7 +325,8 @@ impl World {
             }
             Step::Probe(subject) => {
                 if let VerificationTarget::Login(generation) = subject {
-                    self.ledger.record_verification(generation, &verdict);
+                    self.ledger.record_verification(generation, &verdict, facts.now);
+                    self.note_alive(generation, &verdict);
                     if verdict.is_rejected() {
                         self.rejected.insert(generation);
                     }
@@ -300,11 +342,12 @@ impl World {
                         self.happen(Event::Refresh);
                         let generation = self.file.0.login().expect("a refresh leaves a login").generation;
                         facts.done.verdicts.push((VerificationTarget::Login(generation), verdict.clone()));
-                        self.ledger.record_verification(generation, &verdict);
+                        self.ledger.record_verification(generation, &verdict, facts.now);
+                        self.note_alive(generation, &verdict);
                     }
                     Verification::Rejected { account_level: false } => {
                         self.happen(Event::Clear);
-                        self.ledger.record_verification(before.generation, &verdict);
+                        self.ledger.record_verification(before.generation, &verdict, facts.now);
                         self.rejected.insert(before.generation);
                         facts
                             .done
@@ -360,6 +403,7 @@ impl World {
         }
         self.observe();
         facts.login = self.file.0.clone();
+        facts.remnant = self.remnant();
         facts.ledger = self.ledger.clone();
         facts.history = self.history.clone();
     }

@@ -2,6 +2,7 @@
 
 use cas_core::credential::expiry::{CredentialKind, Expiry};
 use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
+use cas_core::credential::login::AccessProblem;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
@@ -32,7 +33,7 @@ const SIGN_IN: &str = "cas-sync login";
 const SWITCH: &str = "cas-sync login --switch-account";
 
 /// What the scope's absence is called by whoever reads the file.
-const SCOPE: &str = "the scope user:inference is missing";
+const SCOPE: &str = AccessProblem::MissingScope.as_str();
 
 /// A login that no session uses is nobody's trouble.
 fn used(facts: &PersonFacts, judge: impl Fn() -> CheckResult) -> CheckResult {

@@ -1,0 +1,83 @@
+//! How the real clients and this project's parser read credential files of every kind.
+//!
+//! `tests/recordings/credential-files.tsv` holds what each client did with each file of the corpus. Each run compares the
+//! parser with that table, and asks the newest client about 30 of the files, chosen by the day. At full size
+//! (`CAS_FULL_SIZE=1`) both clients are asked about all of them. `RECORD=1` adds the files that the table lacks; at full
+//! size it writes the table anew.
+
+mod client;
+mod parser;
+mod recording;
+
+use cas_tests::claude_client::{NEWEST, OLDER, now_in_milliseconds};
+use cas_tests::credential_corpus::{Case, cases};
+
+use self::recording::Recording;
+
+/// How many files a run asks the newest client about.
+const SAMPLE: usize = 30;
+const DAY: i64 = 24 * 3_600_000;
+
+#[test]
+fn recording_has_each_case_once() {
+    let recording = Recording::load();
+    let cases: Vec<_> = cases().into_iter().map(|case| case.name).collect();
+    assert_eq!(recording.names(), cases, "run this suite with RECORD=1");
+}
+
+/// What any client authenticates with is never replaced, and what no client uses is never called a login.
+#[test]
+fn parser_reads_each_file_as_the_clients_do() {
+    let recording = Recording::load();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let answers = recording.answers(&case.name);
+        if let Err(difference) = parser::compare(&case, &answers) {
+            wrong.push(format!("{}: {difference}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn clients_answer_as_recorded() {
+    if recording::is_wanted() {
+        return record();
+    }
+    let recording = Recording::load();
+    let full = cas_tests::size::full_size();
+    let mut wrong = Vec::new();
+    for version in if full { &[OLDER, NEWEST][..] } else { &[NEWEST][..] } {
+        let chosen = if full { cases() } else { sample_of_the_day() };
+        for (case, answer) in chosen.iter().zip(client::answers(version, &chosen)) {
+            let recorded = recording.answer(&case.name, version);
+            if answer != recorded {
+                wrong.push(format!("{version}, {}: {answer}; recorded: {recorded}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} files:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Asks both clients about the files that the table lacks, or about all of them at full size.
+fn record() {
+    let mut recording = Recording::load();
+    let (full, names) = (cas_tests::size::full_size(), recording.names().join("\n"));
+    let is_recorded = |case: &Case| names.lines().any(|name| name == case.name);
+    let wanted: Vec<_> = cases().into_iter().filter(|case| full || !is_recorded(case)).collect();
+    for version in [OLDER, NEWEST] {
+        for (case, answer) in wanted.iter().zip(client::answers(version, &wanted)) {
+            recording.set(&case.name, version, answer);
+        }
+    }
+    recording.save(&cases());
+}
+
+/// Other files each day, so that all of them are asked about within two weeks.
+fn sample_of_the_day() -> Vec<Case> {
+    let mut chosen = cases();
+    let first = usize::try_from(now_in_milliseconds() / DAY).unwrap_or(0) * SAMPLE % chosen.len();
+    chosen.rotate_left(first);
+    chosen.truncate(SAMPLE);
+    chosen
+}
