@@ -196,7 +196,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn nothing_inside_reaches_the_world_and_nothing_mounted_is_seen_outside() {
+    fn namespace_isolates_network_and_mounts() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
         fs::write(&source, "inside").expect("written");

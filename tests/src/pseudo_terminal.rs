@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_of_a_command_are_on_the_screen_and_so_is_how_it_ended() {
+    fn screen_shows_the_last_output_and_the_exit_status() {
         for round in 0..200 {
             let mut command = Command::new("sh");
             let words = format!("the last words of round {round}");

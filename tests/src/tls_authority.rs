@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_client_that_trusts_the_authority_and_asks_for_the_name_gets_through() {
+    fn client_without_the_ca_or_the_name_is_rejected() {
         let authority = TlsAuthority::new("test");
         let leaf = authority.leaf(&["api.example.com", "127.0.0.1"]);
         assert_eq!(greeting(&leaf, &authority, "api.example.com").expect("trusted"), "hello");

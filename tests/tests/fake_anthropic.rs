@@ -27,7 +27,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_program_in_a_network_of_its_own_serves_there_and_obeys_from_outside() {
+fn server_in_a_network_namespace_is_controlled_from_outside() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let socket = directory.path().join("control");
     let network = Namespaces::new(Vec::new()).unwrap_or_else(|error| panic!("{error}"));

@@ -105,7 +105,7 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
+fn alert_names_the_user_until_the_login_works_again() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let on_alert = || {
         let words = last_words(&guest.product_journal());

@@ -26,12 +26,12 @@ fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
 }
 
 #[test]
-fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_bookworm() {
+fn ssh_login_restores_a_cleared_login_for_claude_on_bookworm() {
     claude_works_after_an_ssh_login(Suite::Bookworm);
 }
 
 #[test]
-fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_trixie() {
+fn ssh_login_restores_a_cleared_login_for_claude_on_trixie() {
     claude_works_after_an_ssh_login(Suite::Trixie);
 }
 
@@ -60,7 +60,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
 }
 
 #[test]
-fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
+fn console_login_restores_a_cleared_login_for_claude() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let good = desk.lose_login("alice");
 
@@ -74,7 +74,7 @@ fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
 }
 
 #[test]
-fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
+fn running_claude_uses_a_login_restored_by_another_session() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let mut running = desk.converse("alice");
     let mut ask =
@@ -90,7 +90,7 @@ fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
 }
 
 #[test]
-fn logins_while_claude_refreshes_lose_nobody() {
+fn logins_during_a_refresh_lose_no_login() {
     const CLIENTS: usize = 4;
     const LOGINS: usize = 10;
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
@@ -130,7 +130,7 @@ fn logins_while_claude_refreshes_lose_nobody() {
 }
 
 #[test]
-fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
+fn claude_uses_the_setup_token_of_the_env_file() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     keep_setup_token_of_alice(&desk);
@@ -144,7 +144,7 @@ fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
 }
 
 #[test]
-fn a_job_that_never_logged_in_has_the_setup_token_by_cas_session_exec() {
+fn job_without_a_login_gets_the_setup_token_by_exec() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     keep_setup_token_of_alice(&desk);
     let job =

@@ -71,7 +71,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
 }
 
 #[test]
-fn only_root_enrolls_and_only_people_are_enrolled() {
+fn enroll_requires_root_and_a_regular_user() {
     let guest = product();
     guest.enroll("alice");
     let before = traces(&guest);
@@ -144,7 +144,7 @@ fn after_a_reboot_requests_are_taken_whatever_the_name() {
 }
 
 #[test]
-fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
+fn unenrolled_user_keeps_all_files() {
     let guest = product();
     guest.enroll("alice");
     guest.back_up_and_break("alice", &fresh("first"));
@@ -169,7 +169,7 @@ fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
 }
 
 #[test]
-fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
+fn upgrade_during_a_session_keeps_logins_working() {
     let guest = product();
     guest.enroll("alice");
     guest.put_token("alice", "sk-ant-oat01-alice");
@@ -196,7 +196,7 @@ fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
 }
 
 #[test]
-fn removing_it_leaves_no_line_in_the_pam_configuration_and_logins_work() {
+fn removal_leaves_no_pam_line_and_logins_work() {
     let guest = Guest::boot(Suite::Bookworm);
     let pam = "cd /etc/pam.d && sha256sum common-*";
     // The tool writes the stacks in its own form even when nothing changes: compared is what it wrote before us.

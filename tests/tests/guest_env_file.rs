@@ -5,7 +5,7 @@ use std::time::Duration;
 use cas_tests::guest::{Guest, Suite, VARIABLE};
 
 #[test]
-fn an_env_file_that_is_no_plain_file_of_the_users_is_refused_in_time() {
+fn env_file_that_is_not_regular_is_rejected_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let token = format!("{VARIABLE}=sk-ant-oat01-planted");
     let line = format!("echo {token}");

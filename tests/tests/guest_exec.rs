@@ -55,7 +55,7 @@ fn the_command_and_it_alone_gets_the_token() {
 }
 
 #[test]
-fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
+fn exec_exits_with_the_status_of_its_command() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.put_token("alice", ALICE);
@@ -81,7 +81,7 @@ fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
 }
 
 #[test]
-fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
+fn exec_waits_for_a_restore_up_to_its_limit() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.put_login("alice", &fresh("first"));
@@ -118,7 +118,7 @@ fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
 }
 
 #[test]
-fn a_tmux_session_that_is_older_than_the_token_gets_it_and_loses_it_when_it_is_withdrawn() {
+fn older_tmux_session_gets_and_loses_the_setup_token() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let guest = &fleet.guest;
     let alice = fleet.enroll("alice");

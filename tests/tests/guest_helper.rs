@@ -51,7 +51,7 @@ fn is_nobody_but(guest: &Guest, user: &str, seen: &str) {
 }
 
 #[test]
-fn it_is_the_user_with_the_users_groups_and_can_never_be_root_again() {
+fn helper_has_the_users_identity_and_cannot_regain_root() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("groupadd research && groupadd --gid 4242 night && usermod -aG research,night,video bob")
@@ -112,7 +112,7 @@ fn everything_it_writes_is_for_its_user_alone() {
 }
 
 #[test]
-fn whatever_limits_the_caller_of_su_has_set_nothing_is_torn_and_su_works_as_without_us() {
+fn limits_of_the_caller_of_su_tear_no_file() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let limits = [

@@ -173,7 +173,7 @@ fn kind_of(guest: &Guest, place: &str) -> String {
 }
 
 #[test]
-fn folders_that_somebody_else_owns() {
+fn directories_of_another_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("first"));
     guest

@@ -56,7 +56,7 @@ fn alice_has_nothing_of_bobs(guest: &Guest, with: &str) {
 }
 
 #[test]
-fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
+fn symlinks_to_files_of_another_user_have_no_effect() {
     let (guest, bobs) = with_a_careless_bob();
     let places = [
         ".claude",
@@ -92,7 +92,7 @@ fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
 }
 
 #[test]
-fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
+fn symlink_race_does_not_leak_a_login_of_another_user() {
     let (guest, bobs) = with_a_careless_bob();
     guest.back_up_and_break("alice", &fresh("alices"));
     guest
@@ -135,7 +135,7 @@ fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
 }
 
 #[test]
-fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
+fn files_in_a_writable_directory_of_a_user_are_rejected() {
     let guest = Guest::with_product(Suite::Bookworm, &["bob"]);
     let login = fresh("bobs");
     guest.back_up_and_break("bob", &login);
@@ -186,7 +186,7 @@ fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
 }
 
 #[test]
-fn what_root_has_below_run_and_var_is_out_of_her_reach() {
+fn files_of_root_below_run_and_var_are_protected() {
     let (guest, _bobs) = with_a_careless_bob();
     guest.resume();
     guest.put_login("alice", &fresh("alices"));

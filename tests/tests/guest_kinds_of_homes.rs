@@ -36,7 +36,7 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
 }
 
 #[test]
-fn names_homes_and_primary_groups_of_every_kind_are_looked_after() {
+fn unusual_names_homes_and_groups_are_synced() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.run("install -d /srv/people/staff && groupadd staffers").expect_success("a place for homes");

@@ -18,7 +18,7 @@ const AT_ONCE: Duration = Duration::from_millis(1500);
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[test]
-fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+fn fifo_in_place_of_any_file_does_not_block() {
     in_the_place_of_every_file(&[
         "mkfifo $p",
         "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
@@ -29,7 +29,7 @@ fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
 }
 
 #[test]
-fn what_never_ends_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+fn endless_file_in_place_of_any_file_does_not_block() {
     in_the_place_of_every_file(&[
         "ln -s /dev/zero $p",
         "ln -s $p $p",
@@ -85,7 +85,7 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
 }
 
 #[test]
-fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
+fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("alices"));
     let path = login_path("alice");

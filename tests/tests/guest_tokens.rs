@@ -67,7 +67,7 @@ fn cron_jobs_and_user_services_get_no_token() {
 }
 
 #[test]
-fn su_and_sudo_never_take_somebodys_token_along() {
+fn su_and_sudo_never_pass_on_the_callers_token() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     let show = format!("echo \"[${{{VARIABLE}-unset}}]\"");
@@ -121,7 +121,7 @@ fn from_session_of_alice(guest: &Guest, how: &str, target: &str, command: &str) 
 }
 
 #[test]
-fn a_token_that_is_withdrawn_from_the_env_file_is_gone_at_the_next_login() {
+fn token_removed_from_the_env_file_is_unset_at_next_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE));

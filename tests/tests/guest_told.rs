@@ -8,7 +8,7 @@ const PROGRAM: &[u8] = b"#!/bin/sh
 ";
 
 #[test]
-fn the_service_tells_it_as_the_person_once_for_each_change() {
+fn notify_command_runs_once_per_change_as_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.write("/usr/local/bin/tell", "root", "755", PROGRAM);
     guest.configure("verify = false\n[notify]\ncommand = [\"/usr/local/bin/tell\"]\n");
@@ -67,7 +67,7 @@ fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
 /// From the hardened service, to the machine's own mailer, by a program that speaks SMTP: one that would have to gain rights to
 /// queue a mail cannot.
 #[test]
-fn the_manuals_example_mails_people_once_for_each_change() {
+fn documented_notify_example_mails_once_per_change() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("rm /etc/systemd/system/exim4.service; systemctl daemon-reload; systemctl start exim4")

@@ -61,17 +61,17 @@ fn an_enrolled_person_has_their_token(suite: Suite) {
 }
 
 #[test]
-fn an_enrolled_person_has_their_token_until_it_is_withdrawn_on_bookworm() {
+fn user_manager_has_the_token_until_withdrawal_on_bookworm() {
     an_enrolled_person_has_their_token(Suite::Bookworm);
 }
 
 #[test]
-fn an_enrolled_person_has_their_token_until_it_is_withdrawn_on_trixie() {
+fn user_manager_has_the_token_until_withdrawal_on_trixie() {
     an_enrolled_person_has_their_token(Suite::Trixie);
 }
 
 #[test]
-fn whatever_is_wrong_with_it_the_manager_starts_with_everything_else() {
+fn failing_generator_does_not_break_the_user_manager() {
     [Suite::Bookworm, Suite::Trixie].into_iter().for_each(the_manager_starts_with_everything_else);
 }
 

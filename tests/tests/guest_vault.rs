@@ -34,7 +34,7 @@ fn a_good_copy_in_vault_alone_is_enough() {
 }
 
 #[test]
-fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
+fn backup_in_vault_survives_the_loss_of_the_machine() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let alice = fleet.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
@@ -51,7 +51,7 @@ fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
 
 /// As the runbook says: a home was taken along, and what it needs is what the machine before has backed up.
 #[test]
-fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
+fn new_machine_takes_over_a_backup_on_request() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let (alice, guest) = (fleet.enroll("alice"), &fleet.guest);
     let login = fresh("first");
@@ -91,7 +91,7 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
 }
 
 #[test]
-fn a_black_hole_costs_one_login_the_deadline_and_the_next_nothing() {
+fn unreachable_store_delays_only_one_login() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     fleet.enroll("alice");
     let guest = &fleet.guest;
@@ -167,7 +167,7 @@ fn a_sealed_vault_changes_nothing_and_is_named_in_the_journal() {
 }
 
 #[test]
-fn a_token_that_is_somebody_elses_is_refused() {
+fn vault_token_of_another_user_is_refused() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let (alice, bob) = (fleet.enroll("alice"), fleet.enroll("bob"));
     alice.put_document(&document_with(&fresh("alices")));
@@ -210,7 +210,7 @@ fn a_healthy_login_is_never_written_whatever_the_store_holds() {
 }
 
 #[test]
-fn an_older_generation_in_the_store_never_replaces_what_the_machine_knows_to_be_newer() {
+fn older_generation_in_the_store_is_not_restored() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
@@ -227,7 +227,7 @@ fn an_older_generation_in_the_store_never_replaces_what_the_machine_knows_to_be_
 
 /// Nothing of the store may be in a guest's own files but what belongs to the person.
 #[test]
-fn nobody_else_can_read_what_was_fetched() {
+fn fetched_secrets_are_private_to_the_user() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let mut document = document_with(&fresh("kept"));

@@ -111,7 +111,7 @@ fn a_healthy_login_is_verified_and_backed_up_once() {
 }
 
 #[test]
-fn a_stale_login_is_refreshed_by_claude_and_the_new_one_is_in_the_store() {
+fn expired_login_is_refreshed_and_stored() {
     let desk = desk();
     let yesterday = desk.place.sign_in_yesterday("alice");
 
@@ -128,7 +128,7 @@ fn a_stale_login_is_refreshed_by_claude_and_the_new_one_is_in_the_store() {
 }
 
 #[test]
-fn an_emptied_login_is_put_back_from_the_store_and_verified() {
+fn cleared_login_is_restored_from_the_store_and_verified() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     desk.keep_only_in_store(&login, 8);
@@ -149,7 +149,7 @@ fn an_emptied_login_is_put_back_from_the_store_and_verified() {
 }
 
 #[test]
-fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
+fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
     // One whose access token the server no longer takes although its time is not over, and one that has to be refreshed.
     for hours in [8, -1] {
         let desk = desk();
@@ -180,7 +180,7 @@ fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
 }
 
 #[test]
-fn a_login_rejected_before_its_time_is_refreshed_as_claude_would() {
+fn login_rejected_early_is_refreshed() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     desk.place.anthropic.expire(&login.family);
@@ -246,7 +246,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
 }
 
 #[test]
-fn a_standing_outage_is_told_once_and_its_end_too() {
+fn persistent_outage_is_logged_at_start_and_end() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     let journal = || desk.place.guest.product_journal();

@@ -118,7 +118,7 @@ fn nothing_is_sent_before_the_connection_is_accepted() {
 
 /// The listener that is there at a look is not always the one that a connection was made to.
 #[test]
-fn a_listener_of_root_does_not_vouch_for_a_connection_to_another_one() {
+fn listener_of_root_does_not_authorize_another_connection() {
     let stranger = thread::spawn(|| {
         nix::unistd::setfsuid(Uid::from_raw(STRANGER));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -75,7 +75,7 @@ fn a_steady_sync_is_one_read_and_a_changed_login_one_write_more() {
 }
 
 #[test]
-fn where_the_server_may_not_merge_a_changed_login_is_read_once_more_and_still_written_once() {
+fn login_without_server_merge_needs_one_more_read() {
     let alice = Metered::new(Policy::Update);
     alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
     let first = alice.sync();

@@ -140,7 +140,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_stand_in_elsewhere_does_what_it_is_told_and_refuses_nonsense() {
+    fn remote_control_executes_valid_and_rejects_invalid_commands() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let socket = directory.path().join("control");
         let listener = UnixListener::bind(&socket).expect("a socket");

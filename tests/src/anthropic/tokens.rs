@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn replaying_a_spent_token_ends_its_family_and_no_other() {
+    fn reuse_of_a_consumed_token_revokes_its_family() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
         let (alice, bob) = (tokens.sign_in("alice", HOUR, now), tokens.sign_in("bob", HOUR, now));

@@ -67,7 +67,7 @@ fn read(path: PathBuf) -> Value {
 }
 
 #[test]
-fn it_says_where_in_one_line_and_takes_the_code_on_a_pipe() {
+fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, directory) in clients(&alice) {
@@ -113,7 +113,7 @@ fn a_code_that_is_refused_leaves_no_login() {
 }
 
 #[test]
-fn it_waits_until_somebody_ends_it_and_calls_that_a_success() {
+fn sign_in_that_is_interrupted_exits_with_success() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, _) in clients(&alice) {

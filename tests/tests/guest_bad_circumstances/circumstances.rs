@@ -76,7 +76,7 @@ const ANSWERS_ALWAYS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_named_and_nothing_is_done() {
+fn invalid_configuration_is_named_and_nothing_is_done() {
     let world = World::start();
     let rows = [
         person("cas-sync run", 78, "/etc/claude-auth-sync/config.toml"),
@@ -122,7 +122,7 @@ fn a_configuration_that_cannot_be_used_is_named_and_nothing_is_done() {
 }
 
 #[test]
-fn a_home_that_is_away_is_named_and_nothing_is_made_in_its_place() {
+fn missing_home_is_named_and_not_created() {
     let world = World::start();
     world.fleet.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
     let rows = [
@@ -224,7 +224,7 @@ fn without_a_store_that_answers_nothing_is_done_by_halves() {
 }
 
 #[test]
-fn without_a_claude_nothing_is_taken_that_nobody_has_tried() {
+fn missing_client_accepts_no_unverified_credential() {
     let world = World::start();
     let without = [
         ("cas-sync check", "asks no `claude`"),

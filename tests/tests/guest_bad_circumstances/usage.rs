@@ -53,7 +53,7 @@ fn usage_fault(world: &World, who: Who, words: &str, says: &str) -> Option<Strin
 }
 
 #[test]
-fn a_command_line_that_cannot_be_meant_ends_with_2_and_changes_nothing() {
+fn usage_error_exits_with_2_and_changes_nothing() {
     let world = World::start();
     let before = world.looks(Kept::Everything);
     let mut faults = Vec::new();
@@ -90,7 +90,7 @@ fn a_command_line_that_cannot_be_meant_ends_with_2_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_somebody_elses_to_type_is_refused_with_who_that_is_and_changes_nothing() {
+fn command_of_another_user_is_refused_and_changes_nothing() {
     let world = World::start();
     let before = world.looks(Kept::Everything);
     let mut faults = Vec::new();

@@ -77,12 +77,12 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_in_a_home_is_named_and_mended_by_what_is_printed() {
+fn home_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn what_is_safe_is_mended_by_itself_and_said_before() {
+fn fix_applies_safe_remedies_and_names_them_first() {
     let guest = desk();
     let broken = format!(
         "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
@@ -144,7 +144,7 @@ fn the_clients_own_file_is_changed_under_the_clients_lock() {
 }
 
 #[test]
-fn the_environment_of_the_shell_that_asks_is_looked_at() {
+fn doctor_checks_the_environment_of_the_calling_shell() {
     let guest = desk();
     let script = "export ANTHROPIC_API_KEY=sk-ant-api03-x
         cas-sync doctor --json; echo

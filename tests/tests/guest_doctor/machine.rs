@@ -52,12 +52,12 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
+fn machine_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn root_mends_units_and_enrollments() {
+fn fix_as_root_repairs_units_and_enrollments() {
     let guest = desk();
     let broken =
         "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
@@ -83,7 +83,7 @@ fn root_mends_units_and_enrollments() {
 
 /// Their syncs wait for each other, as those of people whose syncs take long do: whoever starts one after the other never ends.
 #[test]
-fn root_has_everybodys_syncs_run_at_once() {
+fn fix_as_root_runs_the_syncs_of_all_users() {
     let guest = desk();
     guest.enroll("bob");
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";

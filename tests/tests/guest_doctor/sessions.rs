@@ -48,7 +48,7 @@ fn held(told: &Value, holds: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_holds_an_old_token_is_named_with_how_to_restart_it() {
+fn process_with_an_old_token_is_named_with_its_restart() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let alice = fleet.enroll("alice");
     alice.put_document(&json!({ "setup_token": OLD }));

@@ -33,7 +33,7 @@ pub(crate) const SIGN_IN: [&str; 8] = [
 const CODE: &str = "the-code-of-the-browser";
 
 #[test]
-fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
+fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     let old = claude_client::installed("2.1.197").unwrap_or_else(|error| panic!("{error}"));
     let desk = Workplace::start_showing(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
         .unwrap_or_else(|error| panic!("{error}"));
@@ -122,7 +122,7 @@ fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> 
 }
 
 #[test]
-fn a_setting_that_hides_the_login_is_named_and_the_client_uses_the_login_after_the_remedy() {
+fn setting_that_overrides_the_login_is_named_with_a_remedy() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     let login = desk.sign_in("alice");

@@ -119,13 +119,13 @@ impl Desk {
 }
 
 #[test]
-fn what_is_wrong_with_the_token_file_or_the_address_is_named_and_mended_by_what_is_printed() {
+fn token_file_problem_is_fixed_by_the_printed_remedy() {
     let desk = Desk::start();
     row::all(&desk.fleet.guest, &ROWS, &desk.environment());
 }
 
 #[test]
-fn what_is_wrong_at_the_server_is_named_and_mended_by_what_is_printed() {
+fn server_problem_is_fixed_by_the_printed_remedy() {
     let desk = Desk::start();
     let policy = |text: String| desk.alice.set_policy_text(&text);
     let own = Policy::Patch.text("alice");

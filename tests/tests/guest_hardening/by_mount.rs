@@ -31,7 +31,7 @@ fn a_home_that_comes_later_would_never_be_watched() {
 
 /// Somebody who keeps it on the project's share, below /home.
 #[test]
-fn a_login_behind_a_link_to_another_folder_would_not_be_mended() {
+fn mount_restriction_breaks_a_login_behind_a_symlink() {
     for (by_mount, is_mended) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-sync@.service"], by_mount);
         let login = fresh("kept");
@@ -54,7 +54,7 @@ fn a_login_behind_a_link_to_another_folder_would_not_be_mended() {
 
 /// Homebrew lives in /home/linuxbrew, for everybody.
 #[test]
-fn a_client_that_is_installed_below_another_home_would_be_missing() {
+fn mount_restriction_hides_a_client_in_another_home() {
     for (by_mount, is_found) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-sync@.service"], by_mount);
         let client = "/home/linuxbrew/.linuxbrew/bin/claude";

@@ -34,12 +34,12 @@ const PEOPLE: [(&str, &str, &str); 5] = [
 ];
 
 #[test]
-fn the_client_does_all_it_does_in_a_session_for_everybody_on_bookworm() {
+fn client_works_in_the_unit_as_in_a_session_on_bookworm() {
     the_client_does_all_it_does_in_a_session(Suite::Bookworm);
 }
 
 #[test]
-fn the_client_does_all_it_does_in_a_session_for_everybody_on_trixie() {
+fn client_works_in_the_unit_as_in_a_session_on_trixie() {
     the_client_does_all_it_does_in_a_session(Suite::Trixie);
 }
 

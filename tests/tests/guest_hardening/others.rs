@@ -17,7 +17,7 @@ const OF_OTHERS: [&str; 4] = [
 ];
 
 #[test]
-fn a_persons_units_reach_less_of_the_machine_than_their_sessions_and_nothing_of_others() {
+fn user_units_have_fewer_rights_than_sessions() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest

@@ -12,7 +12,7 @@ const ROSTER: &str = "users:
 ";
 
 #[test]
-fn one_command_takes_over_everybody_in_the_roster_and_mints_nothing() {
+fn migration_takes_over_all_users_without_new_tokens() {
     let machine = Machine::of_the_script(Suite::Bookworm);
     let guest = machine.guest();
     guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");

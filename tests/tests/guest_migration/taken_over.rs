@@ -6,12 +6,12 @@ use cas_tests::openbao::Policy;
 use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
 
 #[test]
-fn everything_the_script_has_left_is_taken_over_as_it_is_on_bookworm() {
+fn state_of_the_script_is_taken_over_on_bookworm() {
     everything_is_taken_over(Suite::Bookworm);
 }
 
 #[test]
-fn everything_the_script_has_left_is_taken_over_as_it_is_on_trixie() {
+fn state_of_the_script_is_taken_over_on_trixie() {
     everything_is_taken_over(Suite::Trixie);
 }
 

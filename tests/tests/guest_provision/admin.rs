@@ -11,7 +11,7 @@ use super::{
 };
 
 #[test]
-fn without_a_token_that_may_each_is_told_what_is_missing() {
+fn provision_without_an_admin_token_names_what_is_missing() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -86,7 +86,7 @@ fn the_printed_policy_is_enough() {
 }
 
 #[test]
-fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
+fn expired_foreign_or_expiring_tokens_are_replaced() {
     let fleet = site();
     let guest = &fleet.guest;
     let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
@@ -138,7 +138,7 @@ fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
 }
 
 #[test]
-fn a_server_that_is_sealed_halfway_is_told_of_each_and_the_next_run_completes() {
+fn server_sealed_during_a_run_is_completed_by_the_next_run() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");

@@ -7,7 +7,7 @@ use super::{enrolled, provision, roster, said, site, snapshot, tokens};
 const PEOPLE: usize = 1000;
 
 #[test]
-fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
+fn interrupted_provisioning_of_many_users_completes() {
     let fleet = site();
     let guest = &fleet.guest;
     guest

@@ -28,7 +28,7 @@ const HOMES: [(&str, &str, &str); 9] = [
 ];
 
 #[test]
-fn nothing_outside_of_a_home_is_touched_and_the_others_are_served() {
+fn hostile_home_affects_no_file_outside_and_no_other_user() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
@@ -70,7 +70,7 @@ fn nothing_outside_of_a_home_is_touched_and_the_others_are_served() {
 
 /// Whoever stops the process that looks into their home is waited for, a little.
 #[test]
-fn a_home_that_does_not_answer_holds_nobody_up() {
+fn unresponsive_home_does_not_delay_other_users() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");

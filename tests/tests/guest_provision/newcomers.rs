@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{enrolled, forget_the_role, provision_with, roster, said, snapshot, token_file};
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_bookworm() {
+fn roster_with_three_users_provisions_them_on_bookworm() {
     three_people_work(Suite::Bookworm);
 }
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_trixie() {
+fn roster_with_three_users_provisions_them_on_trixie() {
     three_people_work(Suite::Trixie);
 }
 

@@ -6,7 +6,7 @@ const SERVICE: &str = "claude-auth-provision.service";
 
 /// Whoever could open the lock could hold it for ever.
 #[test]
-fn nobody_holds_the_lock_but_those_who_provision() {
+fn provision_lock_cannot_be_held_by_users() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n");
@@ -22,7 +22,7 @@ fn nobody_holds_the_lock_but_those_who_provision() {
 
 /// In the sandbox of the hourly run, as by hand.
 #[test]
-fn somebody_who_stops_what_becomes_them_makes_no_failed_unit() {
+fn user_who_stops_the_child_process_causes_no_failed_unit() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -50,7 +50,7 @@ fn somebody_who_stops_what_becomes_them_makes_no_failed_unit() {
 
 /// What lies in somebody's token file is theirs; what the server makes of it is no outage.
 #[test]
-fn an_odd_token_of_one_person_keeps_nobody_else_from_being_served() {
+fn unusual_token_of_one_user_does_not_affect_others() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -68,7 +68,7 @@ fn an_odd_token_of_one_person_keeps_nobody_else_from_being_served() {
 
 /// Killed between enabling and starting, the next run starts what was enabled.
 #[test]
-fn what_was_enabled_and_not_started_is_started_by_the_next_run() {
+fn unit_enabled_but_not_started_is_started_by_the_next_run() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.resume();
@@ -129,7 +129,7 @@ fn a_store_that_is_changed_and_changed_back_forgets_no_token() {
 
 /// The package is removed while somebody provisions by hand, who is in the middle of it and takes their time.
 #[test]
-fn a_removal_waits_for_whoever_provisions_by_hand() {
+fn removal_waits_for_a_provisioning_in_progress() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");

@@ -32,7 +32,7 @@ fn both_policies_serve_and_are_left_as_they_are() {
 }
 
 #[test]
-fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_for() {
+fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -76,7 +76,7 @@ fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_
 }
 
 #[test]
-fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
+fn policy_that_is_too_narrow_is_reported_before_enrollment() {
     let fleet = site();
     let guest = &fleet.guest;
     let useless = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";
@@ -95,7 +95,7 @@ fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
 
 /// A role that makes tokens which die with the admin's login, or may do more, is of no use either.
 #[test]
-fn a_role_that_makes_other_tokens_is_refused_and_its_token_revoked() {
+fn role_with_other_tokens_is_refused_and_its_token_revoked() {
     let fleet = site();
     let guest = &fleet.guest;
     let role = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": false, "renewable": true, "token_period": "768h" });
@@ -140,7 +140,7 @@ fn no_token_is_revoked_before_another_is_shown_to_work() {
 
 /// Names of policies are kept in lower case.
 #[test]
-fn nobody_gets_a_token_with_somebody_elses_policy() {
+fn token_with_the_policy_of_another_user_is_refused() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("useradd --badname --create-home Alice").expect_success("somebody of almost the same name");
@@ -164,7 +164,7 @@ fn nobody_gets_a_token_with_somebody_elses_policy() {
 
 /// What one person's file holds is nobody else's affair.
 #[test]
-fn a_token_that_the_server_stumbles_over_keeps_nobody_from_being_served() {
+fn token_that_fails_on_the_server_does_not_affect_others() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");

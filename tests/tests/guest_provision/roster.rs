@@ -45,7 +45,7 @@ fn a_roster_that_is_wrong_changes_nothing() {
 }
 
 #[test]
-fn somebody_without_an_account_is_named_and_nobody_goes() {
+fn roster_user_without_an_account_is_named() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -73,7 +73,7 @@ fn somebody_without_an_account_is_named_and_nobody_goes() {
 }
 
 #[test]
-fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
+fn disabled_parked_or_removed_user_is_unenrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("useradd --create-home dee").expect_success("a person");
@@ -133,7 +133,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
 
 /// People whom an admin enrolled by hand are nobody's business but the admin's.
 #[test]
-fn who_was_enrolled_by_hand_is_not_let_go() {
+fn user_enrolled_by_hand_stays_enrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.enroll("carol");

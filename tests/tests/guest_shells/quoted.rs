@@ -11,7 +11,7 @@ const NAMES: [&str; 24] = [
 ];
 
 #[test]
-fn a_command_that_doctor_prints_names_what_it_is_about_in_every_shell() {
+fn doctor_remedy_quotes_its_arguments_for_every_shell() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let in_sh = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
     for name in NAMES {

@@ -3,12 +3,12 @@
 use super::*;
 
 #[test]
-fn every_login_shell_has_its_persons_own_token_on_bookworm() {
+fn login_shell_gets_the_users_token_on_bookworm() {
     every_login_shell_has_its_persons_own_token(Suite::Bookworm);
 }
 
 #[test]
-fn every_login_shell_has_its_persons_own_token_on_trixie() {
+fn login_shell_gets_the_users_token_on_trixie() {
     every_login_shell_has_its_persons_own_token(Suite::Trixie);
 }
 
@@ -30,7 +30,7 @@ fn every_login_shell_has_its_persons_own_token(suite: Suite) {
 }
 
 #[test]
-fn who_has_a_token_keeps_it_and_an_empty_one_is_none() {
+fn existing_token_is_kept_and_an_empty_one_replaced() {
     let guest = guest(Suite::Bookworm);
     let own = "sk-ant-oat01-of_a_pipeline";
     for (user, shell) in PEOPLE {
@@ -50,7 +50,7 @@ fn who_has_a_token_keeps_it_and_an_empty_one_is_none() {
 }
 
 #[test]
-fn nobody_has_another_persons_token() {
+fn login_shell_never_gets_the_token_of_another_user() {
     let guest = guest(Suite::Bookworm);
     // What is there can be seen, though not read.
     guest

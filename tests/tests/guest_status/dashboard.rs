@@ -20,7 +20,7 @@ const DASHBOARD: &str = include_str!("../../../packaging/grafana/claude-auth.jso
 const RULES: &str = include_str!("../../../packaging/alerts/prometheus.yaml");
 
 #[test]
-fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
+fn queries_of_dashboard_and_rules_return_data() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for name in ["mallory", "new"] {
         guest.run(&format!("useradd --create-home {name}")).expect_success(name);

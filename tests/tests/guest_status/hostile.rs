@@ -15,7 +15,7 @@ fn put(guest: &Guest, script: &str) {
 }
 
 #[test]
-fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
+fn hostile_published_state_is_shown_as_unreadable() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("useradd --create-home mallory").expect_success("mallory");
     guest.enroll("mallory");

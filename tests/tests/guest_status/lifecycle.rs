@@ -6,12 +6,12 @@ use cas_tests::guest::{Guest, Suite};
 use super::{everybody, published, row, run_service};
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_bookworm() {
+fn published_state_follows_the_enrollment_on_bookworm() {
     it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
 }
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_trixie() {
+fn published_state_follows_the_enrollment_on_trixie() {
     it_comes_and_goes_with_the_enrollment(Suite::Trixie);
 }
 
@@ -54,7 +54,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
 }
 
 #[test]
-fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
+fn reused_user_id_does_not_inherit_published_state() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.run("useradd --create-home --uid 1800 old").expect_success("an account");
@@ -82,7 +82,7 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
 }
 
 #[test]
-fn a_home_that_is_not_there_is_published_and_what_was_known_stays() {
+fn missing_home_is_published_with_the_known_state() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     run_service(&guest, "alice");

@@ -168,7 +168,7 @@ fn a_difference_names_the_lines_that_differ() {
 }
 
 #[test]
-fn what_must_not_be_seen_is_found() {
+fn secret_in_a_recording_is_detected() {
     use crate::setting::{C, NARROW};
     let secrets = ["hidden".to_owned()];
     let long = "x".repeat(81);

@@ -114,7 +114,7 @@ fn with_steady_progress(text: &str) -> String {
 }
 
 #[test]
-fn what_varies_is_replaced_by_something_as_wide() {
+fn variable_text_is_replaced_at_the_same_width() {
     for (text, expected) in [
         (
             "until 2026-11-21T14:03:27Z (2026-11-21), 26-11-21",

@@ -14,12 +14,12 @@ use super::{PATIENCE, failed, home, is_inactive, property, wait_for_runs, wait_u
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
 #[test]
-fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_bookworm() {
+fn unit_refreshes_a_login_in_any_home_on_bookworm() {
     a_login_is_refreshed_inside_the_unit(Suite::Bookworm);
 }
 
 #[test]
-fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_trixie() {
+fn unit_refreshes_a_login_in_any_home_on_trixie() {
     a_login_is_refreshed_inside_the_unit(Suite::Trixie);
 }
 
@@ -53,7 +53,7 @@ fn a_login_is_refreshed_inside_the_unit(suite: Suite) {
 
 /// The refresh runs for as long as the server keeps its answer back: here some seconds, in bad times two minutes.
 #[test]
-fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
+fn stop_of_a_sync_waits_for_its_refresh() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
@@ -73,7 +73,7 @@ fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
 
 /// It takes as long as the server keeps its answer back, so whoever watches is told what is waited for.
 #[test]
-fn removing_everything_waits_for_a_refresh_and_says_for_whom() {
+fn removal_waits_for_a_refresh_and_names_the_user() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
@@ -114,7 +114,7 @@ fn the_end_of_the_sync_itself_does_not_cut_the_refresh_short() {
 
 /// The login that asks the sync to look is the one whose session refreshes meanwhile.
 #[test]
-fn a_refresh_of_a_session_is_left_to_it_by_the_sync_that_its_login_asked_for() {
+fn sync_leaves_a_refresh_in_progress_to_the_session() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_for_runs(&desk.guest, "alice", 1);

@@ -44,7 +44,7 @@ fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
 
 /// Nothing of these is the unit's failure; alerts hear of them from the journal.
 #[test]
-fn what_passes_by_itself_or_is_the_persons_own_to_mend_is_none() {
+fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let login = fresh("whole");
     guest.put_login("alice", &login);

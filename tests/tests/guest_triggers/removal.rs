@@ -6,7 +6,7 @@ use super::{failed, host, wait_until};
 
 /// One stands in the directory of the socket, and one never stops filling her own.
 #[test]
-fn nobody_keeps_everything_from_being_removed() {
+fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
         .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-sync && exec sleep 600'")
@@ -23,7 +23,7 @@ fn nobody_keeps_everything_from_being_removed() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_named_with_the_reason_and_keeps_dpkg_from_nothing() {
+fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
         .run("mount --bind /etc/hostname /var/lib/claude-auth-sync/enrolled/alice")

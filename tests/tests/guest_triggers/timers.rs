@@ -22,7 +22,7 @@ fn next(guest: &Guest, user: &str) -> u64 {
 }
 
 #[test]
-fn everybody_has_a_time_of_their_own_that_stays_the_same() {
+fn timer_offset_is_fixed_per_user() {
     let guest = host(Suite::Bookworm, &PEOPLE);
     let times = || PEOPLE.map(|user| next(&guest, user));
     let first = times();

@@ -8,12 +8,12 @@ use super::{failed, home, host, property, wait_until};
 const PEOPLE: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
 
 #[test]
-fn a_login_that_is_overwritten_comes_back_without_any_login_on_bookworm() {
+fn watcher_restores_an_overwritten_login_on_bookworm() {
     the_watch_works_inside_its_unit(Suite::Bookworm);
 }
 
 #[test]
-fn a_login_that_is_overwritten_comes_back_without_any_login_on_trixie() {
+fn watcher_restores_an_overwritten_login_on_trixie() {
     the_watch_works_inside_its_unit(Suite::Trixie);
 }
 
@@ -35,7 +35,7 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
 
 /// Between its start and the moment at which it forbids that itself, too: it has a priority that people do not get.
 #[test]
-fn nobody_gets_code_of_their_own_into_the_watch() {
+fn user_code_cannot_run_in_the_watcher() {
     let guest = host(Suite::Bookworm, &[]);
     guest.enroll("alice");
     let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
@@ -52,7 +52,7 @@ fn nobody_gets_code_of_their_own_into_the_watch() {
 
 /// The lock of a watcher is a name that any user can take first.
 #[test]
-fn the_watch_starts_although_another_user_holds_the_names_of_its_lock() {
+fn watcher_starts_although_another_user_holds_its_lock_name() {
     let guest = host(Suite::Bookworm, &["bob"]);
     guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
     let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
@@ -116,7 +116,7 @@ fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
 
 /// Somebody who was deleted, or whom a directory server does not know for a while.
 #[test]
-fn a_watch_whose_person_is_gone_gives_up_and_comes_back_with_them() {
+fn watcher_of_a_missing_user_fails_and_starts_again_later() {
     let guest = host(Suite::Bookworm, &[]);
     let watch = "claude-auth-watch@dora.service";
     guest.run("useradd --create-home --uid 1500 dora").expect_success("useradd");

@@ -13,14 +13,14 @@ use crate::scene::Scene;
 use crate::sweep::sweep;
 
 #[test]
-fn a_login_is_put_back_from_this_machine() {
+fn killed_restore_from_the_history_is_recovered() {
     let swept = sweep(&Scene::restore_from_this_machine());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
-fn a_login_is_put_back_from_the_store() {
+fn killed_restore_from_the_store_is_recovered() {
     let swept = sweep(&Scene::restore_from_the_store());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
@@ -29,7 +29,7 @@ fn a_login_is_put_back_from_the_store() {
 /// A copy whose access token has ended is put back once ever, and where there was no file nothing tells whether it was:
 /// a run that ends between its note and the file has spent that one time (`docs/architecture.md`).
 #[test]
-fn a_lost_login_is_put_back_or_counts_as_put_back() {
+fn killed_restore_of_a_missing_file_counts_as_restored() {
     let swept = sweep(&Scene::restore_of_a_lost_file());
     assert!(swept.spent > 0 && swept.spent < swept.points / 2, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");

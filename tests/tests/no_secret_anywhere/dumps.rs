@@ -77,7 +77,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn nothing_is_dumped_and_nobody_looks_in_while_the_store_is_asked() {
+fn process_cannot_be_dumped_or_traced_during_a_request() {
     let canaries = Canaries::new();
     let resident = Resident::settle();
     let fake = resident.inside(|| VaultFake::start(NAME));

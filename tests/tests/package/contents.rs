@@ -186,7 +186,7 @@ fn the_package_has_the_version_of_the_programs() {
 
 /// As it is, and with every line of it in force.
 #[test]
-fn the_configuration_says_nothing_until_an_admin_does_and_every_line_of_it_is_good() {
+fn shipped_configuration_sets_nothing_and_is_valid() {
     let text = fs::read_to_string(packaged("/etc/claude-auth-sync/config.toml")).expect("readable");
     let folder = tempfile::tempdir().expect("a scratch folder");
     let load = |text: &str| {

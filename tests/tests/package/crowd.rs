@@ -41,7 +41,7 @@ fn calls(guest: &Guest) -> String {
 }
 
 #[test]
-fn everybody_is_unenrolled_by_a_few_commands_for_each_hundred() {
+fn unenroll_all_needs_few_commands_per_hundred_users() {
     let guest = crowd();
     // One of them cannot be stopped: that keeps nobody else from it, and is told of that one alone.
     guest

@@ -34,12 +34,12 @@ fn looked_after(suite: Suite) -> Guest {
 }
 
 #[test]
-fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_bookworm() {
+fn remove_and_purge_leave_only_documented_files_on_bookworm() {
     removing_and_purging(Suite::Bookworm);
 }
 
 #[test]
-fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_trixie() {
+fn remove_and_purge_leave_only_documented_files_on_trixie() {
     removing_and_purging(Suite::Trixie);
 }
 
@@ -102,7 +102,7 @@ fn removing_and_purging(suite: Suite) {
 
 /// Purging is the way out for an admin in doubt: it must also work after a removal, in a pause, and for people who are gone.
 #[test]
-fn nothing_stays_of_a_pause_or_of_somebody_who_was_deleted() {
+fn purge_removes_a_pause_and_files_of_deleted_users() {
     let guest = looked_after(Suite::Bookworm);
     guest.run("userdel --force bob 2>/dev/null").expect_success("without unenrolling him");
     guest.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("a pause for good");
@@ -130,7 +130,7 @@ fn a_roster_outlives_a_purge_and_is_named() {
 
 /// The copy at home outlives the package: whoever comes back has their logins mended from it.
 #[test]
-fn whoever_is_enrolled_again_finds_their_good_copies() {
+fn user_enrolled_again_finds_the_backups() {
     let guest = Guest::with_product(Suite::Trixie, &["alice"]);
     let login = healthy("first", cas_tests::now_ms() + 4 * 3600 * 1000);
     guest.back_up_and_break("alice", &login);

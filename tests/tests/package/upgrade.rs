@@ -17,12 +17,12 @@ const SERVICE: &str = UNITS[1];
 const WATCH: &str = UNITS[2];
 
 #[test]
-fn an_upgrade_reaches_everybodys_units_and_nobodys_session_on_bookworm() {
+fn upgrade_restarts_all_units_and_no_session_on_bookworm() {
     an_upgrade_while_people_work(Suite::Bookworm);
 }
 
 #[test]
-fn an_upgrade_reaches_everybodys_units_and_nobodys_session_on_trixie() {
+fn upgrade_restarts_all_units_and_no_session_on_trixie() {
     an_upgrade_while_people_work(Suite::Trixie);
 }
 
@@ -167,7 +167,7 @@ fn an_upgrade_binds_enrolled_names_and_reports_the_gone() {
 
 /// It takes as long as the server keeps its answer back.
 #[test]
-fn an_upgrade_in_the_middle_of_a_refresh_waits_for_it_and_says_for_whom() {
+fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
     let desk = Workplace::with_product(Suite::Bookworm, &[]);
     desk.guest.resume();

@@ -12,7 +12,7 @@ const CALLS_FOR_EACH: u64 = 8;
 const CALLS_FOR_ALL: u64 = 1_000;
 
 #[test]
-fn each_person_costs_the_same_few_system_calls() {
+fn status_needs_constant_system_calls_per_user() {
     const PEOPLE: u64 = 1_000;
     let crowd = Crowd::of(1_000).expect("a crowd");
     let program = release("cas-sync").display().to_string();
@@ -34,7 +34,7 @@ fn each_person_costs_the_same_few_system_calls() {
 }
 
 #[test]
-fn all_of_ten_thousand_people_are_there() {
+fn status_lists_all_of_ten_thousand_users() {
     let crowd = Crowd::of(10_000).expect("a crowd");
     let figures = crowd.scratch().join("figures.prom");
     let output = &["metrics", "--output", &figures.display().to_string()];

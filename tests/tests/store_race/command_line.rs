@@ -142,11 +142,11 @@ fn race(policy: Policy) {
 }
 
 #[test]
-fn fields_written_by_the_command_line_meanwhile_survive_our_merges() {
+fn concurrent_command_line_fields_survive_merges() {
     race(Policy::Patch);
 }
 
 #[test]
-fn fields_written_by_the_command_line_meanwhile_survive_our_replacements() {
+fn concurrent_command_line_fields_survive_replacements() {
     race(Policy::Update);
 }

@@ -18,7 +18,7 @@ use super::{
 const OWN_STATE: &str = "{\n \"numStartups\": 5,\n \"projects\": {\"/x\": {\"allowedTools\": [1.50]}},\n \"oauthAccount\": {\"emailAddress\": \"alice@example.org\"},\n \"last\": \"\\u00e4\" }\n";
 
 #[test]
-fn a_lost_login_is_replaced_beside_all_else_and_verified_and_backed_up() {
+fn sign_in_replaces_a_lost_login_and_backs_it_up() {
     for policy in [Policy::Patch, Policy::Update] {
         let resident = Resident::settle_with_claude();
         let bao = resident.bao();
@@ -89,7 +89,7 @@ fn claude_answers(resident: &Resident) -> bool {
 }
 
 #[test]
-fn both_clients_sign_in_and_the_first_login_of_somebody_is_one_too() {
+fn first_sign_in_works_with_both_clients() {
     for version in [NEWEST, OLDER] {
         let resident = Resident::settle_with_claude_of(version);
         assert!(installed(version).is_ok());
@@ -169,7 +169,7 @@ fn a_setup_token_in_force_is_said_to_outrank_it() {
 }
 
 #[test]
-fn a_login_that_a_session_refreshes_meanwhile_is_replaced_all_the_same() {
+fn sign_in_replaces_a_login_refreshed_meanwhile() {
     let resident = Resident::settle_with_claude();
     let before = resident.sign_in();
     resident.anthropic().show_code(CODE, Account::of_somebody());

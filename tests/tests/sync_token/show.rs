@@ -26,7 +26,7 @@ fn shown(resident: &Resident, code: i32) -> (String, Value) {
 }
 
 #[test]
-fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
+fn token_show_prints_location_and_expiry_without_a_request() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     let (lines, object) = shown(&resident, 0);
     assert_eq!(lines, "There is no setup-token.\n");
@@ -61,7 +61,7 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
 }
 
 #[test]
-fn one_that_was_put_there_by_hand_counts_from_when_it_was_seen() {
+fn setup_token_written_by_hand_counts_from_first_sight() {
     let resident = settled();
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.sync();

@@ -38,7 +38,7 @@ fn a_healthy_login_is_verified_and_backed_up_once() {
 }
 
 #[test]
-fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
+fn expired_login_is_refreshed_by_the_client_and_backed_up() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -69,7 +69,7 @@ fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
 }
 
 #[test]
-fn a_login_whose_limit_is_used_up_is_alive() {
+fn login_with_a_reached_limit_is_valid() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");

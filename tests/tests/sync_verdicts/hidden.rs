@@ -50,7 +50,7 @@ fn environment(pid: u32) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_token_is_in_no_command_line_and_no_environment_and_the_scratch_home_is_gone_afterwards() {
+fn verification_leaks_no_token_and_leaves_no_files() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(Silence));

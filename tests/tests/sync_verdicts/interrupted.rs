@@ -34,7 +34,7 @@ fn a_client_that_is_killed_while_it_probes_changes_nothing() {
 }
 
 #[test]
-fn a_sync_that_is_killed_while_it_probes_leaves_nothing_behind_but_a_next_run() {
+fn killed_verification_leaves_no_files() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(Silence));
@@ -72,7 +72,7 @@ fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, St
 }
 
 #[test]
-fn a_refresh_in_its_middle_is_finished_before_the_sync_ends_as_it_was_asked_to() {
+fn terminated_sync_completes_its_refresh_first() {
     for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -102,7 +102,7 @@ fn a_refresh_in_its_middle_is_finished_before_the_sync_ends_as_it_was_asked_to()
 }
 
 #[test]
-fn a_refresh_is_finished_by_the_client_even_if_the_sync_is_killed() {
+fn client_completes_its_refresh_after_the_sync_is_killed() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);

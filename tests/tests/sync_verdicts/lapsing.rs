@@ -33,7 +33,7 @@ fn state(person: &Person<'_>) -> Value {
 }
 
 #[test]
-fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_signs_in() {
+fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     name_address(&alice, &json!({ "emailAddress": "alice@example.org", "accountUuid": "a" }));
@@ -65,7 +65,7 @@ fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_
 }
 
 #[test]
-fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_takes_it() {
+fn login_past_its_expiry_is_refreshed_while_accepted() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     lapsing_in(&bed, &alice, -49, -1);
@@ -113,7 +113,7 @@ fn an_address_that_is_anothers_or_none_is_not_shown() {
 }
 
 #[test]
-fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers_word() {
+fn setup_token_warning_uses_its_dates() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     keep_setup_token(&alice, TOKEN);

@@ -22,7 +22,7 @@ fn take(person: &Person<'_>, name: &str) -> String {
 }
 
 #[test]
-fn each_change_is_told_once_as_the_person_and_without_a_secret() {
+fn notify_runs_once_per_change_as_the_user_without_secrets() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     tell(
@@ -66,7 +66,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
 }
 
 #[test]
-fn one_that_fails_is_a_line_in_the_log_and_changes_nothing_else() {
+fn failing_notify_command_is_logged() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     tell(&bed, &alice, "exit 3");

@@ -69,7 +69,7 @@ fn a_client_that_ignores_logins_is_no_judge_of_them() {
 }
 
 #[test]
-fn an_answer_that_another_credential_paid_for_is_no_verification() {
+fn answer_with_another_credential_is_not_a_verification() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     let key = "sk-somebody-elses-key";
@@ -112,7 +112,7 @@ fn keep_settings(person: &Person<'_>, settings: &Value) {
 }
 
 #[test]
-fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
+fn remote_settings_count_as_machine_settings() {
     let key = "sk-somebody-elses-key";
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
@@ -138,7 +138,7 @@ fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
 }
 
 #[test]
-fn a_login_that_is_refreshed_under_such_settings_is_not_called_verified() {
+fn refresh_under_overriding_settings_is_not_verified() {
     let key = "sk-somebody-elses-key";
     for version in [NEWEST, OLDER] {
         for settings in settings_with(key) {
@@ -161,7 +161,7 @@ fn a_login_that_is_refreshed_under_such_settings_is_not_called_verified() {
 }
 
 #[test]
-fn a_login_that_is_refreshed_under_settings_of_yesterday_is_probed_by_itself() {
+fn refresh_under_cached_settings_is_verified_by_value() {
     let key = "sk-somebody-elses-key";
     for answer in [NotFound, SettingsAnswer::InternalError] {
         let bed = bed_with(OLDER); // the newest one waits for those of today
@@ -192,7 +192,7 @@ fn an_organisation_that_cannot_be_confirmed_changes_nothing() {
 }
 
 #[test]
-fn a_refreshed_login_is_probed_by_itself_where_the_home_holds_another_credential() {
+fn refresh_beside_another_credential_is_verified_by_value() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in(&bed, &alice, -1);

@@ -28,7 +28,7 @@ fn while_nothing_happens_it_is_never_woken_up() {
 /// What is its own, that is; the pages of the program and of the C library, which watchers of several people share, come to
 /// some 4 MiB more (`docs/design/performance.md`).
 #[test]
-fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
+fn watcher_memory_stays_below_a_mebibyte() {
     let (resident, watcher, _) = watched(0);
     let writer = Writer::of(&resident);
     for number in 1..=20 {
@@ -43,7 +43,7 @@ fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
 }
 
 #[test]
-fn nobody_may_look_into_its_memory() {
+fn watcher_memory_cannot_be_read_by_the_user() {
     let (_resident, watcher, _) = watched(1);
     let process = watcher.process().directory();
     // The kernel gives root what belongs to a process that must not be dumped (proc(5)).

@@ -62,7 +62,7 @@ pub(super) fn refreshes(bed: &ClaudeBed) -> usize {
 }
 
 #[test]
-fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
+fn login_cleared_by_an_older_client_is_restored_at_once() {
     let bed = bed();
     bed.anthropic().on_reuse(Reuse::IsRefused);
     let alice = bed.person("alice").expect("alice");
@@ -84,7 +84,7 @@ fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
 }
 
 #[test]
-fn what_the_client_refreshes_is_kept_although_somebody_empties_it_at_once() {
+fn refreshed_login_cleared_at_once_is_kept() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let mut before = sign_in_stale(&bed, &alice).refresh_token;

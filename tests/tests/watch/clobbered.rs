@@ -19,12 +19,12 @@ const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 const ROUNDS: u64 = 4;
 
 #[test]
-fn a_login_that_is_emptied_by_rename_right_after_it_was_written_is_back_each_time() {
+fn login_cleared_by_rename_is_restored_each_time() {
     emptied_again_and_again(Way::Rename);
 }
 
 #[test]
-fn a_login_that_is_emptied_in_place_right_after_it_was_written_is_back_each_time() {
+fn login_cleared_in_place_is_restored_each_time() {
     emptied_again_and_again(Way::InPlace);
 }
 
@@ -60,7 +60,7 @@ fn a_login_that_was_written_in_place_is_kept_as_well() {
 }
 
 #[test]
-fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
+fn later_of_two_consecutive_logins_is_restored() {
     let (resident, watcher, _) = watched(0);
     let (first, second) = (good(1), good(2));
     Writer::of(&resident).perform(vec![
@@ -79,14 +79,14 @@ fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
 }
 
 #[test]
-fn a_torn_file_is_mended() {
+fn torn_login_file_is_restored() {
     let (resident, _watcher, text) = watched(1);
     Writer::of(&resident).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
     wait_for_login(&resident, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
 }
 
 #[test]
-fn what_somebody_is_still_writing_in_place_is_left_to_them() {
+fn file_that_is_being_written_in_place_is_not_changed() {
     let (resident, watcher, _) = watched(1);
     let text = good(2);
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
@@ -125,7 +125,7 @@ fn put_back(times: usize) -> Resident {
 }
 
 #[test]
-fn the_eighth_time_within_an_hour_it_is_put_back_and_the_ninth_time_it_is_not() {
+fn ninth_restore_within_an_hour_is_refused() {
     for (times, is_back) in [(7, true), (8, false)] {
         let resident = put_back(times);
         let text = login(&resident);

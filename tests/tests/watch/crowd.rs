@@ -50,7 +50,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
+fn sixteen_sessions_with_an_expired_token_refresh_once() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let (mut watcher, _) = watch(&alice);
