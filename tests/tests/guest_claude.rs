@@ -1,4 +1,4 @@
-//! People log in and type `claude`, the real one: it works, with their own credential and nobody else's.
+//! Users log in and run the real `claude`: it works with their own credential only.
 
 use std::{thread, time::Duration};
 
@@ -10,7 +10,7 @@ use cas_tests::{
 };
 use serde_json::Value;
 
-/// Far more than an answer takes, so that a slow machine is no failure.
+/// A timeout far above the duration of a response, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
@@ -50,7 +50,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
     assert_eq!(parsed(&desk.guest.login_of("alice")), good);
     assert_eq!(desk.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
 
-    // What was put back is a whole login, not the rest of one: when its time is over, the client refreshes it.
+    // The restored login is complete: after its expiry the client refreshes it.
     assert!(desk.anthropic.expire("alice-1"), "it is her first sign-in");
     let said = desk.claude("alice");
     assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
@@ -182,7 +182,8 @@ fn keep_setup_token_of_alice(desk: &Workplace) {
     desk.guest.put_token("alice", ALICES_TOKEN);
 }
 
-/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
+/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in
+/// order.
 fn asked_with(desk: &Workplace) -> Vec<String> {
     desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }

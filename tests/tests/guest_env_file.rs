@@ -1,4 +1,4 @@
-//! Whatever lies in the place of somebody's env file: only a plain file of their own is used.
+//! Files in place of a user's env file: only a regular file of the user is used.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn env_file_that_is_not_regular_is_rejected_in_time() {
     );
 }
 
-/// What either part of the product has said about somebody.
+/// Returns what the module and the helper logged about a user.
 fn said_about(guest: &Guest, user: &str) -> Vec<String> {
     let said = guest
         .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))

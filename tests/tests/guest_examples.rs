@@ -1,4 +1,4 @@
-//! The examples, as somebody who copies them uses them.
+//! The examples, used as documented.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that started them.
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that
+//! started them.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ fn the_command_and_it_alone_gets_the_token() {
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
     assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
-    // Not on any command line either, where everybody could read it.
+    // The token is not on any command line, which every user can read.
     let seen = alice_runs(
         &guest,
         "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",

@@ -1,5 +1,5 @@
-//! Whatever is wrong with somebody's home: they get in within the deadline, nothing of theirs is lost, and the journal
-//! says once what was wrong.
+//! Problems of a user's home: the login ends within the deadline, nothing of the user is lost, and
+//! the journal names the problem once.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Somebody with an account on the machine who wants another one's credential, or to spoil the machine for all. Everything
-//! they can lay in our way is tried at a login and in a sync.
+//! A local user who wants another user's credential, or wants to disturb the machine. Every
+//! obstruction is tried at a login and in a sync.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use cas_tests::{
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
+/// add.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
@@ -22,7 +23,8 @@ fn su_and_launch(guest: &Guest) -> Finished {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
-/// A guest in which bob has everything worth stealing, in files that he has carelessly made readable.
+/// A guest in which bob has everything worth stealing, in files that he has carelessly made
+/// readable.
 #[track_caller]
 fn with_a_careless_bob() -> (Guest, String) {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);

@@ -5,7 +5,8 @@ use cas_tests::{
     guest::{Guest, Suite, VARIABLE},
 };
 
-/// Somebody whose login is broken finds it whole, and their token, in their very first command.
+/// A user with a broken login has a valid one, and the setup token, in the first command of the
+/// session.
 #[track_caller]
 fn is_looked_after(guest: &Guest, user: &str, home: &str) {
     let login = fresh(user);

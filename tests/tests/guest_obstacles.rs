@@ -1,4 +1,5 @@
-//! Something that waits, or never ends, in the place of every single file that a login or a sync opens.
+//! Something that waits, or never ends, in the place of every single file that a login or a sync
+//! opens.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use serde_json::json;
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
+/// add.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
@@ -72,7 +74,7 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {place}");
             Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));
-            // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
+            // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
             if !claudes_locks.contains(place) {
                 Finished::within(AT_ONCE, &with, || guest.sync("alice"));
             }

@@ -1,5 +1,5 @@
-//! The module's options and its surroundings in real sessions: who is left alone, what holds when names cannot be looked
-//! up, and what is left when sshd dies in the middle of a login.
+//! The module's options and its surroundings in real sessions: who is left alone, what holds when
+//! names cannot be looked up, and what is left when sshd dies in the middle of a login.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ fn deadline_option_bounds_the_login() {
     }
 }
 
-/// A directory server that hangs: whoever asks for a name through nscd gets no answer for five seconds. Only our program
-/// asks here; the module itself may not.
+/// A directory server that hangs: lookups through nscd take five seconds. Only the helper looks
+/// names up; the module does not.
 #[test]
 fn unresponsive_name_service_costs_at_most_the_deadline() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

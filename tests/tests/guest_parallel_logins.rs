@@ -1,4 +1,4 @@
-//! Two hundred logins of ten people at once, all of whose credentials are broken.
+//! Two hundred concurrent logins of ten users with broken logins.
 
 use std::thread;
 

@@ -1,5 +1,6 @@
-//! Somebody who has come by ssh puts their setup-token in force, takes it out, and signs in: at a real terminal, with a real
-//! store. No secret is seen by anybody else, and none is left where it is not meant to be.
+//! A user who is logged in by ssh activates and removes a setup token and signs in: at a real
+//! terminal, with a real store. No secret is visible to other users, and none is left where it
+//! should not be.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Somebody whose Claude login was clobbered logs in by ssh, and it is whole again before the first command runs.
+//! A user whose Claude login was overwritten logs in by ssh, and it is restored before the first
+//! command runs.
 
 use cas_tests::{
     claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
@@ -104,7 +105,7 @@ fn the_newest_generation_comes_back_never_an_older_one() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&newer));
 
-    // The older one is put in by hand, as a copied home would: that is healthy, and nobody's business.
+    // The older login is written by hand, as a copied home would do: it is valid and not changed.
     guest.put_login("alice", &older);
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&older));

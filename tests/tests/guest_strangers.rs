@@ -1,4 +1,5 @@
-//! root, system users and people who are not enrolled: nothing happens to them, and it costs one look at a file.
+//! Root, system users and users who are not enrolled: nothing changes for them, and a login costs
+//! one `lstat`.
 
 use cas_tests::{
     claude_login::{fresh, tombstone},

@@ -1,4 +1,5 @@
-//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's mistakes lead to.
+//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's
+//! mistakes lead to.
 
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ fn invalid_configuration_is_named_and_logins_work() {
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
-    // What an admin's umask or fingers do to the files themselves. Somebody else's good copy still comes back.
+    // Wrong modes and owners of the files themselves. The backup is still restored.
     for spoiled in [
         "chmod 600 $c",
         "chmod 700 $d",
@@ -180,7 +181,7 @@ fn invalid_configuration_is_named_and_logins_work() {
     }
 }
 
-/// What is no usable server is the admin's to mend, and not the server's refusal.
+/// An unusable server is an error of the configuration, not a refusal of the server.
 #[test]
 fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

@@ -1,4 +1,5 @@
-//! The generator for systemd's user managers: off until an admin links it, and harmless whatever goes wrong.
+//! The generator for systemd's user managers: off until an admin links it, and harmless whatever
+//! goes wrong.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
@@ -12,7 +13,7 @@ fn enable(guest: &Guest) {
         .expect_success("enabling the generator");
 }
 
-/// The lines about our variable in somebody's user manager, which their login starts.
+/// Returns the lines with the variable in a user's manager, which the login starts.
 #[track_caller]
 fn in_manager(guest: &Guest, user: &str) -> String {
     let seen = guest.ssh(user, "systemctl --user show-environment; systemctl --user is-system-running");
@@ -26,7 +27,7 @@ fn reload(guest: &Guest, user: &str) {
     guest.ssh(user, "systemctl --user daemon-reload").expect_success("daemon-reload");
 }
 
-/// Ends somebody's user manager; their next login starts another.
+/// Stops a user's manager; the next login starts another one.
 #[track_caller]
 fn end_manager(guest: &Guest, user: &str) {
     guest
@@ -101,7 +102,8 @@ fn the_manager_starts_with_everything_else(suite: Suite) {
     }
 }
 
-/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back every signal until then.
+/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back
+/// every signal until then.
 #[test]
 fn a_user_database_that_hangs_is_not_waited_for() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

@@ -1,4 +1,4 @@
-//! People whose logins are kept in Vault: what they notice when it answers, when it refuses, and when it is gone.
+//! Users with backups in Vault: what happens when it answers, refuses, or is unreachable.
 
 use std::time::Duration;
 
@@ -49,7 +49,8 @@ fn backup_in_vault_survives_the_loss_of_the_machine() {
     assert_eq!(parsed(&fleet.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
-/// As the runbook says: a home was taken along, and what it needs is what the machine before has backed up.
+/// As the runbook says: a home was taken along, and what it needs is what the machine before has
+/// backed up.
 #[test]
 fn new_machine_takes_over_a_backup_on_request() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
@@ -70,7 +71,7 @@ fn new_machine_takes_over_a_backup_on_request() {
     let journal = guest.product_journal();
     assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
 
-    // A machine without any login of its own is no exception, and a clone has the machine-id.
+    // A machine without a login is not an exception, and a clone has the same machine id.
     guest.run("rm -r /home/alice/.claude /home/alice/.local/state/claude-auth-sync").expect_success("new");
     let (_, machine_id) = label.split_once('/').expect("a host name and a machine-id");
     document["backed_up_machine"] = format!("clone/{machine_id}").into();
@@ -95,7 +96,7 @@ fn unreachable_store_delays_only_one_login() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     fleet.enroll("alice");
     let guest = &fleet.guest;
-    // Packets for this address leave by the loopback, come in there for nobody, and are dropped without a word.
+    // Packets to this address leave by the loopback, are received by no process, and are dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
     fleet.configure_address("https://10.99.0.2:8200", "0s");
     guest.put_login("alice", &tombstone(&fresh("lost")));
@@ -127,8 +128,8 @@ fn a_server_that_listens_and_never_answers_is_no_better() {
     guest.ssh_within(SSHD_ITSELF, "alice", "true");
 }
 
-/// How long a login takes that has not asked the store within the last minute; the shortest of two, for the sake of busy
-/// machines.
+/// How long a login takes that has not asked the store within the last minute; the shortest of two,
+/// for the sake of busy machines.
 fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
     let login = || {
         guest.forget_state("alice");
@@ -218,14 +219,14 @@ fn older_generation_in_the_store_is_not_restored() {
         fleet.guest.put_login("alice", login);
         fleet.guest.sync("alice").expect_success("a backup");
     }
-    // Somebody puts an old version of the document back.
+    // An old version of the document is written again.
     alice.put_document(&document_with(&older));
     fleet.guest.put_login("alice", &tombstone(&newer));
     fleet.guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&newer));
 }
 
-/// Nothing of the store may be in a guest's own files but what belongs to the person.
+/// A guest's own files contain nothing of the store except what belongs to the user.
 #[test]
 fn fetched_secrets_are_private_to_the_user() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");

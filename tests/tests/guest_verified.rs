@@ -1,5 +1,5 @@
-//! A sync that verifies, on a workstation where everything is real but Anthropic's servers: what it says, what it leaves in
-//! the person's home and in their store, and what it asks whom.
+//! A sync that verifies, on a workstation where everything is real except Anthropic's servers: its
+//! output, what it leaves in the home and in the store, and its requests.
 
 use cas_tests::{
     anthropic::{Login, MessageAnswer, fingerprint},
@@ -150,7 +150,8 @@ fn cleared_login_is_restored_from_the_store_and_verified() {
 
 #[test]
 fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
-    // One whose access token the server no longer takes although its time is not over, and one that has to be refreshed.
+    // One whose access token the server no longer takes although its time is not over, and one that
+    // has to be refreshed.
     for hours in [8, -1] {
         let desk = desk();
         let login = desk.place.sign_in("alice");
@@ -216,7 +217,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
     );
     assert_eq!(desk.place.guest.identity_of(&login_path("alice")), identity, "the login file is left alone");
 
-    // Refused: somebody has to make another one; it stays where it is until the store says so.
+    // Rejected: the user has to create another one; it stays until the store says otherwise.
     desk.place.anthropic.answer_messages(ALICES_TOKEN, Some(MessageAnswer::Revoked));
     let (finished, line) = desk.sync();
     assert_eq!(finished.code, Some(79), "{line}");
@@ -228,7 +229,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
     );
     assert!(desk.place.guest.read(&env_file_path("alice")).is_some());
 
-    // The store cannot be read: that is no word about the token.
+    // The store cannot be read, which says nothing about the token.
     desk.bao.seal();
     desk.place.anthropic.answer_messages(ALICES_TOKEN, None);
     let (_, line) = desk.sync();

@@ -1,4 +1,4 @@
-//! Whom the module acts for, what it takes from its surroundings, and what it may say.
+//! Which users the module serves, what it reads, and what it may log.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -1,4 +1,5 @@
-//! Whatever state the host is in, the login gets its token where that is possible at all, and the host stays as it was.
+//! Whatever state the host is in, the login gets its token where that is possible at all, and the
+//! host stays as it was.
 
 use std::time::Duration;
 
@@ -80,8 +81,8 @@ fn concurrent_sessions_in_two_threads_do_not_interfere() {
     assert_handler_was_not_called(&report);
 }
 
-/// The handler belongs to the whole process: whoever changes it for one thread changes it for a child that another thread
-/// forks at that moment, and there nobody puts it back.
+/// The handler belongs to the whole process: changing it in one thread would change it in a child
+/// that another thread forks at that moment, permanently.
 #[test]
 fn threads_that_fork_during_logins_keep_their_handler() {
     let report = bed().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
@@ -255,7 +256,8 @@ fn any_single_call_to_the_system_may_fail() {
 
 #[test]
 fn module_panic_is_one_log_line() {
-    // The standard library panics when the clock cannot be read; that is a real one, from deep inside.
+    // The standard library panics when the clock cannot be read; that is a real one, from deep
+    // inside.
     let report = bed().login("answers").host("faults").run();
     assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
     let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();

@@ -1,4 +1,4 @@
-//! `su` hands the caller's environment on: nobody's token may follow into somebody else's shell.
+//! `su` passes the caller's environment on: no token may reach another user's shell.
 
 use std::fs;
 

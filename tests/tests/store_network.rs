@@ -1,4 +1,5 @@
-//! What stands between a run and its server: redirections, proxies, certificates, name servers and black holes.
+//! What stands between a run and its server: redirections, proxies, certificates, name servers and
+//! black holes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -221,7 +222,7 @@ fn unresponsive_name_server_costs_the_deadline() {
     let token_file = fake.config("alice", folder.path()).token_file;
     let resolver = folder.path().join("resolv.conf");
     std::fs::write(&resolver, "nameserver 127.0.0.53\noptions timeout:9\n").unwrap();
-    // In a network of its own a name server is heard by nobody: it is bound and never read from.
+    // A name server that never responds: its socket is bound and never read.
     let script = r#"
         ip link set lo up && mount --bind "$1" /etc/resolv.conf
         python3 -c 'import socket, time

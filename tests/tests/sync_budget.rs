@@ -1,5 +1,5 @@
-//! What one sync costs, without the verification: requests, connections and writes exactly, by the server's own account,
-//! and instructions below a ceiling.
+//! What one sync costs, without the verification: requests, connections and writes exactly, by the
+//! server's own account, and instructions below a ceiling.
 
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
 use cas_tests::counting_relay::CountingRelay;
@@ -8,7 +8,8 @@ use cas_tests::openbao::{Asked, Bao, Policy};
 use cas_tests::resident::{LOGIN, Resident};
 use serde_json::json;
 
-/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see docs/design/performance.md.
+/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see
+/// docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 
 /// What one run cost the server.
@@ -19,7 +20,7 @@ struct Cost {
     writes: usize,
 }
 
-/// Somebody with a store, counted at its door.
+/// A user with a store whose requests are counted.
 struct Metered {
     // Dropped in this order: the server ends before its network does.
     bao: Bao,

@@ -1,4 +1,4 @@
-//! Homes in which there is nothing to look after yet, and people who change their account.
+//! Homes without a login yet, and users who change their account.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -9,7 +9,7 @@ use cas_tests::openbao::Policy;
 use cas_tests::resident::{LOGIN, Resident, UID};
 use serde_json::{Value, json};
 
-/// A home that somebody mounts only at a login: what lies there meanwhile is the mountpoint, of whoever made it.
+/// A home that is mounted at a login: until then there is a mount point, owned by another user.
 #[test]
 fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
     for owner in [UID, 0] {

@@ -1,5 +1,5 @@
-//! What cannot be meant, and where there is nothing to begin with: one line that says what to do, the documented exit status, and
-//! nothing is written.
+//! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
+//! the documented exit status, and nothing is written.
 
 use cas_tests::claude_login::fresh;
 
@@ -81,7 +81,7 @@ fn missing_home_is_reported_as_temporary() {
     }
 }
 
-/// A server is configured and cannot be: whoever needs none is not kept from anything.
+/// The configured server is invalid: commands that do not need it still work.
 #[test]
 fn misconfigured_store_fails_only_commands_that_need_it() {
     let resident = Resident::settle();

@@ -1,4 +1,4 @@
-//! `cas-sync restore`: what is put back, from where, and what never is.
+//! `cas-sync restore`: what is restored, from which location, and what never is.
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::{fresh, healthy, tombstone};
@@ -7,7 +7,7 @@ use cas_tests::resident::ENV_FILE;
 
 use super::*;
 
-/// Somebody without the client, whose login was backed up and then emptied; and what it was.
+/// Returns a user without the client whose login was backed up and then cleared, and that login.
 fn emptied() -> (Resident, String) {
     let resident = Resident::settle();
     let file = fresh("first");
@@ -152,7 +152,7 @@ fn superseded_backup_is_never_restored() {
     assert_eq!(login(&resident), parsed(&second));
 }
 
-/// A copy whose access token has ended may be spent: it is tried once, whoever asks.
+/// A backup whose access token has expired may be consumed: it is tried once.
 #[test]
 fn backup_with_an_expired_token_is_restored_once() {
     let resident = Resident::settle();

@@ -128,7 +128,7 @@ fn inconclusive_verification_records_nothing() {
     assert_eq!(home(&resident), before);
 }
 
-/// An admin may have switched off that syncs ask; a person who asks by hand means it. And no store is needed for it.
+/// `verify` works if the configuration disables it for syncs, and without a store.
 #[test]
 fn verify_works_without_the_store_and_with_verify_disabled() {
     let (resident, _) = signed_in(20);

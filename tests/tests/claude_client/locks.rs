@@ -1,4 +1,5 @@
-//! The locks of a refresh: directories that whoever writes the file has to take, and to let go of in time.
+//! The locks of a refresh: directories that every writer of the file must acquire and release in
+//! time.
 
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
@@ -137,8 +138,8 @@ fn a_write_lock_kept_too_long_costs_the_login() {
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
-/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and returns how many seconds
-/// ago that was when it took the lock away.
+/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
+/// returns how many seconds ago that was when it took the lock away.
 fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, bed);

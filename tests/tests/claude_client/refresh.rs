@@ -93,7 +93,7 @@ fn a_copy_of_a_login_in_a_second_home_is_logged_out() {
     assert!(run(&alice).answered());
     assert!(!run(&copy).answered());
     assert!(is_tombstone(&oauth(&copy)) && !is_tombstone(&oauth(&alice)));
-    // The stand-in has ended the whole family, as servers may: replaying a spent token took the good home with it.
+    // The server has revoked the whole family, so the login of the other home is rejected too.
     let said = run(&alice);
     assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
 }
@@ -151,7 +151,7 @@ fn trouble_at_the_token_endpoint_changes_no_token() {
     assert!(run(&alice).answered(), "the old access token is used while it is accepted");
     assert!(bed.anthropic().expire(&login.family));
     let said = run(&alice);
-    // This looks like a dead login and is none.
+    // This looks like a rejected login, but it is not one.
     assert!(!said.answered() && said.result("api_error_status") == 401, "{said:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
     bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);

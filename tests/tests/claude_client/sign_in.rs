@@ -1,4 +1,4 @@
-//! `claude auth login`, with nobody's browser: what it says, what it takes, and what it leaves where.
+//! `claude auth login` without a browser: its output, its input, and the files it writes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,8 @@ use super::{LIMIT, bed};
 const CODE: &str = "the-code-of-the-browser";
 const DAY_MS: i64 = 86_400_000;
 
-/// Either client of this person, told to sign in with its own files in this directory; and the directory.
+/// Returns each client of this user, prepared to sign in with its own files in a directory, and the
+/// directory.
 fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
     let with_directory = |(client, name): (Invocation<'bed>, &str)| {
         let directory = person.make_directory(name).expect("a directory");

@@ -107,7 +107,7 @@ fn invalid_configuration_is_named_and_nothing_is_done() {
         world.fleet.guest.configure(text);
         all(&world, Kept::AllButOwnNotes, &rows, &without);
     }
-    // Root reads what nobody else may; but no folder.
+    // Root can read files of any mode, but not a directory.
     world
         .fleet
         .guest
@@ -155,7 +155,8 @@ fn missing_home_is_named_and_not_created() {
     all(&world, Kept::AllButOwnNotes, &rows, &[&GOES_ON[..], &without].concat());
 }
 
-/// How commands that need a server end where it cannot be had; `code` is the documented one, `says` what is said of it.
+/// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
+/// what is said of it.
 fn rows_of_a_store(code: i32, says: &'static str) -> [Row; 10] {
     [
         person("cas-sync run", code, says),
@@ -179,7 +180,7 @@ const ASK_NO_SERVER: [(&str, &str); 5] = [
     ("cas-sync doctor", "guest_doctor::store breaks the server in each of these ways"),
 ];
 
-/// Where somebody keeps a setup-token by hand, so that there is one to take over.
+/// A setup token that was written by hand.
 const BY_HAND: &str = "sk-ant-oat01-by-hand-0123456789";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What root mends: the session stack, units, the roster, requests, the configuration.
+//! Problems that root fixes: the session stack, units, the roster, requests, the configuration.
 
 use cas_tests::{
     claude_login,
@@ -7,7 +7,7 @@ use cas_tests::{
 
 use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 
-/// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
+/// Restores the PAM stack. No command of doctor overwrites edits in it.
 const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
@@ -34,7 +34,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    // No guest reaches a server with packages: the file is put back from the side.
+    // The guest has no package server, so the file is restored from a copy.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),
 ];
@@ -81,7 +81,7 @@ fn fix_as_root_repairs_units_and_enrollments() {
     assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
 }
 
-/// Their syncs wait for each other, as those of people whose syncs take long do: whoever starts one after the other never ends.
+/// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
 #[test]
 fn fix_as_root_runs_the_syncs_of_all_users() {
     let guest = desk();

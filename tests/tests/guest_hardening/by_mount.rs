@@ -1,4 +1,4 @@
-//! Why the units do not show a person their own home alone, by mount: what that would break. Each of these works without.
+//! Why the units do not restrict a user to the own home by mounts: each of these cases would break.
 
 use cas_tests::claude_login::{fresh, parsed, tombstone};
 use cas_tests::guest::{Guest, Suite};
@@ -29,7 +29,7 @@ fn a_home_that_comes_later_would_never_be_watched() {
     }
 }
 
-/// Somebody who keeps it on the project's share, below /home.
+/// The login is on a shared file system below /home.
 #[test]
 fn mount_restriction_breaks_a_login_behind_a_symlink() {
     for (by_mount, is_mended) in [(false, true), (true, false)] {
@@ -52,7 +52,7 @@ fn mount_restriction_breaks_a_login_behind_a_symlink() {
     }
 }
 
-/// Homebrew lives in /home/linuxbrew, for everybody.
+/// Homebrew is installed in /home/linuxbrew for all users.
 #[test]
 fn mount_restriction_hides_a_client_in_another_home() {
     for (by_mount, is_found) in [(false, true), (true, false)] {

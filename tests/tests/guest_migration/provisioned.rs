@@ -1,4 +1,4 @@
-//! The way to this product for everybody at once, by the roster that the script's provisioner has read.
+//! The migration of all users at once, with the roster of the script's provisioner.
 
 use cas_tests::guest::Suite;
 

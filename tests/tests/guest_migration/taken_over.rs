@@ -28,7 +28,7 @@ fn everything_is_taken_over(suite: Suite) {
     machine.configure_product();
     assert!(machine.property("claude-auth-sync@alice.service", "ExecStart").contains("/usr/local/bin/"));
     machine.run_script();
-    // Enrolling people changes their logins, and leaves the script to its timers as long as its units are there.
+    // Enrolling users changes their logins. The script keeps its timers as long as its units exist.
     let drop_in = format!("{ADMINS_UNITS}/claude-auth-sync@.service.d/script.conf");
     guest
         .run(&format!("mkdir {ADMINS_UNITS}/claude-auth-sync@.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/claude-auth-sync --now\\n' >{drop_in}"))

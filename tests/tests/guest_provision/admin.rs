@@ -1,4 +1,5 @@
-//! The admin's token: missing, spent, too weak, just enough; and a server that goes away in between.
+//! The administrator's token: missing, expired, with too few permissions, with just enough; and a
+//! server that becomes unavailable.
 
 use std::thread;
 use std::time::Duration;
@@ -94,7 +95,8 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     roster(guest, everybody);
     provision(&fleet, "").expect_success("provisioning");
     let before = token(guest, "carol");
-    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends soon and can.
+    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends
+    // soon and can.
     let revoked = token(guest, "alice").expect("a token");
     fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
     guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));

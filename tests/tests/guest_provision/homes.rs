@@ -1,4 +1,5 @@
-//! Homes that try to lead elsewhere, or take nothing: their people are left out, with the reason, and all others are served.
+//! Homes with symlinks or without write access: their users are skipped with the reason, and all
+//! others are served.
 
 use super::{enrolled, provision, roster, said, site, snapshot, standing, token_file, tokens};
 
@@ -62,13 +63,13 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
     assert_eq!(tokens(&fleet.bao), number + 1, "no token was made that nobody keeps");
 
-    // Once a home is mended, its person is served like everybody else.
+    // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
     provision(&fleet, "--user fifo").expect_success("again");
     assert!(standing(&fleet, "fifo").is_some());
 }
 
-/// Whoever stops the process that looks into their home is waited for, a little.
+/// A user who stops the process that reads the home is waited for only briefly.
 #[test]
 fn unresponsive_home_does_not_delay_other_users() {
     let fleet = site();

@@ -1,10 +1,10 @@
-//! What somebody on the machine does to keep others from being served.
+//! Attempts of a local user to keep others from being served.
 
 use super::{enrolled, provision, provision_alone, roster, said, site, standing, token_file};
 
 const SERVICE: &str = "claude-auth-provision.service";
 
-/// Whoever could open the lock could hold it for ever.
+/// A user who could open the lock could hold it forever.
 #[test]
 fn provision_lock_cannot_be_held_by_users() {
     let fleet = site();
@@ -26,7 +26,7 @@ fn user_who_stops_the_child_process_causes_no_failed_unit() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
-    // Whatever of hers comes next is stopped at once; she may stop nobody else's.
+    // She stops each of her next processes at once; she cannot stop those of other users.
     let stop = b"open R, '>/home/alice/ready'; while (1) { kill STOP => $_ for $$ + 1 .. $$ + 300; }";
     guest.write("/home/alice/stop.pl", "alice", "600", stop);
     guest
@@ -48,7 +48,7 @@ fn user_who_stops_the_child_process_causes_no_failed_unit() {
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
 }
 
-/// What lies in somebody's token file is theirs; what the server makes of it is no outage.
+/// An invalid token in a user's file is not an outage of the server.
 #[test]
 fn unusual_token_of_one_user_does_not_affect_others() {
     let fleet = site();
@@ -73,7 +73,7 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
     let guest = &fleet.guest;
     guest.resume();
     roster(guest, "users:\n  alice:\n");
-    // A systemctl that is killed, together with who called it, when it is to start somebody's timer.
+    // A systemctl that is killed together with its caller, when it should start a user's timer.
     guest.write(
         "/usr/sbin/systemctl",
         "root",
@@ -93,7 +93,7 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
     );
 }
 
-/// A new package while people are being served: they are served to the end.
+/// An upgrade during a run: the run completes.
 #[test]
 fn a_program_that_is_replaced_meanwhile_serves_all() {
     let fleet = site();
@@ -127,7 +127,7 @@ fn a_store_that_is_changed_and_changed_back_forgets_no_token() {
     assert!(standing(&fleet, "alice").is_some());
 }
 
-/// The package is removed while somebody provisions by hand, who is in the middle of it and takes their time.
+/// The package is removed while an administrator provisions by hand.
 #[test]
 fn removal_waits_for_a_provisioning_in_progress() {
     let fleet = site();

@@ -1,4 +1,5 @@
-//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is of no use.
+//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is
+//! of no use.
 
 use cas_tests::openbao::Policy;
 use serde_json::json;
@@ -109,8 +110,8 @@ fn role_with_other_tokens_is_refused_and_its_token_revoked() {
     assert_eq!(token(guest, "alice"), None);
 }
 
-/// A new token without the default policy, and a policy that relied on it: the old token, which worked, is still there to be
-/// put back, until one that works has taken its place.
+/// The new token has no default policy, and the user's policy relied on it: the old token, which
+/// works, is kept until one that works has replaced it.
 #[test]
 fn no_token_is_revoked_before_another_is_shown_to_work() {
     let fleet = site();
@@ -155,14 +156,14 @@ fn token_with_the_policy_of_another_user_is_refused() {
         assert!(done.text().contains(expected), "{}", said(&done));
         assert_eq!(token(guest, "Alice"), None);
     }
-    // Nobody here knows of the one any more, but the server does.
+    // This machine no longer knows the token, but the server does.
     guest.run("rm -r /var/lib/claude-auth-sync/provisioned").expect_success("another machine of the fleet");
     let done = provision(&fleet, "--rewrite-policies");
     assert!(done.text().contains("the policy workstation-claude-alice belongs to alice"), "{}", said(&done));
     assert_eq!(token(guest, "Alice"), None);
 }
 
-/// What one person's file holds is nobody else's affair.
+/// One user's file does not affect other users.
 #[test]
 fn token_that_fails_on_the_server_does_not_affect_others() {
     let fleet = site();

@@ -1,4 +1,5 @@
-//! Rosters that are wrong let nobody go, and the message names the line; one that is right lets people go for good.
+//! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls users
+//! for good.
 
 use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
 
@@ -117,7 +118,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
 
-    // Back from where they were: the token of somebody who was away still serves, the other needs a new one.
+    // Enrolled again: the token of the parked user still works, the other user needs a new one.
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");
     let back = provision_alone(guest);
     assert_eq!(back.code, Some(77), "{}", said(&back));
@@ -131,7 +132,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// People whom an admin enrolled by hand are nobody's business but the admin's.
+/// Users whom an administrator enrolled by hand are not changed by the roster.
 #[test]
 fn user_enrolled_by_hand_stays_enrolled() {
     let fleet = site();

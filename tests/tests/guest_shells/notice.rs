@@ -1,10 +1,10 @@
-//! The line for the person themselves: on their terminal, and nowhere else.
+//! The notice: on the user's own terminal and nowhere else.
 
 use super::*;
 
 const SAID: &str = "Claude Code: your login is lost";
 
-/// A notice that nobody has seen yet.
+/// Creates a notice that was not shown yet.
 #[track_caller]
 fn put_notice(guest: &Guest, user: &str, text: &[u8]) {
     let folder = folder_of(user);
@@ -20,7 +20,7 @@ fn folder_of(user: &str) -> String {
     format!("/home/{user}/.local/state/claude-auth-sync")
 }
 
-/// All that a login at a terminal shows until its person leaves again.
+/// Returns everything that a login at a terminal shows until the user logs out.
 #[track_caller]
 fn screen(guest: &Guest, user: &str) -> String {
     let mut terminal = guest.ssh_terminal(user);

@@ -1,4 +1,4 @@
-//! The token that lies in a person's env file, in the shells that came without it.
+//! The token of a user's env file, in shells that started without it.
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn login_shell_never_gets_the_token_of_another_user() {
         .run("chmod 755 ~alice ~alice/.config ~alice/.config/claude-auth-sync")
         .expect_success("an open home");
     let becoming_bob = "setpriv --reuid=bob --regid=bob --init-groups";
-    // `su -m` and `sudo -E` keep HOME and USER of whoever called them.
+    // `su -m` and `sudo -E` keep HOME and USER of the caller.
     for (user, shell) in PEOPLE {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}; id -un'");
         let strangers_home = format!("{becoming_bob} env HOME=/home/alice USER=alice LOGNAME=alice {login}");
@@ -76,7 +76,7 @@ fn login_shell_never_gets_the_token_of_another_user() {
     assert_eq!(seen.text().trim(), token_of("bob"), "su without a dash changes HOME and USER");
 }
 
-/// Somebody who looks for a mistake in their start files shows the trace to others.
+/// A user who traces the start files may show the trace to others.
 #[test]
 fn a_traced_shell_shows_no_token() {
     let guest = guest(Suite::Bookworm);

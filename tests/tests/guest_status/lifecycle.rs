@@ -1,4 +1,4 @@
-//! The folder in which a person's syncs publish: when it is there, whose, and when it goes.
+//! The published directory of a user: when it exists, who owns it, and when it is removed.
 
 use cas_tests::claude_login::fresh;
 use cas_tests::guest::{Guest, Suite};
@@ -30,7 +30,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
         let modes = guest.run(&format!("stat -c '%U %a' {folder} {path}")).expect_success("both").text();
         assert_eq!(modes, format!("{name} 700\n{name} 600\n"));
         assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
-        // By hand, too; and where there is no folder nothing is published, and nothing is wrong.
+        // Also by hand; without the directory nothing is published, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
         guest.sync(name).expect_success("a sync by hand");
         assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
@@ -73,7 +73,7 @@ fn reused_user_id_does_not_inherit_published_state() {
     assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
     let refused = guest.run("cas-sync enroll old 2>&1");
     assert!(refused.code == Some(1) && refused.text().contains("--adopt old"), "{}", refused.text());
-    // Adopting gives the folder to the account, with nothing of the other one's in it.
+    // Adopting assigns the directory to the account, without the other account's files.
     guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
     assert_eq!(old(&guest)["rank"], "unknown");
     guest.put_login("old", &fresh("again"));

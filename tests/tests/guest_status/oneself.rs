@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::run_service;
 
-/// What `cas-sync status` shows to somebody who logged in, the screen without its control sequences.
+/// Returns what `cas-sync status` shows to a user at a terminal, without control sequences.
 #[track_caller]
 fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
     let said = guest.ssh(user, command);
@@ -102,7 +102,8 @@ fn user_status_is_fitted_and_colored_on_a_terminal() {
     }
 }
 
-/// Nobody waits for a systemd that hangs: who asks over its bus, nor root, who asks systemd itself.
+/// A systemd that hangs delays neither users, who use its bus, nor root, who uses its private
+/// socket.
 #[test]
 fn unresponsive_systemd_does_not_block_status() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

@@ -1,4 +1,4 @@
-//! `cas-sync enroll` starts what runs for somebody, and `unenroll` leaves nothing of it.
+//! `cas-sync enroll` starts a user's units, and `unenroll` removes all of them.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -77,7 +77,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
     assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "and back");
 }
 
-/// An admin's drop-in that lets two of them be stopped by nobody keeps no other one running.
+/// A drop-in that refuses manual stops of two units does not keep the others running.
 #[test]
 fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     let guest = host(Suite::Bookworm, &[]);
@@ -113,7 +113,7 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     assert_eq!(failed(&guest), "");
 }
 
-/// A chroot or a container: somebody installs there what boots later, or elsewhere.
+/// A chroot or a container that boots later, or elsewhere.
 #[test]
 fn enroll_without_a_running_systemd_enables_the_units() {
     let guest = host(Suite::Bookworm, &[]);
@@ -153,7 +153,8 @@ fn unenroll_names_processes_that_still_run() {
     assert!(!said.contains("process "), "{said}");
 }
 
-/// What lies in a folder below `/var/lib` is the user's own doing, and may be going on while root removes it.
+/// What lies in a folder below `/var/lib` is the user's own doing, and may be going on while root
+/// removes it.
 #[test]
 fn deep_or_busy_user_directory_is_removed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
@@ -171,7 +172,8 @@ fn deep_or_busy_user_directory_is_removed() {
     );
 }
 
-/// However much somebody puts where only a small file of theirs belongs, root takes so much of it away, and says where the rest is.
+/// A user may create any number of files where one small file belongs: root removes a bounded
+/// number and names the rest.
 #[test]
 fn filled_user_directory_does_not_block_removal() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
@@ -189,7 +191,7 @@ fn filled_user_directory_does_not_block_removal() {
         .expect("a command");
     assert!(error.starts_with("cas-sync: alice is unenrolled, but not without a trace"), "{error}");
     let count = || guest.run(&format!("find {left} -mindepth 1 | wc -l")).text().trim().parse::<u32>();
-    // Of 200002 files and folders; the folder among them may have been told of, and not yet removed.
+    // Of 200002 files and directories. The directory may be counted and not removed yet.
     assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}: {error}", count());
     assert_eq!(guest.status_of(left), "700 root:alice directory");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/people/alice"), "");

@@ -1,4 +1,4 @@
-//! Removing the package: nobody on the machine keeps it from finishing, and it says what it waits for and what it left.
+//! Removing the package: no user can block it, and it names what it waits for and what it leaves.
 
 use cas_tests::guest::Suite;
 

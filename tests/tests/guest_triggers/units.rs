@@ -1,4 +1,4 @@
-//! The units themselves: what systemd thinks of them, whom they work for, and how all of them are paused.
+//! The units: how systemd rates them, for which users they work, and how all of them are paused.
 
 use std::thread;
 use std::time::Duration;
@@ -47,7 +47,8 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     }
 }
 
-/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed with or for it.
+/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
+/// with or for it.
 const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),
@@ -159,7 +160,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     assert_eq!(running().trim(), "0");
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    // Somebody who is enrolled meanwhile, and a sync by hand, end no pause.
+    // Enrolling a user, or a sync by hand, does not end a pause.
     let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
     assert!(
         said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),

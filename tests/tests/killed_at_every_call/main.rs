@@ -1,6 +1,6 @@
-//! `cas-sync run`, killed as it enters each of its system calls, one run after the other. Wherever it ends, every file is
-//! the old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run gets to where an
-//! undisturbed one would have got to.
+//! `cas-sync run`, killed as it enters each of its system calls, one run after the other. Wherever
+//! it ends, every file is the old one or the new one, no other tool's field is lost, nothing secret
+//! lies open, and the next run gets to where an undisturbed one would have got to.
 
 mod scene;
 mod strace;
@@ -26,8 +26,9 @@ fn killed_restore_from_the_store_is_recovered() {
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
-/// A copy whose access token has ended is put back once ever, and where there was no file nothing tells whether it was:
-/// a run that ends between its note and the file has spent that one time (`docs/architecture.md`).
+/// A backup whose access token has expired is restored once. Without a file nothing tells whether
+/// that happened, so a run that is killed between its record and the file has used that one time
+/// (`docs/architecture.md`).
 #[test]
 fn killed_restore_of_a_missing_file_counts_as_restored() {
     let swept = sweep(&Scene::restore_of_a_lost_file());

@@ -1,4 +1,4 @@
-//! With the real client and a real server: what goes well, what is mended, and what is refused.
+//! With the real client and a real server: successful runs, restores and refusals.
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::tombstone;

@@ -1,4 +1,5 @@
-//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the PAM configuration.
+//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the
+//! PAM configuration.
 
 use cas_tests::claude_login::{fresh, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
@@ -46,7 +47,7 @@ fn apt_installs_it(suite: Suite) {
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");
 
-    // Nobody's login is changed yet.
+    // No login is changed yet.
     guest.verify_nothing();
     guest.put_login("alice", &fresh("first"));
     let untouched = guest.identity_of(&login_path("alice"));

@@ -1,4 +1,4 @@
-//! A new version, while people work.
+//! An upgrade while users work.
 
 use std::process::Command;
 use std::thread;
@@ -122,7 +122,8 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
     guest.request_sync("alice");
     wait_until("her request starts a sync", || runs() > before);
     guest.remove_package().expect_success("removing");
-    // A process keeps the socket open for ten seconds, so that it is not PID 1 that closes what clients sent.
+    // A process keeps the socket open for ten seconds, so that it is not PID 1 that closes what
+    // clients sent.
     wait_until("nothing is left", || guest.left_of_product().is_empty());
 }
 
@@ -198,7 +199,8 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
     assert_eq!(desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
 }
 
-/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for good.
+/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for
+/// good.
 #[test]
 fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
     let next = NextVersion::new();

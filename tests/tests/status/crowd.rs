@@ -1,12 +1,13 @@
-//! Ten thousand people. How long that takes is in `docs/design/performance.md`; here it is counted, of a thousand, so that it cannot
-//! grow unseen.
+//! Very many users. `docs/design/performance.md` has the duration for ten thousand; here system
+//! calls are counted for a thousand, so that the cost cannot grow unnoticed.
 
 use std::fs;
 
 use cas_tests::crowd::Crowd;
 use cas_tests::programs::release;
 
-/// To look at a folder, to open, examine and read a file in it, and to close that; and to make room for what was read.
+/// To look at a folder, to open, examine and read a file in it, and to close that; and to make room
+/// for what was read.
 const CALLS_FOR_EACH: u64 = 8;
 /// To start, to list the folders, and to write.
 const CALLS_FOR_ALL: u64 = 1_000;

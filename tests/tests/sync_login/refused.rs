@@ -1,4 +1,5 @@
-//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was obtained is signed out.
+//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was
+//! obtained is signed out.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebod
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
 const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
 
-/// Somebody with a login that a sync knows, and a state of their client's.
+/// Creates a user with a login that a sync knows, and a client state.
 fn settled() -> Resident {
     let resident = Resident::settle_with_claude();
     resident.sign_in();
@@ -158,7 +159,7 @@ fn sign_in_without_client_code_or_home_is_an_error() {
     resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
     check(run(&["login", "--email", "alice@example.org"]), 69, "claude.program");
     assert_no_trace(&resident);
-    // A file that is not the person's own is found out before anybody goes to a browser.
+    // A file of another user is reported before the sign-in in the browser.
     std::os::unix::fs::chown(resident.path(LOGIN), Some(0), Some(0)).expect("given to root");
     let output = run(&["login", "--email", "alice@example.org"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

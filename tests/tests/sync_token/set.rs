@@ -1,4 +1,4 @@
-//! A token that works is put in force, and kept with its dates.
+//! A valid token is activated and stored with its dates.
 
 use cas_tests::anthropic::{MessageAnswer, fingerprint};
 use cas_tests::openbao::Policy;
@@ -43,7 +43,7 @@ fn valid_setup_token_is_activated_and_stored_with_its_dates() {
             "{fields}"
         );
         assert_eq!(asked_with(&resident, TOKEN), 1, "once for all of it");
-        // What is told of it everywhere else is a sync's own word.
+        // All other reports are those of a sync.
         assert_eq!(
             (&state(&resident)["finding"], &state(&resident)["verdict"]),
             (&json!("setup-token"), &json!("ok"))
@@ -71,7 +71,7 @@ fn setup_token_without_vault_is_stored_locally() {
         json!([fingerprint(OLD)]),
         "so that sessions that have it can be told"
     );
-    // An accident with the env file is mended by the next sync.
+    // The next sync repairs the env file.
     resident.remove(ENV_FILE);
     resident.sync();
     assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));

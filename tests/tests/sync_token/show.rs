@@ -47,7 +47,7 @@ fn token_show_prints_location_and_expiry_without_a_request() {
     );
     assert_eq!(resident.anthropic().requests(), []);
 
-    // Somebody exchanges it in the store by hand.
+    // An administrator replaces it in the store by hand.
     person.put_document(&json!({ "setup_token": OLD }));
     let (lines, object) = shown(&resident, 0);
     assert!(lines.contains(&format!("the store holds another one, {}", fingerprint(OLD))), "{lines}");

@@ -11,7 +11,7 @@ use super::*;
 /// What is to be done about it.
 const MAKE_ROOM: &str = "make room";
 
-/// Tells afterwards whether a client was started.
+/// Records whether a client was started.
 struct Trace(PathBuf);
 
 impl Trace {
@@ -29,7 +29,8 @@ impl Trace {
     }
 }
 
-/// A login whose access token has ended, and whose generation the ledger has noted while there was room.
+/// A login whose access token has ended, and whose generation the ledger has noted while there was
+/// room.
 fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
     let login = sign_in(bed, person, -1);
     bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
@@ -41,7 +42,8 @@ fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
 
 #[test]
 fn full_disk_prevents_the_refresh() {
-    // The second time the client's own state needs more than what is left: it makes a copy of it before anything else.
+    // The second time the client's own state needs more than what is left: it makes a copy of it
+    // before anything else.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let bed = bed();
         let alice = bed.person_with_a_disk("alice").expect("alice");

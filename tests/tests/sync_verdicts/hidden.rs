@@ -64,7 +64,8 @@ fn verification_leaks_no_token_and_leaves_no_files() {
         let seen = format!("{}{:?}", command_line(pid), environment(pid));
         assert!(!seen.contains("sk-ant-"), "process {pid}: {seen}");
     }
-    // Of the tester's environment, and of the sync's, there is nothing; of the person's, the network's alone.
+    // Nothing of the test's and the sync's environment; only the network variables of the
+    // configuration.
     let expected = [
         "ANTHROPIC_CONFIG_DIR",
         "API_TIMEOUT_MS",

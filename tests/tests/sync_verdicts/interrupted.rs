@@ -53,7 +53,7 @@ fn killed_verification_leaves_no_files() {
     assert_eq!(on_disk(&alice), before);
 }
 
-/// Of a process that is nobody's child here; a zombie has no command line.
+/// Waits for a process that is not a child of this one; a zombie has no command line.
 fn wait_for_the_end_of(pid: u32) {
     let deadline = Deadline::after(LIMIT);
     while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
@@ -62,7 +62,8 @@ fn wait_for_the_end_of(pid: u32) {
     }
 }
 
-/// A sync in the middle of a refresh: the server has spent the old token and keeps the new pair back.
+/// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
+/// response.
 fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, Started) {
     let spent = sign_in(bed, alice, -1);
     bed.anthropic().hold_refreshes(true);
@@ -116,7 +117,7 @@ fn client_completes_its_refresh_after_the_sync_is_killed() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
-    // The client still asks its question; whoever comes next finds a fresh login.
+    // The client still asks its question; the next run finds a valid login.
     let said = sync(&alice);
     assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
     assert_eq!(refreshes(&bed), 1);

@@ -1,4 +1,4 @@
-//! The line that a person's shell shows: there exactly while it is they who have to act.
+//! The notice of a user's shell exists exactly while the user has to act.
 
 use cas_tests::anthropic::MessageAnswer::{OrganizationForbidden, Overloaded, Revoked};
 use cas_tests::claude_login::tombstone;

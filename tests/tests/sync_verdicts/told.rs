@@ -1,4 +1,5 @@
-//! The admin's program that is told of each change: once, as the person, without a secret; and nothing depends on it.
+//! The administrator's notify command runs once per change, as the user, without a secret, and its
+//! result changes nothing.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,7 +7,7 @@ use cas_tests::anthropic::MessageAnswer::Overloaded;
 
 use super::*;
 
-/// Installs a program of this text, and has it told.
+/// Installs a program with this text as the notify command.
 fn tell(bed: &ClaudeBed, person: &Person<'_>, script: &str) {
     let program = person.home().join("program");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");

@@ -1,4 +1,5 @@
-//! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing written.
+//! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing
+//! written.
 
 use std::path::Path;
 
@@ -94,8 +95,8 @@ fn answer_with_another_credential_is_not_a_verification() {
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "another credential or server than the login");
 }
 
-/// What an organisation's admin may have set for every client, and what puts another credential in the place of the login
-/// without the client telling of it.
+/// What an organisation's admin may have set for every client, and what puts another credential in
+/// the place of the login without the client telling of it.
 fn settings_with(key: &str) -> [Value; 3] {
     [
         json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}),
@@ -120,7 +121,7 @@ fn remote_settings_count_as_machine_settings() {
         // Whether the other credential works or not.
         for (settings, answer) in settings_with(key).into_iter().zip([Ok, Expired, Ok]) {
             bed.anthropic().answer_messages(key, Some(answer));
-            // The newest client keeps such settings in a home only once its person has agreed to them.
+            // The newest client stores such settings in a home only after the user's consent.
             keep_settings(&alice, &settings);
             bed.anthropic().answer_settings(Settings(settings));
             assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
@@ -128,7 +129,7 @@ fn remote_settings_count_as_machine_settings() {
         }
         assert_ne!(fate_of(&alice, &login), "rejected", "{version}");
 
-        // What was taken out is out at once, whatever the person's client has kept.
+        // Removed settings stop at once, whatever the client has stored.
         for answer in [NotFound, Settings(json!({"env": {"DISABLE_AUTOUPDATER": "1"}}))] {
             bed.anthropic().answer_settings(answer);
             assert_eq!(sync(&alice).exit_code, FINE, "{version}");

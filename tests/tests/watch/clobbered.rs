@@ -1,4 +1,4 @@
-//! Somebody overwrites a good login.
+//! Another process overwrites a valid login.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn emptied_again_and_again(way: Way) {
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
 
-/// Whoever writes in place and is overwritten at once has left nothing to be seen; a moment is enough.
+/// A login that is written in place and overwritten at once was never readable; a moment is enough.
 #[test]
 fn a_login_that_was_written_in_place_is_kept_as_well() {
     let (resident, watcher, _) = watched(0);
@@ -90,7 +90,8 @@ fn file_that_is_being_written_in_place_is_not_changed() {
     let (resident, watcher, _) = watched(1);
     let text = good(2);
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
-    // Others open the file for writing meanwhile, and close it: the kernel tells the same as of a finished write.
+    // Other processes open the file for writing and close it: the kernel sends the same event as
+    // for a completed write.
     let writer = Writer::of(&resident);
     writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
     writer.write(Way::InPlace, &text);
@@ -99,7 +100,7 @@ fn file_that_is_being_written_in_place_is_not_changed() {
     assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
 }
 
-/// The ledger of a login that was put back so often within the last hour.
+/// Creates a ledger with a login that was restored this often within the last hour.
 fn put_back(times: usize) -> Resident {
     let resident = Resident::settle();
     let expires_at_ms = now_ms() + 7 * HOUR_MS;
@@ -118,7 +119,7 @@ fn put_back(times: usize) -> Resident {
     };
     let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");
     let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
-    // A login that was put back is in the history, or it would not have been.
+    // A restored login is in the history, otherwise it could not have been restored.
     assert!(resident.sync().status.success());
     resident.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
     resident

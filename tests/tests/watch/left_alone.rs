@@ -56,7 +56,7 @@ fn older_login_written_again_is_left_to_the_sync() {
     writer.write(Way::Rename, &older);
     watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), older);
-    // If it is emptied, the newest one comes back, and not the older.
+    // If it is cleared, the newest login is restored, not the older one.
     writer.write(Way::Rename, &tombstone(&older));
     wait_until_back(&resident, 2, &newest);
 }

@@ -16,7 +16,7 @@ fn make_directory(path: &Path) {
     chown(path, Some(UID), Some(UID)).expect("theirs");
 }
 
-/// Writes a good login, empties it once the watcher has seen it, and waits until it is back.
+/// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
 fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
     let (writer, text) = (Writer::of(resident), good(number));
     writer.write(Way::Rename, &text);
@@ -50,7 +50,8 @@ fn a_home_that_is_made_at_the_first_login_is_waited_for() {
     is_looked_after(&resident, &watcher, 1);
 }
 
-/// Until it is mounted, an empty folder lies there, or one of whoever made it. What is made in that is in the way.
+/// Until it is mounted there is an empty directory, or one of another user. A file that is created
+/// in it would be hidden.
 #[test]
 fn unmounted_home_is_not_changed_and_watched_once_mounted() {
     for owner in [UID, 0] {

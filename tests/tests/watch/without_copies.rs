@@ -1,4 +1,4 @@
-//! With `oauth_backup = false` the watcher keeps nothing and puts nothing back.
+//! With `oauth_backup = false` the watcher backs up and restores nothing.
 
 use std::fs;
 
