@@ -162,7 +162,7 @@ fn backup_with_an_expired_token_is_restored_once() {
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "restore").expect(0, &["Claude Code has to refresh at its next start"]);
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back", "cas-sync login"]);
+    by_hand(&resident, "restore").expect(79, &["there is no backup to restore", "cas-sync login"]);
     by_hand(&resident, "restore --list").expect(0, &["restored once"]);
     let chosen = format!("restore --generation {}", generation(&file));
     by_hand(&resident, &chosen).expect(79, &["its refresh token may be spent"]);
@@ -217,7 +217,7 @@ fn restore_without_a_backup_requires_a_sign_in() {
     by_hand(&resident, "restore")
         .expect(79, &["there is no login, and there is no backup to restore", "cas-sync login"]);
     resident.put(LOGIN, &tombstone(&fresh("first")));
-    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back"]);
+    by_hand(&resident, "restore").expect(79, &["there is no backup to restore"]);
     let bao = resident.bao();
     resident.use_store(&bao, Policy::Patch);
     drop(bao);
