@@ -9,6 +9,7 @@
 mod bus;
 mod files;
 mod finished;
+mod hostile;
 mod package;
 mod people;
 mod product;

@@ -36,7 +36,7 @@ const WORDS: [&str; 14] = [
 ];
 
 /// How many there may be. Lower it whenever the lint says that there are fewer.
-const CEILING: usize = 948;
+const CEILING: usize = 947;
 
 const THIS_FILE: &str = "xtask/src/lint/words.rs";
 
