@@ -21,6 +21,7 @@ pub mod prometheus;
 pub mod pseudo_terminal;
 pub mod resident;
 mod screen;
+pub mod size;
 pub mod smallest_program;
 pub mod store_run;
 pub mod tls_authority;

@@ -12,6 +12,7 @@
 mod bus;
 mod files;
 mod finished;
+mod hostile;
 mod name_service;
 mod package;
 mod people;
