@@ -39,9 +39,11 @@ fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
         said.contains("cannot remove /var/lib/claude-auth-sync/enrolled/alice: Device or resource busy"),
         "{said}"
     );
-    wait_until("everything else is gone", || guest.left_of_product() == "/var/lib/claude-auth-sync\n");
+    wait_until("everything else is gone", || {
+        guest.left_of_product() == "/var/lib/claude-auth-sync/enrolled\n"
+    });
     assert_eq!(
-        guest.run("find /var/lib/claude-auth-sync -type f").text(),
+        guest.run("find /var/lib/claude-auth-sync/enrolled -type f").text(),
         "/var/lib/claude-auth-sync/enrolled/alice\n"
     );
     assert_eq!(guest.run("dpkg --audit").text(), "");

@@ -19,7 +19,7 @@ pub(crate) const LOCKS: [&str; 3] =
 /// What two runs never have in common: when they ran.
 const MOMENTS: [&str; 9] = [
     "first_seen",
-    "restored",
+    "restored_at",
     "at",
     "written_at",
     "backed_up_at",
