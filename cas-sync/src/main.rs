@@ -76,7 +76,6 @@ fn internal(command: Internal) -> ExitCode {
         Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
         Internal::DispatchRequests => return request_dispatcher::run(),
         Internal::AcceptRequests => return request_dispatcher::accept(),
-        Internal::HoldRequestSocket => return request_dispatcher::hold_socket(),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }

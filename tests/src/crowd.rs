@@ -1,5 +1,5 @@
-//! A machine on which very many people are enrolled, each with a state that their sync has published: files only, and a list of
-//! accounts, seen by whoever is started in it.
+//! A machine with very many enrolled users, each with a published state: files and a list of
+//! accounts in a mount namespace.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::claude_client::now_in_milliseconds;
 use crate::namespaces::{Mount, Namespaces};
 
-/// Above the ids Debian gives to people.
+/// Above the user ids of Debian's accounts.
 const FIRST_UID: u32 = 70_000;
 
 /// The crowd, and the view of the file system in which it is there.
@@ -23,7 +23,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// So many people: of every hundred one is broken, and nine are warned.
+    /// Creates this many users: one in a hundred has failed, and nine have a warning.
     ///
     /// # Errors
     /// Those of making the files, and of mounting them, which takes root.

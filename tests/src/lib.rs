@@ -37,13 +37,13 @@ pub fn cache() -> PathBuf {
     std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
 }
 
-/// Far longer than anything takes that is waited for, so that a slow machine is no failure.
+/// A timeout far above every expected duration, so that a slow machine does not fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until this holds.
 ///
 /// # Panics
-/// When it does not within [`PATIENCE`].
+/// If it does not within [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -62,7 +62,7 @@ pub fn now_ms() -> u64 {
 
 /// Writes one line into a file that only its owner may read, replacing what was there.
 pub fn write_private(path: &Path, line: &str) {
-    // The error is that there is no file yet.
+    // The file may not exist yet.
     let _ = fs::remove_file(path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));

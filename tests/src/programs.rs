@@ -1,11 +1,13 @@
-//! The programs as they are shipped: the release build, made by `packaging/build.sh`, and the package, by `packaging/deb.sh`.
+//! The programs as they are shipped: the release build, made by `packaging/build.sh`, and the
+//! package, by `packaging/deb.sh`.
 
 use std::{fs, path::PathBuf};
 
-/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
+/// Returns the directory of the installed programs after `cargo build --release`, relative to this
+/// test.
 ///
 /// # Panics
-/// When there is no release build.
+/// If there is no release build.
 pub fn release_folder() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.ancestors()
@@ -35,10 +37,10 @@ pub fn package() -> PathBuf {
     packages.next().expect("there is no package: run `packaging/deb.sh` or `make test`")
 }
 
-/// A file of that package, unpacked: `path` is where it is installed, from the root.
+/// Returns a file of that package, unpacked. `path` is its installed path from the root.
 ///
 /// # Panics
-/// When there is no such file.
+/// If there is no such file.
 pub fn packaged(path: &str) -> PathBuf {
     let file = release_folder().join("../debian/files").join(path.trim_start_matches('/'));
     assert!(

@@ -1,5 +1,5 @@
-//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade under open sessions; and
-//! removing everything again.
+//! An admin's day: enrolling and unenrolling, also of those who cannot be; a reboot; an upgrade
+//! under open sessions; and removing everything again.
 
 use cas_tests::{
     claude_login::{fresh, parsed, tombstone},
@@ -50,7 +50,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
         assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some("sk-ant-oat01-alice"), "umask {umask}");
     }
 
-    // What an admin has spoiled by hand, enrolling mends.
+    // Enrolling repairs what an administrator has changed by hand.
     for spoiled in [
         "chmod 755 $r; chown bob $r",
         "rm -r $r",
@@ -71,7 +71,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
 }
 
 #[test]
-fn only_root_enrolls_and_only_people_are_enrolled() {
+fn enroll_requires_root_and_a_regular_user() {
     let guest = product();
     guest.enroll("alice");
     let before = traces(&guest);
@@ -114,7 +114,7 @@ fn only_root_enrolls_and_only_people_are_enrolled() {
     }
     assert_eq!(traces(&guest), before, "none of it left a trace");
 
-    // Somebody may be unenrolled whose account is gone, and what never was is no error.
+    // A user without an account can be unenrolled, and an unknown name is not an error.
     guest.enroll("carol");
     guest.run("userdel carol && cas-sync unenroll carol && cas-sync unenroll carol && cas-sync unenroll nobody-ever").expect_success("unenrolling");
     assert_eq!(traces(&guest), before);
@@ -144,7 +144,7 @@ fn after_a_reboot_requests_are_taken_whatever_the_name() {
 }
 
 #[test]
-fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
+fn unenrolled_user_keeps_all_files() {
     let guest = product();
     guest.enroll("alice");
     guest.back_up_and_break("alice", &fresh("first"));
@@ -152,7 +152,8 @@ fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
     guest.ssh("alice", "true").expect_success("ssh");
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
     let (before, journal) = (guest.run(all).expect_success("files").text(), guest.product_journal());
-    // A hostile mess in the one directory that is theirs does not keep root from removing it, nor lead root elsewhere.
+    // A hostile mess in the one directory that is theirs does not keep root from removing it, nor
+    // lead root elsewhere.
     guest
         .run("runuser -u alice -- sh -c 'cd /var/lib/claude-auth-sync/people/alice && mkdir -p a/b/c && ln -s /etc etc && ln -s .. up && mkfifo f && mkdir closed && touch closed/x && chmod 0 closed'")
         .expect_success("a mess");
@@ -169,7 +170,7 @@ fn somebody_who_was_unenrolled_keeps_all_files_and_notices_nothing_more() {
 }
 
 #[test]
-fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
+fn upgrade_during_a_session_keeps_logins_working() {
     let guest = product();
     guest.enroll("alice");
     guest.put_token("alice", "sk-ant-oat01-alice");
@@ -196,10 +197,11 @@ fn an_upgrade_under_an_open_session_breaks_neither_it_nor_the_next() {
 }
 
 #[test]
-fn removing_it_leaves_no_line_in_the_pam_configuration_and_logins_work() {
+fn removal_leaves_no_pam_line_and_logins_work() {
     let guest = Guest::boot(Suite::Bookworm);
     let pam = "cd /etc/pam.d && sha256sum common-*";
-    // The tool writes the stacks in its own form even when nothing changes: compared is what it wrote before us.
+    // The tool writes the stacks in its own form even when nothing changes: compared is what it
+    // wrote before us.
     guest.run("pam-auth-update --package").expect_success("pam-auth-update");
     let before = guest.run(pam).text();
     guest.install_product();

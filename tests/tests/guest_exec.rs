@@ -1,4 +1,5 @@
-//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that started them.
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that
+//! started them.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ fn the_command_and_it_alone_gets_the_token() {
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
     assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
-    // Not on any command line either, where everybody could read it.
+    // The token is not on any command line, which every user can read.
     let seen = alice_runs(
         &guest,
         "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",
@@ -55,7 +56,7 @@ fn the_command_and_it_alone_gets_the_token() {
 }
 
 #[test]
-fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
+fn exec_exits_with_the_status_of_its_command() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.put_token("alice", ALICE);
@@ -81,7 +82,7 @@ fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
 }
 
 #[test]
-fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
+fn exec_waits_for_a_restore_up_to_its_limit() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.put_login("alice", &fresh("first"));
@@ -118,7 +119,7 @@ fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
 }
 
 #[test]
-fn a_tmux_session_that_is_older_than_the_token_gets_it_and_loses_it_when_it_is_withdrawn() {
+fn older_tmux_session_gets_and_loses_the_setup_token() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let guest = &fleet.guest;
     let alice = fleet.enroll("alice");

@@ -1,5 +1,5 @@
-//! Somebody with an account on the machine who wants another one's credential, or to spoil the machine for all. Everything
-//! they can lay in our way is tried at a login and in a sync.
+//! A local user who wants another user's credential, or wants to disturb the machine. Every
+//! obstruction is tried at a login and in a sync.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use cas_tests::{
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
+/// add.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
@@ -22,7 +23,8 @@ fn su_and_launch(guest: &Guest) -> Finished {
     guest.run("su alice -c 'cd && cas-session exec -- true'")
 }
 
-/// A guest in which bob has everything worth stealing, in files that he has carelessly made readable.
+/// A guest in which bob has everything worth stealing, in files that he has carelessly made
+/// readable.
 #[track_caller]
 fn with_a_careless_bob() -> (Guest, String) {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
@@ -56,7 +58,7 @@ fn alice_has_nothing_of_bobs(guest: &Guest, with: &str) {
 }
 
 #[test]
-fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
+fn symlinks_to_files_of_another_user_have_no_effect() {
     let (guest, bobs) = with_a_careless_bob();
     let places = [
         ".claude",
@@ -92,7 +94,7 @@ fn links_to_bobs_files_and_folders_bring_alice_nothing_and_change_nothing() {
 }
 
 #[test]
-fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
+fn symlink_race_does_not_leak_a_login_of_another_user() {
     let (guest, bobs) = with_a_careless_bob();
     guest.back_up_and_break("alice", &fresh("alices"));
     guest
@@ -135,7 +137,7 @@ fn no_race_of_links_while_the_programs_run_gets_alice_bobs_login() {
 }
 
 #[test]
-fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
+fn files_in_a_writable_directory_of_a_user_are_rejected() {
     let guest = Guest::with_product(Suite::Bookworm, &["bob"]);
     let login = fresh("bobs");
     guest.back_up_and_break("bob", &login);
@@ -186,7 +188,7 @@ fn what_alice_plants_in_a_folder_that_bob_left_open_is_not_believed() {
 }
 
 #[test]
-fn what_root_has_below_run_and_var_is_out_of_her_reach() {
+fn files_of_root_below_run_and_var_are_protected() {
     let (guest, _bobs) = with_a_careless_bob();
     guest.resume();
     guest.put_login("alice", &fresh("alices"));

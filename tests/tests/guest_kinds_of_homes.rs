@@ -5,7 +5,8 @@ use cas_tests::{
     guest::{Guest, Suite, VARIABLE},
 };
 
-/// Somebody whose login is broken finds it whole, and their token, in their very first command.
+/// A user with a broken login has a valid one, and the setup token, in the first command of the
+/// session.
 #[track_caller]
 fn is_looked_after(guest: &Guest, user: &str, home: &str) {
     let login = fresh(user);
@@ -36,7 +37,7 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
 }
 
 #[test]
-fn names_homes_and_primary_groups_of_every_kind_are_looked_after() {
+fn unusual_names_homes_and_groups_are_synced() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.run("install -d /srv/people/staff && groupadd staffers").expect_success("a place for homes");

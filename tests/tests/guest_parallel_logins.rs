@@ -1,4 +1,4 @@
-//! Two hundred logins of ten people at once, all of whose credentials are broken.
+//! Two hundred concurrent logins of ten users with broken logins.
 
 use std::thread;
 
@@ -11,7 +11,7 @@ const PEOPLE: usize = 10;
 const LOGINS_EACH: usize = 20;
 
 #[test]
-fn two_hundred_parallel_logins_of_ten_people_all_succeed_with_one_repair_each() {
+fn parallel_logins_succeed_with_one_restore_per_user() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     let people: Vec<String> = (0..PEOPLE).map(|number| format!("person{number}")).collect();

@@ -1,5 +1,6 @@
-//! Somebody who has come by ssh puts their setup-token in force, takes it out, and signs in: at a real terminal, with a real
-//! store. No secret is seen by anybody else, and none is left where it is not meant to be.
+//! A user who is logged in by ssh activates and removes a setup token and signs in: at a real
+//! terminal, with a real store. No secret is visible to other users, and none is left where it
+//! should not be.
 
 use std::{thread, time::Duration};
 
@@ -41,7 +42,7 @@ fn shell(place: &Workplace) -> Terminal {
 }
 
 #[test]
-fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
+fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let alice = people.first().expect("one person");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
@@ -120,7 +121,7 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
 }
 
 #[test]
-fn somebody_whose_connection_breaks_while_they_sign_in_has_the_login_they_had() {
+fn broken_connection_during_sign_in_keeps_the_login() {
     let (place, _bao, _people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     place.sign_in("alice");
     place.guest.sync("alice").expect_success("the first backup");

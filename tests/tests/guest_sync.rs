@@ -1,4 +1,5 @@
-//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's mistakes lead to.
+//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's
+//! mistakes lead to.
 
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ fn a_login_that_was_never_backed_up_requests_a_sync_once() {
 }
 
 #[test]
-fn a_sync_runs_under_another_name_and_with_a_log_that_cannot_be_written_too() {
+fn sync_with_another_name_or_unwritable_log_succeeds() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
@@ -78,7 +79,7 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
 }
 
 #[test]
-fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
+fn log_and_journal_have_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let mut said = Vec::new();
@@ -119,7 +120,7 @@ fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
+fn invalid_configuration_is_named_and_logins_work() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let rows = [
@@ -153,7 +154,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
-    // What an admin's umask or fingers do to the files themselves. Somebody else's good copy still comes back.
+    // Wrong modes and owners of the files themselves. The backup is still restored.
     for spoiled in [
         "chmod 600 $c",
         "chmod 700 $d",
@@ -180,9 +181,9 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
     }
 }
 
-/// What is no usable server is the admin's to mend, and not the server's refusal.
+/// An unusable server is an error of the configuration, not a refusal of the server.
 #[test]
-fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
+fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let rows = [
@@ -213,7 +214,7 @@ fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
 }
 
 #[test]
-fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
+fn run_that_cannot_start_is_logged_for_alerts() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     for obstacle in [
@@ -238,7 +239,7 @@ fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
 }
 
 #[test]
-fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
+fn unknown_configuration_key_is_a_warning() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.configure("stor = \"vault\"\nlogin_refresh_afer = \"1h\"\n");
@@ -255,7 +256,7 @@ fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
 }
 
 #[test]
-fn root_is_told_how_to_run_it_for_a_person() {
+fn sync_as_root_names_the_command_for_a_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     let refused = guest.run("cas-sync run");

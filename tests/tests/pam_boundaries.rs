@@ -1,4 +1,4 @@
-//! Whom the module acts for, what it takes from its surroundings, and what it may say.
+//! Which users the module serves, what it reads, and what it may log.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -11,7 +11,7 @@ fn bed() -> PamBed {
 }
 
 #[test]
-fn who_is_not_enrolled_pays_one_lstat() {
+fn login_without_enrollment_costs_one_lstat() {
     let bed = bed();
     let report = bed.login("answers").user("bob").run();
     report.assert_nothing_happened();
@@ -181,7 +181,7 @@ fn only_a_marker_of_roots_own_counts() {
 }
 
 #[test]
-fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
+fn invalid_arguments_are_logged_in_one_line_and_ignored() {
     let bed = bed();
     let report = bed
         .login("answers")
@@ -204,7 +204,7 @@ fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
 }
 
 #[test]
-fn a_deadline_out_of_bounds_is_clamped_and_said() {
+fn deadline_out_of_bounds_is_clamped_and_logged() {
     let report = bed().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
     report.assert_harmless();
     assert!(report.only_line().contains("\"deadline=1ms\" changed to 100 ms"), "{}", report.only_line());
@@ -224,7 +224,7 @@ fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
 }
 
 #[test]
-fn debug_says_how_each_login_went_at_level_debug() {
+fn debug_option_logs_each_result_at_level_debug() {
     let bed = bed();
     for (login, outcome) in [
         (bed.login("answers"), "user=alice token set"),
@@ -266,7 +266,7 @@ fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
 }
 
 #[test]
-fn on_any_other_line_it_lets_nobody_in() {
+fn module_in_another_stack_grants_no_access() {
     const PERMISSION_DENIED: i64 = 6;
     let bed = bed();
     let stack = "auth sufficient MODULE\naccount sufficient MODULE\nsession required MODULE\n";

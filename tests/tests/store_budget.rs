@@ -53,7 +53,7 @@ fn count_instructions(program: &Path, arguments: &[&str]) -> (String, u64) {
 }
 
 #[test]
-fn one_read_over_tls_stays_below_its_ceiling() {
+fn tls_read_stays_below_its_instruction_limit() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
     alice.put_document(&serde_json::json!({ "setup_token": "x", "theirs": "y".repeat(1000) }));

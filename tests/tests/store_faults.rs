@@ -112,7 +112,7 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
 }
 
 #[test]
-fn a_read_that_goes_wrong_is_explained_in_time_and_never_an_empty_document() {
+fn failed_read_is_an_error_and_not_an_empty_document() {
     for (fault, expected, words) in faults() {
         let bed = Bed::new();
         bed.fake.fail("GET /v1/secret/data/", fault.clone());
@@ -125,7 +125,7 @@ fn a_read_that_goes_wrong_is_explained_in_time_and_never_an_empty_document() {
 }
 
 #[test]
-fn a_lookup_that_goes_wrong_keeps_everybody_from_the_document() {
+fn failed_lookup_prevents_access_to_the_document() {
     for (fault, _, _) in faults() {
         let bed = Bed::new();
         bed.fake.fail("lookup-self", fault.clone());
@@ -139,7 +139,7 @@ fn a_lookup_that_goes_wrong_keeps_everybody_from_the_document() {
 }
 
 #[test]
-fn a_write_that_goes_wrong_is_explained_in_time_and_loses_nothing() {
+fn failed_write_is_an_error_and_loses_nothing() {
     for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
         for (fault, expected, words) in faults() {
             let bed = Bed::new();
@@ -225,7 +225,7 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_sends_nothing() {
+fn expired_deadline_sends_no_request() {
     let bed = Bed::new();
     let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
     assert!(failure.to_string().contains("no time is left"), "{failure}");
@@ -233,7 +233,7 @@ fn a_deadline_that_has_passed_sends_nothing() {
 }
 
 #[test]
-fn a_run_that_does_not_use_the_store_touches_neither_file_nor_network() {
+fn unused_store_accesses_neither_file_nor_network() {
     let bed = Bed::new();
     let mut config = bed.fake.config("alice", bed.folder.path());
     config.token_file = "/nonexistent".into();

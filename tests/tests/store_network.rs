@@ -1,4 +1,5 @@
-//! What stands between a run and its server: redirections, proxies, certificates, name servers and black holes.
+//! What stands between a run and its server: redirections, proxies, certificates, name servers and
+//! black holes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -123,7 +124,7 @@ fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
 }
 
 #[test]
-fn a_server_signed_by_somebody_else_gets_no_token() {
+fn server_with_an_untrusted_certificate_gets_no_token() {
     let bao = Bao::tls();
     let other = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
@@ -172,7 +173,7 @@ fn a_server_that_does_not_speak_tls_gets_no_token() {
 }
 
 #[test]
-fn nobody_listening_is_said_at_once() {
+fn refused_connection_is_reported_at_once() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
@@ -185,7 +186,7 @@ fn nobody_listening_is_said_at_once() {
 }
 
 #[test]
-fn a_black_hole_costs_the_deadline_and_no_more() {
+fn unreachable_server_costs_the_deadline() {
     // A socket whose queue is full swallows every further attempt to connect.
     let hole = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let hole_fd = std::os::fd::AsRawFd::as_raw_fd(&hole);
@@ -215,13 +216,13 @@ fn a_black_hole_costs_the_deadline_and_no_more() {
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_costs_the_deadline_and_no_more() {
+fn unresponsive_name_server_costs_the_deadline() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let token_file = fake.config("alice", folder.path()).token_file;
     let resolver = folder.path().join("resolv.conf");
     std::fs::write(&resolver, "nameserver 127.0.0.53\noptions timeout:9\n").unwrap();
-    // In a network of its own a name server is heard by nobody: it is bound and never read from.
+    // A name server that never responds: its socket is bound and never read.
     let script = r#"
         ip link set lo up && mount --bind "$1" /etc/resolv.conf
         python3 -c 'import socket, time

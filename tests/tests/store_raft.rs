@@ -22,7 +22,7 @@ fn a_run_at_a_standby_reads_what_it_wrote() {
 }
 
 #[test]
-fn a_run_that_wrote_nothing_may_read_what_was_current_a_moment_ago() {
+fn run_without_a_write_may_read_a_recent_version() {
     // The other half of the test above: without it, that one could not fail.
     let raft = Raft::three();
     let alice = raft.person_at_a_standby("alice", Policy::Patch);

@@ -13,7 +13,7 @@ use cas_vault::{TokenCache, VaultConfig, VaultStore, WriteMethod};
 use serde_json::{Value, json};
 
 #[test]
-fn somebody_elses_token_is_refused_and_the_document_is_neither_read_nor_written() {
+fn token_of_another_user_accesses_no_document() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let bob = bao.person("bob", Policy::Update);
@@ -47,7 +47,7 @@ fn a_root_token_is_refused_although_it_could_do_everything() {
 }
 
 #[test]
-fn a_token_minted_before_there_was_meta_user_is_known_by_its_policy() {
+fn token_without_meta_user_is_identified_by_its_policy() {
     let bao = Bao::dev();
     for user in ["alice", "J.Doe_x-", "müller"] {
         let person = bao.person(user, Policy::Patch);
@@ -59,7 +59,7 @@ fn a_token_minted_before_there_was_meta_user_is_known_by_its_policy() {
 }
 
 #[test]
-fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
+fn expired_token_is_distinguished_from_a_denied_one() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Patch);
     let mut store = alice.store();
@@ -106,7 +106,7 @@ fn an_expired_token_is_named_as_such() {
 }
 
 #[test]
-fn a_token_file_that_is_not_private_is_refused_before_anything_is_sent() {
+fn token_file_that_is_not_private_sends_no_request() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config = fake.config("alice", folder.path());
@@ -120,7 +120,7 @@ fn a_token_file_that_is_not_private_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_token_is_looked_up_once_in_its_life_and_a_run_uses_one_connection() {
+fn token_is_looked_up_once_and_a_run_uses_one_connection() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config = fake.config("alice", folder.path());
@@ -165,7 +165,7 @@ fn a_token_is_looked_up_once_in_its_life_and_a_run_uses_one_connection() {
 }
 
 #[test]
-fn what_is_remembered_does_not_contain_the_token() {
+fn token_cache_does_not_contain_the_token() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));
@@ -177,7 +177,7 @@ fn what_is_remembered_does_not_contain_the_token() {
 }
 
 #[test]
-fn every_request_says_that_it_comes_from_a_client_that_means_it() {
+fn every_request_has_the_vault_request_header() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));

@@ -1,5 +1,6 @@
-//! `oauth_backup = false` with a real server and the real client: no request writes a login, none is put back, and everything
-//! else goes on: the verification, the setup-token, the dates, the notice.
+//! `oauth_backup = false` with a real server and the real client: no request writes a login, none
+//! is restored, and everything else works: the verification, the setup token, the dates, the
+//! notice.
 
 use cas_tests::claude_login::{parsed, tombstone};
 use cas_tests::openbao::{Bao, Person, Policy};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 const OFF: &str = "oauth_backup = false\n";
 
-/// Somebody with the real client and a store of theirs, in which these fields are.
+/// Creates a user with the real client and a store with these fields.
 fn with_a_store(fields: &Value) -> (Bao, Person, Resident) {
     let resident = Resident::settle_with_claude();
     let bao = resident.bao();

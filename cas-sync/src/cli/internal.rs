@@ -33,6 +33,4 @@ pub(crate) enum Internal {
     DispatchRequests,
     /// Print the user ids of the clients that wait at the socket on the standard input.
     AcceptRequests,
-    /// Keep the socket on the standard input open for some seconds.
-    HoldRequestSocket,
 }

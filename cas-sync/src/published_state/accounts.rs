@@ -65,16 +65,16 @@ impl Accounts {
     }
 
     /// Why the account of this name is not the one that was enrolled for uid `bound`; `None` if it is, or if the directory did not
-    /// say.
+    /// say and no other account of this machine has that uid.
     pub(crate) fn missing(&self, name: &str, bound: Option<u32>) -> Option<Missing> {
         match (self.uid(name), bound) {
             (Some(found), Some(bound)) if found != bound => Some(Missing::Reused { bound, found }),
             (Some(_), _) => None,
-            (None, _) if !self.directory.contains_key(name) => None,
             (None, uid) => {
                 let holds = |(_, other): &(&String, &u32)| Some(**other) == uid;
                 let holder = self.local.iter().filter(holds).map(|(name, _)| name.clone()).min();
-                Some(Missing::Removed { uid, holder })
+                let is_known = self.directory.contains_key(name) || holder.is_some();
+                is_known.then_some(Missing::Removed { uid, holder })
             }
         }
     }
@@ -157,6 +157,7 @@ mod tests {
             ("eve", Some(1099), removed(Some(1099), None)),
             ("eve", None, removed(None, None)),
             ("silent", Some(1006), None),
+            ("silent", Some(1003), removed(Some(1003), Some("zoe"))),
         ] {
             assert_eq!(accounts.missing(name, bound), expected, "{name}");
         }

@@ -12,11 +12,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use cas_core::state::sync_requests::connect_to;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::paths::REQUEST_SOCKET;
 
@@ -39,32 +40,20 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause after a batch that could not be taken.
 const ERROR_BACKOFF: Duration = Duration::from_millis(200);
 
-/// How long the socket is kept open after the dispatcher has ended, where PID 1 does not close its own descriptor meanwhile:
-/// then only the dispatcher was stopped.
-const SOCKET_GRACE: Duration = Duration::from_secs(10);
+/// The interval at which is looked whether PID 1 still listens.
+const SOCKET_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The interval at which is looked whether PID 1 has closed its descriptor.
-const SOCKET_POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Serves the listening socket on the standard input until it is idle or asked to end.
+/// Serves the listening socket on the standard input until it is idle, asked to end, or PID 1 has closed the socket and removed
+/// its name (`RemoveOnStop=`).
+///
+/// Closing the last descriptor of the socket closes what clients have sent, which can take as long as they like (see
+/// [`acceptor`]). So the socket is stopped while this process has it open, and never the other way round: PID 1 would take
+/// connections itself and close them (socket units do that between the end of their service and their own).
 pub(crate) fn run() -> ExitCode {
     match Dispatcher::default().serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with_error(&error, 1),
     }
-}
-
-/// Keeps the socket of the standard input open until PID 1 has closed its own descriptor, and then removed the name
-/// (`RemoveOnStop=`). Closing the last descriptor closes what clients have sent, which can take as long as they like (see
-/// [`acceptor`]): that must not be PID 1.
-pub(crate) fn hold_socket() -> ExitCode {
-    let deadline = Deadline::after(SOCKET_GRACE);
-    let name = || Path::new(REQUEST_SOCKET).symlink_metadata().ok().map(|socket| socket.ino());
-    let first = name();
-    while first.is_some() && name() == first && !deadline.is_expired() {
-        thread::sleep(SOCKET_POLL_INTERVAL);
-    }
-    ExitCode::SUCCESS
 }
 
 #[derive(Default)]
@@ -78,10 +67,14 @@ impl Dispatcher {
         let signals = SignalBlock::new().context("cannot block signals")?;
         let listener = io::stdin();
         let mut idle_from = Instant::now();
+        let socket = named_socket();
         for uid in pending_file::take() {
             self.limiter.request(uid, idle_from);
         }
         loop {
+            if named_socket() != socket {
+                return self.end();
+            }
             let now = Instant::now();
             self.start_due(now);
             let idle_at = idle_from + IDLE_TIMEOUT;
@@ -90,6 +83,7 @@ impl Dispatcher {
             }
             let wake_at = self.limiter.next_due().into_iter().chain((idle_at > now).then_some(idle_at)).min();
             let timeout = wake_at.map_or(IDLE_TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
+            let timeout = timeout.min(SOCKET_INTERVAL);
             // At least a millisecond: the poll rounds down.
             match signals.wait(Some(listener.as_fd()), Some(timeout + Duration::from_millis(1))) {
                 Wake::Signal => return self.end(),
@@ -149,12 +143,17 @@ impl Dispatcher {
     /// Leaves the requests that wait, also those in the queue of the socket, to the next dispatcher.
     fn end(&mut self) -> Result<()> {
         self.take_requests();
-        // Before anything else that can fail.
-        let kept = pending_file::write(&self.limiter.pending()).context("cannot keep the requests that wait");
-        let mut holder = Command::new("/proc/self/exe");
-        holder.args(["internal", "hold-request-socket"]).env_clear();
-        holder.stdin(Stdio::inherit()).stdout(Stdio::null()).stderr(Stdio::null());
-        let held = holder.spawn().context("cannot keep the socket open while PID 1 closes it").map(drop);
-        kept.and(held)
+        let pending = self.limiter.pending();
+        pending_file::write(&pending).context("cannot keep the requests that wait")?;
+        if !pending.is_empty() {
+            // The socket of an upgrade starts that dispatcher when this one has ended. During a pause there is none.
+            connect_to(Path::new(REQUEST_SOCKET));
+        }
+        Ok(())
     }
+}
+
+/// Which socket has the name; `None` where none has.
+fn named_socket() -> Option<u64> {
+    Path::new(REQUEST_SOCKET).symlink_metadata().ok().map(|socket| socket.ino())
 }

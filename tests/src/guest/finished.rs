@@ -23,7 +23,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard input.
+    /// Runs a command to its end, at most [`COMMAND_LIMIT`], with these bytes as its standard
+    /// input.
     pub(super) fn of(command: Command, input: &[u8]) -> Self {
         let mut bounded = Command::new("timeout");
         bounded.arg("--kill-after=5").arg(COMMAND_LIMIT.as_secs().to_string());
@@ -33,7 +34,8 @@ impl Finished {
         let mut child = bounded.spawn().unwrap_or_else(|error| panic!("starting {bounded:?}: {error}"));
         let mut pipe = child.stdin.take();
         let ended = thread::scope(|scope| {
-            // A command that does not read all of its input has its reasons; the pipe ends either way.
+            // A command that does not read all of its input has its reasons; the pipe ends either
+            // way.
             scope.spawn(move || pipe.as_mut().map(|pipe| pipe.write_all(input)));
             child.wait_with_output()
         });
@@ -46,11 +48,11 @@ impl Finished {
         }
     }
 
-    /// What a command that has to be over within this time came to. It is tried up to three times: whoever stalls this
-    /// machine seldom does it three times in a row, and what hangs, hangs every time.
+    /// Returns the result of a command that must end within this time. It is tried up to three
+    /// times: another load rarely delays three runs, and a command that hangs does so every time.
     ///
     /// # Panics
-    /// When three took longer, or one was ended by a signal, a panic or [`COMMAND_LIMIT`].
+    /// If three runs take longer, or one is ended by a signal, a panic or [`COMMAND_LIMIT`].
     #[track_caller]
     pub fn within(limit: Duration, doing: &str, attempt: impl Fn() -> Self) -> Self {
         let mut late = Vec::new();

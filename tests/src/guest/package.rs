@@ -17,7 +17,8 @@ impl Guest {
         self.copy_in(package, FILE);
     }
 
-    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its scripts said.
+    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its
+    /// scripts said.
     ///
     /// # Panics
     /// When dpkg fails.
@@ -32,7 +33,8 @@ impl Guest {
         .text()
     }
 
-    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its output.
+    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its
+    /// output.
     pub fn remove_package(&self) -> Finished {
         self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
     }
@@ -42,8 +44,8 @@ impl Guest {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
-    /// What there is of the product, one path or unit a line: people's homes, what stays until a purge (the configuration, and which
-    /// uid a name is bound to), and dpkg's own notes apart.
+    /// Returns the files and units of the product, one per line, except homes, what stays until a purge
+    /// (the configuration and the identity bindings), and dpkg's records.
     pub fn left_of_product(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \

@@ -1,4 +1,5 @@
-//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own tool.
+//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
+//! tool.
 
 use super::{Finished, Guest};
 use crate::programs;
@@ -6,17 +7,19 @@ use crate::programs;
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
 
-/// Everything that runs for people hangs on this unit.
+/// The unit that all user units belong to.
 const TARGET: &str = "claude-auth-sync.target";
 
 /// The one line that pam-auth-update writes for us into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
-    /// Installs the package of the release build as an admin does, which enables the module for interactive logins.
+    /// Installs the package of the release build as an admin does, which enables the module for
+    /// interactive logins.
     ///
-    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only enables units. A scenario's
-    /// requests stay where they were left, and its syncs are its own; those about units call [`Guest::resume`].
+    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only
+    /// enables units. A scenario's requests stay where they were left, and its syncs are its own;
+    /// those about units call [`Guest::resume`].
     ///
     /// # Panics
     /// When it has not been made, or cannot be installed.
@@ -77,7 +80,7 @@ impl Guest {
         .expect_success("changing the module's arguments");
     }
 
-    /// Tells the sync that there is no `claude` here to verify with.
+    /// Makes the sync find no `claude` to verify with.
     #[track_caller]
     pub fn verify_nothing(&self) {
         self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
@@ -104,10 +107,11 @@ impl Guest {
         self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
     }
 
-    /// Stops somebody's watch. A sync that begins meanwhile wants it back, which cancels the stop.
+    /// Stops a user's watcher. A sync that starts meanwhile starts it again, which cancels the
+    /// stop.
     ///
     /// # Panics
-    /// When five syncs do so, or it cannot be stopped.
+    /// If five syncs do so, or it cannot be stopped.
     #[track_caller]
     pub fn stop_watch(&self, user: &str) {
         let stop = || self.run(&format!("systemctl stop claude-auth-watch@{user}.service"));

@@ -53,12 +53,21 @@ impl Guest {
         of_user.trim().parse().expect("a number")
     }
 
-    /// Makes the dispatcher forget when it has started which sync.
+    /// Makes the dispatcher forget when it has started which sync. What waits is answered by the next one.
     ///
     /// # Panics
-    /// When it does not end.
+    /// When it does not end within a minute.
     #[track_caller]
     pub fn forget_request_limits(&self) {
-        self.run("systemctl stop claude-auth-request.service").expect_success("the end of the dispatcher");
+        let dispatcher = || {
+            let shown =
+                self.run("systemctl show --property=MainPID --value claude-auth-request.service").text();
+            shown.trim().to_owned()
+        };
+        let before = dispatcher();
+        if before != "0" {
+            self.run(&format!("kill {before}")).expect_success("a dispatcher");
+            crate::wait_until("the end of the dispatcher", || dispatcher() != before);
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the place of `cas-session`,
-//! and a log socket, in a mount namespace of its own, so that nothing of the machine is touched.
+//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the
+//! place of `cas-session`, and a log socket, in a mount namespace of its own, so that nothing of
+//! the machine is touched.
 //!
-//! It needs root (or a user namespace: `unshare --map-root-user`), and what `tests/bed/host-packages.sh` installs.
+//! It needs root (or a user namespace: `unshare --map-root-user`), and what
+//! `tests/bed/host-packages.sh` installs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -35,7 +37,8 @@ pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token
 /// Prepares the namespace and becomes the host.
 const STAGE: &str = include_str!("stage.sh");
 
-/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers, the programs, the log.
+/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers,
+/// the programs, the log.
 pub struct PamBed {
     scratch: TempDir,
     host: PathBuf,
@@ -108,7 +111,8 @@ impl PamBed {
         fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
     }
 
-    /// Waits until none of the programs runs any more, at most two seconds: a process that was killed takes a moment to go.
+    /// Waits until none of the programs runs any more, at most two seconds: a process that was
+    /// killed takes a moment to go.
     #[must_use]
     pub fn all_programs_are_gone(&self) -> bool {
         let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
@@ -124,7 +128,7 @@ impl PamBed {
         })
     }
 
-    /// What the program "tells-what-it-sees" saw.
+    /// Returns what the program "tells-what-it-sees" reported.
     #[must_use]
     pub fn seen(&self) -> Value {
         let seen = fs::read(self.at("programs/seen")).expect("the program ran");

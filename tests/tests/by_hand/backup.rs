@@ -40,7 +40,7 @@ fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
 }
 
 #[test]
-fn it_says_how_old_the_copy_before_was() {
+fn backup_reports_the_age_of_the_previous_backup() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -63,7 +63,7 @@ fn it_says_how_old_the_copy_before_was() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_named_with_its_remedy() {
+fn backup_that_is_refused_names_cause_and_remedy() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -100,7 +100,7 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
 
 /// A script that wants only what works to be kept.
 #[test]
-fn it_verifies_first_when_asked_to() {
+fn backup_with_verify_verifies_first() {
     let (resident, file) = signed_in(20);
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&resident, "backup --verify")

@@ -10,7 +10,7 @@ use super::*;
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
-fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
+fn check_reports_the_remaining_time_and_writes_nothing() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
     let before = home(&resident);
@@ -31,7 +31,7 @@ fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
 }
 
 #[test]
-fn programs_are_told_the_same_in_members_that_stay() {
+fn check_json_has_the_documented_members() {
     let resident = Resident::settle();
     let file = fresh("first");
     resident.put(LOGIN, &file);
@@ -88,7 +88,7 @@ fn a_setup_token_lasts_as_long_as_the_store_said_once() {
 }
 
 #[test]
-fn a_setup_token_that_nobody_dated_lasts_a_year_from_its_first_sight_at_the_latest() {
+fn undated_setup_token_expires_a_year_after_first_sight() {
     let resident = Resident::settle();
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.sync();
@@ -101,7 +101,7 @@ fn a_setup_token_that_nobody_dated_lasts_a_year_from_its_first_sight_at_the_late
 }
 
 #[test]
-fn a_login_that_is_gone_is_for_its_person_only_where_no_copy_is_left() {
+fn lost_login_requires_an_action_only_without_a_backup() {
     let resident = Resident::settle();
     let file = fresh("first");
     resident.put(LOGIN, &file);
@@ -116,7 +116,7 @@ fn a_login_that_is_gone_is_for_its_person_only_where_no_copy_is_left() {
 }
 
 #[test]
-fn what_does_not_say_when_it_ends_cannot_be_told() {
+fn login_without_an_expiry_is_unknown() {
     let resident = Resident::settle();
     let mut file = parsed(&fresh("first"));
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");

@@ -1,5 +1,5 @@
-//! What cannot be meant, and where there is nothing to begin with: one line that says what to do, the documented exit status, and
-//! nothing is written.
+//! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
+//! the documented exit status, and nothing is written.
 
 use cas_tests::claude_login::fresh;
 
@@ -40,7 +40,7 @@ fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
 }
 
 #[test]
-fn root_has_no_login_and_is_told_whose_command_it_is() {
+fn user_command_as_root_is_refused_with_the_user_to_run_it() {
     let resident = Resident::settle();
     for words in COMMANDS {
         let arguments: Vec<_> = words.split(' ').collect();
@@ -70,7 +70,7 @@ fn a_configuration_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_home_that_is_not_there_is_waited_for_by_whoever_asks() {
+fn missing_home_is_reported_as_temporary() {
     let resident = Resident::settle();
     fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
     for words in COMMANDS {
@@ -81,9 +81,9 @@ fn a_home_that_is_not_there_is_waited_for_by_whoever_asks() {
     }
 }
 
-/// A server is configured and cannot be: whoever needs none is not kept from anything.
+/// The configured server is invalid: commands that do not need it still work.
 #[test]
-fn a_store_that_is_configured_wrongly_is_in_nobodys_way_who_does_not_need_it() {
+fn misconfigured_store_fails_only_commands_that_need_it() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first"));
     resident.configure("store = \"vault\"\nverify = false\n");

@@ -1,4 +1,4 @@
-//! `cas-sync restore`: what is put back, from where, and what never is.
+//! `cas-sync restore`: what is restored, from which location, and what never is.
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::{fresh, healthy, tombstone};
@@ -7,7 +7,7 @@ use cas_tests::resident::ENV_FILE;
 
 use super::*;
 
-/// Somebody without the client, whose login was backed up and then emptied; and what it was.
+/// Returns a user without the client whose login was backed up and then cleared, and that login.
 fn emptied() -> (Resident, String) {
     let resident = Resident::settle();
     let file = fresh("first");
@@ -18,7 +18,7 @@ fn emptied() -> (Resident, String) {
 }
 
 #[test]
-fn what_would_be_done_is_named_and_then_done() {
+fn dry_run_names_the_restore_that_follows() {
     let (resident, file) = emptied();
     let before = home(&resident);
     let words = format!("Would put back generation {}, access token until 20", generation(&file));
@@ -132,7 +132,7 @@ fn the_copies_are_listed_with_what_became_of_them() {
 }
 
 #[test]
-fn a_superseded_copy_is_never_put_back_and_nothing_can_force_it() {
+fn superseded_backup_is_never_restored() {
     let resident = Resident::settle();
     let (first, second) = (healthy("first", now_ms() + 3 * HOUR_MS), fresh("second"));
     for file in [&first, &second] {
@@ -152,9 +152,9 @@ fn a_superseded_copy_is_never_put_back_and_nothing_can_force_it() {
     assert_eq!(login(&resident), parsed(&second));
 }
 
-/// A copy whose access token has ended may be spent: it is tried once, whoever asks.
+/// A backup whose access token has expired may be consumed: it is tried once.
 #[test]
-fn a_copy_that_may_be_spent_is_put_back_once() {
+fn backup_with_an_expired_token_is_restored_once() {
     let resident = Resident::settle();
     let file = healthy("first", now_ms() - HOUR_MS);
     resident.put(LOGIN, &file);
@@ -162,7 +162,7 @@ fn a_copy_that_may_be_spent_is_put_back_once() {
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "restore").expect(0, &["Claude Code has to refresh at its next start"]);
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back", "cas-sync login"]);
+    by_hand(&resident, "restore").expect(79, &["there is no backup to restore", "cas-sync login"]);
     by_hand(&resident, "restore --list").expect(0, &["restored once"]);
     let chosen = format!("restore --generation {}", generation(&file));
     by_hand(&resident, &chosen).expect(79, &["its refresh token may be spent"]);
@@ -170,7 +170,7 @@ fn a_copy_that_may_be_spent_is_put_back_once() {
 }
 
 #[test]
-fn a_copy_that_the_server_rejects_makes_room_again_and_is_not_tried_twice() {
+fn rejected_restore_is_rolled_back_and_not_repeated() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "backup").expect(0, &[]);
     resident.put(LOGIN, &tombstone(&file));
@@ -202,7 +202,7 @@ fn a_rejected_login_makes_room_for_a_later_copy() {
 }
 
 #[test]
-fn nothing_is_put_back_while_a_setup_token_is_in_use() {
+fn restore_with_an_active_setup_token_is_refused() {
     let (resident, file) = emptied();
     resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-alices_setup-token\n");
     for words in ["restore", "restore --dry-run"] {
@@ -212,12 +212,12 @@ fn nothing_is_put_back_while_a_setup_token_is_in_use() {
 }
 
 #[test]
-fn without_any_copy_a_person_has_to_sign_in_and_a_store_that_is_away_is_tried_later() {
+fn restore_without_a_backup_requires_a_sign_in() {
     let resident = Resident::settle();
     by_hand(&resident, "restore")
         .expect(79, &["there is no login, and there is no backup to restore", "cas-sync login"]);
     resident.put(LOGIN, &tombstone(&fresh("first")));
-    by_hand(&resident, "restore").expect(79, &["there is no good copy to put back"]);
+    by_hand(&resident, "restore").expect(79, &["there is no backup to restore"]);
     let bao = resident.bao();
     resident.use_store(&bao, Policy::Patch);
     drop(bao);

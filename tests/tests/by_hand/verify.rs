@@ -46,7 +46,7 @@ fn a_login_that_works_is_said_to_and_known_to_from_then_on() {
 }
 
 #[test]
-fn what_the_server_rejects_is_told_and_left_as_it_is() {
+fn rejected_login_is_reported_and_not_changed() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "run").expect(0, &["backed up"]);
     let verified_at = state(&resident, "state.json")["verified_at_ms"].clone();
@@ -67,7 +67,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
 
 /// Root learns of it as of what a sync has found: it looks into no home.
 #[test]
-fn what_was_verified_is_published_for_root_beside_how_the_last_sync_ended() {
+fn verification_is_published_beside_the_last_sync() {
     let (resident, file) = signed_in(20);
     let published = resident.published();
     let read = || parsed(&fs::read_to_string(&published).expect("what is published"));
@@ -100,7 +100,7 @@ fn a_stale_login_is_not_refreshed_for_it() {
 }
 
 #[test]
-fn what_is_in_force_is_verified_and_the_other_one_when_asked_for() {
+fn active_credential_is_verified_unless_another_is_selected() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "verify --setup-token").expect(1, &["there is no setup-token"]);
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
@@ -117,7 +117,7 @@ fn what_is_in_force_is_verified_and_the_other_one_when_asked_for() {
 }
 
 #[test]
-fn without_a_usable_client_or_an_answer_nothing_is_known_and_nothing_noted() {
+fn inconclusive_verification_records_nothing() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "run").expect(0, &[]);
     let before = home(&resident);
@@ -128,9 +128,9 @@ fn without_a_usable_client_or_an_answer_nothing_is_known_and_nothing_noted() {
     assert_eq!(home(&resident), before);
 }
 
-/// An admin may have switched off that syncs ask; a person who asks by hand means it. And no store is needed for it.
+/// `verify` works if the configuration disables it for syncs, and without a store.
 #[test]
-fn a_person_verifies_where_syncs_do_not_and_where_no_store_answers() {
+fn verify_works_without_the_store_and_with_verify_disabled() {
     let (resident, _) = signed_in(20);
     let bao = resident.bao();
     let (_, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);

@@ -7,7 +7,7 @@ use cas_tests::guest::{Guest, Suite};
 /// Who types it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Somebody, about themselves.
+    /// A user, about the own account.
     Person,
     /// An admin.
     Root,
@@ -19,9 +19,9 @@ pub(crate) enum For {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     None,
-    /// The login name of one person, which must not be missing.
+    /// One login name, which is required.
     One,
-    /// The login names of any number of people.
+    /// Any number of login names.
     Any,
 }
 

@@ -23,7 +23,8 @@ pub(crate) const ROWS: [Row; 25] = [
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
-    // No command is printed for it: any folder on the way may be a link to what is root's for a reason.
+    // No command is printed for it: any folder on the way may be a link to what is root's for a
+    // reason.
     row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
     row("wrong-owner", "chown root: .claude").otherwise("chown alice: .claude"),
     row(
@@ -61,7 +62,8 @@ pub(crate) const ROWS: [Row; 25] = [
     row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
 ];
 
-/// Alice has a login, of which a copy is known here. Nothing runs by itself, so that nobody mends anything meanwhile.
+/// Creates a guest in which alice has a backed-up login. No unit runs, so that nothing is repaired
+/// meanwhile.
 fn desk() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let good = claude_login::fresh("one");
@@ -77,12 +79,12 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_in_a_home_is_named_and_mended_by_what_is_printed() {
+fn home_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn what_is_safe_is_mended_by_itself_and_said_before() {
+fn fix_applies_safe_remedies_and_names_them_first() {
     let guest = desk();
     let broken = format!(
         "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
@@ -144,7 +146,7 @@ fn the_clients_own_file_is_changed_under_the_clients_lock() {
 }
 
 #[test]
-fn the_environment_of_the_shell_that_asks_is_looked_at() {
+fn doctor_checks_the_environment_of_the_calling_shell() {
     let guest = desk();
     let script = "export ANTHROPIC_API_KEY=sk-ant-api03-x
         cas-sync doctor --json; echo
@@ -157,7 +159,7 @@ fn the_environment_of_the_shell_that_asks_is_looked_at() {
     assert_eq!(found["command"], "unset ANTHROPIC_API_KEY");
     assert!(finding(&after, "shadow-environment").is_none(), "{after}");
     assert!(!said.contains("sk-ant-api03-x"), "a value is never shown");
-    // Root has another environment than the person.
+    // Root has another environment than the user.
     let root = asked(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
     assert!(finding(&claude_login::parsed(&root), "shadow-environment").is_none(), "{root}");
 }
@@ -177,7 +179,8 @@ fn root_opens_nothing_in_a_home_and_waits_for_none() {
     let told = claude_login::parsed(&said.text());
     assert_eq!(told["about"][0]["problem"], serde_json::Value::Null, "{told}");
     assert!(!said.text().contains("root:"), "nothing of another's is shown: {said:?}");
-    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said to root's terminal.
+    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said
+    // to root's terminal.
     let worse = r##"cd /home/alice && rm -rf .config .claude && ln -s /etc .config && runuser -u alice -- sh -c '
             mkdir -p .local/bin; printf "#!/bin/sh\ntouch /tmp/started\necho 2.1.329\n" >.local/bin/claude; chmod 755 .local/bin/claude
             odd=$(printf "x\033]0;y\007\302\233"); mkdir -p "$odd/.oauth_refresh.lock"; ln -s "$odd" .claude

@@ -1,4 +1,4 @@
-//! What root mends: the session stack, units, the roster, requests, the configuration.
+//! Problems that root fixes: the session stack, units, the roster, requests, the configuration.
 
 use cas_tests::{
     claude_login,
@@ -7,7 +7,7 @@ use cas_tests::{
 
 use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 
-/// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
+/// Restores the PAM stack. No command of doctor overwrites edits in it.
 const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
@@ -34,7 +34,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    // No guest reaches a server with packages: the file is put back from the side.
+    // The guest has no package server, so the file is restored from a copy.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),
 ];
@@ -52,12 +52,12 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
+fn machine_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn root_mends_units_and_enrollments() {
+fn fix_as_root_repairs_units_and_enrollments() {
     let guest = desk();
     let broken =
         "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
@@ -81,9 +81,9 @@ fn root_mends_units_and_enrollments() {
     assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
 }
 
-/// Their syncs wait for each other, as those of people whose syncs take long do: whoever starts one after the other never ends.
+/// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
 #[test]
-fn root_has_everybodys_syncs_run_at_once() {
+fn fix_as_root_runs_the_syncs_of_all_users() {
     let guest = desk();
     guest.enroll("bob");
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";

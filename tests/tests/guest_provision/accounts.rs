@@ -1,4 +1,5 @@
-//! Accounts that are renamed, removed, or share a uid: each is told, and no credential changes hands.
+//! Accounts that are renamed, removed, or share a uid: each is reported, and no credential moves to
+//! another user.
 
 use cas_tests::guest::{Guest, Suite};
 

@@ -1,4 +1,5 @@
-//! A thousand people: interrupted wherever it may be and run again, it completes; and then nothing is left to do.
+//! Many users: provisioning that is interrupted at any point completes when it runs again, and then
+//! has nothing left to do.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::{enrolled, provision, roster, said, site, snapshot, tokens};
 const PEOPLE: usize = 1000;
 
 #[test]
-fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
+fn interrupted_provisioning_of_many_users_completes() {
     let fleet = site();
     let guest = &fleet.guest;
     guest
@@ -19,7 +20,7 @@ fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
         (1..=PEOPLE).map(|number| format!("  p{number}:\n    tier: {}\n", number % 3)).collect();
     roster(guest, &format!("users:\n{text}"));
 
-    // Killed outright, a little later each time; then asked to end, which it does when it is done with somebody.
+    // Killed, a little later each time; then terminated, which it obeys after the current user.
     let (mut interruptions, mut finished) = (0, None);
     for (signal, seconds) in [("KILL", 2), ("KILL", 5), ("KILL", 9)].into_iter().chain([("TERM", 60); 10]) {
         let run = guest.run(&format!(

@@ -1,4 +1,4 @@
-//! From an empty server and three lines to three people who work.
+//! From an empty server and a roster with three lines to three working users.
 
 use cas_tests::guest::{Suite, VARIABLE, Workplace};
 use serde_json::json;
@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{enrolled, forget_the_role, provision_with, roster, said, snapshot, token_file};
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_bookworm() {
+fn roster_with_three_users_provisions_them_on_bookworm() {
     three_people_work(Suite::Bookworm);
 }
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_trixie() {
+fn roster_with_three_users_provisions_them_on_trixie() {
     three_people_work(Suite::Trixie);
 }
 
@@ -67,7 +67,7 @@ fn three_people_work(suite: Suite) {
     assert!(!ours(&after) && before.lines().count() == after.lines().count(), "{before}{after}");
     assert!(!guest.product_journal().contains("user=dave"), "{}", guest.product_journal());
 
-    // Again, by whoever has no admin's token: nothing is to be done, and nothing is.
+    // Again without an administrator's token: there is nothing to do, and nothing is done.
     let before =
         snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
     let again = guest.run("cas-sync provision").expect_success("the hourly run");

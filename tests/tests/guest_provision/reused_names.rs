@@ -1,7 +1,7 @@
 //! A login name that is given to another account after its user has left: nothing of the former user's reaches it.
 
 use cas_tests::claude_login;
-use cas_tests::guest::{Fleet, document_with};
+use cas_tests::guest::{Fleet, Guest, Suite, document_with};
 use serde_json::{Value, json};
 
 use super::{enrolled, provision, provision_alone, roster, said, site, token, tokens};
@@ -104,6 +104,7 @@ fn a_marked_document_is_not_used_on_any_machine() {
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
     assert!(done.text().contains("dee: left out: their document in the store is marked"), "{}", said(&done));
+    assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", said(&done));
     assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
     assert_eq!(tokens(&fleet.bao), before, "the one that was made to look is revoked");
 
@@ -138,4 +139,37 @@ fn a_deleted_document_leaves_nothing_to_take_over() {
     provision(&fleet, "--offboard dee --delete-document").expect_success("with an administrator's token");
     assert_eq!(fleet.bao.admin().ask("GET", DOCUMENT, None).status, 404);
     assert_eq!(enrolled(guest), "alice\n");
+}
+
+/// Without a server there is no document: what the machine knows has to do.
+#[test]
+fn a_reused_name_is_refused_without_a_server_too() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
+    guest.put_token("dee", "sk-ant-oat01-of-the-first-dee");
+    guest.run("cp -a /home/dee /root/backup").expect_success("a backup of the home");
+    let left = guest.run("cas-sync provision --offboard dee").expect_success("offboarding").text();
+    for remains in ["/home/dee, with the login", "identities/dee, which binds the name to its uid"] {
+        assert!(left.contains(remains), "{remains}: {left}");
+    }
+    guest
+        .run("userdel -r dee; useradd --create-home --uid 2002 --shell /bin/bash dee && cp -a /root/backup/.config /home/dee/ && chown -R dee: /home/dee")
+        .expect_success("another account of the name, in the home of the first");
+    let refused = guest.run("cas-sync enroll dee");
+    assert!(refused.code == Some(1) && said(&refused).contains("--adopt dee"), "{}", said(&refused));
+    for command in
+        ["cas-sync run", "cas-sync restore", "cas-sync backup", "cas-sync login", "cas-sync token show"]
+    {
+        let by_hand = guest.run(&format!("runuser -u dee -- {command} </dev/null"));
+        assert!(
+            by_hand.code != Some(0) && said(&by_hand).contains("uid 2001"),
+            "{command}: {}",
+            said(&by_hand)
+        );
+    }
+    let seen = "runuser -u dee -- cas-session exec -- printenv CLAUDE_CODE_OAUTH_TOKEN; runuser -u dee -- cas-session environment";
+    assert!(!guest.run(seen).text().contains("sk-ant"), "the first user's token");
+    assert_eq!(guest.variable_by_ssh("dee"), None);
+    guest.run("cas-sync provision --adopt dee && cas-sync enroll dee").expect_success("adopting");
+    assert_eq!(guest.variable_by_ssh("dee").as_deref(), Some("sk-ant-oat01-of-the-first-dee"), "as was said");
 }

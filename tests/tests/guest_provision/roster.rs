@@ -1,4 +1,5 @@
-//! Rosters that are wrong let nobody go, and the message names the line; one that is right lets people go for good.
+//! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls users
+//! for good.
 
 use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
 
@@ -45,7 +46,7 @@ fn a_roster_that_is_wrong_changes_nothing() {
 }
 
 #[test]
-fn somebody_without_an_account_is_named_and_nobody_goes() {
+fn roster_user_without_an_account_is_named() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -73,7 +74,7 @@ fn somebody_without_an_account_is_named_and_nobody_goes() {
 }
 
 #[test]
-fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
+fn disabled_parked_or_removed_user_is_unenrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("useradd --create-home dee").expect_success("a person");
@@ -117,7 +118,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
 
-    // Back from where they were: the token of somebody who was away still serves, the other needs a new one.
+    // Enrolled again: the token of the parked user still works, the other user needs a new one.
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");
     let back = provision_alone(guest);
     assert_eq!(back.code, Some(77), "{}", said(&back));
@@ -131,9 +132,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// People whom an admin enrolled by hand are nobody's business but the admin's.
+/// Users whom an administrator enrolled by hand are not changed by the roster.
 #[test]
-fn who_was_enrolled_by_hand_is_not_let_go() {
+fn user_enrolled_by_hand_stays_enrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.enroll("carol");

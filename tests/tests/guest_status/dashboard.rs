@@ -1,5 +1,5 @@
-//! The dashboard and the alert rules, asked of a real Prometheus that scrapes a real node exporter, which reads what
-//! `cas-sync metrics` has written.
+//! The dashboard and the alert rules, asked of a real Prometheus that scrapes a real node exporter,
+//! which reads what `cas-sync metrics` has written.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ const DASHBOARD: &str = include_str!("../../../packaging/grafana/claude-auth.jso
 const RULES: &str = include_str!("../../../packaging/alerts/prometheus.yaml");
 
 #[test]
-fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
+fn queries_of_dashboard_and_rules_return_data() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for name in ["mallory", "new"] {
         guest.run(&format!("useradd --create-home {name}")).expect_success(name);
@@ -49,7 +49,8 @@ fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
         let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
         assert!(found > 0, "{asked} has no answer: {answer}");
     }
-    // Every name in a rule is one of a figure; and they say of these people what they should.
+    // Every name in a rule is the name of a metric, and the rules have the expected results for
+    // these users.
     let names = names(RULES);
     assert!(names.len() >= 5, "{names:?}");
     for name in &names {

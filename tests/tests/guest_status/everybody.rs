@@ -6,7 +6,7 @@ use cas_tests::guest::{Guest, Suite};
 use super::{everybody, row, run_service};
 
 #[test]
-fn root_sees_everybody_the_worst_first_though_no_home_is_there_any_more() {
+fn status_lists_all_users_without_reading_homes() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let login = fresh("first");
     for user in ["alice", "bob"] {

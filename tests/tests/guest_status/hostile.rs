@@ -1,4 +1,4 @@
-//! What a person may put where their syncs publish, and what becomes of it: nobody is harmed, and it shows.
+//! What a user may write into the published directory: it harms no other user and is reported.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use cas_tests::guest::{Guest, Suite};
 
 use super::{everybody, published, row, run_service};
 
-/// By the person, in their own folder.
+/// Runs as the user, in the user's directory.
 #[track_caller]
 fn put(guest: &Guest, script: &str) {
     let script = format!("cd /var/lib/claude-auth-sync/people/mallory && rm -rf state.json && {script}");
@@ -15,7 +15,7 @@ fn put(guest: &Guest, script: &str) {
 }
 
 #[test]
-fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
+fn hostile_published_state_is_shown_as_unreadable() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("useradd --create-home mallory").expect_success("mallory");
     guest.enroll("mallory");
@@ -23,7 +23,8 @@ fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
         guest.put_login(user, &fresh(user));
         run_service(&guest, user);
     }
-    // Some guests may not set it; the second name below is made by root, whom it does not bind.
+    // A guest may not be able to set it; root creates the hard link below, so the setting does not
+    // matter there.
     guest.run("sysctl --quiet fs.protected_hardlinks=0 || true").expect_success("the worst case");
     let state = published("alice");
     let lines = "\\x1b]0;owned\\x07\\x1b[2J\\nalice  FAIL  fake";
@@ -48,7 +49,7 @@ fn whatever_somebody_publishes_harms_nobody_and_shows_as_such() {
         assert!(figures.contains("claude_auth_collector_unreadable 1\n"), "{script}: {figures}");
     }
 
-    // A second name of somebody else's file: the folder is on the same file system.
+    // A hard link to a file of another user: the directory is on the same file system.
     guest.run(&format!("rm /var/lib/claude-auth-sync/people/mallory/state.json && ln {state} /var/lib/claude-auth-sync/people/mallory/state.json"))
         .expect_success("a second name");
     let reason = row(&everybody(&guest), "mallory")["reason"].to_string();

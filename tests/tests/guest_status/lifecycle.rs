@@ -1,4 +1,4 @@
-//! The folder in which a person's syncs publish: when it is there, whose, and when it goes.
+//! The published directory of a user: when it exists, who owns it, and when it is removed.
 
 use cas_tests::claude_login::fresh;
 use cas_tests::guest::{Guest, Suite};
@@ -6,12 +6,12 @@ use cas_tests::guest::{Guest, Suite};
 use super::{everybody, published, row, run_service};
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_bookworm() {
+fn published_state_follows_the_enrollment_on_bookworm() {
     it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
 }
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_trixie() {
+fn published_state_follows_the_enrollment_on_trixie() {
     it_comes_and_goes_with_the_enrollment(Suite::Trixie);
 }
 
@@ -30,7 +30,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
         let modes = guest.run(&format!("stat -c '%U %a' {folder} {path}")).expect_success("both").text();
         assert_eq!(modes, format!("{name} 700\n{name} 600\n"));
         assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
-        // By hand, too; and where there is no folder nothing is published, and nothing is wrong.
+        // Also by hand; without the directory nothing is published, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
         guest.sync(name).expect_success("a sync by hand");
         assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
@@ -54,7 +54,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
 }
 
 #[test]
-fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
+fn reused_user_id_does_not_inherit_published_state() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
     guest.run("useradd --create-home --uid 1800 old").expect_success("an account");
@@ -73,7 +73,7 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
     assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
     let refused = guest.run("cas-sync enroll old 2>&1");
     assert!(refused.code == Some(1) && refused.text().contains("--adopt old"), "{}", refused.text());
-    // Adopting gives the folder to the account, with nothing of the other one's in it.
+    // Adopting assigns the directory to the account, without the other account's files.
     guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
     assert_eq!(old(&guest)["rank"], "unknown");
     guest.put_login("old", &fresh("again"));
@@ -82,7 +82,7 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
 }
 
 #[test]
-fn a_home_that_is_not_there_is_published_and_what_was_known_stays() {
+fn missing_home_is_published_with_the_known_state() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     run_service(&guest, "alice");

@@ -9,7 +9,7 @@ const SERVICE: &str = "claude-auth-metrics.service";
 const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 #[test]
-fn the_figures_are_written_where_there_is_an_exporter_on_bookworm() {
+fn metrics_are_written_if_there_is_an_exporter_on_bookworm() {
     the_figures_are_written_where_there_is_an_exporter(Suite::Bookworm);
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::run_service;
 
-/// What `cas-sync status` shows to somebody who logged in, the screen without its control sequences.
+/// Returns what `cas-sync status` shows to a user at a terminal, without control sequences.
 #[track_caller]
 fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
     let said = guest.ssh(user, command);
@@ -16,12 +16,12 @@ fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_person_sees_how_they_are_and_what_comes_next_on_bookworm() {
+fn user_status_shows_state_and_next_sync_on_bookworm() {
     a_person_sees_how_they_are_and_what_comes_next(Suite::Bookworm);
 }
 
 #[test]
-fn a_person_sees_how_they_are_and_what_comes_next_on_trixie() {
+fn user_status_shows_state_and_next_sync_on_trixie() {
     a_person_sees_how_they_are_and_what_comes_next(Suite::Trixie);
 }
 
@@ -84,7 +84,7 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
 }
 
 #[test]
-fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
+fn user_status_is_fitted_and_colored_on_a_terminal() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     run_service(&guest, "alice");
@@ -102,9 +102,10 @@ fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
     }
 }
 
-/// Nobody waits for a systemd that hangs: who asks over its bus, nor root, who asks systemd itself.
+/// A systemd that hangs delays neither users, who use its bus, nor root, who uses its private
+/// socket.
 #[test]
-fn a_systemd_that_does_not_answer_keeps_nobody_waiting() {
+fn unresponsive_systemd_does_not_block_status() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &claude_login::fresh("one"));
     guest.sync("alice").expect_success("the first sync");

@@ -34,7 +34,7 @@ fn a_setup_token() {
         assert_eq!(ended, Some(code), "{shown}");
         reel.take(scene, setting, &shown);
     };
-    // Nobody has to be asked whether it works.
+    // No request is needed to see whether it works.
     for setting in EVERYWHERE {
         set("no-token", setting, &[], "my password\n", 1);
     }

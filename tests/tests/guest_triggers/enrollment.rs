@@ -1,4 +1,4 @@
-//! `cas-sync enroll` starts what runs for somebody, and `unenroll` leaves nothing of it.
+//! `cas-sync enroll` starts a user's units, and `unenroll` removes all of them.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -12,12 +12,12 @@ fn traces(guest: &Guest) -> String {
 }
 
 #[test]
-fn enrolling_starts_everything_once_and_unenrolling_leaves_nothing_on_bookworm() {
+fn enroll_and_unenroll_start_and_stop_all_units_on_bookworm() {
     enrolling_and_unenrolling(Suite::Bookworm);
 }
 
 #[test]
-fn enrolling_starts_everything_once_and_unenrolling_leaves_nothing_on_trixie() {
+fn enroll_and_unenroll_start_and_stop_all_units_on_trixie() {
     enrolling_and_unenrolling(Suite::Trixie);
 }
 
@@ -77,7 +77,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
     assert_eq!([timer, watch].map(state), [&runs; 2].map(Clone::clone), "and back");
 }
 
-/// An admin's drop-in that lets two of them be stopped by nobody keeps no other one running.
+/// A drop-in that refuses manual stops of two units does not keep the others running.
 #[test]
 fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     let guest = host(Suite::Bookworm, &[]);
@@ -113,9 +113,9 @@ fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
     assert_eq!(failed(&guest), "");
 }
 
-/// A chroot or a container: somebody installs there what boots later, or elsewhere.
+/// A chroot or a container that boots later, or elsewhere.
 #[test]
-fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
+fn enroll_without_a_running_systemd_enables_the_units() {
     let guest = host(Suite::Bookworm, &[]);
     let target = "claude-auth-sync.target";
     guest.run(&format!("systemctl disable --now --quiet {target}")).expect_success("nobody is enrolled yet");
@@ -141,7 +141,7 @@ fn where_systemd_does_not_run_units_are_enabled_and_it_is_said() {
 
 /// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.
 #[test]
-fn what_a_client_has_left_running_is_named_when_its_person_is_unenrolled() {
+fn unenroll_names_processes_that_still_run() {
     let guest = host(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("d=/run/systemd/system/claude-auth-sync@alice.service.d; mkdir $d && printf '[Service]\\nExecStart=\\nExecStart=sh -c \"setsid sleep 600 &\"\\n' >$d/leave.conf && systemctl daemon-reload && systemctl start claude-auth-sync@alice.service && rm -r $d && systemctl daemon-reload")
@@ -153,9 +153,10 @@ fn what_a_client_has_left_running_is_named_when_its_person_is_unenrolled() {
     assert!(!said.contains("process "), "{said}");
 }
 
-/// What lies in a folder below `/var/lib` is the user's own doing, and may be going on while root removes it.
+/// What lies in a folder below `/var/lib` is the user's own doing, and may be going on while root
+/// removes it.
 #[test]
-fn a_users_folder_goes_however_deep_it_is_and_whoever_holds_it() {
+fn deep_or_busy_user_directory_is_removed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("cd /var/lib/claude-auth-sync/people/alice && runuser -u alice -- perl -e 'for (1..3900) { mkdir \"d\"; chdir \"d\" or die }'")
@@ -171,9 +172,10 @@ fn a_users_folder_goes_however_deep_it_is_and_whoever_holds_it() {
     );
 }
 
-/// However much somebody puts where only a small file of theirs belongs, root takes so much of it away, and says where the rest is.
+/// A user may create any number of files where one small file belongs: root removes a bounded
+/// number and names the rest.
 #[test]
-fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
+fn filled_user_directory_does_not_block_removal() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.write("/root/kept", "root", "600", b"kept");
     guest
@@ -189,7 +191,7 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
         .expect("a command");
     assert!(error.starts_with("cas-sync: alice is unenrolled, but not without a trace"), "{error}");
     let count = || guest.run(&format!("find {left} -mindepth 1 | wc -l")).text().trim().parse::<u32>();
-    // Of 200002 files and folders; the folder among them may have been told of, and not yet removed.
+    // Of 200002 files and directories. The directory may be counted and not removed yet.
     assert!(count().is_ok_and(|left| (180_002..=180_003).contains(&left)), "{:?}: {error}", count());
     assert_eq!(guest.status_of(left), "700 root:alice directory");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/people/alice"), "");
@@ -204,7 +206,7 @@ fn a_folder_that_somebody_has_filled_keeps_neither_an_admin_nor_dpkg() {
 }
 
 #[test]
-fn what_is_not_hers_in_her_folder_stays_as_it_is() {
+fn foreign_file_in_a_user_directory_is_not_changed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let folder = |user: &str| format!("/var/lib/claude-auth-sync/people/{user}");
     let (alice, bob, carol) = (folder("alice"), folder("bob"), folder("carol"));

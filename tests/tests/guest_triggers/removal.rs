@@ -1,4 +1,4 @@
-//! Removing the package: nobody on the machine keeps it from finishing, and it says what it waits for and what it left.
+//! Removing the package: no user can block it, and it names what it waits for and what it leaves.
 
 use cas_tests::guest::Suite;
 
@@ -6,7 +6,7 @@ use super::{failed, host, wait_until};
 
 /// One stands in the directory of the socket, and one never stops filling her own.
 #[test]
-fn nobody_keeps_everything_from_being_removed() {
+fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
         .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-sync && exec sleep 600'")
@@ -23,7 +23,7 @@ fn nobody_keeps_everything_from_being_removed() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_named_with_the_reason_and_keeps_dpkg_from_nothing() {
+fn file_that_cannot_be_removed_is_named_and_dpkg_completes() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest
         .run("mount --bind /etc/hostname /var/lib/claude-auth-sync/enrolled/alice")
@@ -39,9 +39,11 @@ fn what_cannot_be_removed_is_named_with_the_reason_and_keeps_dpkg_from_nothing()
         said.contains("cannot remove /var/lib/claude-auth-sync/enrolled/alice: Device or resource busy"),
         "{said}"
     );
-    wait_until("everything else is gone", || guest.left_of_product() == "/var/lib/claude-auth-sync\n");
+    wait_until("everything else is gone", || {
+        guest.left_of_product() == "/var/lib/claude-auth-sync/enrolled\n"
+    });
     assert_eq!(
-        guest.run("find /var/lib/claude-auth-sync -type f").text(),
+        guest.run("find /var/lib/claude-auth-sync/enrolled -type f").text(),
         "/var/lib/claude-auth-sync/enrolled/alice\n"
     );
     assert_eq!(guest.run("dpkg --audit").text(), "");

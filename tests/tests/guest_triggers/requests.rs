@@ -19,12 +19,12 @@ fn is_locked(guest: &Guest) -> bool {
 }
 
 #[test]
-fn a_request_of_a_login_is_answered_outside_of_the_login_on_bookworm() {
+fn login_request_starts_a_sync_outside_of_it_on_bookworm() {
     a_request_is_answered(Suite::Bookworm);
 }
 
 #[test]
-fn a_request_of_a_login_is_answered_outside_of_the_login_on_trixie() {
+fn login_request_starts_a_sync_outside_of_it_on_trixie() {
     a_request_is_answered(Suite::Trixie);
 }
 
@@ -64,7 +64,7 @@ fn a_request_during_a_run_leads_to_one_more() {
 }
 
 #[test]
-fn a_request_within_the_limit_starts_one_sync_when_the_minute_is_over() {
+fn requests_within_a_minute_start_one_sync_afterwards() {
     let guest = host(Suite::Bookworm, &["alice", "bob"]);
     guest.request_sync("alice");
     let first = Instant::now();
@@ -96,7 +96,7 @@ fn a_request_within_the_limit_starts_one_sync_when_the_minute_is_over() {
 }
 
 #[test]
-fn a_service_that_finds_another_run_leaves_it_alone_and_comes_again() {
+fn service_that_finds_an_active_run_is_repeated_later() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest.hold_lock(REPAIR_LOCK, 120);
     let by_hand = "systemd-run --quiet --collect --unit=by-hand --uid=alice cas-sync run";
@@ -152,7 +152,7 @@ fn logins_in_quick_succession_exhaust_nothing() {
 
 /// What a client sends is never read, and a client that cannot be looked up starts nothing.
 #[test]
-fn what_a_client_sends_and_who_is_not_enrolled_start_nothing() {
+fn request_content_or_unenrolled_user_starts_nothing() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let forge = "use Socket; for (1 .. 20) { socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un(\"/run/claude-auth-sync/request.sock\")) or die; \
                  syswrite(S, \"1000\\nalice\\n\" x 1000); close S }";

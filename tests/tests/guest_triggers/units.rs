@@ -1,4 +1,4 @@
-//! The units themselves: what systemd thinks of them, whom they work for, and how all of them are paused.
+//! The units: how systemd rates them, for which users they work, and how all of them are paused.
 
 use std::thread;
 use std::time::Duration;
@@ -47,7 +47,8 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     }
 }
 
-/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed with or for it.
+/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
+/// with or for it.
 const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),
@@ -58,12 +59,12 @@ const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
 
 /// Home, primary group and the name itself are what the user database says.
 #[test]
-fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_bookworm() {
+fn units_work_for_unusual_names_and_homes_on_bookworm() {
     it_works_for_everybody(Suite::Bookworm);
 }
 
 #[test]
-fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_trixie() {
+fn units_work_for_unusual_names_and_homes_on_trixie() {
     it_works_for_everybody(Suite::Trixie);
 }
 
@@ -98,7 +99,7 @@ fn it_works_for_everybody(suite: Suite) {
 }
 
 #[test]
-fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
+fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     let guest = host(Suite::Bookworm, &[]);
     guest
         .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
@@ -118,7 +119,7 @@ fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
 
 /// Claude Code asks whether the process is alive that holds a lock.
 #[test]
-fn in_the_unit_a_persons_own_processes_are_seen_and_nobody_elses() {
+fn unit_sees_only_the_users_own_processes() {
     let guest = host(Suite::Bookworm, &["alice"]);
     for user in ["alice", "bob"] {
         guest
@@ -133,7 +134,7 @@ fn in_the_unit_a_persons_own_processes_are_seen_and_nobody_elses() {
 }
 
 #[test]
-fn somebody_after_whom_no_unit_can_be_named_is_enrolled_all_the_same_and_told_of_it() {
+fn user_whose_name_fits_no_unit_is_enrolled_with_a_warning() {
     let guest = host(Suite::Bookworm, &[]);
     for user in ["jörg", "x$", "DOM+eve"] {
         guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
@@ -159,7 +160,7 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     assert_eq!(running().trim(), "0");
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    // Somebody who is enrolled meanwhile, and a sync by hand, end no pause.
+    // Enrolling a user, or a sync by hand, does not end a pause.
     let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
     assert!(
         said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),

@@ -19,7 +19,7 @@ pub(crate) const LOCKS: [&str; 3] =
 /// What two runs never have in common: when they ran.
 const MOMENTS: [&str; 9] = [
     "first_seen",
-    "restored",
+    "restored_at",
     "at",
     "written_at",
     "backed_up_at",
@@ -38,8 +38,8 @@ pub(crate) struct World {
     pub temporaries: Vec<String>,
     /// Claude Code's locks left behind.
     pub locks: Vec<String>,
-    /// How far the request has come: what its file is called, of which there is one.
-    /// All other files: text as it is, JSON of ours without its moments.
+    /// How far the request has come: what its file is called, of which there is one. All other
+    /// files: text as it is, JSON of ours without its moments.
     files: BTreeMap<String, Value>,
     /// The store's document: version, and fields without our moment.
     document: Option<(u64, Value)>,
@@ -100,7 +100,8 @@ impl World {
         self.document.as_ref().map_or(0, |(version, _)| version - begin)
     }
 
-    /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has, may differ.
+    /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has,
+    /// may differ.
     pub(crate) fn assert_same(&self, settled: &Self, place: &str) {
         for name in self.files.keys().chain(settled.files.keys()).filter(|name| !is_worth_nothing(name)) {
             let (found, expected) = (self.files.get(name), settled.files.get(name));
@@ -114,14 +115,14 @@ impl World {
     }
 }
 
-/// The log has as many lines as runs came to their end, and the state tells of the last of them; what is remembered of a token saves a request, and is learnt again
-/// when it is lost.
+/// The log has one line per completed run, and the state describes the last one. The token cache
+/// saves a request and is created again when it is lost.
 fn is_worth_nothing(name: &str) -> bool {
     ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
 }
 
-/// The ledger is written more than once in a run, the log grows, and the state tells of the run itself: what they hold is
-/// looked at, not compared.
+/// The ledger is written more than once in a run, the log grows, and the state describes the run:
+/// their content is checked, not compared.
 fn is_noted_in_steps(name: &str) -> bool {
     ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json"]
         .iter()

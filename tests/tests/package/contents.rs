@@ -15,7 +15,7 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What is run, but for the one that nobody may read.
+/// The programs, except the one that is not readable.
 const PROGRAMS: [&str; 3] = [
     "/usr/bin/cas-session",
     "/usr/lib/claude-auth-sync/user-environment-generator",
@@ -130,7 +130,7 @@ fn the_programs_are_hardened() {
     }
 }
 
-/// Not of whoever built it, nor of their registry.
+/// No path of the build machine or its registry is in a program.
 #[test]
 fn nothing_in_it_tells_where_it_was_built() {
     let target = packaged("/").canonicalize().expect("the package's files");
@@ -151,7 +151,7 @@ fn nothing_in_it_tells_where_it_was_built() {
     assert!(seen > 0, "the places of the sources have another name");
 }
 
-/// Whoever speaks to the vendor is Claude Code itself.
+/// Only Claude Code itself connects to the vendor.
 #[test]
 fn no_program_names_a_server_of_the_vendor() {
     for file in programs() {
@@ -184,9 +184,9 @@ fn the_package_has_the_version_of_the_programs() {
     );
 }
 
-/// As it is, and with every line of it in force.
+/// The shipped file is valid as it is, and with every line enabled.
 #[test]
-fn the_configuration_says_nothing_until_an_admin_does_and_every_line_of_it_is_good() {
+fn shipped_configuration_sets_nothing_and_is_valid() {
     let text = fs::read_to_string(packaged("/etc/claude-auth-sync/config.toml")).expect("readable");
     let folder = tempfile::tempdir().expect("a scratch folder");
     let load = |text: &str| {
@@ -246,7 +246,7 @@ fn manual(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Whoever asks for the product by its name gets the page that says what it is, although a command has that name too.
+/// `man` with the product's name shows its overview page, although a command has that name too.
 #[test]
 fn the_name_of_the_product_opens_its_overview() {
     let overview = manual(&["claude-auth-sync"]);

@@ -1,4 +1,4 @@
-//! Removing it where many people are enrolled: nobody waits a second for each of them.
+//! Removal with many enrolled users does not take a second for each of them.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -8,7 +8,8 @@ const PEOPLE: usize = 250;
 /// For each hundred of them.
 const MOST_CALLS: usize = 12;
 
-/// As `cas-sync enroll` leaves them, made by hundreds. Every call of systemctl is written down from then on.
+/// As `cas-sync enroll` leaves them, made by hundreds. Every call of systemctl is written down from
+/// then on.
 fn crowd() -> Guest {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_product();
@@ -41,9 +42,9 @@ fn calls(guest: &Guest) -> String {
 }
 
 #[test]
-fn everybody_is_unenrolled_by_a_few_commands_for_each_hundred() {
+fn unenroll_all_needs_few_commands_per_hundred_users() {
     let guest = crowd();
-    // One of them cannot be stopped: that keeps nobody else from it, and is told of that one alone.
+    // One of them cannot be stopped: that affects no other user, and is reported for that one.
     guest
         .run("d=/run/systemd/system/claude-auth-sync@p7.timer.d; mkdir $d && printf '[Unit]\\nRefuseManualStop=yes\\n' >$d/stay.conf && systemctl.real daemon-reload")
         .expect_success("a timer that unenrolling cannot stop");

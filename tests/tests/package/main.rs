@@ -1,5 +1,5 @@
-//! The Debian package: what is in it, and what installing, upgrading, removing and being interrupted do to a machine on which
-//! people work.
+//! The Debian package: its content, and what installation, upgrade, removal and interruption do to
+//! a machine in use.
 
 mod contents;
 mod crowd;
@@ -66,7 +66,7 @@ fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }
 
-/// Lets somebody in by each of the two doors that everything here must leave open.
+/// Logs a user in by each of the two ways that must always work.
 #[track_caller]
 fn people_get_in(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));

@@ -8,7 +8,7 @@ use std::{fs, str};
 use cas_tests::programs::{package, release_folder};
 
 #[test]
-fn packing_again_elsewhere_at_another_time_of_day_by_a_stricter_person_makes_the_same_bytes() {
+fn packing_in_another_environment_is_reproducible() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let elsewhere = scratch.path().join("quite/another/place");
     fs::create_dir_all(&elsewhere).expect("a folder");

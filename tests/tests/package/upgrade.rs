@@ -1,4 +1,4 @@
-//! A new version, while people work.
+//! An upgrade while users work.
 
 use std::process::Command;
 use std::thread;
@@ -17,12 +17,12 @@ const SERVICE: &str = UNITS[1];
 const WATCH: &str = UNITS[2];
 
 #[test]
-fn an_upgrade_reaches_everybodys_units_and_nobodys_session_on_bookworm() {
+fn upgrade_restarts_all_units_and_no_session_on_bookworm() {
     an_upgrade_while_people_work(Suite::Bookworm);
 }
 
 #[test]
-fn an_upgrade_reaches_everybodys_units_and_nobodys_session_on_trixie() {
+fn upgrade_restarts_all_units_and_no_session_on_trixie() {
     an_upgrade_while_people_work(Suite::Trixie);
 }
 
@@ -122,7 +122,8 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
     guest.request_sync("alice");
     wait_until("her request starts a sync", || runs() > before);
     guest.remove_package().expect_success("removing");
-    // A process keeps the socket open for ten seconds, so that it is not PID 1 that closes what clients sent.
+    // A process keeps the socket open for ten seconds, so that it is not PID 1 that closes what
+    // clients sent.
     wait_until("nothing is left", || guest.left_of_product().is_empty());
 }
 
@@ -167,7 +168,7 @@ fn an_upgrade_binds_enrolled_names_and_reports_the_gone() {
 
 /// It takes as long as the server keeps its answer back.
 #[test]
-fn an_upgrade_in_the_middle_of_a_refresh_waits_for_it_and_says_for_whom() {
+fn upgrade_waits_for_a_refresh_and_names_the_user() {
     let next = NextVersion::new();
     let desk = Workplace::with_product(Suite::Bookworm, &[]);
     desk.guest.resume();
@@ -198,7 +199,8 @@ fn an_upgrade_in_the_middle_of_a_refresh_waits_for_it_and_says_for_whom() {
     assert_eq!(desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);
 }
 
-/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for good.
+/// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for
+/// good.
 #[test]
 fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
     let next = NextVersion::new();

@@ -1,5 +1,5 @@
-//! The same by the real command lines of both sides: people and scripts write with `bao kv`, and `cas-sync run` backs up one
-//! new login after the other meanwhile.
+//! Concurrent writes of the real command lines: scripts write with `bao kv` while `cas-sync run`
+//! backs up one new login after the other.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 const WRITERS: usize = 8;
 
-/// How often each writes: five hundred rounds under both policies together. Those that read and write the whole do it less
-/// often, since most of their rounds have to be made several times.
+/// How often each writes: five hundred rounds under both policies together. Those that read and
+/// write the whole do it less often, since most of their rounds have to be made several times.
 const fn writes_of(writer: usize) -> usize {
     if writer < 3 { 16 } else { 42 }
 }
@@ -23,7 +23,7 @@ const fn writes_of(writer: usize) -> usize {
 /// Between two runs of ours.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Somebody with the admin's token and the command line, in the resident's network.
+/// An administrator with a token and the command line, in the user's network.
 struct Shell<'world> {
     resident: &'world Resident,
     bao: &'world Bao,
@@ -95,7 +95,7 @@ fn back_up_until(resident: &Resident, are_done: &AtomicBool) -> (String, usize) 
         resident.put(LOGIN, &login);
         let output = resident.sync();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        // Somebody else may be faster five times in a row; then the next run backs it up.
+        // Another writer may be faster five times in a row; then the next run backs it up.
         assert!(output.status.success() || said.contains("meanwhile"), "{output:?}");
         if is_last && said.contains("backed up") {
             return (login, usize::try_from(count).expect("few") + 1);
@@ -142,11 +142,11 @@ fn race(policy: Policy) {
 }
 
 #[test]
-fn fields_written_by_the_command_line_meanwhile_survive_our_merges() {
+fn concurrent_command_line_fields_survive_merges() {
     race(Policy::Patch);
 }
 
 #[test]
-fn fields_written_by_the_command_line_meanwhile_survive_our_replacements() {
+fn concurrent_command_line_fields_survive_replacements() {
     race(Policy::Update);
 }

@@ -1,4 +1,5 @@
-//! Other tools write their fields of the document while we write ours: nobody's field is lost, under either policy.
+//! Other tools write their fields of the document concurrently: no field is lost, under either
+//! policy.
 
 mod command_line;
 mod other_tool;
@@ -17,7 +18,8 @@ const WRITERS: usize = 8;
 /// Five hundred rounds in all.
 const WRITES_EACH: usize = 63;
 
-/// Writes our field again and again until the others are done; returns how often it succeeded and conflicted.
+/// Writes our field again and again until the others are done; returns how often it succeeded and
+/// conflicted.
 fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
     let mut store = person.store();

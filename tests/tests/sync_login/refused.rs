@@ -1,4 +1,5 @@
-//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was obtained is signed out.
+//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was
+//! obtained is signed out.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebod
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
 const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
 
-/// Somebody with a login that a sync knows, and a state of their client's.
+/// Creates a user with a login that a sync knows, and a client state.
 fn settled() -> Resident {
     let resident = Resident::settle_with_claude();
     resident.sign_in();
@@ -30,7 +31,7 @@ fn signed_out(resident: &Resident) -> usize {
 }
 
 #[test]
-fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
+fn login_that_is_rejected_is_signed_out_again() {
     let resident = settled();
     let before = resident.all_files();
     for (index, (answer, code, says)) in [
@@ -55,7 +56,7 @@ fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
 }
 
 #[test]
-fn what_nobody_can_judge_is_taken_on_request() {
+fn login_with_an_inconclusive_verification_is_taken_on_request() {
     let resident = settled();
     resident.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Overloaded));
     let (status, screen) =
@@ -86,7 +87,7 @@ fn another_account_or_organisation_is_not_taken_by_accident() {
 }
 
 #[test]
-fn a_wrong_code_says_so_in_the_clients_words() {
+fn wrong_code_is_reported_in_the_clients_words() {
     let resident = settled();
     let before = resident.all_files();
     for typed in ["nonsense#state\n", "\n", "\x04", "two words\n"] {
@@ -104,7 +105,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
 }
 
 #[test]
-fn whoever_ends_it_finds_all_as_it_was() {
+fn interrupted_sign_in_changes_nothing() {
     let resident = settled();
     let before = resident.all_files();
     let end = |terminal: cas_tests::pseudo_terminal::PseudoTerminal, signal: Signal| {
@@ -138,7 +139,7 @@ fn whoever_ends_it_finds_all_as_it_was() {
 }
 
 #[test]
-fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
+fn sign_in_without_client_code_or_home_is_an_error() {
     let resident = settled();
     let run = |words: &[&str]| resident.output(resident.command(&resident.program("cas-sync"), words));
     let before = resident.all_files();
@@ -158,7 +159,7 @@ fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
     resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
     check(run(&["login", "--email", "alice@example.org"]), 69, "claude.program");
     assert_no_trace(&resident);
-    // A file that is not the person's own is found out before anybody goes to a browser.
+    // A file of another user is reported before the sign-in in the browser.
     std::os::unix::fs::chown(resident.path(LOGIN), Some(0), Some(0)).expect("given to root");
     let output = run(&["login", "--email", "alice@example.org"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

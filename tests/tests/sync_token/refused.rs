@@ -50,7 +50,7 @@ fn whatever_the_servers_answer_but_a_success_changes_nothing() {
 }
 
 #[test]
-fn without_a_claude_it_says_so() {
+fn token_set_without_a_client_is_an_error() {
     let resident = settled();
     put_in_force(&resident, OLD);
     resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
@@ -58,7 +58,7 @@ fn without_a_claude_it_says_so() {
 }
 
 #[test]
-fn a_text_that_is_no_setup_token_is_never_repeated_and_asks_nobody() {
+fn invalid_setup_token_is_never_printed_or_sent() {
     let resident = settled();
     put_in_force(&resident, OLD);
     for (input, says) in [
@@ -77,7 +77,7 @@ fn a_text_that_is_no_setup_token_is_never_repeated_and_asks_nobody() {
 }
 
 #[test]
-fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
+fn failing_store_leaves_the_setup_token_unchanged() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     put_in_force(&resident, OLD);
     bao.seal();
@@ -115,7 +115,7 @@ fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
 }
 
 #[test]
-fn an_env_file_that_cannot_be_written_leaves_the_store_alone_too() {
+fn unwritable_env_file_leaves_the_store_unchanged() {
     let (resident, _bao, person) = settled_with_store(Policy::Patch);
     put_in_force(&resident, OLD);
     let fields = person.fields();

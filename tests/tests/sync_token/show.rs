@@ -26,7 +26,7 @@ fn shown(resident: &Resident, code: i32) -> (String, Value) {
 }
 
 #[test]
-fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
+fn token_show_prints_location_and_expiry_without_a_request() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     let (lines, object) = shown(&resident, 0);
     assert_eq!(lines, "There is no setup-token.\n");
@@ -47,7 +47,7 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
     );
     assert_eq!(resident.anthropic().requests(), []);
 
-    // Somebody exchanges it in the store by hand.
+    // An administrator replaces it in the store by hand.
     person.put_document(&json!({ "setup_token": OLD }));
     let (lines, object) = shown(&resident, 0);
     assert!(lines.contains(&format!("the store holds another one, {}", fingerprint(OLD))), "{lines}");
@@ -61,7 +61,7 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
 }
 
 #[test]
-fn one_that_was_put_there_by_hand_counts_from_when_it_was_seen() {
+fn setup_token_written_by_hand_counts_from_first_sight() {
     let resident = settled();
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.sync();

@@ -32,7 +32,7 @@ fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
 }
 
 #[test]
-fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
+fn interrupted_prompt_restores_the_terminal() {
     let resident = settled();
     put_in_force(&resident, OLD);
     let before = resident.all_files();
@@ -70,7 +70,7 @@ fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
 }
 
 #[test]
-fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
+fn interrupt_during_verification_changes_nothing() {
     let resident = settled();
     put_in_force(&resident, OLD);
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Silence));

@@ -11,7 +11,7 @@ use super::*;
 /// What is to be done about it.
 const MAKE_ROOM: &str = "make room";
 
-/// Tells afterwards whether a client was started.
+/// Records whether a client was started.
 struct Trace(PathBuf);
 
 impl Trace {
@@ -29,7 +29,8 @@ impl Trace {
     }
 }
 
-/// A login whose access token has ended, and whose generation the ledger has noted while there was room.
+/// A login whose access token has ended, and whose generation the ledger has noted while there was
+/// room.
 fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
     let login = sign_in(bed, person, -1);
     bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
@@ -40,8 +41,9 @@ fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
 }
 
 #[test]
-fn a_login_is_not_refreshed_where_the_new_one_would_find_no_room() {
-    // The second time the client's own state needs more than what is left: it makes a copy of it before anything else.
+fn full_disk_prevents_the_refresh() {
+    // The second time the client's own state needs more than what is left: it makes a copy of it
+    // before anything else.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let bed = bed();
         let alice = bed.person_with_a_disk("alice").expect("alice");
@@ -82,7 +84,7 @@ fn a_rejected_login_is_not_refreshed_there_either() {
 }
 
 #[test]
-fn where_the_room_just_suffices_the_client_loses_nothing() {
+fn disk_with_just_enough_space_loses_no_login() {
     for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
         let bed = bed_with(version);
         let alice = bed.person_with_a_disk("alice").expect("alice");
@@ -121,7 +123,7 @@ fn a_folder_that_cannot_be_written_to_is_named() {
 }
 
 #[test]
-fn a_state_that_no_client_should_be_let_read_is_named_and_none_is_started() {
+fn oversized_client_state_is_named_and_no_client_started() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     stale_and_known(&bed, &alice);

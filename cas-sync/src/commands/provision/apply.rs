@@ -88,7 +88,15 @@ impl Provisioner {
         for _ in 0..MOST_STEPS {
             let step = next(&facts, &self.means);
             if let Step::Done(ending) = step {
-                let ending = self.save_record(&facts, &mut hands, ending);
+                if person.offboarding.is_some() && self.server.is_none() && !self.is_dry {
+                    hands.remains = remains::after_offboarding(&hands.user, None, None);
+                }
+                let ending = match self.save_record(&facts, &mut hands, ending) {
+                    ProvisionResult::Skipped(why) if why.contains(OFFBOARDED) => ProvisionResult::Skipped(
+                        why.replace(OFFBOARDED, &OFFBOARDED.replace("USER", &hands.user)),
+                    ),
+                    ending => ending,
+                };
                 return UserResult {
                     name: hands.user,
                     steps,

@@ -12,8 +12,9 @@ const PERIOD_MS: u64 = 32 * DAY_MS;
 /// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
 const ENDS_SOON_MS: u64 = 7 * DAY_MS;
 
-/// Why nothing is done for a user whose document is marked. Another user of the same name must not get what is in it.
-pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; if it is the same user, run `cas-sync provision --adopt` with the name, else first `cas-sync provision --offboard` with the name and `--delete-document`";
+/// Why nothing is done for a user whose document is marked. Another user of the same name must not get what is in it. USER is
+/// the name.
+pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; `cas-sync provision --adopt USER` accepts the account; for another user, first delete the document with `cas-sync provision --offboard USER --delete-document`";
 
 /// What the roster wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl SyncRequests {
 
     /// Requests a sync without ever waiting. Requests of users who are not enrolled lead to nothing.
     pub fn try_submit(&self) -> Submission {
-        let submission = self.connect();
+        let submission = connect_to(&self.socket);
         match submission {
             Submission::Queued => {
                 self.note_activity();
@@ -98,16 +98,17 @@ impl SyncRequests {
         file.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         drop(file.open(self.state.path(name)));
     }
+}
 
-    fn connect(&self) -> Submission {
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-            .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(&self.socket)?));
-        match connected {
-            Ok(()) => Submission::Queued,
-            Err(Errno::EAGAIN) => Submission::QueueFull,
-            Err(_) => Submission::NoDispatcher,
-        }
+/// Connects to the socket of requests at this path, without ever waiting.
+pub fn connect_to(path: &Path) -> Submission {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(path)?));
+    match connected {
+        Ok(()) => Submission::Queued,
+        Err(Errno::EAGAIN) => Submission::QueueFull,
+        Err(_) => Submission::NoDispatcher,
     }
 }
 

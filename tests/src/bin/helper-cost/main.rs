@@ -1,8 +1,9 @@
-//! What `cas-session login` itself costs: time from start to reply against the smallest static program, CPU, peak memory,
-//! instructions, and requests to the store.
+//! Measures `cas-session login`: time from start to reply compared with the smallest static
+//! program, CPU time, peak memory, instructions, and requests to the store.
 //!
-//! `cargo run -p cas-tests --bin helper-cost` runs the release build as root in a private mount and network namespace, for
-//! a person who exists only there. Medians are of interleaved rounds; the ratio is what can be compared between machines.
+//! `cargo run -p cas-tests --bin helper-cost` runs the release build as root in a private mount and
+//! network namespace, for a user that exists only there. Medians are of interleaved rounds; the
+//! ratio can be compared between machines.
 
 mod measure;
 mod person;

@@ -1,4 +1,4 @@
-//! A person who exists only in the measurement's namespace, and the situations their login can be in.
+//! A user of the measurement's namespace, and the states of the user's login.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,7 +16,7 @@ pub(crate) enum Situation {
     Healthy,
     /// The same, and a setup-token.
     SetupToken,
-    /// A tombstone, and a good copy in the history.
+    /// A cleared login, and a backup in the history.
     Repair,
 }
 

@@ -1,5 +1,5 @@
-//! What looking at ten thousand people costs: `cas-sync status` and `cas-sync metrics` of the release build, in turns with
-//! grep(1), which reads the same files and does nothing with them.
+//! Measures `cas-sync status` and `cas-sync metrics` of the release build for ten thousand users,
+//! interleaved with grep(1), which only reads the same files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

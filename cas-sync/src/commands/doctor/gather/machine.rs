@@ -54,9 +54,9 @@ fn gone() -> Vec<(String, String)> {
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let accounts = Accounts::look_up(&names);
     let identities = Identities::of_this_machine();
-    let missing = |name: &String| {
-        let missing = accounts.missing(name, identities.bound_uid(name).ok()?)?;
-        Some((name.clone(), missing.describe(name)))
+    let missing = |name: &String| match identities.bound_uid(name) {
+        Ok(bound) => Some((name.clone(), accounts.missing(name, bound)?.describe(name))),
+        Err(error) => Some((name.clone(), error.to_string())),
     };
     names.iter().filter_map(missing).collect()
 }
