@@ -11,6 +11,7 @@ mod start_limiter;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -25,6 +26,7 @@ pub(crate) use self::acceptor::run as accept;
 use self::enrolled_users::EnrolledUsers;
 use self::start_limiter::StartLimiter;
 use crate::os::deferred_signals::{SignalBlock, Wake};
+use crate::os::environment::env_var;
 use crate::systemd;
 use crate::term::stderr::{exit_with_error, print_error};
 
@@ -68,11 +70,12 @@ impl Dispatcher {
         let listener = io::stdin();
         let mut idle_from = Instant::now();
         let socket = named_socket();
+        notify_ready();
         for uid in pending_file::take() {
             self.limiter.request(uid, idle_from);
         }
         loop {
-            if named_socket() != socket {
+            if socket.is_none() || named_socket() != socket {
                 return self.end();
             }
             let now = Instant::now();
@@ -150,6 +153,14 @@ impl Dispatcher {
             connect_to(Path::new(REQUEST_SOCKET));
         }
         Ok(())
+    }
+}
+
+/// Tells systemd that the socket is watched from here on (sd_notify(3)): `systemctl start` waits for this.
+fn notify_ready() {
+    if let Some(manager) = env_var("NOTIFY_SOCKET") {
+        // Without it systemd ends this after a minute and a half, and says so.
+        drop(UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", manager)));
     }
 }
 

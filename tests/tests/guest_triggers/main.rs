@@ -4,6 +4,7 @@
 mod claude;
 mod enrollment;
 mod failed;
+mod hostile_mounts;
 mod priority;
 mod removal;
 mod request_flood;
