@@ -4,9 +4,9 @@
 # systemd-nspawn's, such as --bind-ro=.
 #
 # Prints two lines, `folder PATH` and `leader PID` (the guest's PID 1 as this machine numbers it), then waits. When the
-# input ends - its owner has finished, or was killed - the guest is halted, whatever is left of it is killed, and its
-# folder is removed. PATH holds console.log and upper/ (what the guest has written) until then. With GUEST_KEEP=FOLDER in
-# the environment, upper/ becomes FOLDER instead of being removed.
+# input ends - its owner has finished, or was killed - the guest is killed, and its folder is removed. PATH holds
+# console.log and upper/ (what the guest has written) until then. With GUEST_KEEP=FOLDER in the environment, the guest is
+# halted in order, and upper/ becomes FOLDER instead of being removed.
 #
 # Needs root. Works with and without systemd as this machine's own PID 1, with cgroup v2 alone or beside v1: nspawn is
 # told not to register anywhere (--register=no --keep-unit) and gets a control group of its own, because it makes
@@ -49,7 +49,13 @@ remove_every_trace() { # NAME: kills what is left and deletes; harmless when not
 halt() {
     local tick
     trap '' TERM INT HUP
-    if [ -n "${nspawn:-}" ] && kill -TERM "$nspawn" 2>/dev/null; then
+    if [ -n "${nspawn:-}" ] && kill -0 "$nspawn" 2>/dev/null; then
+        # Only what is kept has to be complete.
+        if [ -n "${leader:-}" ] && [ -z "${GUEST_KEEP:-}" ]; then
+            kill -KILL "$leader" 2>/dev/null || true
+        else
+            kill -TERM "$nspawn" 2>/dev/null || true
+        fi
         for ((tick = 0; tick < halt_within * 50; tick++)); do
             kill -0 "$nspawn" 2>/dev/null || break
             sleep 0.02
