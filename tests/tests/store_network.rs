@@ -45,7 +45,7 @@ fn a_redirection_never_carries_the_token_elsewhere() {
             fake.fail(pattern, Fault::Answer(answer));
             let mut store = VaultStore::new(fake.config("alice", folder.path()));
             let changes: Fields = serde_json::from_value(json!({ "ours": "x" })).unwrap();
-            let failure = store.merge(&changes, 0, &Deadline::after(SPAN)).unwrap_err().to_string();
+            let failure = store.merge(&changes, 0, &Deadline::after(SPAN * 20)).unwrap_err().to_string();
             assert!(
                 failure.contains("redirected to ") || failure.contains("the response to http"),
                 "{failure}"
