@@ -1,7 +1,7 @@
 # Entry points of claude-auth-sync. They call cargo and the scripts in tests/bed/ and packaging/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo deb test test-deps check build reproducible bench picture clean root cargo
+.PHONY: help demo deb test test-all suites test-deps check build reproducible bench picture clean root cargo
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -19,9 +19,20 @@ deb: cargo ## build the Debian package; installs the build dependencies, and pri
 	@tests/bed/host-packages.sh package
 	@packaging/deb.sh
 
-test: test-deps check ## run everything: checks, release build, and all suites with real components
-	packaging/deb.sh
-	cargo nextest run --locked --workspace
+# A run needs the release build anyway, so that all suites use it (.config/nextest.toml).
+test test-all: export CAS_PROFILE := release
+test test-all: export NEXTEST_TEST_THREADS = $(shell expr 4 \* "$$(nproc)")
+
+test: test-deps check suites ## run before a merge: checks, release build, and all suites with real components
+	cargo nextest run --locked --workspace --profile merge
+
+test-all: test-deps check suites ## run all of it at full size: both releases, every system call, 1,000 users, two builds compared
+	CAS_FULL_SIZE=1 cargo nextest run --locked --workspace
+	packaging/reproducible.sh
+
+# In parallel, because the end of the release build keeps only one processor busy.
+suites: check
+	packaging/deb.sh & cargo nextest run --locked --workspace --no-run && wait $$!
 
 test-deps: root cargo ## install what the suites need (idempotent; one second if installed already)
 	@tests/bed/host-packages.sh

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 pub mod anthropic;
 pub mod claude_client;
 pub mod claude_login;
@@ -50,6 +53,23 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     while !condition() {
         assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How many times as long as on an idle machine a thread computes now, measured over 30 ms of its own time. What is bounded
+/// by a time may take as many times longer.
+pub fn slowdown() -> f64 {
+    let computed = || {
+        let used = getrusage(UsageWho::RUSAGE_THREAD).expect("the kernel accounts for threads");
+        let micros = |time: TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+        micros(used.user_time()) + micros(used.system_time())
+    };
+    let (started, before) = (Instant::now(), computed());
+    loop {
+        let used = computed() - before;
+        if used >= 30_000 {
+            return (started.elapsed().as_micros() as f64 / used as f64).max(1.0);
+        }
     }
 }
 

@@ -10,8 +10,7 @@ const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
 const USERS: &str = "/var/lib/claude-auth-sync/people";
 
 fn product() -> Guest {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest
 }
 

@@ -149,8 +149,7 @@ fn tmux_launcher_starts_claude_with_the_current_token() {
 
 #[test]
 fn user_units_sync_a_user_who_is_not_enrolled() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_login("alice", &fresh("laptop"));
     let folder = "/home/alice/.config/systemd/user";
     guest

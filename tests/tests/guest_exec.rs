@@ -28,8 +28,7 @@ fn alice_runs(guest: &Guest, line: &str) -> String {
 
 #[test]
 fn the_command_and_it_alone_gets_the_token() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product(); // nobody is enrolled: no login brings the token along
+    let guest = Guest::boot_with_product(Suite::Bookworm); // nobody is enrolled: no login brings the token along
     guest.put_token("alice", ALICE);
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
@@ -57,8 +56,7 @@ fn the_command_and_it_alone_gets_the_token() {
 
 #[test]
 fn exec_exits_with_the_status_of_its_command() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_token("alice", ALICE);
     guest.write("/home/alice/plain", "alice", "644", b"#!/bin/sh\n");
     let rows = [
@@ -83,8 +81,7 @@ fn exec_exits_with_the_status_of_its_command() {
 
 #[test]
 fn exec_waits_for_a_restore_up_to_its_limit() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync, which makes the lock file");
     let repair = format!("{STATE}/repair.lock");
@@ -167,8 +164,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
 
 #[test]
 fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let launch = format!("cas-session exec -- {}", show());
     for spoiled in
         ["chmod 666 $e", "chown bob $e; chmod 644 $e", "rm $e; mkfifo $e; chown alice $e", "echo x >>$e"]

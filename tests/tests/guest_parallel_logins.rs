@@ -12,8 +12,7 @@ const LOGINS_EACH: usize = 20;
 
 #[test]
 fn parallel_logins_succeed_with_one_restore_per_user() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let people: Vec<String> = (0..PEOPLE).map(|number| format!("person{number}")).collect();
     for person in &people {
         guest.run(&format!("useradd --create-home --shell /bin/bash {person}")).expect_success("useradd");

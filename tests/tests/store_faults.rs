@@ -5,16 +5,21 @@ use std::time::{Duration, Instant};
 
 use cas_core::store::{Store, StoreError};
 use cas_protocol::deadline::Deadline;
+use cas_tests::slowdown;
 use cas_tests::store_run::fields;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use cas_vault::VaultStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const SPAN: Duration = Duration::from_millis(400);
+const SPAN: Duration = Duration::from_secs(1);
 
-/// How much later than the deadline an answer may be here, where other tests use the machine as well.
-const SLACK: Duration = Duration::from_millis(150);
+/// Checks that a run with the deadline [`SPAN`] kept it, but for what a machine takes that other tests use as well.
+#[track_caller]
+fn assert_in_time(started: Instant, what: &str) {
+    let took = started.elapsed();
+    assert!(took < SPAN + Duration::from_millis(150).mul_f64(slowdown()), "{what}: took {took:?}");
+}
 
 struct Bed {
     fake: VaultFake,
@@ -101,6 +106,16 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
     ]
 }
 
+/// The deadline of a run that meets this fault. One that is answered at once with what is final ends long before it, and on a
+/// busy machine must not meet it.
+fn span(fault: &Fault, expected: &str) -> Duration {
+    match fault {
+        Fault::Silence | Fault::StopInBody | Fault::Late(_) => SPAN,
+        _ if expected == "busy" => SPAN,
+        _ => SPAN * 20,
+    }
+}
+
 /// The failure is the expected one, came in time, and shows no token.
 fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, words: &str) {
     let fault = format!("{fault:.200?}");
@@ -108,7 +123,7 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
     assert_eq!(kind(failure), expected, "{fault}: {text}");
     assert!(text.contains(words), "{fault}: {text}");
     assert!(text.len() < 600 && !text.contains("canary") && !text.contains('\n'), "{fault}: {text}");
-    assert!(started.elapsed() < SPAN + SLACK, "{fault}: took {:?}", started.elapsed());
+    assert_in_time(started, &fault);
 }
 
 #[test]
@@ -117,7 +132,8 @@ fn failed_read_is_an_error_and_not_an_empty_document() {
         let bed = Bed::new();
         bed.fake.fail("GET /v1/secret/data/", fault.clone());
         let started = Instant::now();
-        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("it is not a document");
+        let failure =
+            bed.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
         check(&failure, started, &fault, expected, words);
         bed.fake.recover();
         assert_eq!(bed.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
@@ -132,7 +148,7 @@ fn failed_lookup_prevents_access_to_the_document() {
         let started = Instant::now();
         let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
         let is_final = matches!(failure, StoreError::Refused { .. });
-        assert!(started.elapsed() < SPAN + SLACK, "{fault:.200?}: took {:?}", started.elapsed());
+        assert_in_time(started, &format!("{fault:.200?}"));
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
         assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
     }
@@ -149,8 +165,9 @@ fn failed_write_is_an_error_and_loses_nothing() {
             bed.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
             let changes = fields(&json!({ "ours": "y" }));
             let started = Instant::now();
-            let failure =
-                store.merge(&changes, version, &Deadline::after(SPAN)).expect_err("no success was told");
+            let failure = store
+                .merge(&changes, version, &Deadline::after(span(&fault, expected)))
+                .expect_err("no success was told");
             let other_words = matches!(&fault, Fault::Answer(answer) if answer.status == 200);
             check(
                 &failure,
@@ -211,7 +228,7 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
     assert!(failure.to_string().contains("not caught up"), "{failure}");
     let started = Instant::now();
     let failure = store.read(&Deadline::after(SPAN)).unwrap_err();
-    assert!(started.elapsed() < SPAN + SLACK, "{failure}: took {:?}", started.elapsed());
+    assert_in_time(started, &failure.to_string());
     let version = std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(120));

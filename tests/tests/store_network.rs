@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Policy};
+use cas_tests::slowdown;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use cas_vault::{ProxyAddress, ServerUrl, VaultConfig, VaultStore};
 use nix::sys::socket::{
@@ -20,7 +21,11 @@ use nix::sys::socket::{
 use serde_json::json;
 
 const SPAN: Duration = Duration::from_millis(500);
-const SLACK: Duration = Duration::from_millis(150);
+
+/// How much later than the deadline an answer may be here, where other tests use the machine as well.
+fn slack() -> Duration {
+    Duration::from_millis(150).mul_f64(slowdown())
+}
 
 fn unreachable(outcome: Result<cas_core::store::Document, StoreError>) -> String {
     match outcome {
@@ -40,7 +45,7 @@ fn a_redirection_never_carries_the_token_elsewhere() {
             fake.fail(pattern, Fault::Answer(answer));
             let mut store = VaultStore::new(fake.config("alice", folder.path()));
             let changes: Fields = serde_json::from_value(json!({ "ours": "x" })).unwrap();
-            let failure = store.merge(&changes, 0, &Deadline::after(SPAN)).unwrap_err().to_string();
+            let failure = store.merge(&changes, 0, &Deadline::after(SPAN * 20)).unwrap_err().to_string();
             assert!(
                 failure.contains("redirected to ") || failure.contains("the response to http"),
                 "{failure}"
@@ -182,7 +187,8 @@ fn refused_connection_is_reported_at_once() {
     let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
     let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN * 20)));
     assert!(failure.contains("cannot connect: Connection refused"), "{failure}");
-    assert!(started.elapsed() < SPAN);
+    let took = started.elapsed();
+    assert!(took < SPAN + slack(), "{took:?}");
 }
 
 #[test]
@@ -202,16 +208,14 @@ fn unreachable_server_costs_the_deadline() {
         let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
         let started = Instant::now();
         let failure = unreachable(VaultStore::new(config.clone()).read(&Deadline::after(SPAN)));
-        assert!(
-            started.elapsed() >= SPAN && started.elapsed() < SPAN + SLACK,
-            "{failure}: {:?}",
-            started.elapsed()
-        );
+        let took = started.elapsed();
+        assert!(took >= SPAN && took < SPAN + slack(), "{failure}: {took:?}");
 
         // With more time than that it is given up all the same.
         let started = Instant::now();
         unreachable(VaultStore::new(config).read(&Deadline::after(Duration::from_secs(60))));
-        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(3) + slack(), "{took:?}");
     }
 }
 
@@ -245,5 +249,5 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.53", 53))
     assert!(text.contains("deaf"), "the name server is not there: {output:?}");
     assert!(text.contains("failure=unreachable: ") && text.contains("no response within"), "{output:?}");
     let took: u128 = text.trim().rsplit_once("ms=").unwrap().1.parse().unwrap();
-    assert!(took < (SPAN + SLACK).as_millis(), "{text}");
+    assert!(took < (SPAN + slack()).as_millis(), "{text}");
 }

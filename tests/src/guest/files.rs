@@ -9,8 +9,7 @@ impl Guest {
     /// Boots a guest with the product installed and these users enrolled.
     #[track_caller]
     pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
-        let guest = Self::boot(suite);
-        guest.install_product();
+        let guest = Self::boot_with_product(suite);
         for user in enrolled {
             guest.enroll(user);
         }

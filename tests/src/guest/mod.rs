@@ -99,12 +99,24 @@ impl Guest {
     /// # Errors
     /// As [`Guest::start`].
     pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        Self::start_over(suite, None, files)
+    }
+
+    /// As [`Guest::start_showing`], over a root filesystem in which this package is installed.
+    fn start_over(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
         let prepared = prepared_folder(suite)?;
+        let mut root = prepared.join("root").into_os_string();
+        if let Some(package) = package {
+            let mut layers = product_layer(suite, package)?.join("root").into_os_string();
+            layers.push(":");
+            layers.push(root);
+            root = layers;
+        }
         let mut supervisor = Command::new(bed("guest.sh"))
-            .arg(prepared.join("root"))
+            .arg(root)
             .arg(unused_name())
             .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
             .stdin(Stdio::piped())
@@ -281,6 +293,19 @@ fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
     let asked = Command::new(bed("rootfs.sh")).args(["--where", suite.name()]).output()?;
     if !asked.status.success() {
         return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+}
+
+/// Makes the layer when it is missing, which takes some seconds.
+fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
+    let asked = Command::new(bed("product-layer.sh"))
+        .arg(suite.name())
+        .arg(package)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !asked.status.success() {
+        return Err(io::Error::other("the package could not be installed in it; the reason is above"));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
 }

@@ -10,23 +10,15 @@ impl Guest {
         Finished::of(self.ssh_command(user, &["-T"], command), b"")
     }
 
-    /// As [`Guest::ssh`], for a login that must end within this time. Other load rarely delays
-    /// three logins, and a deadline that is not kept fails every time. Returns the login that was
-    /// in time, and the number of attempts.
+    /// As [`Guest::ssh`], for a login that must end within this time, as in [`Finished::within`].
+    /// Returns the login that was in time, and the number of attempts.
     ///
     /// # Panics
     /// If three logins take longer, or one fails.
     #[track_caller]
     pub fn ssh_within(&self, limit: Duration, user: &str, command: &str) -> (Finished, usize) {
-        let mut late = Vec::new();
-        while late.len() < 3 {
-            let finished = self.ssh(user, command).expect_success("a login");
-            if finished.took < limit {
-                return (finished, late.len() + 1);
-            }
-            late.push(finished.took);
-        }
-        panic!("no login of {user} was over within {limit:?}: {late:?}");
+        let doing = format!("a login of {user}");
+        Finished::within_attempts(limit, &doing, || self.ssh(user, command).expect_success("a login"))
     }
 
     /// Opens an interactive ssh session with a terminal and waits for nothing yet.

@@ -1,7 +1,10 @@
 //! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
 //! tool.
 
-use super::{Finished, Guest};
+use std::io;
+use std::path::Path;
+
+use super::{Finished, Guest, Suite};
 use crate::programs;
 
 /// The identifier of all our lines in the journal.
@@ -14,6 +17,24 @@ const TARGET: &str = "claude-auth-sync.target";
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
+    /// Boots a guest in which the package is installed already, in the state that
+    /// [`Guest::install_product`] leaves.
+    ///
+    /// # Panics
+    /// When there is no such guest to be had; the text says what provides it.
+    #[track_caller]
+    pub fn boot_with_product(suite: Suite) -> Self {
+        Self::start_with_product(suite, &[]).unwrap_or_else(|error| panic!("no guest: {error}"))
+    }
+
+    /// As [`Guest::boot_with_product`], with files of this machine seen in the guest, as
+    /// [`Guest::start_showing`] does.
+    pub(super) fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        let guest = Self::start_over(suite, Some(&programs::package()), files)?;
+        guest.verify_nothing_without_client();
+        Ok(guest)
+    }
+
     /// Installs the package of the release build as an admin does, which enables the module for
     /// interactive logins.
     ///
@@ -28,10 +49,14 @@ impl Guest {
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
         self.install_package(&programs::package());
         self.wait_for_bus();
+        self.verify_nothing_without_client();
+        self.expect_module();
+    }
+
+    fn verify_nothing_without_client(&self) {
         if !self.run("command -v claude").succeeded() {
             self.verify_nothing();
         }
-        self.expect_module();
     }
 
     /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.

@@ -19,8 +19,7 @@ impl Fleet {
     /// users. A login asks the store when its last response is older than `login_refresh_after`.
     #[track_caller]
     pub fn start(suite: Suite, login_refresh_after: &str) -> Self {
-        let guest = Guest::boot(suite);
-        guest.install_product();
+        let guest = Guest::boot_with_product(suite);
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
         let fleet = Self { bao, guest };
         let ca = std::fs::read(fleet.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");

@@ -48,8 +48,8 @@ impl Workplace {
     /// If no such guest can be started; the text names what is missing.
     #[track_caller]
     pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
-        let own = Self::start(suite).unwrap_or_else(|error| panic!("no guest with Claude Code: {error}"));
-        own.guest.install_product();
+        let own = Self::start_with_product(suite, &[])
+            .unwrap_or_else(|error| panic!("no guest with Claude Code: {error}"));
         for user in enrolled {
             own.guest.enroll(user);
         }
@@ -107,7 +107,19 @@ impl Workplace {
     /// As [`Workplace::start`].
     pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let client = claude_client::installed(NEWEST)?;
-        let guest = Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?;
+        Self::furnish(Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?)
+    }
+
+    /// As [`Workplace::start_showing`], with the product installed.
+    ///
+    /// # Errors
+    /// As [`Workplace::start`].
+    pub fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        let client = claude_client::installed(NEWEST)?;
+        Self::furnish(Guest::start_with_product(suite, &[files, &[(&client, CLIENT)]].concat())?)
+    }
+
+    fn furnish(guest: Guest) -> io::Result<Self> {
         let authority = TlsAuthority::new("claude-auth-sync tests: Anthropic");
         guest.write(AUTHORITY, "root", "644", authority.certificate_pem().as_bytes());
         guest

@@ -16,14 +16,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::programs::release;
+
 mod log;
 mod login;
-mod module;
 mod report;
 
 pub use log::LogLine;
 pub use login::Login;
-pub use module::module_file;
 pub use report::Report;
 
 use log::LogSocket;
@@ -59,7 +59,7 @@ impl PamBed {
         for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
             fs::create_dir(at(directory)).expect("a directory in the scratch directory");
         }
-        fs::copy(module_file(), at("pam_cas_session.so")).expect("the built module");
+        fs::copy(release("libpam_cas.so"), at("pam_cas_session.so")).expect("the built module");
         fs::write(at("stage.sh"), STAGE).expect("the stage");
         // For the services a host starts that have no file of their own, as every machine has one.
         fs::write(at("pam.d/other"), "session required pam_deny.so\n")

@@ -81,8 +81,7 @@ fn listed(help: &str) -> Vec<String> {
 
 #[test]
 fn every_command_of_the_help_has_a_row() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let help = |words: &str| guest.run(&format!("{words} --help")).expect_success(words).text();
     let mut found = BTreeSet::new();
     for name in listed(&help("cas-sync")) {

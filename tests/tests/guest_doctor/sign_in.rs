@@ -35,9 +35,8 @@ const CODE: &str = "the-code-of-the-browser";
 #[test]
 fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     let old = claude_client::installed("2.1.197").unwrap_or_else(|error| panic!("{error}"));
-    let desk = Workplace::start_showing(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
+    let desk = Workplace::start_with_product(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
         .unwrap_or_else(|error| panic!("{error}"));
-    desk.guest.install_product();
     desk.guest.enroll("alice");
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     desk.sign_in("alice");

@@ -73,8 +73,7 @@ fn mount_restriction_hides_a_client_in_another_home() {
 
 #[track_caller]
 fn host(units: &[&str], by_mount: bool) -> Guest {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     if by_mount {
         units.iter().for_each(|unit| drop_in(&guest, unit, BY_MOUNT));
     }

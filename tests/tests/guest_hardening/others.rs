@@ -18,8 +18,7 @@ const OF_OTHERS: [&str; 4] = [
 
 #[test]
 fn user_units_have_fewer_rights_than_sessions() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest
         .run("for f in /usr/local/share/hers /etc/hers /tmp/of-her-session; do echo hers >$f; chown alice $f; done
               runuser -u alice -- ipcmk --shmem 64

@@ -19,14 +19,13 @@ const ZSH_LINE: &str = "[[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]
 /// one from the PAM module.
 #[track_caller]
 fn guest(suite: Suite) -> Guest {
-    let guest = Guest::boot(suite);
+    let guest = Guest::boot_with_product(suite);
     guest
         .run(&format!(
             "useradd --create-home --shell /bin/dash dora && useradd --create-home --shell /usr/bin/fish frida
              echo '{ZSH_LINE}' >>/etc/zsh/zprofile"
         ))
         .expect_success("more people");
-    guest.install_product();
     guest.disable_module();
     for user in ["alice", "bob", "carol", "dora", "frida"] {
         guest.enroll(user);

@@ -17,8 +17,7 @@ fn published_state_follows_the_enrollment_on_trixie() {
 
 fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     for name in names {
         guest.run(&format!("useradd --badname --create-home {name}")).expect_success(name);
         guest.enroll(name);
@@ -55,8 +54,7 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
 
 #[test]
 fn reused_user_id_does_not_inherit_published_state() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.run("useradd --create-home --uid 1800 old").expect_success("an account");
     guest.enroll("old");
     guest.put_login("old", &fresh("old"));

@@ -19,8 +19,7 @@ use cas_tests::{PATIENCE, wait_until};
 /// Boots a guest with running units, these users enrolled, and their first syncs done.
 #[track_caller]
 fn host(suite: Suite, people: &[&str]) -> Guest {
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     guest.resume();
     for user in people {
         enroll(&guest, user);

@@ -1,6 +1,7 @@
-//! `cas-sync run`, killed as it enters each of its system calls, one run after the other. Wherever
-//! it ends, every file is the old one or the new one, no other tool's field is lost, nothing secret
-//! lies open, and the next run gets to where an undisturbed one would have got to.
+//! `cas-sync run`, killed as it enters each of its system calls (per merge: each that changes a
+//! file, a lock, a socket or a child), one run after the other. Wherever it ends, every file is the
+//! old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run
+//! gets to where an undisturbed one would have got to.
 
 mod scene;
 mod strace;

@@ -19,7 +19,7 @@ pub(crate) struct Swept {
     pub spent: usize,
 }
 
-/// Kills a run at each of its calls. Each time the world is the same as before the first.
+/// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
 pub(crate) fn sweep(scene: &Scene) -> Swept {
     let begin = scene.begin();
     let old = World::look(scene);
@@ -32,10 +32,8 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
     assert_eq!(settled.versions_since(begin), written, "a second run has nothing to write");
 
     let mut swept = Swept::default();
-    for name in calls.names() {
-        // A run is not always the same to the last call: it is killed for as long as there is
-        // another one to kill it at.
-        for nth in 1..=2 * calls.count(name) + 20 {
+    for (name, numbers) in calls.points() {
+        for nth in numbers {
             let begin = scene.begin();
             if !kill_at(scene.resident(), name, nth) {
                 break;
