@@ -1,9 +1,9 @@
 //! `cas-sync login` with the real client and a real store: a new login takes the place of the one
 //! before once it has been shown to work, and whatever else happens leaves no trace.
 
-mod nameless;
 mod refused;
 mod signed_in;
+mod unnamed;
 
 use std::fs;
 use std::os::unix::fs::chown;

@@ -479,9 +479,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
     }
 
-    /// Clients before 2.1.198 do not name the account. An account switcher points the link to another account's file.
+    /// Clients before 2.1.198 do not name the account. An account switcher points the link to the
+    /// file of another account.
     #[test]
-    fn a_nameless_login_behind_a_repointed_link_is_of_no_known_account() {
+    fn unnamed_login_behind_changed_link_has_no_known_account() {
         let link = |target: &str| LoginPlace::Link(Fingerprint::from_bytes(target));
         let named = |name: &str, account: &str| LoginSummary {
             owner: Owner { account: Some(account.into()), organization: None },

@@ -1,6 +1,6 @@
-//! Which uid a login name belongs to on this machine. A name can be given to another account after its owner has left, and
-//! the login in the store must not follow it. The record is written when a user is enrolled, and stays after that: only an
-//! administrator binds the name to another uid (`cas-sync provision --adopt NAME`).
+//! The binding of login names to uids on this machine. A name can be given to another account after
+//! its owner has left, and that account must not get the login in the store. Enrolling a user writes
+//! the binding. Only an administrator changes it (`cas-sync provision --adopt NAME`).
 
 use std::fmt;
 use std::fs;
@@ -11,42 +11,44 @@ use std::path::{Path, PathBuf};
 use super::account::Account;
 use cas_protocol::paths;
 
-/// What this machine keeps of the product.
+/// The machine's state directory.
 pub const STATE: &str = "/var/lib/claude-auth-sync";
 
-/// One file per name that was ever enrolled, in [`STATE`], root's: the uid in decimal, and a line end.
+/// The directory in [`STATE`] with one file for each name that was ever enrolled. Root owns the files.
+/// A file contains the uid in decimal and a newline.
 pub const IDENTITIES: &str = "identities";
 
-/// A uid in decimal and a line end.
+/// The maximum length of such a file in bytes.
 const MAX_LEN: u64 = 16;
 
-/// The names and uids known below one state directory.
+/// The bindings in one state directory.
 #[derive(Clone, Debug)]
 pub struct Identities {
     state: PathBuf,
 }
 
 impl Identities {
-    /// Those of this machine.
+    /// Returns the bindings of this machine.
     pub fn of_this_machine() -> Self {
         Self::in_directory(Path::new(STATE))
     }
 
-    /// Those below this state directory.
+    /// Returns the bindings in this state directory.
     pub fn in_directory(state: &Path) -> Self {
         Self { state: state.to_owned() }
     }
 
-    /// The file that binds `name`.
+    /// Returns the path of the file that binds `name`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.state.join(IDENTITIES).join(name)
     }
 
-    /// The uid that `name` is bound to; `None` for a name that is not bound. A name that an older version enrolled has no file:
-    /// root gave the folder of its published state to the account that was enrolled, so its owner tells.
+    /// Returns the uid that `name` is bound to, or `None` if it is not bound. For a name that an older
+    /// version enrolled there is no file, but the directory of the published state belongs to the
+    /// account that was enrolled, so its owner is returned.
     ///
     /// # Errors
-    /// [`IdentityError::Unreadable`] when there is a file that does not say.
+    /// Returns [`IdentityError::Unreadable`] if the file cannot be read or contains no uid.
     pub fn bound_uid(&self, name: &str) -> Result<Option<u32>, IdentityError> {
         let unreadable = |why: String| IdentityError::Unreadable { name: name.to_owned(), why };
         if !paths::is_valid_user_name(name.as_bytes()) {
@@ -69,7 +71,7 @@ impl Identities {
     /// Returns an error if this account has another uid than the one its name is bound to.
     ///
     /// # Errors
-    /// [`IdentityError`], for an administrator.
+    /// Returns [`IdentityError`], whose text is for an administrator.
     pub fn check(&self, account: &Account) -> Result<(), IdentityError> {
         match self.bound_uid(&account.name)? {
             Some(bound) if bound != account.uid.as_raw() => {
@@ -86,23 +88,23 @@ impl Identities {
     }
 }
 
-/// Why an account is not taken for the user that its name was enrolled for.
+/// The reason why an account is not accepted as the user for whom its name was enrolled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// The name was enrolled for an account with another uid.
     Reused {
         /// The login name.
         name: String,
-        /// The uid that was enrolled.
+        /// The uid of the account that was enrolled.
         bound: u32,
-        /// The uid of the account now.
+        /// The uid of the current account.
         found: u32,
     },
     /// The record cannot be read.
     Unreadable {
         /// The login name.
         name: String,
-        /// What is wrong with it.
+        /// The cause, as the end of a sentence about the file.
         why: String,
     },
 }
@@ -119,7 +121,7 @@ impl fmt::Display for IdentityError {
             Self::Unreadable { name, why } => write!(
                 formatter,
                 "cannot tell which uid {name} was enrolled for: {STATE}/{IDENTITIES}/{name} {why}; \
-                 `cas-sync provision --adopt {name}` writes it anew"
+                 `cas-sync provision --adopt {name}` writes it again"
             ),
         }
     }
@@ -143,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_name_is_refused_with_another_uid() {
+    fn bound_name_with_another_uid_is_refused() {
         let state = tempfile::tempdir().expect("a scratch directory");
         let identities = Identities::in_directory(state.path());
-        fs::create_dir(state.path().join(IDENTITIES)).expect("a folder");
+        fs::create_dir(state.path().join(IDENTITIES)).expect("a directory");
         assert_eq!(identities.check(&account(1001)), Ok(()), "a name that was never enrolled");
         fs::write(identities.path("ada"), "1001\n").expect("bound");
         assert_eq!(identities.check(&account(1001)), Ok(()));
@@ -155,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_read_is_refused() {
+    fn unreadable_binding_is_refused() {
         let state = tempfile::tempdir().expect("a scratch directory");
         let identities = Identities::in_directory(state.path());
-        fs::create_dir(state.path().join(IDENTITIES)).expect("a folder");
+        fs::create_dir(state.path().join(IDENTITIES)).expect("a directory");
         for text in ["", "ada\n", "-1\n", "4294967296\n", "1001 and much more than that\n"] {
             fs::write(identities.path("ada"), text).expect("damaged");
             assert!(identities.check(&account(1001)).is_err(), "{text:?}");
@@ -166,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_of_an_older_version_is_bound_by_its_folder() {
+    fn name_enrolled_by_older_version_has_uid_of_its_directory() {
         let state = tempfile::tempdir().expect("a scratch directory");
         let identities = Identities::in_directory(state.path());
         for folder in ["enrolled", "people", "people/ada"] {
-            fs::create_dir(state.path().join(folder)).expect("a folder");
+            fs::create_dir(state.path().join(folder)).expect("a directory");
         }
         assert_eq!(identities.bound_uid("ada"), Ok(None), "not enrolled");
         fs::write(state.path().join("enrolled/ada"), "").expect("a marker");
-        let owner = fs::metadata(state.path()).expect("a folder").uid();
+        let owner = fs::metadata(state.path()).expect("a directory").uid();
         assert_eq!(identities.bound_uid("ada"), Ok(Some(owner).filter(|uid| *uid != 0)));
         if owner == 0 {
             std::os::unix::fs::chown(state.path().join("people/ada"), Some(1001), None).expect("root may");

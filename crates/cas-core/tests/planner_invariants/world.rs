@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) ever: Vec<LoginSummary>,
     pub(crate) seen: BTreeSet<RefreshTokenId>,
     /// The logins in which an older client dropped the owner. `ever` has it.
-    pub(crate) nameless: BTreeSet<RefreshTokenId>,
+    pub(crate) unnamed: BTreeSet<RefreshTokenId>,
     /// The logins with a valid access token at their first sight in the file, in that order, with
     /// the time, without those that were restored.
     pub(crate) written: Vec<(LoginSummary, u64)>,
@@ -99,7 +99,7 @@ impl World {
     }
 
     pub(crate) fn put(&mut self, mut login: LoginSummary) {
-        if self.nameless.contains(&login.generation) {
+        if self.unnamed.contains(&login.generation) {
             login.owner = Owner::default();
         }
         let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
@@ -132,7 +132,7 @@ impl World {
                 self.observe(); // the owner is unknown unless the login was seen with its name
                 if self.file.0.login().is_some() {
                     self.happen(Event::Refresh);
-                    self.nameless.extend(self.ever.last().map(|login| login.generation));
+                    self.unnamed.extend(self.ever.last().map(|login| login.generation));
                     self.put(self.ever.last().expect("just made").clone());
                     self.observe();
                 }

@@ -1,4 +1,5 @@
-//! Clients before 2.1.198 do not name the account in the login: it is taken from their own state, as it was at that time.
+//! Clients before 2.1.198 do not write the account into the login. `cas-sync` takes the account from
+//! the client's state file at that time.
 
 use cas_tests::anthropic::Account;
 use cas_tests::claude_client::OLDER;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{login, put_own_state, somebody_else};
 
-/// As the older client leaves a sign-in to this account.
+/// Writes the files that the older client writes at a sign-in to this account.
 fn sign_in_to(resident: &Resident, name: &str, account: &Account, hours: i64) {
     let mut file = parsed(&resident.sign_in_as(name, hours));
     let object = file["claudeAiOauth"].as_object_mut().expect("a login");
@@ -31,17 +32,17 @@ fn kept_token(fields: &Value) -> String {
 }
 
 #[test]
-fn a_nameless_personal_login_never_replaces_another_backup() {
+fn unnamed_personal_login_replaces_no_other_backup() {
     let resident = Resident::settle_with_claude_of(OLDER);
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
     let (work, personal) = (Account::of_somebody(), somebody_else());
 
-    // The access token has expired: the older client refreshes it, and leaves the names out again.
+    // The access token has expired. The older client refreshes it and writes no account again.
     sign_in_to(&resident, "work", &work, -1);
     let first = said(&resident);
     let refreshed = login(&resident)["claudeAiOauth"].clone();
-    assert!(refreshed["accountUuid"].is_null(), "the older client names nobody: {refreshed}");
+    assert!(refreshed["accountUuid"].is_null(), "the older client writes no account: {refreshed}");
     let fields = person.fields();
     assert_eq!(json!(kept_token(&fields)), refreshed["refreshToken"], "{first}");
     assert_eq!(fields["claude_account_uuid"], json!(work.uuid), "{first}");
@@ -53,16 +54,16 @@ fn a_nameless_personal_login_never_replaces_another_backup() {
     let personal = {
         sign_in_to(&resident, "personal", &personal, 9);
         let told = said(&resident);
-        assert!(told.contains("the store holds another account's or organisation's login"), "{told}");
+        assert!(told.contains("the store has the login of another account or organization"), "{told}");
         login(&resident).to_string()
     };
-    assert_eq!(person.fields(), fields, "the organization's backup stays");
+    assert_eq!(person.fields(), fields, "the backup of the work account is unchanged");
 
-    // Nor does the organization's login come where the personal one was lost.
+    // The login of the work account is not restored in place of the lost personal login.
     let lost = tombstone(&personal);
     resident.put(LOGIN, &lost);
     std::fs::remove_file(resident.path(&format!("{STATE}/history.json"))).expect("the local history is lost");
     let told = said(&resident);
-    assert!(told.contains("another account's than the one used last"), "{told}");
+    assert!(told.contains("another account than the login that was used last"), "{told}");
     assert_eq!(login(&resident), parsed(&lost));
 }
