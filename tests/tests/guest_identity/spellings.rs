@@ -21,7 +21,7 @@ fn traces(guest: &Guest) -> String {
 }
 
 #[test]
-fn enrolling_another_spelling_enrolls_the_account() {
+fn enroll_with_another_spelling_enrolls_the_account() {
     let guest = guest();
     let said = guest.run("cas-sync enroll ALICE").expect_success("enrolling").text();
     assert!(said.starts_with("alice is enrolled"), "{said}");
@@ -35,7 +35,7 @@ fn enrolling_another_spelling_enrolls_the_account() {
 }
 
 #[test]
-fn a_login_typed_in_another_spelling_is_repaired() {
+fn login_typed_in_another_spelling_is_repaired() {
     let guest = guest();
     guest.enroll("alice");
     let login = fresh("first");
@@ -63,7 +63,7 @@ fn reply(guest: &Guest, name: &[u8]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_hostile_spelling_gets_no_token() {
+fn hostile_spelling_gets_no_token() {
     let guest = guest();
     guest.enroll("alice");
     guest.run("useradd --badname --create-home Dora && useradd --create-home eve").expect_success("users");
