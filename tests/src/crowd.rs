@@ -30,13 +30,14 @@ impl Crowd {
     pub fn of(people: u32) -> io::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let state = scratch.path().join("lib/claude-auth-sync");
-        for folder in ["enrolled", "people"] {
+        for folder in ["enrolled", "identities", "people"] {
             fs::create_dir_all(state.join(folder))?;
         }
         let (now, mut accounts) = (now_in_milliseconds(), String::from("root:x:0:0:root:/root:/bin/sh\n"));
         for number in 0..people {
             let (name, uid) = (format!("person{number:05}"), FIRST_UID + number);
             fs::write(state.join("enrolled").join(&name), "")?;
+            fs::write(state.join("identities").join(&name), format!("{uid}\n"))?;
             let folder = state.join("people").join(&name);
             fs::create_dir(&folder)?;
             fs::write(folder.join("state.json"), published(&name, number, now))?;

@@ -143,7 +143,7 @@ fn a_deleted_document_leaves_nothing_to_take_over() {
 
 /// Without a server there is no document: what the machine knows has to do.
 #[test]
-fn a_reused_name_is_refused_without_a_server_too() {
+fn reused_name_is_refused_without_a_server() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
     guest.put_token("dee", "sk-ant-oat01-of-the-first-dee");

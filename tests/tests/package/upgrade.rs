@@ -150,7 +150,7 @@ fn an_upgrade_from_path_units_leaves_nothing_of_them() {
 
 /// Version 0.1.0 knew names only: nothing said which uid was enrolled but the owner of the published state.
 #[test]
-fn an_upgrade_binds_enrolled_names_and_reports_the_gone() {
+fn upgrade_binds_enrolled_names_and_reports_missing() {
     let next = NextVersion::new();
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     for (user, uid) in [("dee", 2001), ("eve", 2002), ("fay", 2003)] {

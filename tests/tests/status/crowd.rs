@@ -6,9 +6,9 @@ use std::fs;
 use cas_tests::crowd::Crowd;
 use cas_tests::programs::release;
 
-/// To look at a folder, to open, examine and read a file in it, and to close that; and to make room
-/// for what was read.
-const CALLS_FOR_EACH: u64 = 8;
+/// To open, examine, read and close the file with the user id; to look at a folder, to open, examine
+/// and read a file in it, and to close that; and to make room for what was read.
+const CALLS_FOR_EACH: u64 = 12;
 /// To start, to list the folders, and to write.
 const CALLS_FOR_ALL: u64 = 1_000;
 

@@ -3,13 +3,14 @@
 //! the binding. Only an administrator changes it (`cas-sync provision --adopt NAME`).
 
 use std::fmt;
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use cas_protocol::paths;
+use nix::fcntl::OFlag;
 
 /// The machine's state directory.
 pub const STATE: &str = "/var/lib/claude-auth-sync";
@@ -19,7 +20,7 @@ pub const STATE: &str = "/var/lib/claude-auth-sync";
 pub const IDENTITIES: &str = "identities";
 
 /// The maximum length of such a file in bytes.
-const MAX_LEN: u64 = 16;
+const MAX_LEN: usize = 16;
 
 /// The bindings in one state directory.
 #[derive(Clone, Debug)]
@@ -54,18 +55,26 @@ impl Identities {
         if !paths::is_valid_user_name(name.as_bytes()) {
             return Ok(None);
         }
-        let path = self.path(name);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() && found.mode() & 0o022 == 0 && found.len() <= MAX_LEN => {
-                let text = fs::read_to_string(&path)
-                    .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
-                let uid = text.trim_end().parse();
-                uid.map(Some).map_err(|_| unreadable("does not contain a uid".to_owned()))
+        // One descriptor for all: `cas-sync status` does this for every enrolled user.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let opened = File::options().read(true).custom_flags(flags.bits()).open(self.path(name));
+        let mut file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(self.uid_of_an_older_version(name));
             }
-            Ok(_) => Err(unreadable("is not a small regular file that only root can write".to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(self.uid_of_an_older_version(name)),
-            Err(error) => Err(unreadable(format!("cannot be read: {error}"))),
+            Err(error) => return Err(unreadable(format!("cannot be read: {error}"))),
+        };
+        let cannot_read = |error: io::Error| unreadable(format!("cannot be read: {error}"));
+        let found = file.metadata().map_err(cannot_read)?;
+        if !found.is_file() || found.mode() & 0o022 != 0 || found.len() > MAX_LEN as u64 {
+            return Err(unreadable("is not a small regular file that only root can write".to_owned()));
         }
+        let mut content = [0; MAX_LEN];
+        let length = file.read(&mut content).map_err(cannot_read)?;
+        let text = content.get(..length).and_then(|text| std::str::from_utf8(text).ok());
+        let uid = text.and_then(|text| text.trim_end().parse().ok());
+        uid.map(Some).ok_or_else(|| unreadable("does not contain a uid".to_owned()))
     }
 
     /// Returns an error if this account has another uid than the one its name is bound to.
