@@ -56,7 +56,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
-    privileges::become_user(&account)?;
+    let account = privileges::become_user(&account)?;
     // The module has the name as it was typed. The account's own name decides.
     if !paths::is_enrolled(&account.name) {
         return Ok(Reply(None));

@@ -33,7 +33,7 @@ pub(crate) fn submit_without_waiting(requests: &SyncRequests) {
 
 /// Requests a sync of the caller's login. Waits while the queue is full.
 pub(crate) fn run() -> ExitCode {
-    let account = match Account::from_uid(Uid::effective()) {
+    let account = match Account::for_session(Uid::effective(), None) {
         Ok(account) => account,
         Err(error) => {
             print_error(&error.to_string());

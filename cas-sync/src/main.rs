@@ -72,6 +72,12 @@ fn internal(command: Internal) -> ExitCode {
             commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
         }
         Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::PublishState { user } => published_state::publish::publish(&user),
+        Internal::ReadState { user } => published_state::state_reader::serve(&user),
+        Internal::MigratePublishedStates => published_state::earlier_version::migrate(),
+        Internal::EmptyPublishedDirectory { uid, gid, user } => {
+            published_state::earlier_version::serve(&user, uid, gid)
+        }
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
         Internal::DispatchRequests => return request_dispatcher::run(),

@@ -27,13 +27,14 @@ fn a_login_that_was_never_backed_up_requests_a_sync_once() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(requests(), 1);
     guest.sync("alice").expect_success("a sync");
+    assert_eq!(requests(), 2, "what was found by hand is to be published");
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(requests(), 1, "not requested again");
+    assert_eq!(requests(), 2, "not requested again");
     guest.put_login("alice", &tombstone(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
-    assert_eq!(requests(), 2, "what was restored is to be verified");
+    assert_eq!(requests(), 3, "what was restored is to be verified");
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
             ("/etc/claude-auth-sync/roster.yaml", "The managed users; see claude-auth-sync-roster(5)."),
             ("/var/lib/claude-auth-sync/enrolled/", "One empty file for each enrolled user."),
             (
-                "/var/lib/claude-auth-sync/people/",
-                "Published state of each user: a directory of their own, which status and metrics read.",
+                "/var/lib/claude-auth-sync/published/",
+                "Published state of each user, which status and metrics read.",
             ),
             (
                 "/var/lib/claude-auth-sync/provisioned/",

@@ -22,6 +22,29 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Publish the state of USER, for the service of the sync.
+    PublishState {
+        /// The user.
+        user: String,
+    },
+    /// Read the state of USER, for publishing.
+    ReadState {
+        /// The user.
+        user: String,
+    },
+    /// Publish the states that an older version published, and remove its directories, for the package.
+    MigratePublishedStates,
+    /// Empty the directory in which syncs of an older version published the state of USER.
+    EmptyPublishedDirectory {
+        /// The owner of the directory.
+        #[arg(long)]
+        uid: u32,
+        /// The group of the directory.
+        #[arg(long)]
+        gid: u32,
+        /// The user.
+        user: String,
+    },
     /// Bind the names that an older version enrolled to their uids, for the package.
     BindIdentities,
     /// Read and write the Vault token file of USER, for `provision`.

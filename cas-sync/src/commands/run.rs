@@ -4,16 +4,18 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
+use cas_core::state::publication::Publication;
 use cas_core::system::identity::IdentityError;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::{harden_process, now};
-use crate::term::stderr::{exit_with_error, print_error};
+use crate::systemd;
+use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
 use crate::user::identity::CallingUser;
 use crate::user::notify::NotifyCommand;
@@ -38,17 +40,20 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
         Err(error) => return exit_with_error(&error, 1),
     };
     let now = now();
-    let (user, state, shelf) =
-        (caller.account.name.clone(), caller.state.clone(), caller.published_dir.clone());
+    let (user, state, requests) =
+        (caller.account.name.clone(), caller.state.clone(), caller.requests.clone());
     if caller.is_home_unavailable() {
         let why = "the home is not there, not mounted, or not in use yet";
         let why = format!("{why}: {}", caller.account.home.display());
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
-        let told = shelf.write_skipped(&user, now, &why).context("the state is not published");
-        told.unwrap_or_else(|error| print_error(&error));
         return ExitCode::SUCCESS;
     }
-    let report = Report { user, state, shelf, now, verification };
+    // A command by hand has just done all that a sync does: its state is published when this service ends.
+    let is_sync_service = verification == VerifyMode::Verify && systemd::runs_in_sync_service();
+    if is_sync_service && Publication::new(&state, &requests).take(now) {
+        return ExitCode::SUCCESS;
+    }
+    let report = Report { user, state, requests, now, verification };
     match run_sync(caller, now, verification) {
         Ok((outcome, notify)) => {
             report.publish_all(&outcome, notify.as_ref());
@@ -68,7 +73,7 @@ fn run_sync(
     match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
             if verification == VerifyMode::Verify {
-                person.requests.note_activity();
+                Publication::new(&person.state, &person.requests).note_sync_begin();
             }
             let verifies = person.config.verify && verification == VerifyMode::Verify;
             let outcome = person.run_sync(now, person.verifier(verifies));

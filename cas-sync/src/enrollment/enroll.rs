@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use cas_core::system::account::Account;
+use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
-use crate::enrollment::user_directory;
+use crate::published_state::PUBLISHED_DIR;
 use crate::published_state::accounts::Accounts;
-use crate::published_state::{self, USERS_DIR};
 use crate::systemd;
 use crate::term::stderr::{exit_with_error, print_stderr};
 
@@ -50,7 +49,7 @@ struct Done {
 
 fn enroll_user(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
-    let account = Account::from_name(user)?;
+    let account = AccountEntry::from_name(user)?;
     // As the user database spells it, whatever the case it was asked in.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
@@ -67,11 +66,11 @@ pub(crate) fn repair_enrollment(user: &str) -> Result<()> {
     enroll_user(user, systemd::is_watch_enabled(user)).map(drop)
 }
 
-/// Makes everything that enrols a person but the units: the folders and the marker. True when anything was missing.
+/// Makes everything that enrols a person but the units: the directories and the marker. True when anything was missing.
 ///
 /// # Errors
 /// When the account is no person's, or something cannot be made.
-pub(crate) fn prepare(account: &Account) -> Result<bool> {
+pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     let user = account.name.as_str();
     ensure!(
         is_person(account),
@@ -87,14 +86,11 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
         account.uid,
         others.join(", ")
     );
-    let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         create_root_dir(Path::new(STATE_DIR))?,
         create_root_dir(Path::new(ENROLLED_DIR))?,
         bind(&identities, account)?,
-        create_root_dir(&Path::new(STATE_DIR).join(USERS_DIR))?,
-        // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
-        user_directory::make_folder(account, &published_state::published_dir(user)).with_context(context)?,
+        create_root_dir(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?,
         write_if_changed(&marker_path(user), "")?,
     ];
     Ok(changed.contains(&true))
@@ -102,10 +98,10 @@ pub(crate) fn prepare(account: &Account) -> Result<bool> {
 
 /// Returns the other names of accounts with the same uid: those of this machine's own list, and the one that is found by the
 /// uid, which may be a directory's.
-fn other_names(account: &Account) -> Vec<String> {
+fn other_names(account: &AccountEntry) -> Vec<String> {
     let (name, uid) = (account.name.as_str(), account.uid);
     let mut others = Accounts::look_up(&[name.to_owned()]).others_with(name, uid.as_raw());
-    let first = Account::from_uid(uid).map(|first| first.name).ok();
+    let first = AccountEntry::from_uid(uid).map(|first| first.name).ok();
     others.extend(first.filter(|first| first != name));
     others.sort();
     others.dedup();
@@ -116,7 +112,7 @@ fn other_names(account: &Account) -> Vec<String> {
 ///
 /// # Errors
 /// When the record cannot be written.
-pub(crate) fn bind(identities: &Identities, account: &Account) -> Result<bool> {
+pub(crate) fn bind(identities: &Identities, account: &AccountEntry) -> Result<bool> {
     let path = identities.path(&account.name);
     let directory = path.parent().context("a file lies in a directory")?;
     let made = create_root_dir(directory)?;
@@ -172,7 +168,7 @@ fn bind_older_enrolments() -> Result<()> {
 }
 
 /// Whether an account is a person's, by its number.
-pub(crate) fn is_person(account: &Account) -> bool {
+pub(crate) fn is_person(account: &AccountEntry) -> bool {
     account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY
 }
 
@@ -192,11 +188,11 @@ pub(crate) fn make_state_directory() -> Result<()> {
 }
 
 /// What to do where `ProtectSystem=full` of the units makes the home read-only.
-pub(crate) fn read_only_home(account: &Account) -> Option<String> {
+pub(crate) fn read_only_home(account: &AccountEntry) -> Option<String> {
     let is_read_only =
         ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| account.home.starts_with(folder));
     is_read_only.then(|| {
-        let home = account.home.display();
+        let home = &account.home;
         format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
     })
 }

@@ -11,9 +11,8 @@ use cas_core::system::account::Account;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::enrollment::enroll::{marker_path, require_root};
-use crate::os::remove_tree::{MAX_ENTRIES, remove};
 use crate::os::undo::{combine_results, remove_if_exists};
-use crate::published_state;
+use crate::published_state::published_file;
 use crate::roster;
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
@@ -117,8 +116,7 @@ fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
     let undone = |(user, marker): (&&str, Result<bool>)| {
         ensure!(can_be(user), "{user:?} cannot be a login name here");
         let units = stopped.next().unwrap_or(Ok(false));
-        let rest = [remove(&published_state::published_dir(user), MAX_ENTRIES)];
-        combine_results([marker, units].into_iter().chain(rest))
+        combine_results([marker, units, remove_if_exists(&published_file(user))])
             .with_context(|| format!("{user} is unenrolled, but not without a trace"))
     };
     people.iter().zip(markers).map(undone).collect()

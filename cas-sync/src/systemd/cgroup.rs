@@ -15,10 +15,24 @@ pub(crate) fn processes_in_unit(unit: &str) -> Vec<u32> {
     ids.filter(is_in_it).collect()
 }
 
+/// Whether this process runs in the service of a sync, however that was started and whatever it runs.
+pub(crate) fn runs_in_sync_service() -> bool {
+    fs::read_to_string("/proc/self/cgroup").is_ok_and(|membership| is_of_sync(&membership))
+}
+
+fn is_of_sync(membership: &str) -> bool {
+    let is_service = |group: &str| group.starts_with("claude-auth-sync@") && group.ends_with(".service");
+    groups(membership).any(is_service)
+}
+
 /// Of cgroups(7): a line `number:controllers:path` for each hierarchy.
-fn is_of(unit: &str, membership: &str) -> bool {
+fn groups(membership: &str) -> impl Iterator<Item = &str> {
     let paths = membership.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.flat_map(|path| path.split('/')).any(|group| group == unit)
+    paths.flat_map(|path| path.split('/'))
+}
+
+fn is_of(unit: &str, membership: &str) -> bool {
+    groups(membership).any(|group| group == unit)
 }
 
 #[cfg(test)]
@@ -43,6 +57,24 @@ mod tests {
             String::new(),
         ] {
             assert!(!is_of(unit, &membership), "{membership}");
+        }
+    }
+
+    #[test]
+    fn sync_service_is_recognized_by_its_cgroup() {
+        let slice = r"/system.slice/system-claude\x2dauth\x2dsync.slice";
+        for membership in [
+            format!("0::{slice}/claude-auth-sync@ada.service\n"),
+            format!("12:pids:/\n1:name=systemd:{slice}/claude-auth-sync@a.b@c.service\n0::/\n"),
+        ] {
+            assert!(is_of_sync(&membership), "{membership}");
+        }
+        for membership in [
+            "0::/system.slice/system-claude.slice/claude-auth-watch@ada.service\n",
+            "0::/user.slice/user-1000.slice/session-3.scope\n",
+            "0::/system.slice/run-u7.service\n",
+        ] {
+            assert!(!is_of_sync(membership), "{membership}");
         }
     }
 

@@ -9,6 +9,7 @@ mod status;
 mod stop;
 mod systemctl;
 
+pub(crate) use self::cgroup::runs_in_sync_service;
 pub(crate) use self::names::{REQUEST_SOCKET_UNIT, Units};
 pub(crate) use self::start::{
     RunResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,

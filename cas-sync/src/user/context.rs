@@ -29,7 +29,6 @@ use nix::fcntl::Flock;
 use crate::claude::Claude;
 use crate::os::deferred_signals::Wake;
 use crate::os::environment::{env_var, harden_process, now};
-use crate::published_state::PublishedState;
 use crate::term::stderr::print_error;
 use crate::user::error::CommandError;
 use crate::user::error::block_termination;
@@ -58,7 +57,6 @@ pub(crate) struct UserContext {
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
     pub(crate) requests: SyncRequests,
-    pub(crate) published_dir: PublishedState,
     /// What nobody understands in the configuration.
     config_warnings: Vec<String>,
 }
@@ -97,17 +95,8 @@ impl UserContext {
     pub(crate) fn configured(caller: CallingUser, now: Timestamp) -> Result<Self, ConfigError> {
         let (mut config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
         config.apply_environment(env_var);
-        let CallingUser { account, paths, state, requests, published_dir: shelf } = caller;
-        Ok(Self {
-            account,
-            paths,
-            state,
-            config,
-            now,
-            requests,
-            published_dir: shelf,
-            config_warnings: misunderstood,
-        })
+        let CallingUser { account, paths, state, requests } = caller;
+        Ok(Self { account, paths, state, config, now, requests, config_warnings: misunderstood })
     }
 
     /// The store, as it is configured; nothing is asked of a server yet.
@@ -215,9 +204,8 @@ impl UserContext {
 
     /// Who hears of a run that began at `now`.
     pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
-        let (user, state, shelf) =
-            (self.account.name.clone(), self.state.clone(), self.published_dir.clone());
-        Report { user, state, shelf, now, verification }
+        let (user, state, requests) = (self.account.name.clone(), self.state.clone(), self.requests.clone());
+        Report { user, state, requests, now, verification }
     }
 
     /// Whoever is told to sign in is told as whom, where Claude Code knows.

@@ -11,7 +11,6 @@ use cas_protocol::paths;
 use nix::unistd::Uid;
 
 use crate::os::environment::env_var;
-use crate::published_state::PublishedState;
 
 /// A person; root has no login to be looked after.
 pub(crate) struct CallingUser {
@@ -23,8 +22,6 @@ pub(crate) struct CallingUser {
     pub(crate) state: StateDirectory,
     /// Their requests for a sync.
     pub(crate) requests: SyncRequests,
-    /// Where root finds how they are.
-    pub(crate) published_dir: PublishedState,
 }
 
 impl CallingUser {
@@ -43,13 +40,7 @@ impl CallingUser {
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
-        Ok(Self {
-            requests: SyncRequests::new(state.clone()),
-            state,
-            published_dir: PublishedState::for_user(&account.name, owner),
-            account,
-            paths,
-        })
+        Ok(Self { requests: SyncRequests::new(state.clone()), state, account, paths })
     }
 
     /// The same, named as `CLAUDE_AUTH_USER` asks in the store and in the journal, as the former script allowed. Their logins

@@ -2,6 +2,7 @@
 //! the notice.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use cas_core::config::ConfigError;
@@ -10,14 +11,20 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
+use cas_core::state::publication::Publication;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
 
-use crate::published_state::PublishedState;
+use crate::systemd;
 use crate::term::stderr::print_error;
 use crate::user::notify::{NoticeChange, NotifyCommand};
 use crate::user::sync_log;
 use crate::user::verification::VerifyMode;
+
+/// How long the queue of requests may stay full. Without the request the next sync publishes.
+const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One run, as those who hear of it know it.
 pub(crate) struct Report {
@@ -25,8 +32,8 @@ pub(crate) struct Report {
     pub(crate) user: String,
     /// Where the log and the state lie.
     pub(crate) state: StateDirectory,
-    /// Where root finds the state.
-    pub(crate) shelf: PublishedState,
+    /// What asks root to publish the state.
+    pub(crate) requests: SyncRequests,
     /// When it began.
     pub(crate) now: Timestamp,
     /// What it was for.
@@ -112,12 +119,14 @@ impl Report {
         if after.should_log(outcome, before.as_ref()) {
             syslog::log_outcome(&self.user, outcome);
         }
-        self.publish(&after);
         let saved = self.state.save(state_report::FILE_NAME, &after);
         match saved.with_context(|| {
             format!("{} is not up to date", self.state.path(state_report::FILE_NAME).display())
         }) {
-            Ok(()) => NoticeChange::diff(before.as_ref(), &after, outcome),
+            Ok(()) => {
+                self.request_publication();
+                NoticeChange::diff(before.as_ref(), &after, outcome)
+            }
             Err(error) => {
                 print_error(&error);
                 None
@@ -125,11 +134,10 @@ impl Report {
         }
     }
 
-    /// Tells root.
-    pub(crate) fn publish(&self, state: &StateReport) {
-        self.shelf
-            .write(state)
-            .context("the state is not published")
-            .unwrap_or_else(|error| print_error(&error));
+    /// Asks root to publish the state that was just saved. The service of the sync ends with that by itself.
+    pub(crate) fn request_publication(&self) {
+        if !systemd::runs_in_sync_service() {
+            Publication::new(&self.state, &self.requests).request(&Deadline::after(PUBLICATION_TIMEOUT));
+        }
     }
 }

@@ -152,6 +152,16 @@ impl Guest {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
     }
 
+    /// Publishes the state of somebody's last sync, as the service of a sync does in the end. After [`Guest::sync`] that is the
+    /// doing of the request socket, which a paused host does not have.
+    ///
+    /// # Panics
+    /// When it cannot be published.
+    #[track_caller]
+    pub fn publish(&self, user: &str) {
+        self.run(&format!("cas-sync internal publish-state {user}")).expect_success("publishing");
+    }
+
     /// All our lines in the journal, oldest first.
     pub fn product_journal(&self) -> String {
         self.journal(IDENTIFIER)

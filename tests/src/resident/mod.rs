@@ -311,15 +311,6 @@ impl Resident {
         listener
     }
 
-    /// Gives them the folder in which a sync publishes how they are, as their service finds it, and
-    /// returns what is published.
-    ///
-    /// # Panics
-    /// When it cannot be made.
-    pub fn published(&self) -> PathBuf {
-        place::make_shelf(self.folder.path()).unwrap_or_else(|error| panic!("their folder: {error}"))
-    }
-
     /// Returns a listener on a free port of the user's network.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::{NAME, UID};
@@ -54,14 +54,6 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         chown(&path, Some(UID), Some(UID))?;
     }
     Ok(())
-}
-
-/// Makes the resident's folder for what is published, and returns the path of that.
-pub(super) fn make_shelf(folder: &Path) -> io::Result<PathBuf> {
-    let shelf = folder.join("var-lib/claude-auth-sync/people").join(NAME);
-    fs::create_dir_all(&shelf)?;
-    chown(&shelf, Some(UID), Some(UID))?;
-    Ok(shelf.join("state.json"))
 }
 
 /// Replaces a file of the resident's.

@@ -65,24 +65,23 @@ fn rejected_login_is_reported_and_not_changed() {
     by_hand(&resident, "check").expect(79, &["rejected by the Anthropic API"]);
 }
 
-/// Root learns of it as of what a sync has found: it looks into no home.
+/// Root learns of it as of what a sync has found: a connection to the socket of requests starts the service that publishes.
 #[test]
-fn verification_is_published_beside_the_last_sync() {
+fn result_of_a_command_is_to_be_published() {
     let (resident, file) = signed_in(20);
-    let published = resident.published();
-    let read = || parsed(&fs::read_to_string(&published).expect("what is published"));
+    let listener = resident.request_listener();
+    let asked = || std::iter::from_fn(|| listener.accept().ok()).count();
+    let has_note = || resident.path(&format!("{STATE}/publish-only")).exists();
     by_hand(&resident, "run").expect(0, &["verified by inference"]);
-    assert_eq!(read(), state(&resident, "state.json"));
+    assert_eq!((asked(), has_note()), (1, true));
 
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&resident, "verify").expect(79, &["rejected by the Anthropic API"]);
-    assert_eq!((&read()["verdict"], &read()["status"]), (&json!("rejected"), &json!("OK")));
-    assert_eq!(read(), state(&resident, "state.json"));
-
-    fs::remove_file(&published).expect("nothing is published");
-    resident.anthropic().answer_messages(&access_token(&file), None);
-    by_hand(&resident, "verify").expect(0, &[]);
-    assert_eq!(read()["verdict"], "ok");
+    let known = state(&resident, "state.json");
+    assert_eq!((&known["verdict"], &known["status"]), (&json!("rejected"), &json!("OK")));
+    assert_eq!((asked(), has_note()), (1, true));
+    by_hand(&resident, "check");
+    assert_eq!(asked(), 0, "nothing was found that root does not know");
 }
 
 #[test]

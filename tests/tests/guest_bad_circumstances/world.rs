@@ -60,7 +60,7 @@ impl World {
         let without = match kept {
             Kept::Everything => "",
             Kept::AllButOwnNotes => {
-                r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/people -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
+                r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/published -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
             }
         };
         let script = format!(

@@ -25,8 +25,8 @@ fn enroll_with_another_spelling_enrolls_the_account() {
     let guest = guest();
     let said = guest.run("cas-sync enroll ALICE").expect_success("enrolling").text();
     assert!(said.starts_with("alice is enrolled"), "{said}");
-    let kept = "cd /var/lib/claude-auth-sync && ls enrolled people identities";
-    assert_eq!(guest.run(kept).text(), "enrolled:\nalice\n\nidentities:\nalice\n\npeople:\nalice\n");
+    let kept = "cd /var/lib/claude-auth-sync && ls enrolled published identities";
+    assert_eq!(guest.run(kept).text(), "enrolled:\nalice\n\nidentities:\nalice\n\npublished:\n");
     assert!(guest.enroll("alice@corp").contains("alice was enrolled already"));
     assert!(guest.run("cas-sync status").text().contains("1 enrolled"));
     let said = guest.run("cas-sync unenroll 'CORP\\alice'").expect_success("unenrolling").text();

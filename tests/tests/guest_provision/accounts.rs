@@ -10,14 +10,12 @@ fn an_account_that_is_gone_or_renamed_is_a_finding() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
     guest.run("useradd --create-home --uid 2002 eve && cas-sync enroll eve").expect_success("a user");
-    let state = "/var/lib/claude-auth-sync/people/eve/state.json";
     guest.run("usermod -l dave dee && userdel -f -r eve").expect_success("an administrator's doing");
-    // The uid goes to another user, who says that all is well.
-    guest.run("useradd --create-home --uid 2002 mallory").expect_success("the same uid");
-    let forged = format!(
-        "runuser -u mallory -- sh -c 'printf %s {{\\\"at_ms\\\":'$(date +%s)000',\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"forged\\\"}} >{state}'"
-    );
-    guest.run(&forged).expect_success("a forged state");
+    // The uid and the home go to another user, who says that all is well.
+    guest.run("useradd --create-home --uid 2002 --home-dir /home/eve mallory").expect_success("the same uid");
+    let forged = "d=/home/eve/.local/state/claude-auth-sync; runuser -u mallory -- sh -c \"mkdir -p $d && printf %s '{\\\"at_ms\\\":$(date +%s)000,\\\"status\\\":\\\"OK\\\",\\\"text\\\":\\\"forged\\\"}' >$d/state.json\"";
+    guest.run(forged).expect_success("a forged state");
+    guest.publish("eve");
 
     let status = guest.run("cas-sync status --json");
     assert_ne!(status.code, Some(0), "{}", said(&status));

@@ -106,7 +106,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     );
     assert_eq!(enrolled(guest), "alice\n");
     let traces = guest
-        .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/people/* | grep -v alice")
+        .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/published/* | grep -v alice")
         .text();
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");

@@ -76,16 +76,18 @@ fn people(guest: &Guest) {
     guest.put_login("bob", &tombstone(&login));
     run_service(guest, "bob");
     let now = now_ms();
-    let away = json!({
+    let mut away = json!({
         "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verdict": "unknown",
         "verified_at_ms": now - 200_000_000, "outage": "the network", "outage_since_ms": now - 190_000_000_u64,
         "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "expires_at_ms": now + 1_000_000},
     });
     run_service(guest, "carol");
-    guest.write(&published("carol"), "carol", "600", away.to_string().as_bytes());
-    guest
-        .run(&format!("rm {0} && runuser -u mallory -- mkfifo {0}", published("mallory")))
-        .expect_success("mallory");
+    let uid = guest.run("id -u carol").text().trim().parse::<u32>().expect("a user id");
+    away["uid"] = uid.into();
+    guest.write(&published("carol"), "root", "600", away.to_string().as_bytes());
+    let state = "/home/mallory/.local/state/claude-auth-sync/state.json";
+    guest.run(&format!("rm {state} && runuser -u mallory -- mkfifo {state}")).expect_success("mallory");
+    guest.publish("mallory");
 }
 
 /// What the panels ask.

@@ -11,9 +11,9 @@ mod oneself;
 use cas_tests::guest::Guest;
 use serde_json::Value;
 
-/// Returns the path at which a user's sync publishes.
+/// Returns the path at which root publishes a user's state.
 fn published(user: &str) -> String {
-    format!("/var/lib/claude-auth-sync/people/{user}/state.json")
+    format!("/var/lib/claude-auth-sync/published/{user}")
 }
 
 /// Runs a user's service once, as its timer would.

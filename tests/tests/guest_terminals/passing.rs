@@ -22,7 +22,7 @@ pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
     let past = hours * HOUR_MS + HOUR_MS / 3;
     let found = guest
         .run(&format!(
-            "ls /home/{user}/.local/state/claude-auth-sync/*.json /var/lib/claude-auth-sync/people/{user}/*.json \
+            "ls /home/{user}/.local/state/claude-auth-sync/*.json /var/lib/claude-auth-sync/published/{user} \
                 /home/{user}/.claude/.credentials.json 2>/dev/null; true"
         ))
         .text();
@@ -31,7 +31,8 @@ pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
         // What is damaged stays so.
         let Ok(mut json) = serde_json::from_slice::<Value>(&text) else { continue };
         make_older(&mut json, past);
-        guest.write(path, user, "600", json.to_string().as_bytes());
+        let owner = if path.starts_with("/home") { user } else { "root" };
+        guest.write(path, owner, "600", json.to_string().as_bytes());
     }
 }
 

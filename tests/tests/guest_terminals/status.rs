@@ -114,6 +114,7 @@ fn everybody() {
         // copy.
         let synced = guest.sync(user);
         assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
+        guest.publish(user);
         hours_pass(&guest, user, 3);
     }
     for setting in EVERYWHERE {
@@ -129,19 +130,21 @@ fn everybody() {
         ("jose\u{301}", published("OK", 0, backed_up, 2)),
         ("\u{674e}", published("WARN", 75, "not verified: \u{674e} \u{2026}; it is tried again later", 2)),
         ("a-login-name-that-is-as-long-as-they-may-be", published("OK", 0, backed_up, 40)),
-        ("mallory", json!("\u{1b}[2J")),
+        ("mallory", json!({ "unreadable": "it is not a JSON object" })),
     ]
     .into_iter()
     .enumerate()
     {
-        let (uid, folder) = (3000 + number, format!("/var/lib/claude-auth-sync/people/{name}"));
+        let (uid, mut state) = (3000 + number, state);
+        state["uid"] = uid.into();
         guest
             .run(&format!(
                 "echo '{name}:x:{uid}:{uid}::/home/{name}:/bin/sh' >>/etc/passwd && echo '{name}:x:{uid}:' >>/etc/group
-                 install -d -m 700 -o {uid} -g {uid} '{folder}' && : >'/var/lib/claude-auth-sync/enrolled/{name}'"
+                 : >'/var/lib/claude-auth-sync/enrolled/{name}'"
             ))
             .expect_success("an account");
-        guest.write(&format!("{folder}/state.json"), &uid.to_string(), "600", state.to_string().as_bytes());
+        let path = format!("/var/lib/claude-auth-sync/published/{name}");
+        guest.write(&path, "root", "600", state.to_string().as_bytes());
     }
     for setting in [NARROW, WIDE, C, PIPE] {
         let (code, shown) = root.runs(setting, &["status"]);

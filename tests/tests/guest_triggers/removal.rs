@@ -4,7 +4,7 @@ use cas_tests::guest::Suite;
 
 use super::{failed, host, wait_until};
 
-/// One stands in the directory of the socket, and one never stops filling her own.
+/// One stands in the directory of the socket, and one never stops filling her state directory.
 #[test]
 fn users_cannot_block_the_removal() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -12,7 +12,7 @@ fn users_cannot_block_the_removal() {
         .run("systemd-run --quiet --collect --unit=stands-there --uid=bob sh -c 'cd /run/claude-auth-sync && exec sleep 600'")
         .expect_success("a shell of somebody who is not even enrolled");
     guest
-        .run("for i in 1 2 3 4; do systemd-run --quiet --collect --unit=fills-$i --uid=alice sh -c \"cd /var/lib/claude-auth-sync/people/alice; mkdir -p d$i; cd d$i; while :; do mkdir -p a b c; touch a/x b/x c/x; done\"; done")
+        .run("for i in 1 2 3 4; do systemd-run --quiet --collect --unit=fills-$i --uid=alice sh -c \"cd /home/alice/.local/state/claude-auth-sync; mkdir -p d$i; cd d$i; while :; do mkdir -p a b c; touch a/x b/x c/x; done\"; done")
         .expect_success("and of somebody who is");
 
     guest.remove_package().expect_success("removing everything");

@@ -20,7 +20,7 @@ fn crowd() -> Guest {
             "cd /var/lib/claude-auth-sync/enrolled
              for i in $(seq {PEOPLE}); do
                 n=p$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >>/etc/passwd; echo \"$n:x:$u:\" >>/etc/group
-                install -m 644 /dev/null $n; install -d -o $u -g $u -m 700 ../people/$n
+                install -m 644 /dev/null $n; echo $u >../identities/$n; install -m 600 /dev/null ../published/$n
                 timers=\"$timers claude-auth-sync@$n.timer\"; others=\"$others claude-auth-watch@$n.service\"
              done
              systemctl enable --quiet $timers $others && systemctl start $timers"
@@ -69,7 +69,7 @@ fn unenroll_all_needs_few_commands_per_hundred_users() {
     assert!(others <= (PEOPLE / 100 + 1) * MOST_CALLS, "{others} calls: {calls}");
     assert_eq!(
         guest
-            .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/people")
+            .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published")
             .text()
             .lines()
             .filter(|line| line.starts_with('p'))

@@ -5,6 +5,7 @@ mod contents;
 mod crowd;
 mod install;
 mod interrupted;
+mod published;
 mod removal;
 mod reproducible;
 mod upgrade;

@@ -159,7 +159,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
         guest.put_token(user, &format!("sk-ant-oat01-of-{user}"));
     }
     guest
-        .run("cd /var/lib/claude-auth-sync && rm -r identities && rm -r people/bob; userdel -r dee; userdel -r eve; usermod -l finn fay; useradd --create-home --uid 2012 eve")
+        .run("cd /var/lib/claude-auth-sync && rm -r identities && for u in alice dee eve fay; do install -d -o $u -m 700 people/$u; done; userdel -r dee; userdel -r eve; usermod -l finn fay; useradd --create-home --uid 2012 eve")
         .expect_success("as version 0.1.0 left it, and what administrators did");
     guest.put_token("eve", "sk-ant-oat01-of-the-other-eve");
 

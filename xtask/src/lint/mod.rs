@@ -14,6 +14,7 @@ mod named_tests;
 mod pages;
 mod picture;
 mod render;
+mod root_paths;
 mod runbook;
 mod tree;
 mod words;
@@ -25,7 +26,7 @@ use anyhow::Result;
 use self::tree::{Problem, Tree};
 
 /// The checks that need only the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 21] = [
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 24] = [
     dependencies::check,
     folders::check_order,
     folders::check_cycles,
@@ -46,6 +47,9 @@ const CHECKS: [fn(&Tree) -> Vec<Problem>; 21] = [
     man_pages::check_launcher,
     pages::check_tables,
     pages::check_wrapping,
+    root_paths::check_table,
+    root_paths::check_homes,
+    root_paths::check_packaging,
     words::check,
 ];
 

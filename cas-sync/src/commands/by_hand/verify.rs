@@ -48,12 +48,12 @@ fn keep(person: &UserContext, which: Target, outcome: &Outcome) {
     }
     let first = || StateReport::from_outcome(outcome, &person.account.name, person.now, None);
     let Some(verified) = known.unwrap_or_else(first).with_verification(outcome, person.now) else { return };
-    person.report(person.now, VerifyMode::Verify).publish(&verified);
-    person
-        .state
-        .save(state_report::FILE_NAME, &verified)
-        .context("what was verified could not be noted")
-        .unwrap_or_else(|error| print_error(&error));
+    let saved =
+        person.state.save(state_report::FILE_NAME, &verified).context("what was verified could not be noted");
+    match saved {
+        Ok(()) => person.report(person.now, VerifyMode::Verify).request_publication(),
+        Err(error) => print_error(&error),
+    }
 }
 
 fn exit_code(outcome: &Outcome) -> u8 {

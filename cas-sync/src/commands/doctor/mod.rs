@@ -27,6 +27,7 @@ use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
+use crate::os::parallel;
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
@@ -85,12 +86,12 @@ fn examined(request: &Doctor) -> Result<(Vec<Inspected>, Vec<FixResult>)> {
 fn look(patients: &[Target]) -> Vec<Inspected> {
     let machine = gather::machine();
     let systemd_answers = machine.target != SyncTarget::Silent;
-    let people = patients.iter().map(|patient| Inspected {
+    let people = parallel::map(patients, |patient| Inspected {
         user: Some(patient.name().to_owned()),
         rows: patient.inspect(systemd_answers),
     });
     let machine = check::diagnose(&checks::of_the_machine(), &machine);
-    people.chain([Inspected { user: None, rows: Ok(machine) }]).collect()
+    people.into_iter().chain([Inspected { user: None, rows: Ok(machine) }]).collect()
 }
 
 fn patients(named: &[String]) -> Result<Vec<Target>> {

@@ -69,15 +69,19 @@ impl Target {
 
 /// Serves root, as USER: looks at them, or mends one thing of theirs.
 pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> Result<()> {
-    run_as_user::serve_request(user, |account, paths| match mend {
-        Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
-            account,
-            paths,
-            &serde_json::from_str(fix)?,
-            now(),
-        )),
-        None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
-    })
+    run_as_user::serve_request(
+        user,
+        |_| None,
+        |account, paths| match mend {
+            Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
+                account,
+                paths,
+                &serde_json::from_str(fix)?,
+                now(),
+            )),
+            None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
+        },
+    )
 }
 
 /// What such a process has said: its answer, or why it has none.

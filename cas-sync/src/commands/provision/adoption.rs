@@ -1,8 +1,6 @@
 //! `cas-sync provision --adopt NAME`: an administrator says that the account which has this name now is the user who was
 //! enrolled, or offboarded, under it.
 
-use std::os::unix::fs::MetadataExt;
-
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
@@ -11,8 +9,8 @@ use cas_protocol::paths;
 use super::apply::Provisioner;
 use super::server::VaultServer;
 use crate::enrollment::enroll;
-use crate::os::remove_tree::{MAX_ENTRIES, remove};
-use crate::published_state;
+use crate::os::undo::remove_if_exists;
+use crate::published_state::published_file;
 
 /// Binds the name to the account's uid, and takes the mark off the document in the store. Returns what was done, in one line.
 ///
@@ -33,13 +31,14 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<
         }
         (Some(server), None) => clear_mark(server, name, &work.means.host)?,
     };
-    enroll::bind(&Identities::of_this_machine(), &account)
+    let identities = Identities::of_this_machine();
+    let is_of_another = identities.bound_uid(name).ok().flatten() != Some(account.uid.as_raw());
+    enroll::bind(&identities, &account)
         .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;
     if paths::is_enrolled(name) {
-        // What another uid published under the name is not this user's.
-        let folder = published_state::published_dir(name);
-        if folder.symlink_metadata().is_ok_and(|found| found.uid() != account.uid.as_raw()) {
-            remove(&folder, MAX_ENTRIES)?;
+        // What was published for another uid is not this user's.
+        if is_of_another {
+            remove_if_exists(&published_file(name))?;
         }
         enroll::prepare(&account)?;
     }

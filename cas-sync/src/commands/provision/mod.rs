@@ -23,7 +23,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::system::account::Account;
+use cas_core::system::account::AccountEntry;
 use cas_core::system::identity::Identities;
 use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
@@ -249,9 +249,9 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
 }
 
 fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Result<Vec<Person>> {
-    let account = |name: &str| Account::from_name(name).map_err(|error| error.to_string());
+    let account = |name: &str| AccountEntry::from_name(name).map_err(|error| error.to_string());
     let identities = Identities::of_this_machine();
-    let binding = |account: &Account| identities.check(account).err().map(|error| error.to_string());
+    let binding = |account: &AccountEntry| identities.check(account).err().map(|error| error.to_string());
     let layout = work.server.as_ref().map(VaultServer::layout);
     let names = request.offboard.clone().unwrap_or_default();
     for name in &names {

@@ -24,7 +24,7 @@ pub(super) fn after_offboarding(
     });
     let policy = layout.map(|layout| format!("the policy {}", layout.policy_name(user)));
     let home = Account::from_name(user).ok().map(|account| {
-        format!("the account and its home {}, with the login and the backups in it", account.home.display())
+        format!("the account and its home {}, with the login and the backups in it", account.home)
     });
     let identity = Some(Identities::of_this_machine().path(user)).filter(|path| path.exists());
     let identity = identity.map(|path| format!("{}, which binds the name to its uid", path.display()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cas_core::system::account::Account;
+use cas_core::system::account::AccountEntry;
 use cas_vault::DocumentLayout;
 
 use super::apply::Person;
@@ -11,7 +11,7 @@ use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
 /// One of the roster, with their account or why there is none.
-type Known = Result<Account, String>;
+type Known = Result<AccountEntry, String>;
 
 /// Everybody, in the order of their names. `recorded` are those whom the roster brought so far, of whom some may be let go
 /// already and wait for an admin who revokes their tokens. Those of `offboard` go whatever the roster looks like. `binding` says
@@ -20,7 +20,7 @@ pub(super) fn everybody(
     roster: &Roster,
     recorded: &[String],
     account: impl Fn(&str) -> Known,
-    binding: impl Fn(&Account) -> Option<String>,
+    binding: impl Fn(&AccountEntry) -> Option<String>,
     is_enrolled: impl Fn(&str) -> bool,
     layout: Option<&DocumentLayout>,
     offboard: &Offboard,
@@ -149,7 +149,7 @@ mod tests {
             "daemon" => 1,
             _ => 1000,
         };
-        Ok(Account {
+        Ok(AccountEntry {
             name: name.into(),
             uid: Uid::from_raw(uid),
             gid: Gid::from_raw(100),
@@ -162,7 +162,7 @@ mod tests {
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
         let layout = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
         let offboard = Offboard { all: offboard, ..Offboard::default() };
-        let bound = |account: &Account| (account.name == "reused").then(|| "another uid".to_owned());
+        let bound = |account: &AccountEntry| (account.name == "reused").then(|| "another uid".to_owned());
         everybody(&roster, &recorded, known, bound, |name| name != "left", Some(&layout), &offboard)
     }
 

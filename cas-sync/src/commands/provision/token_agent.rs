@@ -89,8 +89,7 @@ pub(crate) fn run(user: &str) -> ExitCode {
 
 fn serve(user: &str) -> Result<()> {
     ensure!(Uid::effective().is_root(), "`cas-sync provision` runs this; it is for nobody else");
-    let account = Account::from_name(user)?;
-    become_user(&account)?;
+    let account = become_user(&Account::from_name(user)?)?;
     let paths = Paths::new(&account.home, |_| None);
     look(&account, &paths).say(io::stdout())?;
     for line in io::stdin().lock().lines() {

@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use crate::cli::Sessions;
 use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
+use crate::os::parallel;
 use crate::os::run_as_user;
 use crate::processes::{self, Session};
 use crate::term::stderr::exit_with_error;
@@ -41,9 +42,11 @@ pub(crate) fn run(request: &Sessions) -> ExitCode {
 
 /// Serves root, as USER.
 pub(crate) fn examine(user: &str) -> Result<()> {
-    run_as_user::serve_request(user, |account, paths| {
-        serde_json::to_string(&processes::holding_tokens(account, paths))
-    })
+    run_as_user::serve_request(
+        user,
+        |_| None,
+        |account, paths| serde_json::to_string(&processes::holding_tokens(account, paths)),
+    )
 }
 
 fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
@@ -60,14 +63,18 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
         true => enrolled_users(),
         false => request.user.clone(),
     };
-    names
-        .into_iter()
-        .map(|name| {
-            let account = Account::from_name(&name)?;
-            ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
-            Ok((account.name.clone(), ask(&account.name)))
-        })
-        .collect()
+    let named = |name: String| {
+        let account = Account::from_name(&name)?;
+        ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
+        Ok(account.name)
+    };
+    let users = names.into_iter().map(named).collect::<Result<Vec<_>>>()?;
+    Ok(parallel::map(users, |user| {
+        let sessions = ask(&user);
+        (user, sessions)
+    })
+    .into_iter()
+    .collect())
 }
 
 fn ask(user: &str) -> Of {

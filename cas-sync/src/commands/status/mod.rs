@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::fs::owned_file::{self, Ownership};
@@ -30,7 +30,7 @@ use crate::precedence::sources::{self, Surroundings};
 use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, Row};
-use crate::published_state::{LIMIT, read};
+use crate::published_state::{MAX_SIZE, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
@@ -87,8 +87,7 @@ fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
             paths::is_enrolled(user),
             "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
         );
-        let person = read::read_one(Path::new(STATE_DIR), Accounts::look_up, user);
-        person.with_context(|| format!("cannot look into {STATE_DIR}"))
+        Ok(read::read_one(Path::new(STATE_DIR), Accounts::look_up, user))
     };
     let people = users.iter().map(person).collect::<Result<_>>()?;
     Ok((rows::worst_first(people, now), now))
@@ -135,7 +134,7 @@ fn own(caller: CallingUser) -> SelfReport {
 
 /// By the same reader as root's, so that both see the same.
 fn standing(state: &StateDirectory, owner: u32) -> Result<Option<PublishedReport>, String> {
-    match owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner) {
+    match owned_file::read(&state.path(FILE_NAME), owner, MAX_SIZE, Ownership::Owner) {
         Ok(None) => Ok(None),
         Ok(Some(found)) => PublishedReport::parse(&found.content).map(Some).map_err(str::to_owned),
         Err(problem) => Err(problem.to_string()),

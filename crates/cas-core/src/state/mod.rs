@@ -4,4 +4,5 @@ pub mod directory;
 pub mod env_file;
 pub mod local_store;
 pub mod notice_file;
+pub mod publication;
 pub mod sync_requests;

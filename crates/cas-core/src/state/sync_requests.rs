@@ -18,7 +18,7 @@ use crate::state::directory::StateDirectory;
 use crate::time::timestamp::Timestamp;
 
 /// The file in the state directory whose change time says when a sync was last requested or begun.
-const LAST_REQUEST: &str = "last-request";
+pub(super) const LAST_REQUEST: &str = "last-request";
 
 /// The file in the state directory that exists while a request could not be sent, because the
 /// administrator has paused the syncs.
@@ -55,7 +55,7 @@ impl SyncRequests {
 
     /// Requests a sync and never waits. The dispatcher ignores requests of users who are not enrolled.
     pub fn try_submit(&self) -> Submission {
-        let submission = connect_to(&self.socket);
+        let submission = self.connect();
         match submission {
             Submission::Queued => {
                 self.note_activity();
@@ -102,6 +102,17 @@ impl SyncRequests {
         file.write(true).create(true).truncate(true).mode(0o600);
         file.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         drop(file.open(self.state.path(name)));
+    }
+
+    /// Connects, and notes nothing.
+    pub(super) fn connect(&self) -> Submission {
+        connect_to(&self.socket)
+    }
+
+    /// The requests that go to another socket.
+    #[cfg(test)]
+    pub(super) fn with_socket(socket: PathBuf, state: StateDirectory) -> Self {
+        Self { socket, state }
     }
 }
 

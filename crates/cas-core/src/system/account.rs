@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 
+use crate::system::user_path::UserPath;
 use cas_protocol::paths;
 
-/// One account of the system.
+/// One account of the system. In a process that acts as this user, the home is a path. In any other it is a [`UserPath`], which
+/// cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct Account<Home = PathBuf> {
     /// The login name, without a slash, a control character or a leading dash.
     pub name: String,
     /// The user id.
@@ -21,8 +23,11 @@ pub struct Account {
     /// The primary group.
     pub gid: Gid,
     /// The home directory of the passwd entry; it need not be below /home.
-    pub home: PathBuf,
+    pub home: Home,
 }
+
+/// What the user database says of a user.
+pub type AccountEntry = Account<UserPath>;
 
 impl Account {
     /// Returns true if the home does not exist or is not mounted yet: nothing there is in use, and
@@ -37,6 +42,28 @@ impl Account {
         !paths.any_exists() && is_missing_or_mount_point
     }
 
+    /// Returns the account of this process, whose effective uid is `uid`: the login name if it has
+    /// this uid, otherwise the first account with the uid. Two names can share a uid and must not
+    /// be confused.
+    ///
+    /// # Errors
+    /// [`AccountError`] as for [`AccountEntry::from_uid`], and for a uid that this process does not
+    /// have.
+    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, AccountError> {
+        let first = AccountEntry::from_uid(uid)?;
+        if uid != Uid::effective() {
+            return Err(AccountError {
+                asked: first.name,
+                why: "this process does not act as this user".into(),
+            });
+        }
+        let named =
+            login_name.filter(|name| *name != first.name).and_then(|name| AccountEntry::from_name(name).ok());
+        Ok(named.filter(|account| account.uid == uid).unwrap_or(first).into_own())
+    }
+}
+
+impl AccountEntry {
     /// Looks up a user by login name.
     ///
     /// # Errors
@@ -55,7 +82,7 @@ impl Account {
     /// Looks up the account of a user id.
     ///
     /// # Errors
-    /// [`AccountError`] as for [`Account::from_name`].
+    /// [`AccountError`] as for [`AccountEntry::from_name`].
     pub fn from_uid(uid: Uid) -> Result<Self, AccountError> {
         let account = Self::from_entry(&format!("user id {uid}"), User::from_uid(uid))?;
         if paths::is_valid_user_name(account.name.as_bytes()) {
@@ -68,21 +95,17 @@ impl Account {
         })
     }
 
-    /// Returns the account of a session: the login name if it has this uid, otherwise the first
-    /// account with the uid. Two names can share a uid and must not be confused.
-    ///
-    /// # Errors
-    /// [`AccountError`] as for [`Account::from_uid`].
-    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, AccountError> {
-        let first = Self::from_uid(uid)?;
-        let named = login_name.filter(|name| *name != first.name).and_then(|name| Self::from_name(name).ok());
-        Ok(named.filter(|account| account.uid == uid).unwrap_or(first))
+    /// Returns the same account for a process that acts as this user.
+    pub(super) fn into_own(self) -> Account {
+        Account { name: self.name, uid: self.uid, gid: self.gid, home: self.home.into_path() }
     }
 
     fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, AccountError> {
         let unknown = |why: String| AccountError { asked: asked.to_owned(), why };
         match entry {
-            Ok(Some(user)) => Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir }),
+            Ok(Some(user)) => {
+                Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir.into() })
+            }
             Ok(None) => {
                 Err(unknown("the system has no such account; check the spelling with `getent passwd`".into()))
             }
@@ -120,6 +143,15 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The environment variables that replace the default paths.
+    pub const VARIABLES: [&str; 5] = [
+        "CLAUDE_CREDENTIALS_FILE",
+        "CLAUDE_AUTH_CONFIG_DIR",
+        "CLAUDE_AUTH_VAULT_TOKEN_FILE",
+        "CLAUDE_AUTH_TOKEN_ENV_FILE",
+        "CLAUDE_AUTH_STATE_DIR",
+    ];
+
     /// Returns the default paths in this home, with the overrides of `variable` (an environment,
     /// given as a function). A relative path is ignored.
     pub fn new(home: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Self {

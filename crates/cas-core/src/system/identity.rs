@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
+use crate::fs::directory_owner::{self, DirectoryOwner};
 use cas_protocol::paths;
 use nix::fcntl::OFlag;
 
@@ -81,7 +82,7 @@ impl Identities {
     ///
     /// # Errors
     /// Returns [`IdentityError`], whose text is for an administrator.
-    pub fn check(&self, account: &Account) -> Result<(), IdentityError> {
+    pub fn check<Home>(&self, account: &Account<Home>) -> Result<(), IdentityError> {
         match self.bound_uid(&account.name)? {
             Some(bound) if bound != account.uid.as_raw() => {
                 Err(IdentityError::Reused { name: account.name.clone(), bound, found: account.uid.as_raw() })
@@ -92,8 +93,10 @@ impl Identities {
 
     fn uid_of_an_older_version(&self, name: &str) -> Option<u32> {
         fs::symlink_metadata(self.state.join("enrolled").join(name)).ok()?;
-        let folder = fs::symlink_metadata(self.state.join("people").join(name)).ok()?;
-        Some(folder.uid()).filter(|uid| folder.is_dir() && *uid != 0)
+        match directory_owner::look_at(&self.state.join("people").join(name)).ok()?? {
+            DirectoryOwner::Owned { uid, .. } => Some(uid).filter(|uid| *uid != 0),
+            DirectoryOwner::Mounted | DirectoryOwner::NotDirectory => None,
+        }
     }
 }
 

@@ -6,3 +6,4 @@ pub mod identity;
 pub mod machine_id;
 pub mod privileges;
 pub mod syslog;
+pub mod user_path;

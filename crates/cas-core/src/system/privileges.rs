@@ -9,15 +9,16 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, chdir, getresgid, getresuid, initgroups, setresgid, setresuid, setuid};
 
-use crate::system::account::Account;
+use crate::system::account::{Account, AccountEntry};
 
 /// Sets the groups, group and user of `account`, in this order, and verifies that root cannot be
-/// regained. A process that is not root can only be its own user.
+/// regained. A process that is not root can only be its own user. Returns the account with a home
+/// that this process can open.
 ///
 /// # Errors
 /// [`DropPrivilegesError`] if a step fails. The process may then have a mixed identity; it must
 /// open nothing and exit.
-pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
+pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesError> {
     if account.uid.is_root() {
         return Err(DropPrivilegesError("nothing is done for root".into()));
     }
@@ -37,7 +38,8 @@ pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
     prctl::set_no_new_privs().map_err(cannot("renounce new privileges"))?;
     // On some kernels a change of user ids makes the process dumpable again.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    chdir("/").map_err(cannot("leave the working directory"))
+    chdir("/").map_err(cannot("leave the working directory"))?;
+    Ok(account.clone().into_own())
 }
 
 /// Raises the resource limits, because `su` passes on the caller's limits, and a program that
@@ -66,7 +68,7 @@ fn raise(resource: Resource, limit: u64) {
     }
 }
 
-fn verify(account: &Account) -> Result<(), DropPrivilegesError> {
+fn verify(account: &AccountEntry) -> Result<(), DropPrivilegesError> {
     let user = getresuid().map_err(cannot("ask for the user id"))?;
     let group = getresgid().map_err(cannot("ask for the group"))?;
     let is_user = [user.real, user.effective, user.saved].iter().all(|uid| *uid == account.uid);

@@ -16,7 +16,7 @@ const ROUNDS: usize = 15;
 fn main() -> Result<()> {
     let crowd = Crowd::of(PEOPLE)?;
     let figures = crowd.scratch().join("figures.prom").display().to_string();
-    let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/people"];
+    let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/published"];
     let runs: [(&str, PathBuf, Vec<&str>); 4] = [
         ("grep -r", "/usr/bin/grep".into(), grep.to_vec()),
         ("cas-sync status", release("cas-sync"), vec!["status"]),
