@@ -96,7 +96,7 @@ impl AdminClient {
             .is_ok_and(|received| matches!(received.status, 200 | 429 | 473))
     }
 
-    /// Reads the text of a user's policy. Returns `None` if there is none.
+    /// Reads the text of a user's policy. Returns `None` if the policy does not exist.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if this administrator may not read it.

@@ -15,8 +15,7 @@ use cas_protocol::deadline::Deadline;
 const MAX_CONFLICTS: u32 = 4;
 
 impl AdminClient {
-    /// Reads the user's document. Returns a document of version 0 if there is none, or it was
-    /// deleted.
+    /// Reads the user's document. Returns version 0 if the document does not exist or was deleted.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if the token may not read it.

@@ -48,7 +48,7 @@ impl DocumentClient {
         }
     }
 
-    /// Reads the newest version. Returns a document of version 0 if there is none.
+    /// Reads the newest version. Returns version 0 if there is no document.
     pub(super) fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError> {
         self.ensure_token_checked(deadline)?;
         let action = self.action("reading", &self.place());

@@ -1,4 +1,4 @@
-//! Decides whom a token belongs to, from the server's `auth/token/lookup-self`.
+//! Determines the owner of a token from the server's `auth/token/lookup-self`.
 
 use std::fmt;
 

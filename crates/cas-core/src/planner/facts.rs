@@ -89,7 +89,7 @@ impl DocumentSummary {
 pub enum TokenFact {
     /// Not specified: the env file is unchanged.
     NotSpecified,
-    /// There is none: the env file is removed.
+    /// The store has no setup token, so the env file is removed.
     Withdrawn,
     /// A token with this fingerprint.
     Token(Fingerprint),

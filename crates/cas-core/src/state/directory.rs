@@ -74,7 +74,7 @@ impl StateDirectory {
         self.path.join(name)
     }
 
-    /// Loads the ledger, which is empty if there is none.
+    /// Loads the ledger. Returns an empty ledger if the file does not exist.
     ///
     /// # Errors
     /// [`StateError`]; nothing may be restored then.

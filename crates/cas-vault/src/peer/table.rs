@@ -60,7 +60,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 }
 
 /// Returns the other end of each connection to `port` whose near end has one of these inodes, or
-/// [`Peer::Unknown`] if there is none.
+/// [`Peer::Unknown`] for a connection without such an end.
 pub(super) fn peers(rows: &[Row], own: &[u64], port: u16) -> Vec<Peer> {
     let near = rows.iter().filter(|row| row.remote.port() == port && own.contains(&row.inode));
     let found: Vec<_> = near.map(|near| peer(rows, near)).collect();

@@ -224,7 +224,7 @@ fn a_setup_token_that_lapses_or_has_lapsed_is_told_and_one_whose_end_is_reckoned
     for (ms, certainty, severity, words) in [
         (NOW + 9 * DAY, ExpirySource::Declared, Severity::Warning, "in 9 days"),
         (NOW + 30 * DAY, ExpirySource::UpperBound, Severity::Warning, "at the latest"),
-        (NOW - DAY, ExpirySource::Declared, Severity::Problem, "lapsed on"),
+        (NOW - DAY, ExpirySource::Declared, Severity::Problem, "expired on"),
         (NOW - DAY, ExpirySource::FromCreationDate, Severity::Warning, "has an estimated expiry of"),
     ] {
         let finding = told(Some((ms, certainty))).expect("a finding");
