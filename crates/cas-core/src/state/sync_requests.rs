@@ -1,5 +1,5 @@
-//! Requests for a sync. A connection to the socket of the request dispatcher is the whole request: the kernel tells the
-//! dispatcher whose it is, and nothing is sent.
+//! Requests for a sync. A connection to the socket of the request dispatcher is the request. Nothing
+//! is sent: the dispatcher gets the user id of the client from the kernel.
 
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -20,10 +20,12 @@ use crate::time::timestamp::Timestamp;
 /// The file in the state directory whose change time says when a sync was last requested or begun.
 const LAST_REQUEST: &str = "last-request";
 
-/// The file in the state directory that exists while a request could not be sent: the administrator has paused the syncs.
+/// The file in the state directory that exists while a request could not be sent, because the
+/// administrator has paused the syncs.
 const UNSENT_REQUEST: &str = "request-unsent";
 
-/// Between two attempts while the queue of the socket is full. The dispatcher empties a full queue in some milliseconds.
+/// The interval between two attempts while the queue of the socket is full. The dispatcher empties a
+/// full queue within some milliseconds.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The requests of one user.
@@ -33,24 +35,25 @@ pub struct SyncRequests {
     state: StateDirectory,
 }
 
-/// What became of an attempt to request a sync.
+/// The result of an attempt to request a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submission {
-    /// The dispatcher will see it.
+    /// The request is in the queue of the dispatcher.
     Queued,
-    /// The queue of the socket is full. It has room again in some milliseconds.
+    /// The queue of the socket is full for some milliseconds.
     QueueFull,
-    /// The socket does not exist or nothing listens on it: the package is removed, or the administrator has paused it.
+    /// The socket does not exist or no process listens on it, because the package is removed or the
+    /// administrator has paused the syncs.
     NoDispatcher,
 }
 
 impl SyncRequests {
-    /// The requests of the user with this state directory.
+    /// Creates the requests of the user with this state directory.
     pub fn new(state: StateDirectory) -> Self {
         Self { socket: Path::new(REQUEST_SOCKET).to_owned(), state }
     }
 
-    /// Requests a sync without ever waiting. Requests of users who are not enrolled lead to nothing.
+    /// Requests a sync and never waits. The dispatcher ignores requests of users who are not enrolled.
     pub fn try_submit(&self) -> Submission {
         let submission = connect_to(&self.socket);
         match submission {
@@ -79,15 +82,17 @@ impl SyncRequests {
         }
     }
 
-    /// When a sync was last requested, or last began to look. `None` where neither is known.
+    /// Returns the time of the last request, or of the start of the last sync if that is later. Returns
+    /// `None` if the time is unknown.
     pub fn last_activity(&self) -> Option<Timestamp> {
         let found = fs::symlink_metadata(self.state.path(LAST_REQUEST)).ok()?;
         let (seconds, nanoseconds) = (found.ctime(), found.ctime_nsec());
         Some(Timestamp::from_millis(u64::try_from(seconds * 1000 + nanoseconds / 1_000_000).ok()?))
     }
 
-    /// Notes that a sync was requested now, or begins to look. Where the state directory does not exist or cannot be
-    /// written, nothing is noted, and later logins request more syncs than needed: the dispatcher limits them.
+    /// Records that a sync is requested or starts now. If the state directory does not exist or cannot
+    /// be written, nothing is recorded, and later logins request more syncs than necessary; the
+    /// dispatcher limits them.
     pub fn note_activity(&self) {
         self.touch(LAST_REQUEST);
     }
@@ -100,7 +105,7 @@ impl SyncRequests {
     }
 }
 
-/// Connects to the socket of requests at this path, without ever waiting.
+/// Connects to the request socket at this path. Never waits.
 pub fn connect_to(path: &Path) -> Submission {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let connected = socket(AddressFamily::Unix, SockType::Stream, flags, None)
@@ -133,23 +138,23 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_a_connection_and_its_time_is_noted() {
+    fn request_is_a_connection_and_its_time_is_recorded() {
         let Bed { scratch, requests } = bed();
         assert!(!requests.has_unsent());
         assert_eq!((requests.try_submit(), requests.last_activity()), (Submission::NoDispatcher, None));
-        assert!(requests.has_unsent(), "the next login repeats it");
+        assert!(requests.has_unsent(), "the next login repeats the request");
         let listener =
             std::os::unix::net::UnixListener::bind(scratch.path().join("socket")).expect("a socket");
         assert_eq!((requests.try_submit(), requests.has_unsent()), (Submission::Queued, false));
-        let first = requests.last_activity().expect("noted");
-        drop(listener.accept().expect("it is there"));
-        thread::sleep(Duration::from_millis(20)); // more than the file system's clock ticks
+        let first = requests.last_activity().expect("a time");
+        drop(listener.accept().expect("a connection"));
+        thread::sleep(Duration::from_millis(20)); // longer than a tick of the file system's clock
         requests.note_activity();
         assert!(requests.last_activity() > Some(first));
     }
 
     #[test]
-    fn a_full_queue_is_waited_for_until_the_deadline_only_where_asked() {
+    fn submit_waits_for_a_full_queue_until_the_deadline() {
         let Bed { scratch, requests } = bed();
         let listener =
             socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).expect("a socket");
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_state_directory_nothing_is_made_and_nothing_fails() {
+    fn missing_state_directory_is_not_created_and_no_error() {
         let Bed { scratch, requests } = bed();
         fs::remove_dir(scratch.path().join("state")).expect("removed");
         requests.note_activity();
