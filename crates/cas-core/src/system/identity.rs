@@ -100,7 +100,7 @@ impl Identities {
     }
 }
 
-/// The reason why an account is not accepted as the user for whom its name was enrolled.
+/// The reason why an account is not accepted as the account that was enrolled by this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// The name was enrolled for an account with another uid.
