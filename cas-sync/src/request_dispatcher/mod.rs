@@ -27,7 +27,7 @@ use self::enrolled_users::EnrolledUsers;
 use self::start_limiter::StartLimiter;
 use crate::os::deferred_signals::{SignalBlock, Wake};
 use crate::os::environment::env_var;
-use crate::systemd;
+use crate::systemd::{self, BATCH_SIZE};
 use crate::term::stderr::{exit_with_error, print_error};
 
 /// How long after the last connection it ends, where no limit has to be remembered.
@@ -126,16 +126,20 @@ impl Dispatcher {
                 None => self.limiter.forget(uid),
             }
         }
-        if due.is_empty() {
-            return;
+        // A batch that systemd does not answer is tried again, and none that it has started.
+        for batch in due.chunks(BATCH_SIZE) {
+            self.start_batch(batch);
         }
-        let services: Vec<_> = due.iter().map(|(_, service)| service.as_str()).collect();
+    }
+
+    fn start_batch(&mut self, batch: &[(u32, String)]) {
+        let services: Vec<_> = batch.iter().map(|(_, service)| service.as_str()).collect();
         let started = systemd::start_resting(&services, &Deadline::after(SYSTEMD_TIMEOUT));
         let started = started.unwrap_or_else(|error| {
             print_error(&error.context("cannot start syncs; trying again"));
             vec![false; services.len()]
         });
-        for ((uid, _), is_started) in due.iter().zip(started) {
+        for ((uid, _), is_started) in batch.iter().zip(started) {
             match is_started {
                 true => self.limiter.note_start(*uid, Instant::now()),
                 false => self.limiter.postpone(*uid, Instant::now() + RETRY_INTERVAL),

@@ -148,7 +148,8 @@ fn each_of_many_users_gets_the_sync_they_request() {
         thread::sleep(Duration::from_millis(200));
     }
     for (user, runs) in runs_of_all(&guest) {
-        assert_eq!(runs, count(&user) + 1, "{user}");
+        // A start that systemd does not confirm within five seconds is repeated.
+        assert!((1..=2).contains(&(runs - count(&user))), "{user}: {runs} runs");
     }
     assert_eq!(failed(&guest), "");
 
