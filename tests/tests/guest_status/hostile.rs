@@ -74,7 +74,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     ] {
         put(&guest, &script);
         assert!(reason(&guest).starts_with("unreadable: "), "{script}: {}", reason(&guest));
-        guest.run(&format!("cd /home/mallory/.local/state; test ! -L claude-auth-sync || {{ rm claude-auth-sync; install -d -o mallory -g mallory -m 700 claude-auth-sync; }}")).expect_success("as before");
+        guest.run("cd /home/mallory/.local/state; test ! -L claude-auth-sync || { rm claude-auth-sync; install -d -o mallory -g mallory -m 700 claude-auth-sync; }").expect_success("as before");
     }
     guest
         .run(&format!("rm -f /home/mallory/{STATE}/state.json && ln {alices}/state.json /home/mallory/{STATE}/ && chmod 644 {alices}/state.json"))

@@ -276,13 +276,13 @@ mod tests {
     fn source_that_opens_a_path_as_root_needs_a_row() {
         let text =
             "use std::fs;\n\nfn f(path: &Path) {\n    drop(fs::read(path));\n}\n#[cfg(test)]\nmod tests {}\n";
-        let tree = Tree::of_files(&[(ROOTS, text), (PAGE, &page(""))]);
+        let tree = Tree::from_files(&[(ROOTS, text), (PAGE, &page(""))]);
         let expected = format!("root opens a path here: add a row to {PAGE}, \"{SECTION}\"");
         assert_eq!(check_table(&tree), [Problem::new(ROOTS, 4, expected)]);
         let row = format!("| `{ROOTS}` | markers |\n");
-        assert_eq!(check_table(&Tree::of_files(&[(ROOTS, text), (PAGE, &page(&row))])), []);
+        assert_eq!(check_table(&Tree::from_files(&[(ROOTS, text), (PAGE, &page(&row))])), []);
         let only_tests = "fn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() { std::fs::read(\"x\"); }\n}\n";
-        let stale = check_table(&Tree::of_files(&[(ROOTS, only_tests), (PAGE, &page(&row))]));
+        let stale = check_table(&Tree::from_files(&[(ROOTS, only_tests), (PAGE, &page(&row))]));
         assert_eq!(stale, [Problem::new(PAGE, 0, format!("{ROOTS} opens nothing as root"))]);
         for call in [
             "path.exists()",
@@ -291,7 +291,7 @@ mod tests {
             "File::open(path)",
             "openat2(at, path, how)",
         ] {
-            let tree = Tree::of_files(&[(ROOTS, call), (PAGE, &page(""))]);
+            let tree = Tree::from_files(&[(ROOTS, call), (PAGE, &page(""))]);
             assert_eq!(check_table(&tree).len(), 1, "{call}");
         }
     }
@@ -304,12 +304,16 @@ mod tests {
             "let path = home.join(\".claude/x\");",
             "let path = Path::new(\"/home\").join(user);",
         ] {
-            let tree = Tree::of_files(&[(ROOTS, line)]);
+            let tree = Tree::from_files(&[(ROOTS, line)]);
             assert_eq!(check_homes(&tree).len(), 1, "{line}");
-            assert_eq!(check_homes(&Tree::of_files(&[("cas-sync/src/user/context.rs", line)])), [], "{line}");
+            assert_eq!(
+                check_homes(&Tree::from_files(&[("cas-sync/src/user/context.rs", line)])),
+                [],
+                "{line}"
+            );
         }
         assert_eq!(
-            check_homes(&Tree::of_files(&[(ROOTS, "// Paths::new\nprintln!(\"{}\", account.home);\n")])),
+            check_homes(&Tree::from_files(&[(ROOTS, "// Paths::new\nprintln!(\"{}\", account.home);\n")])),
             []
         );
     }
@@ -320,7 +324,7 @@ mod tests {
         for literal in
             ["let a = Account { name, uid, gid, home };", "Ok(Account {\n    name,\n    home: x.into(),\n})"]
         {
-            assert_eq!(check_homes(&Tree::of_files(&[(path, literal)])).len(), 1, "{literal}");
+            assert_eq!(check_homes(&Tree::from_files(&[(path, literal)])).len(), 1, "{literal}");
         }
         for other in [
             "Account { name, ..account }",
@@ -328,7 +332,7 @@ mod tests {
             "AccountEntry { name, uid, gid, home }",
             "fn f() {}\n#[cfg(test)]\nmod tests {\n    const A: Account = Account { home };\n}\n",
         ] {
-            assert_eq!(check_homes(&Tree::of_files(&[(path, other)])), [], "{other}");
+            assert_eq!(check_homes(&Tree::from_files(&[(path, other)])), [], "{other}");
         }
     }
 
@@ -336,7 +340,7 @@ mod tests {
     fn home_that_becomes_a_path_is_reported() {
         let path = "crates/cas-core/src/system/user_path.rs";
         for line in ["impl AsRef<Path> for UserPath {", "    pub fn as_path(&self) -> &Path {"] {
-            assert_eq!(check_homes(&Tree::of_files(&[(path, line)])).len(), 1, "{line}");
+            assert_eq!(check_homes(&Tree::from_files(&[(path, line)])).len(), 1, "{line}");
         }
     }
 
@@ -352,7 +356,7 @@ mod tests {
             ("packaging/debian/postinst", "rm -rf /var/lib/claude-auth-sync/people/*\n"),
             ("packaging/debian/prerm", "test -e /home/x\n"),
         ] {
-            assert_eq!(check_packaging(&Tree::of_files(&[(path, text)])).len(), 1, "{path}: {text}");
+            assert_eq!(check_packaging(&Tree::from_files(&[(path, text)])).len(), 1, "{path}: {text}");
         }
         for (path, text) in [
             (
@@ -361,7 +365,7 @@ mod tests {
             ),
             ("packaging/systemd/a@.service", "ReadWritePaths=/run/claude-auth-sync\n"),
         ] {
-            assert_eq!(check_packaging(&Tree::of_files(&[(path, text)])), [], "{path}: {text}");
+            assert_eq!(check_packaging(&Tree::from_files(&[(path, text)])), [], "{path}: {text}");
         }
     }
 }
