@@ -82,6 +82,15 @@ fn root_commands_end_and_name_hanging_homes() {
     assert!(metrics.contains("claude_auth_status_code{user=\"alice\"} 7\n"), "{metrics}");
     assert!(metrics.contains("claude_auth_status_code{user=\"bob\"} 0\n"), "{metrics}");
 
+    // The same in the service, for whose sandbox systemd visits every mount outside of /home.
+    guest
+        .run("install -d /srv/homes /var/lib/prometheus/node-exporter && useradd --create-home --base-dir /srv/homes gina")
+        .expect_success("an account");
+    cover(&guest, "gina", "/srv/homes/gina");
+    within(&guest, 60, "systemctl start claude-auth-metrics.service").expect_success("the service");
+    let written = guest.read("/var/lib/prometheus/node-exporter/claude-auth.prom").expect("metrics");
+    assert!(String::from_utf8_lossy(&written).contains("claude_auth_status_code{user=\"bob\"} 0\n"));
+
     let sessions = within(&guest, 60, "cas-sync sessions").text();
     assert!(sessions.contains("alice") && sessions.contains("does not answer within 10s"), "{sessions}");
 
@@ -128,5 +137,11 @@ fn package_removal_does_not_wait_for_homes() {
     let guest = bed();
     let removed = within(&guest, 120, "dpkg --force-unsafe-io --remove claude-auth-sync");
     removed.expect_success("removing");
+    // What looks for remains enters the homes.
+    for (user, directory) in HANGING {
+        guest
+            .run(&format!("systemctl stop covers-{user}; umount --lazy {directory}"))
+            .expect_success("an end of the mounts");
+    }
     assert_eq!(guest.left_of_product(), "");
 }

@@ -198,8 +198,8 @@ fn files_of_root_below_run_and_var_are_protected() {
         "mv /run/claude-auth-sync/request.sock /tmp/",
         "touch /run/claude-auth-sync/pending",
         "touch /var/lib/claude-auth-sync/enrolled/carol",
-        "touch /var/lib/claude-auth-sync/published/alice",
-        "rm -f /var/lib/claude-auth-sync/published/bob",
+        "mkdir /var/lib/claude-auth-sync/published/alice",
+        "touch /var/lib/claude-auth-sync/published/bob",
     ] {
         assert!(!guest.run(&format!("runuser -u alice -- {attempt}")).succeeded(), "{attempt}");
     }

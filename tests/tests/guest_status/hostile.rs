@@ -1,7 +1,5 @@
 //! What a user may put in place of their state, and what becomes of it: no other user is harmed, and it shows.
 
-use std::time::{Duration, Instant};
-
 use cas_tests::claude_login::fresh;
 use cas_tests::guest::{Guest, Suite};
 
@@ -9,17 +7,12 @@ use super::{everybody, published, row, run_service};
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
-/// Longer than any of these takes, and shorter than the deadline for a home that does not answer.
-const AT_ONCE: Duration = Duration::from_secs(8);
-
 /// By the user, in their own state directory; published as the service of a sync does it.
 #[track_caller]
 fn put(guest: &Guest, script: &str) {
     let script = format!("cd /home/mallory/{STATE} && rm -rf state.json && {script}");
     guest.run(&format!("runuser -u mallory -- bash -c '{script}'")).expect_success("mallory at work");
-    let began = Instant::now();
     guest.publish("mallory");
-    assert!(began.elapsed() < AT_ONCE, "{script}: something was waited for");
 }
 
 fn reason(guest: &Guest) -> String {
@@ -39,7 +32,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     // Some guests may not set it; the second name below is made by root, whom it does not bind.
     guest.run("sysctl --quiet fs.protected_hardlinks=0 || true").expect_success("the worst case");
     let lines = "\\x1b]0;owned\\x07\\x1b[2J\\nalice  FAIL  fake";
-    let not_regular = "state.json is no regular file";
+    let not_regular = "state.json is not a regular file";
     let cases = [
         ("mkfifo state.json", not_regular),
         ("mkdir state.json", not_regular),
@@ -74,7 +67,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     ] {
         put(&guest, &script);
         assert!(reason(&guest).starts_with("unreadable: "), "{script}: {}", reason(&guest));
-        guest.run(&format!("cd /home/mallory/.local/state; test ! -L claude-auth-sync || {{ rm claude-auth-sync; install -d -o mallory -g mallory -m 700 claude-auth-sync; }}")).expect_success("as before");
+        guest.run("cd /home/mallory/.local/state; test ! -L claude-auth-sync || { rm claude-auth-sync; install -d -o mallory -g mallory -m 700 claude-auth-sync; }").expect_success("as before");
     }
     guest
         .run(&format!("rm -f /home/mallory/{STATE}/state.json && ln {alices}/state.json /home/mallory/{STATE}/ && chmod 644 {alices}/state.json"))
@@ -109,7 +102,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     put(&guest, "mkfifo state.json");
     run_service(&guest, "mallory");
     assert!(
-        reason(&guest).contains("no regular file"),
+        reason(&guest).contains("not a regular file"),
         "what is no file is left to them: {}",
         reason(&guest)
     );
@@ -117,36 +110,4 @@ fn hostile_published_state_is_shown_as_unreadable() {
     // None of it belongs to a user, and it is small.
     let foreign = "find /var/lib/claude-auth-sync /run/claude-auth-sync ! -user root -o -type f -size +64k";
     assert_eq!(guest.run(foreign).text(), "");
-}
-
-/// The process that reads belongs to the user: it can be stopped, and is not waited for.
-#[test]
-fn stopped_reader_is_named_in_time() {
-    let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
-    for user in ["alice", "bob"] {
-        guest.put_login(user, &fresh(user));
-        run_service(&guest, user);
-    }
-    let stop = br#"
-        while (1) {
-            for (glob "/proc/[0-9]*/cmdline") {
-                open F, $_ or next;
-                next unless <F> =~ /read-state/;
-                kill "STOP", $1 if m#(\d+)#;
-            }
-        }"#;
-    guest.write("/home/alice/stop.pl", "alice", "600", stop);
-    guest
-        .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl")
-        .expect_success("a user who stops what becomes her");
-    guest.run("timeout 60 systemctl start claude-auth-sync@alice.service").expect_success("it ends");
-    guest.run("timeout 60 systemctl start claude-auth-sync@bob.service").expect_success("it ends");
-    let seen = everybody(&guest);
-    let told = row(&seen, "alice")["reason"].as_str().expect("a reason");
-    assert!(told.contains("does not answer within 10s"), "{told}");
-    assert_eq!(row(&seen, "bob")["rank"], "ok");
-    assert_eq!(guest.run("pgrep --full [r]ead-state").text(), "", "nothing of it is left");
-    guest.run("systemctl stop stopper").expect_success("her change of mind");
-    run_service(&guest, "alice");
-    assert_eq!(row(&everybody(&guest), "alice")["rank"], "ok");
 }

@@ -306,7 +306,11 @@ mod tests {
         ] {
             let tree = Tree::from_files(&[(ROOTS, line)]);
             assert_eq!(check_homes(&tree).len(), 1, "{line}");
-            assert_eq!(check_homes(&Tree::from_files(&[("cas-sync/src/user/context.rs", line)])), [], "{line}");
+            assert_eq!(
+                check_homes(&Tree::from_files(&[("cas-sync/src/user/context.rs", line)])),
+                [],
+                "{line}"
+            );
         }
         assert_eq!(
             check_homes(&Tree::from_files(&[(ROOTS, "// Paths::new\nprintln!(\"{}\", account.home);\n")])),
