@@ -67,7 +67,7 @@ fn mount_restriction_hides_a_client_in_another_home() {
         guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
         guest.run("systemctl start claude-auth-sync@alice.service");
         let journal = guest.product_journal();
-        assert_eq!(!journal.contains("is missing or may not be run"), is_found, "{journal}");
+        assert_eq!(!journal.contains("is missing or not executable"), is_found, "{journal}");
     }
 }
 

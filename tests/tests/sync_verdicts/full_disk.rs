@@ -118,7 +118,7 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     let trace = Trace::of_clients(&bed);
     let folder = alice.home().join(".claude");
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
-    let said = assert_nothing_written(&alice, TRY_LATER, "let its folder belong to the person");
+    let said = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0), "{}", said.stdout);
 }
 
@@ -134,7 +134,7 @@ fn oversized_client_state_is_named_and_no_client_started() {
     assert_nothing_written(
         &alice,
         TRY_LATER,
-        "the person's .claude.json is no regular file of at most 64 MiB",
+        "the user's .claude.json is not a regular file of at most 64 MiB",
     );
     fs::remove_file(&state).expect("removed");
     fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");

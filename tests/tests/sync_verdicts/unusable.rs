@@ -29,7 +29,7 @@ fn a_program_that_is_not_claude_code_is_named_with_what_to_do() {
         bed.configure(Path::new(program), true).expect("configured");
         sync(&bob); // the ledger takes note of the generation
         for person in [&alice, &bob] {
-            assert_nothing_written(person, CLAUDE_UNUSABLE, "let claude.program name Claude Code");
+            assert_nothing_written(person, CLAUDE_UNUSABLE, "set claude.program to Claude Code");
         }
     }
 }
@@ -58,12 +58,12 @@ fn a_client_that_ignores_logins_is_no_judge_of_them() {
         let bed = bed();
         let (alice, _) = signed_in(&bed, "alice");
         bed.wrap_client(script).expect("a wrapper");
-        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the login it is given");
+        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the given login");
 
         let bob = bed.person("bob").expect("bob");
         let stale = sign_in(&bed, &bob, -1);
         sync(&bob); // the ledger takes note of the generation
-        assert_nothing_written(&bob, CLAUDE_UNUSABLE, "claude does not use the login it is given");
+        assert_nothing_written(&bob, CLAUDE_UNUSABLE, "claude does not use the given login");
         assert_eq!(oauth(&bob)["refreshToken"], stale.refresh_token);
         assert_eq!(refreshes(&bed), 0);
     }
