@@ -70,7 +70,7 @@ fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
 /// have left without being unenrolled.
 fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
     enrollments.sort_by(|one, other| (one.enrolled_at, &one.name).cmp(&(other.enrolled_at, &other.name)));
-    let service = |enrollment: Enrollment| Some((enrollment.uid, Units::of(&enrollment.name)?.service));
+    let service = |enrollment: Enrollment| Some((enrollment.uid, Units::for_user(&enrollment.name)?.service));
     enrollments.into_iter().filter_map(service).collect()
 }
 

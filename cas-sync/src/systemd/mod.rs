@@ -1,4 +1,4 @@
-//! What runs for a person by itself: the timer and the watch, all below one target.
+//! The units of a user: the timer, its service and the watcher, all part of one target.
 
 mod cgroup;
 mod enabled;

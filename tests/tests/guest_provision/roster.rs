@@ -12,15 +12,12 @@ fn a_roster_that_is_wrong_changes_nothing() {
     let places = "/home /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     for (text, expected) in [
-        ("", "names nobody"),
-        ("users:\n", "names nobody"),
+        ("", "lists no users"),
+        ("users:\n", "lists no users"),
         ("users:\n  alice:\n  bo", "roster.yaml, line 3"),
         ("users:\n  alice: {parked: tr", "roster.yaml, line"),
         ("\u{7f}ELF\u{1}", "roster.yaml, line 1"),
-        (
-            "users:\n  alice:\n  bob:\n  alice:\n",
-            "line 4: \"alice\" stands here a second time; the first is in line 2",
-        ),
+        ("users:\n  alice:\n  bob:\n  alice:\n", "line 4: \"alice\" is a duplicate of the key in line 2"),
         (
             "users:\n  alice:\n    claude-auth: false\n",
             "line 3: the key \"claude-auth\": did you mean `claude_auth`?",

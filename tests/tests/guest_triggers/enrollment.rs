@@ -124,7 +124,7 @@ fn enroll_without_a_running_systemd_enables_the_units() {
         guest.run(&format!("unshare --mount sh -c 'mount -t tmpfs tmpfs /run/systemd && {script}'"))
     };
     let said = elsewhere("cas-sync enroll alice").expect_success("enrolling").text();
-    assert!(said.contains("systemd does not run here"), "{said}");
+    assert!(said.contains("systemd is not running"), "{said}");
     let links = "ls /etc/systemd/system/claude-auth-sync.target.wants | grep @";
     let expected = "claude-auth-sync@alice.timer\nclaude-auth-watch@alice.service\n";
     assert_eq!(guest.run(links).text(), expected);
@@ -137,7 +137,7 @@ fn enroll_without_a_running_systemd_enables_the_units() {
     let said = elsewhere(
         "mount --bind /dev/null /usr/bin/systemctl && cas-sync enroll bob && cas-sync unenroll bob",
     );
-    assert!(said.expect_success("without systemctl").text().contains("there is no systemctl here"));
+    assert!(said.expect_success("without systemctl").text().contains("systemctl is not installed"));
 }
 
 /// Only `cas-sync` itself is signalled when a sync ends, so what a client has left behind stays.

@@ -140,7 +140,7 @@ fn user_whose_name_fits_no_unit_is_enrolled_with_a_warning() {
         guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
         let said = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
         assert!(
-            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as them"),
+            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as the user"),
             "{said}"
         );
         guest.run(&format!("cas-sync unenroll '{user}'")).expect_success("unenrolling");

@@ -82,11 +82,11 @@ fn answer_with_another_credential_is_not_a_verification() {
         json!({"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}),
     ] {
         bed.manage_settings(&settings.to_string()).expect("settings");
-        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
+        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
         assert_eq!(bed.anthropic().essential_requests(), [], "nobody was asked");
     }
     bed.manage_settings("{").expect("settings");
-    assert_nothing_written(&alice, CLAUDE_UNUSABLE, "cannot be read as JSON; mend them");
+    assert_nothing_written(&alice, CLAUDE_UNUSABLE, "are not valid JSON; correct them");
     bed.manage_settings(r#"{"env": {"DISABLE_AUTOUPDATER": "1"}}"#).expect("settings");
     assert_eq!(sync(&alice).exit_code, FINE, "what does not choose the credential is welcome");
 
@@ -124,7 +124,7 @@ fn remote_settings_count_as_machine_settings() {
             // The newest client stores such settings in a home only after the user's consent.
             keep_settings(&alice, &settings);
             bed.anthropic().answer_settings(Settings(settings));
-            assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
+            assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
             assert_eq!(asked_with(&bed, &login.access_token), 0, "{version}: it was another one");
         }
         assert_ne!(fate_of(&alice, &login), "rejected", "{version}");

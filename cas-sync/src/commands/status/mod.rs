@@ -159,7 +159,9 @@ fn store(state: &StateDirectory) -> Store {
 }
 
 fn next(user: &str) -> Schedule {
-    let Some(units) = Units::of(user).filter(|_| systemd::is_running()) else { return Schedule::default() };
+    let Some(units) = Units::for_user(user).filter(|_| systemd::is_running()) else {
+        return Schedule::default();
+    };
     let deadline = Deadline::after(systemd::PATIENCE);
     let answered = systemd::next_start(&deadline, &units.timer).and_then(|sync_at| {
         let is_watched = systemd::is_active(&deadline, &units.watch)?;

@@ -22,8 +22,9 @@ fn own(
     standing: Result<Option<Value>, &str>,
 ) -> SelfReport {
     let now = Timestamp::from_millis(NOW);
-    let settings =
-        Settings::of(&ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"));
+    let settings = Settings::from_file(
+        &ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"),
+    );
     let sources = Sources {
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),

@@ -45,12 +45,12 @@ fn in_file(path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
 
 fn said_by(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
     let shadow = |name: &str| Override { place: place(shown(path)), name: name.to_owned() };
-    Settings::of(file).names().into_iter().map(shadow).collect()
+    Settings::from_file(file).names().into_iter().map(shadow).collect()
 }
 
 /// The setup-token that a login has brought along is the person's own.
 fn in_environment(around: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Override> {
-    let found = Settings::of_variables(around.variables.iter().cloned());
+    let found = Settings::from_variables(around.variables.iter().cloned());
     let is_own = |name: &str| {
         let own = current.filter(|_| name == VARIABLE).map(Value::Set);
         own.is_some() && found.variable(name) == own
