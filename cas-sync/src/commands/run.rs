@@ -1,4 +1,5 @@
-//! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
+//! `cas-sync run`: one complete run of the planner, reported on the terminal, in the journal and in
+//! the log.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
 use crate::user::verification::VerifyMode;
 
-/// Looks after the caller's own login.
+/// Runs a sync for the calling user.
 pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match CallingUser::current() {
         Ok(caller) => caller,
@@ -43,7 +44,7 @@ pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let (user, state, requests) =
         (caller.account.name.clone(), caller.state.clone(), caller.requests.clone());
     if caller.is_home_unavailable() {
-        let why = "the home is not there, not mounted, or not in use yet";
+        let why = "the home is missing, not mounted, or not in use yet";
         let why = format!("{why}: {}", caller.account.home.display());
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
         return ExitCode::SUCCESS;
@@ -69,21 +70,22 @@ fn run_sync(
     verification: VerifyMode,
 ) -> Result<(Outcome, Option<NotifyCommand>)> {
     harden_process()?;
-    let person = UserContext::configured(caller, now)?;
-    match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
+    let user = UserContext::configured(caller, now)?;
+    match user.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
             if verification == VerifyMode::Verify {
-                Publication::new(&person.state, &person.requests).note_sync_begin();
+                Publication::new(&user.state, &user.requests).note_sync_begin();
             }
-            let verifies = person.config.verify && verification == VerifyMode::Verify;
-            let outcome = person.run_sync(now, person.verifier(verifies));
+            let verifies = user.config.verify && verification == VerifyMode::Verify;
+            let outcome = user.run_sync(now, user.verifier(verifies));
             drop(locked);
-            Ok((outcome, person.notify()))
+            Ok((outcome, user.notify()))
         }
         Err(StateError::Busy(_)) => {
-            // What this run was started for may have come after the other one looked: once more, when that has ended.
+            // The event that started this run may be newer than what the other run has seen: run
+            // again after it.
             if verification == VerifyMode::Verify {
-                person.request_sync();
+                user.request_sync();
             }
             Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None))
         }

@@ -1,8 +1,9 @@
-//! Taking connections out of the queue of the socket, in a process of its own for each batch.
+//! Accepts connections from the queue of the socket, in a separate process for each batch.
 //!
-//! What a client has sent is never read, but closing its connection closes the descriptors in it. One of these can be a
-//! TCP socket with `SO_LINGER`, whose close waits for as long as the client likes (socket(7)); the end of a process waits
-//! for none. So this process closes nothing: it ends.
+//! The data of a client is never read, but closing its connection closes the descriptors in it. One
+//! of these can be a TCP socket with `SO_LINGER`, whose close takes as long as the client likes
+//! (socket(7)); the exit of a process does not wait for it. So this process closes nothing: it
+//! exits.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -18,23 +19,24 @@ use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::os::bounded_command::output_within;
 
-/// The most connections of one batch: the length of the queue (`Backlog=` of the socket unit, `LimitNOFILE=` of the service).
+/// Limits the connections of one batch: the length of the queue (`Backlog=` of the socket unit,
+/// `LimitNOFILE=` of the service).
 const MAX_BATCH: usize = 4096;
 
-/// How long connections are taken for one batch, where clients make them as fast as they are taken.
+/// The time limit for accepting a batch, if clients connect as fast as they are accepted.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long a batch may take with the start of its process, on a machine without a processor to spare. What it has taken is
-/// lost when it takes longer.
+/// The time limit of a batch with the start of its process, on a busy machine. A batch that takes
+/// longer is lost.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Takes a batch of connections from the listening socket that is this process' standard input. Returns the user ids of
-/// the processes that made them.
+/// Accepts a batch of connections from the listening socket on the standard input. Returns the user
+/// ids of the clients.
 ///
 /// # Errors
-/// When the process that takes them cannot be started, fails or hangs.
+/// If the process that accepts them cannot be started, fails or hangs.
 pub(super) fn accept_batch() -> io::Result<BTreeSet<u32>> {
-    // This very program, also when an upgrade has put another in its place meanwhile.
+    // The running program, even if an upgrade has replaced its file.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("cas-sync").args(["internal", "accept-requests"]).env_clear().stdin(Stdio::inherit());
     let output = output_within(&mut command, &Deadline::after(BATCH_TIMEOUT))?;
@@ -42,10 +44,10 @@ pub(super) fn accept_batch() -> io::Result<BTreeSet<u32>> {
     Ok(text.lines().filter_map(|uid| uid.parse().ok()).collect())
 }
 
-/// Accepts what waits at the listening socket on the standard input. Prints the user ids of the clients, one a line.
+/// Accepts the waiting connections and prints the user ids of the clients, one per line.
 pub(crate) fn run() -> ExitCode {
     match accept_all() {
-        // Without dropping anything: see above.
+        // Does not drop anything, see above.
         Ok(()) => std::process::exit(0),
         Err(error) => {
             eprintln!("cas-sync: cannot accept requests: {error}");

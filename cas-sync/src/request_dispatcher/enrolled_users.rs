@@ -1,6 +1,6 @@
-//! Which service belongs to which user id: from the markers of enrolled users and the user ids that their names are bound
-//! to. Both are root's files. The user database is not asked: a directory server may never answer, and may give the name to
-//! another account.
+//! Maps user ids to services, from the markers of enrolled users and the user ids bound to their
+//! names. Both are files of root. The user database is not read: a directory server may not answer,
+//! and may assign the name to another account.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,32 +12,33 @@ use cas_protocol::paths::{self, ENROLLED_DIR};
 
 use crate::systemd::Units;
 
-/// How long the list may be old where its directories seem not to have changed: two changes can have the same time.
+/// The maximum age of the list even if its directories seem unchanged: two changes can have the
+/// same time.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The services of the enrolled users. They are read again when they have changed, and not with every request of a flood:
-/// reading them takes some milliseconds.
+/// The services of the enrolled users. They are reread after a change, not for each request of a
+/// flood: reading takes some milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct EnrolledUsers {
     services: HashMap<u32, String>,
     read: Option<(Instant, Changes)>,
 }
 
-/// When names were last enrolled or unenrolled, and last bound.
+/// The times of the last enrollment or unenrollment, and of the last binding.
 type Changes = [Option<SystemTime>; 2];
 
-/// A name that is enrolled.
+/// An enrolled name.
 #[derive(Debug)]
 struct Enrollment {
     name: String,
-    /// The user id that the name is bound to.
+    /// The user id bound to the name.
     uid: u32,
     enrolled_at: SystemTime,
 }
 
 impl EnrolledUsers {
-    /// The unit that syncs the login of this user. `None` for users who are not enrolled, or after whom systemd cannot name
-    /// a unit.
+    /// Returns the service that syncs this user. `None` if the user is not enrolled or has a name
+    /// that systemd does not accept.
     pub(super) fn service_of(&mut self, uid: u32, now: Instant) -> Option<&str> {
         let changes = last_changes();
         let is_current = |(read_at, seen): (Instant, Changes)| {
@@ -66,8 +67,8 @@ fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
     entries.filter_map(enrollment).collect()
 }
 
-/// The service of each user id. Of several names with one user id the last enrolled counts: the others are of accounts that
-/// have left without being unenrolled.
+/// Returns the service of each user id. Of several names with one user id the last enrolled one
+/// counts: the others belong to removed accounts.
 fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
     enrollments.sort_by(|one, other| (one.enrolled_at, &one.name).cmp(&(other.enrolled_at, &other.name)));
     let service = |enrollment: Enrollment| Some((enrollment.uid, Units::for_user(&enrollment.name)?.service));
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_leads_to_the_name_that_was_last_enrolled_for_it() {
+    fn uid_maps_to_last_enrolled_name() {
         let found = services(vec![
             enrollment("bob", 1001, 9),
             enrollment("carol", 1002, 5),
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn only_roots_markers_with_a_bound_uid_count() {
+    fn only_root_markers_with_bound_uid_count() {
         let state = tempfile::tempdir().expect("a scratch directory");
         for directory in ["enrolled", "identities"] {
             fs::create_dir(state.path().join(directory)).expect("a directory");

@@ -30,27 +30,28 @@ use crate::os::environment::env_var;
 use crate::systemd::{self, BATCH_SIZE};
 use crate::term::stderr::{exit_with_error, print_error};
 
-/// How long after the last connection it ends, where no limit has to be remembered.
+/// The dispatcher ends so long after the last connection, unless a limit must be remembered.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long systemd may take to be asked and told about a batch.
+/// The time limit of systemd's replies for one batch.
 const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When a sync is tried again that runs now, or that systemd did not start.
+/// The interval of retries for a sync that is running, or that systemd did not start.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The pause after a batch that could not be taken.
+/// The delay after a batch that could not be accepted.
 const ERROR_BACKOFF: Duration = Duration::from_millis(200);
 
-/// The interval at which is looked whether PID 1 still listens.
+/// The interval of checks whether PID 1 still listens.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Serves the listening socket on the standard input until it is idle, asked to end, or PID 1 has closed the socket and removed
-/// its name (`RemoveOnStop=`).
+/// Serves the listening socket on the standard input until it is idle, is asked to end, or PID 1
+/// has closed the socket and removed its name (`RemoveOnStop=`).
 ///
-/// Closing the last descriptor of the socket closes what clients have sent, which can take as long as they like (see
-/// [`acceptor`]). So the socket is stopped while this process has it open, and never the other way round: PID 1 would take
-/// connections itself and close them (socket units do that between the end of their service and their own).
+/// Closing the last descriptor of the socket closes what clients have sent, which clients can delay
+/// without limit (see [`acceptor`]). So the socket is stopped while this process has it open, never
+/// the other way around: PID 1 would accept and close connections itself, as socket units do
+/// between the end of their service and their own.
 pub(crate) fn run() -> ExitCode {
     match Dispatcher::default().serve() {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,8 +117,8 @@ impl Dispatcher {
         }
     }
 
-    /// Starts the syncs that are due. One that runs now may have looked before the request came: it is started again when it
-    /// has ended, since systemd would take both for one.
+    /// Starts the due syncs. A sync that is running may have read the files before the request, so
+    /// that it is started again after its end; systemd would merge both starts.
     fn start_due(&mut self, now: Instant) {
         let mut due = Vec::new();
         for uid in self.limiter.due(now) {
@@ -147,28 +148,30 @@ impl Dispatcher {
         }
     }
 
-    /// Leaves the requests that wait, also those in the queue of the socket, to the next dispatcher.
+    /// Stores the waiting requests, including those in the queue of the socket, for the next
+    /// dispatcher.
     fn end(&mut self) -> Result<()> {
         self.take_requests();
         let pending = self.limiter.pending();
-        pending_file::write(&pending).context("cannot keep the requests that wait")?;
+        pending_file::write(&pending).context("cannot store the waiting requests")?;
         if !pending.is_empty() {
-            // The socket of an upgrade starts that dispatcher when this one has ended. During a pause there is none.
+            // The socket of an upgrade starts the next dispatcher after this one. During a pause
+            // there is no socket.
             connect_to(Path::new(REQUEST_SOCKET));
         }
         Ok(())
     }
 }
 
-/// Tells systemd that the socket is watched from here on (sd_notify(3)): `systemctl start` waits for this.
+/// Tells systemd that the socket is served (sd_notify(3)); `systemctl start` waits for this.
 fn notify_ready() {
     if let Some(manager) = env_var("NOTIFY_SOCKET") {
-        // Without it systemd ends this after a minute and a half, and says so.
+        // Without it systemd stops this process after 90 seconds and logs that.
         drop(UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", manager)));
     }
 }
 
-/// Which socket has the name; `None` where none has.
+/// Returns the inode of the socket with this name; `None` if it does not exist.
 fn named_socket() -> Option<u64> {
     Path::new(REQUEST_SOCKET).symlink_metadata().ok().map(|socket| socket.ino())
 }

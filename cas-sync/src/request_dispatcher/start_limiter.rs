@@ -1,65 +1,66 @@
-//! When a sync may be started for a request: pure, with the time as a parameter. A request that comes too early is kept, as
-//! one bit of its user, and starts one sync as soon as the limit allows.
+//! Limits the starts of syncs for requests: pure, with the time as a parameter. An early request is
+//! kept as one bit per user, and starts one sync as soon as the limit allows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The shortest time between two starts for one user: each sync runs a client of 200 MB for seconds. It also bounds the starts
-/// in ten minutes to ten, half of what systemd allows the service (`StartLimitBurst=`) with all that starts it.
+/// The minimum interval between two starts for one user: each sync runs a client of 200 MB for
+/// seconds. It also limits the starts in ten minutes to ten, half of what systemd allows the
+/// service (`StartLimitBurst=`).
 const MIN_START_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is known of the requests of all users. The caller passes enrolled users only, which bounds its size.
+/// The requests of all users. The caller passes enrolled users only, which limits its size.
 #[derive(Debug, Default)]
 pub(super) struct StartLimiter(BTreeMap<u32, UserState>);
 
 #[derive(Debug, Default)]
 struct UserState {
-    /// From when on another start is allowed. `None` before the first one.
+    /// The earliest time of the next start; `None` before the first start.
     allowed_from: Option<Instant>,
-    /// Whether a request waits, and from when on it may be tried again.
+    /// The earliest time to handle the waiting request, if there is one.
     pending_from: Option<Instant>,
 }
 
 impl StartLimiter {
-    /// Takes a request of the user.
+    /// Records a request of the user.
     pub(super) fn request(&mut self, uid: u32, now: Instant) {
         self.0.entry(uid).or_default().pending_from.get_or_insert(now);
     }
 
-    /// Those whose requests may start a sync now.
+    /// Returns the users whose requests may start a sync now.
     pub(super) fn due(&self, now: Instant) -> Vec<u32> {
         let is_due = |state: &UserState| state.due_at().is_some_and(|due| due <= now);
         self.0.iter().filter(|(_, state)| is_due(state)).map(|(uid, _)| *uid).collect()
     }
 
-    /// Notes that a sync was started for the user: their request is answered.
+    /// Records that a sync was started for the user, which answers the request.
     pub(super) fn note_start(&mut self, uid: u32, now: Instant) {
         self.0.insert(uid, UserState { allowed_from: Some(now + MIN_START_INTERVAL), pending_from: None });
     }
 
-    /// Lets the user's request wait until then, because no sync can be started before.
+    /// Postpones the request of the user, because no sync can be started before.
     pub(super) fn postpone(&mut self, uid: u32, until: Instant) {
         if let Some(state) = self.0.get_mut(&uid) {
             state.pending_from = state.pending_from.map(|_| until);
         }
     }
 
-    /// Forgets the user.
+    /// Removes the user.
     pub(super) fn forget(&mut self, uid: u32) {
         self.0.remove(&uid);
     }
 
-    /// Those whose requests wait.
+    /// Returns the users with a waiting request.
     pub(super) fn pending(&self) -> Vec<u32> {
         self.0.iter().filter(|(_, state)| state.pending_from.is_some()).map(|(uid, _)| *uid).collect()
     }
 
-    /// When the next request becomes due. `None` when none waits.
+    /// Returns when the next request is due; `None` if none waits.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.values().filter_map(UserState::due_at).min()
     }
 
-    /// Forgets all that no longer limits anything. Returns whether nothing is left.
+    /// Removes expired limits; returns true if nothing is left.
     pub(super) fn forget_expired(&mut self, now: Instant) -> bool {
         self.0.retain(|_, state| {
             state.pending_from.is_some() || state.allowed_from.is_some_and(|from| from > now)
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_within_the_limit_starts_one_sync_when_the_interval_ends() {
+    fn requests_within_interval_start_one_sync() {
         let start = Instant::now();
         let mut limiter = StartLimiter::default();
         limiter.request(ALICE, start);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_postponed_is_not_lost() {
+    fn postponed_request_is_not_lost() {
         let start = Instant::now();
         let mut limiter = StartLimiter::default();
         limiter.request(ALICE, start);
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_has_ended_is_forgotten() {
+    fn expired_limit_is_removed() {
         let start = Instant::now();
         let mut limiter = StartLimiter::default();
         assert!(limiter.forget_expired(start));
@@ -135,9 +136,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked for and whenever the dispatcher looks: the limit holds, and the last request is answered.
+        /// For any requests and times, the limit holds and the last request is answered.
         #[test]
-        fn the_limit_holds_and_no_request_is_lost(pauses in proptest::collection::vec(0_u64..90_000, 1..200)) {
+        fn limit_holds_and_no_request_is_lost(pauses in proptest::collection::vec(0_u64..90_000, 1..200)) {
             let begin = Instant::now();
             let (mut limiter, mut now, mut starts) = (StartLimiter::default(), begin, Vec::new());
             let mut requested_at = None;

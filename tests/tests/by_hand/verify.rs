@@ -160,8 +160,8 @@ fn a_sync_at_work_is_waited_for_and_not_for_ever() {
     let said = by_hand(&resident, "verify").expect(75, &[]);
     let lines: Vec<_> = said.err.lines().collect();
     assert!(
-        matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is at work; waiting for it")
-            && late.starts_with("cas-sync: another run is at work still")),
+        matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is running; waiting")
+            && late.starts_with("cas-sync: another run is still active")),
         "{}",
         said.err
     );

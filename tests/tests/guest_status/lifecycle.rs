@@ -97,7 +97,7 @@ fn missing_home_is_published_with_the_known_state() {
     let seen = everybody(&guest);
     let row = row(&seen, "alice");
     assert_eq!((&row["rank"], &row["exit_code"]), (&"skipped".into(), &0.into()), "{row}");
-    assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is not there")), "{row}");
+    assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is missing")), "{row}");
     assert_eq!(row["last_sync"]["credential"]["kind"], "login", "{row}");
 }
 

@@ -62,8 +62,8 @@ fn invalid_setup_token_is_never_printed_or_sent() {
     let resident = settled();
     put_in_force(&resident, OLD);
     for (input, says) in [
-        ("", "nothing was given"),
-        (" \n\n", "nothing was given"),
+        ("", "the input is empty"),
+        (" \n\n", "the input is empty"),
         ("sk-ant-api03-an-api-key", "does not begin with sk-ant-oat01-"),
         ("CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", "does not begin with sk-ant-oat01-"),
         ("sk-ant-oat01-abc sk-ant-oat01-def", "foreign character"),

@@ -55,8 +55,8 @@ fn interrupted_prompt_restores_the_terminal() {
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
     }
     for (typed, says) in [
-        ("\x04", "nothing was given"),
-        ("\n", "nothing was given"),
+        ("\x04", "the input is empty"),
+        ("\n", "the input is empty"),
         ("secret\x1a\x1cpassword\n", "does not begin with"),
     ] {
         let terminal = asked(&resident);
@@ -103,7 +103,7 @@ fn a_sync_that_is_at_work_is_waited_for_which_is_said() {
         terminal.wait_for(PROMPT);
         terminal.wait_until_it_echoes(false);
         terminal.type_text(&format!("{TOKEN}\n"));
-        terminal.wait_for("A sync is at work; waiting for it");
+        terminal.wait_for("A sync is running; waiting");
         terminal
     };
     let terminal = start();
