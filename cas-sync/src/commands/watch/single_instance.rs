@@ -1,5 +1,5 @@
-//! One watcher per user. The lock is an abstract socket: a file would be held open in the home, which could then not be
-//! unmounted, or lie where users share room.
+//! Allows one watcher per user. The lock is an abstract socket: an open file would keep the home
+//! from being unmounted, or be in a directory shared by users.
 
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -11,17 +11,18 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
 use nix::unistd::Uid;
 
-/// How many names there are for one user's socket. Any user can bind a name first; a watcher passes over such names.
+/// The number of names for the socket of one user. Any user can bind a name first; a watcher skips
+/// such names.
 const MAX_NAMES: u32 = 8;
 
-/// Returns once this is the only watcher of the user. It is one as long as the result lives. A second watcher waits here,
-/// asleep, and takes over from the first, so that it does not matter which of a service and the user's own hand came first.
-/// `None` where other users hold all names: two watchers of one user do no harm.
+/// Returns once this is the only watcher of the user, for as long as the result exists. A second
+/// watcher waits here until the first one ends, whether each was started by the service or by the
+/// user. Returns `None` if other users hold all names: two watchers of one user do no harm.
 ///
 /// # Errors
-/// When no socket can be made.
+/// If no socket can be created.
 pub(super) fn become_only_watcher(uid: Uid) -> io::Result<Option<UnixListener>> {
-    let mut is_said = false;
+    let mut is_printed = false;
     let mut number = 0;
     while number < MAX_NAMES {
         let name = format!("claude-auth-sync/watch/{uid}/{number}");
@@ -31,12 +32,12 @@ pub(super) fn become_only_watcher(uid: Uid) -> io::Result<Option<UnixListener>> 
         }
         match connect_to_watcher(&name, uid) {
             Ok(Some(mut connection)) => {
-                if !std::mem::replace(&mut is_said, true) {
+                if !std::mem::replace(&mut is_printed, true) {
                     eprintln!(
-                        "cas-sync: another watcher is at it; this one takes over when that one has ended"
+                        "cas-sync: another watcher is running; this one waits until that one has ended"
                     );
                 }
-                // It is never accepted, and nothing comes: this ends with the process that listens.
+                // The connection is never accepted: the read ends with the process that listens.
                 drop(connection.read(&mut [0]));
             }
             Ok(None) => number += 1,
@@ -48,8 +49,8 @@ pub(super) fn become_only_watcher(uid: Uid) -> io::Result<Option<UnixListener>> 
     Ok(None)
 }
 
-/// A connection to the watcher of this user that has the name. `None` when another user's process has it, or one whose queue
-/// is full: that need not be a watcher.
+/// Connects to the watcher of this user with this name. `None` if the name is held by a process of
+/// another user, or by one with a full queue, which may not be a watcher.
 fn connect_to_watcher(name: &str, uid: Uid) -> Result<Option<UnixStream>, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let own = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -72,27 +73,28 @@ mod tests {
 
     use super::*;
 
-    /// A user id that no account of the machine that runs the tests has.
+    /// A user id without an account on the test machine.
     const UID: u32 = 3_999_999_001;
 
-    /// A watcher of the user that runs the tests stands for one of that user id: the kernel tells whose process it is.
+    /// The user of the test stands for a watcher of that user id, because the kernel reports the
+    /// real one.
     #[test]
-    fn a_second_watcher_waits_for_the_end_of_the_first() {
+    fn second_watcher_waits_for_first() {
         let uid = Uid::effective();
         let first = become_only_watcher(uid).expect("the only one");
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let second = thread::spawn(move || {
             let second = become_only_watcher(uid);
-            tell.send(second.is_ok_and(|lock| lock.is_some())).expect("heard");
+            sender.send(second.is_ok_and(|lock| lock.is_some())).expect("heard");
         });
-        assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "the first one lives");
+        assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err(), "the first one lives");
         drop(first);
-        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(true));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(true));
         second.join().expect("ended");
     }
 
     #[test]
-    fn a_name_that_another_user_holds_is_passed_over() {
+    fn name_of_another_user_is_skipped() {
         let name = |number| {
             SocketAddr::from_abstract_name(format!("claude-auth-sync/watch/{UID}/{number}")).expect("a name")
         };
@@ -102,7 +104,7 @@ mod tests {
         let address = own.local_addr().expect("its name");
         assert_eq!(address.as_abstract_name(), name(MAX_NAMES - 1).as_abstract_name());
         held.push(own);
-        assert!(become_only_watcher(Uid::from_raw(UID)).expect("no failure").is_none(), "it watches without");
+        assert!(become_only_watcher(Uid::from_raw(UID)).expect("no failure").is_none(), "all names are held");
         drop(held);
     }
 }
