@@ -1,4 +1,4 @@
-//! `cas-sync`: keeps Claude Code logins valid, and administers the users for whom it does.
+//! `cas-sync`: keeps Claude Code logins valid, and manages the enrolled users.
 #![forbid(unsafe_code)]
 
 mod claude;

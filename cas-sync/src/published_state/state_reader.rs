@@ -21,7 +21,7 @@ pub(super) enum FoundState {
     Text(String),
     /// No sync has written one yet.
     Absent,
-    /// The home is not there, not mounted or not in use yet.
+    /// The home is missing, not mounted, or not in use yet.
     HomeUnavailable(String),
     /// It is not a small regular file of the user's; why.
     Unreadable(String),
@@ -53,7 +53,7 @@ fn find(account: &Account, paths: &Paths) -> FoundState {
     if account.is_home_unavailable(paths) {
         let home = account.home.display();
         return FoundState::HomeUnavailable(format!(
-            "the home is not there, not mounted, or not in use yet: {home}"
+            "the home is missing, not mounted, or not in use yet: {home}"
         ));
     }
     read_file(&paths.state_directory.join(FILE_NAME), account.uid.as_raw())

@@ -1,7 +1,7 @@
 //! `claude-auth-request.service`: starts the sync of each user who connects to the socket of requests.
 //!
 //! PID 1 opens the socket, in root's directory, and never resolves a path that a user can change. Of a request only the
-//! user id counts that the kernel tells (`SO_PEERCRED`).
+//! user id counts that the kernel reports (`SO_PEERCRED`).
 
 mod acceptor;
 mod enrolled_users;
