@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn internal(command: Internal) -> ExitCode {
     let done = match command {
         Internal::Inspect { user, fix, without_systemd } => {
-            commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
+            commands::doctor::run_internal(&user, fix.as_deref(), !without_systemd)
         }
         Internal::Sessions { user } => commands::sessions::examine(&user),
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),

@@ -13,7 +13,7 @@ const STATE: &str = ".local/state/claude-auth-sync";
 pub(crate) const ROWS: [Row; 25] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
-        "login-emptied",
+        "login-cleared",
         "rm .claude/.credentials.json; runuser -u alice -- cp emptied .claude/.credentials.json",
     ),
     row("login-damaged", "echo '{' >.claude/.credentials.json"),
@@ -116,7 +116,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     let said = asked(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
     assert!(finding(&after, "state-mode").is_none(), "{said:?} {after}");
-    assert!(finding(&after, "login-emptied").is_none(), "by the person's own service: {said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "by the person's own service: {said:?} {after}");
     assert_eq!(
         guest.login_of("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
