@@ -71,7 +71,7 @@ fn internal(command: Internal) -> ExitCode {
         Internal::Inspect { user, fix, without_systemd } => {
             commands::doctor::run_internal(&user, fix.as_deref(), !without_systemd)
         }
-        Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::Sessions { user } => commands::sessions::run_internal(&user),
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
         Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
         Internal::DispatchRequests => return request_dispatcher::run(),

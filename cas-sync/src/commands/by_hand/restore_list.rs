@@ -75,7 +75,7 @@ impl BackupList {
         let mut rows: Vec<_> = self.copies.iter().map(|backup| backup.cells(now)).collect();
         let store = self.store.as_ref().map(|why| format!("store {why}\n")).unwrap_or_default();
         if rows.is_empty() {
-            return format!("No copies are info.\n{store}");
+            return format!("There are no backups.\n{store}");
         }
         rows.insert(0, ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "STATE"].map(str::to_owned));
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
