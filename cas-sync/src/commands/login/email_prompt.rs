@@ -33,7 +33,7 @@ pub(super) fn last_sign_in_email(state: &ClaudeStateFile) -> Option<String> {
 }
 
 /// Returns the given email, else the email of the last sign-in, else what the user enters at the
-/// terminal. Returns `None` if there is none.
+/// terminal. Returns `None` without input.
 ///
 /// # Errors
 /// Returns [`CommandError`] if the input is not an email or the user interrupts.

@@ -9,7 +9,7 @@ const CREDENTIAL: &str = "sk-ant-";
 
 /// Rejects a command line that contains a credential, and never prints it: other users can see a
 /// command line, and the shell's history keeps it. Where a setup token is possible, every word that
-/// is not an option counts as one. option counts as one.
+/// is not an option counts as one.
 ///
 /// # Errors
 /// Returns [`CommandError`], a usage error.

@@ -5,6 +5,7 @@ mod argv_guard;
 mod clear;
 mod dates;
 mod show;
+mod stored_token;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::STORE_TIMEOUT;
 use super::env_file;
+use super::stored_token::StoredToken;
 use crate::term::wrap::{terminal_width, wrap};
 use crate::user::context::UserContext;
 use crate::user::error::CommandError;
@@ -48,17 +49,6 @@ pub(super) struct SetupTokenInfo {
     details: Option<TokenDetails>,
     /// Why something could not be read.
     failed: Option<CommandError>,
-}
-
-/// The content of the env file or of the store's field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StoredToken {
-    Absent,
-    Token(Fingerprint),
-    /// Not a token.
-    Malformed,
-    /// Could not be read.
-    Unknown,
 }
 
 /// Details of one token.
@@ -192,31 +182,6 @@ impl SetupTokenInfo {
             "token": known,
             "error": error,
         })
-    }
-}
-
-impl StoredToken {
-    fn token(self) -> Option<Fingerprint> {
-        if let Self::Token(token) = self { Some(token) } else { None }
-    }
-
-    fn describe(self) -> &'static str {
-        match self {
-            Self::Absent => "holds none",
-            Self::Token(_) => "holds one",
-            Self::Malformed => "does not hold a setup token",
-            Self::Unknown => "could not be read",
-        }
-    }
-
-    fn json(self) -> Value {
-        let state = match self {
-            Self::Absent => "absent",
-            Self::Token(_) => "token",
-            Self::Malformed => "malformed",
-            Self::Unknown => "unknown",
-        };
-        json!({ "state": state, "fingerprint": self.token() })
     }
 }
 

@@ -10,12 +10,12 @@ use crate::processes::RestartHint;
 pub(super) const CHECKS: [Check<UserFacts>; 7] = [
     Check {
         id: "env-file-malformed",
-        passed: "the env file holds one token, or there is none",
+        passed: "the env file is missing or holds one token",
         evaluate: malformed,
     },
     Check {
         id: "env-file-unusable",
-        passed: "the env file is a regular file of the user, or there is none",
+        passed: "the env file is missing or a regular file of the user",
         evaluate: unusable,
     },
     Check {

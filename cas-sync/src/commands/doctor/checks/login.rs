@@ -12,7 +12,7 @@ use super::super::facts::{EnvFile, UserFacts};
 
 pub(super) const CHECKS: [Check<UserFacts>; 10] = [
     Check { id: "login-absent", passed: "there is a login", evaluate: absent },
-    Check { id: "login-cleared", passed: "login has not been cleared", evaluate: cleared },
+    Check { id: "login-cleared", passed: "the login has not been cleared", evaluate: cleared },
     Check { id: "login-damaged", passed: "Claude Code can read the login", evaluate: damaged },
     Check { id: "login-scope", passed: "the login has the scope user:inference", evaluate: scope },
     Check { id: "login-partial", passed: "the login can be refreshed", evaluate: partial },

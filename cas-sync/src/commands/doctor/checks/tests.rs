@@ -1,5 +1,8 @@
 //! The checks on constructed facts.
 
+mod credentials;
+mod session_stack;
+
 use std::collections::BTreeSet;
 
 use cas_core::credential::fingerprint::RefreshTokenId;
@@ -178,79 +181,6 @@ fn wrong_clock_and_unset_clock_are_reported() {
 }
 
 #[test]
-fn rejected_and_stale_superseded_logins_are_reported() {
-    let with = |state, expires_at_ms| {
-        let mut facts = ada();
-        facts.login.state = LoginFileState::Valid(LoginSummary { expires_at: at(expires_at_ms), ..login() });
-        facts.login.generation_state = Some(state);
-        names(&facts)
-    };
-    assert_eq!(with(GenerationState::Rejected, NOW + HOUR), ["login-rejected"]);
-    assert_eq!(with(GenerationState::Superseded, NOW - HOUR), ["login-rejected"]);
-    assert!(with(GenerationState::Superseded, NOW + HOUR).is_empty(), "its access token still works");
-    assert!(with(GenerationState::Restored, NOW + HOUR).is_empty());
-}
-
-#[test]
-fn login_of_another_organization_is_reported_if_one_is_expected() {
-    let mut facts = ada();
-    facts.login.expected_organization = Some("theirs".into());
-    assert_eq!(names(&facts), ["login-organization", "document-organization"]);
-    facts.login.expected_organization = None;
-    assert!(names(&facts).is_empty());
-}
-
-#[test]
-fn login_is_not_checked_while_a_setup_token_is_active() {
-    let mut facts = ada();
-    facts.login.state = LoginFileState::ClearedByClient;
-    assert_eq!(names(&facts), ["login-cleared"]);
-    facts.env_file = EnvFile::Token { expiry: None };
-    assert!(names(&facts).is_empty(), "a setup token is active");
-}
-
-#[test]
-fn setup_token_expiry_is_a_warning_or_a_problem() {
-    use cas_core::credential::expiry::{Expiry, ExpirySource};
-    const DAY: u64 = 24 * HOUR;
-    let report = |expiry: Option<(u64, ExpirySource)>| {
-        let expiry = expiry.map(|(ms, source)| Expiry { at: at(ms), source });
-        let mut found = found(&UserFacts { env_file: EnvFile::Token { expiry }, ..ada() });
-        assert!(found.len() <= 1 && found.iter().all(|(id, _)| id == "setup-token-expires"), "{found:?}");
-        found.pop().map(|(_, finding)| finding)
-    };
-    assert_eq!(report(None), None);
-    assert_eq!(report(Some((NOW + 31 * DAY, ExpirySource::Declared))), None);
-    for (ms, source, severity, words) in [
-        (NOW + 9 * DAY, ExpirySource::Declared, Severity::Warning, "in 9 days"),
-        (NOW + 30 * DAY, ExpirySource::UpperBound, Severity::Warning, "at the latest"),
-        (NOW - DAY, ExpirySource::Declared, Severity::Problem, "expired on"),
-        (NOW - DAY, ExpirySource::FromCreationDate, Severity::Warning, "has an estimated expiry of"),
-    ] {
-        let finding = report(Some((ms, source))).expect("a finding");
-        assert_eq!(finding.severity, severity, "{}", finding.cause);
-        assert!(finding.cause.contains(words), "{}", finding.cause);
-        assert_eq!(finding.remedy, Remedy::User("cas-sync token set".into()));
-    }
-}
-
-#[test]
-fn login_expiry_within_a_week_is_reported() {
-    let report = |expires_at_ms| {
-        let mut facts = ada();
-        let login = LoginSummary { login_expires_at: Some(at(expires_at_ms)), ..login() };
-        facts.login.state = LoginFileState::Valid(login);
-        found(&facts).pop().map(|(id, finding)| (id, finding.severity, finding.remedy))
-    };
-    let sign_in = || Remedy::User("cas-sync login".into());
-    let expected = |severity| Some(("login-expires".to_owned(), severity, sign_in()));
-    assert_eq!(report(NOW + 7 * 24 * HOUR + 1), None);
-    assert_eq!(report(NOW + 7 * 24 * HOUR), expected(Severity::Warning));
-    assert_eq!(report(NOW), expected(Severity::Problem));
-    assert_eq!(report(1000), None, "an implausible date");
-}
-
-#[test]
 fn lock_is_abandoned_after_two_minutes_without_a_holder() {
     let with = |touched, holder, uid| {
         let lock = Lock {
@@ -290,37 +220,5 @@ fn malformed_variable_name_is_not_part_of_a_command() {
         {
             assert!(!with(name), "{place:?} {name}");
         }
-    }
-}
-
-/// pam-auth-update --force would discard edits in the stack that decides who can log in.
-#[test]
-fn session_stack_edits_are_never_overwritten_by_a_remedy() {
-    let without: Vec<String> = ["session required pam_unix.so"].map(String::from).into();
-    let required: Vec<String> = ["session required pam_cas_session.so"].map(String::from).into();
-    for (session, is_chosen, expected) in [
-        (without.clone(), false, Some("pam-auth-update --enable claude-auth-sync")),
-        (without, true, None),
-        (required.clone(), true, None),
-        (required, false, None),
-    ] {
-        let facts =
-            MachineFacts { pam: Pam { has_module: true, session: Some(session), is_chosen }, ..machine() };
-        let rows = diagnose(&machine_checks(), &facts);
-        let findings = rows.into_iter().find_map(|row| match row.result {
-            CheckResult::Problems(findings) if row.id.starts_with("pam-line") => Some(findings),
-            _ => None,
-        });
-        let remedies: Vec<_> = findings.into_iter().flatten().map(|finding| finding.remedy).collect();
-        let commands: Vec<_> = remedies
-            .iter()
-            .filter_map(|remedy| match remedy {
-                Remedy::Text(_) => None,
-                Remedy::Root(command) | Remedy::User(command) | Remedy::Vault(command) => {
-                    Some(command.as_str())
-                }
-            })
-            .collect();
-        assert_eq!((remedies.len(), commands), (1, expected.into_iter().collect()), "{is_chosen}");
     }
 }
