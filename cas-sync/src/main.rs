@@ -69,9 +69,9 @@ fn main() -> ExitCode {
 fn internal(command: Internal) -> ExitCode {
     let done = match command {
         Internal::Inspect { user, fix, without_systemd } => {
-            commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
+            commands::doctor::run_internal(&user, fix.as_deref(), !without_systemd)
         }
-        Internal::Sessions { user } => commands::sessions::examine(&user),
+        Internal::Sessions { user } => commands::sessions::run_internal(&user),
         Internal::PublishState { user } => published_state::publish::publish(&user),
         Internal::ReadState { user } => published_state::state_reader::serve(&user),
         Internal::MigratePublishedStates => published_state::earlier_version::migrate(),

@@ -79,10 +79,10 @@ fn new_machine_takes_over_a_backup_on_request() {
     guest.sync("alice").expect_success("nothing to do");
     assert!(guest.read(&login_path("alice")).is_none(), "another machine's login was taken");
     let by_hand = "systemd-run --quiet --pipe --wait --collect --uid=alice cas-sync restore --dry-run";
-    assert!(!guest.run(by_hand).text().contains("Would put back generation"));
+    assert!(!guest.run(by_hand).text().contains("Would restore generation"));
     let asked =
         guest.run(&format!("{by_hand} --from-other-machine")).expect_success("when it is asked for").text();
-    assert!(asked.contains("Would put back generation"), "{asked}");
+    assert!(asked.contains("Would restore generation"), "{asked}");
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")

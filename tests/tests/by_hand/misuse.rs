@@ -88,7 +88,7 @@ fn misconfigured_store_fails_only_commands_that_need_it() {
     resident.put(LOGIN, &fresh("first"));
     resident.configure("store = \"vault\"\nverify = false\n");
     by_hand(&resident, "check").expect(0, &[]);
-    by_hand(&resident, "restore").expect(0, &["was left alone"]);
+    by_hand(&resident, "restore").expect(0, &["was not changed"]);
     by_hand(&resident, "backup").expect(78, &["vault.address is not set", "  history  added"]);
     by_hand(&resident, "restore --list").expect(78, &["vault.address is not set", "history"]);
 }

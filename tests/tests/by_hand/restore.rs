@@ -21,7 +21,7 @@ fn emptied() -> (Resident, String) {
 fn dry_run_names_the_restore_that_follows() {
     let (resident, file) = emptied();
     let before = home(&resident);
-    let words = format!("Would put back generation {}, access token until 20", generation(&file));
+    let words = format!("Would restore generation {}, access token until 20", generation(&file));
     by_hand(&resident, "restore --dry-run").expect(0, &[&words]);
     let told = by_hand(&resident, "restore --dry-run --json").expect(0, &[]).json();
     assert_eq!(
@@ -42,9 +42,9 @@ fn a_login_that_is_whole_is_left_alone() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "backup").expect(0, &[]);
     by_hand(&resident, "restore --dry-run")
-        .expect(0, &["Would put nothing back, unless `claude` then finds"]);
-    by_hand(&resident, "restore").expect(0, &["verified by inference", "is whole, and was left alone"]);
-    by_hand(&resident, "restore --no-verify").expect(0, &["not verified by inference", "was left alone"]);
+        .expect(0, &["Would restore nothing, unless the Anthropic API rejects"]);
+    by_hand(&resident, "restore").expect(0, &["verified by inference", "is valid and was not changed"]);
+    by_hand(&resident, "restore --no-verify").expect(0, &["not verified by inference", "was not changed"]);
     let chosen = format!("restore --generation {}", generation(&fresh("first")));
     by_hand(&resident, &chosen)
         .expect(1, &["the login in the file is complete and stays", "it has no backup"]);
@@ -77,7 +77,7 @@ fn the_copies_are_listed_with_what_became_of_them() {
     let resident = Resident::settle();
     let bao = resident.bao();
     resident.use_store(&bao, Policy::Patch);
-    by_hand(&resident, "restore --list").expect(0, &["No copies are kept."]);
+    by_hand(&resident, "restore --list").expect(0, &["There are no backups."]);
     let (first, second) = (
         healthy("first", now_ms() + 3 * HOUR_MS + 60_000),
         healthy("second", now_ms() + 5 * HOUR_MS + 60_000),
@@ -194,7 +194,7 @@ fn a_rejected_login_makes_room_for_a_later_copy() {
     by_hand(&resident, "backup").expect(0, &[]);
     resident.put(LOGIN, &older);
     resident.anthropic().answer_messages(&access_token(&older), Some(MessageAnswer::Revoked));
-    by_hand(&resident, "restore --no-verify").expect(0, &["was left alone"]);
+    by_hand(&resident, "restore --no-verify").expect(0, &["was not changed"]);
     assert_eq!(login(&resident), parsed(&older));
     by_hand(&resident, "restore")
         .expect(0, &["RECOVERED login restored from the local history", "verified by inference"]);

@@ -13,7 +13,7 @@ const STATE: &str = ".local/state/claude-auth-sync";
 pub(crate) const ROWS: [Row; 25] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
-        "login-emptied",
+        "login-cleared",
         "rm .claude/.credentials.json; runuser -u alice -- cp emptied .claude/.credentials.json",
     ),
     row("login-damaged", "echo '{' >.claude/.credentials.json"),
@@ -94,12 +94,12 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     guest.run(&broken).expect_success("breaking it");
 
     let dry = asked(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
-    assert!(dry.contains(&format!("Would give /home/alice/{STATE} the mode 0700.\n")), "{dry}");
+    assert!(dry.contains(&format!("Would set the mode of /home/alice/{STATE} to 0700.\n")), "{dry}");
     assert_eq!(guest.status_of(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
 
     let said = asked(&guest, Who::Alice, "cas-sync doctor --fix").text();
     assert!(
-        said.starts_with("Going to give /home/alice/.claude/.credentials.json the mode 0600.\n"),
+        said.starts_with("Going to set the mode of /home/alice/.claude/.credentials.json to 0600.\n"),
         "{said}"
     );
     let after = diagnosis(&guest, Who::Alice);
@@ -116,7 +116,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
     let said = asked(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
     assert!(finding(&after, "state-mode").is_none(), "{said:?} {after}");
-    assert!(finding(&after, "login-emptied").is_none(), "by the person's own service: {said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "by the person's own service: {said:?} {after}");
     assert_eq!(
         guest.login_of("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
@@ -134,7 +134,7 @@ fn the_clients_own_file_is_changed_under_the_clients_lock() {
     let command =
         finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");
     let held = asked(&guest, Who::Alice, command).text();
-    assert!(held.contains("Not done") && held.contains(".claude.json.lock"), "{held}");
+    assert!(held.contains("Not fixed") && held.contains(".claude.json.lock"), "{held}");
     assert_eq!(guest.read("/home/alice/.claude.json"), Some(format!("{before}\n").into_bytes()));
     guest.run("rmdir /home/alice/.claude.json.lock").expect_success("it has released it");
     // Also where root has it done, by a process that has become her.
@@ -194,5 +194,9 @@ fn root_opens_nothing_in_a_home_and_waits_for_none() {
     assert!(!guest.run("test -e /tmp/started").succeeded(), "her program is not started");
     let other = asked(&guest, Who::Alice, "cas-sync doctor bob");
     assert_eq!(other.code, Some(1));
-    assert!(String::from_utf8_lossy(&other.stderr).starts_with("cas-sync: only root may"), "{other:?}");
+    assert!(
+        String::from_utf8_lossy(&other.stderr)
+            .starts_with("cas-sync: cannot inspect another user: only root can"),
+        "{other:?}"
+    );
 }

@@ -98,5 +98,5 @@ fn fix_as_root_runs_the_syncs_of_all_users() {
         .expect_success("syncs that meet");
     let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
     let after = diagnosis(&guest, Who::Root);
-    assert!(finding(&after, "login-emptied").is_none(), "{said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "{said:?} {after}");
 }

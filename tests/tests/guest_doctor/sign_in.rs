@@ -21,13 +21,13 @@ pub(crate) const ROWS: [Row; 3] = [
 /// Fixed by a sign-in.
 pub(crate) const SIGN_IN: [&str; 8] = [
     "login-absent",
-    "login-emptied",
+    "login-cleared",
     "login-damaged",
     "login-partial",
-    "login-lapses",
+    "login-expires",
     "login-rejected",
     "login-organization",
-    "setup-token-lapses",
+    "setup-token-expires",
 ];
 
 const CODE: &str = "the-code-of-the-browser";
@@ -44,7 +44,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     for (id, broken) in [
         ("login-absent", "rm .claude/.credentials.json"),
         (
-            "login-emptied",
+            "login-cleared",
             r#"echo '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}' >.claude/.credentials.json"#,
         ),
         ("login-damaged", "echo '{' >.claude/.credentials.json"),
@@ -53,7 +53,7 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
             r#"sed -i 's/"refreshToken":"[^"]*"/"refreshToken":""/' .claude/.credentials.json"#,
         ),
         (
-            "login-lapses",
+            "login-expires",
             r#"sed -i 's/"refreshTokenExpiresAt":[0-9]*,*//; s/{"accessToken"/{"refreshTokenExpiresAt":1735700000000,"accessToken"/' .claude/.credentials.json"#,
         ),
         (
@@ -90,7 +90,8 @@ fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     };
     let mended =
         |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, &format!("printf %s {new} |"));
-    case(&desk.guest, "setup-token-lapses", Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
+    case(&desk.guest, "setup-token-expires", Who::Alice, broken, mended)
+        .unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(desk.guest.variable_by_ssh("alice").as_deref(), Some(new));
 }
 

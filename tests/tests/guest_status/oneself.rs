@@ -37,12 +37,12 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
         "Claude login of alice on ",
         ": OK\n",
         "uses        the login (/home/alice/.claude/.credentials.json)",
-        "verified    never, as far as is known; the last sync, ",
-        "lapses      access token ends in ",
-        "good copy   on this machine: this login, kept ",
-        "in no other place: there is no store but this machine",
+        "verified    never, as far as known; the last sync, ",
+        "expires     access token expires in ",
+        "backup      on this machine: this login, saved ",
+        "on no other machine: backups are kept locally",
         "next        a sync in ",
-        "; the watch runs",
+        "; the watcher runs",
     ] {
         assert!(screen.contains(part), "{part} is missing in\n{screen}");
     }
@@ -77,10 +77,10 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
     let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
     assert_eq!(code, Some(79), "{screen}");
     assert!(
-        screen.contains(": FAIL\n") && screen.contains("nobody is logged in: the login was emptied"),
+        screen.contains(": FAIL\n") && screen.contains("Claude Code is not logged in: the login was cleared"),
         "{screen}"
     );
-    assert!(screen.contains("systemd plans no sync; the watch does not run"), "{screen}");
+    assert!(screen.contains("no sync is scheduled; the watcher does not run"), "{screen}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn unresponsive_systemd_does_not_block_status() {
     let status = guest.run(&format!("{alice} cas-sync status"));
     let json = guest.run(&format!("{alice} cas-sync status --json"));
     guest.run("pkill -CONT -x dbus-daemon").expect_success("its bus goes on");
-    assert!(status.text().contains("not known: systemd does not answer"), "{status:?}");
+    assert!(status.text().contains("unknown: systemd does not answer"), "{status:?}");
     assert_eq!(claude_login::parsed(&json.text())["next_unknown"], "systemd does not answer", "{json:?}");
 
     let systemd = Pid::from_raw(i32::try_from(guest.leader()).expect("a process"));

@@ -52,5 +52,5 @@ fn status_lists_all_of_ten_thousand_users() {
     let table = String::from_utf8(table.stdout).expect("text");
     assert_eq!(table.lines().count(), 10_002);
     assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("person00000  FAIL ")), "{table:.500}");
-    assert!(table.ends_with("10000 enrolled, 1000 not fine\n"));
+    assert!(table.ends_with("10000 enrolled, 1000 not ok\n"));
 }

@@ -16,7 +16,7 @@ use cas_tests::resident::{LOGIN, Resident, UID};
 use serde_json::Value;
 
 const CODE: &str = "the-code-of-the-browser";
-const PROMPT: &str = "Code (it is not shown): ";
+const PROMPT: &str = "Code (input is hidden): ";
 
 /// Returns a terminal that shows the sign-in URL and asks for the code.
 #[track_caller]

@@ -46,7 +46,7 @@ fn login_that_is_rejected_is_signed_out_again() {
         resident.anthropic().answer_messages(&token, Some(answer));
         let (status, screen) = sign_in(&resident, &EMAIL, Account::of_somebody());
         assert_eq!(status.code(), Some(code), "{screen}");
-        for part in [says, "your login is as it was", "signed out again"] {
+        for part in [says, "your login was not changed", "the new login was signed out"] {
             assert!(screen.contains(part), "{part}: {screen}");
         }
         assert_eq!(signed_out(&resident), index + 1, "{screen}");
@@ -81,7 +81,7 @@ fn another_account_or_organisation_is_not_taken_by_accident() {
     std::fs::write(configuration, "expected_organization = \"another-one\"\n").expect("written");
     let (status, screen) = sign_in(&resident, &[&EMAIL[..], &["--switch-account"]].concat(), somebody_else());
     assert_eq!((status.code(), signed_out(&resident)), (Some(79), 2), "{screen}");
-    assert!(screen.contains("expected is another-one"), "{screen}");
+    assert!(screen.contains("not to another-one"), "{screen}");
     assert_eq!(resident.all_files(), before);
     assert_no_trace(&resident);
 }
@@ -96,7 +96,7 @@ fn wrong_code_is_reported_in_the_clients_words() {
         let (status, screen, echoes) = terminal.end();
         let screen = unfolded(&screen);
         assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
-        assert!(screen.contains("your login is as it was"), "{screen}");
+        assert!(screen.contains("your login was not changed"), "{screen}");
         let of_client = screen.contains("That code wasn't accepted");
         assert_eq!(of_client, typed.starts_with("nonsense"), "{screen}");
         assert_eq!((resident.all_files(), signed_out(&resident)), (before.clone(), 0));
@@ -117,7 +117,7 @@ fn interrupted_sign_in_changes_nothing() {
         let (status, screen, echoes) = terminal.end();
         let screen = unfolded(&screen);
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
-        assert!(screen.contains("interrupted; your login is as it was"), "{screen}");
+        assert!(screen.contains("interrupted; your login was not changed"), "{screen}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!(resident.all_files(), before);
         assert_no_trace(&resident);

@@ -97,7 +97,7 @@ fn first_sign_in_works_with_both_clients() {
         resident.anthropic().show_code(CODE, Account::of_somebody());
         // The email is unknown: the user is asked, and may leave it empty.
         let terminal = resident.at_a_terminal("cas-sync", &["login"], 200);
-        terminal.wait_for("Your address");
+        terminal.wait_for("Your email");
         terminal.type_text("\n");
         terminal.wait_for(PROMPT);
         terminal.wait_until_it_echoes(false);
@@ -163,7 +163,7 @@ fn a_setup_token_in_force_is_said_to_outrank_it() {
     let (status, screen) = sign_in(&resident, &["--email", "alice@example.org"], Account::of_somebody());
     assert_eq!(status.code(), Some(0), "{screen}");
     assert!(
-        screen.contains("A setup-token is in force") && screen.contains("cas-sync token clear"),
+        screen.contains("A setup token is active") && screen.contains("cas-sync token clear"),
         "{screen}"
     );
     assert_eq!(login(&resident)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));

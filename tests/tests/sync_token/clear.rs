@@ -39,7 +39,7 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
         assert_eq!(ledger["withdrawn_tokens"], json!([fingerprint(TOKEN)]));
         assert_eq!(state(&resident)["finding"], json!("login"));
         let output = cas_sync(&resident, &["token", "clear", "--yes"]);
-        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup-token.\n"));
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup token.\n"));
     }
 }
 

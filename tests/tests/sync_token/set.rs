@@ -25,7 +25,7 @@ fn valid_setup_token_is_activated_and_stored_with_its_dates() {
         let output = set(&resident, &[], TOKEN);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(
-            said(&output).contains("in force") && said(&output).contains("verified by inference"),
+            said(&output).contains("is active") && said(&output).contains("verified by inference"),
             "{output:?}"
         );
         assert!(said(&output).contains(&fingerprint(TOKEN)) && said(&output).contains("in 36"), "{output:?}");

@@ -29,13 +29,13 @@ fn shown(resident: &Resident, code: i32) -> (String, Value) {
 fn token_show_prints_location_and_expiry_without_a_request() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     let (lines, object) = shown(&resident, 0);
-    assert_eq!(lines, "There is no setup-token.\n");
+    assert_eq!(lines, "There is no setup token.\n");
     assert_eq!((&object["token"], &object["same"]), (&Value::Null, &json!(true)));
 
     put_in_force(&resident, TOKEN);
     let (lines, object) = shown(&resident, 0);
     assert!(lines.starts_with(&format!("Setup-token {}\n", fingerprint(TOKEN))), "{lines}");
-    for part in ["the same in both", "  made ", "  lapses ", "in 36", "  verified ", "by inference"] {
+    for part in ["the same in both", "  created ", "  expires ", "in 36", "  verified ", "by inference"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
     assert_eq!(object["token"]["fingerprint"], json!(fingerprint(TOKEN)));
@@ -72,6 +72,6 @@ fn setup_token_written_by_hand_counts_from_first_sight() {
 
     resident.put(ENV_FILE, "export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n");
     let (lines, object) = shown(&resident, 1);
-    assert!(lines.starts_with("No setup-token is known"), "{lines}");
+    assert!(lines.starts_with("The setup token is unknown"), "{lines}");
     assert_eq!(object["env_file"]["state"], json!("malformed"));
 }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::{OLD, TOKEN, env_file, put_in_force, settled};
 
-const PROMPT: &str = "Setup-token (it is not shown";
+const PROMPT: &str = "Setup token (input is hidden";
 
 #[test]
 fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
@@ -26,7 +26,7 @@ fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
         let (status, screen, echoes) = terminal.end();
         assert_eq!((status.code(), echoes), (Some(0), true), "{screen}");
         assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
-        assert!(screen.contains("in force for your next sessions"), "{screen}");
+        assert!(screen.contains("active for your next sessions"), "{screen}");
         assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
     }
 }

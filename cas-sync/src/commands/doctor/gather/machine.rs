@@ -1,4 +1,4 @@
-//! The machine, as everybody may see it; what only root may see is not known to others.
+//! Collects the facts about the machine. What only root can read is unknown to other users.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,22 +17,22 @@ use crate::published_state::accounts::Accounts;
 use crate::roster;
 use crate::systemd::{self, REQUEST_SOCKET_UNIT, TargetState};
 
-/// Where Debian and others keep modules; `*` is the name of the architecture.
-const MODULES: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
+/// PAM module directories of Debian and other distributions; `*` is the architecture.
+const MODULE_DIRS: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
 
-const SESSION: &str = "/etc/pam.d/common-session";
+const SESSION_STACK: &str = "/etc/pam.d/common-session";
 
-/// What pam-auth-update has chosen for that file, whatever was made of the file since.
-const CHOSEN: &str = "/var/lib/pam/session";
+/// The modules that pam-auth-update selected for the session stack, independent of later edits.
+const SELECTED_MODULES: &str = "/var/lib/pam/session";
 
-/// All that can be seen of it.
+/// Collects the facts about the machine.
 pub(in crate::commands::doctor) fn machine() -> MachineFacts {
     let target = match systemd::target() {
         None => SyncTarget::NoSystemd,
         Some(TargetState::Masked) => SyncTarget::Masked,
         Some(TargetState::Stopped) => SyncTarget::Stopped,
         Some(TargetState::Runs) => SyncTarget::Runs,
-        Some(TargetState::NoReply) => SyncTarget::Silent,
+        Some(TargetState::NoReply) => SyncTarget::NoReply,
     };
     MachineFacts {
         pam: pam(),
@@ -40,8 +40,8 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
         target,
         roster: roster(),
         clock: clock(),
-        is_anybody_enrolled: !enrolled_users().is_empty(),
-        gone: gone(),
+        has_enrolled_users: !enrolled_users().is_empty(),
+        missing_accounts: missing_accounts(),
     }
 }
 
@@ -49,7 +49,7 @@ fn is_request_socket_active() -> Option<bool> {
     systemd::is_active(&Deadline::after(systemd::PATIENCE), REQUEST_SOCKET_UNIT).ok().flatten()
 }
 
-fn gone() -> Vec<(String, String)> {
+fn missing_accounts() -> Vec<(String, String)> {
     let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let accounts = Accounts::look_up(&names);
@@ -62,17 +62,19 @@ fn gone() -> Vec<(String, String)> {
 }
 
 fn pam() -> Pam {
-    let has_module =
-        MODULES.iter().flat_map(|pattern| folders(pattern)).any(|folder| folder.join(MODULE).is_file());
-    let session = fs::read_to_string(SESSION).ok().map(|text| {
+    let has_module = MODULE_DIRS
+        .iter()
+        .flat_map(|pattern| matching_dirs(pattern))
+        .any(|directory| directory.join(MODULE).is_file());
+    let session = fs::read_to_string(SESSION_STACK).ok().map(|text| {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     });
-    let chosen = fs::read_to_string(CHOSEN).unwrap_or_default();
+    let chosen = fs::read_to_string(SELECTED_MODULES).unwrap_or_default();
     Pam { has_module, session, is_chosen: chosen.contains(MODULE) }
 }
 
-fn folders(pattern: &str) -> Vec<PathBuf> {
+fn matching_dirs(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once("/*/") else { return vec![pattern.into()] };
     let entries = fs::read_dir(before).into_iter().flatten().flatten();
     entries.map(|entry| entry.path().join(after)).collect()
@@ -83,25 +85,25 @@ fn roster() -> Roster {
     match config::read_admin_file(path) {
         Ok(None) => Roster::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
-            Ok(_) => Roster::Fine,
+            Ok(_) => Roster::Valid,
             Err(error) => Roster::Unreadable(error.to_string()),
         },
-        Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root may look into the roster".into()),
+        Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root can read the roster".into()),
         Err(why) => Roster::Unreadable(format!("{}: {why}", path.display())),
     }
 }
 
-/// What the kernel was told by whatever sets the clock; timedatectl(1) has no bound of its own.
+/// Asks timedatectl(1) for the kernel's clock status, with a timeout because it has none.
 fn clock() -> Clock {
     let mut command = Command::new("timeout");
     command.args(["5", "timedatectl", "show", "--property=NTPSynchronized", "--value"]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     match command.output() {
-        Ok(said) if said.status.success() => match said.stdout.trim_ascii() {
+        Ok(output) if output.status.success() => match output.stdout.trim_ascii() {
             b"yes" => Clock::Synchronized,
             b"no" => Clock::Unsynchronized,
-            _ => Clock::Unknown("timedatectl does not say".into()),
+            _ => Clock::Unknown("timedatectl printed neither yes nor no".into()),
         },
-        _ => Clock::Unknown("timedatectl does not answer".into()),
+        _ => Clock::Unknown("timedatectl failed".into()),
     }
 }
