@@ -10,8 +10,7 @@ const MARKERS: &str = "/var/lib/claude-auth-sync/enrolled";
 const PUBLISHED: &str = "/var/lib/claude-auth-sync/published";
 
 fn product() -> Guest {
-    let guest = Guest::boot_with_product(Suite::Bookworm);
-    guest
+    Guest::boot_with_product(Suite::Bookworm)
 }
 
 /// Everything that enrolling leaves on the machine.

@@ -150,7 +150,7 @@ fn sign_in_without_client_code_or_home_is_an_error() {
         assert_eq!(resident.all_files(), before);
     };
     check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
-    check(run(&["login", "--email", "alice@example.org"]), 1, "no code: the input is empty");
+    check(run(&["login", "--email", "alice@example.org"]), 1, "cannot read the code: the input is empty");
     let by_root = resident.command_of_root(&resident.program("cas-sync"), &["login"]);
     check(resident.output(by_root), 1, "runuser -u NAME");
     let mut elsewhere = resident.command(&resident.program("cas-sync"), &["login"]);
