@@ -76,7 +76,7 @@ fn enroll_requires_root_and_a_regular_user() {
         let seen = guest.ssh("bob", &format!("cas-sync {command}"));
         assert_eq!(seen.code, Some(1), "{command}");
         let said = String::from_utf8_lossy(&seen.stderr).into_owned();
-        assert!(said.contains("only root may") && said.contains("sudo"), "{command}: {said}");
+        assert!(said.contains("only root can") && said.contains("sudo"), "{command}: {said}");
     }
     let rows = [
         ("root", "only people"),

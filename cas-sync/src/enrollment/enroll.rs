@@ -1,4 +1,4 @@
-//! `cas-sync enroll`: who is looked after on this machine. The marker is what the PAM module looks for.
+//! `cas-sync enroll`: enrolls a user on this machine. The PAM module checks for the marker.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -20,15 +20,15 @@ use crate::term::stderr::{exit_with_error, print_stderr};
 
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
-/// The user id of `nobody`, who is none (Debian Policy 9.2.2).
-const NOBODY: u32 = 65534;
+/// The user id of the overflow account, which is not a user (Debian Policy 9.2.2).
+const OVERFLOW_UID: u32 = 65534;
 
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
         Ok(Done { name, changed: true, remarks }) => say(
             &format!(
-                "{name} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
+                "{name} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher."
             ),
             &remarks,
         ),
@@ -169,10 +169,10 @@ fn bind_older_enrolments() -> Result<()> {
 
 /// Whether an account is a person's, by its number.
 pub(crate) fn is_person(account: &AccountEntry) -> bool {
-    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY
+    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != OVERFLOW_UID
 }
 
-/// Whether somebody is enrolled, with all that makes it so.
+/// Returns true if the user is enrolled completely.
 pub(crate) fn is_enrolled(user: &str) -> bool {
     paths::is_enrolled(user) && systemd::are_enabled(user)
 }
@@ -198,10 +198,10 @@ pub(crate) fn read_only_home(account: &AccountEntry) -> Option<String> {
 }
 
 /// # Errors
-/// For everybody but root.
+/// If the caller is not root.
 pub(crate) fn require_root(command: &str) -> Result<()> {
     if !Uid::effective().is_root() {
-        bail!("only root may {command} somebody; run it with sudo");
+        bail!("only root can {command} a user; run it with sudo");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cas-sync unenroll`: what enrolling made is undone, for one person or for everybody.
+//! `cas-sync unenroll`: removes the enrollment of one user or of all users.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -33,12 +33,12 @@ fn enrolled_spelling(user: &str) -> String {
     can_be.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
 }
 
-/// Looks after nobody any more.
+/// Unenrolls all users.
 pub(crate) fn unenroll_all() -> ExitCode {
-    let everybody = require_root("unenroll").and_then(|()| enrolled());
-    match everybody {
+    let users = require_root("unenroll").and_then(|()| enrolled());
+    match users {
         Ok(people) if people.is_empty() => {
-            println!("nobody was enrolled; nothing had to be changed.");
+            println!("no user is enrolled; nothing had to be changed.");
             ExitCode::SUCCESS
         }
         Ok(people) => report(&people.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -60,14 +60,14 @@ fn report(people: &[&str]) -> ExitCode {
     }
     match systemd::still_running(people) {
         Ok(remarks) => {
-            remarks.iter().chain(&standing_in_the_roster(people)).for_each(|remark| println!("{remark}."))
+            remarks.iter().chain(&users_in_roster(people)).for_each(|remark| println!("{remark}."))
         }
         Err(error) => code = exit_with_error(&error, 1),
     }
     code
 }
 
-/// Everybody with a marker.
+/// Returns the users with a marker.
 fn enrolled() -> Result<Vec<String>> {
     let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
@@ -80,8 +80,8 @@ fn enrolled() -> Result<Vec<String>> {
     Ok(people)
 }
 
-/// Whoever is in the roster does not stay unenrolled.
-fn standing_in_the_roster(people: &[&str]) -> Vec<String> {
+/// Returns the users that are in the roster, which will enroll them again.
+fn users_in_roster(people: &[&str]) -> Vec<String> {
     let path = Path::new(roster::DEFAULT_PATH);
     let text = config::read_admin_file(path).ok().flatten();
     let Some(roster) = text.and_then(|text| roster::parse(&text, path).ok()) else { return Vec::new() };
@@ -105,7 +105,7 @@ pub(crate) fn unenroll_one(user: &str) -> Result<bool> {
 
 /// Undoes enrollments; for each, whether there was anything to undo, or what could not be undone: everything else is.
 fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
-    // Somebody whose account is gone can still be unenrolled.
+    // A user without an account can still be unenrolled.
     let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
     // First of all no login asks for anything any more.
     let markers: Vec<_> = people

@@ -1,5 +1,5 @@
-//! Work for many users, of whom some may keep a process waiting until its deadline: a few at a time, so that they delay the others
-//! little.
+//! Runs work for many users, a few at a time, so that users whose homes block until the deadline
+//! delay the others little.
 
 use std::sync::Mutex;
 use std::thread;

@@ -51,7 +51,8 @@ pub(crate) fn migrate() -> Result<()> {
     bail!(failures.join("; "))
 }
 
-/// Removes the directory of this user, and publishes what an enrolled user published in it. Returns false if there is none.
+/// Removes the directory of this user, and publishes what an enrolled user published in it. Returns
+/// false if it does not exist.
 ///
 /// # Errors
 /// Why it is still there.

@@ -16,7 +16,7 @@ use super::record::Record;
 pub(crate) use super::report::PublishedEntry;
 use super::{MAX_SIZE, PUBLISHED_DIR};
 
-/// Somebody who is enrolled.
+/// An enrolled user.
 #[derive(Clone, Debug)]
 pub(crate) struct EnrolledUser {
     /// Their login name.
@@ -25,8 +25,8 @@ pub(crate) struct EnrolledUser {
     pub(crate) found: PublishedEntry,
 }
 
-/// Everybody who is enrolled, in the order of their names. `state` is the folder with the markers; `look_up` finds
-/// out which of these names have accounts.
+/// Returns all enrolled users, ordered by name. `state` is the directory with the markers;
+/// `look_up` finds which of these names have accounts.
 ///
 /// # Errors
 /// When it cannot be read who is enrolled.
@@ -41,7 +41,7 @@ pub(crate) fn read_all(
     names.sort();
     let text: Vec<String> = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
     let reader = Reader::new(state, look_up(&text));
-    // Whoever else is named there was not enrolled by us.
+    // Other names were not enrolled by cas-sync.
     let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
     let person = |name: OsString| match name.into_string() {
         Ok(name) => EnrolledUser { found: reader.read(&name), name },
@@ -108,7 +108,7 @@ impl Reader {
             (None, _) => {
                 PublishedEntry::Unreadable("the directory does not say which account that is".into())
             }
-            (_, None) => PublishedEntry::Unreadable("it does not say for whom it was published".into()),
+            (_, None) => PublishedEntry::Unreadable("it does not name the user that it describes".into()),
         }
     }
 }

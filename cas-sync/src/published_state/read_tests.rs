@@ -109,7 +109,7 @@ fn file_that_root_did_not_write_is_rejected() {
     bed.assert_unreadable("huge", "larger than");
     bed.assert_unreadable("torn", "damaged");
     bed.assert_unreadable("shared", "written by others");
-    bed.assert_unreadable("no-uid", "does not say for whom");
+    bed.assert_unreadable("no-uid", "does not name the user");
 }
 
 /// Only root can give files away.

@@ -1,5 +1,5 @@
-//! The content of a published file: the members of the user's `state.json`, and two of root's. `uid` says for whom it was
-//! published; `unreadable` says why there is no state.
+//! The content of a published file: the members of the user's `state.json`, and two of root's.
+//! `uid` is the user that it describes; `unreadable` says why there is no state.
 
 use cas_core::outcome::Status;
 use cas_core::outcome::state_report::SCHEMA;
@@ -55,7 +55,7 @@ impl Record {
         serde_json::from_slice(content).ok().map(Self)
     }
 
-    /// For whom it was published.
+    /// Returns the user id that it describes.
     pub(super) fn uid(&self) -> Option<u32> {
         self.0.get(UID)?.as_u64().and_then(|uid| u32::try_from(uid).ok())
     }

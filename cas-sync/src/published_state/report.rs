@@ -71,9 +71,9 @@ pub(crate) struct Credential {
     pub(crate) fingerprint: Option<String>,
     /// The end of the access token, which Claude Code replaces in time.
     pub(crate) access_token_expires_at: Option<Timestamp>,
-    /// When it lapses as a whole.
+    /// When the credential expires.
     pub(crate) lapses_at: Option<Timestamp>,
-    /// Whether nobody wrote that date down.
+    /// True if the date is an estimate.
     pub(crate) expiry_is_estimated: bool,
 }
 
@@ -103,7 +103,7 @@ impl PublishedReport {
             at,
             status,
             text: members.text("text").unwrap_or_default(),
-            // Whoever leaves it out has failed all the same.
+            // A missing exit code follows from the status.
             exit_code: exit_code.unwrap_or(u8::from(status == Status::Fail)),
             finding: members.word("finding").unwrap_or_default(),
             notes: members.words("notes"),

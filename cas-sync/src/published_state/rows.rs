@@ -1,4 +1,4 @@
-//! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
+//! Rates all enrolled users by their published state: one row each, the worst first.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) struct Row {
 /// How bad it is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// The last sync says that somebody has to act.
+    /// The last sync needs an action.
     Failed,
     /// The account that was enrolled is not there any more.
     Gone,
@@ -45,7 +45,7 @@ pub(crate) enum Severity {
     Unknown,
     /// The last sync could do nothing.
     Skipped,
-    /// The last sync mended the login.
+    /// The last sync restored the login.
     Recovered,
     /// All is well.
     Ok,

@@ -52,7 +52,7 @@ fn everything_is_taken_over(suite: Suite) {
         assert_eq!(
             said,
             format!(
-                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work.\n"
+                "{user} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher.\n"
             )
         );
     }
