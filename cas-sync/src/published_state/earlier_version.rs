@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cas_core::fs::directory_owner::{self, DirectoryOwner};
 use cas_core::outcome::state_report::FILE_NAME;
 use cas_core::system::account::AccountEntry;
@@ -61,27 +61,19 @@ fn remove_directory(user: &str) -> Result<bool> {
     let Some(owner) = owner_of(&path).with_context(|| format!("cannot remove {}", path.display()))? else {
         return Ok(false);
     };
-    if !owner.uid.is_root() {
-        let found = empty(user, &owner);
-        adopt(user, &owner, found.as_ref().ok());
-        let command = format!(
-            "setpriv --reuid={} --clear-groups find {} -mindepth 1 -delete",
-            owner.uid,
-            path.display()
-        );
-        let context = || {
-            format!(
-                "cannot empty {}, which belongs to user id {}; `{command}` does",
-                path.display(),
-                owner.uid
-            )
-        };
-        found.map_err(anyhow::Error::msg).with_context(context)?;
-        return fs::remove_dir(&path).with_context(context).map(|()| true);
+    let shown = path.display();
+    if owner.uid.is_root() {
+        fs::remove_dir(&path).with_context(|| format!("cannot remove {shown}, which belongs to root"))?;
+        return Ok(true);
     }
-    fs::remove_dir(&path)
-        .with_context(|| format!("cannot remove {}, which belongs to root", path.display()))
-        .map(|()| true)
+    let found = empty(user, &owner);
+    adopt(user, &owner, found.as_ref().ok());
+    let removed = found.and_then(|_| fs::remove_dir(&path).map_err(|error| error.to_string()));
+    removed.map(|()| true).map_err(|why| {
+        let command =
+            format!("setpriv --reuid={} --clear-groups find {shown} -mindepth 1 -delete", owner.uid);
+        anyhow!("cannot empty {shown}, which belongs to user id {}: {why}; `{command}` does", owner.uid)
+    })
 }
 
 /// The owner of a directory.
@@ -139,12 +131,16 @@ pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
     run_as_user::become_owner(&owner)?;
     let directory = Path::new(STATE_DIR).join(USERS_DIR).join(user);
     let found = read_file(&directory.join(FILE_NAME), uid);
-    // Of the directory itself only root can say that it goes.
-    let mut command = Command::new("find");
-    command.arg(&directory).args(["-xdev", "-mindepth", "1", "-delete"]);
-    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().context("cannot run find")?;
+    // A directory without permissions is entered too. The directory itself is for root to remove.
+    run(Command::new("chmod").args(["-R", "u+rwX"]).arg(&directory))?;
+    run(Command::new("find").arg(&directory).args(["-xdev", "-mindepth", "1", "-delete"]))?;
     println!("{}", serde_json::to_string(&found)?);
     Ok(())
+}
+
+/// Whether it succeeds is seen by what is left.
+fn run(command: &mut Command) -> Result<()> {
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map(drop).with_context(|| format!("cannot run {command:?}"))
 }

@@ -92,7 +92,7 @@ fn directory_that_cannot_be_emptied_is_named() {
     assert_eq!(guest.run(&format!("ls {PEOPLE}")).text(), "alice\nbob\n");
     let said = guest.remove_package().expect_success("removing").text();
     assert!(said.contains("something is mounted over it; `umount --lazy"), "{said}");
-    assert!(said.contains("with folders of users that could not be emptied"), "{said}");
+    assert!(said.contains("with directories of users that could not be emptied"), "{said}");
     guest.run("umount --lazy /var/lib/claude-auth-sync/people/alice; umount --lazy /var/lib/claude-auth-sync/people/bob/m; rm -r /var/lib/claude-auth-sync").expect_success("the remedy");
     assert_eq!(guest.left_of_product(), "");
 }
