@@ -132,7 +132,7 @@ mod tests {
             let variable = |wanted: &str| {
                 environment.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
             };
-            let expected = Terminal { columns: None, has_color: has_color, is_unicode };
+            let expected = Terminal { columns: None, has_color, is_unicode };
             assert_eq!(Terminal::detect(is_terminal, variable), expected, "{environment:?}");
         }
     }

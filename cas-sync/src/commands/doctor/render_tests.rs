@@ -14,7 +14,7 @@ fn inspection(findings: Vec<Finding>) -> Inspection {
 }
 
 fn text_of(inspections: &[Inspection], as_root: bool, style: Terminal) -> String {
-    render_text(&Report { inspections: inspections, fixes: &[], as_root }, false, style)
+    render_text(&Report { inspections, fixes: &[], as_root }, false, style)
 }
 
 #[test]

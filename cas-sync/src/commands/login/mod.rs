@@ -100,7 +100,7 @@ fn code(pasted: &Secret<String>) -> Result<Secret<String>, CommandError> {
     let mut code = Zeroizing::new(String::with_capacity(pasted.expose().len()));
     pasted.expose().lines().for_each(|line| code.push_str(line.trim()));
     if code.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        return Err(CommandError::new(1, format!("the code contains white space;  {UNCHANGED}")));
+        return Err(CommandError::new(1, format!("the code contains white space; {UNCHANGED}")));
     }
     Ok(Secret::new(std::mem::take(&mut *code)))
 }
@@ -115,7 +115,7 @@ fn install(
 ) -> Result<(Login, Verification), CommandError> {
     let login = sign_in.login(user.account.uid.as_raw(), now());
     let login = login
-        .ok_or_else(|| CommandError::new(1, format!("Claude Code wrote no complete login;  {UNCHANGED}")))?;
+        .ok_or_else(|| CommandError::new(1, format!("Claude Code wrote no complete login; {UNCHANGED}")))?;
     let verdict = verify(request, user, file, &login, signals)?;
     install::replace_login(&user.state, file, &login)?;
     Ok((login, verdict))
@@ -189,5 +189,5 @@ fn not_signed_in(error: SignInError) -> CommandError {
 
 fn no_code(error: PromptError) -> CommandError {
     let code = if matches!(error, PromptError::Late) { 75 } else { 1 };
-    CommandError::new(code, format!("cannot read the code: {error};  {UNCHANGED}"))
+    CommandError::new(code, format!("cannot read the code: {error}; {UNCHANGED}"))
 }
