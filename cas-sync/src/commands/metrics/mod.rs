@@ -84,6 +84,6 @@ mod tests {
             "nothing is left beside it"
         );
         let error = replace(Path::new("/nonexistent/x.prom"), "").expect_err("no directory");
-        assert!(format!("{error:#}").contains("a directory that is there"), "{error:#}");
+        assert!(format!("{error:#}").contains("an existing directory"), "{error:#}");
     }
 }
