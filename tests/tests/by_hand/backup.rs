@@ -71,7 +71,7 @@ fn backup_that_is_refused_names_cause_and_remedy() {
 
     let file = fresh("first");
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "backup").expect(79, &["the login was emptied", "`cas-sync restore`"]);
+    by_hand(&resident, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
     assert_eq!(person.fields(), json!(null), "a tombstone goes nowhere");
 
     resident.put(LOGIN, &file);
