@@ -144,7 +144,8 @@ fn superseded_backup_is_never_restored() {
     let chosen = format!("restore --generation {}", generation(&first));
     let best = format!("`cas-sync restore` without options restores {}", generation(&second));
     for words in [chosen.clone(), format!("{chosen} --dry-run")] {
-        by_hand(&resident, &words).expect(1, &["reusing a consumed refresh token can revoke the login", &best]);
+        by_hand(&resident, &words)
+            .expect(1, &["reusing a consumed refresh token can revoke the login", &best]);
     }
     assert_eq!(resident.read(LOGIN), before);
     assert_eq!(by_hand(&resident, &format!("{chosen} --force")).code, Some(2));
