@@ -1,5 +1,5 @@
-//! `cas-sync provision --adopt NAME`: an administrator says that the account which has this name now is the user who was
-//! enrolled, or offboarded, under it.
+//! `cas-sync provision --adopt NAME`: an administrator confirms that the current account of this
+//! name is the user who was enrolled or offboarded under it.
 
 use anyhow::{Context, Result, bail, ensure};
 use cas_core::system::account::Account;
@@ -12,10 +12,12 @@ use crate::enrollment::enroll;
 use crate::os::undo::remove_if_exists;
 use crate::published_state::published_file;
 
-/// Binds the name to the account's uid, and takes the mark off the document in the store. Returns what was done, in one line.
+/// Binds the name to the account's uid and clears the offboarding mark in the stored document.
+/// Returns a one-line description of the change.
 ///
 /// # Errors
-/// When there is no such account, or either cannot be done; the name is then bound as before.
+/// Fails if the account does not exist, or if the mark or the binding cannot be written. The
+/// existing binding is then unchanged.
 pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<String> {
     let account = Account::from_name(name)?;
     ensure!(account.name == name, "{name} is {} here; give the account's own name", account.name);
@@ -23,7 +25,8 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<
     if is_dry {
         return Ok(format!("{name} would be adopted with uid {}", account.uid));
     }
-    // The store first: where it fails, this is run again, and nothing has been used meanwhile.
+    // Clear the mark first: if this fails, the binding is unchanged and the command can be
+    // repeated.
     let document = match (&mut work.server, &work.means.no_admin) {
         (None, _) => "",
         (Some(_), Some(no_admin)) => {
@@ -36,7 +39,7 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<
     enroll::bind(&identities, &account)
         .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;
     if paths::is_enrolled(name) {
-        // What was published for another uid is not this user's.
+        // The published state describes another uid, so remove it.
         if is_of_another {
             remove_if_exists(&published_file(name))?;
         }

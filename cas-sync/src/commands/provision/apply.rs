@@ -1,4 +1,4 @@
-//! Does for one person what the plan says, one step at a time, and notes how it went.
+//! Executes the planned steps for one user and records the result.
 
 use std::time::Duration;
 
@@ -21,48 +21,49 @@ use crate::enrollment::enroll;
 use crate::enrollment::unenroll;
 use crate::systemd;
 
-/// How long a home may take, and how long once another was too slow: they may be on one server.
+/// The time limit for an answer from a home. The shorter limit applies after another home was slow,
+/// because both can be on the same file server.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT_HOME_TIMEOUT: Duration = Duration::from_secs(2);
-/// More than any plan has.
+/// An upper bound that no plan reaches.
 const MOST_STEPS: usize = 16;
 
-/// Somebody the roster, or an earlier one, names.
+/// A user that the current roster or an earlier one lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) wanted: Desired,
-    /// Why this person cannot be served here at all.
+    /// Why this user cannot be provisioned on this machine.
     pub(super) unservable: Option<String>,
-    /// What becomes of the document, if this person is offboarded.
+    /// What happens to the stored document if this user is offboarded.
     pub(super) offboarding: Option<Offboarding>,
 }
 
-/// What was done for one person, and how it ended.
+/// The executed steps of one user and the final result.
 #[derive(Debug)]
 pub(super) struct UserResult {
     pub(super) name: String,
     pub(super) steps: Vec<Step>,
     pub(super) ending: ProvisionResult,
-    /// What the server remarked, such as a lifetime cut short by a limit.
+    /// Warnings from Vault, such as a lifetime that a limit shortened.
     pub(super) warnings: Vec<String>,
-    /// What is left of a user who was offboarded.
+    /// What remains of an offboarded user.
     pub(super) remains: Vec<String>,
 }
 
-/// What a run works with.
+/// The state of one provisioning run.
 pub(super) struct Provisioner {
-    /// None where the store is on this machine.
+    /// None with the local store.
     pub(super) server: Option<VaultServer>,
     pub(super) means: RunContext,
     pub(super) records: Records,
     pub(super) is_dry: bool,
-    /// Those whose units are yet to be started.
+    /// Users whose units still have to be started.
     pub(super) enrolled: Vec<String>,
     pub(super) a_home_was_slow: bool,
 }
 
-/// What is at hand for one person while it is being served.
+/// The state of one user during provisioning.
 #[derive(Default)]
 struct UserSession {
     user: String,
@@ -74,12 +75,12 @@ struct UserSession {
 }
 
 impl Provisioner {
-    /// Why the server is not asked any more, if it is not.
+    /// Returns the error after which this run sends no more requests to Vault.
     pub(super) fn outage(&self) -> Option<&StoreError> {
         self.server.as_ref().and_then(VaultServer::outage)
     }
 
-    /// Serves one person.
+    /// Provisions one user.
     pub(super) fn provision_user(&mut self, person: &Person) -> UserResult {
         let record = self.records.of(&person.name);
         let mut hands = UserSession { user: person.name.clone(), record, ..UserSession::default() };
@@ -105,7 +106,8 @@ impl Provisioner {
                     remains: hands.remains,
                 };
             }
-            // A proof changes nothing; what was only imagined cannot be proved.
+            // A policy check changes nothing, so a dry run executes it. It cannot check a token or
+            // a policy that was only simulated.
             let is_real = facts.minting == Attempt::NotTried && facts.policy == Attempt::NotTried;
             let is_imagined = self.is_dry && !(step == Step::Prove && is_real);
             facts = match is_imagined {
@@ -183,14 +185,14 @@ impl Provisioner {
         }
     }
 
-    /// The facts after a step; those of one that came to nothing are the error.
+    /// Executes a step. Returns the updated facts, as the error value if the plan must stop here.
     fn done(&mut self, step: &Step, facts: Facts, hands: &mut UserSession) -> Result<Facts, Box<Facts>> {
         match step {
             Step::Renew => Ok(self.renewed(facts, hands)),
             Step::Mint(_) => self.minted(facts, hands),
             Step::Prove => Ok(self.proved(facts, hands)),
             Step::RewritePolicy => {
-                // Whatever becomes of it, what was proved before holds no more.
+                // The attempt invalidates the earlier policy check, whether it succeeds or not.
                 if let Some(record) = hands.record.as_mut().filter(|record| record.proved_at_ms > 0) {
                     record.proved_at_ms = 0;
                     if let Err(error) = self.records.keep(&hands.user, record) {
@@ -228,13 +230,14 @@ impl Provisioner {
         let Some(token) = &hands.token else { return Facts { proof: PolicyCheck::TooNarrow, ..facts } };
         match self.with_server(|server| server.check_policy(token, &hands.user)) {
             Ok(proof) => Facts { proof, ..facts },
-            // A question that was not answered decides nothing.
+            // An unanswered check decides nothing.
             Err(failure) => Facts { token: TokenState::Unknown(failure), ..facts },
         }
     }
 
-    /// Nothing is made before there is room for it. Which tokens there were is written down before the file is touched, so
-    /// that none is forgotten wherever this ends; whichever of them does not lie there in the end is revoked later.
+    /// Reserves space in the home before Vault mints the token. Records all accessors before the
+    /// token file is written, so that an interruption loses none of them. A later run revokes the
+    /// accessors that the token file does not contain.
     fn minted(&mut self, facts: Facts, hands: &mut UserSession) -> Result<Facts, Box<Facts>> {
         let unfit =
             |facts: Facts, why: String| Box::new(Facts { token: TokenState::HomeUnusable(why), ..facts });
@@ -249,7 +252,8 @@ impl Provisioner {
             Err(failure) => return Err(Box::new(Facts { minting: Attempt::Failed(failure), ..facts })),
         };
         hands.warnings.extend(minted.warnings);
-        // Before the token lies in a home: what the store keeps may be another user's.
+        // Check before the token is written: the stored document can belong to another user of the
+        // same name.
         let withheld = match self.with_server(|server| server.is_offboarded(&minted.token, &hands.user)) {
             Ok(false) => None,
             Ok(true) => Some(OFFBOARDED.to_owned()),
@@ -272,7 +276,7 @@ impl Provisioner {
         hands.record = Some(record);
         let Some(custody) = &mut hands.custody else { return Err(unfit(facts, "there is no home".into())) };
         if let Err(why) = custody.write(&minted.token) {
-            // Whoever is too slow to say so may have kept it.
+            // A token agent that timed out can have written the token, so do not revoke it here.
             if !custody.was_slow() && self.with_server(|server| server.revoke(&minted.accessor)).is_ok() {
                 let record = hands.record.iter_mut();
                 record.for_each(|record| record.former.retain(|former| *former != minted.accessor));
@@ -314,7 +318,7 @@ impl Provisioner {
         facts
     }
 
-    /// Each that is revoked is forgotten at once.
+    /// Removes each revoked accessor from the facts immediately.
     fn revoked(&mut self, mut facts: Facts, hands: &mut UserSession) -> Facts {
         facts.revocation = Attempt::Done;
         for accessor in facts.to_revoke() {
@@ -329,7 +333,7 @@ impl Provisioner {
         facts
     }
 
-    /// Writes down who was brought by the roster, and with which token; forgets who has gone.
+    /// Writes the record of a provisioned user, or deletes the record of a removed user.
     fn save_record(
         &self,
         facts: &Facts,

@@ -1,19 +1,19 @@
-//! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
+//! Pure functions that derive facts and records from the run context and earlier records.
 
 use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, RunContext, TokenState};
 use super::records::Record;
 
-/// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
+/// The period for which a successful policy check is reused. The policy can change in the meantime.
 const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
 
 impl RunContext {
-    /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
-    /// script's, which made them for the machine they lie on.
+    /// Returns true if this machine may revoke a token that was minted for `host`. Tokens without a
+    /// host come from the earlier script, which minted them for the local machine.
     fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
         host.is_none_or(|host| host == self.host)
     }
 
-    /// What of the record may be revoked once it serves no more.
+    /// Returns the recorded accessors that may be revoked when they are no longer used.
     pub(super) fn revocable_tokens(&self, record: &Record) -> Vec<String> {
         let mut former = record.former.clone();
         if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
@@ -24,8 +24,9 @@ impl RunContext {
         former
     }
 
-    /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
-    /// itself, should something else lie there in the end.
+    /// Returns the accessors that may be revoked after a check of the new token. Includes the
+    /// current token if it belongs to this user and this machine, and `new` itself in case the
+    /// token file holds another token in the end.
     pub(super) fn revocable_tokens_with(&self, facts: &Facts, new: &str) -> Vec<String> {
         let mut former = facts.former.clone();
         if let TokenState::Present(held) = &facts.token
@@ -40,7 +41,8 @@ impl RunContext {
         former
     }
 
-    /// What is known of this token's limits. Whoever wants policies replaced wants to know how they are now.
+    /// Returns the recorded result of the policy check for this token. `--rewrite-policies` always
+    /// requires a new check.
     pub(super) fn cached_policy_check(&self, token: &TokenState, record: &Record) -> PolicyCheck {
         let is_this = matches!(token, TokenState::Present(held) if held.accessor == record.accessor);
         match is_this && self.is_believed(record) && !self.rewrite_policies {
@@ -49,7 +51,8 @@ impl RunContext {
         }
     }
 
-    /// What is to be written down of somebody in the end; nothing of whoever has gone for good.
+    /// Returns the record to write at the end of the run, or None if the user was removed
+    /// completely.
     pub(super) fn record(
         &self,
         facts: &Facts,
@@ -82,7 +85,8 @@ impl RunContext {
         }
     }
 
-    /// A proof from the future is that of a clock which was wrong.
+    /// Returns true if the recorded check is recent and applies to the current document location. A
+    /// time in the future comes from a wrong clock and does not count.
     fn is_believed(&self, record: &Record) -> bool {
         let lasts = record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS);
         lasts.contains(&self.now_ms) && record.proved_at == self.place

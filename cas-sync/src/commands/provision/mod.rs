@@ -1,5 +1,6 @@
-//! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
-//! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
+//! `cas-sync provision`: applies the roster to this machine and to Vault. `targets` selects the
+//! users, `plan` decides the steps, `apply` executes them, and `token_agent` accesses the token
+//! file as the user.
 
 mod adoption;
 mod apply;
@@ -50,16 +51,17 @@ pub(crate) use self::token_agent::run as keep_vault_token;
 
 const CONFIGURATION: u8 = 78;
 const LATER: u8 = 75;
-/// The longest token file of an admin in bytes.
+/// The maximum size of an administrator's token file in bytes.
 const LONGEST_TOKEN: u64 = 4096;
 
-/// Provisions.
+/// Applies the roster. Returns the exit status.
 pub(crate) fn run(request: &Provision) -> ExitCode {
     let started = Instant::now();
     if let Err(error) = enroll::require_root("provision") {
         return exit_with_error(&error, 1);
     }
-    // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
+    // Take the lock before reading the roster, so that a delayed run cannot apply an older roster
+    // than a concurrent one.
     let _alone = match acquire_lock(request.dry_run) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
@@ -78,7 +80,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Err(error) => return exit_with_error(&error, 1),
     };
     let mut told = Summary { is_dry: request.dry_run, ..Summary::default() };
-    // Before it is decided what to do for whom: an adopted name is not refused any more.
+    // Adopt before planning, because the plan refuses names that are bound to another uid.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut work) {
             Ok(done) => told.remarks.push(done),
@@ -122,7 +124,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
     ExitCode::from(told.exit_code())
 }
 
-/// Prints what a server has to know, for an admin who sets it up by hand.
+/// Prints the policies and the token role for an administrator who configures Vault manually.
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     let layout = Config::load(Path::new(config::CONFIG_DIR))
         .context("the configuration cannot be used")
@@ -133,7 +135,7 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     };
     let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
     for user in people {
-        // The placeholder stays as it is; of a name the server keeps small letters.
+        // Keep the placeholder in upper case; `policy_name` would convert it to lower case.
         let name = match only.is_empty() {
             true => "workstation-claude-USER".to_owned(),
             false => layout.policy_name(user),
@@ -152,7 +154,7 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
         !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
     let roster = match text {
         Some(text) => roster::parse(&text, path)?,
-        // Users who were enrolled by hand need none.
+        // Users who were enrolled manually need no roster.
         None if names_users => Roster::default(),
         None => {
             let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
@@ -191,7 +193,8 @@ fn administration(config: &Config) -> Result<AdminClient> {
     let place = || format!("{}/config.toml", config::CONFIG_DIR);
     let server = Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
     let layout = DocumentLayout::from_settings(&config.vault).with_context(place)?;
-    // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
+    // User sessions read only the configuration file. They cannot use a token of another server or
+    // namespace.
     if let Some(other) = env_var("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
         ensure!(
@@ -209,7 +212,7 @@ fn administration(config: &Config) -> Result<AdminClient> {
     Ok(AdminClient::new(server, layout))
 }
 
-/// From the file that was named, or else from the environment.
+/// Reads the token from the named file, or from the environment if no file is named.
 fn admin_token(request: &Provision) -> Result<Option<Token>> {
     let mut text = Zeroizing::new(Vec::new());
     match request.admin_token_file.as_deref() {
@@ -228,8 +231,9 @@ fn admin_token(request: &Provision) -> Result<Option<Token>> {
     parse_token(&text).map(Some).context("this is not one line with one token")
 }
 
-/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the
-/// umask. None while another is at work.
+/// Takes the provisioning lock, because two concurrent runs would mint two tokens for one user.
+/// Returns None if another run holds it. Anyone who can open the file can hold the lock, so its
+/// mode restricts it to root for every umask.
 fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
@@ -292,7 +296,8 @@ fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Res
     Ok(people.into_iter().filter(is_chosen).collect())
 }
 
-/// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
+/// Starts the units of the newly enrolled users in one batch, because systemd reloads all units for
+/// each call.
 fn start_units(work: &mut Provisioner, told: &mut Summary) {
     let enrolled = std::mem::take(&mut work.enrolled);
     let people: Vec<_> = enrolled.iter().map(String::as_str).collect();

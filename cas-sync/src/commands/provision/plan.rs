@@ -1,73 +1,74 @@
-//! Decides what is to be done for one person, step by step, from what is known. Pure: the same facts, the same step; what
-//! the steps do is in `apply`, and a dry run only imagines that they were done.
+//! Decides the next step for one user from the known facts. The functions are pure: equal facts
+//! give the same step. `apply` executes the steps; a dry run simulates them.
 
 use cas_core::store::StoreError;
 use cas_vault::TokenInfo;
 
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How long a token lives from its last renewal on (`packaging/vault/token-role.json`).
+/// The lifetime of a token after its last renewal (`packaging/vault/token-role.json`).
 const PERIOD_MS: u64 = 32 * DAY_MS;
 
-/// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
+/// A token that expires within this period is renewed or replaced. The sync renews after 7 of 32
+/// days, so a token this old was not renewed by it.
 const ENDS_SOON_MS: u64 = 7 * DAY_MS;
 
-/// Why nothing is done for a user whose document is marked. Another user of the same name must not get what is in it. USER is
-/// the name.
+/// Reported for a user whose document is marked as offboarded. Another user of the same name must
+/// not read that document. USER stands for the user name.
 pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; `cas-sync provision --adopt USER` accepts the account; for another user, first delete the document with `cas-sync provision --offboard USER --delete-document`";
 
-/// What the roster wants.
+/// The state that the roster requests for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Desired {
-    /// To be looked after.
+    /// The user must be enrolled.
     Enrolled,
-    /// Not to be; the key that says so.
+    /// The user must not be enrolled. Contains the roster key that says so.
     Disabled(&'static str),
-    /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
-    /// then.
+    /// An earlier roster listed the user and this one does not. `doubt` says why this can be a
+    /// mistake in the roster; then nothing changes.
     Removed { doubt: Option<String> },
 }
 
-/// What becomes of the document of a user who is offboarded.
+/// What happens to the stored document of an offboarded user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offboarding {
-    /// It is marked.
+    /// Mark the document as offboarded.
     Mark,
-    /// It is deleted.
+    /// Delete the document.
     Delete,
 }
 
-/// What is known of somebody's token.
+/// What is known about a user's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenState {
-    /// The store is on this machine: there are no tokens.
+    /// The local store needs no token.
     NotRequired,
-    /// There is none, or what is there is none; why.
+    /// There is no token file, or it does not contain a valid token. Contains the reason.
     Absent(String),
-    /// The home does not take one; why.
+    /// The home cannot hold a token. Contains the reason.
     HomeUnusable(String),
-    /// The server was not heard; why.
+    /// Vault did not answer. Contains the error.
     Unknown(StoreError),
-    /// The server knows it.
+    /// Vault knows the token.
     Present(TokenInfo),
 }
 
-/// What a proof showed.
+/// The result of a policy check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PolicyCheck {
-    /// None is at hand, or it is old.
+    /// There is no check, or it is too old.
     Pending,
-    /// The token may do what it must and nothing that it must not.
+    /// The token permits all required requests and none of the forbidden ones.
     Ok,
-    /// What it may do besides.
+    /// The token permits forbidden requests. Contains their descriptions.
     TooBroad(Vec<String>),
-    /// It may not even read or write its document, or renew itself.
+    /// The token cannot read or write the document, or cannot renew itself.
     TooNarrow,
     /// The document is marked as offboarded.
     Offboarded,
 }
 
-/// How far something went that is tried once.
+/// The state of a step that is tried at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     NotTried,
@@ -75,77 +76,79 @@ pub(super) enum Attempt {
     Failed(StoreError),
 }
 
-/// What can be had in this run.
+/// The conditions that are constant during one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunContext {
     pub(super) now_ms: u64,
-    /// This machine, as its tokens name it.
+    /// The host name that the tokens of this machine carry.
     pub(super) host: String,
-    /// The server, and the place of the documents there.
+    /// The Vault server and the location of the documents on it.
     pub(super) place: String,
-    /// Why there is no admin's token.
+    /// Why no administrator's token is available.
     pub(super) no_admin: Option<String>,
-    /// Whether policies may be replaced.
+    /// True if existing policies may be replaced.
     pub(super) rewrite_policies: bool,
 }
 
-/// What is known of one person.
+/// What is known about one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) wanted: Desired,
-    /// Why this person cannot be served here at all.
+    /// Why this user cannot be provisioned on this machine.
     pub(super) unservable: Option<String>,
     pub(super) is_enrolled: bool,
-    /// Why enrolling, or its undoing, failed.
+    /// Why enrollment or unenrollment failed.
     pub(super) enrollment_failed: Option<String>,
     pub(super) token: TokenState,
     pub(super) proof: PolicyCheck,
     pub(super) renewal: Attempt,
     pub(super) minting: Attempt,
     pub(super) policy: Attempt,
-    /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
+    /// Accessors of tokens that may be revoked. Excludes the current token while the user is
+    /// enrolled.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
-    /// What is to become of the document, where the user is offboarded by name or by the option and there is a server.
+    /// What happens to the document of a user whom `--offboard` selects. None with the local store.
     pub(super) offboarding: Option<Offboarding>,
     pub(super) document: Attempt,
 }
 
-/// The next thing to do.
+/// The next step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Renew,
-    /// A new token, and the policy where there is none; why.
+    /// Mints a token, and creates the policy if it is missing. Contains the reason.
     Mint(String),
     Prove,
     RewritePolicy,
     Enroll,
     Unenroll,
-    /// Marks or deletes their document.
+    /// Marks or deletes the stored document.
     Offboard(Offboarding),
-    /// Ends all tokens of theirs but the one that serves them.
+    /// Revokes all tokens of the user except the current one.
     Revoke,
     Done(ProvisionResult),
 }
 
-/// How it ends for one person.
+/// The final result for one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ProvisionResult {
-    /// As the roster wants it.
+    /// The user is in the requested state.
     Ok,
-    /// As the roster wants it, but the token may do more than it should; what.
+    /// The user is in the requested state, but the token permits forbidden requests. Contains their
+    /// descriptions.
     PolicyTooBroad(Vec<String>),
-    /// This person was left out; why.
+    /// The user was skipped. Contains the reason.
     Skipped(String),
-    /// This person is not in the roster, and was not let go; why not.
+    /// The roster does not list the user, but unenrolling was refused. Contains the reason.
     RemovalVetoed(String),
-    /// Somebody with an admin's token has to run this; what for.
+    /// The next step needs an administrator's token. Contains the reason.
     NeedsAdmin(String),
-    /// The server said no, or nothing.
+    /// Vault rejected a request or did not answer.
     Failed(StoreError),
 }
 
-/// What to do next for this person.
+/// Returns the next step for this user.
 pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
     if let Some(why) = &facts.enrollment_failed {
         return skipped(why);
@@ -160,7 +163,8 @@ pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
     }
 }
 
-/// The document comes before the tokens: whoever runs this again without it being marked finds the user still recorded.
+/// Plans the document before the tokens. If the run stops in between, the next run still finds the
+/// record of this user.
 fn offboarded(facts: &Facts, means: &RunContext) -> Step {
     match (facts.offboarding, &facts.document, &means.no_admin) {
         (Some(_), Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
@@ -192,7 +196,7 @@ fn look_after(facts: &Facts, means: &RunContext) -> Step {
         TokenState::Present(standing) => standing,
     };
     if let Some(why) = &standing.foreign {
-        // A second one would be no better.
+        // A second new token would not help.
         if facts.minting == Attempt::Done {
             return skipped(&format!("the new token does not count as their own: {why}"));
         }
@@ -206,7 +210,7 @@ fn look_after(facts: &Facts, means: &RunContext) -> Step {
     };
     match (passing, &means.no_admin) {
         (Some(why), None) if facts.minting == Attempt::NotTried => replace(means, why),
-        // It serves until then.
+        // The token is valid until then.
         (Some(why), Some(no_admin)) => {
             proved(facts, means, ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}")))
         }
@@ -214,7 +218,7 @@ fn look_after(facts: &Facts, means: &RunContext) -> Step {
     }
 }
 
-/// The token is theirs. What it may do is looked at before anybody is enrolled with it.
+/// Plans for a token that belongs to this user. The policy is checked before the user is enrolled.
 fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
     if let Attempt::Failed(failure) = &facts.policy {
         return Step::Done(ProvisionResult::Failed(failure.clone()));
@@ -229,7 +233,7 @@ fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
     }
 }
 
-/// With the token there the person could not be looked after.
+/// Plans for a token that cannot serve this user.
 fn useless(facts: &Facts, means: &RunContext) -> Step {
     if may_rewrite(facts, means) {
         return Step::RewritePolicy;
@@ -253,7 +257,7 @@ fn enrolled(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step 
     if facts.is_enrolled { revoked(facts, means, ending) } else { Step::Enroll }
 }
 
-/// Last of all, when another token is shown to serve, or none is to.
+/// Plans revocation as the last step, after another token was checked or the user was unenrolled.
 fn revoked(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
     if facts.to_revoke().is_empty() {
         return Step::Done(ending);
@@ -262,7 +266,7 @@ fn revoked(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
         (Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
         (Attempt::NotTried, None) => Step::Revoke,
         (Attempt::Done, _) => Step::Done(ending),
-        // One thing at a time is enough to wait for.
+        // Report only one reason at a time.
         (Attempt::NotTried, Some(_)) if ending != ProvisionResult::Ok => Step::Done(ending),
         (Attempt::NotTried, Some(no_admin)) => {
             let what =
@@ -288,7 +292,7 @@ fn skipped(why: &str) -> Step {
 }
 
 impl Facts {
-    /// The accessors of the tokens that serve this person no more.
+    /// Returns the accessors of tokens that this user no longer uses.
     pub(super) fn to_revoke(&self) -> Vec<String> {
         let serves = |accessor: &String| {
             let is_held = matches!(&self.token, TokenState::Present(held) if held.accessor == *accessor);
@@ -297,7 +301,7 @@ impl Facts {
         self.former.iter().filter(|accessor| !serves(accessor)).cloned().collect()
     }
 
-    /// Whether they show that `step` was done, and not only tried.
+    /// Returns true if the facts confirm that `step` succeeded.
     pub(super) fn show(&self, step: &Step) -> bool {
         match step {
             Step::Renew => self.renewal == Attempt::Done,
@@ -312,7 +316,7 @@ impl Facts {
         }
     }
 
-    /// The facts as they would be if `step` had been done as it should.
+    /// Returns the facts as they would be after a successful `step`.
     #[must_use]
     pub(super) fn simulate(mut self, step: &Step, now_ms: u64) -> Self {
         match step {

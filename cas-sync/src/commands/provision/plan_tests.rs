@@ -13,7 +13,7 @@ fn sound() -> TokenInfo {
     }
 }
 
-/// Somebody for whom nothing is to be done.
+/// Returns the facts of a user who needs no changes.
 fn settled() -> Facts {
     Facts {
         wanted: Desired::Enrolled,
@@ -32,7 +32,7 @@ fn settled() -> Facts {
     }
 }
 
-/// Somebody who has nothing yet.
+/// Returns the facts of a user who is not enrolled and has no token.
 fn newcomer() -> Facts {
     Facts {
         is_enrolled: false,
@@ -53,7 +53,7 @@ fn means(no_admin: Option<&str>) -> RunContext {
     }
 }
 
-/// All steps to the end, each done as it should be.
+/// Returns the steps and the final result if each step succeeds.
 fn steps(mut facts: Facts, means: &RunContext) -> (Vec<&'static str>, ProvisionResult) {
     let mut names = Vec::new();
     for _ in 0..20 {
@@ -236,7 +236,7 @@ fn whatever_fails_is_told() {
     };
     assert_eq!(what, "an earlier token of theirs is to be revoked; no admin");
 
-    // What serves until an admin comes is put to use.
+    // A token that is valid until an administrator replaces it is used.
     let new = Facts {
         is_enrolled: false,
         token: TokenState::Present(passing),

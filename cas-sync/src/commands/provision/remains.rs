@@ -1,4 +1,4 @@
-//! What is left of a user who was offboarded, for the administrator who wants all of it gone.
+//! Lists what remains of an offboarded user, for an administrator who wants to delete all of it.
 
 use cas_core::store::Document;
 use cas_core::store::user_document::OUR_FIELDS;
@@ -6,7 +6,8 @@ use cas_core::system::account::Account;
 use cas_core::system::identity::Identities;
 use cas_vault::DocumentLayout;
 
-/// One line for each thing that remains. `document` is what was marked, as it was before.
+/// Returns one entry for each remaining item. `document` is the stored document before it was
+/// marked.
 pub(super) fn after_offboarding(
     user: &str,
     layout: Option<&DocumentLayout>,

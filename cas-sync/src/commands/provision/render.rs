@@ -1,5 +1,5 @@
-//! What is said of a run: a line for each person for whom something was done or is amiss, a summary, or JSON; and a line in
-//! the journal, where whoever looks after a person looks.
+//! Output of a run: one line for each user with a change or a problem, a summary or JSON, and one
+//! journal message for each such user.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -16,28 +16,28 @@ use crate::os::environment::env_var;
 use crate::term::wrap::{terminal_width, width, wrap_for};
 use crate::user::error::store_exit_code;
 
-/// The version of the JSON; members may be added to it, and none changes its meaning or goes.
+/// The version of the JSON. Members can be added; existing members keep their meaning.
 const SCHEMA: u32 = 1;
-/// From so many people on it is shown how far a run has come.
+/// The number of users from which the progress is shown.
 const MANY: usize = 20;
 
-/// How a run went.
+/// The results of one run.
 #[derive(Default)]
 pub(super) struct Summary {
     pub(super) people: Vec<UserResult>,
     pub(super) is_dry: bool,
     pub(super) requests: u64,
     pub(super) took: Duration,
-    /// How many people were left when the run was asked to end, if it was.
+    /// The number of remaining users if a signal interrupted the run.
     pub(super) interrupted_before: Option<usize>,
-    /// What else an admin should know.
+    /// Further remarks for the administrator.
     pub(super) remarks: Vec<String>,
-    /// Why not everything runs that is to run by itself.
+    /// Why some units were not started.
     pub(super) units_failed: Vec<String>,
 }
 
 impl Summary {
-    /// For people, on the standard output.
+    /// Prints the results as text to stdout.
     pub(super) fn print_text(&self) {
         let out = io::stdout();
         let say = |text: &str| drop(writeln!(out.lock(), "{}", wrap_for(&out, text)));
@@ -50,13 +50,13 @@ impl Summary {
             say(&format!("asked to end: {rest} people were not looked at; run this again"));
         }
         self.remarks.iter().chain(&self.units_failed).for_each(|remark| say(remark));
-        // On one line, or each on its own.
+        // Print one line if it fits, otherwise two.
         let [what, cost] = self.summary();
         let fits = terminal_width(&out).is_none_or(|columns| width(&what) + 1 + width(&cost) <= columns);
         say(&format!("{what}{}{cost}", if fits { " " } else { "\n  " }));
     }
 
-    /// For programs, on the standard output.
+    /// Prints the results as JSON to stdout.
     pub(super) fn print_json(&self) {
         let people: Vec<Value> = self.people.iter().map(|served| self.json_of(served)).collect();
         let told = json!({
@@ -73,12 +73,12 @@ impl Summary {
         drop(writeln!(io::stdout(), "{told}"));
     }
 
-    /// Whether a token is, or would be, minted for anybody.
+    /// Returns true if the run minted, or would mint, a token.
     pub(super) fn would_mint(&self) -> bool {
         self.people.iter().any(|served| served.steps.iter().any(|step| matches!(step, Step::Mint(_))))
     }
 
-    /// The worst of all endings, as the help describes it.
+    /// Returns the exit status of the most severe result, as `--help` lists them.
     pub(super) fn exit_code(&self) -> u8 {
         let rank = |code: &u8| match code {
             78 => 4,
@@ -106,7 +106,7 @@ impl Summary {
         json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings, "remains": served.remains })
     }
 
-    /// What came of it, and what it took.
+    /// Returns the counts of the results, and the number of requests with the elapsed time.
     fn summary(&self) -> [String; 2] {
         let count = |matches: fn(&ProvisionResult) -> bool| {
             self.people.iter().filter(|served| matches(&served.ending)).count()
@@ -140,7 +140,8 @@ impl Summary {
 }
 
 impl UserResult {
-    /// In the journal: nothing of those for whom nothing was to be done, and of an outage that is told already.
+    /// Writes the result to the journal. Skips users without a change or a problem, and outages
+    /// that are logged already.
     pub(super) fn to_journal(&self, outage_is_told: bool) {
         if self.is_outage() && outage_is_told {
             return;
@@ -151,7 +152,7 @@ impl UserResult {
         }
     }
 
-    /// Whether it was the server that did not answer.
+    /// Returns true if Vault did not answer.
     pub(super) fn is_outage(&self) -> bool {
         matches!(
             self.ending,
@@ -159,7 +160,7 @@ impl UserResult {
         )
     }
 
-    /// None for somebody for whom nothing was to be done, and who is well.
+    /// Returns None if nothing changed and there is no problem.
     fn line(&self, is_dry: bool) -> Option<String> {
         let done: Vec<_> = self.steps.iter().filter_map(|step| words(step, is_dry)).collect();
         let problem = match &self.ending {
@@ -181,7 +182,8 @@ impl UserResult {
     }
 }
 
-/// A proof is nobody's business as long as it succeeds.
+/// Returns the text for a step. Returns None for a policy check, because only its failure is
+/// reported.
 fn words(step: &Step, is_dry: bool) -> Option<String> {
     let (would, did) = match step {
         Step::Renew => ("renew their token", "renewed their token"),
@@ -230,7 +232,8 @@ fn word(step: &Step) -> &'static str {
     }
 }
 
-/// How far a long run has come, on the standard error: a line that changes on a terminal that can do that, elsewhere one now and then.
+/// Progress of a long run on stderr: one line that is overwritten on a capable terminal, otherwise
+/// an occasional line.
 pub(super) struct Progress {
     total: usize,
     on_terminal: bool,
@@ -243,7 +246,7 @@ impl Progress {
         Self { total, on_terminal: io::stderr().is_terminal() && !is_dumb, shown: Instant::now() }
     }
 
-    /// `count` people are done.
+    /// Shows that `count` users are done.
     pub(super) fn show(&mut self, count: usize) {
         let every = Duration::from_millis(if self.on_terminal { 100 } else { 10_000 });
         if self.total < MANY || self.shown.elapsed() < every {
@@ -257,7 +260,7 @@ impl Progress {
         });
     }
 
-    /// The line that changes goes, by blanks: not everybody wants escape sequences.
+    /// Overwrites the line with blanks, because some terminals do not support escape sequences.
     pub(super) fn end(&self) {
         if self.on_terminal && self.total >= MANY {
             let widest = format!("{0} of {0} people", self.total).len();

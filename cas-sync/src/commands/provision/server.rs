@@ -1,4 +1,4 @@
-//! What one run says to the server: with whose token, how long an answer may take, and when it is not asked any more.
+//! Requests of one run to Vault: which token they use, how long they wait, and when they stop.
 
 use std::thread;
 use std::time::Duration;
@@ -11,19 +11,20 @@ use cas_vault::{Access, AdminClient, DocumentLayout, Minted, Token, TokenInfo, f
 
 use super::plan::PolicyCheck;
 
-/// How long the server may take for one answer.
+/// The time limit for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How often, and how long, a server is waited for that says when to ask again.
+/// How often, and how long, a request waits before it is repeated if Vault answers with a retry
+/// time.
 const MOST_WAITS: u32 = 20;
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The server, and the admin's token if there is one.
+/// The Vault client and the administrator's token, if there is one.
 pub(super) struct VaultServer {
     store: AdminClient,
     admin: Option<Token>,
     now_ms: u64,
-    /// Why the server is not asked any more.
+    /// The error after which no more requests are sent.
     outage: Option<StoreError>,
     has_role: bool,
 }
@@ -37,7 +38,7 @@ impl VaultServer {
         self.store.layout()
     }
 
-    /// Where people's documents lie, in one line.
+    /// Returns the document location as one line.
     pub(super) fn place(&self, config: &Config) -> String {
         let DocumentLayout { mount, folder } = self.store.layout();
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -48,12 +49,12 @@ impl VaultServer {
         self.store.requests()
     }
 
-    /// Why the server is not asked any more, if it is not.
+    /// Returns the error after which no more requests are sent.
     pub(super) fn outage(&self) -> Option<&StoreError> {
         self.outage.as_ref()
     }
 
-    /// Why there is no admin's token that the server knows, if there is none.
+    /// Returns why no valid administrator's token is available, or None if there is one.
     pub(super) fn admin_unavailable_reason(&mut self) -> Option<String> {
         let Some(admin) = self.admin.take() else {
             return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
@@ -70,7 +71,8 @@ impl VaultServer {
         }
     }
 
-    /// What this token is, judged as the one of `user`; none when the server knows of none.
+    /// Returns what Vault knows about this token of `user`, or None if Vault does not know the
+    /// token.
     pub(super) fn standing(&mut self, token: &Token, user: &str) -> Result<Option<TokenInfo>, StoreError> {
         let now_ms = self.now_ms;
         self.ask(|store, deadline| store.lookup_token(token, user, now_ms, deadline))
@@ -80,8 +82,9 @@ impl VaultServer {
         self.ask(|store, deadline| store.renew(token, user, deadline))
     }
 
-    /// A new token, and before it the role (once in a run) and this user's policy, where they are missing. An admin who may not
-    /// look at them is believed to have seen to them.
+    /// Mints a token. Before that, creates the role (checked once in a run) and the user's policy
+    /// if they are missing. If the administrator's token cannot read them, they are assumed to
+    /// exist.
     pub(super) fn mint(&mut self, user: &str, host: &str) -> Result<Minted, StoreError> {
         if !self.has_role {
             if let Ok(false) = self.as_admin(AdminClient::has_role) {
@@ -97,7 +100,7 @@ impl VaultServer {
         self.as_admin(|store, admin, deadline| store.mint(admin, user, host, deadline))
     }
 
-    /// The least policy in the place of whatever it is; but not where it is another person's.
+    /// Replaces the user's policy by the minimal one. Fails if the policy belongs to another user.
     pub(super) fn rewrite_policy(&mut self, user: &str) -> Result<(), StoreError> {
         if let Some(policy) = self.as_admin(|store, admin, deadline| store.policy(admin, user, deadline))? {
             self.store.layout().check_policy_owner(user, &policy)?;
@@ -105,8 +108,8 @@ impl VaultServer {
         self.write_policy(user)
     }
 
-    /// Returns true if the user's document, as their token sees it, is marked as offboarded. A token that may not read it is
-    /// judged elsewhere.
+    /// Returns true if the user's document is marked as offboarded. Returns false if the token
+    /// cannot read the document; the policy check reports that.
     pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, StoreError> {
         match self.ask(|store, deadline| store.read_document(token, user, deadline)) {
             Ok(document) => Ok(user_document::is_offboarded(&document)),
@@ -115,11 +118,11 @@ impl VaultServer {
         }
     }
 
-    /// Marks the user's document as offboarded at this time, or takes the mark away. Returns the document as it was before, which
-    /// is one of version 0 where there is none.
+    /// Marks the user's document as offboarded at this time, or clears the mark. Returns the
+    /// document before the change, with version 0 if there was none.
     ///
-    /// An administrator's token need not be allowed to read documents: this is done with a token of the user's, which is made for
-    /// it and revoked at once.
+    /// An administrator's token is not required to permit reading documents, so this mints a token
+    /// of the user and revokes it immediately.
     pub(super) fn mark_document(
         &mut self,
         user: &str,
@@ -132,7 +135,7 @@ impl VaultServer {
         let minted = self.mint(user, host)?;
         let changed = self.ask(|store, deadline| match offboarded_at {
             Some(_) => store.change_document(&minted.token, user, &fields, deadline),
-            // No field is made only to say nothing.
+            // Do not create a field only to clear it.
             None => match store.read_document(&minted.token, user, deadline)? {
                 document if !user_document::is_offboarded(&document) => Ok(document),
                 _ => store.change_document(&minted.token, user, &fields, deadline),
@@ -150,7 +153,7 @@ impl VaultServer {
         self.as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
     }
 
-    /// Finds out what a token may do, by trying.
+    /// Determines the permissions of a token by sending requests.
     pub(super) fn check_policy(&mut self, token: &Token, user: &str) -> Result<PolicyCheck, StoreError> {
         if self.ask(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
             return Ok(PolicyCheck::TooNarrow);
@@ -183,8 +186,9 @@ impl VaultServer {
         answer
     }
 
-    /// Asks again when the server wants to be asked a little later. Once it is sealed or gone, nobody asks it in this run; but
-    /// a server that is well may fail over what is in one person's file, which is nobody else's affair.
+    /// Sends a request, and repeats it if Vault answers with a short retry time. If Vault is sealed
+    /// or unreachable, no more requests are sent in this run. A healthy Vault can fail for one
+    /// user's document only, which does not stop the requests for other users.
     fn ask<T>(
         &mut self,
         request: impl Fn(&mut AdminClient, &Deadline) -> Result<T, StoreError>,

@@ -1,4 +1,5 @@
-//! Who is to be served: everybody in the roster, and whom an earlier roster brought. Pure, but for looking up accounts.
+//! Selects the users to provision: those in the roster, and those that an earlier roster listed.
+//! Pure except for account lookups.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,13 @@ use super::plan::{Desired, Offboarding};
 use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
-/// One of the roster, with their account or why there is none.
+/// The account of a listed user, or why there is none.
 type Known = Result<AccountEntry, String>;
 
-/// Everybody, in the order of their names. `recorded` are those whom the roster brought so far, of whom some may be let go
-/// already and wait for an admin who revokes their tokens. Those of `offboard` go whatever the roster looks like. `binding` says
-/// why an account is not the user that its name was enrolled for.
+/// Returns all users, sorted by name. `recorded` are users with a record; some of them can be
+/// unenrolled already and wait for an administrator who revokes their tokens. Users that `offboard`
+/// names are removed even if the roster is in doubt. `binding` returns why an account is not the
+/// user for whom its name was enrolled.
 pub(super) fn everybody(
     roster: &Roster,
     recorded: &[String],
@@ -57,14 +59,14 @@ pub(super) fn everybody(
     people
 }
 
-/// Who is offboarded at an administrator's word.
+/// The users that `--offboard` selects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offboard {
-    /// Everyone whom an earlier roster brought and this one does not list.
+    /// True to select every recorded user that the roster does not list.
     pub(super) all: bool,
-    /// Those that were named.
+    /// The named users.
     pub(super) names: Vec<String>,
-    /// Whether their documents are deleted, and not marked.
+    /// True to delete the documents instead of marking them.
     pub(super) deletes: bool,
 }
 
@@ -87,7 +89,7 @@ fn wanted(entry: Entry) -> Desired {
     }
 }
 
-/// Why those who are missing from this roster may not have been left out on purpose.
+/// Returns why users can be missing from this roster by mistake.
 fn doubt(roster: &Roster, accounts: &BTreeMap<&str, Known>, gone: usize, recorded: usize) -> Option<String> {
     let stays = |why: String| Some(format!("not in the roster, but {why}; `--offboard` lets them go"));
     if !roster.is_whole {
@@ -125,7 +127,8 @@ fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Opt
     None
 }
 
-/// Policies are kept in lower case: two people whose names differ in that alone would share one.
+/// Returns why the user would share a policy: Vault stores policy names in lower case, so two names
+/// that differ only in case have the same policy.
 fn twin(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);

@@ -1,6 +1,7 @@
-//! `cas-sync internal token-agent`: what is done with somebody's token file is done as that person, so that nothing in a home
-//! can lead anywhere its owner could not go. Root starts it, it becomes the person before it opens anything, and the two
-//! talk in lines: it says what lies there, and on `prepare` and `token TOKEN` makes room and writes.
+//! `cas-sync internal token-agent`: accesses a user's token file with the privileges of that user,
+//! so that a symlink in the home gives no access beyond the user's own. Root starts the process,
+//! which drops its privileges before it opens a file. Both sides exchange lines: the process
+//! reports the token file, then reserves space on `prepare` and writes on `token TOKEN`.
 
 use std::fmt;
 use std::fs;
@@ -18,28 +19,28 @@ use cas_vault::{Token, parse_token, read_token};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-/// As long as the longest token file.
+/// The maximum size of a token file.
 const ROOM: usize = 4096;
 
-/// What the one side says to the other.
+/// A line of the protocol between root and the token agent.
 #[derive(Debug)]
 pub(super) enum Message {
     /// There is no token file.
     Absent,
-    /// There is a file of the person's own that is no token; why.
+    /// The user owns the file, but it does not contain a valid token. Contains the reason.
     Replaceable(String),
-    /// Nothing can be kept there; why.
+    /// A token cannot be written. Contains the reason.
     Unfit(String),
-    /// The token that lies there, or that is to be kept.
+    /// The token in the file, or the token to write.
     Token(Token),
-    /// Make room for a token; or, that there is.
+    /// A request to reserve space, or the confirmation.
     Reserve,
-    /// The token was kept.
+    /// The token was written.
     Written,
 }
 
 impl Message {
-    /// None for anything else.
+    /// Returns None if the line is not a valid message.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
@@ -53,7 +54,7 @@ impl Message {
         })
     }
 
-    /// Says it to whoever reads `to`.
+    /// Writes the message as one line.
     pub(super) fn say(&self, mut to: impl Write) -> io::Result<()> {
         let told = |why: &String| sanitize_line(why);
         match self {
@@ -68,15 +69,15 @@ impl Message {
     }
 }
 
-/// Says a token.
+/// Writes a token message.
 pub(super) fn say_token(token: &Token, mut to: impl Write) -> io::Result<()> {
-    // In one write: a line that is torn is none.
+    // One write, because an incomplete line is not a valid message.
     let line = Zeroizing::new(format!("token {}\n", token.expose()));
     to.write_all(line.as_bytes())?;
     to.flush()
 }
 
-/// Serves root, as USER.
+/// Runs the token agent for `user`.
 pub(crate) fn run(user: &str) -> ExitCode {
     match serve(user) {
         Ok(()) => ExitCode::SUCCESS,
@@ -118,7 +119,7 @@ fn look(account: &Account, paths: &Paths) -> Message {
     }
 }
 
-/// Finds out whether a token can be kept, before there is one: the directory, and as much room as a token may take.
+/// Creates the private directory and checks that a token file of the maximum size can be written.
 fn make_room(account: &Account, paths: &Paths) -> Result<()> {
     let file = &paths.vault_token_file;
     let directory = file.parent().context("a file lies in a directory")?;
@@ -134,7 +135,8 @@ fn make_room(account: &Account, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Whoever owns a directory decides what lies in it, and a link may have led to somebody else's.
+/// Fails if the user does not own the directory, because its owner controls the files in it. A
+/// symlink can lead to another user's directory.
 fn theirs(account: &Account, directory: &Path) -> Result<()> {
     let between = directory.ancestors().take_while(|path| path.starts_with(&account.home));
     for existing in between {
@@ -161,7 +163,7 @@ fn keep(account: &Account, paths: &Paths, token: &Token) -> Result<()> {
 }
 
 impl fmt::Display for Message {
-    /// For an error: without the token.
+    /// Omits the token, because the text appears in errors.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => formatter.write_str("there is no token"),

@@ -1,5 +1,5 @@
-//! Root's side of [`super::token_agent`]: a process that has become somebody, asked with a time limit, since a home can be
-//! on a server that is gone, or on whatever its owner mounted there.
+//! Root's side of [`super::token_agent`]. Each answer has a time limit, because a home can be on an
+//! unreachable file server or on a file system that its owner mounted.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 
 use super::token_agent::{Message, say_token};
 
-/// Longer than any line.
+/// Exceeds the maximum length of a line.
 const LONGEST: usize = 8192;
 
-/// Somebody's token file, in the hands of a process of theirs.
+/// A connection to the token agent of one user.
 pub(super) struct TokenAgentClient {
     process: Child,
     to: Option<ChildStdin>,
@@ -28,9 +28,9 @@ pub(super) struct TokenAgentClient {
 }
 
 impl TokenAgentClient {
-    /// Starts it for this user; each answer may take as long as `patience`.
+    /// Starts the token agent for this user with a time limit for each answer.
     pub(super) fn spawn(user: &str, patience: Duration) -> io::Result<Self> {
-        // This very program, also when an upgrade has put another in its place meanwhile.
+        // `/proc/self/exe` starts the running version, even if an upgrade has replaced the file.
         let mut process = Command::new("/proc/self/exe")
             .arg0("cas-sync")
             .args(["internal", "token-agent", user])
@@ -45,20 +45,20 @@ impl TokenAgentClient {
         Ok(Self { process, to, from, patience, was_slow: false })
     }
 
-    /// What it says first: what lies there.
+    /// Returns the first message, which describes the token file.
     pub(super) fn read(&mut self) -> Message {
         self.hear()
     }
 
-    /// Whether an answer took too long.
+    /// Returns true if an answer exceeded the time limit.
     pub(super) fn was_slow(&self) -> bool {
         self.was_slow
     }
 
-    /// Makes room for a token.
+    /// Reserves space for a token.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns why no space can be reserved.
     pub(super) fn reserve(&mut self) -> Result<(), String> {
         match self.ask(|to| Message::Reserve.say(to)) {
             Message::Reserve => Ok(()),
@@ -66,10 +66,10 @@ impl TokenAgentClient {
         }
     }
 
-    /// Keeps a token.
+    /// Writes a token.
     ///
     /// # Errors
-    /// Why it could not be kept.
+    /// Returns why the token cannot be written.
     pub(super) fn write(&mut self, token: &Token) -> Result<(), String> {
         match self.ask(|to| say_token(token, to)) {
             Message::Written => Ok(()),
@@ -119,7 +119,7 @@ impl TokenAgentClient {
 }
 
 impl Drop for TokenAgentClient {
-    /// A process that hangs in a home is not waited for.
+    /// Does not wait for a process that is blocked by a home.
     fn drop(&mut self) {
         drop(self.to.take());
         for _ in 0..200 {
