@@ -79,7 +79,7 @@ fn internal(command: Internal) -> ExitCode {
             published_state::earlier_version::serve(&user, uid, gid)
         }
         Internal::BindIdentities => return enrollment::enroll::bind_identities(),
-        Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
+        Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),
         Internal::DispatchRequests => return request_dispatcher::run(),
         Internal::AcceptRequests => return request_dispatcher::accept(),
     };

@@ -18,7 +18,7 @@ use crate::published_state::published_file;
 /// # Errors
 /// Fails if the account does not exist, or if the mark or the binding cannot be written. The
 /// existing binding is then unchanged.
-pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<String> {
+pub(super) fn adopt(name: &str, is_dry: bool, provisioner: &mut Provisioner) -> Result<String> {
     let account = Account::from_name(name)?;
     ensure!(account.name == name, "{name} is {} here; give the account's own name", account.name);
     ensure!(enroll::is_person(&account), "user id {} cannot be enrolled", account.uid);
@@ -27,20 +27,20 @@ pub(super) fn adopt(name: &str, is_dry: bool, work: &mut Provisioner) -> Result<
     }
     // Clear the mark first: if this fails, the binding is unchanged and the command can be
     // repeated.
-    let document = match (&mut work.server, &work.means.no_admin) {
+    let document = match (&mut provisioner.server, &provisioner.context.admin_unavailable) {
         (None, _) => "",
-        (Some(_), Some(no_admin)) => {
-            bail!("cannot tell whether the document of {name} is marked as offboarded: {no_admin}")
+        (Some(_), Some(admin_unavailable)) => {
+            bail!("cannot tell whether the document of {name} is marked as offboarded: {admin_unavailable}")
         }
-        (Some(server), None) => clear_mark(server, name, &work.means.host)?,
+        (Some(server), None) => clear_mark(server, name, &provisioner.context.host)?,
     };
     let identities = Identities::of_this_machine();
-    let is_of_another = identities.bound_uid(name).ok().flatten() != Some(account.uid.as_raw());
+    let had_other_uid = identities.bound_uid(name).ok().flatten() != Some(account.uid.as_raw());
     enroll::bind(&identities, &account)
         .with_context(|| format!("cannot bind {name} to uid {}", account.uid))?;
     if paths::is_enrolled(name) {
         // The published state describes another uid, so remove it.
-        if is_of_another {
+        if had_other_uid {
             remove_if_exists(&published_file(name))?;
         }
         enroll::prepare(&account)?;

@@ -7,11 +7,11 @@ use cas_vault::TokenInfo;
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The lifetime of a token after its last renewal (`packaging/vault/token-role.json`).
-const PERIOD_MS: u64 = 32 * DAY_MS;
+const TOKEN_PERIOD_MS: u64 = 32 * DAY_MS;
 
 /// A token that expires within this period is renewed or replaced. The sync renews after 7 of 32
 /// days, so a token this old was not renewed by it.
-const ENDS_SOON_MS: u64 = 7 * DAY_MS;
+const RENEWAL_WINDOW_MS: u64 = 7 * DAY_MS;
 
 /// Reported for a user whose document is marked as offboarded. Another user of the same name must
 /// not read that document. USER stands for the user name.
@@ -83,9 +83,9 @@ pub(super) struct RunContext {
     /// The host name that the tokens of this machine carry.
     pub(super) host: String,
     /// The Vault server and the location of the documents on it.
-    pub(super) place: String,
+    pub(super) document_location: String,
     /// Why no administrator's token is available.
-    pub(super) no_admin: Option<String>,
+    pub(super) admin_unavailable: Option<String>,
     /// True if existing policies may be replaced.
     pub(super) rewrite_policies: bool,
 }
@@ -93,22 +93,22 @@ pub(super) struct RunContext {
 /// What is known about one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    pub(super) wanted: Desired,
+    pub(super) desired: Desired,
     /// Why this user cannot be provisioned on this machine.
-    pub(super) unservable: Option<String>,
+    pub(super) skip_reason: Option<String>,
     pub(super) is_enrolled: bool,
     /// Why enrollment or unenrollment failed.
     pub(super) enrollment_failed: Option<String>,
     pub(super) token: TokenState,
-    pub(super) proof: PolicyCheck,
+    pub(super) policy_check: PolicyCheck,
     pub(super) renewal: Attempt,
     pub(super) minting: Attempt,
     pub(super) policy: Attempt,
-    /// Accessors of tokens that may be revoked. Excludes the current token while the user is
-    /// enrolled.
+    /// Accessors of tokens that may be revoked. `tokens_to_revoke` omits the current
+    /// one while the user is enrolled.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
-    /// What happens to the document of a user whom `--offboard` selects. None with the local store.
+    /// What happens to the document of a user that `--offboard` selects. None with the local store.
     pub(super) offboarding: Option<Offboarding>,
     pub(super) document: Attempt,
 }
@@ -119,7 +119,7 @@ pub(super) enum Step {
     Renew,
     /// Mints a token, and creates the policy if it is missing. Contains the reason.
     Mint(String),
-    Prove,
+    CheckPolicy,
     RewritePolicy,
     Enroll,
     Unenroll,
@@ -149,93 +149,101 @@ pub(super) enum ProvisionResult {
 }
 
 /// Returns the next step for this user.
-pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
+pub(super) fn next_step(facts: &Facts, context: &RunContext) -> Step {
     if let Some(why) = &facts.enrollment_failed {
-        return skipped(why);
+        return skip(why);
     }
-    match &facts.wanted {
-        Desired::Enrolled => look_after(facts, means),
+    match &facts.desired {
+        Desired::Enrolled => plan_enrolled(facts, context),
         Desired::Disabled(_) if facts.is_enrolled => Step::Unenroll,
         Desired::Disabled(_) => Step::Done(ProvisionResult::Ok),
         Desired::Removed { doubt: Some(why) } => Step::Done(ProvisionResult::RemovalVetoed(why.clone())),
         Desired::Removed { doubt: None } if facts.is_enrolled => Step::Unenroll,
-        Desired::Removed { doubt: None } => offboarded(facts, means),
+        Desired::Removed { doubt: None } => plan_removed(facts, context),
     }
 }
 
 /// Plans the document before the tokens. If the run stops in between, the next run still finds the
 /// record of this user.
-fn offboarded(facts: &Facts, means: &RunContext) -> Step {
-    match (facts.offboarding, &facts.document, &means.no_admin) {
+fn plan_removed(facts: &Facts, context: &RunContext) -> Step {
+    match (facts.offboarding, &facts.document, &context.admin_unavailable) {
         (Some(_), Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
         (Some(offboarding), Attempt::NotTried, None) => Step::Offboard(offboarding),
-        (Some(offboarding), Attempt::NotTried, Some(no_admin)) => {
+        (Some(offboarding), Attempt::NotTried, Some(admin_unavailable)) => {
             let what = match offboarding {
                 Offboarding::Mark => "marked as offboarded",
                 Offboarding::Delete => "deleted",
             };
-            Step::Done(ProvisionResult::NeedsAdmin(format!("their document is to be {what}; {no_admin}")))
+            Step::Done(ProvisionResult::NeedsAdmin(format!(
+                "their document is to be {what}; {admin_unavailable}"
+            )))
         }
-        (None, ..) | (Some(_), Attempt::Done, _) => revoked(facts, means, ProvisionResult::Ok),
+        (None, ..) | (Some(_), Attempt::Done, _) => plan_revocation(facts, context, ProvisionResult::Ok),
     }
 }
 
-fn look_after(facts: &Facts, means: &RunContext) -> Step {
-    if let Some(why) = &facts.unservable {
-        return skipped(why);
+fn plan_enrolled(facts: &Facts, context: &RunContext) -> Step {
+    if let Some(why) = &facts.skip_reason {
+        return skip(why);
     }
     if let Attempt::Failed(failure) = &facts.minting {
         return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
-    let standing = match &facts.token {
-        TokenState::NotRequired => return enrolled(facts, means, ProvisionResult::Ok),
-        TokenState::HomeUnusable(why) => return skipped(why),
+    let info = match &facts.token {
+        TokenState::NotRequired => return plan_enrollment(facts, context, ProvisionResult::Ok),
+        TokenState::HomeUnusable(why) => return skip(why),
         TokenState::Unknown(failure) => return Step::Done(ProvisionResult::Failed(failure.clone())),
-        TokenState::Absent(_) if facts.minting == Attempt::Done => return useless(facts, means),
-        TokenState::Absent(why) => return replace(means, why),
-        TokenState::Present(standing) => standing,
+        TokenState::Absent(_) if facts.minting == Attempt::Done => {
+            return plan_unusable_token(facts, context);
+        }
+        TokenState::Absent(why) => return plan_new_token(context, why),
+        TokenState::Present(info) => info,
     };
-    if let Some(why) = &standing.foreign {
+    if let Some(why) = &info.foreign {
         // A second new token would not help.
         if facts.minting == Attempt::Done {
-            return skipped(&format!("the new token does not count as their own: {why}"));
+            return skip(&format!("the new token does not count as their own: {why}"));
         }
-        return replace(means, &format!("the token there is not their own: {why}"));
+        return plan_new_token(context, &format!("the token there is not their own: {why}"));
     }
-    let passing = match ends_soon(standing, means.now_ms) {
-        true if standing.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
+    let replacement_reason = match is_expiring(info, context.now_ms) {
+        true if info.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
         true => Some("their token ends within a week and cannot be renewed"),
-        false if !standing.is_orphan => Some("their token ends together with the one it was made with"),
+        false if !info.is_orphan => Some("their token ends together with the one it was made with"),
         false => None,
     };
-    match (passing, &means.no_admin) {
-        (Some(why), None) if facts.minting == Attempt::NotTried => replace(means, why),
+    match (replacement_reason, &context.admin_unavailable) {
+        (Some(why), None) if facts.minting == Attempt::NotTried => plan_new_token(context, why),
         // The token is valid until then.
-        (Some(why), Some(no_admin)) => {
-            proved(facts, means, ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}")))
-        }
-        _ => proved(facts, means, ProvisionResult::Ok),
+        (Some(why), Some(admin_unavailable)) => plan_policy_check(
+            facts,
+            context,
+            ProvisionResult::NeedsAdmin(format!("{why}; {admin_unavailable}")),
+        ),
+        _ => plan_policy_check(facts, context, ProvisionResult::Ok),
     }
 }
 
 /// Plans for a token that belongs to this user. The policy is checked before the user is enrolled.
-fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
+fn plan_policy_check(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
     if let Attempt::Failed(failure) = &facts.policy {
         return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
-    match &facts.proof {
-        PolicyCheck::Pending => Step::Prove,
-        PolicyCheck::Ok => enrolled(facts, means, ending),
-        PolicyCheck::TooBroad(_) if may_rewrite(facts, means) => Step::RewritePolicy,
-        PolicyCheck::TooBroad(what) => enrolled(facts, means, ProvisionResult::PolicyTooBroad(what.clone())),
-        PolicyCheck::TooNarrow => useless(facts, means),
-        PolicyCheck::Offboarded => skipped(OFFBOARDED),
+    match &facts.policy_check {
+        PolicyCheck::Pending => Step::CheckPolicy,
+        PolicyCheck::Ok => plan_enrollment(facts, context, result),
+        PolicyCheck::TooBroad(_) if can_rewrite(facts, context) => Step::RewritePolicy,
+        PolicyCheck::TooBroad(what) => {
+            plan_enrollment(facts, context, ProvisionResult::PolicyTooBroad(what.clone()))
+        }
+        PolicyCheck::TooNarrow => plan_unusable_token(facts, context),
+        PolicyCheck::Offboarded => skip(OFFBOARDED),
     }
 }
 
 /// Plans for a token that cannot serve this user.
-fn useless(facts: &Facts, means: &RunContext) -> Step {
-    if may_rewrite(facts, means) {
+fn plan_unusable_token(facts: &Facts, context: &RunContext) -> Step {
+    if can_rewrite(facts, context) {
         return Step::RewritePolicy;
     }
     let advice = match facts.policy {
@@ -249,64 +257,66 @@ fn useless(facts: &Facts, means: &RunContext) -> Step {
     Step::Done(ProvisionResult::NeedsAdmin(advice.into()))
 }
 
-fn may_rewrite(facts: &Facts, means: &RunContext) -> bool {
-    means.no_admin.is_none() && means.rewrite_policies && facts.policy == Attempt::NotTried
+fn can_rewrite(facts: &Facts, context: &RunContext) -> bool {
+    context.admin_unavailable.is_none() && context.rewrite_policies && facts.policy == Attempt::NotTried
 }
 
-fn enrolled(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
-    if facts.is_enrolled { revoked(facts, means, ending) } else { Step::Enroll }
+fn plan_enrollment(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
+    if facts.is_enrolled { plan_revocation(facts, context, result) } else { Step::Enroll }
 }
 
 /// Plans revocation as the last step, after another token was checked or the user was unenrolled.
-fn revoked(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
-    if facts.to_revoke().is_empty() {
-        return Step::Done(ending);
+fn plan_revocation(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
+    if facts.tokens_to_revoke().is_empty() {
+        return Step::Done(result);
     }
-    match (&facts.revocation, &means.no_admin) {
+    match (&facts.revocation, &context.admin_unavailable) {
         (Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
         (Attempt::NotTried, None) => Step::Revoke,
-        (Attempt::Done, _) => Step::Done(ending),
+        (Attempt::Done, _) => Step::Done(result),
         // Report only one reason at a time.
-        (Attempt::NotTried, Some(_)) if ending != ProvisionResult::Ok => Step::Done(ending),
-        (Attempt::NotTried, Some(no_admin)) => {
+        (Attempt::NotTried, Some(_)) if result != ProvisionResult::Ok => Step::Done(result),
+        (Attempt::NotTried, Some(admin_unavailable)) => {
             let what =
-                if facts.wanted == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
-            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {no_admin}")))
+                if facts.desired == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {admin_unavailable}")))
         }
     }
 }
 
-fn replace(means: &RunContext, why: &str) -> Step {
-    match &means.no_admin {
-        Some(no_admin) => Step::Done(ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}"))),
+fn plan_new_token(context: &RunContext, why: &str) -> Step {
+    match &context.admin_unavailable {
+        Some(admin_unavailable) => {
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{why}; {admin_unavailable}")))
+        }
         None => Step::Mint(why.to_owned()),
     }
 }
 
-fn ends_soon(standing: &TokenInfo, now_ms: u64) -> bool {
-    standing.expires_at_ms.is_some_and(|moment| moment < now_ms.saturating_add(ENDS_SOON_MS))
+fn is_expiring(info: &TokenInfo, now_ms: u64) -> bool {
+    info.expires_at_ms.is_some_and(|time| time < now_ms.saturating_add(RENEWAL_WINDOW_MS))
 }
 
-fn skipped(why: &str) -> Step {
+fn skip(why: &str) -> Step {
     Step::Done(ProvisionResult::Skipped(why.to_owned()))
 }
 
 impl Facts {
     /// Returns the accessors of tokens that this user no longer uses.
-    pub(super) fn to_revoke(&self) -> Vec<String> {
-        let serves = |accessor: &String| {
+    pub(super) fn tokens_to_revoke(&self) -> Vec<String> {
+        let is_current = |accessor: &String| {
             let is_held = matches!(&self.token, TokenState::Present(held) if held.accessor == *accessor);
-            is_held && self.wanted == Desired::Enrolled
+            is_held && self.desired == Desired::Enrolled
         };
-        self.former.iter().filter(|accessor| !serves(accessor)).cloned().collect()
+        self.former.iter().filter(|accessor| !is_current(accessor)).cloned().collect()
     }
 
     /// Returns true if the facts confirm that `step` succeeded.
-    pub(super) fn show(&self, step: &Step) -> bool {
+    pub(super) fn confirm(&self, step: &Step) -> bool {
         match step {
             Step::Renew => self.renewal == Attempt::Done,
             Step::Mint(_) => self.minting == Attempt::Done,
-            Step::Prove => self.proof != PolicyCheck::Pending,
+            Step::CheckPolicy => self.policy_check != PolicyCheck::Pending,
             Step::RewritePolicy => self.policy == Attempt::Done,
             Step::Enroll => self.is_enrolled,
             Step::Unenroll => !self.is_enrolled,
@@ -323,22 +333,22 @@ impl Facts {
             Step::Renew => {
                 self.renewal = Attempt::Done;
                 if let TokenState::Present(held) = &mut self.token {
-                    held.expires_at_ms = Some(now_ms.saturating_add(PERIOD_MS));
+                    held.expires_at_ms = Some(now_ms.saturating_add(TOKEN_PERIOD_MS));
                 }
             }
             Step::Mint(_) => {
-                (self.minting, self.proof) = (Attempt::Done, PolicyCheck::Pending);
+                (self.minting, self.policy_check) = (Attempt::Done, PolicyCheck::Pending);
                 self.token = TokenState::Present(TokenInfo {
                     accessor: String::new(),
                     foreign: None,
-                    expires_at_ms: Some(now_ms.saturating_add(PERIOD_MS)),
+                    expires_at_ms: Some(now_ms.saturating_add(TOKEN_PERIOD_MS)),
                     is_renewable: true,
                     is_orphan: true,
                     host: None,
                 });
             }
-            Step::Prove => self.proof = PolicyCheck::Ok,
-            Step::RewritePolicy => (self.policy, self.proof) = (Attempt::Done, PolicyCheck::Pending),
+            Step::CheckPolicy => self.policy_check = PolicyCheck::Ok,
+            Step::RewritePolicy => (self.policy, self.policy_check) = (Attempt::Done, PolicyCheck::Pending),
             Step::Enroll => self.is_enrolled = true,
             Step::Unenroll => self.is_enrolled = false,
             Step::Offboard(_) => self.document = Attempt::Done,

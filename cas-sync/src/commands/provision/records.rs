@@ -45,7 +45,7 @@ pub(super) struct Records {
 
 impl Records {
     /// Returns the records in this directory.
-    pub(super) fn at(directory: &Path) -> Self {
+    pub(super) fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
@@ -53,7 +53,7 @@ impl Records {
     ///
     /// # Errors
     /// Fails if the directory cannot be read.
-    pub(super) fn names(&self) -> Result<Vec<String>> {
+    pub(super) fn list_names(&self) -> Result<Vec<String>> {
         let context = || format!("cannot list {}", self.directory.display());
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
@@ -71,7 +71,7 @@ impl Records {
 
     /// Returns the record of one user. Returns None if the user was not provisioned, and an empty
     /// record if the file is damaged.
-    pub(super) fn of(&self, user: &str) -> Option<Record> {
+    pub(super) fn load(&self, user: &str) -> Option<Record> {
         let text = fs::read(self.directory.join(user)).ok()?;
         Some(serde_json::from_slice(&text).unwrap_or_default())
     }
@@ -80,7 +80,7 @@ impl Records {
     ///
     /// # Errors
     /// Fails if the file cannot be written.
-    pub(super) fn keep(&self, user: &str, record: &Record) -> Result<()> {
+    pub(super) fn save(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("putting a record into words")?;
         atomic_file::write_atomic(&self.directory.join(user), &text)?;
@@ -91,10 +91,10 @@ impl Records {
     ///
     /// # Errors
     /// Fails if a record cannot be written. The next run then starts the units again.
-    pub(super) fn mark_started(&self, people: &[&str]) -> Result<()> {
-        for user in people {
-            if let Some(due) = self.of(user).filter(|record| record.units_are_due) {
-                self.keep(user, &Record { units_are_due: false, ..due })?;
+    pub(super) fn mark_started(&self, users: &[&str]) -> Result<()> {
+        for user in users {
+            if let Some(record) = self.load(user).filter(|record| record.units_are_due) {
+                self.save(user, &Record { units_are_due: false, ..record })?;
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl Records {
     ///
     /// # Errors
     /// Fails if the file cannot be deleted.
-    pub(super) fn forget(&self, user: &str) -> Result<()> {
+    pub(super) fn delete(&self, user: &str) -> Result<()> {
         remove_if_exists(&self.directory.join(user)).map(|_| ())
     }
 }
@@ -114,20 +114,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_remembered_until_it_is_forgotten() {
+    fn saved_record_is_listed_until_deleted() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let records = Records::at(&scratch.path().join("provisioned"));
-        assert_eq!(records.names().expect("none is no error"), Vec::<String>::new());
+        let records = Records::new(&scratch.path().join("provisioned"));
+        assert_eq!(records.list_names().expect("none is no error"), Vec::<String>::new());
         let record = Record { accessor: "a".into(), proved_at_ms: 7, ..Record::default() };
-        records.keep("bob", &record).expect("kept");
-        records.keep("ada", &Record::default()).expect("kept");
-        assert_eq!(records.names().expect("listed"), ["ada", "bob"]);
-        assert_eq!(records.of("bob"), Some(record));
-        assert_eq!(records.of("cy"), None);
+        records.save("bob", &record).expect("kept");
+        records.save("ada", &Record::default()).expect("kept");
+        assert_eq!(records.list_names().expect("listed"), ["ada", "bob"]);
+        assert_eq!(records.load("bob"), Some(record));
+        assert_eq!(records.load("cy"), None);
         fs::write(scratch.path().join("provisioned/ada"), "{").expect("damaged");
-        assert_eq!(records.of("ada"), Some(Record::default()), "still one whom the roster brought");
-        records.forget("ada").expect("forgotten");
-        records.forget("ada").expect("twice is no error");
-        assert_eq!(records.names().expect("listed"), ["bob"]);
+        assert_eq!(records.load("ada"), Some(Record::default()), "the user stays a provisioned user");
+        records.delete("ada").expect("forgotten");
+        records.delete("ada").expect("twice is no error");
+        assert_eq!(records.list_names().expect("listed"), ["bob"]);
     }
 }

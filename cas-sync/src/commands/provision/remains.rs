@@ -8,7 +8,7 @@ use cas_vault::DocumentLayout;
 
 /// Returns one entry for each remaining item. `document` is the stored document before it was
 /// marked.
-pub(super) fn after_offboarding(
+pub(super) fn list_remaining_items(
     user: &str,
     layout: Option<&DocumentLayout>,
     document: Option<&Document>,

@@ -12,12 +12,12 @@ use cas_vault::{Access, AdminClient, DocumentLayout, Minted, Token, TokenInfo, f
 use super::plan::PolicyCheck;
 
 /// The time limit for one answer.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often, and how long, a request waits before it is repeated if Vault answers with a retry
 /// time.
-const MOST_WAITS: u32 = 20;
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAITS: u32 = 20;
+const MIN_WAIT: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The Vault client and the administrator's token, if there is one.
 pub(super) struct VaultServer {
@@ -30,7 +30,7 @@ pub(super) struct VaultServer {
 }
 
 impl VaultServer {
-    pub(super) fn with(store: AdminClient, admin: Option<Token>, now_ms: u64) -> Self {
+    pub(super) fn new(store: AdminClient, admin: Option<Token>, now_ms: u64) -> Self {
         Self { store, admin, now_ms, outage: None, has_role: false }
     }
 
@@ -39,10 +39,10 @@ impl VaultServer {
     }
 
     /// Returns the document location as one line.
-    pub(super) fn place(&self, config: &Config) -> String {
+    pub(super) fn document_location(&self, config: &Config) -> String {
         let DocumentLayout { mount, folder } = self.store.layout();
-        let of = |text: &Option<String>| text.clone().unwrap_or_default();
-        format!("{} {} {mount} {folder}", of(&config.vault.address), of(&config.vault.namespace))
+        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{} {} {mount} {folder}", or_empty(&config.vault.address), or_empty(&config.vault.namespace))
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -59,7 +59,7 @@ impl VaultServer {
         let Some(admin) = self.admin.take() else {
             return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
         };
-        match self.standing(&admin, "the admin") {
+        match self.lookup_token(&admin, "the admin") {
             Ok(None) => Some(
                 "the admin's token is expired, revoked, or may not look itself up: log in to the store again"
                     .into(),
@@ -73,13 +73,17 @@ impl VaultServer {
 
     /// Returns what Vault knows about this token of `user`, or None if Vault does not know the
     /// token.
-    pub(super) fn standing(&mut self, token: &Token, user: &str) -> Result<Option<TokenInfo>, StoreError> {
+    pub(super) fn lookup_token(
+        &mut self,
+        token: &Token,
+        user: &str,
+    ) -> Result<Option<TokenInfo>, StoreError> {
         let now_ms = self.now_ms;
-        self.ask(|store, deadline| store.lookup_token(token, user, now_ms, deadline))
+        self.call(|store, deadline| store.lookup_token(token, user, now_ms, deadline))
     }
 
     pub(super) fn renew(&mut self, token: &Token, user: &str) -> Result<(), StoreError> {
-        self.ask(|store, deadline| store.renew(token, user, deadline))
+        self.call(|store, deadline| store.renew(token, user, deadline))
     }
 
     /// Mints a token. Before that, creates the role (checked once in a run) and the user's policy
@@ -87,22 +91,24 @@ impl VaultServer {
     /// exist.
     pub(super) fn mint(&mut self, user: &str, host: &str) -> Result<Minted, StoreError> {
         if !self.has_role {
-            if let Ok(false) = self.as_admin(AdminClient::has_role) {
-                self.as_admin(AdminClient::write_role)?;
+            if let Ok(false) = self.call_as_admin(AdminClient::has_role) {
+                self.call_as_admin(AdminClient::write_role)?;
             }
             self.has_role = true;
         }
-        match self.as_admin(|store, admin, deadline| store.policy(admin, user, deadline)) {
+        match self.call_as_admin(|store, admin, deadline| store.policy(admin, user, deadline)) {
             Ok(None) => self.write_policy(user)?,
             Ok(Some(policy)) => self.store.layout().check_policy_owner(user, &policy)?,
             Err(_) => {}
         }
-        self.as_admin(|store, admin, deadline| store.mint(admin, user, host, deadline))
+        self.call_as_admin(|store, admin, deadline| store.mint(admin, user, host, deadline))
     }
 
     /// Replaces the user's policy by the minimal one. Fails if the policy belongs to another user.
     pub(super) fn rewrite_policy(&mut self, user: &str) -> Result<(), StoreError> {
-        if let Some(policy) = self.as_admin(|store, admin, deadline| store.policy(admin, user, deadline))? {
+        if let Some(policy) =
+            self.call_as_admin(|store, admin, deadline| store.policy(admin, user, deadline))?
+        {
             self.store.layout().check_policy_owner(user, &policy)?;
         }
         self.write_policy(user)
@@ -111,7 +117,7 @@ impl VaultServer {
     /// Returns true if the user's document is marked as offboarded. Returns false if the token
     /// cannot read the document; the policy check reports that.
     pub(super) fn is_offboarded(&mut self, token: &Token, user: &str) -> Result<bool, StoreError> {
-        match self.ask(|store, deadline| store.read_document(token, user, deadline)) {
+        match self.call(|store, deadline| store.read_document(token, user, deadline)) {
             Ok(document) => Ok(user_document::is_offboarded(&document)),
             Err(StoreError::Refused { .. }) => Ok(false),
             Err(failure) => Err(failure),
@@ -133,7 +139,7 @@ impl VaultServer {
             StoreError::Refused { reason: error.to_string(), remedy: "report it as a defect".into() }
         })?;
         let minted = self.mint(user, host)?;
-        let changed = self.ask(|store, deadline| match offboarded_at {
+        let changed = self.call(|store, deadline| match offboarded_at {
             Some(_) => store.change_document(&minted.token, user, &fields, deadline),
             // Do not create a field only to clear it.
             None => match store.read_document(&minted.token, user, deadline)? {
@@ -146,42 +152,42 @@ impl VaultServer {
     }
 
     pub(super) fn delete_document(&mut self, user: &str) -> Result<(), StoreError> {
-        self.as_admin(|store, admin, deadline| store.delete_document(admin, user, deadline))
+        self.call_as_admin(|store, admin, deadline| store.delete_document(admin, user, deadline))
     }
 
     pub(super) fn revoke(&mut self, accessor: &str) -> Result<(), StoreError> {
-        self.as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
+        self.call_as_admin(|store, admin, deadline| store.revoke(admin, accessor, deadline))
     }
 
     /// Determines the permissions of a token by sending requests.
     pub(super) fn check_policy(&mut self, token: &Token, user: &str) -> Result<PolicyCheck, StoreError> {
-        if self.ask(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
+        if self.call(|store, deadline| store.has_required_access(token, user, deadline))? == Access::Denied {
             return Ok(PolicyCheck::TooNarrow);
         }
         if self.is_offboarded(token, user)? {
             return Ok(PolicyCheck::Offboarded);
         }
-        let mut wide = Vec::new();
+        let mut permitted = Vec::new();
         for attempt in forbidden_calls(&self.store.layout().clone(), user) {
-            if self.ask(|store, deadline| store.probe(token, &attempt, deadline))? == Access::Allowed {
-                wide.push(attempt.would.to_owned());
+            if self.call(|store, deadline| store.probe(token, &attempt, deadline))? == Access::Allowed {
+                permitted.push(attempt.would.to_owned());
             }
         }
-        Ok(if wide.is_empty() { PolicyCheck::Ok } else { PolicyCheck::TooBroad(wide) })
+        Ok(if permitted.is_empty() { PolicyCheck::Ok } else { PolicyCheck::TooBroad(permitted) })
     }
 
     fn write_policy(&mut self, user: &str) -> Result<(), StoreError> {
-        self.as_admin(|store, admin, deadline| store.write_policy(admin, user, deadline))
+        self.call_as_admin(|store, admin, deadline| store.write_policy(admin, user, deadline))
     }
 
-    fn as_admin<T>(
+    fn call_as_admin<T>(
         &mut self,
         request: impl Fn(&mut AdminClient, &Token, &Deadline) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let Some(admin) = self.admin.take() else {
             return Err(StoreError::Unreachable { reason: "there is no admin's token".into() });
         };
-        let answer = self.ask(|store, deadline| request(store, &admin, deadline));
+        let answer = self.call(|store, deadline| request(store, &admin, deadline));
         self.admin = Some(admin);
         answer
     }
@@ -189,24 +195,24 @@ impl VaultServer {
     /// Sends a request, and repeats it if Vault answers with a short retry time. If Vault is sealed
     /// or unreachable, no more requests are sent in this run. A healthy Vault can fail for one
     /// user's document only, which does not stop the requests for other users.
-    fn ask<T>(
+    fn call<T>(
         &mut self,
         request: impl Fn(&mut AdminClient, &Deadline) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if let Some(failure) = &self.outage {
             return Err(failure.clone());
         }
-        let mut answer = request(&mut self.store, &Deadline::after(ANSWER));
-        for _ in 0..MOST_WAITS {
+        let mut answer = request(&mut self.store, &Deadline::after(ANSWER_TIMEOUT));
+        for _ in 0..MAX_WAITS {
             let Err(StoreError::Busy { retry_after: Some(wait), .. }) = &answer else { break };
-            if *wait > LONGEST_WAIT {
+            if *wait > MAX_WAIT {
                 break;
             }
-            thread::sleep((*wait).max(SHORTEST_WAIT));
-            answer = request(&mut self.store, &Deadline::after(ANSWER));
+            thread::sleep((*wait).max(MIN_WAIT));
+            answer = request(&mut self.store, &Deadline::after(ANSWER_TIMEOUT));
         }
         if let Err(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) = &answer
-            && !self.store.is_healthy(&Deadline::after(ANSWER))
+            && !self.store.is_healthy(&Deadline::after(ANSWER_TIMEOUT))
         {
             self.outage = Some(failure.clone());
         }
