@@ -64,6 +64,6 @@ fn unnamed_personal_login_replaces_no_other_backup() {
     resident.put(LOGIN, &lost);
     std::fs::remove_file(resident.path(&format!("{STATE}/history.json"))).expect("the local history is lost");
     let told = said(&resident);
-    assert!(told.contains("another account than the login that was used last"), "{told}");
+    assert!(told.contains("all backups belong to another account than the one used last"), "{told}");
     assert_eq!(login(&resident), parsed(&lost));
 }
