@@ -41,6 +41,7 @@ test-deps: root cargo ## install what the suites need (idempotent; one second if
 	@tests/bed/prometheus.sh >/dev/null
 	@tests/bed/claude >/dev/null
 	@tests/bed/claude 2.1.197 >/dev/null
+	@tests/bed/claude 2.1.332 >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@tests/bed/rootfs.sh trixie >/dev/null
 

@@ -33,7 +33,7 @@ use crate::namespaces::{Mount, Namespaces};
 use crate::tls_authority::TlsAuthority;
 
 /// The version the suites run; `tests/bed/claude` installs it.
-pub const NEWEST: &str = "2.1.332";
+pub const NEWEST: &str = "2.1.329";
 /// An older one that is still in use: it reports fewer details of a failed request.
 pub const OLDER: &str = "2.1.197";
 

@@ -200,8 +200,14 @@ impl Workplace {
         self.guest.sync(user).expect_success("the first backup");
         let good = parsed(&self.guest.login_of(user));
 
+        // The product would replace the superseded file before the client can see it.
+        let marker = format!("/var/lib/claude-auth-sync/enrolled/{user}");
+        let is_enrolled = self.guest.run(&format!("mv {marker} /root/enrolled-{user}")).code == Some(0);
         self.guest.put_login(user, &yesterday);
         let said = ask();
+        if is_enrolled {
+            self.guest.run(&format!("mv /root/enrolled-{user} {marker}")).expect_success("enrolled again");
+        }
         assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
         assert!(is_emptied(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
         self.anthropic.forget_requests();

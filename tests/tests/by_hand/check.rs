@@ -123,7 +123,7 @@ fn login_without_an_expiry_is_unknown() {
     let mut file = parsed(&fresh("first"));
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
     resident.put(LOGIN, &file.to_string());
-    by_hand(&resident, "check").expect(1, &["does not say when it ends"]);
+    by_hand(&resident, "check").expect(1, &["has no expiry"]);
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshToken");
     resident.put(LOGIN, &file.to_string());
     by_hand(&resident, "check").expect(1, &["cannot be refreshed"]);

@@ -161,7 +161,7 @@ fn backup_with_an_expired_token_is_restored_once() {
     resident.put(LOGIN, &file);
     by_hand(&resident, "backup").expect(0, &[]);
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "restore").expect(0, &["Claude Code has to refresh at its next start"]);
+    by_hand(&resident, "restore").expect(0, &["is refreshed by Claude Code at its next start"]);
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "restore").expect(79, &["there is no backup to restore", "cas-sync login"]);
     by_hand(&resident, "restore --list").expect(0, &["restored once"]);

@@ -16,7 +16,11 @@ const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 /// All of a home but what a verification is there to write.
 fn but_for_what_is_known(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = home(resident);
-    files.retain(|path, _| !["state.json", "ledger.json"].iter().any(|name| path.ends_with(name)));
+    files.retain(|path, _| {
+        !["state.json", "ledger.json", "last-request", "publish-only", "request-unsent"]
+            .iter()
+            .any(|name| path.ends_with(name))
+    });
     files
 }
 

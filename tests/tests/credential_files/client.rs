@@ -8,6 +8,8 @@ use cas_tests::anthropic::fingerprint;
 use cas_tests::claude_client::{ClaudeBed, OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, Values};
 
+use super::recording::NEWEST;
+
 /// Far more than any of these runs takes, so that a slow machine is no failure.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many clients run at once.
@@ -35,7 +37,7 @@ pub(crate) fn answers(version: &str, cases: &[Case]) -> Vec<String> {
     thread::scope(|scope| {
         for _ in 0..WORKERS.min(cases.len()) {
             scope.spawn(|| {
-                let bed = ClaudeBed::start().unwrap_or_else(|error| panic!("{error}"));
+                let bed = ClaudeBed::with_version(NEWEST).unwrap_or_else(|error| panic!("{error}"));
                 while let Some(index) = { next.lock().expect("no worker panics").next() } {
                     let answer = answer(&bed, version, &cases[index], index);
                     found.lock().expect("no worker panics")[index] = answer;

@@ -1,6 +1,6 @@
 //! How the real clients and this project's parser read credential files of every kind.
 //!
-//! `tests/recordings/credential-files.tsv` holds what each client did with each file of the corpus. Each run compares the
+//! `answers.tsv` holds what each client did with each file of the corpus. Each run compares the
 //! parser with that table, and asks the newest client about 30 of the files, chosen by the day. At full size
 //! (`CAS_FULL_SIZE=1`) both clients are asked about all of them. `RECORD=1` adds the files that the table lacks; at full
 //! size it writes the table anew.
@@ -9,10 +9,10 @@ mod client;
 mod parser;
 mod recording;
 
-use cas_tests::claude_client::{NEWEST, OLDER, now_in_milliseconds};
+use cas_tests::claude_client::{OLDER, now_in_milliseconds};
 use cas_tests::credential_corpus::{Case, cases};
 
-use self::recording::Recording;
+use self::recording::{NEWEST, Recording};
 
 /// How many files a run asks the newest client about.
 const SAMPLE: usize = 30;

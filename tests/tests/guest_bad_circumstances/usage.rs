@@ -26,7 +26,7 @@ const MISSING: [(&str, &str); 13] = [
     ("cas-sync unenroll", "<USER>"),
     ("cas-sync token", "Usage: cas-sync token"),
     // It may have been a token.
-    ("cas-sync token frobnicate", "never an argument"),
+    ("cas-sync token frobnicate", "cannot be an argument"),
     ("cas-sync frobnicate", "frobnicate"),
     ("cas-sync metrics --output", "--output"),
     ("cas-sync provision --user", "--user"),

@@ -121,10 +121,10 @@ fn is_worth_nothing(name: &str) -> bool {
     ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
 }
 
-/// The ledger is written more than once in a run, the log grows, and the state describes the run:
+/// The ledger and the time of the last request are written more than once in a run, the log grows, and the state describes the run:
 /// their content is checked, not compared.
 fn is_noted_in_steps(name: &str) -> bool {
-    ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json"]
+    ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json", "last-request"]
         .iter()
         .any(|end| name.ends_with(end))
 }
