@@ -27,7 +27,7 @@ fn token_of_another_user_accesses_no_document() {
         let mut store = VaultStore::new(config);
         let text = refusal(store.read(&soon()));
         assert!(text.contains("is not alice's own: its meta.user is \"bob\""), "{text}");
-        assert!(text.contains("a token minted for alice") && !text.contains(&bobs_token), "{text}");
+        assert!(text.contains("write a token of alice to it") && !text.contains(&bobs_token), "{text}");
         refusal(store.merge(&fields(&json!({ "setup_token": "x" })), 1, &soon()));
         refusal(store.renew_if_due(&soon()));
         assert_eq!(store.requests(), 3, "one lookup each and nothing else");
@@ -76,7 +76,7 @@ fn expired_token_is_distinguished_from_a_denied_one() {
             "policy of alice's token does not permit read on secret/workstation/claude-users/alice"
         )
     );
-    assert!(text.ends_with("allow it in the policy workstation-claude-alice"), "{text}");
+    assert!(text.ends_with("permit it in the policy workstation-claude-alice"), "{text}");
     assert_eq!(run.requests(), 2, "the read and the lookup");
     assert_eq!(run.token_cache(), store.token_cache(), "the token itself is well");
     let text = refusal(run.merge(&fields(&json!({ "ours": "x" })), 0, &soon()));
@@ -102,7 +102,7 @@ fn an_expired_token_is_named_as_such() {
     assert!(store.token_cache().expires_at_ms.unwrap() <= now_ms() + 1000);
     std::thread::sleep(Duration::from_millis(1500));
     let text = refusal(next_run(&store, alice.config()).read(&soon()));
-    assert!(text.contains("expired") && text.ends_with("mint a new one"), "{text}");
+    assert!(text.contains("expired") && text.ends_with("create a new one"), "{text}");
 }
 
 #[test]

@@ -25,8 +25,8 @@ fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
         ("verify --force", "--force"),
         ("backup --from store", "--from"),
         ("restore --from vault", "history, store"),
-        ("restore --generation newest", "no fingerprint of 16 hexadecimal digits"),
-        ("restore --generation 123456789012345g", "no fingerprint"),
+        ("restore --generation newest", "not a fingerprint of 16 hexadecimal digits"),
+        ("restore --generation 123456789012345g", "not a fingerprint"),
         ("restore --generation", "--generation"),
         ("restore --list --dry-run", "cannot be used with"),
         ("restore --dry-run --no-verify", "cannot be used with"),
@@ -76,7 +76,7 @@ fn missing_home_is_reported_as_temporary() {
     for words in COMMANDS {
         let said = by_hand(&resident, words);
         assert_eq!((said.code, said.out.as_str()), (Some(75), ""), "{words}: {}", said.err);
-        assert!(said.err.contains("is not there"), "{words}: {}", said.err);
+        assert!(said.err.contains("is missing"), "{words}: {}", said.err);
         assert!(!resident.home().exists(), "{words}");
     }
 }

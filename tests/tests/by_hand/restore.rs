@@ -166,7 +166,7 @@ fn backup_with_an_expired_token_is_restored_once() {
     by_hand(&resident, "restore").expect(79, &["there is no backup to restore", "cas-sync login"]);
     by_hand(&resident, "restore --list").expect(0, &["restored once"]);
     let chosen = format!("restore --generation {}", generation(&file));
-    by_hand(&resident, &chosen).expect(79, &["its refresh token may be spent"]);
+    by_hand(&resident, &chosen).expect(79, &["its refresh token may be consumed"]);
     assert_eq!(login(&resident), parsed(&tombstone(&file)));
 }
 

@@ -70,7 +70,7 @@ fn usage_error_exits_with_2_and_changes_nothing() {
         if command.operands != Operands::Any {
             // What stands there may have been a token, which is not repeated.
             let may_be_a_token = ["cas-sync token set", "cas-sync token import"].contains(&command.words);
-            let says = if may_be_a_token { "never an argument" } else { "superfluous" };
+            let says = if may_be_a_token { "cannot be an argument" } else { "superfluous" };
             faults.extend(usage_fault(&world, by, &format!("{given} superfluous"), says));
         }
     }

@@ -34,7 +34,7 @@ fn a_roster_that_is_wrong_changes_nothing() {
     guest
         .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
         .expect_success("a FIFO");
-    assert!(said(&provision(&fleet, "")).contains("no regular file"));
+    assert!(said(&provision(&fleet, "")).contains("not a regular file"));
     guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(78));

@@ -69,7 +69,7 @@ fn invalid_setup_token_is_never_printed_or_sent() {
         ("sk-ant-oat01-abc sk-ant-oat01-def", "foreign character"),
         ("sk-ant-oat01-abc\nStore it in a safe place.", "foreign character"),
         (&format!("sk-ant-oat01-{}", "a".repeat(2000)), "longer than 1024 bytes"),
-        (&"sk-ant-oat01-".repeat(4000), "more than 16384 bytes"),
+        (&"sk-ant-oat01-".repeat(4000), "longer than 16384 bytes"),
     ] {
         refuses(&resident, input, 1, says);
     }
@@ -154,7 +154,7 @@ fn a_token_is_never_an_argument() {
         let output = cas_sync(&resident, words);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!complained(&output).contains("the_new-token") && said(&output).is_empty(), "{output:?}");
-        assert!(complained(&output).contains("history of your shell"), "{output:?}");
+        assert!(complained(&output).contains("your shell history"), "{output:?}");
         assert_eq!(resident.all_files(), before);
     }
     for date in ["tomorrow", "2999-01-01", "2001-01-01"] {

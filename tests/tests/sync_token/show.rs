@@ -34,7 +34,7 @@ fn token_show_prints_location_and_expiry_without_a_request() {
 
     put_in_force(&resident, TOKEN);
     let (lines, object) = shown(&resident, 0);
-    assert!(lines.starts_with(&format!("Setup-token {}\n", fingerprint(TOKEN))), "{lines}");
+    assert!(lines.starts_with(&format!("Setup token {}\n", fingerprint(TOKEN))), "{lines}");
     for part in ["the same in both", "  created ", "  expires ", "in 36", "  verified ", "by inference"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
@@ -55,7 +55,7 @@ fn token_show_prints_location_and_expiry_without_a_request() {
 
     bao.seal();
     let (lines, object) = shown(&resident, 75);
-    assert!(lines.contains("the store could not be asked"), "{lines}");
+    assert!(lines.contains("the store could not be read"), "{lines}");
     assert_eq!((&object["same"], &object["store"]["state"]), (&Value::Null, &json!("unknown")));
     assert!(object["error"].as_str().is_some_and(|text| text.contains("store")), "{object}");
 }

@@ -8,8 +8,8 @@ use cas_tests::claude_client::{NEWEST, OLDER};
 
 use super::*;
 
-/// What is to be done about it.
-const MAKE_ROOM: &str = "make room";
+/// The remedy for a full disk.
+const FREE_SPACE: &str = "free space";
 
 /// Records whether a client was started.
 struct Trace(PathBuf);
@@ -54,7 +54,7 @@ fn full_disk_prevents_the_refresh() {
         alice.fill_disk_but(room).expect("filled");
         let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&bed));
 
-        let said = assert_nothing_written(&alice, TRY_LATER, MAKE_ROOM);
+        let said = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
 
         assert_eq!((trace.starts(), bed.anthropic().requests().len()), (0, 0), "{room} KiB: {}", said.stdout);
         assert_eq!(alice.names_in(".claude").expect("a directory"), names, "{room} KiB");
@@ -77,7 +77,7 @@ fn a_rejected_login_is_not_refreshed_there_either() {
     alice.fill_disk_but(0).expect("full");
     let said = sync(&alice);
     assert_eq!((said.exit_code, refreshes(&bed)), (TRY_LATER, 0), "{}", said.stdout);
-    assert!(said.stdout.contains(MAKE_ROOM), "{}", said.stdout);
+    assert!(said.stdout.contains(FREE_SPACE), "{}", said.stdout);
     alice.empty_disk().expect("room again");
     let said = sync(&alice);
     assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{}", said.stdout);
@@ -138,7 +138,7 @@ fn oversized_client_state_is_named_and_no_client_started() {
     );
     fs::remove_file(&state).expect("removed");
     fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-    assert_nothing_written(&alice, TRY_LATER, "make it smaller");
+    assert_nothing_written(&alice, TRY_LATER, "remove old projects from it");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0));
     fs::remove_file(&state).expect("removed");
     assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (FINE, 1));

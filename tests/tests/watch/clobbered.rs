@@ -138,7 +138,7 @@ fn ninth_restore_within_an_hour_is_refused() {
         } else {
             eventually("a warning", || resident.journal().contains("user=alice WARN"));
             let journal = resident.journal();
-            assert!(journal.contains("find what keeps overwriting it"), "{journal}");
+            assert!(journal.contains("find the process that keeps overwriting it"), "{journal}");
             assert_eq!(login(&resident), tombstone(&text));
         }
     }
