@@ -1,14 +1,13 @@
-//! `cas-session`: restores a user's login while the user waits for the prompt, and runs programs
-//! with the setup token.
+//! `cas-session`: what happens to one person's login while somebody waits for the prompt, and the launcher for programs
+//! that start outside a login.
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod bounded_output;
 mod environment;
 mod exec;
 mod login;
 mod notice;
-mod request;
+mod of_the_caller;
 
 use std::process::ExitCode;
 
@@ -17,17 +16,16 @@ use cas_core::system::file_size_limit;
 
 fn main() -> ExitCode {
     let command = Command::parse(std::env::args_os().skip(1));
-    let result = match &command {
+    let treated = match &command {
         Ok(Command::Exec(_)) => file_size_limit::treat_as_full_disk_before_exec(),
         _ => file_size_limit::treat_as_full_disk(),
     };
-    result.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
+    treated.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
     match command {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
         Ok(Command::Environment) => environment::run(),
         Ok(Command::Notice) => notice::run(),
-        Ok(Command::Request) => request::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
         Err(error) => arguments::usage_error(&error),

@@ -1,4 +1,4 @@
-//! The output of a terminal or a pipe so far, with waiting for more.
+//! What a terminal, or whatever stands in for one, has shown so far, and somebody who waits for more.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,8 +22,7 @@ struct Shown {
 }
 
 impl Screen {
-    /// Collects everything from `output` until its end. An error counts as the end, as when the
-    /// other side of a terminal is closed.
+    /// Shows whatever comes from `output`, to its end; an error is one, as a terminal's is when nobody holds its other side.
     pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
@@ -36,10 +35,10 @@ impl Screen {
         self.lock().text()
     }
 
-    /// Waits until `find` returns a result for the collected output, and returns it.
+    /// Waits until `find` finds something in all that is shown, and returns that.
     ///
     /// # Panics
-    /// If it does not within `patience`, or the output has ended; the text contains the output.
+    /// When it has not within `patience`, or nothing more can come; with all that is shown.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Deadline::after(patience);

@@ -1,5 +1,4 @@
-//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words
-//! of a refusal.
+//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words of a refusal.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -14,10 +13,10 @@ pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// Returns these fields of a document.
+/// These fields of a document.
 ///
 /// # Panics
-/// If `value` is not an object.
+/// When `value` is no object.
 pub fn fields(value: &Value) -> Fields {
     serde_json::from_value(value.clone()).expect("an object")
 }

@@ -5,8 +5,7 @@ use cas_tests::{
     guest::{Guest, Suite, VARIABLE},
 };
 
-/// A user with a broken login has a valid one, and the setup token, in the first command of the
-/// session.
+/// Somebody whose login is broken finds it whole, and their token, in their very first command.
 #[track_caller]
 fn is_looked_after(guest: &Guest, user: &str, home: &str) {
     let login = fresh(user);
@@ -37,8 +36,9 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
 }
 
 #[test]
-fn unusual_names_homes_and_groups_are_synced() {
-    let guest = Guest::boot_with_product(Suite::Bookworm);
+fn names_homes_and_primary_groups_of_every_kind_are_looked_after() {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
     guest.run("install -d /srv/people/staff && groupadd staffers").expect_success("a place for homes");
     let people = [
         ("ada.lovelace", "/home/ada.lovelace", "staffers"),
@@ -58,7 +58,8 @@ fn unusual_names_homes_and_groups_are_synced() {
 
 #[test]
 fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
-    let guest = Guest::boot_with_product(Suite::Bookworm);
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
     // The way to the home leads through a folder that only members of a project may enter.
     guest
         .run("groupadd project && usermod -aG project bob && install -d -m 710 -g project /srv/project && usermod --move-home --home /srv/project/bob bob")
@@ -69,7 +70,8 @@ fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
 /// As on NFS with root_squash: root may not look into the home, its user may.
 #[test]
 fn a_home_that_only_its_user_can_read_works() {
-    let guest = Guest::boot_with_product(Suite::Bookworm);
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
     guest
         .run(
             "chmod 700 /home/alice && install -d /etc/systemd/system/ssh.service.d && \

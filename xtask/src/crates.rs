@@ -1,4 +1,4 @@
-//! Finds the third-party crates that are linked into the installed programs, with cargo.
+//! Which crates of other people are linked into what is installed, and where their sources lie: cargo's own answers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// The packages that `packaging/build.sh` builds.
+/// What `packaging/build.sh` builds.
 const INSTALLED: [&str; 3] = ["pam_cas", "cas-session", "cas-sync"];
 
-/// A third-party crate.
+/// A crate of another project.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Crate {
     /// Its name.
     pub(crate) name: String,
     /// Its version.
     pub(crate) version: String,
-    /// Its license, as an SPDX expression.
+    /// The terms it is under, in SPDX's words.
     pub(crate) license: Option<String>,
-    /// The URL of its sources.
+    /// The address of its sources.
     pub(crate) repository: Option<String>,
-    /// Its authors.
+    /// Those it names as its authors.
     pub(crate) authors: Vec<String>,
-    /// Its `Cargo.toml`. The license files are beside it.
+    /// Its `Cargo.toml`; the files beside it are the crate.
     pub(crate) manifest_path: PathBuf,
-    /// Its registry. `None` for a crate of this workspace.
+    /// Where cargo has it from; none for our own.
     pub(crate) source: Option<String>,
 }
 
@@ -34,14 +34,14 @@ struct Metadata {
     packages: Vec<Crate>,
 }
 
-/// Returns the linked crates, by name and version.
+/// All of them, by name and version.
 ///
 /// # Errors
-/// If cargo fails; the error contains its message.
+/// When cargo cannot answer; its own words say why.
 pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let metadata = cargo(&["metadata", "--format-version=1"])?;
     let known: Metadata =
-        serde_json::from_slice(&metadata).context("cannot parse the output of cargo metadata")?;
+        serde_json::from_slice(&metadata).context("cargo metadata speaks of something else")?;
     let known: BTreeMap<(String, String), Crate> = known
         .packages
         .into_iter()
@@ -51,8 +51,8 @@ pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let mut tree = vec!["tree", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}"];
     tree.extend(INSTALLED.iter().flat_map(|name| ["--package", name]));
     tree.extend(target.iter().flat_map(|target| ["--target", target]));
-    let tree = String::from_utf8(cargo(&tree)?).context("the output of cargo tree is not UTF-8")?;
-    // Each line is `NAME vVERSION`, sometimes with a suffix.
+    let tree = String::from_utf8(cargo(&tree)?).context("cargo tree speaks UTF-8")?;
+    // Each line is `NAME vVERSION`, and sometimes more.
     let mut named: Vec<(String, String)> = tree
         .lines()
         .filter_map(|line| line.split_once(" v"))
@@ -64,15 +64,14 @@ pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let mut linked = Vec::new();
     for crate_named in named {
         let (name, version) = &crate_named;
-        let found = known
-            .get(&crate_named)
-            .with_context(|| format!("cargo metadata does not list {name} {version}"))?;
-        // Crates of this workspace have no source.
+        let found =
+            known.get(&crate_named).with_context(|| format!("cargo metadata knows no {name} {version}"))?;
+        // Our own have no source but this one.
         if found.source.is_some() {
             linked.push(found.clone());
         }
     }
-    ensure!(!linked.is_empty(), "cargo tree lists no crate");
+    ensure!(!linked.is_empty(), "cargo tree names no crate");
     Ok(linked)
 }
 
@@ -86,8 +85,8 @@ fn cargo(arguments: &[&str]) -> Result<Vec<u8>> {
             concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
         ])
         .output()
-        .context("cannot run cargo")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`cargo {}` failed: {errors}", arguments.join(" "));
+        .context("cargo cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`cargo {}` says: {said}", arguments.join(" "));
     Ok(output.stdout)
 }

@@ -1,6 +1,5 @@
-//! Generates the man pages of `cas-sync`: one of the user commands in section 1, one of the
-//! administrator commands in section 8, and one per command. The text is that of `--help`, with
-//! files and references added.
+//! The manual pages of `cas-sync`: one for what people type, in section 1, one for what root does, in section 8, and one for
+//! each command. Their words are those of `--help`; only what no help has (files, pointers) is said here.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,16 +13,16 @@ use crate::arguments::Arguments;
 use crate::files::FILES;
 use crate::troff::{bold, heading, item, paragraphs, plain, reference};
 
-/// Marks the summary of an administrator command.
-const ADMIN_MARK: &str = "(root)";
+/// What marks the summary of a command that is root's.
+const ROOTS: &str = "(root)";
 
-/// The heading of the exit statuses in the long help of a command.
+/// What the long help of a command ends with.
 const EXIT_STATUS: &str = "Exit status:\n";
 
-/// Returns all pages.
+/// All of them.
 ///
 /// # Errors
-/// If a page cannot be rendered.
+/// When one cannot be put into words.
 pub(crate) fn pages() -> Result<Vec<Made>> {
     let mut all = Arguments::command().disable_help_subcommand(true);
     all.build();
@@ -35,7 +34,7 @@ pub(crate) fn pages() -> Result<Vec<Made>> {
     Ok(pages)
 }
 
-/// Returns the names of all pages, such as `cas-sync-run.1`.
+/// The names of all pages, such as `cas-sync-run.1`.
 pub(crate) fn names() -> Vec<String> {
     let mut all = Arguments::command().disable_help_subcommand(true);
     all.build();
@@ -48,7 +47,7 @@ fn made(name: &str, section: &str, text: String) -> Made {
     Made { path: Path::new("man").join(format!("{name}.{section}")), bytes: text.into_bytes() }
 }
 
-/// Returns a command and its subcommands, in the same section.
+/// A command, and the commands below it, in the same section.
 fn with_parts<'all>(command: &'all Command, section: &'static str) -> Vec<(&'all Command, &'static str)> {
     let parts = shown(command).flat_map(|part| with_parts(part, section));
     [(command, section)].into_iter().chain(parts).collect()
@@ -59,10 +58,10 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 fn section(command: &Command) -> &'static str {
-    if about(command).contains(ADMIN_MARK) { "8" } else { "1" }
+    if about(command).contains(ROOTS) { "8" } else { "1" }
 }
 
-/// Returns the name of a command's page, such as `cas-sync-run`.
+/// The name of its page, such as `cas-sync-run`.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -71,7 +70,7 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Returns the page of the program in this section.
+/// The page of the program, for those who type the commands of this section.
 fn whole(all: &Command, section: &'static str) -> Result<String> {
     let mut text = title(all, section)?;
     heading(&mut text, "SYNOPSIS");
@@ -102,7 +101,7 @@ fn whole(all: &Command, section: &'static str) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the page of one command.
+/// The page of one command.
 fn one(command: &Command, section: &'static str) -> Result<String> {
     let mut text = title(command, section)?;
     heading(&mut text, "SYNOPSIS");
@@ -143,7 +142,7 @@ fn exit_codes(table: &str) -> Vec<(String, String)> {
     rows
 }
 
-/// Returns the title and the section NAME.
+/// The title and the section NAME.
 fn title(command: &Command, section: &str) -> Result<String> {
     let product = format!("claude-auth-sync {}", env!("CARGO_PKG_VERSION"));
     let mut text = String::new();
@@ -159,7 +158,7 @@ fn title(command: &Command, section: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Returns every option with the name of its value, and the required arguments.
+/// Every option with the name of its value, and what has to be given.
 fn synopsis(command: &Command) -> String {
     let mut line = bold(command.get_bin_name().unwrap_or_else(|| command.get_name()));
     let is_told = |argument: &&Arg| !argument.is_hide_set() && argument.get_id() != "help";
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn synopsis_names_values_and_required_arguments() {
+    fn a_synopsis_names_every_value_and_what_has_to_be_given() {
         let synopsis = |path: &str| {
             let text = page(path).replace("\\fB", "").replace("\\fI", "");
             let (_, rest) = text.split_once(".SH SYNOPSIS\n").expect("a synopsis");
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn command_is_in_its_section_and_named_by_both_pages() {
+    fn each_command_is_in_the_section_of_those_who_type_it_and_named_by_both_pages() {
         for (here, there) in [("1", "8"), ("8", "1")] {
             let text = page(&format!("cas-sync.{here}"));
             for of in [here, there] {
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_statuses_have_their_section() {
+    fn the_exit_status_has_its_section() {
         let text = page("cas-sync-run.1");
         let (description, rest) = text.split_once(".SH EXIT STATUS\n").expect("its section");
         for row in ["\\fB0\nthe active credential works\n", "\\fB69\nclaude is missing or unusable\n"] {

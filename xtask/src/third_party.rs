@@ -1,4 +1,4 @@
-//! Generates the file with the licenses of third-party crates.
+//! The file that carries the licences of other people's crates: what each is under, and the texts they come with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,17 +8,16 @@ use anyhow::{Context, Result, ensure};
 
 use crate::crates::Crate;
 
-/// The prefixes of the names of license files.
+/// What the files are called in which a crate carries its terms.
 const BEGINNINGS: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
-/// The longest license text. A longer file is not a license.
+/// Longer than any licence; what is longer is something else.
 const MAX_LEN: u64 = 256 * 1024;
 
-/// Returns the list of crates with their licenses and authors, then every license text once, with
-/// the crates that contain it.
+/// First the crates, each with its terms and authors, then every text once, with the crates that carry it.
 ///
 /// # Errors
-/// If a crate does not state its license, or cannot be read.
+/// When a crate does not say what it is under, or cannot be read.
 pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     let mut carried: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut listed = String::new();
@@ -53,7 +52,7 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     Ok(all)
 }
 
-/// Returns the names and texts of a crate's license files, by name.
+/// Their names and texts, by name.
 fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
     let folder = each.manifest_path.parent().context("a manifest lies in a folder")?;
     let context = || format!("cannot read {}", folder.display());
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_are_listed_and_license_texts_deduplicated() {
+    fn every_crate_is_named_and_every_text_is_there_once() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let crates = [
             some(folder.path(), "one", Some("MIT"), &[("LICENSE-MIT", "same words\r\n"), ("src.rs", "code")]),
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn crate_without_a_license_is_an_error() {
+    fn a_crate_that_does_not_say_its_licence_is_not_passed_over() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let said = text(&[some(folder.path(), "one", None, &[])]).expect_err("it does not say");
         assert_eq!(said.to_string(), "one 1.2.3 does not say its licence");

@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 
 use super::scratch::Scratch;
 
-/// The poll interval: a probe takes about half a second.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How often it is asked whether it has ended: a probe takes about half a second.
+const LOOK_UP: Duration = Duration::from_millis(10);
 
-/// The result and the output of a run.
+/// How a run ended, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChildOutput {
     pub(super) end: End,
@@ -28,11 +28,11 @@ pub(super) struct ChildOutput {
 pub(super) enum End {
     /// By itself, with this exit code.
     Exited(i32),
-    /// Killed by a signal that cas-sync did not send.
+    /// By a signal of somebody else's.
     Killed,
-    /// Stopped: its timeout expired.
+    /// It was given up: it took too long.
     TimedOut,
-    /// Stopped: its output is larger than any answer.
+    /// It was given up: it said more than any answer is long.
     OutputTooLarge,
 }
 
@@ -43,26 +43,26 @@ impl ChildOutput {
 }
 
 impl End {
-    fn from_status(status: ExitStatus) -> Self {
+    fn of(status: ExitStatus) -> Self {
         status.code().map_or(Self::Killed, Self::Exited)
     }
 }
 
-/// Starts the client.
+/// Starts it.
 pub(super) fn spawn(command: &mut Command) -> Result<Child, RunClientError> {
     use io::ErrorKind::{ArgumentListTooLong, ExecutableFileBusy, OutOfMemory, ResourceBusy, WouldBlock};
     command.spawn().map_err(|error| match error.kind() {
         WouldBlock | OutOfMemory | ResourceBusy | ArgumentListTooLong => {
-            RunClientError::Unknown("cannot start claude: out of resources")
+            RunClientError::Unknown("there was no room to start claude")
         }
-        ExecutableFileBusy => {
-            RunClientError::Unknown("cannot start claude: its file is being written, such as by an update")
-        }
-        _ => RunClientError::Unusable("cannot start claude; install it again, or correct claude.program"),
+        ExecutableFileBusy => RunClientError::Unknown("claude is being written just now, as by an update"),
+        _ => RunClientError::Unusable(
+            "claude could not be started; install it again, or correct claude.program",
+        ),
     })
 }
 
-/// Waits for the end. Returns `None` at the deadline or once `is_given_up` returns true.
+/// Waits for the end; `None` when it is still running at the deadline, or once `is_given_up` says so.
 pub(super) fn wait(
     child: &mut Child,
     deadline: &Deadline,
@@ -70,16 +70,15 @@ pub(super) fn wait(
 ) -> Result<Option<End>, RunClientError> {
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Ok(Some(End::from_status(status))),
+            Ok(Some(status)) => return Ok(Some(End::of(status))),
             Ok(None) if deadline.is_expired() || is_given_up() => return Ok(None),
-            Ok(None) => thread::sleep(POLL_INTERVAL.min(deadline.remaining())),
+            Ok(None) => thread::sleep(LOOK_UP.min(deadline.remaining())),
             Err(_) => return Err(RunClientError::Unknown("claude could not be waited for")),
         }
     }
 }
 
-/// Kills the child and its process group. The child has not been waited for, so the group id is
-/// still its own.
+/// Kills it with all it has started. It has not been waited for, so the group is still its own.
 pub(super) fn kill(mut child: Child) {
     if let Ok(leader) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
@@ -87,12 +86,12 @@ pub(super) fn kill(mut child: Child) {
     drop(child.wait());
 }
 
-/// The reason why a run has no result. The texts are constants, because they are logged.
+/// Why there was no run to judge. The texts are fixed: they name a state, and are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunClientError {
-    /// It needs an action, which the text names.
+    /// Somebody has to mend it; the text says how.
     Unusable(&'static str),
-    /// It may be temporary.
+    /// It may pass.
     Unknown(&'static str),
 }
 
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_client_is_unusable_busy_one_is_inconclusive() {
+    fn what_is_missing_has_to_be_installed_and_what_is_being_written_will_be_there() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let program = scratch.path().join("claude");
         let started = || spawn(&mut Command::new(&program)).map(drop);

@@ -1,28 +1,26 @@
-//! Parses the output of `--output-format stream-json`: the members of each event that distinguish
-//! the answers. It never fails: a line that is not an event is skipped, and a member of another
-//! type counts as missing.
+//! What `--output-format stream-json` says: of each event, the members that tell one answer from another. Total: what is
+//! no event is passed over, and a member of another type than expected counts as missing.
 
 use serde_json::Value;
 
 use super::version::Version;
 
-/// What a run reports about its credential and its request.
+/// What a run said about its credential and about its request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stream {
-    /// The version of the client.
+    /// Which client it was.
     pub(super) version: Option<Version>,
-    /// The source of the key if the credential is not an OAuth token: `none`, `ANTHROPIC_API_KEY`,
-    /// `apiKeyHelper`, …
+    /// Where the key came from that it used, if it was no OAuth token: `none`, `ANTHROPIC_API_KEY`, `apiKeyHelper`, …
     pub(super) key_source: Option<String>,
-    /// True if the requests went to Anthropic; older clients do not report it.
+    /// Whether the requests went to Anthropic; older clients do not say.
     pub(super) served_by_anthropic: Option<bool>,
-    /// True if a limit of the user's plan is used up.
+    /// Whether the API said that a limit of the person's plan is used up.
     pub(super) limit_is_used_up: bool,
-    /// The client's error code.
+    /// The client's own word for what went wrong.
     pub(super) error: Option<String>,
-    /// The API's error code; absent if the answer did not come from the API.
+    /// The API's word for what went wrong; absent when the answer was not the API's.
     pub(super) error_type: Option<String>,
-    /// The client's detailed error code.
+    /// More of the client's words.
     pub(super) error_detail: Option<String>,
     /// How the run ended.
     pub(super) result: Option<RunResult>,
@@ -31,18 +29,18 @@ pub(super) struct Stream {
 /// The event with which a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunResult {
-    /// True if the run failed; also if the member is missing.
+    /// Whether it went wrong; counts as true when it is not said.
     pub(super) is_error: bool,
     /// The HTTP status of a failed request.
     pub(super) status: Option<u64>,
-    /// The number of tokens of the answer.
+    /// How many tokens the model answered with.
     pub(super) output_tokens: u64,
-    /// The answer, or an error message.
+    /// The answer, or a sentence for a person about what went wrong.
     pub(super) text: String,
 }
 
 impl Stream {
-    /// Parses the standard output.
+    /// Reads all of standard output.
     pub(super) fn read(stdout: &[u8]) -> Self {
         let lines = stdout.split(|byte| *byte == b'\n');
         let events = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -58,8 +56,7 @@ impl Stream {
                 self.served_by_anthropic = event["served_by_anthropic"].as_bool();
             }
             (Some("rate_limit_event"), _) => {
-                // A short-term limit of the API is also "rejected", but has no limit type of the
-                // plan.
+                // The API's short breaths are rejected as well, and belong to no limit of the plan.
                 let status = text(&event, "/rate_limit_info/status");
                 let limit = text(&event, "/rate_limit_info/rateLimitType");
                 self.limit_is_used_up |= status.as_deref() == Some("rejected") && limit.is_some();
@@ -96,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stream_of_invalid_lines_is_empty() {
+    fn nonsense_says_nothing() {
         let deep = "[".repeat(100_000);
         for text in ["", "\n\n", "null", "[]", "{", "claude: command not found", "{\"type\":7}", &deep] {
             assert_eq!(Stream::read(text.as_bytes()), Stream::default(), "{text:.30}");
@@ -107,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_uses_last_result() {
+    fn the_last_result_counts() {
         let stream = Stream::read(
             b"{\"type\":\"result\",\"is_error\":false,\"result\":\"a\"}\r\n{\"type\":\"result\",\"is_error\":true,\"result\":\"b\"}",
         );

@@ -1,4 +1,4 @@
-//! Runs commands with a time limit.
+//! Commands that may never answer, and are not waited for then.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -7,43 +7,33 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use cas_protocol::deadline::Deadline;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Limits the output, in bytes.
-const MAX_OUTPUT: usize = 4 << 20;
+/// The longest answer that is listened to, in bytes.
+const LONGEST: usize = 4 << 20;
 
-/// The output of a command.
+/// What a command has said.
 pub(crate) struct Output {
     /// All of its standard output.
     pub(crate) stdout: Vec<u8>,
-    /// True if the command succeeded.
+    /// Whether it ended with success.
     pub(crate) success: bool,
 }
 
-/// Returns what this command writes until it closes its standard output; its standard input is
-/// empty. It is killed at the deadline.
+/// What this command says until it closes its standard output; its standard input is empty. Late, it is killed.
 ///
 /// # Errors
-/// [`io::ErrorKind::TimedOut`] at the deadline; an error if it cannot be started or writes too
-/// much.
+/// [`io::ErrorKind::TimedOut`] when it says nothing more for too long; that it could not be started, or said too much.
 pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    output_within(command.stdin(Stdio::null()), deadline)
-}
-
-/// As [`run_bounded`], with the standard input of the command.
-///
-/// # Errors
-/// As for [`run_bounded`].
-pub(crate) fn output_within(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let stdout = match process.stdout.take() {
-        Some(from) => read_output(from, deadline),
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let said = match process.stdout.take() {
+        Some(from) => listen(from, deadline),
         None => Err(io::ErrorKind::BrokenPipe.into()),
     };
-    let success = end(&mut process);
-    Ok(Output { stdout: stdout?, success })
+    let ended_well = end(&mut process);
+    Ok(Output { stdout: said?, success: ended_well })
 }
 
-fn read_output(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
-    let mut output = Vec::new();
+fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
+    let mut said = Vec::new();
     loop {
         let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
         let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
@@ -52,17 +42,17 @@ fn read_output(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>
         }
         let mut piece = [0; 8192];
         let count = from.read(&mut piece)?;
-        output.extend_from_slice(piece.get(..count).unwrap_or_default());
-        if output.len() > MAX_OUTPUT {
-            return Err(io::Error::other("its output is too large"));
+        said.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if said.len() > LONGEST {
+            return Err(io::Error::other("it says too much"));
         }
         if count == 0 {
-            return Ok(output);
+            return Ok(said);
         }
     }
 }
 
-/// Waits briefly for the end of a process that has closed its output, then kills it.
+/// One that has said all is about to end; one that hangs is not waited for.
 fn end(process: &mut Child) -> bool {
     for _ in 0..200 {
         if let Ok(Some(status)) = process.try_wait() {
@@ -81,19 +71,19 @@ mod tests {
 
     use super::*;
 
-    fn run(script: &str, timeout: Duration) -> io::Result<Output> {
-        run_bounded(Command::new("sh").args(["-c", script]), &Deadline::after(timeout))
+    fn told(script: &str, patience: Duration) -> io::Result<Output> {
+        run_bounded(Command::new("sh").args(["-c", script]), &Deadline::after(patience))
     }
 
     #[test]
-    fn command_output_is_bounded_in_time_and_size() {
+    fn what_answers_is_heard_and_what_does_not_is_left() {
         let long = Duration::from_secs(60);
-        let heard = run("echo yes; exit 3", long).expect("an answer");
+        let heard = told("echo yes; exit 3", long).expect("an answer");
         assert_eq!((heard.stdout.as_slice(), heard.success), (&b"yes\n"[..], false));
-        assert!(run("true", long).expect("an answer").success);
-        // It never ends.
-        let late = run("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
+        assert!(told("true", long).expect("an answer").success);
+        // It would wait for ever.
+        let late = told("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
         assert_eq!(late.map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
-        assert_eq!(run("cat /dev/zero", long).err().map(|error| error.kind()), Some(io::ErrorKind::Other));
+        assert_eq!(told("cat /dev/zero", long).err().map(|error| error.kind()), Some(io::ErrorKind::Other));
     }
 }

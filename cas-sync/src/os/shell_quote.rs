@@ -1,7 +1,7 @@
-//! Quotes words for commands that a user pastes into a shell.
+//! Words of a command line that a person pastes into a shell.
 
-/// Returns the word quoted for Bourne-like shells and fish. Returns `None` for a word with a
-/// control character, because a terminal does not show it.
+/// The word as any shell of the Bourne family and fish reads it back; nothing for a word with a control character, which no
+/// terminal shows as it is.
 pub(crate) fn shell_quote(word: &str) -> Option<String> {
     if word.contains(char::is_control) {
         return None;
@@ -13,8 +13,7 @@ pub(crate) fn shell_quote(word: &str) -> Option<String> {
     })
 }
 
-/// fish has two escapes within single quotes, Bourne shells none: so both characters are outside of
-/// the quotes.
+/// fish knows two escapes between single quotes, the Bourne family none: so both letters stand outside of them.
 fn inside_quotes(letter: char) -> String {
     match letter {
         '\'' => r"'\''".into(),
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quoted_word_is_read_back_by_shell() {
+    fn a_shell_reads_back_what_was_quoted() {
         for word in [
             "/home/a b/.claude",
             "it's",

@@ -1,6 +1,6 @@
-//! Finds settings that select the credential or the server: those of the machine, of the
-//! organization, and in the user's `.claude.json`. With them, an answer of the client says nothing
-//! about the credential under test, and the client does not always report that.
+//! Settings that choose the credential or the server: those that an admin forces on every `claude` of a machine, those that
+//! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
+//! answer says nothing about the credential in question, and the client does not always tell.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,68 +10,67 @@ use cas_core::fs::regular_file::OpenError;
 
 use crate::precedence::settings::Settings;
 
-/// The directory of the machine's settings, which no setting changes.
+/// Where they lie; the client takes the place from no setting.
 pub(crate) const DIRECTORY: &str = "/etc/claude-code";
 
-/// The settings of an organization, as the client stores them in its config directory.
+/// What an organisation serves, as the client keeps it in its config directory from one start to the next.
 pub(crate) const REMOTE_SETTINGS_FILE: &str = "remote-settings.json";
 
-/// The reason if another credential is used.
-pub(crate) const OVERRIDE_VAR: &str = "settings of this machine or organization give Claude Code another credential or server than the login; remove them from its managed settings, or set verify = false";
+/// What is said when another credential is used.
+pub(crate) const OVERRIDE_VAR: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
 
 const MALFORMED: &str =
-    "the managed settings of Claude Code in /etc/claude-code are not valid JSON; correct them";
+    "the managed settings of Claude Code in /etc/claude-code cannot be read as JSON; mend them";
 
-/// Checks that the settings of this machine do not override the login.
+/// Whether this machine's settings leave the credential alone.
 ///
 /// # Errors
-/// The reason and the remedy.
+/// What to do, if they do not.
 pub(crate) fn machine_files() -> Result<(), &'static str> {
-    check_machine_dir(Path::new(DIRECTORY))
+    of_a_machine(Path::new(DIRECTORY))
 }
 
-fn check_machine_dir(directory: &Path) -> Result<(), &'static str> {
+fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
     files(directory).iter().try_for_each(|path| match ClaudeJson::read(path) {
-        Ok(Some(file)) if overrides_login(&file) => Err(OVERRIDE_VAR),
+        Ok(Some(file)) if overrides_a_login(&file) => Err(OVERRIDE_VAR),
         Ok(_) => Ok(()),
         Err(_) => Err(MALFORMED),
     })
 }
 
-/// Returns true if this file of the user can override the login. The client repairs an unreadable
-/// file by itself, so that such a file does not count; one that is too large may contain any
-/// setting.
+/// Whether a person's own settings may choose another credential. Their client tidies up such a file by itself, so one that
+/// cannot be read counts as one that does not; what is too large to be looked at may hold anything.
 pub(crate) fn user_files(file: &Path) -> bool {
     match ClaudeJson::read(file) {
-        Ok(found) => found.is_some_and(|file| overrides_login(&file)),
+        Ok(found) => found.is_some_and(|file| overrides_a_login(&file)),
         Err(ReadJsonError::File(OpenError::TooLarge)) => true,
         Err(_) => false,
     }
 }
 
-/// The effect of an organization's settings on the login.
+/// What the settings of an organisation do to the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteSettings {
     /// The client uses the login.
-    KeepLogin,
+    LeaveTheLogin,
     /// The client uses another credential or server.
     Override,
 }
 
-/// Returns the effect of the organization's settings in this config directory: after a run, those
-/// that were received in it. Returns `None` without such settings: the client could not fetch them,
-/// or (in some release after 2.1.197) the user must accept them at a terminal first.
+/// The settings of the organisation as a client has left them in this config directory: at the end of a run, those that were
+/// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
+/// agreed to first, at a terminal.
 pub(crate) fn remote_settings(config_directory: &Path) -> Option<RemoteSettings> {
     match ClaudeJson::read(&config_directory.join(REMOTE_SETTINGS_FILE)) {
-        Ok(Some(file)) if overrides_login(&file) => Some(RemoteSettings::Override),
-        Ok(found) => found.map(|_| RemoteSettings::KeepLogin),
+        Ok(Some(file)) if overrides_a_login(&file) => Some(RemoteSettings::Override),
+        Ok(found) => found.map(|_| RemoteSettings::LeaveTheLogin),
         Err(ReadJsonError::File(OpenError::TooLarge)) => Some(RemoteSettings::Override),
-        // The client also ignores an incomplete file, or one that it did not write.
+        // Half of a file, or none of the client's: to it, too, this is as good as nothing.
         Err(_) => None,
     }
 }
 
-/// Returns the files of the machine's settings; later ones win.
+/// The files of a machine's settings, those that have the last word last.
 pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let snippets = fs::read_dir(directory.join("managed-settings.d"));
     let snippets = snippets.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -82,8 +81,8 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn overrides_login(file: &ClaudeJson) -> bool {
-    Settings::from_file(file).overrides_login()
+fn overrides_a_login(file: &ClaudeJson) -> bool {
+    Settings::of(file).overrides_a_login()
 }
 
 #[cfg(test)]
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machine_settings_that_override_login_are_found() {
+    fn what_chooses_the_credential_is_found_and_everything_else_is_the_admins_business() {
         let rows = [
             ("{}", Ok(())),
             (r#"{"env":{"HTTPS_PROXY":"http://p","ANTHROPIC_MODEL":"x"},"permissions":{}}"#, Ok(())),
@@ -111,16 +110,16 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         for (text, expected) in rows {
             fs::write(scratch.path().join("managed-settings.json"), text).expect("a file");
-            assert_eq!(check_machine_dir(scratch.path()), expected, "{text}");
+            assert_eq!(of_a_machine(scratch.path()), expected, "{text}");
         }
     }
 
     #[test]
-    fn organization_settings_are_read_from_client_file() {
+    fn what_an_organisation_serves_is_known_where_a_client_has_left_it_whole() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         assert_eq!(remote_settings(scratch.path()), None);
         for (text, expected) in [
-            ("{}", Some(RemoteSettings::KeepLogin)),
+            ("{}", Some(RemoteSettings::LeaveTheLogin)),
             (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Some(RemoteSettings::Override)),
             ("", None),
         ] {
@@ -130,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn fifo_or_oversized_file_is_rejected_at_once() {
+    fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let names = ["managed-settings.json", ".claude.json", REMOTE_SETTINGS_FILE];
         let found = || {
-            let [machine, user, organization] = [(); 3].map(|()| scratch.path());
-            (check_machine_dir(machine), user_files(&user.join(names[1])), remote_settings(organization))
+            let [machine, person, organization] = [(); 3].map(|()| scratch.path());
+            (of_a_machine(machine), user_files(&person.join(names[1])), remote_settings(organization))
         };
         assert_eq!(found(), (Ok(()), false, None));
         for name in names {
@@ -147,7 +146,7 @@ mod tests {
             fs::remove_file(path(name)).expect("removed");
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 2))).expect("a file");
         }
-        assert_eq!(found(), (Ok(()), false, Some(RemoteSettings::KeepLogin)));
+        assert_eq!(found(), (Ok(()), false, Some(RemoteSettings::LeaveTheLogin)));
         for name in names {
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 1))).expect("a file");
         }
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn machine_files_include_snippets() {
+    fn snippets_count_too() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let snippets = scratch.path().join("managed-settings.d");
         fs::create_dir(&snippets).expect("a directory");

@@ -1,6 +1,6 @@
-//! Determines which credential Claude Code uses: its order of precedence was measured with the
-//! client (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] collects its
-//! input. Neither contains a secret.
+//! Which credential Claude Code will really use, and why: its order of precedence, as measured with the client
+//! (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
+//! secret.
 
 pub(crate) mod managed_settings;
 pub(crate) mod settings;
@@ -19,48 +19,48 @@ use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
 
-/// Where a variable is set. If two places set it, the later one wins.
+/// Where something is set: of two places that set the same variable the later one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// The environment of the process.
     Environment,
     /// The client's own state, `~/.claude.json`.
     OwnState,
-    /// The user's settings, `~/.claude/settings.json`.
+    /// The person's settings, `~/.claude/settings.json`.
     UserSettings,
-    /// The machine's settings for all clients, below `/etc/claude-code`.
+    /// What an admin forces on every client of the machine, below `/etc/claude-code`.
     ManagedSettings,
-    /// The organization's settings for the clients of its members, as stored by the client.
+    /// What an organisation serves to every client of its members, as the client has kept it.
     Organization,
 }
 
-/// The credentials and settings that the client can find.
+/// What there is to choose from.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// The settings of each place.
+    /// What each place sets.
     pub(crate) settings: BTreeMap<Place, Settings>,
-    /// The login file of the client.
+    /// Where the client looks for a login.
     pub(crate) login_file: PathBuf,
-    /// The login in it.
+    /// What lies there.
     pub(crate) login: LoginFileState<LoginSummary>,
-    /// The names of the profiles that have a credential.
+    /// The profiles that have a credential, by their names.
     pub(crate) profiles: Vec<Fingerprint>,
-    /// The profile that is used if no variable names one.
+    /// The one of them that is chosen where nobody names one.
     pub(crate) active_profile: Option<Fingerprint>,
-    /// The setup token in the env file.
+    /// The setup-token in the env file.
     pub(crate) env_file: Option<Fingerprint>,
-    /// Setup tokens that were in the env file and no longer are.
+    /// Setup-tokens that once were in the env file and are so no more.
     pub(crate) withdrawn: Vec<Fingerprint>,
-    /// What cannot be read or parsed: the place and the reason.
+    /// What could not be read or understood: the place, and why.
     pub(crate) unknown: Vec<(Place, String)>,
 }
 
-/// The kind of a credential.
+/// What a credential is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The credential of a cloud provider, selected by this variable.
+    /// That of a cloud provider, chosen by this variable.
     Provider(&'static str),
-    /// `ANTHROPIC_CUSTOM_HEADERS` with an authorization header.
+    /// `ANTHROPIC_CUSTOM_HEADERS` with a header that authorises.
     Headers,
     /// `ANTHROPIC_API_KEY`.
     ApiKey,
@@ -76,49 +76,48 @@ pub(crate) enum Kind {
     Profile,
     /// The login in `.credentials.json`.
     Login,
-    /// The profile in `active_config`, if no variable names one.
+    /// The profile that is active where nobody names one.
     ActiveProfile,
     /// `primaryApiKey` in `~/.claude.json`.
     PrimaryKey,
 }
 
-/// The origin of a token in `CLAUDE_CODE_OAUTH_TOKEN`.
+/// Whose a token in `CLAUDE_CODE_OAUTH_TOKEN` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenOrigin {
-    /// The setup token in the user's env file.
+    /// The person's setup-token, the one in the env file.
     Ours,
-    /// A token that was in the env file, and was replaced or removed.
+    /// One that was in the env file once, and was replaced or taken away since.
     Withdrawn,
-    /// Set by other means.
+    /// Somebody set it by other means.
     Foreign,
 }
 
-/// A credential that the client can use.
+/// A credential that the client could use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// Its kind.
+    /// What it is.
     pub(crate) kind: Kind,
-    /// Where it is set; `None` for the login, which is a separate file.
+    /// Where it is set; nothing for the login, which is a file of its own.
     pub(crate) place: Option<Place>,
 }
 
-/// The result of the precedence rules.
+/// What the client will use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effective {
-    /// The active credential; `None` if the client would report that no one is logged in.
+    /// This; nothing where it would say that nobody is logged in.
     pub(crate) chosen: Option<Candidate>,
-    /// A credential that is sent too, in another header.
+    /// This is sent along with it, in another header.
     pub(crate) beside: Option<Candidate>,
-    /// The overridden credentials in their order of precedence.
+    /// What it would use if the chosen one were not there, in that order.
     pub(crate) shadowed: Vec<Candidate>,
-    /// The place that sets another server than Anthropic's.
+    /// Who sends its questions to another server than Anthropic's.
     pub(crate) server: Option<Place>,
-    /// True if this process does not have the setup token of the env file: its session started
-    /// earlier, or it is a service.
+    /// Whether the env file has a setup-token that this process was not given: its session began earlier, or it is a service.
     pub(crate) token_not_here: bool,
 }
 
-/// Variables that select a cloud provider, in order of precedence.
+/// What chooses another credential than those of a login, the strongest first.
 const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
@@ -128,11 +127,11 @@ const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
 ];
 
-/// Variables that set another server.
+/// What sends the questions elsewhere.
 const SERVERS: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_UNIX_SOCKET"];
 
 impl Sources {
-    /// Returns the credential that the client uses, and those that it overrides.
+    /// Which credential the client will use, and what that one hides.
     pub(crate) fn effective(&self) -> Effective {
         let mut candidates = self.candidates().into_iter();
         let chosen = candidates.next();
@@ -149,7 +148,7 @@ impl Sources {
         }
     }
 
-    /// Returns all credentials in order of precedence.
+    /// Every credential that is there, the strongest first.
     fn candidates(&self) -> Vec<Candidate> {
         let of = |kind, name| self.set(name).map(|(place, _)| Candidate { kind, place: Some(place) });
         let providers = PROVIDERS.iter().filter_map(|name| of(Kind::Provider(name), name));
@@ -168,19 +167,19 @@ impl Sources {
         providers.chain(others.into_iter().flatten()).collect()
     }
 
-    /// Returns the last place that sets a variable, with its value, unless that value is blank.
+    /// Who has the last word about a variable, and the word, unless that takes the variable away.
     fn set(&self, name: &str) -> Option<(Place, Fingerprint)> {
-        let value_in = |(place, settings): (&Place, &Settings)| Some((*place, settings.variable(name)?));
-        // The client ignores a token in the settings of an organization.
-        let is_allowed = |place: Place| place != Place::Organization || name != VARIABLE;
-        match self.settings.iter().rev().filter(|(place, _)| is_allowed(**place)).find_map(value_in)? {
+        let said = |(place, settings): (&Place, &Settings)| Some((*place, settings.variable(name)?));
+        // An organisation may not hand out a token for all.
+        let is_heard = |place: Place| place != Place::Organization || name != VARIABLE;
+        match self.settings.iter().rev().filter(|(place, _)| is_heard(**place)).find_map(said)? {
             (place, Value::Set(fingerprint)) => Some((place, fingerprint)),
             (_, Value::Blank) => None,
         }
     }
 
     fn helper(&self) -> Option<Candidate> {
-        // The client reads it from settings only, not from its state file.
+        // The client looks for it in settings alone, not in its own state.
         let places = [Place::Organization, Place::ManagedSettings, Place::UserSettings];
         let has_one = |place: &Place| self.settings.get(place).is_some_and(|found| found.has_helper);
         let place = places.into_iter().find(has_one)?;
@@ -189,15 +188,15 @@ impl Sources {
 
     fn token(&self) -> Option<Candidate> {
         let (place, token) = self.set(VARIABLE)?;
-        let origin = match token {
+        let whose = match token {
             _ if self.env_file == Some(token) => TokenOrigin::Ours,
             _ if self.withdrawn.contains(&token) => TokenOrigin::Withdrawn,
             _ => TokenOrigin::Foreign,
         };
-        Some(Candidate { kind: Kind::Token(origin), place: Some(place) })
+        Some(Candidate { kind: Kind::Token(whose), place: Some(place) })
     }
 
-    /// Returns the named profile if it has a credential.
+    /// One that has no credential is passed over.
     fn profile(&self) -> Option<Candidate> {
         let (place, name) = self.set("ANTHROPIC_PROFILE")?;
         self.profiles.contains(&name).then_some(Candidate { kind: Kind::Profile, place: Some(place) })
@@ -213,7 +212,7 @@ impl Sources {
         has_one.then_some(Candidate { kind: Kind::PrimaryKey, place: Some(place) })
     }
 
-    /// Returns true if the client accepts the content of the file as a login.
+    /// Whether the client takes what lies in the file for a login.
     fn is_usable(&self) -> bool {
         matches!(
             self.login,
@@ -225,7 +224,7 @@ impl Sources {
 }
 
 impl Candidate {
-    /// Returns true if the client sends both: an API key and a bearer token have a header each.
+    /// Whether the client sends both: an API key and a bearer token have a header each.
     fn goes_with(self, second: &Self) -> bool {
         use Kind::{ApiKey, ApiKeyHelper, AuthToken, Headers};
         matches!(
@@ -234,7 +233,7 @@ impl Candidate {
         )
     }
 
-    /// Returns what sets it and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".
+    /// What sets it, and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".
     pub(crate) fn reason(self) -> String {
         match self.place {
             Some(place) => format!("{} in {}", self.kind.setting(), place.text()),
@@ -242,7 +241,7 @@ impl Candidate {
         }
     }
 
-    /// Returns true if cas-sync manages this credential.
+    /// Whether it is one that this project looks after: nothing of a person's own making stands before it.
     pub(crate) fn is_managed(self) -> bool {
         matches!(self.kind, Kind::Token(TokenOrigin::Ours) | Kind::Login)
     }

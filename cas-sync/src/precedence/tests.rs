@@ -7,11 +7,10 @@ use super::*;
 const ENVIRONMENT: Place = Place::Environment;
 const SETTINGS: Place = Place::UserSettings;
 
-/// Returns a user with this login file and these settings. The env file has the setup token `ours`,
-/// and had `old`.
+/// Somebody with this login file and these settings; the env file has the setup-token `ours`, and had `old`.
 fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
     let parsed = |(place, text): &(Place, serde_json::Value)| {
-        (*place, Settings::from_file(&ClaudeJson::parse(text.to_string().as_bytes()).expect("an object")))
+        (*place, Settings::of(&ClaudeJson::parse(text.to_string().as_bytes()).expect("an object")))
     };
     Sources {
         settings: settings.iter().map(parsed).collect(),
@@ -26,7 +25,7 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
 }
 
 const LOGIN: &str = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1000000,"scopes":["user:inference"]}}"#;
-const CLEARED: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
+const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
 
 fn env(name: &str, value: &str) -> serde_json::Value {
     json!({"env": {name: value}})
@@ -44,7 +43,7 @@ fn words(effective: &Effective) -> Vec<&'static str> {
 }
 
 #[test]
-fn credentials_are_used_in_documented_order() {
+fn each_kind_of_credential_stands_before_all_that_follow() {
     let everything = [
         ("CLAUDE_CODE_USE_BEDROCK", "1"),
         ("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a\nAuthorization: Bearer x"),
@@ -84,7 +83,7 @@ fn credentials_are_used_in_documented_order() {
 }
 
 #[test]
-fn later_place_overrides_or_unsets_variable() {
+fn of_two_places_the_later_one_has_the_last_word_and_may_take_it_back() {
     let token = "ANTHROPIC_AUTH_TOKEN";
     let places = [ENVIRONMENT, Place::OwnState, SETTINGS, Place::ManagedSettings, Place::Organization];
     for (earlier, later) in places.into_iter().zip(places.into_iter().skip(1)) {
@@ -98,7 +97,7 @@ fn later_place_overrides_or_unsets_variable() {
 }
 
 #[test]
-fn token_from_organization_is_ignored() {
+fn an_organisation_serves_no_token_for_everybody() {
     let served = (Place::Organization, env("CLAUDE_CODE_OAUTH_TOKEN", "x"));
     assert_eq!(words(&sources(LOGIN, std::slice::from_ref(&served)).effective()), ["login"]);
     let own = (ENVIRONMENT, env("CLAUDE_CODE_OAUTH_TOKEN", "ours"));
@@ -106,7 +105,7 @@ fn token_from_organization_is_ignored() {
 }
 
 #[test]
-fn token_origin_ignores_white_space() {
+fn a_token_is_known_for_ours_whatever_white_space_it_has_and_one_of_yesterday_too() {
     for (value, whose) in [
         ("ours", "setup-token"),
         ("ours\n", "setup-token"),
@@ -117,17 +116,17 @@ fn token_origin_ignores_white_space() {
         assert_eq!(words(&effective), [whose]);
         assert_eq!(effective.token_not_here, whose != "setup-token");
     }
-    assert!(sources(LOGIN, &[]).effective().token_not_here, "a session older than the token");
+    assert!(sources(LOGIN, &[]).effective().token_not_here, "a session that began before there was a token");
 }
 
 #[test]
-fn setting_without_effect_overrides_nothing() {
+fn what_has_no_effect_hides_nothing() {
     for settings in [
         env("CLAUDE_CODE_USE_BEDROCK", "0"),
         env("CLAUDE_CODE_USE_BEDROCK", "x"),
         env("CLAUDE_CODE_USE_GATEWAY", "1"),
         env("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a"),
-        env("ANTHROPIC_PROFILE", "missing"),
+        env("ANTHROPIC_PROFILE", "nobody"),
         env("ANTHROPIC_API_KEY", " "),
         json!({"apiKeyHelper": ""}),
         json!({"primaryApiKey": "only in the client's own state"}),
@@ -143,7 +142,7 @@ fn setting_without_effect_overrides_nothing() {
 }
 
 #[test]
-fn provider_switch_is_parsed_like_the_client() {
+fn switches_of_providers_are_read_as_the_client_reads_them() {
     for on in [json!("1"), json!("TRUE"), json!("yes"), json!("on"), json!(1), json!(true)] {
         let settings = json!({"env": {"CLAUDE_CODE_USE_FOUNDRY": on}});
         assert_eq!(words(&sources(LOGIN, &[(SETTINGS, settings)]).effective()), ["provider", "login"]);
@@ -151,9 +150,9 @@ fn provider_switch_is_parsed_like_the_client() {
 }
 
 #[test]
-fn login_without_tokens_is_not_used() {
+fn a_login_that_claude_code_takes_for_none_is_no_candidate() {
     for (login, expected) in [
-        (CLEARED, &["primary-api-key"][..]),
+        (TOMBSTONE, &["primary-api-key"][..]),
         ("{", &["primary-api-key"]),
         (LOGIN, &["login", "primary-api-key"]),
     ] {
@@ -162,15 +161,15 @@ fn login_without_tokens_is_not_used() {
     }
     assert_eq!(sources("{", &[]).effective().chosen, None);
     let with_profile =
-        Sources { active_profile: Some(Fingerprint::from_bytes("work")), ..sources(CLEARED, &[]) };
+        Sources { active_profile: Some(Fingerprint::from_bytes("work")), ..sources(TOMBSTONE, &[]) };
     assert_eq!(words(&with_profile.effective()), ["active-profile"]);
-    let missing_profile =
-        Sources { active_profile: Some(Fingerprint::from_bytes("play")), ..sources(CLEARED, &[]) };
-    assert_eq!(missing_profile.effective().chosen, None);
+    let of_nobody =
+        Sources { active_profile: Some(Fingerprint::from_bytes("play")), ..sources(TOMBSTONE, &[]) };
+    assert_eq!(of_nobody.effective().chosen, None);
 }
 
 #[test]
-fn api_key_and_bearer_token_are_sent_together() {
+fn an_api_key_and_a_bearer_token_go_out_together() {
     let both = json!({"env": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "t"}});
     let effective = sources(LOGIN, &[(SETTINGS, both)]).effective();
     assert_eq!(effective.beside.map(|one| one.kind), Some(Kind::AuthToken));
@@ -181,22 +180,18 @@ fn api_key_and_bearer_token_are_sent_together() {
     );
     let headers =
         json!({"env": {"ANTHROPIC_CUSTOM_HEADERS": "authorization: x", "ANTHROPIC_AUTH_TOKEN": "t"}});
-    assert_eq!(
-        sources(LOGIN, &[(SETTINGS, headers)]).effective().beside,
-        None,
-        "a header replaces the token"
-    );
+    assert_eq!(sources(LOGIN, &[(SETTINGS, headers)]).effective().beside, None, "one replaces the other");
 }
 
 #[test]
-fn other_server_is_reported() {
+fn another_server_is_named() {
     let elsewhere = env("ANTHROPIC_BASE_URL", "https://gateway");
     assert_eq!(sources(LOGIN, &[(Place::OwnState, elsewhere)]).effective().server, Some(Place::OwnState));
     assert_eq!(sources(LOGIN, &[]).effective().server, None);
 }
 
 #[test]
-fn sources_contain_no_secret() {
+fn no_secret_is_kept() {
     let key = env("ANTHROPIC_API_KEY", "sk-very-secret");
     let sources = sources(LOGIN, &[(SETTINGS, key)]);
     assert!(!format!("{sources:?}{:?}", sources.effective()).contains("very-secret"));

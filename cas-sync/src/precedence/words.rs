@@ -1,11 +1,11 @@
-//! Names of credentials and places, in JSON and in text.
+//! What credentials and their places are called, by programs and by people.
 
 use cas_protocol::setup_token::VARIABLE;
 
 use super::{Kind, Place, TokenOrigin};
 
 impl Kind {
-    /// Returns its name in JSON.
+    /// Its name for programs.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Provider(_) => "provider",
@@ -24,26 +24,26 @@ impl Kind {
         }
     }
 
-    /// Returns its description.
+    /// What it is, for people.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Provider(_) => "a cloud provider's credential",
-            Self::Headers => "an authorization header",
+            Self::Headers => "a header that authorises",
             Self::ApiKey => "an API key",
             Self::AuthToken => "a bearer token",
-            Self::ApiKeyHelper => "the key that apiKeyHelper prints",
-            Self::Token(TokenOrigin::Ours) => "the setup token",
-            Self::Token(TokenOrigin::Withdrawn) => "a setup token that was replaced or removed",
-            Self::Token(TokenOrigin::Foreign) => "a token that cas-sync does not manage",
+            Self::ApiKeyHelper => "the key that a program prints",
+            Self::Token(TokenOrigin::Ours) => "the setup-token",
+            Self::Token(TokenOrigin::Withdrawn) => "a setup-token that was replaced or taken away",
+            Self::Token(TokenOrigin::Foreign) => "a token that is none of ours",
             Self::Descriptor => "a token on a file descriptor",
             Self::Profile => "a profile",
             Self::Login => "the login",
             Self::ActiveProfile => "the active profile",
-            Self::PrimaryKey => "the API key of Claude Code",
+            Self::PrimaryKey => "the key that Claude Code keeps",
         }
     }
 
-    /// Returns the name of what sets it.
+    /// What sets it.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Provider(name) => name,
@@ -62,7 +62,7 @@ impl Kind {
 }
 
 impl Place {
-    /// Returns its name in JSON.
+    /// Its name for programs.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Environment => "environment",
@@ -73,14 +73,14 @@ impl Place {
         }
     }
 
-    /// Returns its description.
+    /// Where that is, for people.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Environment => "the environment",
             Self::OwnState => "~/.claude.json",
             Self::UserSettings => "~/.claude/settings.json",
             Self::ManagedSettings => "the machine's settings below /etc/claude-code",
-            Self::Organization => "the settings of the organization",
+            Self::Organization => "the settings that the organisation serves",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Classifies processes by the token that they hold, and says how to restart each. Pure.
+//! Which processes hold a token that is no longer the one in use, and how each comes to the new one. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::text::sanitize_line;
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::scan::Process;
 
-/// The known setup tokens of a user.
+/// What a person's tokens are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KnownTokens {
-    /// The token in the env file.
+    /// The one in the env file.
     pub(super) current: Option<Fingerprint>,
-    /// Earlier tokens of the env file.
+    /// Those that lay there before.
     pub(super) withdrawn: Vec<Fingerprint>,
 }
 
-/// A process that runs Claude Code, or passes a token to its children.
+/// A process that runs Claude Code, or hands a token on to what it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// Its process id.
     pub(crate) pid: u32,
-    /// Its own name; a control character is shown as `?`.
+    /// What it calls itself; a control character is a `?`.
     pub(crate) name: String,
-    /// True if it is Claude Code.
+    /// Whether it is Claude Code.
     pub(crate) is_claude: bool,
-    /// The credential that it holds.
+    /// Which credential it was started with.
     pub(crate) holds: TokenStatus,
-    /// How to restart it with the active credential.
+    /// How it comes to the credential in use.
     pub(crate) restart: RestartHint,
 }
 
-/// How to restart a process, because a process keeps its environment.
+/// How a process comes to another environment: only by being started anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RestartHint {
-    /// With this command of the user.
+    /// By this command of the person's.
     Person(String),
-    /// With these steps.
+    /// By what somebody has to do.
     Words(String),
 }
 
 impl RestartHint {
-    /// Returns the text for the user.
+    /// What the person is told.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Person(command) => command.clone(),
@@ -50,25 +50,24 @@ impl RestartHint {
     }
 }
 
-/// The credential that a process holds.
+/// Which credential a process was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TokenStatus {
-    /// The active setup token.
+    /// The setup-token in use.
     Current,
-    /// A setup token that was replaced by another.
+    /// A setup-token that was replaced by another.
     Replaced,
-    /// A setup token that was removed.
+    /// A setup-token that was taken away.
     Withdrawn,
-    /// A token that was never in the env file.
+    /// A token that was never in the env file: somebody set it.
     Other,
-    /// No token: Claude Code reads the login file at each turn, so it uses the current login.
+    /// None: Claude Code reads the login file at each turn, so it has the login in use.
     Login,
 }
 
 impl KnownTokens {
-    /// Creates the list from the token in the env file and the earlier ones. The current token may
-    /// also be an earlier one.
+    /// The one in the env file, if any, and those that lay there once; a token may be put back.
     pub(super) fn new(current: Option<Fingerprint>, withdrawn: Vec<Fingerprint>) -> Self {
         Self { current, withdrawn }
     }
@@ -80,14 +79,14 @@ impl KnownTokens {
 }
 
 impl TokenStatus {
-    /// Returns true if the process should be restarted.
+    /// Whether it should be started again.
     pub(crate) fn is_old(self) -> bool {
         matches!(self, Self::Replaced | Self::Withdrawn)
     }
 }
 
-/// Returns the processes that run Claude Code or hold a token.
-pub(super) fn classify(processes: &[Process], tokens: &KnownTokens) -> Vec<Session> {
+/// Those of the processes that are worth naming.
+pub(super) fn judge(processes: &[Process], tokens: &KnownTokens) -> Vec<Session> {
     processes.iter().filter_map(|process| session(process, tokens)).collect()
 }
 
@@ -127,8 +126,7 @@ fn restart(process: &Process, is_claude: bool) -> RestartHint {
     })
 }
 
-/// Returns how to restart the innermost service of the path. The scope of a session is not a
-/// service.
+/// The innermost service of the path, and whose it is. A session's scope is none.
 fn by_unit(group: &str) -> Option<RestartHint> {
     let parts: Vec<&str> = group.split('/').filter(|part| !part.is_empty()).collect();
     let user_manager = parts.iter().position(|part| part.starts_with("user@") && part.ends_with(".service"));
@@ -139,15 +137,16 @@ fn by_unit(group: &str) -> Option<RestartHint> {
         return None;
     }
     match user_manager {
-        // All units of the user inherit its environment.
+        // Its own environment is what every unit of the person gets.
         Some(manager) if manager == service => {
-            let what = format!("`sudo systemctl restart {name}`, which ends all units of the user");
+            let what = format!("`sudo systemctl restart {name}`, which ends all units of the person");
             (parts.last() == Some(&"init.scope")).then_some(RestartHint::Words(what))
         }
         Some(_) => Some(RestartHint::Person(format!("systemctl --user restart {name}"))),
-        // A system service may also host sessions of other users.
+        // One of the machine's may be the home of other people's sessions as well.
         None => {
-            let what = format!("`sudo systemctl restart {name}`, if it runs only for this user");
+            let what =
+                format!("`sudo systemctl restart {name}`, once it is sure that it runs for them alone");
             Some(RestartHint::Words(what))
         }
     }
@@ -167,25 +166,24 @@ mod tests {
         }
     }
 
-    fn classify_one(process: Process, current: Option<&str>) -> Option<Session> {
+    fn judged(process: Process, current: Option<&str>) -> Option<Session> {
         let tokens = KnownTokens {
             current: current.map(Fingerprint::from_bytes),
             withdrawn: vec![Fingerprint::from_bytes("old")],
         };
-        classify(&[process], &tokens).pop()
+        judge(&[process], &tokens).pop()
     }
 
     #[test]
-    fn token_removed_from_env_file_is_old() {
-        let holds = |name: &str, token, current| {
-            classify_one(process(name, token, ""), current).map(|found| found.holds)
-        };
+    fn a_token_is_old_when_it_lay_in_the_env_file_once_and_does_no_more() {
+        let holds =
+            |name: &str, token, current| judged(process(name, token, ""), current).map(|found| found.holds);
         for (name, token, current, expected) in [
             ("claude", Some("new"), Some("new"), Some(TokenStatus::Current)),
             ("bash", Some("new"), Some("new"), Some(TokenStatus::Current)),
             ("claude", Some("old"), Some("new"), Some(TokenStatus::Replaced)),
             ("bash", Some("old"), None, Some(TokenStatus::Withdrawn)),
-            // A token that is active again is not old.
+            // One that is in use again is not old.
             ("bash", Some("old"), Some("old"), Some(TokenStatus::Current)),
             ("bash", Some("mine"), Some("new"), Some(TokenStatus::Other)),
             ("claude", None, Some("new"), Some(TokenStatus::Login)),
@@ -201,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn restart_hint_matches_process_origin() {
+    fn each_is_restarted_in_its_own_way() {
         let manager = "/user.slice/user-1000.slice/user@1000.service";
         for (name, group, expected) in [
             ("tmux: server", "/user.slice/user-1000.slice/session-3.scope", "tmux kill-server"),
             (
                 "node",
                 "/system.slice/t3-serve@alice.service",
-                "(`sudo systemctl restart t3-serve@alice.service`, if",
+                "(`sudo systemctl restart t3-serve@alice.service`, once",
             ),
             ("node", &format!("{manager}/app.slice/mine.service"), "systemctl --user restart mine.service"),
             ("systemd", &format!("{manager}/init.scope"), "sudo systemctl restart user@1000.service"),
@@ -218,15 +216,14 @@ mod tests {
             ("claude", "/a;reboot.service", "`claude --continue`"),
             ("claude", "", "`claude --continue`"),
         ] {
-            let session = classify_one(process(name, Some("old"), group), None).expect("it is old");
+            let session = judged(process(name, Some("old"), group), None).expect("it is old");
             assert!(session.restart.text().contains(expected), "{name} {group}: {:?}", session.restart);
         }
     }
 
     #[test]
-    fn process_name_is_sanitized() {
-        let session =
-            classify_one(process("\u{1b}[2Jclaude\u{7}", Some("old"), ""), None).expect("it is old");
+    fn no_name_says_anything_to_a_terminal() {
+        let session = judged(process("\u{1b}[2Jclaude\u{7}", Some("old"), ""), None).expect("it is old");
         assert_eq!(session.name, "?[2Jclaude?");
         assert!(!session.is_claude);
     }

@@ -1,5 +1,5 @@
-//! The roster: the list of managed users of a fleet. It has two keys of cas-sync; other keys belong
-//! to other tools and are ignored. Ambiguous content is an error that names the line.
+//! The roster: who of this fleet is to be looked after. Of its many keys two are ours; the others belong to other tools and
+//! are not even looked at. What could be meant in two ways is an error that names the line.
 
 mod yaml;
 
@@ -12,63 +12,62 @@ use cas_protocol::paths::is_valid_user_name;
 
 use self::yaml::{LineError, Node, Pair, Value};
 
-/// The default path of the roster.
+/// Where it lies.
 pub(crate) const DEFAULT_PATH: &str = "/etc/claude-auth-sync/roster.yaml";
 
 const CLAUDE_AUTH: &str = "claude_auth";
 const PARKED: &str = "parked";
 
-/// Known keys of other tools, which are not misspelled keys of cas-sync.
+/// The keys of others that are known: they are near misses of nothing.
 const OTHERS: [&str; 6] = ["authentik_user", "k8s_user", "tier", "namespaces", "code_layout", "repos"];
 
-/// The content of a roster.
+/// Who is in the roster.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     /// By login name.
     pub(crate) people: BTreeMap<String, Entry>,
-    /// True if the file ends with a newline. Without one it may be incomplete.
+    /// Whether the last line has its end: without it the file may be half written.
     pub(crate) is_whole: bool,
 }
 
-/// The entry of one user.
+/// What it says of one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The line with the name, from 1.
     pub(crate) line: usize,
-    /// True if Claude logins are managed (default true).
+    /// Whether Claude logins are to be looked after (default true).
     pub(crate) claude_auth: bool,
-    /// True if the user is parked (default false).
+    /// Whether the person is away (default false).
     pub(crate) parked: bool,
 }
 
 impl Entry {
-    /// Returns true if this user is to be enrolled.
+    /// Whether this person is to be looked after.
     pub(crate) fn is_enabled(&self) -> bool {
         self.claude_auth && !self.parked
     }
 }
 
-/// Parses the text of a roster from `path`.
+/// Understands the text of a roster, read from `path`.
 ///
 /// # Errors
-/// [`RosterError`] if it is not a roster, lists no user, or is ambiguous. No user is offboarded
-/// because of it.
+/// [`RosterError`] for what is no roster, names nobody, or could be meant in two ways. Nobody may be offboarded over it.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
     let error = |(line, what): LineError| RosterError { path: path.to_owned(), line: Some(line), what };
-    let no_users = || RosterError {
+    let nobody = || RosterError {
         path: path.to_owned(),
         line: None,
-        what: "it lists no users; write `users:` and below it a line `NAME:` for each user".into(),
+        what: "it names nobody; write `users:` and below it a line `NAME:` for each person".into(),
     };
-    let root = yaml::parse(text).map_err(error)?.ok_or_else(no_users)?;
-    let people = parse_users(&root).map_err(error)?;
+    let root = yaml::parse(text).map_err(error)?.ok_or_else(nobody)?;
+    let people = people(&root).map_err(error)?;
     if people.is_empty() {
-        return Err(no_users());
+        return Err(nobody());
     }
     Ok(Roster { people, is_whole: text.ends_with('\n') })
 }
 
-fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
+fn people(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     let Value::Map(entries) = &root.value else {
         return Err((root.line, "a roster is a map with the key `users`".into()));
     };
@@ -76,7 +75,7 @@ fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     for (name, key, value) in keys(entries)? {
         match name {
             "users" => users = Some(value),
-            other if resembles(other, "users") => {
+            other if is_near(other, "users") => {
                 return Err((key.line, format!("the key {other:?}: did you mean `users`?")));
             }
             _ => {}
@@ -93,10 +92,10 @@ fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
             ));
         }
     };
-    keys(entries)?.into_iter().map(|(name, key, value)| parse_user(name, key, value)).collect()
+    keys(entries)?.into_iter().map(|(name, key, value)| person(name, key, value)).collect()
 }
 
-fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
+fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
     if !is_valid_user_name(name.as_bytes()) {
         return Err((key.line, format!("{name:?} cannot be a login name")));
     }
@@ -106,21 +105,20 @@ fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), L
         Value::Map(entries) => {
             for (name, key, value) in settings(entries)? {
                 match name {
-                    CLAUDE_AUTH => entry.claude_auth = parse_bool(name, value)?,
-                    PARKED => entry.parked = parse_bool(name, value)?,
-                    other => reject_misspelled_key(other, key)?,
+                    CLAUDE_AUTH => entry.claude_auth = truth(name, value)?,
+                    PARKED => entry.parked = truth(name, value)?,
+                    other => refuse_near_miss(other, key)?,
                 }
             }
         }
-        _ => return Err((value.line, format!("the value of {name} must be keys with values"))),
+        _ => return Err((value.line, format!("what stands below {name} must be keys with values"))),
     }
     Ok((name.to_owned(), entry))
 }
 
 type Member<'tree> = (&'tree str, &'tree Node, &'tree Node);
 
-/// Returns the keys of a user. Those that `<<` merges come first, so that the user's own keys
-/// override them.
+/// The keys of a person with those that `<<` takes over from elsewhere, which come first: the person's own count more.
 fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let own = keys(entries)?;
     let mut all = Vec::new();
@@ -129,14 +127,14 @@ fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
             Value::List(sources) => sources.iter().map(Rc::as_ref).collect(),
             _ => vec![*value],
         };
-        // The first of several sources wins.
+        // Of several the first counts most.
         for source in sources.into_iter().rev() {
             let Value::Map(entries) = &source.value else {
-                return Err((value.line, "`<<` merges maps only".into()));
+                return Err((value.line, "`<<` takes over maps only".into()));
             };
             let taken = keys(entries)?;
             if let Some((_, key, _)) = taken.iter().find(|(name, ..)| *name == "<<") {
-                return Err((key.line, "`<<` within a map that `<<` merges; write the keys out".into()));
+                return Err((key.line, "`<<` within what `<<` takes over: write the keys out".into()));
             }
             all.extend(taken);
         }
@@ -145,7 +143,7 @@ fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     Ok(all)
 }
 
-/// Returns the members of a map; keys must be unique text.
+/// The members of a map whose keys are text and stand once.
 fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let mut first_lines = BTreeMap::new();
     let mut members = Vec::new();
@@ -154,30 +152,33 @@ fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
             return Err((key.line, "a key must be text".into()));
         };
         if let Some(first) = first_lines.insert(name.as_str(), key.line) {
-            return Err((key.line, format!("{name:?} is a duplicate of the key in line {first}")));
+            return Err((
+                key.line,
+                format!("{name:?} stands here a second time; the first is in line {first}"),
+            ));
         }
         members.push((name.as_str(), key.as_ref(), value.as_ref()));
     }
     Ok(members)
 }
 
-fn reject_misspelled_key(name: &str, key: &Node) -> Result<(), LineError> {
-    let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| resembles(name, ours));
+fn refuse_near_miss(name: &str, key: &Node) -> Result<(), LineError> {
+    let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| is_near(name, ours));
     match meant.filter(|_| !OTHERS.contains(&name)) {
         Some(ours) => Err((key.line, format!("the key {name:?}: did you mean `{ours}`?"))),
         None => Ok(()),
     }
 }
 
-/// Returns true for a misspelling: other case, dashes, or a wrong character or two.
-fn resembles(name: &str, ours: &str) -> bool {
+/// Spelled as one might by mistake: other case, dashes, a letter or two.
+fn is_near(name: &str, ours: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' ', '.'], "");
     let tolerated = if ours.len() > 8 { 2 } else { 1 };
     strsim::damerau_levenshtein(&plain(name), &plain(ours)) <= tolerated
 }
 
-/// Parses a truth value of YAML 1.1 or 1.2; quoted text is not one.
-fn parse_bool(name: &str, value: &Node) -> Result<bool, LineError> {
+/// As YAML 1.1 and 1.2 write truth values; text in quotes is none in either.
+fn truth(name: &str, value: &Node) -> Result<bool, LineError> {
     let text = match &value.value {
         Value::Plain(text) => text.as_str(),
         _ => "",
@@ -193,7 +194,7 @@ fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
-/// The error of an invalid roster: the line and the remedy.
+/// A roster that cannot be used: which line, and what to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RosterError {
     path: PathBuf,
@@ -202,7 +203,7 @@ pub(crate) struct RosterError {
 }
 
 impl RosterError {
-    /// Creates an error about the whole file.
+    /// The whole file is at fault.
     pub(crate) fn of_file(path: &Path, what: impl fmt::Display) -> Self {
         Self { path: path.to_owned(), line: None, what: what.to_string() }
     }

@@ -1,4 +1,4 @@
-//! The state of a user's units, for commands that change nothing.
+//! How somebody's units are, for who asks and changes nothing.
 
 use std::path::PathBuf;
 
@@ -9,47 +9,47 @@ use super::names::{TARGET, Units};
 use super::overrides;
 use super::systemctl::{PATIENCE, is_installed, is_running, state_within, states_within};
 
-/// The state of a user's units.
+/// How they are.
 #[derive(Debug)]
 pub(crate) struct UnitStatus {
-    /// The files that override the packaged units.
+    /// The files that keep what is packaged from running.
     pub(crate) stand_ins: Vec<PathBuf>,
-    /// Enabled units that are not active, with their state; empty if the target is not active.
+    /// Those that are enabled and do not run, with the word for their state; none where the target does not run.
     pub(crate) resting: Vec<(String, String)>,
-    /// The service, if its last run failed.
+    /// The service, when its last run failed.
     pub(crate) failed: Option<String>,
 }
 
-/// Returns the state of the units of this user.
+/// How the units of this person are.
 ///
 /// # Errors
-/// The reason why the user has no units, or that systemd does not answer.
+/// Why there can be none, or that systemd does not answer.
 pub(crate) fn standing(user: &str) -> Result<UnitStatus, String> {
-    let units = Units::for_user(user).ok_or("systemd does not accept this user name in a unit name")?;
+    let units = Units::of(user).ok_or("systemd cannot name a unit after this person")?;
     if !is_installed() || !is_running() {
         return Err("systemd does not run here".into());
     }
-    let to_text = |error: anyhow::Error| error.to_string();
+    let said = |error: anyhow::Error| error.to_string();
     let deadline = Deadline::after(PATIENCE);
     let runs = |state: &str| matches!(state, "active" | "activating" | "reloading");
     let wanted = units.wanted(true).into_iter();
     let enabled: Vec<_> =
         wanted.filter(|unit| enabled::is_enabled(unit) && !enabled::is_masked(unit)).collect();
-    let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(to_text)?);
+    let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(said)?);
     let states = match target_runs && !enabled.is_empty() {
-        true => states_within(&deadline, "is-active", &enabled).map_err(to_text)?,
+        true => states_within(&deadline, "is-active", &enabled).map_err(said)?,
         false => Vec::new(),
     };
     let resting = enabled.iter().zip(states).filter(|(_, state)| !runs(state));
-    let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(to_text)? == "failed";
+    let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(said)? == "failed";
     Ok(UnitStatus {
-        stand_ins: overrides::overriding_files(&units.all()),
+        stand_ins: overrides::of(&units.all()),
         resting: resting.map(|(unit, state)| ((*unit).to_owned(), state)).collect(),
         failed: has_failed.then(|| units.service.clone()),
     })
 }
 
-/// Returns the state of the target; `None` if systemd does not run.
+/// How everybody's target is; nothing where systemd does not run.
 pub(crate) fn target() -> Option<TargetState> {
     if !is_installed() || !is_running() {
         return None;
@@ -64,14 +64,14 @@ pub(crate) fn target() -> Option<TargetState> {
     })
 }
 
-/// The state of the target of all units.
+/// What everybody's units hang on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
-    /// Masked by an administrator.
+    /// An admin keeps it from starting.
     Masked,
-    /// Not active.
+    /// It could be started.
     Stopped,
-    /// Active.
+    /// All is well.
     Runs,
     /// systemd does not answer.
     NoReply,

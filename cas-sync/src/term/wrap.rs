@@ -1,29 +1,28 @@
-//! Wraps text to the width of the terminal. A terminal itself would break lines within words, and a
-//! broken command cannot be pasted.
+//! Texts in lines that fit whoever reads them. A line that a terminal breaks by itself is broken within a word; and a command that
+//! is broken at all cannot be pasted.
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use unicode_width::UnicodeWidthStr;
 
-/// The minimum width, in columns.
+/// The narrowest that anything is fitted to, in columns.
 pub(crate) const MIN_WIDTH: usize = 40;
 
-/// The indent of continuation lines.
+/// Where a text goes on, below the line it began on.
 const CONTINUATION_INDENT: &str = "  ";
 
-/// Returns the width of this text on a terminal, in columns.
+/// The columns that a terminal gives to this text.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Pads the text with blanks to so many columns.
+/// The text with blanks after it, up to so many columns.
 pub(crate) fn pad_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// Returns the width of the terminal `output`; `None` if it is not a terminal or does not report
-/// it.
+/// How many columns the terminal behind `output` has; nothing where it is none, or does not say.
 pub(crate) fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok()).flatten();
     size.map(|size| usize::from(size.ws_col))
@@ -31,7 +30,7 @@ pub(crate) fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<usize>
         .map(|columns| columns.max(MIN_WIDTH))
 }
 
-/// Returns the text for `output`: at a terminal, long lines are wrapped with an indent.
+/// The text as it is written to `output`: at a terminal, lines that do not fit go on below, a little further in.
 pub(crate) fn wrap_for(output: &(impl AsFd + IsTerminal), text: &str) -> String {
     match terminal_width(output) {
         Some(columns) => text
@@ -43,9 +42,8 @@ pub(crate) fn wrap_for(output: &(impl AsFd + IsTerminal), text: &str) -> String 
     }
 }
 
-/// Wraps the text to so many columns; all lines but the first begin with `indent`. Lines are broken
-/// at blanks, but not within backquotes, which contain a command to paste. A longer word gets a
-/// line that is too long.
+/// The text in lines of at most so many columns, of which all but the first begin with `indent`. They are broken at blanks, but not
+/// between backquotes: there a command stands, which is pasted whole. What is wider than a line is one that is too wide.
 pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words(text) {
@@ -61,7 +59,7 @@ pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> Vec<String> {
     lines
 }
 
-/// Splits the text at blanks. Leading blanks belong to the first word.
+/// What stands between blanks. The blanks before the first word belong to it.
 fn words(text: &str) -> Vec<&str> {
     let begins = text.len() - text.trim_start_matches(' ').len();
     let has_pairs = text.matches('`').count().is_multiple_of(2);
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_wrapped_but_not_within_commands() {
+    fn lines_are_broken_at_blanks_and_never_within_a_command() {
         for (text, columns, expected) in [
             ("one two three", 7, &["one two", "  three"][..]),
             ("unbreakable words", 4, &["unbreakable", "  words"]),
@@ -99,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn width_counts_terminal_columns() {
+    fn letters_take_the_columns_that_a_terminal_gives_them() {
         assert_eq!((width("Jos\u{e9}"), width("Jose\u{301}"), width("\u{674e}")), (4, 4, 2));
         assert_eq!(pad_right("\u{674e}", 4), "\u{674e}  ");
         assert_eq!(pad_right("Jose\u{301}", 5), "Jose\u{301} ");

@@ -1,15 +1,14 @@
-//! Decides whether a new credential may be activated, from its verification. Pure.
+//! Whether a credential that was given to us may be put in force, from what real inference showed of it. Pure.
 
 use cas_core::credential::verification::Verification;
 
 use crate::user::error::CommandError;
 
-/// Accepts a valid credential. An inconclusive one is accepted with `--unverified`; a rejected one
-/// never is.
+/// Lets in what works. What nobody could find anything out about is let in where that was asked for (`--unverified`); what the
+/// server refuses never is.
 ///
 /// # Errors
-/// [`CommandError`] with the reason and the remedy; `what` is the credential, `remedy` how to
-/// create a valid one.
+/// [`CommandError`], which says why and what to do; `what` is the credential, `remedy` how to make a good one.
 pub(crate) fn check_accepted(
     what: &str,
     verdict: &Verification,
@@ -19,33 +18,35 @@ pub(crate) fn check_accepted(
     match verdict {
         Verification::Ok | Verification::RateLimited => Ok(()),
         Verification::Rejected { account_level: false } => {
-            Err(CommandError::new(79, format!("the Anthropic API rejects {what}: {remedy}")))
+            Err(CommandError::new(79, format!("the server rejects {what}: {remedy}")))
         }
         Verification::Rejected { account_level: true } => Err(CommandError::new(
             1,
-            format!("the Anthropic API refuses the account or organization of {what}; ask its administrator"),
+            format!("the server refuses the account or organisation of {what}; ask its administrator"),
         )),
         Verification::ClientUnusable(_) | Verification::Inconclusive(_) if unverified => Ok(()),
         Verification::ClientUnusable(why) => Err(CommandError::new(
             69,
             format!(
-                "cannot verify {what}, because claude is unusable: {why}; --unverified accepts it nevertheless"
+                "{what} could not be verified, since claude cannot be used: {why}; --unverified takes it all the same"
             ),
         )),
         Verification::Inconclusive(why) => Err(CommandError::new(
             75,
-            format!("cannot verify {what}: {why}; try again later, or accept it with --unverified"),
+            format!(
+                "{what} could not be verified: {why}; try again later, or --unverified takes it all the same"
+            ),
         )),
     }
 }
 
-/// Describes a verification in words that follow a name and a comma.
+/// What was shown, in words that follow a name and a comma.
 pub(crate) fn describe_verification(verdict: &Verification) -> String {
     match verdict {
         Verification::Ok => "verified by inference".into(),
-        Verification::RateLimited => "verified: valid, its usage limit is reached".into(),
+        Verification::RateLimited => "verified: alive, its usage limit is reached".into(),
         Verification::ClientUnusable(why) | Verification::Inconclusive(why) => format!("not verified: {why}"),
-        Verification::Rejected { .. } => "rejected by the Anthropic API".into(),
+        Verification::Rejected { .. } => "rejected by the server".into(),
     }
 }
 
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credential_is_accepted_if_valid_or_unverified_on_request() {
+    fn only_what_works_is_let_in_and_on_request_what_nobody_knows_anything_about() {
         let (unusable, unknown) =
             (Verification::ClientUnusable("no claude".into()), Verification::Inconclusive("529".into()));
         let (dead, refused) =

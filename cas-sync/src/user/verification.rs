@@ -1,11 +1,11 @@
-//! Selects whether a run verifies credentials.
+//! Whether a run verifies credentials.
 
-/// Whether a run verifies credentials.
+/// Whether a run puts credentials to the test of real inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VerifyMode {
-    /// Verify, if the configuration allows it.
+    /// Where the configuration allows it.
     Verify,
-    /// Do not verify: Claude Code has just written what is to be backed up. Requests for a
-    /// verification stay open for another run.
+    /// Not at all: Claude Code has just written what is to be backed up. Requests ask for more than that, and wait for
+    /// another run.
     Skip,
 }

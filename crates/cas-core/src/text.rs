@@ -1,14 +1,12 @@
-//! Sanitizes text from other programs and users for a terminal.
+//! Words of other people, made harmless for whoever reads them on a terminal.
 
-/// Returns the text in one line, with `?` in place of each character that is not
-/// [displayable](is_displayable).
+/// The text in one line, without anything that a terminal would obey or that changes the order of what is shown.
 pub fn sanitize_line(text: &str) -> String {
     text.chars().map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
 }
 
-/// Returns true if a terminal displays the character without side effects. Control characters are
-/// excluded, and characters without a width of their own, because they reorder, hide or join their
-/// neighbors.
+/// Whether a terminal shows it and does nothing else: it is neither a control character, nor one without a width of its own;
+/// those turn, hide or join what stands beside them.
 pub fn is_displayable(letter: char) -> bool {
     let is_invisible = matches!(
         letter,
@@ -27,8 +25,7 @@ pub fn is_displayable(letter: char) -> bool {
     !letter.is_control() && !is_invisible && !is_combining(letter)
 }
 
-/// Returns true for the blocks of combining marks. Hundreds of them on one letter would cover the
-/// lines around it.
+/// The blocks of marks that are put onto the letter before: hundreds of them on one cover the lines around it.
 fn is_combining(letter: char) -> bool {
     matches!(
         letter,
@@ -37,7 +34,7 @@ fn is_combining(letter: char) -> bool {
     )
 }
 
-/// Escapes the control characters that JSON permits and some terminals interpret (DEL and C1).
+/// JSON with escapes in the place of the control characters that JSON itself lets through, and some terminals obey.
 pub fn escape_c1_in_json(json: &str) -> String {
     let escaped = |letter: char| match letter {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
@@ -51,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_replaced_and_letters_are_kept() {
+    fn what_a_terminal_would_act_on_is_replaced_and_letters_stay() {
         assert_eq!(sanitize_line("Jörg 李 \u{1b}[2J\n\u{202e}\u{301}x"), "Jörg 李 ?[2J???x");
         assert_eq!(escape_c1_in_json("\"\u{9b}2J\u{7f}ä\""), "\"\\u009b2J\\u007fä\"");
     }

@@ -1,14 +1,12 @@
-//! The reply line of `cas-session login` to the PAM module: a version word and at most one setup
-//! token.
+//! The one line in which `cas-session login` answers the PAM module: a version word and at most one setup-token.
 //!
 //! ```text
 //! CAS1 sk-ant-oat01-…\n     set this token
 //! CAS1\n                    no token
 //! ```
 //!
-//! The module requests this format with `--reply=1`. A helper that is newer than the loaded module
-//! therefore still answers in the format that the module knows. The module rejects any other
-//! output.
+//! The module asks for this form with `--reply=1`; a helper that is newer than the loaded module therefore still answers
+//! in the form the module knows. Anything else on the pipe is refused whole, never guessed at.
 
 use std::fmt;
 
@@ -16,21 +14,20 @@ use zeroize::Zeroizing;
 
 use crate::setup_token::{self, SetupToken};
 
-/// The version of this format, as passed in `--reply=`.
+/// The number of this form, as passed in `--reply=`.
 pub const VERSION: &str = "1";
 
 const WORD: &str = "CAS1";
 
-/// The longest reply in bytes, including the newline. A reader can stop one byte later and reject
-/// the reply.
+/// The longest reply in bytes, line end included: reading may stop, and refuse, one byte later.
 pub const MAX_LEN: usize = WORD.len() + 1 + setup_token::MAX_LEN + 1;
 
-/// The helper's reply: the user's setup token, if there is one.
+/// What the helper says: the user's setup-token, if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply(pub Option<SetupToken>);
 
 impl Reply {
-    /// Parses everything that was read from the pipe.
+    /// Reads all that came through the pipe.
     ///
     /// # Errors
     /// [`NotAReply`] unless the bytes are exactly one well-formed line.
@@ -46,7 +43,7 @@ impl Reply {
         }
     }
 
-    /// Returns the line to write, including the newline. Its memory is overwritten on drop.
+    /// The line to write, line end included; overwritten in memory when dropped.
     pub fn to_line(&self) -> Zeroizing<String> {
         Zeroizing::new(match &self.0 {
             Some(token) => format!("{WORD} {}\n", token.expose()),
@@ -55,7 +52,7 @@ impl Reply {
     }
 }
 
-/// The bytes are not exactly one reply line.
+/// The bytes on the pipe are not one reply line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAReply;
 
@@ -74,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_reply_parses_to_the_same_reply() {
+    fn a_reply_survives_the_pipe() {
         for reply in [Reply(None), Reply(SetupToken::parse("sk-ant-oat01-abc").ok())] {
             let line = reply.to_line();
             assert!(line.len() <= MAX_LEN);
@@ -83,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_that_is_not_one_exact_line_is_rejected() {
+    fn anything_but_one_exact_line_is_refused() {
         for bytes in [
             &b""[..],
             b"CAS1",
@@ -107,12 +104,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reply_of_any_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..MAX_LEN + 10)) {
+        fn any_bytes_are_either_a_reply_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..MAX_LEN + 10)) {
             let _ = Reply::parse(&bytes);
         }
 
         #[test]
-        fn accepted_line_equals_the_written_line(
+        fn whatever_is_accepted_is_exactly_what_would_be_written(
             line in "(CAS[0-9])?[ \\t]?(sk-ant-oat01-)?[a-zA-Z0-9_ =\\n-]{0,8}\\n?"
         ) {
             if let Ok(reply) = Reply::parse(line.as_bytes()) {
@@ -122,7 +119,7 @@ mod tests {
         }
 
         #[test]
-        fn changed_byte_never_adds_a_variable_or_a_line(place in 0..30_usize, byte in any::<u8>()) {
+        fn a_changed_byte_never_makes_another_name_or_a_second_line(place in 0..30_usize, byte in any::<u8>()) {
             let mut line = b"CAS1 sk-ant-oat01-abcdefghijk\n".to_vec();
             line[place.min(29)] = byte;
             if let Ok(Reply(Some(token))) = Reply::parse(&line) {

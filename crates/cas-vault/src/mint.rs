@@ -1,4 +1,4 @@
-//! Creates a token for a user through the token role.
+//! A new token for somebody, through the role that makes people's tokens.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -12,23 +12,22 @@ use super::token_file::{self, Token};
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-/// A new token.
+/// A token that was just made.
 #[derive(Debug)]
 pub struct Minted {
     /// The token.
     pub token: Token,
-    /// Its accessor.
+    /// Its name.
     pub accessor: String,
-    /// The server's warnings, for example that a limit shortened the lifetime.
+    /// What the server remarked, such as a lifetime cut short by a limit.
     pub warnings: Vec<String>,
 }
 
 impl AdminClient {
-    /// Creates a token for this user on this host.
+    /// Makes a token for this user, on this host.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not create it, or the role creates tokens
-    /// of another kind. Such a token is revoked.
+    /// [`StoreError::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
     pub fn mint(
         &mut self,
         admin: &Token,
@@ -67,11 +66,11 @@ impl AdminClient {
         if !auth.orphan || !auth.renewable || auth.policies != [policy] {
             let rest = match self.revoke(admin, &auth.accessor, deadline) {
                 Ok(()) => String::new(),
-                Err(failure) => format!("; this one could not be revoked: {failure}"),
+                Err(failure) => format!("; this one is not revoked: {failure}"),
             };
             return Err(StoreError::Refused {
                 reason: format!(
-                    "{action}: the role {ROLE} creates tokens that are not orphans, not renewable, or permit more{rest}"
+                    "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more{rest}"
                 ),
                 remedy: format!(
                     "correct auth/token/roles/{ROLE} as `cas-sync provision --print-policy` shows it"

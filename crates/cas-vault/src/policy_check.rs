@@ -1,5 +1,4 @@
-//! Checks a token's permissions by sending requests, because every other method needs permissions
-//! of its own.
+//! What a user's token may do, found out by trying: there is no other way that needs no leave of its own.
 
 use reqwest::Method;
 
@@ -10,22 +9,21 @@ use super::token_file::Token;
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-/// Whether the server permits a request.
+/// Whether the server let somebody do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Permitted.
+    /// It did, or would have.
     Allowed,
-    /// Denied.
+    /// It refused.
     Denied,
 }
 
 impl AdminClient {
-    /// Checks whether this user's token permits all that a sync does: read the document, write it,
-    /// and renew itself.
+    /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the mount or the namespace does not exist; [`StoreError::Busy`]
-    /// and [`StoreError::Unreachable`] if the server did not answer.
+    /// [`StoreError::Refused`] when there is no such place; [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not
+    /// say.
     pub fn has_required_access(
         &mut self,
         token: &Token,
@@ -37,7 +35,7 @@ impl AdminClient {
             let received = self.request(token, call.method, &call.path, call.body, &action, deadline)?;
             match received.classify(&action) {
                 Response::Denied => return Ok(Access::Denied),
-                // The mount or the namespace does not exist.
+                // A mount that is none, a namespace that is not there: no policy lets anybody do anything there.
                 Response::Failed(failure) if received.status != 400 => return Err(failure),
                 _ => {}
             }
@@ -50,17 +48,17 @@ impl AdminClient {
         Ok(Access::Denied)
     }
 
-    /// Sends a request that must be denied.
+    /// Tries what has to be refused.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] if the server did not answer.
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
     pub fn probe(
         &mut self,
         token: &Token,
-        call: &ForbiddenCall,
+        attempt: &ForbiddenCall,
         deadline: &Deadline,
     ) -> Result<Access, StoreError> {
-        self.permission(token, call.method.clone(), &call.path, call.body.clone(), deadline)
+        self.permission(token, attempt.method.clone(), &attempt.path, attempt.body.clone(), deadline)
     }
 
     fn permission(
@@ -78,8 +76,7 @@ impl AdminClient {
             Response::Failed(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
                 Err(failure)
             }
-            // The server checks permissions first, so any other response means that the request is
-            // permitted.
+            // The server asks for leave before it looks at what is wanted: whatever else it says, it would have.
             _ => Ok(Access::Allowed),
         }
     }

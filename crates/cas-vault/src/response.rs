@@ -1,5 +1,5 @@
-//! Classifies a response of the server by its status, two headers and its body. Total: each
-//! response has a meaning, and a response of another program is never taken for one of the store.
+//! Tells what an answer of the server means, from nothing but its status, two headers and its body. Total: whatever
+//! arrives has a meaning, and an answer that is not the store's own is never taken for one.
 
 use std::time::Duration;
 
@@ -10,41 +10,41 @@ use zeroize::Zeroizing;
 use super::redact::redact_server_text;
 use cas_core::store::StoreError;
 
-/// A response as received.
+/// An answer as it came over the wire.
 pub(super) struct RawResponse {
     pub status: u16,
     /// The header `Retry-After`, if any.
     pub retry_after: Option<String>,
-    /// The header `Date`, if any: the server's time.
+    /// The header `Date`, if any: what time it is there.
     pub date: Option<String>,
     /// The header `Location`, if any.
     pub location: Option<String>,
-    /// The whole body. It is wiped on drop, because the body of a lookup contains the token.
+    /// The whole body. A lookup's contains the token, therefore it is wiped.
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// The meaning of a response.
+/// What the server means.
 #[derive(Debug)]
 pub(super) enum Response<'body> {
-    /// The request succeeded.
+    /// It did what it was asked.
     Success(Success<'body>),
-    /// Nothing was ever written here, or all versions were removed.
+    /// Nothing was ever written here, or every trace of it was removed.
     NotFound,
-    /// There is no document to merge into.
+    /// A merge found nothing to merge into.
     PatchTargetMissing,
     /// The newest version is deleted or destroyed.
     Deleted(DeletedVersion),
-    /// The token is invalid, or its policy does not permit this. Only a lookup tells which.
+    /// The token is not valid, or its policy does not allow this: only a lookup tells which.
     Denied,
-    /// Another writer was faster.
+    /// Somebody wrote in between.
     CasMismatch,
-    /// This server does not support merging.
+    /// This server does not know how to merge.
     PatchUnsupported,
-    /// Any other failure.
+    /// Everything else.
     Failed(StoreError),
 }
 
-/// The content of a successful response.
+/// What came with a success.
 #[derive(Debug)]
 pub(super) struct Success<'body> {
     pub data: Option<&'body RawValue>,
@@ -52,18 +52,17 @@ pub(super) struct Success<'body> {
     pub warnings: Vec<String>,
 }
 
-/// The metadata of a deleted version.
+/// The metadata of a version that is no more.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct DeletedVersion {
     pub version: u64,
-    #[serde(default, deserialize_with = "redacted")]
+    #[serde(default, deserialize_with = "said")]
     pub deletion_time: String,
     #[serde(default)]
     pub destroyed: bool,
 }
 
-/// The common frame of all responses of the store. A response of another form comes from another
-/// program.
+/// The frame around every answer. An answer that does not fit into it comes from somebody else.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Frame<'body> {
@@ -76,7 +75,7 @@ struct Frame<'body> {
 }
 
 impl RawResponse {
-    /// Returns the meaning of this response to `action` ("reading X from Y").
+    /// What this answer means, if `action` was asked (for the reasons of failures: "reading X from Y").
     pub(super) fn classify(&self, action: &str) -> Response<'_> {
         let status = self.status;
         let busy = |what: &str| {
@@ -88,19 +87,19 @@ impl RawResponse {
             Response::Failed(StoreError::Refused { reason, remedy: remedy.to_owned() })
         };
         if status == 307 {
-            return busy(&format!("redirected{}, which is not followed", self.redirected_to()));
+            return busy(&format!("pointed elsewhere{}, which is not followed", self.redirected_to()));
         }
         if self.body.is_empty() {
             return match status {
                 204 => Response::Success(Success { data: None, auth: None, warnings: Vec::new() }),
                 404 => Response::PatchTargetMissing,
                 405 | 415 => Response::PatchUnsupported,
-                412 | 429 | 500 | 501 | 503 => busy("a response without a message"),
+                412 | 429 | 500 | 501 | 503 => busy("an answer without words"),
                 _ => self.foreign(action),
             };
         }
         let Some(frame) = self.frame() else { return self.foreign(action) };
-        let text = frame.error_text();
+        let words = frame.words();
         match status {
             200 | 204 => match frame.errors {
                 None => Response::Success(Success {
@@ -118,45 +117,45 @@ impl RawResponse {
             404 => match (&frame.errors, frame.data.and_then(deletion)) {
                 (None, Some(deletion)) => Response::Deleted(deletion),
                 (Some(errors), None) if errors.is_empty() => Response::NotFound,
-                (Some(_), None) if text.contains("namespace") => {
-                    refused(&text, "correct the configured namespace")
+                (Some(_), None) if words.contains("namespace") => {
+                    refused(&words, "correct the configured namespace")
                 }
-                (Some(_), None) => refused(&text, "correct the configured mount and path"),
+                (Some(_), None) => refused(&words, "correct the configured mount and path"),
                 _ => self.foreign(action),
             },
             _ if frame.errors.is_none() => self.foreign(action),
-            400 if text.contains("check-and-set") && !text.contains("required") => Response::CasMismatch,
+            400 if words.contains("check-and-set") && !words.contains("required") => Response::CasMismatch,
             403 => Response::Denied,
             405 | 415 => Response::PatchUnsupported,
             412 => busy("this node has not caught up yet"),
-            429 if text.is_empty() => busy("this node has not caught up yet"),
-            429 | 500 | 501 | 503 => busy(&text),
-            413 => refused(&text, "make the document smaller"),
+            429 if words.is_empty() => busy("this node has not caught up yet"),
+            429 | 500 | 501 | 503 => busy(&words),
+            413 => refused(&words, "make the document smaller"),
             400..500 => {
-                refused(&text, "this is a defect of claude-auth-sync or its configuration; report it")
+                refused(&words, "this is a mistake of claude-auth-sync or its configuration; report it")
             }
             _ => self.foreign(action),
         }
     }
 
-    /// Returns the texts of the errors, if this is a response of the store.
+    /// The texts of the errors, if this is one of the store's own answers.
     pub(super) fn error_text(&self) -> Option<String> {
         let frame = self.frame()?;
-        frame.errors.is_some().then(|| frame.error_text())
+        frame.errors.is_some().then(|| frame.words())
     }
 
-    /// Parses the frame. One of its keys must exist, because other programs send JSON objects too.
+    /// Not every JSON object is ours: one of these keys has to be there.
     fn frame(&self) -> Option<Frame<'_>> {
         let frame: Frame<'_> = serde_json::from_slice(&self.body).ok()?;
         let is_ours = frame.errors.is_some() || frame.data.is_some() || frame.auth.is_some();
-        // The response to revoking a token that has ended already has a warning only.
+        // Revoking what has ended already is answered with a warning alone.
         (is_ours || frame.warnings.is_some()).then_some(frame)
     }
 
     fn foreign(&self, action: &str) -> Response<'static> {
         let status = self.status;
         let reason = format!(
-            "{action}: the response{} is not from the store (status {status}, {} bytes)",
+            "{action}: something that is not the store answered{} (status {status}, {} bytes)",
             self.redirected_to(),
             self.body.len()
         );
@@ -170,8 +169,7 @@ impl RawResponse {
             .unwrap_or_default()
     }
 
-    /// Returns the delay of `Retry-After` in seconds. The store does not use the date form of the
-    /// header.
+    /// The header counts seconds; its other form, a date, is not used by the store.
     fn wait(&self) -> Option<Duration> {
         let seconds = self.retry_after.as_deref()?.trim().parse::<u32>().ok()?;
         Some(Duration::from_secs(seconds.into()))
@@ -179,17 +177,16 @@ impl RawResponse {
 }
 
 impl Frame<'_> {
-    fn error_text(&self) -> String {
+    fn words(&self) -> String {
         redact_server_text(&self.errors.as_deref().unwrap_or_default().join("; "))
     }
 }
 
-fn redacted<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
+fn said<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
     String::deserialize(text).map(|text| redact_server_text(&text))
 }
 
-/// Parses the metadata of a deleted version, from the response to a read (`{data, metadata}`) or to
-/// a merge (the metadata itself).
+/// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata itself).
 fn deletion(data: &RawValue) -> Option<DeletedVersion> {
     #[derive(Deserialize)]
     struct Read {

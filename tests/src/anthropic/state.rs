@@ -1,5 +1,4 @@
-//! What the stand-in knows and how it answers; every connection and every controller shares one of
-//! these.
+//! What the stand-in knows and how it answers; every connection and every controller shares one of these.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -37,7 +36,7 @@ impl State {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Changes the state and wakes all waiting threads.
+    /// Changes the state and wakes everybody who waits for a change.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_all();
@@ -57,8 +56,7 @@ impl State {
         true
     }
 
-    /// Logs a request and says what to do about it. Waits only while the answers of the token
-    /// endpoint are held.
+    /// Logs a request and says what to do about it. Waits only while the answers of the token endpoint are held.
     pub(super) fn react(&self, request: &Request, now: Instant) -> Reaction {
         self.change(|inner| inner.requests.push(logged(request)));
         let route = (request.host(), request.method.as_str(), request.path.as_str());

@@ -156,8 +156,7 @@ impl<'bed> Invocation<'bed> {
         Ok(Started { child, directory })
     }
 
-    /// Starts a conversation of several turns in one process: questions and answers are JSON events
-    /// on pipes.
+    /// Starts a conversation of several turns in one process: questions and answers are JSON events on pipes.
     ///
     /// # Errors
     /// [`NotFinished::NotStarted`].
@@ -171,8 +170,8 @@ impl<'bed> Invocation<'bed> {
         Ok(Running::new(self.bed.namespaces.run(move || command.spawn())?))
     }
 
-    /// Returns the command without its output. With a new user id the standard library drops the
-    /// supplementary groups.
+    /// The command without its output. The person has no group but their own: with a new user id, the standard library
+    /// drops the supplementary groups.
     fn command(&self) -> Command {
         let mut command = Command::new(self.bed.path(self.program));
         command.env_clear().envs(&self.variables).args(&self.arguments);
@@ -230,8 +229,7 @@ impl Started {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is
-    /// gone.
+    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is gone.
     pub fn kill(mut self) {
         kill(&mut self.child);
     }

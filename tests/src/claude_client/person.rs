@@ -1,4 +1,4 @@
-//! A user of the client: name, user id, home and login.
+//! Somebody who runs the client: a name, a user id, a home, and the login in it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 use super::{ClaudeBed, Invocation, now_in_milliseconds};
 use crate::anthropic::Login;
 
-/// A user of a [`ClaudeBed`].
+/// A person of a [`ClaudeBed`].
 pub struct Person<'bed> {
     pub(super) bed: &'bed ClaudeBed,
     pub(super) name: String,
     pub(super) uid: u32,
     /// As the test reaches it.
     pub(super) home: PathBuf,
-    /// The home as the user sees it. The path differs if the home is a disk that is mounted only in
-    /// the fixture.
+    /// As the person sees it: another path where the home is a disk that is there in the bed alone.
     pub(super) own_view: PathBuf,
 }
 
@@ -43,8 +42,7 @@ impl<'bed> Person<'bed> {
         self.home.join(".claude/.credentials.json")
     }
 
-    /// Signs in: writes a new family of tokens, valid for eight hours, as the only content of the
-    /// login file.
+    /// Signs in: a new family of tokens, good for eight hours, in the person's file beside nothing else.
     ///
     /// # Errors
     /// Those of writing the file.
@@ -55,7 +53,7 @@ impl<'bed> Person<'bed> {
         Ok(login)
     }
 
-    /// Replaces the credential file by rename, as this project and Claude Code do, with mode 0600.
+    /// Replaces the credentials file by rename, as this project and Claude Code do: 0600, the person's own.
     ///
     /// # Errors
     /// Those of the file system.
@@ -85,23 +83,23 @@ impl<'bed> Person<'bed> {
         fs::rename(temporary, self.credentials_file())
     }
 
-    /// Returns the credential file.
+    /// What the credentials file holds.
     ///
     /// # Errors
-    /// If it does not exist or is not JSON.
+    /// When there is none or it is not JSON.
     pub fn credentials(&self) -> io::Result<Value> {
         Ok(serde_json::from_str(&self.credentials_text()?)?)
     }
 
-    /// Returns the bytes of the credential file.
+    /// What the credentials file holds, byte for byte.
     ///
     /// # Errors
-    /// If it does not exist.
+    /// When there is none.
     pub fn credentials_text(&self) -> io::Result<String> {
         fs::read_to_string(self.credentials_file())
     }
 
-    /// Creates a directory of the user, such as a lock.
+    /// Makes a directory of the person's, such as a lock.
     ///
     /// # Errors
     /// Those of mkdir(2).
@@ -112,7 +110,7 @@ impl<'bed> Person<'bed> {
         Ok(path)
     }
 
-    /// Returns the sorted names in a directory of the user.
+    /// The names in a directory of the person's, sorted.
     ///
     /// # Errors
     /// Those of readdir(3).
@@ -124,13 +122,12 @@ impl<'bed> Person<'bed> {
         Ok(names)
     }
 
-    /// Prepares the client to be run by this user.
+    /// The client, about to be run by this person.
     pub fn claude(&self) -> Invocation<'bed> {
         Invocation::new(self)
     }
 
-    /// Prepares the client of version [`super::OLDER`], which must be installed, to be run by this
-    /// user.
+    /// The client of version [`super::OLDER`], about to be run by this person; it has to be installed.
     pub fn older_claude(&self) -> Invocation<'bed> {
         Invocation::new(self).program("claude-older")
     }

@@ -1,4 +1,4 @@
-//! A guest whose users have a store: a real OpenBao on the guest's loopback.
+//! A guest whose people keep their logins in a store: a real OpenBao on the guest's own loopback.
 
 use serde_json::{Value, json};
 
@@ -15,11 +15,12 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Boots a guest with the product installed and configured for its own server, without enrolled
-    /// users. A login asks the store when its last response is older than `login_refresh_after`.
+    /// A guest with the product installed, pointed at a server of its own, and nobody enrolled yet. A login asks the store
+    /// when its last answer is older than `login_refresh_after`.
     #[track_caller]
     pub fn start(suite: Suite, login_refresh_after: &str) -> Self {
-        let guest = Guest::boot_with_product(suite);
+        let guest = Guest::boot(suite);
+        guest.install_product();
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
         let fleet = Self { bao, guest };
         let ca = std::fs::read(fleet.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
@@ -37,7 +38,7 @@ impl Fleet {
         ));
     }
 
-    /// Enrolls a user and creates a Vault token under the packaged policy.
+    /// Enrolls somebody and gives them a scoped token under the packaged policy.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Person {
         self.guest.enroll(user);
@@ -47,10 +48,10 @@ impl Fleet {
     }
 }
 
-/// Returns the fields of a document with this login, beside those of another tool.
+/// The fields of a document that holds this login, beside another tool's.
 ///
 /// # Panics
-/// If it is not a login.
+/// When it is no login.
 #[track_caller]
 pub fn document_with(login: &str) -> Value {
     let oauth = &parsed(login)["claudeAiOauth"];

@@ -1,5 +1,4 @@
-//! What an admin does to a server, by way of `curl`, which also works from inside another network
-//! namespace.
+//! What an admin does to a server, by way of `curl`, which also works from inside another network namespace.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,11 +14,11 @@ use super::process::Prefix;
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The body, or null.
+    /// The body; null when there is none.
     pub body: Value,
 }
 
-/// A client with a token, at the server's URL.
+/// Somebody with a token, at the server's own address.
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub(super) prefix: Prefix,

@@ -1,5 +1,4 @@
-//! A user of the store: a policy, a scoped token minted as a provisioner mints it, and a private
-//! file that holds it.
+//! A user of the store: a policy, a scoped token minted as a provisioner mints it, and a private file that holds it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -47,7 +46,7 @@ impl Person {
         person
     }
 
-    /// Returns a client with all permissions.
+    /// Somebody who may do everything there.
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
@@ -79,8 +78,7 @@ impl Person {
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
-    /// Mints another one as provisioners did for the former script: without the role, and without
-    /// naming anybody in it.
+    /// Mints another one as provisioners did for the former script: without the role, and without naming anybody in it.
     pub fn mint_as_for_the_script(&self) -> String {
         let body = json!({
             "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
@@ -118,7 +116,7 @@ impl Person {
         VaultStore::new(self.config())
     }
 
-    /// Returns an HTTP client with the user's token.
+    /// The user's token in the hands of somebody who speaks HTTP.
     pub fn by_hand(&self) -> Admin {
         Admin { token: self.token(), ..self.admin.clone() }
     }

@@ -1,10 +1,9 @@
-//! The terminal of a recording: its width, if it is one, and its environment.
+//! Where somebody sits: how wide their terminal is, or that it is none, and what the environment says of it.
 
 use cas_tests::guest::Guest;
 use cas_tests::pseudo_terminal::PseudoTerminal;
 
-/// One terminal setting. Programs do not know the background color: a recording is reviewed on
-/// both.
+/// One such place. Whether the background is light or dark is nothing a program is told: a recording is looked at on both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     /// What recordings made there are called after.
@@ -47,7 +46,7 @@ impl Setting {
     }
 }
 
-/// The user that runs a command, and additional environment variables.
+/// Whoever runs a command, and what else is in their environment.
 #[derive(Clone, Copy)]
 pub(crate) struct Somebody<'a> {
     pub(crate) guest: &'a Guest,

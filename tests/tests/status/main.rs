@@ -1,4 +1,4 @@
-//! `cas-sync status` compared with the real client, and on a machine with ten thousand users.
+//! `cas-sync status` beside the real client, which does what it says; and on a machine with ten thousand people.
 
 mod crowd;
 mod precedence;

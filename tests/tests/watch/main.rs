@@ -1,4 +1,4 @@
-//! `cas-sync watch`: what happens when a login is overwritten.
+//! `cas-sync watch`: what a person notices when somebody overwrites their login, and what they do not.
 
 mod asleep;
 mod claude;

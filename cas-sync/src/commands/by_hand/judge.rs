@@ -1,4 +1,4 @@
-//! Checks whether the active credential stays valid long enough, from facts of this machine. Pure.
+//! Whether the credential that Claude Code will use lasts, from what is known on this machine. Pure.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::outcome::state_report::{Credential, StateReport};
-use cas_core::planner::{Facts, backups};
+use cas_core::planner::{Facts, copies};
 use cas_core::time::format;
 use cas_core::time::timestamp::Timestamp;
 
-/// The requirements of `cas-sync check`.
+/// What a script wants to be sure of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CheckRequirements {
-    /// The minimum remaining validity.
+    /// It lasts at least so long.
     pub(super) min_remaining: Duration,
-    /// The maximum age of its last successful verification.
+    /// It answered within that time.
     pub(super) verified_within: Option<Duration>,
 }
 
-/// The answer of `cas-sync check`.
+/// What there is to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The credential meets the requirements.
+    /// It does all that is demanded.
     Ok,
-    /// The user must sign in or create a new setup token.
+    /// A person has to sign in, or to make a new setup-token, before that.
     ActionRequired,
-    /// Not known yet: a sync or `cas-sync verify` finds out.
+    /// Nobody knows yet; a sync, or `cas-sync verify`, finds out.
     Retry,
-    /// Cannot be determined on this machine.
+    /// Nothing on this machine will tell.
     Unknown,
 }
 
 impl Answer {
-    /// Returns the stable JSON word.
-    pub(super) fn as_str(self) -> &'static str {
+    /// In one word, the same for ever.
+    pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Ok => "ok",
-            Self::ActionRequired => "action-required",
-            Self::Retry => "retry",
+            Self::Ok => "lasts",
+            Self::ActionRequired => "person-must-act",
+            Self::Retry => "later",
             Self::Unknown => "unknown",
         }
     }
@@ -55,52 +55,48 @@ impl Answer {
     }
 }
 
-/// The answer and its reason.
+/// The answer, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckResult {
     pub(super) answer: Answer,
-    /// One line that ends with the remedy.
+    /// One line for people, which ends in what to do.
     pub(super) text: String,
-    /// The active credential, if it is known.
+    /// The credential in use, if it can be told apart.
     pub(super) credential: Option<Credential>,
-    /// Time of its last successful verification.
+    /// When it was last shown to work.
     pub(super) verified_at: Option<Timestamp>,
 }
 
 const SIGN_IN: &str = "run `cas-sync login`";
-const NEW_TOKEN: &str = "create a new one with `claude setup-token` and store it with `cas-sync token set`";
+const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
 
-/// Evaluates the active credential: the setup token if there is one, else the login.
-pub(super) fn judge(
-    facts: &Facts,
-    known: Option<&StateReport>,
-    requirements: &CheckRequirements,
-) -> CheckResult {
+/// Judges what is in force: the setup-token where there is one, else the login.
+pub(super) fn judge(facts: &Facts, known: Option<&StateReport>, demand: &CheckRequirements) -> CheckResult {
     let credential = match (facts.active_token(), facts.login.login()) {
         (Some(token), _) => {
-            Some(Credential::for_setup_token(token, facts.ledger.setup_tokens.expiry(token).as_ref()))
+            Some(Credential::of_setup_token(token, facts.ledger.setup_tokens.lapse(token).as_ref()))
         }
-        (None, Some(login)) => Some(Credential::for_login(login, Expiry::for_login(login).as_ref())),
+        (None, Some(login)) => Some(Credential::of_login(login, Expiry::for_login(login).as_ref())),
         (None, None) => None,
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
     let (answer, text) = match (facts.active_token(), &facts.login) {
         (Some(token), _) => {
-            let expiry = facts.ledger.setup_tokens.expiry(token);
-            judge_setup_token(
+            let lapse = facts.ledger.setup_tokens.lapse(token);
+            of_setup_token(
                 facts,
-                expiry,
+                lapse,
                 credential.as_ref().is_some_and(|found| is_rejected(known, found)),
-                requirements,
+                demand,
             )
         }
         (None, LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)) => {
-            judge_login(facts, login, requirements)
+            of_login(facts, login, demand)
         }
-        (None, _) => judge_missing_login(facts, known),
+        (None, _) => of_no_login(facts, known),
     };
-    let (answer, text) = match (answer, requirements.verified_within) {
-        (Answer::Ok, Some(max_age)) => judge_verification(facts.now, verified_at, max_age, text),
+    let (answer, text) = match (answer, demand.verified_within) {
+        (Answer::Ok, Some(span)) => of_verification(facts.now, verified_at, span, text),
         _ => (answer, text),
     };
     CheckResult { answer, text, credential, verified_at }
@@ -108,122 +104,111 @@ pub(super) fn judge(
 
 fn is_rejected(known: Option<&StateReport>, credential: &Credential) -> bool {
     known.is_some_and(|known| {
-        let is_this =
-            known.credential.as_ref().is_some_and(|reported| reported.fingerprint == credential.fingerprint);
+        let is_this = known.credential.as_ref().is_some_and(|of| of.fingerprint == credential.fingerprint);
         is_this && known.verdict.as_deref() == Some("rejected")
     })
 }
 
-fn judge_setup_token(
+fn of_setup_token(
     facts: &Facts,
-    expiry: Option<Expiry>,
+    lapse: Option<Expiry>,
     is_rejected: bool,
-    requirements: &CheckRequirements,
+    demand: &CheckRequirements,
 ) -> (Answer, String) {
     if is_rejected {
-        return (
-            Answer::ActionRequired,
-            format!("the setup token was rejected by the Anthropic API: {NEW_TOKEN}"),
-        );
+        return (Answer::ActionRequired, format!("the setup-token was rejected by the server: {NEW_TOKEN}"));
     }
-    let Some(expiry) = expiry else {
-        let why = "the expiry of the setup token is not known yet: run `cas-sync run`";
+    let Some(lapse) = lapse else {
+        let why = "how long the setup-token lasts is not known yet: `cas-sync run` finds out what is";
         return (Answer::Retry, why.into());
     };
-    judge_expiry("setup token", expiry, facts.now, requirements, NEW_TOKEN)
+    lasting("setup-token", lapse, facts.now, demand, NEW_TOKEN)
 }
 
-/// The expiry of the access token does not matter: Claude Code refreshes it, unless the login was
-/// superseded.
-fn judge_login(facts: &Facts, login: &LoginSummary, requirements: &CheckRequirements) -> (Answer, String) {
-    match (facts.ledger.generation_state(login.generation), Expiry::for_login(login)) {
+/// The end of the access token says nothing: Claude Code refreshes it, unless the refresh token is spent.
+fn of_login(facts: &Facts, login: &LoginSummary, demand: &CheckRequirements) -> (Answer, String) {
+    match (facts.ledger.fate(login.generation), Expiry::for_login(login)) {
         (Some(GenerationState::Rejected), _) => {
-            (Answer::ActionRequired, format!("the login was rejected by the Anthropic API: {SIGN_IN}"))
+            (Answer::ActionRequired, format!("the login was rejected by the server: {SIGN_IN}"))
         }
         (Some(GenerationState::Superseded), _) => {
-            let expiry = Expiry { at: login.expires_at, source: ExpirySource::Declared };
-            judge_expiry(
-                "superseded login, which cannot be refreshed,",
-                expiry,
-                facts.now,
-                requirements,
-                SIGN_IN,
-            )
+            let lapse = Expiry { at: login.expires_at, source: ExpirySource::Declared };
+            lasting("login, an old copy that cannot be refreshed,", lapse, facts.now, demand, SIGN_IN)
         }
-        (_, Some(expiry)) => judge_expiry("login", expiry, facts.now, requirements, SIGN_IN),
+        (_, Some(lapse)) => lasting("login", lapse, facts.now, demand, SIGN_IN),
         (_, None) => (
             Answer::Unknown,
-            "the login has no expiry; a newer Claude Code writes one when you sign in".into(),
+            "the login does not say when it ends; a newer Claude Code writes that when you sign in".into(),
         ),
     }
 }
 
-fn judge_expiry(
+fn lasting(
     what: &str,
-    expiry: Expiry,
+    lapse: Expiry,
     now: Timestamp,
-    requirements: &CheckRequirements,
+    demand: &CheckRequirements,
     remedy: &str,
 ) -> (Answer, String) {
-    let until = match expiry.source {
-        ExpirySource::Declared => expiry.at.to_string(),
-        ExpirySource::FromCreationDate => format!("{} (a year after it was created)", expiry.at),
+    let until = match lapse.source {
+        ExpirySource::Declared => lapse.at.to_string(),
+        ExpirySource::FromCreationDate => format!("{} (a year after it was made)", lapse.at),
         ExpirySource::UpperBound => {
-            format!("{} at the latest (a year after it was first seen here)", expiry.at)
+            format!("{} at the latest (a year after it was first seen here)", lapse.at)
         }
     };
-    match expiry.at.checked_duration_since(now).filter(|left| !left.is_zero()) {
-        None => (Answer::ActionRequired, format!("the {what} expired {until}: {remedy}")),
-        Some(left) if left < requirements.min_remaining => (
+    match lapse.at.checked_duration_since(now).filter(|left| !left.is_zero()) {
+        None => (Answer::ActionRequired, format!("the {what} lapsed {until}: {remedy}")),
+        Some(left) if left < demand.min_remaining => (
             Answer::ActionRequired,
-            format!("the {what} expires in {}, {until}: {remedy}", format::format_duration(left)),
+            format!("the {what} lapses in {}, {until}: {remedy}", format::format_duration(left)),
         ),
         Some(left) => {
-            (Answer::Ok, format!("the {what} is valid for {}, until {until}", format::format_duration(left)))
+            (Answer::Ok, format!("the {what} lasts another {}, until {until}", format::format_duration(left)))
         }
     }
 }
 
-/// A missing login may be restored at the next login, from the local history or the store.
-fn judge_missing_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
+/// What is not there may be put back: at the next login, from this machine or the store.
+fn of_no_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
     let state = match &facts.login {
         LoginFileState::NotRefreshable(why) => {
             return (Answer::Unknown, format!("the login cannot be refreshed: {why}"));
         }
         LoginFileState::Unreadable(why) => {
-            return (Answer::Unknown, format!("the login file cannot be read: {why}"));
+            return (Answer::Unknown, format!("the login cannot be read: {why}"));
         }
-        LoginFileState::ClearedByClient => "the login was cleared",
-        LoginFileState::Invalid(_) => "the login file is invalid",
+        LoginFileState::ClearedByClient => "the login was emptied",
+        LoginFileState::Invalid(_) => "the login file is damaged",
         _ => "there is no login",
     };
-    let has_backup = backups(facts).iter().any(|backup| backup.ineligible.is_none());
-    let is_unrecoverable =
-        known.is_some_and(|known| ["unrecoverable", "no-login"].contains(&known.finding.as_str()));
-    if has_backup {
-        return (Answer::Retry, format!("{state}, and this machine has a backup: run `cas-sync restore`"));
+    let has_copy = copies(facts).iter().any(|copy| copy.obstacle.is_none());
+    let is_hopeless =
+        known.is_some_and(|known| ["beyond-repair", "no-login"].contains(&known.finding.as_str()));
+    if has_copy {
+        return (Answer::Retry, format!("{state}, and a good copy is here: run `cas-sync restore`"));
     }
-    if facts.settings.oauth_backup && facts.settings.store == StoreKind::Vault && !is_unrecoverable {
-        return (Answer::Retry, format!("{state}, and the store may have a backup: run `cas-sync restore`"));
+    if facts.settings.oauth_backup && facts.settings.store == StoreKind::Vault && !is_hopeless {
+        return (Answer::Retry, format!("{state}, and the store may have a copy: run `cas-sync restore`"));
     }
-    (Answer::ActionRequired, format!("{state}, and there is no backup to restore: {SIGN_IN}"))
+    (Answer::ActionRequired, format!("{state}, and there is no copy to put back: {SIGN_IN}"))
 }
 
-fn judge_verification(
+fn of_verification(
     now: Timestamp,
     verified_at: Option<Timestamp>,
-    max_age: Duration,
+    span: Duration,
     text: String,
 ) -> (Answer, String) {
     let Some(at) = verified_at else {
-        return (Answer::Retry, format!("{text}; not verified yet: run `cas-sync verify`"));
+        return (Answer::Retry, format!("{text}; it was not verified yet: run `cas-sync verify`"));
     };
     let ago = match at > now {
-        true => "in the future, by this clock".to_owned(),
+        true => "after now, by the clock".to_owned(),
         false => format::format_relative(at, now),
     };
     match now.checked_duration_since(at) {
-        Some(age) if age <= max_age => (Answer::Ok, format!("{text}; verified {ago}")),
+        Some(age) if age <= span => (Answer::Ok, format!("{text}; verified {ago}")),
         _ => (Answer::Retry, format!("{text}; last verified {ago}: run `cas-sync verify`")),
     }
 }

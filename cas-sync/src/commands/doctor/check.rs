@@ -1,15 +1,15 @@
-//! A check and its result.
+//! What a check is, and what it may say.
 
 use serde::{Deserialize, Serialize};
 
-/// One check. [`super::checks`] and `docs/user/doctor.md` list all of them.
+/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/user/doctor.md`.
 pub(super) struct Check<Facts> {
-    /// Its name in the output and in the documentation.
+    /// Its name, for programs and for the documentation.
     pub(super) id: &'static str,
-    /// The statement that is true if nothing was found.
-    pub(super) passed: &'static str,
-    /// Evaluates the facts and reads nothing else.
-    pub(super) evaluate: fn(&Facts) -> CheckResult,
+    /// What is looked at, in a few words.
+    pub(super) looks_at: &'static str,
+    /// Judges the facts; nothing else.
+    pub(super) judge: fn(&Facts) -> CheckResult,
 }
 
 impl<Facts> Clone for Check<Facts> {
@@ -20,153 +20,148 @@ impl<Facts> Clone for Check<Facts> {
 
 impl<Facts> Copy for Check<Facts> {}
 
-/// The maximum number of findings of one check. The next run reports the others.
-const MAX_FINDINGS: usize = 10;
+/// How many findings one check tells of at most: nobody reads more, and the next look tells the others.
+const MOST: usize = 10;
 
-/// The result of a check.
+/// What a check says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CheckResult {
-    /// Nothing was found.
+    /// All is as it should be.
     Ok,
-    /// The check does not apply; the reason.
+    /// It does not apply here; why.
     NotApplicable(String),
-    /// The facts are not available; the reason.
+    /// Nobody can say; why.
     Unknown(String),
-    /// What was found.
+    /// This is amiss.
     Problems(Vec<Finding>),
 }
 
-/// One problem or warning.
+/// One thing that is amiss.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// One sentence without a full stop.
+    /// The cause, in one sentence without its full stop.
     pub(super) cause: String,
     pub(super) remedy: Remedy,
-    /// What `--fix` does, where that is safe.
+    /// What `--fix` does about it, where that is safe.
     pub(super) fix: Option<Fix>,
 }
 
-/// The severity of a finding, the most severe first.
+/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Severity {
     /// Something does not work.
     Problem,
-    /// Everything works; this may become a problem, or is less safe than it should be.
+    /// Everything works, and this may end that, or is less safe than it should be.
     Warning,
 }
 
-/// How to remove the cause.
+/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Remedy {
-    /// A shell command for the user.
-    User(String),
-    /// A shell command for root.
+    /// A command line of a shell, for the person.
+    Person(String),
+    /// A command line of a shell, for root.
     Root(String),
-    /// A shell command for an administrator of Vault.
-    Vault(String),
-    /// An instruction where no command is possible.
+    /// A command line for whoever may do that at the server.
+    Server(String),
+    /// No command can do it: what somebody has to do.
     Text(String),
 }
 
-/// A safe repair. Each one checks again before it acts and changes nothing else.
+/// What can be mended without asking anybody: each changes nothing that is not amiss, and does nothing if that is no longer so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Fix {
-    /// Set the mode of a file or directory of the user.
+    /// Close a file or folder of the person's own to others.
     Mode {
-        /// The file or directory.
+        /// Which.
         path: String,
-        /// The permission bits to set.
+        /// The mode it gets.
         mode: u32,
     },
-    /// Remove a lock of a process that ended.
+    /// Remove a lock that a process which is gone has left behind.
     Lock(String),
-    /// Record in `~/.claude.json` that the first start is complete.
+    /// Tell Claude Code that its first start is over.
     Onboarding,
-    /// Run the user's sync. The planner decides what is restored.
+    /// Let the planner decide: a sync of the person's.
     Sync,
     /// Start a unit (root).
     Start(String),
-    /// Complete an enrollment (root).
+    /// Make an enrollment whole (root).
     Enroll(String),
 }
 
 impl Fix {
-    /// Returns what the fix does, as text.
-    pub(super) fn describe(&self) -> String {
+    /// What it does, for people.
+    pub(super) fn text(&self) -> String {
         match self {
-            Self::Mode { path, mode } => format!("set the mode of {path} to {mode:04o}"),
+            Self::Mode { path, mode } => format!("give {path} the mode {mode:04o}"),
             Self::Lock(path) => format!("remove the lock {path}"),
             Self::Onboarding => {
-                "record in ~/.claude.json, under its lock, that the first start is complete".into()
+                "note in Claude Code's own file, under its lock, that its first start is over".into()
             }
-            Self::Sync => "run a sync, which restores a backup if one is eligible".into(),
+            Self::Sync => "run the sync, which decides what may be put back".into(),
             Self::Start(unit) => format!("start {unit}"),
-            Self::Enroll(user) => format!("enroll {user} again, which creates what is missing"),
+            Self::Enroll(user) => format!("enrol {user} again, which mends what is missing"),
         }
     }
 }
 
 impl Finding {
-    /// Returns a finding about something that does not work.
+    /// Something that does not work.
     pub(super) fn problem(cause: impl Into<String>, remedy: Remedy) -> Self {
         Self { severity: Severity::Problem, cause: cause.into(), remedy, fix: None }
     }
 
-    /// Returns a finding about something that may stop working, or is less safe than it should be.
+    /// Something that may not work for long, or is less safe than it should be.
     pub(super) fn warning(cause: impl Into<String>, remedy: Remedy) -> Self {
         Self { severity: Severity::Warning, ..Self::problem(cause, remedy) }
     }
 
-    /// Adds what `--fix` does.
+    /// The same, with something that `--fix` may do.
     pub(super) fn with_fix(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
     }
 }
 
 impl CheckResult {
-    /// Returns `Ok` if there are no findings.
-    pub(super) fn from_findings(findings: impl IntoIterator<Item = Finding>) -> Self {
-        let findings: Vec<_> = findings.into_iter().take(MAX_FINDINGS).collect();
+    /// Fine when there is nothing.
+    pub(super) fn of(findings: impl IntoIterator<Item = Finding>) -> Self {
+        let findings: Vec<_> = findings.into_iter().take(MOST).collect();
         if findings.is_empty() { Self::Ok } else { Self::Problems(findings) }
     }
 }
 
-/// The result of one check.
+/// What one check said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) id: String,
-    pub(super) passed: String,
-    pub(super) result: CheckResult,
+    pub(super) looks_at: String,
+    pub(super) judgement: CheckResult,
 }
 
-/// Runs all checks on the facts.
+/// What all of them say: pure.
 pub(super) fn diagnose<Facts>(checks: &[Check<Facts>], facts: &Facts) -> Vec<Row> {
     let row = |check: &Check<Facts>| Row {
         id: check.id.to_owned(),
-        passed: check.passed.to_owned(),
-        result: (check.evaluate)(facts),
+        looks_at: check.looks_at.to_owned(),
+        judgement: (check.judge)(facts),
     };
     checks.iter().map(row).collect()
 }
 
-/// Returns a shell command of these words, quoted where needed.
-///
-/// # Errors
-/// Returns an instruction if a word contains a character that cannot be quoted.
+/// A command line of these words, each quoted as needed; words instead where one of them cannot be typed.
 pub(super) fn command(words: &[&str]) -> Result<String, String> {
     let quoted: Option<Vec<String>> =
         words.iter().map(|word| crate::os::shell_quote::shell_quote(word)).collect();
-    quoted
-        .map(|words| words.join(" "))
-        .ok_or_else(|| "move it by hand: its name cannot be typed in a shell".into())
+    quoted.map(|words| words.join(" ")).ok_or_else(|| "its name cannot be typed: move it by hand".into())
 }
 
-/// Returns the command that renames a file to `FILE.aside`. It may be the only copy.
+/// The command that moves a file aside, and not away: it may be somebody's only copy.
 ///
 /// # Errors
 /// As [`command`].
@@ -174,17 +169,17 @@ pub(super) fn move_aside_command(path: &str) -> Result<String, String> {
     command(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")])
 }
 
-/// Returns [`move_aside_command`] as a remedy for the user.
+/// The same for the person.
 pub(super) fn move_aside_as_user(path: &str) -> Remedy {
-    move_aside_command(path).map_or_else(Remedy::Text, Remedy::User)
+    move_aside_command(path).map_or_else(Remedy::Text, Remedy::Person)
 }
 
-/// Returns a command for the user.
+/// A command for the person.
 pub(super) fn as_user(words: &[&str]) -> Remedy {
-    command(words).map_or_else(Remedy::Text, Remedy::User)
+    command(words).map_or_else(Remedy::Text, Remedy::Person)
 }
 
-/// Returns a command for root.
+/// A command for root.
 pub(super) fn as_root(words: &[&str]) -> Remedy {
     command(words).map_or_else(Remedy::Text, Remedy::Root)
 }

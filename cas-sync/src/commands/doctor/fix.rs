@@ -1,5 +1,5 @@
-//! `--fix`: safe repairs. Each one checks again before it acts. Only the planner changes a
-//! credential.
+//! `--fix`: what can be mended without asking anybody. Each looks again before it acts, and a credential is touched by the
+//! planner alone.
 
 use std::time::Duration;
 
@@ -7,106 +7,97 @@ use cas_protocol::deadline::Deadline;
 use nix::unistd::Uid;
 use serde::Serialize;
 
-use super::Inspection;
+use super::Inspected;
 use super::check::{CheckResult, Fix};
 use super::target::Target;
 use crate::systemd::{self, RunResult};
 
-/// For all syncs together: as long as one sync takes in which Claude Code refreshes a login.
-const SYNCS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long people's syncs are waited for, all together: as long as one takes in which Claude Code refreshes a login.
+const TOGETHER: Duration = Duration::from_secs(5 * 60);
 
-/// The result of one fix.
+/// Something that was mended, or was to be.
 #[derive(Debug, Serialize)]
 pub(super) struct FixResult {
-    /// `None` for the machine.
+    /// Whose it is; nothing for the machine.
     pub(super) user: Option<String>,
-    /// What the fix does, as text.
-    #[serde(rename = "does")]
-    pub(super) action: String,
-    /// True for `--dry-run`.
+    /// What was done.
+    pub(super) does: String,
+    /// Whether it was only said.
     pub(super) is_dry: bool,
-    /// True if the sync had not ended when the timeout expired.
+    /// Whether it was begun, and went on when nobody waited any longer.
     pub(super) still_runs: bool,
-    /// Why the fix was not applied.
+    /// Why it was not done.
     pub(super) error: Option<String>,
 }
 
 impl FixResult {
-    /// Returns the result for `--dry-run`.
+    /// What would be done.
     pub(super) fn dry_run(user: Option<String>, fix: &Fix) -> Self {
-        Self { user, action: fix.describe(), is_dry: true, still_runs: false, error: None }
+        Self { user, does: fix.text(), is_dry: true, still_runs: false, error: None }
     }
 }
 
-/// Returns the fixes that the caller can apply.
-pub(super) fn available_fixes(inspection: &Inspection) -> Vec<(Option<String>, Fix)> {
-    let rows = inspection.rows.as_deref().unwrap_or_default();
-    let findings = rows.iter().flat_map(|row| match &row.result {
+/// What can be mended of this, by the caller.
+pub(super) fn available_fixes(looked: &Inspected) -> Vec<(Option<String>, Fix)> {
+    let rows = looked.rows.as_deref().unwrap_or_default();
+    let findings = rows.iter().flat_map(|row| match &row.judgement {
         CheckResult::Problems(findings) => findings.as_slice(),
         _ => &[],
     });
     let mut fixes: Vec<Fix> = findings.filter_map(|finding| finding.fix.clone()).collect();
-    // Two findings can have the same fix.
+    // Two causes may have one remedy.
     fixes.dedup();
     let is_possible = |fix: &Fix| Uid::effective().is_root() || !needs_root(fix);
-    fixes.into_iter().filter(is_possible).map(|fix| (inspection.user.clone(), fix)).collect()
+    fixes.into_iter().filter(is_possible).map(|fix| (looked.user.clone(), fix)).collect()
 }
 
 fn needs_root(fix: &Fix) -> bool {
     matches!(fix, Fix::Start(_) | Fix::Enroll(_))
 }
 
-/// Announces and applies each fix. As root, syncs run as services after the other fixes, because
-/// one takes minutes.
+/// Does all of it, each after it is said. People's syncs take minutes: as root they are started a few at a time in the end.
 pub(super) fn apply_all(
     fixes: Vec<(Option<String>, Fix)>,
-    targets: &[Target],
-    announce: impl Fn(&Fix),
+    patients: &[Target],
+    say: impl Fn(&Fix),
 ) -> Vec<FixResult> {
-    let mut results = Vec::new();
+    let mut mended = Vec::new();
     let mut services = Vec::new();
     for (user, fix) in fixes {
-        announce(&fix);
-        let mut result = FixResult { is_dry: false, ..FixResult::dry_run(user, &fix) };
-        // The user's service has the user's environment.
+        say(&fix);
+        let mut done = FixResult { is_dry: false, ..FixResult::dry_run(user, &fix) };
+        // The person's service does it, in its own surroundings.
         if fix == Fix::Sync && Uid::effective().is_root() {
-            let user = result.user.as_deref().unwrap_or_default();
-            services.push((results.len(), format!("claude-auth-sync@{user}.service")));
+            let user = done.user.as_deref().unwrap_or_default();
+            services.push((mended.len(), format!("claude-auth-sync@{user}.service")));
         } else {
-            result.error = apply(result.user.as_deref(), &fix, targets).err();
+            done.error = mend(done.user.as_deref(), &fix, patients).err();
         }
-        results.push(result);
+        mended.push(done);
     }
     let names: Vec<_> = services.iter().map(|(_, service)| service.as_str()).collect();
-    let run_results = systemd::run_services(&names, &Deadline::after(SYNCS_TIMEOUT));
-    for ((index, service), run_result) in services.iter().zip(run_results) {
-        let Some(result) = results.get_mut(*index) else { continue };
-        match run_result {
+    let ended = systemd::run_services(&names, &Deadline::after(TOGETHER));
+    for ((index, service), ended) in services.iter().zip(ended) {
+        let Some(done) = mended.get_mut(*index) else { continue };
+        match ended {
             Ok(RunResult::Finished) => (),
-            Ok(RunResult::StillRunning) => result.still_runs = true,
-            Ok(RunResult::NotStarted) => {
-                result.error = Some("cannot start the sync: the timeout of 5 minutes expired".into())
-            }
-            Ok(RunResult::Failed) => {
-                result.error = Some(format!("the sync failed; run `journalctl -u {service}`"))
-            }
-            Err(error) => result.error = Some(format!("{error:#}")),
+            Ok(RunResult::StillRunning) => done.still_runs = true,
+            Ok(RunResult::NotStarted) => done.error = Some("there was no time left to begin it".into()),
+            Ok(RunResult::Failed) => done.error = Some(format!("`journalctl -u {service}` says why")),
+            Err(error) => done.error = Some(format!("{error:#}")),
         }
     }
-    results
+    mended
 }
 
-fn apply(user: Option<&str>, fix: &Fix, targets: &[Target]) -> Result<(), String> {
-    let describe = |error: anyhow::Error| format!("{error:#}");
+fn mend(user: Option<&str>, fix: &Fix, patients: &[Target]) -> Result<(), String> {
+    let said = |error: anyhow::Error| format!("{error:#}");
     match fix {
-        Fix::Start(unit) => systemd::reset_and_start(unit).map_err(describe),
-        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(describe),
+        Fix::Start(unit) => systemd::reset_and_start(unit).map_err(said),
+        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(said),
         Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
-            let target = targets.iter().find(|target| Some(target.name()) == user);
-            target.map_or_else(
-                || Err("cannot apply the fix: the user is not inspected".into()),
-                |target| target.apply(fix),
-            )
+            let patient = patients.iter().find(|patient| Some(patient.name()) == user);
+            patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))
         }
     }
 }

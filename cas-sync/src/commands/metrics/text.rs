@@ -1,8 +1,8 @@
-//! The text format of Prometheus: metric families with help, type and samples.
+//! The text format of Prometheus: families of samples, each with its help and type.
 
 use std::fmt::Write;
 
-/// The samples of one metric name.
+/// Samples of one name.
 pub(super) struct Family {
     name: &'static str,
     help: &'static str,
@@ -10,7 +10,7 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// Returns a family of gauges without samples.
+    /// A family of gauges without samples.
     pub(super) fn gauge(name: &'static str, help: &'static str) -> Self {
         Self { name, help, samples: Vec::new() }
     }
@@ -21,13 +21,13 @@ impl Family {
         self.samples.push((labels.collect(), value));
     }
 
-    /// Appends the family to the text, unless it has no samples.
+    /// The text of it. A family without samples is left out: nothing is known is not nothing.
     pub(super) fn write(&self, text: &mut String) {
         if self.samples.is_empty() {
             return;
         }
         let name = self.name;
-        // Writing to a `String` cannot fail.
+        // A string takes whatever is written to it.
         let _always = writeln!(text, "# HELP {name} {}\n# TYPE {name} gauge", self.help);
         for (labels, value) in &self.samples {
             let labels: Vec<_> = labels.iter().map(|(name, text)| format!("{name}=\"{text}\"")).collect();
@@ -37,7 +37,7 @@ impl Family {
     }
 }
 
-/// Escapes backslash, quote and line end in the value of a label.
+/// The value of a label, in which a backslash, a quote and a line end mean something.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped_and_empty_families_omitted() {
+    fn labels_are_escaped_and_families_without_samples_left_out() {
         let mut text = String::new();
         let mut family = Family::gauge("a_seconds", "How long.");
         family.write(&mut text);

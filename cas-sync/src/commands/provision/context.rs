@@ -1,22 +1,22 @@
-//! Pure functions that derive facts and records from the run context and earlier records.
+//! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
 
 use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, RunContext, TokenState};
 use super::records::Record;
 
-/// The period for which a successful policy check is reused. The policy can change in the meantime.
-const POLICY_CHECK_VALIDITY_MS: u64 = 7 * DAY_MS;
+/// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
+const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
 
 impl RunContext {
-    /// Returns true if this machine may revoke a token that was minted for `host`. Tokens without a
-    /// host come from the earlier script, which minted them for the local machine.
-    fn is_revocable(&self, host: Option<&str>) -> bool {
+    /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
+    /// script's, which made them for the machine they lie on.
+    fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
         host.is_none_or(|host| host == self.host)
     }
 
-    /// Returns the recorded accessors that may be revoked when they are no longer used.
+    /// What of the record may be revoked once it serves no more.
     pub(super) fn revocable_tokens(&self, record: &Record) -> Vec<String> {
         let mut former = record.former.clone();
-        if !record.accessor.is_empty() && self.is_revocable(record.host.as_deref()) {
+        if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
             former.push(record.accessor.clone());
         }
         former.sort();
@@ -24,14 +24,13 @@ impl RunContext {
         former
     }
 
-    /// Returns the accessors that may be revoked after a check of the new token. Includes the
-    /// current token if it belongs to this user and this machine, and `new` itself in case the
-    /// token file holds another token in the end.
-    pub(super) fn revocable_tokens_after_mint(&self, facts: &Facts, new: &str) -> Vec<String> {
+    /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
+    /// itself, should something else lie there in the end.
+    pub(super) fn revocable_tokens_with(&self, facts: &Facts, new: &str) -> Vec<String> {
         let mut former = facts.former.clone();
         if let TokenState::Present(held) = &facts.token
             && held.foreign.is_none()
-            && self.is_revocable(held.host.as_deref())
+            && self.is_ours_to_revoke(held.host.as_deref())
         {
             former.push(held.accessor.clone());
         }
@@ -41,55 +40,52 @@ impl RunContext {
         former
     }
 
-    /// Returns the recorded result of the policy check for this token. `--rewrite-policies` always
-    /// requires a new check.
+    /// What is known of this token's limits. Whoever wants policies replaced wants to know how they are now.
     pub(super) fn cached_policy_check(&self, token: &TokenState, record: &Record) -> PolicyCheck {
         let is_this = matches!(token, TokenState::Present(held) if held.accessor == record.accessor);
-        match is_this && self.is_check_valid(record) && !self.rewrite_policies {
+        match is_this && self.is_believed(record) && !self.rewrite_policies {
             true => PolicyCheck::Ok,
             false => PolicyCheck::Pending,
         }
     }
 
-    /// Returns the record to write at the end of the run, or None if the user was removed
-    /// completely.
-    pub(super) fn final_record(
+    /// What is to be written down of somebody in the end; nothing of whoever has gone for good.
+    pub(super) fn record(
         &self,
         facts: &Facts,
         before: Option<Record>,
-        result: &ProvisionResult,
+        ending: &ProvisionResult,
     ) -> Option<Record> {
-        match (&facts.desired, &facts.token) {
-            (Desired::Removed { doubt: None }, _) if *result == ProvisionResult::Ok => None,
+        match (&facts.wanted, &facts.token) {
+            (Desired::Removed { doubt: None }, _) if *ending == ProvisionResult::Ok => None,
             (Desired::Enrolled, TokenState::Present(held)) if held.foreign.is_none() => {
                 let record = before.unwrap_or_default();
-                let was_checked = record.accessor == held.accessor && self.is_check_valid(&record);
+                let was_proved = record.accessor == held.accessor && self.is_believed(&record);
                 let replaced = facts.former.iter().filter(|former| **former != held.accessor);
                 Some(Record {
                     accessor: held.accessor.clone(),
                     host: held.host.clone(),
                     former: replaced.cloned().collect(),
-                    proved_at_ms: match facts.policy_check {
-                        PolicyCheck::Ok if was_checked => record.proved_at_ms,
+                    proved_at_ms: match facts.proof {
+                        PolicyCheck::Ok if was_proved => record.proved_at_ms,
                         PolicyCheck::Ok => self.now_ms,
                         _ => 0,
                     },
-                    proved_at: self.document_location.clone(),
+                    proved_at: self.place.clone(),
                     units_are_due: record.units_are_due,
                 })
             }
-            (Desired::Enrolled, TokenState::NotRequired) if *result == ProvisionResult::Ok => {
+            (Desired::Enrolled, TokenState::NotRequired) if *ending == ProvisionResult::Ok => {
                 Some(before.unwrap_or_default())
             }
             _ => before,
         }
     }
 
-    /// Returns true if the recorded check is recent and applies to the current document location. A
-    /// time in the future comes from a wrong clock and does not count.
-    fn is_check_valid(&self, record: &Record) -> bool {
-        let validity = record.proved_at_ms..record.proved_at_ms.saturating_add(POLICY_CHECK_VALIDITY_MS);
-        validity.contains(&self.now_ms) && record.proved_at == self.document_location
+    /// A proof from the future is that of a clock which was wrong.
+    fn is_believed(&self, record: &Record) -> bool {
+        let lasts = record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS);
+        lasts.contains(&self.now_ms) && record.proved_at == self.place
     }
 }
 
@@ -99,17 +95,17 @@ mod tests {
 
     use super::*;
 
-    fn context() -> RunContext {
+    fn means() -> RunContext {
         RunContext {
             now_ms: 100 * DAY_MS,
             host: "here".into(),
-            document_location: "https://vault/secret/people".into(),
-            admin_unavailable: None,
+            place: "https://vault/secret/people".into(),
+            no_admin: None,
             rewrite_policies: false,
         }
     }
 
-    fn present_token(accessor: &str) -> TokenState {
+    fn held(accessor: &str) -> TokenState {
         TokenState::Present(TokenInfo {
             accessor: accessor.into(),
             foreign: None,
@@ -120,7 +116,7 @@ mod tests {
         })
     }
 
-    fn sample_record() -> Record {
+    fn record() -> Record {
         Record {
             accessor: "a".into(),
             host: Some("here".into()),
@@ -132,47 +128,37 @@ mod tests {
     }
 
     #[test]
-    fn policy_check_of_same_token_is_reused_for_a_week() {
-        let context = context();
-        assert_eq!(context.cached_policy_check(&present_token("a"), &sample_record()), PolicyCheck::Ok);
+    fn a_proof_is_believed_for_a_week_of_the_same_token() {
+        let means = means();
+        assert_eq!(means.cached_policy_check(&held("a"), &record()), PolicyCheck::Ok);
+        assert_eq!(means.cached_policy_check(&held("other"), &record()), PolicyCheck::Pending);
+        assert_eq!(means.cached_policy_check(&TokenState::NotRequired, &record()), PolicyCheck::Pending);
+        let old = Record { proved_at_ms: 93 * DAY_MS, ..record() };
+        assert_eq!(means.cached_policy_check(&held("a"), &old), PolicyCheck::Pending);
+        let moved = Record { proved_at: "https://vault/kv/people".into(), ..record() };
         assert_eq!(
-            context.cached_policy_check(&present_token("other"), &sample_record()),
-            PolicyCheck::Pending
-        );
-        assert_eq!(
-            context.cached_policy_check(&TokenState::NotRequired, &sample_record()),
-            PolicyCheck::Pending
-        );
-        let old = Record { proved_at_ms: 93 * DAY_MS, ..sample_record() };
-        assert_eq!(context.cached_policy_check(&present_token("a"), &old), PolicyCheck::Pending);
-        let moved = Record { proved_at: "https://vault/kv/people".into(), ..sample_record() };
-        assert_eq!(
-            context.cached_policy_check(&present_token("a"), &moved),
+            means.cached_policy_check(&held("a"), &moved),
             PolicyCheck::Pending,
-            "another location has another policy"
+            "there is another policy for that"
         );
-        let rewriting = RunContext { rewrite_policies: true, ..context };
+        let rewriting = RunContext { rewrite_policies: true, ..means };
         assert_eq!(
-            rewriting.cached_policy_check(&present_token("a"), &sample_record()),
+            rewriting.cached_policy_check(&held("a"), &record()),
             PolicyCheck::Pending,
-            "--rewrite-policies requires a new check"
+            "as it is now"
         );
     }
 
     #[test]
-    fn token_of_other_machine_is_not_revocable() {
-        assert_eq!(context().revocable_tokens(&sample_record()), ["a", "b"]);
-        let elsewhere = Record { host: Some("there".into()), ..sample_record() };
+    fn another_machines_token_is_not_ours_to_revoke() {
+        assert_eq!(means().revocable_tokens(&record()), ["a", "b"]);
+        let elsewhere = Record { host: Some("there".into()), ..record() };
+        assert_eq!(means().revocable_tokens(&elsewhere), ["b"], "but those that this machine has replaced");
         assert_eq!(
-            context().revocable_tokens(&elsewhere),
-            ["b"],
-            "tokens that this machine replaced stay revocable"
-        );
-        assert_eq!(
-            context().revocable_tokens(&Record { host: None, ..sample_record() }),
+            means().revocable_tokens(&Record { host: None, ..record() }),
             ["a", "b"],
-            "a token of the earlier script"
+            "the former script's"
         );
-        assert_eq!(context().revocable_tokens(&Record::default()), Vec::<String>::new());
+        assert_eq!(means().revocable_tokens(&Record::default()), Vec::<String>::new());
     }
 }

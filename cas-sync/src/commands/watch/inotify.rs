@@ -1,4 +1,4 @@
-//! Watches the credential file and its ancestors with inotify.
+//! What the kernel tells of the places that are watched.
 
 use std::fs;
 use std::io;
@@ -13,79 +13,79 @@ use super::mounts::Mounts;
 use super::sync_marker::SyncMarker;
 use super::watch_paths::{self, Role, WatchPath};
 
-/// The mask of each directory: new names, and its removal.
+/// Of every directory: what appears in it, and its own end.
 const DIR_MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// The mask of the directory of the file.
+/// Of the file's own directory.
 const FILE_DIR_MASK: AddWatchFlags = DIR_MASK
     .union(AddWatchFlags::IN_MODIFY)
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_MOVED_FROM);
 
-/// The mask of an ancestor: also changes of permissions, which can make it accessible.
+/// Of a directory on the way to it: also whether what could not be entered can be now.
 const ANCESTOR_MASK: AddWatchFlags = DIR_MASK.union(AddWatchFlags::IN_ATTRIB);
 
-/// The mask of the marker.
+/// Of the marker.
 const MARKER_MASK: AddWatchFlags = AddWatchFlags::IN_ATTRIB;
 
-/// Limits the attempts to set up watches while the paths change.
-const MAX_ATTEMPTS: usize = 32;
+/// How often it is tried to find the same places before and after they were taken under watch.
+const TRIES: usize = 32;
 
-/// An event; events are in the order in which they happened.
+/// What happened, in the order in which it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A name appeared in the directory of the file.
     Created(PathBuf),
-    /// A file was written and is still open.
+    /// Somebody has written to it, and may go on.
     Modified(PathBuf),
-    /// A file was closed after a write.
+    /// Somebody who had written to it closed it.
     Closed(PathBuf),
-    /// A file was renamed; the event for its new name has the same cookie.
+    /// It has another name from now on, which is told by an event of the same number.
     MovedFrom(PathBuf, u32),
-    /// A file was renamed to the name of the credential file.
+    /// Something was renamed to the name of the file.
     RenamedTo(PathBuf, u32),
-    /// The marker was touched: all earlier events have been read.
+    /// The marker was touched: all that happened before that has been told.
     MarkerTouched,
-    /// The watched paths have changed, or events were lost: set up the watches again.
+    /// The file is no longer where it was looked for, or events were lost: look for it anew.
     Lost,
 }
 
-/// The watches for one file.
+/// The places of one file under watch.
 pub(super) struct FileWatch {
     file: PathBuf,
     inotify: Inotify,
     mounts: Mounts,
     watched: Vec<(WatchDescriptor, WatchPath)>,
-    /// Device and inode of the directories, to detect mounts over them.
+    /// Device and inode of the directories, for something may be mounted over them.
     directories: Vec<Option<(u64, u64)>>,
     marker: Option<WatchDescriptor>,
 }
 
 impl FileWatch {
-    /// Sets up the watches for `file`. All later changes cause events.
+    /// Takes the places of `file` under watch. Whatever happens to it after this is told.
     ///
     /// # Errors
-    /// If the user has no inotify watches left.
+    /// When the kernel gives no more watches to this user.
     pub(super) fn new(file: &Path) -> io::Result<Self> {
-        for _ in 0..MAX_ATTEMPTS {
+        for _ in 0..TRIES {
             let mounts = Mounts::open()?;
             let places = watch_paths::watch_paths_for(file);
-            // Changes before the watches existed caused no events.
-            if let Some(watch) =
+            // What changed before the watches were there was not told.
+            if let Some(eyes) =
                 Self::watch(file, &places, mounts)?.filter(|_| watch_paths::watch_paths_for(file) == places)
             {
-                return Ok(watch);
+                return Ok(eyes);
             }
         }
-        // The service manager starts the watcher again later.
-        Err(io::Error::other(format!("the ancestors of {} keep changing", file.display())))
+        // Whoever is so quick has no login to lose; the service manager tries again later.
+        Err(io::Error::other(format!("the directories on the way to {} keep changing", file.display())))
     }
 
-    /// Returns `None` if a path has disappeared.
+    /// Nothing, when a place is gone already.
     fn watch(file: &Path, places: &[WatchPath], mounts: Mounts) -> io::Result<Option<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let (directories, mut watched) = (identities(places), Vec::new());
@@ -99,19 +99,19 @@ impl FileWatch {
         Ok(Some(Self { file: file.to_owned(), inotify, mounts, watched, directories, marker: None }))
     }
 
-    /// Adds a watch of the marker.
+    /// Tells of every touch of the marker as well, in its turn.
     ///
     /// # Errors
-    /// If the user has no inotify watches left.
+    /// When the kernel gives no more watches to this user.
     pub(super) fn with_marker(mut self, marker: &SyncMarker) -> io::Result<Self> {
         self.marker = Some(self.inotify.add_watch(&marker.path(), MARKER_MASK)?);
         Ok(self)
     }
 
-    /// Blocks until there are events.
+    /// Waits until something happens. Nothing is asked of the processor meanwhile.
     ///
     /// # Errors
-    /// No expected errors.
+    /// None that is to be expected.
     pub(super) fn wait(&self) -> io::Result<Vec<Event>> {
         loop {
             let woken = self.mounts.wait_or(self.inotify.as_fd())?;
@@ -133,7 +133,7 @@ impl FileWatch {
         }
     }
 
-    /// Returns true if the paths have changed, or their directories were replaced.
+    /// Whether the file is to be looked for elsewhere now, or in other directories of the same names.
     fn has_moved(&self) -> bool {
         let places = watch_paths::watch_paths_for(&self.file);
         !places.iter().eq(self.watched.iter().map(|(_, place)| place))
@@ -146,23 +146,21 @@ impl FileWatch {
             return if is(MARKER_MASK) { vec![Event::MarkerTouched] } else { vec![Event::Lost] };
         }
         let Some(name) = event.name.as_deref() else {
-            // An event of the directory itself, or a queue overflow.
+            // About the directory itself, or a queue that was too short.
             return vec![Event::Lost];
         };
         let here = self.watched.iter().filter(|(descriptor, _)| *descriptor == event.wd);
         here.filter_map(|(_, place)| {
             let path = place.directory.join(name);
-            let is_name = name == place.name;
+            let is_it = name == place.name;
             match place.role {
-                Role::Ancestor => is_name.then_some(Event::Lost),
-                Role::File if is(AddWatchFlags::IN_CREATE) && is_name && path.is_symlink() => {
-                    Some(Event::Lost)
-                }
+                Role::Ancestor => is_it.then_some(Event::Lost),
+                Role::File if is(AddWatchFlags::IN_CREATE) && is_it && path.is_symlink() => Some(Event::Lost),
                 Role::File if is(AddWatchFlags::IN_CREATE) => Some(Event::Created(path)),
                 Role::File if is(AddWatchFlags::IN_MODIFY) => Some(Event::Modified(path)),
                 Role::File if is(AddWatchFlags::IN_CLOSE_WRITE) => Some(Event::Closed(path)),
                 Role::File if is(AddWatchFlags::IN_MOVED_FROM) => Some(Event::MovedFrom(path, event.cookie)),
-                Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_name => {
+                Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_it => {
                     Some(if path.is_symlink() { Event::Lost } else { Event::RenamedTo(path, event.cookie) })
                 }
                 Role::File => None,
@@ -171,8 +169,8 @@ impl FileWatch {
         .collect()
     }
 
-    /// Returns true if this is the path of the credential file or of its target.
-    pub(super) fn is_credential_file(&self, path: &Path) -> bool {
+    /// Whether this is the name of the file.
+    pub(super) fn is_the_file(&self, path: &Path) -> bool {
         let parts = (path.parent(), path.file_name());
         self.watched.iter().any(|(_, place)| {
             place.role == Role::File
@@ -187,8 +185,9 @@ fn identities(places: &[WatchPath]) -> Vec<Option<(u64, u64)>> {
     places.iter().map(identity).collect()
 }
 
-/// Returns the mask of a directory, which is the same for all names in it.
+/// One directory has one mask, whatever is waited for in it.
 fn mask(place: &WatchPath, places: &[WatchPath]) -> AddWatchFlags {
-    let has_file = places.iter().any(|other| other.directory == place.directory && other.role == Role::File);
-    if has_file { FILE_DIR_MASK } else { ANCESTOR_MASK }
+    let is_the_files =
+        places.iter().any(|other| other.directory == place.directory && other.role == Role::File);
+    if is_the_files { FILE_DIR_MASK } else { ANCESTOR_MASK }
 }

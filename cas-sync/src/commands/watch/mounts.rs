@@ -1,4 +1,4 @@
-//! Detects mounts: a mount hides directories without an inotify event.
+//! What is mounted, as far as it changes: a mount covers directories without anything happening to them.
 
 use std::fs::File;
 use std::io;
@@ -7,36 +7,35 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The mount table of this process.
+/// The mounts that this process sees.
 pub(super) struct Mounts(File);
 
-/// The reason of a wakeup.
+/// Why it was woken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Woken {
-    /// True if there are events.
+    /// Whether there is something to be read.
     pub(super) by_events: bool,
-    /// True if the mount table has changed.
+    /// Whether something was mounted or unmounted.
     pub(super) by_mounts: bool,
 }
 
 impl Mounts {
-    /// Opens the mount table; all later changes are reported.
+    /// From here on, whatever is mounted or unmounted is told.
     ///
     /// # Errors
-    /// If proc(5) is not mounted.
+    /// When there is no proc(5).
     pub(super) fn open() -> io::Result<Self> {
         File::open("/proc/self/mountinfo").map(Self)
     }
 
-    /// Waits until `events` is readable or the mount table has changed.
+    /// Sleeps until there is something to be read from `events`, or something was mounted or unmounted.
     ///
     /// # Errors
-    /// No expected errors.
+    /// None that is to be expected.
     pub(super) fn wait_or(&self, events: BorrowedFd<'_>) -> io::Result<Woken> {
-        // poll(2) always reports this file as readable; a change is POLLPRI
-        // (proc_pid_mountinfo(5)).
-        let changed = PollFlags::POLLPRI | PollFlags::POLLERR;
-        let mut both = [PollFd::new(events, PollFlags::POLLIN), PollFd::new(self.0.as_fd(), changed)];
+        // poll(2) on this file is never about reading it, which it always allows (proc_pid_mountinfo(5)).
+        let told = PollFlags::POLLPRI | PollFlags::POLLERR;
+        let mut both = [PollFd::new(events, PollFlags::POLLIN), PollFd::new(self.0.as_fd(), told)];
         loop {
             match poll(&mut both, PollTimeout::NONE) {
                 Ok(_) => break,

@@ -1,5 +1,5 @@
-//! Files that may become the credential file are held open from their creation: so the login of a
-//! file that was renamed to its name is known, even if another file is renamed over it at once.
+//! Files that may become the credential file, held open from the moment they appear: what was renamed to its name is known
+//! then, even if something else was renamed over it a moment later.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::fs::owned_file::{OwnedFile, Ownership};
 use cas_core::time::timestamp::Timestamp;
 
-/// Limits the open files; the oldest is closed first.
-const MAX_FILES: usize = 8;
+/// How many files are held at most; the oldest makes room.
+const MOST: usize = 8;
 
-/// The open files, oldest first.
+/// The files held, oldest first.
 pub(super) struct OpenCandidates {
     owner: u32,
     files: VecDeque<Candidate>,
@@ -21,28 +21,28 @@ pub(super) struct OpenCandidates {
 
 struct Candidate {
     path: PathBuf,
-    /// `None` after its writer has closed it: an open file would keep the file system busy.
+    /// Nothing once its writer has closed it: holding it any longer would only keep its file system busy.
     file: Option<OwnedFile>,
     login: Option<Login>,
-    /// The cookie of the rename from this name.
+    /// The number of the rename that took its name away.
     moved: Option<u32>,
-    /// True if the rename was reported in an earlier batch.
+    /// Whether that was told some time ago.
     is_gone: bool,
 }
 
 impl OpenCandidates {
-    /// Creates an empty list; only files of `owner` are opened.
+    /// None yet; files of anybody but `owner` are never held.
     pub(super) fn new(owner: u32) -> Self {
         Self { owner, files: VecDeque::new() }
     }
 
-    /// Opens a new file.
+    /// Opens what has just appeared, before anything else can happen to it.
     pub(super) fn open(&mut self, path: &Path) {
-        let is_candidate = path.file_name().is_some_and(|name| is_temporary_name(&name.to_string_lossy()));
-        if !is_candidate {
+        let may_become_it = path.file_name().is_some_and(|name| is_a_temporary_name(&name.to_string_lossy()));
+        if !may_become_it {
             return;
         }
-        // A removed file or one of another user is not a candidate.
+        // What is gone already, or nobody's own, is no candidate.
         if let Ok(Some(file)) = OwnedFile::open(path, self.owner, Ownership::Owner) {
             self.files.retain(|known| known.path != path);
             let path = path.to_owned();
@@ -53,47 +53,46 @@ impl OpenCandidates {
                 moved: None,
                 is_gone: false,
             });
-            if self.files.len() > MAX_FILES {
+            if self.files.len() > MOST {
                 self.files.pop_front();
             }
         }
     }
 
-    /// Reads a file after a write, while its writer waits for the disk. After its rename another
-    /// process may truncate it.
+    /// It was written to: reads it, while its writer waits for the disk. Once it has its new name somebody else may truncate
+    /// it at once.
     pub(super) fn on_modify(&mut self, path: &Path, now: Timestamp) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
-            candidate.read(now);
+            candidate.look(now);
         }
     }
 
-    /// Reads a file after its writer has closed it, and closes it.
+    /// Its writer is done: reads it, and lets go of it.
     pub(super) fn on_close(&mut self, path: &Path, now: Timestamp) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
-            candidate.read(now);
+            candidate.look(now);
             candidate.file = None;
         }
         self.files.retain(|known| known.file.is_some() || known.login.is_some());
     }
 
-    /// Records that rename `cookie` has removed this name.
+    /// It lost its name in rename number `cookie`.
     pub(super) fn on_move_from(&mut self, path: &Path, cookie: u32) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
             candidate.moved = Some(cookie);
         }
     }
 
-    /// Returns the login of the file that rename `cookie` has made the credential file, if it was
-    /// open and has one.
+    /// Rename number `cookie` made it the credential file: the login in it, if it was held and holds one.
     pub(super) fn on_move_to(&mut self, cookie: u32, now: Timestamp) -> Option<Login> {
         let index = self.files.iter().position(|known| known.moved == Some(cookie))?;
         let mut candidate = self.files.remove(index)?;
-        candidate.read(now);
+        candidate.look(now);
         candidate.login
     }
 
-    /// Drops files that were renamed to other names. Called after each batch; the two events of a
-    /// rename may be in two batches.
+    /// After each batch of events: what was renamed to some other name is none of our business. The two events of one rename
+    /// may come in two batches.
     pub(super) fn prune(&mut self) {
         self.files.retain(|known| !known.is_gone);
         for candidate in &mut self.files {
@@ -103,9 +102,8 @@ impl OpenCandidates {
 }
 
 impl Candidate {
-    /// Reads the file. Content without a login may be incomplete, so the last complete login is
-    /// kept.
-    fn read(&mut self, now: Timestamp) {
+    /// A content that is no login may be half of one: the last whole one counts.
+    fn look(&mut self, now: Timestamp) {
         let found = self.file.as_ref().and_then(|file| file.read(LIMIT).ok());
         if let Some(login) = found.and_then(|found| LoginFileState::parse(&found.content, now).into_login()) {
             self.login = Some(login);
@@ -113,9 +111,8 @@ impl Candidate {
     }
 }
 
-/// Returns true for a name of a temporary file. Those of Claude Code begin with the name of the
-/// credential file; others contain it, or "tmp".
-fn is_temporary_name(name: &str) -> bool {
+/// Claude Code's temporary files begin with the file's own name; those of others contain it, or say what they are.
+fn is_a_temporary_name(name: &str) -> bool {
     name.contains("credentials") || name.contains("tmp")
 }
 
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn renamed_login_is_known_after_next_rename() {
+    fn what_was_renamed_here_is_known_whatever_happened_to_the_name_since() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let (one, two) = (path(".credentials.json.tmp.1"), path(".credentials.json.tmp.2"));
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_candidate_keeps_login_only() {
+    fn what_its_writer_closed_is_kept_without_the_file() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (good, other) = (scratch.path().join("tmpgood"), scratch.path().join("tmpother"));
         let mut held = held();
@@ -172,15 +169,15 @@ mod tests {
             held.open(file);
             held.on_close(file, now());
         }
-        assert_eq!(held.files.len(), 1, "a complete file without a login is dropped");
-        fs::write(&good, "").expect("truncated after the rename");
+        assert_eq!(held.files.len(), 1, "what is no login when it is complete never becomes one");
+        fs::write(&good, "").expect("truncated by somebody else after it was renamed");
         held.on_move_from(&good, 3);
         held.prune();
-        assert!(held.on_move_to(3, now()).is_some(), "the second event of a rename may be in the next batch");
+        assert!(held.on_move_to(3, now()).is_some(), "the other half of a rename may come later");
     }
 
     #[test]
-    fn candidate_renamed_elsewhere_is_dropped() {
+    fn what_was_renamed_to_something_else_is_let_go() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".credentials.json.backup");
         fs::write(&path, login("one")).expect("written");
@@ -193,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_limited_regular_files() {
+    fn no_more_than_a_few_are_held_and_nothing_that_is_not_a_file() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut held = held();
         for count in 0..20 {
@@ -202,7 +199,7 @@ mod tests {
             held.open(&path);
             held.open(&path);
         }
-        assert_eq!(held.files.len(), MAX_FILES);
+        assert_eq!(held.files.len(), MOST);
         let (link, foreign) = (scratch.path().join("tmplink"), scratch.path().join("settings.json"));
         std::os::unix::fs::symlink("/etc/passwd", &link).expect("a link");
         fs::write(&foreign, "").expect("written");

@@ -1,5 +1,5 @@
-//! The queue from the event thread and the push to the repair thread. It is bounded: newer entries
-//! replace older ones.
+//! What the catcher, and whoever waits for a push, leave for the mender. Bounded: what is newer makes what is older
+//! unnecessary.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,95 +10,93 @@ use cas_core::credential::login::Login;
 use super::store_push::PushResult;
 use super::sync_marker::SyncMarker;
 
-/// Limits the waiting logins; the history stores no more either.
-const MAX_LOGINS: usize = 8;
+/// How many logins wait at most; the history keeps no more either.
+const MOST: usize = 8;
 
-/// The queue.
+/// Empty until something happens.
 #[derive(Default)]
 pub(super) struct Queue {
-    batch: Mutex<Batch>,
+    mail: Mutex<Batch>,
     arrived: Condvar,
-    /// How often the event thread has marked the queue as synced.
-    sync_count: Mutex<u64>,
-    has_synced: Condvar,
+    /// How often the catcher was up to date.
+    up_to_date: Mutex<u64>,
+    is_up_to_date: Condvar,
 }
 
-/// The entries since the last call.
+/// What has arrived since the last time.
 #[derive(Default)]
 pub(super) struct Batch {
     /// Logins that were seen in the credential file, oldest first.
     pub(super) seen: VecDeque<Login>,
-    /// True if the file may have changed.
-    pub(super) needs_inspection: bool,
-    /// The result of the push, if one has ended.
+    /// Whether the file may hold something else than before.
+    pub(super) look: bool,
+    /// How the push ended that was under way.
     pub(super) pushed: Option<PushResult>,
 }
 
 impl Queue {
-    /// Adds logins that were in the file, which may be gone by now.
+    /// The file was written; these logins were in it, and may be gone by now.
     pub(super) fn push(&self, seen: impl IntoIterator<Item = Login>) {
-        let mut batch = self.batch();
+        let mut mail = self.mail();
         for login in seen {
-            batch.seen.retain(|known| known.summary != login.summary);
-            batch.seen.push_back(login);
+            mail.seen.retain(|known| known.summary != login.summary);
+            mail.seen.push_back(login);
         }
-        while batch.seen.len() > MAX_LOGINS {
-            batch.seen.pop_front();
+        while mail.seen.len() > MOST {
+            mail.seen.pop_front();
         }
-        batch.needs_inspection = true;
+        mail.look = true;
         self.arrived.notify_one();
     }
 
-    /// Adds the result of the push.
+    /// The push that was under way has ended.
     pub(super) fn pushed(&self, ending: PushResult) {
-        self.batch().pushed = Some(ending);
+        self.mail().pushed = Some(ending);
         self.arrived.notify_one();
     }
 
-    /// Records that all events before the last touch of the marker are in the queue.
-    pub(super) fn mark_synced(&self) {
-        *self.sync_count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.has_synced.notify_one();
+    /// The catcher has told all that it was told before the marker was set.
+    pub(super) fn up_to_date(&self) {
+        *self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.is_up_to_date.notify_one();
     }
 
-    /// Waits until all events so far are in the queue; returns false after `timeout`.
-    pub(super) fn wait_synced(&self, marker: &SyncMarker, timeout: Duration) -> bool {
-        let count = self.sync_count.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until all has been told that has happened so far; false, when that takes longer than `patience`.
+    pub(super) fn wait_synced(&self, marker: &SyncMarker, patience: Duration) -> bool {
+        let count = self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *count;
         if marker.touch().is_err() {
             return false;
         }
-        let waited = self.has_synced.wait_timeout_while(count, timeout, |count| *count == before);
+        let waited = self.is_up_to_date.wait_timeout_while(count, patience, |count| *count == before);
         *waited.unwrap_or_else(PoisonError::into_inner).0 != before
     }
 
-    /// Takes the logins only.
+    /// The logins that were seen, without anything else that has arrived.
     pub(super) fn drain_logins(&self) -> VecDeque<Login> {
-        std::mem::take(&mut self.batch().seen)
+        std::mem::take(&mut self.mail().seen)
     }
 
-    /// Waits for entries, at most to `until`, and takes them.
+    /// Waits until something has arrived, or `until`, and takes it.
     pub(super) fn take(&self, until: Option<Instant>) -> Batch {
-        let mut batch = self.batch();
-        while batch.is_empty() {
-            batch = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.arrived.wait(batch).unwrap_or_else(PoisonError::into_inner),
+        let mut mail = self.mail();
+        while mail.is_empty() {
+            mail = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.arrived.wait(mail).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
-                Some(left) => {
-                    self.arrived.wait_timeout(batch, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.arrived.wait_timeout(mail, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
-        std::mem::take(&mut *batch)
+        std::mem::take(&mut *mail)
     }
 
-    fn batch(&self) -> MutexGuard<'_, Batch> {
-        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mail(&self) -> MutexGuard<'_, Batch> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.seen.is_empty() && !self.needs_inspection && self.pushed.is_none()
+        self.seen.is_empty() && !self.look && self.pushed.is_none()
     }
 }

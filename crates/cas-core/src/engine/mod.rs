@@ -1,5 +1,5 @@
-//! The engine of a run: gathers the facts, executes the planner's steps, and asks it again until it
-//! reports. The engine contains no policy.
+//! Carries a run out: gathers the facts, does what the planner says, and asks it again until it reports. It holds no
+//! policy; every `if` here is about how, not about what.
 
 mod execute;
 mod from_snapshot;
@@ -27,10 +27,10 @@ use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::SetupToken;
 
-/// The maximum number of steps in a run. The planner needs less than half.
+/// How many steps a run may take; the planner needs less than half.
 const MAX_STEPS: usize = 32;
 
-/// One run for one user. The process must already run as that user.
+/// One run for one person, in whose name the process already acts.
 pub struct Engine {
     account: Account,
     settings: Settings,
@@ -42,64 +42,63 @@ pub struct Engine {
     state: StateDirectory,
     history: LocalStore,
     store: Result<Box<dyn Store>, StoreError>,
-    /// The content of the credential file, with its secrets, or the given snapshot.
+    /// What lies in the credential file, with its secrets; or what was seen there.
     snapshot: Snapshot,
-    /// Whether the snapshot was given, so that the file is not read.
+    /// Whether the snapshot was given, and the file is not looked at.
     snapshot_is_fixed: bool,
-    /// The logins in the local history.
+    /// The logins kept in full on this machine.
     kept: Vec<Login>,
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
     asked_at: Option<Timestamp>,
-    /// How often a step was decided again because another process was faster.
+    /// How often a step had to be decided again because somebody else was faster.
     conflicts: u32,
-    /// Whether this is an inspection, which writes nothing.
+    /// Whether this only looks, and writes nothing down.
     is_inspection: bool,
-    /// The backups that were found before any change.
+    /// The copies that were found, before anything was done.
     found: Vec<BackupInfo>,
 }
 
-/// The parameters of a run.
+/// What a run is made of.
 pub struct EngineInput<'a> {
-    /// The user.
+    /// Whose run it is.
     pub account: Account,
-    /// The paths of the user's files.
+    /// Where their files lie.
     pub paths: &'a Paths,
-    /// What the run may do.
+    /// What it may do.
     pub settings: Settings,
-    /// The user's store, or why it cannot be used.
+    /// Their store, or why it cannot be used.
     pub store: Result<Box<dyn Store>, StoreError>,
     /// The wall clock.
     pub now: Timestamp,
-    /// The deadline of the run.
+    /// When it has to be over.
     pub deadline: Deadline,
-    /// This machine.
+    /// Which machine this is.
     pub machine: MachineId,
-    /// The verifier. Without it nothing is verified.
+    /// What puts credentials to the test; a run without it verifies nothing.
     pub verifier: Option<Box<dyn Verifier>>,
-    /// When a sync was last requested:
-    /// [`crate::state::sync_requests::SyncRequests::last_activity`].
+    /// When the sync was last asked: [`crate::state::sync_requests::Requests::asked_at`].
     pub asked_at: Option<Timestamp>,
 }
 
-/// The result of a run.
+/// How a run ended.
 pub struct RunResult {
-    /// The outcome.
+    /// What there is to say.
     pub outcome: Outcome,
-    /// The setup token that is active now.
+    /// The setup-token that is in use now.
     pub token: Option<SetupToken>,
     /// How many requests were sent to a server.
     pub requests: u64,
-    /// For a command, the backups that were found before any change.
+    /// For a person's errand, the copies that there were before anything was done.
     pub found: Vec<BackupInfo>,
 }
 
 impl Engine {
-    /// Prepares a run. Nothing is read yet.
-    pub fn new(input: EngineInput<'_>) -> Self {
+    /// Prepares a run; nothing is looked at yet.
+    pub fn new(parts: EngineInput<'_>) -> Self {
         let EngineInput { account, paths, settings, store, now, deadline, machine, verifier, asked_at } =
-            input;
+            parts;
         let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
@@ -130,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// Executes the run. It ends in exactly one outcome, whatever fails.
+    /// Does what there is to do. Ends in exactly one outcome, whatever fails.
     pub fn run(mut self) -> RunResult {
         let mut outcome = self.outcome();
         let found = std::mem::take(&mut self.found);
@@ -140,13 +139,13 @@ impl Engine {
         {
             store.save_token_cache();
         }
-        let token = self.active_token();
+        let token = self.token_in_use();
         RunResult { outcome, token, requests: self.store.as_ref().map_or(0, |store| store.requests()), found }
     }
 
     fn outcome(&mut self) -> Outcome {
         if !Path::is_dir(&self.account.home) {
-            return skipped(format!("the home directory {} is missing", self.account.home.display()));
+            return left_alone(format!("the home directory {} is missing", self.account.home.display()));
         }
         let mut facts = self.observe();
         for _ in 0..MAX_STEPS {
@@ -155,24 +154,23 @@ impl Engine {
                 step => self.execute(step, &mut facts),
             }
         }
-        skipped(String::from("no decision was reached; report this as a defect"))
+        left_alone(String::from("no decision was reached; report this as a defect"))
     }
 
-    /// Returns the store's setup token of this run, even if the env file could not be updated;
-    /// otherwise that of the env file.
-    fn active_token(&mut self) -> Option<SetupToken> {
+    /// What the store said in this run, even where the env file could not follow; else what lies in the env file.
+    fn token_in_use(&mut self) -> Option<SetupToken> {
         let document = self.document.take();
-        let stated = document
+        let said = document
             .as_ref()
             .map(|found| TokenFact::from_field(&found.setup_token, self.settings.store, found.version));
-        match (stated, document.map(|found| found.setup_token)) {
+        match (said, document.map(|found| found.setup_token)) {
             (Some(TokenFact::Withdrawn), _) => None,
             (_, Some(SetupTokenField::Token(token))) => Some(token),
             _ => self.setup_token(),
         }
     }
 
-    /// Returns the setup token in the env file.
+    /// The token that lies in the env file.
     fn setup_token(&self) -> Option<SetupToken> {
         match self.env_file.read() {
             EnvFileContent::Token(token) => Some(token),
@@ -180,8 +178,7 @@ impl Engine {
         }
     }
 
-    /// Renews the store's token when it is due. Only in a sync, because it is a write for the
-    /// server.
+    /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
     fn renew_store_token(&mut self, outcome: &mut Outcome) {
         let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
             return;
@@ -196,9 +193,7 @@ impl Engine {
             Ok(Renewal::NotRenewable { expires_at_ms }) => {
                 let end = expires_at_ms
                     .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
-                let why = format!(
-                    "it cannot be renewed and expires {end}; an administrator must create another one"
-                );
+                let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
                 outcome.escalate(Status::Warn, Detail::StoreToken(why));
             }
             Err(failure @ StoreError::Refused { .. }) => {
@@ -223,7 +218,7 @@ impl Engine {
     }
 }
 
-fn skipped(why: String) -> Outcome {
+fn left_alone(why: String) -> Outcome {
     Outcome::new(Status::Warn, Finding::Skipped(why))
 }
 
@@ -239,10 +234,9 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::outcome::BackupLocation;
 
-    /// Two logins run at the same time and the other one was faster: the ledger no longer permits
-    /// the restore.
+    /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
     #[test]
-    fn restore_that_the_ledger_forbids_meanwhile_is_skipped() {
+    fn what_the_ledger_forbids_meanwhile_is_not_put_back() {
         let scratch = tempfile::tempdir().expect("a scratch home");
         let now = Timestamp::from_millis(100_000_000);
         let paths = Paths::new(scratch.path(), |_| None);
@@ -275,10 +269,10 @@ mod tests {
         let mut facts = slow.observe();
         let summary = facts.history.first().expect("backed up").clone();
         let faster = |ledger: &mut Ledger| ledger.begin_restore(&summary, None, now);
-        slow.state.update_ledger(&slow.deadline, faster).expect("recorded");
+        slow.state.update_ledger(&slow.deadline, faster).expect("noted");
         slow.execute(Step::Restore(summary.generation, BackupLocation::LocalHistory), &mut facts);
         assert_eq!(facts.login, LoginFileState::Missing);
         assert!(!paths.credentials_file.exists());
-        assert!(facts.done.restore.is_none(), "the planner decides again");
+        assert!(facts.done.restore.is_none(), "it is to be decided again");
     }
 }

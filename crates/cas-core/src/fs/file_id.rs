@@ -1,4 +1,4 @@
-//! Identifies one version of a file.
+//! What tells one content of a file from any later one.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::timestamp::Timestamp;
 
-/// Identifies one version of a file: each rename or write changes it.
+/// Tells one content of a file from any later one: every rename or write changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {
     /// The inode number.
     pub inode: u64,
-    /// The modification time, in seconds since the epoch.
+    /// The last modification, seconds since the epoch.
     pub modified_seconds: i64,
-    /// The nanoseconds of the modification time.
+    /// The last modification, nanoseconds within the second.
     pub modified_nanoseconds: i64,
 }
 
 impl FileId {
-    /// Returns the identity of the file with this metadata.
+    /// That of the file with this metadata.
     pub fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
@@ -28,7 +28,7 @@ impl FileId {
         }
     }
 
-    /// Returns the modification time, rounded down to the millisecond.
+    /// The last modification, to the millisecond below.
     pub fn modified_at(&self) -> Timestamp {
         let millis =
             self.modified_seconds.saturating_mul(1000).saturating_add(self.modified_nanoseconds / 1_000_000);

@@ -1,4 +1,4 @@
-//! Opens small files without blocking: a FIFO or a device in place of the file is an error.
+//! Opens a small file without ever waiting for it: a FIFO or a device in its place is an error, not a hang.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -8,11 +8,10 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-/// Reads a file of at most `limit` bytes. Returns `None` if it does not exist. Symlinks are
-/// followed.
+/// Reads a file of at most `limit` bytes, or nothing where there is none; links are followed.
 ///
 /// # Errors
-/// [`OpenError`] says whether the file itself has to be changed.
+/// [`Unfit`], which says whether it is the file that has to be changed.
 pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, OpenError> {
     let Some(file) = RegularFile::open(path, Symlinks::Follow)? else { return Ok(None) };
     let mut content = Vec::new();
@@ -22,17 +21,17 @@ pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, OpenError> {
 /// Why a file was not read.
 #[derive(Debug)]
 pub enum OpenError {
-    /// It is a FIFO, a device or a directory. The remedy is to move it away.
+    /// It is a FIFO, a device, a directory: move it out of the way.
     NotRegular,
-    /// It is a symlink where none is permitted. The remedy is to replace it with a regular file.
+    /// It is a symbolic link, where none may be: put a file of its own there.
     Link,
-    /// It is larger than the limit. The remedy is to shorten it or to move it away.
+    /// It is larger than anything of its kind: make it smaller, or move it out of the way.
     TooLarge,
-    /// It cannot be read, for example because of its mode.
+    /// It could not be read, such as for want of leave; the error says why.
     Failed(io::Error),
 }
 
-/// Whether the last component of a path may be a symlink.
+/// Whether the last component of a path may be a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     /// A symlink is followed.
@@ -41,8 +40,7 @@ pub enum Symlinks {
     Reject,
 }
 
-/// A regular file that is open for reading. It stays the same file when its name is removed or
-/// replaced.
+/// A file that was opened for reading, and is a regular one: whatever becomes of its name, this is the same file.
 #[derive(Debug)]
 pub struct RegularFile {
     file: File,
@@ -50,29 +48,29 @@ pub struct RegularFile {
 }
 
 impl RegularFile {
-    /// Opens the file at `path`. Returns `None` if it does not exist. The caller must check the
-    /// owner with [`RegularFile::metadata`] before it reads the content.
+    /// Opens what lies at `path`; nothing where there is nothing. Whose it may be is for the caller to judge, by
+    /// [`RegularFile::metadata`], before it is read.
     pub fn open(path: &Path, links: Symlinks) -> Result<Option<Self>, OpenError> {
         let file = match open(path, links) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(OpenError::from_io_error(error, links)),
+            Err(error) => return Err(OpenError::of_open(error, links)),
         };
         let metadata = file.metadata().map_err(OpenError::Failed)?;
         if metadata.is_file() { Ok(Some(Self { file, metadata })) } else { Err(OpenError::NotRegular) }
     }
 
-    /// Returns the metadata of the time when the file was opened.
+    /// What it was when it was opened.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// Returns the current metadata. Size and times may have changed since the file was opened.
+    /// What it is now: its size and times may have changed.
     pub fn metadata_now(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
 
-    /// Reads the whole file into `buffer`, from its beginning, if it has at most `limit` bytes.
+    /// Reads all of it, from its beginning, into `buffer`, provided that is at most `limit` bytes.
     pub fn read(&self, limit: usize, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
         let is_all = (&self.file).rewind().and_then(|()| read_all(&self.file, limit, buffer));
         if is_all.map_err(OpenError::Failed)? { Ok(()) } else { Err(OpenError::TooLarge) }
@@ -80,18 +78,17 @@ impl RegularFile {
 }
 
 impl OpenError {
-    fn from_io_error(error: io::Error, links: Symlinks) -> Self {
+    fn of_open(error: io::Error, links: Symlinks) -> Self {
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ELOOP) if links == Symlinks::Reject => Self::Link,
-            // Opening a socket fails with ENXIO.
+            // A socket.
             Some(Errno::ENXIO) => Self::NotRegular,
             _ => Self::Failed(error),
         }
     }
 }
 
-/// Opens the path for reading. Fails with `ELOOP` on a rejected symlink. The result may be any kind
-/// of file.
+/// `ELOOP` when a link is refused. What was opened may still be anything.
 fn open(path: &Path, links: Symlinks) -> io::Result<File> {
     let no_follow = if links == Symlinks::Reject { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     OpenOptions::new()
@@ -100,9 +97,9 @@ fn open(path: &Path, links: Symlinks) -> io::Result<File> {
         .open(path)
 }
 
-/// Reads at most `limit` bytes into `buffer`, and returns true if that is the whole file.
+/// Reads at most `limit` bytes into `buffer` and says whether that was all.
 fn read_all(file: &File, limit: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    // Reserved at once: a vector that grows would leave parts of a secret in freed memory.
+    // Of full size from the start: a growing vector would leave pieces of a secret behind.
     let expected = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(limit));
     buffer.reserve_exact(expected.min(limit) + 1);
     file.take(limit as u64 + 1).read_to_end(buffer)?;
@@ -121,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_that_is_large_or_not_regular_is_rejected_at_once() {
+    fn only_a_regular_file_that_is_small_enough_is_read_and_nothing_is_waited_for() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         assert!(matches!(read(&path("absent"), 4), Ok(None)));

@@ -1,49 +1,35 @@
-//! Codes for programs: one word for each part of an outcome. A code never changes its meaning.
+//! One word for everything an outcome can say, for programs: a word never changes its meaning.
 
 use super::{Detail, Finding, Outcome};
 use crate::credential::verification::Verification;
 
-pub(super) fn finding_code(finding: &Finding) -> &'static str {
+pub(super) fn of_finding(finding: &Finding) -> &'static str {
     match finding {
         Finding::SetupToken { .. } => "setup-token",
         Finding::Login { .. } => "login",
         Finding::Stale { .. } => "stale",
         Finding::Refreshing(_) => "refreshing",
-        Finding::StaleCopy { .. } => "stale-copy",
+        Finding::StaleCopy { .. } => "spent",
         Finding::Restored { .. } => "restored",
-        Finding::Unrecoverable { .. } => "unrecoverable",
-        Finding::RestoreFailed { .. } => "restore-failed",
-        Finding::LoginUnusable { .. } => "login-unusable",
-        Finding::RequestRefused(_) => "request-refused",
+        Finding::Unrecoverable { .. } => "beyond-repair",
+        Finding::RestoreFailed { .. } => "unmended",
+        Finding::LoginUnusable { .. } => "broken",
+        Finding::RequestRefused(_) => "not-done",
         Finding::NoLogin => "no-login",
-        Finding::Skipped(_) => "skipped",
+        Finding::Skipped(_) => "left-alone",
         Finding::Misconfigured(_) => "misconfigured",
-        Finding::AnotherRunActive => "another-run-active",
+        Finding::AnotherRunActive => "busy",
     }
 }
 
-/// Returns the code of a finding for a code that an earlier version wrote.
-pub fn current_finding_code(code: &str) -> &str {
-    match code {
-        "spent" => "stale-copy",
-        "beyond-repair" => "unrecoverable",
-        "unmended" => "restore-failed",
-        "broken" => "login-unusable",
-        "not-done" => "request-refused",
-        "left-alone" => "skipped",
-        "busy" => "another-run-active",
-        current => current,
-    }
+/// What else there is to say, the nearness of an end included.
+pub(super) fn of_notes(outcome: &Outcome) -> Vec<String> {
+    let lapsing = outcome.lapsing.map(|_| "lapsing");
+    outcome.notes.iter().map(of_note).chain(lapsing).map(str::to_owned).collect()
 }
 
-/// Returns the codes of the details, and of an expiry warning.
-pub(super) fn detail_codes(outcome: &Outcome) -> Vec<String> {
-    let warning = outcome.expiry_warning.map(|_| "lapsing");
-    outcome.notes.iter().map(detail_code).chain(warning).map(str::to_owned).collect()
-}
-
-fn detail_code(detail: &Detail) -> &'static str {
-    match detail {
+fn of_note(note: &Detail) -> &'static str {
+    match note {
         Detail::EnvFileWritten => "env-file-written",
         Detail::EnvFileRemoved => "env-file-removed",
         Detail::EnvFileInvalid(_) => "env-file-not-used",
@@ -60,7 +46,7 @@ fn detail_code(detail: &Detail) -> &'static str {
     }
 }
 
-pub(super) fn verification_code(verdict: &Verification) -> &'static str {
+pub(super) fn of_verdict(verdict: &Verification) -> &'static str {
     match verdict {
         Verification::Ok => "ok",
         Verification::RateLimited => "limited",

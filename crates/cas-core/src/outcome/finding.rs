@@ -1,4 +1,4 @@
-//! The parts of an outcome: what a run found or did.
+//! What a run can have found, or done: all that an outcome is made of.
 
 use super::BackupLocation;
 use crate::credential::fingerprint::Fingerprint;
@@ -6,114 +6,113 @@ use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
 use crate::store::StoreError;
 
-/// The main result of a run.
+/// The one thing a run has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The setup token is active.
+    /// The setup-token is in use.
     SetupToken {
-        /// Its fingerprint.
+        /// Which one.
         token: Fingerprint,
-        /// The result of its verification.
+        /// What a live probe showed.
         verdict: Option<Verification>,
     },
-    /// The login is complete. If there is a verdict, it was verified.
+    /// The login is complete and, if there is a verdict, was probed.
     Login {
-        /// The login.
+        /// Which one.
         login: LoginSummary,
-        /// The result of its verification.
+        /// What a live probe showed.
         verdict: Option<Verification>,
     },
-    /// The login is complete, and Claude Code has to refresh its access token.
+    /// The login is complete and its access token has to be refreshed by Claude Code.
     Stale {
-        /// The login.
+        /// Which one.
         login: LoginSummary,
-        /// The result of the refresh.
+        /// What a refresh run showed.
         verdict: Option<Verification>,
     },
-    /// The login is complete, and a session of Claude Code is refreshing it.
+    /// The login is complete, and some session of Claude Code is refreshing it just now.
     Refreshing(LoginSummary),
-    /// The login is complete, its access token has expired, and a later login is known: it is an
-    /// old copy, or one from a time when the clock was wrong.
+    /// The login is complete, its access token has ended, and a later login is known: an old copy that somebody put back, or
+    /// one from a time when the clock was wrong.
     StaleCopy {
-        /// The login.
+        /// Which one.
         login: LoginSummary,
         /// Whether this machine saw its refresh token being exchanged.
         is_certain: bool,
     },
-    /// A login that was unusable or rejected was replaced by a backup.
+    /// A broken or rejected login was replaced.
     Restored {
-        /// The restored login.
+        /// What was put back.
         login: LoginSummary,
-        /// Whether its access token is valid. If not, Claude Code has to refresh it first, which
-        /// may fail.
+        /// Whether its access token can be used as it is; if not, Claude Code has to refresh it first, and may fail to.
         is_fresh: bool,
-        /// The location of the backup.
+        /// From where.
         source: BackupLocation,
-        /// The result of its verification.
+        /// What a live probe of it showed.
         verdict: Option<Verification>,
     },
-    /// The login is unusable or rejected, and no backup may be restored.
+    /// The login is broken or rejected and nothing may be put back.
     Unrecoverable {
-        /// The state of the login file.
+        /// What lies there now.
         state: String,
     },
-    /// The login is unusable, and restoring a backup failed in this run.
+    /// The login is broken and could not be mended this time.
     RestoreFailed {
-        /// The state of the login file.
+        /// What lies there now.
         state: String,
-        /// The cause.
+        /// What stood in the way.
         why: String,
     },
-    /// Claude Code finds no login in the file, and this run was not asked to restore one.
+    /// Claude Code takes what lies there for no login, and this run was not to mend it.
     LoginUnusable {
-        /// The state of the login file.
+        /// What lies there.
         state: String,
     },
-    /// The user's request was refused.
+    /// What a person asked for was not done.
     RequestRefused(String),
-    /// There is no login yet, neither in the file nor in the store.
+    /// There is no login yet, here or in the store.
     NoLogin,
-    /// The login file is not changed, for this reason.
+    /// What lies there is left alone.
     Skipped(String),
-    /// The configuration cannot be used. Nothing was done.
+    /// The configuration cannot be used, and nothing was done.
     Misconfigured(String),
     /// Another run holds the lock.
     AnotherRunActive,
 }
 
-/// A further result of a run.
+/// Something else that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// The env file now has the store's setup token.
+    /// The env file now holds the store's setup-token.
     EnvFileWritten,
-    /// The env file was removed, because the store has no setup token.
+    /// The env file is gone, as the store said.
     EnvFileRemoved,
-    /// The env file cannot be used.
+    /// The env file could not be used.
     EnvFileInvalid(String),
-    /// The env file could not be updated from the store.
+    /// The env file could not be made what the store says.
     EnvFileUpdateFailed(String),
-    /// The store's setup token is malformed and was not used.
+    /// The store's setup-token is malformed and was not used.
     SetupTokenFieldInvalid(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
     NotBackedUp(String),
-    /// A restored login was rejected, and the restore was rolled back.
+    /// A restored login was rejected and what lay there before is back.
     RolledBack,
-    /// A restore could not be rolled back.
+    /// What lay there before a restore could not be put back.
     NotRolledBack(String),
     /// The store could not be read.
     Store(StoreError),
-    /// The store's token needs attention.
+    /// The store's token needs somebody's attention.
     StoreToken(String),
-    /// The configuration has an unknown key.
+    /// The configuration says something that nobody understands.
     Configuration(String),
-    /// Backups are disabled, and earlier ones still exist.
+    /// No copies of logins are kept any more, and some from before are still there.
     BackupsRemain(Vec<BackupLocation>),
 }
 
 impl Finding {
-    /// Returns the complete login of the finding, if it has one.
+    /// The complete login this is about.
     pub fn login(&self) -> Option<&LoginSummary> {
         match self {
             Self::Login { login, .. }
@@ -127,12 +126,12 @@ impl Finding {
 }
 
 impl Detail {
-    /// Returns true if the detail reports no problem.
+    /// Whether nothing is wrong with what it says.
     pub(super) fn is_informational(&self) -> bool {
         self.is_change() || matches!(self, Self::BackupsRemain(_))
     }
 
-    /// Returns true if the detail reports a change.
+    /// Whether this run changed something.
     pub(super) fn is_change(&self) -> bool {
         matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
     }

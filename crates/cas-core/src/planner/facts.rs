@@ -1,12 +1,11 @@
-//! The input of the planner. It contains no secret: credentials are identified by their
-//! generations.
+//! What the planner is told. Facts hold no secret: credentials go by the names of their generations.
 
 use std::time::Duration;
 
 use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::{LoginFileState, LoginPlace};
+use crate::credential::login_file::LoginFileState;
 use crate::credential::remnant::Remnant;
 use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
@@ -15,92 +14,74 @@ use crate::store::StoreError;
 use crate::store::user_document::SetupTokenField;
 use crate::time::timestamp::Timestamp;
 
-/// The input of a decision.
+/// Everything a decision may rest on.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The wall clock.
     pub now: Timestamp,
-    /// The state of the credential file.
+    /// What lies in the credential file.
     pub login: LoginFileState<LoginSummary>,
     /// What is left of a login in a credential file that no client uses.
     pub remnant: Option<Remnant>,
-    /// Where the credential file is.
-    pub place: LoginPlace,
-    /// Whether Claude Code holds its locks, because a session is refreshing the login.
+    /// Whether Claude Code holds its locks: some session is refreshing the login just now.
     pub refreshing: bool,
-    /// The record of the generations, which includes the login in the file.
+    /// What became of the generations seen so far; the login that lies in the file is already noted in it.
     pub ledger: Ledger,
-    /// The logins in the local history.
+    /// The logins kept in full on this machine.
     pub history: Vec<LoginSummary>,
     /// The store's document.
     pub document: DocumentFact,
-    /// The env file of the setup token.
+    /// The setup-token's env file.
     pub env_file: EnvFileFact,
-    /// The last success and the last failure of the store.
+    /// When the store last answered, and last failed to.
     pub contact: StoreContact,
-    /// Whether a sync was requested or answered within the last minute, after the credential file
-    /// was last written.
+    /// Whether, since the credential file was last written, and within the last minute, the sync was asked or has answered.
     pub asked_lately: bool,
-    /// What this run may do.
+    /// What is allowed.
     pub settings: Settings,
-    /// What this run has done so far.
+    /// What has been done so far in this run.
     pub done: Progress,
 }
 
-/// The store's document, or why it is missing.
+/// The store's document, or why there is none.
 #[derive(Clone, Debug)]
 pub enum DocumentFact {
-    /// It was not requested in this run.
+    /// Not asked in this run.
     NotRead,
-    /// The request failed.
+    /// Asked, and not answered.
     Unreadable(StoreError),
-    /// It was read.
+    /// Read.
     Read(DocumentSummary),
 }
 
 /// A document without its secrets.
 #[derive(Clone, Debug)]
 pub struct DocumentSummary {
-    /// The login of the backup.
+    /// The login that was backed up last.
     pub backup: Option<LoginSummary>,
-    /// Whether another machine wrote the backup. A document without a machine counts as written by
-    /// this one.
+    /// Whether another machine backed it up. Documents that do not say count as this machine's.
     pub from_another_machine: bool,
-    /// The setup token.
+    /// The setup-token.
     pub setup_token: TokenFact,
-    /// Whether the user was offboarded. Then the document is neither used nor written.
-    pub is_offboarded: bool,
 }
 
-impl DocumentSummary {
-    /// Returns the summary of an offboarded user's document, without its content.
-    pub fn offboarded() -> Self {
-        Self {
-            backup: None,
-            from_another_machine: false,
-            setup_token: TokenFact::NotSpecified,
-            is_offboarded: true,
-        }
-    }
-}
-
-/// The setup token of the store.
+/// What the store says about the setup-token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenFact {
-    /// Not specified: the env file is unchanged.
+    /// Nothing: the env file stays as it is.
     NotSpecified,
-    /// The store has no setup token, so the env file is removed.
+    /// That there is none: the env file goes.
     Withdrawn,
-    /// A token with this fingerprint.
+    /// This one.
     Token(Fingerprint),
-    /// The value is not a setup token: the env file is unchanged.
+    /// Something that is no token: the env file stays as it is.
     Malformed(String),
 }
 
 impl TokenFact {
-    /// Interprets the field of a document. In a document of Vault, a missing field means that an
-    /// administrator removed the token. A path that was never written, and the local store, specify
-    /// nothing unless the field exists.
+    /// What a document of this store, at this version, says. A server's document is the word of an admin: a field that
+    /// is not there was taken away. A place where nothing was ever written, and the embedded store, say nothing about
+    /// tokens they were never told of.
     pub fn from_field(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
         match field {
             SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Withdrawn,
@@ -112,50 +93,49 @@ impl TokenFact {
     }
 }
 
-/// The content of the env file.
+/// What lies in the env file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvFileFact {
-    /// There is no file.
+    /// No file.
     Absent,
     /// A well-formed token.
     Token(Fingerprint),
-    /// A file of the user with other content.
+    /// A file of the user's own with something else in it.
     Malformed(String),
-    /// Not a regular file of the user. It is neither used nor changed.
+    /// Something that is not the user's own regular file: neither used nor touched.
     Unreadable(String),
 }
 
-/// The last contacts with the store.
+/// When the store was last in touch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreContact {
-    /// The last successful request.
+    /// The last time it answered.
     pub last_success: Option<Timestamp>,
-    /// The last failed request, if that was later.
+    /// The last time it did not, if that was later.
     pub last_failure: Option<Timestamp>,
 }
 
 /// What this run may do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The kind of run.
+    /// A login, a sync or the watcher.
     pub mode: Mode,
-    /// The kind of store.
+    /// Which store.
     pub store: StoreKind,
-    /// The age of the last response at which a login asks the store again.
+    /// A login asks the store again when its last answer is older than this.
     pub login_refresh_after: Duration,
-    /// Whether credentials can be verified and refreshed.
+    /// Whether a live probe and a refresh run can be made.
     pub can_verify: bool,
-    /// The only organization whose logins are backed up and restored.
+    /// The only organisation whose logins are backed up and put back.
     pub expected_organization: Option<String>,
-    /// Whether a backup of another machine may be restored.
+    /// Whether a copy that another machine backed up may be put back although this one had its own.
     pub restore_from_other_machines: bool,
-    /// Whether logins are backed up and restored.
+    /// Whether logins are copied, here or to the store, and put back from copies.
     pub oauth_backup: bool,
 }
 
 impl Settings {
-    /// Returns the configured settings of a run in this mode. `can_verify` is false until a
-    /// verifier is set.
+    /// Returns what a run in this mode may do, as configured. It cannot verify until it is given a verifier.
     pub fn from_config(config: &Config, mode: Mode) -> Self {
         Self {
             mode,
@@ -169,122 +149,107 @@ impl Settings {
     }
 }
 
-impl Settings {
-    /// Returns true if a backup of another machine may be restored in this run.
-    pub fn uses_other_machines(&self) -> bool {
-        let is_requested = matches!(
-            self.mode,
-            Mode::Command(Command::Restore(BackupFilter { from_other_machine: true, .. }))
-        );
-        self.restore_from_other_machines || is_requested
-    }
-}
-
-/// The kind of run.
+/// Who runs the planner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A user waits for the prompt: restore an unusable login, ask the store only when due.
+    /// Somebody waits for a prompt: mend what is broken, ask the store only when due.
     Login,
-    /// A sync by a timer, a request or a user: check everything, back up, verify.
+    /// A person, a request, or a timer: look at everything, back up.
     Sync,
-    /// The watcher saw a write to the credential file: record a complete login, restore an
-    /// overwritten one, send no request.
+    /// The credential file was just written: keep what is whole, put back what was overwritten, ask nobody.
     Watch,
-    /// A user's command: do this one thing and nothing else.
+    /// A person asked for one thing, and gets that and nothing else.
     Command(Command),
 }
 
 impl Mode {
-    /// Returns true if no user waits for a prompt, so that steps may take seconds. The sync's lock
-    /// is held.
+    /// Whether nobody waits for a prompt: what takes seconds may be asked, and the sync's lock is held.
     pub fn is_background(self) -> bool {
         matches!(self, Self::Sync | Self::Command(_))
     }
 }
 
-/// The command of a user.
+/// The one thing a person asked for by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Verify this credential.
+    /// Put this credential to the test of real inference.
     Verify(Target),
     /// Back the login up.
     Backup,
-    /// Restore a backup if the login does not work.
+    /// Put a copy back in the place of a login that does not work.
     Restore(BackupFilter),
 }
 
-/// The credential to verify.
+/// Which credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The setup token if there is one, otherwise the login.
+    /// The setup-token where there is one, else the login.
     Active,
-    /// The setup token.
+    /// The setup-token.
     SetupToken,
-    /// The login, even while a setup token is active.
+    /// The login, also while a setup-token keeps Claude Code from looking at it.
     Login,
 }
 
-/// The backups that a user selected. The default selects all.
+/// Which copies a person wants to be put back; the default is the best there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackupFilter {
-    /// Only from this location.
+    /// Only from there.
     pub from: Option<BackupLocation>,
-    /// Only this generation.
+    /// Only this one.
     pub generation: Option<RefreshTokenId>,
-    /// Also a backup of another machine that is no longer used.
-    pub from_other_machine: bool,
 }
 
 impl BackupFilter {
-    /// Returns true if a backup of this generation and location is selected.
+    /// Whether a copy from there may be chosen.
     pub fn matches(self, generation: RefreshTokenId, source: BackupLocation) -> bool {
         self.from.is_none_or(|from| from == source)
             && self.generation.is_none_or(|wanted| wanted == generation)
     }
 }
 
-/// What this run has done so far. A step is tried once.
+/// What has been done so far in this run; a step that was tried is never tried again.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// The change of the env file.
+    /// The env file was written or removed.
     pub env_file: Option<Result<EnvFileChange, String>>,
-    /// The restore.
+    /// A login was put back.
     pub restore: Option<Restored>,
-    /// The roll back of the restore.
+    /// What lay there before the restore was put back.
     pub roll_back: Option<Result<(), String>>,
-    /// The backup to the history.
+    /// The login was added to the history.
     pub history_backup: Option<Result<(), String>>,
-    /// The backup to the store.
+    /// The login was added to the store.
     pub store_backup: Option<Result<(), String>>,
-    /// The number of verifications by value.
+    /// How many credentials were probed by value.
     pub probes: usize,
-    /// The results of the verifications, in their order.
+    /// What real inference showed, of what, in its order.
     pub verdicts: Vec<(VerificationTarget, Verification)>,
-    /// The result of the refresh, whatever is in the file after it.
+    /// What the refresh run showed, whatever lies in the file after it.
     pub refresh_run: Option<Verification>,
 }
 
-/// The change of the env file.
+/// What happened to the env file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvFileChange {
-    /// It has the store's token.
+    /// It holds the store's token.
     Written,
-    /// It was removed.
+    /// It is gone.
     Removed,
 }
 
-/// The attempt of a restore.
+/// A restore that was tried.
 #[derive(Clone, Debug)]
 pub struct Restored {
-    /// The login to restore.
+    /// What was put back.
     pub login: LoginSummary,
-    /// The location of the backup.
+    /// From where.
     pub source: BackupLocation,
-    /// Whether it is in the file now; if not, why.
+    /// Whether it lies in the file now; if not, why.
     pub result: Result<(), String>,
 }
 
-/// The credential that is verified.
+/// What a live probe is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationTarget {
     /// The setup-token in the env file.
@@ -294,26 +259,20 @@ pub enum VerificationTarget {
 }
 
 impl Facts {
-    /// Returns the last result of this run for `subject`.
+    /// The verdict of this run on `subject`.
     pub fn verdict(&self, subject: VerificationTarget) -> Option<&Verification> {
-        self.done.verdicts.iter().rev().find(|(target, _)| *target == subject).map(|(_, verdict)| verdict)
+        self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
     }
 
-    /// Returns the document if it was read and may be used. Every rule for restores from the store
-    /// and writes to it uses this function.
+    /// The document, if it was read.
     pub fn document(&self) -> Option<&DocumentSummary> {
         match &self.document {
-            DocumentFact::Read(document) => Some(document).filter(|document| !document.is_offboarded),
+            DocumentFact::Read(document) => Some(document),
             _ => None,
         }
     }
 
-    /// Returns true if the document was read and its user was offboarded.
-    pub fn is_offboarded(&self) -> bool {
-        matches!(&self.document, DocumentFact::Read(document) if document.is_offboarded)
-    }
-
-    /// Returns the active setup token.
+    /// The setup-token in use.
     pub fn active_token(&self) -> Option<Fingerprint> {
         match self.env_file {
             EnvFileFact::Token(token) => Some(token),
@@ -326,9 +285,9 @@ impl Facts {
 mod tests {
     use super::*;
 
-    /// I6: only these documents remove the env file.
+    /// I6: whose word removes the env file.
     #[test]
-    fn missing_field_removes_the_token_only_in_vault() {
+    fn only_a_servers_document_or_an_empty_field_withdraws_a_token() {
         let rows = [
             (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Withdrawn),
             (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::NotSpecified),

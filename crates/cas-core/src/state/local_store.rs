@@ -1,6 +1,5 @@
-//! The default store: a file in the state directory that keeps the newest versions of the document.
-//! With Vault as the store, the same file is the local history, from which a login is restored
-//! without the network.
+//! The embedded default: a file in the state directory that keeps the newest versions of the document. With a server as
+//! the store, the same file is the local history from which a login is mended without the network.
 
 use std::path::PathBuf;
 
@@ -13,12 +12,12 @@ use crate::store::{Document, Fields, Store, StoreError, merge};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// The number of versions that are kept, and thus of generations.
+/// How many versions are kept, and with them at most as many generations of the login.
 pub const VERSIONS: usize = 8;
 
 const FILE: &str = "history.json";
 
-/// The store in a user's state directory.
+/// The store in a user's own state directory.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     state: StateDirectory,
@@ -39,12 +38,12 @@ struct Version {
 }
 
 impl LocalStore {
-    /// Creates the store in this state directory. `now` is recorded with each write.
+    /// The store in this state directory; `now` is noted beside what is written.
     pub fn new(state: StateDirectory, now: Timestamp) -> Self {
         Self { state, now }
     }
 
-    /// Returns the complete logins of all versions, newest first, each generation once.
+    /// The complete logins in all versions kept, newest first, each generation once.
     ///
     /// # Errors
     /// [`StateError`]
@@ -61,7 +60,7 @@ impl LocalStore {
         Ok(logins)
     }
 
-    /// Returns all versions as documents, newest first.
+    /// All versions kept, newest first, as documents.
     ///
     /// # Errors
     /// [`StateError`]
@@ -72,7 +71,7 @@ impl LocalStore {
         Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
     }
 
-    /// Returns the newest complete login and the time when it was first written.
+    /// The newest complete login, and when it was written down first.
     ///
     /// # Errors
     /// [`StateError`]
@@ -90,7 +89,7 @@ impl LocalStore {
         Ok(newest)
     }
 
-    /// Returns the path of the file.
+    /// Where it lies.
     pub fn path(&self) -> PathBuf {
         self.state.path(FILE)
     }
@@ -114,8 +113,7 @@ impl LocalStore {
         }
         fields.extend(changes.clone());
         if changes.contains_key(SETUP_TOKEN) {
-            // Older versions are kept for their logins only. A token that was replaced or removed
-            // must not remain in them.
+            // Older versions are kept for their logins alone: a token that was replaced or withdrawn is nobody's to find.
             history.versions.iter_mut().for_each(|older| drop(older.fields.remove(SETUP_TOKEN)));
         }
         let version = version.saturating_add(1);
@@ -145,7 +143,9 @@ impl Store for LocalStore {
 fn failure(error: StateError) -> StoreError {
     match error {
         StateError::Busy(_) => StoreError::Busy { reason: error.to_string(), retry_after: None },
-        _ => StoreError::Refused { reason: error.to_string(), remedy: "then run `cas-sync run`".into() },
+        _ => {
+            StoreError::Refused { reason: error.to_string(), remedy: "then run `cas-sync run` again".into() }
+        }
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn local_store_keeps_the_newest_generations() {
+    fn the_newest_generations_are_kept_in_full() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut store = store(&scratch);
         for count in 0..20_u64 {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn newest_login_has_the_time_of_its_first_version() {
+    fn the_newest_login_is_as_old_as_its_first_version() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let at = |millis| LocalStore { now: Timestamp::from_millis(millis), ..store(&scratch) };
         assert_eq!(at(0).newest_login().expect("readable"), None);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn replaced_setup_token_is_removed_from_all_versions() {
+    fn a_setup_token_that_is_replaced_or_withdrawn_is_kept_nowhere() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut store = store(&scratch);
         let backup = user_document::backup_fields(&login("kept"), Timestamp::from_millis(0), "desk");
@@ -238,9 +238,9 @@ mod tests {
     }
 
     proptest! {
-        /// I5: after any merges in any order, a field that was not named is unchanged.
+        /// I5: whatever is merged, in whatever order, every field that was not named stays as it was.
         #[test]
-        fn merge_keeps_every_other_field(
+        fn fields_of_others_survive_every_merge(
             merges in prop::collection::vec(prop::collection::vec(("[a-e]", ".{0,8}"), 0..4), 1..10)
         ) {
             let scratch = tempfile::tempdir().expect("a scratch directory");

@@ -1,4 +1,4 @@
-//! The fields of this project in a user's document: the backup of the login, and the setup token.
+//! Our fields in a user's document: the backup of the login, and the setup-token.
 
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -10,96 +10,73 @@ use cas_protocol::setup_token::{SetupToken, SetupTokenError};
 
 /// The compact JSON of the `claudeAiOauth` object, as a string.
 pub const LOGIN: &str = "claude_ai_oauth_json";
-/// The expiry of that login's access token, in ms since the epoch, as a string (the `vault` command
-/// writes all values as strings).
+/// The end of that login's access token, in ms since the epoch, as a string (the `vault` command writes all values so).
 pub const EXPIRES_AT: &str = "credential_expires_at_ms";
-/// The time of the backup, RFC 3339.
+/// When it was backed up, RFC 3339.
 pub const BACKED_UP_AT: &str = "backed_up_at";
-/// The machine that wrote the backup. Two machines must not use one login, because each refresh
-/// consumes the other's refresh token.
+/// Which machine backed it up: two machines must not use one login, since each refresh spends the other's token.
 pub const MACHINE: &str = "backed_up_machine";
-/// The account of that login. Older clients drop it when they refresh. Empty means unknown.
+/// The account of that login, as far as is known: older clients no longer name it when they refresh. Empty means unknown.
 pub const ACCOUNT: &str = "claude_account_uuid";
-/// The organization of that login. Empty means unknown.
+/// Its organisation, likewise.
 pub const ORGANIZATION: &str = "claude_organization_uuid";
-/// The user's setup token. Empty means disabled.
+/// The user's setup-token; empty means disabled.
 pub const SETUP_TOKEN: &str = "setup_token";
-/// The creation time of the setup token, RFC 3339.
+/// When that token was made, RFC 3339.
 pub const SETUP_TOKEN_MINTED_AT: &str = "setup_token_minted_at";
-/// The expiry of the setup token, RFC 3339.
+/// When that token lapses, RFC 3339.
 pub const SETUP_TOKEN_EXPIRES_AT: &str = "setup_token_expires_at";
 
-/// The time at which the user was offboarded, RFC 3339. If it is set, the document is not used
-/// until an administrator adopts the name. Empty or missing means not offboarded.
-pub const OFFBOARDED_AT: &str = "claude_offboarded_at";
-
-/// All fields of this project. Any other field belongs to another tool.
-pub const OUR_FIELDS: [&str; 10] = [
-    LOGIN,
-    EXPIRES_AT,
-    BACKED_UP_AT,
-    MACHINE,
-    ACCOUNT,
-    ORGANIZATION,
-    SETUP_TOKEN,
-    SETUP_TOKEN_MINTED_AT,
-    SETUP_TOKEN_EXPIRES_AT,
-    OFFBOARDED_AT,
-];
-
-/// The parsed fields of a document.
+/// What a document says about its user.
 #[derive(Debug)]
 pub struct UserDocument {
-    /// The version of the document.
+    /// The version read.
     pub version: u64,
-    /// The latest backup.
+    /// The login that was backed up last.
     pub backup: Backup,
-    /// The machine that wrote the backup. The former script did not record it.
+    /// Which machine backed it up; documents of the former script do not say.
     pub machine: Option<String>,
-    /// The time of the backup.
+    /// When it was backed up.
     pub backed_up_at: Option<Timestamp>,
-    /// The setup token.
+    /// The setup-token.
     pub setup_token: SetupTokenField,
-    /// The dates of the setup token. An invalid date counts as missing.
+    /// What is written down beside it; a date that cannot be read is as good as none.
     pub setup_token_dates: SetupTokenDates,
-    /// True if the user was offboarded.
-    pub is_offboarded: bool,
 }
 
 /// The backup in a document.
 #[derive(Debug)]
 pub enum Backup {
-    /// There is no backup yet.
+    /// There is none yet.
     None,
     /// A complete login.
     Login(Login),
-    /// The field is not a complete login. It is never restored, and the next valid login replaces
-    /// it.
+    /// Something else stands in the field: never restored, and replaced by the next good login.
     Malformed(&'static str),
 }
 
-/// The setup token in a document.
+/// The setup-token in a document.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SetupTokenField {
-    /// The field is missing.
+    /// The document says nothing about it.
     Absent,
-    /// The field is empty: the token was removed.
+    /// The field is there and empty: it was taken away.
     Empty,
     /// A well-formed token.
     Token(SetupToken),
-    /// Any other value, which neither sets nor removes a token.
+    /// Something else: neither a token nor the word that there is none.
     Malformed(SetupTokenError),
 }
 
 impl UserDocument {
-    /// Parses the fields. Total: each value has a result.
+    /// Reads our fields. Total: a field of the wrong form has an answer too.
     pub fn parse(document: &Document) -> Self {
         let field = |name| text(document.fields.get(name).map(Box::as_ref)).filter(|text| !text.is_empty());
         let date = |name| field(name).and_then(|text| Timestamp::parse_rfc3339(&text));
-        let owner = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
+        let labelled = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
         Self {
             version: document.version,
-            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).with_known_owner(&owner),
+            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).labelled(&labelled),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
             backed_up_at: field(BACKED_UP_AT).and_then(|text| Timestamp::parse_rfc3339(&text)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
@@ -107,11 +84,10 @@ impl UserDocument {
                 minted_at: date(SETUP_TOKEN_MINTED_AT),
                 expires_at: date(SETUP_TOKEN_EXPIRES_AT),
             },
-            is_offboarded: is_offboarded(document),
         }
     }
 
-    /// Returns the backup, if it is a complete login.
+    /// The login that was backed up last, if there is a complete one.
     pub fn login(&self) -> Option<&Login> {
         match &self.backup {
             Backup::Login(login) => Some(login),
@@ -119,7 +95,7 @@ impl UserDocument {
         }
     }
 
-    /// Converts the document into its backup, if that is a complete login.
+    /// As [`UserDocument::login`], taken out.
     pub fn into_login(self) -> Option<Login> {
         match self.backup {
             Backup::Login(login) => Some(login),
@@ -128,24 +104,9 @@ impl UserDocument {
     }
 }
 
-/// Returns true if a document is marked as offboarded. A mark with an invalid time counts.
-pub fn is_offboarded(document: &Document) -> bool {
-    let mark = document.fields.get(OFFBOARDED_AT).map(|raw| raw.get());
-    mark.is_some_and(|mark| !matches!(mark, "null" | r#""""#))
-}
-
-/// Returns the fields that mark a document as offboarded, or that clear the mark if `at` is `None`.
-///
-/// # Errors
-/// None in practice: a string is always valid JSON.
-pub fn offboarding_fields(at: Option<Timestamp>) -> Result<Fields, serde_json::Error> {
-    let at = at.map(|at| at.to_string()).unwrap_or_default();
-    Ok(Fields::from([(OFFBOARDED_AT.to_owned(), to_raw_value(&at)?)]))
-}
-
 impl Backup {
-    /// Fills in the owner from the fields beside the login, where the login does not name it.
-    fn with_known_owner(self, owner: &Owner) -> Self {
+    /// The same, with whose it is from the fields beside it, where it does not say itself.
+    fn labelled(self, owner: &Owner) -> Self {
         match self {
             Self::Login(mut login) => {
                 login.summary.owner = login.summary.owner.merged_with(owner);
@@ -156,10 +117,10 @@ impl Backup {
     }
 }
 
-/// Returns the fields that back up `login`.
+/// The fields that back up `login`.
 ///
 /// # Errors
-/// None in practice: a string is always valid JSON.
+/// None in practice: strings can always be written as JSON.
 pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
     let owner = &login.summary.owner;
     let mut fields = Fields::from([
@@ -169,7 +130,7 @@ pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fie
         (MACHINE.to_owned(), to_raw_value(machine)?),
     ]);
     if *owner != Owner::default() {
-        // Both, so that neither stays from another account. A merge cannot remove a field.
+        // Both, so that neither is left from another account's; no store can take a field away.
         for (name, value) in [(ACCOUNT, &owner.account), (ORGANIZATION, &owner.organization)] {
             fields.insert(name.to_owned(), to_raw_value(value.as_deref().unwrap_or_default())?);
         }
@@ -177,17 +138,17 @@ pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fie
     Ok(fields)
 }
 
-/// Returns the fields that activate `token`, with its dates. Unknown dates are set to empty,
-/// because the existing ones belong to another token.
+/// The fields that put `token` in force, with what is known about it. Dates that are not known are emptied: those that stand
+/// there are another token's.
 ///
 /// # Errors
-/// None in practice: a string is always valid JSON.
+/// None in practice: strings can always be written as JSON.
 pub fn setup_token_fields(token: &SetupToken, dates: SetupTokenDates) -> Result<Fields, serde_json::Error> {
     let date = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string()).unwrap_or_default();
     three_fields(token.expose(), &date(dates.minted_at), &date(dates.expires_at))
 }
 
-/// Returns the fields that deactivate the setup token.
+/// The fields that take the setup-token out of force.
 ///
 /// # Errors
 /// As [`setup_token_fields`].
@@ -207,16 +168,16 @@ fn backup(field: Option<&RawValue>) -> Backup {
     let Some(field) = field.filter(|raw| raw.get() != "null" && raw.get() != r#""""#) else {
         return Backup::None;
     };
-    let Some(text) = text(Some(field)) else { return Backup::Malformed("the field is not a string") };
+    let Some(text) = text(Some(field)) else { return Backup::Malformed("the field is no string") };
     let Ok(object) = serde_json::from_str::<&RawValue>(&text) else {
-        return Backup::Malformed("it is not JSON");
+        return Backup::Malformed("it is no JSON");
     };
     match login::parse(object) {
         ParsedLogin::Complete(login) | ParsedLogin::RefreshFirst(login, AccessProblem::MissingScope) => {
             Backup::Login(login)
         }
         ParsedLogin::RefreshFirst(_, problem) => Backup::Malformed(problem.as_str()),
-        ParsedLogin::Cleared => Backup::Malformed("it is a cleared login"),
+        ParsedLogin::Cleared => Backup::Malformed("it is a tombstone"),
         ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }
 }
@@ -247,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn backup_fields_parse_to_the_same_login() {
+    fn what_is_backed_up_is_what_is_read() {
         let object = serde_json::from_str::<&RawValue>(OBJECT).expect("it is JSON");
         let ParsedLogin::Complete(login) = login::parse(object) else { panic!("this is a login") };
         let fields = backup_fields(&login, Timestamp::from_millis(0), "desk/1").expect("strings are JSON");
@@ -257,15 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn backup_field_without_a_login_is_malformed() {
+    fn a_backup_field_is_a_login_or_says_why_not() {
         let tombstone = r#"{\"accessToken\":\"\",\"refreshToken\":\"\",\"expiresAt\":0}"#;
         for (json, expected) in [
             ("{}".to_owned(), None),
             (r#"{"claude_ai_oauth_json":""}"#.to_owned(), None),
             (r#"{"claude_ai_oauth_json":null}"#.to_owned(), None),
-            (r#"{"claude_ai_oauth_json":7}"#.to_owned(), Some("the field is not a string")),
-            (r#"{"claude_ai_oauth_json":"{"}"#.to_owned(), Some("it is not JSON")),
-            (format!(r#"{{"claude_ai_oauth_json":"{tombstone}"}}"#), Some("it is a cleared login")),
+            (r#"{"claude_ai_oauth_json":7}"#.to_owned(), Some("the field is no string")),
+            (r#"{"claude_ai_oauth_json":"{"}"#.to_owned(), Some("it is no JSON")),
+            (format!(r#"{{"claude_ai_oauth_json":"{tombstone}"}}"#), Some("it is a tombstone")),
         ] {
             match (document(&json).backup, expected) {
                 (Backup::None, None) => (),
@@ -276,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_of_a_backup_comes_from_its_fields_if_missing() {
+    fn whose_it_is_stays_known_where_a_client_left_it_out() {
         let kept = |own: &str| {
             let labelled = r#""claude_account_uuid":"one","claude_organization_uuid":"""#;
             let json = OBJECT.replacen('{', &format!("{{{own}"), 1).replace('"', "\\\"");
@@ -285,33 +246,11 @@ mod tests {
         };
         let account = |name: &str| Owner { account: Some(name.into()), organization: None };
         assert_eq!(kept(""), account("one"));
-        assert_eq!(
-            kept(r#""accountUuid":"two","#),
-            account("two"),
-            "the login's own account takes precedence"
-        );
+        assert_eq!(kept(r#""accountUuid":"two","#), account("two"), "its own word counts");
     }
 
     #[test]
-    fn document_with_any_offboarding_mark_is_offboarded() {
-        for (mark, expected) in [
-            ("null", false),
-            (r#""""#, false),
-            (r#""2026-11-30T00:00:00Z""#, true),
-            (r#""yes""#, true),
-            ("true", true),
-        ] {
-            let json = format!(r#"{{"claude_offboarded_at":{mark}}}"#);
-            assert_eq!(document(&json).is_offboarded, expected, "{mark}");
-        }
-        let marked = offboarding_fields(Some(Timestamp::from_millis(0))).expect("strings are JSON");
-        assert!(is_offboarded(&Document { fields: marked, version: 1 }));
-        let cleared = offboarding_fields(None).expect("strings are JSON");
-        assert!(!is_offboarded(&Document { fields: cleared, version: 2 }));
-    }
-
-    #[test]
-    fn invalid_setup_token_date_counts_as_missing() {
+    fn dates_beside_the_token_are_read_leniently() {
         let first = Timestamp::from_millis(1_750_000_000_000);
         for (minted, expires, expected) in [
             (
@@ -337,15 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn setup_token_fields_are_set_and_cleared_with_their_dates() {
+    fn a_token_that_is_put_in_force_is_read_with_its_dates_and_leaves_with_them() {
         let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         let minted = Timestamp::from_millis(1_750_000_000_000);
         let fields =
             setup_token_fields(&token, SetupTokenDates { minted_at: Some(minted), expires_at: None })
                 .expect("strings are JSON");
-        let field = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
-        assert_eq!(field(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
-        assert_eq!(field(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
+        let of = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
+        assert_eq!(of(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
+        assert_eq!(of(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
         let read = UserDocument::parse(&Document { fields, version: 1 });
         assert_eq!(read.setup_token, SetupTokenField::Token(token));
         let fields = clear_setup_token_fields().expect("strings are JSON");
@@ -353,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_setup_token_field_is_not_a_token() {
+    fn a_setup_token_field_is_read_strictly() {
         let token = || SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         for (json, expected) in [
             ("{}", SetupTokenField::Absent),

@@ -1,4 +1,4 @@
-//! Drops privileges to the user permanently. No file of a user is opened before this has succeeded.
+//! Becoming the user, for good: nothing of a user's is opened before this has succeeded.
 
 use std::ffi::CString;
 use std::fmt;
@@ -9,42 +9,39 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, chdir, getresgid, getresuid, initgroups, setresgid, setresuid, setuid};
 
-use crate::system::account::{Account, AccountEntry};
+use crate::system::account::Account;
 
-/// Sets the groups, group and user of `account`, in this order, and verifies that root cannot be
-/// regained. A process that is not root can only be its own user. Returns the account with a home
-/// that this process can open.
+/// Takes on groups, group and user of `account`, in this order, and makes sure that there is no way back. A process that
+/// is not root can only be itself.
 ///
 /// # Errors
-/// [`DropPrivilegesError`] if a step fails. The process may then have a mixed identity; it must
-/// open nothing and exit.
-pub fn become_user(account: &AccountEntry) -> Result<Account, DropPrivilegesError> {
+/// [`DropPrivilegesError`] when any of it fails: the process may be half of each, and must open nothing and end.
+pub fn become_user(account: &Account) -> Result<(), DropPrivilegesError> {
     if account.uid.is_root() {
         return Err(DropPrivilegesError("nothing is done for root".into()));
     }
     umask(Mode::from_bits_truncate(0o077));
-    // Neither a debugger of the same user nor a core dump may read what follows.
+    // Neither a debugger of the same user nor a core dump may see what is read from here on.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(cannot("forbid core dumps"))?;
     raise_resource_limits()?;
     if Uid::effective().is_root() {
         let name = CString::new(account.name.as_str())
-            .map_err(|_| DropPrivilegesError("the login name contains a NUL byte".into()))?;
+            .map_err(|_| DropPrivilegesError("a login name has no NUL in it".into()))?;
         initgroups(&name, account.gid).map_err(cannot("take on the groups"))?;
         setresgid(account.gid, account.gid, account.gid).map_err(cannot("take on the group"))?;
         setresuid(account.uid, account.uid, account.uid).map_err(cannot("take on the user id"))?;
     }
     verify(account)?;
     prctl::set_no_new_privs().map_err(cannot("renounce new privileges"))?;
-    // On some kernels a change of user ids makes the process dumpable again.
+    // Changing user ids made the process dumpable again on some kernels.
     prctl::set_dumpable(false).map_err(cannot("become undumpable"))?;
-    chdir("/").map_err(cannot("leave the working directory"))?;
-    Ok(account.clone().into_own())
+    chdir("/").map_err(cannot("leave the working directory"))
 }
 
-/// Raises the resource limits, because `su` passes on the caller's limits, and a program that
-/// reaches one in the middle of a write leaves a partial file. Without the privilege to raise a
-/// limit, a write beyond it fails like any other ([`crate::system::file_size_limit`]).
+/// `su` hands on the limits of whoever called it. A program that runs into them in the middle of a write leaves half of its
+/// work behind, so they are lifted as far as this process may; where it may not, a write that is too long fails like any
+/// other ([`crate::system::file_size_limit`]).
 fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
     for resource in [
         Resource::RLIMIT_FSIZE,
@@ -53,22 +50,21 @@ fn raise_resource_limits() -> Result<(), DropPrivilegesError> {
         Resource::RLIMIT_CPU,
         Resource::RLIMIT_NPROC,
     ] {
-        raise(resource, RLIM_INFINITY);
+        lift(resource, RLIM_INFINITY);
     }
-    raise(Resource::RLIMIT_NOFILE, 1024);
+    lift(Resource::RLIMIT_NOFILE, 1024);
     Ok(())
 }
 
-fn raise(resource: Resource, limit: u64) {
+fn lift(resource: Resource, wanted: u64) {
     let Ok((soft, hard)) = getrlimit(resource) else { return };
-    if soft < limit && setrlimit(resource, limit, hard.max(limit)).is_err() {
-        // Without the privilege to exceed the hard limit, raise the soft limit up to it, which is
-        // always permitted.
-        let _best_effort = setrlimit(resource, hard.min(limit), hard);
+    if soft < wanted && setrlimit(resource, wanted, hard.max(wanted)).is_err() {
+        // Without the privilege to go beyond the hard limit, up to it; that is always allowed.
+        let _as_it_is = setrlimit(resource, hard.min(wanted), hard);
     }
 }
 
-fn verify(account: &AccountEntry) -> Result<(), DropPrivilegesError> {
+fn verify(account: &Account) -> Result<(), DropPrivilegesError> {
     let user = getresuid().map_err(cannot("ask for the user id"))?;
     let group = getresgid().map_err(cannot("ask for the group"))?;
     let is_user = [user.real, user.effective, user.saved].iter().all(|uid| *uid == account.uid);
@@ -76,7 +72,7 @@ fn verify(account: &AccountEntry) -> Result<(), DropPrivilegesError> {
     if !is_user || !is_group {
         let name = &account.name;
         return Err(DropPrivilegesError(format!(
-            "this process is not {name}; only root can run this for another user"
+            "this process is not {name}; only root can act for somebody else"
         )));
     }
     match setuid(Uid::from_raw(0)) {
@@ -89,7 +85,7 @@ fn cannot(what: &'static str) -> impl Fn(Errno) -> DropPrivilegesError {
     move |errno| DropPrivilegesError(format!("cannot {what}: {errno}"))
 }
 
-/// The process did not become the user.
+/// This process did not become the user.
 #[derive(Debug)]
 pub struct DropPrivilegesError(String);
 

@@ -1,5 +1,5 @@
-//! Formats durations and relative times for users. Values are rounded down, in the largest unit of
-//! which there are at least two, so that no duration appears longer than it is.
+//! Lengths of time, and how far a moment is from now, as they are told to people. Always rounded down, in the largest unit of
+//! which there are at least two: nothing is ever said to last longer than it does.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Formats a duration: `0 s`, `3 min`, `47 h`, `26 days`.
+/// A length in words: `0 s`, `3 min`, `47 h`, `26 days`.
 pub fn format_duration(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
@@ -21,7 +21,7 @@ pub fn format_duration(length: Duration) -> String {
     format!("{number} {unit}")
 }
 
-/// Formats a duration for a table: `0s`, `3m`, `47h`, `26d`.
+/// The same in few letters, for a table: `0s`, `3m`, `47h`, `26d`.
 pub fn format_duration_short(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
@@ -33,7 +33,7 @@ pub fn format_duration_short(length: Duration) -> String {
     format!("{number}{unit}")
 }
 
-/// Formats a time relative to now: `3 h ago`, `in 25 days`, `now`.
+/// How far a moment is from now: `3 h ago`, `in 25 days`, `now`.
 pub fn format_relative(moment: Timestamp, now: Timestamp) -> String {
     let far = abs_diff(moment, now);
     match moment > now {
@@ -43,8 +43,7 @@ pub fn format_relative(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Formats a time relative to now in whole days: `in 3 days`, `1 day ago`, `within a day`, `within
-/// the last day`.
+/// The same in whole days, for what is about days: `in 3 days`, `1 day ago`, `within a day`, `within the last day`.
 pub fn format_relative_days(moment: Timestamp, now: Timestamp) -> String {
     match (whole_days(abs_diff(moment, now)), moment > now) {
         (0, true) => "within a day".to_owned(),
@@ -56,17 +55,17 @@ pub fn format_relative_days(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Formats the date of a time in UTC: `2026-11-22`.
+/// The day of a moment, in UTC: `2026-11-22`.
 pub fn day(moment: Timestamp) -> String {
     moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
 }
 
-/// Returns the time between the two, in either order.
+/// How long it is from one of them to the other, whichever comes first.
 pub fn abs_diff(one: Timestamp, other: Timestamp) -> Duration {
     Duration::from_millis(one.millis().abs_diff(other.millis()))
 }
 
-/// Returns the number of whole days in a duration.
+/// How many days there are in it.
 pub fn whole_days(length: Duration) -> u64 {
     length.as_secs() / DAY
 }
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn duration_is_formatted_in_the_largest_unit_of_at_least_two() {
+    fn lengths_are_said_in_the_largest_unit_of_which_there_are_two() {
         for (seconds, words, letters) in [
             (0, "0 s", "0s"),
             (119, "119 s", "119s"),
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_time_names_the_distance_and_the_direction() {
+    fn a_moment_is_so_far_before_or_after_now() {
         for (moment, expected) in [
             (NOW, "now"),
             (NOW.saturating_add(Duration::from_millis(999)), "now"),
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_days_are_rounded_down() {
+    fn days_are_counted_whole() {
         for (moment, expected) in [
             (NOW, "within the last day"),
             (before(DAY - 1), "within the last day"),

@@ -1,4 +1,4 @@
-//! Facts about the machine.
+//! What is known of the machine.
 
 /// The machine.
 #[derive(Debug)]
@@ -6,25 +6,23 @@ pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) pam: Pam,
     pub(in crate::commands::doctor) target: SyncTarget,
     pub(in crate::commands::doctor) roster: Roster,
-    /// `None` if the target does not run.
-    pub(in crate::commands::doctor) is_request_socket_active: Option<bool>,
+    pub(in crate::commands::doctor) requests: Requests,
     pub(in crate::commands::doctor) clock: Clock,
-    pub(in crate::commands::doctor) has_enrolled_users: bool,
-    /// Enrolled users without a matching account, and why.
-    pub(in crate::commands::doctor) missing_accounts: Vec<(String, String)>,
+    pub(in crate::commands::doctor) is_anybody_enrolled: bool,
 }
 
-/// The PAM module and its line in the session stack.
+/// The module and its line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Pam {
+    /// Whether the module's file is there.
     pub(in crate::commands::doctor) has_module: bool,
-    /// The session stack without comments; `None` if it cannot be read.
+    /// The session stack, without comments; nothing where it cannot be read.
     pub(in crate::commands::doctor) session: Option<Vec<String>>,
-    /// True if pam-auth-update selected the module: a missing line was then removed by hand.
+    /// Whether pam-auth-update has chosen the module for it: where it is missing then, somebody took it out by hand.
     pub(in crate::commands::doctor) is_chosen: bool,
 }
 
-/// State of `claude-auth-sync.target`, which all users' units need.
+/// What everybody's units hang on.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum SyncTarget {
     NoSystemd,
@@ -32,20 +30,30 @@ pub(in crate::commands::doctor) enum SyncTarget {
     Stopped,
     Runs,
     /// systemd does not answer.
-    NoReply,
+    Silent,
 }
 
 /// The roster.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Roster {
     None,
-    Valid,
+    Fine,
     Unreadable(String),
-    /// Only root can read it.
+    /// Only root may look.
     Unknown(String),
 }
 
-/// Whether a time service sets the clock.
+/// The file system for requests.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::commands::doctor) enum Requests {
+    Fine,
+    NotMounted,
+    /// Full; whose folder has most of it, where that can be seen.
+    Full(Option<String>),
+    Missing,
+}
+
+/// Whether something sets the clock.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Clock {
     Synchronized,

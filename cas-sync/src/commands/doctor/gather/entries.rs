@@ -1,4 +1,4 @@
-//! Owners and modes of the user's files and directories, and the few contents that checks need.
+//! The person's files and folders, as they lie there: links are not followed, and of the contents only what has to be known.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,62 +12,60 @@ use cas_core::state::env_file;
 use cas_core::system::account::{Account, Paths};
 
 use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
-use super::path_text;
+use super::shown;
 
-/// Maximum size of the env file, in bytes.
-const MAX_ENV_FILE: usize = 4096;
+/// The longest env file that is read.
+const LONGEST_ENV_FILE: usize = 4096;
 
-/// Returns the existing entries.
-pub(super) fn find(account: &Account, paths: &Paths) -> Vec<Entry> {
-    let claude_json = state_file(&account.home, None);
-    let paths_by_kind = [
+/// Those that are there.
+pub(super) fn of(account: &Account, paths: &Paths) -> Vec<Entry> {
+    let own_state = state_file(&account.home, None);
+    let places = [
         (EntryKind::LoginFile, Some(paths.credentials_file.as_path())),
-        (EntryKind::ClaudeDir, paths.credentials_file.parent()),
-        (EntryKind::ClaudeState, Some(claude_json.as_path())),
-        (EntryKind::ConfigDir, paths.vault_token_file.parent()),
+        (EntryKind::ClaudeFolder, paths.credentials_file.parent()),
+        (EntryKind::ClaudeState, Some(own_state.as_path())),
+        (EntryKind::ConfigFolder, paths.vault_token_file.parent()),
         (EntryKind::EnvFile, Some(paths.env_file.as_path())),
-        (EntryKind::StateDir, Some(paths.state_directory.as_path())),
+        (EntryKind::StateFolder, Some(paths.state_directory.as_path())),
     ];
-    paths_by_kind.into_iter().filter_map(|(kind, path)| entry(kind, path?)).collect()
+    places.into_iter().filter_map(|(kind, path)| entry(kind, path?)).collect()
 }
 
 fn entry(kind: EntryKind, path: &Path) -> Option<Entry> {
     let found = fs::symlink_metadata(path).ok()?;
-    // The mode of a symlink means nothing; the target counts.
+    // A link is where somebody put it, and its mode says nothing: what it leads to counts.
     let found = if found.is_symlink() { fs::metadata(path).ok()? } else { found };
-    Some(Entry { kind, path: path_text(path), uid: found.uid(), mode: found.mode() & 0o7777 })
+    Some(Entry { kind, path: shown(path), uid: found.uid(), mode: found.mode() & 0o7777 })
 }
 
-/// Reads the env file. Unlike a sync, this does not change its mode.
+/// What the setup-token's file holds. Unlike a login's look at it, this leaves its mode as it is.
 pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
-    match owned_file::read(path, uid, MAX_ENV_FILE, Ownership::OwnerOnlyWritable) {
+    match owned_file::read(path, uid, LONGEST_ENV_FILE, Ownership::OwnerOnlyWritable) {
         Ok(None) => EnvFile::Absent,
         Ok(Some(found)) => match env_file::parse(&found.content) {
-            Ok(token) => EnvFile::Token { expiry: seen.expiry(Fingerprint::from_bytes(token.expose())) },
-            Err(why) => EnvFile::Malformed { path: path_text(path), why },
+            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::from_bytes(token.expose())) },
+            Err(why) => EnvFile::Malformed { path: shown(path), why },
         },
-        Err(problem) => EnvFile::Unusable { path: path_text(path), why: problem.to_string() },
+        Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },
     }
 }
 
-/// Returns whether the client has completed its first start.
+/// Whether the client has asked the questions of its first start.
 pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, ReadJsonError>) -> Onboarding {
     let state = match state {
         Ok(Some(state)) => state,
         Ok(None) => return Onboarding::Pending,
         Err(ReadJsonError::File(_)) => {
-            return Onboarding::Unknown(format!("cannot read {}", path.display()));
+            return Onboarding::Unknown(format!("{} cannot be read", path.display()));
         }
         Err(ReadJsonError::NotAnObject) => {
-            return Onboarding::Unknown(format!("{} is not a JSON object", path.display()));
+            return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
         }
     };
     match state.has_completed_onboarding() {
         Some(true) => Onboarding::Done,
-        // The client completes its first start by itself then.
-        Some(false) => {
-            Onboarding::Unknown("the first start of Claude Code was begun and not completed".into())
-        }
+        // One that says otherwise is asked in the end, and says it itself.
+        Some(false) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
         None => Onboarding::Pending,
     }
 }
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_start_is_done_when_the_client_records_it() {
+    fn the_first_start_is_over_when_the_client_says_so() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".claude.json");
         let onboarding = |path: &Path| onboarding(path, &ClaudeJson::read(path));

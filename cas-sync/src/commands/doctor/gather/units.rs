@@ -1,21 +1,21 @@
-//! The user's units, according to systemd and the file system.
+//! The person's units, as systemd and the disk know them.
 
 use super::super::facts::Units;
-use super::path_text;
+use super::shown;
 use crate::systemd;
 
-/// Inspects the units of the user, or returns [`Units::Unknown`] if systemd did not answer before.
-pub(super) fn inspect(user: &str, systemd_answers: bool) -> Units {
+/// Looks at those of this person. Anybody may ask systemd that; where it is known not to answer, nobody does again.
+pub(super) fn of(user: &str, systemd_answers: bool) -> Units {
     if !systemd_answers {
-        return Units::Unknown(systemd::NO_REPLY.into());
+        return Units::None(systemd::NO_REPLY.into());
     }
     match systemd::standing(user) {
-        Ok(standing) => Units::Known {
-            overrides: standing.stand_ins.iter().map(|path| path_text(path)).collect(),
+        Ok(standing) => Units::Some {
+            stand_ins: standing.stand_ins.iter().map(|path| shown(path)).collect(),
             are_enabled: systemd::are_enabled(user),
-            inactive: standing.resting,
+            resting: standing.resting,
             failed: standing.failed,
         },
-        Err(why) => Units::Unknown(why),
+        Err(why) => Units::None(why),
     }
 }

@@ -1,83 +1,84 @@
-//! Facts about the configuration, Vault and the user's Vault token.
+//! What is known of the configuration, the server and the person's token there.
 
 use cas_core::time::timestamp::Timestamp;
 
 /// Configuration and store.
 #[derive(Debug, Default)]
 pub(in crate::commands::doctor) struct Store {
-    /// Why the configuration cannot be used.
-    pub(in crate::commands::doctor) config_error: Option<String>,
+    /// The configuration cannot be used; why.
+    pub(in crate::commands::doctor) broken: Option<String>,
+    /// Keys that nobody knows: the file, the key, and what is said of it.
     pub(in crate::commands::doctor) unknown_keys: Vec<UnknownKey>,
-    /// `None` if no Vault server is configured.
+    /// The server, if one is configured.
     pub(in crate::commands::doctor) vault: Option<Vault>,
 }
 
-/// An unknown key in a configuration file.
+/// A key of the configuration that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct UnknownKey {
     pub(in crate::commands::doctor) path: String,
     pub(in crate::commands::doctor) key: String,
-    pub(in crate::commands::doctor) warning: String,
+    pub(in crate::commands::doctor) said: String,
 }
 
-/// Vault, the user's token and document.
+/// What the server and the person's token there say.
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Vault {
-    pub(in crate::commands::doctor) url: String,
+    pub(in crate::commands::doctor) address: String,
     /// Mount and path of the document.
     pub(in crate::commands::doctor) mount: String,
     pub(in crate::commands::doctor) document: String,
-    /// Path of the token file.
+    /// Where the person's token lies.
     pub(in crate::commands::doctor) token_path: String,
     pub(in crate::commands::doctor) token_file: TokenFile,
-    /// `None` if Vault was not asked or did not answer.
+    /// What the server said of the token; nothing where it was not asked or did not say.
     pub(in crate::commands::doctor) token: Option<Token>,
-    /// Why a request failed.
-    pub(in crate::commands::doctor) failure: Option<VaultFailure>,
-    /// The result of reading the document.
+    /// Why the server did not answer.
+    pub(in crate::commands::doctor) silence: Option<Silence>,
+    /// What became of reading the document.
     pub(in crate::commands::doctor) content: Content,
-    /// Seconds that this machine's clock is ahead of Vault's; negative if it is behind.
+    /// How far this machine's clock is ahead of the server's, in seconds; behind is negative.
     pub(in crate::commands::doctor) clock_ahead: Option<i64>,
 }
 
-/// The Vault token file.
+/// The file with the person's token.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum TokenFile {
     Missing,
-    /// Other users can read the file.
+    /// A file of theirs that others may read.
     Open {
         path: String,
         why: String,
     },
-    /// The file does not hold one token of the user. `is_replaceable` allows a new token there.
-    Unusable {
+    /// No token of theirs can be read there; whether a new one may take its place.
+    Unfit {
         why: String,
         is_replaceable: bool,
     },
-    Valid,
+    Fine,
 }
 
-/// The token according to Vault.
+/// What the server says of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Token {
-    /// Expired, revoked or unknown.
+    /// Expired, revoked, or none.
     Ended,
-    /// The token of another user; why.
+    /// Somebody else's; why.
     Foreign(String),
     Own {
         expires_at: Option<Timestamp>,
-        /// Why it cannot be renewed.
+        /// Why it will never be renewed.
         never_renewed: Option<String>,
-        /// Whether its policy allows what a sync does.
-        has_required_access: Option<bool>,
-        /// What it allows but must not.
-        excess_access: Vec<&'static str>,
+        /// Whether it may do what a sync does.
+        may_work: Option<bool>,
+        /// What it could do besides.
+        too_wide: Vec<&'static str>,
     },
 }
 
-/// Why a request to Vault failed.
+/// Why a server did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum VaultFailure {
+pub(in crate::commands::doctor) enum Silence {
     Sealed(String),
     Busy(String),
     Untrusted(String),
@@ -86,17 +87,15 @@ pub(in crate::commands::doctor) enum VaultFailure {
     Refused(String),
 }
 
-/// The user's document in Vault.
+/// The document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Content {
     #[default]
     NotRead,
     Read {
-        /// The organization of the login in it.
+        /// The organisation of the login in it.
         organization: Option<String>,
     },
-    /// Marked as offboarded.
-    Offboarded,
     Deleted {
         version: u64,
     },
