@@ -14,7 +14,7 @@ const VERSIONS: [&str; 2] = [OLDER, NEWEST];
 
 /// True if the table is to be written.
 pub(crate) fn is_wanted() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "whoever runs the suite says so")]
+    #[expect(clippy::disallowed_methods, reason = "the caller of the suite decides")]
     std::env::var_os("RECORD").is_some()
 }
 

@@ -5,6 +5,10 @@
 
 use serde_json::value::RawValue;
 
+/// How deep a list of one element may be nested to count as a number. JavaScript has no limit, but a
+/// user's file must not decide how much stack and time a login needs.
+const MAX_DEPTH: usize = 8;
+
 /// Returns true if JavaScript takes the value as true: not `null`, `false`, `0` or an empty text.
 pub(super) fn is_truthy(json: &str) -> bool {
     match json {
@@ -16,15 +20,20 @@ pub(super) fn is_truthy(json: &str) -> bool {
 /// Returns the number that JavaScript compares for this value. `None` stands for NaN, which is
 /// neither less nor greater than any number.
 pub(super) fn number(json: &str) -> Option<f64> {
+    number_at_depth(json, 0)
+}
+
+fn number_at_depth(json: &str, depth: usize) -> Option<f64> {
     match json.as_bytes().first()? {
         b'n' | b'f' => Some(0.0),
         b't' => Some(1.0),
         b'"' => number_of_text(&serde_json::from_str::<String>(json).ok()?),
+        b'[' if depth == MAX_DEPTH => None,
         b'[' => {
             let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
             match elements.as_slice() {
                 [] => Some(0.0),
-                [element] => number_of_element(element.get()),
+                [element] => number_of_element(element.get(), depth + 1),
                 _ => None,
             }
         }
@@ -34,11 +43,11 @@ pub(super) fn number(json: &str) -> Option<f64> {
 }
 
 /// A list of one element becomes the text of that element first.
-fn number_of_element(json: &str) -> Option<f64> {
+fn number_of_element(json: &str, depth: usize) -> Option<f64> {
     match json {
         "null" => Some(0.0),
         "true" | "false" => None,
-        _ => number(json),
+        _ => number_at_depth(json, depth),
     }
 }
 
@@ -109,6 +118,16 @@ mod tests {
         for (json, expected) in rows {
             assert_eq!(number(json), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn list_nested_without_end_is_not_a_number() {
+        let nested = |depth: usize| format!("{}7{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(number(&nested(MAX_DEPTH)), Some(7.0));
+        assert_eq!(number(&nested(MAX_DEPTH + 1)), None);
+        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        let deep = thread.spawn(move || number(&nested(300_000))).expect("a thread");
+        assert_eq!(deep.join().expect("the stack is large enough"), None);
     }
 
     #[test]

@@ -15,8 +15,8 @@ pub fn set_member(content: &[u8], name: &str, object: &str) -> String {
     // kept.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // An object that is followed by other bytes is kept without them.
-    let text = parse_leading_object(text).unwrap_or(text);
-    let Some(members) = parse_members(text) else {
+    let whole = parse_members(text).map(|members| (text, members));
+    let Some((text, members)) = whole.or_else(|| parse_leading_object(text)) else {
         return format!("{{\"{name}\":{object}}}");
     };
     if let Some((_, old)) = members.iter().rev().find(|(member, _)| member == name) {
@@ -45,13 +45,11 @@ pub fn is_json_object(content: &[u8]) -> bool {
     parse_members(&String::from_utf8_lossy(content)).is_some()
 }
 
-/// Returns the JSON object that a text starts with, whatever follows it.
-fn parse_leading_object(text: &str) -> Option<&str> {
+/// Returns the JSON object that a text starts with, and its members, whatever follows it.
+fn parse_leading_object(text: &str) -> Option<(&str, Vec<(String, &RawValue)>)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members<'_>>();
-    values.next()?.ok()?;
-    // White space behind the object is not foreign.
-    let end = values.byte_offset();
-    (!text[end..].trim_ascii().is_empty()).then(|| &text[..end])
+    let members = values.next()?.ok()?.0;
+    Some((&text[..values.byte_offset()], members))
 }
 
 struct Members<'a>(Vec<(String, &'a RawValue)>);

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, position, set_member};
 use crate::credential::login::{self, AccessProblem, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
@@ -22,20 +19,6 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The member of `.credentials.json` that holds the login. Every other member belongs to other
 /// programs.
 pub const LOGIN_KEY: &str = "claudeAiOauth";
-
-/// Where the credential file was when a complete login was seen in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LoginPlace {
-    /// Recorded by a version that did not record the place.
-    #[default]
-    Unknown,
-    /// The path is a regular file.
-    File,
-    /// The path is a symlink with this target. Account switchers keep one file per account and
-    /// change the symlink.
-    Link(Fingerprint),
-}
 
 /// The states of a credential file. `L` is the login, or its summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +167,7 @@ pub fn with_login_from(content: &[u8], other: &[u8]) -> Option<Vec<u8>> {
     let theirs = &*String::from_utf8_lossy(other);
     let theirs = theirs.strip_prefix('\u{feff}').unwrap_or(theirs);
     let rest = without_login(&String::from_utf8_lossy(content));
-    let Some(members) = parse_members(theirs).filter(|_| !other.is_empty()) else {
+    let Some(members) = parse_members(theirs) else {
         let is_unchanged = rest == without_login(&with_login(other, "null"));
         let is_empty = parse_members(&rest).is_none_or(|members| members.is_empty());
         return match other.is_empty() {

@@ -6,6 +6,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::credential::fingerprint::RefreshTokenId;
 use crate::credential::json_edit::parse_members;
@@ -35,8 +36,10 @@ impl Remnant {
             // What follows the name of the login in a text that is not JSON as a whole.
             None => text.split_once(&format!("\"{LOGIN_KEY}\""))?.1,
         };
-        let refresh_token: String =
-            value(login, "refreshToken").filter(|token: &String| !token.is_empty())?;
+        let refresh_token = value(login, "refreshToken").map(Zeroizing::<String>::new)?;
+        if refresh_token.is_empty() {
+            return None;
+        }
         let millis: Option<f64> = value(login, "expiresAt");
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
         let expires_at = millis.map(|millis| Timestamp::from_millis(millis as u64));

@@ -84,7 +84,7 @@ impl fmt::Display for Ineligible {
                 "another machine lives by it, and each refresh there spends the token here (restore_from_other_machines allows it)"
             }
             Self::OlderThanFile => {
-                "the damaged login in the credential file is newer, so the refresh token of this backup was already used; sign in with `cas-sync login`"
+                "the damaged login in the credential file may be newer, and reusing a consumed refresh token can revoke the login; sign in with `cas-sync login`"
             }
             Self::OrderUnknown => "the clock was set back, and nobody can say whether a later one replaced it",
             Self::AlreadyRestoredOnce => {
