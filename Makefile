@@ -1,29 +1,40 @@
-# The thin front of claude-auth-sync. Everything behind it is cargo and the scripts in tests/bed/ and packaging/.
+# Entry points of claude-auth-sync. They call cargo and the scripts in tests/bed/ and packaging/.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo deb test test-deps check build reproducible bench picture clean root cargo
+.PHONY: help demo deb test test-all suites test-deps check build reproducible bench picture clean root cargo
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: root cargo ## boot a Debian, let Claude Code lose somebody's login, log in by ssh: it works again
+demo: root cargo ## boot a Debian guest, let Claude Code lose a user's login, and restore it by an ssh login
 	@tests/bed/host-packages.sh
 	@tests/bed/claude >/dev/null
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@packaging/deb.sh >/dev/null
 	@cargo run --quiet --locked -p cas-tests --bin demo
 
-deb: cargo ## the Debian package; installs what that needs, and prints where it is
+deb: cargo ## build the Debian package; installs the build dependencies, and prints its path
 	@tests/bed/host-packages.sh package
 	@packaging/deb.sh
 
-test: test-deps check ## everything: checks, release build, and all suites against real components
-	packaging/deb.sh
-	cargo nextest run --locked --workspace
+# A run needs the release build anyway, so that all suites use it (.config/nextest.toml).
+test test-all: export CAS_PROFILE := release
+test test-all: export NEXTEST_TEST_THREADS = $(shell expr 4 \* "$$(nproc)")
 
-test-deps: root cargo ## install what the suites need (idempotent; one second when all is there)
+test: test-deps check suites ## run before a merge: checks, release build, and all suites with real components
+	cargo nextest run --locked --workspace --profile merge
+
+test-all: test-deps check suites ## run all of it at full size: both releases, every system call, 1,000 users, two builds compared
+	CAS_FULL_SIZE=1 cargo nextest run --locked --workspace
+	packaging/reproducible.sh
+
+# In parallel, because the end of the release build keeps only one processor busy.
+suites: check
+	packaging/deb.sh & cargo nextest run --locked --workspace --no-run && wait $$!
+
+test-deps: root cargo ## install what the suites need (idempotent; one second if installed already)
 	@tests/bed/host-packages.sh
 	@tests/bed/nextest.sh
 	@tests/bed/openbao.sh
@@ -34,32 +45,32 @@ test-deps: root cargo ## install what the suites need (idempotent; one second wh
 	@tests/bed/rootfs.sh bookworm >/dev/null
 	@tests/bed/rootfs.sh trixie >/dev/null
 
-check: cargo ## format, lints, forbidden dependencies, shell scripts
+check: cargo ## check format, lints, forbidden dependencies and shell scripts
 	cargo fmt --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	tests/bed/forbidden-dependencies.sh
 	cargo run --quiet --locked -p xtask -- lint
 	git ls-files -z '*.sh' ':(glob)tests/bed/*' .ci/run packaging/debian/p* packaging/user-environment-generator | xargs -0 shellcheck --external-sources
 
-build: cargo ## the release build that the package is made of
+build: cargo ## build the programs of the package
 	packaging/build.sh
 
-bench: test-deps ## what a login and a sync cost without us, with us, and with a script in our place; and the watcher
+bench: test-deps ## measure a login and a sync without the product, with it, and with the former script; and the watcher
 	@packaging/deb.sh >/dev/null
 	cargo run --quiet --locked -p cas-tests --bin login-cost
 	cargo run --quiet --locked -p cas-tests --bin sync-cost
 	cargo run --quiet --locked -p cas-tests --bin watch-repair-times
 
-picture: root cargo ## draw the dashboard into docs/admin/dashboard.png, with Grafana's own components and a real Prometheus
+picture: root cargo ## draw the dashboard into docs/admin/dashboard.png, with Grafana's components and a real Prometheus
 	@tests/bed/host-packages.sh picture
 	@packaging/build.sh
 	@tests/bed/dashboard-picture/draw.sh
 
-reproducible: cargo ## build and pack twice, in two places: the packages are the same, byte for byte (some minutes)
+reproducible: cargo ## build and pack twice, in two directories, and compare the packages (some minutes)
 	@tests/bed/host-packages.sh package
 	@packaging/reproducible.sh
 
-clean: cargo ## remove what cargo built (the cache in ~/.cache/claude-auth-sync stays)
+clean: cargo ## remove the build (the cache in ~/.cache/claude-auth-sync stays)
 	cargo clean
 
 root:

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds what is installed, into target/release (or CARGO_TARGET_DIR). When all is fresh it costs a third of a second.
-# With arguments it runs them instead, in the environment of that build: whoever links the same crates need not build them
-# again.
-# DEB_HOST_RUST_TYPE, where it names another kind of machine, is built for instead, into target/THAT/release.
+# Builds the installed programs into target/release (or CARGO_TARGET_DIR). Without changes this takes a third of a second.
+# CAS_PROFILE selects another cargo profile, and its directory: `ci` is for suites that do not inspect the programs.
+# With arguments it runs them instead, in the environment of that build, so that the same crates are not built again.
+# DEB_HOST_RUST_TYPE selects another architecture, which is built into target/DEB_HOST_RUST_TYPE/release.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,8 +11,8 @@ for_machine=${DEB_HOST_RUST_TYPE:-$machine}
 is_cross() { [ "$for_machine" != "$machine" ]; }
 setting() { echo "CARGO_TARGET_$(echo "$for_machine" | tr 'a-z-' 'A-Z_')_$1"; }
 
-# Where this was built is nobody's business, and would make each build another one: the places of our sources, of other
-# people's crates (in a folder named after the registry), and of Rust's own library become the same for everybody.
+# Paths of the build machine would make each build different. The paths of these sources, of the crates (in a directory
+# named after the registry) and of Rust's library are replaced by fixed ones.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 if [ ! -d "$cargo_home/registry/src" ]; then cargo fetch --locked; fi
 target=${CARGO_TARGET_DIR:-$(pwd -P)/target}
@@ -22,7 +22,7 @@ for crates in "$cargo_home"/registry/src/*; do
 done
 toolchain=$(rustc --print sysroot)
 flags="$flags --remap-path-prefix=$toolchain/lib/rustlib/src/rust=/usr/src/rust"
-# The flags of this kind of machine, which are joined with those of RUSTFLAGS' other places, and replace none.
+# The flags of this architecture. Cargo joins them with the flags of other sources of RUSTFLAGS.
 name=$(setting RUSTFLAGS)
 eval "earlier=\${$name:-}"
 export "$name=${earlier:+$earlier }$flags"
@@ -34,4 +34,4 @@ fi
 
 if [ $# != 0 ]; then exec "$@"; fi
 if is_cross; then set -- --target "$for_machine"; fi
-cargo build --locked --release -p pam_cas -p cas-session -p cas-sync "$@"
+cargo build --locked --profile "${CAS_PROFILE:-release}" -p pam_cas -p cas-session -p cas-sync "$@"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds and packs the sources twice: in folders of different names and depths, in different time zones and languages, with
-# different masks for new files, homes and numbers of jobs. Fails when the two packages differ in a single byte; prints
-# their hash. Nothing of an earlier build takes part, so this takes some minutes.
+# Builds and packs the sources twice, with different directories, time zones, languages, file modes, homes and numbers of
+# jobs. Fails if the two packages differ in a single byte; prints their hash. No earlier build is used, so this takes some
+# minutes.
 set -euo pipefail
 cd "${0%/*}/.."
 work=$(mktemp -d)
@@ -9,12 +9,12 @@ trap 'rm -rf "$work"' EXIT
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 rustup_home=${RUSTUP_HOME:-$HOME/.rustup}
 
-copy() { # FOLDER: what would be committed
+copy() { # DIRECTORY: copies what would be committed
     mkdir -p "$1"
     git ls-files --cached --others --exclude-standard -z | tar --null --files-from=- --create --ignore-failed-read --file=- 2>/dev/null |
         tar --extract --no-same-owner --directory="$1"
 }
-package() { # SOURCES HOME SETTING...: prints where it is
+package() { # SOURCES HOME SETTING...: prints the path of the package
     mkdir -p "$2"
     (cd "$1" && env --unset=CARGO_TARGET_DIR CARGO_HOME="$cargo_home" RUSTUP_HOME="$rustup_home" HOME="$2" "${@:3}" packaging/deb.sh)
 }

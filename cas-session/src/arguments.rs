@@ -9,86 +9,91 @@ use std::time::Duration;
 use cas_protocol::reply;
 use lexopt::{Arg, Parser, ValueExt};
 
-/// A command line that cannot be meant.
+/// The exit status of a usage error.
 pub(crate) const USAGE: u8 = 2;
 
 const HELP: &str = "\
-cas-session - have a working Claude login before the first `claude` of a session
-
-  cas-session login --user=NAME [--reply=1] [--deadline-ms=N] [--minimum-uid=N] [--debug]
-      Mend the login of NAME if it is broken, and print one reply line with the setup-token, if there is one.
-      The PAM module starts this as root; it becomes NAME before it touches anything.
-        --reply=1          the form of the reply line (the only one there is)
-        --deadline-ms=N    end after at most N milliseconds (kept within 100 and 60000; default 2000)
-        --minimum-uid=N    do nothing for user ids below N (default 1000)
-        --debug            leave a line in the journal even when there was nothing to do
+cas-session - restore the Claude login at session start
 
   cas-session exec [--wait=SECONDS] [--] COMMAND [ARGUMENT...]
-      Wait for a repair in progress (at most SECONDS, default 3), then run COMMAND with your own setup-token in its
-      environment, if you have one. For tmux and scripts.
+      Run COMMAND with your setup token in its environment, if you have one.
+      Waits at most SECONDS (default 3) for a restore in progress. For tmux and
+      scripts.
 
   cas-session environment
-      Print your own setup-token as one line CLAUDE_CODE_OAUTH_TOKEN=TOKEN if you are enrolled and have one, else nothing.
-      For login shells and systemd's user manager.
+      Print your setup token as one line CLAUDE_CODE_OAUTH_TOKEN=TOKEN, if you
+      are enrolled and have one. For login shells and systemd's user manager.
 
   cas-session notice
-      Print the one line for you, if there is something that you should know and you are to be told now: of most things
-      once a day. For login shells.
+      Print your notice, one line, if it is due: most notices once a day. For
+      login shells.
+
+  cas-session login --user=NAME [OPTION...]
+      Restore the login of NAME if it is lost, and print the reply line with
+      the setup token. The PAM module starts this as root; it becomes NAME
+      before it opens any file.
+        --reply=1          format of the reply line (1 is the only one)
+        --deadline-ms=N    end after N milliseconds (100 to 60000, default 2000)
+        --minimum-uid=N    do nothing for user ids below N (default 1000)
+        --debug            log a line even if there was nothing to do
 
   cas-session --help | --version
 ";
 
-/// What is asked for.
+/// The command of a command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// A login.
+    /// Handle a login.
     Login(Login),
-    /// A program to launch.
+    /// Run a program.
     Exec(Exec),
-    /// The line for an environment.
+    /// Print the environment variable.
     Environment,
-    /// The line for the person.
+    /// Print the notice.
     Notice,
-    /// The text above.
+    /// Request a sync while the queue is full. `login` starts this in the background.
+    Request,
+    /// Print the help.
     Help,
-    /// The version.
+    /// Print the version.
     Version,
 }
 
-/// A login.
+/// The arguments of `login`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Login {
-    /// Whose.
+    /// The user name.
     pub(crate) user: String,
-    /// How long it may take.
+    /// The time limit.
     pub(crate) deadline: Duration,
-    /// User ids below this one are left alone.
+    /// The smallest user id that is served.
     pub(crate) minimum_uid: u32,
-    /// Whether a login without anything to do leaves a line too.
+    /// Whether to log a line even if there was nothing to do.
     pub(crate) debug: bool,
 }
 
-/// A program to launch.
+/// The arguments of `exec`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Exec {
-    /// How long to wait for a repair in progress.
+    /// How long to wait for a restore in progress.
     pub(crate) wait: Duration,
-    /// The program and its arguments; never empty.
+    /// The program and its arguments. Never empty.
     pub(crate) command: Vec<OsString>,
 }
 
 impl Command {
-    /// Reads the arguments, without the program's name.
+    /// Parses the arguments, without the program's name.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The usage error.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let mut parser = Parser::from_args(arguments);
         match parser.next()? {
             Some(Arg::Value(name)) if name == "login" => login(parser),
             Some(Arg::Value(name)) if name == "exec" => exec(parser),
-            Some(Arg::Value(name)) if name == "environment" => alone(parser, Self::Environment),
-            Some(Arg::Value(name)) if name == "notice" => alone(parser, Self::Notice),
+            Some(Arg::Value(name)) if name == "environment" => without_options(parser, Self::Environment),
+            Some(Arg::Value(name)) if name == "notice" => without_options(parser, Self::Notice),
+            Some(Arg::Value(name)) if name == "request" => without_options(parser, Self::Request),
             Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
             Some(Arg::Long("version") | Arg::Short('V')) => Ok(Self::Version),
             Some(other) => Err(other.unexpected()),
@@ -110,7 +115,7 @@ fn login(mut parser: Parser) -> Result<Command, lexopt::Error> {
                 let version = parser.value()?.string()?;
                 if version != reply::VERSION {
                     return Err(format!(
-                        "--reply={version} is not known here; this program knows {}",
+                        "--reply={version} is not supported; this program supports {}",
                         reply::VERSION
                     )
                     .into());
@@ -148,8 +153,8 @@ fn exec(mut parser: Parser) -> Result<Command, lexopt::Error> {
     Err("the command to run is missing".into())
 }
 
-/// A command without any options.
-fn alone(mut parser: Parser, command: Command) -> Result<Command, lexopt::Error> {
+/// Parses a command without options.
+fn without_options(mut parser: Parser, command: Command) -> Result<Command, lexopt::Error> {
     match parser.next()? {
         None => Ok(command),
         Some(Arg::Long("help")) => Ok(Command::Help),
@@ -157,10 +162,10 @@ fn alone(mut parser: Parser, command: Command) -> Result<Command, lexopt::Error>
     }
 }
 
-/// A whole number that is not negative.
+/// Parses a non-negative integer.
 fn number<N: FromStr>(parser: &mut Parser, option: &str) -> Result<N, lexopt::Error> {
     let text = parser.value()?.string()?;
-    text.parse().map_err(|_| format!("{option}={text} is no whole number that fits").into())
+    text.parse().map_err(|_| format!("{option}={text} is not a whole number in range").into())
 }
 
 /// Prints the help.
@@ -173,15 +178,15 @@ pub(crate) fn print_version() -> ExitCode {
     print(concat!("cas-session ", env!("CARGO_PKG_VERSION"), "\n"))
 }
 
-/// Says what is wrong with the command line.
+/// Prints a usage error.
 pub(crate) fn usage_error(error: &lexopt::Error) -> ExitCode {
     print_error(&format!("{error}; see `cas-session --help`"));
     ExitCode::from(USAGE)
 }
 
-/// Tells a person at a terminal what went wrong. Under the PAM module this goes to /dev/null.
+/// Prints an error to standard error. Under the PAM module this is /dev/null.
 pub(crate) fn print_error(what: &str) {
-    // Nothing can be done about a terminal that is gone.
+    // A failure to write to a closed terminal is ignored.
     drop(writeln!(io::stderr(), "cas-session: {what}"));
 }
 
@@ -201,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_understood() {
+    fn login_arguments_are_parsed_and_clamped() {
         let login =
             Login { user: "-x".into(), deadline: Duration::from_millis(1900), minimum_uid: 500, debug: true };
         let line = "login --reply=1 --deadline-ms=1900 --minimum-uid=500 --debug --user=-x";
         assert_eq!(parse(line), Ok(Command::Login(login)));
-        let Ok(Command::Login(hasty)) = parse("login --deadline-ms=0 --user=a") else { panic!("understood") };
-        assert_eq!(hasty.deadline, Duration::from_millis(100));
+        let Ok(Command::Login(short)) = parse("login --deadline-ms=0 --user=a") else { panic!("valid") };
+        assert_eq!(short.deadline, Duration::from_millis(100));
     }
 
     #[test]
-    fn a_command_keeps_its_own_options() {
+    fn exec_passes_options_of_its_command_on() {
         let command = vec!["claude".into(), "--help".into(), "--".into(), "x".into()];
         let exec = Exec { wait: Duration::from_secs(3), command };
         assert_eq!(parse("exec -- claude --help -- x"), Ok(Command::Exec(exec)));
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_command_line_is_rejected() {
         for line in [
             "",
             "logout",

@@ -1,5 +1,5 @@
-//! `cas-session environment`: the caller's own setup-token as one line `NAME=value`, or nothing. For login shells that came
-//! without the PAM module, and for the user manager of systemd.
+//! `cas-session environment`: prints the user's setup token as one line `NAME=value`, if there is
+//! one. For login shells that started without the PAM module, and for systemd's user manager.
 
 use std::process::ExitCode;
 
@@ -7,11 +7,11 @@ use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::VARIABLE;
 
 use crate::arguments::print_error;
-use crate::of_the_caller;
+use crate::bounded_output;
 
-/// Prints the line, where there is one.
+/// Prints the line, if there is one.
 pub(crate) fn run() -> ExitCode {
-    of_the_caller::print_line("setup-token not used", |account, paths| {
+    bounded_output::print_line("setup-token not used", |account, paths| {
         match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
             EnvFileContent::Token(token) => Some(format!("{VARIABLE}={}", token.expose())),
             EnvFileContent::Absent => None,

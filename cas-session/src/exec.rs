@@ -1,4 +1,5 @@
-//! `cas-session exec`: a program with the person's own setup-token in its environment, and none that was withdrawn.
+//! `cas-session exec`: runs a program with the user's setup token in its environment, and without a
+//! withdrawn one.
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -9,13 +10,15 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::state::directory::{StateDirectory, StateLock};
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::VARIABLE;
 use nix::unistd::Uid;
 
 use crate::arguments::{Exec, print_error};
+use crate::bounded_output::login_name;
 
-/// Runs the program in this process; returns only when that fails.
+/// Replaces this process by the program. Returns only on failure.
 pub(crate) fn run(request: &Exec) -> ExitCode {
     match launch(request) {
         Ok(never) => match never {},
@@ -27,16 +30,21 @@ pub(crate) fn run(request: &Exec) -> ExitCode {
 }
 
 fn launch(request: &Exec) -> Result<std::convert::Infallible> {
-    let account = Account::from_uid(Uid::effective())?;
+    let account = Account::for_session(Uid::effective(), login_name().as_deref())?;
     let paths = Paths::new(&account.home, path_variable);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
-    wait_for_repair(&state, request);
+    wait_for_restore(&state, request);
     let (program, arguments) = request.command.split_first().context("the command to run is missing")?;
     let mut command = Command::new(program);
     command.args(arguments);
-    match EnvFile::new(paths.env_file, account.uid.as_raw()).read() {
+    let content = match Identities::of_this_machine().check(&account) {
+        Ok(()) => EnvFile::new(paths.env_file, account.uid.as_raw()).read(),
+        // What lies in this home may be the former user's.
+        Err(error) => EnvFileContent::Unreadable(error.to_string()),
+    };
+    match content {
         EnvFileContent::Token(token) => drop(command.env(VARIABLE, token.expose())),
-        EnvFileContent::Absent if inherits_a_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
+        EnvFileContent::Absent if inherits_withdrawn_token(&state) => drop(command.env_remove(VARIABLE)),
         EnvFileContent::Absent => (),
         EnvFileContent::Malformed(why) | EnvFileContent::Unreadable(why) => {
             print_error(&format!("setup-token not used: {why}"))
@@ -46,20 +54,21 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
     Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
 }
 
-/// A repair takes milliseconds; one that hangs is not waited for longer than asked.
-fn wait_for_repair(state: &StateDirectory, request: &Exec) {
+/// Waits up to the requested time for a restore in progress, which usually takes milliseconds.
+fn wait_for_restore(state: &StateDirectory, request: &Exec) {
     if state.path("repair.lock").exists() {
         drop(state.lock(StateLock::Restore, &Deadline::after(request.wait)));
     }
 }
 
-/// A tmux server keeps the environment of the login that started it: a token that was withdrawn since would outrank the
-/// login file. One that is none of ours stays.
+/// Returns true if the inherited token was withdrawn. A tmux server keeps the environment of the
+/// login that started it, and such a token would take precedence over the login file. A token that
+/// the user set stays.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the environment is the caller's own, and this program hands it on"
+    reason = "the environment is the caller's, and this program passes it on"
 )]
-fn inherits_a_withdrawn_token(state: &StateDirectory) -> bool {
+fn inherits_withdrawn_token(state: &StateDirectory) -> bool {
     let inherited = std::env::var(VARIABLE).ok().map(|token| Fingerprint::from_bytes(&token));
     let withdrawn = state.ledger().map(|ledger| ledger.withdrawn_tokens).unwrap_or_default();
     inherited.is_some_and(|token| withdrawn.contains(&token))

@@ -1,4 +1,5 @@
-//! `cas-session login`: one run of the planner while somebody waits, and one line in reply.
+//! `cas-session login`: runs the engine while the user waits for the prompt, and prints the reply
+//! line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,22 +14,25 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::StoreError;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_core::system::machine_id::MachineId;
 use cas_core::system::privileges;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
+use cas_protocol::paths;
 use cas_protocol::reply::Reply;
 
 use crate::arguments::{Login, print_error};
+use crate::request;
 
-/// What is kept back of the deadline for the reply itself.
+/// The part of the deadline that is reserved for the reply.
 const REPLY_RESERVE: Duration = Duration::from_millis(100);
 
-/// Does what a login needs, and replies.
+/// Handles a login and writes the reply.
 pub(crate) fn run(request: &Login) -> ExitCode {
     let deadline = Deadline::after(request.deadline.saturating_sub(REPLY_RESERVE));
     match handle(request, deadline).and_then(|reply| write_reply(&reply)) {
@@ -44,40 +48,57 @@ pub(crate) fn run(request: &Login) -> ExitCode {
 }
 
 fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
-    let account = Account::from_name(&request.user)?;
+    let account = match Account::from_name(&request.user) {
+        // The module also asks about names that may be another spelling of an enrolled one.
+        Err(_) if !paths::is_enrolled(&request.user) => return Ok(Reply(None)),
+        account => account?,
+    };
     if account.uid.as_raw() < request.minimum_uid || account.uid.is_root() {
         return Ok(Reply(None));
     }
-    privileges::become_user(&account)?;
+    let account = privileges::become_user(&account)?;
+    // The module has the name as it was typed. The account's own name decides.
+    if !paths::is_enrolled(&account.name) {
+        return Ok(Reply(None));
+    }
+    if let Err(error) = Identities::of_this_machine().check(&account) {
+        syslog::log_message(&account.name, Status::Fail, &error.to_string());
+        return Ok(Reply(None));
+    }
     let name = account.name.clone();
-    let requests = Requests::of(&name);
-    let ended = run_engine(account, &requests, deadline);
-    if ended.outcome.should_log() || request.debug {
-        syslog::log_outcome(&name, &ended.outcome);
-    }
-    if ended.outcome.wants_sync {
-        requests.leave();
-    }
-    Ok(Reply(ended.token))
-}
-
-fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunResult {
-    let now = now();
     let paths = Paths::new(&account.home, |_| None);
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
+    let requests = SyncRequests::new(state.clone());
+    let result = run_engine(account, &paths, state, requests.last_activity(), deadline);
+    if result.outcome.should_log() || request.debug {
+        syslog::log_outcome(&name, &result.outcome);
+    }
+    if result.outcome.wants_sync || requests.has_unsent() {
+        request::submit_without_waiting(&requests);
+    }
+    Ok(Reply(result.token))
+}
+
+fn run_engine(
+    account: Account,
+    paths: &Paths,
+    state: StateDirectory,
+    asked_at: Option<Timestamp>,
+    deadline: Deadline,
+) -> RunResult {
+    let now = now();
     let (config, store) = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => {
-            let store = cas_vault::open(&config, &account, &paths, &state, now);
+            let store = cas_vault::open(&config, &account, paths, &state, now);
             (config, store)
         }
         Err(error) => (Config { store: StoreKind::Vault, ..Config::default() }, Err(unusable(&error))),
     };
     let settings = Settings::from_config(&config, Mode::Login);
     let machine = MachineId::read(Path::new("/etc/machine-id"));
-    let asked_at = requests.asked_at();
-    let ended = Engine::new(EngineInput {
+    let result = Engine::new(EngineInput {
         account,
-        paths: &paths,
+        paths,
         settings,
         store,
         now,
@@ -88,15 +109,18 @@ fn run_engine(account: Account, requests: &Requests, deadline: Deadline) -> RunR
     })
     .run();
     if !deadline.is_expired() {
-        // The sync makes up for what cannot be written here.
-        drop(notice_file::update(&ended.outcome, Mode::Login, &state));
+        // A sync writes the notice if this fails.
+        drop(notice_file::update(&result.outcome, Mode::Login, &state));
     }
-    ended
+    result
 }
 
-/// A configuration that cannot be read keeps the store out of it; what this machine knows still helps.
+/// Returns the error for the store of an invalid configuration. Local backups are still used.
 fn unusable(error: &config::ConfigError) -> StoreError {
-    StoreError::Misconfigured { reason: error.to_string(), remedy: "an admin has to mend it".into() }
+    StoreError::Misconfigured {
+        reason: error.to_string(),
+        remedy: "an administrator has to correct it".into(),
+    }
 }
 
 fn write_reply(reply: &Reply) -> Result<()> {

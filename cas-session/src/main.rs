@@ -1,13 +1,14 @@
-//! `cas-session`: what happens to one person's login while somebody waits for the prompt, and the launcher for programs
-//! that start outside a login.
+//! `cas-session`: restores a user's login while the user waits for the prompt, and runs programs
+//! with the setup token.
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bounded_output;
 mod environment;
 mod exec;
 mod login;
 mod notice;
-mod of_the_caller;
+mod request;
 
 use std::process::ExitCode;
 
@@ -16,16 +17,17 @@ use cas_core::system::file_size_limit;
 
 fn main() -> ExitCode {
     let command = Command::parse(std::env::args_os().skip(1));
-    let treated = match &command {
+    let result = match &command {
         Ok(Command::Exec(_)) => file_size_limit::treat_as_full_disk_before_exec(),
         _ => file_size_limit::treat_as_full_disk(),
     };
-    treated.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
+    result.unwrap_or_else(|error| print_error(&format!("cannot handle SIGXFSZ: {error}")));
     match command {
         Ok(Command::Login(request)) => login::run(&request),
         Ok(Command::Exec(request)) => exec::run(&request),
         Ok(Command::Environment) => environment::run(),
         Ok(Command::Notice) => notice::run(),
+        Ok(Command::Request) => request::run(),
         Ok(Command::Help) => arguments::print_help(),
         Ok(Command::Version) => arguments::print_version(),
         Err(error) => arguments::usage_error(&error),

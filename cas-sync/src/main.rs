@@ -1,4 +1,4 @@
-//! `cas-sync`: what people and their units run to have their logins looked after, and the commands of admins.
+//! `cas-sync`: keeps Claude Code logins valid, and manages the enrolled users.
 #![forbid(unsafe_code)]
 
 mod claude;
@@ -9,6 +9,7 @@ mod os;
 mod precedence;
 mod processes;
 mod published_state;
+mod request_dispatcher;
 mod roster;
 mod systemd;
 mod term;
@@ -26,9 +27,9 @@ use crate::term::stderr::{exit_with_error, print_error};
 use crate::user::verification::VerifyMode;
 
 fn main() -> ExitCode {
-    // Without it a file size limit kills the program in the middle of a write; the system has no reason to refuse.
+    // Otherwise SIGXFSZ kills the program during a write. The kernel has no reason to refuse this.
     file_size_limit::treat_as_full_disk().unwrap_or_else(|error| print_error(&error.into()));
-    // The watcher stays for as long as the person: it does without the memory that reading a command line takes.
+    // The watcher runs as long as the user: it saves the memory of parsing a command line.
     if std::env::args_os().skip(1).eq(["watch"]) {
         return commands::watch::run();
     }
@@ -68,16 +69,25 @@ fn main() -> ExitCode {
 fn internal(command: Internal) -> ExitCode {
     let done = match command {
         Internal::Inspect { user, fix, without_systemd } => {
-            commands::doctor::examine(&user, fix.as_deref(), !without_systemd)
+            commands::doctor::run_internal(&user, fix.as_deref(), !without_systemd)
         }
-        Internal::Sessions { user } => commands::sessions::examine(&user),
-        Internal::TokenAgent { user } => return commands::provision::keep_vault_token(&user),
+        Internal::Sessions { user } => commands::sessions::run_internal(&user),
+        Internal::PublishState { user } => published_state::publish::publish(&user),
+        Internal::ReadState { user } => published_state::state_reader::serve(&user),
+        Internal::MigratePublishedStates => published_state::earlier_version::migrate(),
+        Internal::EmptyPublishedDirectory { uid, gid, user } => {
+            published_state::earlier_version::serve(&user, uid, gid)
+        }
+        Internal::BindIdentities => return enrollment::enroll::bind_identities(),
+        Internal::TokenAgent { user } => return commands::provision::run_token_agent(&user),
+        Internal::DispatchRequests => return request_dispatcher::run(),
+        Internal::AcceptRequests => return request_dispatcher::accept(),
     };
     done.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// Whether this was called as the script was that it replaces: by that name, and without arguments. Crontabs, units and habits
-/// do that.
+/// Returns true if this was called by the name of the former script and without arguments, as in
+/// old crontabs and units.
 fn invoked_as_legacy_script(mut command_line: impl Iterator<Item = OsString>) -> bool {
     let name = command_line.next();
     name.as_deref().and_then(|name| Path::new(name).file_name()) == Some(OsStr::new("claude-auth-sync"))
@@ -89,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_the_scripts_name_alone_it_does_what_the_script_did() {
+    fn legacy_script_name_without_arguments_is_detected() {
         let is = |words: &[&str]| invoked_as_legacy_script(words.iter().map(OsString::from));
         assert!(is(&["claude-auth-sync"]) && is(&["/usr/bin/claude-auth-sync"]));
         for other in [

@@ -1,4 +1,5 @@
-//! Who is enrolled: users with a marker file that only root can have put there. Asking costs one `lstat`.
+//! Decides whether a user is enrolled: by a marker file that only root can create. The check is one
+//! `lstat`.
 
 use std::ffi::CString;
 use std::fmt;
@@ -9,16 +10,16 @@ use cas_protocol::paths::ENROLLED_DIR;
 use crate::system::{self, FileStatus};
 use crate::user_name::UserName;
 
-/// Looks for the user's marker, following no link in its last component.
+/// Returns true if the user's marker exists. A symlink in the last component is not followed.
 ///
 /// # Errors
-/// [`MarkerError`] when something is there that root did not put there as a marker, or it could not be looked at. The user
-/// then counts as not enrolled.
+/// [`MarkerError`] if the file is not a marker of root, or cannot be checked. The user then counts
+/// as not enrolled.
 pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, MarkerError> {
     let path = [ENROLLED_DIR.as_bytes(), b"/", user.as_bytes()].concat();
     let Ok(path) = CString::new(path) else { return Ok(false) };
     match system::lstat(&path) {
-        Ok(status) => judge(status).map(|()| true),
+        Ok(status) => check(status).map(|()| true),
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG) => Ok(false),
             _ => Err(MarkerError::Stat(error)),
@@ -26,7 +27,7 @@ pub(crate) fn is_enrolled(user: &UserName) -> Result<bool, MarkerError> {
     }
 }
 
-fn judge(status: FileStatus) -> Result<(), MarkerError> {
+fn check(status: FileStatus) -> Result<(), MarkerError> {
     if status.mode & libc::S_IFMT != libc::S_IFREG {
         Err(MarkerError::NotAFile)
     } else if status.owner != 0 {
@@ -38,7 +39,7 @@ fn judge(status: FileStatus) -> Result<(), MarkerError> {
     }
 }
 
-/// Why a marker does not count.
+/// Why a marker is ignored.
 #[derive(Debug)]
 pub(crate) enum MarkerError {
     NotAFile,
@@ -53,7 +54,7 @@ impl fmt::Display for MarkerError {
         match self {
             Self::NotAFile => formatter.write_str("it is not a regular file")?,
             Self::Owner(owner) => write!(formatter, "it belongs to uid {owner}, not to root")?,
-            Self::Writable => formatter.write_str("others than root may write it")?,
+            Self::Writable => formatter.write_str("other users than root can write it")?,
             Self::Stat(error) => write!(formatter, "{error}")?,
         }
         formatter
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_file_that_root_alone_can_write_counts() {
+    fn marker_that_others_can_write_is_ignored() {
         let rows = [
             (libc::S_IFREG | 0o644, 0, true),
             (libc::S_IFREG, 0, true),
@@ -78,7 +79,7 @@ mod tests {
             (libc::S_IFIFO | 0o644, 0, false),
         ];
         for (mode, owner, counts) in rows {
-            assert_eq!(judge(FileStatus { mode, owner }).is_ok(), counts, "{mode:o} {owner}");
+            assert_eq!(check(FileStatus { mode, owner }).is_ok(), counts, "{mode:o} {owner}");
         }
     }
 }

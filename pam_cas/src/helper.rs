@@ -1,7 +1,8 @@
-//! The conversation with `cas-session login`: start it, hear one line, see it end, all within one deadline.
+//! Runs `cas-session login`: starts it, reads one line, and waits for its end, all within one
+//! deadline.
 //!
-//! What the process does, and how badly, must not matter to the login: a line counts only when it is complete, is one
-//! well-formed reply, and nothing speaks against the process that wrote it.
+//! A misbehaving process must not affect the login. A line counts only if it is complete, is one
+//! well-formed reply, and the process that wrote it did not fail.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -15,10 +16,10 @@ use cas_protocol::reply::{self, Reply};
 use cas_protocol::secret::Zeroizing;
 use cas_protocol::setup_token::SetupToken;
 
-use crate::system::{Child, EndingError, Heard, spawn};
+use crate::system::{Child, ExitError, WaitEvent, spawn};
 use crate::user_name::UserName;
 
-/// What the program is asked.
+/// The request to the helper.
 pub(crate) struct HelperRequest<'a> {
     pub(crate) program: &'a CStr,
     pub(crate) user: &'a UserName,
@@ -26,41 +27,42 @@ pub(crate) struct HelperRequest<'a> {
     pub(crate) debug: bool,
 }
 
-/// The whole environment of the program, so that nothing the caller of `su` or a client of sshd set can reach it.
+/// The whole environment of the helper, so that no variable of the caller of `su` or of an SSH
+/// client reaches it.
 const ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 
-/// How long a program that has closed its end of the pipe may take to end by itself before it is killed: exiting takes
-/// well under a millisecond, and its exit status is worth that much.
+/// How long a helper that has closed its end of the pipe may take to exit before it is killed.
+/// Exiting takes well under a millisecond, and the exit status is needed.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
-/// How much later than the deadline the supervisor acts by itself: only for a host that has ended meanwhile.
+/// How long after the deadline the supervisor acts by itself, in case the host has ended.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
 
-/// Asks for the user's setup-token. When this returns, neither the program nor anything in its process group is left.
+/// Requests the user's setup token. On return neither the helper nor its process group exists.
 ///
 /// # Errors
-/// [`HelperError`], for the log; the login goes on without a token.
+/// [`HelperError`], for the log. The login continues without a token.
 pub(crate) fn request_token(
-    question: &HelperRequest<'_>,
+    request: &HelperRequest<'_>,
     deadline: Deadline,
 ) -> Result<Option<SetupToken>, HelperError> {
-    let arguments = question.arguments(deadline);
+    let arguments = request.arguments(deadline);
     let arguments: Vec<&CStr> = arguments.iter().map(CString::as_c_str).collect();
     let timeout = deadline.remaining().saturating_add(SUPERVISOR_GRACE);
-    let (mut child, pipe) = spawn(question.program, &arguments, ENVIRONMENT, timeout)
-        .map_err(|error| question.cannot_start(error))?;
+    let (mut child, pipe) = spawn(request.program, &arguments, ENVIRONMENT, timeout)
+        .map_err(|error| request.cannot_start(error))?;
 
-    let heard = listen(&child, pipe, deadline);
-    let linger = if heard.is_ok() { EXIT_GRACE.min(deadline.remaining()) } else { Duration::ZERO };
-    let failure = child.end(linger).failure();
-    if let Some(EndingError::NotStarted(error)) = failure {
-        return Err(question.cannot_start(error));
+    let received = listen(&child, pipe, deadline);
+    let grace = if received.is_ok() { EXIT_GRACE.min(deadline.remaining()) } else { Duration::ZERO };
+    let failure = child.end(grace).failure();
+    if let Some(ExitError::NotStarted(error)) = failure {
+        return Err(request.cannot_start(error));
     }
-    let answer = heard?;
-    if let Some(EndingError::Status(status)) = failure {
+    let reply = received?;
+    if let Some(ExitError::Status(status)) = failure {
         return Err(HelperError::Status(status));
     }
-    Ok(Reply::parse(&answer).map_err(|_| HelperError::NotAReply)?.0)
+    Ok(Reply::parse(&reply).map_err(|_| HelperError::NotAReply)?.0)
 }
 
 impl HelperRequest<'_> {
@@ -76,7 +78,7 @@ impl HelperRequest<'_> {
             arguments.push(b"--debug".to_vec());
         }
         arguments.push([b"--user=", self.user.as_bytes()].concat());
-        // None of these can contain NUL, a user name least of all.
+        // No argument contains NUL; a user name with NUL is rejected earlier.
         arguments.into_iter().filter_map(|argument| CString::new(argument).ok()).collect()
     }
 
@@ -85,17 +87,17 @@ impl HelperRequest<'_> {
     }
 }
 
-/// Reads until the pipe is closed, or the program has ended and the pipe is empty (something it left behind may hold the
-/// pipe open for ever), or more has come than any reply has.
+/// Reads until the pipe is closed, the helper has exited and the pipe is empty (a descendant may
+/// keep the pipe open), or more bytes have arrived than a reply has.
 fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing<Vec<u8>>, HelperError> {
-    // Of full size from the start: a growing vector would leave pieces of the token behind.
+    // Allocated once: a vector that grows would leave parts of the token in freed memory.
     let mut buffer = Zeroizing::new(vec![0; reply::MAX_LEN.saturating_add(1)]);
     let mut length: usize = 0;
     let mut ended = false;
     loop {
-        let patience = if ended { Duration::ZERO } else { deadline.remaining() };
-        match child.hear(&pipe, patience).map_err(HelperError::Pipe)? {
-            Heard::Pipe => {
+        let timeout = if ended { Duration::ZERO } else { deadline.remaining() };
+        match child.wait_event(&pipe, timeout).map_err(HelperError::Pipe)? {
+            WaitEvent::PipeReady => {
                 let free = buffer.get_mut(length..).unwrap_or_default();
                 match pipe.read(free) {
                     Ok(0) => break,
@@ -107,9 +109,9 @@ fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing
                     return Err(HelperError::NotAReply);
                 }
             }
-            Heard::Silence | Heard::Ended if ended => break,
-            Heard::Ended => ended = true,
-            Heard::Silence => {}
+            WaitEvent::Timeout | WaitEvent::ChildExited if ended => break,
+            WaitEvent::ChildExited => ended = true,
+            WaitEvent::Timeout => {}
         }
         if !ended && deadline.is_expired() {
             return Err(HelperError::TimedOut);
@@ -119,29 +121,29 @@ fn listen(child: &Child, mut pipe: File, deadline: Deadline) -> Result<Zeroizing
     Ok(buffer)
 }
 
-/// Why no answer came that could be used. Each says what to do.
+/// Why there is no usable reply. Each variant names its remedy.
 #[derive(Debug)]
 pub(crate) enum HelperError {
-    /// The program could not be started.
+    /// The helper cannot be started.
     Start {
         /// Its path.
         program: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// Reading or waiting failed.
     Pipe(io::Error),
-    /// The deadline passed.
+    /// The deadline expired.
     TimedOut,
-    /// The program ended with an error or by a signal.
+    /// The helper exited with an error or was ended by a signal.
     Status(ExitStatus),
-    /// Something else than one reply line came.
+    /// The output is not one reply line.
     NotAReply,
 }
 
 impl fmt::Display for HelperError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const JOURNAL: &str = "see journalctl -t claude-auth-sync for its own reason";
+        const JOURNAL: &str = "see journalctl -t claude-auth-sync for the cause";
         match self {
             Self::Start { program, error } => {
                 write!(
@@ -150,12 +152,16 @@ impl fmt::Display for HelperError {
                 )
             }
             Self::Pipe(error) => {
-                write!(formatter, "cannot hear cas-session: {error}; log in again, and report it if it stays")
+                write!(
+                    formatter,
+                    "cannot read from cas-session: {error}; log in again, and report it if it persists"
+                )
             }
             Self::TimedOut => write!(formatter, "cas-session did not finish within the deadline; {JOURNAL}"),
             Self::Status(status) => write!(formatter, "cas-session failed ({status}); {JOURNAL}"),
-            Self::NotAReply => formatter
-                .write_str("cas-session answered in another form than asked; reinstall claude-auth-sync"),
+            Self::NotAReply => formatter.write_str(
+                "the reply of cas-session has another format than requested; reinstall claude-auth-sync",
+            ),
         }
     }
 }

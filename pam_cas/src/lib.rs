@@ -1,13 +1,14 @@
 //! The PAM session module `pam_cas_session.so`.
 //!
-//! When a session opens for an enrolled user it starts `cas-session login`, waits for one line within a deadline, and
-//! puts the user's setup-token into the session's environment. It never refuses, delays beyond its deadline, prompts,
-//! prints, reads the environment, opens a file or changes anything of the process that loaded it.
-//! `docs/admin/pam-module.md` is its manual; `docs/design/pam-checklist.md` says how each promise is kept and tested.
+//! When a session opens for an enrolled user, the module starts `cas-session login`, waits for one
+//! line within a deadline, and sets the user's setup token in the session's environment. It never
+//! refuses a login, delays it beyond the deadline, prompts, prints, reads the environment, opens a
+//! file, or changes the process that loaded it. `docs/admin/pam-module.md` is the manual;
+//! `docs/design/pam-checklist.md` describes how each promise is kept and tested.
 //!
-//! It reads top-down: [`session`] is what happens at a login, [`helper`] the conversation with `cas-session`,
-//! [`options`], [`user_name`] and [`enrolled`] decide, [`mod@line`] is what reaches the log. All unsafe code is in
-//! [`pam_ext`] (libpam) and [`system`] (libc).
+//! Read it top-down: [`session`] handles a login, [`helper`] runs `cas-session`, [`options`],
+//! [`user_name`] and [`enrolled`] decide, and [`mod@line`] formats the log line. All unsafe code is
+//! in [`pam_ext`] (libpam) and [`system`] (libc).
 #![allow(rustdoc::private_intra_doc_links, reason = "only libpam calls this crate: all of it is private")]
 #![deny(unsafe_code)]
 #![deny(
@@ -41,7 +42,7 @@ mod helper;
 mod line;
 mod options;
 mod pam_ext;
-mod quiet;
+mod panic_guard;
 mod session;
 mod system;
 mod user_name;
@@ -55,9 +56,10 @@ mod entry_points {
     pam::pam_hooks!(ClaudeAuthSession);
 }
 
-/// Only the two session hooks do anything. Both say success whatever happened: alone in a stack, `PAM_IGNORE` would
-/// become "Permission denied", and closing replays what opening said. The other four keep the default `PAM_IGNORE`, so
-/// that a line in the wrong part of a stack can never let anybody in.
+/// Only the two session hooks do anything. Both always return success: alone in a stack,
+/// `PAM_IGNORE` would become "Permission denied", and closing repeats the result of opening. The
+/// other four keep the default `PAM_IGNORE`, so that a line in the wrong part of a stack cannot
+/// grant access.
 impl PamHooks for ClaudeAuthSession {
     fn sm_open_session(pamh: &mut PamHandle, arguments: Vec<&CStr>, _flags: PamFlag) -> PamResultCode {
         session::open(pamh, &arguments);

@@ -1,9 +1,10 @@
-//! The one line a login may leave in the log: bounded, and free of anything a terminal or a log reader could act on
-//! (names and paths come from people, CVE-2023-28486).
+//! Formats the one log line of a login: bounded, and without characters that a terminal or a log
+//! reader interprets (names and paths are untrusted, CVE-2023-28486).
 
 use std::fmt::{self, Display, Write};
 
-/// Notes of one login, joined by `; ` into one line of at most [`LogLine::MAX_LEN`] bytes of printable ASCII.
+/// Messages of one login, joined by `; ` into one line of at most [`LogLine::MAX_LEN`] bytes of
+/// printable ASCII.
 #[derive(Default)]
 pub(crate) struct LogLine(String);
 
@@ -11,40 +12,41 @@ impl LogLine {
     /// The longest line in bytes.
     pub(crate) const MAX_LEN: usize = 480;
 
-    /// Closes a line that had to be cut.
-    const CUT: &str = "...";
+    /// Marks a truncated line.
+    const TRUNCATION_MARK: &str = "...";
 
-    /// A line with one note.
-    pub(crate) fn of(note: impl Display) -> Self {
+    /// Creates a line with one message.
+    pub(crate) fn new(message: impl Display) -> Self {
         let mut line = Self::default();
-        line.add(&note);
+        line.add(&message);
         line
     }
 
-    /// Adds a note; what no longer fits is cut off.
-    pub(crate) fn add(&mut self, note: &dyn Display) {
+    /// Adds a message, and truncates what does not fit.
+    pub(crate) fn add(&mut self, message: &dyn Display) {
         let separator = if self.is_empty() { "" } else { "; " };
-        // Writing to a bounded string fails exactly when it is full: then the rest is not wanted.
-        let _ = write!(Escaped(&mut self.0), "{separator}{note}");
+        // Writing fails only when the line is full; the rest is dropped.
+        let _ = write!(Escaped(&mut self.0), "{separator}{message}");
     }
 
-    /// Whether nothing was noted.
+    /// Returns true if there is no message.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The line as it goes to the log.
+    /// Returns the line for the log.
     pub(crate) fn render(mut self) -> String {
         if self.0.len() > Self::MAX_LEN {
-            // Everything written is ASCII, so every place is a character boundary.
-            self.0.truncate(Self::MAX_LEN.saturating_sub(Self::CUT.len()));
-            self.0.push_str(Self::CUT);
+            // The text is ASCII, so every index is a character boundary.
+            self.0.truncate(Self::MAX_LEN.saturating_sub(Self::TRUNCATION_MARK.len()));
+            self.0.push_str(Self::TRUNCATION_MARK);
         }
         self.0
     }
 }
 
-/// Writes bytes outside printable ASCII, the backslash and `%` as `\xNN`, and stops a little after the line is full.
+/// Writes bytes outside printable ASCII, the backslash and `%` as `\xNN`, and stops when the line
+/// is full.
 struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
@@ -68,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_but_printable_text_reaches_the_log() {
-        let line = LogLine::of("a\nb\x1b[2J 100% \\ \u{9b}é\x7f");
+    fn log_line_escapes_unprintable_bytes() {
+        let line = LogLine::new("a\nb\x1b[2J 100% \\ \u{9b}é\x7f");
         assert_eq!(line.render(), r"a\x0ab\x1b[2J 100\x25 \x5c \xc2\x9b\xc3\xa9\x7f");
     }
 
     #[test]
-    fn a_line_never_exceeds_its_bound() {
+    fn log_line_is_truncated_at_its_limit() {
         let mut line = LogLine::default();
         for _ in 0..1000 {
             line.add(&"\n".repeat(300));
@@ -85,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn several_notes_make_one_line() {
-        let mut line = LogLine::of("one");
+    fn log_line_joins_several_messages() {
+        let mut line = LogLine::new("one");
         line.add(&"two");
         assert_eq!(line.render(), "one; two");
     }

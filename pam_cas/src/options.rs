@@ -1,32 +1,35 @@
-//! The arguments of the module's line in `/etc/pam.d`. One table, [`ARGUMENTS`], is what the parser, the manual and the
-//! tests go by. Parsing is total: what cannot be used is complained about once and ignored.
+//! The arguments of the module's line in `/etc/pam.d`. The parser, the manual and the tests use one
+//! table, [`ARGUMENTS`]. Parsing is total: an invalid argument is reported once and ignored.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::time::Duration;
 
-/// What one login goes by.
+/// The options of one login.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options<'a> {
-    /// How long the login may wait for us in all; [`SHORTEST`] to [`LONGEST`].
+    /// The longest time that the module may delay the login, [`MIN_DEADLINE`] to [`MAX_DEADLINE`].
     pub(crate) deadline: Duration,
-    /// The program that answers; an absolute path.
+    /// The helper program, an absolute path.
     pub(crate) helper: CString,
-    /// The smallest uid served. Only passed on: the module looks nobody up.
+    /// The smallest uid served. The module only passes it on and makes no user lookup.
     pub(crate) minimum_uid: u32,
-    /// The services served.
+    /// The services that are served.
     pub(crate) services: Services<'a>,
-    /// Whether every outcome is logged, at level debug.
+    /// Whether every result is logged at level debug.
     pub(crate) debug: bool,
 }
 
-/// The bounds of `deadline=`: below, no process could answer; above, a login feels broken.
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
+/// The lower bound of `deadline=`: a process needs some time to reply.
+const MIN_DEADLINE: Duration = Duration::from_millis(100);
 
-/// The services served unless `services=` names others. Not here on purpose: `sudo` and `sudo-s`, whose commands' output
-/// and environment are nobody's login; `cron`, `systemd-user` and the greeters of display managers, where nobody types.
-const SERVICES: &[&str] = &[
+/// The upper bound of `deadline=`: a longer delay makes a login appear broken.
+const MAX_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The services that are served unless `services=` names others. Excluded on purpose: `sudo` and
+/// `sudo-s`, which run commands and open no login session; `cron`, `systemd-user` and the greeters
+/// of display managers, which have no user at a prompt.
+const DEFAULT_SERVICES: &[&str] = &[
     "sshd",
     "login",
     "remote",
@@ -48,21 +51,21 @@ const SERVICES: &[&str] = &[
     "xrdp-sesman",
 ];
 
-/// One argument as it is written, documented and parsed.
+/// An argument: its syntax, its documentation and its parser.
 struct Argument {
     name: &'static str,
-    /// The kind of value as the manual shows it; `None` for a bare word.
+    /// The kind of value, as in the manual. `None` for a plain word.
     value: Option<&'static str>,
-    /// The default as the manual shows it.
+    /// The default, as in the manual.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "the tests hold the manual and `Options::default` against it")
+        expect(dead_code, reason = "the tests compare the manual and `Options::default` with it")
     )]
     default: &'static str,
     read: Read,
 }
 
-/// How an argument's value gets into the options; the error says what would have been right.
+/// Parses an argument's value into the options. The error describes a valid value.
 type Read = for<'a> fn(&mut Options<'a>, &'a str) -> Result<Option<Clamped>, &'static str>;
 
 const ARGUMENTS: &[Argument] = &[
@@ -79,26 +82,26 @@ impl Default for Options<'_> {
             deadline: Duration::from_secs(2),
             helper: c"/usr/bin/cas-session".to_owned(),
             minimum_uid: 1000,
-            services: Services::Usual,
+            services: Services::Default,
             debug: false,
         }
     }
 }
 
 impl<'a> Options<'a> {
-    /// Reads the arguments in order. Of an argument given twice the first counts.
+    /// Parses the arguments in order. Of an argument that is given twice the first counts.
     pub(crate) fn parse(arguments: &[&'a CStr]) -> (Self, Vec<OptionWarning<'a>>) {
         let mut options = Self::default();
-        let mut complaints = Vec::new();
+        let mut warnings = Vec::new();
         let mut seen = Vec::new();
         for written in arguments {
             match options.read(written, &mut seen) {
                 Ok(None) => {}
-                Ok(Some(clamped)) => complaints.push(OptionWarning { written, why: Why::Clamped(clamped) }),
-                Err(why) => complaints.push(OptionWarning { written, why }),
+                Ok(Some(clamped)) => warnings.push(OptionWarning { written, why: Why::Clamped(clamped) }),
+                Err(why) => warnings.push(OptionWarning { written, why }),
             }
         }
-        (options, complaints)
+        (options, warnings)
     }
 
     fn read(&mut self, written: &'a CStr, seen: &mut Vec<&'static str>) -> Result<Option<Clamped>, Why> {
@@ -121,9 +124,9 @@ impl<'a> Options<'a> {
 }
 
 fn read_deadline<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
-    let asked = duration(value).ok_or("a time such as 2s or 500ms")?;
-    options.deadline = asked.clamp(SHORTEST, LONGEST);
-    Ok((options.deadline != asked).then_some(Clamped(options.deadline)))
+    let requested = duration(value).ok_or("a time such as 2s or 500ms")?;
+    options.deadline = requested.clamp(MIN_DEADLINE, MAX_DEADLINE);
+    Ok((options.deadline != requested).then_some(Clamped(options.deadline)))
 }
 
 fn read_helper<'a>(options: &mut Options<'a>, value: &'a str) -> Result<Option<Clamped>, &'static str> {
@@ -151,7 +154,7 @@ fn read_debug<'a>(options: &mut Options<'a>, _: &'a str) -> Result<Option<Clampe
     Ok(None)
 }
 
-/// A whole number of milliseconds (`500ms`) or seconds (`2s`, `2`).
+/// Parses whole milliseconds (`500ms`) or seconds (`2s`, `2`).
 fn duration(text: &str) -> Option<Duration> {
     if let Some(milliseconds) = text.strip_suffix("ms") {
         return digits(milliseconds).map(|number| Duration::from_millis(u64::from(number)));
@@ -159,31 +162,31 @@ fn duration(text: &str) -> Option<Duration> {
     digits(text.strip_suffix('s').unwrap_or(text)).map(|number| Duration::from_secs(u64::from(number)))
 }
 
-/// A number of digits alone: `parse` would take `+5` too.
+/// Parses digits only: `parse` would accept `+5` too.
 fn digits(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Which PAM services the module acts for.
+/// The PAM services that the module serves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Services<'a> {
-    /// [`SERVICES`].
-    Usual,
-    /// Those that `services=` names.
+    /// [`DEFAULT_SERVICES`].
+    Default,
+    /// The services that `services=` names.
     Only(Vec<&'a str>),
 }
 
 impl Services<'_> {
-    /// Whether a login through this service is ours.
+    /// Returns true if the module serves this service.
     pub(crate) fn contain(&self, service: &str) -> bool {
         match self {
-            Self::Usual => SERVICES.contains(&service),
+            Self::Default => DEFAULT_SERVICES.contains(&service),
             Self::Only(names) => names.contains(&service),
         }
     }
 }
 
-/// An argument that was ignored or changed, for the log.
+/// An argument that was ignored or changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct OptionWarning<'a> {
     written: &'a CStr,
@@ -195,26 +198,26 @@ enum Why {
     Unknown,
     Duplicate,
     NotUtf8,
-    /// What would have been right.
+    /// Describes a valid value.
     Value(&'static str),
     Clamped(Clamped),
 }
 
-/// The deadline that counts instead of the one written.
+/// The deadline that is used instead of the given one.
 #[derive(Debug, PartialEq, Eq)]
 struct Clamped(Duration);
 
 impl fmt::Display for OptionWarning<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST_QUOTE: usize = 60;
-        let quote: String = self.written.to_string_lossy().chars().take(LONGEST_QUOTE).collect();
+        const MAX_QUOTE_LEN: usize = 60;
+        let quote: String = self.written.to_string_lossy().chars().take(MAX_QUOTE_LEN).collect();
         write!(formatter, "argument \"{quote}\" ")?;
         match &self.why {
             Why::Unknown => formatter.write_str("ignored: unknown")?,
             Why::Duplicate => formatter.write_str("ignored: given before")?,
             Why::NotUtf8 => formatter.write_str("ignored: not UTF-8")?,
             Why::Value(right) => write!(formatter, "ignored: takes {right}")?,
-            Why::Clamped(Clamped(time)) => write!(formatter, "taken as {} ms", time.as_millis())?,
+            Why::Clamped(Clamped(time)) => write!(formatter, "changed to {} ms", time.as_millis())?,
         }
         formatter.write_str(", correct the line in /etc/pam.d")
     }

@@ -1,10 +1,12 @@
 #!/bin/bash
 # guest.sh ROOT NAME [OPTION...] - boots one throw-away Debian over ROOT and keeps it for as long as its standard input
-# stays open. Each OPTION is one more of systemd-nspawn's, such as --bind-ro=.
+# stays open. ROOT is one folder, or several layers, the uppermost first, separated by colons. Each OPTION is one more of
+# systemd-nspawn's, such as --bind-ro=.
 #
 # Prints two lines, `folder PATH` and `leader PID` (the guest's PID 1 as this machine numbers it), then waits. When the
-# input ends - its owner has finished, or was killed - the guest is halted, whatever is left of it is killed, and its
-# folder is removed. PATH holds console.log and upper/ (what the guest has written) until then.
+# input ends - its owner has finished, or was killed - the guest is killed, and its folder is removed. PATH holds
+# console.log and upper/ (what the guest has written) until then. With GUEST_KEEP=FOLDER in the environment, the guest is
+# halted in order, and upper/ becomes FOLDER instead of being removed.
 #
 # Needs root. Works with and without systemd as this machine's own PID 1, with cgroup v2 alone or beside v1: nspawn is
 # told not to register anywhere (--register=no --keep-unit) and gets a control group of its own, because it makes
@@ -47,13 +49,20 @@ remove_every_trace() { # NAME: kills what is left and deletes; harmless when not
 halt() {
     local tick
     trap '' TERM INT HUP
-    if [ -n "${nspawn:-}" ] && kill -TERM "$nspawn" 2>/dev/null; then
+    if [ -n "${nspawn:-}" ] && kill -0 "$nspawn" 2>/dev/null; then
+        # Only what is kept has to be complete.
+        if [ -n "${leader:-}" ] && [ -z "${GUEST_KEEP:-}" ]; then
+            kill -KILL "$leader" 2>/dev/null || true
+        else
+            kill -TERM "$nspawn" 2>/dev/null || true
+        fi
         for ((tick = 0; tick < halt_within * 50; tick++)); do
             kill -0 "$nspawn" 2>/dev/null || break
             sleep 0.02
         done
     fi
     [ -z "${owner:-}" ] || kill "$owner" 2>/dev/null || true
+    if [ -n "${GUEST_KEEP:-}" ] && umount "$folder/merged"; then mv "$folder/upper" "$GUEST_KEEP"; fi
     remove_every_trace "$name"
 }
 

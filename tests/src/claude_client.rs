@@ -1,9 +1,10 @@
-//! The real `claude` of npm, run by people who exist only here, in a network that holds nothing but the stand-in for
-//! Anthropic's servers.
+//! The real `claude` of npm, run by users that exist only here, in a network that contains only the
+//! simulated Anthropic servers.
 //!
-//! Each person has a scratch home and an ordinary user id that nobody on this machine has; the client sees `/etc/hosts`,
-//! `/etc/passwd`, `/etc/group`, `/etc/claude-code` and `/etc/claude-auth-sync` of this bed, and none of the test's own
-//! environment. Our own `cas-sync` runs there as well.
+//! Each user has a scratch home and a user id that is unused on this machine. The client sees this
+//! fixture's `/etc/hosts`, `/etc/passwd`, `/etc/group`, `/etc/claude-code` and
+//! `/etc/claude-auth-sync`, in which all users are enrolled, and nothing of the test's environment.
+//! `cas-sync` runs there as well.
 
 mod disk;
 mod invocation;
@@ -19,6 +20,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::{Uid, User};
 use tempfile::TempDir;
 
@@ -35,7 +37,7 @@ pub const NEWEST: &str = "2.1.329";
 /// An older one that is still in use: it reports fewer details of a failed request.
 pub const OLDER: &str = "2.1.197";
 
-/// Above the ids Debian gives to people and below those systemd hands out.
+/// Above the user ids of Debian's accounts and below those of systemd.
 const FIRST_UID: u32 = 61_000;
 
 /// The admin's settings for every client, below `/etc`.
@@ -62,7 +64,8 @@ impl ClaudeBed {
     /// A bed with the client of `version`, which `tests/bed/claude VERSION` has installed.
     ///
     /// # Errors
-    /// When the client is not installed, naming the script; when this is not run by root; or a step of the kernel's.
+    /// When the client is not installed, naming the script; when this is not run by root; or a step
+    /// of the kernel's.
     pub fn with_version(version: &str) -> io::Result<Self> {
         let binary = installed(version)?;
         let scratch = tempfile::Builder::new().prefix("claude-bed.").tempdir()?;
@@ -88,10 +91,15 @@ impl ClaudeBed {
             fs::create_dir_all(path.join("etc").join(directory))?;
         }
         mounts.push(Mount::Over { source: path.join("etc"), target: "/etc".into() });
+        fs::create_dir(path.join("markers"))?;
+        fs::create_dir_all(path.join("lib/claude-auth-sync/enrolled"))?;
+        mounts.push(Mount::Over { source: path.join("lib"), target: "/var/lib".into() });
+        mounts.push(bind(path.join("markers"), ENROLLED_DIR.into()));
         for name in ["hosts", "passwd", "group", SETTINGS, CONFIGURATION] {
             mounts.push(bind(path.join(name), Path::new("/etc").join(name)));
         }
-        // A token file the client looks for at every start would be this machine's, and so would the journal.
+        // A token file the client looks for at every start would be this machine's, and so would
+        // the journal.
         let foreign = ["/home/claude", "/run/systemd/journal"].map(PathBuf::from);
         mounts.extend(foreign.into_iter().filter(|path| path.is_dir()).map(Mount::Empty));
 
@@ -106,7 +114,7 @@ impl ClaudeBed {
         &self.anthropic
     }
 
-    /// A new person with an empty home.
+    /// Creates a user with an empty home.
     ///
     /// # Errors
     /// Those of creating the home.
@@ -123,10 +131,12 @@ impl ClaudeBed {
         };
         append("passwd", format!("{name}:x:{uid}:{uid}::{}:/bin/sh\n", home.display()))?;
         append("group", format!("{name}:x:{uid}:\n"))?;
+        fs::write(self.path("markers").join(name), "")?;
         Ok(Person::new(self, name, uid, home))
     }
 
-    /// Lets the names of Anthropic's servers lead to another address of the loopback network, where nobody listens.
+    /// Resolves the names of Anthropic's servers to another loopback address, where no server
+    /// listens.
     ///
     /// # Errors
     /// Those of writing `/etc/hosts`.
@@ -147,7 +157,7 @@ impl ClaudeBed {
     }
 }
 
-/// Gives somebody a home in this directory.
+/// Creates the directories of a home.
 fn furnish(home: &Path, uid: u32) -> io::Result<()> {
     for directory in [".claude", "tmp"] {
         fs::create_dir(home.join(directory))?;

@@ -1,12 +1,13 @@
-//! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and broken in the way it
-//! breaks. (Shapes measured with the real client: `docs/design/claude-code.md`.)
+//! What Claude Code keeps in `~/.claude/.credentials.json`, as the scenarios need it: whole, and
+//! broken in the way it breaks. (Shapes measured with the real client:
+//! `docs/design/claude-code.md`.)
 
 use serde_json::{Value, json};
 
 use crate::now_ms;
 
-/// The text of a login file whose tokens are named after `generation`, signed in until `expires_at_ms`, beside keys that
-/// are nobody's business but their owners'.
+/// Returns the text of a login file whose tokens are named after `generation`, with expiry
+/// `expires_at_ms`, beside keys of other programs.
 pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
     let login = json!({
         "claudeAiOauth": {
@@ -32,10 +33,11 @@ pub fn healthy(generation: &str, expires_at_ms: u64) -> String {
     login.to_string()
 }
 
-/// The same file after Claude Code was told `invalid_grant`: both tokens empty, expiresAt 0, everything else kept.
+/// Returns the same file as Claude Code clears it after `invalid_grant`: both tokens empty,
+/// expiresAt 0, everything else kept.
 ///
 /// # Panics
-/// When `login` is no login.
+/// If `login` is not a login.
 pub fn tombstone(login: &str) -> String {
     let mut login: Value = serde_json::from_str(login).expect("a login is JSON");
     let oauth =

@@ -1,4 +1,5 @@
-//! A relay in front of a server that counts the connections and otherwise passes everything on, encrypted as it is.
+//! A relay in front of a server that counts the connections and otherwise passes everything on,
+//! encrypted as it is.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The counter; the relay itself lives as long as its listener's thread, which is that of the process.
+/// The counter; the relay itself lives as long as its listener's thread, which is that of the
+/// process.
 #[derive(Clone, Debug)]
 pub struct CountingRelay {
     address: SocketAddr,
@@ -45,7 +47,7 @@ impl CountingRelay {
 /// Ends when both sides have said all they had to say; a side that breaks off ends the other.
 fn relay_one(client: &TcpStream, server: SocketAddr) {
     let Ok(server) = TcpStream::connect(server) else { return };
-    // Small answers must not wait for acknowledgements that nobody is in a hurry to send.
+    // Small responses must not wait for delayed acknowledgements.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     thread::scope(|scope| {
         scope.spawn(|| pass_on(client, &server));

@@ -1,9 +1,9 @@
-//! A machine on which very many people are enrolled, each with a state that their sync has published: files only, and a list of
-//! accounts, seen by whoever is started in it.
+//! A machine with very many enrolled users, each with a published state: files and a list of
+//! accounts in a mount namespace.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::claude_client::now_in_milliseconds;
 use crate::namespaces::{Mount, Namespaces};
 
-/// Above the ids Debian gives to people.
+/// Above the user ids of Debian's accounts.
 const FIRST_UID: u32 = 70_000;
 
 /// The crowd, and the view of the file system in which it is there.
@@ -23,27 +23,24 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// So many people: of every hundred one is broken, and nine are warned.
+    /// Creates this many users: one in a hundred has failed, and nine have a warning.
     ///
     /// # Errors
     /// Those of making the files, and of mounting them, which takes root.
     pub fn of(people: u32) -> io::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let state = scratch.path().join("lib/claude-auth-sync");
-        for folder in ["enrolled", "people"] {
+        for folder in ["enrolled", "identities", "published"] {
             fs::create_dir_all(state.join(folder))?;
         }
         let (now, mut accounts) = (now_in_milliseconds(), String::from("root:x:0:0:root:/root:/bin/sh\n"));
         for number in 0..people {
             let (name, uid) = (format!("person{number:05}"), FIRST_UID + number);
             fs::write(state.join("enrolled").join(&name), "")?;
-            let folder = state.join("people").join(&name);
-            fs::create_dir(&folder)?;
-            fs::write(folder.join("state.json"), published(&name, number, now))?;
-            for path in [folder.join("state.json"), folder.clone()] {
-                chown(path, Some(uid), Some(uid))?;
-            }
-            fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+            fs::write(state.join("identities").join(&name), format!("{uid}\n"))?;
+            let file = state.join("published").join(&name);
+            fs::write(&file, published(&name, number, now))?;
+            fs::set_permissions(&file, Permissions::from_mode(0o600))?;
             accounts.push_str(&format!("{name}:x:{uid}:{uid}::/home/{name}:/bin/sh\n"));
         }
         fs::write(scratch.path().join("passwd"), accounts)?;
@@ -76,7 +73,7 @@ impl Crowd {
     }
 }
 
-/// As a sync writes it.
+/// As root publishes it.
 fn published(name: &str, number: u32, now: i64) -> String {
     let (status, exit_code) = match number % 100 {
         0 => ("FAIL", 79),
@@ -84,7 +81,7 @@ fn published(name: &str, number: u32, now: i64) -> String {
         _ => ("OK", 0),
     };
     json!({
-        "schema": 1, "user": name, "at_ms": now - 3_600_000, "status": status,
+        "uid": FIRST_UID + number, "schema": 1, "user": name, "at_ms": now - 3_600_000, "status": status,
         "text": "the login works: verified by inference; backed up in the store", "exit_code": exit_code,
         "finding": "login", "notes": ["backed-up"], "verdict": "ok", "verified_at_ms": now - 3_600_000,
         "outage": null, "outage_since_ms": null, "notice_about": null,

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 pub mod anthropic;
 pub mod claude_client;
 pub mod claude_login;
@@ -37,19 +40,36 @@ pub fn cache() -> PathBuf {
     std::env::var_os("CAS_CACHE").map_or_else(home, PathBuf::from)
 }
 
-/// Far longer than anything takes that is waited for, so that a slow machine is no failure.
+/// A timeout far above every expected duration, so that a slow machine does not fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until this holds.
 ///
 /// # Panics
-/// When it does not within [`PATIENCE`].
+/// If it does not within [`PATIENCE`].
 #[track_caller]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
         thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// How many times as long as on an idle machine a thread computes now, measured over 30 ms of its own time. What is bounded
+/// by a time may take as many times longer.
+pub fn slowdown() -> f64 {
+    let computed = || {
+        let used = getrusage(UsageWho::RUSAGE_THREAD).expect("the kernel accounts for threads");
+        let micros = |time: TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
+        micros(used.user_time()) + micros(used.system_time())
+    };
+    let (started, before) = (Instant::now(), computed());
+    loop {
+        let used = computed() - before;
+        if used >= 30_000 {
+            return (started.elapsed().as_micros() as f64 / used as f64).max(1.0);
+        }
     }
 }
 
@@ -62,7 +82,7 @@ pub fn now_ms() -> u64 {
 
 /// Writes one line into a file that only its owner may read, replacing what was there.
 pub fn write_private(path: &Path, line: &str) {
-    // The error is that there is no file yet.
+    // The file may not exist yet.
     let _ = fs::remove_file(path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,6 +1,6 @@
-//! A network that has nothing but a loopback interface, and a private view of the file system, for what one test starts.
-//! Both belong to one thread: what it binds listens there, what it spawns lives there, and with the last of these they
-//! are gone. Nothing in them can reach another host.
+//! A network that has nothing but a loopback interface, and a private view of the file system, for
+//! what one test starts. Both belong to one thread: what it binds listens there, what it spawns
+//! lives there, and with the last of these they are gone. Nothing in them can reach another host.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -39,7 +39,8 @@ pub enum Mount {
         /// Inside; it has to exist outside too.
         target: PathBuf,
     },
-    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be bound in it.
+    /// A `/dev` of its own with the devices any program needs and nothing else; a `/dev/log` can be
+    /// bound in it.
     Devices,
     /// What is there, and what is in `source` before it; read-only.
     Over {
@@ -52,7 +53,8 @@ pub enum Mount {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The thread that lives inside; dropping it lets the thread end, while children go on living there.
+/// The thread that lives inside; dropping it lets the thread end, while children go on living
+/// there.
 pub struct Namespaces {
     jobs: Sender<Job>,
     thread: Pid,
@@ -77,19 +79,21 @@ impl Namespaces {
         Ok(Self { jobs, thread })
     }
 
-    /// What has to stand in front of a command for it to run in this network, with the files of outside.
+    /// What has to stand in front of a command for it to run in this network, with the files of
+    /// outside.
     pub fn network_prefix(&self) -> Prefix {
         let network = format!("--net=/proc/{}/task/{}/ns/net", std::process::id(), self.thread);
         Prefix(vec!["nsenter".to_owned(), network, "--".to_owned()])
     }
 
-    /// The path at which whoever is outside reaches what lies at `inside` in there.
+    /// Returns the path outside of the namespace for `inside`.
     pub fn from_outside(&self, inside: &Path) -> PathBuf {
         let root = format!("/proc/{}/task/{}/root", std::process::id(), self.thread);
         Path::new(&root).join(inside.strip_prefix("/").unwrap_or(inside))
     }
 
-    /// Runs `job` inside and returns its result. Jobs run one after the other: they start things, they do not wait.
+    /// Runs `job` inside and returns its result. Jobs run one after the other: they start things,
+    /// they do not wait.
     ///
     /// # Panics
     /// If the job does.
@@ -154,7 +158,8 @@ fn make_devices(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Says RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)): in a new network that is always the loopback interface.
+/// Says RTM_NEWLINK with IFF_UP for interface 1 (rtnetlink(7)): in a new network that is always the
+/// loopback interface.
 fn raise_loopback() -> io::Result<()> {
     const RTM_NEWLINK: u16 = 16;
     const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
@@ -196,7 +201,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn nothing_inside_reaches_the_world_and_nothing_mounted_is_seen_outside() {
+    fn namespace_isolates_network_and_mounts() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let (source, target) = (directory.path().join("source"), directory.path().join("target"));
         fs::write(&source, "inside").expect("written");

@@ -1,17 +1,32 @@
-//! The programs as they are shipped: the release build, made by `packaging/build.sh`, and the package, by `packaging/deb.sh`.
+//! The programs and the package that `packaging/deb.sh` created: of the release build, which is
+//! shipped, or of the profile in `CAS_PROFILE`. `tests/bed/package.sh` sets that for suites that do
+//! not inspect the programs.
 
 use std::{fs, path::PathBuf};
 
-/// Where `cargo build --release` has put what is installed, seen from this test's own place in the target folder.
+/// Returns the directory of the package, relative to this test.
 ///
 /// # Panics
-/// When there is no release build.
-pub fn release_folder() -> PathBuf {
+/// If there is no package.
+pub fn packaging_folder() -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "the suites are mains: the caller says which build")]
+    let name = match std::env::var("CAS_PROFILE") {
+        Ok(profile) if profile != "release" => format!("debian-{profile}"),
+        _ => "debian".to_owned(),
+    };
     let own = std::env::current_exe().unwrap_or_default();
     own.ancestors()
-        .map(|folder| folder.join("release"))
-        .find(|release| release.join("cas-session").exists())
-        .expect("there is no release build: run `packaging/build.sh` or `make test`")
+        .map(|folder| folder.join(&name))
+        .find(|made| made.join("built/cas-session").exists())
+        .unwrap_or_else(|| panic!("there is no target/{name}: run `packaging/deb.sh` or `make test`"))
+}
+
+/// Returns the directory of the programs in the package.
+///
+/// # Panics
+/// As [`packaging_folder`].
+pub fn release_folder() -> PathBuf {
+    packaging_folder().join("built")
 }
 
 /// One of these programs.
@@ -20,7 +35,7 @@ pub fn release_folder() -> PathBuf {
 /// When it has not been built.
 pub fn release(name: &str) -> PathBuf {
     let path = release_folder().join(name);
-    assert!(path.exists(), "{} is missing: run `packaging/build.sh` or `make test`", path.display());
+    assert!(path.exists(), "{} is missing: run `packaging/deb.sh` or `make test`", path.display());
     path
 }
 
@@ -29,18 +44,17 @@ pub fn release(name: &str) -> PathBuf {
 /// # Panics
 /// When it has not been made.
 pub fn package() -> PathBuf {
-    let folder = release_folder().join("../debian");
-    let found = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let found = fs::read_dir(packaging_folder()).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut packages = found.filter(|path| path.extension() == Some("deb".as_ref()));
     packages.next().expect("there is no package: run `packaging/deb.sh` or `make test`")
 }
 
-/// A file of that package, unpacked: `path` is where it is installed, from the root.
+/// Returns a file of that package, unpacked. `path` is its installed path from the root.
 ///
 /// # Panics
-/// When there is no such file.
+/// If there is no such file.
 pub fn packaged(path: &str) -> PathBuf {
-    let file = release_folder().join("../debian/files").join(path.trim_start_matches('/'));
+    let file = packaging_folder().join("files").join(path.trim_start_matches('/'));
     assert!(
         file.exists(),
         "{path} is not in the package; if it should be, run `packaging/deb.sh` or `make test`"

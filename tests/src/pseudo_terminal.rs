@@ -1,4 +1,5 @@
-//! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown while it is typed.
+//! A terminal of the test's own: what a command shows there, what is typed, and whether it is shown
+//! while it is typed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,12 +16,13 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::screen::Screen;
 
-/// How long somebody waits for a text, or for an end, before they give up.
+/// How long a text, or an end, is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What leads the session runs the command, shows its exit status between two marks, and stays: when the leader of a session ends
-/// Linux hangs the terminal up, and what is on its way to the screen may be lost (`tty_ldisc_hangup`). Of a shell's exit status,
-/// what is above 128 is a signal; that it names the signal as well is for nobody to see.
+/// The session leader runs the command, prints its exit status between two marks, and stays: when a
+/// session leader ends, Linux hangs up the terminal, and pending output may be lost
+/// (`tty_ldisc_hangup`). A shell's exit status above 128 is a signal; the shell's message about the
+/// signal is hidden.
 const LEADER: &str =
     "exec 3>&2 2>/dev/null; trap : INT; (exec \"$@\" 2>&3 3>&-); printf '\\001%d\\001' $?; exec sleep 60";
 const MARK: char = '\u{1}';
@@ -33,8 +35,8 @@ pub struct PseudoTerminal {
 }
 
 impl PseudoTerminal {
-    /// Starts `command` in a session of its own, at a new terminal of so many columns. `spawn` starts it where it belongs,
-    /// such as in other namespaces.
+    /// Starts `command` in a session of its own, at a new terminal of so many columns. `spawn`
+    /// starts it where it belongs, such as in other namespaces.
     ///
     /// # Errors
     /// Those of making the terminal, and of starting the command.
@@ -62,7 +64,8 @@ impl PseudoTerminal {
     /// Waits until this text is on the screen.
     ///
     /// # Panics
-    /// When it does not come within a minute, or the command ends first; with all that was on the screen.
+    /// When it does not come within a minute, or the command ends first; with all that was on the
+    /// screen.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
         self.screen.wait_for(text, PATIENCE, |shown| shown.contains(text).then_some(()));
@@ -113,7 +116,8 @@ impl PseudoTerminal {
         children.trim().parse().unwrap_or_else(|_| panic!("one child, not {children:?}"))
     }
 
-    /// Waits for the end; the status, all that was on the screen, and whether the terminal shows again what is typed.
+    /// Waits for the end; the status, all that was on the screen, and whether the terminal shows
+    /// again what is typed.
     ///
     /// # Panics
     /// When it does not end within a minute.
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_of_a_command_are_on_the_screen_and_so_is_how_it_ended() {
+    fn screen_shows_the_last_output_and_the_exit_status() {
         for round in 0..200 {
             let mut command = Command::new("sh");
             let words = format!("the last words of round {round}");

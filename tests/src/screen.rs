@@ -1,4 +1,4 @@
-//! What a terminal, or whatever stands in for one, has shown so far, and somebody who waits for more.
+//! The output of a terminal or a pipe so far, with waiting for more.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,8 @@ struct Shown {
 }
 
 impl Screen {
-    /// Shows whatever comes from `output`, to its end; an error is one, as a terminal's is when nobody holds its other side.
+    /// Collects everything from `output` until its end. An error counts as the end, as when the
+    /// other side of a terminal is closed.
     pub(crate) fn of(mut output: impl Read + Send + 'static) -> Arc<Self> {
         let screen = Arc::new(Self::default());
         let shown = Arc::clone(&screen);
@@ -35,10 +36,10 @@ impl Screen {
         self.lock().text()
     }
 
-    /// Waits until `find` finds something in all that is shown, and returns that.
+    /// Waits until `find` returns a result for the collected output, and returns it.
     ///
     /// # Panics
-    /// When it has not within `patience`, or nothing more can come; with all that is shown.
+    /// If it does not within `patience`, or the output has ended; the text contains the output.
     #[track_caller]
     pub(crate) fn wait_for<T>(&self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Deadline::after(patience);

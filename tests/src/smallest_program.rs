@@ -1,5 +1,5 @@
-//! The smallest program that answers like `cas-session`: linked statically, without the Rust runtime. What a measurement
-//! compares with, because starting some program is the one thing nobody can do without.
+//! The smallest program that replies like `cas-session`, linked statically without the Rust
+//! runtime. Measurements compare with it, because starting some program is unavoidable.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words of a refusal.
+//! What every scenario of a store needs: a deadline, fields, the run after this one, and the words
+//! of a refusal.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,10 +14,10 @@ pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
 }
 
-/// These fields of a document.
+/// Returns these fields of a document.
 ///
 /// # Panics
-/// When `value` is no object.
+/// If `value` is not an object.
 pub fn fields(value: &Value) -> Fields {
     serde_json::from_value(value.clone()).expect("an object")
 }

@@ -1,5 +1,5 @@
-//! A certificate authority that exists for one test: servers on loopback show its leaves, and only a client that was
-//! given its certificate believes them. Its own key never leaves the process.
+//! A certificate authority that exists for one test: servers on loopback show its leaves, and only
+//! a client that was given its certificate believes them. Its own key never leaves the process.
 
 use std::fs;
 use std::io;
@@ -37,10 +37,10 @@ impl TlsAuthority {
         &self.certificate_pem
     }
 
-    /// Writes the authority's certificate (never its key) to `DIRECTORY/ca.pem`, readable by everybody.
+    /// Writes the CA's certificate (never its key) to `DIRECTORY/ca.pem`, readable by every user.
     ///
     /// # Errors
-    /// Whatever creating the file says.
+    /// The error of creating the file.
     pub fn write_to(&self, directory: &Path) -> io::Result<PathBuf> {
         write_file(directory.join("ca.pem"), &self.certificate_pem, 0o644)
     }
@@ -67,7 +67,8 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Writes `DIRECTORY/NAME.pem` (0644) and `DIRECTORY/NAME.key` (0600, PKCS#8), and returns the two paths.
+    /// Writes `DIRECTORY/NAME.pem` (0644) and `DIRECTORY/NAME.key` (0600, PKCS#8), and returns the
+    /// two paths.
     ///
     /// # Errors
     /// Whatever creating the files says.
@@ -77,7 +78,8 @@ impl Leaf {
         Ok((certificate, key))
     }
 
-    /// What a rustls server in this process needs to show this certificate; HTTP/1.1 only, no client certificates.
+    /// What a rustls server in this process needs to show this certificate; HTTP/1.1 only, no
+    /// client certificates.
     ///
     /// # Panics
     /// If key and certificate do not fit, which [`TlsAuthority::leaf`] rules out.
@@ -112,7 +114,8 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned};
 
-    /// One TLS connection to a server with `leaf`, by a client that trusts `trusted` and wants `name`.
+    /// One TLS connection to a server with `leaf`, by a client that trusts `trusted` and wants
+    /// `name`.
     fn greeting(leaf: &Leaf, trusted: &TlsAuthority, name: &'static str) -> io::Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_client_that_trusts_the_authority_and_asks_for_the_name_gets_through() {
+    fn client_without_the_ca_or_the_name_is_rejected() {
         let authority = TlsAuthority::new("test");
         let leaf = authority.leaf(&["api.example.com", "127.0.0.1"]);
         assert_eq!(greeting(&leaf, &authority, "api.example.com").expect("trusted"), "hello");

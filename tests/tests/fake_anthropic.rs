@@ -27,7 +27,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_program_in_a_network_of_its_own_serves_there_and_obeys_from_outside() {
+fn server_in_a_network_namespace_is_controlled_from_outside() {
     let directory = tempfile::tempdir().expect("a scratch directory");
     let socket = directory.path().join("control");
     let network = Namespaces::new(Vec::new()).unwrap_or_else(|error| panic!("{error}"));
@@ -56,11 +56,11 @@ fn a_program_in_a_network_of_its_own_serves_there_and_obeys_from_outside() {
     let tokens: Vec<_> = requests.iter().filter_map(|request| request.token.clone()).collect();
     let expected = [&login.access_token, "sk-ant-oat01-nobody", &login.access_token].map(fingerprint);
     assert_eq!(tokens, expected);
-    // Outside that network nobody listens for it.
+    // Outside that network no server listens.
     assert!(ask_as(&directory.path().join("ca.pem"), "sk-ant-oat01-nobody").is_err());
 }
 
-/// What the program itself prints when it is told to pass a command on.
+/// Returns the output of the program when it forwards a command.
 fn say(socket: &Path, command: &str) -> String {
     let said =
         Command::new(PROGRAM).args(["say", "--control"]).arg(socket).arg(command).output().expect("it ran");

@@ -1,4 +1,5 @@
-//! The alert rules, against what our programs write into a real journal and what a real node exporter says of our units.
+//! The alert rules, against what our programs write into a real journal and what a real node
+//! exporter says of our units.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,8 +85,8 @@ fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
     assert_eq!(rules.matches("node_").count(), 3, "and for nothing else");
 }
 
-/// What the rule for Loki takes out of our lines: each person's last word. (The rule's own expression takes the same with
-/// `last_over_time`.)
+/// Returns what the Loki rule extracts from the log: the last status of each user. (The rule itself
+/// uses `last_over_time`.)
 fn last_words(journal: &str) -> BTreeMap<String, String> {
     let rules = rules("loki.yaml");
     let (_, rest) = rules.split_once("| regexp `").expect("an expression");
@@ -105,7 +106,7 @@ fn last_words(journal: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
+fn alert_names_the_user_until_the_login_works_again() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let on_alert = || {
         let words = last_words(&guest.product_journal());
@@ -120,13 +121,13 @@ fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
     assert_eq!(on_alert(), [""; 0]);
     assert_eq!(last_words(&guest.product_journal()).len(), 2, "both were told of");
 
-    // Lost, with nothing to put back.
+    // Lost, without a backup to restore.
     guest.forget_state("alice");
     guest.put_login("alice", &tombstone(&login));
     assert_eq!(guest.sync("alice").code, Some(79));
     assert_eq!(on_alert(), ["alice"]);
 
-    // What is told meanwhile neither ends it nor drags in others.
+    // Other log lines neither end the alert nor add other users.
     guest.hold_lock("/home/alice/.local/state/claude-auth-sync/lock", 60);
     guest.sync("alice").expect_success("SKIP");
     guest.release_lock();
@@ -144,7 +145,7 @@ fn whoever_has_to_act_is_on_the_alert_until_their_login_works_again() {
     guest.sync("alice").expect_success("a sync");
     assert_eq!(on_alert(), [""; 0]);
 
-    // Lost again and mended by a login.
+    // Lost again and restored by a login.
     guest.put_login("alice", &tombstone(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert!(guest.product_journal().contains("user=alice RECOVERED "), "{}", guest.product_journal());

@@ -14,12 +14,12 @@ use cas_tests::guest::{Guest, Suite};
 const SESSION: &str = "user.slice/user-1000.slice/session-";
 
 #[test]
-fn alice_logs_in_by_ssh_at_the_console_with_su_and_with_sudo_on_bookworm() {
+fn user_logs_in_by_ssh_console_su_and_sudo_on_bookworm() {
     every_way_in_is_a_real_one(Suite::Bookworm);
 }
 
 #[test]
-fn alice_logs_in_by_ssh_at_the_console_with_su_and_with_sudo_on_trixie() {
+fn user_logs_in_by_ssh_console_su_and_sudo_on_trixie() {
     every_way_in_is_a_real_one(Suite::Trixie);
 }
 

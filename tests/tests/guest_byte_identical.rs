@@ -10,7 +10,7 @@ const SHELL_FILES: &str = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-
     /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
 
 #[test]
-fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() {
+fn remote_commands_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
@@ -53,7 +53,7 @@ fn scp_sftp_rsync_git_and_ssh_commands_see_the_same_bytes_with_and_without_us() 
 }
 
 #[test]
-fn people_with_other_shells_see_the_same_bytes_too() {
+fn other_shells_have_identical_output_with_the_module() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     guest.put_login("alice", &tombstone(&fresh("lost")));

@@ -1,4 +1,4 @@
-//! People log in and type `claude`, the real one: it works, with their own credential and nobody else's.
+//! Users log in and run the real `claude`: it works with their own credential only.
 
 use std::{thread, time::Duration};
 
@@ -10,7 +10,7 @@ use cas_tests::{
 };
 use serde_json::Value;
 
-/// Far more than an answer takes, so that a slow machine is no failure.
+/// A timeout far above the duration of a response, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const ALICES_TOKEN: &str = "sk-ant-oat01-alices_setup-token";
@@ -26,12 +26,12 @@ fn claude_in_a_guest_is_read_only_and_reaches_nothing_outside() {
 }
 
 #[test]
-fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_bookworm() {
+fn ssh_login_restores_a_cleared_login_for_claude_on_bookworm() {
     claude_works_after_an_ssh_login(Suite::Bookworm);
 }
 
 #[test]
-fn an_ssh_login_after_an_emptied_credential_has_a_working_claude_on_trixie() {
+fn ssh_login_restores_a_cleared_login_for_claude_on_trixie() {
     claude_works_after_an_ssh_login(Suite::Trixie);
 }
 
@@ -50,7 +50,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
     assert_eq!(parsed(&desk.guest.login_of("alice")), good);
     assert_eq!(desk.guest.status_of(&login_path("alice")), "600 alice:alice regular file");
 
-    // What was put back is a whole login, not the rest of one: when its time is over, the client refreshes it.
+    // The restored login is complete: after its expiry the client refreshes it.
     assert!(desk.anthropic.expire("alice-1"), "it is her first sign-in");
     let said = desk.claude("alice");
     assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
@@ -60,7 +60,7 @@ fn claude_works_after_an_ssh_login(suite: Suite) {
 }
 
 #[test]
-fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
+fn console_login_restores_a_cleared_login_for_claude() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let good = desk.lose_login("alice");
 
@@ -74,7 +74,7 @@ fn a_console_login_after_an_emptied_credential_has_a_working_claude() {
 }
 
 #[test]
-fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
+fn running_claude_uses_a_login_restored_by_another_session() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let mut running = desk.converse("alice");
     let mut ask =
@@ -90,7 +90,7 @@ fn a_running_claude_picks_up_the_login_that_was_mended_by_another_session() {
 }
 
 #[test]
-fn logins_while_claude_refreshes_lose_nobody() {
+fn logins_during_a_refresh_lose_no_login() {
     const CLIENTS: usize = 4;
     const LOGINS: usize = 10;
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
@@ -130,7 +130,7 @@ fn logins_while_claude_refreshes_lose_nobody() {
 }
 
 #[test]
-fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
+fn claude_uses_the_setup_token_of_the_env_file() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     keep_setup_token_of_alice(&desk);
@@ -144,7 +144,7 @@ fn a_setup_token_from_the_env_file_is_what_claude_uses_in_the_session() {
 }
 
 #[test]
-fn a_job_that_never_logged_in_has_the_setup_token_by_cas_session_exec() {
+fn job_without_a_login_gets_the_setup_token_by_exec() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     keep_setup_token_of_alice(&desk);
     let job =
@@ -182,7 +182,8 @@ fn keep_setup_token_of_alice(desk: &Workplace) {
     desk.guest.put_token("alice", ALICES_TOKEN);
 }
 
-/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in order.
+/// The fingerprints of the tokens with which the servers were asked for inference or a refresh, in
+/// order.
 fn asked_with(desk: &Workplace) -> Vec<String> {
     desk.anthropic.essential_requests().into_iter().filter_map(|request| request.token).collect()
 }

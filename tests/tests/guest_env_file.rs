@@ -1,11 +1,11 @@
-//! Whatever lies in the place of somebody's env file: only a plain file of their own is used.
+//! Files in place of a user's env file: only a regular file of the user is used.
 
 use std::time::Duration;
 
 use cas_tests::guest::{Guest, Suite, VARIABLE};
 
 #[test]
-fn an_env_file_that_is_no_plain_file_of_the_users_is_refused_in_time() {
+fn env_file_that_is_not_regular_is_rejected_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let token = format!("{VARIABLE}=sk-ant-oat01-planted");
     let line = format!("echo {token}");
@@ -59,7 +59,7 @@ fn an_env_file_that_is_no_plain_file_of_the_users_is_refused_in_time() {
     );
 }
 
-/// What either part of the product has said about somebody.
+/// Returns what the module and the helper logged about a user.
 fn said_about(guest: &Guest, user: &str) -> Vec<String> {
     let said = guest
         .run(&format!("journalctl --sync; journalctl --quiet --output=cat --no-pager --grep='user={user} '"))

@@ -1,4 +1,4 @@
-//! The examples, as somebody who copies them uses them.
+//! The examples, used as documented.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ fn restart(guest: &Guest, unit: &str) {
 }
 
 #[test]
-fn the_service_of_a_person_has_their_token_of_now_wherever_their_home_is_and_keeps_within_its_limits() {
+fn example_service_gets_the_current_token_within_its_limits() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     copy(&guest, "t3-serve@.service", "/etc/systemd/system/t3-serve@.service", "644");
     guest.write("/usr/local/bin/t3", "root", "755", b"#!/bin/sh\nexec sleep 600\n");
@@ -93,7 +93,7 @@ fn the_service_of_a_person_has_their_token_of_now_wherever_their_home_is_and_kee
 
 /// Why the example has no `EnvironmentFile=`: systemd itself opens what is named there, and waits.
 #[test]
-fn a_fifo_in_place_of_the_env_file_stops_systemd_with_environmentfile_and_nothing_with_the_example() {
+fn fifo_as_env_file_does_not_block_the_example_service() {
     for suite in [Suite::Bookworm, Suite::Trixie] {
         let guest = Guest::with_product(suite, &["alice"]);
         copy(&guest, "t3-serve@.service", "/etc/systemd/system/t3-serve@.service", "644");
@@ -121,7 +121,7 @@ fn a_fifo_in_place_of_the_env_file_stops_systemd_with_environmentfile_and_nothin
 }
 
 #[test]
-fn the_launcher_for_tmux_starts_claude_with_the_token_of_now_and_goes_on_with_its_session() {
+fn tmux_launcher_starts_claude_with_the_current_token() {
     let place = Workplace::with_product(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     copy(guest, "start-claude.sh", "/usr/local/bin/start-claude", "755");
@@ -148,9 +148,8 @@ fn the_launcher_for_tmux_starts_claude_with_the_token_of_now_and_goes_on_with_it
 }
 
 #[test]
-fn the_units_for_a_laptop_look_after_whoever_is_not_enrolled() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn user_units_sync_a_user_who_is_not_enrolled() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_login("alice", &fresh("laptop"));
     let folder = "/home/alice/.config/systemd/user";
     guest

@@ -1,4 +1,5 @@
-//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that started them.
+//! `cas-session exec -- COMMAND`: for tmux and scripts, which live longer than the login that
+//! started them.
 
 use std::time::Duration;
 
@@ -27,13 +28,12 @@ fn alice_runs(guest: &Guest, line: &str) -> String {
 
 #[test]
 fn the_command_and_it_alone_gets_the_token() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product(); // nobody is enrolled: no login brings the token along
+    let guest = Guest::boot_with_product(Suite::Bookworm); // nobody is enrolled: no login brings the token along
     guest.put_token("alice", ALICE);
     let show = show();
     let line = format!("{show}; cas-session exec -- {show}; {show}; cas-session exec --wait=0 {show}");
     assert_eq!(alice_runs(&guest, &line), format!("[unset]\n[{ALICE}]\n[unset]\n[{ALICE}]\n"));
-    // Not on any command line either, where everybody could read it.
+    // The token is not on any command line, which every user can read.
     let seen = alice_runs(
         &guest,
         "cas-session exec -- sh -c 'cat /proc/self/cmdline /proc/$PPID/cmdline' | tr '\\0' ' '",
@@ -55,9 +55,8 @@ fn the_command_and_it_alone_gets_the_token() {
 }
 
 #[test]
-fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn exec_exits_with_the_status_of_its_command() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_token("alice", ALICE);
     guest.write("/home/alice/plain", "alice", "644", b"#!/bin/sh\n");
     let rows = [
@@ -81,9 +80,8 @@ fn it_ends_as_the_command_does_and_says_why_it_could_not_start() {
 }
 
 #[test]
-fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn exec_waits_for_a_restore_up_to_its_limit() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync, which makes the lock file");
     let repair = format!("{STATE}/repair.lock");
@@ -118,7 +116,7 @@ fn it_waits_for_a_repair_in_progress_but_not_longer_than_asked() {
 }
 
 #[test]
-fn a_tmux_session_that_is_older_than_the_token_gets_it_and_loses_it_when_it_is_withdrawn() {
+fn older_tmux_session_gets_and_loses_the_setup_token() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let guest = &fleet.guest;
     let alice = fleet.enroll("alice");
@@ -166,8 +164,7 @@ fn a_tmux_session_that_is_older_than_the_token_gets_it_and_loses_it_when_it_is_w
 
 #[test]
 fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let launch = format!("cas-session exec -- {}", show());
     for spoiled in
         ["chmod 666 $e", "chown bob $e; chmod 644 $e", "rm $e; mkfifo $e; chown alice $e", "echo x >>$e"]

@@ -1,4 +1,5 @@
-//! The program that a login starts: who it is while it runs, what it leaves behind, and what its caller's limits do to it.
+//! The program that a login starts: who it is while it runs, what it leaves behind, and what its
+//! caller's limits do to it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use cas_tests::{
 
 const STATE: &str = ".local/state/claude-auth-sync";
 
-/// Waits for the program to run as this user and tells what the kernel says of it.
+/// Waits for the program to run as this user, and returns the kernel's description of it.
 #[track_caller]
 fn the_program_at_work(guest: &Guest, user: &str) -> String {
     guest
@@ -51,7 +52,7 @@ fn is_nobody_but(guest: &Guest, user: &str, seen: &str) {
 }
 
 #[test]
-fn it_is_the_user_with_the_users_groups_and_can_never_be_root_again() {
+fn helper_has_the_users_identity_and_cannot_regain_root() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("groupadd research && groupadd --gid 4242 night && usermod -aG research,night,video bob")
@@ -59,7 +60,8 @@ fn it_is_the_user_with_the_users_groups_and_can_never_be_root_again() {
     for user in ["alice", "bob"] {
         guest.back_up_and_break(user, &fresh(user));
     }
-    // The program waits at a moment when it has become the user: somebody else holds the lock it needs to mend.
+    // The program waits after it has become the user, because another process holds the lock for a
+    // restore.
     guest.hold_lock(&format!("/home/bob/{STATE}/repair.lock"), 60);
 
     let mut by_ssh = guest.ssh_terminal("bob");
@@ -67,7 +69,7 @@ fn it_is_the_user_with_the_users_groups_and_can_never_be_root_again() {
     by_ssh.wait_for("$ ");
     by_ssh.leave();
 
-    // su keeps the real user id of whoever called it, and all of their limits.
+    // su keeps the caller's real user id and limits.
     let mut alices = guest.ssh_terminal("alice");
     alices.wait_for("$ ");
     alices.type_line(
@@ -96,10 +98,10 @@ fn everything_it_writes_is_for_its_user_alone() {
         .expect_success("a good copy");
     guest.run("install -d -o alice -g alice -m 700 /home/alice/.config").expect_success("a folder");
 
+    guest.record_requests();
     guest.unit("umask 0; su alice -c true").expect_success("su under a careless umask");
     assert_eq!(parsed(&guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
-    let request = guest.status_of("/run/claude-auth-sync/alice/request");
-    assert_eq!(request, "600 alice:alice regular empty file");
+    assert_eq!(guest.recorded_requests("alice"), 1);
     assert_eq!(guest.open_to_others("alice", "/home/alice"), "");
 
     guest.run(&format!("rm -r /home/alice/.local {}", login_path("alice"))).expect_success("a new home");
@@ -112,7 +114,7 @@ fn everything_it_writes_is_for_its_user_alone() {
 }
 
 #[test]
-fn whatever_limits_the_caller_of_su_has_set_nothing_is_torn_and_su_works_as_without_us() {
+fn limits_of_the_caller_of_su_tear_no_file() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let limits = [

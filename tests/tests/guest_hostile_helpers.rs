@@ -69,7 +69,7 @@ fn the_login_works_when_the_program_answers_and_then_fails() {
 }
 
 #[test]
-fn the_login_works_when_the_program_hangs_and_nothing_of_it_is_left() {
+fn hanging_helper_does_not_break_the_login() {
     let guest = guest_with_helper("trap '' TERM HUP; sleep 1000 & sleep 1001");
     let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "pgrep -fa 'sleep 100[01]'; echo in");
     assert_eq!(seen.text(), "in\n", "the program and its child are gone when the session begins");
@@ -86,7 +86,7 @@ fn the_login_works_when_the_program_floods() {
 }
 
 #[test]
-fn the_login_works_when_the_program_leaves_a_child_that_keeps_the_pipe() {
+fn helper_child_that_keeps_the_pipe_does_not_break_the_login() {
     let guest = guest_with_helper("setsid sleep 20 & echo CAS1");
     let (seen, _) = guest.ssh_within(DEADLINE + SSHD_ITSELF, "alice", "echo in");
     assert_eq!(seen.text(), "in\n");

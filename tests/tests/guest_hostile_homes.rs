@@ -1,5 +1,5 @@
-//! Whatever is wrong with somebody's home: they get in within the deadline, nothing of theirs is lost, and the journal
-//! says once what was wrong.
+//! Problems of a user's home: the login ends within the deadline, nothing of the user is lost, and
+//! the journal names the problem once.
 
 use std::time::Duration;
 
@@ -173,7 +173,7 @@ fn kind_of(guest: &Guest, place: &str) -> String {
 }
 
 #[test]
-fn folders_that_somebody_else_owns() {
+fn directories_of_another_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("first"));
     guest

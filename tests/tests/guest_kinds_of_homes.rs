@@ -5,7 +5,8 @@ use cas_tests::{
     guest::{Guest, Suite, VARIABLE},
 };
 
-/// Somebody whose login is broken finds it whole, and their token, in their very first command.
+/// A user with a broken login has a valid one, and the setup token, in the first command of the
+/// session.
 #[track_caller]
 fn is_looked_after(guest: &Guest, user: &str, home: &str) {
     let login = fresh(user);
@@ -36,9 +37,8 @@ fn is_looked_after(guest: &Guest, user: &str, home: &str) {
 }
 
 #[test]
-fn names_homes_and_primary_groups_of_every_kind_are_looked_after() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn unusual_names_homes_and_groups_are_synced() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.run("install -d /srv/people/staff && groupadd staffers").expect_success("a place for homes");
     let people = [
         ("ada.lovelace", "/home/ada.lovelace", "staffers"),
@@ -58,8 +58,7 @@ fn names_homes_and_primary_groups_of_every_kind_are_looked_after() {
 
 #[test]
 fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     // The way to the home leads through a folder that only members of a project may enter.
     guest
         .run("groupadd project && usermod -aG project bob && install -d -m 710 -g project /srv/project && usermod --move-home --home /srv/project/bob bob")
@@ -70,8 +69,7 @@ fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
 /// As on NFS with root_squash: root may not look into the home, its user may.
 #[test]
 fn a_home_that_only_its_user_can_read_works() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest
         .run(
             "chmod 700 /home/alice && install -d /etc/systemd/system/ssh.service.d && \

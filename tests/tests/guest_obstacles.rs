@@ -1,4 +1,5 @@
-//! Something that waits, or never ends, in the place of every single file that a login or a sync opens.
+//! Something that waits, or never ends, in the place of every single file that a login or a sync
+//! opens.
 
 use std::time::Duration;
 
@@ -11,14 +12,15 @@ use serde_json::json;
 const STATE: &str = ".local/state/claude-auth-sync";
 const CONFIG: &str = ".config/claude-auth-sync";
 
-/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may add.
+/// What sshd itself may need on a loaded machine, and what a program of ours that does not wait may
+/// add.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 /// The deadline of the module.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[test]
-fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+fn fifo_in_place_of_any_file_does_not_block() {
     in_the_place_of_every_file(&[
         "mkfifo $p",
         "mkfifo $p; (exec 3<>$p; sleep 6) >/dev/null 2>&1 & sleep 0.02",
@@ -29,7 +31,7 @@ fn what_waits_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
 }
 
 #[test]
-fn what_never_ends_in_the_place_of_any_file_holds_up_neither_a_login_nor_a_sync() {
+fn endless_file_in_place_of_any_file_does_not_block() {
     in_the_place_of_every_file(&[
         "ln -s /dev/zero $p",
         "ln -s $p $p",
@@ -64,15 +66,15 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
         STATE,
         &["replaced-credentials.json", "repair.lock", "state.lock", "lock", "sync.log"],
     ));
-    places.push("/run/claude-auth-sync/alice/request".into());
+    places.push(format!("{STATE}/last-request"));
     for place in &places {
         for obstacle in obstacles {
             guest
-                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && rm -rf /run/claude-auth-sync/alice/request && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
+                .run(&format!("rm -rf /home/alice && cp -a /home/kept /home/alice && echo '{{\"claudeAiOauth\":null}}' >/home/alice/.claude/.credentials.json; cd /home/alice; p={place}; rm -rf $p; {obstacle}; chown -h alice:alice $p"))
                 .expect_success(obstacle);
             let with = format!("{obstacle} at {place}");
             Finished::within(DEADLINE + AT_ONCE, &with, || su_and_launch(guest));
-            // A lock of Claude Code's is waited for: up to the deadline at a login, longer where nobody waits.
+            // A lock of Claude Code is waited for: up to the deadline at a login, longer in a sync.
             if !claudes_locks.contains(place) {
                 Finished::within(AT_ONCE, &with, || guest.sync("alice"));
             }
@@ -85,7 +87,7 @@ fn in_the_place_of_every_file(obstacles: &[&str]) {
 }
 
 #[test]
-fn a_login_file_that_is_a_bomb_for_parsers_is_left_alone_in_time() {
+fn hostile_json_login_file_is_not_changed_in_time() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("alices"));
     let path = login_path("alice");

@@ -1,5 +1,5 @@
-//! The module's options and its surroundings in real sessions: who is left alone, what holds when names cannot be looked
-//! up, and what is left when sshd dies in the middle of a login.
+//! The module's options and its surroundings in real sessions: who is left alone, what holds when
+//! names cannot be looked up, and what is left when sshd dies in the middle of a login.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn install_a_program_that_hangs(guest: &Guest) {
 }
 
 #[test]
-fn the_deadline_on_the_line_is_the_one_that_counts() {
+fn deadline_option_bounds_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     install_a_program_that_hangs(&guest);
     for (asked, millis) in [("300ms", 300), ("3s", 3000), ("1", 1000), ("1ms", 100), ("600s", 10_000)] {
@@ -62,10 +62,10 @@ fn the_deadline_on_the_line_is_the_one_that_counts() {
     }
 }
 
-/// A directory server that hangs: whoever asks for a name through nscd gets no answer for five seconds. Only our program
-/// asks here; the module itself may not.
+/// A directory server that hangs: lookups through nscd take five seconds. Only the helper looks
+/// names up; the module does not.
 #[test]
-fn a_name_service_that_never_answers_costs_the_deadline_at_most() {
+fn unresponsive_name_service_costs_at_most_the_deadline() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     guest
@@ -91,7 +91,7 @@ fn a_name_service_that_never_answers_costs_the_deadline_at_most() {
 }
 
 #[test]
-fn nologin_shells_locked_accounts_cron_and_user_managers_notice_nothing() {
+fn sessions_without_a_login_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for user in ["alice", "bob", "carol"] {
         guest.put_token(user, ALICE);
@@ -141,7 +141,7 @@ fn nologin_shells_locked_accounts_cron_and_user_managers_notice_nothing() {
 }
 
 #[test]
-fn killing_sshd_during_a_login_leaves_nothing_that_breaks_the_next() {
+fn sshd_killed_during_a_login_does_not_break_the_next() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let state = "/home/alice/.local/state/claude-auth-sync";

@@ -1,4 +1,4 @@
-//! Two hundred logins of ten people at once, all of whose credentials are broken.
+//! Two hundred concurrent logins of ten users with broken logins.
 
 use std::thread;
 
@@ -11,9 +11,8 @@ const PEOPLE: usize = 10;
 const LOGINS_EACH: usize = 20;
 
 #[test]
-fn two_hundred_parallel_logins_of_ten_people_all_succeed_with_one_repair_each() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn parallel_logins_succeed_with_one_restore_per_user() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let people: Vec<String> = (0..PEOPLE).map(|number| format!("person{number}")).collect();
     for person in &people {
         guest.run(&format!("useradd --create-home --shell /bin/bash {person}")).expect_success("useradd");

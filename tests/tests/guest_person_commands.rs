@@ -1,5 +1,6 @@
-//! Somebody who has come by ssh puts their setup-token in force, takes it out, and signs in: at a real terminal, with a real
-//! store. No secret is seen by anybody else, and none is left where it is not meant to be.
+//! A user who is logged in by ssh activates and removes a setup token and signs in: at a real
+//! terminal, with a real store. No secret is visible to other users, and none is left where it
+//! should not be.
 
 use std::{thread, time::Duration};
 
@@ -41,7 +42,7 @@ fn shell(place: &Workplace) -> Terminal {
 }
 
 #[test]
-fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
+fn setup_token_and_login_entered_by_ssh_are_not_visible() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let alice = people.first().expect("one person");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
@@ -63,10 +64,10 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
     assert!(processes.contains("cas-sync") && processes.contains("AUTH_OK"), "the client was looked at");
     assert!(!processes.contains(TOKEN) && !processes.contains(rest), "in a command line or an environment");
     place.anthropic.answer_messages(TOKEN, None);
-    screen += &terminal.wait_for("start it again.");
+    screen += &terminal.wait_for("restart them.");
     screen += &terminal.wait_for("$ ");
     assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
-    assert!(screen.contains("in force for your next sessions, verified by inference"), "{screen}");
+    assert!(screen.contains("active for your next sessions, verified by inference"), "{screen}");
     assert_eq!(alice.fields()["setup_token"], json!(TOKEN));
     assert_eq!(alice.fields()["vaultwarden_email"], json!("alice@example.org"));
     assert_eq!(files_with(&place, TOKEN), format!("{}\n", env_file_path("alice")));
@@ -89,7 +90,7 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
     place.guest.put_login("alice", &emptied.to_string());
     place.anthropic.show_code(CODE, Account::of_somebody());
     terminal.type_line("cas-sync login --email alice@example.org");
-    screen = terminal.wait_for("Code (it is not shown): ");
+    screen = terminal.wait_for("Code (input is hidden): ");
     let address = screen.lines().find(|line| line.starts_with("https://")).expect("one line").trim_end();
     let state = address.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");
     terminal.type_line(&format!("{CODE}#{state}"));
@@ -120,14 +121,14 @@ fn a_setup_token_and_a_login_come_by_ssh_and_nobody_sees_them() {
 }
 
 #[test]
-fn somebody_whose_connection_breaks_while_they_sign_in_has_the_login_they_had() {
+fn broken_connection_during_sign_in_keeps_the_login() {
     let (place, _bao, _people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     place.sign_in("alice");
     place.guest.sync("alice").expect_success("the first backup");
     let before = place.guest.login_of("alice");
     let mut terminal = shell(&place);
     terminal.type_line("cas-sync login --email alice@example.org");
-    terminal.wait_for("Code (it is not shown): ");
+    terminal.wait_for("Code (input is hidden): ");
     drop(terminal);
     let waited = "for i in $(seq 100); do pgrep -u alice cas-sync >/dev/null || break; sleep 0.1; done; \
                   pgrep -u alice -a 'cas-sync|claude'; ls -A /tmp | grep '^claude-auth-sync'";

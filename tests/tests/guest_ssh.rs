@@ -1,4 +1,5 @@
-//! Somebody whose Claude login was clobbered logs in by ssh, and it is whole again before the first command runs.
+//! A user whose Claude login was overwritten logs in by ssh, and it is restored before the first
+//! command runs.
 
 use cas_tests::{
     claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone},
@@ -7,12 +8,12 @@ use cas_tests::{
 };
 
 #[test]
-fn ssh_login_after_a_clobbered_credential_finds_it_whole_on_bookworm() {
+fn ssh_login_restores_an_overwritten_login_on_bookworm() {
     a_clobbered_credential_is_whole_at_the_prompt(Suite::Bookworm);
 }
 
 #[test]
-fn ssh_login_after_a_clobbered_credential_finds_it_whole_on_trixie() {
+fn ssh_login_restores_an_overwritten_login_on_trixie() {
     a_clobbered_credential_is_whole_at_the_prompt(Suite::Trixie);
 }
 
@@ -70,7 +71,7 @@ fn a_login_file_that_is_gone_or_torn_comes_back() {
 }
 
 #[test]
-fn a_healthy_login_is_not_written_however_often_somebody_logs_in() {
+fn valid_login_is_not_written_by_repeated_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("kept"));
     guest.sync("alice").expect_success("the first backup");
@@ -104,14 +105,14 @@ fn the_newest_generation_comes_back_never_an_older_one() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&newer));
 
-    // The older one is put in by hand, as a copied home would: that is healthy, and nobody's business.
+    // The older login is written by hand, as a copied home would do: it is valid and not changed.
     guest.put_login("alice", &older);
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&older));
 }
 
 #[test]
-fn with_nothing_to_put_back_the_login_is_as_it_was_and_says_so_in_the_journal() {
+fn login_without_a_backup_is_logged_and_not_changed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let broken = tombstone(&fresh("lost"));
     guest.put_login("alice", &broken);
@@ -128,13 +129,12 @@ fn after_a_reboot_the_next_login_is_repaired_too() {
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
     guest.forget_as_a_reboot_does("/run/claude-auth-sync");
-    assert_eq!(guest.status_of("/run/claude-auth-sync/alice"), "700 alice:alice directory");
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login));
 }
 
 #[test]
-fn somebody_who_is_not_enrolled_any_more_is_left_alone() {
+fn unenrolled_user_is_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);

@@ -1,4 +1,5 @@
-//! root, system users and people who are not enrolled: nothing happens to them, and it costs one look at a file.
+//! Root, system users and users who are not enrolled: nothing changes for them, and a login costs
+//! one `lstat`.
 
 use cas_tests::{
     claude_login::{fresh, tombstone},
@@ -6,7 +7,7 @@ use cas_tests::{
 };
 
 #[test]
-fn people_who_are_not_enrolled_notice_nothing() {
+fn users_who_are_not_enrolled_are_not_affected() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("bob", &tombstone(&fresh("lost")));
     guest.put_token("bob", "sk-ant-oat01-bob");
@@ -23,7 +24,7 @@ fn people_who_are_not_enrolled_notice_nothing() {
 }
 
 #[test]
-fn a_login_of_somebody_not_enrolled_costs_one_look_at_the_marker_and_no_process() {
+fn login_without_enrollment_costs_one_lstat_and_no_process() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     for stranger in ["bob", "root", "daemon"] {
         let traced = traced_su(&guest, stranger);
@@ -66,7 +67,7 @@ fn a_marker_that_root_did_not_write_counts_for_nothing() {
 }
 
 #[test]
-fn system_users_are_left_alone_even_if_somebody_enrols_them() {
+fn system_user_with_a_marker_is_not_served() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let refused = guest.run("cas-sync enroll daemon");
     assert!(!refused.succeeded(), "enrolling daemon: {}", refused.text());

@@ -1,4 +1,5 @@
-//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's mistakes lead to.
+//! `cas-sync run` on a real machine: what it settles, what it says and where, and what an admin's
+//! mistakes lead to.
 
 use std::time::Duration;
 
@@ -8,56 +9,54 @@ use cas_tests::{
 };
 
 const STATE: &str = "/home/alice/.local/state/claude-auth-sync";
-const REQUEST: &str = "/run/claude-auth-sync/alice/request";
 
 fn errors(finished: &Finished) -> String {
     String::from_utf8_lossy(&finished.stderr).into_owned()
 }
 
 #[test]
-fn a_login_that_was_never_backed_up_leaves_a_request_and_a_sync_settles_it() {
+fn a_login_that_was_never_backed_up_requests_a_sync_once() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.record_requests();
+    let requests = || guest.recorded_requests("alice");
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_none(), "without any login there is nothing to look at");
+    assert_eq!(requests(), 0, "without any login there is nothing to look at");
 
     let login = fresh("new");
     guest.put_login("alice", &login);
     guest.ssh("alice", "true").expect_success("ssh");
-    assert_eq!(guest.status_of(REQUEST), "600 alice:alice regular empty file");
+    assert_eq!(requests(), 1);
     guest.sync("alice").expect_success("a sync");
-    assert!(guest.read(REQUEST).is_none(), "settled");
+    assert_eq!(requests(), 2, "what was found by hand is to be published");
 
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_none(), "and not asked for again");
+    assert_eq!(requests(), 2, "not requested again");
     guest.put_login("alice", &tombstone(&login));
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "the backup is good");
-    assert!(guest.read(REQUEST).is_some(), "what was put back wants to be verified");
+    assert_eq!(requests(), 3, "what was restored is to be verified");
 }
 
 #[test]
-fn a_request_is_settled_under_another_name_and_with_a_log_that_cannot_be_written_too() {
+fn sync_with_another_name_or_unwritable_log_succeeds() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    assert!(guest.read(REQUEST).is_some());
     let other_name =
         "systemd-run --quiet --pipe --wait --collect --uid=alice --setenv=CLAUDE_AUTH_USER=bob cas-sync run";
     guest.run(other_name).expect_success("a sync as the store knows her");
     assert!(guest.product_journal().contains("user=bob OK"), "{}", guest.product_journal());
-    assert!(guest.read(REQUEST).is_none(), "the request is the account's");
 
     for obstacle in ["mkdir $l", "ln -s /etc/passwd $l", "mkfifo $l", "ln -s /dev/full $l", "mknod $l c 1 7"]
     {
         guest
-            .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l; touch {REQUEST}; chown alice {REQUEST}"))
+            .run(&format!("l={STATE}/sync.log; rm -rf $l; {obstacle}; chown -h alice $l"))
             .expect_success(obstacle);
         let seen = guest.sync("alice");
         assert!(seen.took < Duration::from_secs(20), "{obstacle}: {:?}", seen.took);
         assert!(seen.text().starts_with("OK login complete"), "{obstacle}: {}{}", seen.text(), errors(&seen));
         assert_eq!(seen.code, Some(0), "what was looked at is fine, {obstacle}: {}", errors(&seen));
         assert!(errors(&seen).contains("not logged in"), "{obstacle}: {}", errors(&seen));
-        assert!(guest.read(REQUEST).is_none(), "{obstacle}");
     }
     assert!(guest.run("tail -n1 /etc/passwd").text().contains("carol"), "nothing was written through a link");
 }
@@ -67,24 +66,21 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync");
+    guest.record_requests();
     guest.hold_lock(&format!("{STATE}/lock"), 60); // another sync at work
-    guest.run(&format!("touch {REQUEST}")).expect_success("a request");
     let second = guest.sync("alice");
     assert_eq!((second.code, second.text().as_str()), (Some(0), "SKIP another run is at work\n"));
-    let taken = format!("{REQUEST}.taken");
-    assert!(guest.read(REQUEST).is_none(), "as it is, it would start the sync again and again");
-    assert!(guest.read(&taken).is_some(), "it is the other one's to hand back");
+    assert_eq!(guest.recorded_requests("alice"), 1, "it requests to be started again later");
     assert!(guest.product_journal().ends_with("user=alice SKIP another run is at work\n"));
     guest.release_lock();
 
     let many = guest.run("for i in 1 2 3 4 5 6; do runuser -u alice -- cas-sync run & done; wait").text();
     assert!(many.lines().count() == 6 && many.contains("OK login complete"), "{many}");
     assert!(many.lines().all(|line| line.starts_with("OK ") || line.starts_with("SKIP ")), "{many}");
-    assert!(guest.read(REQUEST).is_none() && guest.read(&taken).is_none(), "settled");
 }
 
 #[test]
-fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
+fn log_and_journal_have_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let mut said = Vec::new();
@@ -92,7 +88,9 @@ fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
         guest.put_login("alice", &text);
         said.push(guest.sync("alice").text());
     }
-    guest.run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json")).expect_success("no good copy");
+    guest
+        .run(&format!("rm -r {STATE}/history.json {STATE}/ledger.json"))
+        .expect_success("no backup to restore");
     guest.put_login("alice", &tombstone(&login));
     let failed = guest.sync("alice");
     assert_eq!(failed.code, Some(79), "a person must sign in: {}", failed.text());
@@ -123,7 +121,7 @@ fn the_log_and_the_journal_say_the_same_in_the_form_that_alerts_know() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
+fn invalid_configuration_is_named_and_logins_work() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let rows = [
@@ -157,7 +155,7 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
         assert_eq!(parsed(&guest.login_of("alice")), parsed(&login), "what this machine knows still helps");
         guest.run(&format!("rm -rf {STATE}")).expect_success("another day");
     }
-    // What an admin's umask or fingers do to the files themselves. Somebody else's good copy still comes back.
+    // Wrong modes and owners of the files themselves. The backup is still restored.
     for spoiled in [
         "chmod 600 $c",
         "chmod 700 $d",
@@ -184,9 +182,9 @@ fn a_configuration_that_cannot_be_meant_is_named_and_logins_go_on() {
     }
 }
 
-/// What is no usable server is the admin's to mend, and not the server's refusal.
+/// An unusable server is an error of the configuration, not a refusal of the server.
 #[test]
-fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
+fn unconfigured_store_is_reported_by_syncs_and_logins() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let rows = [
@@ -217,7 +215,7 @@ fn a_store_that_is_not_configured_is_named_as_that_by_a_sync_and_by_a_login() {
 }
 
 #[test]
-fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
+fn run_that_cannot_start_is_logged_for_alerts() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     for obstacle in [
@@ -242,7 +240,7 @@ fn a_run_that_could_not_begin_is_told_to_those_on_call_too() {
 }
 
 #[test]
-fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
+fn unknown_configuration_key_is_a_warning() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.configure("stor = \"vault\"\nlogin_refresh_afer = \"1h\"\n");
@@ -259,7 +257,7 @@ fn a_key_that_nobody_knows_is_a_warning_with_the_nearest_one() {
 }
 
 #[test]
-fn root_is_told_how_to_run_it_for_a_person() {
+fn sync_as_root_names_the_command_for_a_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     let refused = guest.run("cas-sync run");

@@ -1,4 +1,4 @@
-//! Somebody's setup-token is in every interactive session of theirs, and in nobody else's.
+//! A user's setup token is in each of the user's interactive sessions, and in no other user's.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
@@ -39,7 +39,8 @@ fn every_login_has_the_token(suite: Suite) {
     assert_eq!(guest.unit(&format!("sudo -i -u alice {print}")).text(), expected, "sudo -i");
     assert_eq!(guest.ssh("carol", &print).text(), "sk-ant-oat01-carol\n", "zsh");
 
-    // A display manager opens its session like this: its own service name, no terminal, the same stack.
+    // A display manager opens its session like this: its own service name, no terminal, the same
+    // stack.
     guest
         .run("printf '@include common-auth\\n@include common-account\\n@include common-session\\n' >/etc/pam.d/lightdm")
         .expect_success("a display manager's PAM file");
@@ -67,7 +68,7 @@ fn cron_jobs_and_user_services_get_no_token() {
 }
 
 #[test]
-fn su_and_sudo_never_take_somebodys_token_along() {
+fn su_and_sudo_never_pass_on_the_callers_token() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     let show = format!("echo \"[${{{VARIABLE}-unset}}]\"");
@@ -96,7 +97,8 @@ fn su_and_sudo_never_take_somebodys_token_along() {
     assert!([format!("[{BOB}]"), "[unset]".into(), "[]".into()].contains(&by_sudo), "sudo -u bob: {by_sudo}");
 }
 
-/// What a command prints that alice starts as somebody else from her own interactive session, in which her token is.
+/// Returns the output of a command that alice runs as another user from her interactive session,
+/// which has her token.
 fn from_session_of_alice(guest: &Guest, how: &str, target: &str, command: &str) -> String {
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
@@ -121,7 +123,7 @@ fn from_session_of_alice(guest: &Guest, how: &str, target: &str, command: &str) 
 }
 
 #[test]
-fn a_token_that_is_withdrawn_from_the_env_file_is_gone_at_the_next_login() {
+fn token_removed_from_the_env_file_is_unset_at_next_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     assert_eq!(guest.variable_by_ssh("alice").as_deref(), Some(ALICE));

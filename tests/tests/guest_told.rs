@@ -1,4 +1,4 @@
-//! The admin's program that is told of changes, started by the sync's own service.
+//! The administrator's notify command, started by the sync's service.
 
 use cas_tests::claude_login::{fresh, tombstone};
 use cas_tests::guest::{Guest, Suite};
@@ -8,7 +8,7 @@ const PROGRAM: &[u8] = b"#!/bin/sh
 ";
 
 #[test]
-fn the_service_tells_it_as_the_person_once_for_each_change() {
+fn notify_command_runs_once_per_change_as_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.write("/usr/local/bin/tell", "root", "755", PROGRAM);
     guest.configure("verify = false\n[notify]\ncommand = [\"/usr/local/bin/tell\"]\n");
@@ -26,7 +26,7 @@ fn the_service_tells_it_as_the_person_once_for_each_change() {
     let first = told();
     let lines: Vec<_> = first.lines().collect();
     assert!(lines.first().is_some_and(|line| line.starts_with("Claude Code: your login is lost")), "{first}");
-    assert_eq!(lines.get(1..), Some(&["must-act to alice", "NoNewPrivs:\t1"][..]), "{first}");
+    assert_eq!(lines.get(1..), Some(&["action-required to alice", "NoNewPrivs:\t1"][..]), "{first}");
     sync(&login);
     let second = told().replacen(&first, "", 1);
     assert!(
@@ -48,7 +48,7 @@ fn example() -> &'static str {
     line
 }
 
-/// Which of somebody's mails are there, by their subjects: as many as are waited for, once they are.
+/// Returns a user's mails by their subjects, after waiting for this many.
 #[track_caller]
 fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
     let delivered = || guest.run(&format!("grep '^Subject: ' /var/mail/{user}")).text();
@@ -64,10 +64,10 @@ fn mails(guest: &Guest, user: &str, wanted: usize) -> Vec<String> {
     delivered().lines().map(str::to_owned).collect()
 }
 
-/// From the hardened service, to the machine's own mailer, by a program that speaks SMTP: one that would have to gain rights to
-/// queue a mail cannot.
+/// From the hardened service, to the machine's own mailer, by a program that speaks SMTP: one that
+/// would have to gain rights to queue a mail cannot.
 #[test]
-fn the_manuals_example_mails_people_once_for_each_change() {
+fn documented_notify_example_mails_once_per_change() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest
         .run("rm /etc/systemd/system/exim4.service; systemctl daemon-reload; systemctl start exim4")
@@ -82,7 +82,7 @@ fn the_manuals_example_mails_people_once_for_each_change() {
         guest.run("systemctl start claude-auth-sync@alice.service").expect_success("the service");
     };
     let login = fresh("first");
-    let (lost, good) = ("Subject: Claude Code: must-act", "Subject: Claude Code: good");
+    let (lost, good) = ("Subject: Claude Code: action-required", "Subject: Claude Code: none");
     sync(&tombstone(&login));
     sync(&tombstone(&login));
     assert_eq!(mails(&guest, "alice", 1), [lost], "{}", log());
@@ -94,7 +94,8 @@ fn the_manuals_example_mails_people_once_for_each_change() {
     assert!(box_of_alice.contains("run `cas-sync login`"), "{box_of_alice}");
     assert!(guest.read("/var/mail/bob").is_none(), "nobody else is told of hers");
 
-    // The `mail` that everybody knows asks sendmail, which is setuid root, and asks in vain. The log says so.
+    // The usual `mail` runs sendmail, which is setuid root and fails in the unit. The log reports
+    // it.
     let by_mail = "[\"/bin/sh\", \"-c\", \"mail -s Lost $CLAUDE_AUTH_USER\"]";
     guest.configure(&format!("verify = false\n[notify]\ncommand = {by_mail}\n"));
     guest.run("rm -f /home/alice/.local/state/claude-auth-sync/*.json").expect_success("no copy");

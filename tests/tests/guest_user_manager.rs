@@ -1,4 +1,5 @@
-//! The generator for systemd's user managers: off until an admin links it, and harmless whatever goes wrong.
+//! The generator for systemd's user managers: off until an admin links it, and harmless whatever
+//! goes wrong.
 
 use cas_tests::guest::{Guest, Suite, VARIABLE, env_file_path};
 
@@ -12,7 +13,7 @@ fn enable(guest: &Guest) {
         .expect_success("enabling the generator");
 }
 
-/// The lines about our variable in somebody's user manager, which their login starts.
+/// Returns the lines with the variable in a user's manager, which the login starts.
 #[track_caller]
 fn in_manager(guest: &Guest, user: &str) -> String {
     let seen = guest.ssh(user, "systemctl --user show-environment; systemctl --user is-system-running");
@@ -26,7 +27,7 @@ fn reload(guest: &Guest, user: &str) {
     guest.ssh(user, "systemctl --user daemon-reload").expect_success("daemon-reload");
 }
 
-/// Ends somebody's user manager; their next login starts another.
+/// Stops a user's manager; the next login starts another one.
 #[track_caller]
 fn end_manager(guest: &Guest, user: &str) {
     guest
@@ -61,17 +62,17 @@ fn an_enrolled_person_has_their_token(suite: Suite) {
 }
 
 #[test]
-fn an_enrolled_person_has_their_token_until_it_is_withdrawn_on_bookworm() {
+fn user_manager_has_the_token_until_withdrawal_on_bookworm() {
     an_enrolled_person_has_their_token(Suite::Bookworm);
 }
 
 #[test]
-fn an_enrolled_person_has_their_token_until_it_is_withdrawn_on_trixie() {
+fn user_manager_has_the_token_until_withdrawal_on_trixie() {
     an_enrolled_person_has_their_token(Suite::Trixie);
 }
 
 #[test]
-fn whatever_is_wrong_with_it_the_manager_starts_with_everything_else() {
+fn failing_generator_does_not_break_the_user_manager() {
     [Suite::Bookworm, Suite::Trixie].into_iter().for_each(the_manager_starts_with_everything_else);
 }
 
@@ -101,7 +102,8 @@ fn the_manager_starts_with_everything_else(suite: Suite) {
     }
 }
 
-/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back every signal until then.
+/// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back
+/// every signal until then.
 #[test]
 fn a_user_database_that_hangs_is_not_waited_for() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);

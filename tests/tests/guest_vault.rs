@@ -1,4 +1,4 @@
-//! People whose logins are kept in Vault: what they notice when it answers, when it refuses, and when it is gone.
+//! Users with backups in Vault: what happens when it answers, refuses, or is unreachable.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn a_good_copy_in_vault_alone_is_enough() {
 }
 
 #[test]
-fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
+fn backup_in_vault_survives_the_loss_of_the_machine() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let alice = fleet.enroll("alice");
     alice.put_document(&json!({ "vaultwarden_email": "alice@example.org" }));
@@ -49,14 +49,16 @@ fn what_the_sync_backed_up_survives_the_loss_of_everything_on_the_machine() {
     assert_eq!(parsed(&fleet.guest.login_of("alice"))["claudeAiOauth"], parsed(&login)["claudeAiOauth"]);
 }
 
-/// As the runbook says: a home was taken along, and what it needs is what the machine before has backed up.
+/// As the runbook says: a home was taken along, and what it needs is what the machine before has
+/// backed up.
 #[test]
-fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
+fn new_machine_takes_over_a_backup_on_request() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let (alice, guest) = (fleet.enroll("alice"), &fleet.guest);
     let login = fresh("first");
     guest.put_login("alice", &login);
     guest.sync("alice").expect_success("a login of this home");
+    let label = alice.fields()["backed_up_machine"].as_str().expect("it is noted").to_owned();
     let later = healthy("later", now_ms() + 8 * HOUR_MS);
     let mut document = document_with(&later);
     document["backed_up_machine"] = "before/0123456789abcdef".into();
@@ -67,7 +69,20 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
     guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&guest.login_of("alice")), parsed(&tombstone(&login)), "the other may be in use");
     let journal = guest.product_journal();
-    assert!(journal.contains("the copy in the store is in use on another machine,"), "{journal}");
+    assert!(journal.contains("the backup in the store is used by another machine"), "{journal}");
+
+    // A machine without a login is not an exception, and a clone has the same machine id.
+    guest.run("rm -r /home/alice/.claude /home/alice/.local/state/claude-auth-sync").expect_success("new");
+    let (_, machine_id) = label.split_once('/').expect("a host name and a machine-id");
+    document["backed_up_machine"] = format!("clone/{machine_id}").into();
+    alice.put_document(&document);
+    guest.sync("alice").expect_success("nothing to do");
+    assert!(guest.read(&login_path("alice")).is_none(), "another machine's login was taken");
+    let by_hand = "systemd-run --quiet --pipe --wait --collect --uid=alice cas-sync restore --dry-run";
+    assert!(!guest.run(by_hand).text().contains("Would restore generation"));
+    let asked =
+        guest.run(&format!("{by_hand} --from-other-machine")).expect_success("when it is asked for").text();
+    assert!(asked.contains("Would restore generation"), "{asked}");
 
     guest
         .run("echo 'restore_from_other_machines = true' >/etc/claude-auth-sync/conf.d/replaced.toml")
@@ -77,11 +92,11 @@ fn a_machine_takes_over_the_login_of_the_one_before_when_it_is_told_to() {
 }
 
 #[test]
-fn a_black_hole_costs_one_login_the_deadline_and_the_next_nothing() {
+fn unreachable_store_delays_only_one_login() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     fleet.enroll("alice");
     let guest = &fleet.guest;
-    // Packets for this address leave by the loopback, come in there for nobody, and are dropped without a word.
+    // Packets to this address leave by the loopback, are received by no process, and are dropped.
     guest.run("ip route add 10.99.0.2/32 dev lo").expect_success("a black hole");
     fleet.configure_address("https://10.99.0.2:8200", "0s");
     guest.put_login("alice", &tombstone(&fresh("lost")));
@@ -113,8 +128,8 @@ fn a_server_that_listens_and_never_answers_is_no_better() {
     guest.ssh_within(SSHD_ITSELF, "alice", "true");
 }
 
-/// How long a login takes that has not asked the store within the last minute; the shortest of two, for the sake of busy
-/// machines.
+/// How long a login takes that has not asked the store within the last minute; the shortest of two,
+/// for the sake of busy machines.
 fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
     let login = || {
         guest.forget_state("alice");
@@ -153,7 +168,7 @@ fn a_sealed_vault_changes_nothing_and_is_named_in_the_journal() {
 }
 
 #[test]
-fn a_token_that_is_somebody_elses_is_refused() {
+fn vault_token_of_another_user_is_refused() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let (alice, bob) = (fleet.enroll("alice"), fleet.enroll("bob"));
     alice.put_document(&document_with(&fresh("alices")));
@@ -196,7 +211,7 @@ fn a_healthy_login_is_never_written_whatever_the_store_holds() {
 }
 
 #[test]
-fn an_older_generation_in_the_store_never_replaces_what_the_machine_knows_to_be_newer() {
+fn older_generation_in_the_store_is_not_restored() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
@@ -204,16 +219,16 @@ fn an_older_generation_in_the_store_never_replaces_what_the_machine_knows_to_be_
         fleet.guest.put_login("alice", login);
         fleet.guest.sync("alice").expect_success("a backup");
     }
-    // Somebody puts an old version of the document back.
+    // An old version of the document is written again.
     alice.put_document(&document_with(&older));
     fleet.guest.put_login("alice", &tombstone(&newer));
     fleet.guest.ssh("alice", "true").expect_success("ssh");
     assert_eq!(parsed(&fleet.guest.login_of("alice")), parsed(&newer));
 }
 
-/// Nothing of the store may be in a guest's own files but what belongs to the person.
+/// A guest's own files contain nothing of the store except what belongs to the user.
 #[test]
-fn nobody_else_can_read_what_was_fetched() {
+fn fetched_secrets_are_private_to_the_user() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let mut document = document_with(&fresh("kept"));
@@ -222,7 +237,7 @@ fn nobody_else_can_read_what_was_fetched() {
     fleet.guest.sync("alice").expect_success("a sync");
     fleet.guest.ssh("alice", "true").expect_success("ssh");
     let readable = |guest: &Guest| {
-        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude /run/claude-auth-sync/alice \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
+        guest.run("find /home/alice/.config/claude-auth-sync /home/alice/.local/state /home/alice/.claude \\( -perm /077 -o ! -user alice \\) ! -path /home/alice/.local/state -print 2>/dev/null").text()
     };
     assert_eq!(readable(&fleet.guest), "");
 }

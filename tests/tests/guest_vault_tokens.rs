@@ -9,12 +9,12 @@ use cas_tests::{
 use serde_json::json;
 
 #[test]
-fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_bookworm() {
+fn setup_token_in_vault_follows_its_document_on_bookworm() {
     a_setup_token_comes_and_goes(Suite::Bookworm);
 }
 
 #[test]
-fn a_setup_token_in_vault_reaches_every_login_and_leaves_with_its_withdrawal_on_trixie() {
+fn setup_token_in_vault_follows_its_document_on_trixie() {
     a_setup_token_comes_and_goes(Suite::Trixie);
 }
 
@@ -53,7 +53,7 @@ fn a_setup_token_comes_and_goes(suite: Suite) {
 }
 
 #[test]
-fn a_withdrawn_setup_token_stays_until_the_refresh_age_has_passed_and_not_longer() {
+fn withdrawn_setup_token_is_removed_after_the_refresh_age() {
     let fleet = Fleet::start(Suite::Bookworm, "3s");
     let alice = fleet.enroll("alice");
     alice.put_document(&json!({ "setup_token": "sk-ant-oat01-first" }));
@@ -71,7 +71,7 @@ fn a_withdrawn_setup_token_stays_until_the_refresh_age_has_passed_and_not_longer
 }
 
 #[test]
-fn a_field_that_is_no_setup_token_sets_nothing_and_removes_nothing() {
+fn malformed_setup_token_field_changes_nothing() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let megabyte = format!("sk-ant-oat01-{}", "a".repeat(1 << 19));

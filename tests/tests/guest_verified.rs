@@ -1,5 +1,5 @@
-//! A sync that verifies, on a workstation where everything is real but Anthropic's servers: what it says, what it leaves in
-//! the person's home and in their store, and what it asks whom.
+//! A sync that verifies, on a workstation where everything is real except Anthropic's servers: its
+//! output, what it leaves in the home and in the store, and its requests.
 
 use cas_tests::{
     anthropic::{Login, MessageAnswer, fingerprint},
@@ -111,7 +111,7 @@ fn a_healthy_login_is_verified_and_backed_up_once() {
 }
 
 #[test]
-fn a_stale_login_is_refreshed_by_claude_and_the_new_one_is_in_the_store() {
+fn expired_login_is_refreshed_and_stored() {
     let desk = desk();
     let yesterday = desk.place.sign_in_yesterday("alice");
 
@@ -128,7 +128,7 @@ fn a_stale_login_is_refreshed_by_claude_and_the_new_one_is_in_the_store() {
 }
 
 #[test]
-fn an_emptied_login_is_put_back_from_the_store_and_verified() {
+fn cleared_login_is_restored_from_the_store_and_verified() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     desk.keep_only_in_store(&login, 8);
@@ -138,7 +138,7 @@ fn an_emptied_login_is_put_back_from_the_store_and_verified() {
 
     assert_eq!(finished.code, Some(0), "{line}");
     assert!(
-        line.starts_with("RECOVERED login put back from the store")
+        line.starts_with("RECOVERED login restored from the store")
             && line.contains(", verified by inference"),
         "{line}"
     );
@@ -149,8 +149,9 @@ fn an_emptied_login_is_put_back_from_the_store_and_verified() {
 }
 
 #[test]
-fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
-    // One whose access token the server no longer takes although its time is not over, and one that has to be refreshed.
+fn consumed_backup_is_tried_once_then_requires_a_sign_in() {
+    // One whose access token the server no longer takes although its time is not over, and one that
+    // has to be refreshed.
     for hours in [8, -1] {
         let desk = desk();
         let login = desk.place.sign_in("alice");
@@ -161,7 +162,7 @@ fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
         let (finished, line) = desk.sync();
 
         assert_eq!(finished.code, Some(79), "{line}");
-        assert!(line.starts_with("FAIL ") && line.contains("rejected by the server"), "{line}");
+        assert!(line.starts_with("FAIL ") && line.contains("rejected by the Anthropic API"), "{line}");
         assert!(line.contains("cas-sync login"), "{line}");
         assert!(is_emptied(&desk.file()), "{}", desk.file());
         assert_eq!(desk.file()["mcpOAuth"], json!({"k": 1}));
@@ -180,7 +181,7 @@ fn a_spent_copy_is_tried_once_and_then_a_person_must_sign_in() {
 }
 
 #[test]
-fn a_login_rejected_before_its_time_is_refreshed_as_claude_would() {
+fn login_rejected_early_is_refreshed() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     desk.place.anthropic.expire(&login.family);
@@ -203,10 +204,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
 
     let (finished, line) = desk.sync();
     assert_eq!(finished.code, Some(0), "{line}");
-    assert!(
-        line.starts_with("OK setup-token in use, verified by inference; setup-token taken over"),
-        "{line}"
-    );
+    assert!(line.starts_with("OK setup-token in use, verified by inference; setup-token copied"), "{line}");
     assert_eq!(desk.asked(), (1, 0));
     assert_eq!(
         desk.place
@@ -219,19 +217,19 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
     );
     assert_eq!(desk.place.guest.identity_of(&login_path("alice")), identity, "the login file is left alone");
 
-    // Refused: somebody has to make another one; it stays where it is until the store says so.
+    // Rejected: the user has to create another one; it stays until the store says otherwise.
     desk.place.anthropic.answer_messages(ALICES_TOKEN, Some(MessageAnswer::Revoked));
     let (finished, line) = desk.sync();
     assert_eq!(finished.code, Some(79), "{line}");
     assert!(
         line.starts_with(
-            "FAIL setup-token in use, rejected by the server; make a new one with `claude setup-token`"
+            "FAIL setup-token in use, rejected by the Anthropic API; create a new one with `claude setup-token`"
         ),
         "{line}"
     );
     assert!(desk.place.guest.read(&env_file_path("alice")).is_some());
 
-    // The store cannot be read: that is no word about the token.
+    // The store cannot be read, which says nothing about the token.
     desk.bao.seal();
     desk.place.anthropic.answer_messages(ALICES_TOKEN, None);
     let (_, line) = desk.sync();
@@ -249,7 +247,7 @@ fn a_setup_token_is_verified_in_the_place_of_the_login() {
 }
 
 #[test]
-fn a_standing_outage_is_told_once_and_its_end_too() {
+fn persistent_outage_is_logged_at_start_and_end() {
     let desk = desk();
     let login = desk.place.sign_in("alice");
     let journal = || desk.place.guest.product_journal();

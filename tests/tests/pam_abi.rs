@@ -17,7 +17,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn it_exports_the_six_entry_points_and_nothing_else() {
+fn module_exports_only_the_six_entry_points() {
     let symbols = output_of("nm", &["-D", "--defined-only"]);
     let mut names: Vec<&str> = symbols.lines().filter_map(|line| line.split_whitespace().last()).collect();
     names.sort_unstable();
@@ -33,7 +33,7 @@ fn it_exports_the_six_entry_points_and_nothing_else() {
 }
 
 #[test]
-fn it_needs_libpam_and_the_c_library_alone() {
+fn module_links_only_libpam_and_libc() {
     let dynamic = output_of("readelf", &["-d"]);
     let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
     let libraries: Vec<&str> = needed.filter_map(|line| line.split(['[', ']']).nth(1)).collect();
@@ -68,13 +68,13 @@ fn every_symbol_it_needs_has_a_version_that_debian_12_provides() {
 }
 
 #[test]
-fn it_is_at_most_400_kb() {
+fn module_is_at_most_400_kb() {
     let size = std::fs::metadata(module_file()).expect("the module").len();
     assert!(size <= 400 * 1024, "{size} bytes");
 }
 
 #[test]
-fn it_is_hardened_and_never_unloaded() {
+fn module_is_hardened_and_never_unloaded() {
     let dynamic = output_of("readelf", &["-d"]);
     assert!(dynamic.contains("BIND_NOW") && dynamic.contains("NODELETE"), "{dynamic}");
     for unwanted in ["RPATH", "RUNPATH", "TEXTREL"] {
@@ -89,7 +89,7 @@ fn it_is_hardened_and_never_unloaded() {
 }
 
 #[test]
-fn it_starts_no_thread_and_leaves_nothing_for_exit() {
+fn module_has_no_threads_and_no_exit_handlers() {
     let symbols = output_of("nm", &["-D", "--undefined-only"]);
     for unwanted in
         ["pthread_create", "atexit", "__cxa_atexit", "on_exit", "fork", "vfork", "execve", "system", "popen"]
@@ -101,7 +101,7 @@ fn it_starts_no_thread_and_leaves_nothing_for_exit() {
 }
 
 #[test]
-fn it_asks_nobody_for_a_name_and_says_nothing_through_the_conversation() {
+fn module_never_uses_the_pam_conversation() {
     let symbols = output_of("nm", &["-D", "--undefined-only"]);
     for unwanted in [
         "pam_get_user",
@@ -118,7 +118,7 @@ fn it_asks_nobody_for_a_name_and_says_nothing_through_the_conversation() {
 }
 
 #[test]
-fn it_changes_no_identity_or_limit_and_opens_no_log_of_its_own() {
+fn module_changes_no_identity_limit_or_log() {
     let symbols = output_of("nm", &["-D", "--undefined-only"]);
     for unwanted in [
         "setuid",
@@ -165,7 +165,7 @@ fn every_crate_in_it_is_known() {
 }
 
 #[test]
-fn it_loads_on_its_own_with_everything_resolved() {
+fn module_loads_with_all_symbols_resolved() {
     let path = CString::new(module_file().as_os_str().as_bytes()).expect("no NUL");
     // SAFETY: the path ends in NUL; the module's initialisers are those of the C runtime alone.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };

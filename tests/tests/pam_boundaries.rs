@@ -1,4 +1,4 @@
-//! Whom the module acts for, what it takes from its surroundings, and what it may say.
+//! Which users the module serves, what it reads, and what it may log.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -11,7 +11,7 @@ fn bed() -> PamBed {
 }
 
 #[test]
-fn who_is_not_enrolled_pays_one_lstat() {
+fn login_without_enrollment_costs_one_lstat() {
     let bed = bed();
     let report = bed.login("answers").user("bob").run();
     report.assert_nothing_happened();
@@ -62,41 +62,75 @@ fn a_list_on_the_line_replaces_the_usual_services() {
     bed.login("answers").service("sshd").argument("services=login,sshd-cas").run().assert_nothing_happened();
 }
 
+/// What the module does about a name that is not enrolled.
+#[derive(Debug, PartialEq)]
+enum Reaction {
+    /// Nothing: no program is started.
+    LeftAlone,
+    /// It may be another spelling of an enrolled name, so the program is asked, which knows the account's own name.
+    Asked,
+}
+
 #[test]
 fn a_hostile_user_name_is_harmless() {
+    use Reaction::{Asked, LeftAlone};
     let bed = bed();
     fs::write(bed.at("state/outside"), "").expect("a file that a name could point at");
     fs::create_dir(bed.at("state/enrolled/directory")).expect("a directory");
     let long = vec![b'a'; 10 * 1024];
-    let names: &[&[u8]] = &[
-        b"",
-        b".",
-        b"..",
-        b"/",
-        b"-x",
-        b"--user=alice",
-        b"../outside",
-        b"../enrolled/alice",
-        b"./alice",
-        b"alice/",
-        b"/etc/passwd",
-        b"alice\nbob",
-        b"alice\r",
-        b"\x1b[2Jalice",
-        b"alice\x7f",
-        b"%s%n%s%n",
-        b"\xff\xfe",
-        b"alice ",
-        b"Alice",
-        &long,
-        &long[..256],
-        &long[..255],
+    let long_spelling = vec![b'A'; 255];
+    let names: &[(&[u8], Reaction)] = &[
+        (b"", LeftAlone),
+        (b".", LeftAlone),
+        (b"..", LeftAlone),
+        (b"/", LeftAlone),
+        (b"-x", LeftAlone),
+        (b"--user=alice", LeftAlone),
+        (b"../outside", LeftAlone),
+        (b"../enrolled/alice", LeftAlone),
+        (b"./alice", LeftAlone),
+        (b"alice/", LeftAlone),
+        (b"/etc/passwd", LeftAlone),
+        (b"alice\nbob", LeftAlone),
+        (b"alice\r", LeftAlone),
+        (b"\talice", LeftAlone),
+        (b"\x1b[2Jalice", LeftAlone),
+        (b"alice\x7f", LeftAlone),
+        (b"\xff\xfe", LeftAlone),
+        (b"\xc0\xaealice", LeftAlone),
+        (b"ALIC\xc9", LeftAlone),
+        (b"alicia", LeftAlone),
+        (&long, LeftAlone),
+        (&long[..256], LeftAlone),
+        (&long[..255], LeftAlone),
+        (b"%s%n%s%n", Asked),
+        (b"$(id)", Asked),
+        (b"alice ", Asked),
+        (b" alice", Asked),
+        (b"Alice", Asked),
+        (b"ALICE", Asked),
+        (b"alice@corp", Asked),
+        (b"alice@corp@corp", Asked),
+        (b"CORP\\alice", Asked),
+        (b"\xd0\xb0lice", Asked),
+        (&long_spelling, Asked),
     ];
-    for name in names {
-        let report = bed.login("answers").user(name).run();
-        report.assert_nothing_happened();
+    for (name, expected) in names {
+        let shown = String::from_utf8_lossy(name);
+        let started = bed.programs_started();
+        let report = bed.login("tells-what-it-sees").user(name).run();
+        let reaction = if bed.programs_started() == started { LeftAlone } else { Asked };
+        assert_eq!(reaction, *expected, "{shown}");
+        if *expected == LeftAlone {
+            report.assert_nothing_happened();
+            continue;
+        }
+        let arguments: Vec<Vec<u8>> =
+            serde_json::from_value(bed.seen()["arguments"].clone()).expect("arguments");
+        assert_eq!(arguments.last(), Some(&[b"--user=", *name].concat()), "{shown}: one argument, unchanged");
+        report.assert_token();
+        bed.login("answers-without-token").user(name).run().assert_nothing_happened();
     }
-    assert_eq!(bed.programs_started(), 0);
 }
 
 #[test]
@@ -125,7 +159,7 @@ fn only_a_marker_of_roots_own_counts() {
 
     bed.enrol("carol");
     fs::set_permissions(&marker, fs::Permissions::from_mode(0o664)).expect("it is ours");
-    bed.login("answers").user("carol").run().assert_no_token_because("others than root may write it");
+    bed.login("answers").user("carol").run().assert_no_token_because("other users than root can write it");
 
     reset();
     bed.enrol("carol");
@@ -147,7 +181,7 @@ fn only_a_marker_of_roots_own_counts() {
 }
 
 #[test]
-fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
+fn invalid_arguments_are_logged_in_one_line_and_ignored() {
     let bed = bed();
     let report = bed
         .login("answers")
@@ -170,10 +204,10 @@ fn arguments_that_cannot_be_used_are_one_line_and_change_nothing() {
 }
 
 #[test]
-fn a_deadline_out_of_bounds_is_clamped_and_said() {
+fn deadline_out_of_bounds_is_clamped_and_logged() {
     let report = bed().login("answers").argument("deadline=1h").argument("deadline=1ms").run();
     report.assert_harmless();
-    assert!(report.only_line().contains("\"deadline=1ms\" taken as 100 ms"), "{}", report.only_line());
+    assert!(report.only_line().contains("\"deadline=1ms\" changed to 100 ms"), "{}", report.only_line());
 }
 
 #[test]
@@ -190,7 +224,7 @@ fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
 }
 
 #[test]
-fn debug_says_how_each_login_went_at_level_debug() {
+fn debug_option_logs_each_result_at_level_debug() {
     let bed = bed();
     for (login, outcome) in [
         (bed.login("answers"), "user=alice token set"),
@@ -232,7 +266,7 @@ fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
 }
 
 #[test]
-fn on_any_other_line_it_lets_nobody_in() {
+fn module_in_another_stack_grants_no_access() {
     const PERMISSION_DENIED: i64 = 6;
     let bed = bed();
     let stack = "auth sufficient MODULE\naccount sufficient MODULE\nsession required MODULE\n";

@@ -10,7 +10,7 @@ use cas_tests::pam::{PamBed, TOKEN};
 
 const LATE: &str = "did not finish within the deadline";
 const FAILED: &str = "cas-session failed";
-const OTHER_FORM: &str = "answered in another form";
+const OTHER_FORM: &str = "has another format";
 
 /// Hosts that make it hard to tell whether a child has ended.
 const HOSTS: &[&[&str]] = &[
@@ -51,14 +51,14 @@ fn an_answer_that_comes_late_but_in_time_counts() {
 }
 
 #[test]
-fn a_program_that_never_ends_costs_the_deadline_and_leaves_nothing() {
+fn endless_helper_costs_the_deadline_and_is_killed() {
     for mode in ["hangs", "answers-and-hangs", "stops", "ignores-signals-and-hangs", "drips"] {
         assert_late(mode, &[]);
     }
 }
 
 #[test]
-fn a_program_that_never_ends_costs_the_deadline_whatever_the_host_does_with_children() {
+fn endless_helper_is_killed_with_any_sigchld_disposition() {
     for host in HOSTS {
         assert_late("answers-and-hangs", host);
     }

@@ -1,4 +1,5 @@
-//! Whatever state the host is in, the login gets its token where that is possible at all, and the host stays as it was.
+//! Whatever state the host is in, the login gets its token where that is possible at all, and the
+//! host stays as it was.
 
 use std::time::Duration;
 
@@ -61,13 +62,13 @@ fn a_login_in_another_thread_outlives_that_thread() {
 }
 
 #[test]
-fn a_thread_that_is_cancelled_during_the_login_finishes_it_first() {
+fn thread_cancelled_during_a_login_finishes_it_first() {
     let report = bed().login("answers-late").host("cancelled").run();
     report.assert_token();
 }
 
 #[test]
-fn two_threads_opening_sessions_at_once_do_not_disturb_each_other_or_the_handler() {
+fn concurrent_sessions_in_two_threads_do_not_interfere() {
     let report = bed().login("answers").host("two-threads").host("sigchld-reaping-handler").times(25).run();
     assert!(report.status.success(), "{report:#?}");
     let logins = report.login()["logins"].as_array().expect("two threads logged in").clone();
@@ -80,8 +81,8 @@ fn two_threads_opening_sessions_at_once_do_not_disturb_each_other_or_the_handler
     assert_handler_was_not_called(&report);
 }
 
-/// The handler belongs to the whole process: whoever changes it for one thread changes it for a child that another thread
-/// forks at that moment, and there nobody puts it back.
+/// The handler belongs to the whole process: changing it in one thread would change it in a child
+/// that another thread forks at that moment, permanently.
 #[test]
 fn threads_that_fork_during_logins_keep_their_handler() {
     let report = bed().login("answers").host("fork-stress").host("sigchld-handler").times(50).run();
@@ -109,14 +110,14 @@ fn a_storm_of_signals_neither_shortens_nor_lengthens_the_wait() {
 }
 
 #[test]
-fn a_host_out_of_descriptors_processes_or_memory_logs_in_without_a_token() {
+fn host_without_resources_logs_in_without_a_token() {
     login_in("no-files").assert_no_token_because("Too many open files");
     login_in("no-processes").assert_no_token_because("Resource temporarily unavailable");
     login_in("no-memory").assert_no_token_because("Cannot allocate memory");
 }
 
 #[test]
-fn the_program_sees_three_descriptors_a_literal_environment_and_a_clean_start() {
+fn helper_inherits_only_three_descriptors_and_its_environment() {
     for modes in
         [&[][..], &["dirty"], &["dirty", "sigchld-ignored"], &["stdio-closed"], &["dirty", "stdio-closed"]]
     {
@@ -199,7 +200,7 @@ fn ten_thousand_logins_hold_no_more_than_the_first_thousand() {
 }
 
 #[test]
-fn ending_the_handle_in_a_forked_child_has_no_effect_on_the_session() {
+fn handle_ended_in_a_forked_child_keeps_the_session() {
     login_in("end-in-child").assert_token();
 }
 
@@ -254,8 +255,9 @@ fn any_single_call_to_the_system_may_fail() {
 }
 
 #[test]
-fn a_panic_in_the_module_is_one_line_in_the_log_and_nothing_else() {
-    // The standard library panics when the clock cannot be read; that is a real one, from deep inside.
+fn module_panic_is_one_log_line() {
+    // The standard library panics when the clock cannot be read; that is a real one, from deep
+    // inside.
     let report = bed().login("answers").host("faults").run();
     assert!(report.status.success() && report.printed.is_empty(), "{report:#?}");
     let panics = report.log.iter().filter(|line| line.text.contains("defect in pam_cas_session at")).count();

@@ -1,4 +1,4 @@
-//! `su` hands the caller's environment on: nobody's token may follow into somebody else's shell.
+//! `su` passes the caller's environment on: no token may reach another user's shell.
 
 use std::fs;
 
@@ -16,14 +16,14 @@ fn assert_emptied(report: &Report) {
 }
 
 #[test]
-fn su_to_somebody_with_a_token_gives_theirs() {
+fn su_to_a_user_with_a_token_sets_it() {
     for service in ["su", "su-l"] {
         bed().login("answers").service(service).run().assert_token();
     }
 }
 
 #[test]
-fn su_to_somebody_without_a_token_gives_an_empty_variable_whatever_the_reason() {
+fn su_to_a_user_without_a_token_sets_an_empty_variable() {
     let bed = bed();
     odd_marker(&bed, "carol");
     for service in ["su", "su-l"] {

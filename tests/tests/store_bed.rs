@@ -37,7 +37,7 @@ impl Drop for Network {
 }
 
 #[test]
-fn a_server_can_be_started_in_another_network_and_is_seen_there_only() {
+fn server_in_another_namespace_is_reachable_only_there() {
     let network = Network::new();
     for bao in [Bao::dev_behind(&network.prefix()), Bao::tls_behind(&network.prefix())] {
         let alice = bao.person("alice", Policy::Patch);

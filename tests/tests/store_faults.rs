@@ -5,16 +5,21 @@ use std::time::{Duration, Instant};
 
 use cas_core::store::{Store, StoreError};
 use cas_protocol::deadline::Deadline;
+use cas_tests::slowdown;
 use cas_tests::store_run::fields;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use cas_vault::VaultStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const SPAN: Duration = Duration::from_millis(400);
+const SPAN: Duration = Duration::from_secs(1);
 
-/// How much later than the deadline an answer may be here, where other tests use the machine as well.
-const SLACK: Duration = Duration::from_millis(150);
+/// Checks that a run with the deadline [`SPAN`] kept it, but for what a machine takes that other tests use as well.
+#[track_caller]
+fn assert_in_time(started: Instant, what: &str) {
+    let took = started.elapsed();
+    assert!(took < SPAN + Duration::from_millis(150).mul_f64(slowdown()), "{what}: took {took:?}");
+}
 
 struct Bed {
     fake: VaultFake,
@@ -63,42 +68,52 @@ fn faults() -> Vec<(Fault, &'static str, &'static str)> {
         format!(r#"{{"data":{{"data":{{"x":"{}"}},"metadata":{{"version":1}}}}}}"#, "x".repeat(1 << 20));
     let limited = json!({ "errors": ["request path \"x\": rate limit quota exceeded"] }).to_string();
     vec![
-        (Fault::Silence, "unreachable", "no answer within"),
-        (Fault::StopInBody, "unreachable", "no complete answer within"),
-        (Fault::Late(Duration::from_secs(9)), "unreachable", "no answer within"),
+        (Fault::Silence, "unreachable", "no response within"),
+        (Fault::StopInBody, "unreachable", "no complete response within"),
+        (Fault::Late(Duration::from_secs(9)), "unreachable", "no response within"),
         (Fault::Close, "unreachable", "connection"),
         (Fault::CloseInBody, "unreachable", "end of file before message length"),
         (Fault::Bytes(b"SSH-2.0-OpenSSH_9.2p1\r\n".to_vec()), "unreachable", "invalid HTTP"),
         (Fault::Bytes(vec![0; 4096]), "unreachable", "invalid HTTP"),
-        (plain(200, page), "unreachable", "not the store"),
-        (plain(200, ""), "unreachable", "not the store"),
-        (plain(200, "{}"), "unreachable", "not the store"),
-        (plain(200, r#"{"data":null}"#), "unreachable", "not the store"),
+        (plain(200, page), "unreachable", "not from the store"),
+        (plain(200, ""), "unreachable", "not from the store"),
+        (plain(200, "{}"), "unreachable", "not from the store"),
+        (plain(200, r#"{"data":null}"#), "unreachable", "not from the store"),
         (plain(200, r#"{"data":{"data":{}}}"#), "refused", "KV version 2"),
         (plain(200, &huge), "unreachable", "longer than 1 MiB"),
         (plain(204, ""), "refused", "KV version 2"),
-        (plain(302, page), "unreachable", "not the store"),
+        (plain(302, page), "unreachable", "not from the store"),
         (plain(307, ""), "busy", "not followed"),
         (errors(400, "malformed"), "refused", "malformed"),
-        (plain(401, page), "unreachable", "not the store"),
-        (plain(403, page), "unreachable", "not the store"),
-        (plain(404, page), "unreachable", "not the store"),
-        (plain(404, "404 page not found\n"), "unreachable", "not the store"),
-        (plain(404, "{}"), "unreachable", "not the store"),
+        (plain(401, page), "unreachable", "not from the store"),
+        (plain(403, page), "unreachable", "not from the store"),
+        (plain(404, page), "unreachable", "not from the store"),
+        (plain(404, "404 page not found\n"), "unreachable", "not from the store"),
+        (plain(404, "{}"), "unreachable", "not from the store"),
         (errors(404, "no handler for route \"x\""), "refused", "correct the configured mount"),
         (errors(404, "namespace not found"), "refused", "correct the configured namespace"),
-        (plain(407, page), "unreachable", "not the store"),
+        (plain(407, page), "unreachable", "not from the store"),
         (errors(412, "required index state not present"), "busy", "caught up"),
         (errors(413, "too large"), "refused", "smaller"),
         (Fault::Answer(Answer::new(429, limited).with("Retry-After", "7")), "busy", "quota"),
         (Fault::Answer(Answer::new(429, r#"{"errors":[]}"#).with("Retry-After", "1")), "busy", "caught up"),
         (errors(500, "internal error"), "busy", "internal error"),
         (errors(501, "not initialized"), "busy", "not initialized"),
-        (plain(502, page), "unreachable", "not the store"),
+        (plain(502, page), "unreachable", "not from the store"),
         (errors(503, "Vault is sealed"), "busy", "sealed"),
-        (plain(503, page), "unreachable", "not the store"),
-        (plain(504, ""), "unreachable", "not the store"),
+        (plain(503, page), "unreachable", "not from the store"),
+        (plain(504, ""), "unreachable", "not from the store"),
     ]
+}
+
+/// The deadline of a run that meets this fault. One that is answered at once with what is final ends long before it, and on a
+/// busy machine must not meet it.
+fn span(fault: &Fault, expected: &str) -> Duration {
+    match fault {
+        Fault::Silence | Fault::StopInBody | Fault::Late(_) => SPAN,
+        _ if expected == "busy" => SPAN,
+        _ => SPAN * 20,
+    }
 }
 
 /// The failure is the expected one, came in time, and shows no token.
@@ -108,16 +123,17 @@ fn check(failure: &StoreError, started: Instant, fault: &Fault, expected: &str, 
     assert_eq!(kind(failure), expected, "{fault}: {text}");
     assert!(text.contains(words), "{fault}: {text}");
     assert!(text.len() < 600 && !text.contains("canary") && !text.contains('\n'), "{fault}: {text}");
-    assert!(started.elapsed() < SPAN + SLACK, "{fault}: took {:?}", started.elapsed());
+    assert_in_time(started, &fault);
 }
 
 #[test]
-fn a_read_that_goes_wrong_is_explained_in_time_and_never_an_empty_document() {
+fn failed_read_is_an_error_and_not_an_empty_document() {
     for (fault, expected, words) in faults() {
         let bed = Bed::new();
         bed.fake.fail("GET /v1/secret/data/", fault.clone());
         let started = Instant::now();
-        let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("it is not a document");
+        let failure =
+            bed.store().read(&Deadline::after(span(&fault, expected))).expect_err("it is not a document");
         check(&failure, started, &fault, expected, words);
         bed.fake.recover();
         assert_eq!(bed.store().read(&Deadline::after(SPAN * 9)).unwrap().version, 1);
@@ -125,21 +141,21 @@ fn a_read_that_goes_wrong_is_explained_in_time_and_never_an_empty_document() {
 }
 
 #[test]
-fn a_lookup_that_goes_wrong_keeps_everybody_from_the_document() {
+fn failed_lookup_prevents_access_to_the_document() {
     for (fault, _, _) in faults() {
         let bed = Bed::new();
         bed.fake.fail("lookup-self", fault.clone());
         let started = Instant::now();
         let failure = bed.store().read(&Deadline::after(SPAN)).expect_err("nobody said whose token it is");
         let is_final = matches!(failure, StoreError::Refused { .. });
-        assert!(started.elapsed() < SPAN + SLACK, "{fault:.200?}: took {:?}", started.elapsed());
+        assert_in_time(started, &format!("{fault:.200?}"));
         assert!(!is_final || matches!(fault, Fault::Answer(_)), "{fault:.200?}: {failure}");
         assert_eq!(bed.fake.lines(), ["GET auth/token/lookup-self"], "{fault:.200?}: {failure}");
     }
 }
 
 #[test]
-fn a_write_that_goes_wrong_is_explained_in_time_and_loses_nothing() {
+fn failed_write_is_an_error_and_loses_nothing() {
     for (method, may_patch) in [("PATCH", true), ("PUT", false)] {
         for (fault, expected, words) in faults() {
             let bed = Bed::new();
@@ -149,8 +165,9 @@ fn a_write_that_goes_wrong_is_explained_in_time_and_loses_nothing() {
             bed.fake.fail(&format!("{method} /v1/secret/data/"), fault.clone());
             let changes = fields(&json!({ "ours": "y" }));
             let started = Instant::now();
-            let failure =
-                store.merge(&changes, version, &Deadline::after(SPAN)).expect_err("no success was told");
+            let failure = store
+                .merge(&changes, version, &Deadline::after(span(&fault, expected)))
+                .expect_err("no success was told");
             let other_words = matches!(&fault, Fault::Answer(answer) if answer.status == 200);
             check(
                 &failure,
@@ -211,7 +228,7 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
     assert!(failure.to_string().contains("not caught up"), "{failure}");
     let started = Instant::now();
     let failure = store.read(&Deadline::after(SPAN)).unwrap_err();
-    assert!(started.elapsed() < SPAN + SLACK, "{failure}: took {:?}", started.elapsed());
+    assert_in_time(started, &failure.to_string());
     let version = std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(120));
@@ -225,7 +242,7 @@ fn a_version_that_lost_is_never_read_again_as_the_newest() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_sends_nothing() {
+fn expired_deadline_sends_no_request() {
     let bed = Bed::new();
     let failure = bed.store().read(&Deadline::after(Duration::ZERO)).unwrap_err();
     assert!(failure.to_string().contains("no time is left"), "{failure}");
@@ -233,7 +250,7 @@ fn a_deadline_that_has_passed_sends_nothing() {
 }
 
 #[test]
-fn a_run_that_does_not_use_the_store_touches_neither_file_nor_network() {
+fn unused_store_accesses_neither_file_nor_network() {
     let bed = Bed::new();
     let mut config = bed.fake.config("alice", bed.folder.path());
     config.token_file = "/nonexistent".into();

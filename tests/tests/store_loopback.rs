@@ -1,5 +1,6 @@
-//! `http://` to this machine: the token is sent only to a process of root, of the configured user, or of the user itself.
-//! Others may listen where they like. The tests need root, to be other users.
+//! `http://` to this machine: the token is sent only to a process of root, of the configured user,
+//! or of the user itself. Others may listen where they like. The tests need root, to be other
+//! users.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +24,8 @@ const READS: usize = 40;
 const DAEMON: &str = "daemon";
 const STRANGER: u32 = 54_321;
 
-/// Listens at `address` and accepts one connection as this user, after a while; gives the port, and all that was sent.
+/// Listens at `address` and accepts one connection as this user, after a while; gives the port, and
+/// all that was sent.
 fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>>) {
     let (sender, receiver) = channel();
     let (port_sender, port) = channel();
@@ -49,7 +51,7 @@ fn listen_as(uid: u32, address: &str, delay: Duration) -> (u16, Receiver<Vec<u8>
     (port.recv().expect("it listens"), receiver)
 }
 
-/// What a store at this address says, for somebody with the token of the fake.
+/// Returns the error of a store at this URL, with the token of the fake.
 fn read(url: &str, agent_user: Option<&str>) -> StoreError {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().expect("a scratch directory");
@@ -118,7 +120,7 @@ fn nothing_is_sent_before_the_connection_is_accepted() {
 
 /// The listener that is there at a look is not always the one that a connection was made to.
 #[test]
-fn a_listener_of_root_does_not_vouch_for_a_connection_to_another_one() {
+fn listener_of_root_does_not_authorize_another_connection() {
     let stranger = thread::spawn(|| {
         nix::unistd::setfsuid(Uid::from_raw(STRANGER));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -148,8 +150,8 @@ fn an_agent_user_that_does_not_exist_is_named() {
     assert!(failed.to_string().contains("vault.agent_user \"no-such-user\" is not a user"), "{failed}");
 }
 
-/// A connection of the same process that its server has just closed has no other end any more. It must not be taken for the
-/// connection that is checked.
+/// A connection of the same process that its server has just closed has no other end any more. It
+/// must not be taken for the connection that is checked.
 #[test]
 fn token_is_sent_while_other_connections_end() {
     let fake = VaultFake::start("alice");

@@ -1,4 +1,5 @@
-//! What stands between a run and its server: redirections, proxies, certificates, name servers and black holes.
+//! What stands between a run and its server: redirections, proxies, certificates, name servers and
+//! black holes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Policy};
+use cas_tests::slowdown;
 use cas_tests::vault_fake::{Answer, Fault, VaultFake};
 use cas_vault::{ProxyAddress, ServerUrl, VaultConfig, VaultStore};
 use nix::sys::socket::{
@@ -19,7 +21,11 @@ use nix::sys::socket::{
 use serde_json::json;
 
 const SPAN: Duration = Duration::from_millis(500);
-const SLACK: Duration = Duration::from_millis(150);
+
+/// How much later than the deadline an answer may be here, where other tests use the machine as well.
+fn slack() -> Duration {
+    Duration::from_millis(150).mul_f64(slowdown())
+}
 
 fn unreachable(outcome: Result<cas_core::store::Document, StoreError>) -> String {
     match outcome {
@@ -39,8 +45,11 @@ fn a_redirection_never_carries_the_token_elsewhere() {
             fake.fail(pattern, Fault::Answer(answer));
             let mut store = VaultStore::new(fake.config("alice", folder.path()));
             let changes: Fields = serde_json::from_value(json!({ "ours": "x" })).unwrap();
-            let failure = store.merge(&changes, 0, &Deadline::after(SPAN)).unwrap_err().to_string();
-            assert!(failure.contains(" elsewhere to ") || failure.contains("answered to http"), "{failure}");
+            let failure = store.merge(&changes, 0, &Deadline::after(SPAN * 20)).unwrap_err().to_string();
+            assert!(
+                failure.contains("redirected to ") || failure.contains("the response to http"),
+                "{failure}"
+            );
         }
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -120,7 +129,7 @@ fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
 }
 
 #[test]
-fn a_server_signed_by_somebody_else_gets_no_token() {
+fn server_with_an_untrusted_certificate_gets_no_token() {
     let bao = Bao::tls();
     let other = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
@@ -169,7 +178,7 @@ fn a_server_that_does_not_speak_tls_gets_no_token() {
 }
 
 #[test]
-fn nobody_listening_is_said_at_once() {
+fn refused_connection_is_reported_at_once() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
@@ -178,11 +187,12 @@ fn nobody_listening_is_said_at_once() {
     let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
     let failure = unreachable(VaultStore::new(config).read(&Deadline::after(SPAN * 20)));
     assert!(failure.contains("cannot connect: Connection refused"), "{failure}");
-    assert!(started.elapsed() < SPAN);
+    let took = started.elapsed();
+    assert!(took < SPAN + slack(), "{took:?}");
 }
 
 #[test]
-fn a_black_hole_costs_the_deadline_and_no_more() {
+fn unreachable_server_costs_the_deadline() {
     // A socket whose queue is full swallows every further attempt to connect.
     let hole = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     let hole_fd = std::os::fd::AsRawFd::as_raw_fd(&hole);
@@ -198,27 +208,25 @@ fn a_black_hole_costs_the_deadline_and_no_more() {
         let config = VaultConfig { address, ..fake.config("alice", folder.path()) };
         let started = Instant::now();
         let failure = unreachable(VaultStore::new(config.clone()).read(&Deadline::after(SPAN)));
-        assert!(
-            started.elapsed() >= SPAN && started.elapsed() < SPAN + SLACK,
-            "{failure}: {:?}",
-            started.elapsed()
-        );
+        let took = started.elapsed();
+        assert!(took >= SPAN && took < SPAN + slack(), "{failure}: {took:?}");
 
         // With more time than that it is given up all the same.
         let started = Instant::now();
         unreachable(VaultStore::new(config).read(&Deadline::after(Duration::from_secs(60))));
-        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(3) + slack(), "{took:?}");
     }
 }
 
 #[test]
-fn a_name_server_that_does_not_answer_costs_the_deadline_and_no_more() {
+fn unresponsive_name_server_costs_the_deadline() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let token_file = fake.config("alice", folder.path()).token_file;
     let resolver = folder.path().join("resolv.conf");
     std::fs::write(&resolver, "nameserver 127.0.0.53\noptions timeout:9\n").unwrap();
-    // In a network of its own a name server is heard by nobody: it is bound and never read from.
+    // A name server that never responds: its socket is bound and never read.
     let script = r#"
         ip link set lo up && mount --bind "$1" /etc/resolv.conf
         python3 -c 'import socket, time
@@ -239,7 +247,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.53", 53))
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("deaf"), "the name server is not there: {output:?}");
-    assert!(text.contains("failure=unreachable: ") && text.contains("no answer within"), "{output:?}");
+    assert!(text.contains("failure=unreachable: ") && text.contains("no response within"), "{output:?}");
     let took: u128 = text.trim().rsplit_once("ms=").unwrap().1.parse().unwrap();
-    assert!(took < (SPAN + SLACK).as_millis(), "{text}");
+    assert!(took < (SPAN + slack()).as_millis(), "{text}");
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use cas_core::store::{Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Policy, Raft};
+use cas_tests::slowdown;
 use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn a_run_at_a_standby_reads_what_it_wrote() {
 }
 
 #[test]
-fn a_run_that_wrote_nothing_may_read_what_was_current_a_moment_ago() {
+fn run_without_a_write_may_read_a_recent_version() {
     // The other half of the test above: without it, that one could not fail.
     let raft = Raft::three();
     let alice = raft.person_at_a_standby("alice", Policy::Patch);
@@ -100,7 +101,9 @@ fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
             }
             Err(failure) => panic!("{failure}"),
         }
-        assert!(asked.elapsed() < Duration::from_millis(2300), "a write outlived its deadline");
+        let (took, limit) =
+            (asked.elapsed(), Duration::from_secs(2) + Duration::from_millis(300).mul_f64(slowdown()));
+        assert!(took < limit, "a write outlived its deadline: {took:?}");
         std::thread::sleep(Duration::from_millis(200));
     };
     eprintln!("written {:?} after the death of the active node", started.elapsed());

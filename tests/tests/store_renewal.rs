@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 #[test]
-fn a_token_is_renewed_a_week_after_the_last_time_and_lives_a_period_longer() {
+fn token_is_renewed_after_a_week_for_another_period() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let mut store = alice.store();
@@ -33,7 +33,7 @@ fn a_token_is_renewed_a_week_after_the_last_time_and_lives_a_period_longer() {
 }
 
 #[test]
-fn what_the_server_remarks_at_a_renewal_is_passed_on() {
+fn server_warning_at_a_renewal_is_reported() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let limits = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": true, "renewable": true,
@@ -46,7 +46,7 @@ fn what_the_server_remarks_at_a_renewal_is_passed_on() {
 }
 
 #[test]
-fn a_token_that_can_never_be_renewed_again_is_refused_rather_than_tried_for_ever() {
+fn token_that_cannot_be_renewed_is_refused() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let mut store = alice.store();
@@ -54,11 +54,11 @@ fn a_token_that_can_never_be_renewed_again_is_refused_rather_than_tried_for_ever
     let later = VaultConfig { now_ms: now_ms() + 8 * DAY_MS, ..alice.config() };
     bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
-    assert!(text.contains("could not be found") && text.contains("mint a new one"), "{text}");
+    assert!(text.contains("could not be found") && text.contains("create a new one"), "{text}");
 
     alice.set_policy_text(r#"path "auth/token/lookup-self" { capabilities = ["read"] }"#);
     let text = refusal(next_run(&store, later.clone()).renew_if_due(&soon()));
-    assert!(text.contains("does not allow update on auth/token/renew-self"), "{text}");
+    assert!(text.contains("does not permit update on auth/token/renew-self"), "{text}");
 
     alice.set_policy(Policy::Update);
     let fixed = json!({ "policies": ["workstation-claude-alice"], "ttl": "48h", "renewable": false });

@@ -13,7 +13,7 @@ use cas_vault::{TokenCache, VaultConfig, VaultStore, WriteMethod};
 use serde_json::{Value, json};
 
 #[test]
-fn somebody_elses_token_is_refused_and_the_document_is_neither_read_nor_written() {
+fn token_of_another_user_accesses_no_document() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let bob = bao.person("bob", Policy::Update);
@@ -27,7 +27,7 @@ fn somebody_elses_token_is_refused_and_the_document_is_neither_read_nor_written(
         let mut store = VaultStore::new(config);
         let text = refusal(store.read(&soon()));
         assert!(text.contains("is not alice's own: its meta.user is \"bob\""), "{text}");
-        assert!(text.contains("a token minted for alice") && !text.contains(&bobs_token), "{text}");
+        assert!(text.contains("write a token of alice to it") && !text.contains(&bobs_token), "{text}");
         refusal(store.merge(&fields(&json!({ "setup_token": "x" })), 1, &soon()));
         refusal(store.renew_if_due(&soon()));
         assert_eq!(store.requests(), 3, "one lookup each and nothing else");
@@ -47,7 +47,7 @@ fn a_root_token_is_refused_although_it_could_do_everything() {
 }
 
 #[test]
-fn a_token_minted_before_there_was_meta_user_is_known_by_its_policy() {
+fn token_without_meta_user_is_identified_by_its_policy() {
     let bao = Bao::dev();
     for user in ["alice", "J.Doe_x-", "müller"] {
         let person = bao.person(user, Policy::Patch);
@@ -59,7 +59,7 @@ fn a_token_minted_before_there_was_meta_user_is_known_by_its_policy() {
 }
 
 #[test]
-fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
+fn expired_token_is_distinguished_from_a_denied_one() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Patch);
     let mut store = alice.store();
@@ -72,13 +72,15 @@ fn a_token_that_is_no_more_is_told_apart_from_one_that_may_not() {
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
     assert!(
-        text.contains("policy of alice's token does not allow read on secret/workstation/claude-users/alice")
+        text.contains(
+            "policy of alice's token does not permit read on secret/workstation/claude-users/alice"
+        )
     );
-    assert!(text.ends_with("allow it in the policy workstation-claude-alice"), "{text}");
+    assert!(text.ends_with("permit it in the policy workstation-claude-alice"), "{text}");
     assert_eq!(run.requests(), 2, "the read and the lookup");
     assert_eq!(run.token_cache(), store.token_cache(), "the token itself is well");
     let text = refusal(run.merge(&fields(&json!({ "ours": "x" })), 0, &soon()));
-    assert!(text.contains("does not allow"), "{text}");
+    assert!(text.contains("does not permit"), "{text}");
 
     alice.set_policy(Policy::Patch);
     bao.admin().done("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
@@ -100,11 +102,11 @@ fn an_expired_token_is_named_as_such() {
     assert!(store.token_cache().expires_at_ms.unwrap() <= now_ms() + 1000);
     std::thread::sleep(Duration::from_millis(1500));
     let text = refusal(next_run(&store, alice.config()).read(&soon()));
-    assert!(text.contains("expired") && text.ends_with("mint a new one"), "{text}");
+    assert!(text.contains("expired") && text.ends_with("create a new one"), "{text}");
 }
 
 #[test]
-fn a_token_file_that_is_not_private_is_refused_before_anything_is_sent() {
+fn token_file_that_is_not_private_sends_no_request() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config = fake.config("alice", folder.path());
@@ -118,7 +120,7 @@ fn a_token_file_that_is_not_private_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_token_is_looked_up_once_in_its_life_and_a_run_uses_one_connection() {
+fn token_is_looked_up_once_and_a_run_uses_one_connection() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let config = fake.config("alice", folder.path());
@@ -163,7 +165,7 @@ fn a_token_is_looked_up_once_in_its_life_and_a_run_uses_one_connection() {
 }
 
 #[test]
-fn what_is_remembered_does_not_contain_the_token() {
+fn token_cache_does_not_contain_the_token() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));
@@ -175,7 +177,7 @@ fn what_is_remembered_does_not_contain_the_token() {
 }
 
 #[test]
-fn every_request_says_that_it_comes_from_a_client_that_means_it() {
+fn every_request_has_the_vault_request_header() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));

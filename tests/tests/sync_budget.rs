@@ -1,5 +1,5 @@
-//! What one sync costs, without the verification: requests, connections and writes exactly, by the server's own account,
-//! and instructions below a ceiling.
+//! What one sync costs, without the verification: requests, connections and writes exactly, by the
+//! server's own account, and instructions below a ceiling.
 
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
 use cas_tests::counting_relay::CountingRelay;
@@ -8,7 +8,8 @@ use cas_tests::openbao::{Asked, Bao, Policy};
 use cas_tests::resident::{LOGIN, Resident};
 use serde_json::json;
 
-/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see docs/design/performance.md.
+/// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see
+/// docs/design/performance.md.
 const CEILING: u64 = 6_000_000;
 
 /// What one run cost the server.
@@ -19,7 +20,7 @@ struct Cost {
     writes: usize,
 }
 
-/// Somebody with a store, counted at its door.
+/// A user with a store whose requests are counted.
 struct Metered {
     // Dropped in this order: the server ends before its network does.
     bao: Bao,
@@ -75,7 +76,7 @@ fn a_steady_sync_is_one_read_and_a_changed_login_one_write_more() {
 }
 
 #[test]
-fn where_the_server_may_not_merge_a_changed_login_is_read_once_more_and_still_written_once() {
+fn login_without_server_merge_needs_one_more_read() {
     let alice = Metered::new(Policy::Update);
     alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
     let first = alice.sync();

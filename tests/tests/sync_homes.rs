@@ -1,4 +1,4 @@
-//! Homes in which there is nothing to look after yet, and people who change their account.
+//! Homes without a login yet, and users who change their account.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -9,7 +9,7 @@ use cas_tests::openbao::Policy;
 use cas_tests::resident::{LOGIN, Resident, UID};
 use serde_json::{Value, json};
 
-/// A home that somebody mounts only at a login: what lies there meanwhile is the mountpoint, of whoever made it.
+/// A home that is mounted at a login: until then there is a mount point, owned by another user.
 #[test]
 fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
     for owner in [UID, 0] {
@@ -31,7 +31,7 @@ fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
 
 /// One that is made at the first login (pam_mkhomedir(8)), or lies on a file server that is away.
 #[test]
-fn a_home_that_is_not_there_is_not_made_and_nobody_is_woken() {
+fn missing_home_is_not_created_and_raises_no_alert() {
     let resident = Resident::settle();
     fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
     let ended = resident.sync();
@@ -50,7 +50,7 @@ fn login(number: u64, account: Option<&str>) -> String {
 }
 
 #[test]
-fn a_login_without_a_name_never_takes_the_place_of_another_accounts_backup() {
+fn login_without_owner_never_replaces_another_accounts_backup() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -77,7 +77,7 @@ fn a_login_without_a_name_never_takes_the_place_of_another_accounts_backup() {
     assert_eq!(kept(), (Some(2), first.map(str::to_owned)));
     for (number, account) in [(3, Some("account-2")), (4, None), (5, Some("account-2"))] {
         let said = run(number, account);
-        assert!(said.contains("another account's or organisation's login"), "{number}: {said}");
+        assert!(said.contains("the login of another account or organization"), "{number}: {said}");
         assert_eq!(kept(), (Some(2), first.map(str::to_owned)), "{said}");
     }
     assert_eq!(person.fields()["tracker_token"], "of somebody else");

@@ -41,7 +41,7 @@ fn login(resident: &Resident, limit: &str) -> Output {
 }
 
 #[test]
-fn sync_under_a_size_limit_says_so_and_tears_nothing() {
+fn sync_under_a_size_limit_reports_it_and_tears_no_file() {
     for limit in LIMITS {
         let (resident, limit) = (Resident::settle(), format!("ulimit -f {limit}"));
         let file = fresh("alice");

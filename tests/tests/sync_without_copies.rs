@@ -1,5 +1,6 @@
-//! `oauth_backup = false` with a real server and the real client: no request writes a login, none is put back, and everything
-//! else goes on: the verification, the setup-token, the dates, the notice.
+//! `oauth_backup = false` with a real server and the real client: no request writes a login, none
+//! is restored, and everything else works: the verification, the setup token, the dates, the
+//! notice.
 
 use cas_tests::claude_login::{parsed, tombstone};
 use cas_tests::openbao::{Bao, Person, Policy};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 const OFF: &str = "oauth_backup = false\n";
 
-/// Somebody with the real client and a store of theirs, in which these fields are.
+/// Creates a user with the real client and a store with these fields.
 fn with_a_store(fields: &Value) -> (Bao, Person, Resident) {
     let resident = Resident::settle_with_claude();
     let bao = resident.bao();
@@ -50,7 +51,7 @@ fn no_request_writes_a_login_and_none_is_kept_here() {
     resident.put(LOGIN, &tombstone(&login));
     let (said, code) = sync(&resident);
     assert_eq!(code, Some(79), "{said}");
-    assert!(said.contains("no copies are kept here (oauth_backup = false)"), "{said}");
+    assert!(said.contains("backups are disabled on this machine (oauth_backup = false)"), "{said}");
     assert_eq!(resident.read(LOGIN), Some(tombstone(&login).into_bytes()));
     assert_eq!(writes(&bao, asked), 0);
     let notice = resident.read(&format!("{STATE}/notice")).expect("a notice");
@@ -68,7 +69,7 @@ fn copies_from_before_stay_where_they_are_and_are_named() {
     let asked = bao.asked().len();
     let (said, code) = sync(&resident);
     assert!(said.starts_with("OK ") && code == Some(0), "{said}");
-    assert!(said.contains("earlier ones are still in the local history and the store"), "{said}");
+    assert!(said.contains("earlier backups are still in the local history and the store"), "{said}");
     resident.put(LOGIN, &tombstone(&login));
     assert_eq!(sync(&resident).1, Some(79));
     assert_eq!(resident.read(LOGIN), Some(tombstone(&login).into_bytes()), "not put back");

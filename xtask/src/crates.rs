@@ -1,4 +1,4 @@
-//! Which crates of other people are linked into what is installed, and where their sources lie: cargo's own answers.
+//! Finds the third-party crates that are linked into the installed programs, with cargo.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// What `packaging/build.sh` builds.
+/// The packages that `packaging/build.sh` builds.
 const INSTALLED: [&str; 3] = ["pam_cas", "cas-session", "cas-sync"];
 
-/// A crate of another project.
+/// A third-party crate.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Crate {
     /// Its name.
     pub(crate) name: String,
     /// Its version.
     pub(crate) version: String,
-    /// The terms it is under, in SPDX's words.
+    /// Its license, as an SPDX expression.
     pub(crate) license: Option<String>,
-    /// The address of its sources.
+    /// The URL of its sources.
     pub(crate) repository: Option<String>,
-    /// Those it names as its authors.
+    /// Its authors.
     pub(crate) authors: Vec<String>,
-    /// Its `Cargo.toml`; the files beside it are the crate.
+    /// Its `Cargo.toml`. The license files are beside it.
     pub(crate) manifest_path: PathBuf,
-    /// Where cargo has it from; none for our own.
+    /// Its registry. `None` for a crate of this workspace.
     pub(crate) source: Option<String>,
 }
 
@@ -34,14 +34,14 @@ struct Metadata {
     packages: Vec<Crate>,
 }
 
-/// All of them, by name and version.
+/// Returns the linked crates, by name and version.
 ///
 /// # Errors
-/// When cargo cannot answer; its own words say why.
+/// If cargo fails; the error contains its message.
 pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let metadata = cargo(&["metadata", "--format-version=1"])?;
     let known: Metadata =
-        serde_json::from_slice(&metadata).context("cargo metadata speaks of something else")?;
+        serde_json::from_slice(&metadata).context("cannot parse the output of cargo metadata")?;
     let known: BTreeMap<(String, String), Crate> = known
         .packages
         .into_iter()
@@ -51,8 +51,8 @@ pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let mut tree = vec!["tree", "--edges=normal,no-proc-macro", "--prefix=none", "--format={p}"];
     tree.extend(INSTALLED.iter().flat_map(|name| ["--package", name]));
     tree.extend(target.iter().flat_map(|target| ["--target", target]));
-    let tree = String::from_utf8(cargo(&tree)?).context("cargo tree speaks UTF-8")?;
-    // Each line is `NAME vVERSION`, and sometimes more.
+    let tree = String::from_utf8(cargo(&tree)?).context("the output of cargo tree is not UTF-8")?;
+    // Each line is `NAME vVERSION`, sometimes with a suffix.
     let mut named: Vec<(String, String)> = tree
         .lines()
         .filter_map(|line| line.split_once(" v"))
@@ -64,14 +64,15 @@ pub(crate) fn linked(target: Option<&str>) -> Result<Vec<Crate>> {
     let mut linked = Vec::new();
     for crate_named in named {
         let (name, version) = &crate_named;
-        let found =
-            known.get(&crate_named).with_context(|| format!("cargo metadata knows no {name} {version}"))?;
-        // Our own have no source but this one.
+        let found = known
+            .get(&crate_named)
+            .with_context(|| format!("cargo metadata does not list {name} {version}"))?;
+        // Crates of this workspace have no source.
         if found.source.is_some() {
             linked.push(found.clone());
         }
     }
-    ensure!(!linked.is_empty(), "cargo tree names no crate");
+    ensure!(!linked.is_empty(), "cargo tree lists no crate");
     Ok(linked)
 }
 
@@ -85,8 +86,8 @@ fn cargo(arguments: &[&str]) -> Result<Vec<u8>> {
             concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
         ])
         .output()
-        .context("cargo cannot be run")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`cargo {}` says: {said}", arguments.join(" "));
+        .context("cannot run cargo")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`cargo {}` failed: {errors}", arguments.join(" "));
     Ok(output.stdout)
 }

@@ -1,6 +1,6 @@
-//! What `cas-sync` reads and writes, for the section FILES of its manual pages.
+//! The files that `cas-sync` reads and writes, for the section FILES of its man pages.
 
-/// By the section of the manual, which is also whose files they are: each with what it is.
+/// The files and their descriptions, by section of the manual.
 pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
     (
         "1",
@@ -28,8 +28,8 @@ pub(crate) const FILES: [(&str, &[(&str, &str)]); 2] = [
             ("/etc/claude-auth-sync/roster.yaml", "The managed users; see claude-auth-sync-roster(5)."),
             ("/var/lib/claude-auth-sync/enrolled/", "One empty file for each enrolled user."),
             (
-                "/var/lib/claude-auth-sync/people/",
-                "Published state of each user: a directory of their own, which status and metrics read.",
+                "/var/lib/claude-auth-sync/published/",
+                "Published state of each user, which status and metrics read.",
             ),
             (
                 "/var/lib/claude-auth-sync/provisioned/",

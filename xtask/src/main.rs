@@ -1,15 +1,16 @@
-//! What goes into the package beside the programs, and the lint of the documents.
+//! Generates files of the package, and checks the documents.
 //!
 //! `cargo run -p xtask -- lint` compares the documents with the sources ([`lint`]).
 //!
 //! `cargo run -p xtask -- DIRECTORY [TARGET]` writes into DIRECTORY:
 //!
-//! * `man/`: the manual pages of `cas-sync` and its commands
-//! * `completions/`: what bash, zsh and fish complete after `cas-sync`, under each of its names
-//! * `THIRD-PARTY`: the licences of the crates that are linked into what is installed on TARGET (else: this machine)
+//! * `man/`: the man pages of `cas-sync` and its commands
+//! * `completions/`: the completions of bash, zsh and fish for `cas-sync`, under each of its names
+//! * `THIRD-PARTY`: the licenses of the crates that are linked into the installed programs on
+//!   TARGET (default: this machine)
 //!
-//! The same sources make the same bytes, on any machine, at any time and without a network; a file that would not change
-//! is not written, and one that is made no more is removed.
+//! The same sources result in the same bytes on any machine, without a network. An unchanged file
+//! is not written, and an obsolete one is removed.
 #![forbid(unsafe_code)]
 
 #[path = "../../cas-sync/src/cli/mod.rs"]
@@ -30,7 +31,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result};
 
-/// A file that is made: where, below the folder, and what is in it.
+/// A generated file: its path below the directory, and its content.
 struct Made {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -50,7 +51,7 @@ fn main() -> Result<ExitCode> {
     all.extend(completions::all()?);
     all.push(Made { path: "THIRD-PARTY".into(), bytes: third_party::text(&linked)?.into_bytes() });
     all.iter().try_for_each(|made| write_if_different(&folder, made))?;
-    remove_what_is_made_no_more(&folder, &all)?;
+    remove_obsolete(&folder, &all)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,8 +65,9 @@ fn write_if_different(folder: &Path, made: &Made) -> Result<()> {
     fs::write(&path, &made.bytes).with_context(context)
 }
 
-/// A page of a command that has gone, or has another section now, would be packed as well.
-fn remove_what_is_made_no_more(folder: &Path, all: &[Made]) -> Result<()> {
+/// Removes obsolete pages, for example of a removed command, because the package would include
+/// them.
+fn remove_obsolete(folder: &Path, all: &[Made]) -> Result<()> {
     let made: BTreeSet<PathBuf> = all.iter().map(|made| folder.join(&made.path)).collect();
     let folders: BTreeSet<&Path> = made.iter().filter_map(|path| path.parent()).collect();
     for inner in folders.into_iter().filter(|inner| *inner != folder) {
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_is_made_no_more_goes_and_nothing_else_does() {
+    fn obsolete_page_is_removed() {
         let folder = env::temp_dir().join(format!("xtask-{}", std::process::id()));
         let path = |name: &str| folder.join(name);
         fs::create_dir_all(path("man")).expect("a folder");
@@ -92,7 +94,7 @@ mod tests {
             fs::write(path(name), "").expect("a file");
         }
         let made = |name: &str| Made { path: name.into(), bytes: Vec::new() };
-        remove_what_is_made_no_more(&folder, &[made("man/a.1"), made("THIRD-PARTY")]).expect("removed");
+        remove_obsolete(&folder, &[made("man/a.1"), made("THIRD-PARTY")]).expect("removed");
         let left = [path("man/a.1").exists(), path("man/a.8").exists(), path("stamp").exists()];
         fs::remove_dir_all(&folder).expect("removed");
         assert_eq!(left, [true, false, true]);

@@ -1,5 +1,6 @@
-//! The manual pages of `cas-sync`: one for what people type, in section 1, one for what root does, in section 8, and one for
-//! each command. Their words are those of `--help`; only what no help has (files, pointers) is said here.
+//! Generates the man pages of `cas-sync`: one of the user commands in section 1, one of the
+//! administrator commands in section 8, and one per command. The text is that of `--help`, with
+//! files and references added.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,16 +14,16 @@ use crate::arguments::Arguments;
 use crate::files::FILES;
 use crate::troff::{bold, heading, item, paragraphs, plain, reference};
 
-/// What marks the summary of a command that is root's.
-const ROOTS: &str = "(root)";
+/// Marks the summary of an administrator command.
+const ADMIN_MARK: &str = "(root)";
 
-/// What the long help of a command ends with.
+/// The heading of the exit statuses in the long help of a command.
 const EXIT_STATUS: &str = "Exit status:\n";
 
-/// All of them.
+/// Returns all pages.
 ///
 /// # Errors
-/// When one cannot be put into words.
+/// If a page cannot be rendered.
 pub(crate) fn pages() -> Result<Vec<Made>> {
     let mut all = Arguments::command().disable_help_subcommand(true);
     all.build();
@@ -34,7 +35,7 @@ pub(crate) fn pages() -> Result<Vec<Made>> {
     Ok(pages)
 }
 
-/// The names of all pages, such as `cas-sync-run.1`.
+/// Returns the names of all pages, such as `cas-sync-run.1`.
 pub(crate) fn names() -> Vec<String> {
     let mut all = Arguments::command().disable_help_subcommand(true);
     all.build();
@@ -47,7 +48,7 @@ fn made(name: &str, section: &str, text: String) -> Made {
     Made { path: Path::new("man").join(format!("{name}.{section}")), bytes: text.into_bytes() }
 }
 
-/// A command, and the commands below it, in the same section.
+/// Returns a command and its subcommands, in the same section.
 fn with_parts<'all>(command: &'all Command, section: &'static str) -> Vec<(&'all Command, &'static str)> {
     let parts = shown(command).flat_map(|part| with_parts(part, section));
     [(command, section)].into_iter().chain(parts).collect()
@@ -58,10 +59,10 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 fn section(command: &Command) -> &'static str {
-    if about(command).contains(ROOTS) { "8" } else { "1" }
+    if about(command).contains(ADMIN_MARK) { "8" } else { "1" }
 }
 
-/// The name of its page, such as `cas-sync-run`.
+/// Returns the name of a command's page, such as `cas-sync-run`.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -70,7 +71,7 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The page of the program, for those who type the commands of this section.
+/// Returns the page of the program in this section.
 fn whole(all: &Command, section: &'static str) -> Result<String> {
     let mut text = title(all, section)?;
     heading(&mut text, "SYNOPSIS");
@@ -101,7 +102,7 @@ fn whole(all: &Command, section: &'static str) -> Result<String> {
     Ok(text)
 }
 
-/// The page of one command.
+/// Returns the page of one command.
 fn one(command: &Command, section: &'static str) -> Result<String> {
     let mut text = title(command, section)?;
     heading(&mut text, "SYNOPSIS");
@@ -142,7 +143,7 @@ fn exit_codes(table: &str) -> Vec<(String, String)> {
     rows
 }
 
-/// The title and the section NAME.
+/// Returns the title and the section NAME.
 fn title(command: &Command, section: &str) -> Result<String> {
     let product = format!("claude-auth-sync {}", env!("CARGO_PKG_VERSION"));
     let mut text = String::new();
@@ -158,7 +159,7 @@ fn title(command: &Command, section: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Every option with the name of its value, and what has to be given.
+/// Returns every option with the name of its value, and the required arguments.
 fn synopsis(command: &Command) -> String {
     let mut line = bold(command.get_bin_name().unwrap_or_else(|| command.get_name()));
     let is_told = |argument: &&Arg| !argument.is_hide_set() && argument.get_id() != "help";
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_synopsis_names_every_value_and_what_has_to_be_given() {
+    fn synopsis_names_values_and_required_arguments() {
         let synopsis = |path: &str| {
             let text = page(path).replace("\\fB", "").replace("\\fI", "");
             let (_, rest) = text.split_once(".SH SYNOPSIS\n").expect("a synopsis");
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_is_in_the_section_of_those_who_type_it_and_named_by_both_pages() {
+    fn command_is_in_its_section_and_named_by_both_pages() {
         for (here, there) in [("1", "8"), ("8", "1")] {
             let text = page(&format!("cas-sync.{here}"));
             for of in [here, there] {
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_status_has_its_section() {
+    fn exit_statuses_have_their_section() {
         let text = page("cas-sync-run.1");
         let (description, rest) = text.split_once(".SH EXIT STATUS\n").expect("its section");
         for row in ["\\fB0\nthe active credential works\n", "\\fB69\nclaude is missing or unusable\n"] {

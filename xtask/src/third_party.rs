@@ -1,4 +1,4 @@
-//! The file that carries the licences of other people's crates: what each is under, and the texts they come with.
+//! Generates the file with the licenses of third-party crates.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,16 +8,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::crates::Crate;
 
-/// What the files are called in which a crate carries its terms.
+/// The prefixes of the names of license files.
 const BEGINNINGS: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
-/// Longer than any licence; what is longer is something else.
+/// The longest license text. A longer file is not a license.
 const MAX_LEN: u64 = 256 * 1024;
 
-/// First the crates, each with its terms and authors, then every text once, with the crates that carry it.
+/// Returns the list of crates with their licenses and authors, then every license text once, with
+/// the crates that contain it.
 ///
 /// # Errors
-/// When a crate does not say what it is under, or cannot be read.
+/// If a crate does not state its license, or cannot be read.
 pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     let mut carried: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut listed = String::new();
@@ -52,7 +53,7 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     Ok(all)
 }
 
-/// Their names and texts, by name.
+/// Returns the names and texts of a crate's license files, by name.
 fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
     let folder = each.manifest_path.parent().context("a manifest lies in a folder")?;
     let context = || format!("cannot read {}", folder.display());
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_crate_is_named_and_every_text_is_there_once() {
+    fn crates_are_listed_and_license_texts_deduplicated() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let crates = [
             some(folder.path(), "one", Some("MIT"), &[("LICENSE-MIT", "same words\r\n"), ("src.rs", "code")]),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_does_not_say_its_licence_is_not_passed_over() {
+    fn crate_without_a_license_is_an_error() {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let said = text(&[some(folder.path(), "one", None, &[])]).expect_err("it does not say");
         assert_eq!(said.to_string(), "one 1.2.3 does not say its licence");

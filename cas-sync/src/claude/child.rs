@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 
 use super::scratch::Scratch;
 
-/// How often it is asked whether it has ended: a probe takes about half a second.
-const LOOK_UP: Duration = Duration::from_millis(10);
+/// The poll interval: a probe takes about half a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How a run ended, and what it said.
+/// The result and the output of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChildOutput {
     pub(super) end: End,
@@ -28,11 +28,11 @@ pub(super) struct ChildOutput {
 pub(super) enum End {
     /// By itself, with this exit code.
     Exited(i32),
-    /// By a signal of somebody else's.
+    /// Killed by a signal that cas-sync did not send.
     Killed,
-    /// It was given up: it took too long.
+    /// Stopped: its timeout expired.
     TimedOut,
-    /// It was given up: it said more than any answer is long.
+    /// Stopped: its output is larger than any answer.
     OutputTooLarge,
 }
 
@@ -43,26 +43,26 @@ impl ChildOutput {
 }
 
 impl End {
-    fn of(status: ExitStatus) -> Self {
+    fn from_status(status: ExitStatus) -> Self {
         status.code().map_or(Self::Killed, Self::Exited)
     }
 }
 
-/// Starts it.
+/// Starts the client.
 pub(super) fn spawn(command: &mut Command) -> Result<Child, RunClientError> {
     use io::ErrorKind::{ArgumentListTooLong, ExecutableFileBusy, OutOfMemory, ResourceBusy, WouldBlock};
     command.spawn().map_err(|error| match error.kind() {
         WouldBlock | OutOfMemory | ResourceBusy | ArgumentListTooLong => {
-            RunClientError::Unknown("there was no room to start claude")
+            RunClientError::Unknown("cannot start claude: out of resources")
         }
-        ExecutableFileBusy => RunClientError::Unknown("claude is being written just now, as by an update"),
-        _ => RunClientError::Unusable(
-            "claude could not be started; install it again, or correct claude.program",
-        ),
+        ExecutableFileBusy => {
+            RunClientError::Unknown("cannot start claude: its file is being written, such as by an update")
+        }
+        _ => RunClientError::Unusable("cannot start claude; install it again, or correct claude.program"),
     })
 }
 
-/// Waits for the end; `None` when it is still running at the deadline, or once `is_given_up` says so.
+/// Waits for the end. Returns `None` at the deadline or once `is_given_up` returns true.
 pub(super) fn wait(
     child: &mut Child,
     deadline: &Deadline,
@@ -70,15 +70,16 @@ pub(super) fn wait(
 ) -> Result<Option<End>, RunClientError> {
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Ok(Some(End::of(status))),
+            Ok(Some(status)) => return Ok(Some(End::from_status(status))),
             Ok(None) if deadline.is_expired() || is_given_up() => return Ok(None),
-            Ok(None) => thread::sleep(LOOK_UP.min(deadline.remaining())),
+            Ok(None) => thread::sleep(POLL_INTERVAL.min(deadline.remaining())),
             Err(_) => return Err(RunClientError::Unknown("claude could not be waited for")),
         }
     }
 }
 
-/// Kills it with all it has started. It has not been waited for, so the group is still its own.
+/// Kills the child and its process group. The child has not been waited for, so the group id is
+/// still its own.
 pub(super) fn kill(mut child: Child) {
     if let Ok(leader) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
@@ -86,12 +87,12 @@ pub(super) fn kill(mut child: Child) {
     drop(child.wait());
 }
 
-/// Why there was no run to judge. The texts are fixed: they name a state, and are logged.
+/// The reason why a run has no result. The texts are constants, because they are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunClientError {
-    /// Somebody has to mend it; the text says how.
+    /// It needs an action, which the text names.
     Unusable(&'static str),
-    /// It may pass.
+    /// It may be temporary.
     Unknown(&'static str),
 }
 
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_has_to_be_installed_and_what_is_being_written_will_be_there() {
+    fn missing_client_is_unusable_busy_one_is_inconclusive() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let program = scratch.path().join("claude");
         let started = || spawn(&mut Command::new(&program)).map(drop);

@@ -1,5 +1,5 @@
-//! Every answer of the table in `docs/design/claude-code.md`, as the real client reported it: recorded from the newest one and from
-//! an older one that says less.
+//! Every answer in the table of `docs/design/claude-code.md`, recorded from the newest client and
+//! from an older one that reports less.
 
 use cas_core::credential::verification::Verification;
 
@@ -10,7 +10,7 @@ use super::version::{MIN_VERSION_FOR_REFUSALS, Version};
 const NEWEST: &str = include_str!("recorded/2.1.329.txt");
 const OLDER: &str = include_str!("recorded/2.1.197.txt");
 
-/// What was recorded under this name.
+/// Returns the recording with this name.
 fn recorded(recording: &str, name: &str) -> ChildOutput {
     let section = |name: &str| {
         let start = format!("# {name}");
@@ -23,12 +23,12 @@ fn recorded(recording: &str, name: &str) -> ChildOutput {
     };
     let (head, lines) = section(name);
     let code = head.rsplit(' ').next().and_then(|code| code.parse().ok()).expect("an exit code");
-    let (complaints, events): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with('!'));
+    let (stderr, events): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with('!'));
     let began = if events.is_empty() { Vec::new() } else { section("init").1 };
     ChildOutput {
         end: End::Exited(code),
         stdout: began.iter().chain(&events).flat_map(|line| [line, "\n"]).collect::<String>().into(),
-        stderr: complaints.join("\n").into(),
+        stderr: stderr.join("\n").into(),
     }
 }
 
@@ -36,18 +36,18 @@ fn unasked() -> Option<Version> {
     panic!("the client said which version it is")
 }
 
-const REJECTED: Said = Said::Rejected { account_level: false };
-const ACCOUNT: Said = Said::Rejected { account_level: true };
-const TOO_OLD: Said = Said::Unusable("update Claude Code to 2.1.324 or later");
-const PROXY: Said = Said::Unknown("a proxy or another server answered in the place of the API");
-const UNREACHABLE: Said = Said::Unknown("the API could not be reached");
-const LATE: Said = Said::Unknown("the API did not answer in time");
-const TROUBLE: Said = Said::Unknown("the API, or a proxy, is in trouble (5xx)");
-const STRANGE: Said = Said::Unknown("claude gave an answer that is not known here");
+const REJECTED: Expected = Expected::Rejected { account_level: false };
+const ACCOUNT: Expected = Expected::Rejected { account_level: true };
+const TOO_OLD: Expected = Expected::Unusable("update Claude Code to 2.1.324 or later");
+const PROXY: Expected = Expected::Unknown("a proxy or another server answered instead of the API");
+const UNREACHABLE: Expected = Expected::Unknown("the API could not be reached");
+const NO_ANSWER: Expected = Expected::Unknown("the API did not answer in time");
+const FAILED: Expected = Expected::Unknown("the API or a proxy failed (5xx)");
+const UNKNOWN_ANSWER: Expected = Expected::Unknown("claude printed an unknown answer");
 
-/// A verdict, of whose reason the table knows a part.
+/// An expected result; the text is a part of the reason.
 #[derive(Clone, Copy, Debug)]
-enum Said {
+enum Expected {
     Ok,
     Limited,
     Rejected { account_level: bool },
@@ -55,8 +55,8 @@ enum Said {
     Unknown(&'static str),
 }
 
-impl Said {
-    fn is(self, verdict: &Verification) -> bool {
+impl Expected {
+    fn matches(self, verdict: &Verification) -> bool {
         match (self, verdict) {
             (Self::Ok, Verification::Ok) | (Self::Limited, Verification::RateLimited) => true,
             (Self::Rejected { account_level }, Verification::Rejected { account_level: found }) => {
@@ -69,9 +69,9 @@ impl Said {
     }
 }
 
-/// The name of a recording, the verdict with the newest client, and with the older one.
-const PROBES: [(&str, Said, Said); 30] = [
-    ("answered", Said::Ok, Said::Ok),
+/// The name of a recording, the result with the newest client, and with the older one.
+const PROBES: [(&str, Expected, Expected); 30] = [
+    ("answered", Expected::Ok, Expected::Ok),
     ("401 expired", REJECTED, TOO_OLD),
     ("401 invalid", REJECTED, TOO_OLD),
     ("403 revoked", REJECTED, TOO_OLD),
@@ -80,100 +80,124 @@ const PROBES: [(&str, Said, Said); 30] = [
     ("page 401", PROXY, TOO_OLD),
     ("page 403", PROXY, TOO_OLD),
     ("foreign 401", PROXY, TOO_OLD),
-    ("429", Said::Unknown("asked to wait (429)"), Said::Unknown("asked to wait (429)")),
-    ("429 limit", Said::Limited, Said::Limited),
-    ("400 credit", Said::Unknown("refused the request (400)"), Said::Unknown("refused the request (400)")),
+    (
+        "429",
+        Expected::Unknown("limits the request rate (429)"),
+        Expected::Unknown("limits the request rate (429)"),
+    ),
+    ("429 limit", Expected::Limited, Expected::Limited),
+    (
+        "400 credit",
+        Expected::Unknown("refused the request (400)"),
+        Expected::Unknown("refused the request (400)"),
+    ),
     (
         "404 model",
-        Said::Unknown("does not have the model (404)"),
-        Said::Unknown("does not have the model (404)"),
+        Expected::Unknown("does not have the model (404)"),
+        Expected::Unknown("does not have the model (404)"),
     ),
-    ("500", TROUBLE, TROUBLE),
-    ("529", Said::Unknown("overloaded (529)"), Said::Unknown("overloaded (529)")),
-    ("page 200", STRANGE, STRANGE),
-    ("page 407", Said::Unknown("the proxy wants to know"), Said::Unknown("the proxy wants to know")),
-    ("page 502", TROUBLE, TROUBLE),
+    ("500", FAILED, FAILED),
+    ("529", Expected::Unknown("overloaded (529)"), Expected::Unknown("overloaded (529)")),
+    ("page 200", UNKNOWN_ANSWER, UNKNOWN_ANSWER),
+    (
+        "page 407",
+        Expected::Unknown("the proxy requires authentication"),
+        Expected::Unknown("the proxy requires authentication"),
+    ),
+    ("page 502", FAILED, FAILED),
     ("disconnected", UNREACHABLE, UNREACHABLE),
     ("refused", UNREACHABLE, UNREACHABLE),
     ("unknown name", UNREACHABLE, UNREACHABLE),
-    ("silence", LATE, LATE),
-    ("stalled", LATE, LATE),
+    ("silence", NO_ANSWER, NO_ANSWER),
+    ("stalled", NO_ANSWER, NO_ANSWER),
     (
         "untrusted certificate",
-        Said::Unknown("certificate is not trusted"),
-        Said::Unknown("certificate is not trusted"),
+        Expected::Unknown("certificate is not trusted"),
+        Expected::Unknown("certificate is not trusted"),
     ),
-    ("bare", Said::Unusable("does not use the login"), Said::Unusable("does not use the login")),
-    ("unknown option", Said::Unusable("2.1.197 or later"), Said::Unusable("2.1.197 or later")),
-    ("torn token", STRANGE, STRANGE),
+    (
+        "bare",
+        Expected::Unusable("does not use the given login"),
+        Expected::Unusable("does not use the given login"),
+    ),
+    ("unknown option", Expected::Unusable("2.1.197 or later"), Expected::Unusable("2.1.197 or later")),
+    ("torn token", UNKNOWN_ANSWER, UNKNOWN_ANSWER),
     (
         "organisation not confirmed",
-        Said::Unknown("could not be confirmed"),
-        Said::Unknown("could not be confirmed"),
+        Expected::Unknown("could not be confirmed"),
+        Expected::Unknown("could not be confirmed"),
     ),
-    ("managed settings malformed", Said::Unknown("without an answer"), Said::Unknown("without an answer")),
-    ("tombstone", Said::Unknown("did not use the token"), Said::Unusable("does not use the login")),
+    (
+        "managed settings malformed",
+        Expected::Unknown("without an answer"),
+        Expected::Unknown("without an answer"),
+    ),
+    (
+        "tombstone",
+        Expected::Unknown("did not use the token"),
+        Expected::Unusable("does not use the given login"),
+    ),
 ];
 
 #[test]
-fn every_recorded_answer_has_its_verdict() {
+fn recorded_probe_is_classified_as_documented() {
     for (name, newest, older) in PROBES {
         for (recording, expected) in [(NEWEST, newest), (OLDER, older)] {
             let verdict = classify_probe(&recorded(recording, name), unasked);
-            assert!(expected.is(&verdict), "{name}: {verdict:?} instead of {expected:?}");
+            assert!(expected.matches(&verdict), "{name}: {verdict:?} instead of {expected:?}");
         }
     }
 }
 
 #[test]
-fn a_refresh_run_knows_less_of_refusals_and_more_of_dead_sessions() {
-    let refused = Said::Unknown("not certain that it was refreshed");
+fn recorded_refresh_is_classified_as_documented() {
+    let refused = Expected::Unknown("not certain that it was refreshed");
     let rows = [
-        ("refreshed", FileAfterRun::Refreshed, Said::Ok, Said::Ok),
+        ("refreshed", FileAfterRun::Refreshed, Expected::Ok, Expected::Ok),
         (
             "refreshed",
             FileAfterRun::Unchanged,
-            Said::Unknown("did not refresh"),
-            Said::Unknown("did not refresh"),
+            Expected::Unknown("did not refresh"),
+            Expected::Unknown("did not refresh"),
         ),
         (
             "refreshed",
             FileAfterRun::Other,
-            Said::Unknown("did not refresh"),
-            Said::Unknown("did not refresh"),
+            Expected::Unknown("did not refresh"),
+            Expected::Unknown("did not refresh"),
         ),
-        ("429 limit", FileAfterRun::Refreshed, Said::Limited, Said::Limited),
-        ("refresh refused", FileAfterRun::Other, REJECTED, Said::Unknown("no login that it could use")),
-        ("tombstone", FileAfterRun::Other, REJECTED, Said::Unknown("no login that it could use")),
+        ("429 limit", FileAfterRun::Refreshed, Expected::Limited, Expected::Limited),
+        ("refresh refused", FileAfterRun::Other, REJECTED, Expected::Unknown("no login that it could use")),
+        ("tombstone", FileAfterRun::Other, REJECTED, Expected::Unknown("no login that it could use")),
         ("refresh in trouble", FileAfterRun::Unchanged, refused, refused),
         ("401 expired", FileAfterRun::Refreshed, refused, refused),
         ("403 organisation", FileAfterRun::Refreshed, refused, refused),
         ("page 403", FileAfterRun::Refreshed, refused, refused),
-        // The older one takes such a lock over after ten seconds.
-        ("locked", FileAfterRun::Refreshed, Said::Unknown("another Claude Code"), Said::Ok),
+        // The older client takes over such a lock after ten seconds.
+        ("locked", FileAfterRun::Refreshed, Expected::Unknown("another Claude Code"), Expected::Ok),
         (
             "bare",
             FileAfterRun::Unchanged,
-            Said::Unusable("does not use the login"),
-            Said::Unusable("does not use the login"),
+            Expected::Unusable("does not use the given login"),
+            Expected::Unusable("does not use the given login"),
         ),
         (
             "529",
             FileAfterRun::Refreshed,
-            Said::Unknown("overloaded (529)"),
-            Said::Unknown("overloaded (529)"),
+            Expected::Unknown("overloaded (529)"),
+            Expected::Unknown("overloaded (529)"),
         ),
     ];
     for (name, left, newest, older) in rows {
         for (recording, expected) in [(NEWEST, newest), (OLDER, older)] {
             let verdict = classify_refresh(&recorded(recording, name), left, unasked);
-            assert!(expected.is(&verdict), "{name}, {left:?}: {verdict:?} instead of {expected:?}");
+            assert!(expected.matches(&verdict), "{name}, {left:?}: {verdict:?} instead of {expected:?}");
         }
     }
 }
 
 #[test]
-fn who_was_cut_short_says_nothing_whatever_it_had_said() {
+fn stopped_run_is_inconclusive() {
     for (name, ..) in PROBES {
         for end in [End::Killed, End::TimedOut, End::OutputTooLarge] {
             let verdict = classify_probe(&ChildOutput { end, ..recorded(NEWEST, name) }, unasked);
@@ -191,7 +215,7 @@ fn who_was_cut_short_says_nothing_whatever_it_had_said() {
 }
 
 #[test]
-fn a_torn_stream_is_never_certain() {
+fn truncated_stream_is_never_certain() {
     for (name, ..) in PROBES {
         let whole = recorded(NEWEST, name);
         let last = whole.stdout.len().saturating_sub(2); // without the brace at the end of the result
@@ -207,7 +231,7 @@ fn a_torn_stream_is_never_certain() {
 }
 
 #[test]
-fn an_answer_counts_only_if_no_key_and_no_other_server_was_used() {
+fn answer_with_key_or_other_server_is_unusable() {
     let with = |from: &str, to: &str| {
         let whole = recorded(NEWEST, "answered");
         let text = String::from_utf8(whole.stdout.clone()).expect("text");
@@ -217,43 +241,43 @@ fn an_answer_counts_only_if_no_key_and_no_other_server_was_used() {
     let key = r#""apiKeySource":"none""#;
     for source in ["ANTHROPIC_API_KEY", "apiKeyHelper", "/login managed key", "something of tomorrow"] {
         let verdict = with(key, &format!(r#""apiKeySource":"{source}""#));
-        assert!(Said::Unusable("another credential").is(&verdict), "{source}: {verdict:?}");
+        assert!(Expected::Unusable("another credential").matches(&verdict), "{source}: {verdict:?}");
     }
     let verdict = with(r#""served_by_anthropic":true"#, r#""served_by_anthropic":false"#);
-    assert!(Said::Unusable("another credential or server").is(&verdict), "{verdict:?}");
+    assert!(Expected::Unusable("another credential or server").matches(&verdict), "{verdict:?}");
     let verdict = with(key, r#""x":0"#);
-    assert!(Said::Unusable("update claude-auth-sync").is(&verdict), "{verdict:?}");
+    assert!(Expected::Unusable("update claude-auth-sync").matches(&verdict), "{verdict:?}");
     let verdict = with(r#""output_tokens":5"#, r#""output_tokens":0"#);
-    assert!(Said::Unknown("without an answer").is(&verdict), "{verdict:?}");
+    assert!(Expected::Unknown("without an answer").matches(&verdict), "{verdict:?}");
 }
 
 #[test]
-fn the_program_is_asked_for_its_version_only_where_it_matters_and_was_not_said() {
+fn version_is_asked_only_if_needed_and_not_reported() {
     let silent = |name: &str| {
         let whole = recorded(OLDER, name);
         let text = String::from_utf8(whole.stdout.clone()).expect("text").replace("claude_code_version", "x");
         ChildOutput { stdout: text.into(), ..whole }
     };
     let asked = |version: Option<Version>| classify_probe(&silent("page 403"), || version);
-    assert!(TOO_OLD.is(&asked(Version::parse("2.1.323"))));
-    assert!(PROXY.is(&asked(Some(MIN_VERSION_FOR_REFUSALS))));
-    assert!(PROXY.is(&asked(None)), "of a client that nobody knows, nothing is known");
-    assert!(Said::Ok.is(&classify_probe(&silent("answered"), unasked)));
+    assert!(TOO_OLD.matches(&asked(Version::parse("2.1.323"))));
+    assert!(PROXY.matches(&asked(Some(MIN_VERSION_FOR_REFUSALS))));
+    assert!(PROXY.matches(&asked(None)), "an unknown version is inconclusive");
+    assert!(Expected::Ok.matches(&classify_probe(&silent("answered"), unasked)));
 }
 
 #[test]
-fn who_says_nothing_of_claude_codes_and_knows_no_version_of_it_is_another_program() {
+fn run_without_output_and_version_is_another_program() {
     let said = |stdout: &str, stderr: &str, code| {
         let (stdout, stderr) = (stdout.as_bytes().to_vec(), stderr.as_bytes().to_vec());
         ChildOutput { end: End::Exited(code), stdout, stderr }
     };
-    let another = Said::Unusable("let claude.program name Claude Code");
-    let no_answer = Said::Unknown("without an answer");
+    let another = Expected::Unusable("set claude.program to Claude Code");
+    let no_answer = Expected::Unknown("without an answer");
     for (ended, of_no_version, of_some_version) in [
         (said("", "", 0), another, no_answer),
         (said("-p Reply --model haiku\n", "", 0), another, no_answer),
         (said("", "\n", 0), another, no_answer),
-        // It may have been cut short.
+        // It may have been interrupted.
         (said("", "", 1), no_answer, no_answer),
         (said("", "a warning\n", 0), no_answer, no_answer),
         (
@@ -263,21 +287,24 @@ fn who_says_nothing_of_claude_codes_and_knows_no_version_of_it_is_another_progra
         ),
         (
             said("", "Unable to verify organization", 0),
-            Said::Unknown("organisation"),
-            Said::Unknown("organisation"),
+            Expected::Unknown("organization"),
+            Expected::Unknown("organization"),
         ),
     ] {
         for (version, expected) in [(None, of_no_version), (Some(MIN_VERSION_FOR_REFUSALS), of_some_version)]
         {
             let probed = classify_probe(&ended, || version);
             let refreshed = classify_refresh(&ended, FileAfterRun::Unchanged, || version);
-            assert!(expected.is(&probed) && expected.is(&refreshed), "{ended:?} {version:?}: {probed:?}");
+            assert!(
+                expected.matches(&probed) && expected.matches(&refreshed),
+                "{ended:?} {version:?}: {probed:?}"
+            );
         }
     }
 }
 
 #[test]
-fn no_reason_repeats_what_a_server_said() {
+fn reason_never_contains_server_text() {
     for (name, ..) in PROBES {
         for recording in [NEWEST, OLDER] {
             let ended = recorded(recording, name);

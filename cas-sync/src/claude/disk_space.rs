@@ -1,6 +1,7 @@
-//! Room for a refreshed login. The server takes the old refresh token as soon as it has given out the new one; a client that
-//! then finds the disk full, or the quota used up, throws the new one away, and the person is logged out
-//! (`docs/design/claude-code.md`). So the room is shown to be there before a client is started.
+//! Checks the disk space for a refreshed login. The server invalidates the old refresh token as
+//! soon as it has issued the new one. A client that then finds the disk or the quota full loses the
+//! new one, and the user is logged out (`docs/design/claude-code.md`). So the space is checked
+//! before a client starts.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,42 +11,43 @@ use cas_core::claude_files::json_settings;
 
 use super::child::RunClientError;
 
-/// What the client writes at its start besides copies of what is there already, with as much again to spare (32 KiB were
-/// seen), in bytes.
-const FOR_THE_REST: u64 = 64 << 10;
+/// What the client writes at its start besides the copies, in bytes: twice the 32 KiB that were
+/// measured.
+const RESERVE: u64 = 64 << 10;
 
-/// The client writes a new file beside the old one, and keeps a backup of its own state.
+/// The client writes a new credential file beside the old one, and a backup of its state file.
 const COPIES: u64 = 2;
 
-/// The largest file that is counted, in bytes: a run must not fill gigabytes for a file that has a hole in it.
+/// The largest counted file, in bytes: a sparse file must not cause gigabytes of writes.
 const LIMIT: u64 = json_settings::LIMIT as u64;
 
-const UNFIT_LOGIN: &str = "the person's .credentials.json is no regular file of at most 64 MiB; move it out of the way, and sign in again";
-/// The client waits at a FIFO there for ever (measured with 2.1.329).
-const UNFIT_STATE: &str = "the person's .claude.json is no regular file of at most 64 MiB; make it smaller, such as by its projects, or move it out of the way";
+const UNFIT_LOGIN: &str =
+    "the user's .credentials.json is not a regular file of at most 64 MiB; move it away and sign in again";
+/// The client blocks on a FIFO there (measured with 2.1.329).
+const UNFIT_STATE: &str = "the user's .claude.json is not a regular file of at most 64 MiB; remove old projects from it, or move it away";
 
-const FULL: &str =
-    "the home has no room for the login that Claude Code would get; make room on its disk, or in its quota";
-const LIMITED: &str =
-    "the file size limit leaves no room for the login that Claude Code would get; raise it (ulimit -f)";
+const FULL: &str = "the home has no space for a refreshed login; free space on its disk or in its quota";
+const LIMITED: &str = "the file size limit leaves no space for a refreshed login; raise it (ulimit -f)";
 const CLOSED: &str =
-    "Claude Code could not keep the login it would get; let its folder belong to the person, and be writable";
+    "Claude Code cannot write a refreshed login; make its directory owned by the user and writable";
 
-/// Shows that there is room in the folder of this credential file for a client that refreshes the login. Whoever fills the
-/// disk a moment later is not foreseen.
+/// Checks that the directory of this credential file has space for a refreshed login. A disk that
+/// another process fills afterwards is not covered.
 ///
 /// # Errors
-/// [`RunClientError::Unknown`], which says what to do: no client must be started.
+/// [`RunClientError::Unknown`] with the remedy. The caller must not start a client then.
 pub(super) fn ensure_free_space(credentials_file: &Path, own_state: &Path) -> Result<(), RunClientError> {
     let folder = credentials_file.parent().unwrap_or(Path::new("/"));
     let wanted =
-        FOR_THE_REST + COPIES * (length(credentials_file, UNFIT_LOGIN)? + length(own_state, UNFIT_STATE)?);
-    // It never has a name: nothing is left of it, even if we are killed, and the watcher does not see it.
+        RESERVE + COPIES * (length(credentials_file, UNFIT_LOGIN)? + length(own_state, UNFIT_STATE)?);
+    // The file has no name: nothing remains if this process is killed, and the watcher sees
+    // nothing.
     let file = tempfile::tempfile_in(folder).map_err(|error| problem(&error))?;
     fill(&file, wanted).map_err(|error| problem(&error))
 }
 
-/// At most [`LIMIT`]. Links are followed, as the client does; where there is no file, nothing is copied.
+/// Returns the size, at most [`LIMIT`]. Symlinks are followed, as the client does; a missing file
+/// counts as 0.
 fn length(path: &Path, unfit: &'static str) -> Result<u64, RunClientError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() <= LIMIT => Ok(found.len()),
@@ -54,8 +56,8 @@ fn length(path: &Path, unfit: &'static str) -> Result<u64, RunClientError> {
     }
 }
 
-/// Writes so many bytes down to the disk: before that, a file system may have promised more than it has. They are ones
-/// that no file system can make fewer of.
+/// Writes so many bytes to the disk, since a file system may promise more space than it has. The
+/// bytes are random, so that no file system compresses them.
 fn fill(mut file: &File, length: u64) -> io::Result<()> {
     let written = io::copy(&mut File::open("/dev/urandom")?.take(length), &mut file)?;
     if written < length {
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_of_what_was_tried() {
+    fn free_space_check_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let file = folder.path().join(".credentials.json");
         fs::write(&file, "{}").expect("written");
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn no_room_is_tried_for_what_is_no_small_file_and_it_is_named() {
+    fn free_space_check_names_irregular_or_large_file() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let (login, state) = (folder.path().join(".credentials.json"), folder.path().join(".claude.json"));
         let make_small = || {
@@ -101,17 +103,20 @@ mod tests {
             for length in [LIMIT + 1, 1 << 40] {
                 make_small();
                 File::create(unfit).and_then(|file| file.set_len(length)).expect("a sparse file");
-                let said = ensure_free_space(&login, &state);
+                let result = ensure_free_space(&login, &state);
                 assert!(
-                    matches!(said, Err(RunClientError::Unknown(text)) if text.contains(named)),
-                    "{said:?}"
+                    matches!(result, Err(RunClientError::Unknown(text)) if text.contains(named)),
+                    "{result:?}"
                 );
             }
             make_small();
             fs::remove_file(unfit).expect("removed");
             nix::unistd::mkfifo(unfit, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-            let said = ensure_free_space(&login, &state);
-            assert!(matches!(said, Err(RunClientError::Unknown(text)) if text.contains(named)), "{said:?}");
+            let result = ensure_free_space(&login, &state);
+            assert!(
+                matches!(result, Err(RunClientError::Unknown(text)) if text.contains(named)),
+                "{result:?}"
+            );
             fs::remove_file(unfit).expect("removed");
         }
         make_small();
@@ -120,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_takes_the_room_it_is_said_to_take() {
+    fn filled_file_occupies_its_size() {
         let file = tempfile::tempfile().expect("a file");
         fill(&file, 100_000).expect("written");
         let found = file.metadata().expect("it is open");
@@ -128,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_be_made_it_says_why() {
+    fn free_space_error_names_the_cause() {
         let nowhere = Path::new("/nonexistent/.credentials.json");
         assert_eq!(ensure_free_space(nowhere, nowhere), Err(RunClientError::Unknown(CLOSED)));
         let full = problem(&io::Error::from_raw_os_error(nix::errno::Errno::EDQUOT as i32));

@@ -1,4 +1,5 @@
-//! How `claude` is run: one short question, no tools, no session, no settings of anybody's; all variables literal.
+//! The command lines of `claude`: one short question, without tools, a session or settings of a
+//! user. All variables are set here.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,8 +10,8 @@ use std::process::{Command, Stdio};
 
 use super::scratch::Scratch;
 
-/// The question, and everything that keeps its answer small and its traces away. All of these are known to the client
-/// from 2.1.197 on.
+/// The question, with options that keep the answer short and leave no traces. The client knows all
+/// of them from 2.1.197 on.
 const ARGUMENTS: [&str; 18] = [
     "-p",
     "Reply with exactly AUTH_OK and nothing else.",
@@ -32,7 +33,7 @@ const ARGUMENTS: [&str; 18] = [
     "Reply with AUTH_OK.",
 ];
 
-/// What bounds it from inside, and what keeps it from everything but the question. Times are in milliseconds.
+/// Variables that limit the client to the question and its time. Times are in milliseconds.
 const VARIABLES: [(&str, &str); 10] = [
     ("LANG", "C.UTF-8"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
@@ -46,16 +47,17 @@ const VARIABLES: [(&str, &str); 10] = [
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
 ];
 
-/// Where the programs are that an installation of `claude` may need beside itself.
+/// The directories of programs that an installation of `claude` may need.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// A sign-in of an organisation's: an address to sign in with follows, if it is known.
+/// A sign-in to an organization; an option with the email follows if it is known.
 const SIGN_IN: [&str; 4] = ["auth", "login", "--claudeai", "--sso"];
 
-/// What the client starts in the place of a browser: the address is shown instead, since the browser may be elsewhere.
+/// The client runs this instead of a browser: cas-sync shows the URL, because the browser may be on
+/// another device.
 const NO_BROWSER: &str = "/bin/true";
 
-/// A program, and the variables that the network of its machine asks for.
+/// A client, with the variables that the network of the machine needs.
 #[derive(Clone)]
 pub(super) struct Invocation {
     program: PathBuf,
@@ -67,31 +69,34 @@ impl Invocation {
         Self { program, network }
     }
 
-    /// The question, to be asked with this home, in a process group of its own: what is typed at a terminal is not meant
-    /// for it. Both outputs are files, so that nothing depends on who reads them.
+    /// Returns the command that asks the question with this home, in its own process group, so that
+    /// keys at the terminal do not signal it. Both outputs are files, so that no reader can block
+    /// it.
     pub(super) fn question(&self, scratch: &Scratch, home: &Path) -> io::Result<Command> {
         let mut command = self.program(scratch, home)?;
         command.args(ARGUMENTS);
         Ok(command)
     }
 
-    /// The question after its version.
+    /// Returns the command that prints the version.
     pub(super) fn version(&self, scratch: &Scratch) -> io::Result<Command> {
         let mut command = self.program(scratch, scratch.path())?;
         command.arg("--version");
         Ok(command)
     }
 
-    /// A sign-in that leaves what it obtains in the scratch directory, and is told the code on its standard input.
-    pub(super) fn sign_in(&self, scratch: &Scratch, address: Option<&str>) -> io::Result<Command> {
+    /// Returns the command of a sign-in that writes the login to the temporary directory and reads
+    /// the code from its standard input.
+    pub(super) fn sign_in(&self, scratch: &Scratch, email: Option<&str>) -> io::Result<Command> {
         let mut command = self.program(scratch, scratch.path())?;
-        command.args(SIGN_IN).args(address.map(|address| format!("--email={address}")));
+        command.args(SIGN_IN).args(email.map(|email| format!("--email={email}")));
         command.env("CLAUDE_CONFIG_DIR", scratch.config_directory()).env("BROWSER", NO_BROWSER);
         command.stdin(Stdio::piped());
         Ok(command)
     }
 
-    /// Gives up what a sign-in has left in a scratch directory, at the server too; what is said goes to another one.
+    /// Returns the command that signs out the login in one temporary directory; its output goes to
+    /// another one.
     pub(super) fn sign_out(&self, signed_in: &Scratch, scratch: &Scratch) -> io::Result<Command> {
         let mut command = self.program(scratch, signed_in.path())?;
         command.args(["auth", "logout"]).env("CLAUDE_CONFIG_DIR", signed_in.config_directory());
@@ -103,14 +108,14 @@ impl Invocation {
         command.env_clear().envs(VARIABLES).envs(&self.network);
         command.env("PATH", self.search_path()).env("HOME", home);
         command.env("TMPDIR", scratch.temporary()).env("CLAUDE_CODE_TMPDIR", scratch.temporary());
-        // Another store of logins that the client would look into.
+        // The client would read logins from this directory too.
         command.env("ANTHROPIC_CONFIG_DIR", scratch.empty());
         command.current_dir(scratch.path()).process_group(0).stdin(Stdio::null());
         command.stdout(scratch.create_stdout()?).stderr(scratch.create_stderr()?);
         Ok(command)
     }
 
-    /// An installation by npm is a script whose `node` lies beside it.
+    /// The program of an npm installation is a script, and its `node` is in the same directory.
     fn search_path(&self) -> OsString {
         let mut path = self.program.parent().map(|parent| parent.as_os_str().to_owned()).unwrap_or_default();
         path.push(":");
@@ -126,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_gets_these_variables_and_no_other() {
+    fn question_gets_only_listed_variables() {
         let scratch = Scratch::new().expect("a scratch directory");
         let network = BTreeMap::from([("HTTPS_PROXY".to_owned(), "http://proxy:3128".to_owned())]);
         let invocation = Invocation::new("/opt/node/bin/claude".into(), network);

@@ -1,9 +1,10 @@
-//! The real `claude`, put to work to find out what a credential is worth: real inference, and nothing less.
+//! Runs the real `claude` to verify a credential with one real request.
 //!
-//! A token that is still fresh is **probed** by its value, in a scratch directory that is gone afterwards: that touches
-//! nothing of its owner's and may be cut short at any time. A login whose access token has ended gets a **refresh run**
-//! in its owner's real home, since refreshing is Claude Code's business; that is never cut short. What the client does on
-//! which answer was measured (`docs/design/claude-code.md`); [`classify`] turns it into a verdict.
+//! A valid access token is **probed** by its value in a temporary directory: a probe changes no
+//! file of the user and can be killed at any time. A login whose access token has expired gets a
+//! **refresh run** in the real home of its owner, because only Claude Code refreshes logins; a
+//! refresh run is never killed. The reactions of the client to each answer were measured
+//! (`docs/design/claude-code.md`); [`classify`] turns them into a [`Verification`].
 
 mod child;
 mod classify;
@@ -39,19 +40,19 @@ pub(crate) use self::sign_in::{AbortResult, SignIn, SignInError};
 use self::version::{MIN_VERSION_FOR_REFUSALS, Version};
 use crate::precedence::managed_settings::{self, OVERRIDE_VAR, RemoteSettings};
 
-/// The client of one person.
+/// The client of one user.
 pub(crate) struct Claude {
     invocation: Result<Invocation, NotFound>,
     home: PathBuf,
-    /// The file that a refresh run is about.
+    /// The credential file that a refresh run uses.
     path: PathBuf,
     credentials: CredentialsFile,
     now: Timestamp,
 }
 
 impl Claude {
-    /// The client that these settings name; without a configured program, the one that is found on `search_path` (the variable
-    /// `PATH`) or in the usual places.
+    /// Returns the client that these settings name. Without a configured program, it is the first
+    /// one on `search_path` (the variable `PATH`) or in the default directories.
     pub(crate) fn new(
         settings: &ClaudeSettings,
         account: &Account,
@@ -77,8 +78,8 @@ impl Claude {
         Ok(invocation)
     }
 
-    /// As [`Verifier::probe`], for somebody who waits at a terminal: it ends once `is_given_up` says so, without a certain
-    /// answer.
+    /// Probes as [`Verifier::probe`] for a command at a terminal. The result is inconclusive once
+    /// `is_given_up` returns true.
     pub(crate) fn probe_cancellable(
         &self,
         is_given_up: &dyn Fn() -> bool,
@@ -87,21 +88,21 @@ impl Claude {
         self.try_probe(is_given_up, token).unwrap_or_else(RunClientError::into)
     }
 
-    /// Starts a sign-in, as this address if it is known.
+    /// Starts a sign-in, with this email if it is known.
     ///
     /// # Errors
-    /// [`SignInError`]: there is no client, or it cannot be started.
+    /// [`SignInError`] if there is no client or it cannot be started.
     pub(crate) fn sign_in(&self, address: Option<&str>) -> Result<SignIn, SignInError> {
         let invocation = self.invocation.as_ref().map_err(|missing| SignInError::Unusable(missing.text()))?;
         SignIn::start(invocation.clone(), address)
     }
 
-    /// Where the client keeps its own state beside this login.
+    /// Returns the path of the client's state file for this login.
     ///
     /// # Errors
     /// [`SignInError::Unusable`] when no client uses this credential file.
     pub(crate) fn state_file(&self) -> Result<PathBuf, SignInError> {
-        Ok(refresh::Place::of(&self.path, &self.home)?.own_settings())
+        Ok(refresh::LoginPlace::new(&self.path, &self.home)?.own_settings())
     }
 
     fn try_probe(
@@ -110,8 +111,8 @@ impl Claude {
         token: &Secret<String>,
     ) -> Result<Verification, RunClientError> {
         let invocation = self.usable()?;
-        let probed = probe::run(invocation, token, probe::LAST_BOUND, is_given_up)?;
-        // Where a probe could not learn them, those hold that the person's own client was served last.
+        let probed = probe::run(invocation, token, probe::TIMEOUT, is_given_up)?;
+        // If the probe did not fetch them, use those that the client of the user fetched last.
         let served = probed.served.or_else(|| managed_settings::remote_settings(self.path.parent()?));
         if served == Some(RemoteSettings::Override) {
             return Err(RunClientError::Unusable(OVERRIDE_VAR));
@@ -120,21 +121,21 @@ impl Claude {
     }
 
     fn try_refresh(&self) -> Result<Verification, RunClientError> {
-        let place = refresh::Place::of(&self.path, &self.home)?;
+        let place = refresh::LoginPlace::new(&self.path, &self.home)?;
         let invocation = self.usable()?;
         disk_space::ensure_free_space(&self.path, &place.own_settings())?;
-        let (before, was_paid_otherwise) = (self.login(), place.chooses_the_credential());
-        let ended = refresh::run(invocation, &place, refresh::PATIENCE)?;
+        let (before, had_other_credential) = (self.login(), place.overrides_login());
+        let ended = refresh::run(invocation, &place, refresh::TIMEOUT)?;
         let left = match self.login() {
             after if after == before => FileAfterRun::Unchanged,
             Some(after) if is_fresh(after.expires_at, self.now) => FileAfterRun::Refreshed,
             _ => FileAfterRun::Other,
         };
         let verdict = classify::classify_refresh(&ended, left, || version::ask(invocation));
-        // Settings that are served while it runs hold in it, and so may those that were there before.
-        let is_paid_otherwise = was_paid_otherwise || place.chooses_the_credential();
-        Ok(if verdict.is_alive() && is_paid_otherwise {
-            Verification::Inconclusive(PAID_OTHERWISE.into())
+        // Remote settings that arrive during the run apply to it, and earlier ones may too.
+        let has_other_credential = had_other_credential || place.overrides_login();
+        Ok(if verdict.is_alive() && has_other_credential {
+            Verification::Inconclusive(OTHER_CREDENTIAL.into())
         } else {
             verdict
         })
@@ -145,29 +146,29 @@ impl Claude {
     }
 }
 
-/// The login was refreshed all the same, so it can be probed by its value now.
-const PAID_OTHERWISE: &str =
-    "settings of the person or the organisation give Claude Code another credential than the login";
+/// The login was refreshed nevertheless, so that its access token can be probed now.
+const OTHER_CREDENTIAL: &str =
+    "settings of the user or the organization give Claude Code another credential than the login";
 
-/// A client that was found.
+/// An installed client.
 pub(crate) struct Found {
-    /// Where it is.
+    /// Its path.
     pub(crate) program: PathBuf,
-    /// What it says of itself; nothing where it says no version as Claude Code does.
+    /// Its version; `None` if it does not print one as Claude Code does.
     pub(crate) version: Option<Version>,
 }
 
 impl Found {
-    /// Whether it reports what tells the API's refusal from a proxy's page.
+    /// Returns true if it reports what distinguishes a refusal of the API from a page of a proxy.
     pub(crate) fn tells_refusals(&self) -> bool {
         self.version.is_some_and(|version| version >= MIN_VERSION_FOR_REFUSALS)
     }
 }
 
-/// The client that a sync would run.
+/// Returns the path of the client that a sync runs.
 ///
 /// # Errors
-/// Why there is none, and what to do.
+/// The reason why there is no client, with the remedy.
 pub(crate) fn find(
     settings: &ClaudeSettings,
     account: &Account,
@@ -176,10 +177,10 @@ pub(crate) fn find(
     program::find(settings.program.as_deref(), search_path, &account.home).map_err(NotFound::text)
 }
 
-/// The client that a sync would run, asked for its version and nothing else.
+/// Returns the client that a sync runs, with its version.
 ///
 /// # Errors
-/// Why there is none, and what to do.
+/// The reason why there is no client, with the remedy.
 pub(crate) fn look(
     settings: &ClaudeSettings,
     account: &Account,

@@ -1,4 +1,5 @@
-//! A probe: a token by its value, in a scratch home, on a file descriptor. It never refreshes, so it may be killed.
+//! A probe verifies a token with a temporary home; the token is passed on a file descriptor. A
+//! probe never refreshes, so it can be killed.
 
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,29 +15,30 @@ use super::invocation::Invocation;
 use super::scratch::Scratch;
 use crate::precedence::managed_settings::{self, RemoteSettings};
 
-/// Longer than its own switches let it take (a silent server 31 s, an untrusted certificate 18 s).
-pub(super) const LAST_BOUND: Duration = Duration::from_secs(120);
+/// Longer than the client's own limits (a silent server 31 s, an untrusted certificate 18 s).
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How a probe ended.
+/// The result of a probe.
 pub(super) struct Probed {
     pub(super) ended: ChildOutput,
-    /// The settings that were served to the client meanwhile, where it kept them.
+    /// The remote settings that the client received and stored.
     pub(super) served: Option<RemoteSettings>,
 }
 
-/// Asks with this token; what has not ended within `bound`, or is given up meanwhile, is killed.
+/// Asks the question with this token; kills the client after `timeout`, or once `is_given_up`
+/// returns true.
 pub(super) fn run(
     invocation: &Invocation,
     token: &Secret<String>,
-    bound: Duration,
+    timeout: Duration,
     is_given_up: &dyn Fn() -> bool,
 ) -> Result<Probed, RunClientError> {
-    let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
+    let no_room = |_| RunClientError::Unknown("there is no space in /tmp to run claude");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, scratch.path()).map_err(no_room)?;
     let config_directory = scratch.config_directory();
     command.env("CLAUDE_CONFIG_DIR", &config_directory);
-    let token = on_a_pipe(token)?;
+    let token = pipe_with(token)?;
     command.env("CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", token.as_raw_fd().to_string());
     let mut child = {
         let token = inheritable(token)?;
@@ -45,7 +47,7 @@ pub(super) fn run(
         child?
     };
     let is_enough = || scratch.is_oversized() || is_given_up();
-    let end = child::wait(&mut child, &Deadline::after(bound), is_enough)?;
+    let end = child::wait(&mut child, &Deadline::after(timeout), is_enough)?;
     let end = end.unwrap_or_else(|| {
         child::kill(child);
         if scratch.is_oversized() { End::OutputTooLarge } else { End::TimedOut }
@@ -54,22 +56,22 @@ pub(super) fn run(
     Ok(Probed { ended: ChildOutput::new(end, &scratch), served })
 }
 
-/// The end to read from of a pipe that holds the token and will hold nothing else.
-fn on_a_pipe(token: &Secret<String>) -> Result<OwnedFd, RunClientError> {
-    let no_pipe = RunClientError::Unknown("there was no room to hand a token to claude");
-    // A token longer than a pipe holds must not block.
+/// Returns the read end of a pipe that contains the token.
+fn pipe_with(token: &Secret<String>) -> Result<OwnedFd, RunClientError> {
+    let no_pipe = RunClientError::Unknown("cannot create a pipe for the token");
+    // A token longer than the pipe must not block.
     let (read, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|_| no_pipe)?;
     let mut write = std::fs::File::from(write);
     write.write_all(token.expose().as_bytes()).map_err(|_| no_pipe)?;
-    // The client's reading end is an ordinary one: it finds the token, then the end.
+    // The client reads the token, then the end of file, without O_NONBLOCK.
     fcntl(&read, FcntlArg::F_SETFL(OFlag::empty())).map_err(|_| no_pipe)?;
     Ok(read)
 }
 
-/// The standard library closes at exec whatever is not meant to stay. Nothing else is started while this is open: a run
-/// does one thing at a time.
+/// Makes the descriptor inheritable; the standard library closes others at exec. Nothing else is
+/// started while it is open, because a run starts one process at a time.
 fn inheritable(descriptor: OwnedFd) -> Result<OwnedFd, RunClientError> {
-    let no_flag = |_| RunClientError::Unknown("a token could not be handed to claude");
+    let no_flag = |_| RunClientError::Unknown("cannot pass the token to claude");
     fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map_err(no_flag)?;
     Ok(descriptor)
 }
@@ -83,22 +85,22 @@ mod tests {
 
     use super::*;
 
-    fn ask(script: &str, bound: Duration) -> ChildOutput {
+    fn ask(script: &str, timeout: Duration) -> ChildOutput {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let program = scratch.path().join("claude");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
         let invocation = Invocation::new(program, BTreeMap::new());
-        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), bound, &|| false).expect("an end").ended
+        run(&invocation, &Secret::new("sk-ant-oat01-x".into()), timeout, &|| false).expect("an end").ended
     }
 
     #[test]
-    fn what_hangs_is_killed_with_all_it_has_started() {
+    fn probe_that_hangs_is_killed_with_its_group() {
         let ended = ask("sleep 1000 & echo $!; wait", Duration::from_millis(300));
         assert_eq!(ended.end, End::TimedOut);
         let started = String::from_utf8(ended.stdout).expect("a number");
         let command = format!("/proc/{}/cmdline", started.trim());
-        // A zombie that nobody has reaped yet has no command line.
+        // A zombie that is not reaped yet has no command line.
         let deadline = Deadline::after(Duration::from_secs(30));
         while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
             assert!(!deadline.is_expired(), "process {started} is still there");
@@ -106,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn what_never_stops_talking_is_killed() {
-        let ended = ask("exec yes", LAST_BOUND);
+    fn probe_with_endless_output_is_killed() {
+        let ended = ask("exec yes", TIMEOUT);
         assert_eq!(
             (ended.end, ended.stdout.len() as u64),
             (End::OutputTooLarge, super::super::scratch::LIMIT)
@@ -115,17 +117,17 @@ mod tests {
     }
 
     #[test]
-    fn the_token_comes_on_the_descriptor_that_is_named_and_on_no_other_way() {
+    fn probe_passes_token_on_descriptor_only() {
         let script = "eval \"cat <&$CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR\"; env; cat";
-        let ended = ask(script, LAST_BOUND);
+        let ended = ask(script, TIMEOUT);
         let said = String::from_utf8(ended.stdout).expect("text");
         assert!(said.starts_with("sk-ant-oat01-x"), "{said}");
         assert_eq!(said.matches("sk-ant").count(), 1, "{said}");
     }
 
     #[test]
-    fn the_pipe_holds_the_token_and_then_its_end() {
-        let pipe = on_a_pipe(&Secret::new("sk-ant-oat01-x".into())).expect("a pipe");
+    fn pipe_contains_token_and_end_of_file() {
+        let pipe = pipe_with(&Secret::new("sk-ant-oat01-x".into())).expect("a pipe");
         let flags = |pipe: &OwnedFd| fcntl(pipe, FcntlArg::F_GETFD).expect("flags");
         assert_eq!(flags(&pipe), FdFlag::FD_CLOEXEC.bits());
         let pipe = inheritable(pipe).expect("a flag");
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_no_pipe_holds_does_not_block() {
-        assert!(on_a_pipe(&Secret::new("x".repeat(1 << 21))).is_err());
+    fn token_larger_than_pipe_does_not_block() {
+        assert!(pipe_with(&Secret::new("x".repeat(1 << 21))).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Where `claude` is.
+//! Finds the program `claude`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use nix::unistd::{AccessFlags, access};
 
 const NAME: &str = "claude";
 
-/// Where it is installed for one person: a service's `PATH` has none of these. Below the home directory.
-const PLACES_OF_A_PERSON: [&str; 3] = [".local/bin", ".claude/local", ".npm-global/bin"];
+/// Installation directories below a home. The `PATH` of a service has none of them.
+const HOME_DIRS: [&str; 3] = [".local/bin", ".claude/local", ".npm-global/bin"];
 
-/// Where it is installed for everybody.
-const PLACES_OF_ALL: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/claude/bin"];
+/// Installation directories of the system.
+const SYSTEM_DIRS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/claude/bin"];
 
-/// The configured program and no other; where none is configured, the first of `search_path`, then of the usual places.
+/// Returns the configured program. Without one, returns the first of `search_path`, then of the
+/// default directories.
 pub(super) fn find(
     configured: Option<&Path>,
     search_path: Option<&OsStr>,
@@ -23,10 +24,10 @@ pub(super) fn find(
         return is_program(program).then(|| program.to_owned()).ok_or(NotFound::Configured);
     }
     let on_path = search_path.map(std::env::split_paths).into_iter().flatten();
-    // A relative entry means another place in every directory.
+    // A relative entry would depend on the working directory.
     let on_path = on_path.filter(|directory| directory.is_absolute());
-    let of_person = PLACES_OF_A_PERSON.iter().map(|place| home.join(place));
-    let places = on_path.chain(of_person).chain(PLACES_OF_ALL.iter().map(PathBuf::from));
+    let in_home = HOME_DIRS.iter().map(|place| home.join(place));
+    let places = on_path.chain(in_home).chain(SYSTEM_DIRS.iter().map(PathBuf::from));
     places.map(|directory| directory.join(NAME)).find(|path| is_program(path)).ok_or(NotFound::Anywhere)
 }
 
@@ -34,24 +35,24 @@ fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
 
-/// There is no `claude` that could be run.
+/// No runnable `claude` was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotFound {
-    /// The configured program is none.
+    /// The configured file is missing or not executable.
     Configured,
-    /// There is none in the usual places.
+    /// The default directories do not have it.
     Anywhere,
 }
 
 impl NotFound {
-    /// The reason, and what to do.
+    /// Returns the reason and the remedy.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Configured => {
-                "the program that claude.program names is missing or may not be run; correct that setting"
+                "the program in claude.program is missing or not executable; correct that setting"
             }
             Self::Anywhere => {
-                "claude was not found; install it, or set claude.program to where it is, or verify = false"
+                "claude was not found; install it, or set claude.program to its path, or verify = false"
             }
         }
     }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_program_is_taken_or_nothing() {
+    fn configured_program_is_used_exclusively() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (mine, other) = (install(&scratch.path().join("a"), 0o755), scratch.path().join(".local/bin"));
         install(&other, 0o755);
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_a_path_finds_what_the_person_installed() {
+    fn program_in_home_is_found_without_search_path() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let in_home = install(&scratch.path().join(".local/bin"), 0o755);
         assert_eq!(find(None, Some(OsStr::new("/nonexistent")), scratch.path()), Ok(in_home.clone()));
@@ -99,9 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_none_the_reason_says_what_to_do() {
+    fn missing_program_reason_has_a_remedy() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let has_one = PLACES_OF_ALL.iter().any(|place| Path::new(place).join(NAME).exists());
+        let has_one = SYSTEM_DIRS.iter().any(|place| Path::new(place).join(NAME).exists());
         let found = find(None, None, scratch.path());
         assert!(has_one || found == Err(NotFound::Anywhere), "{found:?}");
         assert!(NotFound::Anywhere.text().contains("install it"));

@@ -1,5 +1,6 @@
-//! A refresh run: Claude Code uses the login in its owner's home, and refreshes it first where that is due. A refresh
-//! that is cut short after the server has answered costs the login, so nothing here ever ends it.
+//! A refresh run: Claude Code uses the login in the home of its owner and refreshes it if it has
+//! expired. A refresh that is killed after the reply of the server costs the login, so nothing here
+//! kills it.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -15,61 +16,62 @@ use crate::os::deferred_signals::SignalBlock;
 use crate::os::oom_score;
 use crate::precedence::managed_settings::{self, RemoteSettings};
 
-/// After this long it is left alone, and goes on. A token endpoint that never answers keeps it for about two minutes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+/// After this time the run continues unobserved. A token endpoint that never answers takes about
+/// two minutes.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// The name of the credential file, which the client takes from no setting.
+/// The name of the credential file, which no setting changes.
 const FILE_NAME: &str = ".credentials.json";
 
-/// Where the login lies.
+/// The directories of a login.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LoginPlace {
     home: PathBuf,
-    /// Where it is not the home's own `.claude`.
+    /// Set if it is not `.claude` in the home.
     config_directory: Option<PathBuf>,
 }
 
-impl Place {
-    /// The place of this credential file of somebody with this home.
-    pub(super) fn of(credentials_file: &Path, home: &Path) -> Result<Self, RunClientError> {
-        let elsewhere = RunClientError::Unusable(
+impl LoginPlace {
+    /// Returns the place of this credential file of a user with this home.
+    pub(super) fn new(credentials_file: &Path, home: &Path) -> Result<Self, RunClientError> {
+        let wrong_name = RunClientError::Unusable(
             "CLAUDE_CREDENTIALS_FILE names a file that Claude Code does not use; let it end in /.credentials.json",
         );
-        let directory = credentials_file.parent().ok_or(elsewhere)?;
+        let directory = credentials_file.parent().ok_or(wrong_name)?;
         if credentials_file.file_name().is_none_or(|name| name != FILE_NAME) {
-            return Err(elsewhere);
+            return Err(wrong_name);
         }
         let is_usual = directory == home.join(".claude");
         Ok(Self { home: home.to_owned(), config_directory: (!is_usual).then(|| directory.to_owned()) })
     }
 
-    /// The client's own state, which may hold variables too.
+    /// Returns the client's state file, which may also set variables.
     pub(super) fn own_settings(&self) -> PathBuf {
         json_settings::state_file(&self.home, self.config_directory.as_deref())
     }
 
-    /// Whether what lies there lets the client use another credential than the login.
-    pub(super) fn chooses_the_credential(&self) -> bool {
+    /// Returns true if settings there select another credential than the login.
+    pub(super) fn overrides_login(&self) -> bool {
         let config_directory = self.config_directory.clone().unwrap_or_else(|| self.home.join(".claude"));
         managed_settings::user_files(&self.own_settings())
             || managed_settings::remote_settings(&config_directory) == Some(RemoteSettings::Override)
     }
 }
 
-/// Lets the client use the login there; after `patience` it is left alone.
+/// Runs the client with the login there; after `timeout` the client continues unobserved.
 ///
-/// What it says is bounded all the while, without its noticing: no signal, no closed pipe and no limit of its own (which
-/// would be one for the credential file as well) may end a refresh. Once it is left alone, as after the sync was killed,
-/// its own time-outs are all that bounds it: whatever else could do so without somebody who stays could also end it.
+/// The output is truncated while the client runs, without its notice: no signal, no closed pipe and
+/// no resource limit (which would also limit the credential file) may end a refresh. After the
+/// timeout, or if the sync is killed, only the client's own timeouts limit it.
 pub(super) fn run(
     invocation: &Invocation,
-    place: &Place,
-    patience: Duration,
+    place: &LoginPlace,
+    timeout: Duration,
 ) -> Result<ChildOutput, RunClientError> {
-    // First of all, so that it is the last to go: by then nothing is left to be tidied up.
+    // Created first, so that it is dropped last, after all other cleanup.
     let _deferred =
-        SignalBlock::new().map_err(|_| RunClientError::Unknown("signals could not be kept from claude"))?;
-    let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
+        SignalBlock::new().map_err(|_| RunClientError::Unknown("cannot block signals for claude"))?;
+    let no_room = |_| RunClientError::Unknown("there is no space in /tmp to run claude");
     let scratch = Scratch::new().map_err(no_room)?;
     let mut command = invocation.question(&scratch, &place.home).map_err(no_room)?;
     command.envs(place.config_directory.as_ref().map(|path| ("CLAUDE_CONFIG_DIR", path)));
@@ -81,7 +83,7 @@ pub(super) fn run(
         shorten();
         false
     };
-    let waited = child::wait(&mut child, &Deadline::after(patience), never);
+    let waited = child::wait(&mut child, &Deadline::after(timeout), never);
     shorten();
     let ended = |end| ChildOutput::new(if said_too_much.get() { End::OutputTooLarge } else { end }, &scratch);
     match waited {
@@ -103,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_config_directory_is_named_and_another_file_name_refused() {
+    fn login_place_moved_is_named_other_file_name_is_rejected() {
         let home = Path::new("/home/alice");
-        let usual = Place::of(Path::new("/home/alice/.claude/.credentials.json"), home).expect("usual");
-        assert_eq!(usual, Place { home: home.into(), config_directory: None });
-        let moved = Place::of(Path::new("/srv/alice/.credentials.json"), home).expect("moved");
+        let usual = LoginPlace::new(Path::new("/home/alice/.claude/.credentials.json"), home).expect("usual");
+        assert_eq!(usual, LoginPlace { home: home.into(), config_directory: None });
+        let moved = LoginPlace::new(Path::new("/srv/alice/.credentials.json"), home).expect("moved");
         assert_eq!(moved.config_directory.as_deref(), Some(Path::new("/srv/alice")));
         assert!(matches!(
-            Place::of(Path::new("/srv/alice/login.json"), home),
+            LoginPlace::new(Path::new("/srv/alice/login.json"), home),
             Err(RunClientError::Unusable(_))
         ));
     }
@@ -119,12 +121,12 @@ mod tests {
     const DEFERRED: u64 = 1 | 1 << 1 | 1 << 14;
 
     #[test]
-    fn what_it_starts_lets_the_signals_wait_too_and_afterwards_all_is_as_before() {
+    fn refresh_run_blocks_signals_in_child_and_restores_mask() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         // Not sh: dash begins with an empty mask.
         let (invocation, place) = stand_in(scratch.path(), "#!/bin/bash\ncat /proc/self/status\n");
         let before = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
-        let ended = run(&invocation, &place, PATIENCE).expect("an end");
+        let ended = run(&invocation, &place, TIMEOUT).expect("an end");
         assert_eq!(ended.end, End::Exited(0));
         assert_eq!(blocked(&String::from_utf8_lossy(&ended.stdout)) & DEFERRED, DEFERRED);
         let after = blocked(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_left_alone_and_goes_on() {
+    fn refresh_run_after_timeout_continues() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let script =
             "#!/bin/sh\necho begun\nread go <$HOME/gate\necho $go >$TMPDIR/went\npwd >$HOME/finished\n";
@@ -143,13 +145,13 @@ mod tests {
         let ended = run(&invocation, &place, Duration::from_millis(300)).expect("an end");
 
         assert_eq!((ended.end, ended.stdout.as_slice()), (End::TimedOut, &b"begun\n"[..]));
-        fs::write(&gate, "on\n").expect("somebody waits at the gate");
+        fs::write(&gate, "on\n").expect("the script reads the gate");
         let deadline = Deadline::after(Duration::from_secs(30));
         let left = loop {
             let written = fs::read_to_string(scratch.path().join("finished")).unwrap_or_default();
             match written.strip_suffix('\n') {
                 Some(path) => break PathBuf::from(path),
-                None => assert!(!deadline.is_expired(), "it was not left to go on"),
+                None => assert!(!deadline.is_expired(), "the script did not continue"),
             }
         };
         assert_eq!(fs::read_to_string(left.join("tmp/went")).expect("its place is still there"), "on\n");
@@ -157,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn what_says_too_much_is_neither_stopped_nor_believed_and_takes_little_room() {
+    fn refresh_run_with_oversized_output_is_truncated_not_killed() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        // It says each part once the last one takes little room, so that nobody can be too slow.
+        // It writes each part once the output is short again, so that the test has no race.
         let script = "#!/bin/bash\n\
             is_short() { [ $(($(stat -c %s stdout) + $(stat -c %s stderr))) -le 2097152 ]; }\n\
             for part in {1..10}; do\n\
@@ -168,17 +170,17 @@ mod tests {
             done\n\
             echo $part >$HOME/parts; echo the end\n";
         let (invocation, place) = stand_in(scratch.path(), script);
-        let ended = run(&invocation, &place, PATIENCE).expect("an end");
+        let ended = run(&invocation, &place, TIMEOUT).expect("an end");
         let parts = fs::read_to_string(scratch.path().join("parts")).expect("it came to its end");
         assert_eq!((ended.end, parts.as_str()), (End::OutputTooLarge, "10\n"));
         assert!(ended.stdout.ends_with(b"the end\n"), "{} bytes", ended.stdout.len());
     }
 
-    fn stand_in(directory: &Path, script: &str) -> (Invocation, Place) {
+    fn stand_in(directory: &Path, script: &str) -> (Invocation, LoginPlace) {
         let program = directory.join("claude");
         fs::write(&program, script).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
-        let place = Place { home: directory.into(), config_directory: None };
+        let place = LoginPlace { home: directory.into(), config_directory: None };
         (Invocation::new(program, BTreeMap::new()), place)
     }
 

@@ -1,4 +1,4 @@
-//! A directory for one run of `claude`: its own litter, and what it says.
+//! A temporary directory for one run of `claude`: the client's files and its output.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use tempfile::TempDir;
 
-/// Where scratch directories are made: short enough for the sockets the client puts below it, and a service's own.
+/// Temporary directories are here: the path must be short enough for sockets of the client, and a
+/// service has its own `/tmp`.
 const PLACE: &str = "/tmp";
 
-/// The most that is read of either output, in bytes: an answer has a few thousand.
+/// Limits what is read of either output, in bytes: an answer has a few thousand.
 pub(super) const LIMIT: u64 = 1 << 20;
 
 /// A private directory (0700), removed with everything in it when dropped.
 pub(super) struct Scratch(TempDir);
 
 impl Scratch {
-    /// Makes one.
+    /// Creates the directory.
     ///
     /// # Errors
     /// Those of the file system.
@@ -36,17 +37,17 @@ impl Scratch {
         self.0.path()
     }
 
-    /// A directory in it for temporary files.
+    /// Returns its directory for temporary files.
     pub(super) fn temporary(&self) -> PathBuf {
         self.path().join("tmp")
     }
 
-    /// Where the client keeps what it writes; it makes it itself.
+    /// Returns the config directory of the client, which the client creates.
     pub(super) fn config_directory(&self) -> PathBuf {
         self.path().join("config")
     }
 
-    /// A directory that there is not.
+    /// Returns the path of a directory that does not exist.
     pub(super) fn empty(&self) -> PathBuf {
         self.path().join("none")
     }
@@ -59,41 +60,42 @@ impl Scratch {
         self.create(STDERR)
     }
 
-    /// What was said so far, up to [`LIMIT`].
+    /// Returns the standard output so far, up to [`LIMIT`].
     pub(super) fn stdout(&self) -> Vec<u8> {
         self.read(STDOUT)
     }
 
-    /// What was complained of so far, up to [`LIMIT`].
+    /// Returns the standard error so far, up to [`LIMIT`].
     pub(super) fn stderr(&self) -> Vec<u8> {
         self.read(STDERR)
     }
 
-    /// Whether more was said than is ever read.
+    /// Returns true if either output is larger than what is read.
     pub(super) fn is_oversized(&self) -> bool {
         OUTPUTS.into_iter().any(|name| self.length(name) > LIMIT)
     }
 
-    /// Empties either output that is overfull, and says whether one was. Whoever writes it goes on at its new end.
+    /// Truncates each output that is oversized; returns true if one was. The writer continues at
+    /// the new end.
     pub(super) fn truncate_oversized(&self) -> bool {
-        let overfull: Vec<_> = OUTPUTS.into_iter().filter(|name| self.length(name) > LIMIT).collect();
-        for name in &overfull {
-            // Without waiting, should it be something else by now. There is nothing more to be done about an error.
+        let oversized: Vec<_> = OUTPUTS.into_iter().filter(|name| self.length(name) > LIMIT).collect();
+        for name in &oversized {
+            // Does not block if it is not a regular file. An error has no remedy here.
             let file = File::options()
                 .write(true)
                 .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
                 .open(self.path().join(name));
             drop(file.and_then(|file| file.set_len(0)));
         }
-        !overfull.is_empty()
+        !oversized.is_empty()
     }
 
-    /// Leaves the directory where it is, for a process that is still at work in it.
+    /// Keeps the directory for a process that still works in it.
     pub(super) fn close(self) {
         drop(self.0.keep());
     }
 
-    /// What is written goes to the end, wherever that is by then.
+    /// Creates an output file in append mode.
     fn create(&self, name: &str) -> io::Result<File> {
         File::options().append(true).create_new(true).open(self.path().join(name))
     }
@@ -105,7 +107,7 @@ impl Scratch {
     fn read(&self, name: &str) -> Vec<u8> {
         let mut content = Vec::new();
         if let Ok(file) = File::open(self.path().join(name)) {
-            // What was read before an error is all there is to judge by.
+            // The part before an error is used.
             drop(file.take(LIMIT).read_to_end(&mut content));
         }
         content
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_private_reads_a_bounded_part_and_goes() {
+    fn scratch_is_private_bounded_and_removed() {
         let scratch = Scratch::new().expect("a scratch directory");
         let path = scratch.path().to_owned();
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);

@@ -1,5 +1,5 @@
-//! A sign-in of the unmodified client's, in a scratch directory that is gone afterwards: nothing of the person's own is
-//! touched. It may be cut short at any time; what it has obtained by then is nobody's.
+//! Runs a sign-in of the unmodified client in a temporary directory. It changes no file of the user
+//! and can be stopped at any time; a login that it has obtained by then is not used.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin};
@@ -19,29 +19,29 @@ use super::child::{self, End, RunClientError};
 use super::invocation::Invocation;
 use super::scratch::Scratch;
 
-/// How long the client may take to say where to sign in: it takes a second.
-const START: Duration = Duration::from_secs(60);
+/// The client prints the sign-in URL after about one second.
+const URL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long it may take to redeem a code: its own time-outs end it sooner.
-const REDEMPTION: Duration = Duration::from_secs(120);
+/// The client's own timeouts end the redemption of a code earlier.
+const REDEEM_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long a sign-out may take; it is not worth more.
-const SIGN_OUT: Duration = Duration::from_secs(20);
+/// A sign-out is optional, so it gets little time.
+const SIGN_OUT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The most of the client's own words that is repeated, in characters.
-const WORDS: usize = 300;
+/// Limits the quoted output of the client, in characters.
+const MAX_QUOTE: usize = 300;
 
-/// Said of a program that ends without a word: Claude Code shows an address, or says why not.
-const NO_CLIENT: &str = "what is taken for claude ended without a word: `claude --version` says whether it is Claude Code, and \
-     `cas-sync doctor` which one is taken";
+/// Printed if the program ends without output: Claude Code prints a URL or an error.
+const NO_CLIENT: &str = "the program that runs as claude ended without output; `claude --version` shows whether it is \
+    Claude Code, and `cas-sync doctor` shows which program runs";
 
-/// Where the client leaves the login.
+/// The client writes the login to this file.
 const FILE_NAME: &str = ".credentials.json";
 
-/// How credentials begin, which are never repeated.
+/// The prefix of credentials; text with it is never printed.
 const CREDENTIAL: &str = "sk-ant-";
 
-/// A sign-in that has begun. Dropped, it ends, and nothing of it is left.
+/// A running sign-in. Dropping it ends the client and removes its files.
 pub(crate) struct SignIn {
     invocation: Invocation,
     scratch: Scratch,
@@ -50,32 +50,36 @@ pub(crate) struct SignIn {
 }
 
 impl SignIn {
-    pub(super) fn start(invocation: Invocation, address: Option<&str>) -> Result<Self, SignInError> {
-        let no_room = |_| RunClientError::Unknown("there is no room in /tmp to run claude in");
+    pub(super) fn start(invocation: Invocation, email: Option<&str>) -> Result<Self, SignInError> {
+        let no_room = |_| RunClientError::Unknown("there is no space in /tmp to run claude");
         let scratch = Scratch::new().map_err(no_room)?;
-        let mut command = invocation.sign_in(&scratch, address).map_err(no_room)?;
+        let mut command = invocation.sign_in(&scratch, email).map_err(no_room)?;
         let mut child = child::spawn(&mut command)?;
         let code = child.stdin.take();
         Ok(Self { invocation, scratch, child: Some(child), code })
     }
 
-    /// Where to sign in, once the client says so.
+    /// Waits for the sign-in URL of the client and returns it.
     ///
     /// # Errors
     /// [`SignInError`]
     pub(crate) fn address(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<String, SignInError> {
         let scratch = &self.scratch;
-        let is_said = || address_in(&scratch.stdout()).is_some();
-        let end = wait(&mut self.child, START, &|| is_said() || scratch.is_oversized() || is_given_up())?;
-        match (address_in(&self.scratch.stdout()), end) {
+        let has_url = || url_in(&scratch.stdout()).is_some();
+        let end =
+            wait(&mut self.child, URL_TIMEOUT, &|| has_url() || scratch.is_oversized() || is_given_up())?;
+        match (url_in(&self.scratch.stdout()), end) {
             _ if is_given_up() => Err(SignInError::Interrupted),
-            (Some(address), None) => Ok(address),
-            (_, Some(_)) => Err(self.words().map_or(SignInError::Unusable(NO_CLIENT), SignInError::Refused)),
-            (None, None) => Err(SignInError::Late("claude did not say where to sign in")),
+            (Some(url), None) => Ok(url),
+            (_, Some(_)) => {
+                Err(self.last_line().map_or(SignInError::Unusable(NO_CLIENT), SignInError::Refused))
+            }
+            (None, None) => Err(SignInError::Late("claude did not print a sign-in URL in time")),
         }
     }
 
-    /// Gives the client the code that the browser has shown, and waits until it has redeemed it.
+    /// Sends the code that the browser has shown to the client, and waits until the client has
+    /// redeemed it.
     ///
     /// # Errors
     /// [`SignInError`]
@@ -84,24 +88,25 @@ impl SignIn {
         code: &Secret<String>,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<(), SignInError> {
-        let mut pipe = self.code.take().ok_or(SignInError::Late("claude was told a code already"))?;
-        // It may have ended meanwhile, which is seen below; and it may wait for more until this is closed.
+        let mut pipe = self.code.take().ok_or(SignInError::Late("claude has received a code already"))?;
+        // If the client has ended, `wait` reports it. The client may read until the pipe is closed.
         drop(pipe.write_all(code.expose().as_bytes()).and_then(|()| pipe.write_all(b"\n")));
         let scratch = &self.scratch;
-        let end = wait(&mut self.child, REDEMPTION, &|| scratch.is_oversized() || is_given_up())?;
+        let end = wait(&mut self.child, REDEEM_TIMEOUT, &|| scratch.is_oversized() || is_given_up())?;
         match end {
             _ if is_given_up() => Err(SignInError::Interrupted),
             Some(End::Exited(0)) => Ok(()),
             Some(_) => {
-                let words = self.words().unwrap_or_else(|| "it said nothing".into());
-                Err(SignInError::Refused(words))
+                let line = self.last_line().unwrap_or_else(|| "claude printed nothing".into());
+                Err(SignInError::Refused(line))
             }
             None => Err(SignInError::Late("claude did not redeem the code in time")),
         }
     }
 
-    /// The login that was obtained, if it is a complete one. Whose it is stands in it: older clients write that into their own
-    /// state alone, and a login that does not say would be taken for the account's that lay there before.
+    /// Returns the obtained login if it is complete. The owner is added to it: older clients write
+    /// the owner only to their state file, and a login without an owner counts as one of the former
+    /// account.
     pub(crate) fn login(&self, owner: u32, now: Timestamp) -> Option<Login> {
         let file = self.scratch.config_directory().join(FILE_NAME);
         match CredentialsFile::new(file, owner).read(now).login {
@@ -110,12 +115,12 @@ impl SignIn {
         }
     }
 
-    /// Whom the client says it is signed in as now.
+    /// Returns the state file of the client, which names the account.
     pub(crate) fn state(&self, owner: u32) -> ClaudeStateFile {
         ClaudeStateFile::new(state_file(&self.scratch.config_directory(), None), owner)
     }
 
-    /// Gives up what was obtained, if anything was, at the server too.
+    /// Ends the sign-in, and signs out if a login was obtained.
     pub(crate) fn abort(&mut self) -> AbortResult {
         self.end();
         if !self.scratch.config_directory().join(FILE_NAME).exists() {
@@ -131,7 +136,7 @@ impl SignIn {
         let scratch = Scratch::new().ok()?;
         let mut command = self.invocation.sign_out(&self.scratch, &scratch).ok()?;
         let mut child = Some(child::spawn(&mut command).ok()?);
-        let end = wait(&mut child, SIGN_OUT, &|| false);
+        let end = wait(&mut child, SIGN_OUT_TIMEOUT, &|| false);
         if let Some(child) = child {
             child::kill(child);
         }
@@ -144,16 +149,16 @@ impl SignIn {
         }
     }
 
-    /// What the client said last, for the person who waits: one line, without credentials, control characters and its full stop;
-    /// nothing where it said nothing.
-    fn words(&self) -> Option<String> {
-        let (said, complained) = (self.scratch.stdout(), self.scratch.stderr());
-        let text = [said, complained].concat();
+    /// Returns the last line of the client's output for the user: without credentials, control
+    /// characters and the full stop; `None` without output.
+    fn last_line(&self) -> Option<String> {
+        let (stdout, stderr) = (self.scratch.stdout(), self.scratch.stderr());
+        let text = [stdout, stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().rev().map(|line| line.rsplit("> ").next().unwrap_or(line).trim());
         let line = line.into_iter().find(|line| !line.is_empty())?;
-        let line = if line.contains(CREDENTIAL) { "its words hold a credential" } else { line };
-        Some(sanitize_line(line.trim_end_matches('.')).chars().take(WORDS).collect())
+        let line = if line.contains(CREDENTIAL) { "the output contains a credential" } else { line };
+        Some(sanitize_line(line.trim_end_matches('.')).chars().take(MAX_QUOTE).collect())
     }
 }
 
@@ -163,50 +168,50 @@ impl Drop for SignIn {
     }
 }
 
-/// Waits for the end; nothing when it goes on. What has ended is taken.
+/// Waits for the end of the child and takes it; returns `None` while it runs.
 fn wait(
     child: &mut Option<Child>,
-    patience: Duration,
+    timeout: Duration,
     is_enough: &dyn Fn() -> bool,
 ) -> Result<Option<End>, RunClientError> {
     let Some(running) = child else { return Ok(Some(End::Killed)) };
-    let end = child::wait(running, &Deadline::after(patience), is_enough)?;
+    let end = child::wait(running, &Deadline::after(timeout), is_enough)?;
     if end.is_some() {
         *child = None;
     }
     Ok(end)
 }
 
-/// The first address in a whole line of what was said.
-fn address_in(said: &[u8]) -> Option<String> {
+/// Returns the first URL in a complete line of the output.
+fn url_in(said: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(said);
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let found = whole.filter_map(|line| line.find("https://").and_then(|start| line.get(start..)));
     let word = |rest: &str| rest.split_whitespace().next().map(str::to_owned);
-    found.filter_map(word).find(|address| !address.contains(char::is_control))
+    found.filter_map(word).find(|url| !url.contains(char::is_control))
 }
 
-/// What became of what was obtained and is not wanted.
+/// What happened to a login that is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AbortResult {
-    /// There was nothing.
+    /// No login was obtained.
     Nothing,
-    /// The server takes it no more.
+    /// The Anthropic API has revoked it.
     SignedOut,
-    /// It is deleted here when this is dropped; the server could not be told.
+    /// It is deleted with the temporary directory; the Anthropic API was not reached.
     Deleted,
 }
 
-/// Why nobody is signed in. Nothing of the person's was touched.
+/// The reason why a sign-in has failed. No file of the user was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignInError {
-    /// Somebody asks to end.
+    /// A signal requested the end.
     Interrupted,
-    /// The client gave up, with these words of its own.
+    /// The client failed with this message.
     Refused(String),
-    /// It took too long.
+    /// A timeout expired.
     Late(&'static str),
-    /// There is no client that could be used.
+    /// There is no usable client.
     Unusable(&'static str),
 }
 
@@ -224,12 +229,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_read_once_its_line_is_whole() {
+    fn sign_in_url_is_read_from_complete_line() {
         let begun =
             "Opening browser to sign in…\nIf the browser didn't open, visit: https://claude.com/a?b=c&d";
-        assert_eq!(address_in(begun.as_bytes()), None);
+        assert_eq!(url_in(begun.as_bytes()), None);
         let whole = format!("{begun}=e\nPaste code here if prompted > ");
-        assert_eq!(address_in(whole.as_bytes()).as_deref(), Some("https://claude.com/a?b=c&d=e"));
-        assert_eq!(address_in(b"https://claude.com/\x1b[31m\n"), None);
+        assert_eq!(url_in(whole.as_bytes()).as_deref(), Some("https://claude.com/a?b=c&d=e"));
+        assert_eq!(url_in(b"https://claude.com/\x1b[31m\n"), None);
     }
 }

@@ -1,26 +1,28 @@
-//! What `--output-format stream-json` says: of each event, the members that tell one answer from another. Total: what is
-//! no event is passed over, and a member of another type than expected counts as missing.
+//! Parses the output of `--output-format stream-json`: the members of each event that distinguish
+//! the answers. It never fails: a line that is not an event is skipped, and a member of another
+//! type counts as missing.
 
 use serde_json::Value;
 
 use super::version::Version;
 
-/// What a run said about its credential and about its request.
+/// What a run reports about its credential and its request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stream {
-    /// Which client it was.
+    /// The version of the client.
     pub(super) version: Option<Version>,
-    /// Where the key came from that it used, if it was no OAuth token: `none`, `ANTHROPIC_API_KEY`, `apiKeyHelper`, …
+    /// The source of the key if the credential is not an OAuth token: `none`, `ANTHROPIC_API_KEY`,
+    /// `apiKeyHelper`, …
     pub(super) key_source: Option<String>,
-    /// Whether the requests went to Anthropic; older clients do not say.
+    /// True if the requests went to Anthropic; older clients do not report it.
     pub(super) served_by_anthropic: Option<bool>,
-    /// Whether the API said that a limit of the person's plan is used up.
+    /// True if a limit of the user's plan is used up.
     pub(super) limit_is_used_up: bool,
-    /// The client's own word for what went wrong.
+    /// The client's error code.
     pub(super) error: Option<String>,
-    /// The API's word for what went wrong; absent when the answer was not the API's.
+    /// The API's error code; absent if the answer did not come from the API.
     pub(super) error_type: Option<String>,
-    /// More of the client's words.
+    /// The client's detailed error code.
     pub(super) error_detail: Option<String>,
     /// How the run ended.
     pub(super) result: Option<RunResult>,
@@ -29,18 +31,18 @@ pub(super) struct Stream {
 /// The event with which a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunResult {
-    /// Whether it went wrong; counts as true when it is not said.
+    /// True if the run failed; also if the member is missing.
     pub(super) is_error: bool,
     /// The HTTP status of a failed request.
     pub(super) status: Option<u64>,
-    /// How many tokens the model answered with.
+    /// The number of tokens of the answer.
     pub(super) output_tokens: u64,
-    /// The answer, or a sentence for a person about what went wrong.
+    /// The answer, or an error message.
     pub(super) text: String,
 }
 
 impl Stream {
-    /// Reads all of standard output.
+    /// Parses the standard output.
     pub(super) fn read(stdout: &[u8]) -> Self {
         let lines = stdout.split(|byte| *byte == b'\n');
         let events = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -56,7 +58,8 @@ impl Stream {
                 self.served_by_anthropic = event["served_by_anthropic"].as_bool();
             }
             (Some("rate_limit_event"), _) => {
-                // The API's short breaths are rejected as well, and belong to no limit of the plan.
+                // A short-term limit of the API is also "rejected", but has no limit type of the
+                // plan.
                 let status = text(&event, "/rate_limit_info/status");
                 let limit = text(&event, "/rate_limit_info/rateLimitType");
                 self.limit_is_used_up |= status.as_deref() == Some("rejected") && limit.is_some();
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nonsense_says_nothing() {
+    fn stream_of_invalid_lines_is_empty() {
         let deep = "[".repeat(100_000);
         for text in ["", "\n\n", "null", "[]", "{", "claude: command not found", "{\"type\":7}", &deep] {
             assert_eq!(Stream::read(text.as_bytes()), Stream::default(), "{text:.30}");
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_result_counts() {
+    fn stream_uses_last_result() {
         let stream = Stream::read(
             b"{\"type\":\"result\",\"is_error\":false,\"result\":\"a\"}\r\n{\"type\":\"result\",\"is_error\":true,\"result\":\"b\"}",
         );

@@ -1,4 +1,4 @@
-//! Which Claude Code it is.
+//! The version of Claude Code.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use super::child;
 use super::invocation::Invocation;
 use super::scratch::Scratch;
 
-/// A version of Claude Code, in the order of their release.
+/// A version of Claude Code, ordered by release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(u32, u32, u32);
 
-/// The oldest that reports `api_error_type`, without which the API's refusal looks like a proxy's page
-/// (`docs/design/claude-code.md`).
+/// The oldest version that reports `api_error_type`. Without it, a refusal of the API looks like a
+/// page of a proxy (`docs/design/claude-code.md`).
 pub(super) const MIN_VERSION_FOR_REFUSALS: Version = Version(2, 1, 324);
 
-/// Starting takes it a fraction of a second.
-const LAST_BOUND: Duration = Duration::from_secs(20);
+/// The client starts within a second.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 impl fmt::Display for Version {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +27,7 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// The version that a text begins with, as in `2.1.329 (Claude Code)`.
+    /// Parses the version at the start of a text, as in `2.1.329 (Claude Code)`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let is_part = |character: char| character.is_ascii_digit() || character == '.';
         let text = text.trim_start();
@@ -38,11 +38,11 @@ impl Version {
     }
 }
 
-/// Asks the program itself.
+/// Runs the program with `--version`.
 pub(super) fn ask(invocation: &Invocation) -> Option<Version> {
     let scratch = Scratch::new().ok()?;
     let mut child = child::spawn(&mut invocation.version(&scratch).ok()?).ok()?;
-    let end = child::wait(&mut child, &Deadline::after(LAST_BOUND), || scratch.is_oversized()).ok()?;
+    let end = child::wait(&mut child, &Deadline::after(TIMEOUT), || scratch.is_oversized()).ok()?;
     if end.is_none() {
         child::kill(child);
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_asked_for_its_version() {
+    fn version_is_read_from_program() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let invocation = stand_in(scratch.path(), "[ \"$*\" = --version ] && echo '2.0.1 (Claude Code)'");
         assert_eq!(ask(&invocation), Some(Version(2, 0, 1)));
@@ -78,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn what_talks_instead_is_killed_with_all_it_has_started() {
+    fn program_with_endless_output_is_killed_with_its_group() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let started = scratch.path().join("started");
         let script = format!("sleep 60 & echo $! >{}; head -c 2000000 /dev/zero; wait", started.display());
         assert_eq!(ask(&stand_in(scratch.path(), &script)), None);
         let started = fs::read_to_string(started).expect("it was started");
         let command = format!("/proc/{}/cmdline", started.trim());
-        // A zombie that nobody has reaped yet has no command line.
+        // A zombie that is not reaped yet has no command line.
         let deadline = Deadline::after(Duration::from_secs(30));
         while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
             assert!(!deadline.is_expired(), "process {started} is still there");

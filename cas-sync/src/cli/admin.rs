@@ -44,11 +44,18 @@ pub(crate) struct Provision {
     /// Replace policies that are too broad or too narrow
     #[arg(long)]
     pub(crate) rewrite_policies: bool,
-    /// Remove users even if the roster looks incomplete: it ends
+    /// Offboard users even if the roster looks incomplete: it ends
     /// without a newline, lists a name without an account, or lacks
-    /// more than half of the enrolled users
-    #[arg(long, verbatim_doc_comment)]
-    pub(crate) offboard: bool,
+    /// more than half of the enrolled users; with names, only these.
+    /// Marks their documents in the store
+    #[arg(long, value_name = "NAME", num_args = 0.., verbatim_doc_comment)]
+    pub(crate) offboard: Option<Vec<String>>,
+    /// Delete documents of offboarded users instead of marking them
+    #[arg(long, requires = "offboard")]
+    pub(crate) delete_document: bool,
+    /// Bind a reused or offboarded name to its account; can be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "offboard")]
+    pub(crate) adopt: Vec<String>,
     /// Print the least policies and the token role, and exit
     #[arg(long)]
     pub(crate) print_policy: bool,

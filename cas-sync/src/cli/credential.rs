@@ -67,6 +67,9 @@ pub(crate) struct Restore {
     /// Restore only this backup, named as in --list
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) generation: Option<String>,
+    /// Also restore a backup of another machine, which this one replaces
+    #[arg(long)]
+    pub(crate) from_other_machine: bool,
     /// Do not verify before or after
     #[arg(long)]
     pub(crate) no_verify: bool,

@@ -1,4 +1,5 @@
-//! The parts of commands that run in a process of their own, which has become the user. No user types them.
+//! What runs in a process of its own: the parts of commands that have become the user, and what the package's units run.
+//! No user types them.
 
 use clap::Subcommand;
 
@@ -21,9 +22,38 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
+    /// Publish the state of USER, for the service of the sync.
+    PublishState {
+        /// The user.
+        user: String,
+    },
+    /// Read the state of USER, for publishing.
+    ReadState {
+        /// The user.
+        user: String,
+    },
+    /// Publish the states that an older version published, and remove its directories, for the package.
+    MigratePublishedStates,
+    /// Empty the directory in which syncs of an older version published the state of USER.
+    EmptyPublishedDirectory {
+        /// The owner of the directory.
+        #[arg(long)]
+        uid: u32,
+        /// The group of the directory.
+        #[arg(long)]
+        gid: u32,
+        /// The user.
+        user: String,
+    },
+    /// Bind the names that an older version enrolled to their uids, for the package.
+    BindIdentities,
     /// Read and write the Vault token file of USER, for `provision`.
     TokenAgent {
         /// The user.
         user: String,
     },
+    /// Start the syncs of users who connect to the socket on the standard input.
+    DispatchRequests,
+    /// Print the user ids of the clients that wait at the socket on the standard input.
+    AcceptRequests,
 }

@@ -1,5 +1,6 @@
-//! The command line: the source of `--help`, the man pages and the completions. It imports nothing of the program, so that
-//! they can be made without it. Texts are at most 80 columns wide.
+//! The command line, from which `--help`, the man page and the completions are generated. It uses
+//! nothing else of the crate, so that a build script can include it. Texts are at most 80 columns
+//! wide.
 
 mod admin;
 mod credential;
@@ -195,7 +196,7 @@ pub(crate) enum Command {
     /// Apply the roster: enroll listed users, unenroll removed ones (root)
     ///
     /// For each listed user: creates the Vault policy and checks that it grants no
-    /// more than needed, mints a token if there is none or if it expires soon,
+    /// more than needed, mints a token if it is missing or expires soon,
     /// writes it as the user, and enrolls the user. Users with claude_auth: false
     /// or parked: true are unenrolled. Users who were removed from the roster also
     /// lose their token. Homes and stored documents are not changed.

@@ -1,50 +1,60 @@
-//! `cas-sync run`: one run of the planner with all the time it needs, told to the terminal, the journal and the log.
+//! `cas-sync run`: one complete run of the planner, reported on the terminal, in the journal and in
+//! the log.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::state::directory::{StateError, StateLock};
+use cas_core::state::publication::Publication;
+use cas_core::system::identity::IdentityError;
+use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 use crate::os::environment::{harden_process, now};
-use crate::term::stderr::{exit_with_error, print_error};
+use crate::systemd;
+use crate::term::stderr::exit_with_error;
 use crate::user::context::UserContext;
 use crate::user::identity::CallingUser;
 use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
 use crate::user::verification::VerifyMode;
 
-/// Looks after the caller's own login.
+/// Runs a sync for the calling user.
 pub(crate) fn run(verification: VerifyMode) -> ExitCode {
     let caller = match CallingUser::current() {
         Ok(caller) => caller,
-        Err(error) => return exit_with_error(&error, 1),
+        Err(error) => {
+            if let Some(IdentityError::Reused { name, .. } | IdentityError::Unreadable { name, .. }) =
+                error.downcast_ref()
+            {
+                syslog::log_message(name, Status::Fail, &error.to_string());
+            }
+            return exit_with_error(&error, 1);
+        }
     };
-    // The path unit starts this again and again as long as there is a request, whatever comes of it here.
-    if verification == VerifyMode::Verify {
-        caller.requests.take().unwrap_or_else(|stays| print_error(&stays.into()));
-    }
     let caller = match caller.with_name_override() {
         Ok(caller) => caller,
         Err(error) => return exit_with_error(&error, 1),
     };
     let now = now();
-    let (user, state, shelf) =
-        (caller.account.name.clone(), caller.state.clone(), caller.published_dir.clone());
+    let (user, state, requests) =
+        (caller.account.name.clone(), caller.state.clone(), caller.requests.clone());
     if caller.is_home_unavailable() {
-        caller.requests.settle().unwrap_or_else(|stays| print_error(&stays.into()));
-        let why = "the home is not there, not mounted, or not in use yet";
+        let why = "the home is missing, not mounted, or not in use yet";
         let why = format!("{why}: {}", caller.account.home.display());
         drop(writeln!(io::stdout(), "{} {why}", Status::Skip));
-        let told = shelf.write_skipped(&user, now, &why).context("the state is not published");
-        told.unwrap_or_else(|error| print_error(&error));
         return ExitCode::SUCCESS;
     }
-    let report = Report { user, state, shelf, now, verification };
+    // A command by hand has just done all that a sync does: its state is published when this service ends.
+    let is_sync_service = verification == VerifyMode::Verify && systemd::runs_in_sync_service();
+    if is_sync_service && Publication::new(&state, &requests).take(now) {
+        return ExitCode::SUCCESS;
+    }
+    let report = Report { user, state, requests, now, verification };
     match run_sync(caller, now, verification) {
         Ok((outcome, notify)) => {
             report.publish_all(&outcome, notify.as_ref());
@@ -60,24 +70,25 @@ fn run_sync(
     verification: VerifyMode,
 ) -> Result<(Outcome, Option<NotifyCommand>)> {
     harden_process()?;
-    let person = UserContext::configured(caller, now)?;
-    match person.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
+    let user = UserContext::configured(caller, now)?;
+    match user.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
         Ok(locked) => {
-            // Before looking: a request that comes while we look is for the next run.
-            let settled = match verification {
-                VerifyMode::Verify => person.requests.settle(),
-                VerifyMode::Skip => Ok(()),
-            };
-            let verifies = person.config.verify && verification == VerifyMode::Verify;
-            let outcome = person.run_sync(now, person.verifier(verifies));
-            drop(locked);
-            match settled {
-                Ok(()) => person.requests.hand_back(),
-                Err(stays) => print_error(&stays.into()),
+            if verification == VerifyMode::Verify {
+                Publication::new(&user.state, &user.requests).note_sync_begin();
             }
-            Ok((outcome, person.notify()))
+            let verifies = user.config.verify && verification == VerifyMode::Verify;
+            let outcome = user.run_sync(now, user.verifier(verifies));
+            drop(locked);
+            Ok((outcome, user.notify()))
         }
-        Err(StateError::Busy(_)) => Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None)),
+        Err(StateError::Busy(_)) => {
+            // The event that started this run may be newer than what the other run has seen: run
+            // again after it.
+            if verification == VerifyMode::Verify {
+                user.request_sync();
+            }
+            Ok((Outcome::new(Status::Skip, Finding::AnotherRunActive), None))
+        }
         Err(error) => Err(error.into()),
     }
 }

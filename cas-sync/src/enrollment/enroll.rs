@@ -1,4 +1,4 @@
-//! `cas-sync enroll`: who is looked after on this machine. The marker is what the PAM module looks for.
+//! `cas-sync enroll`: enrolls a user on this machine. The PAM module checks for the marker.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -7,40 +7,41 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use cas_core::system::account::Account;
+use cas_core::system::account::AccountEntry;
+use cas_core::system::identity::Identities;
 use cas_protocol::paths::STATE_DIR;
-use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR, SPARE_REQUEST_FILE};
+use cas_protocol::paths::{self, ENROLLED_DIR};
 use nix::unistd::Uid;
 
-use crate::enrollment::requests_directory;
-use crate::published_state::{self, USERS_DIR};
+use crate::published_state::PUBLISHED_DIR;
+use crate::published_state::accounts::Accounts;
 use crate::systemd;
-use crate::term::stderr::exit_with_error;
+use crate::term::stderr::{exit_with_error, print_stderr};
 
-/// What makes the requests directories, and the spare requests in them, again after a reboot.
-const TMPFILES: &str = "/etc/tmpfiles.d";
 /// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
 const FIRST_PERSON: u32 = 1000;
-/// The user id of `nobody`, who is none (Debian Policy 9.2.2).
-const NOBODY: u32 = 65534;
+/// The user id of the overflow account, which is not a user (Debian Policy 9.2.2).
+const OVERFLOW_UID: u32 = 65534;
 
 /// Looks after USER from now on.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
-        Ok(Done { changed: true, remarks }) => say(
+        Ok(Done { name, changed: true, remarks }) => say(
             &format!(
-                "{user} is enrolled: their Claude login is looked after at their logins, every six hours, and while they work."
+                "{name} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher."
             ),
             &remarks,
         ),
-        Ok(Done { remarks, .. }) => {
-            say(&format!("{user} was enrolled already; nothing had to be changed."), &remarks)
+        Ok(Done { name, remarks, .. }) => {
+            say(&format!("{name} was enrolled already; nothing had to be changed."), &remarks)
         }
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
 struct Done {
+    /// The account's own name, whatever spelling was given.
+    name: String,
     changed: bool,
     /// What the admin should know besides.
     remarks: Vec<String>,
@@ -48,13 +49,13 @@ struct Done {
 
 fn enroll_user(user: &str, watch: bool) -> Result<Done> {
     require_root("enroll")?;
-    let account = Account::from_name(user)?;
+    let account = AccountEntry::from_name(user)?;
     // As the user database spells it, whatever the case it was asked in.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
     let units = systemd::start(&[user], watch)?;
     let remarks = units.remarks.into_iter().chain(read_only_home(&account));
-    Ok(Done { changed: units.any || changed, remarks: remarks.collect() })
+    Ok(Done { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
 }
 
 /// Makes an enrollment whole again; whether the watch is wanted stays as it is.
@@ -65,53 +66,113 @@ pub(crate) fn repair_enrollment(user: &str) -> Result<()> {
     enroll_user(user, systemd::is_watch_enabled(user)).map(drop)
 }
 
-/// Makes everything that enrols a person but the units: the folders and the marker. True when anything was missing.
+/// Makes everything that enrols a person but the units: the directories and the marker. True when anything was missing.
 ///
 /// # Errors
 /// When the account is no person's, or something cannot be made.
-pub(crate) fn prepare(account: &Account) -> Result<bool> {
+pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     let user = account.name.as_str();
     ensure!(
         is_person(account),
         "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
         account.uid
     );
-    let requests = Path::new(REQUESTS_DIR).join(user);
-    // The quotes and the doubled sign keep a blank or a `%` in a name from meaning something to tmpfiles.d(5).
-    let quoted = requests.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    let (uid, gid) = (account.uid, account.gid);
-    // What lies in the folder by then may be anything of theirs, and fails nothing (`f-`).
-    let lines = format!(
-        "d \"{quoted}\" 0700 {uid} {gid} -\nf- \"{quoted}/{SPARE_REQUEST_FILE}\" 0600 {uid} {gid} -\n"
+    let identities = Identities::of_this_machine();
+    identities.check(account)?;
+    let others = other_names(account);
+    ensure!(
+        others.is_empty(),
+        "cannot enroll {user}: its user id {} is also the one of {}, and each could use the other's credentials; give each name a user id of its own",
+        account.uid,
+        others.join(", ")
     );
-    let context = || format!("cannot give {user} the folder in which their syncs publish");
     let changed = [
         create_root_dir(Path::new(STATE_DIR))?,
         create_root_dir(Path::new(ENROLLED_DIR))?,
-        create_root_dir(Path::new(REQUESTS_DIR))?,
-        create_root_dir(&Path::new(STATE_DIR).join(USERS_DIR))?,
-        // Not by StateDirectory= of their service: systemd 257 starts none whose folder has a backslash in its name.
-        requests_directory::make_folder(account, &published_state::published_dir(user))
-            .with_context(context)?,
-        requests_directory::make(account, &requests)?,
-        !Path::new(TMPFILES).is_dir() && create_root_dir(Path::new(TMPFILES))?,
-        write_if_changed(&tmpfiles_path(user), &lines)?,
+        bind(&identities, account)?,
+        create_root_dir(&Path::new(STATE_DIR).join(PUBLISHED_DIR))?,
         write_if_changed(&marker_path(user), "")?,
     ];
-    if shares_its_room_with_the_system(Path::new(REQUESTS_DIR)) {
-        eprintln!(
-            "cas-sync: {REQUESTS_DIR} is no mount of its own, so {user} can fill /run, which systemd cannot do without: run `systemctl daemon-reload` and `systemctl start local-fs.target`, then enroll again"
-        );
-    }
     Ok(changed.contains(&true))
 }
 
-/// Whether an account is a person's, by its number.
-pub(crate) fn is_person(account: &Account) -> bool {
-    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != NOBODY
+/// Returns the other names of accounts with the same uid: those of this machine's own list, and the one that is found by the
+/// uid, which may be a directory's.
+fn other_names(account: &AccountEntry) -> Vec<String> {
+    let (name, uid) = (account.name.as_str(), account.uid);
+    let mut others = Accounts::look_up(&[name.to_owned()]).others_with(name, uid.as_raw());
+    let first = AccountEntry::from_uid(uid).map(|first| first.name).ok();
+    others.extend(first.filter(|first| first != name));
+    others.sort();
+    others.dedup();
+    others
 }
 
-/// Whether somebody is enrolled, with all that makes it so.
+/// Binds the account's name to its uid, for as long as this machine knows the product. Returns true if it was not.
+///
+/// # Errors
+/// When the record cannot be written.
+pub(crate) fn bind(identities: &Identities, account: &AccountEntry) -> Result<bool> {
+    let path = identities.path(&account.name);
+    let directory = path.parent().context("a file lies in a directory")?;
+    let made = create_root_dir(directory)?;
+    Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
+}
+
+/// Binds the names that an older version enrolled: what the package's postinst runs.
+pub(crate) fn bind_identities() -> ExitCode {
+    let bound = require_root("bind the name of").and_then(|()| bind_older_enrolments());
+    bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+/// Binds the names that an older version enrolled, each to the uid for which it was enrolled, and prints which of the enrolled
+/// users have no account any more, or another one.
+///
+/// # Errors
+/// When a record cannot be written, or it cannot be read who is enrolled.
+fn bind_older_enrolments() -> Result<()> {
+    let identities = Identities::of_this_machine();
+    let entries = match fs::read_dir(ENROLLED_DIR) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
+    };
+    let names: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let names = names.with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
+    let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    // Bounded: a directory server that does not answer leaves its accounts unknown.
+    let accounts = Accounts::look_up(&names);
+    for name in names.iter().filter(|name| paths::is_valid_user_name(name.as_bytes())) {
+        let bound = match identities.bound_uid(name) {
+            Ok(bound) => bound,
+            Err(error) => {
+                print_stderr(&error.to_string());
+                continue;
+            }
+        };
+        if let Some(missing) = accounts.missing(name, bound) {
+            print_stderr(&format!("{name} is enrolled, but {}", missing.describe(name)));
+        }
+        let path = identities.path(name);
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        // Where the folder of the published state is gone, the account of now is the one that was enrolled, as far as is known.
+        if let Some(uid) = bound.or_else(|| accounts.uid(name)) {
+            create_root_dir(path.parent().context("a file lies in a directory")?)?;
+            write_if_changed(&path, &format!("{uid}\n"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an account is a person's, by its number.
+pub(crate) fn is_person(account: &AccountEntry) -> bool {
+    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != OVERFLOW_UID
+}
+
+/// Returns true if the user is enrolled completely.
 pub(crate) fn is_enrolled(user: &str) -> bool {
     paths::is_enrolled(user) && systemd::are_enabled(user)
 }
@@ -127,35 +188,26 @@ pub(crate) fn make_state_directory() -> Result<()> {
 }
 
 /// What to do where `ProtectSystem=full` of the units makes the home read-only.
-pub(crate) fn read_only_home(account: &Account) -> Option<String> {
+pub(crate) fn read_only_home(account: &AccountEntry) -> Option<String> {
     let is_read_only =
         ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| account.home.starts_with(folder));
     is_read_only.then(|| {
-        let home = account.home.display();
+        let home = &account.home;
         format!("{home} is read-only for the sync: `systemctl edit claude-auth-sync@.service`, and add [Service] with ReadWritePaths={home}")
     })
 }
 
-fn shares_its_room_with_the_system(requests: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    device(requests) == requests.parent().and_then(device)
-}
-
 /// # Errors
-/// For everybody but root.
+/// If the caller is not root.
 pub(crate) fn require_root(command: &str) -> Result<()> {
     if !Uid::effective().is_root() {
-        bail!("only root may {command} somebody; run it with sudo");
+        bail!("only root can {command} a user; run it with sudo");
     }
     Ok(())
 }
 
 pub(crate) fn marker_path(user: &str) -> PathBuf {
     Path::new(ENROLLED_DIR).join(user)
-}
-
-pub(crate) fn tmpfiles_path(user: &str) -> PathBuf {
-    Path::new(TMPFILES).join(format!("claude-auth-sync@{user}.conf"))
 }
 
 /// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker

@@ -1,4 +1,4 @@
-//! `cas-sync unenroll`: what enrolling made is undone, for one person or for everybody.
+//! `cas-sync unenroll`: removes the enrollment of one user or of all users.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cas_core::config;
-use cas_protocol::paths::{self, ENROLLED_DIR, REQUESTS_DIR};
+use cas_core::system::account::Account;
+use cas_protocol::paths::{self, ENROLLED_DIR};
 
-use crate::enrollment::enroll::{marker_path, require_root, tmpfiles_path};
-use crate::os::remove_tree::{MAX_ENTRIES, remove};
+use crate::enrollment::enroll::{marker_path, require_root};
 use crate::os::undo::{combine_results, remove_if_exists};
-use crate::published_state;
+use crate::published_state::published_file;
 use crate::roster;
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
@@ -20,17 +20,25 @@ use crate::term::stderr::exit_with_error;
 /// Looks after USER no more.
 pub(crate) fn unenroll(user: &str) -> ExitCode {
     match require_root("unenroll") {
-        Ok(()) => report(&[user]),
+        Ok(()) => report(&[&enrolled_spelling(user)]),
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-/// Looks after nobody any more.
+/// Returns the account's own name where `user` is another spelling of it and is not enrolled itself.
+fn enrolled_spelling(user: &str) -> String {
+    let is_enrolled = |name: &str| marker_path(name).symlink_metadata().is_ok();
+    let account = || Account::from_name(user).ok().filter(|account| is_enrolled(&account.name));
+    let can_be = paths::is_valid_user_name(user.as_bytes()) && !is_enrolled(user);
+    can_be.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
+}
+
+/// Unenrolls all users.
 pub(crate) fn unenroll_all() -> ExitCode {
-    let everybody = require_root("unenroll").and_then(|()| enrolled());
-    match everybody {
+    let users = require_root("unenroll").and_then(|()| enrolled());
+    match users {
         Ok(people) if people.is_empty() => {
-            println!("nobody was enrolled; nothing had to be changed.");
+            println!("no user is enrolled; nothing had to be changed.");
             ExitCode::SUCCESS
         }
         Ok(people) => report(&people.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -52,14 +60,14 @@ fn report(people: &[&str]) -> ExitCode {
     }
     match systemd::still_running(people) {
         Ok(remarks) => {
-            remarks.iter().chain(&standing_in_the_roster(people)).for_each(|remark| println!("{remark}."))
+            remarks.iter().chain(&users_in_roster(people)).for_each(|remark| println!("{remark}."))
         }
         Err(error) => code = exit_with_error(&error, 1),
     }
     code
 }
 
-/// Everybody with a marker.
+/// Returns the users with a marker.
 fn enrolled() -> Result<Vec<String>> {
     let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
@@ -72,8 +80,8 @@ fn enrolled() -> Result<Vec<String>> {
     Ok(people)
 }
 
-/// Whoever is in the roster does not stay unenrolled.
-fn standing_in_the_roster(people: &[&str]) -> Vec<String> {
+/// Returns the users that are in the roster, which will enroll them again.
+fn users_in_roster(people: &[&str]) -> Vec<String> {
     let path = Path::new(roster::DEFAULT_PATH);
     let text = config::read_admin_file(path).ok().flatten();
     let Some(roster) = text.and_then(|text| roster::parse(&text, path).ok()) else { return Vec::new() };
@@ -97,7 +105,7 @@ pub(crate) fn unenroll_one(user: &str) -> Result<bool> {
 
 /// Undoes enrollments; for each, whether there was anything to undo, or what could not be undone: everything else is.
 fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
-    // Somebody whose account is gone can still be unenrolled.
+    // A user without an account can still be unenrolled.
     let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
     // First of all no login asks for anything any more.
     let markers: Vec<_> = people
@@ -108,12 +116,7 @@ fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
     let undone = |(user, marker): (&&str, Result<bool>)| {
         ensure!(can_be(user), "{user:?} cannot be a login name here");
         let units = stopped.next().unwrap_or(Ok(false));
-        let rest = [
-            remove_if_exists(&tmpfiles_path(user)),
-            remove(&Path::new(REQUESTS_DIR).join(user), MAX_ENTRIES),
-            remove(&published_state::published_dir(user), MAX_ENTRIES),
-        ];
-        combine_results([marker, units].into_iter().chain(rest))
+        combine_results([marker, units, remove_if_exists(&published_file(user))])
             .with_context(|| format!("{user} is unenrolled, but not without a trace"))
     };
     people.iter().zip(markers).map(undone).collect()

@@ -1,4 +1,4 @@
-//! Commands that may never answer, and are not waited for then.
+//! Runs commands with a time limit.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -7,33 +7,43 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use cas_protocol::deadline::Deadline;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The longest answer that is listened to, in bytes.
-const LONGEST: usize = 4 << 20;
+/// Limits the output, in bytes.
+const MAX_OUTPUT: usize = 4 << 20;
 
-/// What a command has said.
+/// The output of a command.
 pub(crate) struct Output {
     /// All of its standard output.
     pub(crate) stdout: Vec<u8>,
-    /// Whether it ended with success.
+    /// True if the command succeeded.
     pub(crate) success: bool,
 }
 
-/// What this command says until it closes its standard output; its standard input is empty. Late, it is killed.
+/// Returns what this command writes until it closes its standard output; its standard input is
+/// empty. It is killed at the deadline.
 ///
 /// # Errors
-/// [`io::ErrorKind::TimedOut`] when it says nothing more for too long; that it could not be started, or said too much.
+/// [`io::ErrorKind::TimedOut`] at the deadline; an error if it cannot be started or writes too
+/// much.
 pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
-    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let said = match process.stdout.take() {
-        Some(from) => listen(from, deadline),
-        None => Err(io::ErrorKind::BrokenPipe.into()),
-    };
-    let ended_well = end(&mut process);
-    Ok(Output { stdout: said?, success: ended_well })
+    output_within(command.stdin(Stdio::null()), deadline)
 }
 
-fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
-    let mut said = Vec::new();
+/// As [`run_bounded`], with the standard input of the command.
+///
+/// # Errors
+/// As for [`run_bounded`].
+pub(crate) fn output_within(command: &mut Command, deadline: &Deadline) -> io::Result<Output> {
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let stdout = match process.stdout.take() {
+        Some(from) => read_output(from, deadline),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    };
+    let success = end(&mut process);
+    Ok(Output { stdout: stdout?, success })
+}
+
+fn read_output(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
     loop {
         let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
         let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
@@ -42,17 +52,17 @@ fn listen(mut from: ChildStdout, deadline: &Deadline) -> io::Result<Vec<u8>> {
         }
         let mut piece = [0; 8192];
         let count = from.read(&mut piece)?;
-        said.extend_from_slice(piece.get(..count).unwrap_or_default());
-        if said.len() > LONGEST {
-            return Err(io::Error::other("it says too much"));
+        output.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if output.len() > MAX_OUTPUT {
+            return Err(io::Error::other("its output is too large"));
         }
         if count == 0 {
-            return Ok(said);
+            return Ok(output);
         }
     }
 }
 
-/// One that has said all is about to end; one that hangs is not waited for.
+/// Waits briefly for the end of a process that has closed its output, then kills it.
 fn end(process: &mut Child) -> bool {
     for _ in 0..200 {
         if let Ok(Some(status)) = process.try_wait() {
@@ -71,19 +81,19 @@ mod tests {
 
     use super::*;
 
-    fn told(script: &str, patience: Duration) -> io::Result<Output> {
-        run_bounded(Command::new("sh").args(["-c", script]), &Deadline::after(patience))
+    fn run(script: &str, timeout: Duration) -> io::Result<Output> {
+        run_bounded(Command::new("sh").args(["-c", script]), &Deadline::after(timeout))
     }
 
     #[test]
-    fn what_answers_is_heard_and_what_does_not_is_left() {
+    fn command_output_is_bounded_in_time_and_size() {
         let long = Duration::from_secs(60);
-        let heard = told("echo yes; exit 3", long).expect("an answer");
+        let heard = run("echo yes; exit 3", long).expect("an answer");
         assert_eq!((heard.stdout.as_slice(), heard.success), (&b"yes\n"[..], false));
-        assert!(told("true", long).expect("an answer").success);
-        // It would wait for ever.
-        let late = told("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
+        assert!(run("true", long).expect("an answer").success);
+        // It never ends.
+        let late = run("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
         assert_eq!(late.map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
-        assert_eq!(told("cat /dev/zero", long).err().map(|error| error.kind()), Some(io::ErrorKind::Other));
+        assert_eq!(run("cat /dev/zero", long).err().map(|error| error.kind()), Some(io::ErrorKind::Other));
     }
 }

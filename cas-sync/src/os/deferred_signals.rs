@@ -1,4 +1,4 @@
-//! Keeping back the signals that ask to end, for a piece of work that must not be cut in two.
+//! Blocks the termination signals during work that must not be interrupted.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -7,41 +7,44 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// While it lives, the signals that ask to end wait, and they wait for what is started meanwhile too. (A client lets them
-/// in again once it handles them, and dies of them: who stops a service must not send it any, as `KillMode=process` does.)
+/// Blocks the termination signals while it exists, also for processes started meanwhile. (A client
+/// unblocks them once it handles them: a service manager must not signal it, as with
+/// `KillMode=process`.)
 pub(crate) struct SignalBlock(SigSet);
 
 impl SignalBlock {
     pub(crate) fn new() -> nix::Result<Self> {
-        asking_to_end().thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Self)
+        termination_signals().thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Self)
     }
 
-    /// Whether any of them has come meanwhile.
+    /// Takes a pending signal; returns true if there was one.
     pub(crate) fn take_pending(&self) -> bool {
-        let came = SignalFd::with_flags(&asking_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-            .and_then(|signals| signals.read_signal());
+        let came =
+            SignalFd::with_flags(&termination_signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+                .and_then(|signals| signals.read_signal());
         matches!(came, Ok(Some(_)))
     }
 
-    /// Whether any of them waits: it stays, and is delivered when this is dropped. Not known counts as no.
+    /// Returns true if a signal is pending. It stays pending, and is delivered when this is
+    /// dropped. False also if that is unknown.
     pub(crate) fn is_pending(&self) -> bool {
         self.wait(None, Some(Duration::ZERO)) == Wake::Signal
     }
 
-    /// Waits until there is something to be read, one of the signals waits, or `patience` is over; without one, for ever.
-    pub(crate) fn wait(&self, input: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> Wake {
+    /// Waits for input, for a signal, or for `timeout`; without one, without limit.
+    pub(crate) fn wait(&self, input: Option<BorrowedFd<'_>>, timeout: Option<Duration>) -> Wake {
         let Ok(signals) =
-            SignalFd::with_flags(&asking_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            SignalFd::with_flags(&termination_signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         else {
             return Wake::Timeout;
         };
-        // A wait of more than half a minute is several.
-        let milliseconds = patience.map(|patience| u16::try_from(patience.as_millis()).unwrap_or(u16::MAX));
-        let patience = milliseconds.map_or(PollTimeout::NONE, PollTimeout::from);
+        // A wait of more than 65 seconds takes several calls.
+        let milliseconds = timeout.map(|timeout| u16::try_from(timeout.as_millis()).unwrap_or(u16::MAX));
+        let timeout = milliseconds.map_or(PollTimeout::NONE, PollTimeout::from);
         let mut sources = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         sources.extend(input.map(|input| PollFd::new(input, PollFlags::POLLIN)));
-        // A failure is EINTR or worse: the caller looks at its deadline, and comes back.
-        let _ = poll(&mut sources, patience);
+        // After an error, such as EINTR, the caller checks its deadline and calls again.
+        let _ = poll(&mut sources, timeout);
         let mut woken = sources.iter().map(|source| source.any().unwrap_or(false));
         match (woken.next(), woken.next()) {
             (Some(true), _) => Wake::Signal,
@@ -51,24 +54,24 @@ impl SignalBlock {
     }
 }
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// Somebody asks to end.
+    /// A termination signal is pending.
     Signal,
-    /// There is something to be read, or the end of it.
+    /// Input or end of file is available.
     Readable,
-    /// Neither came.
+    /// The timeout expired.
     Timeout,
 }
 
-fn asking_to_end() -> SigSet {
+fn termination_signals() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
 }
 
 impl Drop for SignalBlock {
     fn drop(&mut self) {
-        // It was a mask a moment ago, so it is one still.
+        // The mask was valid before, so this cannot fail.
         let _ = self.0.thread_set_mask();
     }
 }

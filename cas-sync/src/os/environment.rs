@@ -8,7 +8,7 @@ use cas_core::time::timestamp::Timestamp;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 
-/// Neither a debugger of the same user nor a core dump may see what is read from here on.
+/// Hides what this process reads from now on from debuggers of the same user and from core dumps.
 pub(crate) fn harden_process() -> Result<()> {
     prctl::set_dumpable(false).context("cannot become undumpable")?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
@@ -19,8 +19,8 @@ pub(crate) fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The whole environment, as far as it is text.
-#[expect(clippy::disallowed_methods, reason = "what Claude Code would see is looked at")]
+/// Returns all variables that are valid UTF-8.
+#[expect(clippy::disallowed_methods, reason = "the environment of Claude Code is inspected")]
 pub(crate) fn env_vars() -> Vec<(String, String)> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

@@ -1,60 +1,81 @@
-//! Root asks about somebody's files and processes through a process that has become them: what lies in a home can lead it
-//! nowhere its owner could not go, and it has a time limit.
+//! Root inspects files and processes of a user through a process that has become the user. So a
+//! home cannot lead it to a file that the user cannot open, and it has a time limit.
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use cas_core::system::account::{Account, Paths};
+use cas_core::system::account::{Account, AccountEntry, Paths};
 use cas_core::system::privileges::become_user;
 use cas_protocol::deadline::Deadline;
 use nix::unistd::{Uid, setsid};
 
 use crate::os::bounded_command::{Output, run_bounded};
 
-/// What such a process says, in at most `patience`.
+/// Runs this program with these arguments, which make it become a user, and returns its output.
 ///
 /// # Errors
-/// That it could not be started, was too slow, said too much, or failed.
-pub(crate) fn run_as_user(arguments: &[&str], patience: Duration) -> Result<Vec<u8>, String> {
-    // This very program, also when an upgrade has put another in its place meanwhile.
+/// If it cannot be started, times out, writes too much or fails.
+pub(crate) fn run_as_user(arguments: &[&str], timeout: Duration) -> Result<Vec<u8>, String> {
+    run_with_variables(arguments, std::iter::empty(), timeout)
+}
+
+/// As [`run_as_user`], with these variables as the whole environment.
+///
+/// # Errors
+/// As for [`run_as_user`].
+pub(crate) fn run_with_variables(
+    arguments: &[&str],
+    variables: impl Iterator<Item = (&'static str, String)>,
+    timeout: Duration,
+) -> Result<Vec<u8>, String> {
+    // The running program, even if an upgrade has replaced its file.
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("cas-sync").args(arguments).env_clear().current_dir("/");
-    match run_bounded(&mut command, &Deadline::after(patience)) {
-        Ok(Output { stdout: said, success: true }) => Ok(said),
-        Ok(_) => Err("the process that looks as them has failed".into()),
+    command.arg0("cas-sync").args(arguments).env_clear().envs(variables).current_dir("/");
+    match run_bounded(&mut command, &Deadline::after(timeout)) {
+        Ok(Output { stdout, success: true }) => Ok(stdout),
+        Ok(_) => Err("the process that runs as the user failed".into()),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            Err(format!("the home, or something in it, does not answer within {patience:?}"))
+            Err(format!("the home does not answer within {timeout:?}"))
         }
-        Err(error) => Err(format!("the process that looks as them cannot be heard: {error}")),
+        Err(error) => Err(format!("cannot read from the process that runs as the user: {error}")),
     }
 }
 
-/// Becomes the one that root has started this process for.
+/// Becomes the user that root has named on the command line.
 ///
 /// # Errors
-/// When the caller is not root, or this cannot become them: then nothing may be opened.
+/// If the caller is not root, or this process cannot become the user: then it must open no file.
 fn drop_to_user(user: &str) -> anyhow::Result<Account> {
-    anyhow::ensure!(Uid::effective().is_root(), "root's own commands run this; it is for nobody else");
-    let account = Account::from_name(user)?;
-    // What is theirs from here on has no hold on root's terminal.
-    setsid()?;
-    become_user(&account)?;
-    Ok(account)
+    anyhow::ensure!(Uid::effective().is_root(), "only commands of root can run this");
+    become_owner(&AccountEntry::from_name(user)?)
 }
 
-/// Serves root, as USER: prints what `look` finds, as JSON, once this process has become them.
+/// Becomes the owner of a file, who may no longer have an account.
+///
+/// # Errors
+/// As for [`drop_to_user`].
+pub(crate) fn become_owner(owner: &AccountEntry) -> anyhow::Result<Account> {
+    anyhow::ensure!(Uid::effective().is_root(), "only commands of root can run this");
+    // The session is detached from root's terminal.
+    setsid()?;
+    Ok(become_user(owner)?)
+}
+
+/// Becomes USER and prints the result of `look` as JSON for root. `variable` may name other places
+/// of the user's files.
 ///
 /// # Errors
 /// When the caller is not root, when this process cannot become USER, or when the result is not JSON.
 pub(crate) fn serve_request(
     user: &str,
+    variable: impl Fn(&str) -> Option<String>,
     look: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
 ) -> anyhow::Result<()> {
     let account = drop_to_user(user)?;
-    // No environment says where the files of this user are.
-    let paths = Paths::new(&account.home, |_| None);
+    let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
     println!("{}", look(&account, &paths)?);
     Ok(())
 }

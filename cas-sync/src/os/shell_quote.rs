@@ -1,7 +1,7 @@
-//! Words of a command line that a person pastes into a shell.
+//! Quotes words for commands that a user pastes into a shell.
 
-/// The word as any shell of the Bourne family and fish reads it back; nothing for a word with a control character, which no
-/// terminal shows as it is.
+/// Returns the word quoted for Bourne-like shells and fish. Returns `None` for a word with a
+/// control character, because a terminal does not show it.
 pub(crate) fn shell_quote(word: &str) -> Option<String> {
     if word.contains(char::is_control) {
         return None;
@@ -13,7 +13,8 @@ pub(crate) fn shell_quote(word: &str) -> Option<String> {
     })
 }
 
-/// fish knows two escapes between single quotes, the Bourne family none: so both letters stand outside of them.
+/// fish has two escapes within single quotes, Bourne shells none: so both characters are outside of
+/// the quotes.
 fn inside_quotes(letter: char) -> String {
     match letter {
         '\'' => r"'\''".into(),
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_back_what_was_quoted() {
+    fn quoted_word_is_read_back_by_shell() {
         for word in [
             "/home/a b/.claude",
             "it's",

@@ -1,4 +1,4 @@
-//! Taking away what was made for somebody: what fails keeps nothing else from being undone.
+//! Removes what was created for a user; one failure does not stop the other steps.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// Whether any of these attempts changed something.
+/// Returns true if one of these steps changed something.
 ///
 /// # Errors
-/// What went wrong in all of those that failed.
+/// The errors of all failed steps.
 pub(crate) fn combine_results(results: impl IntoIterator<Item = Result<bool>>) -> Result<bool> {
     let (mut any, mut failures) = (false, Vec::new());
     for result in results {
@@ -21,10 +21,10 @@ pub(crate) fn combine_results(results: impl IntoIterator<Item = Result<bool>>) -
     if failures.is_empty() { Ok(any) } else { bail!(failures.join("; ")) }
 }
 
-/// Removes a file, and says whether there was one.
+/// Removes a file; returns false if it does not exist.
 ///
 /// # Errors
-/// When it is there and stays.
+/// If it exists and cannot be removed.
 pub(crate) fn remove_if_exists(path: &Path) -> Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_is_told_and_every_change_counts() {
+    fn combined_result_has_all_errors_and_changes() {
         assert!(!combine_results([Ok(false), Ok(false)]).expect("no failure"));
         assert!(combine_results([Ok(false), Ok(true), Ok(false)]).expect("no failure"));
         let said =

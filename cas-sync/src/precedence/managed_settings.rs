@@ -1,6 +1,6 @@
-//! Settings that choose the credential or the server: those that an admin forces on every `claude` of a machine, those that
-//! an organisation serves to every client of its members, and those in a person's own `.claude.json`. Where they do, an
-//! answer says nothing about the credential in question, and the client does not always tell.
+//! Finds settings that select the credential or the server: those of the machine, of the
+//! organization, and in the user's `.claude.json`. With them, an answer of the client says nothing
+//! about the credential under test, and the client does not always report that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,67 +10,68 @@ use cas_core::fs::regular_file::OpenError;
 
 use crate::precedence::settings::Settings;
 
-/// Where they lie; the client takes the place from no setting.
+/// The directory of the machine's settings, which no setting changes.
 pub(crate) const DIRECTORY: &str = "/etc/claude-code";
 
-/// What an organisation serves, as the client keeps it in its config directory from one start to the next.
+/// The settings of an organization, as the client stores them in its config directory.
 pub(crate) const REMOTE_SETTINGS_FILE: &str = "remote-settings.json";
 
-/// What is said when another credential is used.
-pub(crate) const OVERRIDE_VAR: &str = "settings of this machine or organisation give Claude Code another credential or server than the login; take them out of its managed settings, or set verify = false";
+/// The reason if another credential is used.
+pub(crate) const OVERRIDE_VAR: &str = "settings of this machine or organization give Claude Code another credential or server than the login; remove them from its managed settings, or set verify = false";
 
 const MALFORMED: &str =
-    "the managed settings of Claude Code in /etc/claude-code cannot be read as JSON; mend them";
+    "the managed settings of Claude Code in /etc/claude-code are not valid JSON; correct them";
 
-/// Whether this machine's settings leave the credential alone.
+/// Checks that the settings of this machine do not override the login.
 ///
 /// # Errors
-/// What to do, if they do not.
+/// The reason and the remedy.
 pub(crate) fn machine_files() -> Result<(), &'static str> {
-    of_a_machine(Path::new(DIRECTORY))
+    check_machine_dir(Path::new(DIRECTORY))
 }
 
-fn of_a_machine(directory: &Path) -> Result<(), &'static str> {
+fn check_machine_dir(directory: &Path) -> Result<(), &'static str> {
     files(directory).iter().try_for_each(|path| match ClaudeJson::read(path) {
-        Ok(Some(file)) if overrides_a_login(&file) => Err(OVERRIDE_VAR),
+        Ok(Some(file)) if overrides_login(&file) => Err(OVERRIDE_VAR),
         Ok(_) => Ok(()),
         Err(_) => Err(MALFORMED),
     })
 }
 
-/// Whether a person's own settings may choose another credential. Their client tidies up such a file by itself, so one that
-/// cannot be read counts as one that does not; what is too large to be looked at may hold anything.
+/// Returns true if this file of the user can override the login. The client repairs an unreadable
+/// file by itself, so that such a file does not count; one that is too large may contain any
+/// setting.
 pub(crate) fn user_files(file: &Path) -> bool {
     match ClaudeJson::read(file) {
-        Ok(found) => found.is_some_and(|file| overrides_a_login(&file)),
+        Ok(found) => found.is_some_and(|file| overrides_login(&file)),
         Err(ReadJsonError::File(OpenError::TooLarge)) => true,
         Err(_) => false,
     }
 }
 
-/// What the settings of an organisation do to the login.
+/// The effect of an organization's settings on the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteSettings {
     /// The client uses the login.
-    LeaveTheLogin,
+    KeepLogin,
     /// The client uses another credential or server.
     Override,
 }
 
-/// The settings of the organisation as a client has left them in this config directory: at the end of a run, those that were
-/// served in it. Nothing where there are none: they could not be fetched, or (from some release after 2.1.197 on) have to be
-/// agreed to first, at a terminal.
+/// Returns the effect of the organization's settings in this config directory: after a run, those
+/// that were received in it. Returns `None` without such settings: the client could not fetch them,
+/// or (in some release after 2.1.197) the user must accept them at a terminal first.
 pub(crate) fn remote_settings(config_directory: &Path) -> Option<RemoteSettings> {
     match ClaudeJson::read(&config_directory.join(REMOTE_SETTINGS_FILE)) {
-        Ok(Some(file)) if overrides_a_login(&file) => Some(RemoteSettings::Override),
-        Ok(found) => found.map(|_| RemoteSettings::LeaveTheLogin),
+        Ok(Some(file)) if overrides_login(&file) => Some(RemoteSettings::Override),
+        Ok(found) => found.map(|_| RemoteSettings::KeepLogin),
         Err(ReadJsonError::File(OpenError::TooLarge)) => Some(RemoteSettings::Override),
-        // Half of a file, or none of the client's: to it, too, this is as good as nothing.
+        // The client also ignores an incomplete file, or one that it did not write.
         Err(_) => None,
     }
 }
 
-/// The files of a machine's settings, those that have the last word last.
+/// Returns the files of the machine's settings; later ones win.
 pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let snippets = fs::read_dir(directory.join("managed-settings.d"));
     let snippets = snippets.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -81,8 +82,8 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn overrides_a_login(file: &ClaudeJson) -> bool {
-    Settings::of(file).overrides_a_login()
+fn overrides_login(file: &ClaudeJson) -> bool {
+    Settings::from_file(file).overrides_login()
 }
 
 #[cfg(test)]
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_chooses_the_credential_is_found_and_everything_else_is_the_admins_business() {
+    fn machine_settings_that_override_login_are_found() {
         let rows = [
             ("{}", Ok(())),
             (r#"{"env":{"HTTPS_PROXY":"http://p","ANTHROPIC_MODEL":"x"},"permissions":{}}"#, Ok(())),
@@ -110,16 +111,16 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         for (text, expected) in rows {
             fs::write(scratch.path().join("managed-settings.json"), text).expect("a file");
-            assert_eq!(of_a_machine(scratch.path()), expected, "{text}");
+            assert_eq!(check_machine_dir(scratch.path()), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_an_organisation_serves_is_known_where_a_client_has_left_it_whole() {
+    fn organization_settings_are_read_from_client_file() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         assert_eq!(remote_settings(scratch.path()), None);
         for (text, expected) in [
-            ("{}", Some(RemoteSettings::LeaveTheLogin)),
+            ("{}", Some(RemoteSettings::KeepLogin)),
             (r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"sk"}}"#, Some(RemoteSettings::Override)),
             ("", None),
         ] {
@@ -129,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
+    fn fifo_or_oversized_file_is_rejected_at_once() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let names = ["managed-settings.json", ".claude.json", REMOTE_SETTINGS_FILE];
         let found = || {
-            let [machine, person, organization] = [(); 3].map(|()| scratch.path());
-            (of_a_machine(machine), user_files(&person.join(names[1])), remote_settings(organization))
+            let [machine, user, organization] = [(); 3].map(|()| scratch.path());
+            (check_machine_dir(machine), user_files(&user.join(names[1])), remote_settings(organization))
         };
         assert_eq!(found(), (Ok(()), false, None));
         for name in names {
@@ -146,7 +147,7 @@ mod tests {
             fs::remove_file(path(name)).expect("removed");
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 2))).expect("a file");
         }
-        assert_eq!(found(), (Ok(()), false, Some(RemoteSettings::LeaveTheLogin)));
+        assert_eq!(found(), (Ok(()), false, Some(RemoteSettings::KeepLogin)));
         for name in names {
             fs::write(path(name), format!("{{}}{}", " ".repeat(LIMIT - 1))).expect("a file");
         }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn snippets_count_too() {
+    fn machine_files_include_snippets() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let snippets = scratch.path().join("managed-settings.d");
         fs::create_dir(&snippets).expect("a directory");

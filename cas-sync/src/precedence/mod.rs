@@ -1,6 +1,6 @@
-//! Which credential Claude Code will really use, and why: its order of precedence, as measured with the client
-//! (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] gathers what it decides about, and neither holds a
-//! secret.
+//! Determines which credential Claude Code uses: its order of precedence was measured with the
+//! client (`docs/design/claude-code.md`). [`Sources::effective`] is pure; [`sources`] collects its
+//! input. Neither contains a secret.
 
 pub(crate) mod managed_settings;
 pub(crate) mod settings;
@@ -19,48 +19,48 @@ use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
 
-/// Where something is set: of two places that set the same variable the later one counts.
+/// Where a variable is set. If two places set it, the later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// The environment of the process.
     Environment,
     /// The client's own state, `~/.claude.json`.
     OwnState,
-    /// The person's settings, `~/.claude/settings.json`.
+    /// The user's settings, `~/.claude/settings.json`.
     UserSettings,
-    /// What an admin forces on every client of the machine, below `/etc/claude-code`.
+    /// The machine's settings for all clients, below `/etc/claude-code`.
     ManagedSettings,
-    /// What an organisation serves to every client of its members, as the client has kept it.
+    /// The organization's settings for the clients of its members, as stored by the client.
     Organization,
 }
 
-/// What there is to choose from.
+/// The credentials and settings that the client can find.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// What each place sets.
+    /// The settings of each place.
     pub(crate) settings: BTreeMap<Place, Settings>,
-    /// Where the client looks for a login.
+    /// The login file of the client.
     pub(crate) login_file: PathBuf,
-    /// What lies there.
+    /// The login in it.
     pub(crate) login: LoginFileState<LoginSummary>,
-    /// The profiles that have a credential, by their names.
+    /// The names of the profiles that have a credential.
     pub(crate) profiles: Vec<Fingerprint>,
-    /// The one of them that is chosen where nobody names one.
+    /// The profile that is used if no variable names one.
     pub(crate) active_profile: Option<Fingerprint>,
-    /// The setup-token in the env file.
+    /// The setup token in the env file.
     pub(crate) env_file: Option<Fingerprint>,
-    /// Setup-tokens that once were in the env file and are so no more.
+    /// Setup tokens that were in the env file and no longer are.
     pub(crate) withdrawn: Vec<Fingerprint>,
-    /// What could not be read or understood: the place, and why.
+    /// What cannot be read or parsed: the place and the reason.
     pub(crate) unknown: Vec<(Place, String)>,
 }
 
-/// What a credential is.
+/// The kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// That of a cloud provider, chosen by this variable.
+    /// The credential of a cloud provider, selected by this variable.
     Provider(&'static str),
-    /// `ANTHROPIC_CUSTOM_HEADERS` with a header that authorises.
+    /// `ANTHROPIC_CUSTOM_HEADERS` with an authorization header.
     Headers,
     /// `ANTHROPIC_API_KEY`.
     ApiKey,
@@ -76,48 +76,49 @@ pub(crate) enum Kind {
     Profile,
     /// The login in `.credentials.json`.
     Login,
-    /// The profile that is active where nobody names one.
+    /// The profile in `active_config`, if no variable names one.
     ActiveProfile,
     /// `primaryApiKey` in `~/.claude.json`.
     PrimaryKey,
 }
 
-/// Whose a token in `CLAUDE_CODE_OAUTH_TOKEN` is.
+/// The origin of a token in `CLAUDE_CODE_OAUTH_TOKEN`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenOrigin {
-    /// The person's setup-token, the one in the env file.
+    /// The setup token in the user's env file.
     Ours,
-    /// One that was in the env file once, and was replaced or taken away since.
+    /// A token that was in the env file, and was replaced or removed.
     Withdrawn,
-    /// Somebody set it by other means.
+    /// Set by other means.
     Foreign,
 }
 
-/// A credential that the client could use.
+/// A credential that the client can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// What it is.
+    /// Its kind.
     pub(crate) kind: Kind,
-    /// Where it is set; nothing for the login, which is a file of its own.
+    /// Where it is set; `None` for the login, which is a separate file.
     pub(crate) place: Option<Place>,
 }
 
-/// What the client will use.
+/// The result of the precedence rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effective {
-    /// This; nothing where it would say that nobody is logged in.
+    /// The active credential; `None` if the client would report that no one is logged in.
     pub(crate) chosen: Option<Candidate>,
-    /// This is sent along with it, in another header.
+    /// A credential that is sent too, in another header.
     pub(crate) beside: Option<Candidate>,
-    /// What it would use if the chosen one were not there, in that order.
+    /// The overridden credentials in their order of precedence.
     pub(crate) shadowed: Vec<Candidate>,
-    /// Who sends its questions to another server than Anthropic's.
+    /// The place that sets another server than Anthropic's.
     pub(crate) server: Option<Place>,
-    /// Whether the env file has a setup-token that this process was not given: its session began earlier, or it is a service.
+    /// True if this process does not have the setup token of the env file: its session started
+    /// earlier, or it is a service.
     pub(crate) token_not_here: bool,
 }
 
-/// What chooses another credential than those of a login, the strongest first.
+/// Variables that select a cloud provider, in order of precedence.
 const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
@@ -127,11 +128,11 @@ const PROVIDERS: [&str; 6] = [
     "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
 ];
 
-/// What sends the questions elsewhere.
+/// Variables that set another server.
 const SERVERS: [&str; 2] = ["ANTHROPIC_BASE_URL", "ANTHROPIC_UNIX_SOCKET"];
 
 impl Sources {
-    /// Which credential the client will use, and what that one hides.
+    /// Returns the credential that the client uses, and those that it overrides.
     pub(crate) fn effective(&self) -> Effective {
         let mut candidates = self.candidates().into_iter();
         let chosen = candidates.next();
@@ -148,7 +149,7 @@ impl Sources {
         }
     }
 
-    /// Every credential that is there, the strongest first.
+    /// Returns all credentials in order of precedence.
     fn candidates(&self) -> Vec<Candidate> {
         let of = |kind, name| self.set(name).map(|(place, _)| Candidate { kind, place: Some(place) });
         let providers = PROVIDERS.iter().filter_map(|name| of(Kind::Provider(name), name));
@@ -167,19 +168,19 @@ impl Sources {
         providers.chain(others.into_iter().flatten()).collect()
     }
 
-    /// Who has the last word about a variable, and the word, unless that takes the variable away.
+    /// Returns the last place that sets a variable, with its value, unless that value is blank.
     fn set(&self, name: &str) -> Option<(Place, Fingerprint)> {
-        let said = |(place, settings): (&Place, &Settings)| Some((*place, settings.variable(name)?));
-        // An organisation may not hand out a token for all.
-        let is_heard = |place: Place| place != Place::Organization || name != VARIABLE;
-        match self.settings.iter().rev().filter(|(place, _)| is_heard(**place)).find_map(said)? {
+        let value_in = |(place, settings): (&Place, &Settings)| Some((*place, settings.variable(name)?));
+        // The client ignores a token in the settings of an organization.
+        let is_allowed = |place: Place| place != Place::Organization || name != VARIABLE;
+        match self.settings.iter().rev().filter(|(place, _)| is_allowed(**place)).find_map(value_in)? {
             (place, Value::Set(fingerprint)) => Some((place, fingerprint)),
             (_, Value::Blank) => None,
         }
     }
 
     fn helper(&self) -> Option<Candidate> {
-        // The client looks for it in settings alone, not in its own state.
+        // The client reads it from settings only, not from its state file.
         let places = [Place::Organization, Place::ManagedSettings, Place::UserSettings];
         let has_one = |place: &Place| self.settings.get(place).is_some_and(|found| found.has_helper);
         let place = places.into_iter().find(has_one)?;
@@ -188,15 +189,15 @@ impl Sources {
 
     fn token(&self) -> Option<Candidate> {
         let (place, token) = self.set(VARIABLE)?;
-        let whose = match token {
+        let origin = match token {
             _ if self.env_file == Some(token) => TokenOrigin::Ours,
             _ if self.withdrawn.contains(&token) => TokenOrigin::Withdrawn,
             _ => TokenOrigin::Foreign,
         };
-        Some(Candidate { kind: Kind::Token(whose), place: Some(place) })
+        Some(Candidate { kind: Kind::Token(origin), place: Some(place) })
     }
 
-    /// One that has no credential is passed over.
+    /// Returns the named profile if it has a credential.
     fn profile(&self) -> Option<Candidate> {
         let (place, name) = self.set("ANTHROPIC_PROFILE")?;
         self.profiles.contains(&name).then_some(Candidate { kind: Kind::Profile, place: Some(place) })
@@ -212,7 +213,7 @@ impl Sources {
         has_one.then_some(Candidate { kind: Kind::PrimaryKey, place: Some(place) })
     }
 
-    /// Whether the client takes what lies in the file for a login.
+    /// Returns true if the client accepts the content of the file as a login.
     fn is_usable(&self) -> bool {
         matches!(
             self.login,
@@ -224,7 +225,7 @@ impl Sources {
 }
 
 impl Candidate {
-    /// Whether the client sends both: an API key and a bearer token have a header each.
+    /// Returns true if the client sends both: an API key and a bearer token have a header each.
     fn goes_with(self, second: &Self) -> bool {
         use Kind::{ApiKey, ApiKeyHelper, AuthToken, Headers};
         matches!(
@@ -233,7 +234,7 @@ impl Candidate {
         )
     }
 
-    /// What sets it, and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".
+    /// Returns what sets it and where: "ANTHROPIC_API_KEY in ~/.claude/settings.json".
     pub(crate) fn reason(self) -> String {
         match self.place {
             Some(place) => format!("{} in {}", self.kind.setting(), place.text()),
@@ -241,7 +242,7 @@ impl Candidate {
         }
     }
 
-    /// Whether it is one that this project looks after: nothing of a person's own making stands before it.
+    /// Returns true if cas-sync manages this credential.
     pub(crate) fn is_managed(self) -> bool {
         matches!(self.kind, Kind::Token(TokenOrigin::Ours) | Kind::Login)
     }

@@ -1,4 +1,5 @@
-//! One file of settings of Claude Code, or one environment: what it says about credentials and servers, without a secret.
+//! Parses one settings file of Claude Code, or one environment: what it sets about credentials and
+//! servers, without a secret.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use cas_core::claude_files::json_settings::ClaudeJson;
 use cas_core::credential::fingerprint::Fingerprint;
 use serde_json::Value as Json;
 
-/// Each puts another credential, or another server, in the place of a login.
+/// Each of these overrides the login with another credential or server.
 const VARIABLES: [&str; 8] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
@@ -18,99 +19,100 @@ const VARIABLES: [&str; 8] = [
     "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
 ];
 
-/// It chooses among credentials that are there, and there are none where a login is put to the test.
+/// It selects one of several profiles, and the home of a verification has none.
 const PROFILE: &str = "ANTHROPIC_PROFILE";
 
 const CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 
-/// The headers among them that carry a credential.
+/// The headers that carry a credential.
 const AUTHORIZING: [&str; 2] = ["authorization", "x-api-key"];
 
-/// So does every variable that begins so: the cloud providers.
+/// Variables with this prefix select a cloud provider.
 const PROVIDERS: &str = "CLAUDE_CODE_USE_";
 
-/// What counts as "on" for a switch; the client takes everything else for off.
+/// The values that switch a provider on; the client ignores all others.
 const ON: [&str; 4] = ["1", "true", "yes", "on"];
 
-/// What one place says.
+/// The settings of one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     variables: BTreeMap<String, Value>,
-    /// Whether a program is named that prints a key.
+    /// True if a program is named that prints a key.
     pub(crate) has_helper: bool,
-    /// Whether there is a key of the client's own.
+    /// True if the client has its own key.
     pub(crate) has_primary_key: bool,
 }
 
-/// What a variable is set to.
+/// The value of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// To nothing, white space, or something without an effect: as good as unset, also for the places before.
+    /// Empty, white space, or without effect: it counts as unset and overrides earlier places.
     Blank,
-    /// To something; white space around it does not count.
+    /// Set; surrounding white space does not count.
     Set(Fingerprint),
 }
 
 impl Settings {
-    /// What a file of settings, or a `.claude.json`, says.
-    pub(crate) fn of(file: &ClaudeJson) -> Self {
-        // All of them were understood when the file was.
+    /// Returns the settings of a settings file or a `.claude.json`.
+    pub(crate) fn from_file(file: &ClaudeJson) -> Self {
+        // All members were parsed with the file.
         let member = |name| serde_json::from_str(file.member(name).unwrap_or("null")).unwrap_or(Json::Null);
         let env = member("env");
         let variables = env.as_object().into_iter().flatten().filter_map(|(name, value)| match value {
             Json::String(text) => Some((name.clone(), text.clone())),
-            // The client makes text of these, "null" included.
+            // The client converts these to text, `null` too.
             Json::Number(_) | Json::Bool(_) | Json::Null => Some((name.clone(), value.to_string())),
             Json::Array(_) | Json::Object(_) => None,
         });
-        let is_given = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
+        let is_nonempty = |value: &Json| value.as_str().is_some_and(|text| !text.is_empty());
         Self {
-            has_helper: is_given(&member("apiKeyHelper")),
-            has_primary_key: is_given(&member("primaryApiKey")),
-            ..Self::of_variables(variables)
+            has_helper: is_nonempty(&member("apiKeyHelper")),
+            has_primary_key: is_nonempty(&member("primaryApiKey")),
+            ..Self::from_variables(variables)
         }
     }
 
-    /// What both say, where `later` has the last word.
-    pub(crate) fn and(mut self, later: Self) -> Self {
+    /// Returns both; `later` wins.
+    pub(crate) fn merge(mut self, later: Self) -> Self {
         self.variables.extend(later.variables);
         self.has_helper |= later.has_helper;
         self.has_primary_key |= later.has_primary_key;
         self
     }
 
-    /// What these variables say.
-    pub(crate) fn of_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
+    /// Returns the settings of these variables.
+    pub(crate) fn from_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
         let variables = variables.filter(|(name, _)| is_about_credentials(name));
         let variables = variables.map(|(name, text)| {
-            let value = Value::of(&name, &text);
+            let value = Value::parse(&name, &text);
             (name, value)
         });
         Self { variables: variables.collect(), has_helper: false, has_primary_key: false }
     }
 
-    /// The names of all that it sets with an effect, the settings among them; never a value.
+    /// Returns the names of all effective settings; never a value.
     pub(crate) fn names(&self) -> Vec<&str> {
         let set = self.variables.iter().filter(|(_, value)| **value != Value::Blank);
         let helper = self.has_helper.then_some("apiKeyHelper");
         set.map(|(name, _)| name.as_str()).chain(helper).collect()
     }
 
-    /// What it says about this variable; nothing where it leaves it alone.
+    /// Returns the value of this variable; `None` if it is not set here.
     pub(crate) fn variable(&self, name: &str) -> Option<Value> {
         self.variables.get(name).copied()
     }
 
-    /// Whether something here puts another credential or server in the place of a login. Switches that begin like those of
-    /// the cloud providers count whoever they are: there may be more of them in the next client.
-    pub(crate) fn overrides_a_login(&self) -> bool {
+    /// Returns true if something here overrides the login with another credential or server. All
+    /// variables with the prefix of the cloud providers count, because later clients may support
+    /// more.
+    pub(crate) fn overrides_login(&self) -> bool {
         let overrides = |(name, value): (&String, &Value)| name != PROFILE && *value != Value::Blank;
         self.has_helper || self.variables.iter().any(overrides)
     }
 }
 
 impl Value {
-    fn of(name: &str, text: &str) -> Self {
+    fn parse(name: &str, text: &str) -> Self {
         let text = text.trim();
         let has_effect = match name {
             CUSTOM_HEADERS => text.lines().any(authorizes),
@@ -126,7 +128,7 @@ fn authorizes(header: &str) -> bool {
     AUTHORIZING.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Whether a variable has to do with which credential or server is used.
+/// Returns true if a variable affects the credential or the server.
 pub(crate) fn is_about_credentials(name: &str) -> bool {
     VARIABLES.contains(&name) || name.starts_with(PROVIDERS)
 }

@@ -1,5 +1,5 @@
-//! What Claude Code would find if this person started it here: their files, their environment, the machine's settings. It
-//! runs as the person.
+//! Collects what Claude Code finds if the user starts it here: files, environment, and settings of
+//! the machine. It runs as the user.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,28 +18,29 @@ use super::settings::Settings;
 use super::{Place, Sources};
 use crate::precedence::managed_settings;
 
-/// Whose surroundings are looked at, and from where.
+/// The user and the environment to inspect.
 pub(crate) struct Surroundings<'a> {
-    /// The person, whom this process is.
+    /// The user of this process.
     pub(crate) account: &'a Account,
-    /// Where their files lie.
+    /// The paths of the user's files.
     pub(crate) paths: &'a Paths,
-    /// The environment in which they would start it.
+    /// The environment of the client.
     pub(crate) environment: &'a BTreeMap<String, String>,
-    /// Where the machine's settings lie.
+    /// The directory of the machine's settings.
     pub(crate) machine: &'a Path,
     /// The time.
     pub(crate) now: Timestamp,
 }
 
-/// What there is to choose from. Total: what cannot be read is named in [`Sources::unknown`].
+/// Collects the credentials and settings. It never fails: what cannot be read is in
+/// [`Sources::unknown`].
 pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let Surroundings { account, paths, environment, machine, now } = surroundings;
     let directory = directory(surroundings);
     let is_moved = environment.contains_key(CONFIG_DIRECTORY);
     let own_state = json_settings::state_file(&account.home, is_moved.then_some(directory.as_path()));
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let mut settings = BTreeMap::from([(Place::Environment, Settings::of_variables(variables))]);
+    let mut settings = BTreeMap::from([(Place::Environment, Settings::from_variables(variables))]);
     let mut unknown = Vec::new();
     let places = [(Place::OwnState, own_state), (Place::UserSettings, directory.join("settings.json"))];
     let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
@@ -49,7 +50,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
             Ok(None) => (),
             Ok(Some(found)) => {
                 let before = settings.remove(&place).unwrap_or_default();
-                settings.insert(place, before.and(found));
+                settings.insert(place, before.merge(found));
             }
             Err(why) => unknown.push((place, format!("{} {why}", path.display()))),
         }
@@ -74,7 +75,7 @@ const CONFIG_DIRECTORY: &str = "CLAUDE_CONFIG_DIR";
 const CREDENTIALS_DIRECTORY: &str = "CLAUDE_SECURESTORAGE_CONFIG_DIR";
 const PROFILES_DIRECTORY: &str = "ANTHROPIC_CONFIG_DIR";
 
-/// The client's directory; an empty variable is the working directory.
+/// Returns the client's directory; an empty variable means the working directory.
 fn directory(surroundings: &Surroundings<'_>) -> PathBuf {
     let moved = surroundings.environment.get(CONFIG_DIRECTORY).map(PathBuf::from);
     moved.unwrap_or_else(|| surroundings.account.home.join(".claude"))
@@ -92,19 +93,17 @@ fn login_file(surroundings: &Surroundings<'_>, directory: &Path) -> PathBuf {
 
 fn read(path: &Path) -> Result<Option<Settings>, &'static str> {
     match ClaudeJson::read(path) {
-        Ok(found) => Ok(found.as_ref().map(Settings::of)),
-        Err(ReadJsonError::NotAnObject) => Err("is no JSON object, and Claude Code passes it over: mend it"),
+        Ok(found) => Ok(found.as_ref().map(Settings::from_file)),
+        Err(ReadJsonError::NotAnObject) => Err("is not a JSON object, so Claude Code ignores it; correct it"),
         Err(ReadJsonError::File(OpenError::NotRegular | OpenError::Link)) => {
-            Err("is no file: move it out of the way")
+            Err("is not a regular file; move it away")
         }
-        Err(ReadJsonError::File(OpenError::TooLarge)) => {
-            Err("is larger than any of its kind, and was not read")
-        }
-        Err(ReadJsonError::File(OpenError::Failed(_))) => Err("cannot be read: mend its mode"),
+        Err(ReadJsonError::File(OpenError::TooLarge)) => Err("is too large and was not read"),
+        Err(ReadJsonError::File(OpenError::Failed(_))) => Err("cannot be read; correct its mode"),
     }
 }
 
-/// The names of the profiles with a credential, and the active one's.
+/// Returns the names of the profiles with a credential, and that of the active profile.
 fn profiles(surroundings: &Surroundings<'_>) -> (Vec<Fingerprint>, Option<Fingerprint>) {
     let moved = surroundings.environment.get(PROFILES_DIRECTORY).map(PathBuf::from);
     let directory = moved.unwrap_or_else(|| surroundings.account.home.join(".config/anthropic"));

@@ -7,10 +7,11 @@ use super::*;
 const ENVIRONMENT: Place = Place::Environment;
 const SETTINGS: Place = Place::UserSettings;
 
-/// Somebody with this login file and these settings; the env file has the setup-token `ours`, and had `old`.
+/// Returns a user with this login file and these settings. The env file has the setup token `ours`,
+/// and had `old`.
 fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
     let parsed = |(place, text): &(Place, serde_json::Value)| {
-        (*place, Settings::of(&ClaudeJson::parse(text.to_string().as_bytes()).expect("an object")))
+        (*place, Settings::from_file(&ClaudeJson::parse(text.to_string().as_bytes()).expect("an object")))
     };
     Sources {
         settings: settings.iter().map(parsed).collect(),
@@ -25,7 +26,7 @@ fn sources(login: &str, settings: &[(Place, serde_json::Value)]) -> Sources {
 }
 
 const LOGIN: &str = r#"{"claudeAiOauth":{"accessToken":"a","refreshToken":"r","expiresAt":1000000,"scopes":["user:inference"]}}"#;
-const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
+const CLEARED: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
 
 fn env(name: &str, value: &str) -> serde_json::Value {
     json!({"env": {name: value}})
@@ -43,7 +44,7 @@ fn words(effective: &Effective) -> Vec<&'static str> {
 }
 
 #[test]
-fn each_kind_of_credential_stands_before_all_that_follow() {
+fn credentials_are_used_in_documented_order() {
     let everything = [
         ("CLAUDE_CODE_USE_BEDROCK", "1"),
         ("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a\nAuthorization: Bearer x"),
@@ -83,7 +84,7 @@ fn each_kind_of_credential_stands_before_all_that_follow() {
 }
 
 #[test]
-fn of_two_places_the_later_one_has_the_last_word_and_may_take_it_back() {
+fn later_place_overrides_or_unsets_variable() {
     let token = "ANTHROPIC_AUTH_TOKEN";
     let places = [ENVIRONMENT, Place::OwnState, SETTINGS, Place::ManagedSettings, Place::Organization];
     for (earlier, later) in places.into_iter().zip(places.into_iter().skip(1)) {
@@ -97,7 +98,7 @@ fn of_two_places_the_later_one_has_the_last_word_and_may_take_it_back() {
 }
 
 #[test]
-fn an_organisation_serves_no_token_for_everybody() {
+fn token_from_organization_is_ignored() {
     let served = (Place::Organization, env("CLAUDE_CODE_OAUTH_TOKEN", "x"));
     assert_eq!(words(&sources(LOGIN, std::slice::from_ref(&served)).effective()), ["login"]);
     let own = (ENVIRONMENT, env("CLAUDE_CODE_OAUTH_TOKEN", "ours"));
@@ -105,7 +106,7 @@ fn an_organisation_serves_no_token_for_everybody() {
 }
 
 #[test]
-fn a_token_is_known_for_ours_whatever_white_space_it_has_and_one_of_yesterday_too() {
+fn token_origin_ignores_white_space() {
     for (value, whose) in [
         ("ours", "setup-token"),
         ("ours\n", "setup-token"),
@@ -116,17 +117,17 @@ fn a_token_is_known_for_ours_whatever_white_space_it_has_and_one_of_yesterday_to
         assert_eq!(words(&effective), [whose]);
         assert_eq!(effective.token_not_here, whose != "setup-token");
     }
-    assert!(sources(LOGIN, &[]).effective().token_not_here, "a session that began before there was a token");
+    assert!(sources(LOGIN, &[]).effective().token_not_here, "a session older than the token");
 }
 
 #[test]
-fn what_has_no_effect_hides_nothing() {
+fn setting_without_effect_overrides_nothing() {
     for settings in [
         env("CLAUDE_CODE_USE_BEDROCK", "0"),
         env("CLAUDE_CODE_USE_BEDROCK", "x"),
         env("CLAUDE_CODE_USE_GATEWAY", "1"),
         env("ANTHROPIC_CUSTOM_HEADERS", "X-Team: a"),
-        env("ANTHROPIC_PROFILE", "nobody"),
+        env("ANTHROPIC_PROFILE", "missing"),
         env("ANTHROPIC_API_KEY", " "),
         json!({"apiKeyHelper": ""}),
         json!({"primaryApiKey": "only in the client's own state"}),
@@ -142,7 +143,7 @@ fn what_has_no_effect_hides_nothing() {
 }
 
 #[test]
-fn switches_of_providers_are_read_as_the_client_reads_them() {
+fn provider_switch_is_parsed_like_the_client() {
     for on in [json!("1"), json!("TRUE"), json!("yes"), json!("on"), json!(1), json!(true)] {
         let settings = json!({"env": {"CLAUDE_CODE_USE_FOUNDRY": on}});
         assert_eq!(words(&sources(LOGIN, &[(SETTINGS, settings)]).effective()), ["provider", "login"]);
@@ -150,9 +151,9 @@ fn switches_of_providers_are_read_as_the_client_reads_them() {
 }
 
 #[test]
-fn a_login_that_claude_code_takes_for_none_is_no_candidate() {
+fn login_without_tokens_is_not_used() {
     for (login, expected) in [
-        (TOMBSTONE, &["primary-api-key"][..]),
+        (CLEARED, &["primary-api-key"][..]),
         ("{", &["primary-api-key"]),
         (LOGIN, &["login", "primary-api-key"]),
     ] {
@@ -161,15 +162,15 @@ fn a_login_that_claude_code_takes_for_none_is_no_candidate() {
     }
     assert_eq!(sources("{", &[]).effective().chosen, None);
     let with_profile =
-        Sources { active_profile: Some(Fingerprint::from_bytes("work")), ..sources(TOMBSTONE, &[]) };
+        Sources { active_profile: Some(Fingerprint::from_bytes("work")), ..sources(CLEARED, &[]) };
     assert_eq!(words(&with_profile.effective()), ["active-profile"]);
-    let of_nobody =
-        Sources { active_profile: Some(Fingerprint::from_bytes("play")), ..sources(TOMBSTONE, &[]) };
-    assert_eq!(of_nobody.effective().chosen, None);
+    let missing_profile =
+        Sources { active_profile: Some(Fingerprint::from_bytes("play")), ..sources(CLEARED, &[]) };
+    assert_eq!(missing_profile.effective().chosen, None);
 }
 
 #[test]
-fn an_api_key_and_a_bearer_token_go_out_together() {
+fn api_key_and_bearer_token_are_sent_together() {
     let both = json!({"env": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "t"}});
     let effective = sources(LOGIN, &[(SETTINGS, both)]).effective();
     assert_eq!(effective.beside.map(|one| one.kind), Some(Kind::AuthToken));
@@ -180,18 +181,22 @@ fn an_api_key_and_a_bearer_token_go_out_together() {
     );
     let headers =
         json!({"env": {"ANTHROPIC_CUSTOM_HEADERS": "authorization: x", "ANTHROPIC_AUTH_TOKEN": "t"}});
-    assert_eq!(sources(LOGIN, &[(SETTINGS, headers)]).effective().beside, None, "one replaces the other");
+    assert_eq!(
+        sources(LOGIN, &[(SETTINGS, headers)]).effective().beside,
+        None,
+        "a header replaces the token"
+    );
 }
 
 #[test]
-fn another_server_is_named() {
+fn other_server_is_reported() {
     let elsewhere = env("ANTHROPIC_BASE_URL", "https://gateway");
     assert_eq!(sources(LOGIN, &[(Place::OwnState, elsewhere)]).effective().server, Some(Place::OwnState));
     assert_eq!(sources(LOGIN, &[]).effective().server, None);
 }
 
 #[test]
-fn no_secret_is_kept() {
+fn sources_contain_no_secret() {
     let key = env("ANTHROPIC_API_KEY", "sk-very-secret");
     let sources = sources(LOGIN, &[(SETTINGS, key)]);
     assert!(!format!("{sources:?}{:?}", sources.effective()).contains("very-secret"));

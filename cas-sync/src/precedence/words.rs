@@ -1,11 +1,11 @@
-//! What credentials and their places are called, by programs and by people.
+//! Names of credentials and places, in JSON and in text.
 
 use cas_protocol::setup_token::VARIABLE;
 
 use super::{Kind, Place, TokenOrigin};
 
 impl Kind {
-    /// Its name for programs.
+    /// Returns its name in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Provider(_) => "provider",
@@ -24,26 +24,26 @@ impl Kind {
         }
     }
 
-    /// What it is, for people.
+    /// Returns its description.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Provider(_) => "a cloud provider's credential",
-            Self::Headers => "a header that authorises",
+            Self::Headers => "an authorization header",
             Self::ApiKey => "an API key",
             Self::AuthToken => "a bearer token",
-            Self::ApiKeyHelper => "the key that a program prints",
-            Self::Token(TokenOrigin::Ours) => "the setup-token",
-            Self::Token(TokenOrigin::Withdrawn) => "a setup-token that was replaced or taken away",
-            Self::Token(TokenOrigin::Foreign) => "a token that is none of ours",
+            Self::ApiKeyHelper => "the key that apiKeyHelper prints",
+            Self::Token(TokenOrigin::Ours) => "the setup token",
+            Self::Token(TokenOrigin::Withdrawn) => "a setup token that was replaced or removed",
+            Self::Token(TokenOrigin::Foreign) => "a token that cas-sync does not manage",
             Self::Descriptor => "a token on a file descriptor",
             Self::Profile => "a profile",
             Self::Login => "the login",
             Self::ActiveProfile => "the active profile",
-            Self::PrimaryKey => "the key that Claude Code keeps",
+            Self::PrimaryKey => "the API key of Claude Code",
         }
     }
 
-    /// What sets it.
+    /// Returns the name of what sets it.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Provider(name) => name,
@@ -62,7 +62,7 @@ impl Kind {
 }
 
 impl Place {
-    /// Its name for programs.
+    /// Returns its name in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Environment => "environment",
@@ -73,14 +73,14 @@ impl Place {
         }
     }
 
-    /// Where that is, for people.
+    /// Returns its description.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Environment => "the environment",
             Self::OwnState => "~/.claude.json",
             Self::UserSettings => "~/.claude/settings.json",
             Self::ManagedSettings => "the machine's settings below /etc/claude-code",
-            Self::Organization => "the settings that the organisation serves",
+            Self::Organization => "the settings of the organization",
         }
     }
 }

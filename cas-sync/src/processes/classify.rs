@@ -1,4 +1,4 @@
-//! Which processes hold a token that is no longer the one in use, and how each comes to the new one. Pure.
+//! Classifies processes by the token that they hold, and says how to restart each. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::text::sanitize_line;
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use super::scan::Process;
 
-/// What a person's tokens are now.
+/// The known setup tokens of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KnownTokens {
-    /// The one in the env file.
+    /// The token in the env file.
     pub(super) current: Option<Fingerprint>,
-    /// Those that lay there before.
+    /// Earlier tokens of the env file.
     pub(super) withdrawn: Vec<Fingerprint>,
 }
 
-/// A process that runs Claude Code, or hands a token on to what it starts.
+/// A process that runs Claude Code, or passes a token to its children.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// Its process id.
     pub(crate) pid: u32,
-    /// What it calls itself; a control character is a `?`.
+    /// Its own name; a control character is shown as `?`.
     pub(crate) name: String,
-    /// Whether it is Claude Code.
+    /// True if it is Claude Code.
     pub(crate) is_claude: bool,
-    /// Which credential it was started with.
+    /// The credential that it holds.
     pub(crate) holds: TokenStatus,
-    /// How it comes to the credential in use.
+    /// How to restart it with the active credential.
     pub(crate) restart: RestartHint,
 }
 
-/// How a process comes to another environment: only by being started anew.
+/// How to restart a process, because a process keeps its environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RestartHint {
-    /// By this command of the person's.
+    /// With this command of the user.
     Person(String),
-    /// By what somebody has to do.
+    /// With these steps.
     Words(String),
 }
 
 impl RestartHint {
-    /// What the person is told.
+    /// Returns the text for the user.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Person(command) => command.clone(),
@@ -50,24 +50,25 @@ impl RestartHint {
     }
 }
 
-/// Which credential a process was started with.
+/// The credential that a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TokenStatus {
-    /// The setup-token in use.
+    /// The active setup token.
     Current,
-    /// A setup-token that was replaced by another.
+    /// A setup token that was replaced by another.
     Replaced,
-    /// A setup-token that was taken away.
+    /// A setup token that was removed.
     Withdrawn,
-    /// A token that was never in the env file: somebody set it.
+    /// A token that was never in the env file.
     Other,
-    /// None: Claude Code reads the login file at each turn, so it has the login in use.
+    /// No token: Claude Code reads the login file at each turn, so it uses the current login.
     Login,
 }
 
 impl KnownTokens {
-    /// The one in the env file, if any, and those that lay there once; a token may be put back.
+    /// Creates the list from the token in the env file and the earlier ones. The current token may
+    /// also be an earlier one.
     pub(super) fn new(current: Option<Fingerprint>, withdrawn: Vec<Fingerprint>) -> Self {
         Self { current, withdrawn }
     }
@@ -79,14 +80,14 @@ impl KnownTokens {
 }
 
 impl TokenStatus {
-    /// Whether it should be started again.
+    /// Returns true if the process should be restarted.
     pub(crate) fn is_old(self) -> bool {
         matches!(self, Self::Replaced | Self::Withdrawn)
     }
 }
 
-/// Those of the processes that are worth naming.
-pub(super) fn judge(processes: &[Process], tokens: &KnownTokens) -> Vec<Session> {
+/// Returns the processes that run Claude Code or hold a token.
+pub(super) fn classify(processes: &[Process], tokens: &KnownTokens) -> Vec<Session> {
     processes.iter().filter_map(|process| session(process, tokens)).collect()
 }
 
@@ -126,7 +127,8 @@ fn restart(process: &Process, is_claude: bool) -> RestartHint {
     })
 }
 
-/// The innermost service of the path, and whose it is. A session's scope is none.
+/// Returns how to restart the innermost service of the path. The scope of a session is not a
+/// service.
 fn by_unit(group: &str) -> Option<RestartHint> {
     let parts: Vec<&str> = group.split('/').filter(|part| !part.is_empty()).collect();
     let user_manager = parts.iter().position(|part| part.starts_with("user@") && part.ends_with(".service"));
@@ -137,16 +139,15 @@ fn by_unit(group: &str) -> Option<RestartHint> {
         return None;
     }
     match user_manager {
-        // Its own environment is what every unit of the person gets.
+        // All units of the user inherit its environment.
         Some(manager) if manager == service => {
-            let what = format!("`sudo systemctl restart {name}`, which ends all units of the person");
+            let what = format!("`sudo systemctl restart {name}`, which ends all units of the user");
             (parts.last() == Some(&"init.scope")).then_some(RestartHint::Words(what))
         }
         Some(_) => Some(RestartHint::Person(format!("systemctl --user restart {name}"))),
-        // One of the machine's may be the home of other people's sessions as well.
+        // A system service may also host sessions of other users.
         None => {
-            let what =
-                format!("`sudo systemctl restart {name}`, once it is sure that it runs for them alone");
+            let what = format!("`sudo systemctl restart {name}`, if it runs only for this user");
             Some(RestartHint::Words(what))
         }
     }
@@ -166,24 +167,25 @@ mod tests {
         }
     }
 
-    fn judged(process: Process, current: Option<&str>) -> Option<Session> {
+    fn classify_one(process: Process, current: Option<&str>) -> Option<Session> {
         let tokens = KnownTokens {
             current: current.map(Fingerprint::from_bytes),
             withdrawn: vec![Fingerprint::from_bytes("old")],
         };
-        judge(&[process], &tokens).pop()
+        classify(&[process], &tokens).pop()
     }
 
     #[test]
-    fn a_token_is_old_when_it_lay_in_the_env_file_once_and_does_no_more() {
-        let holds =
-            |name: &str, token, current| judged(process(name, token, ""), current).map(|found| found.holds);
+    fn token_removed_from_env_file_is_old() {
+        let holds = |name: &str, token, current| {
+            classify_one(process(name, token, ""), current).map(|found| found.holds)
+        };
         for (name, token, current, expected) in [
             ("claude", Some("new"), Some("new"), Some(TokenStatus::Current)),
             ("bash", Some("new"), Some("new"), Some(TokenStatus::Current)),
             ("claude", Some("old"), Some("new"), Some(TokenStatus::Replaced)),
             ("bash", Some("old"), None, Some(TokenStatus::Withdrawn)),
-            // One that is in use again is not old.
+            // A token that is active again is not old.
             ("bash", Some("old"), Some("old"), Some(TokenStatus::Current)),
             ("bash", Some("mine"), Some("new"), Some(TokenStatus::Other)),
             ("claude", None, Some("new"), Some(TokenStatus::Login)),
@@ -199,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn each_is_restarted_in_its_own_way() {
+    fn restart_hint_matches_process_origin() {
         let manager = "/user.slice/user-1000.slice/user@1000.service";
         for (name, group, expected) in [
             ("tmux: server", "/user.slice/user-1000.slice/session-3.scope", "tmux kill-server"),
             (
                 "node",
                 "/system.slice/t3-serve@alice.service",
-                "(`sudo systemctl restart t3-serve@alice.service`, once",
+                "(`sudo systemctl restart t3-serve@alice.service`, if",
             ),
             ("node", &format!("{manager}/app.slice/mine.service"), "systemctl --user restart mine.service"),
             ("systemd", &format!("{manager}/init.scope"), "sudo systemctl restart user@1000.service"),
@@ -216,14 +218,15 @@ mod tests {
             ("claude", "/a;reboot.service", "`claude --continue`"),
             ("claude", "", "`claude --continue`"),
         ] {
-            let session = judged(process(name, Some("old"), group), None).expect("it is old");
+            let session = classify_one(process(name, Some("old"), group), None).expect("it is old");
             assert!(session.restart.text().contains(expected), "{name} {group}: {:?}", session.restart);
         }
     }
 
     #[test]
-    fn no_name_says_anything_to_a_terminal() {
-        let session = judged(process("\u{1b}[2Jclaude\u{7}", Some("old"), ""), None).expect("it is old");
+    fn process_name_is_sanitized() {
+        let session =
+            classify_one(process("\u{1b}[2Jclaude\u{7}", Some("old"), ""), None).expect("it is old");
         assert_eq!(session.name, "?[2Jclaude?");
         assert!(!session.is_claude);
     }

@@ -11,7 +11,7 @@ pub(crate) use self::classify::{KnownTokens, RestartHint, Session, TokenStatus};
 
 /// Returns the processes of this user that hold a token. The caller must be this user.
 pub(crate) fn holding_tokens(account: &Account, paths: &Paths) -> Vec<Session> {
-    classify::judge(&scan::of(account.uid.as_raw()), &tokens(account, paths))
+    classify::classify(&scan::processes_of(account.uid.as_raw()), &tokens(account, paths))
 }
 
 fn tokens(account: &Account, paths: &Paths) -> KnownTokens {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_has_no_files_yet_has_no_tokens() {
+    fn user_without_files_has_no_tokens() {
         let home = tempfile::tempdir().expect("a scratch home");
         let uid = Uid::effective();
         let gid = nix::unistd::Gid::effective();
@@ -40,6 +40,6 @@ mod tests {
         std::fs::create_dir_all(folder).expect("a folder");
         std::fs::write(&paths.env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("a file");
         assert_eq!(tokens(&account, &paths).current(), Some(Fingerprint::from_bytes("sk-ant-oat01-abc")));
-        assert!(paths.state_directory.symlink_metadata().is_err(), "looking makes nothing");
+        assert!(paths.state_directory.symlink_metadata().is_err(), "the scan creates no directory");
     }
 }

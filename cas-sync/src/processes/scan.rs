@@ -1,5 +1,5 @@
-//! What the kernel tells of processes, in `/proc`. They come and go while one looks, and they call themselves what they like:
-//! whatever cannot be read is not there.
+//! Reads processes from `/proc`. They start and end during the scan, and can have any name: what
+//! cannot be read is skipped.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -10,37 +10,38 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_protocol::setup_token::VARIABLE;
 use zeroize::Zeroizing;
 
-/// The longest environment that is read, in bytes. The kernel allows no longer one by default (a quarter of the stack).
-const LONGEST_ENVIRONMENT: u64 = 8 << 20;
+/// Limits an environment, in bytes. The kernel's default limit is smaller (a quarter of the stack).
+const MAX_ENVIRONMENT: u64 = 8 << 20;
 
-/// One process of somebody's.
+/// A process of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) id: u32,
-    /// What it calls itself, as it is: at most 15 bytes, anything.
+    /// Its own name, unmodified: at most 15 bytes of any value.
     pub(super) name: String,
     /// The name of the program's file.
     pub(super) program: String,
-    /// The fingerprint of the token it was started with; nothing where the variable is missing or empty.
+    /// The fingerprint of the token in its initial environment; `None` if the variable is missing
+    /// or empty.
     pub(super) token: Option<Fingerprint>,
-    /// Its path in the cgroup hierarchy of systemd, or nothing.
+    /// Its path in the cgroup hierarchy of systemd; may be empty.
     pub(super) group: String,
 }
 
-/// All processes of this user id whose environment may be read, in the order of their ids.
-pub(super) fn of(uid: u32) -> Vec<Process> {
-    below(Path::new("/proc"), uid)
+/// Returns all processes of this uid with a readable environment, ordered by id.
+pub(super) fn processes_of(uid: u32) -> Vec<Process> {
+    scan(Path::new("/proc"), uid)
 }
 
-fn below(processes: &Path, uid: u32) -> Vec<Process> {
+fn scan(processes: &Path, uid: u32) -> Vec<Process> {
     let entries = fs::read_dir(processes).into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut found: Vec<Process> = ids.filter_map(|id| look(processes, id, uid)).collect();
+    let mut found: Vec<Process> = ids.filter_map(|id| read_process(processes, id, uid)).collect();
     found.sort_by_key(|process| process.id);
     found
 }
 
-fn look(processes: &Path, id: u32, uid: u32) -> Option<Process> {
+fn read_process(processes: &Path, id: u32, uid: u32) -> Option<Process> {
     let folder = processes.join(id.to_string());
     if fs::metadata(&folder).ok()?.uid() != uid {
         return None;
@@ -62,11 +63,11 @@ fn look(processes: &Path, id: u32, uid: u32) -> Option<Process> {
 
 fn environment(path: &PathBuf) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 14));
-    File::open(path).ok()?.take(LONGEST_ENVIRONMENT).read_to_end(&mut bytes).ok()?;
+    File::open(path).ok()?.take(MAX_ENVIRONMENT).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// Claude Code takes blank for unset, and leaves a line end out.
+/// Returns the token as Claude Code reads it: trimmed, and blank counts as unset.
 fn token_in(environment: &[u8]) -> Option<Fingerprint> {
     let variables = environment.split(|byte| *byte == 0);
     let value =
@@ -77,12 +78,12 @@ fn token_in(environment: &[u8]) -> Option<Fingerprint> {
 
 fn program(folder: &Path) -> String {
     let path = fs::read_link(folder.join("exe")).unwrap_or_default();
-    // The kernel says so of a file that is gone, such as after an update.
+    // The kernel adds this to a removed file, such as after an update.
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned()
 }
 
-/// Of cgroups(7): the line of the hierarchy without controllers is systemd's.
+/// Returns the path in systemd's hierarchy, which is the line without controllers (cgroups(7)).
 fn group(membership: &str) -> String {
     let mut lines = membership.lines().filter_map(|line| line.split_once("::").map(|(_, path)| path));
     lines.next_back().unwrap_or_default().to_owned()
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_named_and_nothing_else_is_taken_for_one() {
+    fn token_is_read_from_its_variable_only() {
         let value = "sk-ant-oat01-abc";
         for (environment, expected) in [
             (format!("A=b\0{VARIABLE}={value}\0"), true),
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_of_ones_own_is_seen_as_it_was_started() {
+    fn own_process_is_found_with_initial_environment() {
         let mut child = Command::new("sleep")
             .arg("60")
             .env_clear()
@@ -123,21 +124,23 @@ mod tests {
             .spawn()
             .expect("a process");
         let uid = nix::unistd::Uid::effective().as_raw();
-        // Between fork(2) and execve(2) it still is this one.
+        // Between fork(2) and execve(2) the child is still a copy of this process.
         let seen = (0..200).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(5));
-            of(uid).into_iter().find(|process| process.id == child.id() && process.program == "sleep")
+            processes_of(uid)
+                .into_iter()
+                .find(|process| process.id == child.id() && process.program == "sleep")
         });
-        child.kill().expect("it is ours");
+        child.kill().expect("an own process");
         child.wait().expect("it has ended");
         let seen = seen.expect("it was there");
         assert_eq!(seen.token, Some(Fingerprint::from_bytes("sk-ant-oat01-in_a_test")));
         assert_eq!(seen.name, "sleep");
-        assert!(of(uid).iter().all(|process| process.id != child.id()), "it is gone");
+        assert!(processes_of(uid).iter().all(|process| process.id != child.id()), "it is gone");
     }
 
     #[test]
-    fn a_process_that_goes_while_one_looks_and_one_of_somebody_else_are_not_there() {
+    fn ended_and_foreign_processes_are_skipped() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let uid = nix::unistd::Uid::effective().as_raw();
         let make = |id: &str| {
@@ -152,22 +155,22 @@ mod tests {
         symlink("/opt/claude (deleted)", whole.join("exe")).expect("a link");
         fs::write(whole.join("cgroup"), "1:name=x:/other\n0::/user.slice/x.scope\n").expect("a file");
         make("self");
-        let found = below(scratch.path(), uid);
+        let found = scan(scratch.path(), uid);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].id, found[0].program.as_str()), (2, "claude"));
         assert_eq!(found[0].group, "/user.slice/x.scope");
-        assert!(below(scratch.path(), uid + 1).is_empty());
+        assert!(scan(scratch.path(), uid + 1).is_empty());
     }
 
     #[test]
-    fn thousands_are_looked_through() {
+    fn many_processes_are_scanned() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         for id in 1..=1000 {
             let folder = scratch.path().join(id.to_string());
             fs::create_dir(&folder).expect("a folder");
             fs::write(folder.join("environ"), "A=b\0").expect("a file");
         }
-        let found = below(scratch.path(), nix::unistd::Uid::effective().as_raw());
+        let found = scan(scratch.path(), nix::unistd::Uid::effective().as_raw());
         assert_eq!(found.len(), 1000);
         assert!(found.is_sorted_by_key(|process| process.id));
     }

@@ -1,9 +1,9 @@
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use nix::unistd::{Uid, mkfifo};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::*;
 
@@ -16,12 +16,15 @@ struct Bed {
 impl Bed {
     fn with(names: &[&str]) -> Self {
         let bed = Self { scratch: tempfile::tempdir().expect("a scratch directory") };
-        fs::create_dir_all(bed.path("enrolled")).expect("a folder");
+        for directory in ["enrolled", PUBLISHED_DIR] {
+            fs::create_dir(bed.path(directory)).expect("a directory");
+        }
         for name in names {
             fs::write(bed.path("enrolled").join(name), "").expect("a marker");
-            fs::create_dir_all(bed.folder(name)).expect("a folder");
         }
-        fs::write(bed.path("passwd"), "root:x:0:0::/root:/bin/sh\n").expect("a list");
+        let own = Uid::effective();
+        let lines = names.iter().chain(&["carol"]).map(|name| format!("{name}:x:{own}:0::/:\n"));
+        fs::write(bed.path("passwd"), lines.collect::<String>()).expect("a list");
         bed
     }
 
@@ -29,118 +32,126 @@ impl Bed {
         self.scratch.path().join(name)
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        self.path(USERS_DIR).join(name)
+    fn file(&self, name: &str) -> PathBuf {
+        self.path(PUBLISHED_DIR).join(name)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder(name).join(FILE_NAME)
+    fn publish(&self, name: &str, record: &Record) {
+        fs::write(self.file(name), record.to_bytes()).expect("a state");
+    }
+
+    fn publish_own(&self, name: &str) {
+        self.publish(name, &Record::from_state(Uid::effective().as_raw(), STATE.as_bytes()));
+    }
+
+    fn accounts(&self) -> Accounts {
+        let directory = [("removed", None)];
+        Accounts::from_parts(&fs::read(self.path("passwd")).expect("a list"), &directory)
     }
 
     fn found(&self, name: &str) -> PublishedEntry {
-        let all = read_all(self.scratch.path(), &self.path("passwd")).expect("readable");
+        let all = read_all(self.scratch.path(), |_| self.accounts()).expect("readable");
         all.into_iter().find(|person| person.name == name).expect("enrolled").found
     }
 
     #[track_caller]
     fn assert_unreadable(&self, name: &str, why: &str) {
-        assert_eq!(self.found(name), PublishedEntry::Unreadable(why.to_owned()), "{name}");
+        let found = self.found(name);
+        assert!(
+            matches!(&found, PublishedEntry::Unreadable(said) if said.contains(why)),
+            "{name}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn everybody_who_is_enrolled_is_there_and_nobody_else() {
     let bed = Bed::with(&["bob", "alice"]);
-    fs::write(bed.file("alice"), STATE).expect("a state");
-    fs::create_dir(bed.folder("former")).expect("a folder");
+    bed.publish_own("alice");
+    bed.publish_own("former");
     fs::write(bed.path("enrolled/carol"), "").expect("a marker");
-    let all = read_all(bed.scratch.path(), &bed.path("passwd")).expect("readable");
+    let all = read_all(bed.scratch.path(), |_| bed.accounts()).expect("readable");
     assert_eq!(all.iter().map(|person| person.name.as_str()).collect::<Vec<_>>(), ["alice", "bob", "carol"]);
     assert!(matches!(&all[0].found, PublishedEntry::Standing(standing) if standing.text == "fine"));
     assert_eq!((&all[1].found, &all[2].found), (&PublishedEntry::Nothing, &PublishedEntry::Nothing));
-    fs::remove_dir_all(bed.path(USERS_DIR)).expect("removed");
+    fs::remove_dir_all(bed.path(PUBLISHED_DIR)).expect("removed");
     assert_eq!(bed.found("alice"), PublishedEntry::Nothing, "no service ever ran");
 }
 
 #[test]
 fn a_machine_on_which_nobody_was_ever_enrolled_says_so() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
-    assert!(read_all(scratch.path(), Path::new("/etc/passwd")).is_err());
+    assert!(read_all(scratch.path(), |_| Accounts::default()).is_err());
 }
 
 #[test]
-fn what_is_no_file_is_neither_followed_nor_waited_for() {
-    let bed = Bed::with(&["fifo", "link", "folder", "socket", "outside"]);
-    fs::write(bed.path("elsewhere"), STATE).expect("a state");
+fn reason_for_an_unpublished_state_is_shown() {
+    let bed = Bed::with(&["alice"]);
+    bed.publish("alice", &Record::unreadable(Uid::effective().as_raw(), "state.json is a FIFO\u{1b}[2J"));
+    assert_eq!(bed.found("alice"), PublishedEntry::Unreadable("state.json is a FIFO?[2J".into()));
+}
+
+#[test]
+fn file_that_root_did_not_write_is_rejected() {
+    let bed = Bed::with(&["fifo", "link", "directory", "huge", "torn", "shared", "no-uid"]);
     mkfifo(&bed.file("fifo"), Mode::S_IRWXU).expect("a FIFO");
-    symlink(bed.path("elsewhere"), bed.file("link")).expect("a link");
-    fs::create_dir(bed.file("folder")).expect("a folder");
-    let _socket = UnixListener::bind(bed.file("socket")).expect("a socket");
-    bed.assert_unreadable("fifo", "it is no regular file");
-    bed.assert_unreadable("link", "it is a link");
-    bed.assert_unreadable("folder", "it is no regular file");
-    bed.assert_unreadable("socket", "it is no regular file");
-    fs::remove_dir(bed.folder("outside")).expect("removed");
-    symlink(bed.folder("link"), bed.folder("outside")).expect("a link");
-    bed.assert_unreadable("outside", "the folder is none");
-}
-
-#[test]
-fn what_is_too_large_or_too_deep_or_no_state_is_named() {
-    let bed = Bed::with(&["huge", "large", "deep", "torn", "whole"]);
+    bed.publish_own("elsewhere");
+    symlink(bed.file("elsewhere"), bed.file("link")).expect("a link");
+    fs::create_dir(bed.file("directory")).expect("a directory");
     File::create(bed.file("huge")).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-    fs::write(bed.file("large"), format!("{STATE}{}", " ".repeat(LIMIT + 1 - STATE.len()))).expect("a file");
-    fs::write(bed.file("deep"), "[".repeat(LIMIT)).expect("a file");
     fs::write(bed.file("torn"), &STATE[..40]).expect("a file");
-    fs::write(bed.file("whole"), format!("{STATE}{}", " ".repeat(LIMIT - STATE.len()))).expect("a file");
-    bed.assert_unreadable("huge", "it is larger than 64 KiB");
-    bed.assert_unreadable("large", "it is larger than 64 KiB");
-    bed.assert_unreadable("deep", "it is no JSON");
-    bed.assert_unreadable("torn", "it is no JSON");
-    assert!(matches!(bed.found("whole"), PublishedEntry::Standing(_)));
+    fs::write(bed.file("no-uid"), STATE).expect("a file");
+    bed.publish_own("shared");
+    fs::set_permissions(bed.file("shared"), Permissions::from_mode(0o622)).expect("a mode");
+    for name in ["fifo", "link", "directory"] {
+        bed.assert_unreadable(name, "regular file");
+    }
+    bed.assert_unreadable("huge", "larger than");
+    bed.assert_unreadable("torn", "damaged");
+    bed.assert_unreadable("shared", "written by others");
+    bed.assert_unreadable("no-uid", "does not name the user");
 }
 
 /// Only root can give files away.
 #[test]
-fn a_second_name_of_somebody_elses_file_is_not_read() {
+fn file_of_another_owner_is_rejected() {
     if !Uid::effective().is_root() {
         eprintln!("SKIPPED: only root can give files away; run the tests as root");
         return;
     }
-    let bed = Bed::with(&["mallory", "alice"]);
-    for (name, uid) in [("mallory", 61_001), ("alice", 61_002)] {
-        chown(bed.folder(name), Some(uid), Some(uid)).expect("given");
-    }
-    fs::write(bed.file("alice"), STATE).expect("a state");
-    chown(bed.file("alice"), Some(61_002), None).expect("given");
-    fs::hard_link(bed.file("alice"), bed.file("mallory")).expect("a second name");
-    assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
-    bed.assert_unreadable("mallory", "it belongs to user id 61002, and not to 61001");
+    let bed = Bed::with(&["mallory"]);
+    bed.publish_own("mallory");
+    chown(bed.file("mallory"), Some(61_001), None).expect("given");
+    bed.assert_unreadable("mallory", "belongs to user id 61001");
 }
 
 #[test]
 fn a_user_id_that_went_to_somebody_else_speaks_for_nobody() {
     let bed = Bed::with(&["alice"]);
-    fs::write(bed.file("alice"), STATE).expect("a state");
+    bed.publish_own("alice");
     let own = Uid::effective().as_raw();
-    fs::write(bed.path("passwd"), format!("alice:x:{own}:0::/:\nbob:x:77:0::/:\nbroken\n:::\n"))
-        .expect("a list");
     assert!(matches!(bed.found("alice"), PublishedEntry::Standing(_)));
+    // Enrolled for the uid that is bob's now, whatever was published.
+    fs::create_dir(bed.path("identities")).expect("a directory");
+    fs::write(bed.path("identities/alice"), format!("{own}\n")).expect("bound");
     fs::write(bed.path("passwd"), format!("alice:x:61003:0::/:\nbob:x:{own}:0::/:\n")).expect("a list");
-    bed.assert_unreadable(
-        "alice",
-        &format!("the folder belongs to user id {own}, and alice is 61003: `cas-sync enroll alice`"),
+    assert!(
+        matches!(bed.found("alice"), PublishedEntry::Gone(why) if why.contains("its account has uid 61003"))
     );
+    // Adopted: what was published is still of the account before.
+    fs::write(bed.path("identities/alice"), "61003\n").expect("bound");
+    bed.assert_unreadable("alice", &format!("it was published for user id {own}, and alice is 61003"));
 }
 
 #[test]
-fn a_file_that_may_not_be_opened_is_named() {
-    let bed = Bed::with(&["alice"]);
-    fs::write(bed.file("alice"), STATE).expect("a state");
-    fs::set_permissions(bed.file("alice"), Permissions::from_mode(0o000)).expect("a mode");
-    match (Uid::effective().is_root(), bed.found("alice")) {
-        (true, PublishedEntry::Standing(_)) => (),
-        (false, PublishedEntry::Unreadable(why)) => assert!(why.starts_with("it cannot be opened"), "{why}"),
-        (_, found) => panic!("{found:?}"),
+fn what_a_removed_account_published_is_not_read() {
+    let bed = Bed::with(&["removed", "unknown"]);
+    for name in ["removed", "unknown"] {
+        bed.publish_own(name);
     }
+    fs::write(bed.path("passwd"), "root:x:0:0::/:\n").expect("a list");
+    assert!(
+        matches!(bed.found("removed"), PublishedEntry::Gone(why) if why.starts_with("the account was removed"))
+    );
+    bed.assert_unreadable("unknown", "the directory does not say which account that is");
 }

@@ -1,5 +1,5 @@
-//! How somebody's last sync ended, as a file of theirs says: read with leniency, and in a type in which every text can be
-//! shown at a terminal and every time is one.
+//! How a user's last sync ended, as their `state.json` says: read with leniency, and in a type in which every text can be shown
+//! at a terminal and every time is one.
 
 use std::time::Duration;
 
@@ -49,6 +49,19 @@ pub(crate) struct PublishedReport {
     pub(crate) credential: Option<Credential>,
 }
 
+/// What is known of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PublishedEntry {
+    /// How their last sync ended.
+    Standing(Box<PublishedReport>),
+    /// No sync has published anything yet.
+    Nothing,
+    /// There is no state that could be published, and why.
+    Unreadable(String),
+    /// The account that was enrolled is not there any more, and why.
+    Gone(String),
+}
+
 /// What was found to be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credential {
@@ -58,9 +71,9 @@ pub(crate) struct Credential {
     pub(crate) fingerprint: Option<String>,
     /// The end of the access token, which Claude Code replaces in time.
     pub(crate) access_token_expires_at: Option<Timestamp>,
-    /// When it lapses as a whole.
+    /// When the credential expires.
     pub(crate) lapses_at: Option<Timestamp>,
-    /// Whether nobody wrote that date down.
+    /// True if the date is an estimate.
     pub(crate) expiry_is_estimated: bool,
 }
 
@@ -68,10 +81,18 @@ impl PublishedReport {
     /// Reads it. What is missing or of another kind is left out, as long as it says when it was, and how it ended.
     ///
     /// # Errors
-    /// Why it is no state, in a few words.
+    /// Why it is not a state, in a few words.
     pub(crate) fn parse(content: &[u8]) -> Result<Self, &'static str> {
-        let value: Value = serde_json::from_slice(content).map_err(|_| "it is no JSON")?;
-        let members = Members(value.as_object().ok_or("it is no JSON object")?);
+        let value: Value = serde_json::from_slice(content).map_err(|_| "it is not JSON")?;
+        Self::from_members(value.as_object().ok_or("it is not a JSON object")?)
+    }
+
+    /// Reads the members of an object.
+    ///
+    /// # Errors
+    /// Why it is not a state, in a few words.
+    pub(crate) fn from_members(members: &Map<String, Value>) -> Result<Self, &'static str> {
+        let members = Members(members);
         let at = members.time("at_ms").ok_or("it does not say when it was")?;
         let status = members.0.get("status").and_then(Value::as_str).and_then(sanitize::status);
         let credential = members.0.get("credential").and_then(Value::as_object).map(Members);
@@ -82,7 +103,7 @@ impl PublishedReport {
             at,
             status,
             text: members.text("text").unwrap_or_default(),
-            // Whoever leaves it out has failed all the same.
+            // A missing exit code follows from the status.
             exit_code: exit_code.unwrap_or(u8::from(status == Status::Fail)),
             finding: members.word("finding").unwrap_or_default(),
             notes: members.words("notes"),
@@ -177,15 +198,15 @@ mod tests {
     fn the_least_that_is_a_state_and_what_is_none() {
         assert_eq!(parsed(&json!({"at_ms": 1, "status": "FAIL"})).map(|found| found.exit_code), Ok(1));
         for (text, why) in [
-            ("", "it is no JSON"),
-            ("[1]", "it is no JSON object"),
+            ("", "it is not JSON"),
+            ("[1]", "it is not a JSON object"),
             (r#"{"status":"OK"}"#, "it does not say when it was"),
             (r#"{"at_ms":-1,"status":"OK"}"#, "it does not say when it was"),
             (r#"{"at_ms":1e300,"status":"OK"}"#, "it does not say when it was"),
             (r#"{"at_ms":18446744073709551615,"status":"OK"}"#, "it does not say when it was"),
             (r#"{"at_ms":1,"status":"FINE"}"#, "it does not say how it ended"),
-            (&"[".repeat(60_000), "it is no JSON"),
-            (&format!(r#"{{"at_ms":1,"status":"OK","x":{}"#, "{\"x\":".repeat(9_000)), "it is no JSON"),
+            (&"[".repeat(60_000), "it is not JSON"),
+            (&format!(r#"{{"at_ms":1,"status":"OK","x":{}"#, "{\"x\":".repeat(9_000)), "it is not JSON"),
         ] {
             assert_eq!(PublishedReport::parse(text.as_bytes()), Err(why), "{:.60}", text);
         }

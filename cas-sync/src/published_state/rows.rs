@@ -1,4 +1,4 @@
-//! Everybody who is enrolled, judged from what they have published: one row each, the worst first.
+//! Rates all enrolled users by their published state: one row each, the worst first.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::paths::STATE_DIR;
 
 use crate::os::environment::now;
+use crate::published_state::accounts::Accounts;
 use crate::published_state::read::{self, EnrolledUser, PublishedEntry};
 use crate::published_state::report::PublishedReport;
 
@@ -28,8 +29,10 @@ pub(crate) struct Row {
 /// How bad it is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// The last sync says that somebody has to act.
+    /// The last sync needs an action.
     Failed,
+    /// The account that was enrolled is not there any more.
+    Gone,
     /// What is published is no state of theirs.
     Unreadable,
     /// What is published is of a time that is yet to come.
@@ -42,7 +45,7 @@ pub(crate) enum Severity {
     Unknown,
     /// The last sync could do nothing.
     Skipped,
-    /// The last sync mended the login.
+    /// The last sync restored the login.
     Recovered,
     /// All is well.
     Ok,
@@ -65,6 +68,7 @@ impl Row {
                 standing: None,
                 name,
             },
+            PublishedEntry::Gone(why) => Self { rank: Severity::Gone, reason: why, standing: None, name },
             PublishedEntry::Standing(standing) => {
                 let (rank, reason) = judged(&standing, now);
                 Self { rank, reason, standing: Some(*standing), name }
@@ -75,7 +79,7 @@ impl Row {
     /// The exit code: that of the last sync, where it can be believed and is recent; else 1, or 75 where there was none yet.
     pub(crate) fn exit_code(&self) -> u8 {
         match (self.rank, &self.standing) {
-            (Severity::Unreadable | Severity::ClockSkew, _) => 1,
+            (Severity::Gone | Severity::Unreadable | Severity::ClockSkew, _) => 1,
             (Severity::Overdue, Some(standing)) => standing.exit_code.max(1),
             (_, Some(standing)) => standing.exit_code,
             (_, None) => 75,
@@ -85,7 +89,7 @@ impl Row {
     /// The status as which it is shown.
     pub(crate) fn status(&self) -> Status {
         match self.rank {
-            Severity::Failed => Status::Fail,
+            Severity::Failed | Severity::Gone => Status::Fail,
             Severity::Unreadable | Severity::ClockSkew | Severity::Overdue | Severity::Warning => {
                 Status::Warn
             }
@@ -101,14 +105,15 @@ impl Severity {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Failed => "failed",
+            Self::Gone => "gone",
             Self::Unreadable => "unreadable",
-            Self::ClockSkew => "of-the-future",
-            Self::Overdue => "silent",
-            Self::Warning => "warned",
+            Self::ClockSkew => "clock-skew",
+            Self::Overdue => "overdue",
+            Self::Warning => "warning",
             Self::Unknown => "unknown",
             Self::Skipped => "skipped",
             Self::Recovered => "recovered",
-            Self::Ok => "well",
+            Self::Ok => "ok",
         }
     }
 }
@@ -126,7 +131,7 @@ pub(crate) fn worst_first(people: Vec<EnrolledUser>, now: Timestamp) -> Vec<Row>
 /// When the enrollment directory cannot be read.
 pub(crate) fn read_all() -> Result<(Vec<Row>, Timestamp)> {
     let now = now();
-    let users = read::read_all(Path::new(STATE_DIR), Path::new(read::PASSWD));
+    let users = read::read_all(Path::new(STATE_DIR), Accounts::look_up);
     let users = users.with_context(|| format!("cannot list the enrolled users in {STATE_DIR}"))?;
     Ok((worst_first(users, now), now))
 }
@@ -181,6 +186,10 @@ mod tests {
             person("eve", "WARN", 1, 75),
             person("fay", "OK", 14, 0),
             person("gus", "OK", -1, 0),
+            EnrolledUser {
+                name: "gil".into(),
+                found: PublishedEntry::Gone("the account was removed".into()),
+            },
             EnrolledUser { name: "hal".into(), found: PublishedEntry::Unreadable("it is a link".into()) },
             person("ida", "FAIL", 900, 79),
             person("abe", "OK", 1, 0),
@@ -190,20 +199,21 @@ mod tests {
             rows.iter().map(|row| (row.name.as_str(), row.rank.word(), row.exit_code())).collect();
         let expected = [
             ("ida", "failed", 79),
+            ("gil", "gone", 1),
             ("hal", "unreadable", 1),
-            ("gus", "of-the-future", 1),
-            ("fay", "silent", 1),
-            ("eve", "warned", 75),
+            ("gus", "clock-skew", 1),
+            ("fay", "overdue", 1),
+            ("eve", "warning", 75),
             ("dan", "unknown", 75),
             ("ben", "skipped", 0),
             ("cem", "recovered", 0),
-            ("abe", "well", 0),
-            ("ann", "well", 0),
+            ("abe", "ok", 0),
+            ("ann", "ok", 0),
         ];
         assert_eq!(seen, expected);
         assert_eq!(exit_code(&rows), 79);
-        assert_eq!(exit_code(&rows[4..]), 75);
-        assert_eq!(exit_code(&rows[6..]), 0);
-        assert_eq!(rows[1].reason, "unreadable: it is a link");
+        assert_eq!(exit_code(&rows[5..]), 75);
+        assert_eq!(exit_code(&rows[7..]), 0);
+        assert_eq!(rows[2].reason, "unreadable: it is a link");
     }
 }

@@ -1,5 +1,5 @@
-//! The roster: who of this fleet is to be looked after. Of its many keys two are ours; the others belong to other tools and
-//! are not even looked at. What could be meant in two ways is an error that names the line.
+//! The roster: the list of managed users of a fleet. It has two keys of cas-sync; other keys belong
+//! to other tools and are ignored. Ambiguous content is an error that names the line.
 
 mod yaml;
 
@@ -12,62 +12,63 @@ use cas_protocol::paths::is_valid_user_name;
 
 use self::yaml::{LineError, Node, Pair, Value};
 
-/// Where it lies.
+/// The default path of the roster.
 pub(crate) const DEFAULT_PATH: &str = "/etc/claude-auth-sync/roster.yaml";
 
 const CLAUDE_AUTH: &str = "claude_auth";
 const PARKED: &str = "parked";
 
-/// The keys of others that are known: they are near misses of nothing.
+/// Known keys of other tools, which are not misspelled keys of cas-sync.
 const OTHERS: [&str; 6] = ["authentik_user", "k8s_user", "tier", "namespaces", "code_layout", "repos"];
 
-/// Who is in the roster.
+/// The content of a roster.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     /// By login name.
     pub(crate) people: BTreeMap<String, Entry>,
-    /// Whether the last line has its end: without it the file may be half written.
+    /// True if the file ends with a newline. Without one it may be incomplete.
     pub(crate) is_whole: bool,
 }
 
-/// What it says of one person.
+/// The entry of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The line with the name, from 1.
     pub(crate) line: usize,
-    /// Whether Claude logins are to be looked after (default true).
+    /// True if Claude logins are managed (default true).
     pub(crate) claude_auth: bool,
-    /// Whether the person is away (default false).
+    /// True if the user is parked (default false).
     pub(crate) parked: bool,
 }
 
 impl Entry {
-    /// Whether this person is to be looked after.
+    /// Returns true if this user is to be enrolled.
     pub(crate) fn is_enabled(&self) -> bool {
         self.claude_auth && !self.parked
     }
 }
 
-/// Understands the text of a roster, read from `path`.
+/// Parses the text of a roster from `path`.
 ///
 /// # Errors
-/// [`RosterError`] for what is no roster, names nobody, or could be meant in two ways. Nobody may be offboarded over it.
+/// [`RosterError`] if it is not a roster, lists no user, or is ambiguous. No user is offboarded
+/// because of it.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
     let error = |(line, what): LineError| RosterError { path: path.to_owned(), line: Some(line), what };
-    let nobody = || RosterError {
+    let no_users = || RosterError {
         path: path.to_owned(),
         line: None,
-        what: "it names nobody; write `users:` and below it a line `NAME:` for each person".into(),
+        what: "it lists no users; write `users:` and below it a line `NAME:` for each user".into(),
     };
-    let root = yaml::parse(text).map_err(error)?.ok_or_else(nobody)?;
-    let people = people(&root).map_err(error)?;
+    let root = yaml::parse(text).map_err(error)?.ok_or_else(no_users)?;
+    let people = parse_users(&root).map_err(error)?;
     if people.is_empty() {
-        return Err(nobody());
+        return Err(no_users());
     }
     Ok(Roster { people, is_whole: text.ends_with('\n') })
 }
 
-fn people(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
+fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     let Value::Map(entries) = &root.value else {
         return Err((root.line, "a roster is a map with the key `users`".into()));
     };
@@ -75,7 +76,7 @@ fn people(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     for (name, key, value) in keys(entries)? {
         match name {
             "users" => users = Some(value),
-            other if is_near(other, "users") => {
+            other if resembles(other, "users") => {
                 return Err((key.line, format!("the key {other:?}: did you mean `users`?")));
             }
             _ => {}
@@ -92,10 +93,10 @@ fn people(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
             ));
         }
     };
-    keys(entries)?.into_iter().map(|(name, key, value)| person(name, key, value)).collect()
+    keys(entries)?.into_iter().map(|(name, key, value)| parse_user(name, key, value)).collect()
 }
 
-fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
+fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
     if !is_valid_user_name(name.as_bytes()) {
         return Err((key.line, format!("{name:?} cannot be a login name")));
     }
@@ -105,20 +106,21 @@ fn person(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineE
         Value::Map(entries) => {
             for (name, key, value) in settings(entries)? {
                 match name {
-                    CLAUDE_AUTH => entry.claude_auth = truth(name, value)?,
-                    PARKED => entry.parked = truth(name, value)?,
-                    other => refuse_near_miss(other, key)?,
+                    CLAUDE_AUTH => entry.claude_auth = parse_bool(name, value)?,
+                    PARKED => entry.parked = parse_bool(name, value)?,
+                    other => reject_misspelled_key(other, key)?,
                 }
             }
         }
-        _ => return Err((value.line, format!("what stands below {name} must be keys with values"))),
+        _ => return Err((value.line, format!("the value of {name} must be keys with values"))),
     }
     Ok((name.to_owned(), entry))
 }
 
 type Member<'tree> = (&'tree str, &'tree Node, &'tree Node);
 
-/// The keys of a person with those that `<<` takes over from elsewhere, which come first: the person's own count more.
+/// Returns the keys of a user. Those that `<<` merges come first, so that the user's own keys
+/// override them.
 fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let own = keys(entries)?;
     let mut all = Vec::new();
@@ -127,14 +129,14 @@ fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
             Value::List(sources) => sources.iter().map(Rc::as_ref).collect(),
             _ => vec![*value],
         };
-        // Of several the first counts most.
+        // The first of several sources wins.
         for source in sources.into_iter().rev() {
             let Value::Map(entries) = &source.value else {
-                return Err((value.line, "`<<` takes over maps only".into()));
+                return Err((value.line, "`<<` merges maps only".into()));
             };
             let taken = keys(entries)?;
             if let Some((_, key, _)) = taken.iter().find(|(name, ..)| *name == "<<") {
-                return Err((key.line, "`<<` within what `<<` takes over: write the keys out".into()));
+                return Err((key.line, "`<<` within a map that `<<` merges; write the keys out".into()));
             }
             all.extend(taken);
         }
@@ -143,7 +145,7 @@ fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     Ok(all)
 }
 
-/// The members of a map whose keys are text and stand once.
+/// Returns the members of a map; keys must be unique text.
 fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let mut first_lines = BTreeMap::new();
     let mut members = Vec::new();
@@ -152,33 +154,30 @@ fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
             return Err((key.line, "a key must be text".into()));
         };
         if let Some(first) = first_lines.insert(name.as_str(), key.line) {
-            return Err((
-                key.line,
-                format!("{name:?} stands here a second time; the first is in line {first}"),
-            ));
+            return Err((key.line, format!("{name:?} is a duplicate of the key in line {first}")));
         }
         members.push((name.as_str(), key.as_ref(), value.as_ref()));
     }
     Ok(members)
 }
 
-fn refuse_near_miss(name: &str, key: &Node) -> Result<(), LineError> {
-    let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| is_near(name, ours));
+fn reject_misspelled_key(name: &str, key: &Node) -> Result<(), LineError> {
+    let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| resembles(name, ours));
     match meant.filter(|_| !OTHERS.contains(&name)) {
         Some(ours) => Err((key.line, format!("the key {name:?}: did you mean `{ours}`?"))),
         None => Ok(()),
     }
 }
 
-/// Spelled as one might by mistake: other case, dashes, a letter or two.
-fn is_near(name: &str, ours: &str) -> bool {
+/// Returns true for a misspelling: other case, dashes, or a wrong character or two.
+fn resembles(name: &str, ours: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' ', '.'], "");
     let tolerated = if ours.len() > 8 { 2 } else { 1 };
     strsim::damerau_levenshtein(&plain(name), &plain(ours)) <= tolerated
 }
 
-/// As YAML 1.1 and 1.2 write truth values; text in quotes is none in either.
-fn truth(name: &str, value: &Node) -> Result<bool, LineError> {
+/// Parses a truth value of YAML 1.1 or 1.2; quoted text is not one.
+fn parse_bool(name: &str, value: &Node) -> Result<bool, LineError> {
     let text = match &value.value {
         Value::Plain(text) => text.as_str(),
         _ => "",
@@ -194,7 +193,7 @@ fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
-/// A roster that cannot be used: which line, and what to write.
+/// The error of an invalid roster: the line and the remedy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RosterError {
     path: PathBuf,
@@ -203,7 +202,7 @@ pub(crate) struct RosterError {
 }
 
 impl RosterError {
-    /// The whole file is at fault.
+    /// Creates an error about the whole file.
     pub(crate) fn of_file(path: &Path, what: impl fmt::Display) -> Self {
         Self { path: path.to_owned(), line: None, what: what.to_string() }
     }

@@ -15,7 +15,7 @@ fn expect(text: &str, people: &[(&str, bool)]) {
 }
 
 #[test]
-fn the_example_and_the_manual_page_are_understood() {
+fn documented_roster_examples_are_valid() {
     let expected = [("alice", true), ("bob", false), ("carol", false)];
     expect(include_str!("../../../packaging/examples/roster.yaml"), &expected);
     let page = include_str!("../../../docs/man/claude-auth-sync-roster.5.scd");
@@ -30,7 +30,7 @@ fn the_example_and_the_manual_page_are_understood() {
 }
 
 #[test]
-fn two_keys_are_ours_and_all_others_are_left_alone() {
+fn only_two_keys_of_a_user_are_read() {
     expect(
         "# the fleet\nversion: 3\nusers:\n  ada:\n    tier: 2\n    repos: [a, {b: c}, a]\n    namespaces: {x: 1, x: 2}\n  \
          bob:\n    claude_auth: false\n  cy: {parked: true, claude_auth: true}\n  dee:\n  eve: {claude_auth: Yes, parked: off}\n  \"fay\": ~\n",
@@ -39,7 +39,7 @@ fn two_keys_are_ours_and_all_others_are_left_alone() {
 }
 
 #[test]
-fn what_others_write_with_anchors_and_merges_is_understood() {
+fn anchors_and_merges_are_resolved() {
     expect(
         "away: &away {parked: true, tier: 1}\nusers:\n  ada: *away\n  bob: {<<: *away, parked: false}\n  cy:\n    <<: [*away, {parked: false}]\n",
         &[("ada", false), ("bob", true), ("cy", false)],
@@ -47,7 +47,7 @@ fn what_others_write_with_anchors_and_merges_is_understood() {
 }
 
 #[test]
-fn the_line_of_each_entry_is_known() {
+fn entry_has_its_line_number() {
     let roster = read("users:\n  ada: {}\n\n  # comment\n  bob:\n    tier: 1\n").expect("a roster");
     assert_eq!(roster.people.values().map(|entry| entry.line).collect::<Vec<_>>(), [2, 5]);
     assert!(roster.is_whole);
@@ -56,19 +56,19 @@ fn the_line_of_each_entry_is_known() {
 }
 
 #[test]
-fn what_could_be_meant_in_two_ways_names_the_line() {
+fn ambiguous_roster_error_names_the_line() {
     for (text, expected) in [
-        ("", "names nobody"),
-        ("# nothing\n", "names nobody"),
-        ("users:\n", "names nobody"),
-        ("users: {}\n", "names nobody"),
-        ("people:\n  ada:\n", "names nobody"),
+        ("", "lists no users"),
+        ("# nothing\n", "lists no users"),
+        ("users:\n", "lists no users"),
+        ("users: {}\n", "lists no users"),
+        ("people:\n  ada:\n", "lists no users"),
         ("user:\n  ada:\n", "line 1: the key \"user\": did you mean `users`?"),
         ("Users:\n  ada:\n", "line 1: the key \"Users\""),
         ("- ada\n", "line 1: a roster is a map"),
         ("users:\n  - ada\n", "line 2: `users` must be a map"),
         ("users: ada\n", "line 1: `users` must be a map"),
-        ("users:\n  ada: yes\n", "line 2: what stands below ada"),
+        ("users:\n  ada: yes\n", "line 2: the value of ada"),
         (
             "users:\n  ada:\n    claude-auth: false\n",
             "line 3: the key \"claude-auth\": did you mean `claude_auth`?",
@@ -81,12 +81,9 @@ fn what_could_be_meant_in_two_ways_names_the_line() {
         ("users:\n  ada:\n    parked: 1\n", "line 3: `parked` must be true or false"),
         ("users:\n  ada:\n    claude_auth:\n", "line 3: `claude_auth` must be true or false"),
         ("users:\n  ada:\n    claude_auth: fal", "line 3: `claude_auth` must be true or false"),
-        (
-            "users:\n  ada:\n  bob:\n  ada:\n",
-            "line 4: \"ada\" stands here a second time; the first is in line 2",
-        ),
-        ("users:\n  ada: {parked: true, parked: false}\n", "line 2: \"parked\" stands here a second time"),
-        ("users:\n  ada:\nusers:\n  bob:\n", "line 3: \"users\" stands here a second time"),
+        ("users:\n  ada:\n  bob:\n  ada:\n", "line 4: \"ada\" is a duplicate of the key in line 2"),
+        ("users:\n  ada: {parked: true, parked: false}\n", "line 2: \"parked\" is a duplicate"),
+        ("users:\n  ada:\nusers:\n  bob:\n", "line 3: \"users\" is a duplicate"),
         ("users:\n  ../ada:\n", "line 2: \"../ada\" cannot be a login name"),
         ("users:\n  ada: {parked: true\n", "line"),
         ("users:\n\tada:\n", "line"),
@@ -95,7 +92,7 @@ fn what_could_be_meant_in_two_ways_names_the_line() {
         ("users:\n  ada:\n  bo\n  cy:\n", "line 4"),
         ("users:\n  ada:\n---\nusers:\n  bob:\n", "a second document"),
         ("users: &all\n  ada: *all\n", "line 2"),
-        ("users:\n  ada: {<<: yes}\n", "`<<` takes over maps only"),
+        ("users:\n  ada: {<<: yes}\n", "`<<` merges maps only"),
         ("\u{0}\u{1}binary", "line"),
     ] {
         let error = read(text).map(|roster| panic!("{text:?}: {roster:?}")).unwrap_err().to_string();
@@ -103,7 +100,8 @@ fn what_could_be_meant_in_two_ways_names_the_line() {
     }
 }
 
-/// Runs with the stack of a small thread: what a hostile text could make deep must not depend on the stack of a program.
+/// Parses with the stack of a small thread, because a deep text must not depend on the stack size
+/// of the program.
 fn refusal(text: String) -> String {
     let refused = std::thread::Builder::new().stack_size(1 << 20).spawn(move || match read(&text) {
         Ok(_) => panic!("{} bytes that begin with {:?} are a roster", text.len(), &text[..60]),
@@ -134,13 +132,13 @@ fn roster_with_chained_aliases_names_the_line() {
 }
 
 #[test]
-fn roster_that_aliases_make_huge_names_the_line() {
+fn roster_with_exploding_aliases_names_the_line() {
     let ten = |name: &str| [name; 10].join(", ");
     let laughs: String =
         (1..60).map(|n| format!("a{n}: &a{n} [{}]\n", ten(&format!("*a{}", n - 1)))).collect();
     let error = refusal(format!("a0: &a0 x\n{laughs}users:\n  ada:\n"));
     assert!(error.contains("line 7: the roster has more than 1000000 values"), "{error}");
-    // Each person takes over a thousand maps: ten million keys in a file of a few hundred kilobytes.
+    // Each user merges a thousand maps: ten million keys in a file of a few hundred kilobytes.
     let maps = ["{tier: 1}"; 1000].join(", ");
     let people: String = (0..10_000).map(|n| format!("  u{n}: {{<<: *all}}\n")).collect();
     let error = refusal(format!("all: &all [{maps}]\nusers:\n{people}"));
@@ -150,7 +148,7 @@ fn roster_that_aliases_make_huge_names_the_line() {
 }
 
 #[test]
-fn a_large_fleet_stays_within_the_bounds() {
+fn large_fleet_is_within_limits() {
     let people: String = (0..10_000)
         .map(|n| format!("  u{n}:\n    <<: *usual\n    repos: [a, b, c, d, e, f, g, h]\n    namespaces: {{x: 1, y: 2}}\n"))
         .collect();
@@ -159,7 +157,7 @@ fn a_large_fleet_stays_within_the_bounds() {
 }
 
 #[test]
-fn keys_of_other_tools_are_no_near_misses() {
+fn keys_of_other_tools_are_not_misspellings() {
     for key in
         ["claude_plan", "auth", "authentik_user", "claude", "park", "parking_lot", "tier", "marked_for_x"]
     {

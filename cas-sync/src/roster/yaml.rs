@@ -1,18 +1,19 @@
-//! A YAML document as a tree that knows in which line everything stands. Nothing is interpreted: a scalar is its text and
-//! whether it was quoted.
+//! Parses a YAML document into a tree with line numbers. Scalars are not interpreted: each is its
+//! text and whether it was quoted.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-/// Deeper than any roster, aliases included: reading and freeing a tree takes stack for each level.
+/// Deeper than any roster, aliases included. Reading and freeing a tree needs stack for each level.
 const MAX_DEPTH: usize = 64;
 
-/// More values than any roster has, each alias counted as all that it stands for: a fleet of 10,000 users has a quarter.
+/// More values than any roster has; each alias counts with its content. A fleet of 10,000 users has
+/// a quarter of it.
 const MAX_VALUES: usize = 1_000_000;
 
-/// A value, and the line it begins in, from 1.
+/// A value, with the line where it begins, from 1.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: usize,
@@ -20,7 +21,7 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// How large a value is with all that is in it, and behind its aliases.
+/// The size of a value with its content and its aliases.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     /// Levels below the value: 0 for text.
@@ -42,7 +43,7 @@ impl Size {
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// Plain text, as in `yes`; empty where nothing is written.
+    /// Plain text, as in `yes`; empty if nothing is written.
     Plain(String),
     /// Text in quotes, or with a tag.
     Quoted(String),
@@ -57,10 +58,10 @@ pub(super) struct Pair {
     pub(super) value: Rc<Node>,
 }
 
-/// What is wrong, and in which line.
+/// A line and the error in it.
 pub(super) type LineError = (usize, String);
 
-/// Reads the one document in `text`; none where there is nothing but comments.
+/// Parses the only document in `text`; returns `None` if there are only comments.
 pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
     let mut document = None;
@@ -83,11 +84,11 @@ pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
 struct Reader<I> {
     events: I,
     anchors: HashMap<usize, Rc<Node>>,
-    /// How many values were read so far.
+    /// The number of values read so far.
     values: usize,
 }
 
-/// What is wrong with a line is often only seen at the beginning of the next.
+/// Returns the line of an error, which is often detected at the start of the next line.
 fn line_of(error: &ScanError) -> usize {
     let marker = error.marker();
     if marker.col() == 0 { marker.line().saturating_sub(1).max(1) } else { marker.line() }
@@ -99,7 +100,7 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => Err((
                 line_of(&error),
-                format!("this is no YAML, here or in the line above: {}", error.info()),
+                format!("this is not valid YAML, here or in the line above: {}", error.info()),
             )),
             None => Ok((Event::StreamEnd, Span::default())),
         }

@@ -1,29 +1,29 @@
-//! By which links systemd starts a unit by itself. systemctl calls a unit enabled whichever folder the link lies in, also
-//! one that a former unit of the same name has asked for.
+//! Reads the links by which systemd starts a unit. systemctl calls a unit enabled for a link in any
+//! directory, also for one of a former unit with the same name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where systemctl makes the links.
+/// systemctl creates the links here.
 const LINKS: &str = "/etc/systemd/system";
 
-/// Whether what starts `unit` by itself is each of `wanted_by`, and nothing else.
+/// Returns true if exactly the units `wanted_by` start `unit`.
 pub(crate) fn is_wanted_only_by(unit: &str, wanted_by: &[&str]) -> bool {
-    is_by_links_below(Path::new(LINKS), unit, wanted_by)
+    is_wanted_only_by_below(Path::new(LINKS), unit, wanted_by)
 }
 
-/// Whether anything starts `unit` by itself.
+/// Returns true if any unit starts `unit`.
 pub(crate) fn is_enabled(unit: &str) -> bool {
     !enablement_links(unit).is_empty()
 }
 
-/// The links by which something does.
+/// Returns the links that start `unit`.
 pub(crate) fn enablement_links(unit: &str) -> Vec<PathBuf> {
     let folders = folders(Path::new(LINKS)).into_iter().filter(|folder| has_link(folder, unit));
     folders.map(|folder| folder.join(unit)).collect()
 }
 
-/// Whether an admin has masked `unit`, for good or until the machine is started again.
+/// Returns true if an administrator has masked `unit`, permanently or until the next boot.
 pub(crate) fn is_masked(unit: &str) -> bool {
     let is = |folder: &str| {
         fs::read_link(Path::new(folder).join(unit)).is_ok_and(|to| to == Path::new("/dev/null"))
@@ -31,7 +31,7 @@ pub(crate) fn is_masked(unit: &str) -> bool {
     is(LINKS) || is("/run/systemd/system")
 }
 
-fn is_by_links_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {
+fn is_wanted_only_by_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {
     let expected: Vec<_> = wanted_by.iter().map(|name| links.join(format!("{name}.wants"))).collect();
     let others = folders(links).into_iter().filter(|folder| !expected.contains(folder));
     expected.iter().all(|folder| has_link(folder, unit))
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_that_something_else_starts_too_is_not_enabled_as_it_should_be() {
+    fn unit_with_additional_links_is_not_as_packaged() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (unit, target) = ("claude-auth-sync@alice.timer", "claude-auth-sync.target");
         let link = |folder: &str| {
             fs::create_dir_all(scratch.path().join(folder)).expect("a folder");
             symlink("/nowhere", scratch.path().join(folder).join(unit)).expect("a link");
         };
-        let is = |wanted_by: &[&str]| is_by_links_below(scratch.path(), unit, wanted_by);
+        let is = |wanted_by: &[&str]| is_wanted_only_by_below(scratch.path(), unit, wanted_by);
         assert!(!is(&[target]), "not at all");
         link("claude-auth-sync.target.wants");
         assert!(is(&[target]));

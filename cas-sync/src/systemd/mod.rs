@@ -1,4 +1,4 @@
-//! What runs for a person by itself: the timer, the path unit that sees requests, and the watch, all below one target.
+//! The units of a user: the timer, its service and the watcher, all part of one target.
 
 mod cgroup;
 mod enabled;
@@ -9,10 +9,11 @@ mod status;
 mod stop;
 mod systemctl;
 
-pub(crate) use self::names::Units;
+pub(crate) use self::cgroup::runs_in_sync_service;
+pub(crate) use self::names::{REQUEST_SOCKET_UNIT, Units};
 pub(crate) use self::start::{
     RunResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
-    run_services, start,
+    run_services, start, start_resting,
 };
 pub(crate) use self::status::{TargetState, standing, target};
 pub(crate) use self::stop::{still_running, stop};

@@ -1,35 +1,35 @@
-//! What the units of one person are called, and what else is known of them by their name.
+//! The names of the units of a user, and the files that follow from them.
 
 use std::path::{Path, PathBuf};
 
 use super::enabled;
 
-/// What everybody's units hang on.
+/// The target that all units are part of.
 pub(crate) const TARGET: &str = "claude-auth-sync.target";
-/// Where systemd keeps when a timer with Persistent= last elapsed.
+/// The socket for requests of logins.
+pub(crate) const REQUEST_SOCKET_UNIT: &str = "claude-auth-request.socket";
+/// systemd stores here when a timer with `Persistent=` last elapsed.
 const STAMPS: &str = "/var/lib/systemd/timers";
-/// systemd's own limit for the name of a unit, the end of the string included (`UNIT_NAME_MAX`).
+/// systemd's limit for the name of a unit, with the terminating null byte (`UNIT_NAME_MAX`).
 const MAX_UNIT_NAME: usize = 255;
 
-/// The names of one person's units.
+/// The names of the units of a user.
 #[derive(Debug)]
 pub(crate) struct Units {
     pub(crate) timer: String,
-    pub(crate) path: String,
-    /// What the two above start.
+    /// The service that the timer and requests start.
     pub(crate) service: String,
     pub(crate) watch: String,
 }
 
 impl Units {
-    /// The units hold the login name as it is (`%i`), so it has to consist of what systemd allows there; and it must not be
-    /// a number, which would be taken for a user id.
-    pub(crate) fn of(user: &str) -> Option<Self> {
+    /// Returns the names for a login name. They contain the login name unchanged (`%i`), so it must
+    /// consist of allowed characters, and must not be a number, which would mean a uid.
+    pub(crate) fn for_user(user: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
         let unit = |prefix: &str, kind: &str| format!("claude-auth-{prefix}@{user}.{kind}");
         let units = Self {
             timer: unit("sync", "timer"),
-            path: unit("sync", "path"),
             service: unit("sync", "service"),
             watch: unit("watch", "service"),
         };
@@ -38,26 +38,26 @@ impl Units {
         (user.bytes().all(is_allowed) && !is_number && fits).then_some(units)
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.timer, &self.path, &self.service, &self.watch]
+    /// Returns all names.
+    pub(crate) fn all(&self) -> [&str; 3] {
+        [&self.timer, &self.service, &self.watch]
     }
 
-    /// Those that the target starts.
+    /// Returns the units that the target starts.
     pub(crate) fn wanted(&self, watch: bool) -> Vec<&str> {
-        let mut wanted = vec![self.timer.as_str(), &self.path];
+        let mut wanted = vec![self.timer.as_str()];
         wanted.extend(watch.then_some(self.watch.as_str()));
         wanted
     }
 
-    /// Whether systemd starts this one because of what is packaged, and of nothing else.
+    /// Returns true if the packaged links, and no others, start this unit.
     pub(crate) fn has_packaged_links(&self, unit: &str) -> bool {
         let by_the_sync_too = [TARGET, &self.service];
         let wanted_by = if unit == self.watch { &by_the_sync_too[..] } else { &[TARGET] };
         enabled::is_wanted_only_by(unit, wanted_by)
     }
 
-    /// Where systemd keeps when the timer last elapsed.
+    /// Returns the file with the last time of the timer.
     pub(crate) fn stamp(&self) -> PathBuf {
         Path::new(STAMPS).join(format!("stamp-{}", self.timer))
     }
@@ -67,9 +67,9 @@ impl Units {
 mod tests {
     use super::*;
 
-    /// Each of these was started, and none of the others could be, under systemd 252 and 257.
+    /// The first names could be started with systemd 252 and 257, the others could not.
     #[test]
-    fn units_are_named_after_people_as_they_are_called() {
+    fn units_exist_for_names_that_systemd_accepts() {
         let longest = "a".repeat(229);
         for name in [
             "jean-luc",
@@ -83,12 +83,12 @@ mod tests {
             "0x10",
             &longest,
         ] {
-            let units = Units::of(name).unwrap_or_else(|| panic!("{name}"));
+            let units = Units::for_user(name).unwrap_or_else(|| panic!("{name}"));
             assert_eq!(units.service, format!("claude-auth-sync@{name}.service"));
         }
         let too_long = "a".repeat(230);
         for name in ["1234", "x$", "a b", "jörg", "a%h", "DOM+user", "a~b", "a*", "a/b", &too_long] {
-            assert!(Units::of(name).is_none(), "{name}");
+            assert!(Units::for_user(name).is_none(), "{name}");
         }
     }
 }

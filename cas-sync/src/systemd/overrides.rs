@@ -1,20 +1,20 @@
-//! Units and drop-ins of this machine's own that stand in for the packaged ones. The former script's units had the same
-//! names, in a place where systemd looks first: as long as they lie there, they are what runs.
+//! Finds local units and drop-ins that override the packaged ones. The units of the former script
+//! had the same names, in a directory with precedence, so that they run instead.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where systemd looks before it looks where packages put theirs (systemd.unit(5)).
+/// The directories with precedence over those of packages (systemd.unit(5)).
 const FIRST: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"];
 
-/// What each of the packaged units is part of, and so is a copy of one that an admin has changed.
+/// Each packaged unit is part of this target, and so is an edited copy of it.
 const PART_OF: &str = "claude-auth-sync.target";
 
-/// What the packaged service starts.
+/// The program of the packaged service.
 const PROGRAM: &str = "cas-sync";
 
-/// The files that keep the packaged units of these names from running.
-pub(crate) fn of(units: &[&str]) -> Vec<PathBuf> {
+/// Returns the files that override the packaged units of these names.
+pub(crate) fn overriding_files(units: &[&str]) -> Vec<PathBuf> {
     below(&FIRST.map(Path::new), units)
 }
 
@@ -40,12 +40,13 @@ fn template(unit: &str) -> Option<String> {
     Some(format!("{prefix}@.{kind}"))
 }
 
-/// An empty file, or a link to `/dev/null`, is how an admin masks a unit: nothing else runs in its place.
+/// Returns true for a unit of another program. An empty file or a link to `/dev/null` masks a unit,
+/// so that nothing else runs.
 fn is_another_unit(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| !text.trim().is_empty() && !text.contains(PART_OF))
 }
 
-/// The drop-ins of this folder that start something else.
+/// Returns the drop-ins in this directory that start another program.
 fn drop_ins(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries
@@ -71,13 +72,13 @@ mod tests {
     const UNITS: [&str; 2] = ["claude-auth-sync@alice.service", "claude-auth-sync@alice.timer"];
 
     #[test]
-    fn other_units_of_these_names_are_found_and_those_of_ours_are_not() {
+    fn overriding_units_and_drop_ins_are_found() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let found = || below(&[scratch.path(), Path::new("/nowhere")], &UNITS);
         fs::write(path("claude-auth-sync@.service"), "[Unit]\nPartOf=claude-auth-sync.target\n")
             .expect("a copy");
-        fs::write(path("claude-auth-sync@bob.service"), "[Service]\n").expect("somebody else's");
+        fs::write(path("claude-auth-sync@bob.service"), "[Service]\n").expect("another user's");
         fs::write(path("claude-auth-sync@alice.service"), "").expect("masked");
         symlink("/dev/null", path("claude-auth-sync@.timer")).expect("masked");
         symlink("/nowhere", path("claude-auth-sync@alice.timer")).expect("a link to nothing");

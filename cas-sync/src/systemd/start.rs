@@ -1,4 +1,4 @@
-//! Enabling and starting what runs for people by itself.
+//! Enables and starts the units of users.
 
 use std::path::PathBuf;
 use std::thread;
@@ -9,47 +9,50 @@ use cas_protocol::deadline::Deadline;
 use super::enabled;
 use super::names::{TARGET, Units};
 use super::overrides;
-use super::stop::disable_and_stop;
+use super::stop::{disable_and_stop, is_inactive};
 use super::systemctl::{
-    BATCH_SIZE, PATIENCE, is_installed, is_running, run_within, state, state_within, states, systemctl,
+    BATCH_SIZE, NO_REPLY, PATIENCE, is_installed, is_running, run_within, state, state_within, states,
+    states_within, systemctl,
 };
 use crate::os::undo::combine_results;
 
-/// The first syncs of more newcomers than these are left to their timers and logins: each runs a client of 200 MB.
-const MOST_FIRST_SYNCS: usize = 4;
+/// For more new users than this, the first syncs are left to timers and logins: each runs a client
+/// of 200 MB.
+const MAX_FIRST_SYNCS: usize = 4;
 
-/// What came of starting people's units.
+/// The result of starting units.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
-    /// Whether anything was done.
+    /// True if anything was changed.
     pub(crate) any: bool,
-    /// What the admin should know besides.
+    /// Messages for the administrator.
     pub(crate) remarks: Vec<String>,
 }
 
-/// Lets everything run that is to run for these people by itself, and their syncs at once when nothing was. The watch, which
-/// stays in memory, only when it is wanted.
+/// Enables and starts the units of these users, and starts the first sync of users who had no unit.
+/// The watcher, which stays in memory, is started only if `watch` is set.
 ///
 /// # Errors
-/// When systemctl refuses something; its own words say what.
+/// If systemctl fails, with its message.
 pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
     let mut change = Change::default();
-    let by_hand = "nothing runs for them by itself: run `cas-sync run` as them a few times a day";
+    let by_hand = "no sync starts automatically; run `cas-sync run` as the user a few times a day";
     if !is_installed() {
-        change.remarks.push(format!("there is no systemctl here, so for {}, {by_hand}", people.join(", ")));
+        change.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", people.join(", ")));
         return Ok(change);
     }
     let mut units = Vec::new();
     for user in people {
-        match (Units::of(user), override_warning(user)) {
+        match (Units::for_user(user), override_warning(user)) {
             (None, _) => {
-                change.remarks.push(format!("systemd cannot name a unit after {user}, so {by_hand}"))
+                change.remarks.push(format!("systemd does not accept {user} in a unit name, so {by_hand}"))
             }
             (_, Some(remark)) => change.remarks.push(remark),
             (Some(of_user), None) => units.push(of_user),
         }
     }
-    // One that is enabled and does not run, or is masked, was stopped by somebody, who will have had a reason.
+    // A target that is enabled but not active, or masked, was stopped by an administrator, and
+    // stays stopped.
     let is_first = !units.is_empty() && state("is-enabled", TARGET)? == "disabled";
     if is_first {
         systemctl(&["enable", "--quiet", TARGET])?;
@@ -68,7 +71,7 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         return Ok(change);
     }
     if !is_running() {
-        change.remarks.push("systemd does not run here: the units are enabled, and start with it".into());
+        change.remarks.push("systemd is not running: the units are enabled, and start with it".into());
         return Ok(change);
     }
     if is_first {
@@ -80,7 +83,7 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
             false => String::new(),
         };
         change.remarks.push(format!(
-            "{TARGET} does not run, so nothing runs for anybody by itself until {unmask}`systemctl start {TARGET}`"
+            "{TARGET} is not active, so no unit of any user runs until {unmask}`systemctl start {TARGET}`"
         ));
         return Ok(change);
     }
@@ -93,18 +96,20 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
             change.any = true;
         }
     }
-    if newcomers.len() > MOST_FIRST_SYNCS {
-        change.remarks.push("Their first syncs come with their next logins, or within six hours".into());
+    if newcomers.len() > MAX_FIRST_SYNCS {
+        change.remarks.push("Their first syncs run at their next logins, or within six hours".into());
     } else if !newcomers.is_empty() {
-        // A new timer waits for its time. Not waited for: it may take minutes.
+        // A new timer does not elapse at once. The command does not wait for the syncs, which may
+        // take minutes.
         let services: Vec<_> = newcomers.iter().map(|units| units.service.as_str()).collect();
         systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
     }
     Ok(change)
 }
 
-/// Enables what is not enabled by what is packaged, and by that alone; returns those for whom anything was. Which those are is
-/// seen on the disk: asking systemd takes it seconds for a hundred people. A unit that is masked is masked for a reason.
+/// Enables the units that do not have exactly the packaged links; returns the users of these units.
+/// The links are read from disk, because systemd takes seconds for a hundred users. A masked unit
+/// stays masked.
 fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
     let (mut fresh, mut other, mut newcomers) = (Vec::new(), Vec::new(), Vec::new());
     for units in people {
@@ -119,16 +124,43 @@ fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
         systemctl(&[&["enable", "--quiet"], fresh.as_slice()].concat())?;
     }
     if !other.is_empty() {
-        // What else has started them is made to do so no more.
+        // This removes all other links that start them.
         systemctl(&[&["reenable", "--quiet"], other.as_slice()].concat())?;
     }
     Ok(newcomers)
 }
 
-/// Starts a unit of ours, one that has failed too often included.
+/// Starts the services that are not active, and does not wait for them. Returns for each whether it
+/// was started: `false` for one that is active. One that systemd refuses to start counts as
+/// started; the journal has the reason.
 ///
 /// # Errors
-/// When systemctl refuses; its own words say what.
+/// If systemd does not answer in time: then the state of all is unknown.
+pub(crate) fn start_resting(services: &[&str], deadline: &Deadline) -> Result<Vec<bool>> {
+    let mut started = Vec::new();
+    for together in services.chunks(BATCH_SIZE) {
+        let are_resting: Vec<_> =
+            states_within(deadline, "is-active", together)?.iter().map(|state| is_inactive(state)).collect();
+        let resting: Vec<_> = together
+            .iter()
+            .zip(&are_resting)
+            .filter(|(_, is_resting)| **is_resting)
+            .map(|(unit, _)| *unit)
+            .collect();
+        if !resting.is_empty()
+            && run_within(deadline, &[&["start", "--no-block"], resting.as_slice()].concat())?.is_none()
+        {
+            bail!(NO_REPLY);
+        }
+        started.extend(are_resting);
+    }
+    Ok(started)
+}
+
+/// Starts a unit, also after too many failures.
+///
+/// # Errors
+/// If systemctl fails, with its message.
 pub(crate) fn reset_and_start(unit: &str) -> Result<()> {
     if state("is-failed", unit)? == "failed" {
         systemctl(&["reset-failed", unit])?;
@@ -136,31 +168,31 @@ pub(crate) fn reset_and_start(unit: &str) -> Result<()> {
     systemctl(&["start", unit])
 }
 
-/// How a service ended that was started.
+/// The result of a service that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunResult {
-    /// It did its work.
+    /// It succeeded.
     Finished,
-    /// It could not.
+    /// It failed.
     Failed,
-    /// It is at work when nobody waits any longer.
+    /// It was still running at the deadline.
     StillRunning,
-    /// There was no time left to begin it.
+    /// The deadline had expired before its start.
     NotStarted,
 }
 
-/// Starts these services, as many at a time as a machine can bear, and waits until the last has ended, or the deadline has passed:
-/// how each is then.
+/// Starts these services, a few at a time, and waits until the last has ended or the deadline has
+/// expired. Returns the result of each.
 pub(crate) fn run_services(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
-    services.chunks(MOST_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
+    services.chunks(MAX_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
 }
 
 fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
     thread::scope(|scope| {
-        let begun: Vec<_> =
+        let threads: Vec<_> =
             services.iter().map(|service| scope.spawn(|| run_one(service, deadline))).collect();
         let ended =
-            begun.into_iter().map(|ran| ran.join().unwrap_or_else(|_| bail!("nobody looked after it")));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")));
         ended.collect()
     })
 }
@@ -169,47 +201,48 @@ fn run_one(service: &str, deadline: &Deadline) -> Result<RunResult> {
     if deadline.is_expired() {
         return Ok(RunResult::NotStarted);
     }
-    // One that has not failed has nothing to forget. What keeps it from starting shows in how it is afterwards.
+    // This fails if the service has not failed, which is no problem. The result of the start
+    // follows below.
     let _ = run_within(&Deadline::after(PATIENCE), &["reset-failed", service]);
-    let ended_well = run_within(deadline, &["start", service])?;
-    if ended_well == Some(true) {
+    let success = run_within(deadline, &["start", service])?;
+    if success == Some(true) {
         return Ok(RunResult::Finished);
     }
     let state = state_within(&Deadline::after(PATIENCE), "is-active", service)?;
-    match (state.as_str(), ended_well) {
+    match (state.as_str(), success) {
         ("failed", _) => Ok(RunResult::Failed),
-        // Its job waits still.
+        // Its job is still queued.
         ("inactive", None) => Ok(RunResult::NotStarted),
         (_, None) => Ok(RunResult::StillRunning),
-        _ => bail!("`systemctl start {service}` says why"),
+        _ => bail!("cannot start {service}; `systemctl start {service}` shows the reason"),
     }
 }
 
-/// What systemd would start for somebody instead of what is packaged, and what to do about it.
+/// Returns a warning with the remedy if local units override the packaged ones of this user.
 pub(crate) fn override_warning(user: &str) -> Option<String> {
-    let stand_ins = overrides::of(&Units::of(user)?.all());
+    let stand_ins = overrides::overriding_files(&Units::for_user(user)?.all());
     (!stand_ins.is_empty()).then(|| describe_override(user, &stand_ins))
 }
 
-/// Whether the timer and the path unit of somebody are enabled, or systemd cannot name units after them. A look at the disk:
-/// systemctl takes milliseconds for each.
+/// Returns true if the timer of the user is enabled, or the user can have no units. Reads the disk,
+/// because systemctl takes milliseconds for each.
 pub(crate) fn are_enabled(user: &str) -> bool {
     let is = |units: &Units, unit: &str| units.has_packaged_links(unit) || enabled::is_masked(unit);
     let are = |units: Units| units.wanted(false).iter().all(|unit| is(&units, unit));
-    Units::of(user).is_none_or(|units| are(units) || !is_installed())
+    Units::for_user(user).is_none_or(|units| are(units) || !is_installed())
 }
 
-/// Whether anything is enabled for somebody, by us or by the script that was here before.
+/// Returns true if any unit of the user is enabled, also by the former script.
 pub(crate) fn is_any_enabled(user: &str) -> bool {
-    Units::of(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_enabled))
+    Units::for_user(user).is_some_and(|units| units.wanted(true).into_iter().any(enabled::is_enabled))
 }
 
-/// Whether the watch of somebody is enabled.
+/// Returns true if the watcher of the user is enabled.
 pub(crate) fn is_watch_enabled(user: &str) -> bool {
-    Units::of(user).is_some_and(|units| enabled::is_enabled(&units.watch))
+    Units::for_user(user).is_some_and(|units| enabled::is_enabled(&units.watch))
 }
 
-/// Those of the units of which systemctl does not answer so.
+/// Returns the units for which systemctl does not print this word.
 fn units_not_in_state<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
     let states = states(question, units)?;
     Ok(units.iter().zip(&states).filter(|(_, state)| *state != answer).map(|(unit, _)| *unit).collect())
@@ -218,7 +251,7 @@ fn units_not_in_state<'u>(question: &str, answer: &str, units: &[&'u str]) -> Re
 fn describe_override(user: &str, stand_ins: &[PathBuf]) -> String {
     let files: Vec<_> = stand_ins.iter().map(|path| path.display().to_string()).collect();
     format!(
-        "What is packaged does not run for {user} by itself, because systemd takes this instead: {}. Put it aside, run `systemctl daemon-reload`, and enroll again",
+        "The packaged units do not run for {user}, because these files override them: {}. Move them away, run `systemctl daemon-reload`, and enroll again",
         files.join(", ")
     )
 }

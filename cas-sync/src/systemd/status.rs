@@ -1,4 +1,4 @@
-//! How somebody's units are, for who asks and changes nothing.
+//! The state of a user's units, for commands that change nothing.
 
 use std::path::PathBuf;
 
@@ -9,47 +9,47 @@ use super::names::{TARGET, Units};
 use super::overrides;
 use super::systemctl::{PATIENCE, is_installed, is_running, state_within, states_within};
 
-/// How they are.
+/// The state of a user's units.
 #[derive(Debug)]
 pub(crate) struct UnitStatus {
-    /// The files that keep what is packaged from running.
+    /// The files that override the packaged units.
     pub(crate) stand_ins: Vec<PathBuf>,
-    /// Those that are enabled and do not run, with the word for their state; none where the target does not run.
+    /// Enabled units that are not active, with their state; empty if the target is not active.
     pub(crate) resting: Vec<(String, String)>,
-    /// The service, when its last run failed.
+    /// The service, if its last run failed.
     pub(crate) failed: Option<String>,
 }
 
-/// How the units of this person are.
+/// Returns the state of the units of this user.
 ///
 /// # Errors
-/// Why there can be none, or that systemd does not answer.
+/// The reason why the user has no units, or that systemd does not answer.
 pub(crate) fn standing(user: &str) -> Result<UnitStatus, String> {
-    let units = Units::of(user).ok_or("systemd cannot name a unit after this person")?;
+    let units = Units::for_user(user).ok_or("systemd does not accept this user name in a unit name")?;
     if !is_installed() || !is_running() {
         return Err("systemd does not run here".into());
     }
-    let said = |error: anyhow::Error| error.to_string();
+    let to_text = |error: anyhow::Error| error.to_string();
     let deadline = Deadline::after(PATIENCE);
     let runs = |state: &str| matches!(state, "active" | "activating" | "reloading");
     let wanted = units.wanted(true).into_iter();
     let enabled: Vec<_> =
         wanted.filter(|unit| enabled::is_enabled(unit) && !enabled::is_masked(unit)).collect();
-    let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(said)?);
+    let target_runs = runs(&state_within(&deadline, "is-active", TARGET).map_err(to_text)?);
     let states = match target_runs && !enabled.is_empty() {
-        true => states_within(&deadline, "is-active", &enabled).map_err(said)?,
+        true => states_within(&deadline, "is-active", &enabled).map_err(to_text)?,
         false => Vec::new(),
     };
     let resting = enabled.iter().zip(states).filter(|(_, state)| !runs(state));
-    let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(said)? == "failed";
+    let has_failed = state_within(&deadline, "is-failed", &units.service).map_err(to_text)? == "failed";
     Ok(UnitStatus {
-        stand_ins: overrides::of(&units.all()),
+        stand_ins: overrides::overriding_files(&units.all()),
         resting: resting.map(|(unit, state)| ((*unit).to_owned(), state)).collect(),
         failed: has_failed.then(|| units.service.clone()),
     })
 }
 
-/// How everybody's target is; nothing where systemd does not run.
+/// Returns the state of the target; `None` if systemd does not run.
 pub(crate) fn target() -> Option<TargetState> {
     if !is_installed() || !is_running() {
         return None;
@@ -64,14 +64,14 @@ pub(crate) fn target() -> Option<TargetState> {
     })
 }
 
-/// What everybody's units hang on.
+/// The state of the target of all units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetState {
-    /// An admin keeps it from starting.
+    /// Masked by an administrator.
     Masked,
-    /// It could be started.
+    /// Not active.
     Stopped,
-    /// All is well.
+    /// Active.
     Runs,
     /// systemd does not answer.
     NoReply,

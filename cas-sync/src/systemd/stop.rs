@@ -1,5 +1,6 @@
-//! Disabling and stopping what runs for people by itself, and what is left of it then. People go by hundreds, for systemd takes
-//! a tenth of a second for each question, and reads all units again whenever one is disabled.
+//! Disables and stops the units of users, and finds what still runs. Users are handled in batches,
+//! because systemd takes a tenth of a second for each query, and reloads all units after each unit
+//! that is disabled.
 
 use anyhow::{Result, anyhow};
 
@@ -9,38 +10,39 @@ use super::names::Units;
 use super::systemctl::{BATCH_SIZE, is_installed, is_running, states, systemctl};
 use crate::os::undo::{combine_results, remove_if_exists};
 
-/// Lets nothing run for these people by itself any more, and leaves no trace of it with systemd. A sync at work is told to end,
-/// and does when Claude Code is not just refreshing. Returns, for each of them, whether there was anything to undo, or what
-/// systemctl refused; everything else is done.
+/// Disables and stops the units of these users, and removes their state in systemd. A running sync
+/// is asked to end, and ends unless Claude Code refreshes a login. Returns for each user whether
+/// anything was changed, or the error of systemctl; the other steps are done.
 pub(crate) fn stop(people: &[&str]) -> Vec<Result<bool>> {
-    let units: Vec<_> = people.iter().map(|user| Units::of(user)).collect();
+    let units: Vec<_> = people.iter().map(|user| Units::for_user(user)).collect();
     let named: Vec<_> = units.iter().flatten().collect();
     let mut stopped = match named.is_empty() || !is_installed() {
         true => Vec::new(),
-        false => named.chunks(BATCH_SIZE).flat_map(stopped_together).collect(),
+        false => named.chunks(BATCH_SIZE).flat_map(stop_batch).collect(),
     }
     .into_iter();
-    // Whom systemd cannot name a unit after has none.
+    // A user without units has nothing to stop.
     units.iter().map(|units| units.as_ref().and_then(|_| stopped.next()).unwrap_or(Ok(false))).collect()
 }
 
-fn stopped_together(people: &[&Units]) -> Vec<Result<bool>> {
+fn stop_batch(people: &[&Units]) -> Vec<Result<bool>> {
     let wanted: Vec<_> = people.iter().flat_map(|units| units.wanted(true)).collect();
     let all: Vec<_> = people.iter().flat_map(|units| units.all()).collect();
     let mut results = disable_and_stop(&wanted);
     if is_running() {
         let services: Vec<_> = people.iter().map(|units| units.service.as_str()).collect();
-        let told = each(&["stop", "--no-block"], &services);
-        results.extend(told.into_iter().zip(&services).map(|(result, unit)| (*unit, result.map(|()| false))));
-        // Whoever is looked after no more has no failed units either.
-        results.extend(those_that("is-failed", |state| state == "failed", &["reset-failed"], &all));
+        let stopped = run_for_each(&["stop", "--no-block"], &services);
+        results
+            .extend(stopped.into_iter().zip(&services).map(|(result, unit)| (*unit, result.map(|()| false))));
+        // A failed unit of an unenrolled user is no longer of interest.
+        results.extend(run_where("is-failed", |state| state == "failed", &["reset-failed"], &all));
     }
     let undone = |units: &&Units| {
         let own = units.all();
         let (of_them, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut results).into_iter().partition(|(unit, _)| own.contains(unit));
         results = others;
-        // systemctl leaves the links of a unit that is masked.
+        // systemctl keeps the links of a masked unit.
         let links = units
             .wanted(true)
             .into_iter()
@@ -57,13 +59,14 @@ fn stopped_together(people: &[&Units]) -> Vec<Result<bool>> {
     people.iter().map(undone).collect()
 }
 
-/// What still runs of people's syncs after [`stop`], for the admin to know: only `cas-sync` itself is ever signalled, so
-/// that no refresh is cut short.
+/// Returns messages about what still runs after [`stop`]. Only `cas-sync` itself is signaled, so
+/// that no refresh is interrupted.
 ///
 /// # Errors
-/// When systemctl cannot be run.
+/// If systemctl cannot be run.
 pub(crate) fn still_running(people: &[&str]) -> Result<Vec<String>> {
-    let named: Vec<_> = people.iter().filter_map(|user| Some((*user, Units::of(user)?.service))).collect();
+    let named: Vec<_> =
+        people.iter().filter_map(|user| Some((*user, Units::for_user(user)?.service))).collect();
     if named.is_empty() || !is_installed() || !is_running() {
         return Ok(Vec::new());
     }
@@ -79,41 +82,42 @@ pub(crate) fn still_running(people: &[&str]) -> Result<Vec<String>> {
 }
 
 fn remark(user: &str, service: &str, state: &str) -> Option<String> {
-    if !rests(state) {
+    if !is_inactive(state) {
         return Some(format!(
-            "A sync of {user} is at work, and ends by itself; when Claude Code refreshes their login that takes up to five minutes"
+            "A sync of {user} is running and ends by itself; this takes up to five minutes if Claude Code refreshes the login"
         ));
     }
     let left: Vec<_> = processes_in_unit(service).iter().map(u32::to_string).collect();
     (!left.is_empty()).then(|| {
         let left = left.join(", ");
         format!(
-            "What Claude Code has left running in {service} stays, and is yours to end after five minutes, when no refresh can be in it: process {left}"
+            "Claude Code still runs in {service}; end it after five minutes, when it cannot be refreshing a login: process {left}"
         )
     })
 }
 
-/// Disables and stops each of the units, whatever becomes of the others.
+/// Disables and stops each of the units; one failure does not affect the others.
 pub(super) fn disable_and_stop<'u>(units: &[&'u str]) -> Vec<(&'u str, Result<bool>)> {
     let is_enabled = |state: &str| matches!(state, "enabled" | "enabled-runtime");
     let disable = ["disable", "--no-reload", "--quiet"];
-    let mut results = those_that("is-enabled", is_enabled, &disable, units);
+    let mut results = run_where("is-enabled", is_enabled, &disable, units);
     if is_running() {
         let first = results.iter().find(|(_, result)| matches!(result, Ok(true))).map(|(unit, _)| *unit);
-        // systemd has yet to hear of it: by one reload for all of them.
+        // One reload for all of them.
         results.extend(first.map(|unit| (unit, systemctl(&["daemon-reload"]).map(|()| true))));
-        results.extend(those_that("is-active", |state| !rests(state), &["stop"], units));
+        results.extend(run_where("is-active", |state| !is_inactive(state), &["stop"], units));
     }
     results
 }
 
-/// Whether a unit of this state does nothing.
-fn rests(state: &str) -> bool {
+/// Returns true if a unit of this state is not active.
+pub(super) fn is_inactive(state: &str) -> bool {
     matches!(state, "inactive" | "failed")
 }
 
-/// Does this to those of the units of which systemctl answers the question so; of each of the units, whether it was one of them.
-fn those_that<'u>(
+/// Runs a command for the units whose state applies. Returns for each unit whether it was one of
+/// them.
+fn run_where<'u>(
     question: &str,
     applies: impl Fn(&str) -> bool,
     command: &[&str],
@@ -128,14 +132,16 @@ fn those_that<'u>(
     };
     let (wanted, others): (Vec<_>, Vec<_>) = units.iter().zip(&states).partition(|(_, state)| applies(state));
     let wanted: Vec<_> = wanted.into_iter().map(|(unit, _)| *unit).collect();
-    let done =
-        each(command, &wanted).into_iter().zip(&wanted).map(|(result, unit)| (*unit, result.map(|()| true)));
+    let done = run_for_each(command, &wanted)
+        .into_iter()
+        .zip(&wanted)
+        .map(|(result, unit)| (*unit, result.map(|()| true)));
     done.chain(others.into_iter().map(|(unit, _)| (*unit, Ok(false)))).collect()
 }
 
-/// Lets systemctl do this to all of the units at once; where it refuses, to each alone, so that one keeps no other from it and
-/// each has its own reason.
-fn each(command: &[&str], units: &[&str]) -> Vec<Result<()>> {
+/// Runs a systemctl command for all units at once. If that fails, runs it for each unit, so that
+/// each has its own result.
+fn run_for_each(command: &[&str], units: &[&str]) -> Vec<Result<()>> {
     if units.is_empty() || systemctl(&[command, units].concat()).is_ok() {
         return units.iter().map(|_| Ok(())).collect();
     }

@@ -1,4 +1,5 @@
-//! systemctl(1), by which everything is asked of systemd; it also enables where systemd does not run.
+//! Runs systemctl(1), the only interface to systemd that is used. It enables units also if systemd
+//! does not run.
 
 use std::io;
 use std::path::Path;
@@ -14,52 +15,53 @@ use crate::os::bounded_command::run_bounded;
 /// How many units one systemctl command names: PID 1 reloads all units after each command, and a command line is limited.
 pub(crate) const BATCH_SIZE: usize = 100;
 
-/// How long whoever only looks waits for systemd, for all that one command asks: it answers in milliseconds.
+/// Limits all queries of a command that changes nothing; systemd answers in milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is said where it does not answer.
+/// The error if systemd does not answer in time.
 pub(crate) const NO_REPLY: &str = "systemd does not answer";
 
-/// Lets systemctl do something, and waits for it.
+/// Runs systemctl and waits for its end.
 ///
 /// # Errors
-/// Its own words, when it refuses.
+/// The error message of systemctl.
 pub(crate) fn systemctl(arguments: &[&str]) -> Result<()> {
     let answer = ask(arguments)?;
     if answer.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&answer.stderr);
-    bail!("`systemctl {}` says: {}", arguments.join(" "), said.trim_end().replace('\n', " "))
+    bail!("`systemctl {}` failed: {}", arguments.join(" "), said.trim_end().replace('\n', " "))
 }
 
-/// The one word that `is-enabled`, `is-active` or `is-failed` answers; its exit status only says it once more.
+/// Returns the word that `is-enabled`, `is-active` or `is-failed` prints. The exit status has the
+/// same information.
 ///
 /// # Errors
-/// When systemctl cannot be run.
+/// If systemctl cannot be run.
 pub(crate) fn state(question: &str, unit: &str) -> Result<String> {
     let answer = ask(&[question, unit])?;
     Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
 }
 
-/// As [`state`], of each of these units, in one question.
+/// As [`state`], for all these units in one query.
 ///
 /// # Errors
-/// When systemctl cannot be run.
+/// If systemctl cannot be run.
 pub(crate) fn states(question: &str, units: &[&str]) -> Result<Vec<String>> {
     let answer = ask(&[&[question], units].concat())?;
     let said: Vec<_> = String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect();
     if said.len() == units.len() {
         return Ok(said);
     }
-    // One that it does not know has no line.
+    // An unknown unit has no line.
     units.iter().map(|unit| state(question, unit)).collect()
 }
 
-/// As [`states`], for whoever only looks: each answer is a word of systemd's.
+/// As [`states`], with a time limit.
 ///
 /// # Errors
-/// [`NO_REPLY`], or that systemctl cannot be run.
+/// [`NO_REPLY`], or if systemctl cannot be run.
 pub(crate) fn states_within(deadline: &Deadline, question: &str, units: &[&str]) -> Result<Vec<String>> {
     let said = output_within(deadline, &[&[question], units].concat())?;
     let said: Vec<_> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
@@ -67,13 +69,14 @@ pub(crate) fn states_within(deadline: &Deadline, question: &str, units: &[&str])
         return Ok(said);
     }
     match units {
-        // It says so where it cannot ask, and nothing where it does not know the unit.
+        // A single unit: systemctl prints an error if it cannot ask, and nothing for an unknown
+        // unit.
         [_] => Ok(vec![said.into_iter().next().unwrap_or_default()]),
         units => units.iter().map(|unit| state_within(deadline, question, unit)).collect(),
     }
 }
 
-/// As [`state`], for whoever only looks.
+/// As [`state`], with a time limit.
 ///
 /// # Errors
 /// As [`states_within`].
@@ -81,7 +84,7 @@ pub(crate) fn state_within(deadline: &Deadline, question: &str, unit: &str) -> R
     Ok(states_within(deadline, question, &[unit])?.into_iter().next().unwrap_or_default())
 }
 
-/// Whether a unit runs; nothing where systemd says nothing of it.
+/// Returns true if a unit is active; `None` if systemd prints nothing about it.
 ///
 /// # Errors
 /// As [`states_within`].
@@ -90,7 +93,7 @@ pub(crate) fn is_active(deadline: &Deadline, unit: &str) -> Result<Option<bool>>
     Ok(Some(word).filter(|word| !word.is_empty()).map(|word| word == "active"))
 }
 
-/// When a timer starts its service next; nothing where it does not run, or nobody can tell.
+/// Returns the next start of a timer; `None` if it is not active or the time is unknown.
 ///
 /// # Errors
 /// As [`states_within`].
@@ -103,11 +106,11 @@ pub(crate) fn next_start(deadline: &Deadline, timer: &str) -> Result<Option<Time
     Ok(next(&said).map(|microseconds| Timestamp::from_millis(microseconds / 1000)))
 }
 
-/// Lets systemctl do something, for as long as there is time; what it began goes on without it. Whether it says that all of it
-/// went well; nothing where it was not waited for to the end.
+/// Runs systemctl until the deadline; its jobs continue. Returns whether it succeeded; `None` at
+/// the deadline.
 ///
 /// # Errors
-/// When systemctl cannot be run.
+/// If systemctl cannot be run.
 pub(crate) fn run_within(deadline: &Deadline, arguments: &[&str]) -> Result<Option<bool>> {
     match run_bounded(&mut command(arguments), deadline) {
         Ok(heard) => Ok(Some(heard.success)),
@@ -125,15 +128,15 @@ fn output_within(deadline: &Deadline, arguments: &[&str]) -> Result<Vec<u8>> {
 }
 
 fn no_systemctl(error: &io::Error) -> anyhow::Error {
-    anyhow!("systemctl cannot be run: {error}")
+    anyhow!("cannot run systemctl: {error}")
 }
 
-/// Whether there is a systemctl at all.
+/// Returns true if systemctl is installed.
 pub(crate) fn is_installed() -> bool {
     ask(&["--version"]).is_ok()
 }
 
-/// Whether systemd runs here, as sd_booted(3) knows it.
+/// Returns true if systemd is running, as sd_booted(3) does.
 pub(crate) fn is_running() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
@@ -142,7 +145,7 @@ fn ask(arguments: &[&str]) -> Result<Output> {
     command(arguments).output().map_err(|error| no_systemctl(&error))
 }
 
-/// Whoever calls this as root has an environment of their own: it has no say in what root runs, and how it answers.
+/// Returns the command without the caller's environment, which must not affect what root runs.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new("systemctl");
     command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");

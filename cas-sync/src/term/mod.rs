@@ -1,4 +1,4 @@
-//! The terminal of the reader: its width, its colors and its character set.
+//! The properties of the terminal: its width, colors and character set.
 
 pub(crate) mod secret_input;
 pub(crate) mod stderr;
@@ -13,14 +13,14 @@ use unicode_width::UnicodeWidthChar;
 use crate::os::environment::env_var;
 use crate::term::wrap::{width, wrap};
 
-/// The properties of the standard output.
+/// How to write to the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// How many columns there are; nothing where lines may be as long as they are.
+    /// The width in columns; `None` if lines are not wrapped.
     pub(crate) columns: Option<usize>,
-    /// Whether colours are wanted.
+    /// True if colors are used.
     pub(crate) has_color: bool,
-    /// Whether more than ASCII can be shown.
+    /// True if characters other than ASCII can be shown.
     pub(crate) is_unicode: bool,
 }
 
@@ -28,12 +28,13 @@ impl Terminal {
     /// Returns the properties of the standard output of this process.
     pub(crate) fn for_stdout() -> Self {
         let out = io::stdout();
-        Self { columns: wrap::terminal_width(&out), ..Self::of(out.is_terminal(), env_var) }
+        Self { columns: wrap::terminal_width(&out), ..Self::detect(out.is_terminal(), env_var) }
     }
 
-    /// Colours are for a terminal that has them and whoever has not asked for none (no-color.org); letters are those of the
-    /// locale, which the first of its variables names that is not empty (locale(7)).
-    fn of(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
+    /// Detects colors (a terminal that supports them, without NO_COLOR, see no-color.org) and the
+    /// character set (that of the locale: the first of its variables that is not empty, see
+    /// locale(7)).
+    fn detect(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let is_dumb = set("TERM").is_none_or(|terminal| terminal == "dumb");
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
@@ -44,13 +45,14 @@ impl Terminal {
         }
     }
 
-    /// The text on one line, in letters that can be shown, and with nothing that a terminal would act on.
+    /// Returns the text on one line, with `?` for characters that cannot be shown or control the
+    /// terminal.
     pub(crate) fn sanitize(self, text: &str) -> String {
-        let can_be_shown = |letter: char| is_displayable(letter) && (self.is_unicode || letter.is_ascii());
-        text.chars().map(|letter| if can_be_shown(letter) { letter } else { '?' }).collect()
+        let is_shown = |letter: char| is_displayable(letter) && (self.is_unicode || letter.is_ascii());
+        text.chars().map(|letter| if is_shown(letter) { letter } else { '?' }).collect()
     }
 
-    /// The text in at most so many columns; what is left out at its end is marked.
+    /// Returns the text in at most so many columns, with a mark if the end is cut off.
     pub(crate) fn truncate(self, text: &str, columns: usize) -> String {
         let text = self.sanitize(text);
         if width(&text) <= columns {
@@ -66,22 +68,23 @@ impl Terminal {
         text.chars().take_while(fits).chain(mark.chars().take(columns)).collect()
     }
 
-    /// The text in lines of at most so many columns.
+    /// Returns the text in lines of at most so many columns.
     pub(crate) fn wrap(self, text: &str, columns: Option<usize>) -> Vec<String> {
         let text = self.sanitize(text);
         let Some(columns) = columns else { return vec![text] };
         wrap(&text, columns, "")
     }
 
-    /// The text in the colour of a status.
+    /// Returns the text in the color of a status.
     pub(crate) fn colorize(self, status: Status, text: &str) -> String {
-        // Green, yellow and cyan cannot be read on white; of all colours red and magenta alone can on any background.
-        let colour = match status {
+        // Green, yellow and cyan are unreadable on white; only red and magenta are readable on any
+        // background.
+        let color = match status {
             Status::Ok | Status::Recovered => "1",
             Status::Warn | Status::Skip => "1;35",
             Status::Fail => "1;31",
         };
-        if self.has_color { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     const RICH: Terminal = Terminal { columns: Some(80), has_color: true, is_unicode: true };
 
     #[test]
-    fn what_does_not_fit_is_cut_and_marked() {
+    fn long_text_is_truncated_with_mark() {
         for (terminal, columns, expected) in [
             (PLAIN, 8, "J?rg is "),
             (PLAIN, 7, "J?rg..."),
@@ -110,15 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_at_blanks() {
+    fn text_is_wrapped_at_blanks() {
         assert_eq!(PLAIN.wrap("one two three", Some(7)), ["one two", "three"]);
         assert_eq!(PLAIN.wrap("one two three", None), ["one two three"]);
         assert_eq!(RICH.wrap("李 小 龍", Some(5)), ["李 小", "龍"]);
     }
 
     #[test]
-    fn the_environment_says_which_colours_and_letters() {
-        for (is_terminal, environment, has_colour, is_unicode) in [
+    fn environment_selects_colors_and_charset() {
+        for (is_terminal, environment, has_color, is_unicode) in [
             (true, &[("TERM", "xterm"), ("LANG", "C.UTF-8")][..], true, true),
             (false, &[("TERM", "xterm"), ("LC_CTYPE", "de_DE.utf8")], false, true),
             (true, &[("TERM", "xterm"), ("NO_COLOR", "1")], false, false),
@@ -129,19 +132,19 @@ mod tests {
             let variable = |wanted: &str| {
                 environment.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned())
             };
-            let expected = Terminal { columns: None, has_color: has_colour, is_unicode };
-            assert_eq!(Terminal::of(is_terminal, variable), expected, "{environment:?}");
+            let expected = Terminal { columns: None, has_color, is_unicode };
+            assert_eq!(Terminal::detect(is_terminal, variable), expected, "{environment:?}");
         }
     }
 
     #[test]
-    fn nothing_says_anything_to_a_terminal() {
+    fn control_characters_are_replaced() {
         assert_eq!(RICH.sanitize("Jörg\u{1b}[2J\n\u{202e}"), "Jörg?[2J??");
         assert_eq!(PLAIN.sanitize("Jörg\u{7}"), "J?rg?");
     }
 
     #[test]
-    fn colours_are_for_those_who_want_them() {
+    fn status_has_color_only_if_enabled() {
         assert_eq!(PLAIN.colorize(Status::Fail, "FAIL"), "FAIL");
         assert_eq!(RICH.colorize(Status::Fail, "FAIL"), "\x1b[1;31mFAIL\x1b[0m");
     }

@@ -1,5 +1,5 @@
-//! A secret from whoever runs the command: typed or pasted at a terminal that does not show it, or sent on a pipe. Never an
-//! argument: those can be seen by everybody, and stay in the history of the shell.
+//! Reads a secret: typed or pasted at a terminal without echo, or from a pipe. It is never an
+//! argument, because all users can see arguments, and the shell stores them in its history.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Stdin, Write};
@@ -14,57 +14,57 @@ use nix::unistd::read;
 
 use crate::os::deferred_signals::{SignalBlock, Wake};
 
-/// The most that is read, in bytes: any token is far shorter.
+/// Limits the input, in bytes: any token is far shorter.
 const LIMIT: usize = 16 << 10;
 
-/// A paste of several lines comes at once; what comes later than this after a line is none of it.
+/// The lines of a paste arrive together. A line that arrives later than this is not part of it.
 const PASTE_GAP: Duration = Duration::from_millis(300);
 
-/// A key that does nothing, where one would have a meaning.
+/// Disables a control key.
 const NO_KEY: u8 = 0;
 
-/// What there is to be read from a pipe.
+/// The end of the input from a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadUntil {
-    /// All that comes, to its end.
+    /// The end of the file.
     Eof,
-    /// One line that is not empty: whoever sends it may keep the pipe.
+    /// One line that is not empty: the writer may keep the pipe open.
     Line,
 }
 
-/// Whether somebody sits there who can be asked.
+/// Returns true if the standard input is a terminal.
 pub(crate) fn is_at_a_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks for a secret on the standard error, and reads it. At a terminal nothing of it is shown, the keys that stop or dump a
-/// program do nothing meanwhile, and all is as before in the end, however it comes about; several lines that are pasted
-/// together are one text. Without a deadline it waits for as long as it takes.
+/// Prompts for a secret on the standard error and reads it. A terminal does not echo it, the keys
+/// for suspend and quit are disabled meanwhile, and the terminal is restored in any case. Lines
+/// that are pasted together are one text. Without a deadline it waits without limit.
 ///
 /// # Errors
 /// [`PromptError`].
 pub(crate) fn ask(
     prompt: &str,
-    extent: ReadUntil,
+    until: ReadUntil,
     deadline: Option<&Deadline>,
     signals: &SignalBlock,
 ) -> Result<Secret<String>, PromptError> {
     let stdin = io::stdin();
     let is_terminal = stdin.is_terminal();
-    let silence = is_terminal.then(|| NoEcho::on(&stdin)).transpose()?;
+    let no_echo = is_terminal.then(|| NoEcho::enable(&stdin)).transpose()?;
     if is_terminal {
-        say(prompt);
+        print(prompt);
     }
-    let text = gather(&stdin, extent, is_terminal, deadline, signals);
-    if silence.is_some() {
-        // The return key was not shown either.
-        say("\n");
+    let text = gather(&stdin, until, is_terminal, deadline, signals);
+    if no_echo.is_some() {
+        // The return key was not echoed either.
+        print("\n");
     }
-    drop(silence);
+    drop(no_echo);
     text
 }
 
-/// Asks a question at the terminal, and says whether the answer is yes. Anything but `y` or `yes` is no.
+/// Asks a question at the terminal; returns true for `y` or `yes`.
 ///
 /// # Errors
 /// [`PromptError`].
@@ -73,12 +73,12 @@ pub(crate) fn confirm(question: &str, signals: &SignalBlock) -> Result<bool, Pro
     Ok(answer.is_some_and(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str())))
 }
 
-/// Asks for what is no secret at the terminal; nothing where only the return key was pressed.
+/// Prompts for a line that is not secret at the terminal; returns `None` for an empty line.
 ///
 /// # Errors
 /// [`PromptError`].
 pub(crate) fn prompt(question: &str, signals: &SignalBlock) -> Result<Option<String>, PromptError> {
-    say(question);
+    print(question);
     match gather(&io::stdin(), ReadUntil::Line, true, None, signals) {
         Ok(answer) => Ok(Some(answer.expose().clone())),
         Err(PromptError::Nothing) => Ok(None),
@@ -86,19 +86,19 @@ pub(crate) fn prompt(question: &str, signals: &SignalBlock) -> Result<Option<Str
     }
 }
 
-/// Nobody may read it; that changes nothing.
-fn say(text: &str) {
+/// Prints to the standard error. A failure is ignored.
+fn print(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
 }
 
 fn gather(
     stdin: &Stdin,
-    extent: ReadUntil,
+    until: ReadUntil,
     is_terminal: bool,
     deadline: Option<&Deadline>,
     signals: &SignalBlock,
 ) -> Result<Secret<String>, PromptError> {
-    // Of the whole length at once, so that no part of it stays behind where the text has grown out of.
+    // The full capacity at once, so that growth leaves no copy of a part in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1024));
     loop {
         let is_paste = is_terminal && bytes.ends_with(b"\n");
@@ -121,17 +121,17 @@ fn gather(
         if bytes.len() > LIMIT {
             return Err(PromptError::TooLong);
         }
-        if !is_terminal && extent == ReadUntil::Line && first_line(&bytes).is_some() {
+        if !is_terminal && until == ReadUntil::Line && first_line(&bytes).is_some() {
             break;
         }
     }
-    text_of(match extent {
+    text_of(match until {
         ReadUntil::Line if !is_terminal => first_line(&bytes).unwrap_or(&bytes),
         _ => &bytes,
     })
 }
 
-/// The first line that is not empty, once it has an end.
+/// Returns the first complete line that is not empty.
 fn first_line(bytes: &[u8]) -> Option<&[u8]> {
     let text = bytes.trim_ascii_start();
     text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(..end))
@@ -145,14 +145,14 @@ fn text_of(bytes: &[u8]) -> Result<Secret<String>, PromptError> {
     }
 }
 
-/// While it lives, the terminal shows nothing that is typed.
+/// Disables the echo of the terminal while it exists.
 struct NoEcho<'a> {
     terminal: &'a Stdin,
     before: Termios,
 }
 
 impl<'a> NoEcho<'a> {
-    fn on(terminal: &'a Stdin) -> Result<Self, PromptError> {
+    fn enable(terminal: &'a Stdin) -> Result<Self, PromptError> {
         let failed = |errno: Errno| PromptError::Failed(errno.into());
         let before = tcgetattr(terminal).map_err(failed)?;
         let mut silent = before.clone();
@@ -161,7 +161,7 @@ impl<'a> NoEcho<'a> {
         for key in [SpecialCharacterIndices::VSUSP, SpecialCharacterIndices::VQUIT] {
             silent.control_chars[key as usize] = NO_KEY;
         }
-        // What was typed before the question is no answer to it.
+        // Input from before the prompt is discarded.
         tcsetattr(terminal, SetArg::TCSAFLUSH, &silent).map_err(failed)?;
         Ok(Self { terminal, before })
     }
@@ -169,23 +169,23 @@ impl<'a> NoEcho<'a> {
 
 impl Drop for NoEcho<'_> {
     fn drop(&mut self) {
-        // What was pasted and not read must not become the next command line. There is nobody to tell that it failed.
+        // Unread input must not become the next command line. A failure has no remedy here.
         let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no input.
 #[derive(Debug)]
 pub(crate) enum PromptError {
-    /// Somebody asks to end.
+    /// A termination signal arrived.
     Interrupted,
-    /// The time is over.
+    /// The deadline expired.
     Late,
-    /// There was an end, or an empty line, and nothing before it.
+    /// The input is empty.
     Nothing,
-    /// It is longer than anything that was asked for.
+    /// The input is longer than the limit.
     TooLong,
-    /// It is not UTF-8.
+    /// The input is not UTF-8.
     NoText,
     /// The terminal or the pipe failed.
     Failed(io::Error),
@@ -195,12 +195,12 @@ impl fmt::Display for PromptError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => formatter.write_str("interrupted"),
-            Self::Late => formatter.write_str("nothing came in time"),
+            Self::Late => formatter.write_str("no input arrived in time"),
             Self::Nothing => formatter
-                .write_str("nothing was given; paste it at the terminal, or send it on the standard input"),
-            Self::TooLong => write!(formatter, "more than {LIMIT} bytes were given"),
-            Self::NoText => formatter.write_str("what was given is not text"),
-            Self::Failed(error) => write!(formatter, "cannot be read: {error}"),
+                .write_str("the input is empty; paste it at the terminal, or send it on the standard input"),
+            Self::TooLong => write!(formatter, "the input is longer than {LIMIT} bytes"),
+            Self::NoText => formatter.write_str("the input is not UTF-8 text"),
+            Self::Failed(error) => write!(formatter, "cannot read the input: {error}"),
         }
     }
 }
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_what_lies_between_the_white_space() {
+    fn input_is_trimmed_utf8_text() {
         let text = |bytes: &[u8]| text_of(bytes).map(|secret| secret.expose().clone());
         assert_eq!(text(b" \n a\nb \n").expect("text"), "a\nb");
         assert!(matches!(text(b" \n"), Err(PromptError::Nothing)));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_counts_once_it_has_an_end() {
+    fn first_line_is_returned_once_complete() {
         for (bytes, line) in
             [(&b"a"[..], None), (b"\n \n", None), (b"a\n", Some(&b"a"[..])), (b"\n a b\nc\n", Some(b"a b"))]
         {

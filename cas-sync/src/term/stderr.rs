@@ -5,19 +5,19 @@ use std::process::ExitCode;
 
 use crate::term::wrap;
 
-/// Says what went wrong, and what to do.
+/// Prints an error and returns the exit code.
 pub(crate) fn exit_with_error(error: &anyhow::Error, code: u8) -> ExitCode {
     print_error(error);
     ExitCode::from(code)
 }
 
-/// Says what went wrong beside what was asked for.
+/// Prints an error.
 pub(crate) fn print_error(error: &anyhow::Error) {
     print_stderr(&format!("{error:#}"));
 }
 
-/// A line of ours on the standard error.
+/// Prints a line with the prefix `cas-sync: ` on the standard error.
 pub(crate) fn print_stderr(text: &str) {
-    // Nothing can be done about a terminal that is gone, or a log on a full disk.
+    // A closed terminal or a full disk has no remedy here.
     drop(writeln!(io::stderr(), "{}", wrap::wrap_for(&io::stderr(), &format!("cas-sync: {text}"))));
 }

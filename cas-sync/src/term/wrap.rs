@@ -1,28 +1,29 @@
-//! Texts in lines that fit whoever reads them. A line that a terminal breaks by itself is broken within a word; and a command that
-//! is broken at all cannot be pasted.
+//! Wraps text to the width of the terminal. A terminal itself would break lines within words, and a
+//! broken command cannot be pasted.
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use unicode_width::UnicodeWidthStr;
 
-/// The narrowest that anything is fitted to, in columns.
+/// The minimum width, in columns.
 pub(crate) const MIN_WIDTH: usize = 40;
 
-/// Where a text goes on, below the line it began on.
+/// The indent of continuation lines.
 const CONTINUATION_INDENT: &str = "  ";
 
-/// The columns that a terminal gives to this text.
+/// Returns the width of this text on a terminal, in columns.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text with blanks after it, up to so many columns.
+/// Pads the text with blanks to so many columns.
 pub(crate) fn pad_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// How many columns the terminal behind `output` has; nothing where it is none, or does not say.
+/// Returns the width of the terminal `output`; `None` if it is not a terminal or does not report
+/// it.
 pub(crate) fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok()).flatten();
     size.map(|size| usize::from(size.ws_col))
@@ -30,7 +31,7 @@ pub(crate) fn terminal_width(output: &(impl AsFd + IsTerminal)) -> Option<usize>
         .map(|columns| columns.max(MIN_WIDTH))
 }
 
-/// The text as it is written to `output`: at a terminal, lines that do not fit go on below, a little further in.
+/// Returns the text for `output`: at a terminal, long lines are wrapped with an indent.
 pub(crate) fn wrap_for(output: &(impl AsFd + IsTerminal), text: &str) -> String {
     match terminal_width(output) {
         Some(columns) => text
@@ -42,8 +43,9 @@ pub(crate) fn wrap_for(output: &(impl AsFd + IsTerminal), text: &str) -> String 
     }
 }
 
-/// The text in lines of at most so many columns, of which all but the first begin with `indent`. They are broken at blanks, but not
-/// between backquotes: there a command stands, which is pasted whole. What is wider than a line is one that is too wide.
+/// Wraps the text to so many columns; all lines but the first begin with `indent`. Lines are broken
+/// at blanks, but not within backquotes, which contain a command to paste. A longer word gets a
+/// line that is too long.
 pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words(text) {
@@ -59,7 +61,7 @@ pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> Vec<String> {
     lines
 }
 
-/// What stands between blanks. The blanks before the first word belong to it.
+/// Splits the text at blanks. Leading blanks belong to the first word.
 fn words(text: &str) -> Vec<&str> {
     let begins = text.len() - text.trim_start_matches(' ').len();
     let has_pairs = text.matches('`').count().is_multiple_of(2);
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_broken_at_blanks_and_never_within_a_command() {
+    fn text_is_wrapped_but_not_within_commands() {
         for (text, columns, expected) in [
             ("one two three", 7, &["one two", "  three"][..]),
             ("unbreakable words", 4, &["unbreakable", "  words"]),
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_take_the_columns_that_a_terminal_gives_them() {
+    fn width_counts_terminal_columns() {
         assert_eq!((width("Jos\u{e9}"), width("Jose\u{301}"), width("\u{674e}")), (4, 4, 2));
         assert_eq!(pad_right("\u{674e}", 4), "\u{674e}  ");
         assert_eq!(pad_right("Jose\u{301}", 5), "Jose\u{301} ");

@@ -1,14 +1,15 @@
-//! Whether a credential that was given to us may be put in force, from what real inference showed of it. Pure.
+//! Decides whether a new credential may be activated, from its verification. Pure.
 
 use cas_core::credential::verification::Verification;
 
 use crate::user::error::CommandError;
 
-/// Lets in what works. What nobody could find anything out about is let in where that was asked for (`--unverified`); what the
-/// server refuses never is.
+/// Accepts a valid credential. An inconclusive one is accepted with `--unverified`; a rejected one
+/// never is.
 ///
 /// # Errors
-/// [`CommandError`], which says why and what to do; `what` is the credential, `remedy` how to make a good one.
+/// [`CommandError`] with the reason and the remedy; `what` is the credential, `remedy` how to
+/// create a valid one.
 pub(crate) fn check_accepted(
     what: &str,
     verdict: &Verification,
@@ -18,35 +19,33 @@ pub(crate) fn check_accepted(
     match verdict {
         Verification::Ok | Verification::RateLimited => Ok(()),
         Verification::Rejected { account_level: false } => {
-            Err(CommandError::new(79, format!("the server rejects {what}: {remedy}")))
+            Err(CommandError::new(79, format!("the Anthropic API rejects {what}: {remedy}")))
         }
         Verification::Rejected { account_level: true } => Err(CommandError::new(
             1,
-            format!("the server refuses the account or organisation of {what}; ask its administrator"),
+            format!("the Anthropic API refuses the account or organization of {what}; ask its administrator"),
         )),
         Verification::ClientUnusable(_) | Verification::Inconclusive(_) if unverified => Ok(()),
         Verification::ClientUnusable(why) => Err(CommandError::new(
             69,
             format!(
-                "{what} could not be verified, since claude cannot be used: {why}; --unverified takes it all the same"
+                "cannot verify {what}, because claude is unusable: {why}; --unverified accepts it nevertheless"
             ),
         )),
         Verification::Inconclusive(why) => Err(CommandError::new(
             75,
-            format!(
-                "{what} could not be verified: {why}; try again later, or --unverified takes it all the same"
-            ),
+            format!("cannot verify {what}: {why}; try again later, or accept it with --unverified"),
         )),
     }
 }
 
-/// What was shown, in words that follow a name and a comma.
+/// Describes a verification in words that follow a name and a comma.
 pub(crate) fn describe_verification(verdict: &Verification) -> String {
     match verdict {
         Verification::Ok => "verified by inference".into(),
-        Verification::RateLimited => "verified: alive, its usage limit is reached".into(),
+        Verification::RateLimited => "verified: valid, its usage limit is reached".into(),
         Verification::ClientUnusable(why) | Verification::Inconclusive(why) => format!("not verified: {why}"),
-        Verification::Rejected { .. } => "rejected by the server".into(),
+        Verification::Rejected { .. } => "rejected by the Anthropic API".into(),
     }
 }
 
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_works_is_let_in_and_on_request_what_nobody_knows_anything_about() {
+    fn credential_is_accepted_if_valid_or_unverified_on_request() {
         let (unusable, unknown) =
             (Verification::ClientUnusable("no claude".into()), Verification::Inconclusive("529".into()));
         let (dead, refused) =

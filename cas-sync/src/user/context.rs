@@ -1,5 +1,4 @@
-//! Somebody whose credentials are looked after, because they typed a command about them or because it is time: who they are,
-//! where their files lie, what is configured, and the sync's own way of looking after them.
+//! The user of a command: account, files, configuration, and the sync of their credentials.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,7 +16,7 @@ use cas_core::engine::{Engine, EngineInput};
 use cas_core::outcome::{Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::{StateDirectory, StateError, StateLock};
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::store::{Store, StoreError};
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
@@ -29,7 +28,6 @@ use nix::fcntl::Flock;
 use crate::claude::Claude;
 use crate::os::deferred_signals::Wake;
 use crate::os::environment::{env_var, harden_process, now};
-use crate::published_state::PublishedState;
 use crate::term::stderr::print_error;
 use crate::user::error::CommandError;
 use crate::user::error::block_termination;
@@ -38,135 +36,136 @@ use crate::user::notify::NotifyCommand;
 use crate::user::report::Report;
 use crate::user::verification::VerifyMode;
 
-/// How long one run may take.
-const DEADLINE: Duration = Duration::from_secs(480);
+/// The time limit of one run.
+const RUN_TIMEOUT: Duration = Duration::from_secs(480);
 
-/// How long a sync that is at work is waited for: longer than most take, shorter than a refresh that hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for a running sync: longer than most take, shorter than a refresh that hangs.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often it is tried meanwhile.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The time limit for a full queue of requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The caller, and how their machine is set up.
+/// The poll interval of the lock.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The user of this process with paths and configuration.
 pub(crate) struct UserContext {
     pub(crate) account: Account,
     pub(crate) paths: Paths,
     pub(crate) state: StateDirectory,
     pub(crate) config: Config,
     pub(crate) now: Timestamp,
-    pub(crate) requests: Requests,
-    pub(crate) published_dir: PublishedState,
-    /// What nobody understands in the configuration.
+    pub(crate) requests: SyncRequests,
+    /// Unknown or invalid settings.
     config_warnings: Vec<String>,
 }
 
-/// Carries a command of the caller's out: what it answers is its exit code, and what it cannot do is told.
+/// Runs a command of the user: returns its exit code, or prints its error.
 pub(crate) fn run_command(command: impl FnOnce(&UserContext) -> Result<u8, CommandError>) -> ExitCode {
-    match UserContext::for_current_user().and_then(|person| command(&person)) {
+    match UserContext::for_current_user().and_then(|user| command(&user)) {
         Ok(code) => ExitCode::from(code),
         Err(failed) => failed.report(),
     }
 }
 
 impl UserContext {
-    /// Whoever runs this, if it is a person with a home that is in use. From here on no debugger and no core dump sees what is
-    /// read. What nobody understands in the configuration is told.
+    /// Returns the context of the user of this process. From here on, debuggers and core dumps
+    /// cannot see what is read. Prints unknown settings.
     ///
     /// # Errors
-    /// [`CommandError`]: root, an account that is none, a home that is away, or a configuration that cannot be used.
+    /// [`CommandError`] for root, an unknown account, a missing home, or an invalid configuration.
     pub(crate) fn for_current_user() -> Result<Self, CommandError> {
         harden_process()?;
         let caller = CallingUser::current()?.with_name_override()?;
         if caller.is_home_unavailable() {
             let home = caller.account.home.display();
-            let why = "is not there, not mounted, or not in use yet; try again when it is";
+            let why = "is missing, not mounted, or not in use yet; try again later";
             return Err(CommandError::new(75, format!("the home {home} {why}")));
         }
-        let person = Self::configured(caller, now())?;
-        person.config_warnings.iter().for_each(|what| print_error(&anyhow::anyhow!("configuration: {what}")));
-        Ok(person)
+        let context = Self::configured(caller, now())?;
+        context
+            .config_warnings
+            .iter()
+            .for_each(|what| print_error(&anyhow::anyhow!("configuration: {what}")));
+        Ok(context)
     }
 
-    /// The caller, as the machine and the environment are configured.
+    /// Returns the context of this user with the configuration and the environment.
     ///
     /// # Errors
-    /// [`ConfigError`] when the configuration cannot be used.
+    /// [`ConfigError`] if the configuration is invalid.
     pub(crate) fn configured(caller: CallingUser, now: Timestamp) -> Result<Self, ConfigError> {
-        let (mut config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
+        let (mut config, config_warnings) = Config::load(Path::new(config::CONFIG_DIR))?;
         config.apply_environment(env_var);
-        let CallingUser { account, paths, state, requests, published_dir: shelf } = caller;
-        Ok(Self {
-            account,
-            paths,
-            state,
-            config,
-            now,
-            requests,
-            published_dir: shelf,
-            config_warnings: misunderstood,
-        })
+        let CallingUser { account, paths, state, requests } = caller;
+        Ok(Self { account, paths, state, config, now, requests, config_warnings })
     }
 
-    /// The store, as it is configured; nothing is asked of a server yet.
+    /// Returns the configured store; sends no request yet.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be meant.
+    /// [`StoreError`] if its configuration is invalid.
     pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
         cas_vault::open(&self.config, &self.account, &self.paths, &self.state, self.now)
     }
 
-    /// The client of this person: the one that is configured, or found where people have it.
+    /// Returns the client of this user: the configured one, or an installed one.
     pub(crate) fn claude(&self) -> Claude {
         let search_path = env_var("PATH").map(OsString::from);
         Claude::new(&self.config.claude, &self.account, &self.paths, search_path.as_deref(), self.now)
     }
 
-    /// The same as a judge of credentials, where that is `wanted`.
+    /// Returns the client as verifier if `wanted`.
     pub(crate) fn verifier(&self, wanted: bool) -> Option<Box<dyn Verifier>> {
         wanted.then(|| Box::new(self.claude()) as Box<dyn Verifier>)
     }
 
-    /// The admin's program that is told of changes, if there is one.
+    /// Returns the notification command of the administrator, if there is one.
     pub(crate) fn notify(&self) -> Option<NotifyCommand> {
         let command = self.config.notify.clone();
-        let is_one = !command.is_empty();
-        is_one.then(|| NotifyCommand {
+        let is_set = !command.is_empty();
+        is_set.then(|| NotifyCommand {
             command,
             user: self.account.name.clone(),
             home: self.account.home.clone(),
         })
     }
 
-    /// Takes the lock that a sync holds, so that none comes in between. One that is at work is waited for, which is said.
+    /// Takes the lock of a sync, so that none runs meanwhile. Waits for a running sync, with a
+    /// message.
     ///
     /// # Errors
-    /// [`CommandError`], to be tried later, when it takes too long or somebody asks to end.
+    /// [`CommandError`] with exit code 75 at the timeout or after a signal.
     pub(crate) fn lock(&self) -> Result<Flock<File>, CommandError> {
         let signals = block_termination()?;
-        let deadline = Deadline::after(PATIENCE);
-        let mut is_said = false;
+        let deadline = Deadline::after(LOCK_TIMEOUT);
+        let mut is_printed = false;
         loop {
             match self.state.lock(StateLock::Sync, &Deadline::after(Duration::ZERO)) {
                 Err(StateError::Busy(_)) if !deadline.is_expired() => {
-                    if !is_said {
-                        eprintln!("A sync is at work; waiting for it, for {} s at most.", PATIENCE.as_secs());
-                        is_said = true;
+                    if !is_printed {
+                        eprintln!(
+                            "A sync is running; waiting at most {} s for its end.",
+                            LOCK_TIMEOUT.as_secs()
+                        );
+                        is_printed = true;
                     }
-                    if signals.wait(None, Some(PAUSE)) == Wake::Signal {
+                    if signals.wait(None, Some(LOCK_INTERVAL)) == Wake::Signal {
                         return Err(CommandError::new(75, "interrupted; nothing was changed"));
                     }
                 }
                 Err(StateError::Busy(lock)) => {
                     let lock = lock.display();
-                    let why = format!("another run is at work still, and holds {lock}; nothing was changed");
-                    return Err(CommandError::new(75, format!("{why}: try again when it has ended")));
+                    let why = format!("another run is still active and holds {lock}; nothing was changed");
+                    return Err(CommandError::new(75, format!("{why}; try again when it has ended")));
                 }
                 locked => return Ok(locked?),
             }
         }
     }
 
-    /// A run of the planner for them, which may take its time. Unless it only looks, the caller holds the sync's lock.
+    /// Returns an engine for this user. Unless the mode is read-only, the caller holds the lock of
+    /// a sync.
     pub(crate) fn run(
         &self,
         mode: Mode,
@@ -180,14 +179,14 @@ impl UserContext {
             settings: Settings::from_config(&self.config, mode),
             store,
             now,
-            deadline: Deadline::after(DEADLINE),
+            deadline: Deadline::after(RUN_TIMEOUT),
             machine: MachineId::read(Path::new("/etc/machine-id")),
             verifier,
             asked_at: None,
         })
     }
 
-    /// What a sync makes of all this, under its lock, which the caller holds.
+    /// Runs a sync and returns its outcome. The caller holds the lock.
     pub(crate) fn run_sync(&self, now: Timestamp, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let run = self.run(Mode::Sync, now, self.store(), verifier);
         let mut outcome = self.with_login_email(run.run().outcome);
@@ -197,7 +196,7 @@ impl UserContext {
         outcome
     }
 
-    /// The same, told as every sync's end, but for the terminal.
+    /// Runs a sync and reports it as usual, except on the terminal.
     pub(crate) fn sync(&self, verifier: Option<Box<dyn Verifier>>) -> Outcome {
         let now = now();
         let outcome = self.run_sync(now, verifier);
@@ -205,14 +204,19 @@ impl UserContext {
         outcome
     }
 
-    /// Who hears of a run that began at `now`.
-    pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
-        let (user, state, shelf) =
-            (self.account.name.clone(), self.state.clone(), self.published_dir.clone());
-        Report { user, state, shelf, now, verification }
+    /// Requests a sync in the background and waits for seconds at most. If that fails, the timer
+    /// starts a sync.
+    pub(crate) fn request_sync(&self) {
+        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
     }
 
-    /// Whoever is told to sign in is told as whom, where Claude Code knows.
+    /// Returns the report of a run that began at `now`.
+    pub(crate) fn report(&self, now: Timestamp, verification: VerifyMode) -> Report {
+        let (user, state, requests) = (self.account.name.clone(), self.state.clone(), self.requests.clone());
+        Report { user, state, requests, now, verification }
+    }
+
+    /// Adds the email of the login to an outcome that asks the user to sign in.
     pub(crate) fn with_login_email(&self, mut outcome: Outcome) -> Outcome {
         if outcome.requires_sign_in() {
             let owner = outcome.login().map(|login| login.owner.clone()).unwrap_or_default();
@@ -221,14 +225,14 @@ impl UserContext {
         outcome
     }
 
-    /// The address of the account that this login belongs to, where Claude Code knows.
+    /// Returns the email of the account of this login, if Claude Code knows it.
     pub(crate) fn address(&self, owner: &Owner) -> Option<Email> {
         let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok()??;
         Email::for_owner(&state, owner)
     }
 }
 
-/// A client that is not asked again about the credential it was just asked about.
+/// A client that verifies one credential only once.
 pub(crate) struct CachedVerifier {
     claude: Claude,
     about: Fingerprint,
@@ -236,7 +240,7 @@ pub(crate) struct CachedVerifier {
 }
 
 impl CachedVerifier {
-    /// `claude`, which showed this of `token`.
+    /// Returns `claude` as a verifier that has verified `token` already.
     pub(crate) fn boxed(claude: Claude, token: &str, verdict: Verification) -> Box<dyn Verifier> {
         Box::new(Self { claude, about: Fingerprint::from_bytes(token), verdict })
     }

@@ -1,4 +1,4 @@
-//! Why a person's command ended without having done what it was asked for, and with which exit code.
+//! Errors of user commands, with their exit codes.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ use cas_core::store::StoreError;
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::exit_with_error;
 
-/// An error and its exit code: 1 failed, 2 usage, 69 `claude` missing or unusable, 75 try later, 77 refused by the store, 78
-/// configuration, 79 a person must sign in.
+/// An error and its exit code: 1 failed, 2 usage, 69 `claude` missing or unusable, 75 try later, 77
+/// refused by the store, 78 configuration, 79 the user must sign in.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     pub(crate) code: u8,
@@ -21,17 +21,17 @@ pub(crate) struct CommandError {
 }
 
 impl CommandError {
-    /// With this code and these words, which say what to do.
-    pub(crate) fn new(code: u8, words: impl fmt::Display) -> Self {
-        Self { code, error: anyhow::anyhow!("{words}") }
+    /// Creates an error with this code and a message that has the remedy.
+    pub(crate) fn new(code: u8, message: impl fmt::Display) -> Self {
+        Self { code, error: anyhow::anyhow!("{message}") }
     }
 
-    /// Says it.
+    /// Prints the error and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         exit_with_error(&self.error, self.code)
     }
 
-    /// The same, with something to be known beside it.
+    /// Returns the error with an addition to its message.
     #[must_use]
     pub(crate) fn with_note(self, more: &str) -> Self {
         Self { code: self.code, error: anyhow::anyhow!("{:#}; {more}", self.error) }
@@ -68,7 +68,7 @@ impl From<StoreError> for CommandError {
     }
 }
 
-/// The exit code of what failed because the store did.
+/// Returns the exit code of a store error.
 pub(crate) fn store_exit_code(failure: &StoreError) -> u8 {
     match failure {
         StoreError::Refused { .. } | StoreError::Deleted { .. } => 77,
@@ -77,18 +77,18 @@ pub(crate) fn store_exit_code(failure: &StoreError) -> u8 {
     }
 }
 
-/// Blocks the termination signals for a command of the user's.
+/// Blocks the termination signals during a user command.
 ///
 /// # Errors
-/// [`CommandError`] when they cannot be blocked: the command must not begin.
+/// [`CommandError`] if they cannot be blocked: the command must not begin.
 pub(crate) fn block_termination() -> Result<SignalBlock, CommandError> {
     SignalBlock::new().map_err(|errno| CommandError::new(1, format!("cannot block signals: {errno}")))
 }
 
-/// What lies in the env file, if it can be used or replaced.
+/// Returns the content of the env file if it can be used or replaced.
 ///
 /// # Errors
-/// [`CommandError`] for a file that is not the person's own: it is neither used nor touched.
+/// [`CommandError`] for a file that the user does not own; it is not changed.
 pub(crate) fn reject_unreadable(content: EnvFileContent) -> Result<EnvFileContent, CommandError> {
     match content {
         EnvFileContent::Unreadable(why) => Err(CommandError::new(1, why)),

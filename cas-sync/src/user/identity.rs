@@ -1,59 +1,53 @@
-//! Whoever runs this program: who they are, and where their files lie.
+//! The identity of the calling user: account and paths.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use cas_core::state::directory::StateDirectory;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
+use cas_core::system::identity::Identities;
 use cas_protocol::paths;
 use nix::unistd::Uid;
 
 use crate::os::environment::env_var;
-use crate::published_state::PublishedState;
 
-/// A person; root has no login to be looked after.
+/// The calling user, who is not root.
 pub(crate) struct CallingUser {
-    /// Their account, by their login name.
+    /// The account with its login name.
     pub(crate) account: Account,
-    /// Where their files lie, as the environment may say otherwise.
+    /// The paths of the user's files, with overrides from the environment.
     pub(crate) paths: Paths,
-    /// Where we keep what we know of them.
+    /// The state directory.
     pub(crate) state: StateDirectory,
-    /// What their logins ask for.
-    pub(crate) requests: Requests,
-    /// Where root finds how they are.
-    pub(crate) published_dir: PublishedState,
+    /// The requests for a sync.
+    pub(crate) requests: SyncRequests,
 }
 
 impl CallingUser {
-    /// Finds them.
+    /// Returns the calling user.
     ///
     /// # Errors
-    /// For root, and for somebody who has no account.
+    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
     pub(crate) fn current() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(
-                "this looks after the caller's own login, and root has none; run it as the person: runuser -u NAME -- cas-sync run"
+                "this command manages the login of the caller, and root has none; run it as the user: runuser -u NAME -- cas-sync run"
             );
         }
-        let account = Account::from_uid(Uid::effective())?;
+        let account = Account::for_session(Uid::effective(), env_var("LOGNAME").as_deref())?;
+        Identities::of_this_machine().check(&account)?;
         let paths = Paths::new(&account.home, |name| env_var(name).map(PathBuf::from));
         let owner = account.uid.as_raw();
-        Ok(Self {
-            state: StateDirectory::new(paths.state_directory.clone(), owner),
-            requests: Requests::of(&account.name),
-            published_dir: PublishedState::for_user(&account.name, owner),
-            account,
-            paths,
-        })
+        let state = StateDirectory::new(paths.state_directory.clone(), owner);
+        Ok(Self { requests: SyncRequests::new(state.clone()), state, account, paths })
     }
 
-    /// The same, named as `CLAUDE_AUTH_USER` asks in the store and in the journal, as the former script allowed. Their logins
-    /// and root know nothing of that.
+    /// Returns the user with the name in `CLAUDE_AUTH_USER` for the store and the journal, as the
+    /// former script did. Sign-ins and root do not use that name.
     ///
     /// # Errors
-    /// When that cannot be a user's name.
+    /// If that is not a valid user name.
     pub(crate) fn with_name_override(self) -> Result<Self> {
         match env_var("CLAUDE_AUTH_USER").filter(|name| !name.is_empty()) {
             Some(name) if paths::is_valid_user_name(name.as_bytes()) => {
@@ -61,14 +55,14 @@ impl CallingUser {
             }
             Some(name) => {
                 bail!(
-                    "CLAUDE_AUTH_USER={name:?} cannot be a user's name; unset it, or set it to a login name"
+                    "CLAUDE_AUTH_USER={name:?} is not a valid user name; unset it, or set it to a login name"
                 )
             }
             None => Ok(self),
         }
     }
 
-    /// Whether their home is yet to come; then nothing is made in it.
+    /// Returns true if the home is missing or not mounted; then nothing is created in it.
     pub(crate) fn is_home_unavailable(&self) -> bool {
         self.account.is_home_unavailable(&self.paths)
     }

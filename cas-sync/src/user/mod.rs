@@ -1,4 +1,4 @@
-//! The user for whom a command runs: identity, settings, files and reports.
+//! The user of a command: identity, settings, files and reports.
 
 pub(crate) mod acceptance;
 pub(crate) mod context;

@@ -1,5 +1,5 @@
-//! The admin's own program, told of each change in what a person has to do: it may mail them, or open a ticket. It runs as
-//! the person, gets no secret, and nothing depends on how it ends.
+//! Runs the notification command of the administrator after each change in what a user must do, for
+//! example to send mail. It runs as the user, gets no secret, and its result changes nothing.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -17,29 +17,29 @@ use cas_protocol::deadline::Deadline;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// How long it may take; what it has not done until then is killed with all that it has started.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The time limit, after which the command and its process group are killed.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often it is asked whether it has ended.
-const LOOK_UP: Duration = Duration::from_millis(10);
+/// The poll interval for its end.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Said when there is nothing more to do.
-const GOOD: &str = "Claude Code: there is nothing left for you to do";
+/// The text if no action is left.
+const NOTHING_TO_DO: &str = "Claude Code: there is nothing left for you to do";
 
-/// Who is told, and of whom.
+/// The command, and the user that it is about.
 #[derive(Clone, Debug)]
 pub(crate) struct NotifyCommand {
     /// The program and its arguments; never empty.
     pub(crate) command: Vec<String>,
-    /// Whose login it is about.
+    /// The user.
     pub(crate) user: String,
-    /// Their home.
+    /// The home of the user.
     pub(crate) home: PathBuf,
 }
 
-/// A change in what a person has to do.
+/// A change in what the user must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoticeChange {
     text: String,
@@ -47,8 +47,8 @@ pub(crate) struct NoticeChange {
 }
 
 impl NoticeChange {
-    /// What has changed from one sync to the next; nothing when there is as much to do as before, and for somebody who never
-    /// had anything to do.
+    /// Returns the change from one sync to the next; `None` if the required action is the same, or
+    /// there never was one.
     pub(crate) fn diff(before: Option<&StateReport>, after: &StateReport, outcome: &Outcome) -> Option<Self> {
         let earlier = before.and_then(|before| before.notice_cause.as_deref());
         let cause = after.notice_cause.as_deref();
@@ -61,15 +61,15 @@ impl NoticeChange {
             (Some(_), UserAction::Required(line)) => Some(line),
             (Some(_), _) => notice.expiry,
         };
-        let lapses_at = after.credential.as_ref().and_then(|credential| credential.expires_at_ms);
+        let expires_at = after.credential.as_ref().and_then(|credential| credential.expires_at_ms);
         Some(Self {
-            text: line.map_or_else(|| GOOD.to_owned(), |line| line.text),
+            text: line.map_or_else(|| NOTHING_TO_DO.to_owned(), |line| line.text),
             variables: [
-                ("CLAUDE_AUTH_STATE", Urgency::of(cause).to_string()),
-                ("CLAUDE_AUTH_STATE_BEFORE", Urgency::of(earlier).to_string()),
+                ("CLAUDE_AUTH_STATE", Urgency::from_reason(cause).to_string()),
+                ("CLAUDE_AUTH_STATE_BEFORE", Urgency::from_reason(earlier).to_string()),
                 ("CLAUDE_AUTH_CAUSE", cause.unwrap_or_default().to_owned()),
                 ("CLAUDE_AUTH_STATUS", after.status.clone()),
-                ("CLAUDE_AUTH_LAPSES_AT", lapses_at.map(|at| at.to_string()).unwrap_or_default()),
+                ("CLAUDE_AUTH_EXPIRES_AT", expires_at.map(|at| at.to_string()).unwrap_or_default()),
             ],
         })
     }
@@ -79,9 +79,9 @@ impl NotifyCommand {
     /// Runs the program.
     ///
     /// # Errors
-    /// What was wrong with it. Nothing follows from that but a line in the log.
+    /// If the command fails. The caller only logs it.
     pub(crate) fn run(&self, change: &NoticeChange) -> Result<()> {
-        self.run_within(change, LIMIT).context("notify.command")
+        self.run_within(change, TIMEOUT).context("notify.command")
     }
 
     fn run_within(&self, change: &NoticeChange, limit: Duration) -> Result<()> {
@@ -94,7 +94,7 @@ impl NotifyCommand {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         if let Some(mut stdin) = child.stdin.take() {
-            // One line fits into any pipe; and who does not listen need not.
+            // One line fits into any pipe, and the command need not read it.
             drop(writeln!(stdin, "{}", change.text));
         }
         match wait(&mut child, &Deadline::after(limit)) {
@@ -112,13 +112,14 @@ fn wait(child: &mut Child, deadline: &Deadline) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if !deadline.is_expired() => thread::sleep(LOOK_UP.min(deadline.remaining())),
+            Ok(None) if !deadline.is_expired() => thread::sleep(POLL_INTERVAL.min(deadline.remaining())),
             _ => return None,
         }
     }
 }
 
-/// Kills it with all it has started. It has not been waited for, so the group is still its own.
+/// Kills the child and its process group. The child has not been waited for, so the group id is
+/// still its own.
 fn kill(mut child: Child) {
     if let Ok(leader) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
@@ -156,17 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once() {
+    fn change_is_reported_once() {
         let (rejected, fine) =
             (outcome(Verification::Rejected { account_level: false }), outcome(Verification::Ok));
         let (bad, soon) = (Some("setup-token-rejected"), Some("setup-token-lapses-in-7-days"));
         let rows = [
             (None, None, None),
-            (None, bad, Some(("good", "must-act"))),
+            (None, bad, Some(("none", "action-required"))),
             (bad, bad, None),
-            (bad, None, Some(("must-act", "good"))),
-            (None, soon, Some(("good", "lapsing"))),
-            (soon, bad, Some(("lapsing", "must-act"))),
+            (bad, None, Some(("action-required", "none"))),
+            (None, soon, Some(("none", "expires-soon"))),
+            (soon, bad, Some(("expires-soon", "action-required"))),
         ];
         for (earlier, now, expected) in rows {
             let of = if now == bad { &rejected } else { &fine };
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn it_gets_the_text_and_the_facts_and_nothing_else() {
+    fn command_gets_text_and_listed_variables() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let seen = scratch.path().join("seen");
         let script = format!("env | sort >{0}; cat >>{0}", seen.display());
@@ -200,7 +201,7 @@ mod tests {
         let given: Vec<_> = names.into_iter().filter(|name| !own.contains(name)).collect();
         let expected = [
             "CLAUDE_AUTH_CAUSE",
-            "CLAUDE_AUTH_LAPSES_AT",
+            "CLAUDE_AUTH_EXPIRES_AT",
             "CLAUDE_AUTH_STATE",
             "CLAUDE_AUTH_STATE_BEFORE",
             "CLAUDE_AUTH_STATUS",
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fails_or_hangs_is_an_error_in_time() {
+    fn failed_or_hanging_command_is_an_error() {
         let change = NoticeChange {
             text: "x".into(),
             variables: ["A", "B", "C", "D", "E"].map(|name| (name, String::new())),
@@ -228,10 +229,10 @@ mod tests {
         ] {
             let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
             let notify = NotifyCommand { command, user: "a".into(), home: "/".into() };
-            let told = notify.run_within(&change, Duration::from_millis(300));
-            assert_eq!(told.is_ok(), expected.is_empty(), "{script}");
+            let result = notify.run_within(&change, Duration::from_millis(300));
+            assert_eq!(result.is_ok(), expected.is_empty(), "{script}");
             assert!(
-                told.is_ok() || told.is_err_and(|error| format!("{error:#}").contains(expected)),
+                result.is_ok() || result.is_err_and(|error| format!("{error:#}").contains(expected)),
                 "{script}"
             );
         }

@@ -1,7 +1,8 @@
-//! How a run ended, told everywhere from one outcome: the terminal, the journal, `sync.log`, `state.json`,
+//! Reports the outcome of a run: on the terminal, in the journal, in `sync.log`, `state.json` and
 //! the notice.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use cas_core::config::ConfigError;
@@ -10,37 +11,43 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::notice_file;
+use cas_core::state::publication::Publication;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::syslog;
 use cas_core::time::timestamp::Timestamp;
+use cas_protocol::deadline::Deadline;
 
-use crate::published_state::PublishedState;
+use crate::systemd;
 use crate::term::stderr::print_error;
 use crate::user::notify::{NoticeChange, NotifyCommand};
 use crate::user::sync_log;
 use crate::user::verification::VerifyMode;
 
-/// One run, as those who hear of it know it.
+/// How long the queue of requests may stay full. Without the request the next sync publishes.
+const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A run to be reported.
 pub(crate) struct Report {
-    /// Whose run it was.
+    /// The user.
     pub(crate) user: String,
-    /// Where the log and the state lie.
+    /// The directory of the log and the state.
     pub(crate) state: StateDirectory,
-    /// Where root finds the state.
-    pub(crate) shelf: PublishedState,
-    /// When it began.
+    /// What asks root to publish the state.
+    pub(crate) requests: SyncRequests,
+    /// The start of the run.
     pub(crate) now: Timestamp,
-    /// What it was for.
+    /// Whether the run verifies.
     pub(crate) verification: VerifyMode,
 }
 
 impl Report {
-    /// Tells how the run ended. A reader who is gone, or a disk that is full, changes nothing about that.
+    /// Reports the outcome everywhere. A closed terminal or a full disk is ignored.
     pub(crate) fn publish_all(&self, outcome: &Outcome, notify: Option<&NotifyCommand>) {
         drop(writeln!(io::stdout(), "{} {outcome}", outcome.status));
         self.publish_without_stdout(outcome, notify);
     }
 
-    /// The same without a word on the terminal.
+    /// Reports the outcome everywhere except on the terminal.
     pub(crate) fn publish_without_stdout(&self, outcome: &Outcome, notify: Option<&NotifyCommand>) {
         let change = self.record(outcome);
         if let Some((notify, change)) = notify.zip(change)
@@ -51,7 +58,7 @@ impl Report {
         }
     }
 
-    /// The same without a word to the admin's program: what there would be to tell that.
+    /// Reports the outcome without terminal and notification command; returns the change to notify.
     pub(crate) fn record(&self, outcome: &Outcome) -> Option<NoticeChange> {
         let mut change = None;
         if outcome.finding == Finding::AnotherRunActive {
@@ -66,11 +73,11 @@ impl Report {
     fn log(&self, status: Status, text: &str) {
         let log = self.state.path("sync.log");
         sync_log::append(&log, self.now, status, text)
-            .with_context(|| format!("not logged in {}: move it out of the way", log.display()))
+            .with_context(|| format!("cannot write {}; move it away", log.display()))
             .unwrap_or_else(|error| print_error(&error));
     }
 
-    /// Tells those on call of a run that could not begin, and the terminal as of every error. Returns the exit code.
+    /// Reports a run that could not begin, with its error on the terminal. Returns the exit code.
     pub(crate) fn report_failure(&self, error: &anyhow::Error) -> u8 {
         let why = format!("{error:#}");
         let finding = match error.is::<ConfigError>() {
@@ -83,16 +90,16 @@ impl Report {
         outcome.exit_code()
     }
 
-    /// The state follows the outcome; the journal has a line of it unless it only says once more that an outage lasts. A run
-    /// that was not to find out whether the login works has nothing to say about that. Returns what has changed for the person,
-    /// once that is written down, so that nobody is told of it twice.
+    /// Updates the state from the outcome, and logs it unless it only repeats that an outage
+    /// continues. A run without verification does not update the state. Returns the change for the
+    /// user after it is saved, so that it is notified once.
     fn update_state(&self, outcome: &Outcome) -> Option<NoticeChange> {
         let mode = match self.verification {
             VerifyMode::Verify => Mode::Sync,
             VerifyMode::Skip => Mode::Watch,
         };
         let followed = notice_file::update(outcome, mode, &self.state);
-        let notice_cause = match followed.context("the notice is not up to date") {
+        let notice_cause = match followed.context("cannot update the notice") {
             Ok(cause) => Some(cause),
             Err(error) => {
                 print_error(&error);
@@ -100,7 +107,7 @@ impl Report {
             }
         };
         if self.verification == VerifyMode::Skip {
-            // An outage is told by the run that keeps track of how long it lasts.
+            // The run that tracks the duration of an outage logs it.
             if outcome.outage().is_none() {
                 syslog::log_outcome(&self.user, outcome);
             }
@@ -112,12 +119,14 @@ impl Report {
         if after.should_log(outcome, before.as_ref()) {
             syslog::log_outcome(&self.user, outcome);
         }
-        self.publish(&after);
         let saved = self.state.save(state_report::FILE_NAME, &after);
-        match saved.with_context(|| {
-            format!("{} is not up to date", self.state.path(state_report::FILE_NAME).display())
-        }) {
-            Ok(()) => NoticeChange::diff(before.as_ref(), &after, outcome),
+        match saved
+            .with_context(|| format!("cannot update {}", self.state.path(state_report::FILE_NAME).display()))
+        {
+            Ok(()) => {
+                self.request_publication();
+                NoticeChange::diff(before.as_ref(), &after, outcome)
+            }
             Err(error) => {
                 print_error(&error);
                 None
@@ -125,11 +134,10 @@ impl Report {
         }
     }
 
-    /// Tells root.
-    pub(crate) fn publish(&self, state: &StateReport) {
-        self.shelf
-            .write(state)
-            .context("the state is not published")
-            .unwrap_or_else(|error| print_error(&error));
+    /// Asks root to publish the state that was just saved. The service of the sync ends with that by itself.
+    pub(crate) fn request_publication(&self) {
+        if !systemd::runs_in_sync_service() {
+            Publication::new(&self.state, &self.requests).request(&Deadline::after(PUBLICATION_TIMEOUT));
+        }
     }
 }

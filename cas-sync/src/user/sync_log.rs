@@ -1,4 +1,4 @@
-//! `sync.log` in the state directory: lines `<RFC 3339 time> <STATUS> <text>`, of bounded length in all.
+//! `sync.log` in the state directory: lines `<RFC 3339 time> <STATUS> <text>`, with a size limit.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,11 +10,11 @@ use cas_core::text::sanitize_line;
 use cas_core::time::timestamp::Timestamp;
 use nix::libc;
 
-/// From this size in bytes on the log is put aside as `sync.log.1`, in the place of the one put aside before: years of
+/// At this size in bytes the log is renamed to `sync.log.1`, replacing the previous one: years at
 /// four lines a day.
 const LIMIT: u64 = 1 << 20;
 
-/// Adds one line.
+/// Appends one line.
 pub(crate) fn append(path: &Path, now: Timestamp, status: Status, text: &str) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() >= LIMIT) {
         fs::rename(path, path.with_extension("log.1"))?;
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_has_one_line_a_run_and_does_not_grow_without_bound() {
+    fn log_has_one_line_per_run_and_is_rotated() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join("sync.log");
         append(&path, Timestamp::from_millis(0), Status::Ok, "no login yet").expect("written");
@@ -42,6 +42,6 @@ mod tests {
             append(&path, Timestamp::from_millis(0), Status::Ok, "no login yet").expect("written");
         }
         assert_eq!(fs::read_to_string(&path).expect("there").lines().count(), 3);
-        assert_eq!(fs::metadata(scratch.path().join("sync.log.1")).expect("put aside").len(), LIMIT);
+        assert_eq!(fs::metadata(scratch.path().join("sync.log.1")).expect("rotated").len(), LIMIT);
     }
 }

@@ -1,11 +1,11 @@
-//! Whether a run verifies credentials.
+//! Selects whether a run verifies credentials.
 
-/// Whether a run puts credentials to the test of real inference.
+/// Whether a run verifies credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VerifyMode {
-    /// Where the configuration allows it.
+    /// Verify, if the configuration allows it.
     Verify,
-    /// Not at all: Claude Code has just written what is to be backed up. Requests ask for more than that, and wait for
-    /// another run.
+    /// Do not verify: Claude Code has just written what is to be backed up. Requests for a
+    /// verification stay open for another run.
     Skip,
 }

@@ -4,13 +4,13 @@
 //!
 //! | folder | contents |
 //! |---|---|
-//! | `text`, `time`, `fs` | text without control characters, times, files that are written whole |
+//! | `text`, `time`, `fs` | sanitized text, timestamps, files that are written atomically |
 //! | `credential` | logins, setup tokens, their generations and expiry |
 //! | `claude_files`, `store`, `config` | Claude Code's files, the store interface, the configuration |
-//! | `ledger` | what is known of each generation |
+//! | `ledger` | the record of each generation |
 //! | `outcome` | what a run reports |
 //! | `planner` | the policy: one pure function from facts to the next step |
-//! | `state`, `system` | our own files in a home, accounts, syslog |
+//! | `state`, `system` | this project's files in a home, accounts, syslog |
 //! | `engine` | observe, plan, execute, until the planner reports |
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,14 @@
-//! Words of other people, made harmless for whoever reads them on a terminal.
+//! Sanitizes text from other programs and users for a terminal.
 
-/// The text in one line, without anything that a terminal would obey or that changes the order of what is shown.
+/// Returns the text in one line, with `?` in place of each character that is not
+/// [displayable](is_displayable).
 pub fn sanitize_line(text: &str) -> String {
     text.chars().map(|letter| if is_displayable(letter) { letter } else { '?' }).collect()
 }
 
-/// Whether a terminal shows it and does nothing else: it is neither a control character, nor one without a width of its own;
-/// those turn, hide or join what stands beside them.
+/// Returns true if a terminal displays the character without side effects. Control characters are
+/// excluded, and characters without a width of their own, because they reorder, hide or join their
+/// neighbors.
 pub fn is_displayable(letter: char) -> bool {
     let is_invisible = matches!(
         letter,
@@ -25,7 +27,8 @@ pub fn is_displayable(letter: char) -> bool {
     !letter.is_control() && !is_invisible && !is_combining(letter)
 }
 
-/// The blocks of marks that are put onto the letter before: hundreds of them on one cover the lines around it.
+/// Returns true for the blocks of combining marks. Hundreds of them on one letter would cover the
+/// lines around it.
 fn is_combining(letter: char) -> bool {
     matches!(
         letter,
@@ -34,7 +37,7 @@ fn is_combining(letter: char) -> bool {
     )
 }
 
-/// JSON with escapes in the place of the control characters that JSON itself lets through, and some terminals obey.
+/// Escapes the control characters that JSON permits and some terminals interpret (DEL and C1).
 pub fn escape_c1_in_json(json: &str) -> String {
     let escaped = |letter: char| match letter {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_replaced_and_letters_stay() {
+    fn control_characters_are_replaced_and_letters_are_kept() {
         assert_eq!(sanitize_line("Jörg 李 \u{1b}[2J\n\u{202e}\u{301}x"), "Jörg 李 ?[2J???x");
         assert_eq!(escape_c1_in_json("\"\u{9b}2J\u{7f}ä\""), "\"\\u009b2J\\u007fä\"");
     }

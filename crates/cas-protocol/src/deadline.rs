@@ -1,29 +1,30 @@
-//! One moment by which everything has to be over. Every wait of a login takes the same object, so that no two bounded
-//! waits can add up to more than the bound.
+//! A shared deadline. Every wait during a login uses the same object, so that two bounded waits
+//! cannot add up to more than the limit.
 
 use std::time::{Duration, Instant};
 
-/// A moment on the monotonic clock; setting the wall clock does not move it.
+/// A moment on the monotonic clock. Setting the wall clock does not move it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The moment `span` from now.
+    /// Returns the deadline `span` from now.
     pub fn after(span: Duration) -> Self {
         Self(Instant::now() + span)
     }
 
-    /// What is left; zero once it has passed.
+    /// Returns the time left, or zero after the deadline.
     pub fn remaining(&self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether nothing is left.
+    /// Returns true after the deadline.
     pub fn is_expired(&self) -> bool {
         self.remaining().is_zero()
     }
 
-    /// The same moment, or one `span` from now if that is earlier: for a part that may not use up the whole.
+    /// Returns this deadline, or one `span` from now if that is earlier. Use it for a step that
+    /// must not use up all the time left.
     #[must_use]
     pub fn capped(&self, span: Duration) -> Self {
         Self(self.0.min(Instant::now() + span))
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_never_outlives_the_whole() {
+    fn capped_deadline_is_never_later_than_the_original() {
         let whole = Deadline::after(Duration::from_secs(1));
         assert!(whole.capped(Duration::from_secs(5)) <= whole);
         assert!(whole.capped(Duration::ZERO) < whole);

@@ -1,30 +1,27 @@
-//! Where it is kept who is looked after on this machine: agreed between the PAM module, the programs and the admin's
-//! command, and therefore free of dependencies.
+//! Paths of the machine-wide state. The PAM module, the helper and `cas-sync` share them, so this
+//! module has no dependencies.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What the programs keep for the whole machine; root's.
+/// The machine-wide state directory, owned by root.
 pub const STATE_DIR: &str = "/var/lib/claude-auth-sync";
 
-/// One empty file per enrolled person, named after them, root's own.
+/// The directory of the enrollment markers: one empty file per enrolled user, named after the user
+/// and owned by root.
 pub const ENROLLED_DIR: &str = "/var/lib/claude-auth-sync/enrolled";
 
-/// One directory per enrolled person, theirs, in which a login leaves its request for the sync.
-pub const REQUESTS_DIR: &str = "/run/claude-auth-sync";
+/// The socket on which a user requests a sync of their own login. PID 1 creates it in a directory
+/// of root (`claude-auth-request.socket`).
+pub const REQUEST_SOCKET: &str = "/run/claude-auth-sync/request.sock";
 
-/// The name of the request in a person's directory below [`REQUESTS_DIR`].
-pub const REQUEST_FILE: &str = "request";
-
-/// The name of the file in that directory that is made in advance, to become the first request.
-pub const SPARE_REQUEST_FILE: &str = "request.spare";
-
-/// The longest login name that can be the name of a file, in bytes.
+/// The longest accepted login name, in bytes: the limit of a file name.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// Whether a login name is one plain component of a path and one plain argument: 1 to [`MAX_NAME_LEN`] bytes, not `.` or
-/// `..`, not beginning with `-`, without `/` and control bytes. Nobody promised that it is UTF-8.
+/// Returns true if a login name is one plain path component and one plain argument: 1 to
+/// [`MAX_NAME_LEN`] bytes, not `.` or `..`, without a leading `-`, without `/` and control bytes.
+/// The name need not be UTF-8.
 pub fn is_valid_user_name(name: &[u8]) -> bool {
     (1..=MAX_NAME_LEN).contains(&name.len())
         && !matches!(name, b"." | b"..")
@@ -32,8 +29,8 @@ pub fn is_valid_user_name(name: &[u8]) -> bool {
         && !name.iter().any(|byte| *byte == b'/' || byte.is_ascii_control())
 }
 
-/// Whether somebody of this name is enrolled, as the PAM module judges it: a regular file of root's, no link, which nobody
-/// else may write.
+/// Returns true if the user of this name is enrolled: the marker is a regular file, owned by root,
+/// and only root can write it. A symlink does not count.
 pub fn is_enrolled(name: &str) -> bool {
     let counts = |marker: Metadata| marker.is_file() && marker.uid() == 0 && marker.mode() & 0o022 == 0;
     is_valid_user_name(name.as_bytes())
@@ -45,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_names_become_names_of_files() {
+    fn user_name_with_path_or_control_bytes_is_invalid() {
         let longest = "a".repeat(MAX_NAME_LEN);
         for name in [&b"alice"[..], b"alice.b_c-d@example", b"j\xf6rg", longest.as_bytes(), b"..."] {
             assert!(is_valid_user_name(name), "{name:?}");

@@ -1,12 +1,14 @@
-//! The one line in which `cas-session login` answers the PAM module: a version word and at most one setup-token.
+//! The reply line of `cas-session login` to the PAM module: a version word and at most one setup
+//! token.
 //!
 //! ```text
 //! CAS1 sk-ant-oat01-…\n     set this token
 //! CAS1\n                    no token
 //! ```
 //!
-//! The module asks for this form with `--reply=1`; a helper that is newer than the loaded module therefore still answers
-//! in the form the module knows. Anything else on the pipe is refused whole, never guessed at.
+//! The module requests this format with `--reply=1`. A helper that is newer than the loaded module
+//! therefore still answers in the format that the module knows. The module rejects any other
+//! output.
 
 use std::fmt;
 
@@ -14,20 +16,21 @@ use zeroize::Zeroizing;
 
 use crate::setup_token::{self, SetupToken};
 
-/// The number of this form, as passed in `--reply=`.
+/// The version of this format, as passed in `--reply=`.
 pub const VERSION: &str = "1";
 
 const WORD: &str = "CAS1";
 
-/// The longest reply in bytes, line end included: reading may stop, and refuse, one byte later.
+/// The longest reply in bytes, including the newline. A reader can stop one byte later and reject
+/// the reply.
 pub const MAX_LEN: usize = WORD.len() + 1 + setup_token::MAX_LEN + 1;
 
-/// What the helper says: the user's setup-token, if there is one.
+/// The helper's reply: the user's setup token, if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply(pub Option<SetupToken>);
 
 impl Reply {
-    /// Reads all that came through the pipe.
+    /// Parses everything that was read from the pipe.
     ///
     /// # Errors
     /// [`NotAReply`] unless the bytes are exactly one well-formed line.
@@ -43,7 +46,7 @@ impl Reply {
         }
     }
 
-    /// The line to write, line end included; overwritten in memory when dropped.
+    /// Returns the line to write, including the newline. Its memory is overwritten on drop.
     pub fn to_line(&self) -> Zeroizing<String> {
         Zeroizing::new(match &self.0 {
             Some(token) => format!("{WORD} {}\n", token.expose()),
@@ -52,7 +55,7 @@ impl Reply {
     }
 }
 
-/// The bytes on the pipe are not one reply line.
+/// The bytes are not exactly one reply line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAReply;
 
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_survives_the_pipe() {
+    fn written_reply_parses_to_the_same_reply() {
         for reply in [Reply(None), Reply(SetupToken::parse("sk-ant-oat01-abc").ok())] {
             let line = reply.to_line();
             assert!(line.len() <= MAX_LEN);
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_one_exact_line_is_refused() {
+    fn reply_that_is_not_one_exact_line_is_rejected() {
         for bytes in [
             &b""[..],
             b"CAS1",
@@ -104,12 +107,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_either_a_reply_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..MAX_LEN + 10)) {
+        fn reply_of_any_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..MAX_LEN + 10)) {
             let _ = Reply::parse(&bytes);
         }
 
         #[test]
-        fn whatever_is_accepted_is_exactly_what_would_be_written(
+        fn accepted_line_equals_the_written_line(
             line in "(CAS[0-9])?[ \\t]?(sk-ant-oat01-)?[a-zA-Z0-9_ =\\n-]{0,8}\\n?"
         ) {
             if let Ok(reply) = Reply::parse(line.as_bytes()) {
@@ -119,7 +122,7 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_byte_never_makes_another_name_or_a_second_line(place in 0..30_usize, byte in any::<u8>()) {
+        fn changed_byte_never_adds_a_variable_or_a_line(place in 0..30_usize, byte in any::<u8>()) {
             let mut line = b"CAS1 sk-ant-oat01-abcdefghijk\n".to_vec();
             line[place.min(29)] = byte;
             if let Ok(Reply(Some(token))) = Reply::parse(&line) {

@@ -1,21 +1,21 @@
-//! A value that must never be printed: credentials travel through the program inside a [`Secret`].
+//! A wrapper for values that must never be printed.
 
 use std::fmt;
 
 use zeroize::Zeroize;
 pub use zeroize::Zeroizing;
 
-/// A value whose `Debug` is redacted, that has no `Display` and no `Clone`, and whose memory is overwritten on drop.
-/// Every use of the value inside is a visible [`Secret::expose`].
+/// A value whose `Debug` is redacted, that has no `Display` and no `Clone`, and whose memory is
+/// overwritten on drop. Each use of the value is a visible [`Secret::expose`].
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes the value in; the caller keeps no copy.
+    /// Wraps the value. The caller must keep no copy.
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself. Search for this name to see every place where a secret leaves its wrapping.
+    /// Returns the value. Search for this name to find every place that reads a secret.
     pub fn expose(&self) -> &T {
         &self.0
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_output_never_contains_the_value() {
+    fn secret_debug_output_omits_the_value() {
         let secret = Secret::new(String::from("canary"));
         assert!(!format!("{secret:?}").contains("canary"));
     }

@@ -1,30 +1,31 @@
-//! The setup-token: the long-lived token of `claude setup-token`, given to Claude Code in one environment variable.
-//! This is the only thing that may ever reach a login's environment through us, so its form is checked here, once.
+//! The setup token: the one-year token of `claude setup-token`, passed to Claude Code in one
+//! environment variable. It is the only value that this project adds to a session's environment, so
+//! its format is checked here.
 
 use std::fmt;
 
 use crate::secret::{Secret, Zeroizing};
 
-/// The one environment variable this project ever sets. Claude Code prefers it over the login file.
+/// The one environment variable that this project sets. Claude Code prefers it over the login file.
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
-/// What every setup-token begins with (`docs/design/claude-code.md`; the client itself checks nothing).
+/// The prefix of every setup token (`docs/design/claude-code.md`; the client does not check it).
 pub const PREFIX: &str = "sk-ant-oat01-";
 
-/// The longest setup-token accepted, in bytes. Real ones are about a hundred bytes; an environment value of more than
-/// 128 KiB would make every `exec` of the login fail.
+/// The longest accepted setup token, in bytes. Real ones have about a hundred bytes. An environment
+/// value of more than 128 KiB would make every `exec` of the session fail.
 pub const MAX_LEN: usize = 1024;
 
-/// A well-formed setup-token: [`PREFIX`], then one to `MAX_LEN - PREFIX.len()` bytes of `[A-Za-z0-9_-]`.
-/// Well-formed says nothing about whether the server accepts it.
+/// A well-formed setup token: [`PREFIX`], then one to `MAX_LEN - PREFIX.len()` bytes of
+/// `[A-Za-z0-9_-]`. The Anthropic API may still reject it.
 #[derive(PartialEq, Eq)]
 pub struct SetupToken(Secret<String>);
 
 impl SetupToken {
-    /// Accepts exactly the bytes of a token: no white space, no quotes, no line end.
+    /// Parses exactly the bytes of a token, without white space, quotes or a newline.
     ///
     /// # Errors
-    /// [`SetupTokenError`] names the first rule that does not hold, and never repeats the text.
+    /// [`SetupTokenError`] names the first rule that is violated. It never contains the text.
     pub fn parse(text: &str) -> Result<Self, SetupTokenError> {
         let body = text.strip_prefix(PREFIX).ok_or(SetupTokenError::Prefix)?;
         if body.is_empty() || text.len() > MAX_LEN {
@@ -36,20 +37,20 @@ impl SetupToken {
         Ok(Self(Secret::new(text.to_owned())))
     }
 
-    /// Accepts a token as people paste it: with white space around it, and broken into several lines, as a narrow terminal
-    /// does to what is copied from it. Nothing else is mended: no token has white space in it, but within a line it may be
-    /// where one text ends and another begins.
+    /// Parses a pasted token. White space around each line is removed and the lines are joined,
+    /// because a narrow terminal breaks what is copied from it. White space within a line is an
+    /// error: there it may separate two texts.
     ///
     /// # Errors
     /// As [`SetupToken::parse`].
     pub fn from_user_input(text: &str) -> Result<Self, SetupTokenError> {
-        // Of the whole length at once, so that no part of it stays behind where the text has grown out of.
+        // Allocated once: a string that grows would leave parts of the token in freed memory.
         let mut joined = Zeroizing::new(String::with_capacity(text.len()));
         text.lines().for_each(|line| joined.push_str(line.trim()));
         Self::parse(&joined)
     }
 
-    /// The token's text, for the environment, the env file and the store only.
+    /// Returns the token's text. Only the environment, the env file and the store may receive it.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -61,14 +62,15 @@ impl fmt::Debug for SetupToken {
     }
 }
 
-/// Why a text is no setup-token.
+/// Why a text is not a setup token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetupTokenError {
-    /// It does not begin with [`PREFIX`].
+    /// The text does not begin with [`PREFIX`].
     Prefix,
-    /// Nothing follows the prefix, or the whole is longer than [`MAX_LEN`].
+    /// Nothing follows the prefix, or the text is longer than [`MAX_LEN`].
     Length,
-    /// A byte outside `[A-Za-z0-9_-]` follows the prefix: often a line end or a quote that was copied along.
+    /// A byte outside `[A-Za-z0-9_-]` follows the prefix, often a newline or a quote that was
+    /// copied along.
     Character,
 }
 
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_well_formed_token_is_taken() {
+    fn malformed_setup_token_is_rejected() {
         let long = format!("{PREFIX}{}", "a".repeat(MAX_LEN - PREFIX.len()));
         let too_long = format!("{long}a");
         let rows: &[(&str, Option<SetupTokenError>)] = &[
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_narrow_terminal_has_broken_is_joined_and_nothing_else_is_mended() {
+    fn pasted_token_with_line_breaks_is_joined() {
         let token = SetupToken::parse("sk-ant-oat01-AbC_09-xyz").expect("well-formed");
         for text in [
             "sk-ant-oat01-AbC_09-xyz",

@@ -1,19 +1,19 @@
-//! Where the server is, and where the document lies in it: settings that are checked once, when they are read.
+//! The URL of the server and the paths in it: settings that are validated once, when they are read.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Where the server listens: `https://host[:port][/prefix]`, or `http://` to this very machine.
+/// The URL of the server: `https://host[:port][/prefix]`, or `http://` to this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl(Url);
 
 impl ServerUrl {
-    /// Reads the form that `VAULT_ADDR` has.
+    /// Parses a URL in the form of `VAULT_ADDR`.
     ///
     /// # Errors
-    /// [`SettingError`] for anything that is not such an address: a token must never cross a network in the clear.
+    /// [`SettingError`] for any other URL, because a token must never cross a network unencrypted.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
         let bad =
             |problem: &str| SettingError::new("Vault address", problem, "write it as https://HOST:PORT");
@@ -22,17 +22,17 @@ impl ServerUrl {
             return Err(bad("it contains a user name or password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("it goes on after the host and path"));
+            return Err(bad("it has a query or a fragment"));
         }
         match url.scheme() {
             "https" if url.has_host() => Ok(Self(url)),
             "http" if is_this_machine(&url) => Ok(Self(url)),
-            "http" => Err(bad("plain http to another machine would show the token to the network")),
-            other => Err(bad(&format!("{other}: is not a scheme that Vault speaks"))),
+            "http" => Err(bad("plain http to another machine would send the token unencrypted")),
+            other => Err(bad(&format!("{other}: is not a scheme of Vault"))),
         }
     }
 
-    /// The address with `/v1/` and these segments behind it, each percent-encoded as needed.
+    /// Returns the URL with `/v1/` and these segments appended, each percent-encoded as needed.
     pub(super) fn endpoint<'segment>(&self, segments: impl IntoIterator<Item = &'segment str>) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -41,7 +41,7 @@ impl ServerUrl {
         url
     }
 
-    /// The port, of which 80 is the usual one without encryption.
+    /// Returns the port, 80 by default.
     pub(super) fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(80)
     }
@@ -63,15 +63,16 @@ fn is_this_machine(url: &Url) -> bool {
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The address of an HTTP proxy. It is used for https only, so that it sees no token; it may contain a password.
+/// The URL of an HTTP proxy, which may contain a password. The proxy is used for https only, so it
+/// sees no token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyAddress(Url);
 
 impl ProxyAddress {
-    /// Reads `http[s]://[user:password@]host:port`.
+    /// Parses `http[s]://[user:password@]host:port`.
     ///
     /// # Errors
-    /// [`SettingError`] for anything else.
+    /// [`SettingError`] for any other URL.
     pub fn parse(text: &str) -> Result<Self, SettingError> {
         let bad = |problem: &str| SettingError::new("proxy", problem, "write it as http://HOST:PORT");
         let url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
@@ -92,12 +93,12 @@ impl fmt::Debug for ProxyAddress {
     }
 }
 
-/// A path in Vault, of a mount, a namespace or a document: segments that can neither be empty nor lead elsewhere.
+/// A path in Vault of a mount, a namespace or a document. No segment is empty, `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultPath(Vec<String>);
 
 impl VaultPath {
-    /// Reads `segment/segment/…`, without a slash at either end.
+    /// Parses `segment/segment/…`, without a slash at either end.
     ///
     /// # Errors
     /// [`SettingError`] for an empty segment, `.`, `..`, or a control character.
@@ -118,10 +119,11 @@ impl VaultPath {
         Ok(Self(segments))
     }
 
-    /// Reads a path whose first segment is the mount, as the `vault` command takes it; returns mount and rest.
+    /// Parses a path whose first segment is the mount, as the `vault` command does. Returns the
+    /// mount and the rest.
     ///
     /// # Errors
-    /// [`SettingError`] as for [`VaultPath::parse`], or when there is nothing behind the mount.
+    /// [`SettingError`] as for [`VaultPath::parse`], or if nothing follows the mount.
     pub fn parse_with_mount(text: &str) -> Result<(Self, Self), SettingError> {
         let mut mount = Self::parse(text)?.0;
         let rest = mount.split_off(1);
@@ -135,10 +137,10 @@ impl VaultPath {
         Ok((Self(mount), Self(rest)))
     }
 
-    /// Where this user's document lies unless another place is configured.
+    /// Returns the default path of this user's document.
     ///
     /// # Errors
-    /// [`SettingError`] when the name cannot be one segment of a path.
+    /// [`SettingError`] if the name cannot be one path segment.
     pub fn for_user(user: &str) -> Result<Self, SettingError> {
         let segments = Self::parse(user)?.0;
         if segments.len() > 1 {
@@ -162,7 +164,7 @@ impl fmt::Display for VaultPath {
     }
 }
 
-/// A setting that cannot be used. Its `Display` ends in how to write it.
+/// A setting that cannot be used. Its `Display` ends in the correct form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     setting: &'static str,
@@ -189,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_only_ever_travels_encrypted_or_within_this_machine() {
+    fn server_url_is_https_or_on_this_machine() {
         for good in [
             "https://vault:8200",
             "https://10.0.0.1",
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_stays_below_its_mount_whatever_it_contains() {
+    fn path_segments_are_encoded_and_stay_below_the_mount() {
         let address = ServerUrl::parse("https://vault/prefix/").unwrap();
         let path = VaultPath::parse("a b/%2e%2e/ä?#\\").unwrap();
         let url = address.endpoint(["secret", "data"].into_iter().chain(path.segments()));
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mount_is_the_first_segment_of_what_the_vault_command_takes() {
+    fn first_segment_of_a_full_path_is_the_mount() {
         let (mount, path) = VaultPath::parse_with_mount("secret/workstation/claude-users/alice").unwrap();
         assert_eq!((mount.to_string(), path), ("secret".to_owned(), VaultPath::for_user("alice").unwrap()));
         assert!(VaultPath::parse_with_mount("secret").is_err());

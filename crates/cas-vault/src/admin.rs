@@ -1,5 +1,5 @@
-//! What an admin asks of a server for people: who a token is, what it may do, a new one, and the end of one. One
-//! connection serves everybody.
+//! Administrative requests: look up, create, renew and revoke users' tokens, and write their
+//! policies. One connection serves all users.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// A server, asked with the tokens of many.
+/// A client that sends requests with the tokens of several users.
 pub struct AdminClient {
     server: Connection,
     pub(super) layout: DocumentLayout,
@@ -24,30 +24,31 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// Takes the settings; nothing is asked yet.
+    /// Creates the client. No request is sent yet.
     pub fn new(server: Connection, layout: DocumentLayout) -> Self {
         Self { server, layout, client: None }
     }
 
-    /// Where people's documents lie.
+    /// Returns where the users' documents are.
     pub fn layout(&self) -> &DocumentLayout {
         &self.layout
     }
 
-    /// How many requests were sent so far.
+    /// Returns the number of requests that were sent.
     pub fn requests(&self) -> u64 {
         self.client.as_ref().map_or(0, Client::requests)
     }
 
-    /// What time it was at the server when it answered last, to the second; nothing if it did not say.
+    /// Returns the server's time in its last response, to the second, if it had one.
     pub fn server_time(&self) -> Option<Timestamp> {
         self.client.as_ref().and_then(Client::server_time)
     }
 
-    /// What a token is, judged as the one of `user` at `now_ms`; none when it is expired, revoked, or none at all.
+    /// Looks up a token, as that of `user` at `now_ms`. Returns `None` if it is expired, revoked or
+    /// unknown.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] if the server did not answer.
     pub fn lookup_token(
         &mut self,
         token: &Token,
@@ -59,7 +60,7 @@ impl AdminClient {
         let received = self.request(token, Method::GET, "auth/token/lookup-self", None, &action, deadline)?;
         match received.classify(&action) {
             Response::Success(Success { data: Some(data), .. }) => serde_json::from_str(data.get())
-                .map(|lookup: Lookup| Some(lookup.standing(user, now_ms)))
+                .map(|lookup: Lookup| Some(lookup.token_info(user, now_ms)))
                 .map_err(|_| unexpected_response(&action, received.status)),
             Response::Denied => Ok(None),
             Response::Failed(failure) => Err(failure),
@@ -67,38 +68,38 @@ impl AdminClient {
         }
     }
 
-    /// Lets a token live for another period. Whether it did is seen by looking it up again.
+    /// Renews a token. Look it up again to see whether its expiry has changed.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when it never will.
+    /// [`StoreError::Refused`] if it cannot be renewed.
     pub fn renew(&mut self, token: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let action = self.action("renewing", &format!("the token of {user}"));
         let received =
             self.request(token, Method::PUT, "auth/token/renew-self", Some("{}".into()), &action, deadline)?;
-        if let Some(words) = received.error_text().filter(|words| words.contains("not renew")) {
+        if let Some(text) = received.error_text().filter(|text| text.contains("not renew")) {
             return Err(StoreError::Refused {
-                reason: format!("{action}: {words}"),
-                remedy: "it has to be replaced before it ends".to_owned(),
+                reason: format!("{action}: {text}"),
+                remedy: "replace it before it expires".to_owned(),
             });
         }
         self.done(&received, &action, "update on auth/token/renew-self")
     }
 
-    /// Whether the server is there, unsealed, and has a leader.
+    /// Returns true if the server responds, is unsealed, and has a leader.
     pub fn is_healthy(&mut self, deadline: &Deadline) -> bool {
         let Some(client) = &mut self.client else { return false };
         let url = self.server.address.endpoint(["sys", "health"]);
         let request = Request { method: Method::GET, url, body: None };
-        // A standby says 429, or 473.
+        // A standby responds with status 429 or 473.
         client
-            .send(request, "asking how it is", deadline)
+            .send(request, "checking its health", deadline)
             .is_ok_and(|received| matches!(received.status, 200 | 429 | 473))
     }
 
-    /// The text of a user's policy; none when there is none.
+    /// Reads the text of a user's policy. Returns `None` if the policy does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not see it.
+    /// [`StoreError::Refused`] if this administrator may not read it.
     pub fn policy(
         &mut self,
         admin: &Token,
@@ -116,42 +117,42 @@ impl AdminClient {
         Ok(Some(found.policy))
     }
 
-    /// Writes the least policy of this user's token.
+    /// Writes the least policy for this user's token.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] if this administrator may not write it.
     pub fn write_policy(&mut self, admin: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let body = json!({ "policy": self.layout.user_policy(user) }).to_string();
         self.write(admin, &self.policy_path(user), body, deadline)
     }
 
-    /// Whether there is a role to mint tokens with.
+    /// Returns true if the token role exists.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not see it.
+    /// [`StoreError::Refused`] if this administrator may not read it.
     pub fn has_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<bool, StoreError> {
         Ok(self.read(admin, &format!("auth/token/roles/{ROLE}"), deadline)?.is_some())
     }
 
-    /// Creates the role.
+    /// Creates the token role.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] if this administrator may not write it.
     pub fn write_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<(), StoreError> {
         let role = self.layout.token_role().to_owned();
         self.write(admin, &format!("auth/token/roles/{ROLE}"), role, deadline)
     }
 
-    /// Ends the token with this name; one that has ended already is no error.
+    /// Revokes the token with this accessor. A token that has ended already is not an error.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not.
+    /// [`StoreError::Refused`] if this administrator may not revoke it.
     pub fn revoke(&mut self, admin: &Token, accessor: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let path = "auth/token/revoke-accessor";
         let action = self.action("revoking", "a token");
         let body = json!({ "accessor": accessor }).to_string();
         let received = self.request(admin, Method::POST, path, Some(body), &action, deadline)?;
-        if received.error_text().is_some_and(|words| words.contains("invalid accessor")) {
+        if received.error_text().is_some_and(|text| text.contains("invalid accessor")) {
             return Ok(());
         }
         self.done(&received, &action, &format!("update on {path}"))
@@ -212,8 +213,8 @@ impl AdminClient {
         let body = body.map(|text| (kind, text.into_bytes()));
         let received = client.send(Request { method, url, body }, action, deadline);
         if is_change {
-            // What comes next may depend on it, and a standby lags behind.
-            client.insist_on_the_newest();
+            // The next request may depend on this change, and a standby lags behind.
+            client.require_latest_index();
         }
         received
     }
@@ -229,9 +230,9 @@ impl AdminClient {
 
 pub(super) fn permission_denied(action: &str, capability: &str) -> StoreError {
     StoreError::Refused {
-        reason: format!("{action}: the token may not"),
+        reason: format!("{action}: permission denied"),
         remedy: format!(
-            "allow it {capability}; `cas-sync provision --print-policy` shows what an admin needs"
+            "permit it {capability}; `cas-sync provision --print-policy` shows the policy of an administrator"
         ),
     }
 }

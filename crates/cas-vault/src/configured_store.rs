@@ -1,4 +1,4 @@
-//! The store that is configured for a user.
+//! Opens the configured store of a user.
 
 use cas_core::config::{Config, StoreKind, VaultSettings};
 use cas_core::state::directory::StateDirectory;
@@ -13,10 +13,10 @@ use crate::{ProxyAddress, ServerUrl, TokenCache, VaultConfig, VaultPath, VaultSt
 /// The name of the token cache in the state directory.
 const TOKEN_CACHE: &str = "vault-token.json";
 
-/// Opens the configured store of this user; nothing is asked of a server yet.
+/// Opens the configured store of this user. No request is sent yet.
 ///
 /// # Errors
-/// [`StoreError::Misconfigured`] when a setting is invalid or missing.
+/// [`StoreError::Misconfigured`] if a setting is invalid or missing.
 pub fn open(
     config: &Config,
     account: &Account,
@@ -27,8 +27,8 @@ pub fn open(
     match config.store {
         StoreKind::Local => Ok(Box::new(LocalStore::new(state.clone(), now))),
         StoreKind::Vault => {
-            let remembered = state.load(TOKEN_CACHE).unwrap_or_default();
-            let config = vault_config(&config.vault, account, paths, now, remembered).map_err(unusable)?;
+            let token_cache = state.load(TOKEN_CACHE).unwrap_or_default();
+            let config = vault_config(&config.vault, account, paths, now, token_cache).map_err(unusable)?;
             Ok(Box::new(ConfiguredVault { store: VaultStore::new(config), state: state.clone() }))
         }
     }
@@ -68,12 +68,12 @@ fn vault_config(
     account: &Account,
     paths: &Paths,
     now: Timestamp,
-    remembered: TokenCache,
+    token_cache: TokenCache,
 ) -> Result<VaultConfig, String> {
     let address = settings.address.as_deref().ok_or("vault.address is not set")?;
     let address = ServerUrl::parse(address).map_err(|error| error.to_string())?;
     let token_file = paths.vault_token_file.clone();
-    let usual = VaultConfig::for_user(address, &account.name, token_file, now.millis())
+    let default = VaultConfig::for_user(address, &account.name, token_file, now.millis())
         .map_err(|error| error.to_string())?;
     let path = |text: &Option<String>| {
         text.as_deref().map(VaultPath::parse).transpose().map_err(|error| error.to_string())
@@ -81,7 +81,7 @@ fn vault_config(
     let document = settings.path.as_ref().map(|folder| format!("{folder}/{}", account.name));
     let (mount, document) = match &settings.document {
         Some(whole) => VaultPath::parse_with_mount(whole).map_err(|error| error.to_string())?,
-        None => (path(&settings.mount)?.unwrap_or(usual.mount), path(&document)?.unwrap_or(usual.path)),
+        None => (path(&settings.mount)?.unwrap_or(default.mount), path(&document)?.unwrap_or(default.path)),
     };
     Ok(VaultConfig {
         ca_cert: settings.ca_cert.clone(),
@@ -95,11 +95,11 @@ fn vault_config(
             .transpose()
             .map_err(|error| error.to_string())?,
         agent_user: settings.agent_user.clone(),
-        token_cache: remembered,
-        ..usual
+        token_cache,
+        ..default
     })
 }
 
 fn unusable(reason: String) -> StoreError {
-    StoreError::Misconfigured { reason, remedy: "mend /etc/claude-auth-sync/config.toml".into() }
+    StoreError::Misconfigured { reason, remedy: "correct /etc/claude-auth-sync/config.toml".into() }
 }

@@ -1,5 +1,6 @@
-//! What is asked of the server, and in which order: first whose token it is, then the document. Each request of the
-//! protocol is one function that turns every answer into a value or a [`StoreError`].
+//! The requests for one user's document. First the token's owner is checked, then the document is
+//! read or written. Each request is one function that converts every response into a value or a
+//! [`StoreError`].
 
 use reqwest::Method;
 
@@ -13,41 +14,41 @@ use cas_protocol::deadline::Deadline;
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 pub(super) const JSON: &str = "application/json";
 
-/// One run's exchange with the server.
+/// The requests of one run.
 pub(super) struct DocumentClient {
     pub(super) config: VaultConfig,
-    pub(super) memory: TokenCache,
-    /// Built when the token is first needed.
+    pub(super) token_cache: TokenCache,
+    /// Created when the token is first needed.
     pub(super) client: Option<Client>,
-    /// Names the token that the client uses.
+    /// Identifies the token of the client.
     pub(super) fingerprint: String,
 }
 
 impl DocumentClient {
     pub(super) fn new(mut config: VaultConfig) -> Self {
-        let memory = std::mem::take(&mut config.token_cache);
-        Self { config, memory, client: None, fingerprint: String::new() }
+        let token_cache = std::mem::take(&mut config.token_cache);
+        Self { config, token_cache, client: None, fingerprint: String::new() }
     }
 
     pub(super) fn token_cache(&self) -> &TokenCache {
-        &self.memory
+        &self.token_cache
     }
 
-    pub(super) fn remember_method(&mut self, method: WriteMethod) {
-        self.memory.write_method = method;
+    pub(super) fn set_write_method(&mut self, method: WriteMethod) {
+        self.token_cache.write_method = method;
     }
 
     pub(super) fn requests(&self) -> u64 {
         self.client.as_ref().map_or(0, Client::requests)
     }
 
-    pub(super) fn insist_on_the_newest(&mut self) {
+    pub(super) fn require_latest_index(&mut self) {
         if let Some(client) = &mut self.client {
-            client.insist_on_the_newest();
+            client.require_latest_index();
         }
     }
 
-    /// The newest version; one of version 0 when there is none.
+    /// Reads the newest version. Returns version 0 if there is no document.
     pub(super) fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError> {
         self.ensure_token_checked(deadline)?;
         let action = self.action("reading", &self.place());
@@ -59,7 +60,7 @@ impl DocumentClient {
             }
             Response::Success(_) => Err(self.not_versioned(&action)),
             Response::NotFound => Ok(Document::default()),
-            Response::Deleted(deletion) => Err(self.gone(&deletion)),
+            Response::Deleted(deletion) => Err(self.deleted(&deletion)),
             Response::Denied => Err(self.explain_denial("read", deadline)),
             Response::Failed(failure) => Err(failure),
             Response::PatchTargetMissing | Response::CasMismatch | Response::PatchUnsupported => {
@@ -68,7 +69,8 @@ impl DocumentClient {
         }
     }
 
-    /// Lets the server merge `changes` into version `cas`; none when it does not or may not.
+    /// Merges `changes` into version `cas` on the server. Returns `None` if the server cannot or
+    /// the policy does not permit it.
     pub(super) fn patch(
         &mut self,
         cas: u64,
@@ -80,7 +82,8 @@ impl DocumentClient {
         self.write(Method::PATCH, MERGE_PATCH, body, deadline)
     }
 
-    /// Writes `old` with `changes` in it over the version that `old` was read from; none when that is not allowed.
+    /// Writes `old` with `changes` over the version of `old`. Returns `None` if the policy does not
+    /// permit it.
     pub(super) fn put(
         &mut self,
         old: &Document,
@@ -101,23 +104,23 @@ impl DocumentClient {
         self.ensure_token_checked(deadline)?;
         let action = self.action("writing", &self.place());
         let body = body.map_err(|error| StoreError::Refused {
-            reason: format!("{action}: the document cannot be put into words: {error}"),
-            remedy: "this is a mistake of claude-auth-sync; report it".to_owned(),
+            reason: format!("{action}: the document cannot be serialized: {error}"),
+            remedy: "this is a defect of claude-auth-sync; report it".to_owned(),
         })?;
         let request = self.request(method, Some((kind, body)));
         let received = self.client()?.send(request, &action, deadline)?;
         match received.classify(&action) {
             Response::Success(Success { data, .. }) => {
                 let version = data.and_then(kv::parse_written);
-                self.insist_on_the_newest();
+                self.require_latest_index();
                 version.map(Some).ok_or_else(|| self.not_versioned(&action))
             }
             Response::CasMismatch | Response::PatchTargetMissing => {
-                self.insist_on_the_newest();
+                self.require_latest_index();
                 Err(StoreError::Conflict)
             }
             Response::Denied | Response::PatchUnsupported => Ok(None),
-            Response::Deleted(deletion) => Err(self.gone(&deletion)),
+            Response::Deleted(deletion) => Err(self.deleted(&deletion)),
             Response::Failed(failure) => Err(failure),
             Response::NotFound => Err(unexpected_response(&action, received.status)),
         }
@@ -144,7 +147,7 @@ impl DocumentClient {
         Request { method, url: self.config.address.endpoint(["auth", "token", verb]), body }
     }
 
-    /// The document as people write it.
+    /// Returns mount and path, as the `vault` command takes them.
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.config.mount, self.config.path)
     }
@@ -153,7 +156,7 @@ impl DocumentClient {
         format!("{verb} {what} at {}", self.config.address)
     }
 
-    fn gone(&self, deletion: &DeletedVersion) -> StoreError {
+    fn deleted(&self, deletion: &DeletedVersion) -> StoreError {
         let place = self.place();
         let DeletedVersion { version, deletion_time, destroyed } = deletion;
         StoreError::Deleted {
@@ -170,13 +173,13 @@ impl DocumentClient {
 
     fn not_versioned(&self, action: &str) -> StoreError {
         StoreError::Refused {
-            reason: format!("{action}: {} does not answer as a KV version 2 engine", self.config.mount),
-            remedy: "correct the configured mount, or have an admin enable versions there".to_owned(),
+            reason: format!("{action}: {} is not a KV version 2 engine", self.config.mount),
+            remedy: "correct the configured mount, or enable versions there".to_owned(),
         }
     }
 }
 
-/// An answer that the store gives, but not to this question.
+/// Returns the error for a response of the store that does not match the request.
 pub(super) fn unexpected_response(action: &str, status: u16) -> StoreError {
-    StoreError::Unreachable { reason: format!("{action}: an answer to another question (status {status})") }
+    StoreError::Unreachable { reason: format!("{action}: unexpected response (status {status})") }
 }

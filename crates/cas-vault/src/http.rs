@@ -1,5 +1,5 @@
-//! HTTP at the edge: sends one request, bounded by the deadline, and hands back what came. It follows no redirection,
-//! knows no proxy but the configured one, never logs, and keeps one connection for all requests of a run.
+//! Sends HTTP requests, bounded by the deadline. It follows no redirects, uses no proxy but the
+//! configured one, never logs, and keeps one connection for all requests of a run.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -22,36 +22,36 @@ use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// The longest answer in bytes; anything longer is not a user's document.
+/// The longest response, in bytes. A user's document is never longer.
 const MAX_BODY: usize = 1 << 20;
 
-/// How long to try to reach the server at most, however much time there is.
+/// The longest time for connecting, even if the deadline is later.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One request.
 pub(super) struct Request {
     pub method: Method,
     pub url: Url,
-    /// The body and what it is.
+    /// The body and its content type.
     pub body: Option<(&'static str, Vec<u8>)>,
 }
 
-/// A connection to be, or one that is kept open.
+/// An HTTP client that keeps one connection open.
 pub(super) struct Client {
-    /// Always there until the end, when it is left without waiting for it.
+    /// `None` only during drop.
     runtime: Option<Runtime>,
     http: reqwest::Client,
     headers: HeaderMap,
-    /// The newest state the server told us of, and whether to insist on it.
+    /// The newest state that the server reported, and whether to require it.
     index: Option<HeaderValue>,
-    insists: bool,
+    requires_index: bool,
     requests: u64,
-    /// The header `Date` of the last answer.
+    /// The header `Date` of the last response.
     date: Option<String>,
 }
 
 impl Client {
-    /// Prepares everything; nothing is sent yet.
+    /// Prepares the client. No request is sent yet.
     pub(super) fn new(server: &Connection, token: &Token) -> Result<Self, StoreError> {
         let tls = tls::client_config(server.address.is_encrypted(), server.ca_cert.as_deref())?;
         let mut builder = reqwest::Client::builder()
@@ -72,7 +72,7 @@ impl Client {
                     remedy: "correct /etc/claude-auth-sync/config.toml".into(),
                 }
             })?;
-            // No name service has a say in what this machine is.
+            // Do not resolve `localhost` with a name service.
             let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let loopback = loopback.map(|ip: IpAddr| SocketAddr::new(ip, 0));
             builder = builder
@@ -89,37 +89,39 @@ impl Client {
             http: builder.build().map_err(|error| unusable(&error))?,
             headers: headers(server, token)?,
             index: None,
-            insists: false,
+            requires_index: false,
             requests: 0,
             date: None,
         })
     }
 
-    /// How many requests were sent so far.
+    /// Returns the number of requests that were sent.
     pub(super) fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// What time it was at the server when it answered last, to the second.
+    /// Returns the server's time in its last response, to the second.
     pub(super) fn server_time(&self) -> Option<Timestamp> {
         let moment = OffsetDateTime::parse(self.date.as_deref()?, &Rfc2822).ok()?;
         let seconds = u64::try_from(moment.unix_timestamp()).ok()?;
         Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
     }
 
-    /// From now on requests are those of this token.
+    /// Sets the token of the following requests.
     pub(super) fn set_token(&mut self, token: &Token) -> Result<(), StoreError> {
-        self.headers.insert(TOKEN, header_of(token)?);
+        self.headers.insert(TOKEN, token_header(token)?);
         Ok(())
     }
 
-    /// From now on no node may answer from before what we know: a standby that lags behind has to ask the active node.
-    pub(super) fn insist_on_the_newest(&mut self) {
-        self.insists = true;
+    /// Requires that the following responses include every state that the server has reported. A
+    /// standby that lags behind must forward the request to the active node.
+    pub(super) fn require_latest_index(&mut self) {
+        self.requires_index = true;
     }
 
-    /// Sends the request for `action` ("reading X from Y") and takes in the answer. Fails with [`StoreError::Unreachable`], or
-    /// with [`StoreError::Refused`] when the token may not be sent to who is there.
+    /// Sends the request for `action` ("reading X from Y") and returns the response. Fails with
+    /// [`StoreError::Unreachable`], or with [`StoreError::Refused`] if the token must not be sent
+    /// to the process that listens there.
     pub(super) fn send(
         &mut self,
         request: Request,
@@ -130,17 +132,17 @@ impl Client {
             |what: &str| StoreError::Unreachable { reason: format!("{action}: {}", single_line(what)) };
         let span = deadline.remaining();
         let Some(runtime) = self.runtime.as_ref().filter(|_| !span.is_zero()) else {
-            return Err(unreachable("no time is left to ask"));
+            return Err(unreachable("no time is left"));
         };
         let mut builder = self.http.request(request.method, request.url).headers(self.headers.clone());
-        if let Some(index) = self.index.clone().filter(|_| self.insists) {
+        if let Some(index) = self.index.clone().filter(|_| self.requires_index) {
             builder = builder.header(INDEX, index).header("x-vault-inconsistent", "forward-active-node");
         }
         if let Some((kind, body)) = request.body {
             builder = builder.header(CONTENT_TYPE, kind).body(body);
         }
         self.requests += 1;
-        let step = Cell::new("no answer");
+        let step = Cell::new("no response");
         let exchange = async { tokio::time::timeout(span, exchange(builder, &step)).await };
         let (received, index) = match runtime.block_on(exchange) {
             Ok(Ok(received)) => received,
@@ -160,7 +162,7 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// A name that is still being looked up keeps a thread of the runtime: nobody waits for that.
+    /// Does not wait for the runtime: a name lookup may keep one of its threads busy.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -176,7 +178,7 @@ async fn exchange(
     step: &Cell<&str>,
 ) -> Result<(RawResponse, Option<HeaderValue>), NotExchanged> {
     let mut response = builder.send().await.map_err(|error| NotExchanged::from(&error))?;
-    step.set("no complete answer");
+    step.set("no complete response");
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let index = response.headers().get(INDEX).cloned();
     let mut received = RawResponse {
@@ -190,7 +192,7 @@ async fn exchange(
     received.body.reserve(announced.min(MAX_BODY));
     while let Some(chunk) = response.chunk().await.map_err(|error| NotExchanged::from(&error))? {
         if received.body.len() + chunk.len() > MAX_BODY {
-            let what = "the answer is longer than 1 MiB, which no document of a user is";
+            let what = "the response is longer than 1 MiB";
             return Err(NotExchanged::Failed(what.to_owned()));
         }
         received.body.extend_from_slice(&chunk);
@@ -200,7 +202,7 @@ async fn exchange(
 
 fn headers(server: &Connection, token: &Token) -> Result<HeaderMap, StoreError> {
     let mut headers = HeaderMap::new();
-    headers.insert(TOKEN, header_of(token)?);
+    headers.insert(TOKEN, token_header(token)?);
     headers.insert("x-vault-request", HeaderValue::from_static("true"));
     if let Some(namespace) = &server.namespace {
         let value = HeaderValue::from_str(&namespace.to_string()).map_err(|error| unusable(&error))?;
@@ -209,17 +211,17 @@ fn headers(server: &Connection, token: &Token) -> Result<HeaderMap, StoreError> 
     Ok(headers)
 }
 
-fn header_of(token: &Token) -> Result<HeaderValue, StoreError> {
+fn token_header(token: &Token) -> Result<HeaderValue, StoreError> {
     let mut value = HeaderValue::from_str(token.expose()).map_err(|error| unusable(&error))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 enum NotExchanged {
-    /// Nothing was sent, for this reason.
+    /// No request was sent, for this reason.
     Untrusted(String),
-    /// What happened.
+    /// The exchange failed.
     Failed(String),
 }
 
@@ -236,7 +238,8 @@ impl From<&reqwest::Error> for NotExchanged {
     }
 }
 
-/// The innermost cause, which names what happened ("Connection refused"); the outer ones only name the library's parts.
+/// Returns the innermost cause, such as "Connection refused". The outer ones only name parts of the
+/// library.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {

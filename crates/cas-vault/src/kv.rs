@@ -1,4 +1,5 @@
-//! The forms in which a document travels: read answers, write answers, and the bodies of the two ways of writing.
+//! The JSON forms of a document: responses to reads and writes, and the bodies of both kinds of
+//! write.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use serde_json::value::RawValue;
 
 use cas_core::store::{Document, Fields};
 
-/// The document in the `data` of a read, or nothing if it has another form (a KV version 1 engine, for example).
+/// Parses the document in the `data` of a read. Returns `None` if it has another form (for example
+/// that of KV version 1).
 pub(super) fn parse_read(data: &RawValue) -> Option<Document> {
     #[derive(Deserialize)]
     struct Read {
@@ -18,7 +20,7 @@ pub(super) fn parse_read(data: &RawValue) -> Option<Document> {
     (read.metadata.version > 0).then_some(Document { fields: read.data, version: read.metadata.version })
 }
 
-/// The version in the `data` of a write's answer.
+/// Parses the version in the `data` of a write's response.
 pub(super) fn parse_written(data: &RawValue) -> Option<u64> {
     serde_json::from_str(data.get()).ok().map(|metadata: Metadata| metadata.version)
 }
@@ -28,7 +30,8 @@ struct Metadata {
     version: u64,
 }
 
-/// The body that writes these fields over version `cas`, be it as a whole (PUT) or as a change (PATCH).
+/// Returns the body that writes these fields over version `cas`, as a whole (PUT) or as a change
+/// (PATCH).
 pub(super) fn write_body(fields: &BTreeMap<&str, &RawValue>, cas: u64) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(Serialize)]
     struct Write<'fields> {
@@ -42,7 +45,7 @@ pub(super) fn write_body(fields: &BTreeMap<&str, &RawValue>, cas: u64) -> Result
     serde_json::to_vec(&Write { data: fields, options: Options { cas } })
 }
 
-/// `fields` with `changes` set: every other value stays the very text that was read.
+/// Returns `fields` with `changes` set. Every other value keeps the text that was read.
 pub(super) fn merged<'fields>(
     fields: &'fields Fields,
     changes: &'fields Fields,
@@ -59,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_others_are_written_as_they_were_read() {
+    fn write_body_keeps_the_text_of_other_values() {
         let siblings = r#"{"n":1.2345678901234568e+22,"o":{"b":1,"a":[1.0,null]},"s":"\u003c\u2028ä"}"#;
         let (old, changes) = (fields(siblings), fields(r#"{"zz":"new"}"#));
         let body = String::from_utf8(write_body(&merged(&old, &changes), 7).unwrap()).unwrap();
@@ -72,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_wins_over_what_was_there() {
+    fn change_replaces_the_previous_value() {
         let (old, changes) = (fields(r#"{"a":1,"b":2}"#), fields(r#"{"b":3}"#));
         let both = merged(&old, &changes);
         assert_eq!(both["a"].get(), "1");
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_versioned_document_is_read() {
+    fn document_without_a_version_is_rejected() {
         let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let document = parse_read(&raw(r#"{"data":{"a":"b"},"metadata":{"version":4,"other":1}}"#)).unwrap();
         assert_eq!((document.version, document.fields.len()), (4, 1));

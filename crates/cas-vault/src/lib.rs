@@ -1,11 +1,13 @@
-//! The store of a fleet: a KV version 2 document in HashiCorp Vault or OpenBao, read and changed with the user's own
-//! token. What the server does in which case was measured, see `docs/admin/vault.md`.
+//! The store in HashiCorp Vault or OpenBao: a KV version 2 document per user, read and written with
+//! the user's own token. `docs/admin/vault.md` describes the measured behavior of the servers.
 //!
-//! It never writes without saying which version it read, never brings a deleted document back, and never uses a token
-//! that is not the user's own. Nothing is opened, built or asked before the first use.
+//! Every write names the version that was read. A deleted document is never written again, and a
+//! token of another user is never used. Nothing is opened and no request is sent before the first
+//! use.
 
 mod address;
 mod admin;
+mod admin_documents;
 mod configured_store;
 mod connection;
 mod documents;
@@ -45,38 +47,39 @@ pub use self::token_cache::{TokenCache, WriteMethod};
 pub use self::token_file::{Token, TokenFileError, parse as parse_token, read as read_token};
 pub use self::token_info::TokenInfo;
 
-/// Everything the store has to be told.
+/// The settings of the store.
 #[derive(Clone, Debug)]
 pub struct VaultConfig {
-    /// Where the server listens.
+    /// The URL of the server.
     pub address: ServerUrl,
-    /// The only CA to believe, in PEM form; without one, those the system trusts.
+    /// The only trusted CA, in PEM form. Without it, the system's CAs are trusted.
     pub ca_cert: Option<PathBuf>,
-    /// The namespace, where the server has any.
+    /// The namespace, if there is one.
     pub namespace: Option<VaultPath>,
-    /// Where the KV version 2 engine is mounted.
+    /// The mount of the KV version 2 engine.
     pub mount: VaultPath,
-    /// Where the document lies below the mount.
+    /// The path of the document below the mount.
     pub path: VaultPath,
-    /// The proxy for https, if one is wanted: those in the environment are not looked at.
+    /// The proxy for https, if there is one. Proxies of the environment are ignored.
     pub proxy: Option<ProxyAddress>,
-    /// The user, besides root, that may be at the other end of an `http://` address.
+    /// The user, besides root, that may listen at an `http://` URL.
     pub agent_user: Option<String>,
-    /// Whose token it has to be.
+    /// The user that the token must belong to.
     pub user: String,
-    /// The file with the token: owned by the effective user, mode 0600, no link.
+    /// The token file: owned by the effective user, mode 0600, not a symlink.
     pub token_file: PathBuf,
     /// Wall-clock time, in milliseconds since the epoch.
     pub now_ms: u64,
-    /// What [`VaultStore::memory`] said at the end of the last run.
+    /// The cache of the last run, [`VaultStore::token_cache`].
     pub token_cache: TokenCache,
 }
 
 impl VaultConfig {
-    /// The usual place of this user's document: `workstation/claude-users/USER` below the mount `secret`.
+    /// Returns the settings with the default path of this user's document:
+    /// `workstation/claude-users/USER` below the mount `secret`.
     ///
     /// # Errors
-    /// [`SettingError`] when the name cannot be part of a path.
+    /// [`SettingError`] if the name cannot be part of a path.
     pub fn for_user(
         address: ServerUrl,
         user: &str,
@@ -109,45 +112,46 @@ impl VaultConfig {
     }
 }
 
-/// One user's document in Vault, for one run.
+/// One user's document in Vault, during one run.
 pub struct VaultStore {
     documents: DocumentClient,
-    /// The document as this run last read or wrote it.
+    /// The document that this run last read or wrote.
     cached: Option<Document>,
-    /// The version that the server said is not the newest any more.
+    /// The version that is known to be outdated.
     stale_version: Option<u64>,
 }
 
-/// How long to wait for a standby to catch up, again and again: it usually lags by some 60 ms.
+/// The delays while a standby catches up. It usually lags by about 60 ms.
 const STANDBY_BACKOFF_MS: [u64; 4] = [50, 100, 200, 400];
 
 impl VaultStore {
-    /// Takes the settings; neither file nor server is touched.
+    /// Creates the store. Neither the token file nor the server is accessed.
     pub fn new(config: VaultConfig) -> Self {
         Self { documents: DocumentClient::new(config), cached: None, stale_version: None }
     }
 
-    /// What to remember for the next run.
+    /// Returns the token cache to save for the next run.
     pub fn token_cache(&self) -> &TokenCache {
         self.documents.token_cache()
     }
 
-    /// How many requests were sent so far.
+    /// Returns the number of requests that were sent.
     pub fn requests(&self) -> u64 {
         self.documents.requests()
     }
 
-    /// Renews the token when its last renewal is a week ago or a third of its life is over. For the regular sync, not
-    /// for logins: it is a write for the server.
+    /// Renews the token if its last renewal was a week ago or a third of its lifetime has passed.
+    /// Call it in a sync, not at a login, because it is a write for the server.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this token will never be renewed again, such as after its role was removed;
-    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the next run may succeed.
+    /// [`StoreError::Refused`] if this token can never be renewed again, for example because its
+    /// role was removed; [`StoreError::Busy`] and [`StoreError::Unreachable`] if the next run may
+    /// succeed.
     pub fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
         self.documents.renew_if_due(deadline)
     }
 
-    /// The document at this version, as this run saw it last or else as it is now.
+    /// Returns the document at this version, from this run's cache or from the server.
     fn cached_at(&mut self, version: u64, deadline: &Deadline) -> Result<CachedDocument, StoreError> {
         match self.cached.take() {
             Some(document) if document.version == version => Ok(CachedDocument { document, is_fresh: false }),
@@ -155,7 +159,7 @@ impl VaultStore {
         }
     }
 
-    /// The document as it is now, provided it is at this version.
+    /// Reads the document from the server. Fails with a conflict if it has another version.
     fn fetch_at(&mut self, version: u64, deadline: &Deadline) -> Result<CachedDocument, StoreError> {
         let document = self.newest(deadline)?;
         if document.version == version {
@@ -164,8 +168,8 @@ impl VaultStore {
         Err(StoreError::Conflict)
     }
 
-    /// The document as it is now. After a conflict a standby may still show the version that lost, since the server's
-    /// refusal does not tell how far it was: that is known to be old, and waited for.
+    /// Reads the newest document. After a conflict a standby may still return the outdated version,
+    /// because the refusal does not contain the current state. That version is retried.
     fn newest(&mut self, deadline: &Deadline) -> Result<Document, StoreError> {
         for pause_ms in STANDBY_BACKOFF_MS {
             let document = self.documents.read(deadline)?;
@@ -181,7 +185,8 @@ impl VaultStore {
         })
     }
 
-    /// Writes in the way that the policy is known or assumed to allow, else in the other.
+    /// Writes with the method that the policy is known or assumed to permit, otherwise with the
+    /// other one.
     fn write(
         &mut self,
         mut old: CachedDocument,
@@ -193,7 +198,8 @@ impl VaultStore {
             let written = match method {
                 WriteMethod::Patch => self.documents.patch(old.document.version, changes, deadline)?,
                 WriteMethod::Put => {
-                    // The check of the version does not notice a deletion, and the write would undo it: look again.
+                    // The version check does not detect a deletion, and the write would undo it:
+                    // read again.
                     if !old.is_fresh {
                         old = self.fetch_at(old.document.version, deadline)?;
                     }
@@ -201,14 +207,14 @@ impl VaultStore {
                 }
             };
             if let Some(version) = written {
-                self.documents.remember_method(method);
+                self.documents.set_write_method(method);
                 return Ok(version);
             }
         }
         Err(self.documents.explain_denial("patch or update", deadline))
     }
 
-    /// Writes the first version. A server that refuses this may mean that there is a document by now.
+    /// Writes the first version. A refusal may mean that the document exists by now.
     fn create(&mut self, changes: &Fields, deadline: &Deadline) -> Result<u64, StoreError> {
         match self.documents.put(&Document::default(), changes, deadline)? {
             Some(version) => Ok(version),
@@ -220,7 +226,7 @@ impl VaultStore {
     }
 }
 
-/// A document, and whether it was read just now.
+/// A document, and whether it was just read.
 struct CachedDocument {
     document: Document,
     is_fresh: bool,

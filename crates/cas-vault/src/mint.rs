@@ -1,4 +1,4 @@
-//! A new token for somebody, through the role that makes people's tokens.
+//! Creates a token for a user through the token role.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -12,22 +12,23 @@ use super::token_file::{self, Token};
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-/// A token that was just made.
+/// A new token.
 #[derive(Debug)]
 pub struct Minted {
     /// The token.
     pub token: Token,
-    /// Its name.
+    /// Its accessor.
     pub accessor: String,
-    /// What the server remarked, such as a lifetime cut short by a limit.
+    /// The server's warnings, for example that a limit shortened the lifetime.
     pub warnings: Vec<String>,
 }
 
 impl AdminClient {
-    /// Makes a token for this user, on this host.
+    /// Creates a token for this user on this host.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this admin may not, or the role makes tokens of another kind; such a token is revoked.
+    /// [`StoreError::Refused`] if this administrator may not create it, or the role creates tokens
+    /// of another kind. Such a token is revoked.
     pub fn mint(
         &mut self,
         admin: &Token,
@@ -66,11 +67,11 @@ impl AdminClient {
         if !auth.orphan || !auth.renewable || auth.policies != [policy] {
             let rest = match self.revoke(admin, &auth.accessor, deadline) {
                 Ok(()) => String::new(),
-                Err(failure) => format!("; this one is not revoked: {failure}"),
+                Err(failure) => format!("; this one could not be revoked: {failure}"),
             };
             return Err(StoreError::Refused {
                 reason: format!(
-                    "{action}: the role {ROLE} makes tokens that are not orphans, not renewable, or may do more{rest}"
+                    "{action}: the role {ROLE} creates tokens that are not orphans, not renewable, or permit more{rest}"
                 ),
                 remedy: format!(
                     "correct auth/token/roles/{ROLE} as `cas-sync provision --print-policy` shows it"

@@ -1,72 +1,80 @@
-//! What is set up on the server for people: the policy of each one's token, and the role through which tokens are minted.
-//! The texts are the files of `packaging/vault/`, so that an admin who prefers doing it by hand does the same.
+//! The policies and the token role on the server. Their texts are the files of `packaging/vault/`,
+//! which an administrator can also apply by hand.
 
 use super::{SettingError, VaultPath};
 use cas_core::config::VaultSettings;
 use cas_core::store::StoreError;
 
-/// The token role that mints people's tokens.
+/// The token role that creates users' tokens.
 pub const ROLE: &str = "workstation-claude";
 
 const USER_POLICY: &str = include_str!("../../../packaging/vault/user-policy.hcl");
 const PROVISIONER_POLICY: &str = include_str!("../../../packaging/vault/provisioner-policy.hcl");
 const TOKEN_ROLE: &str = include_str!("../../../packaging/vault/token-role.json");
 
-/// Where people's documents lie.
+/// Where the users' documents are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentLayout {
     /// The mount of the KV version 2 engine.
     pub mount: VaultPath,
-    /// The folder of all documents below it.
+    /// The path of all documents below the mount.
     pub folder: VaultPath,
 }
 
 impl DocumentLayout {
-    /// What is configured, or else `secret` and `workstation/claude-users`.
+    /// Returns the configured layout. The defaults are `secret` and `workstation/claude-users`.
     ///
     /// # Errors
-    /// [`SettingError`] for what cannot be a path.
-    pub fn configured(settings: &VaultSettings) -> Result<Self, SettingError> {
-        let path = |text: &Option<String>, usual: &str| VaultPath::parse(text.as_deref().unwrap_or(usual));
+    /// [`SettingError`] for an invalid path.
+    pub fn from_settings(settings: &VaultSettings) -> Result<Self, SettingError> {
+        let path =
+            |text: &Option<String>, default: &str| VaultPath::parse(text.as_deref().unwrap_or(default));
         Ok(Self {
             mount: path(&settings.mount, "secret")?,
             folder: path(&settings.path, "workstation/claude-users")?,
         })
     }
 
-    /// The name of this user's policy; the server keeps policies in lower case.
+    /// Returns the path of this user's document below `/v1/`, in the `data` or the `metadata` of
+    /// the engine.
+    pub fn document_path(&self, part: &str, user: &str) -> String {
+        format!("{}/{part}/{}/{user}", self.mount, self.folder)
+    }
+
+    /// Returns the name of this user's policy. The server stores policy names in lower case.
     pub fn policy_name(&self, user: &str) -> String {
         policy_name(user)
     }
 
-    /// The least policy of this user's token.
+    /// Returns the least policy for this user's token.
     pub fn user_policy(&self, user: &str) -> String {
         let policy: Vec<_> = USER_POLICY.lines().filter(|line| !line.starts_with('#')).collect();
         let policy = policy.join("\n").trim_start().replace("/USER\"", &format!("/{user}\""));
         self.substitute_paths(&policy)
     }
 
-    /// The least policy of an admin's token that provisions people.
+    /// Returns the least policy for an administrator's token that provisions users.
     pub fn provisioner_policy(&self) -> String {
         self.substitute_paths(PROVISIONER_POLICY)
     }
 
-    /// The role, in the JSON that the server takes.
+    /// Returns the token role as JSON.
     pub fn token_role(&self) -> &'static str {
         TOKEN_ROLE
     }
 
-    /// Names of policies are kept in lower case, so this user's may be the one of somebody whose name differs in that alone.
+    /// Checks that a policy belongs to this user. Policy names are in lower case, so it may belong
+    /// to a user whose name differs only in case.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for a policy that names somebody else's document, and not this user's.
+    /// [`StoreError::Refused`] for a policy that names another user's document and not this user's.
     pub fn check_policy_owner(&self, user: &str, policy: &str) -> Result<(), StoreError> {
         let folder = format!("\"{}/data/{}/", self.mount, self.folder);
         let names: Vec<_> = policy.split(&folder).skip(1).filter_map(|rest| rest.split('"').next()).collect();
         match names.iter().find(|name| Self::is_valid_policy_user(name)) {
             Some(other) if !names.contains(&user) => Err(StoreError::Refused {
-                reason: format!("the policy {} is the one of {other}", self.policy_name(user)),
-                remedy: "one of the two needs another login name; or correct that policy by hand".into(),
+                reason: format!("the policy {} belongs to {other}", self.policy_name(user)),
+                remedy: "give one of the two another login name, or correct that policy by hand".into(),
             }),
             _ => Ok(()),
         }
@@ -78,16 +86,17 @@ impl DocumentLayout {
             .replace("workstation/claude-users", &self.folder.to_string())
     }
 
-    /// Whether a policy can name this user's document and nobody else's: in a policy's path `*` and `+` stand for others.
+    /// Returns true if a policy path can name exactly this user's document. In a policy path `*`
+    /// and `+` are wildcards.
     pub fn is_valid_policy_user(user: &str) -> bool {
         user.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
     }
 }
 
-/// The start of the name of every policy of a user.
+/// The prefix of every user's policy name.
 pub(super) const POLICY_PREFIX: &str = "workstation-claude-";
 
-/// The policy that speaks for the user; Vault keeps policy names in lower case.
+/// Returns the name of a user's policy. Vault stores policy names in lower case.
 pub(super) fn policy_name(user: &str) -> String {
     format!("{POLICY_PREFIX}{}", user.to_lowercase())
 }
@@ -97,15 +106,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policies_follow_the_configured_places() {
-        let usual = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
-        assert!(usual.user_policy("ada").contains("\"secret/data/workstation/claude-users/ada\""));
+    fn policies_contain_the_configured_paths() {
+        let default = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
+        assert!(default.user_policy("ada").contains("\"secret/data/workstation/claude-users/ada\""));
         let settings = VaultSettings {
             mount: Some("kv/people".into()),
             path: Some("claude".into()),
             ..VaultSettings::default()
         };
-        let moved = DocumentLayout::configured(&settings).expect("paths");
+        let moved = DocumentLayout::from_settings(&settings).expect("paths");
         for policy in [moved.user_policy("ada"), moved.provisioner_policy()] {
             assert!(
                 !policy.contains("\"secret/") && !policy.contains("workstation/claude-users"),
@@ -116,27 +125,27 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_somebody_elses_is_seen_by_the_document_it_names() {
-        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
-        let of = |policy: &str| layout.check_policy_owner("Ada", policy);
-        assert!(of(&layout.user_policy("Ada")).is_ok());
-        assert!(of(&layout.user_policy("ada")).is_err());
+    fn policy_of_another_user_is_detected_by_its_document() {
+        let layout = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
+        let check = |policy: &str| layout.check_policy_owner("Ada", policy);
+        assert!(check(&layout.user_policy("Ada")).is_ok());
+        assert!(check(&layout.user_policy("ada")).is_err());
         assert!(
-            of(&(layout.user_policy("ada") + &layout.user_policy("Ada"))).is_ok(),
-            "too wide is another matter"
+            check(&(layout.user_policy("ada") + &layout.user_policy("Ada"))).is_ok(),
+            "a policy that is too broad is detected elsewhere"
         );
-        assert!(of("path \"secret/*\" { capabilities = [\"read\"] }").is_ok());
+        assert!(check("path \"secret/*\" { capabilities = [\"read\"] }").is_ok());
     }
 
     #[test]
-    fn what_a_template_says_of_itself_and_what_is_configured_is_left_alone() {
+    fn user_policy_omits_comments_and_keeps_configured_paths() {
         let settings = VaultSettings { path: Some("it/USERS".into()), ..VaultSettings::default() };
-        let policy = DocumentLayout::configured(&settings).expect("paths").user_policy("ada");
+        let policy = DocumentLayout::from_settings(&settings).expect("paths").user_policy("ada");
         assert!(policy.starts_with("path \"secret/data/it/USERS/ada\""), "{policy}");
     }
 
     #[test]
-    fn a_name_that_would_be_a_pattern_is_nobodys() {
+    fn user_name_with_a_wildcard_is_invalid_in_a_policy() {
         for name in ["ada", "jean-luc", "a.b", "_x", "ada@realm", "Ada"] {
             assert!(DocumentLayout::is_valid_policy_user(name), "{name}");
         }

@@ -1,4 +1,5 @@
-//! What a user's token may do, found out by trying: there is no other way that needs no leave of its own.
+//! Checks a token's permissions by sending requests, because every other method needs permissions
+//! of its own.
 
 use reqwest::Method;
 
@@ -9,21 +10,22 @@ use super::token_file::Token;
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-/// Whether the server let somebody do something.
+/// Whether the server permits a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It did, or would have.
+    /// Permitted.
     Allowed,
-    /// It refused.
+    /// Denied.
     Denied,
 }
 
 impl AdminClient {
-    /// Whether this user's token may do all that a sync does: read the document, be there one or not, write it, renew itself.
+    /// Checks whether this user's token permits all that a sync does: read the document, write it,
+    /// and renew itself.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when there is no such place; [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not
-    /// say.
+    /// [`StoreError::Refused`] if the mount or the namespace does not exist; [`StoreError::Busy`]
+    /// and [`StoreError::Unreachable`] if the server did not answer.
     pub fn has_required_access(
         &mut self,
         token: &Token,
@@ -35,7 +37,7 @@ impl AdminClient {
             let received = self.request(token, call.method, &call.path, call.body, &action, deadline)?;
             match received.classify(&action) {
                 Response::Denied => return Ok(Access::Denied),
-                // A mount that is none, a namespace that is not there: no policy lets anybody do anything there.
+                // The mount or the namespace does not exist.
                 Response::Failed(failure) if received.status != 400 => return Err(failure),
                 _ => {}
             }
@@ -48,17 +50,17 @@ impl AdminClient {
         Ok(Access::Denied)
     }
 
-    /// Tries what has to be refused.
+    /// Sends a request that must be denied.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the server did not say.
+    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] if the server did not answer.
     pub fn probe(
         &mut self,
         token: &Token,
-        attempt: &ForbiddenCall,
+        call: &ForbiddenCall,
         deadline: &Deadline,
     ) -> Result<Access, StoreError> {
-        self.permission(token, attempt.method.clone(), &attempt.path, attempt.body.clone(), deadline)
+        self.permission(token, call.method.clone(), &call.path, call.body.clone(), deadline)
     }
 
     fn permission(
@@ -76,7 +78,8 @@ impl AdminClient {
             Response::Failed(failure @ (StoreError::Busy { .. } | StoreError::Unreachable { .. })) => {
                 Err(failure)
             }
-            // The server asks for leave before it looks at what is wanted: whatever else it says, it would have.
+            // The server checks permissions first, so any other response means that the request is
+            // permitted.
             _ => Ok(Access::Allowed),
         }
     }

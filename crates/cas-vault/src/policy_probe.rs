@@ -1,5 +1,5 @@
-//! What a user's token must not be able to do, put as requests that do no harm where they are allowed after all: nothing is
-//! there that they could change.
+//! The requests that a user's token must permit and must not permit. They are harmless if they are
+//! permitted, because they address versions and documents that do not exist.
 
 use reqwest::Method;
 
@@ -8,31 +8,32 @@ use super::DocumentLayout;
 /// A version that no document reaches.
 const NO_VERSION: u64 = u32::MAX as u64;
 
-/// Nobody's name: no document lies there.
-const NOBODY: &str = "claude-auth-sync-proof";
+/// A user name without an account or a document.
+const UNUSED_NAME: &str = "claude-auth-sync-proof";
 
-/// One request that has to be allowed.
+/// A request that must be permitted.
 pub(super) struct RequiredCall {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<String>,
 }
 
-/// What a sync does, put as requests that change nothing but the life of the token.
+/// Returns the requests of a sync. They change nothing except the expiry of the token.
 pub(super) fn required_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall; 2] {
     let DocumentLayout { mount, folder } = layout;
-    let need = |method, path: String, body: Option<&str>| RequiredCall {
+    let call = |method, path: String, body: Option<&str>| RequiredCall {
         method,
         path,
         body: body.map(str::to_owned),
     };
     [
-        need(Method::GET, format!("{mount}/data/{folder}/{user}"), None),
-        need(Method::PUT, "auth/token/renew-self".into(), Some("{}")),
+        call(Method::GET, format!("{mount}/data/{folder}/{user}"), None),
+        call(Method::PUT, "auth/token/renew-self".into(), Some("{}")),
     ]
 }
 
-/// The two ways of changing a document, of which one has to be allowed: this version of it is nobody's.
+/// Returns the two ways of writing a document, of which one must be permitted. The version does not
+/// exist.
 pub(super) fn write_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall; 2] {
     let DocumentLayout { mount, folder } = layout;
     [Method::PATCH, Method::PUT].map(|method| RequiredCall {
@@ -42,24 +43,24 @@ pub(super) fn write_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall;
     })
 }
 
-/// One request that has to be refused.
+/// A request that must be denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForbiddenCall {
-    /// What a token could do that is allowed this, for people.
+    /// What a token could do that permits this, for the message to an administrator.
     pub would: &'static str,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<String>,
 }
 
-/// All of them, for this user. The paths start below `/v1/`.
+/// Returns all requests that must be denied for this user. The paths start below `/v1/`.
 pub fn forbidden_calls(layout: &DocumentLayout, user: &str) -> Vec<ForbiddenCall> {
     let DocumentLayout { mount, folder } = layout;
     let own = format!("{folder}/{user}");
     let list = Method::from_bytes(b"LIST").unwrap_or(Method::GET);
     let write = format!(r#"{{"data":{{}},"options":{{"cas":{NO_VERSION}}}}}"#);
     let versions = Some(format!(r#"{{"versions":[{NO_VERSION}]}}"#));
-    let attempt = |would, method: &Method, path: String, body: &Option<String>| ForbiddenCall {
+    let call = |would, method: &Method, path: String, body: &Option<String>| ForbiddenCall {
         would,
         method: method.clone(),
         path,
@@ -67,26 +68,26 @@ pub fn forbidden_calls(layout: &DocumentLayout, user: &str) -> Vec<ForbiddenCall
     };
     let (get, post, put) = (&Method::GET, &Method::POST, &Method::PUT);
     vec![
-        attempt("read other people's documents", get, format!("{mount}/data/{folder}/{NOBODY}"), &None),
-        attempt(
-            "write other people's documents",
+        call("read other users' documents", get, format!("{mount}/data/{folder}/{UNUSED_NAME}"), &None),
+        call(
+            "write other users' documents",
             put,
-            format!("{mount}/data/{folder}/{NOBODY}"),
+            format!("{mount}/data/{folder}/{UNUSED_NAME}"),
             &Some(write),
         ),
-        attempt("list all documents", &list, format!("{mount}/metadata/{folder}"), &None),
-        attempt("delete versions of the document", post, format!("{mount}/delete/{own}"), &versions),
-        attempt("destroy versions of the document", post, format!("{mount}/destroy/{own}"), &versions),
-        attempt("undelete versions of the document", post, format!("{mount}/undelete/{own}"), &versions),
-        attempt("see its own policy", get, format!("sys/policies/acl/{}", layout.policy_name(user)), &None),
-        attempt(
+        call("list all documents", &list, format!("{mount}/metadata/{folder}"), &None),
+        call("delete versions of the document", post, format!("{mount}/delete/{own}"), &versions),
+        call("destroy versions of the document", post, format!("{mount}/destroy/{own}"), &versions),
+        call("undelete versions of the document", post, format!("{mount}/undelete/{own}"), &versions),
+        call("read its own policy", get, format!("sys/policies/acl/{}", layout.policy_name(user)), &None),
+        call(
             "create tokens",
             post,
             "auth/token/create".into(),
-            // Asked for by somebody who may, this is a mistake.
+            // An invalid period, so that no token is created if this is permitted.
             &Some(r#"{"period":"no time at all"}"#.into()),
         ),
-        attempt("list all tokens", &list, "auth/token/accessors".into(), &None),
+        call("list all tokens", &list, "auth/token/accessors".into(), &None),
     ]
 }
 
@@ -96,13 +97,13 @@ mod tests {
     use cas_core::config::VaultSettings;
 
     #[test]
-    fn nothing_that_exists_is_written() {
-        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
-        for attempt in forbidden_calls(&layout, "ada") {
-            assert_ne!(attempt.method, Method::DELETE, "{attempt:?}");
-            let is_a_write = attempt.method == Method::PUT || attempt.method == Method::POST;
-            let is_of_the_document = attempt.path.ends_with("/data/workstation/claude-users/ada");
-            assert!(!(is_a_write && is_of_the_document), "{attempt:?}");
+    fn forbidden_calls_change_no_existing_document() {
+        let layout = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
+        for call in forbidden_calls(&layout, "ada") {
+            assert_ne!(call.method, Method::DELETE, "{call:?}");
+            let is_write = call.method == Method::PUT || call.method == Method::POST;
+            let is_own_document = call.path.ends_with("/data/workstation/claude-users/ada");
+            assert!(!(is_write && is_own_document), "{call:?}");
         }
     }
 }

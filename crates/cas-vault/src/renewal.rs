@@ -1,15 +1,15 @@
-//! Decides when a token is renewed: early and seldom, since a renewal is a write for the server.
+//! Decides when a token is renewed: early and rarely, because a renewal is a write for the server.
 
 use super::token_cache::TokenCache;
 
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Whether to renew now: a week after the last time, or as soon as a third of the lifetime is over.
-pub(super) fn is_due(memory: &TokenCache, now_ms: u64) -> bool {
-    let Some(expires_at_ms) = memory.expires_at_ms else { return false };
+/// Returns true if the last renewal was a week ago, or a third of the lifetime has passed.
+pub(super) fn is_due(cache: &TokenCache, now_ms: u64) -> bool {
+    let Some(expires_at_ms) = cache.expires_at_ms else { return false };
     let left_ms = expires_at_ms.saturating_sub(now_ms);
-    let is_a_week_old = now_ms.saturating_sub(memory.last_renewed_ms) > WEEK_MS;
-    let is_below_two_thirds = memory.period_ms.is_some_and(|period_ms| left_ms < period_ms / 3 * 2);
+    let is_a_week_old = now_ms.saturating_sub(cache.last_renewed_ms) > WEEK_MS;
+    let is_below_two_thirds = cache.period_ms.is_some_and(|period_ms| left_ms < period_ms / 3 * 2);
     is_a_week_old || is_below_two_thirds
 }
 
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_renewed_weekly_and_earlier_when_its_life_is_short() {
+    fn token_is_renewed_weekly_or_after_a_third_of_its_lifetime() {
         for (renewed_days_ago, days_left, period_days, expected) in [
             (0, Some(32), Some(32), false),
             (7, Some(25), Some(32), false),
@@ -43,13 +43,13 @@ mod tests {
             (8, Some(5), None, true),
             (99, None, None, false),
         ] {
-            let memory = token(renewed_days_ago, days_left, period_days);
-            assert_eq!(is_due(&memory, NOW_MS), expected, "{memory:?}");
+            let cache = token(renewed_days_ago, days_left, period_days);
+            assert_eq!(is_due(&cache, NOW_MS), expected, "{cache:?}");
         }
     }
 
     #[test]
-    fn a_clock_set_back_renews_nothing_and_overflows_nothing() {
+    fn clock_set_back_does_not_renew_or_overflow() {
         assert!(!is_due(&token(0, Some(32), Some(32)), NOW_MS - 400 * DAY_MS));
     }
 }

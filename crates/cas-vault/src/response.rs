@@ -1,5 +1,5 @@
-//! Tells what an answer of the server means, from nothing but its status, two headers and its body. Total: whatever
-//! arrives has a meaning, and an answer that is not the store's own is never taken for one.
+//! Classifies a response of the server by its status, two headers and its body. Total: each
+//! response has a meaning, and a response of another program is never taken for one of the store.
 
 use std::time::Duration;
 
@@ -10,41 +10,41 @@ use zeroize::Zeroizing;
 use super::redact::redact_server_text;
 use cas_core::store::StoreError;
 
-/// An answer as it came over the wire.
+/// A response as received.
 pub(super) struct RawResponse {
     pub status: u16,
     /// The header `Retry-After`, if any.
     pub retry_after: Option<String>,
-    /// The header `Date`, if any: what time it is there.
+    /// The header `Date`, if any: the server's time.
     pub date: Option<String>,
     /// The header `Location`, if any.
     pub location: Option<String>,
-    /// The whole body. A lookup's contains the token, therefore it is wiped.
+    /// The whole body. It is wiped on drop, because the body of a lookup contains the token.
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// What the server means.
+/// The meaning of a response.
 #[derive(Debug)]
 pub(super) enum Response<'body> {
-    /// It did what it was asked.
+    /// The request succeeded.
     Success(Success<'body>),
-    /// Nothing was ever written here, or every trace of it was removed.
+    /// Nothing was ever written here, or all versions were removed.
     NotFound,
-    /// A merge found nothing to merge into.
+    /// There is no document to merge into.
     PatchTargetMissing,
     /// The newest version is deleted or destroyed.
     Deleted(DeletedVersion),
-    /// The token is not valid, or its policy does not allow this: only a lookup tells which.
+    /// The token is invalid, or its policy does not permit this. Only a lookup tells which.
     Denied,
-    /// Somebody wrote in between.
+    /// Another writer was faster.
     CasMismatch,
-    /// This server does not know how to merge.
+    /// This server does not support merging.
     PatchUnsupported,
-    /// Everything else.
+    /// Any other failure.
     Failed(StoreError),
 }
 
-/// What came with a success.
+/// The content of a successful response.
 #[derive(Debug)]
 pub(super) struct Success<'body> {
     pub data: Option<&'body RawValue>,
@@ -52,17 +52,18 @@ pub(super) struct Success<'body> {
     pub warnings: Vec<String>,
 }
 
-/// The metadata of a version that is no more.
+/// The metadata of a deleted version.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct DeletedVersion {
     pub version: u64,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "redacted")]
     pub deletion_time: String,
     #[serde(default)]
     pub destroyed: bool,
 }
 
-/// The frame around every answer. An answer that does not fit into it comes from somebody else.
+/// The common frame of all responses of the store. A response of another form comes from another
+/// program.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Frame<'body> {
@@ -75,7 +76,7 @@ struct Frame<'body> {
 }
 
 impl RawResponse {
-    /// What this answer means, if `action` was asked (for the reasons of failures: "reading X from Y").
+    /// Returns the meaning of this response to `action` ("reading X from Y").
     pub(super) fn classify(&self, action: &str) -> Response<'_> {
         let status = self.status;
         let busy = |what: &str| {
@@ -87,19 +88,19 @@ impl RawResponse {
             Response::Failed(StoreError::Refused { reason, remedy: remedy.to_owned() })
         };
         if status == 307 {
-            return busy(&format!("pointed elsewhere{}, which is not followed", self.redirected_to()));
+            return busy(&format!("redirected{}, which is not followed", self.redirected_to()));
         }
         if self.body.is_empty() {
             return match status {
                 204 => Response::Success(Success { data: None, auth: None, warnings: Vec::new() }),
                 404 => Response::PatchTargetMissing,
                 405 | 415 => Response::PatchUnsupported,
-                412 | 429 | 500 | 501 | 503 => busy("an answer without words"),
+                412 | 429 | 500 | 501 | 503 => busy("a response without a message"),
                 _ => self.foreign(action),
             };
         }
         let Some(frame) = self.frame() else { return self.foreign(action) };
-        let words = frame.words();
+        let text = frame.error_text();
         match status {
             200 | 204 => match frame.errors {
                 None => Response::Success(Success {
@@ -117,45 +118,45 @@ impl RawResponse {
             404 => match (&frame.errors, frame.data.and_then(deletion)) {
                 (None, Some(deletion)) => Response::Deleted(deletion),
                 (Some(errors), None) if errors.is_empty() => Response::NotFound,
-                (Some(_), None) if words.contains("namespace") => {
-                    refused(&words, "correct the configured namespace")
+                (Some(_), None) if text.contains("namespace") => {
+                    refused(&text, "correct the configured namespace")
                 }
-                (Some(_), None) => refused(&words, "correct the configured mount and path"),
+                (Some(_), None) => refused(&text, "correct the configured mount and path"),
                 _ => self.foreign(action),
             },
             _ if frame.errors.is_none() => self.foreign(action),
-            400 if words.contains("check-and-set") && !words.contains("required") => Response::CasMismatch,
+            400 if text.contains("check-and-set") && !text.contains("required") => Response::CasMismatch,
             403 => Response::Denied,
             405 | 415 => Response::PatchUnsupported,
             412 => busy("this node has not caught up yet"),
-            429 if words.is_empty() => busy("this node has not caught up yet"),
-            429 | 500 | 501 | 503 => busy(&words),
-            413 => refused(&words, "make the document smaller"),
+            429 if text.is_empty() => busy("this node has not caught up yet"),
+            429 | 500 | 501 | 503 => busy(&text),
+            413 => refused(&text, "make the document smaller"),
             400..500 => {
-                refused(&words, "this is a mistake of claude-auth-sync or its configuration; report it")
+                refused(&text, "this is a defect of claude-auth-sync or its configuration; report it")
             }
             _ => self.foreign(action),
         }
     }
 
-    /// The texts of the errors, if this is one of the store's own answers.
+    /// Returns the texts of the errors, if this is a response of the store.
     pub(super) fn error_text(&self) -> Option<String> {
         let frame = self.frame()?;
-        frame.errors.is_some().then(|| frame.words())
+        frame.errors.is_some().then(|| frame.error_text())
     }
 
-    /// Not every JSON object is ours: one of these keys has to be there.
+    /// Parses the frame. One of its keys must exist, because other programs send JSON objects too.
     fn frame(&self) -> Option<Frame<'_>> {
         let frame: Frame<'_> = serde_json::from_slice(&self.body).ok()?;
         let is_ours = frame.errors.is_some() || frame.data.is_some() || frame.auth.is_some();
-        // Revoking what has ended already is answered with a warning alone.
+        // The response to revoking a token that has ended already has a warning only.
         (is_ours || frame.warnings.is_some()).then_some(frame)
     }
 
     fn foreign(&self, action: &str) -> Response<'static> {
         let status = self.status;
         let reason = format!(
-            "{action}: something that is not the store answered{} (status {status}, {} bytes)",
+            "{action}: the response{} is not from the store (status {status}, {} bytes)",
             self.redirected_to(),
             self.body.len()
         );
@@ -169,7 +170,8 @@ impl RawResponse {
             .unwrap_or_default()
     }
 
-    /// The header counts seconds; its other form, a date, is not used by the store.
+    /// Returns the delay of `Retry-After` in seconds. The store does not use the date form of the
+    /// header.
     fn wait(&self) -> Option<Duration> {
         let seconds = self.retry_after.as_deref()?.trim().parse::<u32>().ok()?;
         Some(Duration::from_secs(seconds.into()))
@@ -177,16 +179,17 @@ impl RawResponse {
 }
 
 impl Frame<'_> {
-    fn words(&self) -> String {
+    fn error_text(&self) -> String {
         redact_server_text(&self.errors.as_deref().unwrap_or_default().join("; "))
     }
 }
 
-fn said<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
+fn redacted<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> {
     String::deserialize(text).map(|text| redact_server_text(&text))
 }
 
-/// The metadata of a deleted version, of a read (`{data, metadata}`) or of a merge (the metadata itself).
+/// Parses the metadata of a deleted version, from the response to a read (`{data, metadata}`) or to
+/// a merge (the metadata itself).
 fn deletion(data: &RawValue) -> Option<DeletedVersion> {
     #[derive(Deserialize)]
     struct Read {

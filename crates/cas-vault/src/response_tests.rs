@@ -1,4 +1,4 @@
-//! Every answer seen from a real server (docs/admin/vault.md), and those of whatever else may answer in its place.
+//! The responses of real servers (docs/admin/vault.md), and those of other programs in their place.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn received(status: u16, body: &str) -> RawResponse {
     }
 }
 
-/// One word for each meaning, so that a table stays a table.
+/// Returns one word per meaning, for the tables.
 fn word(received: &RawResponse) -> &'static str {
     match received.classify("reading") {
         Response::Success(_) => "success",
@@ -41,7 +41,7 @@ fn errors(text: &str) -> String {
 }
 
 #[test]
-fn each_answer_of_the_store_has_its_meaning() {
+fn responses_of_the_store_are_classified() {
     for (status, body, expected) in [
         (200, LIVE.to_owned(), "success"),
         (204, String::new(), "success"),
@@ -73,7 +73,7 @@ fn each_answer_of_the_store_has_its_meaning() {
 }
 
 #[test]
-fn nothing_else_is_taken_for_the_store() {
+fn response_of_another_program_is_unreachable() {
     for body in [
         HTML,
         "404 page not found\n",
@@ -91,13 +91,13 @@ fn nothing_else_is_taken_for_the_store() {
     for status in [200, 301, 302, 308, 400, 401, 403, 407, 502, 504] {
         assert_eq!(word(&received(status, "")), "unreachable", "{status} without a body");
     }
-    assert_eq!(word(&received(404, LIVE)), "deleted", "the same frame, but it says not found");
+    assert_eq!(word(&received(404, LIVE)), "deleted", "the same frame with status 404");
     assert_eq!(word(&received(200, r#"{"errors":[]}"#)), "unreachable");
     assert_eq!(word(&received(404, r#"{"data":{"other":1}}"#)), "unreachable");
 }
 
 #[test]
-fn every_status_with_every_body_has_a_meaning() {
+fn classify_is_total() {
     for status in 100..=999 {
         for body in ["", HTML, LIVE, DELETED, r#"{"errors":[]}"#, r#"{"errors":["x"],"data":{}}"#, "\u{0}"] {
             word(&received(status, body));
@@ -106,7 +106,7 @@ fn every_status_with_every_body_has_a_meaning() {
 }
 
 #[test]
-fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
+fn failure_names_action_error_and_delay() {
     let mut sealed = received(503, &errors("Vault is\n sealed\u{7}"));
     sealed.retry_after = Some("17".into());
     let Response::Failed(StoreError::Busy { reason, retry_after }) = sealed.classify("reading x") else {
@@ -117,7 +117,7 @@ fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
     let mut standby = received(307, "");
     standby.location = Some("https://10.0.0.9:8200/v1/secret".into());
     let Response::Failed(failure) = standby.classify("reading x") else { panic!() };
-    assert!(failure.to_string().contains("pointed elsewhere to https://10.0.0.9:8200"), "{failure}");
+    assert!(failure.to_string().contains("redirected to https://10.0.0.9:8200"), "{failure}");
     for unusable in ["", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
         sealed.retry_after = Some(unusable.into());
         assert_eq!(sealed.wait(), None, "{unusable}");
@@ -125,7 +125,7 @@ fn a_failure_says_what_was_asked_what_was_said_and_how_long_to_wait() {
 }
 
 #[test]
-fn a_deletion_is_read_with_its_time() {
+fn deleted_version_is_parsed_with_its_time() {
     let Response::Deleted(deletion) = received(404, DELETED).classify("x") else { panic!() };
     let expected =
         DeletedVersion { version: 2, deletion_time: "2026-11-21T08:03:50Z".into(), destroyed: false };

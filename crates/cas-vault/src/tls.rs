@@ -1,5 +1,5 @@
-//! Whom to believe: the configured CA alone, or else those that the system trusts. Cryptography is ring's, named here
-//! rather than taken from a process-wide default, and nothing is read from the environment.
+//! TLS with the configured CA alone, or with the system's. The provider is ring, named here instead
+//! of a process-wide default. Nothing is read from the environment.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use rustls::{ClientConfig, RootCertStore};
 use cas_core::fs::regular_file::{self, OpenError};
 use cas_core::store::StoreError;
 
-/// The bundle that Debian's `ca-certificates` keeps.
+/// The CA bundle of Debian's package `ca-certificates`.
 const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The longest CA file in bytes; the bundle above has about 220 KB.
+/// The largest CA file, in bytes. The bundle has about 220 KB.
 const MAX_LEN: usize = 4 << 20;
 
-/// The TLS side of a client. Without encryption (to this machine only) nobody has to be believed and no file is read.
+/// Returns the TLS configuration. Without encryption (to this machine only) no CA file is read.
 pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Result<ClientConfig, StoreError> {
     let roots = match (is_encrypted, ca_cert) {
         (false, _) => RootCertStore::empty(),
@@ -31,7 +31,7 @@ pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Resul
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The certificates in a PEM file. Single ones that cannot be used are passed over, as the system's own tools do.
+/// Loads the certificates in a PEM file. Unusable ones are skipped, as the system's tools do.
 fn trusted(path: &Path) -> Result<RootCertStore, StoreError> {
     let problem = |what: &str| unusable(&format!("the CA file {} {what}", path.display()));
     let pem = match regular_file::read(path, MAX_LEN) {
@@ -44,7 +44,7 @@ fn trusted(path: &Path) -> Result<RootCertStore, StoreError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     if roots.is_empty() {
-        return Err(problem("holds no certificate in PEM form"));
+        return Err(problem("has no certificate in PEM form"));
     }
     Ok(roots)
 }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unusable_ca_file_is_explained_and_never_replaced_by_the_systems() {
+    fn unusable_ca_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.pem");
         std::fs::write(&empty, "no certificate\n").unwrap();

@@ -1,5 +1,5 @@
-//! What is remembered of a token between runs, so that it is looked up once in its life and not at every login. The
-//! token itself is not part of it.
+//! Caches the lookup of a token between runs, so that not every login needs it. The token itself is
+//! not part of the cache.
 
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
@@ -7,25 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::address::ServerUrl;
 use super::token_file::Token;
 
-/// What the last run learnt about the token. The caller keeps it, in the user's state directory; a lost or empty memory
-/// costs one more request, nothing else.
+/// The result of the last lookup. The caller stores it in the user's state directory. A lost cache
+/// costs one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenCache {
-    /// Names the token, the user it was found to belong to, and the server that said so: the first half of a SHA-256 in
-    /// hex. Empty when nothing is remembered.
+    /// Identifies the token, its user and the server: the first half of a SHA-256 in hexadecimal.
+    /// Empty if nothing is cached.
     pub fingerprint: String,
-    /// When the server was asked, in milliseconds since the epoch.
+    /// The time of the lookup, in milliseconds since the epoch.
     pub checked_at_ms: u64,
-    /// When the token expires unless it is renewed, in milliseconds since the epoch; none if never.
+    /// The expiry without a renewal, in milliseconds since the epoch. `None` if the token does not
+    /// expire.
     pub expires_at_ms: Option<u64>,
-    /// When it was last renewed, or else issued, in milliseconds since the epoch.
+    /// The last renewal or the creation, in milliseconds since the epoch.
     pub last_renewed_ms: u64,
-    /// How long one renewal lasts, in milliseconds; none when the server did not say.
+    /// The lifetime after a renewal, in milliseconds. `None` if it is unknown.
     pub period_ms: Option<u64>,
     /// Whether it can be renewed at all.
     pub renewable: bool,
-    /// Which way of changing a document the token's policy was seen to allow.
+    /// The method of writing that the token's policy permits.
     pub write_method: WriteMethod,
 }
 
@@ -33,15 +34,16 @@ pub struct TokenCache {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteMethod {
-    /// The server merges (HTTP PATCH); needs the capability `patch`.
+    /// The server merges (HTTP PATCH). Needs the capability `patch`.
     #[default]
     Patch,
-    /// We merge and write the whole, provided nobody else did in between; needs the capability `update`.
+    /// The client merges and writes the whole document with a version check. Needs the capability
+    /// `update`.
     Put,
 }
 
 impl WriteMethod {
-    /// The one to try when this one is not allowed.
+    /// Returns the method to try if this one is not permitted.
     pub(super) fn other(self) -> Self {
         match self {
             Self::Patch => Self::Put,
@@ -51,13 +53,14 @@ impl WriteMethod {
 }
 
 impl TokenCache {
-    /// Whether the token behind `fingerprint` is known to be this user's and, as far as we know, still valid.
+    /// Returns true if the token with this fingerprint is known to belong to the user and has not
+    /// expired.
     pub(super) fn is_valid_for(&self, fingerprint: &str, now_ms: u64) -> bool {
         self.fingerprint == fingerprint && self.expires_at_ms.is_none_or(|moment| moment > now_ms)
     }
 }
 
-/// A name for this token as used by this user with this server; it tells nothing about the token.
+/// Returns a fingerprint of this token, user and server. It reveals nothing about the token.
 pub(super) fn fingerprint(address: &ServerUrl, user: &str, token: &Token) -> String {
     let mut context = Context::new(&SHA256);
     for part in [&address.to_string(), user, token.expose()] {

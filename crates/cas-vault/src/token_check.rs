@@ -1,5 +1,4 @@
-//! The part of the conversation that is about the token: whose it is, why something was denied to it, and how it is kept
-//! alive.
+//! The requests about the token: checking its owner, explaining a denial, renewing it.
 
 use nix::unistd::Uid;
 use reqwest::Method;
@@ -17,22 +16,23 @@ use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
 impl DocumentClient {
-    /// Renews the token if it is time.
+    /// Renews the token if that is due.
     pub(super) fn renew_if_due(&mut self, deadline: &Deadline) -> Result<Renewal, StoreError> {
         self.ensure_token_checked(deadline)?;
-        if !renewal::is_due(&self.memory, self.config.now_ms) {
+        if !renewal::is_due(&self.token_cache, self.config.now_ms) {
             return Ok(Renewal::NotDue);
         }
-        if !self.memory.renewable {
-            return Ok(Renewal::NotRenewable { expires_at_ms: self.memory.expires_at_ms });
+        if !self.token_cache.renewable {
+            return Ok(Renewal::NotRenewable { expires_at_ms: self.token_cache.expires_at_ms });
         }
         let action = self.action("renewing", "the token");
         let request = self.token_request(Method::PUT, "renew-self", Some((JSON, b"{}".to_vec())));
         let received = self.client()?.send(request, &action, deadline)?;
-        if let Some(words) = received.error_text().filter(|words| words.contains("not renew")) {
+        if let Some(text) = received.error_text().filter(|text| text.contains("not renew")) {
             return Err(StoreError::Refused {
-                reason: format!("{action}: {words}"),
-                remedy: "this token will never be renewed again: an admin has to mint a new one".to_owned(),
+                reason: format!("{action}: {text}"),
+                remedy: "this token will never be renewed again: an administrator must create a new one"
+                    .to_owned(),
             });
         }
         match received.classify(&action) {
@@ -55,23 +55,23 @@ impl DocumentClient {
         let lease: Lease = serde_json::from_str(auth.get()).ok()?;
         let now_ms = self.config.now_ms;
         let expires_at_ms = now_ms.saturating_add(lease.lease_duration.saturating_mul(1000));
-        self.memory.expires_at_ms = Some(expires_at_ms);
-        self.memory.last_renewed_ms = now_ms;
+        self.token_cache.expires_at_ms = Some(expires_at_ms);
+        self.token_cache.last_renewed_ms = now_ms;
         Some(expires_at_ms)
     }
 
-    /// Why a request was answered with "permission denied": the server says so for a token that is no more and for one
-    /// that may not do this. The failure is [`StoreError::Refused`] in both cases.
+    /// Returns why a request was denied. The server denies requests with an invalid token and
+    /// requests that the policy does not permit; both result in [`StoreError::Refused`].
     pub(super) fn explain_denial(&mut self, capability: &str, deadline: &Deadline) -> StoreError {
         match self.look_up(deadline) {
             Ok(_) => StoreError::Refused {
                 reason: format!(
-                    "the policy of {}'s token does not allow {capability} on {}",
+                    "the policy of {}'s token does not permit {capability} on {}",
                     self.config.user,
                     self.place()
                 ),
                 remedy: format!(
-                    "an admin has to allow it in the policy {}",
+                    "an administrator must permit it in the policy {}",
                     super::policy::policy_name(&self.config.user)
                 ),
             },
@@ -79,25 +79,25 @@ impl DocumentClient {
         }
     }
 
-    /// Makes sure that the token is the user's own, asking only about one that is not remembered.
+    /// Ensures that the token belongs to the user. A cached result needs no request.
     pub(super) fn ensure_token_checked(&mut self, deadline: &Deadline) -> Result<(), StoreError> {
         if self.client.is_none() {
             let token = token_file::read(&self.config.token_file, Uid::effective())?;
             self.fingerprint = token_cache::fingerprint(&self.config.address, &self.config.user, &token);
             self.client = Some(Client::new(&self.config.server(), &token)?);
         }
-        if self.memory.is_valid_for(&self.fingerprint, self.config.now_ms) {
+        if self.token_cache.is_valid_for(&self.fingerprint, self.config.now_ms) {
             return Ok(());
         }
         let lookup = self.look_up(deadline)?;
         let token_file = self.config.token_file.display();
         lookup.check_owner(&self.config.user).map_err(|why| StoreError::Refused {
             reason: format!("the token in {token_file} is not {}'s own: {why}", self.config.user),
-            remedy: format!("put a token minted for {} there", self.config.user),
+            remedy: format!("write a token of {} to it", self.config.user),
         })?;
-        let is_known = self.memory.fingerprint == self.fingerprint;
-        let method = if is_known { self.memory.write_method } else { WriteMethod::default() };
-        self.memory = lookup.remember(self.fingerprint.clone(), self.config.now_ms, method);
+        let is_known = self.token_cache.fingerprint == self.fingerprint;
+        let method = if is_known { self.token_cache.write_method } else { WriteMethod::default() };
+        self.token_cache = lookup.token_cache(self.fingerprint.clone(), self.config.now_ms, method);
         Ok(())
     }
 
@@ -110,13 +110,13 @@ impl DocumentClient {
                 serde_json::from_str(data.get()).map_err(|_| unexpected_response(&action, received.status))
             }
             Response::Denied => {
-                self.memory = TokenCache::default();
+                self.token_cache = TokenCache::default();
                 let token_file = self.config.token_file.display();
                 Err(StoreError::Refused {
                     reason: format!(
                         "{action}: the token in {token_file} is expired, revoked, or may not look itself up"
                     ),
-                    remedy: "an admin has to mint a new one".to_owned(),
+                    remedy: "an administrator must create a new one".to_owned(),
                 })
             }
             Response::Failed(failure) => Err(failure),

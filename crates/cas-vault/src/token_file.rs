@@ -1,5 +1,5 @@
-//! Reads the user's Vault token from its file, which must be the user's own, private, and no link. The contents never
-//! appear in an error.
+//! Reads the user's Vault token from its file, which must be private, owned by the user, and not a
+//! symlink. Errors never contain the content.
 
 use std::fmt;
 use std::io;
@@ -13,27 +13,28 @@ use cas_core::fs::regular_file::{OpenError, RegularFile, Symlinks};
 use cas_core::store::StoreError;
 use cas_protocol::secret::Secret;
 
-/// The longest token file in bytes; real tokens have about a hundred.
+/// The largest token file, in bytes. Real tokens have about a hundred.
 const MAX_LEN: usize = 4096;
 
-/// A Vault token: visible ASCII characters only, so that it can be the value of a header.
+/// A Vault token: visible ASCII characters only, so that it can be a header value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Token(Secret<String>);
 
 impl Token {
-    /// The token itself, for whoever sends it to the server or keeps it in its file.
+    /// Returns the token. Only requests to the server and the token file may receive it.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-/// Reads the token that `owner` keeps in the file at `path`.
+/// Reads the token of `owner` from the file at `path`.
 ///
 /// # Errors
-/// [`TokenFileError`] when there is none, or it is not the owner's own, private, and one line.
+/// [`TokenFileError`] if the file is missing, is not private, or is not one line of its owner.
 pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
     let failed = |problem: Problem| TokenFileError { path: path.to_owned(), problem };
-    let opened = RegularFile::open(path, Symlinks::Reject).map_err(|unfit| failed(Problem::of(unfit)))?;
+    let opened =
+        RegularFile::open(path, Symlinks::Reject).map_err(|error| failed(Problem::from_open_error(error)))?;
     let file = opened.ok_or_else(|| failed(Problem::Missing))?;
     let metadata = file.metadata();
     if metadata.uid() != owner.as_raw() {
@@ -43,11 +44,11 @@ pub fn read(path: &Path, owner: Uid) -> Result<Token, TokenFileError> {
         return Err(failed(Problem::OpenToOthers(metadata.mode() & 0o7777)));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.read(MAX_LEN, &mut bytes).map_err(|unfit| failed(Problem::of(unfit)))?;
+    file.read(MAX_LEN, &mut bytes).map_err(|error| failed(Problem::from_open_error(error)))?;
     parse(&bytes).ok_or_else(|| failed(Problem::NotOneToken))
 }
 
-/// One line with one token; its end may be missing or that of another system.
+/// Parses one line with one token. The line may end with LF, CRLF or nothing.
 pub fn parse(bytes: &[u8]) -> Option<Token> {
     let line = std::str::from_utf8(bytes).ok()?;
     let line = line.strip_suffix('\n').unwrap_or(line);
@@ -56,7 +57,7 @@ pub fn parse(bytes: &[u8]) -> Option<Token> {
     is_token.then(|| Token(Secret::new(line.to_owned())))
 }
 
-/// The token file cannot be used. Its `Display` ends in what to do.
+/// A token file that cannot be used. Its `Display` ends in the remedy.
 #[derive(Debug)]
 pub struct TokenFileError {
     path: PathBuf,
@@ -75,8 +76,8 @@ enum Problem {
 }
 
 impl Problem {
-    fn of(unfit: OpenError) -> Self {
-        match unfit {
+    fn from_open_error(error: OpenError) -> Self {
+        match error {
             OpenError::NotRegular => Self::NotAFile,
             OpenError::Link => Self::Link,
             OpenError::TooLarge => Self::NotOneToken,
@@ -87,22 +88,23 @@ impl Problem {
 }
 
 impl TokenFileError {
-    /// Whether there simply is no file.
+    /// Returns true if the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self.problem, Problem::Missing)
     }
 
-    /// Whether a file of the user's own is there that holds no usable token: a new one may take its place.
+    /// Returns true if the file belongs to the user and has no usable token, so that a new one may
+    /// replace it.
     pub fn is_replaceable(&self) -> bool {
         matches!(self.problem, Problem::NotOneToken | Problem::OpenToOthers(_))
     }
 
-    /// Whether it is a file of the user's own that others may read or write.
+    /// Returns true if the file belongs to the user and other users can read or write it.
     pub fn is_open_to_others(&self) -> bool {
         matches!(self.problem, Problem::OpenToOthers(_))
     }
 
-    /// What is wrong, without what to do.
+    /// Returns what is wrong, without the remedy.
     pub fn reason(&self) -> String {
         let path = self.path.display();
         match &self.problem {
@@ -112,7 +114,7 @@ impl TokenFileError {
             Problem::OwnedBy(uid) => format!("the Vault token file {path} belongs to uid {uid}"),
             Problem::OpenToOthers(mode) => format!("the Vault token file {path} has mode {mode:04o}"),
             Problem::NotOneToken => {
-                format!("the Vault token file {path} does not hold one line with one token")
+                format!("the Vault token file {path} is not one line with one token")
             }
             Problem::Unreadable(error) => format!("the Vault token file {path} cannot be read: {error}"),
         }
@@ -120,11 +122,11 @@ impl TokenFileError {
 
     fn remedy(&self) -> &'static str {
         match &self.problem {
-            Problem::Missing | Problem::NotOneToken => "an admin has to provision this user's token",
-            Problem::Link | Problem::NotAFile => "replace it by a file of the user's own, mode 0600",
-            Problem::OwnedBy(_) => "give it to the user, mode 0600, or provision the user's own token",
+            Problem::Missing | Problem::NotOneToken => "an administrator must provision this user's token",
+            Problem::Link | Problem::NotAFile => "replace it with a regular file of the user, mode 0600",
+            Problem::OwnedBy(_) => "change its owner to the user, mode 0600, or provision a new token",
             Problem::OpenToOthers(_) => {
-                "set mode 0600, and consider the token known to others: revoke it, mint a new one"
+                "set mode 0600, and consider the token known to others: revoke it and create a new one"
             }
             Problem::Unreadable(_) => "make it readable for the user, mode 0600",
         }
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_file_with_one_line_is_a_token() {
+    fn private_file_with_one_line_is_a_token() {
         for contents in ["hvs.canary", "hvs.canary\n", "hvs.canary\r\n"] {
             for mode in [0o600, 0o400] {
                 let (_folder, path) = written(contents.as_bytes(), mode);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_one_token_is_refused() {
+    fn token_file_that_is_not_one_token_is_rejected() {
         let long = vec![b'a'; MAX_LEN + 1];
         for contents in
             [&b""[..], b"\n", b"hvs.canary\nhvs.canary2\n", b"hvs canary", b"hvs.\xe4", b"a\0b", &long]
@@ -193,18 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_others_may_read_or_own_is_refused() {
+    fn token_file_that_others_can_read_or_own_is_rejected() {
         for mode in [0o640, 0o604, 0o620, 0o610, 0o666] {
             let (_folder, path) = written(b"hvs.canary", mode);
             assert!(problem(&path).contains("consider the token known to others"));
         }
         let (_folder, path) = written(b"hvs.canary", 0o600);
-        let somebody_else = Uid::from_raw(Uid::effective().as_raw() + 1);
-        assert!(read(&path, somebody_else).unwrap_err().to_string().contains("belongs to uid"));
+        let other_user = Uid::from_raw(Uid::effective().as_raw() + 1);
+        assert!(read(&path, other_user).unwrap_err().to_string().contains("belongs to uid"));
     }
 
     #[test]
-    fn a_link_a_folder_or_a_fifo_is_refused_at_once() {
+    fn token_file_that_is_not_regular_is_rejected_at_once() {
         let (folder, path) = written(b"hvs.canary", 0o600);
         let other = folder.path().join("other");
         assert!(problem(&other).contains("there is no"));

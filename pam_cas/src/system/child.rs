@@ -1,4 +1,4 @@
-//! The host's side of a supervisor: listening to its helper, and making sure that nothing of either is left.
+//! The host's side of a supervisor: waits for its helper, and ensures that neither process remains.
 
 use std::ffi::c_int;
 use std::fs::File;
@@ -10,74 +10,77 @@ use std::time::Duration;
 use cas_protocol::deadline::Deadline;
 
 use super::check;
-use super::verdict::{Ending, Verdict};
+use super::verdict::{Exit, Verdict};
 
-/// A supervisor with its helper. Dropping it ends both and takes the supervisor's status, so that neither a process nor a
-/// zombie is left behind.
+/// A supervisor with its helper. Dropping it ends both processes and reaps the supervisor, so that
+/// neither a process nor a zombie remains.
 pub(crate) struct Child {
-    /// The supervisor's number. Nothing but a wait with `__WALL` frees it, so it names no other process.
+    /// The supervisor's process id. Only a wait with `__WALL` frees it, so it cannot name another
+    /// process.
     pid: libc::pid_t,
-    /// `None` on a kernel without pidfds, or when descriptors have run out.
+    /// `None` on a kernel without pidfds, or if no descriptor is available.
     pidfd: Option<OwnedFd>,
     verdict: Verdict,
-    over: bool,
+    is_ended: bool,
 }
 
-/// What came first.
-pub(crate) enum Heard {
+/// The first event of a wait.
+pub(crate) enum WaitEvent {
     /// The pipe has bytes, or its other end was closed.
-    Pipe,
-    /// The pipe is silent and the helper has ended.
-    Ended,
-    /// Neither, within the time given (or a signal came).
-    Silence,
+    PipeReady,
+    /// The helper has exited and the pipe is empty.
+    ChildExited,
+    /// No event within the timeout, or a signal arrived.
+    Timeout,
 }
 
 impl Child {
-    /// How long a supervisor that was told to end may take: three times as long as it waits for the helper at most.
+    /// How long a supervisor may take to end after SIGTERM: three times as long as it waits for the
+    /// helper.
     const END_TIMEOUT: Duration = Duration::from_millis(150);
 
-    /// How long it may take to go after SIGKILL.
+    /// How long it may take to end after SIGKILL.
     const KILL_TIMEOUT: Duration = Duration::from_millis(50);
 
-    /// How often it is looked at where there is no pidfd.
+    /// The interval at which it is checked without a pidfd.
     const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
     pub(super) fn new(pid: libc::pid_t, verdict: Verdict) -> Self {
         // SAFETY: the call takes two plain numbers.
         let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         let pidfd = c_int::try_from(opened).ok().filter(|descriptor| *descriptor >= 0);
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let pidfd = pidfd.map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Self { pid, pidfd, verdict, over: false }
+        Self { pid, pidfd, verdict, is_ended: false }
     }
 
-    /// Waits for the pipe or the helper's end, whatever comes first, at most as long as `timeout`.
+    /// Waits for the pipe or for the helper's exit, up to `timeout`.
     ///
     /// # Errors
-    /// What the system says; being interrupted by a signal of the host is no error.
-    pub(crate) fn hear(&self, pipe: &File, timeout: Duration) -> io::Result<Heard> {
-        let [piped, ended] = match &self.pidfd {
+    /// The system's error. An interruption by a signal of the host is not an error.
+    pub(crate) fn wait_event(&self, pipe: &File, timeout: Duration) -> io::Result<WaitEvent> {
+        let [is_ready, has_exited] = match &self.pidfd {
             Some(pidfd) => readable([pipe.as_raw_fd(), pidfd.as_raw_fd()], timeout)?,
             None => {
-                let ended = self.has_ended();
-                let timeout = if ended { Duration::ZERO } else { timeout.min(Self::POLL_INTERVAL) };
-                let [piped] = readable([pipe.as_raw_fd()], timeout)?;
-                [piped, ended]
+                let has_exited = self.has_ended();
+                let timeout = if has_exited { Duration::ZERO } else { timeout.min(Self::POLL_INTERVAL) };
+                let [is_ready] = readable([pipe.as_raw_fd()], timeout)?;
+                [is_ready, has_exited]
             }
         };
-        Ok(if piped {
-            Heard::Pipe
-        } else if ended {
-            Heard::Ended
+        Ok(if is_ready {
+            WaitEvent::PipeReady
+        } else if has_exited {
+            WaitEvent::ChildExited
         } else {
-            Heard::Silence
+            WaitEvent::Timeout
         })
     }
 
-    /// Gives the helper `linger` to end by itself; then ends it, its process group and the supervisor.
-    pub(crate) fn end(&mut self, linger: Duration) -> Ending {
-        if !self.wait_until_ended(linger) {
+    /// Waits up to `grace` for the helper to exit, then ends it, its process group and the
+    /// supervisor.
+    pub(crate) fn end(&mut self, grace: Duration) -> Exit {
+        if !self.wait_until_ended(grace) {
             self.signal(libc::SIGTERM);
             if !self.wait_until_ended(Self::END_TIMEOUT) {
                 self.signal(libc::SIGKILL);
@@ -85,7 +88,7 @@ impl Child {
             }
         }
         self.reap();
-        self.over = true;
+        self.is_ended = true;
         self.verdict.get()
     }
 
@@ -99,7 +102,7 @@ impl Child {
             if left.is_zero() {
                 return false;
             }
-            // An error of the wait only means looking again; the deadline ends the loop.
+            // After an error of the wait, check again. The deadline ends the loop.
             let _ = match &self.pidfd {
                 Some(pidfd) => readable([pidfd.as_raw_fd()], left).map(|_| ()),
                 None => readable([], left.min(Self::POLL_INTERVAL)).map(|_| ()),
@@ -107,7 +110,8 @@ impl Child {
         }
     }
 
-    /// Looks without taking the status. A supervisor that is not there any more has ended: the host waits with `__WALL`.
+    /// Checks without reaping. A supervisor that no longer exists has ended too: the host waited
+    /// with `__WALL`.
     fn has_ended(&self) -> bool {
         self.wait(libc::WNOWAIT).is_none_or(|found| found != 0)
     }
@@ -116,42 +120,45 @@ impl Child {
         let _ = self.wait(0);
     }
 
-    /// The number of the supervisor if it has ended, 0 if not; `None` if there is no such child.
+    /// Returns the supervisor's process id if it has ended, 0 if not, and `None` if there is no
+    /// such child.
     fn wait(&self, how: c_int) -> Option<libc::pid_t> {
         let id = libc::id_t::from(self.pid.unsigned_abs());
         let mut found = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
         let how = how | libc::WEXITED | libc::WNOHANG | libc::__WALL;
-        // SAFETY: the buffer has room for one `siginfo_t`; only our own child is asked for.
+        // SAFETY: the buffer has room for one `siginfo_t`; only the own child is queried.
         check(unsafe { libc::waitid(libc::P_PID, id, found.as_mut_ptr(), how) }).ok()?;
-        // SAFETY: zeroed bytes are a valid `siginfo_t`, and so is what the call wrote; the pid is 0 when nothing was found.
+        // SAFETY: zeroed bytes are a valid `siginfo_t`, and so is what the call wrote; the pid is 0
+        // when nothing was found.
         Some(unsafe { found.assume_init().si_pid() })
     }
 
     fn signal(&self, signal: c_int) {
-        // SAFETY: the call takes two plain numbers; the process is our child, alive or not yet waited for.
+        // SAFETY: the call takes two plain numbers; the process is our child, alive or not yet
+        // waited for.
         unsafe { libc::kill(self.pid, signal) };
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.over {
+        if !self.is_ended {
             self.end(Duration::ZERO);
         }
     }
 }
 
-/// Which of the descriptors have something to say within the time given.
+/// Returns which descriptors become readable within the timeout.
 fn readable<const COUNT: usize>(descriptors: [c_int; COUNT], timeout: Duration) -> io::Result<[bool; COUNT]> {
-    let mut asked = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let mut polled = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let timeout = libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
     };
     let count = libc::nfds_t::try_from(COUNT).unwrap_or_default();
     // SAFETY: the array has as many entries as are named, and no signal mask is given.
-    match check(unsafe { libc::ppoll(asked.as_mut_ptr(), count, &raw const timeout, ptr::null()) }) {
-        Ok(_) => Ok(asked.map(|answer| answer.revents != 0)),
+    match check(unsafe { libc::ppoll(polled.as_mut_ptr(), count, &raw const timeout, ptr::null()) }) {
+        Ok(_) => Ok(polled.map(|entry| entry.revents != 0)),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok([false; COUNT]),
         Err(error) => Err(error),
     }

@@ -1,5 +1,5 @@
-//! The calls to libc that the standard library lacks, each behind a safe function. Together with [`crate::pam_ext`] this
-//! is all the unsafe code of the module.
+//! Safe wrappers of libc calls that the standard library lacks. Only this module and
+//! [`crate::pam_ext`] contain unsafe code.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
@@ -12,11 +12,11 @@ mod spawn_settings;
 mod supervisor;
 mod verdict;
 
-pub(crate) use self::child::{Child, Heard};
+pub(crate) use self::child::{Child, WaitEvent};
 pub(crate) use self::spawn::spawn;
-pub(crate) use self::verdict::EndingError;
+pub(crate) use self::verdict::ExitError;
 
-/// What [`lstat`] tells of a file.
+/// The result of [`lstat`].
 #[derive(Clone, Copy)]
 pub(crate) struct FileStatus {
     /// Type and permissions, as in `st_mode`.
@@ -25,11 +25,11 @@ pub(crate) struct FileStatus {
     pub(crate) owner: libc::uid_t,
 }
 
-/// Looks at a file without following a link. One system call: the standard library would make a second one to find out
-/// why the first failed, and most users are not enrolled.
+/// Reads the metadata of a file without following a symlink. One system call: the standard library
+/// makes a second one after a failure, and most users are not enrolled.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub(crate) fn lstat(path: &CStr) -> io::Result<FileStatus> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the path ends in NUL and the buffer has room for one `stat`.
@@ -39,36 +39,38 @@ pub(crate) fn lstat(path: &CStr) -> io::Result<FileStatus> {
     Ok(FileStatus { mode: status.st_mode, owner: status.st_uid })
 }
 
-/// Keeps a host that cancels the thread of a slow login (`pthread_cancel`) from unwinding through Rust code, which would
-/// abort the host. The cancellation takes effect when the module has returned.
-pub(crate) struct CancellationOff(c_int);
+/// Prevents a host that cancels the thread of a slow login (`pthread_cancel`) from unwinding
+/// through Rust code, which would abort the host. The cancellation takes effect after the module
+/// has returned.
+pub(crate) struct CancellationGuard(c_int);
 
 unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, previous: *mut c_int) -> c_int;
 }
 
-impl CancellationOff {
+impl CancellationGuard {
     /// `PTHREAD_CANCEL_DISABLE` of glibc's `pthread.h`, which the libc crate does not list.
     const DISABLE: c_int = 1;
 
-    /// From now until the value is dropped the calling thread cannot be cancelled.
-    pub(crate) fn begin() -> Self {
+    /// Disables cancellation of the calling thread until the value is dropped.
+    pub(crate) fn new() -> Self {
         let mut previous = Self::DISABLE;
-        // SAFETY: the call only reads the state given and writes the previous one into a live variable.
+        // SAFETY: the call only reads the given state and writes the previous one into a live
+        // variable.
         unsafe { pthread_setcancelstate(Self::DISABLE, &raw mut previous) };
         Self(previous)
     }
 }
 
-impl Drop for CancellationOff {
+impl Drop for CancellationGuard {
     fn drop(&mut self) {
         let mut ignored = 0;
-        // SAFETY: the state is the one the same call gave out before.
+        // SAFETY: the state was returned by the same call.
         unsafe { pthread_setcancelstate(self.0, &raw mut ignored) };
     }
 }
 
-/// Turns the `-1` of a system call into the error behind it.
+/// Converts the result `-1` of a system call into its error.
 fn check(result: c_int) -> io::Result<c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -1,4 +1,5 @@
-//! What the helper is started with. `posix_spawn` starts it: everything it must not inherit is said declaratively.
+//! Starts the helper with `posix_spawn`, which declares everything that the helper must not
+//! inherit.
 
 use std::ffi::{CStr, c_char};
 use std::fs::File;
@@ -10,15 +11,17 @@ use std::time::Duration;
 use super::check;
 use super::child::Child;
 use super::spawn_settings::{Actions, Attributes};
-use super::supervisor::{self, Order};
+use super::supervisor::{self, SpawnRequest};
 use super::verdict::Verdict;
 
-/// Starts `program` below a supervisor and gives the reading end of its standard output. The program has `/dev/null` for
-/// input and errors and no other descriptor, the environment given, its own session and process group, default signal
-/// dispositions, nothing blocked, and `/` as its directory. After `timeout` the supervisor kills it, host or no host.
+/// Starts `program` below a supervisor and returns the reading end of its standard output. The
+/// program gets `/dev/null` for input and errors, no other descriptor, the given environment, its
+/// own session and process group, default signal dispositions, an empty signal mask, and `/` as its
+/// directory. After `timeout` the supervisor kills it, even if the host has ended.
 ///
 /// # Errors
-/// What kept the pipe or the supervisor from being made. A program that cannot be started is found out when it is ended.
+/// The error of creating the pipe or the supervisor. A program that cannot be started is reported
+/// when it is ended.
 pub(crate) fn spawn(
     program: &CStr,
     arguments: &[&CStr],
@@ -27,7 +30,7 @@ pub(crate) fn spawn(
 ) -> io::Result<(Child, File)> {
     let (reading, writing) = pipe()?;
     let verdict = Verdict::new()?;
-    let order = Order {
+    let request = SpawnRequest {
         program: program.as_ptr(),
         arguments: &null_terminated(arguments),
         environment: &null_terminated(environment),
@@ -36,18 +39,18 @@ pub(crate) fn spawn(
         output: &writing,
         timeout,
     };
-    let supervisor = supervisor::start(&order, &verdict)?;
+    let supervisor = supervisor::start(&request, &verdict)?;
     Ok((Child::new(supervisor, verdict), File::from(reading)))
 }
 
-/// A pipe whose ends are closed on exec from the start, and never take the place of a standard stream the host closed:
-/// another thread of it may be writing there.
+/// Creates a pipe with close-on-exec. Its ends never get the number of a standard stream that the
+/// host has closed, because another thread of the host may be writing there.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: the array has room for the two descriptors.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
     let [reading, writing] = ends;
-    // SAFETY: both descriptors are new and nobody else's.
+    // SAFETY: both descriptors are new and have no other owner.
     let (reading, writing) = unsafe { (OwnedFd::from_raw_fd(reading), OwnedFd::from_raw_fd(writing)) };
     Ok((above_standard_streams(reading)?, above_standard_streams(writing)?))
 }
@@ -60,7 +63,7 @@ fn above_standard_streams(end: OwnedFd) -> io::Result<OwnedFd> {
     end.try_clone()
 }
 
-/// The pointers `posix_spawn` wants. It writes to none of the strings, whatever its signature says.
+/// Returns the pointers for `posix_spawn`. It does not write to the strings, despite its signature.
 fn null_terminated(strings: &[&CStr]) -> Vec<*mut c_char> {
     strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// What happens to descriptors and directory in the child.
+/// The descriptors and the directory of the child.
 pub(super) struct Actions(libc::posix_spawn_file_actions_t);
 
 impl Actions {
@@ -15,13 +15,13 @@ impl Actions {
 
     pub(super) fn new(output: &OwnedFd) -> io::Result<Self> {
         let mut actions = MaybeUninit::uninit();
-        // SAFETY: the call initialises the object it is given room for.
+        // SAFETY: the call initializes the object in the given buffer.
         number(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
-        // SAFETY: it has just been initialised.
+        // SAFETY: it has just been initialized.
         let mut actions = Self(unsafe { actions.assume_init() });
         let list = &raw mut actions.0;
         let null = c"/dev/null".as_ptr();
-        // SAFETY: the list is initialised and outlives every call, and glibc copies the paths.
+        // SAFETY: the list is initialized and outlives every call, and glibc copies the paths.
         unsafe {
             number(libc::posix_spawn_file_actions_adddup2(list, output.as_raw_fd(), libc::STDOUT_FILENO))?;
             number(libc::posix_spawn_file_actions_addopen(
@@ -47,12 +47,12 @@ impl Actions {
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: the object is initialised and not used again.
+        // SAFETY: the object is initialized and not used again.
         unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
     }
 }
 
-/// What happens to session and signals in the child.
+/// The session and the signals of the child.
 pub(super) struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
@@ -65,12 +65,12 @@ impl Attributes {
             | libc::POSIX_SPAWN_SETSIGDEF as c_int
             | libc::POSIX_SPAWN_SETSIGMASK as c_int;
         let mut attributes = MaybeUninit::uninit();
-        // SAFETY: the call initialises the object it is given room for.
+        // SAFETY: the call initializes the object in the given buffer.
         number(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
-        // SAFETY: it has just been initialised.
+        // SAFETY: it has just been initialized.
         let mut attributes = Self(unsafe { attributes.assume_init() });
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: each call initialises or reads objects that live on this stack frame.
+        // SAFETY: each call initializes or reads objects on this stack frame.
         unsafe {
             libc::sigfillset(set.as_mut_ptr());
             number(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, set.as_ptr()))?;
@@ -84,12 +84,12 @@ impl Attributes {
 
 impl Drop for Attributes {
     fn drop(&mut self) {
-        // SAFETY: the object is initialised and not used again.
+        // SAFETY: the object is initialized and not used again.
         unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
     }
 }
 
-/// Turns an error number as the `posix_spawn` family returns it into the error behind it.
+/// Converts an error number of the `posix_spawn` family into an error.
 fn number(result: c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
 }

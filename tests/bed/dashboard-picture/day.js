@@ -69,10 +69,9 @@ function publish(user, uid, person, at, now) {
   fs.writeFileSync(join(STATE, 'enrolled', user), '');
   const state = stateAt(person, at, now);
   if (state === undefined) return;
-  const file = join(STATE, 'people', user, 'state.json');
+  const file = join(STATE, 'published', user);
   fs.mkdirSync(dirname(file), { recursive: true });
-  fs.writeFileSync(file, JSON.stringify(state), { mode: 0o600 });
-  for (const path of [dirname(file), file]) fs.chownSync(path, uid, uid);
+  fs.writeFileSync(file, JSON.stringify({ uid, ...state }), { mode: 0o600 });
 }
 
 /** As a sync writes it; `undefined` before the first one. */

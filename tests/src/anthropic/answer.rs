@@ -1,5 +1,5 @@
-//! What `POST /v1/messages` and the token endpoint can be told to answer: the rows of the table in
-//! `docs/design/claude-code.md` that the client tells apart.
+//! The responses of `POST /v1/messages` and of the token endpoint that can be selected: the rows of
+//! the table in `docs/design/claude-code.md` that the client distinguishes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub enum MessageAnswer {
         /// Seconds.
         retry_after: u32,
     },
-    /// 429 with the unified headers: the person has used up the plan's five hours.
+    /// 429 with the unified headers: the plan's five-hour limit is reached.
     UsageLimited,
     /// 400 `invalid_request_error`: the credit balance is too low.
     CreditTooLow,
@@ -63,7 +63,8 @@ pub enum RefreshAnswer {
     /// A good refresh token is exchanged for a new pair, any other refused with `invalid_grant`.
     #[default]
     Rotate,
-    /// The same, but the connection is closed instead of the answer: the client never sees the new pair.
+    /// The same, but the connection is closed instead of the answer: the client never sees the new
+    /// pair.
     RotateAndLoseTheAnswer,
     /// 400 `invalid_grant`; nothing is exchanged.
     InvalidGrant,
@@ -73,7 +74,8 @@ pub enum RefreshAnswer {
     Silence,
 }
 
-/// An answer of `GET /api/claude_code/settings`: what an organisation's admin has set for every client.
+/// An answer of `GET /api/claude_code/settings`: what an organisation's admin has set for every
+/// client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingsAnswer {
@@ -171,7 +173,7 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
 }
 
 fn usage_limited() -> Response {
-    // 2100-01-01: the time of the reset is shown to a person, and this way it never passes.
+    // 2100-01-01: the time of the reset is displayed, and this one does not pass.
     let reset = 4_102_444_800_u64;
     error(
         429,

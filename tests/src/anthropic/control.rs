@@ -1,5 +1,6 @@
-//! Telling a stand-in in another process or namespace what to do: one JSON object per line over a unix socket, one line
-//! back. `{"do": "requests"}` is answered by `{"ok": …}`, nonsense by `{"error": "…"}`.
+//! Telling a stand-in in another process or namespace what to do: one JSON object per line over a
+//! unix socket, one line back. `{"do": "requests"}` is answered by `{"ok": …}`, nonsense by
+//! `{"error": "…"}`.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -90,14 +91,14 @@ pub fn say_line(socket: &Path, line: &str) -> io::Result<Value> {
     }
 }
 
-/// Obeys whoever connects, one after the other, for ever.
+/// Executes the commands of each client, one client after the other.
 ///
 /// # Errors
 /// Only when the listener itself fails.
 pub fn obey(listener: &UnixListener, anthropic: &FakeAnthropic) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
-        // Whoever connects and says nothing must not keep the others waiting for ever, nor end the service.
+        // A silent client must not block the others or end the service.
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         drop(obey_one(stream, anthropic));
     }
@@ -140,7 +141,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_stand_in_elsewhere_does_what_it_is_told_and_refuses_nonsense() {
+    fn remote_control_executes_valid_and_rejects_invalid_commands() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let socket = directory.path().join("control");
         let listener = UnixListener::bind(&socket).expect("a socket");

@@ -4,7 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use serde_json::Value;
 
-/// Far above what the client sends: its longest request is the system prompt of an interactive session.
+/// Far above what the client sends: its longest request is the system prompt of an interactive
+/// session.
 const MOST_BODY: usize = 32 << 20;
 const MOST_HEAD: u64 = 256 << 10;
 
@@ -52,7 +53,7 @@ impl Request {
         self.header("host").and_then(|host| host.split(':').next()).unwrap_or_default()
     }
 
-    /// The body as JSON; null when it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }

@@ -1,9 +1,10 @@
-//! A stand-in for the two servers Claude Code talks to, `api.anthropic.com` and `platform.claude.com`: inference, the
-//! account's small questions, and a token endpoint with single-use, rotating refresh tokens. It listens where its
-//! caller lets it, on loopback, and never connects anywhere.
+//! A stand-in for the two servers Claude Code talks to, `api.anthropic.com` and
+//! `platform.claude.com`: inference, the account's small questions, and a token endpoint with
+//! single-use, rotating refresh tokens. It listens where its caller lets it, on loopback, and never
+//! connects anywhere.
 //!
-//! What the real client does on an answer is what the suites are about; whether the real servers give that answer in a
-//! given situation is not shown by any of this.
+//! What the real client does on an answer is what the suites are about; whether the real servers
+//! give that answer in a given situation is not shown by any of this.
 
 mod answer;
 pub mod control;
@@ -38,7 +39,8 @@ const MESSAGES: &str = "/v1/messages";
 const TOKEN: &str = "/v1/oauth/token";
 const REVOKE: &str = "/v1/oauth/token/revoke";
 
-/// A running stand-in; dropping it closes its listeners and lets go of every client it keeps waiting.
+/// A running stand-in; dropping it closes its listeners and lets go of every client it keeps
+/// waiting.
 pub struct FakeAnthropic {
     state: Arc<State>,
     listeners: Vec<Arc<TcpListener>>,
@@ -46,7 +48,8 @@ pub struct FakeAnthropic {
 }
 
 impl FakeAnthropic {
-    /// Serves on `listeners` (sockets stay in the network namespace they were made in) with a leaf of `authority`.
+    /// Serves on `listeners` (sockets stay in the network namespace they were made in) with a leaf
+    /// of `authority`.
     pub fn start(listeners: Vec<TcpListener>, authority: &TlsAuthority) -> Self {
         let config = authority.leaf(&[API_HOST, PLATFORM_HOST]).server_config();
         let state = Arc::new(State::default());
@@ -67,13 +70,15 @@ impl FakeAnthropic {
         self.listeners.iter().map(|listener| listener.local_addr()).collect()
     }
 
-    /// A new sign-in of `person`, a family of its own; every access token of it is accepted for `lifetime`.
+    /// Signs in `person` with a new family of tokens. Each of its access tokens is accepted for
+    /// `lifetime`.
     pub fn sign_in(&self, person: &str, lifetime: Duration) -> Login {
         self.state.change(|state| state.tokens.sign_in(person, lifetime, Instant::now()))
     }
 
-    /// Somebody signs in to `account` in a browser, and is shown `code` (a text without `#`) to be pasted back: whoever
-    /// redeems it, once, has a family of tokens of theirs, named after the part of the address before the `@`.
+    /// Simulates a sign-in to `account` in a browser, which displays `code` (a text without `#`).
+    /// The client that redeems it, once, gets a family of tokens, named after the part of the email
+    /// before the `@`.
     pub fn show_code(&self, code: &str, account: Account) {
         self.state.change(|state| state.tokens.show_code(code, account));
     }
@@ -83,12 +88,13 @@ impl FakeAnthropic {
         self.state.change(|state| state.tokens.accept_setup_token(token));
     }
 
-    /// Ends the access tokens of a family now; its newest refresh token stays good. False if there is no such family.
+    /// Expires the access tokens of a family; its newest refresh token stays valid. Returns false
+    /// if there is no such family.
     pub fn expire(&self, family: &str) -> bool {
         self.state.change(|state| state.tokens.expire(family, Instant::now()))
     }
 
-    /// Ends every token of a family. False if there is no such family.
+    /// Revokes every token of a family. Returns false if there is no such family.
     pub fn revoke(&self, family: &str) -> bool {
         self.state.change(|state| state.tokens.revoke(family))
     }
@@ -111,19 +117,19 @@ impl FakeAnthropic {
         self.state.change(|state| state.settings = answer);
     }
 
-    /// What a spent refresh token does to its family from now on.
+    /// Sets what a consumed refresh token does to its family.
     pub fn on_reuse(&self, reuse: Reuse) {
         self.state.change(|state| state.tokens.reuse = reuse);
     }
 
-    /// While held, the token endpoint does its work and keeps the answer back (for two minutes at most): the client is
-    /// in the middle of a refresh.
+    /// While held, the token endpoint does its work and keeps the answer back (for two minutes at
+    /// most): the client is in the middle of a refresh.
     pub fn hold_refreshes(&self, held: bool) {
         self.state.change(|state| state.refreshes_held = held);
     }
 
-    /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose clients would otherwise keep
-    /// it waiting for two minutes.
+    /// [`Self::hold_refreshes`] until the value is dropped: also by a scenario that fails, whose
+    /// clients would otherwise keep it waiting for two minutes.
     #[must_use]
     pub fn holding_refreshes(&self) -> Held<'_> {
         self.hold_refreshes(true);
@@ -141,12 +147,13 @@ impl FakeAnthropic {
         requests.filter(|request| request.is_message() || request.is_refresh()).collect()
     }
 
-    /// Empties the log.
+    /// Clears the log.
     pub fn forget_requests(&self) {
         self.state.change(|state| drop(mem::take(&mut state.requests)));
     }
 
-    /// Waits until a request that satisfies `condition` is in the log; false when the deadline came first.
+    /// Waits until a request that satisfies `condition` is in the log; false when the deadline came
+    /// first.
     pub fn wait_for(&self, deadline: &Deadline, condition: impl Fn(&LoggedRequest) -> bool) -> bool {
         self.state.wait_until(deadline, |state| state.requests.iter().any(&condition))
     }

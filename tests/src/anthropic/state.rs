@@ -1,4 +1,5 @@
-//! What the stand-in knows and how it answers; every connection and every controller shares one of these.
+//! What the stand-in knows and how it answers; every connection and every controller shares one of
+//! these.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -36,7 +37,7 @@ impl State {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Changes the state and wakes everybody who waits for a change.
+    /// Changes the state and wakes all waiting threads.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_all();
@@ -56,7 +57,8 @@ impl State {
         true
     }
 
-    /// Logs a request and says what to do about it. Waits only while the answers of the token endpoint are held.
+    /// Logs a request and says what to do about it. Waits only while the answers of the token
+    /// endpoint are held.
     pub(super) fn react(&self, request: &Request, now: Instant) -> Reaction {
         self.change(|inner| inner.requests.push(logged(request)));
         let route = (request.host(), request.method.as_str(), request.path.as_str());

@@ -1,5 +1,5 @@
-//! The tokens the stand-in has given out: families of single-use, rotating refresh tokens with their access tokens, and
-//! setup-tokens, which never rotate. No clock and no I/O in here.
+//! The tokens the stand-in has given out: families of single-use, rotating refresh tokens with
+//! their access tokens, and setup-tokens, which never rotate. No clock and no I/O in here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The scopes of a login made by `claude auth login`; without `user:inference` the client says "Not logged in".
+/// The scopes of a login made by `claude auth login`; without `user:inference` the client says "Not
+/// logged in".
 pub const SCOPES: [&str; 4] =
     ["user:inference", "user:profile", "user:sessions:claude_code", "user:mcp_servers"];
 
 /// What a sign-in or a refresh gives to the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// The family, named `PERSON-N` after its N-th sign-in.
+    /// The family, named `USER-N` after its N-th sign-in.
     pub family: String,
     /// The text sent as Bearer.
     pub access_token: String,
@@ -25,8 +26,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// The `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds since the epoch; what the
-    /// client believes need not be what the server enforces.
+    /// The `claudeAiOauth` object as Claude Code stores it. `expires_at` is in milliseconds since
+    /// the epoch; what the client believes need not be what the server enforces.
     pub fn oauth_object(&self, expires_at: i64) -> Value {
         json!({
             "accessToken": self.access_token,
@@ -39,10 +40,10 @@ impl Login {
     }
 }
 
-/// Whom the servers know behind a login.
+/// The account of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The address people sign in with.
+    /// The email of the account.
     pub email: String,
     /// The account's name, a UUID.
     pub uuid: String,
@@ -51,7 +52,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The one that every login belongs to unless somebody signs in to another one.
+    /// The default account of a login.
     pub fn of_somebody() -> Self {
         Self {
             email: "person@example.com".to_owned(),
@@ -64,14 +65,14 @@ impl Account {
 /// How long an access token of a sign-in in a browser is accepted.
 const LIFE_OF_A_SIGN_IN: Duration = Duration::from_secs(8 * 3600);
 
-/// What becomes of a family when one of its spent refresh tokens is presented again.
+/// The effect of a consumed refresh token on its family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reuse {
     /// All its tokens end, as RFC 9700 §4.14.2 recommends.
     #[default]
     RevokesTheFamily,
-    /// The spent token is refused; the newest one goes on working.
+    /// The consumed token is rejected; the newest one stays valid.
     IsRefused,
 }
 
@@ -84,7 +85,7 @@ pub(super) enum Standing {
     Unknown,
 }
 
-/// A refresh token was not exchanged: the client is told `invalid_grant`.
+/// A refresh token was not exchanged: the response is `invalid_grant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidGrant;
 
@@ -109,7 +110,7 @@ struct Family {
 }
 
 impl Tokens {
-    /// A new sign-in by `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
+    /// Signs in `person` (a name of `[A-Za-z0-9_-]`, so that tokens are well-formed).
     pub(super) fn sign_in(&mut self, person: &str, lifetime: Duration, now: Instant) -> Login {
         self.sign_in_to(Account::of_somebody(), person, lifetime, now)
     }
@@ -129,7 +130,7 @@ impl Tokens {
         family.issue(&name, now)
     }
 
-    /// Somebody signs in to this account in a browser, and is shown `code`.
+    /// Simulates a sign-in to this account in a browser, which displays `code`.
     pub(super) fn show_code(&mut self, code: &str, account: Account) {
         self.codes.insert(code.to_owned(), account);
     }
@@ -146,7 +147,8 @@ impl Tokens {
         self.families.values().find(|family| family.access.contains_key(token)).map(|family| &family.account)
     }
 
-    /// Exchanges a refresh token for the next pair, or refuses it and does to its family what [`Reuse`] says.
+    /// Exchanges a refresh token for the next pair, or refuses it and does to its family what
+    /// [`Reuse`] says.
     pub(super) fn refresh(&mut self, refresh_token: &str, now: Instant) -> Result<Login, InvalidGrant> {
         for (name, family) in &mut self.families {
             if family.spent.contains(refresh_token) {
@@ -178,7 +180,8 @@ impl Tokens {
         }
     }
 
-    /// Ends the access tokens of a family now; its refresh token stays good. False when there is no such family.
+    /// Expires the access tokens of a family; its refresh token stays valid. Returns false if there
+    /// is no such family.
     pub(super) fn expire(&mut self, family: &str, now: Instant) -> bool {
         let family = self.families.get_mut(family);
         family.is_some_and(|family| {
@@ -187,7 +190,8 @@ impl Tokens {
         })
     }
 
-    /// Ends everything of a family, as signing out everywhere does. False when there is no such family.
+    /// Revokes every token of a family, as signing out everywhere does. Returns false if there is
+    /// no such family.
     pub(super) fn revoke(&mut self, family: &str) -> bool {
         self.families.get_mut(family).is_some_and(|family| {
             family.revoked = true;
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn replaying_a_spent_token_ends_its_family_and_no_other() {
+    fn reuse_of_a_consumed_token_revokes_its_family() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
         let (alice, bob) = (tokens.sign_in("alice", HOUR, now), tokens.sign_in("bob", HOUR, now));

@@ -14,7 +14,7 @@ use super::{ClaudeBed, Person, furnish};
 const SIZE_KIB: u64 = 16 << 10;
 
 impl ClaudeBed {
-    /// A new person with an empty home on a disk of its own, which is there in the bed alone.
+    /// Creates a user whose empty home is a disk of its own, mounted only in the fixture.
     ///
     /// # Errors
     /// Those of creating and mounting the home.
@@ -41,7 +41,8 @@ impl Person<'_> {
         let free = self.room_on_disk()?;
         let wanted = free.checked_sub(kibibytes << 10).ok_or(io::ErrorKind::StorageFull)?;
         let mut ballast = OpenOptions::new().create(true).append(true).open(self.home.join(BALLAST))?;
-        // Page by page: the kernel gives room in whole ones, and leaves no part of the last one unused.
+        // Page by page: the kernel gives room in whole ones, and leaves no part of the last one
+        // unused.
         (0..wanted / PAGE.len() as u64).try_for_each(|_| ballast.write_all(&PAGE))
     }
 
@@ -53,7 +54,8 @@ impl Person<'_> {
         fs::remove_file(self.home.join(BALLAST))
     }
 
-    /// Writes a `~/.claude.json` of about so many KiB, in which the client keeps what it knows of projects.
+    /// Writes a `~/.claude.json` of about so many KiB, in which the client keeps what it knows of
+    /// projects.
     ///
     /// # Errors
     /// Those of writing it.

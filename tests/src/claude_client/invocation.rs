@@ -156,7 +156,8 @@ impl<'bed> Invocation<'bed> {
         Ok(Started { child, directory })
     }
 
-    /// Starts a conversation of several turns in one process: questions and answers are JSON events on pipes.
+    /// Starts a conversation of several turns in one process: questions and answers are JSON events
+    /// on pipes.
     ///
     /// # Errors
     /// [`NotFinished::NotStarted`].
@@ -170,8 +171,8 @@ impl<'bed> Invocation<'bed> {
         Ok(Running::new(self.bed.namespaces.run(move || command.spawn())?))
     }
 
-    /// The command without its output. The person has no group but their own: with a new user id, the standard library
-    /// drops the supplementary groups.
+    /// Returns the command without its output. With a new user id the standard library drops the
+    /// supplementary groups.
     fn command(&self) -> Command {
         let mut command = Command::new(self.bed.path(self.program));
         command.env_clear().envs(&self.variables).args(&self.arguments);
@@ -229,7 +230,8 @@ impl Started {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is gone.
+    /// Kills it with SIGKILL, as a lost connection or a `timeout -k` might, and waits until it is
+    /// gone.
     pub fn kill(mut self) {
         kill(&mut self.child);
     }

@@ -1,4 +1,4 @@
-//! Somebody who runs the client: a name, a user id, a home, and the login in it.
+//! A user of the client: name, user id, home and login.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -11,14 +11,15 @@ use serde_json::{Value, json};
 use super::{ClaudeBed, Invocation, now_in_milliseconds};
 use crate::anthropic::Login;
 
-/// A person of a [`ClaudeBed`].
+/// A user of a [`ClaudeBed`].
 pub struct Person<'bed> {
     pub(super) bed: &'bed ClaudeBed,
     pub(super) name: String,
     pub(super) uid: u32,
     /// As the test reaches it.
     pub(super) home: PathBuf,
-    /// As the person sees it: another path where the home is a disk that is there in the bed alone.
+    /// The home as the user sees it. The path differs if the home is a disk that is mounted only in
+    /// the fixture.
     pub(super) own_view: PathBuf,
 }
 
@@ -42,7 +43,8 @@ impl<'bed> Person<'bed> {
         self.home.join(".claude/.credentials.json")
     }
 
-    /// Signs in: a new family of tokens, good for eight hours, in the person's file beside nothing else.
+    /// Signs in: writes a new family of tokens, valid for eight hours, as the only content of the
+    /// login file.
     ///
     /// # Errors
     /// Those of writing the file.
@@ -53,7 +55,7 @@ impl<'bed> Person<'bed> {
         Ok(login)
     }
 
-    /// Replaces the credentials file by rename, as this project and Claude Code do: 0600, the person's own.
+    /// Replaces the credential file by rename, as this project and Claude Code do, with mode 0600.
     ///
     /// # Errors
     /// Those of the file system.
@@ -83,23 +85,23 @@ impl<'bed> Person<'bed> {
         fs::rename(temporary, self.credentials_file())
     }
 
-    /// What the credentials file holds.
+    /// Returns the credential file.
     ///
     /// # Errors
-    /// When there is none or it is not JSON.
+    /// If it does not exist or is not JSON.
     pub fn credentials(&self) -> io::Result<Value> {
         Ok(serde_json::from_str(&self.credentials_text()?)?)
     }
 
-    /// What the credentials file holds, byte for byte.
+    /// Returns the bytes of the credential file.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it does not exist.
     pub fn credentials_text(&self) -> io::Result<String> {
         fs::read_to_string(self.credentials_file())
     }
 
-    /// Makes a directory of the person's, such as a lock.
+    /// Creates a directory of the user, such as a lock.
     ///
     /// # Errors
     /// Those of mkdir(2).
@@ -110,7 +112,7 @@ impl<'bed> Person<'bed> {
         Ok(path)
     }
 
-    /// The names in a directory of the person's, sorted.
+    /// Returns the sorted names in a directory of the user.
     ///
     /// # Errors
     /// Those of readdir(3).
@@ -122,12 +124,13 @@ impl<'bed> Person<'bed> {
         Ok(names)
     }
 
-    /// The client, about to be run by this person.
+    /// Prepares the client to be run by this user.
     pub fn claude(&self) -> Invocation<'bed> {
         Invocation::new(self)
     }
 
-    /// The client of version [`super::OLDER`], about to be run by this person; it has to be installed.
+    /// Prepares the client of version [`super::OLDER`], which must be installed, to be run by this
+    /// user.
     pub fn older_claude(&self) -> Invocation<'bed> {
         Invocation::new(self).program("claude-older")
     }

@@ -1,4 +1,5 @@
-//! A client that stays: several questions to one process, as in a session that lives through a change of its login.
+//! A client that stays: several questions to one process, as in a session that lives through a
+//! change of its login.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
@@ -28,7 +29,8 @@ impl Running {
         Self { questions: child.stdin.take(), child, lines }
     }
 
-    /// Asks one question and waits for its result. The exit code is none: the client goes on running.
+    /// Asks one question and waits for its result. There is no exit code, because the client
+    /// continues to run.
     ///
     /// # Errors
     /// [`NotFinished::TimedOut`] when there is no result after `limit`, or the client has left.
@@ -48,7 +50,8 @@ impl Running {
         Err(NotFinished::TimedOut { limit, stdout, stderr: String::new() })
     }
 
-    /// Says good-bye and waits for the exit code; none when the client had to be killed after `limit`.
+    /// Says good-bye and waits for the exit code; none when the client had to be killed after
+    /// `limit`.
     ///
     /// # Errors
     /// Those of waitpid(2).

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What the client answered. `Debug` shows what tells one answer from another; the rest is pages long.
+/// The response of the client. `Debug` shows only what distinguishes responses.
 #[derive(Clone)]
 pub struct Said {
     /// None when it was ended by a signal.
@@ -25,13 +25,13 @@ impl Said {
         Self { exit_code, events, stdout, stderr }
     }
 
-    /// The member `name` of the last `result` event; null when there is none.
+    /// Returns the member `name` of the last `result` event, or null.
     pub fn result(&self, name: &str) -> &Value {
         let result = self.events.iter().rev().find(|event| event["type"] == "result");
         result.map_or(&Value::Null, |event| &event[name])
     }
 
-    /// The member `name` of the `assistant` event that reports a failed request; null when there is none.
+    /// Returns the member `name` of the `assistant` event of a failed request, or null.
     pub fn failure(&self, name: &str) -> &Value {
         let failed = |event: &&Value| event["type"] == "assistant" && event["error"].is_string();
         self.events.iter().rev().find(failed).map_or(&Value::Null, |event| &event[name])
@@ -42,7 +42,8 @@ impl Said {
         self.result("result").as_str().unwrap_or_default()
     }
 
-    /// Whether the model has answered. The exit code alone proves nothing: an interrupted client exits with 0 as well.
+    /// Whether the model has answered. The exit code alone proves nothing: an interrupted client
+    /// exits with 0 as well.
     pub fn answered(&self) -> bool {
         self.result("is_error") == false
             && self.result("usage")["output_tokens"].as_u64().is_some_and(|count| count > 0)

@@ -1,4 +1,5 @@
-//! `cas-sync run` in the bed: as the person, with a configuration of its own, verifying with the bed's client.
+//! `cas-sync run` in the fixture: as the user, with its own configuration, verifying with the
+//! fixture's client.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -9,16 +10,17 @@ use super::{CONFIGURATION, ClaudeBed, Invocation, Person};
 use crate::programs::release_folder;
 
 impl ClaudeBed {
-    /// A bed with the client of this version and our release build, which verifies with that client.
+    /// Creates a fixture with the client of this version and the release build, which verifies with
+    /// that client.
     ///
     /// # Errors
     /// As [`Self::with_version`].
     ///
     /// # Panics
-    /// When there is no release build.
+    /// If there is no release build.
     pub fn with_sync(version: &str) -> io::Result<Self> {
         let bed = Self::with_version(version)?;
-        // The folder it was built in may be closed to the people here.
+        // The build directory may not be accessible to the users here.
         for name in ["cas-sync", "cas-session"] {
             fs::copy(release_folder().join(name), bed.path(name))?;
             fs::set_permissions(bed.path(name), Permissions::from_mode(0o755))?;
@@ -32,7 +34,8 @@ impl ClaudeBed {
         self.path("claude")
     }
 
-    /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes the stand-in.
+    /// Writes `/etc/claude-auth-sync/config.toml`: which client is asked, and whether it believes
+    /// the stand-in.
     ///
     /// # Errors
     /// Those of writing it.
@@ -56,7 +59,8 @@ impl ClaudeBed {
         fs::write(directory.join("also.toml"), toml)
     }
 
-    /// Puts a program between the sync and the client: a shell script that finds the client in `$claude`.
+    /// Puts a program between the sync and the client: a shell script that finds the client in
+    /// `$claude`.
     ///
     /// # Errors
     /// Those of writing it.
@@ -71,17 +75,18 @@ impl ClaudeBed {
 }
 
 impl<'bed> Person<'bed> {
-    /// `cas-sync run`, about to be run by this person.
+    /// Prepares `cas-sync run` to be run by this user.
     pub fn sync(&self) -> Invocation<'bed> {
         Invocation::of_sync(self)
     }
 
-    /// `cas-sync watch`, about to be run by this person.
+    /// Prepares `cas-sync watch` to be run by this user.
     pub fn watch(&self) -> Invocation<'bed> {
         self.sync().arguments(&["watch"])
     }
 
-    /// What the PAM module starts at a login of this person: as root, with nothing of an environment but this.
+    /// Prepares what the PAM module starts at a login of this user: as root, with only its own
+    /// environment.
     pub fn login(&self) -> Invocation<'bed> {
         let user = format!("--user={}", self.name);
         let arguments = ["login", "--reply=1", "--deadline-ms=2000", "--minimum-uid=1000", &user];

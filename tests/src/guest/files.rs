@@ -1,4 +1,4 @@
-//! The files of somebody in the guest that our product works on.
+//! A user's files in the guest that the product works on.
 
 use super::{Guest, Suite};
 
@@ -6,11 +6,10 @@ use super::{Guest, Suite};
 pub const VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
 impl Guest {
-    /// A guest with the product installed and these people enrolled.
+    /// Boots a guest with the product installed and these users enrolled.
     #[track_caller]
     pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
-        let guest = Self::boot(suite);
-        guest.install_product();
+        let guest = Self::boot_with_product(suite);
         for user in enrolled {
             guest.enroll(user);
         }
@@ -25,17 +24,18 @@ impl Guest {
         self.write(&login_path(user), user, "600", login.as_bytes());
     }
 
-    /// The text of somebody's login file.
+    /// Returns the text of a user's login file.
     ///
     /// # Panics
-    /// When there is none.
+    /// If it does not exist.
     #[track_caller]
     pub fn login_of(&self, user: &str) -> String {
         let bytes = self.read(&login_path(user)).unwrap_or_else(|| panic!("{user} has no login file"));
         String::from_utf8(bytes).expect("a login file is UTF-8")
     }
 
-    /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves when it loses one.
+    /// Lets the sync take a backup of this healthy login, and then leaves what Claude Code leaves
+    /// when it loses one.
     #[track_caller]
     pub fn back_up_and_break(&self, user: &str, login: &str) {
         self.put_login(user, login);
@@ -43,7 +43,7 @@ impl Guest {
         self.put_login(user, &crate::claude_login::tombstone(login));
     }
 
-    /// Puts this text into somebody's env file, the place where a setup-token is kept for logins.
+    /// Writes this text to a user's env file of the setup token.
     #[track_caller]
     pub fn put_env_file(&self, user: &str, text: &[u8]) {
         self.put_private(user, "claude-oauth.env", text);
@@ -57,19 +57,19 @@ impl Guest {
         self.write(&format!("/home/{user}/.config/claude-auth-sync/{name}"), user, "600", text);
     }
 
-    /// Keeps a well-formed setup-token for somebody.
+    /// Writes a well-formed setup token to a user's env file.
     #[track_caller]
     pub fn put_token(&self, user: &str, token: &str) {
         self.put_env_file(user, format!("{VARIABLE}={token}\n").as_bytes());
     }
 
-    /// Puts this text where somebody's token for the store is kept.
+    /// Writes this text to a user's Vault token file.
     #[track_caller]
     pub fn put_vault_token(&self, user: &str, token: &str) {
         self.put_private(user, "vault-token", token.as_bytes());
     }
 
-    /// Forgets all that our product remembers about somebody on this machine: history, ledger, contact with the store.
+    /// Removes the local state of a user: history, ledger, contacts with the store.
     #[track_caller]
     pub fn forget_state(&self, user: &str) {
         self.run(&format!("rm -rf /home/{user}/.local/state/claude-auth-sync")).expect_success("forgetting");
@@ -99,14 +99,14 @@ impl Guest {
     #[track_caller]
     pub fn open_to_others(&self, user: &str, home: &str) -> String {
         self.run(&format!(
-            "cd '{home}' && find .claude .config .local /run/claude-auth-sync/{user} ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
+            "cd '{home}' && find .claude .config .local ! -type l \\( -perm /077 -o ! -user {user} \\) -printf '%M %u %p\\n'"
         ))
         .expect_success("looking for what others can see")
         .text()
     }
 
-    /// Holds a lock that our programs take with flock(2), as one of them at work would, for this long or until
-    /// [`Guest::release_lock`]; the file must be there.
+    /// Holds a lock that our programs take with flock(2), as one of them at work would, for this
+    /// long or until [`Guest::release_lock`]; the file must be there.
     #[track_caller]
     pub fn hold_lock(&self, path: &str, seconds: u32) {
         self.release_lock();
@@ -123,12 +123,12 @@ impl Guest {
     }
 }
 
-/// Where Claude Code keeps somebody's login.
+/// Returns the path of a user's login file.
 pub fn login_path(user: &str) -> String {
     format!("/home/{user}/.claude/.credentials.json")
 }
 
-/// Where somebody's setup-token is kept for logins.
+/// Returns the path of a user's env file.
 pub fn env_file_path(user: &str) -> String {
     format!("/home/{user}/.config/claude-auth-sync/claude-oauth.env")
 }

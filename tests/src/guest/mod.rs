@@ -1,17 +1,23 @@
-//! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown away after it.
+//! A real Debian with systemd, sshd, login, su, sudo and cron, booted for one scenario and thrown
+//! away after it.
 //!
-//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of its own that reaches
-//! nothing but itself. `tests/bed/guest.sh` boots it and watches a pipe that only this process holds: however the scenario
-//! ends, a SIGKILL by the test runner included, the guest is halted and every trace of it is removed.
+//! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of
+//! its own that reaches nothing but itself. `tests/bed/guest.sh` boots it and watches a pipe that
+//! only this process holds: however the scenario ends, a SIGKILL by the test runner included, the
+//! guest is halted and every trace of it is removed.
 //!
-//! A scenario wants real components, so what cannot be had is a panic that says what to do, never a skipped test.
+//! A scenario wants real components, so what cannot be had is a panic that says what to do, never a
+//! skipped test.
 
 mod bus;
 mod files;
 mod finished;
+mod hostile;
+mod name_service;
 mod package;
 mod people;
 mod product;
+mod requests;
 mod seat;
 mod terminal;
 mod vault;
@@ -36,7 +42,8 @@ pub use terminal::Terminal;
 pub use vault::{Fleet, document_with};
 pub use workplace::{Workplace, is_emptied};
 
-/// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or 137.
+/// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or
+/// 137.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// The Debian releases a guest can run.
@@ -57,8 +64,8 @@ impl Suite {
     }
 }
 
-/// One booted guest. Dropping it halts it and removes every trace; while a test panics, the end of its journal is
-/// printed first.
+/// One booted guest. Dropping it halts it and removes every trace; while a test panics, the end of
+/// its journal is printed first.
 #[derive(Debug)]
 pub struct Guest {
     supervisor: Child,
@@ -69,10 +76,10 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots a guest and waits until systemd says that it runs: about a second.
+    /// Boots a guest and waits until systemd reports that it runs, about a second.
     ///
     /// # Panics
-    /// When there is no guest to be had; the text says what provides it.
+    /// If no guest can be started; the text names what is missing.
     pub fn boot(suite: Suite) -> Self {
         Self::start(suite).unwrap_or_else(|error| panic!("no {} guest: {error}", suite.name()))
     }
@@ -80,22 +87,36 @@ impl Guest {
     /// As [`Guest::boot`], for a program that wants to report a failure itself.
     ///
     /// # Errors
-    /// When not run by root, when the root filesystem has not been made, or when the guest does not come up.
+    /// When not run by root, when the root filesystem has not been made, or when the guest does not
+    /// come up.
     pub fn start(suite: Suite) -> io::Result<Self> {
         Self::start_showing(suite, &[])
     }
 
-    /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another path, never copied.
+    /// As [`Guest::start`], with files of this machine seen in the guest: read-only, under another
+    /// path, never copied.
     ///
     /// # Errors
     /// As [`Guest::start`].
     pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        Self::start_over(suite, None, files)
+    }
+
+    /// As [`Guest::start_showing`], over a root filesystem in which this package is installed.
+    fn start_over(suite: Suite, package: Option<&Path>, files: &[(&Path, &str)]) -> io::Result<Self> {
         if !is_root() {
             return Err(io::Error::other("booting one needs root: sudo --preserve-env=PATH,HOME make test"));
         }
         let prepared = prepared_folder(suite)?;
+        let mut root = prepared.join("root").into_os_string();
+        if let Some(package) = package {
+            let mut layers = product_layer(suite, package)?.join("root").into_os_string();
+            layers.push(":");
+            layers.push(root);
+            root = layers;
+        }
         let mut supervisor = Command::new(bed("guest.sh"))
-            .arg(prepared.join("root"))
+            .arg(root)
             .arg(unused_name())
             .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
             .stdin(Stdio::piped())
@@ -136,11 +157,13 @@ impl Guest {
         Finished::of(command, input)
     }
 
-    /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's environment.
+    /// Runs a shell script as root in a transient service of the guest: its own cgroup, a service's
+    /// environment.
     pub fn unit(&self, script: &str) -> Finished {
         let mut command = self.inside();
         command.args(["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "sh", "-c"]);
-        // systemd replaces `${NAME}` by its own idea of it; the script's variables are the script's.
+        // systemd replaces `${NAME}` by its own idea of it; the script's variables are the
+        // script's.
         command.arg(script.replace('$', "$$"));
         Finished::of(command, b"")
     }
@@ -153,13 +176,14 @@ impl Guest {
         .text()
     }
 
-    /// The bytes of a file in the guest, read as root; `None` when there is no such file.
+    /// Returns the bytes of a file in the guest, read as root, or `None` if it does not exist.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         let read = self.run(&format!("cat '{path}'"));
         read.succeeded().then_some(read.stdout)
     }
 
-    /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its folder must exist.
+    /// Writes a file in the guest with this owner (user and group of one name) and octal mode; its
+    /// folder must exist.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -191,8 +215,8 @@ impl Guest {
         Finished::of(install, b"").expect_success("copying a file into the guest");
     }
 
-    /// What stands before a command of this machine to give it the guest's network: how a server gets onto the guest's
-    /// loopback.
+    /// What stands before a command of this machine to give it the guest's network: how a server
+    /// gets onto the guest's loopback.
     pub fn network_prefix(&self) -> Vec<String> {
         ["nsenter", &format!("--target={}", self.leader), "--net", "--"].map(str::to_owned).to_vec()
     }
@@ -202,13 +226,13 @@ impl Guest {
         self.leader
     }
 
-    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real one would end PID 1, and
-    /// with it the guest.)
+    /// What a reboot does to a folder below /run: it is gone, and tmpfiles.d is applied. (A real
+    /// one would end PID 1, and with it the guest.)
     pub fn forget_as_a_reboot_does(&self, folder: &str) {
         self.run(&format!(
-            "umount '{folder}'; rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
+            "rm -rf '{folder}' && systemctl start local-fs.target && systemd-tmpfiles --create"
         ))
-            .expect_success("applying tmpfiles.d");
+        .expect_success("applying tmpfiles.d");
     }
 
     fn wait_until_running(&self) -> io::Result<()> {
@@ -229,7 +253,8 @@ impl Guest {
         Err(io::Error::other(format!("after a minute it is still {:?}", state.trim())))
     }
 
-    /// The start of a command that runs as root in all of the guest's namespaces, with a plain environment.
+    /// The start of a command that runs as root in all of the guest's namespaces, with a plain
+    /// environment.
     fn inside(&self) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -254,7 +279,8 @@ impl Drop for Guest {
             self.print_what_it_said();
         }
         drop(self.lifeline.take());
-        // Bounded by the supervisor's own limits: ten seconds to halt, five for each hierarchy of control groups.
+        // Bounded by the supervisor's own limits: ten seconds to halt, five for each hierarchy of
+        // control groups.
         let _reaped = self.supervisor.wait();
     }
 }
@@ -267,6 +293,19 @@ fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
     let asked = Command::new(bed("rootfs.sh")).args(["--where", suite.name()]).output()?;
     if !asked.status.success() {
         return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
+}
+
+/// Makes the layer when it is missing, which takes some seconds.
+fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
+    let asked = Command::new(bed("product-layer.sh"))
+        .arg(suite.name())
+        .arg(package)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !asked.status.success() {
+        return Err(io::Error::other("the package could not be installed in it; the reason is above"));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&asked.stdout).trim_end()))
 }

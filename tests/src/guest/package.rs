@@ -17,7 +17,8 @@ impl Guest {
         self.copy_in(package, FILE);
     }
 
-    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its scripts said.
+    /// Installs a Debian package of this machine, over what is installed of it; what dpkg and its
+    /// scripts said.
     ///
     /// # Panics
     /// When dpkg fails.
@@ -32,7 +33,8 @@ impl Guest {
         .text()
     }
 
-    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its output.
+    /// Removes the package, and keeps its configuration; what dpkg and its scripts said is its
+    /// output.
     pub fn remove_package(&self) -> Finished {
         self.run(&format!("dpkg --force-unsafe-io --remove {PACKAGE} 2>&1"))
     }
@@ -42,13 +44,14 @@ impl Guest {
         self.run(&format!("dpkg --force-unsafe-io --purge {PACKAGE} 2>&1"))
     }
 
-    /// What there is of the product, one path or unit a line: people's homes, what dpkg keeps as configuration until a purge, and
-    /// its own notes apart.
+    /// Returns the files and units of the product, one per line, except homes, what stays until a purge
+    /// (the configuration and the identity bindings), and dpkg's records.
     pub fn left_of_product(&self) -> String {
         self.run(
             "find / /run -xdev -path /proc -prune -o '(' -iname '*claude?auth*' -o -name 'pam_cas*' -o -name 'cas-s*' ')' -print \
-                | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
-             systemctl list-units --all --no-legend --plain 'claude-auth-*' 'run-claude*'
+                | grep -v -e ^/home/ -e '^/etc/claude-auth-sync$' -e '^/etc/profile.d/claude-auth-sync.sh$' -e '^/var/lib/claude-auth-sync$' -e ^/run/systemd/ -e ^/var/lib/dpkg/info/
+             ls -A /var/lib/claude-auth-sync 2>/dev/null | grep -v '^identities$' | sed 's|^|/var/lib/claude-auth-sync/|'
+             systemctl list-units --all --no-legend --plain 'claude-auth-*'
              grep -r pam_cas /etc/pam.d /var/lib/pam",
         )
         .text()

@@ -1,4 +1,4 @@
-//! How somebody gets into the guest: by ssh, at the console, or with one of the programs that speak ssh.
+//! Logs in to the guest: by ssh, at the console, or with a program that uses ssh.
 
 use std::{process::Command, time::Duration};
 
@@ -10,23 +10,15 @@ impl Guest {
         Finished::of(self.ssh_command(user, &["-T"], command), b"")
     }
 
-    /// As [`Guest::ssh`], for a login that has to be over within this time: whoever stalls this machine's disk or takes its
-    /// cores seldom does it three times in a row, and a deadline that is not kept is not kept every time. Returns the
-    /// login that was in time, and how many it took.
+    /// As [`Guest::ssh`], for a login that must end within this time, as in [`Finished::within`].
+    /// Returns the login that was in time, and the number of attempts.
     ///
     /// # Panics
-    /// When three logins took longer, or one fails.
+    /// If three logins take longer, or one fails.
     #[track_caller]
     pub fn ssh_within(&self, limit: Duration, user: &str, command: &str) -> (Finished, usize) {
-        let mut late = Vec::new();
-        while late.len() < 3 {
-            let finished = self.ssh(user, command).expect_success("a login");
-            if finished.took < limit {
-                return (finished, late.len() + 1);
-            }
-            late.push(finished.took);
-        }
-        panic!("no login of {user} was over within {limit:?}: {late:?}");
+        let doing = format!("a login of {user}");
+        Finished::within_attempts(limit, &doing, || self.ssh(user, command).expect_success("a login"))
     }
 
     /// Opens an interactive ssh session with a terminal and waits for nothing yet.
@@ -34,7 +26,8 @@ impl Guest {
         Terminal::of(self.ssh_command(user, &["-tt"], ""))
     }
 
-    /// Sits down at a console: a real getty that asks for the name, and a real login that asks for the password.
+    /// Sits down at a console: a real getty that asks for the name, and a real login that asks for
+    /// the password.
     ///
     /// # Panics
     /// When the prompt of a shell does not appear.
@@ -62,8 +55,8 @@ impl Guest {
         client
     }
 
-    /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in and bytes on its
-    /// standard input.
+    /// Runs another client of ssh (`scp`, `sftp`) on this machine, with the options that let it in
+    /// and bytes on its standard input.
     pub fn ssh_tool(&self, tool: &str, arguments: &[&str], input: &[u8]) -> Finished {
         let mut client = self.on_its_network(tool);
         client.args(self.client_options()).args(arguments);

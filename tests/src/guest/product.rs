@@ -1,22 +1,46 @@
-//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own tool.
+//! Our product in the guest: its Debian package, installed by dpkg, switched on by Debian's own
+//! tool.
 
-use super::{Finished, Guest};
+use std::io;
+use std::path::Path;
+
+use super::{Finished, Guest, Suite};
 use crate::programs;
 
 /// The identifier of all our lines in the journal.
 pub const IDENTIFIER: &str = "claude-auth-sync";
 
-/// Everything that runs for people hangs on this unit.
+/// The unit that all user units belong to.
 const TARGET: &str = "claude-auth-sync.target";
 
 /// The one line that pam-auth-update writes for us into the session stack.
 const PAM_LINE: &str = "pam_cas_session.so";
 
 impl Guest {
-    /// Installs the package of the release build as an admin does, which enables the module for interactive logins.
+    /// Boots a guest in which the package is installed already, in the state that
+    /// [`Guest::install_product`] leaves.
     ///
-    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only enables units. A scenario's
-    /// requests stay where they were left, and its syncs are its own; those about units call [`Guest::resume`].
+    /// # Panics
+    /// When there is no such guest to be had; the text says what provides it.
+    #[track_caller]
+    pub fn boot_with_product(suite: Suite) -> Self {
+        Self::start_with_product(suite, &[]).unwrap_or_else(|error| panic!("no guest: {error}"))
+    }
+
+    /// As [`Guest::boot_with_product`], with files of this machine seen in the guest, as
+    /// [`Guest::start_showing`] does.
+    pub(super) fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        let guest = Self::start_over(suite, Some(&programs::package()), files)?;
+        guest.verify_nothing_without_client();
+        Ok(guest)
+    }
+
+    /// Installs the package of the release build as an admin does, which enables the module for
+    /// interactive logins.
+    ///
+    /// Nothing runs by itself: the host is paused, as an admin would pause it, and enrolling only
+    /// enables units. A scenario's requests stay where they were left, and its syncs are its own;
+    /// those about units call [`Guest::resume`].
     ///
     /// # Panics
     /// When it has not been made, or cannot be installed.
@@ -25,10 +49,14 @@ impl Guest {
         self.run(&format!("systemctl mask --no-reload --quiet {TARGET}")).expect_success("pausing the host");
         self.install_package(&programs::package());
         self.wait_for_bus();
+        self.verify_nothing_without_client();
+        self.expect_module();
+    }
+
+    fn verify_nothing_without_client(&self) {
         if !self.run("command -v claude").succeeded() {
             self.verify_nothing();
         }
-        self.expect_module();
     }
 
     /// Ends the pause of [`Guest::install_product`]: what is enabled runs from now on.
@@ -77,7 +105,7 @@ impl Guest {
         .expect_success("changing the module's arguments");
     }
 
-    /// Tells the sync that there is no `claude` here to verify with.
+    /// Makes the sync find no `claude` to verify with.
     #[track_caller]
     pub fn verify_nothing(&self) {
         self.run("install -d -m 755 /etc/claude-auth-sync/conf.d").expect_success("making a folder");
@@ -104,10 +132,11 @@ impl Guest {
         self.run(&format!("cas-sync enroll {user}")).expect_success("enrolling").text()
     }
 
-    /// Stops somebody's watch. A sync that begins meanwhile wants it back, which cancels the stop.
+    /// Stops a user's watcher. A sync that starts meanwhile starts it again, which cancels the
+    /// stop.
     ///
     /// # Panics
-    /// When five syncs do so, or it cannot be stopped.
+    /// If five syncs do so, or it cannot be stopped.
     #[track_caller]
     pub fn stop_watch(&self, user: &str) {
         let stop = || self.run(&format!("systemctl stop claude-auth-watch@{user}.service"));
@@ -121,6 +150,16 @@ impl Guest {
     /// `cas-sync run` as its service runs it: a unit of the user's, outside of any login.
     pub fn sync(&self, user: &str) -> Finished {
         self.run(&format!("systemd-run --quiet --pipe --wait --collect --uid={user} cas-sync run"))
+    }
+
+    /// Publishes the state of somebody's last sync, as the service of a sync does in the end. After [`Guest::sync`] that is the
+    /// doing of the request socket, which a paused host does not have.
+    ///
+    /// # Panics
+    /// When it cannot be published.
+    #[track_caller]
+    pub fn publish(&self, user: &str) {
+        self.run(&format!("cas-sync internal publish-state {user}")).expect_success("publishing");
     }
 
     /// All our lines in the journal, oldest first.

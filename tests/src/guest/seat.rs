@@ -1,4 +1,5 @@
-//! Somebody of the guest's at a terminal of the test's own: every byte that a program shows there, and nothing of a shell's.
+//! A user of the guest at a terminal of the test: every byte that a program writes to it, without a
+//! shell.
 
 use std::io::{Read, Write, pipe};
 use std::process::{Command, Stdio};
@@ -7,8 +8,8 @@ use super::{COMMAND_LIMIT, Guest};
 use crate::pseudo_terminal::PseudoTerminal;
 
 impl Guest {
-    /// A command of this user's, in their home, with nothing in its environment but where that is, a path, and these
-    /// variables; at a terminal of so many columns.
+    /// A command of this user's, in their home, with nothing in its environment but where that is,
+    /// a path, and these variables; at a terminal of so many columns.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -25,8 +26,8 @@ impl Guest {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    /// The same with a pipe that it is given `input` on, and one that both its output and its errors go to, in the order in
-    /// which they come; with its exit code, which is none when it was ended by a signal.
+    /// The same with a pipe as input, and one pipe for output and errors in their order. Also
+    /// returns the exit code, or none after a signal.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -43,9 +44,9 @@ impl Guest {
         let errors = writer.try_clone().expect("its other end, once more");
         command.stdin(Stdio::piped()).stdout(writer).stderr(errors);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        // The command holds the ends of the pipe that are written to, and so must nobody else.
+        // The command holds the writing ends of the pipe, which must be closed here.
         drop(command);
-        // Whoever reads nothing closes it: that is for the test to judge.
+        // A program that does not read its input closes the pipe; the test decides about that.
         drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
         let mut shown = Vec::new();
         reader.read_to_end(&mut shown).expect("what it says");

@@ -1,4 +1,4 @@
-//! Somebody at a terminal: types lines, and waits for what the other side prints.
+//! A user at a terminal: types lines, and waits for output.
 //!
 //! The terminal itself is the guest's (sshd's or systemd-run's); on this side there are two pipes.
 
@@ -13,7 +13,7 @@ use cas_protocol::deadline::Deadline;
 
 use crate::screen::Screen;
 
-/// How long somebody waits for a text before they give up.
+/// How long a text is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A session at a terminal of the guest.
@@ -37,10 +37,12 @@ impl Terminal {
         Self { child, keyboard, screen, read_up_to: 0 }
     }
 
-    /// Waits until this text appears after all that was waited for before, and returns what came up to its end.
+    /// Waits until this text appears after all that was waited for before, and returns what came up
+    /// to its end.
     ///
     /// # Panics
-    /// When it does not come within half a minute, or the session ends first; with all that was on the screen.
+    /// When it does not come within half a minute, or the session ends first; with all that was on
+    /// the screen.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let read_up_to = self.read_up_to;
@@ -55,7 +57,7 @@ impl Terminal {
     /// Types a line and the return key.
     ///
     /// # Panics
-    /// When nobody reads it any more.
+    /// If the other side no longer reads.
     #[track_caller]
     pub fn type_line(&mut self, line: &str) {
         let typed = self.keyboard.as_mut().map(|keyboard| {

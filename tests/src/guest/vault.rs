@@ -1,4 +1,4 @@
-//! A guest whose people keep their logins in a store: a real OpenBao on the guest's own loopback.
+//! A guest whose users have a store: a real OpenBao on the guest's loopback.
 
 use serde_json::{Value, json};
 
@@ -15,12 +15,11 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A guest with the product installed, pointed at a server of its own, and nobody enrolled yet. A login asks the store
-    /// when its last answer is older than `login_refresh_after`.
+    /// Boots a guest with the product installed and configured for its own server, without enrolled
+    /// users. A login asks the store when its last response is older than `login_refresh_after`.
     #[track_caller]
     pub fn start(suite: Suite, login_refresh_after: &str) -> Self {
-        let guest = Guest::boot(suite);
-        guest.install_product();
+        let guest = Guest::boot_with_product(suite);
         let bao = Bao::tls_behind(&Prefix(guest.network_prefix()));
         let fleet = Self { bao, guest };
         let ca = std::fs::read(fleet.bao.ca_cert().expect("it is behind TLS")).expect("reading the CA");
@@ -38,7 +37,7 @@ impl Fleet {
         ));
     }
 
-    /// Enrolls somebody and gives them a scoped token under the packaged policy.
+    /// Enrolls a user and creates a Vault token under the packaged policy.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Person {
         self.guest.enroll(user);
@@ -48,10 +47,10 @@ impl Fleet {
     }
 }
 
-/// The fields of a document that holds this login, beside another tool's.
+/// Returns the fields of a document with this login, beside those of another tool.
 ///
 /// # Panics
-/// When it is no login.
+/// If it is not a login.
 #[track_caller]
 pub fn document_with(login: &str) -> Value {
     let oauth = &parsed(login)["claudeAiOauth"];

@@ -1,9 +1,9 @@
-//! A guest whose people run the real Claude Code client, in a network that holds nothing but the stand-in for
-//! Anthropic's servers.
+//! A guest whose users run the real Claude Code client, in a network that contains only the
+//! simulated Anthropic servers.
 //!
-//! The client is this machine's one copy, seen read-only in the guest. The stand-in runs in this process and listens on the
-//! guest's loopback; the guest's hosts(5) sends the client there, and `/etc/environment`, an admin's place for such things,
-//! makes every login trust the stand-in's authority.
+//! The client is this machine's copy, mounted read-only in the guest. The simulation runs in this
+//! process and listens on the guest's loopback. The guest's hosts(5) directs the client there, and
+//! `/etc/environment` makes every session trust the simulation's CA.
 
 use std::{fs::File, io, net::TcpListener, path::Path, process::Stdio, thread, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     tls_authority::TlsAuthority,
 };
 
-/// Where the guest's people find the client.
+/// The path of the client in the guest.
 const CLIENT: &str = "/usr/local/bin/claude";
 /// The stand-in's authority, in the guest.
 const AUTHORITY: &str = "/etc/anthropic-stand-in.pem";
@@ -42,22 +42,22 @@ pub struct Workplace {
 }
 
 impl Workplace {
-    /// A guest with the client and the product installed, and these people enrolled.
+    /// Boots a guest with the client and the product installed, and these users enrolled.
     ///
     /// # Panics
-    /// When there is no such guest to be had; the text says what provides it.
+    /// If no such guest can be started; the text names what is missing.
     #[track_caller]
     pub fn with_product(suite: Suite, enrolled: &[&str]) -> Self {
-        let own = Self::start(suite).unwrap_or_else(|error| panic!("no guest with Claude Code: {error}"));
-        own.guest.install_product();
+        let own = Self::start_with_product(suite, &[])
+            .unwrap_or_else(|error| panic!("no guest with Claude Code: {error}"));
         for user in enrolled {
             own.guest.enroll(user);
         }
         own
     }
 
-    /// As [`Workplace::with_product`], with a server of its own as the store, and a sync that verifies by the client.
-    /// Returns the server, and the people as it knows them.
+    /// As [`Workplace::with_product`], with its own server as the store, and a sync that verifies
+    /// with the client. Returns the server, and the users as it knows them.
     ///
     /// # Panics
     /// As [`Workplace::with_product`].
@@ -74,10 +74,10 @@ impl Workplace {
         (own, bao, people)
     }
 
-    /// Starts a server, and points the product at it.
+    /// Starts a server and configures the product for it.
     ///
     /// # Panics
-    /// When there is none to be had.
+    /// If it cannot be started.
     #[track_caller]
     pub fn start_store(&self) -> Bao {
         let bao = Bao::tls_behind(&Prefix(self.guest.network_prefix()));
@@ -91,11 +91,12 @@ impl Workplace {
         bao
     }
 
-    /// A guest with the client, and without our product. The stand-in refuses a spent refresh token and leaves the rest
-    /// of its family alone: a server that ends the family leaves nothing that could be put back.
+    /// Boots a guest with the client and without the product. The simulation rejects a consumed
+    /// refresh token and keeps the rest of its family valid, because otherwise no backup could be
+    /// restored.
     ///
     /// # Errors
-    /// When the client is not installed (the text names the script), and those of [`Guest::start`].
+    /// If the client is not installed (the text names the script), and those of [`Guest::start`].
     pub fn start(suite: Suite) -> io::Result<Self> {
         Self::start_showing(suite, &[])
     }
@@ -106,7 +107,19 @@ impl Workplace {
     /// As [`Workplace::start`].
     pub fn start_showing(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
         let client = claude_client::installed(NEWEST)?;
-        let guest = Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?;
+        Self::furnish(Guest::start_showing(suite, &[files, &[(&client, CLIENT)]].concat())?)
+    }
+
+    /// As [`Workplace::start_showing`], with the product installed.
+    ///
+    /// # Errors
+    /// As [`Workplace::start`].
+    pub fn start_with_product(suite: Suite, files: &[(&Path, &str)]) -> io::Result<Self> {
+        let client = claude_client::installed(NEWEST)?;
+        Self::furnish(Guest::start_with_product(suite, &[files, &[(&client, CLIENT)]].concat())?)
+    }
+
+    fn furnish(guest: Guest) -> io::Result<Self> {
         let authority = TlsAuthority::new("claude-auth-sync tests: Anthropic");
         guest.write(AUTHORITY, "root", "644", authority.certificate_pem().as_bytes());
         guest
@@ -126,7 +139,7 @@ impl Workplace {
         Ok(Self { anthropic, guest })
     }
 
-    /// Signs somebody in, a minute ago: their login file holds a pair that is good for eight hours.
+    /// Signs a user in, one minute ago: the login file has tokens that are valid for eight hours.
     #[track_caller]
     pub fn sign_in(&self, user: &str) -> Login {
         let login = self.anthropic.sign_in(user, Duration::from_secs(8 * 3600));
@@ -134,7 +147,7 @@ impl Workplace {
         login
     }
 
-    /// Signs somebody in, yesterday: their access token has ended, and their refresh token is good for a new pair.
+    /// Signs a user in, yesterday: the access token has expired, and the refresh token is valid.
     #[track_caller]
     pub fn sign_in_yesterday(&self, user: &str) -> Login {
         let login = self.anthropic.sign_in(user, Duration::from_secs(8 * 3600));
@@ -143,7 +156,7 @@ impl Workplace {
         login
     }
 
-    /// What `claude` answers in a new ssh login of somebody's.
+    /// Returns the output of `claude` in a new ssh login of a user.
     #[track_caller]
     pub fn claude(&self, user: &str) -> Said {
         self.claude_in(|question| self.guest.ssh(user, question))
@@ -155,7 +168,7 @@ impl Workplace {
         Said::new(ended.code, ended.text(), String::from_utf8_lossy(&ended.stderr).into_owned())
     }
 
-    /// Starts a `claude` that stays, in a new ssh login of somebody's.
+    /// Starts a `claude` that stays, in a new ssh login of a user.
     #[track_caller]
     pub fn converse(&self, user: &str) -> Running {
         let mut session = self.guest.ssh_command(user, &["-T"], CONVERSATION);
@@ -163,12 +176,12 @@ impl Workplace {
         Running::new(session.spawn().unwrap_or_else(|error| panic!("starting ssh: {error}")))
     }
 
-    /// Lets the client itself lose somebody's login: it exchanges yesterday's refresh token, the sync takes a backup,
-    /// then yesterday's copy of the file comes back, and the client is refused with the token it has spent. Returns the
-    /// login file as it was before.
+    /// Lets the client lose a user's login: it exchanges yesterday's refresh token, the sync backs
+    /// the login up, then yesterday's file is written again, and the server rejects its consumed
+    /// token. Returns the login file as it was before.
     ///
     /// # Panics
-    /// When the client does not leave a tombstone.
+    /// If the client does not clear the login.
     #[track_caller]
     pub fn lose_login(&self, user: &str) -> Value {
         self.lose_login_asking(user, || self.claude(user))
@@ -187,8 +200,14 @@ impl Workplace {
         self.guest.sync(user).expect_success("the first backup");
         let good = parsed(&self.guest.login_of(user));
 
+        // The product would replace the superseded file before the client can see it.
+        let marker = format!("/var/lib/claude-auth-sync/enrolled/{user}");
+        let is_enrolled = self.guest.run(&format!("mv {marker} /root/enrolled-{user}")).code == Some(0);
         self.guest.put_login(user, &yesterday);
         let said = ask();
+        if is_enrolled {
+            self.guest.run(&format!("mv /root/enrolled-{user} {marker}")).expect_success("enrolled again");
+        }
         assert!(said.text().starts_with(SESSION_EXPIRED), "{said:?}");
         assert!(is_emptied(&parsed(&self.guest.login_of(user))), "the client did not empty the login");
         self.anthropic.forget_requests();
@@ -215,7 +234,7 @@ pub fn is_emptied(file: &Value) -> bool {
     login["accessToken"] == "" && login["refreshToken"] == "" && login["expiresAt"] == 0
 }
 
-/// A login file, beside a key that is somebody else's business.
+/// Returns a login file beside a key of another program.
 fn file_with(login: &Login, good_for_hours: i64) -> String {
     let other = json!({"tracker|0123456789abcdef": {"serverName": "tracker", "accessToken": "mcp-secret"}});
     json!({"claudeAiOauth": login.oauth_object(in_hours(good_for_hours)), "mcpOAuth": other}).to_string()

@@ -1,4 +1,5 @@
-//! What an admin does to a server, by way of `curl`, which also works from inside another network namespace.
+//! What an admin does to a server, by way of `curl`, which also works from inside another network
+//! namespace.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,11 +15,11 @@ use super::process::Prefix;
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The body; null when there is none.
+    /// The body, or null.
     pub body: Value,
 }
 
-/// Somebody with a token, at the server's own address.
+/// A client with a token, at the server's URL.
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub(super) prefix: Prefix,

@@ -1,4 +1,5 @@
-//! A real OpenBao server of the test's own: in development mode, behind TLS, or three of them as a cluster.
+//! A real OpenBao server of the test's own: in development mode, behind TLS, or three of them as a
+//! cluster.
 
 mod admin;
 mod audit;
@@ -31,7 +32,8 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// One server with a KV version 2 engine at `secret/` and a role for users' tokens. It ends with this value.
+/// One server with a KV version 2 engine at `secret/` and a role for users' tokens. It ends with
+/// this value.
 pub struct Bao {
     admin: Admin,
     // Dropped in this order: the server ends before its files.
@@ -135,7 +137,7 @@ impl Bao {
         Person::provision(&self.admin, user, policy)
     }
 
-    /// What was asked of it so far, by anybody, as its own audit log tells (a server with TLS only).
+    /// Returns all requests to the server, from its audit log (only with TLS).
     pub fn asked(&self) -> Vec<Asked> {
         audit::read(&self.folder.path().join(audit::FILE))
     }

@@ -1,4 +1,5 @@
-//! A user of the store: a policy, a scoped token minted as a provisioner mints it, and a private file that holds it.
+//! A user of the store: a policy, a scoped token minted as a provisioner mints it, and a private
+//! file that holds it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ impl Person {
         person
     }
 
-    /// Somebody who may do everything there.
+    /// Returns a client with all permissions.
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
@@ -78,7 +79,8 @@ impl Person {
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
-    /// Mints another one as provisioners did for the former script: without the role, and without naming anybody in it.
+    /// Mints another one as provisioners did for the former script: without the role, and without
+    /// naming anybody in it.
     pub fn mint_as_for_the_script(&self) -> String {
         let body = json!({
             "policies": [format!("workstation-claude-{}", self.user.to_lowercase())],
@@ -116,7 +118,7 @@ impl Person {
         VaultStore::new(self.config())
     }
 
-    /// The user's token in the hands of somebody who speaks HTTP.
+    /// Returns an HTTP client with the user's token.
     pub fn by_hand(&self) -> Admin {
         Admin { token: self.token(), ..self.admin.clone() }
     }

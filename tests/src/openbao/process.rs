@@ -1,5 +1,5 @@
-//! One `bao server` process: on loopback ports that were free, ready before anybody uses it, gone with its owner, and
-//! with its log shown when a test fails.
+//! One `bao server` process: on loopback ports that were free, ready before anybody uses it, gone
+//! with its owner, and with its log shown when a test fails.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,7 +13,8 @@ use super::binary;
 /// How long a server may take from its start to its first answer.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// A command in front of every process of the bed, such as `nsenter -t PID -n --` to run in a guest's network.
+/// A command in front of every process of the bed, such as `nsenter -t PID -n --` to run in a
+/// guest's network.
 #[derive(Clone, Debug, Default)]
 pub struct Prefix(pub Vec<String>);
 
@@ -30,8 +31,8 @@ impl Prefix {
     }
 }
 
-/// A running server. It is killed when this is dropped and, should that not happen, when the thread that started it
-/// ends: start it from the thread that uses it.
+/// A running server. It is killed when this is dropped and, should that not happen, when the thread
+/// that started it ends: start it from the thread that uses it.
 pub(super) struct Process {
     child: Child,
     log: PathBuf,
@@ -53,7 +54,8 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
-    /// Waits until `is_ready`; false when the server ended because somebody else took one of its ports meanwhile.
+    /// Waits until `is_ready`. Returns false if the server ended because another process took one
+    /// of its ports.
     pub(super) fn wait_until(&mut self, mut is_ready: impl FnMut() -> bool) -> bool {
         let started = Instant::now();
         while started.elapsed() < READY_WITHIN {
@@ -94,8 +96,8 @@ impl Drop for Process {
     }
 }
 
-/// A port P such that P and P + 1 are free: `bao` listens on both. Below the range that the kernel gives to clients,
-/// never the same twice in one process, and seldom the same in two.
+/// A port P such that P and P + 1 are free: `bao` listens on both. Below the range that the kernel
+/// gives to clients, never the same twice in one process, and seldom the same in two.
 pub(super) fn free_ports() -> u16 {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
     let seed = std::process::id().wrapping_mul(7919);

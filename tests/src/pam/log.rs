@@ -43,7 +43,7 @@ impl LogSocket {
         Self(socket)
     }
 
-    /// Runs `work` while somebody reads, since a full socket would make the host wait.
+    /// Runs `work` while the log is read, because a full socket would block the host.
     pub(super) fn while_listening<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<LogLine>) {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -1,7 +1,9 @@
-//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the place of `cas-session`,
-//! and a log socket, in a mount namespace of its own, so that nothing of the machine is touched.
+//! A bed for the built PAM module: the real libpam, a host program in any state, a program in the
+//! place of `cas-session`, and a log socket, in a mount namespace of its own, so that nothing of
+//! the machine is touched.
 //!
-//! It needs root (or a user namespace: `unshare --map-root-user`), and what `tests/bed/host-packages.sh` installs.
+//! It needs root (or a user namespace: `unshare --map-root-user`), and what
+//! `tests/bed/host-packages.sh` installs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,14 +16,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::programs::release;
+
 mod log;
 mod login;
-mod module;
 mod report;
 
 pub use log::LogLine;
 pub use login::Login;
-pub use module::module_file;
 pub use report::Report;
 
 use log::LogSocket;
@@ -35,7 +37,8 @@ pub const TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the_token
 /// Prepares the namespace and becomes the host.
 const STAGE: &str = include_str!("stage.sh");
 
-/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers, the programs, the log.
+/// A scratch directory that stands for the machine: PAM's configuration, the enrollment markers,
+/// the programs, the log.
 pub struct PamBed {
     scratch: TempDir,
     host: PathBuf,
@@ -56,7 +59,7 @@ impl PamBed {
         for directory in ["pam.d", "state", "state/enrolled", "programs", "devices"] {
             fs::create_dir(at(directory)).expect("a directory in the scratch directory");
         }
-        fs::copy(module_file(), at("pam_cas_session.so")).expect("the built module");
+        fs::copy(release("libpam_cas.so"), at("pam_cas_session.so")).expect("the built module");
         fs::write(at("stage.sh"), STAGE).expect("the stage");
         // For the services a host starts that have no file of their own, as every machine has one.
         fs::write(at("pam.d/other"), "session required pam_deny.so\n")
@@ -108,7 +111,8 @@ impl PamBed {
         fs::read_to_string(self.at("programs/pids")).unwrap_or_default().lines().count()
     }
 
-    /// Waits until none of the programs runs any more, at most two seconds: a process that was killed takes a moment to go.
+    /// Waits until none of the programs runs any more, at most two seconds: a process that was
+    /// killed takes a moment to go.
     #[must_use]
     pub fn all_programs_are_gone(&self) -> bool {
         let pids = fs::read_to_string(self.at("programs/pids")).unwrap_or_default();
@@ -124,7 +128,7 @@ impl PamBed {
         })
     }
 
-    /// What the program "tells-what-it-sees" saw.
+    /// Returns what the program "tells-what-it-sees" reported.
     #[must_use]
     pub fn seen(&self) -> Value {
         let seen = fs::read(self.at("programs/seen")).expect("the program ran");

@@ -1,4 +1,4 @@
-//! What came of a login in the bed, as a person would look at it.
+//! The result of a login in the fixture.
 
 use std::process::{ExitStatus, Output};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Report {
         }
     }
 
-    /// What the host told of the login itself.
+    /// Returns what the host reported about the login.
     #[must_use]
     pub fn login(&self) -> &Value {
         &self.answer["login"]
@@ -64,8 +64,9 @@ impl Report {
         &self.log[0].text
     }
 
-    /// Asserts what holds for every login, whatever happens: the host lives, the session opened and closed, nothing was
-    /// printed or asked, nothing of the process changed, no child is left, and at most one line was logged.
+    /// Asserts what holds for every login, whatever happens: the host lives, the session opened and
+    /// closed, nothing was printed or asked, nothing of the process changed, no child is left, and
+    /// at most one line was logged.
     pub fn assert_harmless(&self) {
         assert!(self.status.success(), "the host lives: {self:#?}");
         assert_eq!(self.printed, "", "nothing is printed");

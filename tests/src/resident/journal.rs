@@ -9,7 +9,7 @@ use std::time::Duration;
 const PATH: &str = "/dev/log";
 const MARKER: &[u8] = b"the end, so far";
 
-/// A listener; its thread ends with the process, or when nobody asks any more.
+/// A listener. Its thread ends with the process, or when the journal is dropped.
 pub(super) struct Journal(Mutex<Lines>);
 
 struct Lines {

@@ -1,6 +1,6 @@
-//! Somebody who lives in one test alone: a name and a home that exist in private mount and network namespaces only, with
-//! an `/etc`, a `/dev` and a journal of their own. The programs of the release build run there as they would on a
-//! workstation, as an ordinary user, without the seconds that a guest takes to boot.
+//! A user that exists in one test only: a name and a home in private mount and network namespaces,
+//! with their own `/etc`, `/dev` and journal. The programs of the release build run there as on a
+//! workstation, as an ordinary user, without booting a guest.
 
 mod journal;
 mod place;
@@ -10,6 +10,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -31,7 +32,7 @@ use crate::tls_authority::TlsAuthority;
 /// Their login name.
 pub const NAME: &str = "alice";
 
-/// Their user id and group id: above those Debian gives to people and below those systemd hands out.
+/// The user's user id and group id, above those of Debian's accounts and below those of systemd.
 pub const UID: u32 = 61_000;
 
 /// Claude Code's file, below the home.
@@ -46,7 +47,7 @@ pub const STATE: &str = ".local/state/claude-auth-sync";
 /// How long one command may take.
 const LIMIT_SECONDS: &str = "60";
 
-/// One person, and the world they live in. It ends with this value.
+/// One user with the namespaces, which end when this value is dropped.
 pub struct Resident {
     anthropic: Option<FakeAnthropic>,
     namespaces: Namespaces,
@@ -55,7 +56,8 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// Gives them a home with nothing in it but empty directories, our programs, and a configuration that verifies nothing.
+    /// Gives them a home with nothing in it but empty directories, our programs, and a
+    /// configuration that verifies nothing.
     ///
     /// # Panics
     /// Without root or a release build, or when a step of the kernel's fails.
@@ -66,8 +68,8 @@ impl Resident {
         resident
     }
 
-    /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's default configuration but
-    /// for where that client is and that it believes the stand-in.
+    /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's
+    /// default configuration but for where that client is and that it believes the stand-in.
     ///
     /// # Panics
     /// As [`Resident::settle`], and without the client.
@@ -116,7 +118,8 @@ impl Resident {
         self.sign_in_as(NAME, 8)
     }
 
-    /// The same with tokens of this name, of which the client believes that they end in so many hours.
+    /// The same with tokens of this name, of which the client believes that they end in so many
+    /// hours.
     ///
     /// # Panics
     /// When they were settled without the stand-in, or the file cannot be written.
@@ -138,7 +141,8 @@ impl Resident {
         self.home().join(below_home)
     }
 
-    /// A folder for the test's own files, seen inside at the same place; everybody may enter it.
+    /// Returns a directory for the test's files, mounted at the same path inside and accessible to
+    /// every user.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -201,10 +205,10 @@ impl Resident {
             .unwrap_or_else(|error| panic!("{below_home}: {error}"));
     }
 
-    /// What a file of theirs holds; nothing if there is none.
+    /// Returns the content of a file of the user, or `None` if it does not exist.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn read(&self, below_home: &str) -> Option<Vec<u8>> {
         match fs::read(self.path(below_home)) {
             Ok(content) => Some(content),
@@ -215,7 +219,7 @@ impl Resident {
 
     /// Removes a file of theirs, if there is one.
     pub fn remove(&self, below_home: &str) {
-        // The error is that there is none.
+        // The file may not exist.
         let _ = fs::remove_file(self.path(below_home));
     }
 
@@ -224,7 +228,7 @@ impl Resident {
         self.output(self.command(&self.program("cas-sync"), &["run"]))
     }
 
-    /// One of our programs, or `claude`, where everybody may run it.
+    /// Returns the path of a program of the product, or of `claude`, that every user can run.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.path().join("bin").join(name)
     }
@@ -245,7 +249,8 @@ impl Resident {
         command
     }
 
-    /// Runs a command inside, to its end. What a signal ended has the code 128 and the signal's number, or none.
+    /// Runs a command inside, to its end. What a signal ended has the code 128 and the signal's
+    /// number, or none.
     ///
     /// # Panics
     /// When it cannot be started, or took longer than a minute.
@@ -267,7 +272,7 @@ impl Resident {
         let what = format!("{command:?}");
         let mut child =
             self.namespaces.run(move || command.spawn()).unwrap_or_else(|e| panic!("{what}: {e}"));
-        // Whoever reads nothing closes it: that is for the test to judge.
+        // A program that does not read its input closes the pipe; the test decides about that.
         drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
         let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
@@ -294,23 +299,22 @@ impl Resident {
         self.journal.until_marker()
     }
 
-    /// Their folder below `/run/claude-auth-sync`.
-    pub fn requests(&self) -> PathBuf {
-        self.folder.path().join("run/claude-auth-sync").join(NAME)
-    }
-
-    /// Gives them the folder in which a sync publishes how they are, as their service finds it, and returns what is published.
+    /// Listens for their requests, in the place of PID 1.
     ///
     /// # Panics
-    /// When it cannot be made.
-    pub fn published(&self) -> PathBuf {
-        place::make_shelf(self.folder.path()).unwrap_or_else(|error| panic!("their folder: {error}"))
+    /// When the socket cannot be made.
+    pub fn request_listener(&self) -> UnixListener {
+        let path = self.folder.path().join("run/claude-auth-sync/request.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("its mode");
+        listener.set_nonblocking(true).expect("a mode of the socket");
+        listener
     }
 
-    /// A free port of their network.
+    /// Returns a listener on a free port of the user's network.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is no free port.
     pub fn listen(&self) -> TcpListener {
         self.namespaces.run(|| TcpListener::bind("127.0.0.1:0")).expect("a free port")
     }

@@ -1,9 +1,9 @@
-//! The files of a resident's world. They are enrolled: there is a folder for their requests.
+//! The files of a resident's world. The resident is enrolled.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::{NAME, UID};
@@ -37,9 +37,9 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         fs::copy(release(program), &copy)?;
         fs::set_permissions(copy, Permissions::from_mode(0o755))?;
     }
-    let requests = folder.join("run/claude-auth-sync").join(NAME);
-    fs::create_dir_all(&requests)?;
-    chown(&requests, Some(UID), Some(UID))?;
+    fs::create_dir(folder.join("run/claude-auth-sync"))?;
+    fs::create_dir_all(folder.join("var-lib/claude-auth-sync/enrolled"))?;
+    fs::write(folder.join("var-lib/claude-auth-sync/enrolled").join(NAME), "")?;
     for name in SHARED.iter().filter(|name| Path::new("/etc").join(name).exists()) {
         copy_tree(&Path::new("/etc").join(name), &etc.join(name))?;
     }
@@ -54,14 +54,6 @@ pub(super) fn furnish(folder: &Path) -> io::Result<()> {
         chown(&path, Some(UID), Some(UID))?;
     }
     Ok(())
-}
-
-/// Makes the resident's folder for what is published, and returns the path of that.
-pub(super) fn make_shelf(folder: &Path) -> io::Result<PathBuf> {
-    let shelf = folder.join("var-lib/claude-auth-sync/people").join(NAME);
-    fs::create_dir_all(&shelf)?;
-    chown(&shelf, Some(UID), Some(UID))?;
-    Ok(shelf.join("state.json"))
 }
 
 /// Replaces a file of the resident's.

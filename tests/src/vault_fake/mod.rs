@@ -1,5 +1,6 @@
-//! A stand-in for Vault within the test, for what a real server cannot be made to do on demand: hang, break off, talk
-//! nonsense. What it answers when it does answer is held to the real server's by the contract suite.
+//! A stand-in for Vault within the test, for what a real server cannot be made to do on demand:
+//! hang, break off, talk nonsense. What it answers when it does answer is held to the real server's
+//! by the contract suite.
 
 mod engine;
 mod http;
@@ -80,7 +81,7 @@ impl VaultFake {
                 }
                 shared.state().connections += 1;
                 let shared = Arc::clone(&shared);
-                // A client that goes away is none of the fake's business.
+                // A client that disconnects is not an error of the fake.
                 thread::spawn(move || shared.serve(&stream).ok());
             }
         });
@@ -92,7 +93,8 @@ impl VaultFake {
         format!("http://{}", self.address)
     }
 
-    /// The settings of a run of this user's that remembers nothing; the token file is written into `folder`.
+    /// The settings of a run of this user's that remembers nothing; the token file is written into
+    /// `folder`.
     pub fn config(&self, user: &str, folder: &Path) -> VaultConfig {
         let token_file = folder.join("vault-token");
         write_private(&token_file, "hvs.canary");
@@ -213,7 +215,8 @@ impl Shared {
 }
 
 impl State {
-    /// A request that goes wrong by a wrong answer changes nothing; by a lost answer, it may have been carried out.
+    /// A request that goes wrong by a wrong answer changes nothing; by a lost answer, it may have
+    /// been carried out.
     fn take(&mut self, request: &Request) -> (Option<Fault>, Answer) {
         self.requests.push(request.clone());
         let line = format!("{} {}", request.method, request.path);

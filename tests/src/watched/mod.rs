@@ -17,10 +17,10 @@ pub use self::process::Process;
 pub use self::writer::{Act, Way, Writer};
 use crate::resident::{LOGIN, Resident, STATE, UID};
 
-/// Far longer than anything here takes, so that a slow machine is no failure.
+/// A timeout far above every expected duration, so that a slow machine does not fail.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the service is told.
+/// The unit file of the service.
 const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
 
 /// Between two looks at what is waited for.
@@ -53,8 +53,8 @@ impl Watcher {
         watcher
     }
 
-    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it, so that what a test shows
-    /// does not depend on how busy the machine is.
+    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it,
+    /// so that what a test shows does not depend on how busy the machine is.
     ///
     /// # Panics
     /// When it does not start.

@@ -20,10 +20,10 @@ impl Process {
         Self { pid }
     }
 
-    /// Waits until the kernel tells the watcher of what happens in this directory.
+    /// Waits until the kernel has a watch of the watcher on this directory.
     ///
     /// # Panics
-    /// When that takes longer than a minute.
+    /// If that takes longer than a minute.
     pub fn wait_until_it_watches(&self, directory: &Path) {
         let watches = || {
             let inode = fs::metadata(directory).map_or(0, |found| found.ino());

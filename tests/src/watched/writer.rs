@@ -1,4 +1,4 @@
-//! Somebody who writes the resident's login file as clients do: by rename, as Claude Code, or in place.
+//! Writes the user's login file as clients do: by rename, as Claude Code does, or in place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -23,8 +23,8 @@ fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
             &[
                 "OK login complete",
                 "backed up to the local history; backed up to the store",
-                "  history  added; there was no copy\n",
-                "  store    added; there was no copy\n",
+                "  history  added; there was no backup\n",
+                "  store    added; there was no backup\n",
                 "history.json",
                 "https://",
             ],
@@ -35,12 +35,12 @@ fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
         assert_eq!(fields["vaultwarden_email"], "alice@example.org");
         assert_eq!(resident.read(LOGIN).as_deref(), Some(file.as_bytes()));
         by_hand(&resident, "backup")
-            .expect(0, &["  history  has it already, for ", "  store    has it already, for "]);
+            .expect(0, &["  history  already present, for ", "  store    already present, for "]);
     }
 }
 
 #[test]
-fn it_says_how_old_the_copy_before_was() {
+fn backup_reports_the_age_of_the_previous_backup() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -59,11 +59,11 @@ fn it_says_how_old_the_copy_before_was() {
     assert_eq!(store["before"]["backed_up_at_ms"].as_u64().map(|ms| ms / 1000), Some(at.millis() / 1000));
 
     resident.put(LOGIN, &healthy("newer", now_ms() + 7 * HOUR_MS + 60_000));
-    by_hand(&resident, "backup").expect(0, &["added; the newest copy before it, ", " s old"]);
+    by_hand(&resident, "backup").expect(0, &["added; the previous backup, ", " s old"]);
 }
 
 #[test]
-fn what_stands_in_the_way_is_named_with_its_remedy() {
+fn backup_that_is_refused_names_cause_and_remedy() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -71,13 +71,13 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
 
     let file = fresh("first");
     resident.put(LOGIN, &tombstone(&file));
-    by_hand(&resident, "backup").expect(79, &["the login was emptied", "`cas-sync restore`"]);
+    by_hand(&resident, "backup").expect(79, &["the login was cleared", "`cas-sync restore`"]);
     assert_eq!(person.fields(), json!(null), "a tombstone goes nowhere");
 
     resident.put(LOGIN, &file);
     resident.remove(VAULT_TOKEN);
     let said = by_hand(&resident, "backup");
-    said.expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not asked"]);
+    said.expect(77, &["FAIL login complete", "store refused", "  history  added", "  store    not reached"]);
 
     resident.put(VAULT_TOKEN, &format!("{}\n", person.token()));
     let theirs = parsed(&healthy("theirs", now_ms() + HOUR_MS))["claudeAiOauth"].to_string();
@@ -87,12 +87,12 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
     own["claudeAiOauth"]["accountUuid"] = json!("hers");
     resident.put(LOGIN, &own.to_string());
     by_hand(&resident, "backup")
-        .expect(1, &["another account's or organisation's login", "  store    not added; keeps "]);
+        .expect(1, &["the login of another account or organization", "  store    not added; has "]);
     assert_eq!(person.fields(), document);
 
     drop(bao);
     by_hand(&resident, "backup")
-        .expect(75, &["store unreachable", "  history  has it already", "  store    not asked"]);
+        .expect(75, &["store unreachable", "  history  already present", "  store    not reached"]);
 
     resident.use_address("http//nonsense");
     by_hand(&resident, "backup").expect(78, &["store not configured"]);
@@ -100,19 +100,19 @@ fn what_stands_in_the_way_is_named_with_its_remedy() {
 
 /// A script that wants only what works to be kept.
 #[test]
-fn it_verifies_first_when_asked_to() {
+fn backup_with_verify_verifies_first() {
     let (resident, file) = signed_in(20);
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
     by_hand(&resident, "backup --verify")
-        .expect(79, &["rejected by the server", "  history  not added; there is no copy"]);
-    by_hand(&resident, "backup").expect(1, &["not backed up: the server rejected it"]);
+        .expect(79, &["rejected by the Anthropic API", "  history  not added; there is no backup"]);
+    by_hand(&resident, "backup").expect(1, &["not backed up: the Anthropic API rejected it"]);
     assert_eq!(refreshes(&resident), 0);
 
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Overloaded));
     let another = resident.sign_in_as("alice", 8);
     resident.anthropic().answer_messages(&access_token(&another), Some(MessageAnswer::Overloaded));
     by_hand(&resident, "backup --verify")
-        .expect(75, &["not verified", "not backed up: it was not shown to work"]);
+        .expect(75, &["not verified", "not backed up: its verification did not succeed"]);
     resident.anthropic().answer_messages(&access_token(&another), None);
     by_hand(&resident, "backup --verify")
         .expect(0, &["verified by inference; backed up to the local history"]);

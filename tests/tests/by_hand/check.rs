@@ -10,14 +10,14 @@ use super::*;
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
 #[test]
-fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
+fn check_reports_the_remaining_time_and_writes_nothing() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first")); // whose person has to sign in again in 25 days
     let before = home(&resident);
-    by_hand(&resident, "check").expect(0, &["The login lasts another 25 days, until 20"]);
+    by_hand(&resident, "check").expect(0, &["The login is valid for 25 days, until 20"]);
     by_hand(&resident, "check --min-remaining 3d").expect(0, &[]);
     let said = by_hand(&resident, "check --min-remaining 30d");
-    said.expect(79, &["The login lapses in 25 days, 20", ": run `cas-sync login`."]);
+    said.expect(79, &["The login expires in 25 days, 20", ": run `cas-sync login`."]);
     let account = json!({ "oauthAccount": { "emailAddress": "alice@example.org", "accountUuid": "a" } });
     resident.put(".claude.json", &account.to_string());
     by_hand(&resident, "check --min-remaining 30d")
@@ -31,7 +31,7 @@ fn a_script_learns_whether_the_login_lasts_and_nothing_is_written() {
 }
 
 #[test]
-fn programs_are_told_the_same_in_members_that_stay() {
+fn check_json_has_the_documented_members() {
     let resident = Resident::settle();
     let file = fresh("first");
     resident.put(LOGIN, &file);
@@ -39,7 +39,9 @@ fn programs_are_told_the_same_in_members_that_stay() {
     let ends = parsed(&file)["claudeAiOauth"]["refreshTokenExpiresAt"].clone();
     let remaining = told["remaining_s"].take().as_u64().expect("seconds");
     assert!((25 * 86_400..26 * 86_400).contains(&remaining), "{remaining}");
-    assert!(told["text"].take().as_str().is_some_and(|text| text.starts_with("the login lapses in 25 days")));
+    assert!(
+        told["text"].take().as_str().is_some_and(|text| text.starts_with("the login expires in 25 days"))
+    );
     let credential = json!({
         "kind": "login",
         "fingerprint": generation(&file),
@@ -52,7 +54,7 @@ fn programs_are_told_the_same_in_members_that_stay() {
     let expected = json!({
         "schema": 1,
         "user": "alice",
-        "answer": "person-must-act",
+        "answer": "action-required",
         "exit_code": 79,
         "text": null,
         "credential": credential,
@@ -79,49 +81,49 @@ fn a_setup_token_lasts_as_long_as_the_store_said_once() {
     assert_eq!(resident.sync().status.code(), Some(0));
     let connections = relay.connections();
     assert!(connections > 0);
-    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup-token lasts another 10 days"]);
+    by_hand(&resident, "check --min-remaining 10d").expect(0, &["The setup token is valid for 10 days"]);
     by_hand(&resident, "check --min-remaining 11d")
-        .expect(79, &["lapses in 10 days", "`claude setup-token`"]);
+        .expect(79, &["expires in 10 days", "`claude setup-token`"]);
     assert_eq!(relay.connections(), connections, "nobody was asked");
     drop(bao); // and nobody need be there
     by_hand(&resident, "check --min-remaining 10d").expect(0, &[]);
 }
 
 #[test]
-fn a_setup_token_that_nobody_dated_lasts_a_year_from_its_first_sight_at_the_latest() {
+fn undated_setup_token_expires_a_year_after_first_sight() {
     let resident = Resident::settle();
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.sync();
     let said = by_hand(&resident, "check --min-remaining 300d");
     said.expect(
         0,
-        &["The setup-token lasts another 364 days", "at the latest (a year after it was first seen here)"],
+        &["The setup token is valid for 364 days", "at the latest (a year after it was first seen here)"],
     );
     by_hand(&resident, "check --min-remaining 366d").expect(79, &["at the latest"]);
 }
 
 #[test]
-fn a_login_that_is_gone_is_for_its_person_only_where_no_copy_is_left() {
+fn lost_login_requires_an_action_only_without_a_backup() {
     let resident = Resident::settle();
     let file = fresh("first");
     resident.put(LOGIN, &file);
     resident.sync();
     resident.put(LOGIN, &tombstone(&file));
     by_hand(&resident, "check")
-        .expect(75, &["The login was emptied, and a good copy is here: run `cas-sync restore`"]);
+        .expect(75, &["The login was cleared, and this machine has a backup: run `cas-sync restore`"]);
     resident.remove(&format!("{STATE}/history.json"));
-    by_hand(&resident, "check").expect(79, &["there is no copy to put back: run `cas-sync login"]);
+    by_hand(&resident, "check").expect(79, &["there is no backup to restore: run `cas-sync login"]);
     resident.remove(LOGIN);
     by_hand(&resident, "check").expect(79, &["There is no login"]);
 }
 
 #[test]
-fn what_does_not_say_when_it_ends_cannot_be_told() {
+fn login_without_an_expiry_is_unknown() {
     let resident = Resident::settle();
     let mut file = parsed(&fresh("first"));
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshTokenExpiresAt");
     resident.put(LOGIN, &file.to_string());
-    by_hand(&resident, "check").expect(1, &["does not say when it ends"]);
+    by_hand(&resident, "check").expect(1, &["has no expiry"]);
     file["claudeAiOauth"].as_object_mut().expect("an object").remove("refreshToken");
     resident.put(LOGIN, &file.to_string());
     by_hand(&resident, "check").expect(1, &["cannot be refreshed"]);
@@ -132,7 +134,7 @@ fn a_script_may_want_to_know_that_it_answered_lately() {
     let (resident, _) = signed_in(20);
     by_hand(&resident, "check --verified-within 1h").expect(75, &["not verified yet: run `cas-sync verify`"]);
     by_hand(&resident, "verify").expect(0, &[]);
-    by_hand(&resident, "check --verified-within 1h").expect(0, &["lasts another 20 days", "; verified "]);
+    by_hand(&resident, "check --verified-within 1h").expect(0, &["is valid for 20 days", "; verified "]);
     std::thread::sleep(std::time::Duration::from_millis(50));
     by_hand(&resident, "check --verified-within 1ms").expect(75, &["last verified "]);
 }

@@ -1,5 +1,5 @@
-//! The commands for hands and scripts, by somebody with real files, the real client and a real server: what they say, to people
-//! and to programs, their exit status, and what they leave as it is.
+//! The commands for users and scripts, with real files, the real client and a real server: their
+//! output, their exit status, and what they leave unchanged.
 
 mod backup;
 mod check;
@@ -87,7 +87,8 @@ fn generation(file: &str) -> String {
     RefreshTokenId::from_bytes(&token).to_string()
 }
 
-/// Somebody with the real client, signed in until so many days from now; and what lies in their file.
+/// Returns a user with the real client, signed in until this many days from now, and the login
+/// file.
 fn signed_in(days: u64) -> (Resident, String) {
     let resident = Resident::settle_with_claude();
     let mut file = parsed(&resident.sign_in());

@@ -1,5 +1,5 @@
-//! What cannot be meant, and where there is nothing to begin with: one line that says what to do, the documented exit status, and
-//! nothing is written.
+//! What cannot be meant, and where there is nothing to begin with: one line that says what to do,
+//! the documented exit status, and nothing is written.
 
 use cas_tests::claude_login::fresh;
 
@@ -25,8 +25,8 @@ fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
         ("verify --force", "--force"),
         ("backup --from store", "--from"),
         ("restore --from vault", "history, store"),
-        ("restore --generation newest", "no fingerprint of 16 hexadecimal digits"),
-        ("restore --generation 123456789012345g", "no fingerprint"),
+        ("restore --generation newest", "not a fingerprint of 16 hexadecimal digits"),
+        ("restore --generation 123456789012345g", "not a fingerprint"),
         ("restore --generation", "--generation"),
         ("restore --list --dry-run", "cannot be used with"),
         ("restore --dry-run --no-verify", "cannot be used with"),
@@ -40,7 +40,7 @@ fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
 }
 
 #[test]
-fn root_has_no_login_and_is_told_whose_command_it_is() {
+fn user_command_as_root_is_refused_with_the_user_to_run_it() {
     let resident = Resident::settle();
     for words in COMMANDS {
         let arguments: Vec<_> = words.split(' ').collect();
@@ -70,25 +70,25 @@ fn a_configuration_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_home_that_is_not_there_is_waited_for_by_whoever_asks() {
+fn missing_home_is_reported_as_temporary() {
     let resident = Resident::settle();
     fs::rename(resident.home(), resident.folder().join("elsewhere")).expect("moved away");
     for words in COMMANDS {
         let said = by_hand(&resident, words);
         assert_eq!((said.code, said.out.as_str()), (Some(75), ""), "{words}: {}", said.err);
-        assert!(said.err.contains("is not there"), "{words}: {}", said.err);
+        assert!(said.err.contains("is missing"), "{words}: {}", said.err);
         assert!(!resident.home().exists(), "{words}");
     }
 }
 
-/// A server is configured and cannot be: whoever needs none is not kept from anything.
+/// The configured server is invalid: commands that do not need it still work.
 #[test]
-fn a_store_that_is_configured_wrongly_is_in_nobodys_way_who_does_not_need_it() {
+fn misconfigured_store_fails_only_commands_that_need_it() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first"));
     resident.configure("store = \"vault\"\nverify = false\n");
     by_hand(&resident, "check").expect(0, &[]);
-    by_hand(&resident, "restore").expect(0, &["was left alone"]);
+    by_hand(&resident, "restore").expect(0, &["was not changed"]);
     by_hand(&resident, "backup").expect(78, &["vault.address is not set", "  history  added"]);
     by_hand(&resident, "restore --list").expect(78, &["vault.address is not set", "history"]);
 }

@@ -16,7 +16,11 @@ const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 /// All of a home but what a verification is there to write.
 fn but_for_what_is_known(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = home(resident);
-    files.retain(|path, _| !["state.json", "ledger.json"].iter().any(|name| path.ends_with(name)));
+    files.retain(|path, _| {
+        !["state.json", "ledger.json", "last-request", "publish-only", "request-unsent"]
+            .iter()
+            .any(|name| path.ends_with(name))
+    });
     files
 }
 
@@ -46,7 +50,7 @@ fn a_login_that_works_is_said_to_and_known_to_from_then_on() {
 }
 
 #[test]
-fn what_the_server_rejects_is_told_and_left_as_it_is() {
+fn rejected_login_is_reported_and_not_changed() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "run").expect(0, &["backed up"]);
     let verified_at = state(&resident, "state.json")["verified_at_ms"].clone();
@@ -54,7 +58,7 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     let before = but_for_what_is_known(&resident);
 
     let said = by_hand(&resident, "verify");
-    said.expect(79, &["FAIL login complete", "rejected by the server", "cas-sync login"]);
+    said.expect(79, &["FAIL login complete", "rejected by the Anthropic API", "cas-sync login"]);
 
     assert_eq!(but_for_what_is_known(&resident), before, "neither a refresh nor a restore");
     assert_eq!(refreshes(&resident), 0);
@@ -62,27 +66,26 @@ fn what_the_server_rejects_is_told_and_left_as_it_is() {
     assert_eq!((known["verdict"].as_str(), &known["verified_at_ms"]), (Some("rejected"), &verified_at));
     assert_eq!(known["status"], "OK", "how the last sync ended");
     assert_eq!(state(&resident, "ledger.json")["generations"][generation(&file)]["state"], "rejected");
-    by_hand(&resident, "check").expect(79, &["rejected by the server"]);
+    by_hand(&resident, "check").expect(79, &["rejected by the Anthropic API"]);
 }
 
-/// Root learns of it as of what a sync has found: it looks into no home.
+/// Root learns of it as of what a sync has found: a connection to the socket of requests starts the service that publishes.
 #[test]
-fn what_was_verified_is_published_for_root_beside_how_the_last_sync_ended() {
+fn result_of_a_command_is_to_be_published() {
     let (resident, file) = signed_in(20);
-    let published = resident.published();
-    let read = || parsed(&fs::read_to_string(&published).expect("what is published"));
+    let listener = resident.request_listener();
+    let asked = || std::iter::from_fn(|| listener.accept().ok()).count();
+    let has_note = || resident.path(&format!("{STATE}/publish-only")).exists();
     by_hand(&resident, "run").expect(0, &["verified by inference"]);
-    assert_eq!(read(), state(&resident, "state.json"));
+    assert_eq!((asked(), has_note()), (1, true));
 
     resident.anthropic().answer_messages(&access_token(&file), Some(MessageAnswer::Revoked));
-    by_hand(&resident, "verify").expect(79, &["rejected by the server"]);
-    assert_eq!((&read()["verdict"], &read()["status"]), (&json!("rejected"), &json!("OK")));
-    assert_eq!(read(), state(&resident, "state.json"));
-
-    fs::remove_file(&published).expect("nothing is published");
-    resident.anthropic().answer_messages(&access_token(&file), None);
-    by_hand(&resident, "verify").expect(0, &[]);
-    assert_eq!(read()["verdict"], "ok");
+    by_hand(&resident, "verify").expect(79, &["rejected by the Anthropic API"]);
+    let known = state(&resident, "state.json");
+    assert_eq!((&known["verdict"], &known["status"]), (&json!("rejected"), &json!("OK")));
+    assert_eq!((asked(), has_note()), (1, true));
+    by_hand(&resident, "check");
+    assert_eq!(asked(), 0, "nothing was found that root does not know");
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn a_stale_login_is_not_refreshed_for_it() {
 }
 
 #[test]
-fn what_is_in_force_is_verified_and_the_other_one_when_asked_for() {
+fn active_credential_is_verified_unless_another_is_selected() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "verify --setup-token").expect(1, &["there is no setup-token"]);
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
@@ -117,7 +120,7 @@ fn what_is_in_force_is_verified_and_the_other_one_when_asked_for() {
 }
 
 #[test]
-fn without_a_usable_client_or_an_answer_nothing_is_known_and_nothing_noted() {
+fn inconclusive_verification_records_nothing() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "run").expect(0, &[]);
     let before = home(&resident);
@@ -128,9 +131,9 @@ fn without_a_usable_client_or_an_answer_nothing_is_known_and_nothing_noted() {
     assert_eq!(home(&resident), before);
 }
 
-/// An admin may have switched off that syncs ask; a person who asks by hand means it. And no store is needed for it.
+/// `verify` works if the configuration disables it for syncs, and without a store.
 #[test]
-fn a_person_verifies_where_syncs_do_not_and_where_no_store_answers() {
+fn verify_works_without_the_store_and_with_verify_disabled() {
     let (resident, _) = signed_in(20);
     let bao = resident.bao();
     let (_, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
@@ -161,8 +164,8 @@ fn a_sync_at_work_is_waited_for_and_not_for_ever() {
     let said = by_hand(&resident, "verify").expect(75, &[]);
     let lines: Vec<_> = said.err.lines().collect();
     assert!(
-        matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is at work; waiting for it")
-            && late.starts_with("cas-sync: another run is at work still")),
+        matches!(lines.as_slice(), [waits, late] if waits.starts_with("A sync is running; waiting")
+            && late.starts_with("cas-sync: another run is still active")),
         "{}",
         said.err
     );

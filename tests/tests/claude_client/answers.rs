@@ -56,7 +56,7 @@ fn the_client_tells_a_refused_token_from_everything_else() {
 }
 
 #[test]
-fn a_silent_server_and_a_stalled_stream_end_when_they_are_told_to() {
+fn silent_server_and_stalled_stream_end_on_request() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for answer in [Silence, StalledStream] {

@@ -1,4 +1,5 @@
-//! The locks of a refresh: directories that whoever writes the file has to take, and to let go of in time.
+//! The locks of a refresh: directories that every writer of the file must acquire and release in
+//! time.
 
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
@@ -18,7 +19,7 @@ const HOME_LOCK: &str = ".claude.lock";
 const WRITE_LOCK: &str = ".claude/.storage-write.lock";
 
 #[test]
-fn a_refresh_takes_its_locks_in_this_order_and_renames_the_file_under_all_of_them() {
+fn refresh_takes_its_locks_in_order_and_renames_under_them() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, &bed);
@@ -55,7 +56,7 @@ fn a_refresh_takes_its_locks_in_this_order_and_renames_the_file_under_all_of_the
 }
 
 #[test]
-fn a_login_restored_under_a_lock_is_used_by_the_client_that_waited_for_it() {
+fn login_restored_under_a_lock_is_used_by_a_waiting_client() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let bed = bed();
         let alice = bed.person("alice").expect("alice");
@@ -80,7 +81,7 @@ fn a_login_restored_under_a_lock_is_used_by_the_client_that_waited_for_it() {
 }
 
 #[test]
-fn a_lock_that_is_not_released_makes_the_client_give_up_without_a_request() {
+fn lock_that_is_not_released_prevents_the_request() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -97,7 +98,7 @@ fn a_lock_that_is_not_released_makes_the_client_give_up_without_a_request() {
 }
 
 #[test]
-fn a_refresh_lock_nobody_touches_is_taken_over_after_a_minute() {
+fn untouched_refresh_lock_is_replaced_after_a_minute() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let seconds = age_when_taken_over(&bed(), lock, 57);
         assert!((59.5..70.0).contains(&seconds), "{lock}: {seconds}");
@@ -137,8 +138,8 @@ fn a_write_lock_kept_too_long_costs_the_login() {
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
 }
 
-/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and returns how many seconds
-/// ago that was when it took the lock away.
+/// Leaves a lock behind that was last touched `age` seconds ago, lets the client refresh, and
+/// returns how many seconds ago that was when it took the lock away.
 fn age_when_taken_over(bed: &ClaudeBed, lock: &str, age: u64) -> f64 {
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, bed);

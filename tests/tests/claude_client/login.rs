@@ -32,7 +32,7 @@ fn a_healthy_login_answers_and_is_not_refreshed() {
 }
 
 #[test]
-fn a_tombstone_says_that_the_session_expired_without_asking_anybody() {
+fn cleared_login_reports_an_expired_session_without_a_request() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     alice.write_credentials(&json!({"claudeAiOauth": tombstone()})).expect("written");
@@ -44,7 +44,7 @@ fn a_tombstone_says_that_the_session_expired_without_asking_anybody() {
 }
 
 #[test]
-fn what_is_no_login_is_called_not_logged_in_and_left_as_it_is() {
+fn invalid_login_is_reported_as_not_logged_in() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
@@ -72,7 +72,7 @@ fn what_is_no_login_is_called_not_logged_in_and_left_as_it_is() {
 }
 
 #[test]
-fn an_access_token_without_a_refresh_token_is_used_as_it_is_even_past_its_time() {
+fn access_token_without_refresh_token_is_used_after_expiry() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
@@ -120,7 +120,7 @@ fn a_running_session_notices_a_tombstone_and_a_restored_login() {
 }
 
 #[test]
-fn a_token_in_the_environment_beats_the_file_and_leaves_it_untouched() {
+fn token_in_the_environment_takes_precedence_over_the_file() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -158,7 +158,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn auth_status_calls_a_token_logged_in_that_nobody_accepts() {
+fn auth_status_reports_a_rejected_token_as_logged_in() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let status =
@@ -177,7 +177,7 @@ fn auth_status_calls_a_token_logged_in_that_nobody_accepts() {
 
 /// The token endpoint answers only after the client has left: what a fast answer would change is left to no race.
 #[test]
-fn auth_status_calls_a_dead_login_logged_in_while_its_refresh_is_not_answered() {
+fn auth_status_reports_an_unanswered_refresh_as_logged_in() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -190,7 +190,7 @@ fn auth_status_calls_a_dead_login_logged_in_while_its_refresh_is_not_answered() 
 }
 
 #[test]
-fn auth_status_leaves_in_the_middle_of_a_slow_refresh_and_loses_a_good_login() {
+fn auth_status_exits_during_a_slow_refresh_and_loses_the_login() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);

@@ -1,5 +1,5 @@
-//! Facts about the real client on which this project's design rests: `docs/design/claude-code.md` lists them, each with the
-//! name of its test here.
+//! Facts about the real client on which this project's design rests: `docs/design/claude-code.md`
+//! lists them, each with the name of its test here.
 
 mod answers;
 mod documentation;
@@ -15,7 +15,7 @@ use cas_tests::anthropic::{LoggedRequest, Login, fingerprint};
 use cas_tests::claude_client::{ClaudeBed, Person, Said, in_hours};
 use serde_json::{Value, json};
 
-/// Far more than any of these runs takes, so that a slow machine is no failure.
+/// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the client says when it knows that a login is dead.
@@ -26,7 +26,7 @@ fn bed() -> ClaudeBed {
     ClaudeBed::start().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Signs `person` in with an `expiresAt` that the client takes for past, so that it refreshes first.
+/// Signs `person` in with an `expiresAt` in the past, so that the client refreshes first.
 fn sign_in_stale(person: &Person<'_>, bed: &ClaudeBed) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     person.write_credentials(&document(&login, -1)).expect("the login is written");
@@ -37,7 +37,7 @@ fn document(login: &Login, hours: i64) -> Value {
     json!({"claudeAiOauth": login.oauth_object(in_hours(hours))})
 }
 
-/// The `claudeAiOauth` object of a person's file.
+/// Returns the `claudeAiOauth` object of a user's file.
 fn oauth(person: &Person<'_>) -> Value {
     person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }

@@ -30,7 +30,7 @@ fn a_login_is_refreshed_from_five_minutes_before_its_time_on() {
 }
 
 #[test]
-fn a_refresh_replaces_both_tokens_keeps_the_other_keys_and_drops_unknown_members() {
+fn refresh_replaces_tokens_and_drops_unknown_members() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(3600));
@@ -56,12 +56,12 @@ fn a_refresh_replaces_both_tokens_keeps_the_other_keys_and_drops_unknown_members
 }
 
 #[test]
-fn a_refused_refresh_token_leaves_a_tombstone_and_nothing_else_changes() {
+fn rejected_refresh_clears_only_the_login() {
     a_refused_refresh_token_leaves_a_tombstone(&bed(), SESSION_EXPIRED);
 }
 
 #[test]
-fn an_older_client_leaves_the_same_tombstone_and_says_not_logged_in() {
+fn older_client_clears_the_login_and_reports_not_logged_in() {
     let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
     a_refused_refresh_token_leaves_a_tombstone(&bed, NOT_LOGGED_IN);
 }
@@ -93,13 +93,13 @@ fn a_copy_of_a_login_in_a_second_home_is_logged_out() {
     assert!(run(&alice).answered());
     assert!(!run(&copy).answered());
     assert!(is_tombstone(&oauth(&copy)) && !is_tombstone(&oauth(&alice)));
-    // The stand-in has ended the whole family, as servers may: replaying a spent token took the good home with it.
+    // The server has revoked the whole family, so the login of the other home is rejected too.
     let said = run(&alice);
     assert!(!said.answered() && is_tombstone(&oauth(&alice)), "{said:?}");
 }
 
 #[test]
-fn a_client_killed_while_it_refreshes_is_logged_out_by_its_next_run() {
+fn client_killed_during_a_refresh_is_logged_out_next_time() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -114,7 +114,7 @@ fn a_client_killed_while_it_refreshes_is_logged_out_by_its_next_run() {
 }
 
 #[test]
-fn an_answer_that_is_lost_logs_the_person_out_within_the_same_run() {
+fn lost_refresh_response_logs_the_user_out() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, &bed);
@@ -124,7 +124,7 @@ fn an_answer_that_is_lost_logs_the_person_out_within_the_same_run() {
 }
 
 #[test]
-fn a_login_restored_while_the_old_one_is_being_refused_stays_and_is_used() {
+fn login_restored_during_a_rejected_refresh_is_used() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let dead = sign_in_stale(&alice, &bed);
@@ -151,7 +151,7 @@ fn trouble_at_the_token_endpoint_changes_no_token() {
     assert!(run(&alice).answered(), "the old access token is used while it is accepted");
     assert!(bed.anthropic().expire(&login.family));
     let said = run(&alice);
-    // This looks like a dead login and is none.
+    // This looks like a rejected login, but it is not one.
     assert!(!said.answered() && said.result("api_error_status") == 401, "{said:?}");
     assert_eq!(oauth(&alice)["refreshToken"], login.refresh_token);
     bed.anthropic().answer_refreshes(RefreshAnswer::Rotate);

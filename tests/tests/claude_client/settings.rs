@@ -30,7 +30,7 @@ fn kept(person: &Person<'_>) -> Option<Value> {
 }
 
 #[test]
-fn settings_of_the_organisation_give_the_client_another_credential_and_it_does_not_tell() {
+fn organization_settings_select_another_credential_silently() {
     for version in [NEWEST, OLDER] {
         let bed = bed_under(version, another_credential());
         let alice = bed.person("alice").expect("alice");
@@ -46,7 +46,7 @@ fn settings_of_the_organisation_give_the_client_another_credential_and_it_does_n
 }
 
 #[test]
-fn settings_that_have_to_be_agreed_to_are_used_without_and_not_kept_by_the_newest_client() {
+fn settings_that_need_consent_are_used_without_it() {
     let harmless = json!({"env": {"DISABLE_AUTOUPDATER": "1"}});
     for (version, settings, is_kept) in [
         (NEWEST, another_credential(), false),

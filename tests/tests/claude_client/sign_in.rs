@@ -1,4 +1,4 @@
-//! `claude auth login`, with nobody's browser: what it says, what it takes, and what it leaves where.
+//! `claude auth login` without a browser: its output, its input, and the files it writes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,8 @@ use super::{LIMIT, bed};
 const CODE: &str = "the-code-of-the-browser";
 const DAY_MS: i64 = 86_400_000;
 
-/// Either client of this person, told to sign in with its own files in this directory; and the directory.
+/// Returns each client of this user, prepared to sign in with its own files in a directory, and the
+/// directory.
 fn clients<'bed>(person: &Person<'bed>) -> Vec<(Invocation<'bed>, PathBuf)> {
     let with_directory = |(client, name): (Invocation<'bed>, &str)| {
         let directory = person.make_directory(name).expect("a directory");
@@ -67,7 +68,7 @@ fn read(path: PathBuf) -> Value {
 }
 
 #[test]
-fn it_says_where_in_one_line_and_takes_the_code_on_a_pipe() {
+fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, directory) in clients(&alice) {
@@ -113,7 +114,7 @@ fn a_code_that_is_refused_leaves_no_login() {
 }
 
 #[test]
-fn it_waits_until_somebody_ends_it_and_calls_that_a_success() {
+fn sign_in_that_is_interrupted_exits_with_success() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, _) in clients(&alice) {

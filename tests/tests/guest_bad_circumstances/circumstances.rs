@@ -76,7 +76,7 @@ const ANSWERS_ALWAYS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_named_and_nothing_is_done() {
+fn invalid_configuration_is_named_and_nothing_is_done() {
     let world = World::start();
     let rows = [
         person("cas-sync run", 78, "/etc/claude-auth-sync/config.toml"),
@@ -107,7 +107,7 @@ fn a_configuration_that_cannot_be_used_is_named_and_nothing_is_done() {
         world.fleet.guest.configure(text);
         all(&world, Kept::AllButOwnNotes, &rows, &without);
     }
-    // Root reads what nobody else may; but no folder.
+    // Root can read files of any mode, but not a directory.
     world
         .fleet
         .guest
@@ -122,21 +122,21 @@ fn a_configuration_that_cannot_be_used_is_named_and_nothing_is_done() {
 }
 
 #[test]
-fn a_home_that_is_away_is_named_and_nothing_is_made_in_its_place() {
+fn missing_home_is_named_and_not_created() {
     let world = World::start();
     world.fleet.guest.run("mv /home/alice /home/elsewhere").expect_success("it is away");
     let rows = [
-        person("cas-sync run", 0, "SKIP the home is not there"),
-        person("cas-sync check", 75, "is not there"),
-        person("cas-sync verify --json", 75, "is not there"),
-        person("cas-sync backup", 75, "is not there"),
-        person("cas-sync restore", 75, "is not there"),
-        person("cas-sync restore --list --json", 75, "is not there"),
-        person("cas-sync login", 75, "is not there"),
-        person("cas-sync token set", 75, "is not there"),
-        person("cas-sync token show", 75, "is not there"),
-        person("cas-sync token clear --yes", 75, "is not there"),
-        person("cas-sync token import", 75, "is not there"),
+        person("cas-sync run", 0, "SKIP the home is missing"),
+        person("cas-sync check", 75, "is missing"),
+        person("cas-sync verify --json", 75, "is missing"),
+        person("cas-sync backup", 75, "is missing"),
+        person("cas-sync restore", 75, "is missing"),
+        person("cas-sync restore --list --json", 75, "is missing"),
+        person("cas-sync login", 75, "is missing"),
+        person("cas-sync token set", 75, "is missing"),
+        person("cas-sync token show", 75, "is missing"),
+        person("cas-sync token clear --yes", 75, "is missing"),
+        person("cas-sync token import", 75, "is missing"),
         person("cas-sync doctor --json", 1, "login-absent"),
         person("cas-sync status", 79, "there is no login"),
         person("cas-sync sessions --json", 0, ""),
@@ -155,7 +155,8 @@ fn a_home_that_is_away_is_named_and_nothing_is_made_in_its_place() {
     all(&world, Kept::AllButOwnNotes, &rows, &[&GOES_ON[..], &without].concat());
 }
 
-/// How commands that need a server end where it cannot be had; `code` is the documented one, `says` what is said of it.
+/// How commands that need a server end where it cannot be had; `code` is the documented one, `says`
+/// what is said of it.
 fn rows_of_a_store(code: i32, says: &'static str) -> [Row; 10] {
     [
         person("cas-sync run", code, says),
@@ -179,7 +180,7 @@ const ASK_NO_SERVER: [(&str, &str); 5] = [
     ("cas-sync doctor", "guest_doctor::store breaks the server in each of these ways"),
 ];
 
-/// Where somebody keeps a setup-token by hand, so that there is one to take over.
+/// A setup token that was written by hand.
 const BY_HAND: &str = "sk-ant-oat01-by-hand-0123456789";
 
 #[test]
@@ -224,7 +225,7 @@ fn without_a_store_that_answers_nothing_is_done_by_halves() {
 }
 
 #[test]
-fn without_a_claude_nothing_is_taken_that_nobody_has_tried() {
+fn missing_client_accepts_no_unverified_credential() {
     let world = World::start();
     let without = [
         ("cas-sync check", "asks no `claude`"),

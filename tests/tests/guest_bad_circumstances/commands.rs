@@ -7,7 +7,7 @@ use cas_tests::guest::{Guest, Suite};
 /// Who types it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Somebody, about themselves.
+    /// A user, about the own account.
     Person,
     /// An admin.
     Root,
@@ -19,9 +19,9 @@ pub(crate) enum For {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     None,
-    /// The login name of one person, which must not be missing.
+    /// One login name, which is required.
     One,
-    /// The login names of any number of people.
+    /// Any number of login names.
     Any,
 }
 
@@ -81,8 +81,7 @@ fn listed(help: &str) -> Vec<String> {
 
 #[test]
 fn every_command_of_the_help_has_a_row() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     let help = |words: &str| guest.run(&format!("{words} --help")).expect_success(words).text();
     let mut found = BTreeSet::new();
     for name in listed(&help("cas-sync")) {

@@ -1,4 +1,4 @@
-//! Command lines that cannot be meant, and those that are somebody else's to type.
+//! Invalid command lines, and commands that another user must run.
 
 use super::commands::{COMMANDS, Command, For, LAUNCHER, Operands};
 use super::world::{Kept, Who, World, difference, fault};
@@ -26,7 +26,7 @@ const MISSING: [(&str, &str); 13] = [
     ("cas-sync unenroll", "<USER>"),
     ("cas-sync token", "Usage: cas-sync token"),
     // It may have been a token.
-    ("cas-sync token frobnicate", "never an argument"),
+    ("cas-sync token frobnicate", "cannot be an argument"),
     ("cas-sync frobnicate", "frobnicate"),
     ("cas-sync metrics --output", "--output"),
     ("cas-sync provision --user", "--user"),
@@ -53,7 +53,7 @@ fn usage_fault(world: &World, who: Who, words: &str, says: &str) -> Option<Strin
 }
 
 #[test]
-fn a_command_line_that_cannot_be_meant_ends_with_2_and_changes_nothing() {
+fn usage_error_exits_with_2_and_changes_nothing() {
     let world = World::start();
     let before = world.looks(Kept::Everything);
     let mut faults = Vec::new();
@@ -70,7 +70,7 @@ fn a_command_line_that_cannot_be_meant_ends_with_2_and_changes_nothing() {
         if command.operands != Operands::Any {
             // What stands there may have been a token, which is not repeated.
             let may_be_a_token = ["cas-sync token set", "cas-sync token import"].contains(&command.words);
-            let says = if may_be_a_token { "never an argument" } else { "superfluous" };
+            let says = if may_be_a_token { "cannot be an argument" } else { "superfluous" };
             faults.extend(usage_fault(&world, by, &format!("{given} superfluous"), says));
         }
     }
@@ -90,14 +90,15 @@ fn a_command_line_that_cannot_be_meant_ends_with_2_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_somebody_elses_to_type_is_refused_with_who_that_is_and_changes_nothing() {
+fn command_of_another_user_is_refused_and_changes_nothing() {
     let world = World::start();
     let before = world.looks(Kept::Everything);
     let mut faults = Vec::new();
     for command in &COMMANDS {
         let words = command.words;
         let (by, lines, says) = match (command.whose, words) {
-            // Root has no login, no token, and nothing in its environment that is ours: these say nothing, which is right.
+            // Root has no login, no token, and nothing in its environment that is ours: these say
+            // nothing, which is right.
             (_, "cas-session environment" | "cas-session notice") => {
                 let said = world.typed(Who::Root, words, "");
                 if said.code != Some(0) || !said.text().is_empty() || !said.stderr.is_empty() {
@@ -124,7 +125,7 @@ fn what_is_somebody_elses_to_type_is_refused_with_who_that_is_and_changes_nothin
             faults.extend(fault(&said, 1, says).map(|why| format!("{line}: {why}")));
         }
     }
-    // Whoever is nobody here.
+    // Names without an account.
     for words in ["enroll nobody-here", "status nobody-here", "doctor nobody-here", "sessions nobody-here"] {
         let line = format!("cas-sync {words}");
         faults.extend(

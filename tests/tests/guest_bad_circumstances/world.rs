@@ -3,7 +3,7 @@
 use cas_tests::guest::{Finished, Fleet, Suite};
 use cas_tests::{claude_login, openbao::Person};
 
-/// The workstation, and the person at the server.
+/// The workstation, and the user at the server.
 pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) alice: Person,
@@ -26,7 +26,8 @@ pub(crate) enum Kept {
 }
 
 impl World {
-    /// Alice is enrolled, has a login that is backed up, and a token for the server; bob is somebody else.
+    /// Creates the workstation: alice is enrolled and has a backed-up login and a Vault token; bob
+    /// is another user.
     #[track_caller]
     pub(crate) fn start() -> Self {
         let fleet = Fleet::start(Suite::Bookworm, "15min");
@@ -39,7 +40,7 @@ impl World {
 
     /// A command line of the shell, with this on its standard input.
     pub(crate) fn typed(&self, who: Who, words: &str, input: &str) -> Finished {
-        // Whoever is kept waiting has failed, too.
+        // A command that does not end has failed too.
         let words = format!("timeout 60 {words}");
         match who {
             Who::Root => self.fleet.guest.run_with_input(&format!("cd / && {words}"), input.as_bytes()),
@@ -52,17 +53,18 @@ impl World {
         }
     }
 
-    /// Every file of people's, of the machine's configuration and of ours, and what is in it; and what the server keeps.
+    /// Returns the content of every file of users, the configuration and the product, and of the
+    /// server.
     #[track_caller]
     pub(crate) fn looks(&self, kept: Kept) -> Vec<String> {
         let without = match kept {
             Kept::Everything => "",
             Kept::AllButOwnNotes => {
-                r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/people -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
+                r"-path '/home/*/.local' -prune -o -path /var/lib/claude-auth-sync/published -prune -o -path /var/lib/claude-auth-sync/provision.lock -prune -o"
             }
         };
         let script = format!(
-            "all='/home /etc /var/lib/claude-auth-sync /run/claude-auth-sync'
+            "all='/home /etc /var/lib/claude-auth-sync'
              find $all {without} ! -type d -printf '%p %M %U:%G %i\\n' | sort
              find $all {without} -type d -printf '%p %M %U:%G\\n' | sort
              find $all {without} -type f -exec sha256sum {{}} + | sort -k2"
@@ -80,7 +82,8 @@ pub(crate) fn difference(before: &[String], after: &[String]) -> Vec<String> {
     [only(before, after, "-"), only(after, before, "+")].concat()
 }
 
-/// Whether this is an error as it should be: short, on the standard error alone, and with these words in it.
+/// Whether this is an error as it should be: short, on the standard error alone, and with these
+/// words in it.
 pub(crate) fn fault(said: &Finished, code: i32, says: &str) -> Option<String> {
     let (out, error) = (said.text(), String::from_utf8_lossy(&said.stderr).into_owned());
     let why = match () {

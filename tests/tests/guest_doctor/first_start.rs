@@ -12,7 +12,7 @@ fn shown(desk: &Workplace, own_state: &str) -> String {
 }
 
 #[test]
-fn a_client_that_was_never_started_begins_with_its_first_start_although_there_is_a_login() {
+fn client_without_a_first_start_is_reported_despite_a_login() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.sign_in("alice");
     let first = shown(&desk, "{}");

@@ -13,7 +13,7 @@ const STATE: &str = ".local/state/claude-auth-sync";
 pub(crate) const ROWS: [Row; 25] = [
     row("login-absent", "rm .claude/.credentials.json"),
     row(
-        "login-emptied",
+        "login-cleared",
         "rm .claude/.credentials.json; runuser -u alice -- cp emptied .claude/.credentials.json",
     ),
     row("login-damaged", "echo '{' >.claude/.credentials.json"),
@@ -23,7 +23,8 @@ pub(crate) const ROWS: [Row; 25] = [
         "rm .claude/.credentials.json; runuser -u alice -- mkfifo -m 600 .claude/.credentials.json",
     ),
     row("memory-damaged", "echo '{' >.local/state/claude-auth-sync/ledger.json"),
-    // No command is printed for it: any folder on the way may be a link to what is root's for a reason.
+    // No command is printed for it: any folder on the way may be a link to what is root's for a
+    // reason.
     row("wrong-owner", "chown root: .claude.json").otherwise("chown alice: .claude.json"),
     row("wrong-owner", "chown root: .claude").otherwise("chown alice: .claude"),
     row(
@@ -61,7 +62,8 @@ pub(crate) const ROWS: [Row; 25] = [
     row("onboarding-pending", r#"echo '{"numStartups":{"a":1}}' >.claude.json"#),
 ];
 
-/// Alice has a login, of which a copy is known here. Nothing runs by itself, so that nobody mends anything meanwhile.
+/// Creates a guest in which alice has a backed-up login. No unit runs, so that nothing is repaired
+/// meanwhile.
 fn desk() -> Guest {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let good = claude_login::fresh("one");
@@ -77,12 +79,12 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_in_a_home_is_named_and_mended_by_what_is_printed() {
+fn home_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn what_is_safe_is_mended_by_itself_and_said_before() {
+fn fix_applies_safe_remedies_and_names_them_first() {
     let guest = desk();
     let broken = format!(
         "cd /home/alice && chmod 755 {STATE} && chmod 644 .claude/.credentials.json
@@ -92,12 +94,12 @@ fn what_is_safe_is_mended_by_itself_and_said_before() {
     guest.run(&broken).expect_success("breaking it");
 
     let dry = asked(&guest, Who::Alice, "cas-sync doctor --fix --dry-run").text();
-    assert!(dry.contains(&format!("Would give /home/alice/{STATE} the mode 0700.\n")), "{dry}");
+    assert!(dry.contains(&format!("Would set the mode of /home/alice/{STATE} to 0700.\n")), "{dry}");
     assert_eq!(guest.status_of(&format!("/home/alice/{STATE}")), "755 alice:alice directory");
 
     let said = asked(&guest, Who::Alice, "cas-sync doctor --fix").text();
     assert!(
-        said.starts_with("Going to give /home/alice/.claude/.credentials.json the mode 0600.\n"),
+        said.starts_with("Going to set the mode of /home/alice/.claude/.credentials.json to 0600.\n"),
         "{said}"
     );
     let after = diagnosis(&guest, Who::Alice);
@@ -114,7 +116,7 @@ fn what_is_safe_is_mended_by_itself_and_said_before() {
     let said = asked(&guest, Who::Root, "cas-sync doctor alice --fix");
     let after = diagnosis(&guest, Who::Root);
     assert!(finding(&after, "state-mode").is_none(), "{said:?} {after}");
-    assert!(finding(&after, "login-emptied").is_none(), "by the person's own service: {said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "by the person's own service: {said:?} {after}");
     assert_eq!(
         guest.login_of("alice"),
         claude_login::parsed(&String::from_utf8(guest.read("/home/alice/good").expect("it")).expect("text"))
@@ -132,7 +134,7 @@ fn the_clients_own_file_is_changed_under_the_clients_lock() {
     let command =
         finding(&found, "onboarding-pending").expect("found")["command"].as_str().expect("a command");
     let held = asked(&guest, Who::Alice, command).text();
-    assert!(held.contains("Not done") && held.contains(".claude.json.lock"), "{held}");
+    assert!(held.contains("Not fixed") && held.contains(".claude.json.lock"), "{held}");
     assert_eq!(guest.read("/home/alice/.claude.json"), Some(format!("{before}\n").into_bytes()));
     guest.run("rmdir /home/alice/.claude.json.lock").expect_success("it has released it");
     // Also where root has it done, by a process that has become her.
@@ -144,7 +146,7 @@ fn the_clients_own_file_is_changed_under_the_clients_lock() {
 }
 
 #[test]
-fn the_environment_of_the_shell_that_asks_is_looked_at() {
+fn doctor_checks_the_environment_of_the_calling_shell() {
     let guest = desk();
     let script = "export ANTHROPIC_API_KEY=sk-ant-api03-x
         cas-sync doctor --json; echo
@@ -157,7 +159,7 @@ fn the_environment_of_the_shell_that_asks_is_looked_at() {
     assert_eq!(found["command"], "unset ANTHROPIC_API_KEY");
     assert!(finding(&after, "shadow-environment").is_none(), "{after}");
     assert!(!said.contains("sk-ant-api03-x"), "a value is never shown");
-    // Root has another environment than the person.
+    // Root has another environment than the user.
     let root = asked(&guest, Who::Root, "ANTHROPIC_API_KEY=x cas-sync doctor alice --json").text();
     assert!(finding(&claude_login::parsed(&root), "shadow-environment").is_none(), "{root}");
 }
@@ -177,7 +179,8 @@ fn root_opens_nothing_in_a_home_and_waits_for_none() {
     let told = claude_login::parsed(&said.text());
     assert_eq!(told["about"][0]["problem"], serde_json::Value::Null, "{told}");
     assert!(!said.text().contains("root:"), "nothing of another's is shown: {said:?}");
-    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said to root's terminal.
+    // Nothing of hers is started, nothing of hers is in a command that root would paste, or is said
+    // to root's terminal.
     let worse = r##"cd /home/alice && rm -rf .config .claude && ln -s /etc .config && runuser -u alice -- sh -c '
             mkdir -p .local/bin; printf "#!/bin/sh\ntouch /tmp/started\necho 2.1.329\n" >.local/bin/claude; chmod 755 .local/bin/claude
             odd=$(printf "x\033]0;y\007\302\233"); mkdir -p "$odd/.oauth_refresh.lock"; ln -s "$odd" .claude
@@ -191,5 +194,9 @@ fn root_opens_nothing_in_a_home_and_waits_for_none() {
     assert!(!guest.run("test -e /tmp/started").succeeded(), "her program is not started");
     let other = asked(&guest, Who::Alice, "cas-sync doctor bob");
     assert_eq!(other.code, Some(1));
-    assert!(String::from_utf8_lossy(&other.stderr).starts_with("cas-sync: only root may"), "{other:?}");
+    assert!(
+        String::from_utf8_lossy(&other.stderr)
+            .starts_with("cas-sync: cannot inspect another user: only root can"),
+        "{other:?}"
+    );
 }

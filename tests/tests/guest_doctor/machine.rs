@@ -1,4 +1,4 @@
-//! What root mends: the session stack, units, the roster, requests, the configuration.
+//! Problems that root fixes: the session stack, units, the roster, requests, the configuration.
 
 use cas_tests::{
     claude_login,
@@ -7,7 +7,7 @@ use cas_tests::{
 
 use super::row::{self, Row, Who, asked, diagnosis, finding, row};
 
-/// The stack that decides who gets in: no command of doctor's goes over what somebody wrote there.
+/// Restores the PAM stack. No command of doctor overwrites edits in it.
 const AS_IT_WAS: &str = "cp /root/stack /etc/pam.d/common-session";
 
 pub(crate) const ROWS: [Row; 22] = [
@@ -17,7 +17,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row("configuration-broken", "echo 'store = 7' >/etc/claude-auth-sync/conf.d/12-slip.toml"),
     row("not-enrolled", "rm /var/lib/claude-auth-sync/enrolled/alice"),
     row("units-disabled", "systemctl disable claude-auth-sync@alice.timer"),
-    row("units-disabled", "systemctl disable claude-auth-sync@alice.path").as_root(),
+    row("units-disabled", "systemctl disable claude-auth-sync@alice.timer").as_root(),
     row("units-shadowed", "printf '[Timer]\\nOnBootSec=1h\\n[Install]\\nWantedBy=timers.target\\n' >/etc/systemd/system/claude-auth-sync@.timer; systemctl daemon-reload"),
     row("units-resting", "systemctl stop claude-auth-sync@alice.timer"),
     row("units-resting", "systemctl stop claude-auth-watch@alice.service").as_root(),
@@ -26,15 +26,15 @@ pub(crate) const ROWS: [Row; 22] = [
     row("systemd-silent", "pkill -STOP -x dbus-daemon").otherwise("pkill -CONT -x dbus-daemon"),
     row("target-stopped", "systemctl stop claude-auth-sync.target"),
     row("target-masked", "systemctl stop claude-auth-sync.target; systemctl mask claude-auth-sync.target").as_root(),
+    row("account-gone", "useradd --create-home dee && cas-sync enroll dee && userdel -r -f dee").as_root(),
     row("roster-unreadable", "printf 'users:\\n  alice:\\n    claude-auth: 7\\n' >/etc/claude-auth-sync/roster.yaml").as_root(),
-    row("requests-full", "runuser -u alice -- sh -c 'cd /run/claude-auth-sync/alice && seq 5000 | xargs mkdir 2>/dev/null'; true").as_root(),
-    row("requests-unmounted", "umount -l /run/claude-auth-sync"),
+    row("request-socket-inactive", "systemctl stop claude-auth-request.socket").as_root(),
     row("pam-line-missing", "pam-auth-update --package --remove claude-auth-sync"),
     row("pam-line-missing", "cp /etc/pam.d/common-session /root/stack; sed -i 's/^.*pam_cas_session.so/# &/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session").otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i '/pam_cas_session.so/d; s/^.*pam_systemd.so/session optional pam_cas_session.so\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
     row("pam-line-edited", "sed -i 's/^session.*pam_cas_session.so/&\\n&/' /etc/pam.d/common-session").as_root().otherwise(AS_IT_WAS),
-    // No guest reaches a server with packages: the file is put back from the side.
+    // The guest has no package server, so the file is restored from a copy.
     row("pam-module-missing", "module=$(ls /usr/lib/*/security/pam_cas_session.so); echo $module >/root/where; mv $module /root/module")
         .otherwise("mv /root/module $(cat /root/where)"),
 ];
@@ -52,14 +52,15 @@ fn desk() -> Guest {
 }
 
 #[test]
-fn what_is_wrong_with_a_machine_is_named_and_mended_by_what_is_printed() {
+fn machine_problem_is_fixed_by_the_printed_remedy() {
     row::all(&desk(), &ROWS, "");
 }
 
 #[test]
-fn root_mends_units_and_enrollments() {
+fn fix_as_root_repairs_units_and_enrollments() {
     let guest = desk();
-    let broken = "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-sync@alice.path";
+    let broken =
+        "systemctl stop claude-auth-sync@alice.timer; systemctl disable claude-auth-watch@alice.service";
     guest.run(broken).expect_success("breaking it");
     let dry = asked(&guest, Who::Root, "cas-sync doctor --fix --dry-run").text();
     assert!(dry.contains("Would start claude-auth-sync@alice.timer.\n"), "{dry}");
@@ -80,9 +81,9 @@ fn root_mends_units_and_enrollments() {
     assert!(said.text().contains("      sudo systemctl start claude-auth-sync@alice.timer\n"), "{said:?}");
 }
 
-/// Their syncs wait for each other, as those of people whose syncs take long do: whoever starts one after the other never ends.
+/// The syncs wait for each other, like slow syncs: starting them one after the other never ends.
 #[test]
-fn root_has_everybodys_syncs_run_at_once() {
+fn fix_as_root_runs_the_syncs_of_all_users() {
     let guest = desk();
     guest.enroll("bob");
     let meet = "#!/bin/sh\ntouch /run/meet-$1\nuntil [ -e /run/meet-alice ] && [ -e /run/meet-bob ]; do sleep 0.05; done\n";
@@ -97,5 +98,5 @@ fn root_has_everybodys_syncs_run_at_once() {
         .expect_success("syncs that meet");
     let said = asked(&guest, Who::Root, "timeout 60 cas-sync doctor --fix");
     let after = diagnosis(&guest, Who::Root);
-    assert!(finding(&after, "login-emptied").is_none(), "{said:?} {after}");
+    assert!(finding(&after, "login-cleared").is_none(), "{said:?} {after}");
 }

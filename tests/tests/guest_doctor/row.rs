@@ -10,12 +10,13 @@ pub(crate) enum Who {
     Root,
 }
 
-/// How it is mended.
+/// How the problem is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mended {
     /// By the command that doctor prints, as it prints it.
     ByRemedy,
-    /// By this script: what doctor prints is no command, or needs what no guest has.
+    /// With this script, because doctor prints no command, or its command needs what the guest does
+    /// not have.
     Otherwise(&'static str),
 }
 
@@ -30,24 +31,25 @@ pub(crate) struct Row {
     pub(crate) mended: Mended,
 }
 
-/// Found by alice, mended by what doctor prints.
+/// A problem that alice finds and fixes with what doctor prints.
 pub(crate) const fn row(id: &'static str, broken: &'static str) -> Row {
     Row { id, who: Who::Alice, broken, mended: Mended::ByRemedy }
 }
 
 impl Row {
-    /// Found and mended by root.
+    /// Found and fixed by root.
     pub(crate) const fn as_root(self) -> Self {
         Self { who: Who::Root, ..self }
     }
 
-    /// Mended by this script.
+    /// Fixed by this script.
     pub(crate) const fn otherwise(self, script: &'static str) -> Self {
         Self { mended: Mended::Otherwise(script), ..self }
     }
 }
 
-/// Goes through the rows in their order, in one guest. `environment` is what stands before each command of the remedies.
+/// Goes through the rows in their order, in one guest. `environment` is what stands before each
+/// command of the remedies.
 #[track_caller]
 pub(crate) fn all(guest: &Guest, rows: &[Row], environment: &str) {
     let failed: Vec<String> = rows.iter().filter_map(|row| one(guest, row, environment).err()).collect();
@@ -76,7 +78,7 @@ pub(crate) fn by_remedy(
     environment: &str,
 ) -> Result<Finished, String> {
     match command {
-        // Its exit status tells of what else is wrong.
+        // Its exit status also reflects other problems.
         Some(command) if command == "cas-sync doctor --fix" => {
             Ok(paste(guest, who, &format!("{command} || test $? = 1"), environment))
         }
@@ -85,7 +87,7 @@ pub(crate) fn by_remedy(
     }
 }
 
-/// Breaks the guest, asks doctor, mends, and asks again.
+/// Breaks the guest, runs doctor, applies the remedy, and runs doctor again.
 pub(crate) fn case(
     guest: &Guest,
     id: &str,
@@ -105,7 +107,7 @@ pub(crate) fn case(
     if !shown.contains(&format!("[{id}]")) || command.is_some_and(|command| !shown.contains(command)) {
         return Err(format!("{id}: people are not shown {command:?}: {shown}"));
     }
-    // What is a person's is theirs to type, also where root asks.
+    // A user's command is run as the user, also if root runs doctor.
     let mender = if found["run_as"] == "alice" { Who::Alice } else { who };
     let done = mended(command, mender).map_err(|why| format!("{id}: {why}: {found}"))?;
     if !done.succeeded() {
@@ -132,7 +134,7 @@ fn said_to_people(guest: &Guest, who: Who) -> String {
     let text = said.text();
     assert_eq!(String::from_utf8_lossy(&said.stderr), "");
     assert!(text.is_ascii(), "a guest has the C locale: {text}");
-    // Lines of people's are no longer than a terminal; commands are pasted whole, and begin with six blanks.
+    // Lines of text fit on a terminal. Commands are not wrapped, and begin with six spaces.
     for line in text.lines().filter(|line| !line.starts_with("      ")) {
         assert!(line.len() <= 80, "{line:?}");
     }
@@ -145,7 +147,7 @@ pub(crate) fn finding<'a>(diagnosis: &'a Value, id: &str) -> Option<&'a Value> {
     about.iter().flat_map(|of| of["findings"].as_array().expect("findings")).find(|found| found["id"] == id)
 }
 
-/// Runs a command of the shell as doctor is asked: outside of any login, which would mend things by itself.
+/// Runs a shell command outside of any login, because a login would repair things.
 pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
     match who {
         Who::Root => guest.run_with_input("cd / && sh -s", command.as_bytes()),
@@ -156,7 +158,7 @@ pub(crate) fn asked(guest: &Guest, who: Who, command: &str) -> Finished {
     }
 }
 
-/// What begins with `sudo` is for an admin: alice is none.
+/// A command that begins with `sudo` is for an administrator; alice is not one.
 pub(crate) fn paste(guest: &Guest, who: Who, command: &str, environment: &str) -> Finished {
     match command.strip_prefix("sudo ") {
         // The environment stays as it is here anyway.

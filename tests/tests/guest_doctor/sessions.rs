@@ -1,4 +1,5 @@
-//! Which processes hold an old token: a service, a shell, a program of a hostile name, while the store's token changes.
+//! Which processes hold an old token: a service, a shell, a program of a hostile name, while the
+//! store's token changes.
 
 use cas_tests::claude_login::parsed;
 use cas_tests::guest::{Fleet, Suite};
@@ -10,7 +11,8 @@ const OLD: &str = "sk-ant-oat01-the_one_of_last_year";
 const RESTART: &str = "sudo systemctl restart t3-serve.service";
 const NEW: &str = "sk-ant-oat01-the_one_of_this_year";
 
-/// A service with the env file, as the packaged example has it; two programs that inherited the token; a tmux-like name.
+/// A service with the env file, as the packaged example has it; two programs that inherited the
+/// token; a tmux-like name.
 const PROCESSES: &str = r#"
 printf '[Service]\nUser=alice\nEnvironmentFile=-/home/alice/.config/claude-auth-sync/claude-oauth.env\nExecStart=/bin/sleep 1000\n' >/etc/systemd/system/t3-serve.service
 systemctl daemon-reload
@@ -48,7 +50,7 @@ fn held(told: &Value, holds: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_holds_an_old_token_is_named_with_how_to_restart_it() {
+fn process_with_an_old_token_is_named_with_its_restart() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let alice = fleet.enroll("alice");
     alice.put_document(&json!({ "setup_token": OLD }));
@@ -80,17 +82,18 @@ fn what_holds_an_old_token_is_named_with_how_to_restart_it() {
     assert!(people.contains(RESTART), "{people}");
     assert!(!people.contains('\u{1b}') && !people.contains("sk-ant"), "{people}");
 
-    // Root sees the same of her, and of nobody else who is not enrolled; alice sees nobody but herself.
+    // Root sees the same of her, and no other user who is not enrolled; alice sees only herself.
     let (code, of_root) = sessions(&fleet, Who::Root, "");
     assert_eq!((code, of_root["people"].as_array().map(Vec::len)), (Some(1), Some(1)), "{of_root}");
     assert_eq!(held(&of_root, "replaced").len(), 3, "{of_root}");
     assert_eq!(asked(&fleet.guest, Who::Alice, "cas-sync sessions bob").code, Some(1));
 
-    // With what is printed for the service, and an end of the others, nobody holds it any more. Doctor says so, too.
+    // After the printed commands no process has the old token, and doctor agrees.
     fleet.guest.run("pkill -u alice -x claude; pkill -u alice ev; true").expect_success("ending them");
     let told = diagnosis(&fleet.guest, Who::Alice);
     let found = finding(&told, "old-session").expect("it is found");
-    // No command is printed for a unit of the machine's: it may be the home of other people's sessions as well.
+    // No command is printed for a unit of the machine, because it may contain other users'
+    // sessions.
     assert!(
         found["command"].is_null() && found["remedy"].as_str().is_some_and(|what| what.contains(RESTART))
     );

@@ -1,4 +1,4 @@
-//! Where a person has to sign in, and what the client itself is: with the real Claude Code.
+//! Problems that need a sign-in, and problems of the client, with the real Claude Code.
 
 use cas_tests::anthropic::{Account, Login};
 use cas_tests::claude_client::{self, in_hours};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::row::{self, Row, Who, asked, case, row};
 
-/// Mended by what is printed, which needs no server.
+/// Fixed by what is printed, without a server.
 pub(crate) const ROWS: [Row; 3] = [
     row("claude-missing", "echo '[claude]\nprogram = \"/nowhere/claude\"' >/etc/claude-auth-sync/conf.d/85-claude.toml")
         // No guest reaches a registry of packages.
@@ -18,26 +18,25 @@ pub(crate) const ROWS: [Row; 3] = [
     row("onboarding-pending", "rm -f .claude.json"),
 ];
 
-/// Mended by a sign-in.
+/// Fixed by a sign-in.
 pub(crate) const SIGN_IN: [&str; 8] = [
     "login-absent",
-    "login-emptied",
+    "login-cleared",
     "login-damaged",
     "login-partial",
-    "login-lapses",
+    "login-expires",
     "login-rejected",
     "login-organization",
-    "setup-token-lapses",
+    "setup-token-expires",
 ];
 
 const CODE: &str = "the-code-of-the-browser";
 
 #[test]
-fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
+fn sign_in_problem_is_fixed_by_the_printed_remedy() {
     let old = claude_client::installed("2.1.197").unwrap_or_else(|error| panic!("{error}"));
-    let desk = Workplace::start_showing(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
+    let desk = Workplace::start_with_product(Suite::Bookworm, &[(&old, "/usr/local/bin/claude-2.1.197")])
         .unwrap_or_else(|error| panic!("{error}"));
-    desk.guest.install_product();
     desk.guest.enroll("alice");
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     desk.sign_in("alice");
@@ -45,7 +44,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
     for (id, broken) in [
         ("login-absent", "rm .claude/.credentials.json"),
         (
-            "login-emptied",
+            "login-cleared",
             r#"echo '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}' >.claude/.credentials.json"#,
         ),
         ("login-damaged", "echo '{' >.claude/.credentials.json"),
@@ -54,7 +53,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
             r#"sed -i 's/"refreshToken":"[^"]*"/"refreshToken":""/' .claude/.credentials.json"#,
         ),
         (
-            "login-lapses",
+            "login-expires",
             r#"sed -i 's/"refreshTokenExpiresAt":[0-9]*,*//; s/{"accessToken"/{"refreshTokenExpiresAt":1735700000000,"accessToken"/' .claude/.credentials.json"#,
         ),
         (
@@ -62,7 +61,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
             r#"echo 'expected_organization = "00000000-0000-4000-8000-0000000000aa"' >/etc/claude-auth-sync/conf.d/86-ours.toml; sed -i 's/"organizationUuid":"[^"]*"/"organizationUuid":"theirs"/' .claude/.credentials.json"#,
         ),
     ] {
-        // Nothing of ours has seen the login before, so there is no copy that could be put back.
+        // The product has never seen the login, so there is no backup.
         desk.guest.forget_state("alice");
         let broken = || drop(desk.guest.run(&format!("cd /home/alice && {broken}")).expect_success(id));
         case(&desk.guest, id, Who::Alice, broken, |command, _| sign_in(&desk, command))
@@ -75,7 +74,7 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
         assert!(desk.anthropic.revoke(&login.family));
         let said = asked(&desk.guest, Who::Alice, "cas-sync run");
         assert_eq!(said.code, Some(79), "{said:?}");
-        // Claude Code has tried to refresh it, and emptied the file: somebody puts the old one back.
+        // Claude Code has tried to refresh it and cleared the file; the old one is written again.
         desk.guest.put_login("alice", &file_of(&login));
     };
     case(&desk.guest, "login-rejected", Who::Alice, broken, |command, _| sign_in(&desk, command))
@@ -91,7 +90,8 @@ fn whoever_has_to_sign_in_is_told_how_and_the_client_that_is_there_is_judged() {
     };
     let mended =
         |command: Option<&str>, who| row::by_remedy(&desk.guest, who, command, &format!("printf %s {new} |"));
-    case(&desk.guest, "setup-token-lapses", Who::Alice, broken, mended).unwrap_or_else(|why| panic!("{why}"));
+    case(&desk.guest, "setup-token-expires", Who::Alice, broken, mended)
+        .unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(desk.guest.variable_by_ssh("alice").as_deref(), Some(new));
 }
 
@@ -105,7 +105,7 @@ fn answers(desk: &Workplace) -> bool {
     desk.claude_in(|question| desk.guest.ssh("alice", &bounded(question))).answered()
 }
 
-/// What is printed, by somebody who opens the address it shows, and hands in the code they see there.
+/// Runs the printed command, opens its URL, and enters the displayed code.
 fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> {
     let command = command.ok_or("no command is printed")?;
     if !command.starts_with("cas-sync login") {
@@ -122,7 +122,7 @@ fn sign_in(desk: &Workplace, command: Option<&str>) -> Result<Finished, String> 
 }
 
 #[test]
-fn a_setting_that_hides_the_login_is_named_and_the_client_uses_the_login_after_the_remedy() {
+fn setting_that_overrides_the_login_is_named_with_a_remedy() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice"]);
     desk.guest.write("/home/alice/.claude.json", "alice", "600", br#"{"hasCompletedOnboarding":true}"#);
     let login = desk.sign_in("alice");

@@ -1,4 +1,4 @@
-//! The server, the person's token there, and the document: a real OpenBao, broken by its admin.
+//! The server, the user's token and the document: a real OpenBao, broken by its administrator.
 
 use cas_tests::claude_login;
 use cas_tests::guest::{Finished, Fleet, Suite};
@@ -16,7 +16,7 @@ pub(crate) const ROWS: [Row; 9] = [
     row("vault-token-open", "chmod 640 .config/claude-auth-sync/vault-token").as_root(),
     row("vault-token-unusable", "echo 'two words' >.config/claude-auth-sync/vault-token"),
     row("vault-token-foreign", "cat /root/bobs >.config/claude-auth-sync/vault-token"),
-    // No command knows which the right address is: whoever edits the file does.
+    // No command knows the correct URL: the administrator edits the file.
     row("store-misconfigured", "sed -i 's|https://|gopher://|' /etc/claude-auth-sync/config.toml"),
     row(
         "store-unreachable",
@@ -33,7 +33,7 @@ pub(crate) const ROWS: [Row; 9] = [
 ];
 
 /// Those that are broken at the server.
-pub(crate) const AT_SERVER: [&str; 8] = [
+pub(crate) const AT_SERVER: [&str; 9] = [
     "vault-token-ended",
     "vault-token-ending",
     "vault-token-unrenewable",
@@ -41,6 +41,7 @@ pub(crate) const AT_SERVER: [&str; 8] = [
     "vault-policy-wide",
     "store-sealed",
     "document-deleted",
+    "document-offboarded",
     "store-busy",
 ];
 
@@ -118,13 +119,13 @@ impl Desk {
 }
 
 #[test]
-fn what_is_wrong_with_the_token_file_or_the_address_is_named_and_mended_by_what_is_printed() {
+fn token_file_problem_is_fixed_by_the_printed_remedy() {
     let desk = Desk::start();
     row::all(&desk.fleet.guest, &ROWS, &desk.environment());
 }
 
 #[test]
-fn what_is_wrong_at_the_server_is_named_and_mended_by_what_is_printed() {
+fn server_problem_is_fixed_by_the_printed_remedy() {
     let desk = Desk::start();
     let policy = |text: String| desk.alice.set_policy_text(&text);
     let own = Policy::Patch.text("alice");
@@ -140,15 +141,21 @@ fn what_is_wrong_at_the_server_is_named_and_mended_by_what_is_printed() {
     desk.broken_by("vault-token-unrenewable", || {
         desk.use_token(&desk.mint(&json!({ "ttl": "700h", "renewable": false })));
     });
-    // The role is deleted: its tokens are never renewed again. It comes back with the next provisioning.
+    // The role is deleted: its tokens are never renewed again. It comes back with the next
+    // provisioning.
     desk.broken_by("vault-token-unrenewable", || {
         desk.admin("DELETE", "auth/token/roles/workstation-claude", &Value::Null)
     });
     desk.broken_by("vault-policy-narrow", || policy(own.replace("\"create\", \"patch\"", "\"create\"")));
     desk.broken_by("vault-policy-wide", || policy(own.replace("claude-users/alice", "claude-users/*")));
     desk.broken_by("document-deleted", || desk.alice.delete_document());
+    desk.broken_by("document-offboarded", || {
+        let mut fields = desk.alice.fields();
+        fields["claude_offboarded_at"] = json!("2026-11-30T00:00:00Z");
+        desk.alice.put_document(&fields);
+    });
 
-    // What is printed is for people who hold keys or know what else was in it; this is what they do.
+    // The printed text is for administrators with keys or other knowledge; this is what they do.
     desk.broken_and_mended_by("store-sealed", || desk.fleet.bao.seal(), || desk.fleet.bao.unseal());
     let fields = desk.alice.fields();
     let version = desk.alice.document().body["data"]["metadata"]["version"].as_u64().expect("a version");

@@ -1,4 +1,4 @@
-//! Why the units do not show a person their own home alone, by mount: what that would break. Each of these works without.
+//! Why the units do not restrict a user to the own home by mounts: each of these cases would break.
 
 use cas_tests::claude_login::{fresh, parsed, tombstone};
 use cas_tests::guest::{Guest, Suite};
@@ -29,9 +29,9 @@ fn a_home_that_comes_later_would_never_be_watched() {
     }
 }
 
-/// Somebody who keeps it on the project's share, below /home.
+/// The login is on a shared file system below /home.
 #[test]
-fn a_login_behind_a_link_to_another_folder_would_not_be_mended() {
+fn mount_restriction_breaks_a_login_behind_a_symlink() {
     for (by_mount, is_mended) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-sync@.service"], by_mount);
         let login = fresh("kept");
@@ -52,9 +52,9 @@ fn a_login_behind_a_link_to_another_folder_would_not_be_mended() {
     }
 }
 
-/// Homebrew lives in /home/linuxbrew, for everybody.
+/// Homebrew is installed in /home/linuxbrew for all users.
 #[test]
-fn a_client_that_is_installed_below_another_home_would_be_missing() {
+fn mount_restriction_hides_a_client_in_another_home() {
     for (by_mount, is_found) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-sync@.service"], by_mount);
         let client = "/home/linuxbrew/.linuxbrew/bin/claude";
@@ -67,14 +67,13 @@ fn a_client_that_is_installed_below_another_home_would_be_missing() {
         guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
         guest.run("systemctl start claude-auth-sync@alice.service");
         let journal = guest.product_journal();
-        assert_eq!(!journal.contains("is missing or may not be run"), is_found, "{journal}");
+        assert_eq!(!journal.contains("is missing or not executable"), is_found, "{journal}");
     }
 }
 
 #[track_caller]
 fn host(units: &[&str], by_mount: bool) -> Guest {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     if by_mount {
         units.iter().for_each(|unit| drop_in(&guest, unit, BY_MOUNT));
     }

@@ -1,5 +1,5 @@
-//! The real client in the real units: a probe, a refresh under its own locks, a new `~/.claude.json` renamed over the old one;
-//! and the watch.
+//! The real client in the real units: a probe, a refresh under its own locks, a new
+//! `~/.claude.json` renamed over the old one; and the watch.
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::Login;
@@ -19,7 +19,8 @@ const PEOPLE: [(&str, &str, &str); 5] = [
         "/srv/people/Jean-Luc.P",
         "useradd --badname --gid users -m -d /srv/people/Jean-Luc.P Jean-Luc.P",
     ),
-    // Nobody but root lists the folders above; user and group ids differ, and others are of the group.
+    // Only root can list the directories above; user and group ids differ, and the group has other
+    // members.
     (
         "dora",
         "/srv/closed/staff/dora",
@@ -34,12 +35,12 @@ const PEOPLE: [(&str, &str, &str); 5] = [
 ];
 
 #[test]
-fn the_client_does_all_it_does_in_a_session_for_everybody_on_bookworm() {
+fn client_works_in_the_unit_as_in_a_session_on_bookworm() {
     the_client_does_all_it_does_in_a_session(Suite::Bookworm);
 }
 
 #[test]
-fn the_client_does_all_it_does_in_a_session_for_everybody_on_trixie() {
+fn client_works_in_the_unit_as_in_a_session_on_trixie() {
     the_client_does_all_it_does_in_a_session(Suite::Trixie);
 }
 
@@ -62,7 +63,7 @@ fn the_client_does_all_it_does_in_a_session(suite: Suite) {
     }
 }
 
-/// Somebody, wherever they live.
+/// A user with any home.
 struct Person<'g> {
     guest: &'g Guest,
     user: &'g str,
@@ -74,7 +75,7 @@ impl Person<'_> {
         format!("claude-auth-sync@{}.service", self.user)
     }
 
-    /// As the person, in one step, as a client does it.
+    /// Writes as the user, in one step, as a client does.
     #[track_caller]
     fn write(&self, name: &str, text: &str) {
         let path = format!("{}/{name}", self.home);

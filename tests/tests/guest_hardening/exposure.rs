@@ -8,18 +8,17 @@ use crate::drop_in;
 const PAGE: &str = include_str!("../../../docs/admin/units.md");
 
 #[test]
-fn the_exposure_is_what_the_page_says_on_bookworm() {
+fn unit_exposure_equals_the_documented_one_on_bookworm() {
     the_exposure_is_what_the_page_says(Suite::Bookworm);
 }
 
 #[test]
-fn the_exposure_is_what_the_page_says_on_trixie() {
+fn unit_exposure_equals_the_documented_one_on_trixie() {
     the_exposure_is_what_the_page_says(Suite::Trixie);
 }
 
 fn the_exposure_is_what_the_page_says(suite: Suite) {
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     let bare = b"[Service]\nType=oneshot\nUser=alice\nExecStart=/usr/bin/cas-sync run\n";
     guest.write("/run/systemd/system/bare.service", "root", "644", bare);
     guest.run("systemctl daemon-reload").expect_success("a unit without anything");

@@ -1,5 +1,5 @@
-//! The units as closed as they can be, and open enough: the real Claude Code in them, for people and homes of every kind
-//! (`docs/admin/units.md`).
+//! The restrictions of the units, and that the real Claude Code works in them, for users and homes
+//! of every kind (`docs/admin/units.md`).
 
 mod by_mount;
 mod claude;
@@ -27,7 +27,7 @@ fn is_inactive(guest: &Guest, user: &str) -> bool {
     guest.run(&format!("systemctl is-active 'claude-auth-sync@{user}.service'")).text().trim() == "inactive"
 }
 
-/// Lets a unit of one person start this instead, from now on; `$` is the unit's, not the shell's.
+/// Replaces the command of a user's unit; `$` is expanded by the unit, not by the shell.
 #[track_caller]
 fn drop_in(guest: &Guest, unit: &str, text: &str) {
     let folder = format!("/run/systemd/system/{unit}.d");

@@ -1,5 +1,5 @@
-//! What a person's unit can reach: less of the machine than a session of theirs, and nothing of anybody else's that a session
-//! could not.
+//! What a user's unit can access: less of the machine than a session, and nothing of other users
+//! that a session could not.
 
 use cas_tests::guest::{Guest, Suite};
 
@@ -8,7 +8,7 @@ use super::drop_in;
 /// A login of hers may write or read each of these; her units may not.
 const OF_THE_MACHINE: [&str; 4] =
     ["echo x >>/usr/local/share/hers", "echo x >>/etc/hers", "cat /tmp/of-her-session", "cat /proc/1/status"];
-/// Nobody but their owners can do these, wherever they try.
+/// Operations that only the owners may do, wherever they are tried.
 const OF_OTHERS: [&str; 4] = [
     "ls /home/bob",
     "cat /home/bob/.claude/.credentials.json",
@@ -17,9 +17,8 @@ const OF_OTHERS: [&str; 4] = [
 ];
 
 #[test]
-fn a_persons_units_reach_less_of_the_machine_than_their_sessions_and_nothing_of_others() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn user_units_have_fewer_rights_than_sessions() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest
         .run("for f in /usr/local/share/hers /etc/hers /tmp/of-her-session; do echo hers >$f; chown alice $f; done
               runuser -u alice -- ipcmk --shmem 64
@@ -45,7 +44,7 @@ fn a_persons_units_reach_less_of_the_machine_than_their_sessions_and_nothing_of_
     }
 }
 
-/// Whether a command succeeds there, all of the unit's directives in force.
+/// Returns true if a command succeeds with all of the unit's directives.
 #[track_caller]
 fn in_the_unit(guest: &Guest, unit: &str, command: &str) -> bool {
     guest.run("rm -f /home/alice/result").expect_success("nothing known yet");

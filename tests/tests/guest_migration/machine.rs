@@ -1,4 +1,5 @@
-//! The machine: the script, its units in `/etc`, people whom its timers look after, and a line in everybody's zsh.
+//! The machine before the migration: the script, its units in `/etc`, the users of its timers, and
+//! a line in zsh's configuration.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ const TIMERS: [&str; 2] = ["claude-auth-sync@alice.timer", "claude-auth-sync@bob
 /// Long enough.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The machine, its store, and the two people.
+/// The machine, its store, and the two users.
 pub(crate) struct Machine {
     // Before the guest, in whose network it runs.
     pub(crate) bao: Bao,
@@ -39,7 +40,7 @@ pub(crate) struct Machine {
     pub(crate) desk: Workplace,
 }
 
-/// All that belongs to somebody and has to outlast the change.
+/// Everything of a user that the migration must keep.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Belongings {
     vault_token: String,
@@ -131,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// The text of somebody's log.
+    /// Returns the text of a user's log.
     pub(crate) fn log(&self, user: &str) -> String {
         let log = self.guest().read(&format!("/home/{user}/.local/state/claude-auth-sync/sync.log"));
         String::from_utf8(log.unwrap_or_default()).expect("text")
@@ -147,8 +148,8 @@ impl Machine {
         }
     }
 
-    /// Waits until somebody's log, of which this was there before, says that a sync of ours found them well. One that met the
-    /// push of a watch has left it to that, so it is started again.
+    /// Waits until a user's log, which had this text before, has a successful sync. A sync that met
+    /// the watcher's push has left the login to it, so it is started again.
     #[track_caller]
     pub(crate) fn wait_until_verified(&self, user: &str, before: &str) {
         let end = Instant::now() + PATIENCE;
@@ -184,7 +185,7 @@ impl Machine {
             .text()
     }
 
-    /// Everybody's timers, one a line.
+    /// Returns the timers of all users, one per line.
     pub(crate) fn timers(&self) -> Vec<String> {
         let shown = self
             .guest()
@@ -198,16 +199,10 @@ impl Machine {
     /// One timer each, of ours, which nothing starts but our target; a boot does what is done now.
     #[track_caller]
     pub(crate) fn is_taken_over(&self) {
-        let links: String = [
-            "sync@alice.path",
-            "sync@alice.timer",
-            "sync@bob.path",
-            "sync@bob.timer",
-            "watch@alice.service",
-            "watch@bob.service",
-        ]
-        .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
-        .concat();
+        let links: String =
+            ["sync@alice.timer", "sync@bob.timer", "watch@alice.service", "watch@bob.service"]
+                .map(|unit| format!("claude-auth-sync.target.wants/claude-auth-{unit}\n"))
+                .concat();
         let of_watches: String = [ALICE, BOB]
             .map(|user| format!("claude-auth-sync@{user}.service.wants/claude-auth-watch@{user}.service\n"))
             .concat();

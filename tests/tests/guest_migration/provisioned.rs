@@ -1,4 +1,4 @@
-//! The way to this product for everybody at once, by the roster that the script's provisioner has read.
+//! The migration of all users at once, with the roster of the script's provisioner.
 
 use cas_tests::guest::Suite;
 
@@ -12,7 +12,7 @@ const ROSTER: &str = "users:
 ";
 
 #[test]
-fn one_command_takes_over_everybody_in_the_roster_and_mints_nothing() {
+fn migration_takes_over_all_users_without_new_tokens() {
     let machine = Machine::of_the_script(Suite::Bookworm);
     let guest = machine.guest();
     guest.run("systemctl enable --quiet claude-auth-sync@carol.timer").expect_success("an old link");

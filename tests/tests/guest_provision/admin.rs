@@ -1,4 +1,5 @@
-//! The admin's token: missing, spent, too weak, just enough; and a server that goes away in between.
+//! The administrator's token: missing, expired, with too few permissions, with just enough; and a
+//! server that becomes unavailable.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::{
 };
 
 #[test]
-fn without_a_token_that_may_each_is_told_what_is_missing() {
+fn provision_without_an_admin_token_names_what_is_missing() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -86,7 +87,7 @@ fn the_printed_policy_is_enough() {
 }
 
 #[test]
-fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
+fn expired_foreign_or_expiring_tokens_are_replaced() {
     let fleet = site();
     let guest = &fleet.guest;
     let everybody = "users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n";
@@ -94,7 +95,8 @@ fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
     roster(guest, everybody);
     provision(&fleet, "").expect_success("provisioning");
     let before = token(guest, "carol");
-    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends soon and can.
+    // alice's is revoked; bob has carol's; dee's ends tomorrow and cannot be renewed; eve's ends
+    // soon and can.
     let revoked = token(guest, "alice").expect("a token");
     fleet.bao.admin().done("POST", "auth/token/revoke", &json!({ "token": revoked }));
     guest.put_vault_token("bob", &format!("{}\n", before.clone().expect("carol's")));
@@ -138,7 +140,7 @@ fn tokens_that_are_spent_foreign_or_end_soon_are_replaced() {
 }
 
 #[test]
-fn a_server_that_is_sealed_halfway_is_told_of_each_and_the_next_run_completes() {
+fn server_sealed_during_a_run_is_completed_by_the_next_run() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("for i in $(seq 100 159); do useradd --create-home p$i; done").expect_success("sixty people");

@@ -1,56 +1,61 @@
-//! A thousand people: interrupted wherever it may be and run again, it completes; and then nothing is left to do.
+//! Many users (per merge more than one batch of them): provisioning that is interrupted at any
+//! point completes when it runs again, and then has nothing left to do.
 
+use cas_tests::size::sized;
 use serde_json::Value;
 
-use super::{enrolled, provision, roster, said, site, snapshot, tokens};
+use super::{enrolled, provision, roster, said, site, snapshot, token_file, tokens};
 
-const PEOPLE: usize = 1000;
+/// The exit code of a run that was terminated.
+const INTERRUPTED: i32 = 75;
+/// Users are served in the order of their names, which is that of numbers of four digits.
+const FIRST: usize = 1001;
 
 #[test]
-fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
+fn interrupted_provisioning_of_many_users_completes() {
+    let people = sized(1000, 120);
+    let last = FIRST + people - 1;
     let fleet = site();
     let guest = &fleet.guest;
     guest
         .run(&format!(
-            "for i in $(seq 1 {PEOPLE}); do n=p$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >&3; echo \"$n:x:$u:\" >&4; mkdir -m 700 /home/$n; echo >/home/$n/.profile; chown -R $u:$u /home/$n; done 3>>/etc/passwd 4>>/etc/group"
+            "for i in $(seq {FIRST} {last}); do n=p$i; u=$((19000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >&3; echo \"$n:x:$u:\" >&4; mkdir -m 700 /home/$n; echo >/home/$n/.profile; chown -R $u:$u /home/$n; done 3>>/etc/passwd 4>>/etc/group"
         ))
-        .expect_success("a thousand people");
+        .expect_success("a crowd");
     let text: String =
-        (1..=PEOPLE).map(|number| format!("  p{number}:\n    tier: {}\n", number % 3)).collect();
+        (FIRST..=last).map(|number| format!("  p{number}:\n    tier: {}\n", number % 3)).collect();
     roster(guest, &format!("users:\n{text}"));
 
-    // Killed outright, a little later each time; then asked to end, which it does when it is done with somebody.
-    let (mut interruptions, mut finished) = (0, None);
-    for (signal, seconds) in [("KILL", 2), ("KILL", 5), ("KILL", 9)].into_iter().chain([("TERM", 60); 10]) {
-        let run = guest.run(&format!(
-            "VAULT_TOKEN={} timeout --signal={signal} {seconds} cas-sync provision --json",
-            fleet.bao.root_token()
+    // Killed while it serves a user, each time a little later; then terminated, which it obeys after
+    // the current user.
+    let run = format!("VAULT_TOKEN={} cas-sync provision --json", fleet.bao.root_token());
+    let eighths = [("KILL", 1, 137), ("KILL", 3, 137), ("KILL", 4, 137), ("TERM", 6, INTERRUPTED)];
+    for (signal, eighth, code) in eighths {
+        let file = token_file(&format!("p{}", FIRST + people * eighth / 8));
+        let interrupted = guest.run(&format!(
+            "{run} & run=$!; until [ -e {file} ]; do kill -0 $run || break; sleep 0.01; done; kill -{signal} $run; wait $run"
         ));
         println!(
-            "{signal} {seconds}: {:?} after {:?}, {} enrolled",
-            run.code,
-            run.took,
+            "{signal}: {:?} after {:?}, {} enrolled",
+            interrupted.code,
+            interrupted.took,
             enrolled(guest).lines().count()
         );
-        if run.succeeded() {
-            finished = Some(run);
-            break;
-        }
-        assert!(matches!(run.code, Some(124 | 137)), "it ended by itself: {:?} {}", run.code, said(&run));
-        interruptions += 1;
+        assert_eq!(interrupted.code, Some(code), "{signal}: {}", said(&interrupted));
+        assert!(guest.read(&token_file(&format!("p{last}"))).is_none(), "{signal}: it was done already");
     }
-    let finished = finished.unwrap_or_else(|| panic!("not finished after {interruptions} interruptions"));
+    let interruptions = eighths.len();
+    let finished = guest.run(&run).expect_success("after all interruptions");
     let told: Value = serde_json::from_slice(&finished.stdout).expect("JSON");
-    assert!(interruptions >= 3);
-    assert_eq!(enrolled(guest).lines().count(), PEOPLE);
+    assert_eq!(enrolled(guest).lines().count(), people);
     let lacking = guest
-        .run(&format!("for i in $(seq 1 {PEOPLE}); do for f in /home/p$i/.config/claude-auth-sync/vault-token /etc/systemd/system/claude-auth-sync.target.wants/claude-auth-sync@p$i.timer /var/lib/claude-auth-sync/provisioned/p$i; do [ -s $f ] || [ -L $f ] || echo $f; done; done"))
+        .run(&format!("for i in $(seq {FIRST} {last}); do for f in /home/p$i/.config/claude-auth-sync/vault-token /etc/systemd/system/claude-auth-sync.target.wants/claude-auth-sync@p$i.timer /var/lib/claude-auth-sync/provisioned/p$i; do [ -s $f ] || [ -L $f ] || echo $f; done; done"))
         .text();
     assert_eq!(lacking, "");
     let number = tokens(&fleet.bao);
-    let most = PEOPLE + 1 + interruptions;
+    let most = people + 1 + interruptions;
     assert!(
-        (PEOPLE + 1..=most).contains(&number),
+        (people + 1..=most).contains(&number),
         "{number} tokens: at most one is lost in each interruption"
     );
 
@@ -59,13 +64,13 @@ fn a_thousand_people_are_provisioned_however_often_that_is_interrupted() {
     let again = provision(&fleet, "--json");
     let told_again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
     assert_eq!(again.code, Some(0), "{told_again}");
-    assert_eq!(told_again["requests"], PEOPLE + 1, "one for each person, and one for the admin");
+    assert_eq!(told_again["requests"], people + 1, "one for each person, and one for the admin");
     let is_untouched = |person: &Value| person["steps"].as_array().is_some_and(Vec::is_empty);
     assert!(told_again["people"].as_array().expect("people").iter().all(is_untouched));
     assert_eq!(snapshot(guest, places), before, "nothing was written");
     assert_eq!(tokens(&fleet.bao), number);
     println!(
-        "{PEOPLE} people, interrupted {interruptions} times: the last run {} requests in {} ms; again {} requests in {} ms",
+        "{people} people, interrupted {interruptions} times: the last run {} requests in {} ms; again {} requests in {} ms",
         told["requests"], told["milliseconds"], told_again["requests"], told_again["milliseconds"]
     );
 }

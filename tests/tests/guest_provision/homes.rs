@@ -1,4 +1,5 @@
-//! Homes that try to lead elsewhere, or take nothing: their people are left out, with the reason, and all others are served.
+//! Homes with symlinks or without write access: their users are skipped with the reason, and all
+//! others are served.
 
 use super::{enrolled, provision, roster, said, site, snapshot, standing, token_file, tokens};
 
@@ -28,7 +29,7 @@ const HOMES: [(&str, &str, &str); 9] = [
 ];
 
 #[test]
-fn nothing_outside_of_a_home_is_touched_and_the_others_are_served() {
+fn hostile_home_affects_no_file_outside_and_no_other_user() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("install -d -m 777 -o bob -g bob ~bob/.config").expect_success("a folder that all may write");
@@ -62,15 +63,15 @@ fn nothing_outside_of_a_home_is_touched_and_the_others_are_served() {
     assert_eq!(snapshot(guest, elsewhere), before, "nothing of others was touched");
     assert_eq!(tokens(&fleet.bao), number + 1, "no token was made that nobody keeps");
 
-    // Once a home is mended, its person is served like everybody else.
+    // Once a home is repaired, its user is served like the others.
     guest.run(&format!("rm {}", token_file("fifo"))).expect_success("the remedy");
     provision(&fleet, "--user fifo").expect_success("again");
     assert!(standing(&fleet, "fifo").is_some());
 }
 
-/// Whoever stops the process that looks into their home is waited for, a little.
+/// A user who stops the process that reads the home is waited for only briefly.
 #[test]
-fn a_home_that_does_not_answer_holds_nobody_up() {
+fn unresponsive_home_does_not_delay_other_users() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");

@@ -1,12 +1,14 @@
-//! `cas-sync provision` on a workstation whose people keep their logins in a real OpenBao: from a roster to people who work,
-//! and whatever stands in the way.
+//! `cas-sync provision` on a workstation with a real OpenBao: from a roster to working users, and
+//! what can prevent it.
 
+mod accounts;
 mod admin;
 mod crowd;
 mod homes;
 mod newcomers;
 mod obstructions;
 mod policies;
+mod reused_names;
 mod roster;
 mod units;
 
@@ -14,7 +16,7 @@ use cas_tests::guest::{Finished, Fleet, Guest, Suite};
 use cas_tests::openbao::Bao;
 use serde_json::{Value, json};
 
-/// A workstation and a server on which nothing is set up for people yet: no role, no policies.
+/// Creates a workstation and a server on which nothing is set up: no role, no policies.
 fn site() -> Fleet {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     forget_the_role(&fleet.bao);
@@ -51,7 +53,8 @@ fn said(finished: &Finished) -> String {
     format!("{}{}", finished.text(), String::from_utf8_lossy(&finished.stderr))
 }
 
-/// What is known of the token in somebody's file; none when it is expired, revoked, or not there.
+/// Returns what the server knows of the token in a user's file, or `None` if it is expired, revoked
+/// or missing.
 fn standing(fleet: &Fleet, user: &str) -> Option<Value> {
     let token = token(&fleet.guest, user)?;
     let looked_up = fleet.bao.admin().ask("POST", "auth/token/lookup", Some(&json!({ "token": token })));
@@ -78,7 +81,8 @@ fn enrolled(guest: &Guest) -> String {
     guest.run("ls /var/lib/claude-auth-sync/enrolled 2>/dev/null").text()
 }
 
-/// All that tells of a change in these folders: names, owners, modes, sizes, times, and where links lead.
+/// Returns the properties of these directories that reveal a change: names, owners, modes, sizes,
+/// times, and targets of symlinks.
 #[track_caller]
 fn snapshot(guest: &Guest, folders: &str) -> String {
     guest

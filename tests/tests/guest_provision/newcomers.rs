@@ -1,4 +1,4 @@
-//! From an empty server and three lines to three people who work.
+//! From an empty server and a roster with three lines to three working users.
 
 use cas_tests::guest::{Suite, VARIABLE, Workplace};
 use serde_json::json;
@@ -6,12 +6,12 @@ use serde_json::json;
 use super::{enrolled, forget_the_role, provision_with, roster, said, snapshot, token_file};
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_bookworm() {
+fn roster_with_three_users_provisions_them_on_bookworm() {
     three_people_work(Suite::Bookworm);
 }
 
 #[test]
-fn three_lines_in_the_roster_are_three_people_who_work_on_trixie() {
+fn roster_with_three_users_provisions_them_on_trixie() {
     three_people_work(Suite::Trixie);
 }
 
@@ -39,6 +39,11 @@ fn three_people_work(suite: Suite) {
     // Two work by their logins, and a lost one comes back from their own place in the store.
     for user in ["alice", "bob"] {
         assert!(place.claude(user).answered());
+        // The first sync began when the user was enrolled; another one would leave everything to it.
+        let first = format!(
+            "while [ $(systemctl is-active claude-auth-sync@{user}.service) = activating ]; do sleep 0.1; done"
+        );
+        guest.run(&first).expect_success("the end of the first sync");
         guest.sync(user).expect_success("backing up");
         guest.forget_state(user);
         guest.put_login(
@@ -62,7 +67,7 @@ fn three_people_work(suite: Suite) {
     assert!(!ours(&after) && before.lines().count() == after.lines().count(), "{before}{after}");
     assert!(!guest.product_journal().contains("user=dave"), "{}", guest.product_journal());
 
-    // Again, by whoever has no admin's token: nothing is to be done, and nothing is.
+    // Again without an administrator's token: there is nothing to do, and nothing is done.
     let before =
         snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
     let again = guest.run("cas-sync provision").expect_success("the hourly run");

@@ -1,4 +1,5 @@
-//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is of no use.
+//! Policies at the server: the one in the field, the tighter one, one that is too wide, one that is
+//! of no use.
 
 use cas_tests::openbao::Policy;
 use serde_json::json;
@@ -32,7 +33,7 @@ fn both_policies_serve_and_are_left_as_they_are() {
 }
 
 #[test]
-fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_for() {
+fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -50,8 +51,8 @@ fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
     for what in [
-        "read other people's documents",
-        "write other people's documents",
+        "read other users' documents",
+        "write other users' documents",
         "list all documents",
         "destroy versions of the document",
         "create tokens",
@@ -76,7 +77,7 @@ fn a_policy_that_is_too_wide_is_found_by_trying_and_replaced_when_that_is_asked_
 }
 
 #[test]
-fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
+fn policy_that_is_too_narrow_is_reported_before_enrollment() {
     let fleet = site();
     let guest = &fleet.guest;
     let useless = "path \"auth/token/lookup-self\" { capabilities = [\"read\"] }\n";
@@ -95,7 +96,7 @@ fn a_policy_that_is_of_no_use_is_told_before_anybody_is_enrolled_with_it() {
 
 /// A role that makes tokens which die with the admin's login, or may do more, is of no use either.
 #[test]
-fn a_role_that_makes_other_tokens_is_refused_and_its_token_revoked() {
+fn role_with_other_tokens_is_refused_and_its_token_revoked() {
     let fleet = site();
     let guest = &fleet.guest;
     let role = json!({ "allowed_policies_glob": ["workstation-claude-*"], "orphan": false, "renewable": true, "token_period": "768h" });
@@ -109,8 +110,8 @@ fn a_role_that_makes_other_tokens_is_refused_and_its_token_revoked() {
     assert_eq!(token(guest, "alice"), None);
 }
 
-/// A new token without the default policy, and a policy that relied on it: the old token, which worked, is still there to be
-/// put back, until one that works has taken its place.
+/// The new token has no default policy, and the user's policy relied on it: the old token, which
+/// works, is kept until one that works has replaced it.
 #[test]
 fn no_token_is_revoked_before_another_is_shown_to_work() {
     let fleet = site();
@@ -140,7 +141,7 @@ fn no_token_is_revoked_before_another_is_shown_to_work() {
 
 /// Names of policies are kept in lower case.
 #[test]
-fn nobody_gets_a_token_with_somebody_elses_policy() {
+fn token_with_the_policy_of_another_user_is_refused() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("useradd --badname --create-home Alice").expect_success("somebody of almost the same name");
@@ -155,20 +156,16 @@ fn nobody_gets_a_token_with_somebody_elses_policy() {
         assert!(done.text().contains(expected), "{}", said(&done));
         assert_eq!(token(guest, "Alice"), None);
     }
-    // Nobody here knows of the one any more, but the server does.
+    // This machine no longer knows the token, but the server does.
     guest.run("rm -r /var/lib/claude-auth-sync/provisioned").expect_success("another machine of the fleet");
     let done = provision(&fleet, "--rewrite-policies");
-    assert!(
-        done.text().contains("the policy workstation-claude-alice is the one of alice"),
-        "{}",
-        said(&done)
-    );
+    assert!(done.text().contains("the policy workstation-claude-alice belongs to alice"), "{}", said(&done));
     assert_eq!(token(guest, "Alice"), None);
 }
 
-/// What one person's file holds is nobody else's affair.
+/// One user's file does not affect other users.
 #[test]
-fn a_token_that_the_server_stumbles_over_keeps_nobody_from_being_served() {
+fn token_that_fails_on_the_server_does_not_affect_others() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");

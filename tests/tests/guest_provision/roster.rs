@@ -1,4 +1,5 @@
-//! Rosters that are wrong let nobody go, and the message names the line; one that is right lets people go for good.
+//! An invalid roster unenrolls no user, and the message names the line; a valid one unenrolls users
+//! for good.
 
 use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
 
@@ -11,15 +12,12 @@ fn a_roster_that_is_wrong_changes_nothing() {
     let places = "/home /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d";
     let before = snapshot(guest, places);
     for (text, expected) in [
-        ("", "names nobody"),
-        ("users:\n", "names nobody"),
+        ("", "lists no users"),
+        ("users:\n", "lists no users"),
         ("users:\n  alice:\n  bo", "roster.yaml, line 3"),
         ("users:\n  alice: {parked: tr", "roster.yaml, line"),
         ("\u{7f}ELF\u{1}", "roster.yaml, line 1"),
-        (
-            "users:\n  alice:\n  bob:\n  alice:\n",
-            "line 4: \"alice\" stands here a second time; the first is in line 2",
-        ),
+        ("users:\n  alice:\n  bob:\n  alice:\n", "line 4: \"alice\" is a duplicate of the key in line 2"),
         (
             "users:\n  alice:\n    claude-auth: false\n",
             "line 3: the key \"claude-auth\": did you mean `claude_auth`?",
@@ -32,11 +30,11 @@ fn a_roster_that_is_wrong_changes_nothing() {
         assert!(said(&done).contains(expected), "{text:?}: {}", said(&done));
     }
     guest.run("chmod 666 /etc/claude-auth-sync/roster.yaml").expect_success("a careless chmod");
-    assert!(said(&provision(&fleet, "")).contains("everybody may write it"));
+    assert!(said(&provision(&fleet, "")).contains("every user can write it"));
     guest
         .run("rm /etc/claude-auth-sync/roster.yaml; mkfifo /etc/claude-auth-sync/roster.yaml")
         .expect_success("a FIFO");
-    assert!(said(&provision(&fleet, "")).contains("no regular file"));
+    assert!(said(&provision(&fleet, "")).contains("not a regular file"));
     guest.run("rm /etc/claude-auth-sync/roster.yaml").expect_success("no roster");
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(78));
@@ -45,7 +43,7 @@ fn a_roster_that_is_wrong_changes_nothing() {
 }
 
 #[test]
-fn somebody_without_an_account_is_named_and_nobody_goes() {
+fn roster_user_without_an_account_is_named() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
@@ -73,7 +71,7 @@ fn somebody_without_an_account_is_named_and_nobody_goes() {
 }
 
 #[test]
-fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
+fn disabled_parked_or_removed_user_is_unenrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("useradd --create-home dee").expect_success("a person");
@@ -104,7 +102,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
         said(&done)
     );
     assert_eq!(enrolled(guest), "alice\n");
-    let traces = guest.run("ls -d /etc/systemd/system/*/claude-auth-*@* /etc/tmpfiles.d/*@* /run/claude-auth-sync/* | grep -v alice").text();
+    let traces = guest
+        .run("ls -d /etc/systemd/system/*/claude-auth-*@* /var/lib/claude-auth-sync/published/* | grep -v alice")
+        .text();
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");
     assert!(
@@ -115,7 +115,7 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
     assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
 
-    // Back from where they were: the token of somebody who was away still serves, the other needs a new one.
+    // Enrolled again: the token of the parked user still works, the other user needs a new one.
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");
     let back = provision_alone(guest);
     assert_eq!(back.code, Some(77), "{}", said(&back));
@@ -129,9 +129,9 @@ fn whoever_is_opted_out_or_away_or_gone_is_looked_after_no_more() {
     assert_eq!(enrolled(guest), "alice\ncarol\ndee\n");
 }
 
-/// People whom an admin enrolled by hand are nobody's business but the admin's.
+/// Users whom an administrator enrolled by hand are not changed by the roster.
 #[test]
-fn who_was_enrolled_by_hand_is_not_let_go() {
+fn user_enrolled_by_hand_stays_enrolled() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.enroll("carol");

@@ -43,7 +43,7 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
     assert_eq!(run(guest), "success\n0\nyes\n");
     assert_eq!(enrolled(guest), "alice\nbob\n");
     guest
-        .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-sync@alice.path")
+        .run("systemctl is-active claude-auth-sync@alice.timer claude-auth-request.socket")
         .expect_success("her units");
 
     roster(guest, "users:\n  alice:\n    Parked: true\n");

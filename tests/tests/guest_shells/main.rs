@@ -1,4 +1,5 @@
-//! The files that login shells read: what they give to whom, what they show on which terminal, and what they leave alone.
+//! The files that login shells read: which token and notice they provide, and what they leave
+//! unchanged.
 
 mod notice;
 mod obstacles;
@@ -8,23 +9,23 @@ mod untouched;
 
 use cas_tests::guest::{Finished, Guest, Suite, VARIABLE};
 
-/// One person for each kind of shell.
+/// One user per kind of shell.
 const PEOPLE: [(&str, &str); 4] =
     [("alice", "/bin/bash"), ("carol", "/usr/bin/zsh"), ("dora", "/bin/dash"), ("frida", "/usr/bin/fish")];
 
 const ZSH_LINE: &str = "[[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]] && source /usr/share/claude-auth-sync/claude-auth-sync.zsh";
 
-/// A guest in which all of them are enrolled and have a token, bob too, and in which no login gets one from the PAM module.
+/// A guest in which all of them are enrolled and have a token, bob too, and in which no login gets
+/// one from the PAM module.
 #[track_caller]
 fn guest(suite: Suite) -> Guest {
-    let guest = Guest::boot(suite);
+    let guest = Guest::boot_with_product(suite);
     guest
         .run(&format!(
             "useradd --create-home --shell /bin/dash dora && useradd --create-home --shell /usr/bin/fish frida
              echo '{ZSH_LINE}' >>/etc/zsh/zprofile"
         ))
         .expect_success("more people");
-    guest.install_product();
     guest.disable_module();
     for user in ["alice", "bob", "carol", "dora", "frida"] {
         guest.enroll(user);
@@ -37,14 +38,14 @@ fn token_of(user: &str) -> String {
     format!("sk-ant-oat01-{user}_A-1")
 }
 
-/// These lines, typed into a login shell of somebody's that has no terminal.
+/// Runs these lines in a user's login shell without a terminal.
 #[track_caller]
 fn typed(guest: &Guest, user: &str, lines: &str) -> Finished {
     let input = format!("{lines}\nexit\n");
     guest.ssh_tool("ssh", &["-T", &format!("{user}@127.0.0.1")], input.as_bytes())
 }
 
-/// What the variable is in a login shell of somebody's.
+/// Returns the variable in a user's login shell.
 #[track_caller]
 fn variable(guest: &Guest, user: &str) -> String {
     let lines = format!("echo begin; printenv {VARIABLE}; echo done");

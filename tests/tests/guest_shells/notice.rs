@@ -1,10 +1,10 @@
-//! The line for the person themselves: on their terminal, and nowhere else.
+//! The notice: on the user's own terminal and nowhere else.
 
 use super::*;
 
 const SAID: &str = "Claude Code: your login is lost";
 
-/// A notice that nobody has seen yet.
+/// Creates a notice that was not shown yet.
 #[track_caller]
 fn put_notice(guest: &Guest, user: &str, text: &[u8]) {
     let folder = folder_of(user);
@@ -20,7 +20,7 @@ fn folder_of(user: &str) -> String {
     format!("/home/{user}/.local/state/claude-auth-sync")
 }
 
-/// All that a login at a terminal shows until its person leaves again.
+/// Returns everything that a login at a terminal shows until the user logs out.
 #[track_caller]
 fn screen(guest: &Guest, user: &str) -> String {
     let mut terminal = guest.ssh_terminal(user);
@@ -40,7 +40,7 @@ fn shows(guest: &Guest, user: &str) -> bool {
 }
 
 #[test]
-fn it_is_shown_at_a_terminal_without_its_control_characters_and_gone_with_its_file() {
+fn notice_is_shown_sanitized_until_its_file_is_removed() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in PEOPLE {
         assert!(!shows(&guest, user), "{shell}: nothing to say");
@@ -67,7 +67,7 @@ fn it_is_shown_at_a_terminal_without_its_control_characters_and_gone_with_its_fi
 }
 
 #[test]
-fn it_is_shown_once_a_day_whatever_terminals_are_opened() {
+fn notice_is_shown_once_a_day_on_all_terminals() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in PEOPLE {
         let record = format!("{}/notice.json", folder_of(user));
@@ -96,7 +96,7 @@ fn it_is_shown_once_a_day_whatever_terminals_are_opened() {
 }
 
 #[test]
-fn only_a_plain_file_of_their_own_is_shown_and_nothing_is_waited_for() {
+fn notice_that_is_not_a_regular_own_file_is_ignored() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in PEOPLE {
         for obstacle in [
@@ -120,7 +120,7 @@ fn only_a_plain_file_of_their_own_is_shown_and_nothing_is_waited_for() {
 }
 
 #[test]
-fn it_is_not_shown_where_nobody_looks() {
+fn notice_is_not_shown_without_a_terminal() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in PEOPLE {
         put_notice(&guest, user, format!("{SAID}\n").as_bytes());

@@ -5,7 +5,7 @@ use cas_tests::guest::env_file_path;
 use super::*;
 
 #[test]
-fn an_env_file_that_is_no_plain_line_of_their_own_gives_nothing_and_holds_nobody_up() {
+fn invalid_env_file_sets_nothing_and_does_not_block_a_shell() {
     let guest = guest(Suite::Bookworm);
     let line = format!("{VARIABLE}=sk-ant-oat01-planted");
     let rows = [
@@ -52,7 +52,7 @@ fn an_env_file_that_is_no_plain_line_of_their_own_gives_nothing_and_holds_nobody
 }
 
 #[test]
-fn what_a_program_in_our_place_prints_is_looked_at_again() {
+fn shell_checks_the_output_of_the_program() {
     let guest = guest(Suite::Bookworm);
     let good = format!("{VARIABLE}=sk-ant-oat01-good");
     for said in [

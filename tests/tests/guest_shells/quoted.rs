@@ -1,4 +1,4 @@
-//! What is printed to be pasted is read back as it was meant, by whatever shell somebody has.
+//! Printed commands are parsed as intended by every shell.
 
 use cas_tests::claude_login::parsed;
 
@@ -11,11 +11,11 @@ const NAMES: [&str; 24] = [
 ];
 
 #[test]
-fn a_command_that_doctor_prints_names_what_it_is_about_in_every_shell() {
+fn doctor_remedy_quotes_its_arguments_for_every_shell() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let in_sh = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
     for name in NAMES {
-        // Doctor has it moved aside: a login file that is none.
+        // Doctor prints a command that moves an invalid login file away.
         let folder = format!("/home/alice/odd/{name}");
         let path = in_sh(&format!("{folder}/login"));
         let as_alice = "exec runuser -u alice -- env -i HOME=/home/alice PATH=/usr/bin:/bin LANG=C.UTF-8";

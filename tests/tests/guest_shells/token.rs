@@ -1,14 +1,14 @@
-//! The token that lies in a person's env file, in the shells that came without it.
+//! The token of a user's env file, in shells that started without it.
 
 use super::*;
 
 #[test]
-fn every_login_shell_has_its_persons_own_token_on_bookworm() {
+fn login_shell_gets_the_users_token_on_bookworm() {
     every_login_shell_has_its_persons_own_token(Suite::Bookworm);
 }
 
 #[test]
-fn every_login_shell_has_its_persons_own_token_on_trixie() {
+fn login_shell_gets_the_users_token_on_trixie() {
     every_login_shell_has_its_persons_own_token(Suite::Trixie);
 }
 
@@ -30,7 +30,7 @@ fn every_login_shell_has_its_persons_own_token(suite: Suite) {
 }
 
 #[test]
-fn who_has_a_token_keeps_it_and_an_empty_one_is_none() {
+fn existing_token_is_kept_and_an_empty_one_replaced() {
     let guest = guest(Suite::Bookworm);
     let own = "sk-ant-oat01-of_a_pipeline";
     for (user, shell) in PEOPLE {
@@ -50,14 +50,14 @@ fn who_has_a_token_keeps_it_and_an_empty_one_is_none() {
 }
 
 #[test]
-fn nobody_has_another_persons_token() {
+fn login_shell_never_gets_the_token_of_another_user() {
     let guest = guest(Suite::Bookworm);
     // What is there can be seen, though not read.
     guest
         .run("chmod 755 ~alice ~alice/.config ~alice/.config/claude-auth-sync")
         .expect_success("an open home");
     let becoming_bob = "setpriv --reuid=bob --regid=bob --init-groups";
-    // `su -m` and `sudo -E` keep HOME and USER of whoever called them.
+    // `su -m` and `sudo -E` keep HOME and USER of the caller.
     for (user, shell) in PEOPLE {
         let login = format!("{shell} -l -c 'printenv {VARIABLE}; id -un'");
         let strangers_home = format!("{becoming_bob} env HOME=/home/alice USER=alice LOGNAME=alice {login}");
@@ -76,7 +76,7 @@ fn nobody_has_another_persons_token() {
     assert_eq!(seen.text().trim(), token_of("bob"), "su without a dash changes HOME and USER");
 }
 
-/// Somebody who looks for a mistake in their start files shows the trace to others.
+/// A user who traces the start files may show the trace to others.
 #[test]
 fn a_traced_shell_shows_no_token() {
     let guest = guest(Suite::Bookworm);

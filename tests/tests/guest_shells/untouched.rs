@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// How many processes and programs a login shell of somebody's starts.
+/// Returns how many processes and programs a user's login shell starts.
 #[track_caller]
 fn started(guest: &Guest, user: &str, shell: &str, environment: &str) -> usize {
     let seen = guest.run(&format!(

@@ -1,5 +1,5 @@
-//! The dashboard and the alert rules, asked of a real Prometheus that scrapes a real node exporter, which reads what
-//! `cas-sync metrics` has written.
+//! The dashboard and the alert rules, asked of a real Prometheus that scrapes a real node exporter,
+//! which reads what `cas-sync metrics` has written.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ const DASHBOARD: &str = include_str!("../../../packaging/grafana/claude-auth.jso
 const RULES: &str = include_str!("../../../packaging/alerts/prometheus.yaml");
 
 #[test]
-fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
+fn queries_of_dashboard_and_rules_return_data() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     for name in ["mallory", "new"] {
         guest.run(&format!("useradd --create-home {name}")).expect_success(name);
@@ -49,7 +49,8 @@ fn each_question_of_the_dashboard_and_of_the_rules_has_an_answer() {
         let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
         assert!(found > 0, "{asked} has no answer: {answer}");
     }
-    // Every name in a rule is one of a figure; and they say of these people what they should.
+    // Every name in a rule is the name of a metric, and the rules have the expected results for
+    // these users.
     let names = names(RULES);
     assert!(names.len() >= 5, "{names:?}");
     for name in &names {
@@ -75,16 +76,18 @@ fn people(guest: &Guest) {
     guest.put_login("bob", &tombstone(&login));
     run_service(guest, "bob");
     let now = now_ms();
-    let away = json!({
+    let mut away = json!({
         "schema": 1, "at_ms": now - 60_000, "status": "WARN", "text": "not verified", "exit_code": 75, "verdict": "unknown",
         "verified_at_ms": now - 200_000_000, "outage": "the network", "outage_since_ms": now - 190_000_000_u64,
         "credential": {"kind": "login", "access_token_expires_at_ms": now + 1000, "expires_at_ms": now + 1_000_000},
     });
     run_service(guest, "carol");
-    guest.write(&published("carol"), "carol", "600", away.to_string().as_bytes());
-    guest
-        .run(&format!("rm {0} && runuser -u mallory -- mkfifo {0}", published("mallory")))
-        .expect_success("mallory");
+    let uid = guest.run("id -u carol").text().trim().parse::<u32>().expect("a user id");
+    away["uid"] = uid.into();
+    guest.write(&published("carol"), "root", "600", away.to_string().as_bytes());
+    let state = "/home/mallory/.local/state/claude-auth-sync/state.json";
+    guest.run(&format!("rm {state} && runuser -u mallory -- mkfifo {state}")).expect_success("mallory");
+    guest.publish("mallory");
 }
 
 /// What the panels ask.

@@ -1,24 +1,24 @@
-//! The folder in which a person's syncs publish: when it is there, whose, and when it goes.
+//! The file in which root publishes a user's state: when it exists, and when it is removed.
 
 use cas_tests::claude_login::fresh;
 use cas_tests::guest::{Guest, Suite};
+use cas_tests::wait_until;
 
 use super::{everybody, published, row, run_service};
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_bookworm() {
+fn published_state_follows_the_enrollment_on_bookworm() {
     it_comes_and_goes_with_the_enrollment(Suite::Bookworm);
 }
 
 #[test]
-fn it_comes_and_goes_with_the_enrollment_on_trixie() {
+fn published_state_follows_the_enrollment_on_trixie() {
     it_comes_and_goes_with_the_enrollment(Suite::Trixie);
 }
 
 fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
     let names = ["jean-luc", "a.b", "Zoe_1"];
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     for name in names {
         guest.run(&format!("useradd --badname --create-home {name}")).expect_success(name);
         guest.enroll(name);
@@ -26,37 +26,37 @@ fn it_comes_and_goes_with_the_enrollment(suite: Suite) {
         assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
         run_service(&guest, name);
         let path = published(name);
-        let folder = path.trim_end_matches("/state.json");
-        let modes = guest.run(&format!("stat -c '%U %a' {folder} {path}")).expect_success("both").text();
-        assert_eq!(modes, format!("{name} 700\n{name} 600\n"));
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
-        // By hand, too; and where there is no folder nothing is published, and nothing is wrong.
+        assert_eq!(guest.status_of(&path), "600 root:root regular file");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
+        // By hand without the request socket: the next service publishes, and that is not an error.
         guest.run(&format!("rm {path}")).expect_success("removed");
-        guest.sync(name).expect_success("a sync by hand");
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
-        guest.run(&format!("rm -r {folder}")).expect_success("removed");
         let by_hand = guest.sync(name).expect_success("a sync by hand").text();
         assert!(!by_hand.contains("publish"), "{by_hand}");
         assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
-        guest.enroll(name);
         run_service(&guest, name);
-        assert_eq!(row(&everybody(&guest), name)["rank"], "well");
+        assert_eq!(row(&everybody(&guest), name)["rank"], "ok");
+        // A user who has removed it has no state.
+        guest.run(&format!("rm ~{name}/.local/state/claude-auth-sync/state.json")).expect_success("removed");
+        guest.publish(name);
+        assert_eq!(row(&everybody(&guest), name)["rank"], "unknown");
+        run_service(&guest, name);
     }
     let parents =
-        guest.run("stat -c '%U %a' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/people").text();
+        guest.run("stat -c '%U %a' /var/lib/claude-auth-sync /var/lib/claude-auth-sync/published").text();
     assert_eq!(parents, "root 755\nroot 755\n");
     guest.run("cas-sync unenroll a.b").expect_success("unenrolled");
     assert_eq!(guest.read(&published("a.b")), None);
-    let left = guest.run("ls /var/lib/claude-auth-sync/people").text();
+    let left = guest.run("ls /var/lib/claude-auth-sync/published").text();
     assert_eq!(left, "Zoe_1\njean-luc\n");
+    guest.publish("a.b");
+    assert_eq!(guest.read(&published("a.b")), None, "nothing is published of a user who is not enrolled");
     guest.remove_package().expect_success("removed");
-    assert!(!guest.run("ls -d /var/lib/claude-auth-sync").succeeded(), "nothing of it is left");
+    assert_eq!(guest.run("ls -A /var/lib/claude-auth-sync").text(), "identities\n", "until a purge");
 }
 
 #[test]
-fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
-    let guest = Guest::boot(Suite::Bookworm);
-    guest.install_product();
+fn reused_user_id_does_not_inherit_published_state() {
+    let guest = Guest::boot_with_product(Suite::Bookworm);
     guest.run("useradd --create-home --uid 1800 old").expect_success("an account");
     guest.enroll("old");
     guest.put_login("old", &fresh("old"));
@@ -65,19 +65,30 @@ fn a_user_id_that_is_given_out_again_speaks_for_nobody_else() {
         .run("systemctl stop 'claude-auth-*@old.*'; pkill -u old; userdel --force --remove old && useradd --create-home --uid 1800 new")
         .expect_success("the number goes on");
     guest.run("useradd --create-home --uid 1801 old").expect_success("the name comes back");
-    // The new owner of the number may write there now, and says something in another's name.
-    guest.write(&published("old"), "new", "600", br#"{"at_ms":1,"status":"OK","exit_code":0}"#);
-    let reason = row(&everybody(&guest), "old")["reason"].to_string();
-    assert!(reason.contains("the folder belongs to user id 1800, and old is 1801"), "{reason}");
-    // Enrolling gives the folder to whoever has the name.
-    guest.enroll("old");
+    // The name was enrolled for the uid that another user has now, and neither of the two accounts speaks for it.
+    guest.publish("old");
+    let old = |guest: &Guest| row(&everybody(guest), "old").clone();
+    let reused = "the name was enrolled for uid 1800 and its account has uid 1801";
+    assert_eq!(old(&guest)["rank"], "gone");
+    assert!(old(&guest)["reason"].as_str().is_some_and(|reason| reason.contains(reused)), "{}", old(&guest));
+    let refused = guest.run("cas-sync enroll old 2>&1");
+    assert!(refused.code == Some(1) && refused.text().contains("--adopt old"), "{}", refused.text());
+    let former = String::from_utf8(guest.read(&published("old")).expect("it is there")).expect("JSON");
+    assert!(former.contains("\"uid\":1800") && former.contains("unreadable"), "{former}");
+    // Adopting removes what was published for the other account.
+    guest.run("cas-sync provision --adopt old").expect_success("an administrator's word");
+    assert_eq!(old(&guest)["rank"], "unknown");
+    // Were it there, it would not count.
+    guest.write(&published("old"), "root", "600", former.as_bytes());
+    let reason = old(&guest)["reason"].to_string();
+    assert!(reason.contains("it was published for user id 1800, and old is 1801"), "{reason}");
     guest.put_login("old", &fresh("again"));
     run_service(&guest, "old");
-    assert_eq!(row(&everybody(&guest), "old")["rank"], "well");
+    assert_eq!(old(&guest)["rank"], "ok");
 }
 
 #[test]
-fn a_home_that_is_not_there_is_published_and_what_was_known_stays() {
+fn missing_home_is_published_with_the_known_state() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     run_service(&guest, "alice");
@@ -86,6 +97,32 @@ fn a_home_that_is_not_there_is_published_and_what_was_known_stays() {
     let seen = everybody(&guest);
     let row = row(&seen, "alice");
     assert_eq!((&row["rank"], &row["exit_code"]), (&"skipped".into(), &0.into()), "{row}");
-    assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is not there")), "{row}");
+    assert!(row["reason"].as_str().is_some_and(|reason| reason.contains("the home is missing")), "{row}");
     assert_eq!(row["last_sync"]["credential"]["kind"], "login", "{row}");
+}
+
+/// With the dispatcher at work, as on every machine that is not paused.
+#[test]
+fn result_of_a_command_by_hand_is_published() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.put_login("alice", &fresh("first"));
+    run_service(&guest, "alice");
+    guest.resume();
+    guest
+        .run("systemctl stop claude-auth-watch@alice.service claude-auth-sync@alice.timer")
+        .expect_success("quiet");
+    let runs = || guest.product_journal().lines().filter(|line| line.contains("user=alice ")).count();
+    let before = row(&everybody(&guest), "alice")["last_sync"]["at_ms"].as_u64();
+    let synced = runs();
+    guest.sync("alice").expect_success("a sync by hand");
+    let at = || row(&everybody(&guest), "alice")["last_sync"]["at_ms"].as_u64();
+    wait_until("it is published", || at() > before);
+    let state = guest.read("/home/alice/.local/state/claude-auth-sync/state.json").expect("a state");
+    let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
+    assert_eq!(at(), state["at_ms"].as_u64(), "what the command found");
+    assert_eq!(runs(), synced + 1, "the service only published: {}", guest.product_journal());
+
+    // A start that an administrator asks for does everything.
+    run_service(&guest, "alice");
+    assert_eq!(runs(), synced + 2, "{}", guest.product_journal());
 }

@@ -1,5 +1,5 @@
-//! `cas-sync status` and `cas-sync metrics` in real machines: what root sees of everybody, what a person sees of themselves, and
-//! what nobody can do with what they publish.
+//! `cas-sync status` and `cas-sync metrics` in real guests: what root sees of all users, what users
+//! see of themselves, and what a hostile published state cannot do.
 
 mod dashboard;
 mod everybody;
@@ -11,12 +11,12 @@ mod oneself;
 use cas_tests::guest::Guest;
 use serde_json::Value;
 
-/// Where a person's sync publishes.
+/// Returns the path at which root publishes a user's state.
 fn published(user: &str) -> String {
-    format!("/var/lib/claude-auth-sync/people/{user}/state.json")
+    format!("/var/lib/claude-auth-sync/published/{user}")
 }
 
-/// Runs somebody's service once, as its timer would.
+/// Runs a user's service once, as its timer would.
 #[track_caller]
 fn run_service(guest: &Guest, user: &str) {
     guest.run(&format!("systemctl start claude-auth-sync@{user}.service")).expect_success("a sync");
@@ -25,12 +25,12 @@ fn run_service(guest: &Guest, user: &str) {
 /// What root's `status --json` says.
 #[track_caller]
 fn everybody(guest: &Guest) -> Value {
-    // Its exit status is how everybody is: it has tests of its own.
+    // Its exit status reflects all users and has its own tests.
     let said = guest.run("cas-sync status --json || true").expect_success("status").text();
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
-/// That of one person in it.
+/// Returns the entry of one user.
 #[track_caller]
 fn row<'a>(everybody: &'a Value, user: &str) -> &'a Value {
     let people = everybody["people"].as_array().expect("people");

@@ -9,7 +9,7 @@ const SERVICE: &str = "claude-auth-metrics.service";
 const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 #[test]
-fn the_figures_are_written_where_there_is_an_exporter_on_bookworm() {
+fn metrics_are_written_if_there_is_an_exporter_on_bookworm() {
     the_figures_are_written_where_there_is_an_exporter(Suite::Bookworm);
 }
 
@@ -37,7 +37,7 @@ fn the_figures_are_written_where_there_is_an_exporter(suite: Suite) {
     for line in [
         "claude_auth_status_code{user=\"alice\"} 0",
         "claude_auth_status_code{user=\"bob\"} 3",
-        "claude_auth_people{state=\"well\"} 1",
+        "claude_auth_people{state=\"ok\"} 1",
         "claude_auth_people{state=\"unknown\"} 1",
     ] {
         assert!(figures.lines().any(|found| found == line), "{line} is missing in\n{figures}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::run_service;
 
-/// What `cas-sync status` shows to somebody who logged in, the screen without its control sequences.
+/// Returns what `cas-sync status` shows to a user at a terminal, without control sequences.
 #[track_caller]
 fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
     let said = guest.ssh(user, command);
@@ -16,12 +16,12 @@ fn by_ssh(guest: &Guest, user: &str, command: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_person_sees_how_they_are_and_what_comes_next_on_bookworm() {
+fn user_status_shows_state_and_next_sync_on_bookworm() {
     a_person_sees_how_they_are_and_what_comes_next(Suite::Bookworm);
 }
 
 #[test]
-fn a_person_sees_how_they_are_and_what_comes_next_on_trixie() {
+fn user_status_shows_state_and_next_sync_on_trixie() {
     a_person_sees_how_they_are_and_what_comes_next(Suite::Trixie);
 }
 
@@ -37,12 +37,12 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
         "Claude login of alice on ",
         ": OK\n",
         "uses        the login (/home/alice/.claude/.credentials.json)",
-        "verified    never, as far as is known; the last sync, ",
-        "lapses      access token ends in ",
-        "good copy   on this machine: this login, kept ",
-        "in no other place: there is no store but this machine",
+        "verified    never, as far as known; the last sync, ",
+        "expires     access token expires in ",
+        "backup      on this machine: this login, saved ",
+        "on no other machine: backups are kept locally",
         "next        a sync in ",
-        "; the watch runs",
+        "; the watcher runs",
     ] {
         assert!(screen.contains(part), "{part} is missing in\n{screen}");
     }
@@ -77,14 +77,14 @@ fn a_person_sees_how_they_are_and_what_comes_next(suite: Suite) {
     let (code, screen) = by_ssh(&guest, "alice", "cas-sync status");
     assert_eq!(code, Some(79), "{screen}");
     assert!(
-        screen.contains(": FAIL\n") && screen.contains("nobody is logged in: the login was emptied"),
+        screen.contains(": FAIL\n") && screen.contains("Claude Code is not logged in: the login was cleared"),
         "{screen}"
     );
-    assert!(screen.contains("systemd plans no sync; the watch does not run"), "{screen}");
+    assert!(screen.contains("no sync is scheduled; the watcher does not run"), "{screen}");
 }
 
 #[test]
-fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
+fn user_status_is_fitted_and_colored_on_a_terminal() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     run_service(&guest, "alice");
@@ -102,9 +102,10 @@ fn on_a_terminal_it_is_fitted_and_coloured_and_in_the_c_locale_plain() {
     }
 }
 
-/// Nobody waits for a systemd that hangs: who asks over its bus, nor root, who asks systemd itself.
+/// A systemd that hangs delays neither users, who use its bus, nor root, who uses its private
+/// socket.
 #[test]
-fn a_systemd_that_does_not_answer_keeps_nobody_waiting() {
+fn unresponsive_systemd_does_not_block_status() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &claude_login::fresh("one"));
     guest.sync("alice").expect_success("the first sync");
@@ -114,7 +115,7 @@ fn a_systemd_that_does_not_answer_keeps_nobody_waiting() {
     let status = guest.run(&format!("{alice} cas-sync status"));
     let json = guest.run(&format!("{alice} cas-sync status --json"));
     guest.run("pkill -CONT -x dbus-daemon").expect_success("its bus goes on");
-    assert!(status.text().contains("not known: systemd does not answer"), "{status:?}");
+    assert!(status.text().contains("unknown: systemd does not answer"), "{status:?}");
     assert_eq!(claude_login::parsed(&json.text())["next_unknown"], "systemd does not answer", "{json:?}");
 
     let systemd = Pid::from_raw(i32::try_from(guest.leader()).expect("a process"));

@@ -34,7 +34,7 @@ fn a_setup_token() {
         assert_eq!(ended, Some(code), "{shown}");
         reel.take(scene, setting, &shown);
     };
-    // Nobody has to be asked whether it works.
+    // No request is needed to see whether it works.
     for setting in EVERYWHERE {
         set("no-token", setting, &[], "my password\n", 1);
     }
@@ -56,7 +56,7 @@ fn a_setup_token() {
 /// Signs in, or pastes something else; both need what the address says.
 fn comes_back(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
     move |terminal| {
-        terminal.wait_for("Code (it is not shown): ");
+        terminal.wait_for("Code (input is hidden): ");
         terminal.wait_until_it_echoes(false);
         let shown = terminal.shown();
         let state = shown.split('&').find_map(|part| part.strip_prefix("state=")).expect("a state");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::reel::Reel;
 use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
 
-/// A guest has the clock of the machine below it, and nobody can know how that is set.
+/// A guest uses the clock of its host and cannot know how that is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
 
 /// What breaks alice's world in several ways, with her home as the working directory.
@@ -20,7 +20,7 @@ const BROKEN: &str = "chmod 755 .config/claude-auth-sync
     echo 'stroe = \"local\"' >/etc/claude-auth-sync/conf.d/10-slip.toml
     sed -i 's/^session.*pam_cas_session.so/session required pam_cas_session.so/' /etc/pam.d/common-session";
 
-/// What is to be pasted, as programs are told it.
+/// Returns the commands to paste, from the JSON output.
 fn commands(somebody: Somebody<'_>) -> Vec<String> {
     let (_, said) = somebody.runs(PIPE, &["doctor", "--json"]);
     let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));

@@ -1,6 +1,7 @@
-//! What people see, recorded at real terminals and kept in `tests/recordings/`: `less -R` shows a recording as it was. Real
-//! people of a guest run the release's `cas-sync` there, with the real client and a real server, at terminals of 80 and 200 columns,
-//! in the C locale and in UTF-8, with `NO_COLOR`, at a dumb terminal, and in a pipe.
+//! Terminal output, recorded at real terminals and stored in `tests/recordings/`; `less -R`
+//! displays a recording. Users of a guest run the release's `cas-sync` with the real client and a
+//! real server, at terminals of 80 and 200 columns, in the C locale and in UTF-8, with `NO_COLOR`,
+//! at a dumb terminal, and in a pipe.
 
 mod credentials;
 mod doctor;

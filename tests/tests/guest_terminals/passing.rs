@@ -1,5 +1,6 @@
-//! The passing of time. What was written down a moment ago would be shown in seconds, which are others in each run: so all
-//! that is known of somebody is made older by some hours, and a bit, which keeps each hour from beginning meanwhile.
+//! The passing of time. A moment ago would be displayed in seconds, which differ between runs. So
+//! everything recorded about a user is moved into the past by some hours, and by some minutes more,
+//! so that no hour begins meanwhile.
 
 use std::time::Duration;
 
@@ -12,16 +13,16 @@ const HOUR_MS: u64 = 3_600_000;
 /// The times that are meant by numbers in what is written down here: of this century.
 const MILLISECONDS: std::ops::Range<u64> = 1_000_000_000_000..4_000_000_000_000;
 
-/// Before the day on which something lapses, which is one letter longer from the tenth of a month on.
-const LAPSES: &str = " lapses on ";
+/// The text before an expiry date, which is one letter longer from the tenth day of a month on.
+const EXPIRES: &str = " expires on ";
 
-/// All that is written down of this person becomes older by so many hours and twenty minutes.
+/// Moves everything recorded about this user into the past by this many hours and twenty minutes.
 #[track_caller]
 pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
     let past = hours * HOUR_MS + HOUR_MS / 3;
     let found = guest
         .run(&format!(
-            "ls /home/{user}/.local/state/claude-auth-sync/*.json /var/lib/claude-auth-sync/people/{user}/*.json \
+            "ls /home/{user}/.local/state/claude-auth-sync/*.json /var/lib/claude-auth-sync/published/{user} \
                 /home/{user}/.claude/.credentials.json 2>/dev/null; true"
         ))
         .text();
@@ -30,7 +31,8 @@ pub(crate) fn hours_pass(guest: &Guest, user: &str, hours: u64) {
         // What is damaged stays so.
         let Ok(mut json) = serde_json::from_slice::<Value>(&text) else { continue };
         make_older(&mut json, past);
-        guest.write(path, user, "600", json.to_string().as_bytes());
+        let owner = if path.starts_with("/home") { user } else { "root" };
+        guest.write(path, owner, "600", json.to_string().as_bytes());
     }
 }
 
@@ -42,9 +44,9 @@ fn make_older(json: &mut Value, past: u64) {
             }
         }
         Value::String(text) => {
-            if let Some((before, rest)) = text.split_once(LAPSES) {
+            if let Some((before, rest)) = text.split_once(EXPIRES) {
                 let after = rest.split_once(',').map(|(_, after)| after).unwrap_or_default();
-                *text = format!("{before}{LAPSES}14 May,{after}");
+                *text = format!("{before}{EXPIRES}14 May,{after}");
             } else if let Some(moment) = Timestamp::parse_rfc3339(text) {
                 *text = earlier(moment, past).to_string();
             } else if let Some(mut inner) = serde_json::from_str::<Value>(text).ok().filter(Value::is_object)

@@ -1,4 +1,4 @@
-//! `cas-sync provision`: the plan, a run, what stands in somebody's way, and a long one.
+//! `cas-sync provision`: the plan, a run, a problem of one user, and a long run.
 
 use cas_tests::guest::{Fleet, Guest, Suite};
 use serde_json::{Value, json};
@@ -39,7 +39,8 @@ fn a_roster() {
     take("done", &[NARROW], admin, &[], 0);
     take("nothing-to-do", &[NARROW], nobody, &[], 0);
 
-    // One's token is spent, one's is another's, and one may do too much; two are missing from the roster.
+    // One token is expired, one belongs to another user, and one permits too much; two users are
+    // missing from the roster.
     let token = |user: &str| {
         let file =
             guest.read(&format!("/home/{user}/.config/claude-auth-sync/vault-token")).expect("a token");

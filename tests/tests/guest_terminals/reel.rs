@@ -1,4 +1,5 @@
-//! The recordings of one test, in a folder of their own: compared byte for byte, or, on request, made anew.
+//! The recordings of one test, in a folder of their own: compared byte for byte, or, on request,
+//! made anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,10 +31,10 @@ pub(crate) struct Reel {
 }
 
 impl Reel {
-    /// Those in `tests/recordings/NAME`.
+    /// Opens the recordings in `tests/recordings/NAME`.
     ///
     /// # Panics
-    /// When they are to be made anew by CI, where nobody would look at them.
+    /// If CI would record them, where they are not reviewed.
     #[expect(clippy::disallowed_methods, reason = "whoever runs the suites says whether they record")]
     pub(crate) fn of(name: &str) -> Self {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -54,7 +55,8 @@ impl Reel {
         self.take_with(scene, setting, shown, &[]);
     }
 
-    /// The same where each of `whole` is to be pasted, and so is shown on one line however wide it is.
+    /// The same where each of `whole` is to be pasted, and so is shown on one line however wide it
+    /// is.
     pub(crate) fn take_with(&mut self, scene: &str, setting: Setting, shown: &str, whole: &[String]) {
         let name = format!("{scene}.{}.ansi", setting.name);
         let (shown, path) = (steady(shown), self.folder.join(&name));
@@ -73,10 +75,10 @@ impl Reel {
         }
     }
 
-    /// The end: nothing was different, and there is no recording that nobody has taken.
+    /// Ends the comparison: nothing differed, and each recording was compared.
     ///
     /// # Panics
-    /// Otherwise; and whenever they were made anew, since nothing was compared then.
+    /// Otherwise, and after recording, because nothing was compared then.
     #[track_caller]
     pub(crate) fn end(mut self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -168,7 +170,7 @@ fn a_difference_names_the_lines_that_differ() {
 }
 
 #[test]
-fn what_must_not_be_seen_is_found() {
+fn secret_in_a_recording_is_detected() {
     use crate::setting::{C, NARROW};
     let secrets = ["hidden".to_owned()];
     let long = "x".repeat(81);

@@ -1,9 +1,10 @@
-//! Where somebody sits: how wide their terminal is, or that it is none, and what the environment says of it.
+//! The terminal of a recording: its width, if it is one, and its environment.
 
 use cas_tests::guest::Guest;
 use cas_tests::pseudo_terminal::PseudoTerminal;
 
-/// One such place. Whether the background is light or dark is nothing a program is told: a recording is looked at on both.
+/// One terminal setting. Programs do not know the background color: a recording is reviewed on
+/// both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     /// What recordings made there are called after.
@@ -46,7 +47,7 @@ impl Setting {
     }
 }
 
-/// Whoever runs a command, and what else is in their environment.
+/// The user that runs a command, and additional environment variables.
 #[derive(Clone, Copy)]
 pub(crate) struct Somebody<'a> {
     pub(crate) guest: &'a Guest,

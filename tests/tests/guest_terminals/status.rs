@@ -1,4 +1,4 @@
-//! `cas-sync status`: one's own, and root's table of everybody.
+//! `cas-sync status`: of the own account, and root's table of all users.
 
 use cas_tests::anthropic::Login;
 use cas_tests::claude_client::in_hours as milliseconds_in_hours;
@@ -19,11 +19,11 @@ fn the_next_sync_is_in_five_hours(guest: &Guest) {
     guest.run(&format!("install -d {folder}")).expect_success("a folder");
     guest.write(&format!("{folder}/recorded.conf"), "root", "644", timer.as_bytes());
     guest
-        .run("systemctl daemon-reload && systemctl restart claude-auth-sync@alice.timer && systemctl stop claude-auth-sync@alice.path")
+        .run("systemctl daemon-reload && systemctl restart claude-auth-sync@alice.timer && systemctl stop claude-auth-request.socket")
         .expect_success("another time");
 }
 
-/// Her watch looks at another file: what is made older here is nothing that somebody wrote, and nothing to be pushed.
+/// Makes the watcher watch another file, so that moving the file's time causes no push.
 #[track_caller]
 fn the_watch_looks_elsewhere(guest: &Guest) {
     let elsewhere = "[Service]\nEnvironment=CLAUDE_CREDENTIALS_FILE=/home/alice/elsewhere/.credentials.json\n\
@@ -36,7 +36,7 @@ fn the_watch_looks_elsewhere(guest: &Guest) {
     guest.run("systemctl daemon-reload").expect_success("another file");
 }
 
-/// A login that the servers take, and that lapses as a whole in so many days.
+/// A login that is accepted and expires in this many days.
 #[track_caller]
 fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
     let login = place.sign_in("alice");
@@ -78,7 +78,7 @@ fn oneself() {
     hours_pass(guest, "alice", 3);
     take("lapsing", &[NARROW, WIDE, C], alice, 0);
 
-    // Somebody emptied it, here and in the store.
+    // The login is cleared, here and in the store.
     let emptied = tombstone(&guest.login_of("alice"));
     guest.forget_state("alice");
     people[0].put_document(&json!({}));
@@ -91,7 +91,7 @@ fn oneself() {
     reel.end();
 }
 
-/// What a sync of this person's published, as it is for whoever did not run one.
+/// Returns the published state of a user's sync, without running one.
 fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
     let at = cas_tests::now_ms() - hours * 3_600_000 - 1_200_000;
     json!({
@@ -110,9 +110,11 @@ fn everybody() {
     guest.put_login("alice", &lasting);
     guest.put_login("bob", &tombstone(&fresh("two")));
     for user in ["alice", "bob"] {
-        // Not by its service, which wants the watch back: whichever of the two is first keeps the copy.
+        // Not by its service, which wants the watch back: whichever of the two is first keeps the
+        // copy.
         let synced = guest.sync(user);
         assert!(matches!(synced.code, Some(0 | 79)), "{synced:?}");
+        guest.publish(user);
         hours_pass(&guest, user, 3);
     }
     for setting in EVERYWHERE {
@@ -121,26 +123,28 @@ fn everybody() {
         reel.take("three", setting, &shown);
     }
 
-    // Names as a directory server may have them, and what people can publish.
+    // Names of a directory server, and states that users can publish.
     let backed_up = "login complete, verified by inference; backed up to the store";
     for (number, (name, state)) in [
         ("jos\u{e9}", published("OK", 0, backed_up, 2)),
         ("jose\u{301}", published("OK", 0, backed_up, 2)),
         ("\u{674e}", published("WARN", 75, "not verified: \u{674e} \u{2026}; it is tried again later", 2)),
         ("a-login-name-that-is-as-long-as-they-may-be", published("OK", 0, backed_up, 40)),
-        ("mallory", json!("\u{1b}[2J")),
+        ("mallory", json!({ "unreadable": "it is not a JSON object" })),
     ]
     .into_iter()
     .enumerate()
     {
-        let (uid, folder) = (3000 + number, format!("/var/lib/claude-auth-sync/people/{name}"));
+        let (uid, mut state) = (3000 + number, state);
+        state["uid"] = uid.into();
         guest
             .run(&format!(
                 "echo '{name}:x:{uid}:{uid}::/home/{name}:/bin/sh' >>/etc/passwd && echo '{name}:x:{uid}:' >>/etc/group
-                 install -d -m 700 -o {uid} -g {uid} '{folder}' && : >'/var/lib/claude-auth-sync/enrolled/{name}'"
+                 : >'/var/lib/claude-auth-sync/enrolled/{name}'"
             ))
             .expect_success("an account");
-        guest.write(&format!("{folder}/state.json"), &uid.to_string(), "600", state.to_string().as_bytes());
+        let path = format!("/var/lib/claude-auth-sync/published/{name}");
+        guest.write(&path, "root", "600", state.to_string().as_bytes());
     }
     for setting in [NARROW, WIDE, C, PIPE] {
         let (code, shown) = root.runs(setting, &["status"]);

@@ -1,5 +1,5 @@
-//! What is another in each run, replaced by a text that never changes. It is as wide, so that a recording is laid out as what
-//! was seen.
+//! What is another in each run, replaced by a text that never changes. It is as wide, so that a
+//! recording is laid out as what was seen.
 
 /// What stands for every moment.
 const MOMENT: &str = "2031-05-04T03:02:01Z";
@@ -23,7 +23,8 @@ pub(crate) fn steady(text: &str) -> String {
         |letter| letter.is_ascii_digit(),
         |place| PORT.chars().nth(place).unwrap_or('0'),
     );
-    // The remaining days of a new token are 365 or 364: the date of its creation is kept in seconds.
+    // The remaining days of a new token are 365 or 364: the date of its creation is kept in
+    // seconds.
     with_steady_progress(&with_steady_lengths(&text)).replace("in 365 days", "in 364 days")
 }
 
@@ -42,7 +43,8 @@ fn with_steady_dates(text: &str) -> String {
     steady
 }
 
-/// How long that is; 0 where there is none. Each digit stands where one of [`MOMENT`] does, and all else is the same.
+/// Returns the length of the date, or 0. Its digits are at the positions of a [`MOMENT`], and all
+/// other characters are equal.
 fn date_at_the_start_of(text: &str) -> usize {
     let fits = |(letter, model): &(char, char)| match model.is_ascii_digit() {
         true => letter.is_ascii_digit(),
@@ -114,7 +116,7 @@ fn with_steady_progress(text: &str) -> String {
 }
 
 #[test]
-fn what_varies_is_replaced_by_something_as_wide() {
+fn variable_text_is_replaced_at_the_same_width() {
     for (text, expected) in [
         (
             "until 2026-11-21T14:03:27Z (2026-11-21), 26-11-21",

@@ -1,4 +1,5 @@
-//! The real Claude Code inside the unit: it can do all it does in a session, and is never cut short.
+//! The real Claude Code inside the unit: it can do all it does in a session, and is never cut
+//! short.
 
 use std::thread;
 use std::time::Duration;
@@ -14,16 +15,17 @@ use super::{PATIENCE, failed, home, is_inactive, property, wait_for_runs, wait_u
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
 #[test]
-fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_bookworm() {
+fn unit_refreshes_a_login_in_any_home_on_bookworm() {
     a_login_is_refreshed_inside_the_unit(Suite::Bookworm);
 }
 
 #[test]
-fn a_login_is_refreshed_inside_the_unit_wherever_the_home_is_on_trixie() {
+fn unit_refreshes_a_login_in_any_home_on_trixie() {
     a_login_is_refreshed_inside_the_unit(Suite::Trixie);
 }
 
-/// The client makes its lock beside `~/.claude`, and renames over `~/.claude.json` in the home itself.
+/// The client makes its lock beside `~/.claude`, and renames over `~/.claude.json` in the home
+/// itself.
 fn a_login_is_refreshed_inside_the_unit(suite: Suite) {
     let desk = workplace(suite);
     desk.guest
@@ -51,9 +53,10 @@ fn a_login_is_refreshed_inside_the_unit(suite: Suite) {
     assert_eq!(failed(&desk.guest), "");
 }
 
-/// The refresh runs for as long as the server keeps its answer back: here some seconds, in bad times two minutes.
+/// The refresh runs for as long as the server keeps its answer back: here some seconds, in bad
+/// times two minutes.
 #[test]
-fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
+fn stop_of_a_sync_waits_for_its_refresh() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
@@ -71,9 +74,9 @@ fn stopping_a_sync_in_the_middle_of_a_refresh_waits_for_the_refresh() {
     }
 }
 
-/// It takes as long as the server keeps its answer back, so whoever watches is told what is waited for.
+/// The stop takes as long as the server delays its response, so the script names what it waits for.
 #[test]
-fn removing_everything_waits_for_a_refresh_and_says_for_whom() {
+fn removal_waits_for_a_refresh_and_names_the_user() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));
@@ -92,7 +95,8 @@ fn removing_everything_waits_for_a_refresh_and_says_for_whom() {
     assert!(!desk.guest.run("command -v cas-sync").succeeded());
 }
 
-/// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left alone.
+/// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left
+/// alone.
 #[test]
 fn the_end_of_the_sync_itself_does_not_cut_the_refresh_short() {
     let desk = workplace(Suite::Bookworm);
@@ -114,21 +118,22 @@ fn the_end_of_the_sync_itself_does_not_cut_the_refresh_short() {
 
 /// The login that asks the sync to look is the one whose session refreshes meanwhile.
 #[test]
-fn a_refresh_of_a_session_is_left_to_it_by_the_sync_that_its_login_asked_for() {
+fn sync_leaves_a_refresh_in_progress_to_the_session() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_for_runs(&desk.guest, "alice", 1);
     let spent = sign_in_yesterday(&desk, "alice");
     desk.anthropic.forget_requests();
-    // The request waits until the session is at it: Claude Code gives up on another's refresh after eight seconds, which
-    // is no time on a busy machine.
-    let path = "claude-auth-sync@alice.path";
-    desk.guest.run(&format!("systemctl stop {path}")).expect_success("nobody looks for requests");
+    // The request waits until the session refreshes: Claude Code gives up on another client's
+    // refresh after eight seconds, which is short on a busy machine.
+    desk.guest.request_sync("root");
+    let signal = |name: &str| format!("systemctl kill --signal={name} claude-auth-request.service");
+    desk.guest.run(&signal("STOP")).expect_success("nobody looks for requests");
     let said = thread::scope(|scope| {
         let held = desk.anthropic.holding_refreshes();
         let session = scope.spawn(|| desk.claude("alice"));
         assert!(desk.anthropic.wait_for(&Deadline::after(PATIENCE), |request| request.is_refresh()));
-        desk.guest.run(&format!("systemctl start {path}")).expect_success("the request is seen");
+        desk.guest.run(&signal("CONT")).expect_success("the request is seen");
         wait_for_runs(&desk.guest, "alice", 2);
         drop(held);
         session.join().expect("the session's thread")
@@ -136,14 +141,14 @@ fn a_refresh_of_a_session_is_left_to_it_by_the_sync_that_its_login_asked_for() {
     assert!(said.answered() && said.exit_code == Some(0), "{said:?}");
     let journal = desk.guest.product_journal();
     assert!(
-        journal.lines().last().is_some_and(|line| line.contains("Claude Code is refreshing it just now")),
+        journal.lines().last().is_some_and(|line| line.contains("Claude Code is refreshing it")),
         "{journal}"
     );
     assert!(is_new(&file(&desk, "alice"), &spent));
     assert_eq!((refreshes(&desk), failed(&desk.guest)), (1, String::new()));
 }
 
-/// A workstation whose units run, and nobody enrolled yet.
+/// Creates a workstation with running units and without enrolled users.
 fn workplace(suite: Suite) -> Workplace {
     let desk = Workplace::with_product(suite, &[]);
     desk.guest.configure("[claude.environment]\nNODE_EXTRA_CA_CERTS = \"/etc/anthropic-stand-in.pem\"\n");
@@ -184,7 +189,7 @@ fn file(desk: &Workplace, user: &str) -> Value {
     parsed(&String::from_utf8(desk.guest.read(&path).expect("a login file")).expect("text"))
 }
 
-/// Whether the file holds the generation that came after `spent`.
+/// Returns true if the file has the generation after `spent`.
 fn is_new(file: &Value, spent: &Login) -> bool {
     !is_emptied(file) && file["claudeAiOauth"]["refreshToken"] != spent.refresh_token
 }

@@ -1,4 +1,4 @@
-//! What counts as a failed unit, and what is a result that the journal tells.
+//! Which results are a failed unit, and which the journal reports.
 
 use cas_tests::claude_login::{fresh, tombstone};
 use cas_tests::guest::{Guest, Suite};
@@ -7,7 +7,7 @@ use super::{failed, host, property};
 
 const SERVICE: &str = "claude-auth-sync@alice.service";
 
-/// The sync could not do its work: an admin has something to mend.
+/// The sync could not run: an administrator has to correct something.
 #[test]
 fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -44,7 +44,7 @@ fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
 
 /// Nothing of these is the unit's failure; alerts hear of them from the journal.
 #[test]
-fn what_passes_by_itself_or_is_the_persons_own_to_mend_is_none() {
+fn temporary_failure_or_user_action_is_not_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let login = fresh("whole");
     guest.put_login("alice", &login);

@@ -1,11 +1,13 @@
-//! What runs for people by itself, by the real systemd of a guest: the timer, the requests of their logins, the watch; and
-//! how an admin starts, pauses and ends it.
+//! The units of users with the real systemd of a guest: the timer, the requests of logins, the
+//! watcher; and how an administrator starts, pauses and stops them.
 
 mod claude;
 mod enrollment;
 mod failed;
+mod hostile_mounts;
 mod priority;
 mod removal;
+mod request_flood;
 mod requests;
 mod timers;
 mod units;
@@ -14,11 +16,10 @@ mod watch;
 use cas_tests::guest::{Guest, Suite};
 use cas_tests::{PATIENCE, wait_until};
 
-/// A guest whose units run, with these people enrolled and their first syncs done.
+/// Boots a guest with running units, these users enrolled, and their first syncs done.
 #[track_caller]
 fn host(suite: Suite, people: &[&str]) -> Guest {
-    let guest = Guest::boot(suite);
-    guest.install_product();
+    let guest = Guest::boot_with_product(suite);
     guest.resume();
     for user in people {
         enroll(&guest, user);
@@ -26,14 +27,15 @@ fn host(suite: Suite, people: &[&str]) -> Guest {
     guest
 }
 
-/// Enrolls somebody whose login only the sync and their own logins look at, and lets the first sync end.
+/// Enrolls a user without a watcher, and waits for the first sync.
 #[track_caller]
 fn enroll(guest: &Guest, user: &str) {
     guest.run(&format!("cas-sync enroll --no-watch {user}")).expect_success("enrolling");
     wait_for_runs(guest, user, 1);
 }
 
-/// How many runs of somebody's sync were logged, those that found another at work included.
+/// Returns how many runs of a user's sync were logged, including those that found another run
+/// active.
 fn runs(guest: &Guest, user: &str) -> usize {
     let log = format!("{}/.local/state/claude-auth-sync/sync.log", home(guest, user));
     guest.run(&format!("cat '{log}'")).text().lines().count()

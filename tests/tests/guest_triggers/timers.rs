@@ -1,4 +1,4 @@
-//! By the clock: every six hours, at each person's own time.
+//! The timers: every six hours, with an offset per user.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn timer(user: &str) -> String {
     format!("claude-auth-sync@{user}.timer")
 }
 
-/// When somebody's timer elapses next, in seconds since the epoch.
+/// Returns when a user's timer elapses next, in seconds since the epoch.
 #[track_caller]
 fn next(guest: &Guest, user: &str) -> u64 {
     let shown = property(guest, &timer(user), "NextElapseUSecRealtime");
@@ -22,7 +22,7 @@ fn next(guest: &Guest, user: &str) -> u64 {
 }
 
 #[test]
-fn everybody_has_a_time_of_their_own_that_stays_the_same() {
+fn timer_offset_is_fixed_per_user() {
     let guest = host(Suite::Bookworm, &PEOPLE);
     let times = || PEOPLE.map(|user| next(&guest, user));
     let first = times();
@@ -39,7 +39,8 @@ fn everybody_has_a_time_of_their_own_that_stays_the_same() {
     assert_eq!(property(&guest, &timer("alice"), "Persistent"), "yes");
 }
 
-/// The stamp of two days ago is what a machine has that was off; the offset within the hour is left out here.
+/// The stamp of two days ago is what a machine has that was off; the offset within the hour is left
+/// out here.
 #[test]
 fn a_machine_that_was_off_looks_when_it_is_on_again() {
     let guest = host(Suite::Bookworm, &["alice"]);
@@ -60,7 +61,7 @@ fn a_machine_that_was_off_looks_when_it_is_on_again() {
     wait_for_runs(&guest, "alice", 2);
 }
 
-/// A machine whose clock is wrong until a server has told it the time. One that nobody sets waits for nothing.
+/// A machine with a wrong clock until a time server sets it. Without a time service nothing waits.
 #[test]
 fn no_sync_starts_while_the_clock_is_being_set() {
     let guest = host(Suite::Bookworm, &[]);

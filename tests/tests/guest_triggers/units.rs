@@ -1,4 +1,4 @@
-//! The units themselves: what systemd thinks of them, whom they work for, and how all of them are paused.
+//! The units: how systemd rates them, for which users they work, and how all of them are paused.
 
 use std::thread;
 use std::time::Duration;
@@ -8,12 +8,8 @@ use cas_tests::guest::Suite;
 
 use super::{failed, home, host, is_inactive, property, runs, wait_for_runs, wait_until};
 
-const UNITS: [&str; 4] = [
-    "claude-auth-sync@alice.timer",
-    "claude-auth-sync@alice.path",
-    "claude-auth-sync@alice.service",
-    "claude-auth-watch@alice.service",
-];
+const UNITS: [&str; 3] =
+    ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_units_on_bookworm() {
@@ -27,7 +23,11 @@ fn systemd_has_nothing_to_say_about_the_units_on_trixie() {
 
 fn systemd_has_nothing_to_say(suite: Suite) {
     let guest = host(suite, &["alice"]);
-    for unit in UNITS.iter().chain(&["claude-auth-sync.target"]) {
+    for unit in UNITS.iter().chain(&[
+        "claude-auth-sync.target",
+        "claude-auth-request.socket",
+        "claude-auth-request.service",
+    ]) {
         let verified =
             guest.run(&format!("systemd-analyze verify --man=no {unit} 2>&1")).expect_success(unit);
         assert_eq!(verified.text(), "", "{unit}");
@@ -35,16 +35,20 @@ fn systemd_has_nothing_to_say(suite: Suite) {
     // All that a boot starts, in one transaction: an ordering cycle would show.
     let boot = guest.run("systemd-analyze verify --man=no default.target 2>&1").text();
     assert!(!boot.contains("cycle") && !boot.contains("claude"), "{boot}");
-    for service in &UNITS[2..] {
+    for service in &UNITS[1..] {
         // In tenths; guest_hardening has the figures themselves.
         guest.run(&format!("systemd-analyze security --threshold=15 {service}")).expect_success(service);
     }
+    guest
+        .run("systemd-analyze security --threshold=20 claude-auth-request.service")
+        .expect_success("the dispatcher");
     for (name, value) in LEAVES_A_REFRESH_ALONE {
-        assert_eq!(property(&guest, UNITS[2], name), value, "{name}");
+        assert_eq!(property(&guest, UNITS[1], name), value, "{name}");
     }
 }
 
-/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed with or for it.
+/// The client that exchanges a refresh token is in the unit with the sync, and is not to be killed
+/// with or for it.
 const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
     ("KillMode", "process"),
     ("SendSIGKILL", "no"),
@@ -55,12 +59,12 @@ const LEAVES_A_REFRESH_ALONE: [(&str, &str); 5] = [
 
 /// Home, primary group and the name itself are what the user database says.
 #[test]
-fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_bookworm() {
+fn units_work_for_unusual_names_and_homes_on_bookworm() {
     it_works_for_everybody(Suite::Bookworm);
 }
 
 #[test]
-fn it_works_for_everybody_whatever_they_are_called_and_wherever_they_live_on_trixie() {
+fn units_work_for_unusual_names_and_homes_on_trixie() {
     it_works_for_everybody(Suite::Trixie);
 }
 
@@ -84,9 +88,7 @@ fn it_works_for_everybody(suite: Suite) {
         guest.run(&format!("cas-sync enroll --no-watch '{user}'")).expect_success("enrolling");
         wait_until(user, || runs(&guest, user) > 0 && is_inactive(&guest, user));
         let before = runs(&guest, user);
-        guest
-            .run(&format!("runuser -u '{user}' -- touch '/run/claude-auth-sync/{user}/request'"))
-            .expect_success("a request");
+        guest.request_sync(user);
         wait_for_runs(&guest, user, before + 1);
         let whose =
             guest.run(&format!("id -un '{user}'; id -gn '{user}'")).text().trim_end().replace('\n', ":");
@@ -97,7 +99,7 @@ fn it_works_for_everybody(suite: Suite) {
 }
 
 #[test]
-fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
+fn home_that_is_read_only_in_the_unit_names_the_remedy() {
     let guest = host(Suite::Bookworm, &[]);
     guest
         .run("mkdir /usr/people && useradd --create-home --base-dir /usr/people dora")
@@ -117,7 +119,7 @@ fn a_home_that_is_read_only_for_the_sync_is_named_with_the_remedy() {
 
 /// Claude Code asks whether the process is alive that holds a lock.
 #[test]
-fn in_the_unit_a_persons_own_processes_are_seen_and_nobody_elses() {
+fn unit_sees_only_the_users_own_processes() {
     let guest = host(Suite::Bookworm, &["alice"]);
     for user in ["alice", "bob"] {
         guest
@@ -132,13 +134,13 @@ fn in_the_unit_a_persons_own_processes_are_seen_and_nobody_elses() {
 }
 
 #[test]
-fn somebody_after_whom_no_unit_can_be_named_is_enrolled_all_the_same_and_told_of_it() {
+fn user_whose_name_fits_no_unit_is_enrolled_with_a_warning() {
     let guest = host(Suite::Bookworm, &[]);
     for user in ["jörg", "x$", "DOM+eve"] {
         guest.run(&format!("useradd --badname --create-home '{user}'")).expect_success("useradd");
         let said = guest.run(&format!("cas-sync enroll '{user}'")).expect_success("enrolling").text();
         assert!(
-            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as them"),
+            said.contains(&format!("{user} is enrolled")) && said.contains("run `cas-sync run` as the user"),
             "{said}"
         );
         guest.run(&format!("cas-sync unenroll '{user}'")).expect_success("unenrolling");
@@ -153,12 +155,12 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     let running = || {
         guest.run("systemctl list-units --no-legend --plain --state=active 'claude-auth-*@*' | wc -l").text()
     };
-    assert_eq!(running().trim(), "4", "two timers, two path units");
+    assert_eq!(running().trim(), "2", "two timers");
     guest.run("systemctl stop claude-auth-sync.target").expect_success("a pause");
     assert_eq!(running().trim(), "0");
     guest.put_login("alice", &fresh("new"));
     guest.ssh("alice", "true").expect_success("ssh");
-    // Somebody who is enrolled meanwhile, and a sync by hand, end no pause.
+    // Enrolling a user, or a sync by hand, does not end a pause.
     let said = guest.run("cas-sync enroll carol").expect_success("enrolling").text();
     assert!(
         said.contains("carol is enrolled") && said.contains("systemctl start claude-auth-sync.target"),
@@ -171,7 +173,8 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     guest.run("systemctl disable claude-auth-watch@carol.service").expect_success("not today");
 
     guest.run("systemctl start claude-auth-sync.target").expect_success("the end of the pause");
-    assert_eq!(running().trim(), "6");
+    assert_eq!(running().trim(), "3");
+    guest.ssh("alice", "true").expect_success("her next login");
     wait_for_runs(&guest, "alice", 2);
     let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
     assert_eq!(said, "alice was enrolled already; nothing had to be changed.\n");

@@ -8,12 +8,12 @@ use super::{failed, home, host, property, wait_until};
 const PEOPLE: [(&str, &str); 2] = [("dora", "--base-dir /srv/people --gid games"), ("jean-luc", "")];
 
 #[test]
-fn a_login_that_is_overwritten_comes_back_without_any_login_on_bookworm() {
+fn watcher_restores_an_overwritten_login_on_bookworm() {
     the_watch_works_inside_its_unit(Suite::Bookworm);
 }
 
 #[test]
-fn a_login_that_is_overwritten_comes_back_without_any_login_on_trixie() {
+fn watcher_restores_an_overwritten_login_on_trixie() {
     the_watch_works_inside_its_unit(Suite::Trixie);
 }
 
@@ -33,14 +33,16 @@ fn the_watch_works_inside_its_unit(suite: Suite) {
     assert_eq!(failed(&guest), "");
 }
 
-/// Between its start and the moment at which it forbids that itself, too: it has a priority that people do not get.
+/// Between its start and the moment at which it disables tracing itself: it runs at a priority that
+/// users do not get.
 #[test]
-fn nobody_gets_code_of_their_own_into_the_watch() {
+fn user_code_cannot_run_in_the_watcher() {
     let guest = host(Suite::Bookworm, &[]);
     guest.enroll("alice");
     let process = property(&guest, "claude-auth-watch@alice.service", "MainPID");
     assert_eq!(guest.run(&format!("ps -o ni= -p {process}")).text().trim(), "-10");
-    // One that does nothing to protect itself, held in the middle of its work by a pipe that is full.
+    // One that does nothing to protect itself, held in the middle of its work by a pipe that is
+    // full.
     guest
         .run("systemd-run --quiet --collect --unit=held --uid=bob sh -c '(head -c 65536 /dev/zero; exec cas-sync --help) | sleep 600'")
         .expect_success("a program of ours");
@@ -50,24 +52,22 @@ fn nobody_gets_code_of_their_own_into_the_watch() {
     assert_eq!(guest.run(&format!("stat -c %U /proc/{}/mem", process())).text().trim(), "root");
 }
 
-/// All requests share one small file system, which anybody who is enrolled can fill.
+/// The lock of a watcher is a name that any user can take first.
 #[test]
-fn the_watch_starts_although_somebody_has_filled_the_room_for_requests() {
+fn watcher_starts_although_another_user_holds_its_lock_name() {
     let guest = host(Suite::Bookworm, &["bob"]);
     guest.run("runuser -u alice -- mkdir -m 700 /home/alice/.claude").expect_success("where a login lies");
+    let hold = "use Socket; for my $n (0 .. 99) { socket(my $s, PF_UNIX, SOCK_STREAM, 0); \
+                bind($s, sockaddr_un(\"\\0claude-auth-sync/watch/1000/$n\")) or die; listen($s, 9); push @held, $s } sleep 600";
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=holds --uid=bob perl -e '{hold}'; sleep 1; systemctl is-active holds"))
+        .expect_success("every name is taken");
     guest.enroll("alice");
-    guest.stop_watch("alice");
-    guest.run("rm -f /run/claude-auth-sync/alice/watch.lock").expect_success("as after a boot");
-    guest.run(
-        "runuser -u bob -- sh -c 'cd /run/claude-auth-sync/bob; i=0; while true >f$i; do i=$((i+1)); done'",
-    );
-    let alice = guest.run("runuser -u alice -- touch /run/claude-auth-sync/alice/more");
-    assert!(!alice.succeeded(), "there is room left");
-    guest.run("systemctl start claude-auth-watch@alice.service").expect_success("the watch");
     is_looked_after(&guest, "alice", "in-spite-of-bob");
 }
 
-/// An encrypted home, or one of a file server, that comes with the first session. Until then an empty folder lies there.
+/// An encrypted home, or one of a file server, that comes with the first session. Until then an
+/// empty folder lies there.
 #[test]
 fn a_home_that_is_mounted_later_is_watched_from_then_on() {
     let guest = host(Suite::Bookworm, &[]);
@@ -117,9 +117,9 @@ fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
     assert_eq!(property(&guest, "claude-auth-watch@dora.service", "NRestarts"), "0");
 }
 
-/// Somebody who was deleted, or whom a directory server does not know for a while.
+/// A user who was deleted, or whom a directory server does not know for a while.
 #[test]
-fn a_watch_whose_person_is_gone_gives_up_and_comes_back_with_them() {
+fn watcher_of_a_missing_user_fails_and_starts_again_later() {
     let guest = host(Suite::Bookworm, &[]);
     let watch = "claude-auth-watch@dora.service";
     guest.run("useradd --create-home --uid 1500 dora").expect_success("useradd");
@@ -143,14 +143,14 @@ fn a_watch_whose_person_is_gone_gives_up_and_comes_back_with_them() {
     guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
     wait_until("it watches", || property(&guest, watch, "ActiveState") == "active");
 
-    // Whoever wants none gets none.
+    // A user can be enrolled without a watcher.
     guest.run("cas-sync enroll --no-watch dora").expect_success("without a watch");
     guest.run("systemctl start claude-auth-sync@dora.service").expect_success("what the timer does");
     assert_eq!(property(&guest, watch, "ActiveState"), "inactive");
     assert_eq!(failed(&guest), "");
 }
 
-/// Writes a good login of this name, empties it once it is kept, and waits until it is back.
+/// Writes a valid login of this name, clears it once it is backed up, and waits for its restore.
 #[track_caller]
 fn is_looked_after(guest: &Guest, user: &str, name: &str) {
     let good = fresh(name);
@@ -161,7 +161,7 @@ fn is_looked_after(guest: &Guest, user: &str, name: &str) {
     wait_until("it is back", || parsed(&read(guest, user)) == parsed(&good));
 }
 
-/// Whether the kernel tells somebody's watch what happens in this directory.
+/// Returns true if a user's watcher has a watch on this directory.
 fn watches(guest: &Guest, user: &str, directory: &str) -> bool {
     let process = property(guest, &format!("claude-auth-watch@{user}.service"), "MainPID");
     let seen = format!("grep -q \"ino:$(printf %x $(stat -c %i {directory})) \" /proc/{process}/fdinfo/*");
@@ -172,7 +172,7 @@ fn path(guest: &Guest, user: &str) -> String {
     format!("{}/.claude/.credentials.json", home(guest, user))
 }
 
-/// As the person themselves, in one step.
+/// Writes as the user, in one step.
 #[track_caller]
 fn write(guest: &Guest, user: &str, login: &str) {
     let path = path(guest, user);

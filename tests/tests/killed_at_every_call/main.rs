@@ -1,6 +1,7 @@
-//! `cas-sync run`, killed as it enters each of its system calls, one run after the other. Wherever it ends, every file is
-//! the old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run gets to where an
-//! undisturbed one would have got to.
+//! `cas-sync run`, killed as it enters each of its system calls (per merge: each that changes a
+//! file, a lock, a socket or a child), one run after the other. Wherever it ends, every file is the
+//! old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run
+//! gets to where an undisturbed one would have got to.
 
 mod scene;
 mod strace;
@@ -13,23 +14,24 @@ use crate::scene::Scene;
 use crate::sweep::sweep;
 
 #[test]
-fn a_login_is_put_back_from_this_machine() {
+fn killed_restore_from_the_history_is_recovered() {
     let swept = sweep(&Scene::restore_from_this_machine());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
-fn a_login_is_put_back_from_the_store() {
+fn killed_restore_from_the_store_is_recovered() {
     let swept = sweep(&Scene::restore_from_the_store());
     assert!(swept.with_a_lock > 0 && swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
-/// A copy whose access token has ended is put back once ever, and where there was no file nothing tells whether it was:
-/// a run that ends between its note and the file has spent that one time (`docs/architecture.md`).
+/// A backup whose access token has expired is restored once. Without a file nothing tells whether
+/// that happened, so a run that is killed between its record and the file has used that one time
+/// (`docs/architecture.md`).
 #[test]
-fn a_lost_login_is_put_back_or_counts_as_put_back() {
+fn killed_restore_of_a_missing_file_counts_as_restored() {
     let swept = sweep(&Scene::restore_of_a_lost_file());
     assert!(swept.spent > 0 && swept.spent < swept.points / 2, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");

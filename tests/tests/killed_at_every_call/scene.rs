@@ -9,13 +9,10 @@ use cas_core::ledger::Ledger;
 use cas_tests::claude_login::{HOUR_MS, fresh, healthy, parsed, tombstone};
 use cas_tests::now_ms;
 use cas_tests::openbao::{Bao, Policy, Socket};
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE, hand_over};
+use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use crate::world::{LOCKS, World};
-
-/// What a request that waits, was seen, or was answered is called.
-pub(crate) const REQUESTS: [&str; 3] = ["request", "request.taken", "request.settled"];
 
 /// The world before each run.
 pub(crate) struct Scene {
@@ -43,7 +40,7 @@ pub(crate) enum Subject {
 }
 
 impl Scene {
-    /// An emptied login, and a good copy in the history.
+    /// A cleared login, and a backup in the history.
     pub(crate) fn restore_from_this_machine() -> Self {
         let resident = Resident::settle();
         let login = fresh("one");
@@ -62,7 +59,7 @@ impl Scene {
         Self::with(resident, None, Subject::Login)
     }
 
-    /// An emptied login on a machine that remembers nothing, and a good copy in the store.
+    /// A cleared login on a machine without a history, and a backup in the store.
     pub(crate) fn restore_from_the_store() -> Self {
         let resident = Resident::settle();
         let login = fresh("one");
@@ -94,7 +91,8 @@ impl Scene {
         Self::with(resident, Some(store), Subject::EnvFile)
     }
 
-    /// A setup-token in the env file that the store knows no more; and a login to fall back to, not backed up yet.
+    /// A setup-token in the env file that the store knows no more; and a login to fall back to, not
+    /// backed up yet.
     pub(crate) fn withdrawn_setup_token() -> Self {
         let resident = Resident::settle();
         let mut document = document_with(&healthy("one", now_ms() + HOUR_MS));
@@ -110,16 +108,10 @@ impl Scene {
         Self { store, resident, home, subject }
     }
 
-    /// Makes everything as it was before the first run; returns the version of the store's document, if there is one.
+    /// Makes everything as it was before the first run; returns the version of the store's
+    /// document, if there is one.
     pub(crate) fn begin(&self) -> u64 {
         self.resident.move_in(&self.home);
-        let requests = self.resident.requests();
-        for name in REQUESTS {
-            // The error is that it is not there.
-            let _ = fs::remove_file(requests.join(name));
-        }
-        fs::write(requests.join(REQUESTS[0]), "").expect("a request is left");
-        hand_over(&requests.join(REQUESTS[0]));
         self.store.as_ref().map_or(0, Store::reset)
     }
 
@@ -141,7 +133,7 @@ impl Scene {
         Some((version, answer["data"]["data"].clone()))
     }
 
-    /// Locks that nobody holds any more count as abandoned after a while: that while passes.
+    /// Ages the locks, so that those without a holder become stale.
     pub(crate) fn age_locks(&self) {
         #[expect(clippy::disallowed_methods, reason = "the product compares with the wall clock")]
         let then = SystemTime::now() - STALE_LOCK_AGE - Duration::from_secs(2);
@@ -152,7 +144,7 @@ impl Scene {
         }
     }
 
-    /// Whether the one time that this login may be put back is spent: noted, and there is no file.
+    /// Returns true if the one restore of this login is used: recorded, without a file.
     pub(crate) fn spends(&self, torn: &World) -> bool {
         let ledger = fs::read(self.resident.path(&format!("{STATE}/ledger.json"))).unwrap_or_default();
         let ledger: Ledger = serde_json::from_slice(&ledger).unwrap_or_default();

@@ -1,50 +1,84 @@
 //! Running the sync under strace(1): to learn which system calls it makes, and to be killed at one of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 use cas_tests::resident::{NAME, Resident};
+use cas_tests::size::full_size;
 
-/// The system calls of one undisturbed run.
+/// The system calls after which something outside of the process may be another: a file, a lock, what a server was sent, a
+/// child. A process that is killed at another call leaves what it would have left at the next one of these.
+const CHANGES: &str = "\
+    bind chmod chown clone clone3 connect copy_file_range creat execve exit_group fallocate fchmod \
+    fchmodat fchmodat2 fchown fchownat fdatasync flock fork fsetxattr fsync ftruncate futimesat kill \
+    lchown link linkat listen mkdir mkdirat mknod mknodat pidfd_send_signal pwrite64 pwritev pwritev2 \
+    rename renameat renameat2 rmdir sendfile sendmmsg sendmsg sendto setsockopt setxattr shutdown socket \
+    splice symlink symlinkat tgkill truncate unlink unlinkat utime utimensat utimes vfork wait4 waitid \
+    write writev";
+/// Those of which only some change anything, and what these have among their arguments.
+const SOMETIMES: &[(&str, &[&str])] = &[
+    ("open", &["O_CREAT", "O_TRUNC"]),
+    ("openat", &["O_CREAT", "O_TRUNC"]),
+    ("openat2", &["O_CREAT", "O_TRUNC"]),
+    ("fcntl", &["F_SETLK", "F_OFD_SETLK"]),
+];
+
+/// The system calls of one undisturbed run: for each name, whether its first, second, ... call changed something.
 #[derive(Debug)]
-pub(crate) struct Calls(BTreeMap<String, usize>);
+pub(crate) struct Calls(BTreeMap<String, Vec<bool>>);
 
 impl Calls {
-    /// Runs the sync to its end and counts.
+    /// Runs the sync to its end and notes them.
     pub(crate) fn of_a_run(resident: &Resident) -> Self {
         let trace = resident.folder().join("trace");
         let output = under_strace(resident, &["-o", &trace.display().to_string()]);
         assert!(output.status.success(), "an undisturbed run: {output:?}");
         let text = fs::read_to_string(trace).expect("strace wrote its trace");
-        let mut calls = BTreeMap::new();
+        let mut calls = BTreeMap::<String, Vec<bool>>::new();
         for line in text.lines() {
             let call = line.split_once(' ').map(|(_, call)| call.trim_start()).unwrap_or_default();
-            let name = call.split_once('(').map(|(name, _)| name).unwrap_or_default();
+            let (name, arguments) = call.split_once('(').unwrap_or_default();
             // Neither the second half of a call, nor a signal, nor the end.
             if !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
-                *calls.entry(name.to_owned()).or_default() += 1;
+                calls.entry(name.to_owned()).or_default().push(changes(name, arguments));
             }
         }
         assert!(calls.len() > 20 && calls.contains_key("renameat"), "strace saw no run: {calls:?}");
         Self(calls)
     }
 
-    /// Their names.
-    pub(crate) fn names(&self) -> BTreeSet<&str> {
-        self.0.keys().map(String::as_str).collect()
+    /// Where a run is to be killed: names, and the numbers of the calls. At full size that is every call; else each that
+    /// changes something.
+    pub(crate) fn points(&self) -> Vec<(&str, Vec<usize>)> {
+        let numbers = |of_name: &Vec<bool>| {
+            let count = of_name.len();
+            if full_size() || of_name.iter().all(|changes| *changes) {
+                // A run is not always the same to the last call: it is killed for as long as there is another one.
+                return (1..=2 * count + 20).collect();
+            }
+            (1..=count).filter(|number| of_name[number - 1]).collect()
+        };
+        self.0.iter().map(|(name, of_name)| (name.as_str(), numbers(of_name))).collect()
     }
 
-    /// How often this one was made.
-    pub(crate) fn count(&self, name: &str) -> usize {
-        self.0.get(name).copied().unwrap_or_default()
-    }
-
-    /// All of them.
+    /// How many calls there are to be killed at.
     pub(crate) fn total(&self) -> usize {
-        self.0.values().sum()
+        let of_name = |calls: &Vec<bool>| match full_size() {
+            true => calls.len(),
+            false => calls.iter().filter(|changes| **changes).count(),
+        };
+        self.0.values().map(of_name).sum()
     }
+}
+
+/// What strace could not print in one line counts as a change.
+fn changes(name: &str, arguments: &str) -> bool {
+    let sometimes = SOMETIMES.iter().find(|(sometimes, _)| *sometimes == name);
+    let is_one = |flags: &[&str]| flags.iter().any(|flag| arguments.contains(flag));
+    CHANGES.split_whitespace().any(|changing| changing == name)
+        || sometimes.is_some_and(|(_, flags)| is_one(flags) || arguments.contains("<unfinished"))
 }
 
 /// Runs the sync and kills it as it enters the `nth` call of this name; false when it came to its end before.

@@ -15,11 +15,11 @@ pub(crate) struct Swept {
     /// How many left a temporary file, or one of Claude Code's locks.
     pub with_a_temporary: usize,
     pub with_a_lock: usize,
-    /// How many spent the one time that a login may be put back.
+    /// How many runs used the one restore of a login.
     pub spent: usize,
 }
 
-/// Kills a run at each of its calls. Each time the world is the same as before the first.
+/// Kills a run at each of its calls, or at each that changes something. Each time the world is the same as before the first.
 pub(crate) fn sweep(scene: &Scene) -> Swept {
     let begin = scene.begin();
     let old = World::look(scene);
@@ -32,9 +32,8 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
     assert_eq!(settled.versions_since(begin), written, "a second run has nothing to write");
 
     let mut swept = Swept::default();
-    for name in calls.names() {
-        // A run is not always the same to the last call: it is killed for as long as there is another one to kill it at.
-        for nth in 1..=2 * calls.count(name) + 20 {
+    for (name, numbers) in calls.points() {
+        for nth in numbers {
             let begin = scene.begin();
             if !kill_at(scene.resident(), name, nth) {
                 break;
@@ -56,7 +55,8 @@ pub(crate) fn sweep(scene: &Scene) -> Swept {
     swept
 }
 
-/// The next run: it comes to where an undisturbed one would have come to. None when the one time was spent.
+/// Runs again, and compares with the result of an undisturbed run. Returns `None` if the one
+/// restore was used.
 fn finish(scene: &Scene, torn: &World, settled: &World, place: &str) -> Option<World> {
     scene.age_locks();
     if scene.spends(torn) {
@@ -67,7 +67,8 @@ fn finish(scene: &Scene, torn: &World, settled: &World, place: &str) -> Option<W
     expect_success(scene, place);
     let finished = World::look(scene);
     finished.assert_same(settled, place);
-    // A run that has nothing to write takes no lock, and so finds none: the next client does, and takes it over.
+    // A run that has nothing to write takes no lock, and so finds none: the next client does, and
+    // takes it over.
     let had_to_write = torn.subject != settled.subject;
     assert!(!had_to_write || finished.locks.is_empty(), "{place}: still locked: {:?}", finished.locks);
     Some(finished)

@@ -10,7 +10,7 @@ use cas_core::outcome::state_report::StateReport;
 use cas_tests::resident::{ENV_FILE, LOGIN, UID};
 use serde_json::{Value, json};
 
-use crate::scene::{REQUESTS, Scene, Subject};
+use crate::scene::{Scene, Subject};
 
 /// Claude Code's locks, below the home.
 pub(crate) const LOCKS: [&str; 3] =
@@ -38,9 +38,8 @@ pub(crate) struct World {
     pub temporaries: Vec<String>,
     /// Claude Code's locks left behind.
     pub locks: Vec<String>,
-    /// How far the request has come: what its file is called, of which there is one.
-    requests: Vec<String>,
-    /// All other files: text as it is, JSON of ours without its moments.
+    /// How far the request has come: what its file is called, of which there is one. All other
+    /// files: text as it is, JSON of ours without its moments.
     files: BTreeMap<String, Value>,
     /// The store's document: version, and fields without our moment.
     document: Option<(u64, Value)>,
@@ -53,7 +52,6 @@ impl World {
             subject: Value::Null,
             temporaries: Vec::new(),
             locks: Vec::new(),
-            requests: names_in(&scene.resident().requests()),
             files: BTreeMap::new(),
             document: scene.document().map(|(version, fields)| (version, without_moments(fields))),
         };
@@ -93,8 +91,6 @@ impl World {
             let (found, before, after) = (self.files.get(name), old.files.get(name), new.files.get(name));
             assert!(found == before || found == after, "{place}: {name} is neither old nor new: {found:?}");
         }
-        let is_request = |name: &String| REQUESTS.contains(&name.as_str());
-        assert!(self.requests.len() == 1 && self.requests.iter().all(is_request), "{place}: {self:?}");
         let is_either = self.fields() == old.fields() || self.fields() == new.fields();
         assert!(is_either, "{place}: the document is neither: {:?}", self.fields());
     }
@@ -104,14 +100,14 @@ impl World {
         self.document.as_ref().map_or(0, |(version, _)| version - begin)
     }
 
-    /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has, may differ.
+    /// As the end of undisturbed runs. What is left behind besides, and how many lines the log has,
+    /// may differ.
     pub(crate) fn assert_same(&self, settled: &Self, place: &str) {
         for name in self.files.keys().chain(settled.files.keys()).filter(|name| !is_worth_nothing(name)) {
             let (found, expected) = (self.files.get(name), settled.files.get(name));
             assert_eq!(found, expected, "{place}: {name} after the next run");
         }
         assert_eq!(self.fields(), settled.fields(), "{place}: after the next run");
-        assert_eq!(self.requests, settled.requests, "{place}: after the next run");
     }
 
     fn fields(&self) -> Option<&Value> {
@@ -119,21 +115,16 @@ impl World {
     }
 }
 
-fn names_in(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory");
-    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// The log has as many lines as runs came to their end, and the state tells of the last of them; what is remembered of a token saves a request, and is learnt again
-/// when it is lost.
+/// The log has one line per completed run, and the state describes the last one. The token cache
+/// saves a request and is created again when it is lost.
 fn is_worth_nothing(name: &str) -> bool {
     ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
 }
 
-/// The ledger is written more than once in a run, the log grows, and the state tells of the run itself: what they hold is
-/// looked at, not compared.
+/// The ledger and the time of the last request are written more than once in a run, the log grows, and the state describes the run:
+/// their content is checked, not compared.
 fn is_noted_in_steps(name: &str) -> bool {
-    ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json"]
+    ["ledger.json", "sync.log", "state.json", "lock", "vault-token.json", "last-request"]
         .iter()
         .any(|end| name.ends_with(end))
 }

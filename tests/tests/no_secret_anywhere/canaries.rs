@@ -1,4 +1,5 @@
-//! Secrets that can be recognised wherever they turn up, whole or in part, and however they are written.
+//! Secrets that can be recognised wherever they turn up, whole or in part, and however they are
+//! written.
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,7 +28,7 @@ pub(crate) struct Canaries {
 }
 
 impl Canaries {
-    /// New ones, which nobody else has.
+    /// Creates new, unique secrets.
     pub(crate) fn new() -> Self {
         let mut canaries = Self { texts: HashMap::new(), traces: HashMap::new() };
         for (secret, prefix) in [
@@ -42,7 +43,8 @@ impl Canaries {
         canaries
     }
 
-    /// One more of this kind, such as a token that a server has made: the newest is the one that is planted.
+    /// One more of this kind, such as a token that a server has made: the newest is the one that is
+    /// planted.
     pub(crate) fn add(&mut self, secret: Secret, prefix: &str, core: &str) {
         for way in ways_to_write(core) {
             let traces = way.as_bytes().windows(ENOUGH).map(|trace| (trace.to_vec(), secret));
@@ -83,7 +85,8 @@ fn core() -> String {
     core.chars().take(36).collect()
 }
 
-/// As it is; as base64 of any text that contains it; and each letter on its own, as URLs, JSON and hex dumps write them.
+/// As it is; as base64 of any text that contains it; and each letter on its own, as URLs, JSON and
+/// hex dumps write them.
 fn ways_to_write(core: &str) -> Vec<String> {
     let each = |write: fn(u8) -> String| core.bytes().map(write).collect::<String>();
     let mut ways = vec![

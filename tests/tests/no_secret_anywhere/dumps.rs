@@ -1,5 +1,5 @@
-//! The memory of our programs holds secrets while they run: it is not written to disk when they crash, and no other program
-//! of the same person may look into it.
+//! The programs have secrets in memory: a crash writes no dump, and no other program of the user
+//! can read the memory.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,8 @@ use crate::canaries::{Canaries, Secret};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of its world.
+/// A program at work, with the caller's leave to dump as much memory as it likes, into `/tmp` of
+/// its world.
 struct AtWork<'world> {
     resident: &'world Resident,
     child: Child,
@@ -39,7 +40,7 @@ impl<'world> AtWork<'world> {
         format!("/proc/{}", self.child.id()).into()
     }
 
-    /// What somebody else of the same person finds who wants to read this file of the process.
+    /// Returns whether another process of the same user can read this file of the process.
     fn is_readable(&self, file: &str) -> bool {
         let path = self.process().join(file).display().to_string();
         let output = self.resident.output(self.resident.command("cat".as_ref(), &[&path]));
@@ -77,7 +78,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn nothing_is_dumped_and_nobody_looks_in_while_the_store_is_asked() {
+fn process_cannot_be_dumped_or_traced_during_a_request() {
     let canaries = Canaries::new();
     let resident = Resident::settle();
     let fake = resident.inside(|| VaultFake::start(NAME));
@@ -118,7 +119,8 @@ fn nothing_is_dumped_and_nobody_looks_in_while_the_store_is_asked() {
     assert!(careless.crash().core_dumped(), "without that this test shows nothing");
 }
 
-/// The client is not ours, and what it does with its memory is its own affair; but it inherits that nothing is dumped.
+/// The client is not ours, and what it does with its memory is its own affair; but it inherits that
+/// nothing is dumped.
 #[test]
 fn nothing_is_dumped_of_the_client_either() {
     let resident = Resident::settle_with_claude();

@@ -1,4 +1,4 @@
-//! With the real client and a real server: what goes well, what is mended, and what is refused.
+//! With the real client and a real server: successful runs, restores and refusals.
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::tombstone;
@@ -10,7 +10,7 @@ use crate::canaries::Secret;
 use crate::watched::Watched;
 
 #[test]
-fn nothing_is_seen_of_a_login_that_is_verified_backed_up_refreshed_and_mended() {
+fn login_secrets_are_never_visible() {
     let mut watched = Watched::new(Resident::settle_with_claude);
     let bao = watched.resident.bao();
     let person = watched.resident.use_store(&bao, Policy::Update);
@@ -82,7 +82,7 @@ fn nothing_is_seen_of_a_login_that_is_verified_backed_up_refreshed_and_mended() 
 
 /// The client gets the token, and whatever it does with it is not passed on.
 #[test]
-fn what_a_client_says_of_its_token_is_not_passed_on() {
+fn token_in_client_output_is_not_logged() {
     let mut watched = Watched::new(Resident::settle_with_claude);
     for says in [
         "echo \"error: $token\" >&2; exit 1",
@@ -109,7 +109,7 @@ fn what_a_client_says_of_its_token_is_not_passed_on() {
 }
 
 #[test]
-fn nothing_is_seen_of_a_setup_token_that_is_put_in_force_and_taken_out() {
+fn setup_token_secrets_are_never_visible() {
     const GIVEN: &str = "given";
     let mut watched = Watched::new(Resident::settle_with_claude);
     let bao = watched.resident.bao();

@@ -18,7 +18,7 @@ fn watched_with_a_fake() -> (Watched, VaultFake) {
 }
 
 #[test]
-fn what_a_server_says_of_a_token_is_not_passed_on() {
+fn token_in_server_text_is_not_logged() {
     let (mut watched, fake) = watched_with_a_fake();
     let echo = format!(
         "{} {} {}",
@@ -84,7 +84,7 @@ fn in_short(fault: &Fault) -> String {
 }
 
 #[test]
-fn what_stands_in_a_document_in_the_wrong_form_is_not_passed_on() {
+fn malformed_document_content_is_not_logged() {
     let (mut watched, fake) = watched_with_a_fake();
     let secret = watched.canaries.text(Secret::Login).to_owned();
     let setup = watched.canaries.text(Secret::SetupToken).to_owned();

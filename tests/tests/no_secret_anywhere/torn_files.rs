@@ -1,4 +1,5 @@
-//! Files that are not what they should be, with a secret where the mistake is: no complaint quotes it.
+//! Files that are not what they should be, with a secret where the mistake is: no complaint quotes
+//! it.
 
 use cas_tests::claude_login::HOUR_MS;
 use cas_tests::now_ms;
@@ -106,7 +107,7 @@ fn no_complaint_about_a_state_file_quotes_it() {
         let file = format!("{STATE}/{name}");
         let before = watched.resident.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
         for content in &contents {
-            // What is planted there by the test is no leak of ours: it is looked for everywhere else.
+            // The test itself wrote this file, so it is excluded from the search.
             watched.planted_in(Some(&file));
             watched.resident.put(&file, content);
             let what = format!("{name}: {}", content.replace(watched.canaries.core(Secret::Login), "…"));

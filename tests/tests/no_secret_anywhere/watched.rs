@@ -1,4 +1,4 @@
-//! Somebody in whose world everything is looked at: what each process was started with, what it said, what it wrote.
+//! A user with a complete record of the arguments, environment, output and files of each process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,8 @@ use cas_tests::resident::{ENV_FILE, LOGIN, NAME, Resident, STATE, UID, VAULT_TOK
 
 use crate::canaries::{Canaries, Secret};
 
-/// Where which secrets may lie, below the home; each file has to be the person's own and closed to everybody else.
+/// Returns which secrets may be in a file of the home. Each file must belong to the user and be
+/// private.
 fn may_lie_in(file: &str) -> &'static [Secret] {
     const OF_THE_LOGIN: &[Secret] = &[Secret::Login, Secret::Neighbour];
     let state = |name: &str| file == format!("{STATE}/{name}");
@@ -74,7 +75,7 @@ impl Watched {
         self.planted_in = file.map(str::to_owned);
     }
 
-    /// A shell of the person's.
+    /// Runs a shell of the user.
     pub(crate) fn shell(&mut self, script: &str) -> Output {
         let home = format!("HOME={}", self.resident.home().display());
         self.run(script, true, &["/usr/bin/env", &home, "/bin/sh", "-c", script], None)
@@ -86,7 +87,8 @@ impl Watched {
         self.run(what, true, &[&program, "run"], None)
     }
 
-    /// `cas-session login`, as the PAM module starts it: its reply is what the module's pipe is for.
+    /// `cas-session login`, as the PAM module starts it: its reply is what the module's pipe is
+    /// for.
     pub(crate) fn login(&mut self, what: &str) -> Output {
         let program = self.resident.program("cas-session").display().to_string();
         let reply = format!("CAS1 {}\n", self.canaries.text(Secret::SetupToken));
@@ -101,7 +103,8 @@ impl Watched {
         self.run(what, true, &[&program, "exec", "--", "/bin/true"], Some(&variable))
     }
 
-    /// Runs a program of the person's, or of root's, with all that it starts recorded. What is `meant` may appear once.
+    /// Runs a program as the user or as root, and records everything it starts. The secret `meant`
+    /// may appear once.
     fn run(&mut self, what: &str, as_person: bool, command: &[&str], meant: Option<&str>) -> Output {
         let trace = self.resident.folder().join("trace");
         let trace_name = trace.display().to_string();
@@ -175,7 +178,7 @@ impl Watched {
     }
 }
 
-/// Where the beds put their folders, and everybody else.
+/// Returns the directories for temporary files, of the fixtures and of other programs.
 fn entries_of_temporary_folders() -> BTreeSet<PathBuf> {
     let entries = ["/tmp", "/var/tmp", "/dev/shm"].map(|place| fs::read_dir(place).into_iter().flatten());
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()

@@ -15,7 +15,7 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What is run, but for the one that nobody may read.
+/// The programs, except the one that is not readable.
 const PROGRAMS: [&str; 3] = [
     "/usr/bin/cas-session",
     "/usr/lib/claude-auth-sync/user-environment-generator",
@@ -56,8 +56,8 @@ fn everything_is_roots_and_has_the_mode_it_needs() {
         "/usr/bin/claude-auth-sync",
         "/usr/lib/systemd/system/claude-auth-sync.target",
         "/usr/lib/systemd/system/claude-auth-watch@.service",
-        r"/usr/lib/systemd/system/run-claude\\x2dauth\\x2dsync.mount",
-        r"/usr/lib/systemd/system/local-fs.target.wants/run-claude\\x2dauth\\x2dsync.mount",
+        "/usr/lib/systemd/system/claude-auth-request.socket",
+        "/usr/lib/systemd/system/claude-auth-request.service",
         "/usr/lib/tmpfiles.d/claude-auth-sync.conf",
         "/usr/share/pam-configs/claude-auth-sync",
         "/usr/share/claude-auth-sync/vault/user-policy.hcl",
@@ -96,8 +96,6 @@ fn nothing_of_the_sources_is_forgotten() {
                 continue;
             }
             let name = source.file_name().expect("a name").to_string_lossy().into_owned();
-            let name =
-                if name == "requests.mount" { r"run-claude\x2dauth\x2dsync.mount".into() } else { name };
             let installed = fs::read(packaged(&format!("{into}/{name}"))).expect("readable");
             assert!(installed == fs::read(&source).expect("readable"), "{name}");
         }
@@ -132,7 +130,7 @@ fn the_programs_are_hardened() {
     }
 }
 
-/// Not of whoever built it, nor of their registry.
+/// No path of the build machine or its registry is in a program.
 #[test]
 fn nothing_in_it_tells_where_it_was_built() {
     let target = packaged("/").canonicalize().expect("the package's files");
@@ -153,7 +151,7 @@ fn nothing_in_it_tells_where_it_was_built() {
     assert!(seen > 0, "the places of the sources have another name");
 }
 
-/// Whoever speaks to the vendor is Claude Code itself.
+/// Only Claude Code itself connects to the vendor.
 #[test]
 fn no_program_names_a_server_of_the_vendor() {
     for file in programs() {
@@ -186,9 +184,9 @@ fn the_package_has_the_version_of_the_programs() {
     );
 }
 
-/// As it is, and with every line of it in force.
+/// The shipped file is valid as it is, and with every line enabled.
 #[test]
-fn the_configuration_says_nothing_until_an_admin_does_and_every_line_of_it_is_good() {
+fn shipped_configuration_sets_nothing_and_is_valid() {
     let text = fs::read_to_string(packaged("/etc/claude-auth-sync/config.toml")).expect("readable");
     let folder = tempfile::tempdir().expect("a scratch folder");
     let load = |text: &str| {
@@ -248,7 +246,7 @@ fn manual(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Whoever asks for the product by its name gets the page that says what it is, although a command has that name too.
+/// `man` with the product's name shows its overview page, although a command has that name too.
 #[test]
 fn the_name_of_the_product_opens_its_overview() {
     let overview = manual(&["claude-auth-sync"]);

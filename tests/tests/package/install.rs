@@ -1,4 +1,5 @@
-//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the PAM configuration.
+//! Installing it: by apt, on a machine without a network; and where an admin has had a say in the
+//! PAM configuration.
 
 use cas_tests::claude_login::{fresh, parsed};
 use cas_tests::guest::{Guest, Suite, login_path};
@@ -10,12 +11,12 @@ use super::{TARGET, failed, lines_of_ours, people_get_in, property, wait_until};
 const APT: &str = "cp /root/package.deb /tmp && apt-get install --quiet --yes /tmp/package.deb 2>&1";
 
 #[test]
-fn apt_installs_it_and_one_command_has_somebody_looked_after_on_bookworm() {
+fn package_installs_and_enrolls_a_user_on_bookworm() {
     apt_installs_it(Suite::Bookworm);
 }
 
 #[test]
-fn apt_installs_it_and_one_command_has_somebody_looked_after_on_trixie() {
+fn package_installs_and_enrolls_a_user_on_trixie() {
     apt_installs_it(Suite::Trixie);
 }
 
@@ -41,12 +42,12 @@ fn apt_installs_it(suite: Suite) {
         "active",
         "for a roster that may come"
     );
-    guest.run("mountpoint /run/claude-auth-sync").expect_success("the room for requests");
+    assert_eq!(property(&guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.status_of("/usr/bin/cas-sync"), "711 root:root regular file");
     assert_eq!(guest.status_of("/var/lib/claude-auth-sync/enrolled"), "755 root:root directory");
     assert_eq!(failed(&guest), "");
 
-    // Nobody's login is changed yet.
+    // No login is changed yet.
     guest.verify_nothing();
     guest.put_login("alice", &fresh("first"));
     let untouched = guest.identity_of(&login_path("alice"));
@@ -86,7 +87,7 @@ fn the_name_of_the_former_script_is_a_sync() {
 
 /// pam-auth-update leaves such files alone, and exits with 0.
 #[test]
-fn where_the_session_stack_was_edited_by_hand_it_says_loudly_that_nothing_happens_and_what_to_do() {
+fn edited_pam_stack_is_reported_with_remedies() {
     let guest = Guest::boot(Suite::Bookworm);
     guest
         .run("pam-auth-update --package && sed -i '/^session.*pam_systemd.so/a session optional pam_echo.so file=/etc/greeting' /etc/pam.d/common-session")
@@ -155,7 +156,7 @@ fn giving_up_the_edits_lets_debians_tool_write_the_line() {
 
 /// `pam-auth-update --disable`, or its dialogue.
 #[test]
-fn an_admin_who_has_switched_the_module_off_is_not_shouted_at_and_not_overruled() {
+fn disabled_module_stays_disabled_with_a_short_note() {
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_package(&package());
     guest.run("pam-auth-update --disable claude-auth-sync").expect_success("switching it off");

@@ -1,10 +1,11 @@
-//! The Debian package: what is in it, and what installing, upgrading, removing and being interrupted do to a machine on which
-//! people work.
+//! The Debian package: its content, and what installation, upgrade, removal and interruption do to
+//! a machine in use.
 
 mod contents;
 mod crowd;
 mod install;
 mod interrupted;
+mod published;
 mod removal;
 mod reproducible;
 mod upgrade;
@@ -18,12 +19,8 @@ use cas_tests::{PATIENCE, wait_until};
 use tempfile::TempDir;
 
 const TARGET: &str = "claude-auth-sync.target";
-const UNITS: [&str; 4] = [
-    "claude-auth-sync@alice.timer",
-    "claude-auth-sync@alice.path",
-    "claude-auth-sync@alice.service",
-    "claude-auth-watch@alice.service",
-];
+const UNITS: [&str; 3] =
+    ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 /// The package as the next version would be: a higher number, and units that say so.
 struct NextVersion {
@@ -70,7 +67,7 @@ fn failed(guest: &Guest) -> String {
     guest.run("systemctl --failed --no-legend --plain").text()
 }
 
-/// Lets somebody in by each of the two doors that everything here must leave open.
+/// Logs a user in by each of the two ways that must always work.
 #[track_caller]
 fn people_get_in(guest: &Guest, when: &str) {
     guest.ssh("alice", "true").expect_success(&format!("ssh {when}"));

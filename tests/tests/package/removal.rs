@@ -1,4 +1,4 @@
-//! Removing it, with people at work: nothing of it stays, and nothing of theirs is touched.
+//! Removal while users work: nothing of the package stays, and nothing of the users is changed.
 
 use cas_tests::claude_login::{fresh, healthy, parsed, tombstone};
 use cas_tests::guest::{Guest, Suite, login_path};
@@ -6,7 +6,7 @@ use cas_tests::programs::package;
 
 use super::{TARGET, UNITS, failed, lines_of_ours, people_get_in, property, wait_until};
 
-/// Every byte below /home, and when and by whom it was written.
+/// Returns every byte below /home, with times and owners.
 fn homes(guest: &Guest) -> String {
     guest
         .run("cd /home && find . -printf '%p %M %u:%g %T@\\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum")
@@ -14,7 +14,7 @@ fn homes(guest: &Guest) -> String {
         .text()
 }
 
-/// Somebody who is looked after, and whose sync rests.
+/// Creates an enrolled user whose sync is idle.
 #[track_caller]
 fn looked_after(suite: Suite) -> Guest {
     let guest = Guest::boot(suite);
@@ -34,12 +34,12 @@ fn looked_after(suite: Suite) -> Guest {
 }
 
 #[test]
-fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_bookworm() {
+fn remove_and_purge_leave_only_documented_files_on_bookworm() {
     removing_and_purging(Suite::Bookworm);
 }
 
 #[test]
-fn removing_leaves_nothing_but_the_configuration_and_purging_nothing_at_all_on_trixie() {
+fn remove_and_purge_leave_only_documented_files_on_trixie() {
     removing_and_purging(Suite::Trixie);
 }
 
@@ -47,8 +47,8 @@ fn removing_and_purging(suite: Suite) {
     let guest = looked_after(suite);
     let mut terminal = guest.ssh_terminal("alice");
     terminal.wait_for("$ ");
-    terminal.at_prompt("cd /run/claude-auth-sync/alice");
-    wait_until("what her login asked for", || property(&guest, UNITS[2], "ActiveState") == "inactive");
+    terminal.at_prompt("cd /run/claude-auth-sync");
+    wait_until("what her login asked for", || property(&guest, UNITS[1], "ActiveState") == "inactive");
     let before = homes(&guest);
 
     let said = guest.remove_package().expect_success("removing").text();
@@ -57,10 +57,7 @@ fn removing_and_purging(suite: Suite) {
         said.contains("alice is no longer enrolled") && said.contains("bob is no longer enrolled"),
         "{said}"
     );
-    assert!(
-        said.contains("People's homes, the store and the configuration in /etc were left as they are."),
-        "{said}"
-    );
+    assert!(said.contains("Homes, the store and the configuration in /etc were not changed."), "{said}");
     assert_eq!(homes(&guest), before);
     assert_eq!(guest.left_of_product(), "");
     assert!(guest.read("/etc/claude-auth-sync/config.toml").is_some(), "the admin's");
@@ -69,7 +66,11 @@ fn removing_and_purging(suite: Suite) {
     terminal.leave();
     people_get_in(&guest, "without it");
 
-    // A later install finds nobody enrolled.
+    // A name may be given to another account before a later installation, which has no enrolled users.
+    assert_eq!(
+        guest.run("cd /var/lib/claude-auth-sync && grep . */*").text().lines().next(),
+        Some("identities/alice:1000")
+    );
     guest.install_package(&package());
     assert_eq!(property(&guest, TARGET, "ActiveState"), "active");
     assert_eq!(lines_of_ours(&guest), 1);
@@ -96,9 +97,9 @@ fn removing_and_purging(suite: Suite) {
     people_get_in(&guest, "without a trace of it");
 }
 
-/// Purging is the way out for an admin in doubt: it must also work after a removal, in a pause, and for people who are gone.
+/// A purge must also work after a removal, during a pause, and for deleted users.
 #[test]
-fn nothing_stays_of_a_pause_or_of_somebody_who_was_deleted() {
+fn purge_removes_a_pause_and_files_of_deleted_users() {
     let guest = looked_after(Suite::Bookworm);
     guest.run("userdel --force bob 2>/dev/null").expect_success("without unenrolling him");
     guest.run(&format!("systemctl mask --now --quiet {TARGET}")).expect_success("a pause for good");
@@ -124,9 +125,9 @@ fn a_roster_outlives_a_purge_and_is_named() {
     assert_eq!(guest.left_of_product(), "");
 }
 
-/// The copy at home outlives the package: whoever comes back has their logins mended from it.
+/// The local history survives the package: a user who is enrolled again has the backups.
 #[test]
-fn whoever_is_enrolled_again_finds_their_good_copies() {
+fn user_enrolled_again_finds_the_backups() {
     let guest = Guest::with_product(Suite::Trixie, &["alice"]);
     let login = healthy("first", cas_tests::now_ms() + 4 * 3600 * 1000);
     guest.back_up_and_break("alice", &login);

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, str};
 
-use cas_tests::programs::{package, release_folder};
+use cas_tests::programs::{package, packaging_folder, release_folder};
 
 #[test]
-fn packing_again_elsewhere_at_another_time_of_day_by_a_stricter_person_makes_the_same_bytes() {
+fn packing_in_another_environment_is_reproducible() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let elsewhere = scratch.path().join("quite/another/place");
     fs::create_dir_all(&elsewhere).expect("a folder");
@@ -20,7 +20,7 @@ fn packing_again_elsewhere_at_another_time_of_day_by_a_stricter_person_makes_the
         .envs([("TZ", "Asia/Kathmandu"), ("LC_ALL", "C.UTF-8"), ("LANGUAGE", "de"), ("HOME", "/nonexistent")])
         .env("TMPDIR", &elsewhere)
         .env("RELEASE", release_folder())
-        .env("GENERATED", release_folder().join("../debian/generated"))
+        .env("GENERATED", packaging_folder().join("generated"))
         .output()
         .expect("a shell");
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));

@@ -1,4 +1,4 @@
-//! `cas-sync status` beside the real client, which does what it says; and on a machine with ten thousand people.
+//! `cas-sync status` compared with the real client, and on a machine with ten thousand users.
 
 mod crowd;
 mod precedence;

@@ -153,7 +153,7 @@ fn mixtures() -> Vec<Mixture> {
 }
 
 #[test]
-fn what_status_names_is_what_the_client_sends() {
+fn status_names_the_credential_that_the_client_sends() {
     let bed = ClaudeBed::with_sync(NEWEST).unwrap_or_else(|error| panic!("{error}"));
     for (name, ..) in CREDENTIALS {
         bed.anthropic().accept_setup_token(&secret(name));

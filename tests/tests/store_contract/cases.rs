@@ -192,7 +192,7 @@ fn nothing_is_ever_removed(place: &dyn Place) {
     assert_eq!(place.seen(), before);
 }
 
-/// What a caller is told about a document that is no more, be it at reading or at writing.
+/// Returns the error for a deleted document, for reads and writes.
 fn explained(store: &mut dyn Store, last_version: u64) -> String {
     let Err(StoreError::Deleted { reason, .. }) = store.read(&soon()) else {
         panic!("a deleted document was read")

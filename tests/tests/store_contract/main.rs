@@ -42,11 +42,11 @@ fn a_server_in_development_mode_keeps_the_contract() {
 }
 
 #[test]
-fn a_server_behind_tls_keeps_the_contract_under_the_policy_with_update() {
+fn tls_store_meets_the_contract_with_the_update_policy() {
     hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Update });
 }
 
 #[test]
-fn a_server_behind_tls_keeps_the_contract_under_the_policy_with_patch() {
+fn tls_store_meets_the_contract_with_the_patch_policy() {
     hold_to_the_contract(&BaoPlaces { bao: Bao::tls(), policy: Policy::Patch });
 }

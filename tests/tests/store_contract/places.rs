@@ -1,4 +1,4 @@
-//! The stores that the contract is held against, each seen by its user and by somebody who may do more.
+//! The stores that the contract applies to, each accessed as its user and as an administrator.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,9 +25,11 @@ pub(crate) trait Place: Sync {
     fn store(&self) -> Box<dyn Store>;
     /// Another tool replaces the whole document.
     fn replace(&self, fields: &Value);
-    /// What an admin sees there: version and fields; none when there is no live document.
+    /// Returns what an administrator sees: version and fields, or `None` if there is no live
+    /// document.
     fn seen(&self) -> Option<(u64, Value)>;
-    /// Deletes the newest version so that it can be undeleted; false where a store has no such thing.
+    /// Deletes the newest version so that it can be undeleted; false where a store has no such
+    /// thing.
     fn delete(&self) -> bool;
     /// Destroys the newest version; false where a store has no such thing.
     fn destroy(&self) -> bool;

@@ -1,4 +1,5 @@
-//! Other tools write their fields of the document while we write ours: nobody's field is lost, under either policy.
+//! Other tools write their fields of the document concurrently: no field is lost, under either
+//! policy.
 
 mod command_line;
 mod other_tool;
@@ -9,15 +10,20 @@ use std::time::Duration;
 use cas_core::store::{Fields, Store, StoreError};
 use cas_protocol::deadline::Deadline;
 use cas_tests::openbao::{Bao, Person, Policy};
+use cas_tests::size::sized;
 use serde_json::json;
 
 use crate::other_tool::{OtherTool, THEIRS};
 
 const WRITERS: usize = 8;
-/// Five hundred rounds in all.
-const WRITES_EACH: usize = 63;
 
-/// Writes our field again and again until the others are done; returns how often it succeeded and conflicted.
+/// At full size five hundred rounds in all.
+fn writes_each() -> usize {
+    sized(63, 16)
+}
+
+/// Writes our field again and again until the others are done; returns how often it succeeded and
+/// conflicted.
 fn write_ours(person: &Person, are_done: &AtomicBool) -> (usize, usize) {
     let (mut written, mut conflicts) = (0, 0);
     let mut store = person.store();
@@ -47,7 +53,7 @@ fn race(policy: Policy) {
             .map(|writer| {
                 let tool = OtherTool::new(&bao, alice.path("data"));
                 scope.spawn(move || {
-                    for number in 0..WRITES_EACH {
+                    for number in 0..writes_each() {
                         let name = format!("w{writer}n{number}");
                         if writer % 2 == 0 { tool.add_by_patch(&name) } else { tool.add_by_put(&name) }
                     }
@@ -63,12 +69,12 @@ fn race(policy: Policy) {
     });
     let document = alice.document().body["data"]["data"].clone();
     let lost: Vec<String> = (0..WRITERS)
-        .flat_map(|writer| (0..WRITES_EACH).map(move |number| format!("w{writer}n{number}")))
+        .flat_map(|writer| (0..writes_each()).map(move |number| format!("w{writer}n{number}")))
         .filter(|name| document[name] != json!(THEIRS))
         .collect();
     eprintln!(
         "{policy:?}: {written} of our writes and {conflicts} conflicts among {} of others",
-        WRITERS * WRITES_EACH
+        WRITERS * writes_each()
     );
     assert_eq!(lost, Vec::<String>::new());
     assert_eq!(document["first"], json!("x"));

@@ -1,8 +1,9 @@
-//! `cas-sync login` with the real client and a real store: a new login takes the place of the one before once it has been
-//! shown to work, and whatever else happens leaves no trace.
+//! `cas-sync login` with the real client and a real store: a new login takes the place of the one
+//! before once it has been shown to work, and whatever else happens leaves no trace.
 
 mod refused;
 mod signed_in;
+mod unnamed;
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -15,9 +16,9 @@ use cas_tests::resident::{LOGIN, Resident, UID};
 use serde_json::Value;
 
 const CODE: &str = "the-code-of-the-browser";
-const PROMPT: &str = "Code (it is not shown): ";
+const PROMPT: &str = "Code (input is hidden): ";
 
-/// Somebody at a terminal who was shown where to sign in, and is asked for the code.
+/// Returns a terminal that shows the sign-in URL and asks for the code.
 #[track_caller]
 fn asked(resident: &Resident, options: &[&str]) -> PseudoTerminal {
     let terminal = resident.at_a_terminal("cas-sync", &[&["login"][..], options].concat(), 80);
@@ -71,7 +72,7 @@ fn login(resident: &Resident) -> Value {
     parsed(&String::from_utf8(resident.read(LOGIN).expect("a login")).expect("text"))
 }
 
-/// `~/.claude.json`, which is the person's own.
+/// Writes `~/.claude.json` as the user's file.
 fn put_own_state(resident: &Resident, text: &str) {
     resident.put(".claude.json", text);
     chown(resident.path(".claude.json"), Some(UID), Some(UID)).expect("given");

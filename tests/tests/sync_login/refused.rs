@@ -1,4 +1,5 @@
-//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was obtained is signed out.
+//! It does not work, or is not wanted, or is interrupted: every byte is as it was, and what was
+//! obtained is signed out.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::{CODE, asked, assert_no_trace, login, put_own_state, sign_in, somebod
 const EMAIL: [&str; 2] = ["--email", "alice@example.org"];
 const NEW_TOKEN: &str = "sk-ant-oat01-person-1-1";
 
-/// Somebody with a login that a sync knows, and a state of their client's.
+/// Creates a user with a login that a sync knows, and a client state.
 fn settled() -> Resident {
     let resident = Resident::settle_with_claude();
     resident.sign_in();
@@ -30,7 +31,7 @@ fn signed_out(resident: &Resident) -> usize {
 }
 
 #[test]
-fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
+fn login_that_is_rejected_is_signed_out_again() {
     let resident = settled();
     let before = resident.all_files();
     for (index, (answer, code, says)) in [
@@ -45,7 +46,7 @@ fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
         resident.anthropic().answer_messages(&token, Some(answer));
         let (status, screen) = sign_in(&resident, &EMAIL, Account::of_somebody());
         assert_eq!(status.code(), Some(code), "{screen}");
-        for part in [says, "your login is as it was", "signed out again"] {
+        for part in [says, "your login was not changed", "the new login was signed out"] {
             assert!(screen.contains(part), "{part}: {screen}");
         }
         assert_eq!(signed_out(&resident), index + 1, "{screen}");
@@ -55,7 +56,7 @@ fn what_does_not_verify_is_not_taken_and_is_signed_out_again() {
 }
 
 #[test]
-fn what_nobody_can_judge_is_taken_on_request() {
+fn login_with_an_inconclusive_verification_is_taken_on_request() {
     let resident = settled();
     resident.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Overloaded));
     let (status, screen) =
@@ -80,13 +81,13 @@ fn another_account_or_organisation_is_not_taken_by_accident() {
     std::fs::write(configuration, "expected_organization = \"another-one\"\n").expect("written");
     let (status, screen) = sign_in(&resident, &[&EMAIL[..], &["--switch-account"]].concat(), somebody_else());
     assert_eq!((status.code(), signed_out(&resident)), (Some(79), 2), "{screen}");
-    assert!(screen.contains("expected is another-one"), "{screen}");
+    assert!(screen.contains("not to another-one"), "{screen}");
     assert_eq!(resident.all_files(), before);
     assert_no_trace(&resident);
 }
 
 #[test]
-fn a_wrong_code_says_so_in_the_clients_words() {
+fn wrong_code_is_reported_in_the_clients_words() {
     let resident = settled();
     let before = resident.all_files();
     for typed in ["nonsense#state\n", "\n", "\x04", "two words\n"] {
@@ -95,7 +96,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
         let (status, screen, echoes) = terminal.end();
         let screen = unfolded(&screen);
         assert_eq!((status.code(), echoes), (Some(1), true), "{screen}");
-        assert!(screen.contains("your login is as it was"), "{screen}");
+        assert!(screen.contains("your login was not changed"), "{screen}");
         let of_client = screen.contains("That code wasn't accepted");
         assert_eq!(of_client, typed.starts_with("nonsense"), "{screen}");
         assert_eq!((resident.all_files(), signed_out(&resident)), (before.clone(), 0));
@@ -104,7 +105,7 @@ fn a_wrong_code_says_so_in_the_clients_words() {
 }
 
 #[test]
-fn whoever_ends_it_finds_all_as_it_was() {
+fn interrupted_sign_in_changes_nothing() {
     let resident = settled();
     let before = resident.all_files();
     let end = |terminal: cas_tests::pseudo_terminal::PseudoTerminal, signal: Signal| {
@@ -116,7 +117,7 @@ fn whoever_ends_it_finds_all_as_it_was() {
         let (status, screen, echoes) = terminal.end();
         let screen = unfolded(&screen);
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
-        assert!(screen.contains("interrupted; your login is as it was"), "{screen}");
+        assert!(screen.contains("interrupted; your login was not changed"), "{screen}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert_eq!(resident.all_files(), before);
         assert_no_trace(&resident);
@@ -138,7 +139,7 @@ fn whoever_ends_it_finds_all_as_it_was() {
 }
 
 #[test]
-fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
+fn sign_in_without_client_code_or_home_is_an_error() {
     let resident = settled();
     let run = |words: &[&str]| resident.output(resident.command(&resident.program("cas-sync"), words));
     let before = resident.all_files();
@@ -149,7 +150,7 @@ fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
         assert_eq!(resident.all_files(), before);
     };
     check(run(&["login", "--email", "alice"]), 2, "alice@example.org");
-    check(run(&["login", "--email", "alice@example.org"]), 1, "no code: nothing was given");
+    check(run(&["login", "--email", "alice@example.org"]), 1, "cannot read the code: the input is empty");
     let by_root = resident.command_of_root(&resident.program("cas-sync"), &["login"]);
     check(resident.output(by_root), 1, "runuser -u NAME");
     let mut elsewhere = resident.command(&resident.program("cas-sync"), &["login"]);
@@ -158,7 +159,7 @@ fn without_a_client_a_code_or_a_home_of_ones_own_it_says_so() {
     resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
     check(run(&["login", "--email", "alice@example.org"]), 69, "claude.program");
     assert_no_trace(&resident);
-    // A file that is not the person's own is found out before anybody goes to a browser.
+    // A file of another user is reported before the sign-in in the browser.
     std::os::unix::fs::chown(resident.path(LOGIN), Some(0), Some(0)).expect("given to root");
     let output = run(&["login", "--email", "alice@example.org"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

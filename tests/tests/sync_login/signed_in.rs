@@ -14,11 +14,12 @@ use super::{
     somebody_else, state_in,
 };
 
-/// A file of the client's own, in a form that it would not write, so that a byte that changes is seen.
+/// A file of the client's own, in a form that it would not write, so that a byte that changes is
+/// seen.
 const OWN_STATE: &str = "{\n \"numStartups\": 5,\n \"projects\": {\"/x\": {\"allowedTools\": [1.50]}},\n \"oauthAccount\": {\"emailAddress\": \"alice@example.org\"},\n \"last\": \"\\u00e4\" }\n";
 
 #[test]
-fn a_lost_login_is_replaced_beside_all_else_and_verified_and_backed_up() {
+fn sign_in_replaces_a_lost_login_and_backs_it_up() {
     for policy in [Policy::Patch, Policy::Update] {
         let resident = Resident::settle_with_claude();
         let bao = resident.bao();
@@ -48,7 +49,7 @@ fn a_lost_login_is_replaced_beside_all_else_and_verified_and_backed_up() {
             1,
             "once for all of it"
         );
-        // Backed up as a sync does it, and told as a sync tells it.
+        // Backed up and reported like a sync does it.
         let fields = person.fields();
         assert!(
             fields["claude_ai_oauth_json"].as_str().is_some_and(|kept| kept.contains("person-1-1")),
@@ -76,7 +77,7 @@ fn a_lost_login_is_replaced_beside_all_else_and_verified_and_backed_up() {
     }
 }
 
-/// The real client, in the person's own home.
+/// Returns true if the real client works in the user's home.
 fn claude_answers(resident: &Resident) -> bool {
     let arguments =
         ["-p", "Reply with AUTH_OK.", "--model", "haiku", "--max-turns", "1", "--output-format", "json"];
@@ -89,14 +90,14 @@ fn claude_answers(resident: &Resident) -> bool {
 }
 
 #[test]
-fn both_clients_sign_in_and_the_first_login_of_somebody_is_one_too() {
+fn first_sign_in_works_with_both_clients() {
     for version in [NEWEST, OLDER] {
         let resident = Resident::settle_with_claude_of(version);
         assert!(installed(version).is_ok());
         resident.anthropic().show_code(CODE, Account::of_somebody());
-        // Nobody knows the address: somebody at the terminal is asked, and may leave it open.
+        // The email is unknown: the user is asked, and may leave it empty.
         let terminal = resident.at_a_terminal("cas-sync", &["login"], 200);
-        terminal.wait_for("Your address");
+        terminal.wait_for("Your email");
         terminal.type_text("\n");
         terminal.wait_for(PROMPT);
         terminal.wait_until_it_echoes(false);
@@ -162,14 +163,14 @@ fn a_setup_token_in_force_is_said_to_outrank_it() {
     let (status, screen) = sign_in(&resident, &["--email", "alice@example.org"], Account::of_somebody());
     assert_eq!(status.code(), Some(0), "{screen}");
     assert!(
-        screen.contains("A setup-token is in force") && screen.contains("cas-sync token clear"),
+        screen.contains("A setup token is active") && screen.contains("cas-sync token clear"),
         "{screen}"
     );
     assert_eq!(login(&resident)["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
 }
 
 #[test]
-fn a_login_that_a_session_refreshes_meanwhile_is_replaced_all_the_same() {
+fn sign_in_replaces_a_login_refreshed_meanwhile() {
     let resident = Resident::settle_with_claude();
     let before = resident.sign_in();
     resident.anthropic().show_code(CODE, Account::of_somebody());

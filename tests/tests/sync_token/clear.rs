@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{TOKEN, cas_sync, complained, env_file, put_in_force, said, settled, settled_with_store, state};
 
 #[test]
-fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again() {
+fn clear_removes_the_token_everywhere_and_syncs_the_login() {
     for policy in [Policy::Patch, Policy::Update] {
         let (resident, bao, person) = settled_with_store(policy);
         resident.sign_in();
@@ -39,7 +39,7 @@ fn it_is_gone_from_the_store_and_the_env_file_and_the_login_is_looked_at_again()
         assert_eq!(ledger["withdrawn_tokens"], json!([fingerprint(TOKEN)]));
         assert_eq!(state(&resident)["finding"], json!("login"));
         let output = cas_sync(&resident, &["token", "clear", "--yes"]);
-        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup-token.\n"));
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), "There is no setup token.\n"));
     }
 }
 
@@ -60,7 +60,7 @@ fn without_a_server_it_is_nowhere_afterwards() {
 }
 
 #[test]
-fn somebody_at_a_terminal_is_asked() {
+fn clear_on_a_terminal_asks_for_confirmation() {
     let resident = settled();
     put_in_force(&resident, TOKEN);
     for (answer, code, left) in [("n\n", 1, Some(TOKEN)), ("\n", 1, Some(TOKEN)), ("yes\n", 0, None)] {

@@ -1,5 +1,5 @@
-//! `cas-sync token` with the real client and a real store: what is put in force, what is refused, and that nothing is changed
-//! by anything but a success.
+//! `cas-sync token` with the real client and a real store: which tokens are activated and which are
+//! refused; only a success changes anything.
 
 mod clear;
 mod refused;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const TOKEN: &str = "sk-ant-oat01-the_new-token-0123456789abcdefghijklmnopqrstuvwxyz";
 const OLD: &str = "sk-ant-oat01-the_old-token";
 
-/// A person with the client, whose tokens the servers accept.
+/// Creates a user with the client, whose tokens are accepted.
 fn settled() -> Resident {
     let resident = Resident::settle_with_claude();
     for token in [TOKEN, OLD] {
@@ -46,7 +46,7 @@ fn set(resident: &Resident, options: &[&str], input: &str) -> Output {
     resident.output_with_input(resident.command(&resident.program("cas-sync"), &words), input.as_bytes())
 }
 
-/// Puts a token in force, which has to work.
+/// Activates a token, which must succeed.
 #[track_caller]
 fn put_in_force(resident: &Resident, token: &str) {
     let output = set(resident, &[], token);

@@ -50,7 +50,7 @@ fn whatever_the_servers_answer_but_a_success_changes_nothing() {
 }
 
 #[test]
-fn without_a_claude_it_says_so() {
+fn token_set_without_a_client_is_an_error() {
     let resident = settled();
     put_in_force(&resident, OLD);
     resident.configure("[claude]\nprogram = \"/nonexistent/claude\"\n");
@@ -58,18 +58,18 @@ fn without_a_claude_it_says_so() {
 }
 
 #[test]
-fn a_text_that_is_no_setup_token_is_never_repeated_and_asks_nobody() {
+fn invalid_setup_token_is_never_printed_or_sent() {
     let resident = settled();
     put_in_force(&resident, OLD);
     for (input, says) in [
-        ("", "nothing was given"),
-        (" \n\n", "nothing was given"),
+        ("", "the input is empty"),
+        (" \n\n", "the input is empty"),
         ("sk-ant-api03-an-api-key", "does not begin with sk-ant-oat01-"),
         ("CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc", "does not begin with sk-ant-oat01-"),
         ("sk-ant-oat01-abc sk-ant-oat01-def", "foreign character"),
         ("sk-ant-oat01-abc\nStore it in a safe place.", "foreign character"),
         (&format!("sk-ant-oat01-{}", "a".repeat(2000)), "longer than 1024 bytes"),
-        (&"sk-ant-oat01-".repeat(4000), "more than 16384 bytes"),
+        (&"sk-ant-oat01-".repeat(4000), "longer than 16384 bytes"),
     ] {
         refuses(&resident, input, 1, says);
     }
@@ -77,7 +77,7 @@ fn a_text_that_is_no_setup_token_is_never_repeated_and_asks_nobody() {
 }
 
 #[test]
-fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
+fn failing_store_leaves_the_setup_token_unchanged() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     put_in_force(&resident, OLD);
     bao.seal();
@@ -94,7 +94,7 @@ fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
         "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\"] }\n\
          path \"auth/token/lookup-self\" { capabilities = [\"read\"] }",
     );
-    refuses(&resident, TOKEN, 77, "does not allow");
+    refuses(&resident, TOKEN, 77, "does not permit");
     person.set_policy(Policy::Patch);
     assert_eq!(person.fields(), fields);
 
@@ -115,7 +115,7 @@ fn a_store_that_is_away_refuses_or_is_none_leaves_all_as_it_is() {
 }
 
 #[test]
-fn an_env_file_that_cannot_be_written_leaves_the_store_alone_too() {
+fn unwritable_env_file_leaves_the_store_unchanged() {
     let (resident, _bao, person) = settled_with_store(Policy::Patch);
     put_in_force(&resident, OLD);
     let fields = person.fields();
@@ -154,7 +154,7 @@ fn a_token_is_never_an_argument() {
         let output = cas_sync(&resident, words);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!complained(&output).contains("the_new-token") && said(&output).is_empty(), "{output:?}");
-        assert!(complained(&output).contains("history of your shell"), "{output:?}");
+        assert!(complained(&output).contains("your shell history"), "{output:?}");
         assert_eq!(resident.all_files(), before);
     }
     for date in ["tomorrow", "2999-01-01", "2001-01-01"] {

@@ -1,4 +1,4 @@
-//! A token that works is put in force, and kept with its dates.
+//! A valid token is activated and stored with its dates.
 
 use cas_tests::anthropic::{MessageAnswer, fingerprint};
 use cas_tests::openbao::Policy;
@@ -18,14 +18,14 @@ fn millis(time: &Value) -> i128 {
 }
 
 #[test]
-fn a_token_that_answers_is_in_force_and_in_the_store_with_its_dates() {
+fn valid_setup_token_is_activated_and_stored_with_its_dates() {
     for policy in [Policy::Patch, Policy::Update] {
         let (resident, _bao, person) = settled_with_store(policy);
         let login = resident.sign_in();
         let output = set(&resident, &[], TOKEN);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(
-            said(&output).contains("in force") && said(&output).contains("verified by inference"),
+            said(&output).contains("is active") && said(&output).contains("verified by inference"),
             "{output:?}"
         );
         assert!(said(&output).contains(&fingerprint(TOKEN)) && said(&output).contains("in 36"), "{output:?}");
@@ -43,7 +43,7 @@ fn a_token_that_answers_is_in_force_and_in_the_store_with_its_dates() {
             "{fields}"
         );
         assert_eq!(asked_with(&resident, TOKEN), 1, "once for all of it");
-        // What is told of it everywhere else is a sync's own word.
+        // All other reports are those of a sync.
         assert_eq!(
             (&state(&resident)["finding"], &state(&resident)["verdict"]),
             (&json!("setup-token"), &json!("ok"))
@@ -55,7 +55,7 @@ fn a_token_that_answers_is_in_force_and_in_the_store_with_its_dates() {
 }
 
 #[test]
-fn without_a_server_it_is_kept_on_this_machine_and_the_one_before_nowhere() {
+fn setup_token_without_vault_is_stored_locally() {
     let resident = settled();
     put_in_force(&resident, OLD);
     let output = set(&resident, &[], TOKEN);
@@ -71,14 +71,14 @@ fn without_a_server_it_is_kept_on_this_machine_and_the_one_before_nowhere() {
         json!([fingerprint(OLD)]),
         "so that sessions that have it can be told"
     );
-    // An accident with the env file is mended by the next sync.
+    // The next sync repairs the env file.
     resident.remove(ENV_FILE);
     resident.sync();
     assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
 }
 
 #[test]
-fn one_that_a_narrow_terminal_has_broken_is_joined_again() {
+fn pasted_setup_token_with_line_breaks_is_accepted() {
     let resident = settled();
     let (one, rest) = TOKEN.split_at(20);
     let (two, three) = rest.split_at(20);
@@ -87,7 +87,7 @@ fn one_that_a_narrow_terminal_has_broken_is_joined_again() {
 }
 
 #[test]
-fn an_older_one_is_kept_with_the_day_it_was_made_and_what_is_known_stays_known() {
+fn older_setup_token_keeps_its_creation_date() {
     let (resident, _bao, person) = settled_with_store(Policy::Patch);
     let day =
         cas_core::time::timestamp::Timestamp::from_millis(cas_tests::now_ms() - 40 * 86_400_000).to_string();
@@ -108,7 +108,7 @@ fn an_older_one_is_kept_with_the_day_it_was_made_and_what_is_known_stays_known()
 }
 
 #[test]
-fn one_whose_usage_limit_is_reached_is_alive() {
+fn setup_token_with_a_reached_limit_is_accepted() {
     let resident = settled();
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::UsageLimited));
     let output = set(&resident, &[], TOKEN);
@@ -117,7 +117,7 @@ fn one_whose_usage_limit_is_reached_is_alive() {
 }
 
 #[test]
-fn what_nobody_can_judge_is_taken_on_request_and_what_is_rejected_never() {
+fn inconclusive_setup_token_is_accepted_only_on_request() {
     let resident = settled();
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Overloaded));
     let output = set(&resident, &["--unverified"], TOKEN);
@@ -130,7 +130,7 @@ fn what_nobody_can_judge_is_taken_on_request_and_what_is_rejected_never() {
 }
 
 #[test]
-fn one_that_lies_there_already_is_taken_into_the_store() {
+fn existing_setup_token_is_copied_to_the_store() {
     let (resident, _bao, person) = settled_with_store(Policy::Update);
     let import = |resident: &Resident| cas_sync(resident, &["token", "import"]);
     let output = import(&resident);

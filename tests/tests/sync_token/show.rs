@@ -26,16 +26,16 @@ fn shown(resident: &Resident, code: i32) -> (String, Value) {
 }
 
 #[test]
-fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
+fn token_show_prints_location_and_expiry_without_a_request() {
     let (resident, bao, person) = settled_with_store(Policy::Patch);
     let (lines, object) = shown(&resident, 0);
-    assert_eq!(lines, "There is no setup-token.\n");
+    assert_eq!(lines, "There is no setup token.\n");
     assert_eq!((&object["token"], &object["same"]), (&Value::Null, &json!(true)));
 
     put_in_force(&resident, TOKEN);
     let (lines, object) = shown(&resident, 0);
-    assert!(lines.starts_with(&format!("Setup-token {}\n", fingerprint(TOKEN))), "{lines}");
-    for part in ["the same in both", "  made ", "  lapses ", "in 36", "  verified ", "by inference"] {
+    assert!(lines.starts_with(&format!("Setup token {}\n", fingerprint(TOKEN))), "{lines}");
+    for part in ["the same in both", "  created ", "  expires ", "in 36", "  verified ", "by inference"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
     assert_eq!(object["token"]["fingerprint"], json!(fingerprint(TOKEN)));
@@ -47,7 +47,7 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
     );
     assert_eq!(resident.anthropic().requests(), []);
 
-    // Somebody exchanges it in the store by hand.
+    // An administrator replaces it in the store by hand.
     person.put_document(&json!({ "setup_token": OLD }));
     let (lines, object) = shown(&resident, 0);
     assert!(lines.contains(&format!("the store holds another one, {}", fingerprint(OLD))), "{lines}");
@@ -55,13 +55,13 @@ fn where_it_lies_and_until_when_is_shown_and_nobody_is_asked_about_it() {
 
     bao.seal();
     let (lines, object) = shown(&resident, 75);
-    assert!(lines.contains("the store could not be asked"), "{lines}");
+    assert!(lines.contains("the store could not be read"), "{lines}");
     assert_eq!((&object["same"], &object["store"]["state"]), (&Value::Null, &json!("unknown")));
     assert!(object["error"].as_str().is_some_and(|text| text.contains("store")), "{object}");
 }
 
 #[test]
-fn one_that_was_put_there_by_hand_counts_from_when_it_was_seen() {
+fn setup_token_written_by_hand_counts_from_first_sight() {
     let resident = settled();
     resident.put(ENV_FILE, &format!("CLAUDE_CODE_OAUTH_TOKEN={TOKEN}\n"));
     resident.sync();
@@ -72,6 +72,6 @@ fn one_that_was_put_there_by_hand_counts_from_when_it_was_seen() {
 
     resident.put(ENV_FILE, "export CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n");
     let (lines, object) = shown(&resident, 1);
-    assert!(lines.starts_with("No setup-token is known"), "{lines}");
+    assert!(lines.starts_with("The setup token is unknown"), "{lines}");
     assert_eq!(object["env_file"]["state"], json!("malformed"));
 }

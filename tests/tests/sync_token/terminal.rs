@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::{OLD, TOKEN, env_file, put_in_force, settled};
 
-const PROMPT: &str = "Setup-token (it is not shown";
+const PROMPT: &str = "Setup token (input is hidden";
 
 #[test]
 fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
@@ -26,13 +26,13 @@ fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
         let (status, screen, echoes) = terminal.end();
         assert_eq!((status.code(), echoes), (Some(0), true), "{screen}");
         assert!(!screen.contains(one) && !screen.contains(rest), "{screen}");
-        assert!(screen.contains("in force for your next sessions"), "{screen}");
+        assert!(screen.contains("active for your next sessions"), "{screen}");
         assert_eq!(env_file(&resident).as_deref(), Some(TOKEN));
     }
 }
 
 #[test]
-fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
+fn interrupted_prompt_restores_the_terminal() {
     let resident = settled();
     put_in_force(&resident, OLD);
     let before = resident.all_files();
@@ -55,8 +55,8 @@ fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
         assert_eq!((status.signal().or(status.code()), echoes), (Some(signal as i32), true), "{screen}");
     }
     for (typed, says) in [
-        ("\x04", "nothing was given"),
-        ("\n", "nothing was given"),
+        ("\x04", "the input is empty"),
+        ("\n", "the input is empty"),
         ("secret\x1a\x1cpassword\n", "does not begin with"),
     ] {
         let terminal = asked(&resident);
@@ -70,7 +70,7 @@ fn a_terminal_is_as_before_whatever_ends_it_and_nothing_is_changed() {
 }
 
 #[test]
-fn control_c_while_claude_is_asked_ends_it_at_once_and_changes_nothing() {
+fn interrupt_during_verification_changes_nothing() {
     let resident = settled();
     put_in_force(&resident, OLD);
     resident.anthropic().answer_messages(TOKEN, Some(MessageAnswer::Silence));
@@ -103,7 +103,7 @@ fn a_sync_that_is_at_work_is_waited_for_which_is_said() {
         terminal.wait_for(PROMPT);
         terminal.wait_until_it_echoes(false);
         terminal.type_text(&format!("{TOKEN}\n"));
-        terminal.wait_for("A sync is at work; waiting for it");
+        terminal.wait_for("A sync is running; waiting");
         terminal
     };
     let terminal = start();

@@ -32,13 +32,14 @@ fn a_healthy_login_is_verified_and_backed_up_once() {
     assert!(!second.stdout.contains("backed up"), "{}", second.stdout);
     assert_eq!(on_disk(&alice), before, "nothing new is nothing to write");
     assert_eq!(alice.credentials_text().expect("a file"), text, "a probe by value touches no file of hers");
-    // The client keeps its things elsewhere: but for ours, the home holds what the person put there.
+    // The client's files are elsewhere: the home has only the user's files and those of the
+    // product.
     assert_eq!(alice.names_in(".claude").expect("a directory"), [".credentials.json"]);
     assert_eq!(alice.names_in("").expect("a home"), [".claude", ".local", "tmp"]);
 }
 
 #[test]
-fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
+fn expired_login_is_refreshed_by_the_client_and_backed_up() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -56,7 +57,8 @@ fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
         let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
         assert_ne!(new, spent.refresh_token);
         assert!(backed_up(&alice).contains(&new) && has_sibling(&alice), "{version}");
-        // No session, no settings, no lock is left; what the client keeps for itself in a home is its business.
+        // No session, no settings, no lock is left; what the client keeps for itself in a home is
+        // its business.
         for name in alice.names_in(".claude").expect("a directory") {
             assert!(!name.ends_with(".lock") && name != "projects", "{version}: {name}");
         }
@@ -69,7 +71,7 @@ fn a_stale_login_is_refreshed_by_the_client_itself_and_the_new_one_backed_up() {
 }
 
 #[test]
-fn a_login_whose_limit_is_used_up_is_alive() {
+fn login_with_a_reached_limit_is_valid() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -107,7 +109,7 @@ fn a_setup_token_is_verified_and_the_login_file_left_alone() {
     assert_eq!(before[&alice.credentials_file()], after[&alice.credentials_file()]);
 }
 
-/// The env file of somebody, with a setup-token.
+/// Writes a setup token to the env file of a user.
 pub(super) fn keep_setup_token(person: &Person<'_>, token: &str) {
     let directory = person.home().join(".config/claude-auth-sync");
     fs::create_dir_all(&directory).expect("a directory");

@@ -8,10 +8,10 @@ use cas_tests::claude_client::{NEWEST, OLDER};
 
 use super::*;
 
-/// What is to be done about it.
-const MAKE_ROOM: &str = "make room";
+/// The remedy for a full disk.
+const FREE_SPACE: &str = "free space";
 
-/// Tells afterwards whether a client was started.
+/// Records whether a client was started.
 struct Trace(PathBuf);
 
 impl Trace {
@@ -29,7 +29,8 @@ impl Trace {
     }
 }
 
-/// A login whose access token has ended, and whose generation the ledger has noted while there was room.
+/// A login whose access token has ended, and whose generation the ledger has noted while there was
+/// room.
 fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
     let login = sign_in(bed, person, -1);
     bed.anthropic().answer_refreshes(RefreshAnswer::InternalError);
@@ -40,8 +41,9 @@ fn stale_and_known(bed: &ClaudeBed, person: &Person<'_>) -> Login {
 }
 
 #[test]
-fn a_login_is_not_refreshed_where_the_new_one_would_find_no_room() {
-    // The second time the client's own state needs more than what is left: it makes a copy of it before anything else.
+fn full_disk_prevents_the_refresh() {
+    // The second time the client's own state needs more than what is left: it makes a copy of it
+    // before anything else.
     for (room, own_state) in [(0, 0), (60, 0), (300, 400)] {
         let bed = bed();
         let alice = bed.person_with_a_disk("alice").expect("alice");
@@ -52,7 +54,7 @@ fn a_login_is_not_refreshed_where_the_new_one_would_find_no_room() {
         alice.fill_disk_but(room).expect("filled");
         let (names, trace) = (alice.names_in(".claude").expect("a directory"), Trace::of_clients(&bed));
 
-        let said = assert_nothing_written(&alice, TRY_LATER, MAKE_ROOM);
+        let said = assert_nothing_written(&alice, TRY_LATER, FREE_SPACE);
 
         assert_eq!((trace.starts(), bed.anthropic().requests().len()), (0, 0), "{room} KiB: {}", said.stdout);
         assert_eq!(alice.names_in(".claude").expect("a directory"), names, "{room} KiB");
@@ -75,14 +77,14 @@ fn a_rejected_login_is_not_refreshed_there_either() {
     alice.fill_disk_but(0).expect("full");
     let said = sync(&alice);
     assert_eq!((said.exit_code, refreshes(&bed)), (TRY_LATER, 0), "{}", said.stdout);
-    assert!(said.stdout.contains(MAKE_ROOM), "{}", said.stdout);
+    assert!(said.stdout.contains(FREE_SPACE), "{}", said.stdout);
     alice.empty_disk().expect("room again");
     let said = sync(&alice);
     assert_eq!((said.exit_code, refreshes(&bed)), (FINE, 1), "{}", said.stdout);
 }
 
 #[test]
-fn where_the_room_just_suffices_the_client_loses_nothing() {
+fn disk_with_just_enough_space_loses_no_login() {
     for (version, own_state) in [(NEWEST, 0), (NEWEST, 400), (OLDER, 0), (OLDER, 400)] {
         let bed = bed_with(version);
         let alice = bed.person_with_a_disk("alice").expect("alice");
@@ -116,12 +118,12 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     let trace = Trace::of_clients(&bed);
     let folder = alice.home().join(".claude");
     fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("a mode");
-    let said = assert_nothing_written(&alice, TRY_LATER, "let its folder belong to the person");
+    let said = assert_nothing_written(&alice, TRY_LATER, "make its directory owned by the user");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0), "{}", said.stdout);
 }
 
 #[test]
-fn a_state_that_no_client_should_be_let_read_is_named_and_none_is_started() {
+fn oversized_client_state_is_named_and_no_client_started() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     stale_and_known(&bed, &alice);
@@ -132,11 +134,11 @@ fn a_state_that_no_client_should_be_let_read_is_named_and_none_is_started() {
     assert_nothing_written(
         &alice,
         TRY_LATER,
-        "the person's .claude.json is no regular file of at most 64 MiB",
+        "the user's .claude.json is not a regular file of at most 64 MiB",
     );
     fs::remove_file(&state).expect("removed");
     fs::File::create(&state).and_then(|file| file.set_len(1 << 40)).expect("a sparse file");
-    assert_nothing_written(&alice, TRY_LATER, "make it smaller");
+    assert_nothing_written(&alice, TRY_LATER, "remove old projects from it");
     assert_eq!((trace.starts(), refreshes(&bed)), (0, 0));
     fs::remove_file(&state).expect("removed");
     assert_eq!((sync(&alice).exit_code, refreshes(&bed)), (FINE, 1));

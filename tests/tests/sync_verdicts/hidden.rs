@@ -50,7 +50,7 @@ fn environment(pid: u32) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_token_is_in_no_command_line_and_no_environment_and_the_scratch_home_is_gone_afterwards() {
+fn verification_leaks_no_token_and_leaves_no_files() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(Silence));
@@ -64,7 +64,8 @@ fn a_token_is_in_no_command_line_and_no_environment_and_the_scratch_home_is_gone
         let seen = format!("{}{:?}", command_line(pid), environment(pid));
         assert!(!seen.contains("sk-ant-"), "process {pid}: {seen}");
     }
-    // Of the tester's environment, and of the sync's, there is nothing; of the person's, the network's alone.
+    // Nothing of the test's and the sync's environment; only the network variables of the
+    // configuration.
     let expected = [
         "ANTHROPIC_CONFIG_DIR",
         "API_TIMEOUT_MS",

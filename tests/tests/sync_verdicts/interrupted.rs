@@ -34,7 +34,7 @@ fn a_client_that_is_killed_while_it_probes_changes_nothing() {
 }
 
 #[test]
-fn a_sync_that_is_killed_while_it_probes_leaves_nothing_behind_but_a_next_run() {
+fn killed_verification_leaves_no_files() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(Silence));
@@ -53,7 +53,7 @@ fn a_sync_that_is_killed_while_it_probes_leaves_nothing_behind_but_a_next_run() 
     assert_eq!(on_disk(&alice), before);
 }
 
-/// Of a process that is nobody's child here; a zombie has no command line.
+/// Waits for a process that is not a child of this one; a zombie has no command line.
 fn wait_for_the_end_of(pid: u32) {
     let deadline = Deadline::after(LIMIT);
     while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
@@ -62,7 +62,8 @@ fn wait_for_the_end_of(pid: u32) {
     }
 }
 
-/// A sync in the middle of a refresh: the server has spent the old token and keeps the new pair back.
+/// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
+/// response.
 fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, Started) {
     let spent = sign_in(bed, alice, -1);
     bed.anthropic().hold_refreshes(true);
@@ -72,7 +73,7 @@ fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, St
 }
 
 #[test]
-fn a_refresh_in_its_middle_is_finished_before_the_sync_ends_as_it_was_asked_to() {
+fn terminated_sync_completes_its_refresh_first() {
     for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -102,7 +103,7 @@ fn a_refresh_in_its_middle_is_finished_before_the_sync_ends_as_it_was_asked_to()
 }
 
 #[test]
-fn a_refresh_is_finished_by_the_client_even_if_the_sync_is_killed() {
+fn client_completes_its_refresh_after_the_sync_is_killed() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
@@ -116,7 +117,7 @@ fn a_refresh_is_finished_by_the_client_even_if_the_sync_is_killed() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
-    // The client still asks its question; whoever comes next finds a fresh login.
+    // The client still asks its question; the next run finds a valid login.
     let said = sync(&alice);
     assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
     assert_eq!(refreshes(&bed), 1);

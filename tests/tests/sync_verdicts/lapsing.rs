@@ -1,4 +1,5 @@
-//! What lapses is said early, and that it should have lapsed is said calmly, while the real client works with it.
+//! An expiry is reported early, and an estimated expiry in the past is reported without an alarm
+//! while the real client works.
 
 use cas_tests::anthropic::MessageAnswer::Overloaded;
 use nix::unistd::chown;
@@ -8,7 +9,7 @@ use super::*;
 
 const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
 
-/// Somebody whose login ends as a whole in so many hours, and its access token in `access` hours.
+/// Signs in a user whose login expires in this many hours, and its access token in `access` hours.
 fn lapsing_in(bed: &ClaudeBed, person: &Person<'_>, hours: i64, access: i64) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     let mut file = document(&login, access);
@@ -33,7 +34,7 @@ fn state(person: &Person<'_>) -> Value {
 }
 
 #[test]
-fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_signs_in() {
+fn login_that_expires_soon_is_warned_of_until_a_sign_in() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     name_address(&alice, &json!({ "emailAddress": "alice@example.org", "accountUuid": "a" }));
@@ -45,13 +46,13 @@ fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_
     assert_eq!(said.exit_code, FINE, "nothing has failed: {}{}", said.stdout, said.stderr);
     assert!(said.stdout.starts_with("WARN login complete, "), "{}", said.stdout);
     assert!(
-        said.stdout.contains("; login lapses on ") && said.stdout.contains(", in 2 days"),
+        said.stdout.contains("; login expires on ") && said.stdout.contains(", in 2 days"),
         "{}",
         said.stdout
     );
     assert!(said.stdout.ends_with(&format!("{command}\n")), "{}", said.stdout);
     let shown = notice(&alice).expect("shown");
-    assert!(shown.starts_with("Claude Code: your login lapses on "), "{shown}");
+    assert!(shown.starts_with("Claude Code: your login expires on "), "{shown}");
     assert!(shown.ends_with(&format!("{command}\n")), "{shown}");
     assert_eq!(state(&alice)["notice_cause"], "login-lapses-in-3-days");
     assert_eq!(state(&alice)["notes"], json!(["backed-up", "lapsing"]));
@@ -65,7 +66,7 @@ fn a_login_in_its_last_days_is_a_warning_with_the_very_command_until_the_person_
 }
 
 #[test]
-fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_takes_it() {
+fn login_past_its_expiry_is_refreshed_while_accepted() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     lapsing_in(&bed, &alice, -49, -1);
@@ -78,18 +79,19 @@ fn a_login_that_should_have_lapsed_is_refreshed_and_used_as_long_as_the_server_t
             said.stdout
         );
         assert!(
-            said.stdout.contains("; login lapsed on ") && said.stdout.contains(", 2 days ago; sign in again"),
+            said.stdout.contains("; login expired on ")
+                && said.stdout.contains(", 2 days ago; sign in again"),
             "{}",
             said.stdout
         );
-        // The client has asked whose login it is, and noted it in the person's own file.
+        // The client has requested the account and written it to the user's state file.
         let command = "run `cas-sync login --email person@example.com`\n";
         assert!(said.stdout.ends_with(command), "{}", said.stdout);
     }
     assert_eq!(state(&alice)["notice_cause"], "login-lapsed");
 }
 
-/// Whoever signed in with another account since would be sent to the wrong one; and what is no plain address is not shown.
+/// The email of another account, or one with unusual characters, is not shown.
 #[test]
 fn an_address_that_is_anothers_or_none_is_not_shown() {
     let bed = bed();
@@ -112,7 +114,7 @@ fn an_address_that_is_anothers_or_none_is_not_shown() {
 }
 
 #[test]
-fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers_word() {
+fn setup_token_warning_uses_its_dates() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     keep_setup_token(&alice, TOKEN);
@@ -133,18 +135,18 @@ fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers
     for (days, says, cause) in [
         (
             340,
-            " at the latest, in 24 days; make a new one with `claude setup-token`",
+            " at the latest, in 24 days; create a new one with `claude setup-token`",
             "setup-token-lapses-in-30-days",
         ),
         (360, " at the latest, in 4 days; ", "setup-token-lapses-in-7-days"),
-        (370, "setup-token should have lapsed on ", "setup-token-lapsed"),
+        (370, "setup-token has an estimated expiry of ", "setup-token-lapsed"),
     ] {
         age(days);
         let said = sync(&alice);
         assert_eq!(said.exit_code, FINE, "{days}: {}{}", said.stdout, said.stderr);
         assert!(said.stdout.starts_with("WARN setup-token in use, verified"), "{days}: {}", said.stdout);
         assert!(said.stdout.contains(says), "{days}: {}", said.stdout);
-        assert!(said.stdout.ends_with("hand it in with `cas-sync token set`\n"), "{days}: {}", said.stdout);
+        assert!(said.stdout.ends_with("store it with `cas-sync token set`\n"), "{days}: {}", said.stdout);
         assert_eq!(state(&alice)["notice_cause"], cause);
     }
     bed.anthropic().answer_messages(TOKEN, Some(Overloaded));
@@ -152,9 +154,5 @@ fn a_setup_token_is_warned_of_by_the_date_beside_it_and_dead_only_by_the_servers
     bed.anthropic().answer_messages(TOKEN, Some(cas_tests::anthropic::MessageAnswer::Revoked));
     let said = sync(&alice);
     assert_eq!(said.exit_code, SIGN_IN, "{}", said.stdout);
-    assert!(
-        said.stdout.starts_with("FAIL ") && !said.stdout.contains("should have lapsed"),
-        "{}",
-        said.stdout
-    );
+    assert!(said.stdout.starts_with("FAIL ") && !said.stdout.contains("estimated expiry"), "{}", said.stdout);
 }

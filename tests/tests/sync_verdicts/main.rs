@@ -1,5 +1,5 @@
-//! `cas-sync run` with the real client: what each answer of the servers leads to, what is written, and above all what is
-//! not.
+//! `cas-sync run` with the real client: what each answer of the servers leads to, what is written,
+//! and above all what is not.
 
 mod alive;
 mod full_disk;
@@ -23,7 +23,7 @@ use cas_tests::anthropic::{Login, fingerprint};
 use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, in_hours};
 use serde_json::{Value, json};
 
-/// Far more than any of these runs takes, so that a slow machine is no failure.
+/// A timeout far above the duration of every run, so that a slow machine does not fail.
 const LIMIT: Duration = Duration::from_secs(200);
 
 /// What is in the file beside the login.
@@ -43,7 +43,8 @@ fn bed_with(version: &str) -> ClaudeBed {
     ClaudeBed::with_sync(version).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Somebody who signed in a moment ago, and whose login a first sync has verified and backed up.
+/// Returns a user who has just signed in, with a login that a first sync has verified and backed
+/// up.
 fn signed_in<'bed>(bed: &'bed ClaudeBed, name: &str) -> (Person<'bed>, Login) {
     let person = bed.person(name).expect("a person");
     let login = sign_in(bed, &person, 8);
@@ -58,7 +59,8 @@ fn signed_in<'bed>(bed: &'bed ClaudeBed, name: &str) -> (Person<'bed>, Login) {
     (person, login)
 }
 
-/// A new family of tokens in the person's file, beside a sibling key; `hours` is what the client believes is left.
+/// Writes a new family of tokens to the user's file, beside another member; `hours` is the
+/// remaining lifetime that the client sees.
 fn sign_in(bed: &ClaudeBed, person: &Person<'_>, hours: i64) -> Login {
     let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
     person.write_credentials(&document(&login, hours)).expect("a login");
@@ -74,7 +76,8 @@ fn sync(person: &Person<'_>) -> Said {
     person.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// One run in which nothing is certain: nothing at all is written of what a run may write, and it says why.
+/// One run in which nothing is certain: nothing at all is written of what a run may write, and it
+/// says why.
 #[track_caller]
 fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &str) -> Said {
     let before = on_disk(person);
@@ -90,8 +93,8 @@ fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &st
 /// A file as it lies there: which one, when it was written, and what it holds.
 type Written = (u64, i64, i64, Vec<u8>);
 
-/// Everything that a run may write because of a verdict. The state that is told of (`state.json`, `sync.log`) is another
-/// matter.
+/// Returns everything that a verification may change, without the reports `state.json` and
+/// `sync.log`.
 fn on_disk(person: &Person<'_>) -> BTreeMap<PathBuf, Option<Written>> {
     let env_file = person.home().join(".config/claude-auth-sync/claude-oauth.env");
     let state =
@@ -105,7 +108,7 @@ fn written(path: &PathBuf) -> Option<Written> {
     Some((found.ino(), found.mtime(), found.mtime_nsec(), fs::read(path).ok()?))
 }
 
-/// The `claudeAiOauth` object of a person's file.
+/// Returns the `claudeAiOauth` object of a user's file.
 fn oauth(person: &Person<'_>) -> Value {
     person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
 }

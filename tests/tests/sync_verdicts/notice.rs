@@ -1,4 +1,4 @@
-//! The line that a person's shell shows: there exactly while it is they who have to act.
+//! The notice of a user's shell exists exactly while the user has to act.
 
 use cas_tests::anthropic::MessageAnswer::{OrganizationForbidden, Overloaded, Revoked};
 use cas_tests::claude_login::tombstone;
@@ -19,7 +19,7 @@ fn log_in(person: &Person<'_>) {
 }
 
 #[test]
-fn it_comes_with_a_rejected_login_and_goes_at_the_login_after_the_person_signed_in() {
+fn rejected_login_shows_a_notice_until_the_next_sign_in() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     assert_eq!(notice(&alice), None);
@@ -43,7 +43,7 @@ fn it_comes_with_a_rejected_login_and_goes_at_the_login_after_the_person_signed_
 }
 
 #[test]
-fn a_login_that_is_lost_shows_it_at_once_and_takes_it_away_once_there_is_another() {
+fn lost_login_shows_a_notice_until_it_is_replaced() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     let whole = alice.credentials_text().expect("a file");
@@ -54,7 +54,7 @@ fn a_login_that_is_lost_shows_it_at_once_and_takes_it_away_once_there_is_another
     alice.write_credentials(&emptied).expect("emptied");
     log_in(&alice);
     let shown = notice(&alice).expect("shown");
-    assert!(shown.contains("no good copy"), "{shown}");
+    assert!(shown.contains("no backup to restore"), "{shown}");
     assert_eq!(sync(&alice).exit_code, SIGN_IN);
     assert_eq!(notice(&alice), Some(shown));
     alice.write_credentials(&document(&login, 8)).expect("put back by hand");
@@ -63,7 +63,7 @@ fn a_login_that_is_lost_shows_it_at_once_and_takes_it_away_once_there_is_another
 }
 
 #[test]
-fn a_rejected_setup_token_and_a_refused_account_are_told_each_with_its_own_remedy() {
+fn rejected_token_and_refused_account_have_own_remedies() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     keep_setup_token(&alice, TOKEN);

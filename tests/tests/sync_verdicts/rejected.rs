@@ -25,7 +25,7 @@ fn refuse_all(bed: &ClaudeBed, login: &Login, answer: &MessageAnswer) {
 }
 
 #[test]
-fn a_login_that_stays_refused_is_for_its_person_to_mend() {
+fn rejected_login_requires_a_sign_in() {
     for answer in [Expired, Invalid, Revoked] {
         let bed = bed();
         let (alice, login) = signed_in(&bed, "alice");
@@ -48,7 +48,7 @@ fn a_login_that_stays_refused_is_for_its_person_to_mend() {
 }
 
 #[test]
-fn a_login_that_was_refused_but_can_be_refreshed_is_refreshed_by_the_client() {
+fn rejected_login_that_can_be_refreshed_is_refreshed() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     assert!(bed.anthropic().expire(&login.family), "it was signed in a moment ago");
@@ -62,7 +62,7 @@ fn a_login_that_was_refused_but_can_be_refreshed_is_refreshed_by_the_client() {
 }
 
 #[test]
-fn an_older_login_that_somebody_put_back_makes_room_for_the_newest_once_it_is_refused() {
+fn rejected_older_login_is_replaced_by_the_newest() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     let older = alice.credentials().expect("a file of JSON");
@@ -82,7 +82,7 @@ fn an_older_login_that_somebody_put_back_makes_room_for_the_newest_once_it_is_re
 }
 
 #[test]
-fn a_login_whose_refresh_is_refused_is_called_dead_and_nothing_else_is_lost() {
+fn login_with_a_rejected_refresh_is_reported_as_rejected() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     let history = backed_up(&alice);
@@ -115,7 +115,7 @@ fn an_organisation_that_allows_no_such_logins_changes_nothing() {
 }
 
 #[test]
-fn a_setup_token_that_was_revoked_is_told_of_and_stays() {
+fn revoked_setup_token_is_reported_and_kept() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
     let bed = bed();
     let alice = bed.person("alice").expect("alice");

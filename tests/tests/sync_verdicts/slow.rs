@@ -36,7 +36,7 @@ fn a_certificate_that_is_not_trusted_changes_nothing() {
 }
 
 #[test]
-fn a_certificate_that_an_older_client_does_not_trust_changes_nothing() {
+fn certificate_untrusted_by_an_older_client_changes_nothing() {
     untrusted(OLDER);
 }
 

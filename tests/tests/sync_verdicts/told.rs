@@ -1,4 +1,5 @@
-//! The admin's program that is told of each change: once, as the person, without a secret; and nothing depends on it.
+//! The administrator's notify command runs once per change, as the user, without a secret, and its
+//! result changes nothing.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,7 +7,7 @@ use cas_tests::anthropic::MessageAnswer::Overloaded;
 
 use super::*;
 
-/// Installs a program of this text, and has it told.
+/// Installs a program with this text as the notify command.
 fn tell(bed: &ClaudeBed, person: &Person<'_>, script: &str) {
     let program = person.home().join("program");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
@@ -22,7 +23,7 @@ fn take(person: &Person<'_>, name: &str) -> String {
 }
 
 #[test]
-fn each_change_is_told_once_as_the_person_and_without_a_secret() {
+fn notify_runs_once_per_change_as_the_user_without_secrets() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     tell(
@@ -41,7 +42,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
     }
     let told = take(&alice, "told");
     let (facts, text) = told.split_once('\n').expect("two lines");
-    assert_eq!(facts, format!("an argument: good, must-act, login-lost, alice, {}", alice.uid()));
+    assert_eq!(facts, format!("an argument: none, action-required, login-lost, alice, {}", alice.uid()));
     assert_eq!(
         text,
         fs::read_to_string(alice.state_file("notice")).expect("a notice"),
@@ -54,7 +55,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
     assert_eq!(take(&alice, "told"), "", "a login tells nobody");
     assert_eq!(sync(&alice).exit_code, TRY_LATER);
     let told = take(&alice, "told");
-    assert!(told.starts_with("an argument: must-act, good, , alice, "), "{told}");
+    assert!(told.starts_with("an argument: action-required, none, , alice, "), "{told}");
     assert!(told.ends_with("there is nothing left for you to do\n"), "{told}");
 
     let environment = take(&alice, "environment");
@@ -66,7 +67,7 @@ fn each_change_is_told_once_as_the_person_and_without_a_secret() {
 }
 
 #[test]
-fn one_that_fails_is_a_line_in_the_log_and_changes_nothing_else() {
+fn failing_notify_command_is_logged() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     tell(&bed, &alice, "exit 3");

@@ -8,15 +8,15 @@ use super::*;
 
 fn rows() -> [(MessageAnswer, &'static str); 10] {
     [
-        (RateLimited { retry_after: 120 }, "the API asked to wait (429)"),
-        (RateLimited { retry_after: 1 }, "the API asked to wait (429)"),
+        (RateLimited { retry_after: 120 }, "the API limits the request rate (429)"),
+        (RateLimited { retry_after: 1 }, "the API limits the request rate (429)"),
         (CreditTooLow, "the API refused the request (400)"),
         (ModelNotFound, "the API does not have the model (404)"),
-        (InternalError, "the API, or a proxy, is in trouble (5xx)"),
+        (InternalError, "the API or a proxy failed (5xx)"),
         (Overloaded, "the API is overloaded (529)"),
-        (Html { status: 502 }, "the API, or a proxy, is in trouble (5xx)"),
-        (Html { status: 407 }, "the proxy wants to know who is asking (407)"),
-        (Html { status: 200 }, "claude gave an answer that is not known here"),
+        (Html { status: 502 }, "the API or a proxy failed (5xx)"),
+        (Html { status: 407 }, "the proxy requires authentication (407)"),
+        (Html { status: 200 }, "claude printed an unknown answer"),
         (Disconnect, "the API could not be reached"),
     ]
 }
@@ -51,11 +51,7 @@ fn a_proxys_page_is_not_taken_for_the_apis_refusal() {
         [Html { status: 403 }, Html { status: 401 }, ForeignJson { status: 401 }, ForeignJson { status: 403 }]
     {
         bed.anthropic().answer_messages(&login.access_token, Some(answer));
-        assert_nothing_written(
-            &alice,
-            TRY_LATER,
-            "a proxy or another server answered in the place of the API",
-        );
+        assert_nothing_written(&alice, TRY_LATER, "a proxy or another server answered instead of the API");
     }
 }
 
@@ -89,7 +85,7 @@ fn a_login_that_another_claude_is_refreshing_is_left_to_it() {
     let text = alice.credentials_text().expect("a file");
     alice.make_directory(".claude/.oauth_refresh.lock").expect("a lock");
     let said = sync(&alice);
-    assert!(said.stdout.contains("Claude Code is refreshing it just now"), "{}", said.stdout);
+    assert!(said.stdout.contains("Claude Code is refreshing it"), "{}", said.stdout);
     assert_eq!(bed.anthropic().essential_requests(), []);
     assert_eq!(alice.credentials_text().expect("a file"), text);
     assert_ne!(fate_of(&alice, &stale), "rejected");

@@ -1,4 +1,5 @@
-//! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing written.
+//! Clients that cannot tell what a credential is worth: exit code 69, what to do, and nothing
+//! written.
 
 use std::path::Path;
 
@@ -28,7 +29,7 @@ fn a_program_that_is_not_claude_code_is_named_with_what_to_do() {
         bed.configure(Path::new(program), true).expect("configured");
         sync(&bob); // the ledger takes note of the generation
         for person in [&alice, &bob] {
-            assert_nothing_written(person, CLAUDE_UNUSABLE, "let claude.program name Claude Code");
+            assert_nothing_written(person, CLAUDE_UNUSABLE, "set claude.program to Claude Code");
         }
     }
 }
@@ -57,19 +58,19 @@ fn a_client_that_ignores_logins_is_no_judge_of_them() {
         let bed = bed();
         let (alice, _) = signed_in(&bed, "alice");
         bed.wrap_client(script).expect("a wrapper");
-        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the login it is given");
+        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "claude does not use the given login");
 
         let bob = bed.person("bob").expect("bob");
         let stale = sign_in(&bed, &bob, -1);
         sync(&bob); // the ledger takes note of the generation
-        assert_nothing_written(&bob, CLAUDE_UNUSABLE, "claude does not use the login it is given");
+        assert_nothing_written(&bob, CLAUDE_UNUSABLE, "claude does not use the given login");
         assert_eq!(oauth(&bob)["refreshToken"], stale.refresh_token);
         assert_eq!(refreshes(&bed), 0);
     }
 }
 
 #[test]
-fn an_answer_that_another_credential_paid_for_is_no_verification() {
+fn answer_with_another_credential_is_not_a_verification() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     let key = "sk-somebody-elses-key";
@@ -81,11 +82,11 @@ fn an_answer_that_another_credential_paid_for_is_no_verification() {
         json!({"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}),
     ] {
         bed.manage_settings(&settings.to_string()).expect("settings");
-        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
+        assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
         assert_eq!(bed.anthropic().essential_requests(), [], "nobody was asked");
     }
     bed.manage_settings("{").expect("settings");
-    assert_nothing_written(&alice, CLAUDE_UNUSABLE, "cannot be read as JSON; mend them");
+    assert_nothing_written(&alice, CLAUDE_UNUSABLE, "are not valid JSON; correct them");
     bed.manage_settings(r#"{"env": {"DISABLE_AUTOUPDATER": "1"}}"#).expect("settings");
     assert_eq!(sync(&alice).exit_code, FINE, "what does not choose the credential is welcome");
 
@@ -94,8 +95,8 @@ fn an_answer_that_another_credential_paid_for_is_no_verification() {
     assert_nothing_written(&alice, CLAUDE_UNUSABLE, "another credential or server than the login");
 }
 
-/// What an organisation's admin may have set for every client, and what puts another credential in the place of the login
-/// without the client telling of it.
+/// What an organisation's admin may have set for every client, and what puts another credential in
+/// the place of the login without the client telling of it.
 fn settings_with(key: &str) -> [Value; 3] {
     [
         json!({"env": {"ANTHROPIC_AUTH_TOKEN": key}}),
@@ -112,7 +113,7 @@ fn keep_settings(person: &Person<'_>, settings: &Value) {
 }
 
 #[test]
-fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
+fn remote_settings_count_as_machine_settings() {
     let key = "sk-somebody-elses-key";
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
@@ -120,15 +121,15 @@ fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
         // Whether the other credential works or not.
         for (settings, answer) in settings_with(key).into_iter().zip([Ok, Expired, Ok]) {
             bed.anthropic().answer_messages(key, Some(answer));
-            // The newest client keeps such settings in a home only once its person has agreed to them.
+            // The newest client stores such settings in a home only after the user's consent.
             keep_settings(&alice, &settings);
             bed.anthropic().answer_settings(Settings(settings));
-            assert_nothing_written(&alice, CLAUDE_UNUSABLE, "take them out of its managed settings");
+            assert_nothing_written(&alice, CLAUDE_UNUSABLE, "remove them from its managed settings");
             assert_eq!(asked_with(&bed, &login.access_token), 0, "{version}: it was another one");
         }
         assert_ne!(fate_of(&alice, &login), "rejected", "{version}");
 
-        // What was taken out is out at once, whatever the person's client has kept.
+        // Removed settings stop at once, whatever the client has stored.
         for answer in [NotFound, Settings(json!({"env": {"DISABLE_AUTOUPDATER": "1"}}))] {
             bed.anthropic().answer_settings(answer);
             assert_eq!(sync(&alice).exit_code, FINE, "{version}");
@@ -138,7 +139,7 @@ fn settings_that_the_organisation_serves_count_as_those_of_the_machine() {
 }
 
 #[test]
-fn a_login_that_is_refreshed_under_such_settings_is_not_called_verified() {
+fn refresh_under_overriding_settings_is_not_verified() {
     let key = "sk-somebody-elses-key";
     for version in [NEWEST, OLDER] {
         for settings in settings_with(key) {
@@ -161,7 +162,7 @@ fn a_login_that_is_refreshed_under_such_settings_is_not_called_verified() {
 }
 
 #[test]
-fn a_login_that_is_refreshed_under_settings_of_yesterday_is_probed_by_itself() {
+fn refresh_under_cached_settings_is_verified_by_value() {
     let key = "sk-somebody-elses-key";
     for answer in [NotFound, SettingsAnswer::InternalError] {
         let bed = bed_with(OLDER); // the newest one waits for those of today
@@ -192,7 +193,7 @@ fn an_organisation_that_cannot_be_confirmed_changes_nothing() {
 }
 
 #[test]
-fn a_refreshed_login_is_probed_by_itself_where_the_home_holds_another_credential() {
+fn refresh_beside_another_credential_is_verified_by_value() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in(&bed, &alice, -1);

@@ -15,7 +15,7 @@ use crate::{good, wait_until_back, watched};
 fn while_nothing_happens_it_is_never_woken_up() {
     let (resident, watcher, _) = watched(1);
     let before = watcher.process().account();
-    // What happens elsewhere in the home, and whoever only reads the login, is none of its business.
+    // Events elsewhere in the home, and reads of the login, do not concern the watcher.
     std::thread::sleep(Duration::from_secs(2));
     for name in ["notes.txt", ".bash_history", ".config/some.toml"] {
         fs::write(resident.path(name), "text").expect("written");
@@ -25,10 +25,10 @@ fn while_nothing_happens_it_is_never_woken_up() {
     assert_eq!(watcher.process().account(), before);
 }
 
-/// What is its own, that is; the pages of the program and of the C library, which watchers of several people share, come to
-/// some 4 MiB more (`docs/design/performance.md`).
+/// The private memory only. The pages of the program and of the C library, which several watchers
+/// share, are about 4 MiB more (`docs/design/performance.md`).
 #[test]
-fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
+fn watcher_memory_stays_below_a_mebibyte() {
     let (resident, watcher, _) = watched(0);
     let writer = Writer::of(&resident);
     for number in 1..=20 {
@@ -43,7 +43,7 @@ fn it_needs_less_than_a_mebibyte_whatever_has_happened() {
 }
 
 #[test]
-fn nobody_may_look_into_its_memory() {
+fn watcher_memory_cannot_be_read_by_the_user() {
     let (_resident, watcher, _) = watched(1);
     let process = watcher.process().directory();
     // The kernel gives root what belongs to a process that must not be dumped (proc(5)).

@@ -8,12 +8,12 @@ use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, Started, in_hour
 use cas_tests::watched::{Process, eventually};
 use serde_json::{Value, json};
 
-/// Far more than any of these runs takes, so that a slow machine is no failure.
+/// A timeout far above the duration of every run, so that a slow machine does not fail.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
-/// How often somebody logs out. Before a repair was an exchange, about one in four came back.
+/// The number of logouts. Before a restore was an exchange, about one in four was undone.
 const LOGOUTS: usize = 12;
 
 pub(super) fn bed() -> ClaudeBed {
@@ -48,7 +48,7 @@ pub(super) fn refresh_token(person: &Person<'_>) -> String {
     file["claudeAiOauth"]["refreshToken"].as_str().expect("a refresh token").to_owned()
 }
 
-/// The same file after a client was told that its refresh token is spent.
+/// Returns the same file as a client clears it after its refresh token was rejected.
 fn emptied(file: &Value) -> Value {
     let mut file = file.clone();
     for (name, value) in [("accessToken", json!("")), ("refreshToken", json!("")), ("expiresAt", json!(0))] {
@@ -62,7 +62,7 @@ pub(super) fn refreshes(bed: &ClaudeBed) -> usize {
 }
 
 #[test]
-fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
+fn login_cleared_by_an_older_client_is_restored_at_once() {
     let bed = bed();
     bed.anthropic().on_reuse(Reuse::IsRefused);
     let alice = bed.person("alice").expect("alice");
@@ -73,7 +73,7 @@ fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
     assert_ne!(refresh_token(&alice), spent.refresh_token);
     process.wait_until_asleep();
 
-    // Somebody puts an old copy back, and the older client finds that it is spent.
+    // An old copy is written again, and the older client finds that its token is consumed.
     alice.write_credentials(&document(&spent)).expect("written");
     let said = alice.older_claude().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(refreshes(&bed), 2, "{said:?}");
@@ -84,7 +84,7 @@ fn a_login_that_an_older_client_empties_is_back_before_the_next_question() {
 }
 
 #[test]
-fn what_the_client_refreshes_is_kept_although_somebody_empties_it_at_once() {
+fn refreshed_login_cleared_at_once_is_kept() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let mut before = sign_in_stale(&bed, &alice).refresh_token;
@@ -117,14 +117,15 @@ fn a_logout_is_a_logout() {
     let alice = bed.person("alice").expect("alice");
     alice.sign_in().expect("signed in");
     let (_watcher, process) = watch(&alice);
-    // The client empties the login first and removes the file some milliseconds later, while that is being mended.
+    // The client clears the login first and removes the file some milliseconds later, during the
+    // restore.
     for _ in 0..LOGOUTS {
         let said = alice.claude().arguments(&["auth", "logout"]).run(LIMIT).expect("an end");
         assert_eq!(said.exit_code, Some(0), "{said:?}");
         process.wait_until_asleep();
         thread::sleep(Duration::from_millis(200));
         assert!(!alice.credentials_file().exists(), "{said:?}");
-        // The next login is looked after again.
+        // The next login is watched again.
         alice.sign_in().expect("signed in");
         process.wait_until_asleep();
     }

@@ -1,4 +1,4 @@
-//! Somebody overwrites a good login.
+//! Another process overwrites a valid login.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 const ROUNDS: u64 = 4;
 
 #[test]
-fn a_login_that_is_emptied_by_rename_right_after_it_was_written_is_back_each_time() {
+fn login_cleared_by_rename_is_restored_each_time() {
     emptied_again_and_again(Way::Rename);
 }
 
 #[test]
-fn a_login_that_is_emptied_in_place_right_after_it_was_written_is_back_each_time() {
+fn login_cleared_in_place_is_restored_each_time() {
     emptied_again_and_again(Way::InPlace);
 }
 
@@ -45,7 +45,7 @@ fn emptied_again_and_again(way: Way) {
     assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
 }
 
-/// Whoever writes in place and is overwritten at once has left nothing to be seen; a moment is enough.
+/// A login that is written in place and overwritten at once was never readable; a moment is enough.
 #[test]
 fn a_login_that_was_written_in_place_is_kept_as_well() {
     let (resident, watcher, _) = watched(0);
@@ -60,7 +60,7 @@ fn a_login_that_was_written_in_place_is_kept_as_well() {
 }
 
 #[test]
-fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
+fn later_of_two_consecutive_logins_is_restored() {
     let (resident, watcher, _) = watched(0);
     let (first, second) = (good(1), good(2));
     Writer::of(&resident).perform(vec![
@@ -79,18 +79,19 @@ fn two_logins_in_a_row_are_both_kept_and_the_later_one_is_put_back() {
 }
 
 #[test]
-fn a_torn_file_is_mended() {
+fn torn_login_file_is_restored() {
     let (resident, _watcher, text) = watched(1);
     Writer::of(&resident).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
     wait_for_login(&resident, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
 }
 
 #[test]
-fn what_somebody_is_still_writing_in_place_is_left_to_them() {
+fn file_that_is_being_written_in_place_is_not_changed() {
     let (resident, watcher, _) = watched(1);
     let text = good(2);
     let half = text.get(..text.len() / 2).expect("half of it").to_owned();
-    // Others open the file for writing meanwhile, and close it: the kernel tells the same as of a finished write.
+    // Other processes open the file for writing and close it: the kernel sends the same event as
+    // for a completed write.
     let writer = Writer::of(&resident);
     writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
     writer.write(Way::InPlace, &text);
@@ -99,7 +100,7 @@ fn what_somebody_is_still_writing_in_place_is_left_to_them() {
     assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
 }
 
-/// The ledger of a login that was put back so often within the last hour.
+/// Creates a ledger with a login that was restored this often within the last hour.
 fn put_back(times: usize) -> Resident {
     let resident = Resident::settle();
     let expires_at_ms = now_ms() + 7 * HOUR_MS;
@@ -110,21 +111,23 @@ fn put_back(times: usize) -> Resident {
         number: 0,
         was_fresh: true,
         owner: Owner::default(),
+        is_account_unknown: false,
         origin: Origin::File,
         expires_at: Timestamp::from_millis(expires_at_ms),
         state: GenerationState::Restored,
+        verified_at: None,
         restored_at: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
     };
     let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");
     let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
-    // A login that was put back is in the history, or it would not have been.
+    // A restored login is in the history, otherwise it could not have been restored.
     assert!(resident.sync().status.success());
     resident.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
     resident
 }
 
 #[test]
-fn the_eighth_time_within_an_hour_it_is_put_back_and_the_ninth_time_it_is_not() {
+fn ninth_restore_within_an_hour_is_refused() {
     for (times, is_back) in [(7, true), (8, false)] {
         let resident = put_back(times);
         let text = login(&resident);
@@ -135,7 +138,7 @@ fn the_eighth_time_within_an_hour_it_is_put_back_and_the_ninth_time_it_is_not() 
         } else {
             eventually("a warning", || resident.journal().contains("user=alice WARN"));
             let journal = resident.journal();
-            assert!(journal.contains("find what keeps overwriting it"), "{journal}");
+            assert!(journal.contains("find the process that keeps overwriting it"), "{journal}");
             assert_eq!(login(&resident), tombstone(&text));
         }
     }

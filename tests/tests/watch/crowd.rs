@@ -1,4 +1,4 @@
-//! Many clients of one person at once, and everything of ours that may run meanwhile.
+//! Many concurrent clients of one user, with every program of the product.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,7 +28,8 @@ impl<'bed> Beside<'bed> {
         Self { what, invocation, runs: AtomicUsize::new(0) }
     }
 
-    /// 75 is said while Claude Code is refreshing, or when nobody knows: nothing was written then.
+    /// Exit status 75 means that Claude Code is refreshing, or that the result is inconclusive:
+    /// nothing was written then.
     fn run_until(&self, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
             let said = self.invocation.run(LIMIT).unwrap_or_else(|error| panic!("{}: {error}", self.what));
@@ -50,7 +51,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
+fn sixteen_sessions_with_an_expired_token_refresh_once() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let (mut watcher, _) = watch(&alice);
@@ -72,7 +73,7 @@ fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
     }
     assert!(watcher.is_running().expect("it is ours to wait for"));
 
-    // Everybody is still logged in, and the last of them all is backed up.
+    // All clients are still logged in, and the last login is backed up.
     bed.anthropic().forget_requests();
     let said = alice.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"));
     assert!(said.exit_code == Some(0) && said.stdout.contains("verified by inference"), "{}", said.stdout);
@@ -82,7 +83,7 @@ fn sixteen_sessions_with_an_ended_token_refresh_once_whatever_else_goes_on() {
     assert!(history.contains(&refresh_token(&alice)));
 }
 
-/// One token request for each rotation, whoever makes it: no refresh token is presented twice.
+/// One token request per rotation, from any client: no refresh token is presented twice.
 fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
     let login = sign_in_stale(bed, alice);
     assert_eq!(exchanged_by_sixteen(bed, alice), [fingerprint(&login.refresh_token)]);
@@ -95,8 +96,8 @@ fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
     alice.write_credentials(&file).expect("written");
     assert_eq!(exchanged_by_sixteen(bed, alice), [before]);
 
-    // And by the word of the server. Here a client may refresh a login that another one has refreshed a moment ago, where
-    // it is told that the former one has ended; but that is another rotation.
+    // The server's log agrees. A client may refresh a login that another client has just refreshed,
+    // if the former token is reported as expired; but that is another rotation.
     let before = fingerprint(&refresh_token(alice));
     bed.anthropic().forget_requests();
     assert!(bed.anthropic().expire(&login.family));
@@ -106,7 +107,8 @@ fn rotate(bed: &ClaudeBed, alice: &Person<'_>) {
     assert_eq!(distinct.len(), exchanged.len(), "{exchanged:?}");
 }
 
-/// The refresh tokens that were presented while so many sessions asked one question each and all of them had an answer.
+/// The refresh tokens that were presented while so many sessions asked one question each and all of
+/// them had an answer.
 fn exchanged_by_sixteen(bed: &ClaudeBed, alice: &Person<'_>) -> Vec<String> {
     let sessions: Vec<_> = (0..SESSIONS).map(|_| alice.claude().start().expect("started")).collect();
     for session in sessions {

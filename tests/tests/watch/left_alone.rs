@@ -36,7 +36,7 @@ fn a_login_whose_access_token_has_ended_is_left_to_the_sync() {
 }
 
 #[test]
-fn the_same_trouble_is_told_once() {
+fn repeated_problem_is_logged_once() {
     let resident = Resident::settle();
     let watcher = Watcher::start(&resident);
     let empty = tombstone(&healthy("number-1", 0));
@@ -49,14 +49,14 @@ fn the_same_trouble_is_told_once() {
 }
 
 #[test]
-fn an_older_copy_that_somebody_puts_back_is_left_to_the_sync() {
+fn older_login_written_again_is_left_to_the_sync() {
     let (resident, watcher, newest) = watched(2);
     let older = crate::good(1);
     let writer = Writer::of(&resident);
     writer.write(Way::Rename, &older);
     watcher.process().wait_until_asleep();
     assert_eq!(login(&resident), older);
-    // If it is emptied, the newest one comes back, and not the older.
+    // If it is cleared, the newest login is restored, not the older one.
     writer.write(Way::Rename, &tombstone(&older));
     wait_until_back(&resident, 2, &newest);
 }
@@ -75,7 +75,7 @@ fn beside_a_setup_token_the_login_file_is_left_alone() {
 }
 
 #[test]
-fn files_of_others_beside_it_are_neither_kept_open_nor_taken_for_it() {
+fn other_files_beside_the_login_are_ignored() {
     let (resident, watcher, text) = watched(1);
     for name in [".credentials.json.bak", "tmp-of-somebody", ".credentials.json.tmp.0000"] {
         fs::write(resident.path(".claude").join(name), crate::good(7)).expect("written");

@@ -1,4 +1,4 @@
-//! `cas-sync watch`: what a person notices when somebody overwrites their login, and what they do not.
+//! `cas-sync watch`: what happens when a login is overwritten.
 
 mod asleep;
 mod claude;

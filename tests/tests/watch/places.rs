@@ -16,7 +16,7 @@ fn make_directory(path: &Path) {
     chown(path, Some(UID), Some(UID)).expect("theirs");
 }
 
-/// Writes a good login, empties it once the watcher has seen it, and waits until it is back.
+/// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
 fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
     let (writer, text) = (Writer::of(resident), good(number));
     writer.write(Way::Rename, &text);
@@ -26,7 +26,7 @@ fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
 }
 
 #[test]
-fn somebody_who_has_never_run_claude_is_looked_after_from_their_first_login_on() {
+fn new_user_is_watched_from_the_first_login() {
     let resident = Resident::settle();
     let directory = resident.path(".claude");
     fs::remove_dir(&directory).expect("removed");
@@ -50,9 +50,10 @@ fn a_home_that_is_made_at_the_first_login_is_waited_for() {
     is_looked_after(&resident, &watcher, 1);
 }
 
-/// Until it is mounted, an empty folder lies there, or one of whoever made it. What is made in that is in the way.
+/// Until it is mounted there is an empty directory, or one of another user. A file that is created
+/// in it would be hidden.
 #[test]
-fn nothing_is_made_in_a_home_that_may_be_a_mountpoint_and_what_comes_is_looked_after() {
+fn unmounted_home_is_not_changed_and_watched_once_mounted() {
     for owner in [UID, 0] {
         let resident = Resident::settle();
         let home = resident.home();
@@ -98,7 +99,7 @@ fn a_directory_that_is_moved_away_and_made_anew_is_found_again() {
 }
 
 #[test]
-fn a_login_that_lies_elsewhere_behind_a_link_is_looked_after_there() {
+fn login_behind_a_symlink_is_watched_at_its_target() {
     let (resident, watcher, _) = watched(1);
     let elsewhere = resident.path("elsewhere");
     make_directory(&elsewhere);
@@ -133,7 +134,7 @@ fn a_directory_behind_a_link_is_followed_to_another_place() {
 }
 
 #[test]
-fn whatever_it_was_too_late_to_be_told_is_looked_at() {
+fn lost_events_are_recovered_by_a_new_scan() {
     let (resident, watcher, text) = watched(1);
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit");
     let queue: usize = queue.trim().parse().expect("a number");

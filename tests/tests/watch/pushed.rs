@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{good, name};
 
-/// Somebody whose first login is in the store, beside a field of somebody else's.
+/// Creates a user whose first login is in the store, beside a field of another tool.
 fn with_a_store() -> (Resident, Bao, Person) {
     let resident = Resident::settle();
     let bao = resident.bao();
@@ -39,7 +39,7 @@ fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
     let watcher = Watcher::start(&resident);
     let before = version(&person).as_u64().expect("a number");
     let writer = Writer::of(&resident);
-    // Twice in a row: one push tells of both.
+    // Twice in a row: one push covers both.
     writer.write(Way::Rename, &good(1));
     writer.write(Way::Rename, &good(2));
     eventually("the login in the store", || holds(&person, 2));

@@ -1,4 +1,4 @@
-//! With `oauth_backup = false` the watcher keeps nothing and puts nothing back.
+//! With `oauth_backup = false` the watcher backs up and restores nothing.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn nothing_is_kept_pushed_or_put_back() {
+fn watcher_with_disabled_backups_keeps_nothing() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let person = resident.use_store(&bao, Policy::Patch);
@@ -29,7 +29,7 @@ fn nothing_is_kept_pushed_or_put_back() {
 
     assert_eq!(login(&resident), emptied);
     assert!(
-        resident.journal().contains("no copies are kept here (oauth_backup = false)"),
+        resident.journal().contains("backups are disabled on this machine (oauth_backup = false)"),
         "{}",
         resident.journal()
     );

@@ -1,4 +1,4 @@
-//! The members and codes of the JSON that pages describe are those of the programs.
+//! Checks that the programs print every JSON member and code that the pages describe.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Words in backticks with a dash or an underscore, such as `not-enrolled` and `at_ms`.
+/// Returns the words in backticks with a dash or an underscore, such as `not-enrolled` and `at_ms`.
 fn codes_in(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2).filter(|word| {
         let is_code = |byte: u8| byte.is_ascii_lowercase() || byte == b'-' || byte == b'_';
@@ -29,7 +29,7 @@ fn codes_in(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What the sources can print.
+/// What the programs can print.
 struct Known<'tree> {
     sources: Vec<&'tree str>,
     identifiers: BTreeSet<&'tree str>,
@@ -47,7 +47,7 @@ impl<'tree> Known<'tree> {
         Self { sources, identifiers }
     }
 
-    /// A literal, the name of a field, or a variant that is written in kebab-case.
+    /// Returns true for a literal, the name of a field, or the kebab-case form of a variant.
     fn has(&self, code: &str) -> bool {
         let literal = format!("\"{code}\"");
         self.identifiers.contains(code)
@@ -56,7 +56,7 @@ impl<'tree> Known<'tree> {
     }
 }
 
-/// `NotEnrolled` for `not-enrolled`.
+/// Returns `NotEnrolled` for `not-enrolled`.
 fn variant(code: &str) -> String {
     let capitalized = |word: &str| {
         let mut letters = word.chars();
@@ -70,10 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_that_no_program_prints_is_reported() {
+    fn code_that_no_program_prints_is_reported() {
         let page = "| `at_ms`, `by-name`, `by-variant` |\n| `by-none`, `cas-sync run`, `one` |\n";
         let source = "struct A { at_ms: u64 }\nenum B { ByVariant }\nconst C: &str = \"by-name\";\n";
-        let tree = Tree::of_files(&[(PAGES[0], page), ("cas-sync/src/main.rs", source)]);
+        let tree = Tree::from_files(&[(PAGES[0], page), ("cas-sync/src/main.rs", source)]);
         assert_eq!(check(&tree), [Problem::new(PAGES[0], 2, "no program prints by-none")]);
     }
 }

@@ -1,4 +1,4 @@
-//! Every command of `cas-sync` that a page says to type exists, with its options.
+//! Checks that every command of `cas-sync` in the pages exists, with its options.
 
 use clap::{Command, CommandFactory};
 
@@ -14,7 +14,7 @@ fn check_with(tree: &Tree, program: &Command) -> Vec<Problem> {
     let pages = tree.files().filter(|(path, _)| path.ends_with(".md") || path.ends_with(".scd"));
     for (path, text) in pages.filter(|(path, _)| *path != "CHANGELOG.md") {
         for (number, words) in typed_in(text) {
-            if let Err(why) = understand(program, &words) {
+            if let Err(why) = check_words(program, &words) {
                 problems.push(Problem::new(path, number, why));
             }
         }
@@ -22,7 +22,7 @@ fn check_with(tree: &Tree, program: &Command) -> Vec<Problem> {
     problems
 }
 
-/// What follows `cas-sync` in what is quoted, word by word, each with its line.
+/// Returns the words after each quoted `cas-sync`, with the line.
 fn typed_in(page: &str) -> Vec<(usize, Vec<&str>)> {
     let mut found = Vec::new();
     let mut number = 1;
@@ -39,8 +39,8 @@ fn typed_in(page: &str) -> Vec<(usize, Vec<&str>)> {
     found
 }
 
-/// Follows the words as subcommands and options.
-fn understand(program: &Command, words: &[&str]) -> Result<(), String> {
+/// Checks the words as subcommands and options.
+fn check_words(program: &Command, words: &[&str]) -> Result<(), String> {
     let is_plain =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let Some(first) = words.first().filter(|word| is_plain(word) && !word.starts_with('-')) else {
@@ -69,12 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_commands_and_options_are_reported_with_their_lines() {
+    fn unknown_command_or_option_is_reported() {
         let set = Command::new("set").arg(Arg::new("dry").long("dry-run").action(ArgAction::SetTrue));
         let program = Command::new("cas-sync").subcommand(Command::new("token").subcommand(set));
         let page = "`cas-sync token set --dry-run`\n```\nsudo cas-sync token set --wet # cas-sync x\ncas-sync go\n```\n\
                     `cas-sync` cas-sync no `cas-sync token --help`\n";
-        let tree = Tree::of_files(&[("docs/a.md", page)]);
+        let tree = Tree::from_files(&[("docs/a.md", page)]);
         let expected = [
             Problem::new("docs/a.md", 3, "cas-sync set has no option --wet"),
             Problem::new("docs/a.md", 4, "cas-sync go is not a command"),

@@ -1,4 +1,4 @@
-//! The examples of the configuration can be used, and every key is documented.
+//! Checks that the examples of the configuration are valid and every key is documented.
 
 use std::fs;
 
@@ -10,7 +10,8 @@ use super::tree::{Problem, Tree};
 const TEMPLATE: &str = "packaging/config.toml";
 const PAGE: &str = "docs/man/claude-auth-sync.toml.5.scd";
 
-/// The man page describes each key and variable, and no other; the template shows each key.
+/// Checks that the man page describes exactly the known keys and variables, and that the template
+/// shows each key.
 pub(super) fn check_keys(tree: &Tree) -> Vec<Problem> {
     let page = tree.text(PAGE);
     let keys =
@@ -38,10 +39,11 @@ pub(super) fn check_keys(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// The template, with every key set, and each example of TOML in the pages are accepted without a warning.
+/// Checks that the template, with every key set, and each TOML example in the pages are accepted
+/// without a warning.
 ///
 /// # Errors
-/// When the scratch directory cannot be written.
+/// If the scratch directory cannot be written.
 pub(super) fn check_examples(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     let template: String = tree.text(TEMPLATE).lines().filter_map(uncommented).collect();
@@ -54,13 +56,14 @@ pub(super) fn check_examples(tree: &Tree) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// A setting of the template. Its comments have a space after the `#`, its settings have none.
+/// Returns a setting of the template without its `#`. Comments have a space after the `#`, settings
+/// have none.
 fn uncommented(line: &str) -> Option<String> {
     let setting = line.strip_prefix('#').unwrap_or(line);
     (!setting.is_empty() && !setting.starts_with([' ', '#'])).then(|| format!("{setting}\n"))
 }
 
-/// What the product says about a configuration.
+/// Returns the warnings and errors of the product for a configuration.
 fn warnings(text: &str) -> Result<Vec<String>> {
     let directory = tempfile::tempdir().context("cannot create a scratch directory")?;
     fs::write(directory.path().join("config.toml"), text).context("cannot write the example")?;
@@ -77,17 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_example_is_reported() {
+    fn invalid_example_is_reported() {
         let page = "```toml\nstore = \"vault\"\n```\n```toml\nstroe = \"vault\"\n```\n";
-        let tree = Tree::of_files(&[(TEMPLATE, "# Where.\n#store = \"local\"\n"), ("README.md", page)]);
+        let tree = Tree::from_files(&[(TEMPLATE, "# Where.\n#store = \"local\"\n"), ("README.md", page)]);
         let text = "config.toml: unknown key stroe, which is ignored: did you mean store?";
         assert_eq!(check_examples(&tree).expect("written"), [Problem::new("README.md", 0, text)]);
     }
 
     #[test]
-    fn a_missing_key_and_an_unknown_one_are_reported() {
+    fn missing_and_unknown_keys_are_reported() {
         let tree =
-            Tree::of_files(&[(TEMPLATE, "#store = \"local\"\n"), (PAGE, "# KEYS\n\n*store*\n\n*stroe*\n")]);
+            Tree::from_files(&[(TEMPLATE, "#store = \"local\"\n"), (PAGE, "# KEYS\n\n*store*\n\n*stroe*\n")]);
         let problems = check_keys(&tree);
         assert!(problems.contains(&Problem::new(PAGE, 0, "describe the key verify")), "{problems:?}");
         assert!(problems.contains(&Problem::new(TEMPLATE, 0, "show the key verify")), "{problems:?}");

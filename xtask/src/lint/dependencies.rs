@@ -1,4 +1,4 @@
-//! `docs/dependencies.md` has a row for each dependency, and no other.
+//! Checks that `docs/dependencies.md` has a row for exactly the dependencies.
 
 use super::tree::{Problem, Tree};
 
@@ -23,7 +23,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// The crates of the table `workspace.dependencies`, except our own.
+/// Returns the crates of the table `workspace.dependencies`, except those of this workspace.
 fn crates(manifest: &str) -> Vec<String> {
     let table = manifest.split("[workspace.dependencies]\n").nth(1).unwrap_or_default();
     let lines =
@@ -31,7 +31,7 @@ fn crates(manifest: &str) -> Vec<String> {
     lines.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
 }
 
-/// The npm packages that draw the dashboard.
+/// Returns the npm packages that draw the dashboard.
 fn packages(manifest: &str) -> Vec<String> {
     let manifest: serde_json::Value = serde_json::from_str(manifest).unwrap_or_default();
     manifest["dependencies"]
@@ -40,7 +40,7 @@ fn packages(manifest: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The names in the first column, each with its line.
+/// Returns the names in the first column, with their lines.
 fn explained(page: &str) -> Vec<(usize, String)> {
     let rows = page.lines().enumerate().filter_map(|(index, line)| {
         let cell = line.strip_prefix("| ")?.split(" |").next()?;
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_row_and_a_superfluous_one_are_reported() {
+    fn missing_and_superfluous_rows_are_reported() {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
         let manifest: String = names.iter().map(|name| format!("{name} = \"1\"\n")).collect();
         let manifest =
             format!("[workspace.dependencies]\nours = {{ path = \"ours\" }}\n{manifest}[x]\nk = 1\n");
         let page = "| crate | why |\n|---|---|\n| a, b (=1) | x |\n| c, d, e, f, g, h, i, z | y |\n";
-        let tree = Tree::of_files(&[(MANIFEST, &manifest), (PAGE, page)]);
+        let tree = Tree::from_files(&[(MANIFEST, &manifest), (PAGE, page)]);
         let expected =
             [Problem::new(PAGE, 0, "add a row for j"), Problem::new(PAGE, 4, "remove z, which is not used")];
         assert_eq!(check(&tree), expected);

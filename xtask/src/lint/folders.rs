@@ -1,11 +1,11 @@
-//! The order of the folders: a folder imports only folders to its left, a command imports no other command, and no two
-//! modules of one folder import each other.
+//! Checks the order of the folders: a folder imports only folders before it, a command imports no
+//! other command, and no two modules of a folder import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Problem, Tree};
 
-/// The sources of a crate, and its folders in the order in which they may import each other.
+/// The sources of a crate, and its folders in import order.
 struct Order {
     sources: &'static str,
     folders: &'static [&'static str],
@@ -50,10 +50,10 @@ const ORDERS: [Order; 2] = [
     },
 ];
 
-/// The folder whose modules are commands. What two of them share lives in a folder to its left.
+/// The folder whose modules are commands. Code that two commands share is in an earlier folder.
 const COMMANDS: &str = "commands";
 
-/// Names each import that goes against the order.
+/// Reports each import against the order.
 pub(super) fn check_order(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for order in &ORDERS {
@@ -73,7 +73,7 @@ fn check_file(path: &str, inside: &str, text: &str, folders: &[&str], problems: 
     let command = parts.next().filter(|name| *name != "mod");
     let Some(own) = rank(folder) else {
         if inside.contains('/') {
-            problems.push(Problem::new(path, 0, format!("the folder {folder} has no place in the order")));
+            problems.push(Problem::new(path, 0, format!("the folder {folder} is not in the order")));
         }
         return;
     };
@@ -94,7 +94,7 @@ fn check_file(path: &str, inside: &str, text: &str, folders: &[&str], problems: 
     }
 }
 
-/// Returns what follows each `crate::` of a line, as far as it names modules.
+/// Returns the module path after each `crate::` of a line.
 fn paths_from_root(line: &str) -> impl Iterator<Item = &str> {
     let is_part =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b':');
@@ -104,8 +104,9 @@ fn paths_from_root(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Names each pair of modules of one folder that import each other, directly or through others of the folder.
-pub(super) fn check_circles(tree: &Tree) -> Vec<Problem> {
+/// Reports each pair of modules of a folder that import each other, directly or through other
+/// modules of it.
+pub(super) fn check_cycles(tree: &Tree) -> Vec<Problem> {
     let mut folders: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for (path, text) in tree.files().filter(|(path, _)| is_product(path)) {
         if let Some((folder, name)) = path.rsplit_once('/')
@@ -116,14 +117,14 @@ pub(super) fn check_circles(tree: &Tree) -> Vec<Problem> {
             folders.entry(folder).or_default().insert(name, text);
         }
     }
-    folders.iter().flat_map(|(folder, modules)| circles(folder, modules)).collect()
+    folders.iter().flat_map(|(folder, modules)| cycles(folder, modules)).collect()
 }
 
 fn is_product(path: &str) -> bool {
     path.ends_with(".rs") && path.contains("/src/") && !path.starts_with("tests/")
 }
 
-fn circles(folder: &str, modules: &BTreeMap<&str, &str>) -> Vec<Problem> {
+fn cycles(folder: &str, modules: &BTreeMap<&str, &str>) -> Vec<Problem> {
     let graph: BTreeMap<&str, BTreeSet<&str>> =
         modules.iter().map(|(name, text)| (*name, siblings(folder, name, text, modules))).collect();
     let mut problems = Vec::new();
@@ -137,7 +138,7 @@ fn circles(folder: &str, modules: &BTreeMap<&str, &str>) -> Vec<Problem> {
     problems
 }
 
-/// Returns the modules of the same folder that the product part of a module names.
+/// Returns the modules of the same folder that a module names outside of its tests.
 fn siblings<'tree>(
     folder: &str,
     own: &str,
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     fn problems(path: &str, text: &str) -> Vec<String> {
-        check_order(&Tree::of_files(&[(path, text)])).iter().map(ToString::to_string).collect()
+        check_order(&Tree::from_files(&[(path, text)])).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -196,7 +197,11 @@ mod tests {
         );
         assert_eq!(problems("cas-sync/src/os/now.rs", "    crate::commands::run::run()\n").len(), 1);
         assert_eq!(problems("cas-sync/src/os/now.rs", "/// As [`crate::user::report`].\n"), [""; 0]);
-        assert_eq!(problems("crates/cas-core/src/misc/a.rs", "").len(), 1, "a folder without a place");
+        assert_eq!(
+            problems("crates/cas-core/src/misc/a.rs", "").len(),
+            1,
+            "a folder that is not in the order"
+        );
     }
 
     #[test]
@@ -215,9 +220,9 @@ mod tests {
                 ("a/src/two.rs", "use super::three::C;\n#[cfg(test)]\nmod tests { use super::one::A; }\n"),
                 ("a/src/three.rs", text),
             ];
-            check_circles(&Tree::of_files(&files)).len()
+            check_cycles(&Tree::from_files(&files)).len()
         };
         assert_eq!(third(""), 0);
-        assert_eq!(third("use super::{A, one};\n"), 3, "each pair of the circle");
+        assert_eq!(third("use super::{A, one};\n"), 3, "each pair of the cycle");
     }
 }

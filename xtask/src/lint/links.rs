@@ -1,11 +1,11 @@
-//! Links between pages, and paths that a text names.
+//! Checks links between pages, and paths in texts.
 
 use std::path::{Component, Path};
 
 use super::pages;
 use super::tree::{Problem, Tree};
 
-/// Every link leads to a file, and to a heading in it.
+/// Checks that every link leads to an existing file and heading.
 pub(super) fn check_links(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in pages::all(tree) {
@@ -28,7 +28,7 @@ fn leads_somewhere(tree: &Tree, page: &str, link: &str) -> bool {
     tree.has(&target) && (heading.is_empty() || tree.text(&target).lines().any(is_heading))
 }
 
-/// The path from the root of what a page names relative to itself.
+/// Resolves a path relative to a page.
 fn resolve(page: &str, file: &str) -> String {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
@@ -42,13 +42,13 @@ fn resolve(page: &str, file: &str) -> String {
     parts.join("/")
 }
 
-/// The name of a heading in the address of its page.
+/// Returns the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
     kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
 }
 
-/// Every page that any text names exists (`docs/…md`), and every file that a page quotes.
+/// Checks that every named page (`docs/…md`) and every file quoted in a page exists.
 pub(super) fn check_paths(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in tree.files().filter(|(path, _)| is_written_by_us(path)) {
@@ -65,7 +65,7 @@ pub(super) fn check_paths(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Not what was recorded from other programs, and not the lint, whose tests name pages that do not exist.
+/// Excludes recordings of other programs, and the lint, whose tests name missing pages.
 fn is_written_by_us(path: &str) -> bool {
     let others = ["tests/recordings/", "cas-sync/src/claude/recorded/", "xtask/src/lint/"];
     path != "Cargo.lock" && !others.iter().any(|other| path.starts_with(other))
@@ -80,7 +80,7 @@ fn pages_in(line: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Source files in backticks, such as `packaging/build.sh`.
+/// Returns source files in backticks, such as `packaging/build.sh`.
 fn quoted_files(line: &str) -> Vec<&str> {
     let is_file = |quoted: &&str| {
         let is_known = [".rs", ".md", ".sh", ".hcl", ".yaml"].iter().any(|end| quoted.ends_with(end));
@@ -97,19 +97,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_to_missing_pages_and_headings_are_reported() {
+    fn link_to_a_missing_page_or_heading_is_reported() {
         let page =
             "[a](b.md) [c](../README.md#the-end) [d](b.md#none)\n[e](https://example.org/x) [f](e.md)\n";
         let tree =
-            Tree::of_files(&[("docs/a.md", page), ("docs/b.md", "# B\n"), ("README.md", "## The end!\n")]);
+            Tree::from_files(&[("docs/a.md", page), ("docs/b.md", "# B\n"), ("README.md", "## The end!\n")]);
         let wrong =
             |line, link: &str| Problem::new("docs/a.md", line, format!("the link {link} leads nowhere"));
         assert_eq!(check_links(&tree), [wrong(1, "b.md#none"), wrong(2, "e.md")]);
     }
 
     #[test]
-    fn missing_pages_and_files_are_reported_wherever_they_are_named() {
-        let tree = Tree::of_files(&[
+    fn missing_page_or_file_is_reported() {
+        let tree = Tree::from_files(&[
             ("a.rs", "// docs/a.md, docs/b.md.\n"),
             ("docs/a.md", "`tests/x.rs` and `tests/y.rs`\n"),
             ("tests/x.rs", ""),

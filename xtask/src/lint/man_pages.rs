@@ -1,4 +1,4 @@
-//! The man pages that are written by hand: `docs/man/*.scd`.
+//! Checks the handwritten man pages, `docs/man/*.scd`.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ const SECTIONS: [&str; 5] = ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "SEE
 const LAUNCHER: &str = "docs/man/cas-session.1.scd";
 const LAUNCHER_SOURCE: &str = "cas-session/src/arguments.rs";
 
-/// Pages that other packages install.
-const OF_OTHERS: [&str; 2] = ["pam.d.5", "pam-auth-update.8"];
+/// Man pages of other packages.
+const EXTERNAL_PAGES: [&str; 2] = ["pam.d.5", "pam-auth-update.8"];
 
-/// The pages with their names, such as `cas-session.1`.
+/// Returns the pages with their paths and names, such as `cas-session.1`.
 pub(super) fn all(tree: &Tree) -> impl Iterator<Item = (&str, &str, &str)> {
     tree.below(&["docs/man"]).filter_map(|(path, text)| {
         let name = path.strip_prefix("docs/man/")?.strip_suffix(".scd")?;
@@ -19,7 +19,7 @@ pub(super) fn all(tree: &Tree) -> impl Iterator<Item = (&str, &str, &str)> {
     })
 }
 
-/// Every page has the usual sections.
+/// Checks that every page has the required sections.
 pub(super) fn check_sections(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, _, text) in all(tree) {
@@ -32,10 +32,10 @@ pub(super) fn check_sections(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Every page that one refers to is installed.
+/// Checks that every referenced page is installed.
 pub(super) fn check_references(tree: &Tree) -> Vec<Problem> {
     let mut known: BTreeSet<String> = all(tree).map(|(_, name, _)| name.to_owned()).collect();
-    known.extend(OF_OTHERS.map(str::to_owned));
+    known.extend(EXTERNAL_PAGES.map(str::to_owned));
     known.extend(crate::manual::names());
     let mut problems = Vec::new();
     for (path, _, text) in all(tree) {
@@ -52,7 +52,7 @@ pub(super) fn check_references(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// What is written as `*NAME*(SECTION)`.
+/// Returns the references that are written as `*NAME*(SECTION)`.
 fn references(line: &str) -> Vec<String> {
     let parts: Vec<&str> = line.split('*').collect();
     let pairs = parts.windows(2).filter_map(|pair| {
@@ -62,7 +62,7 @@ fn references(line: &str) -> Vec<String> {
     pairs.collect()
 }
 
-/// The page of `cas-session` describes each of its commands and options, and no other.
+/// Checks that the page of `cas-session` describes exactly its commands and options.
 pub(super) fn check_launcher(tree: &Tree) -> Vec<Problem> {
     let (page, source) = (tree.text(LAUNCHER), tree.text(LAUNCHER_SOURCE));
     let help = source.split("const HELP: &str = \"").nth(1).unwrap_or_default().split("\";").next();
@@ -100,9 +100,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_sections_and_pages_are_reported() {
+    fn missing_section_or_page_is_reported() {
         let page = "# NAME\n# SYNOPSIS\n# DESCRIPTION\n# SEE ALSO\n*cas-sync*(1), *a*(5), *b*(7)\n";
-        let tree = Tree::of_files(&[("docs/man/a.5.scd", page)]);
+        let tree = Tree::from_files(&[("docs/man/a.5.scd", page)]);
         assert_eq!(check_sections(&tree), [Problem::new("docs/man/a.5.scd", 0, "add the section EXAMPLES")]);
         assert_eq!(
             check_references(&tree),
@@ -111,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn what_the_launcher_has_and_the_page_has_not_is_reported() {
+    fn undescribed_option_or_command_is_reported() {
         let help =
             "const HELP: &str = \"\\\n  cas-session go --a1 --a2 --a3\n      --a4 --a5 --a6 --a7\n\";\n";
         let page = "*go*\n*--a1*, *--a2*\n*--a3*\n*--a4*\n*--a5*\n*--a6* --a8\n";
-        let tree = Tree::of_files(&[(LAUNCHER_SOURCE, help), (LAUNCHER, page)]);
+        let tree = Tree::from_files(&[(LAUNCHER_SOURCE, help), (LAUNCHER, page)]);
         let expected = ["describe --a7", "cas-session has no option --a8", "describe the command go"];
         assert_eq!(check_launcher(&tree), expected.map(|text| Problem::new(LAUNCHER, 0, text)));
     }

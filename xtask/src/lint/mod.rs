@@ -1,7 +1,7 @@
 //! `cargo run -p xtask -- lint`: compares the documents with the sources.
 //!
-//! Each check is a pure function over the text of the tracked files. It adds a [`Problem`] for each line that is wrong, and
-//! has a unit test with such a line.
+//! Each check is a pure function of the text of the tracked files. It returns a [`Problem`] for
+//! each wrong line, and has a unit test with such a line.
 
 mod codes;
 mod commands;
@@ -14,6 +14,7 @@ mod named_tests;
 mod pages;
 mod picture;
 mod render;
+mod root_paths;
 mod runbook;
 mod tree;
 mod words;
@@ -24,11 +25,11 @@ use anyhow::Result;
 
 use self::tree::{Problem, Tree};
 
-/// The checks that need nothing but the text of the files.
-const CHECKS: [fn(&Tree) -> Vec<Problem>; 21] = [
+/// The checks that need only the text of the files.
+const CHECKS: [fn(&Tree) -> Vec<Problem>; 24] = [
     dependencies::check,
     folders::check_order,
-    folders::check_circles,
+    folders::check_cycles,
     links::check_links,
     links::check_paths,
     named_tests::check_names,
@@ -46,14 +47,17 @@ const CHECKS: [fn(&Tree) -> Vec<Problem>; 21] = [
     man_pages::check_launcher,
     pages::check_tables,
     pages::check_wrapping,
+    root_paths::check_table,
+    root_paths::check_homes,
+    root_paths::check_packaging,
     words::check,
 ];
 
-/// Runs every check on the tracked files below `root`, and prints what is wrong as `PATH:LINE: TEXT`. Returns the number of
-/// problems.
+/// Runs every check on the tracked files below `root`, and prints each problem as `PATH:LINE:
+/// TEXT`. Returns the number of problems.
 ///
 /// # Errors
-/// When a file cannot be read, or a program is missing.
+/// If a file cannot be read, or a program is missing.
 pub(crate) fn run(root: &Path) -> Result<usize> {
     let tree = Tree::load(root)?;
     let mut problems: Vec<Problem> = CHECKS.iter().flat_map(|check| check(&tree)).collect();

@@ -1,4 +1,4 @@
-//! Tests that the documents name: each exists, and stands where a reader expects it.
+//! Checks the tests that the documents name: each exists and is named on the right page.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ const TABLE: &str = "docs/design/traceability.md";
 const CHECKLIST: &str = "docs/design/pam-checklist.md";
 const CVE_ROWS: &str = "docs/pam-cve.md";
 
-/// The pages that name tests, and how many at least.
-const NAMING: [(&str, usize); 4] =
+/// The pages that name tests, with the minimum number of tests.
+const PAGES_WITH_TESTS: [(&str, usize); 4] =
     [(TABLE, 250), (CHECKLIST, 60), (CVE_ROWS, 30), ("docs/design/claude-code.md", 50)];
 
-/// How a table names a check of this lint.
+/// How a table refers to this lint.
 const LINT: &str = "xtask lint";
 
-/// The points of the checklist that words answer, not a test.
-const ANSWERED_IN_WORDS: [usize; 1] = [42];
+/// The points of the checklist that are answered without a test.
+const POINTS_WITHOUT_TEST: [usize; 1] = [42];
 
-/// Every named test exists.
+/// Checks that every named test exists.
 pub(super) fn check_names(tree: &Tree) -> Vec<Problem> {
     let tests = Tests::find(tree);
     let mut problems = Vec::new();
-    for (page, at_least) in NAMING {
+    for (page, at_least) in PAGES_WITH_TESTS {
         let mut found = 0;
         for (index, line) in tree.text(page).lines().enumerate() {
             for name in names_in(line) {
@@ -40,7 +40,7 @@ pub(super) fn check_names(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Pages for users and administrators name no tests.
+/// Checks that pages for users and administrators name no tests.
 pub(super) fn check_placement(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (page, text) in tree.below(&["README.md", "docs/user", "docs/admin"]) {
@@ -53,7 +53,7 @@ pub(super) fn check_placement(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// The table has a section for each page of claims, and each of its rows names a test.
+/// Checks that the table has a section for each page of claims, and a test in each row.
 pub(super) fn check_traceability(tree: &Tree) -> Vec<Problem> {
     let text = tree.text(TABLE);
     let tests = Tests::find(tree);
@@ -84,7 +84,7 @@ pub(super) fn check_traceability(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Every point of the checklist stands once, and has a test or is answered in words.
+/// Checks that every point of the checklist occurs once, with a test or in [`POINTS_WITHOUT_TEST`].
 pub(super) fn check_checklist(tree: &Tree) -> Vec<Problem> {
     let text = tree.text(CHECKLIST);
     let points = text.split("\n## Beyond the checklist").next().unwrap_or(text);
@@ -94,7 +94,7 @@ pub(super) fn check_checklist(tree: &Tree) -> Vec<Problem> {
         let (_, rest) = points.split_once(&start).unwrap_or_default();
         let end = format!("\n{}. **", number + 1);
         let point = rest.split("\n## ").next().and_then(|rest| rest.split(&end).next()).unwrap_or_default();
-        let is_answered = ANSWERED_IN_WORDS.contains(&number) || !names_in(point).is_empty();
+        let is_answered = POINTS_WITHOUT_TEST.contains(&number) || !names_in(point).is_empty();
         if points.matches(&start).count() != 1 || !is_answered {
             problems.push(Problem::new(CHECKLIST, 0, format!("answer point {number} once, with a test")));
         }
@@ -102,7 +102,7 @@ pub(super) fn check_checklist(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// Every mistake of another module has a test.
+/// Checks that every mistake of another module has a test.
 pub(super) fn check_cve_rows(tree: &Tree) -> Vec<Problem> {
     let rows = tree
         .text(CVE_ROWS)
@@ -113,7 +113,7 @@ pub(super) fn check_cve_rows(tree: &Tree) -> Vec<Problem> {
     without.map(|(index, _)| Problem::new(CVE_ROWS, index + 1, "name a test for this mistake")).collect()
 }
 
-/// The names `FILE::TEST` or `SUITE::MODULE` in backticks.
+/// Returns the names `FILE::TEST` or `SUITE::MODULE` in backticks.
 fn names_in(text: &str) -> Vec<&str> {
     let is_plain = |part: &str| {
         let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -127,7 +127,7 @@ fn names_in(text: &str) -> Vec<&str> {
 
 /// The tests of the workspace.
 struct Tests {
-    /// `FILE::TEST`, by the name of the file (of its directory, for a `mod.rs`).
+    /// `FILE::TEST`, with the name of the file, or of the directory of a `mod.rs`.
     functions: BTreeSet<String>,
     /// `SUITE` and `SUITE::MODULE` below `tests/tests/` with at least one test.
     suites: BTreeSet<String>,
@@ -153,7 +153,7 @@ impl Tests {
         self.functions.contains(name) || self.suites.contains(name)
     }
 
-    /// Where a function of that name is, after its file was moved.
+    /// Returns where a function of that name is now, if its file was moved.
     fn hint(&self, name: &str) -> String {
         let function = name.find("::").map_or(name, |at| &name[at..]);
         let moved = self.functions.iter().find(|known| known.ends_with(function));
@@ -161,7 +161,7 @@ impl Tests {
     }
 }
 
-/// The functions below `#[test]`, with other attributes in between.
+/// Returns the functions after `#[test]`, with other attributes in between.
 fn test_functions(source: &str) -> impl Iterator<Item = &str> {
     source.split("#[test]\n").skip(1).filter_map(|rest| {
         let line = rest.lines().map(str::trim).find(|line| !line.starts_with("#["))?;
@@ -176,10 +176,10 @@ mod tests {
     const SUITE: &str = "#[test]\n#[cfg(unix)]\nfn it_works() {}\n";
 
     #[test]
-    fn a_test_that_does_not_exist_is_reported() {
+    fn missing_test_is_reported() {
         let page = "`s::it_works`, `m::it_works`, `s::m`\n`s::it_fails` `t::it_works`\n";
         let tree =
-            Tree::of_files(&[(CVE_ROWS, page), ("tests/tests/s/m.rs", SUITE), ("a/src/s/mod.rs", SUITE)]);
+            Tree::from_files(&[(CVE_ROWS, page), ("tests/tests/s/m.rs", SUITE), ("a/src/s/mod.rs", SUITE)]);
         let problems = check_names(&tree);
         assert!(problems.contains(&Problem::new(CVE_ROWS, 2, "the test s::it_fails does not exist")));
         let moved = "the test t::it_works does not exist; m::it_works does";
@@ -189,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn a_test_in_a_page_for_users_is_reported() {
+    fn test_on_a_user_page_is_reported() {
         let tree =
-            Tree::of_files(&[("docs/user/a.md", "x\n(`s::it_works`)\n"), ("docs/b.md", "`s::it_works`")]);
+            Tree::from_files(&[("docs/user/a.md", "x\n(`s::it_works`)\n"), ("docs/b.md", "`s::it_works`")]);
         let text = "move s::it_works to docs/design/traceability.md";
         assert_eq!(check_placement(&tree), [Problem::new("docs/user/a.md", 2, text)]);
     }
 
     #[test]
-    fn a_page_without_a_section_and_a_claim_without_a_test_are_reported() {
+    fn claim_without_a_test_is_reported() {
         let table = "## [user/a.md](../user/a.md)\n\n| claim | tests |\n|---|---|\n| one | `s` |\n| two | |\n| three | `t` |\n";
         let files =
             [(TABLE, table), ("docs/user/a.md", ""), ("docs/admin/b.md", ""), ("tests/tests/s.rs", SUITE)];
@@ -206,16 +206,16 @@ mod tests {
             Problem::new(TABLE, 6, "name a test for this claim"),
             Problem::new(TABLE, 7, "the suite t does not exist"),
         ];
-        assert_eq!(check_traceability(&Tree::of_files(&files)), expected);
+        assert_eq!(check_traceability(&Tree::from_files(&files)), expected);
     }
 
     #[test]
-    fn a_point_and_a_mistake_without_a_test_are_reported() {
+    fn checklist_point_without_a_test_is_reported() {
         let points: String =
             (1..=44).map(|number| format!("\n{number}. **Point.** `s::it_works`\n")).collect();
         let points = points.replace("\n7. **Point.** `s::it_works`\n", "\n7. **Point.** No.\n");
         let rows = "| mistake | test |\n| a | `s::it_works` |\n| b | |\n";
-        let tree = Tree::of_files(&[(CHECKLIST, &points), (CVE_ROWS, rows)]);
+        let tree = Tree::from_files(&[(CHECKLIST, &points), (CVE_ROWS, rows)]);
         assert_eq!(check_checklist(&tree), [Problem::new(CHECKLIST, 0, "answer point 7 once, with a test")]);
         assert_eq!(check_cve_rows(&tree), [Problem::new(CVE_ROWS, 3, "name a test for this mistake")]);
     }

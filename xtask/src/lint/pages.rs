@@ -1,20 +1,20 @@
-//! The Markdown pages: which there are, and their form.
+//! Finds the Markdown pages and checks their format.
 
 use super::tree::{Problem, Tree};
 
-/// The columns of prose.
+/// The maximum width of prose, in columns.
 const WIDTH: usize = 100;
 
-/// The characters of a table cell that a reader can take in: two lines.
+/// The maximum length of a table cell: two lines.
 const MAX_CELL: usize = 2 * WIDTH;
 
-/// The pages at the root and below `docs/`.
+/// Returns the pages in the root directory and below `docs/`.
 pub(super) fn all(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.files()
         .filter(|(path, _)| path.ends_with(".md") && (!path.contains('/') || path.starts_with("docs/")))
 }
 
-/// The lines of prose, with their numbers: neither code nor tables nor headings.
+/// Returns the lines of prose with their numbers, without code, tables and headings.
 pub(super) fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut is_code = false;
     text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(move |(_, line)| {
@@ -24,14 +24,14 @@ pub(super) fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The part of a page below a heading, up to the next heading of the same level.
+/// Returns the part of a page below a heading, up to the next heading of the same level.
 pub(super) fn section<'page>(page: &'page str, heading: &str) -> &'page str {
     let level = heading.split(' ').next().unwrap_or_default();
     let Some((_, rest)) = page.split_once(&format!("\n{heading}\n")) else { return "" };
     rest.split(&format!("\n{level} ")).next().unwrap_or(rest)
 }
 
-/// Prose is wrapped, unless a line is a single word such as a URL.
+/// Checks that prose is wrapped, except lines with a single word such as a URL.
 pub(super) fn check_wrapping(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in all(tree) {
@@ -46,7 +46,7 @@ pub(super) fn check_wrapping(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// No cell of a table is longer than two lines, in the pages that are not lists of tests.
+/// Checks that no table cell is longer than two lines, except in lists of tests.
 pub(super) fn check_tables(tree: &Tree) -> Vec<Problem> {
     let pages =
         tree.below(&["README.md", "CONTRIBUTING.md", "docs/user", "docs/admin", "docs/architecture.md"]);
@@ -60,7 +60,7 @@ pub(super) fn check_tables(tree: &Tree) -> Vec<Problem> {
         .collect()
 }
 
-/// As it is shown: without the targets of links.
+/// Returns the cell as displayed, without the targets of links.
 fn without_targets(cell: &str) -> String {
     let mut parts = cell.split("](");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -72,23 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_cell_is_reported_and_the_target_of_a_link_does_not_count() {
+    fn long_table_cell_is_reported() {
         let row = |cell: &str| format!("| a | {cell} |\n");
         let page = [row(&"x".repeat(201)), row(&format!("[x]({})", "y".repeat(300))), row("z")].concat();
-        let tree = Tree::of_files(&[("docs/user/a.md", &page)]);
+        let tree = Tree::from_files(&[("docs/user/a.md", &page)]);
         assert_eq!(check_tables(&tree), [Problem::new("docs/user/a.md", 1, "shorten the cell to 200")]);
     }
 
     #[test]
-    fn long_prose_is_reported_and_code_and_tables_are_not() {
+    fn long_line_of_prose_is_reported() {
         let long = "word ".repeat(30);
         let page = format!("# Title\n\n{long}\n\n| {long} |\n\n```\n{long}\n```\n");
-        let tree = Tree::of_files(&[("docs/a.md", &page)]);
+        let tree = Tree::from_files(&[("docs/a.md", &page)]);
         assert_eq!(check_wrapping(&tree), [Problem::new("docs/a.md", 3, "wrap this line at 100 columns")]);
     }
 
     #[test]
-    fn a_section_ends_at_the_next_heading_of_its_level() {
+    fn section_ends_at_the_next_heading_of_its_level() {
         let page = "# A\n\n## B\n\n### C\nc\n## D\nd\n";
         assert_eq!(section(page, "## B"), "\n### C\nc");
         assert_eq!(section(page, "## E"), "");

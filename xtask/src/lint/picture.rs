@@ -1,4 +1,4 @@
-//! The picture of the dashboard was drawn from the dashboard's current file.
+//! Checks that the picture of the dashboard was drawn from its current file.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ const DASHBOARD: &str = "packaging/grafana/claude-auth.json";
 const KEYWORD: &[u8] = b"tEXtdashboard-sha256\0";
 
 /// # Errors
-/// When one of the two files cannot be read.
+/// If one of the two files cannot be read.
 pub(super) fn check(root: &Path) -> Result<Vec<Problem>> {
     let read = |name: &str| fs::read(root.join(name)).with_context(|| format!("cannot read {name}"));
     Ok(compare(&read(PICTURE)?, &read(DASHBOARD)?))
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_of_another_dashboard_is_reported() {
+    fn outdated_dashboard_picture_is_reported() {
         let of_nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let picture = [b"PNG..", KEYWORD, of_nothing.as_bytes(), b".."].concat();
         assert_eq!(compare(&picture, b""), []);

@@ -1,4 +1,4 @@
-//! Every man page is rendered without a warning.
+//! Checks that every man page is rendered without a warning.
 
 use std::process::{Command, Stdio};
 
@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use super::man_pages;
 use super::tree::{Problem, Tree};
 
-/// The columns of a usual terminal.
+/// The width of a terminal, in columns.
 const WIDTH: &str = "80";
 
-/// The pages that are written by hand, and those that are generated from the command line of `cas-sync`.
+/// Checks the handwritten pages, and those that are generated from the command line of `cas-sync`.
 ///
 /// # Errors
-/// When scdoc or man cannot be run.
+/// If scdoc or man cannot be run.
 pub(super) fn check(tree: &Tree) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (path, _, text) in man_pages::all(tree) {
@@ -35,7 +35,7 @@ fn warnings(path: &str, page: &str) -> Result<Vec<Problem>> {
     Ok(complaints.lines().map(|complaint| Problem::new(path, 0, complaint)).collect())
 }
 
-/// The output and the errors of a program with this input.
+/// Returns the output and the errors of a program with this input.
 fn run(mut program: Command, input: &str) -> Result<(String, String)> {
     let name = program.get_program().to_string_lossy().into_owned();
     let context = || format!("cannot run {name}; run `make test-deps`");
@@ -56,15 +56,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_with_an_unknown_macro_is_reported() {
+    fn unknown_macro_in_a_man_page_is_reported() {
         let page = ".TH A 1\n.SH NAME\na \\- b\n.NOSUCH\n";
         let problems = warnings("a.1", page).expect("man runs");
         assert!(problems.iter().any(|problem| problem.to_string().contains("NOSUCH")), "{problems:?}");
     }
 
     #[test]
-    fn a_page_that_scdoc_refuses_is_reported() {
-        let tree = Tree::of_files(&[("docs/man/a.1.scd", "no preamble\n")]);
+    fn page_that_scdoc_rejects_is_reported() {
+        let tree = Tree::from_files(&[("docs/man/a.1.scd", "no preamble\n")]);
         let problems = check(&tree).expect("scdoc and man run");
         assert!(
             problems.iter().any(|problem| problem.to_string().starts_with("docs/man/a.1.scd")),

@@ -1,4 +1,4 @@
-//! The tracked files as text, and what a check reports.
+//! The tracked files as text, and the problems that the checks report.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// One line that is wrong.
+/// A problem in one line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     path: String,
@@ -17,7 +17,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// At a line, counted from 1; 0 for the whole file.
+    /// Creates a problem in a line, counted from 1, or 0 for the whole file.
     pub(super) fn new(path: &str, line: usize, text: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, text: text.into() }
     }
@@ -32,17 +32,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The tracked files, by path from the root, and the text of those that are UTF-8 (empty for the others).
+/// The tracked files, by path from the root. The text of a file that is not UTF-8 is empty.
 #[derive(Default)]
 pub(super) struct Tree {
     files: BTreeMap<String, String>,
 }
 
 impl Tree {
-    /// Reads the files that git knows below `root`, new ones included.
+    /// Reads the files that git lists below `root`, including new ones.
     ///
     /// # Errors
-    /// When git cannot list them, or one cannot be read.
+    /// If git cannot list them, or one cannot be read.
     pub(super) fn load(root: &Path) -> Result<Self> {
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -54,7 +54,7 @@ impl Tree {
         let mut files = BTreeMap::new();
         for name in names.split_terminator('\0') {
             let path = root.join(name);
-            // A deleted file is listed until that is staged.
+            // git lists a deleted file until the deletion is staged.
             if path.is_file() && !path.is_symlink() {
                 let bytes = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
                 files.insert(name.to_owned(), String::from_utf8(bytes).unwrap_or_default());
@@ -63,14 +63,14 @@ impl Tree {
         Ok(Self { files })
     }
 
-    /// A tree of the given files.
+    /// Creates a tree of the given files.
     #[cfg(test)]
-    pub(super) fn of_files(files: &[(&str, &str)]) -> Self {
+    pub(super) fn from_files(files: &[(&str, &str)]) -> Self {
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         Self { files }
     }
 
-    /// The text of a file, empty if there is none.
+    /// Returns the text of a file, or an empty text if it does not exist.
     pub(super) fn text(&self, path: &str) -> &str {
         self.files.get(path).map_or("", String::as_str)
     }
@@ -83,12 +83,12 @@ impl Tree {
             || self.files.range(below.clone()..).next().is_some_and(|(found, _)| found.starts_with(&below))
     }
 
-    /// All files with their text.
+    /// Returns all files with their text.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
-    /// The files below one of these directories (or equal to one of these paths).
+    /// Returns the files below one of these directories, or with one of these paths.
     pub(super) fn below<'tree>(
         &'tree self,
         places: &'tree [&str],

@@ -1,4 +1,4 @@
-//! `cas-sync backup`: the login as it lies there, into the local history and the store.
+//! `cas-sync backup`: stores the current login in the local history and the store.
 
 use std::process::ExitCode;
 
@@ -17,81 +17,90 @@ use super::{Answer, print, run_planner};
 use crate::cli::Backup;
 use crate::user::context::{UserContext, run_command};
 
-/// Backs the login up, and says where to.
-pub(crate) fn backup(wanted: &Backup) -> ExitCode {
-    run_command(|person| {
-        let ended = run_planner(person, Command::Backup, wanted.verify, |_| ())?;
-        let code = ended.outcome.exit_code();
-        let places = places(person, &ended);
-        let told: String = places.iter().map(|place| place.told(person.now)).collect();
-        let human = format!("{} {}\n{told}", ended.outcome.status, ended.outcome);
-        print(wanted.json, &BackedUp { answer: Answer::of(person, &ended.outcome, code), places }, &human)?;
+/// Backs up the login and prints the locations.
+pub(crate) fn backup(request: &Backup) -> ExitCode {
+    run_command(|user| {
+        let result = run_planner(user, Command::Backup, request.verify, |_| ())?;
+        let code = result.outcome.exit_code();
+        let places = locations(user, &result);
+        let details: String = places.iter().map(|location| location.describe(user.now)).collect();
+        let text = format!("{} {}\n{details}", result.outcome.status, result.outcome);
+        print(
+            request.json,
+            &BackupReport { answer: Answer::new(user, &result.outcome, code), places },
+            &text,
+        )?;
         Ok(code)
     })
 }
 
 #[derive(Serialize)]
-struct BackedUp {
+struct BackupReport {
     #[serde(flatten)]
     answer: Answer,
-    places: Vec<Place>,
+    places: Vec<Location>,
 }
 
-/// One place that keeps copies.
+/// One location of backups.
 #[derive(Serialize)]
-struct Place {
+struct Location {
     place: &'static str,
-    /// A path, or the address of a server.
+    /// A path, or the URL of Vault.
     at: String,
     done: BackupResult,
-    /// The newest copy that was there before.
-    before: Option<Before>,
+    /// The newest backup before this run.
+    before: Option<PreviousBackup>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum BackupResult {
-    /// It has the login now.
+    /// The login was added.
     Added,
-    /// It had it before.
+    /// The login was already there.
     AlreadyPresent,
-    /// It does not have it.
+    /// The login was not added.
     NotAdded,
-    /// It could not be asked.
+    /// The location could not be read.
     Unreachable,
 }
 
 #[derive(Serialize)]
-struct Before {
+struct PreviousBackup {
     generation: String,
     backed_up_at_ms: Option<Timestamp>,
     machine: Option<String>,
 }
 
-fn places(person: &UserContext, ended: &RunResult) -> Vec<Place> {
-    let history = LocalStore::new(person.state.clone(), person.now).path().display().to_string();
-    let server = person.config.vault.address.clone().unwrap_or_default();
-    let place = |source: BackupLocation, name, at| {
-        let before = ended.found.iter().find(|kept| kept.source == source);
-        Place { place: name, at, done: done_at(ended, source), before: before.map(Before::of) }
+fn locations(user: &UserContext, result: &RunResult) -> Vec<Location> {
+    let history = LocalStore::new(user.state.clone(), user.now).path().display().to_string();
+    let url = user.config.vault.address.clone().unwrap_or_default();
+    let location = |source: BackupLocation, name, at| {
+        let before = result.found.iter().find(|backup| backup.source == source);
+        Location {
+            place: name,
+            at,
+            done: result_at(result, source),
+            before: before.map(PreviousBackup::from_info),
+        }
     };
-    let mut places = vec![place(BackupLocation::LocalHistory, "history", history)];
-    if person.config.store == StoreKind::Vault {
-        places.push(place(BackupLocation::Store, "store", server));
+    let mut places = vec![location(BackupLocation::LocalHistory, "history", history)];
+    if user.config.store == StoreKind::Vault {
+        places.push(location(BackupLocation::Store, "store", url));
     }
     places
 }
 
-fn done_at(ended: &RunResult, source: BackupLocation) -> BackupResult {
-    let outcome = &ended.outcome;
-    let has_it = |kept: &BackupInfo| {
-        kept.source == source && outcome.login().is_some_and(|login| login.generation == kept.generation)
+fn result_at(result: &RunResult, source: BackupLocation) -> BackupResult {
+    let outcome = &result.outcome;
+    let has_it = |backup: &BackupInfo| {
+        backup.source == source && outcome.login().is_some_and(|login| login.generation == backup.generation)
     };
     let was_not_read =
         |note: &Detail| matches!(note, Detail::Store(failure) if *failure != StoreError::Conflict);
     if outcome.notes.contains(&Detail::BackedUp(source)) {
         BackupResult::Added
-    } else if ended.found.iter().any(has_it) {
+    } else if result.found.iter().any(has_it) {
         BackupResult::AlreadyPresent
     } else if source == BackupLocation::Store && outcome.notes.iter().any(was_not_read) {
         BackupResult::Unreachable
@@ -100,36 +109,36 @@ fn done_at(ended: &RunResult, source: BackupLocation) -> BackupResult {
     }
 }
 
-impl Before {
-    fn of(kept: &BackupInfo) -> Self {
+impl PreviousBackup {
+    fn from_info(backup: &BackupInfo) -> Self {
         Self {
-            generation: kept.generation.to_string(),
-            backed_up_at_ms: kept.backed_up_at,
-            machine: kept.machine.clone(),
+            generation: backup.generation.to_string(),
+            backed_up_at_ms: backup.backed_up_at,
+            machine: backup.machine.clone(),
         }
     }
 }
 
-impl Place {
-    fn told(&self, now: Timestamp) -> String {
+impl Location {
+    fn describe(&self, now: Timestamp) -> String {
         let age = self
             .before
             .as_ref()
             .and_then(|before| now.checked_duration_since(before.backed_up_at_ms?))
             .map(format::format_duration);
         let age = age.unwrap_or_else(|| "of unknown age".into());
-        let what = match (self.done, &self.before) {
-            (BackupResult::Added, None) => "added; there was no copy".to_owned(),
+        let text = match (self.done, &self.before) {
+            (BackupResult::Added, None) => "added; there was no backup".to_owned(),
             (BackupResult::Added, Some(before)) => {
-                format!("added; the newest copy before it, {}, was {age} old", before.generation)
+                format!("added; the previous backup, {}, was {age} old", before.generation)
             }
-            (BackupResult::AlreadyPresent, _) => format!("has it already, for {age}"),
-            (BackupResult::NotAdded, None) => "not added; there is no copy".to_owned(),
+            (BackupResult::AlreadyPresent, _) => format!("already present, for {age}"),
+            (BackupResult::NotAdded, None) => "not added; there is no backup".to_owned(),
             (BackupResult::NotAdded, Some(before)) => {
-                format!("not added; keeps {}, {age} old", before.generation)
+                format!("not added; has {}, {age} old", before.generation)
             }
-            (BackupResult::Unreachable, _) => "not asked".to_owned(),
+            (BackupResult::Unreachable, _) => "not reached".to_owned(),
         };
-        format!("  {:<7}  {what}\n           {}\n", self.place, sanitize_line(&self.at))
+        format!("  {:<7}  {text}\n           {}\n", self.place, sanitize_line(&self.at))
     }
 }

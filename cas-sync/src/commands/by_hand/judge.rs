@@ -1,4 +1,4 @@
-//! Whether the credential that Claude Code will use lasts, from what is known on this machine. Pure.
+//! Checks whether the active credential stays valid long enough, from facts of this machine. Pure.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::outcome::state_report::{Credential, StateReport};
-use cas_core::planner::{Facts, copies};
+use cas_core::planner::{Facts, backups};
 use cas_core::time::format;
 use cas_core::time::timestamp::Timestamp;
 
-/// What a script wants to be sure of.
+/// The requirements of `cas-sync check`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CheckRequirements {
-    /// It lasts at least so long.
+    /// The minimum remaining validity.
     pub(super) min_remaining: Duration,
-    /// It answered within that time.
+    /// The maximum age of its last successful verification.
     pub(super) verified_within: Option<Duration>,
 }
 
-/// What there is to answer.
+/// The answer of `cas-sync check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It does all that is demanded.
+    /// The credential meets the requirements.
     Ok,
-    /// A person has to sign in, or to make a new setup-token, before that.
+    /// The user must sign in or create a new setup token.
     ActionRequired,
-    /// Nobody knows yet; a sync, or `cas-sync verify`, finds out.
+    /// Not known yet: a sync or `cas-sync verify` finds out.
     Retry,
-    /// Nothing on this machine will tell.
+    /// Cannot be determined on this machine.
     Unknown,
 }
 
 impl Answer {
-    /// In one word, the same for ever.
-    pub(super) fn word(self) -> &'static str {
+    /// Returns the stable JSON word.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Ok => "lasts",
-            Self::ActionRequired => "person-must-act",
-            Self::Retry => "later",
+            Self::Ok => "ok",
+            Self::ActionRequired => "action-required",
+            Self::Retry => "retry",
             Self::Unknown => "unknown",
         }
     }
@@ -55,48 +55,52 @@ impl Answer {
     }
 }
 
-/// The answer, and what it rests on.
+/// The answer and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckResult {
     pub(super) answer: Answer,
-    /// One line for people, which ends in what to do.
+    /// One line that ends with the remedy.
     pub(super) text: String,
-    /// The credential in use, if it can be told apart.
+    /// The active credential, if it is known.
     pub(super) credential: Option<Credential>,
-    /// When it was last shown to work.
+    /// Time of its last successful verification.
     pub(super) verified_at: Option<Timestamp>,
 }
 
 const SIGN_IN: &str = "run `cas-sync login`";
-const NEW_TOKEN: &str = "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
+const NEW_TOKEN: &str = "create a new one with `claude setup-token` and store it with `cas-sync token set`";
 
-/// Judges what is in force: the setup-token where there is one, else the login.
-pub(super) fn judge(facts: &Facts, known: Option<&StateReport>, demand: &CheckRequirements) -> CheckResult {
+/// Evaluates the active credential: the setup token if there is one, else the login.
+pub(super) fn judge(
+    facts: &Facts,
+    known: Option<&StateReport>,
+    requirements: &CheckRequirements,
+) -> CheckResult {
     let credential = match (facts.active_token(), facts.login.login()) {
         (Some(token), _) => {
-            Some(Credential::of_setup_token(token, facts.ledger.setup_tokens.lapse(token).as_ref()))
+            Some(Credential::for_setup_token(token, facts.ledger.setup_tokens.expiry(token).as_ref()))
         }
-        (None, Some(login)) => Some(Credential::of_login(login, Expiry::for_login(login).as_ref())),
+        (None, Some(login)) => Some(Credential::for_login(login, Expiry::for_login(login).as_ref())),
         (None, None) => None,
     };
     let verified_at = credential.as_ref().and_then(|found| known?.verified_at(found));
     let (answer, text) = match (facts.active_token(), &facts.login) {
         (Some(token), _) => {
-            let lapse = facts.ledger.setup_tokens.lapse(token);
-            of_setup_token(
+            let expiry = facts.ledger.setup_tokens.expiry(token);
+            judge_setup_token(
                 facts,
-                lapse,
+                expiry,
                 credential.as_ref().is_some_and(|found| is_rejected(known, found)),
-                demand,
+                requirements,
             )
         }
         (None, LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)) => {
-            of_login(facts, login, demand)
+            judge_login(facts, login, requirements)
         }
-        (None, _) => of_no_login(facts, known),
+        (None, _) => judge_missing_login(facts, known),
     };
-    let (answer, text) = match (answer, demand.verified_within) {
-        (Answer::Ok, Some(span)) => of_verification(facts.now, verified_at, span, text),
+    let (answer, text) = match (answer, requirements.verified_within) {
+        (Answer::Ok, Some(max_age)) => judge_verification(facts.now, verified_at, max_age, text),
         _ => (answer, text),
     };
     CheckResult { answer, text, credential, verified_at }
@@ -104,111 +108,122 @@ pub(super) fn judge(facts: &Facts, known: Option<&StateReport>, demand: &CheckRe
 
 fn is_rejected(known: Option<&StateReport>, credential: &Credential) -> bool {
     known.is_some_and(|known| {
-        let is_this = known.credential.as_ref().is_some_and(|of| of.fingerprint == credential.fingerprint);
+        let is_this =
+            known.credential.as_ref().is_some_and(|reported| reported.fingerprint == credential.fingerprint);
         is_this && known.verdict.as_deref() == Some("rejected")
     })
 }
 
-fn of_setup_token(
+fn judge_setup_token(
     facts: &Facts,
-    lapse: Option<Expiry>,
+    expiry: Option<Expiry>,
     is_rejected: bool,
-    demand: &CheckRequirements,
+    requirements: &CheckRequirements,
 ) -> (Answer, String) {
     if is_rejected {
-        return (Answer::ActionRequired, format!("the setup-token was rejected by the server: {NEW_TOKEN}"));
+        return (
+            Answer::ActionRequired,
+            format!("the setup token was rejected by the Anthropic API: {NEW_TOKEN}"),
+        );
     }
-    let Some(lapse) = lapse else {
-        let why = "how long the setup-token lasts is not known yet: `cas-sync run` finds out what is";
+    let Some(expiry) = expiry else {
+        let why = "the expiry of the setup token is not known yet: run `cas-sync run`";
         return (Answer::Retry, why.into());
     };
-    lasting("setup-token", lapse, facts.now, demand, NEW_TOKEN)
+    judge_expiry("setup token", expiry, facts.now, requirements, NEW_TOKEN)
 }
 
-/// The end of the access token says nothing: Claude Code refreshes it, unless the refresh token is spent.
-fn of_login(facts: &Facts, login: &LoginSummary, demand: &CheckRequirements) -> (Answer, String) {
-    match (facts.ledger.fate(login.generation), Expiry::for_login(login)) {
+/// The expiry of the access token does not matter: Claude Code refreshes it, unless the login was
+/// superseded.
+fn judge_login(facts: &Facts, login: &LoginSummary, requirements: &CheckRequirements) -> (Answer, String) {
+    match (facts.ledger.generation_state(login.generation), Expiry::for_login(login)) {
         (Some(GenerationState::Rejected), _) => {
-            (Answer::ActionRequired, format!("the login was rejected by the server: {SIGN_IN}"))
+            (Answer::ActionRequired, format!("the login was rejected by the Anthropic API: {SIGN_IN}"))
         }
         (Some(GenerationState::Superseded), _) => {
-            let lapse = Expiry { at: login.expires_at, source: ExpirySource::Declared };
-            lasting("login, an old copy that cannot be refreshed,", lapse, facts.now, demand, SIGN_IN)
+            let expiry = Expiry { at: login.expires_at, source: ExpirySource::Declared };
+            judge_expiry(
+                "superseded login, which cannot be refreshed,",
+                expiry,
+                facts.now,
+                requirements,
+                SIGN_IN,
+            )
         }
-        (_, Some(lapse)) => lasting("login", lapse, facts.now, demand, SIGN_IN),
+        (_, Some(expiry)) => judge_expiry("login", expiry, facts.now, requirements, SIGN_IN),
         (_, None) => (
             Answer::Unknown,
-            "the login does not say when it ends; a newer Claude Code writes that when you sign in".into(),
+            "the login has no expiry; a newer Claude Code writes one when you sign in".into(),
         ),
     }
 }
 
-fn lasting(
+fn judge_expiry(
     what: &str,
-    lapse: Expiry,
+    expiry: Expiry,
     now: Timestamp,
-    demand: &CheckRequirements,
+    requirements: &CheckRequirements,
     remedy: &str,
 ) -> (Answer, String) {
-    let until = match lapse.source {
-        ExpirySource::Declared => lapse.at.to_string(),
-        ExpirySource::FromCreationDate => format!("{} (a year after it was made)", lapse.at),
+    let until = match expiry.source {
+        ExpirySource::Declared => expiry.at.to_string(),
+        ExpirySource::FromCreationDate => format!("{} (a year after it was created)", expiry.at),
         ExpirySource::UpperBound => {
-            format!("{} at the latest (a year after it was first seen here)", lapse.at)
+            format!("{} at the latest (a year after it was first seen here)", expiry.at)
         }
     };
-    match lapse.at.checked_duration_since(now).filter(|left| !left.is_zero()) {
-        None => (Answer::ActionRequired, format!("the {what} lapsed {until}: {remedy}")),
-        Some(left) if left < demand.min_remaining => (
+    match expiry.at.checked_duration_since(now).filter(|left| !left.is_zero()) {
+        None => (Answer::ActionRequired, format!("the {what} expired {until}: {remedy}")),
+        Some(left) if left < requirements.min_remaining => (
             Answer::ActionRequired,
-            format!("the {what} lapses in {}, {until}: {remedy}", format::format_duration(left)),
+            format!("the {what} expires in {}, {until}: {remedy}", format::format_duration(left)),
         ),
         Some(left) => {
-            (Answer::Ok, format!("the {what} lasts another {}, until {until}", format::format_duration(left)))
+            (Answer::Ok, format!("the {what} is valid for {}, until {until}", format::format_duration(left)))
         }
     }
 }
 
-/// What is not there may be put back: at the next login, from this machine or the store.
-fn of_no_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
+/// A missing login may be restored at the next login, from the local history or the store.
+fn judge_missing_login(facts: &Facts, known: Option<&StateReport>) -> (Answer, String) {
     let state = match &facts.login {
         LoginFileState::NotRefreshable(why) => {
             return (Answer::Unknown, format!("the login cannot be refreshed: {why}"));
         }
         LoginFileState::Unreadable(why) => {
-            return (Answer::Unknown, format!("the login cannot be read: {why}"));
+            return (Answer::Unknown, format!("the login file cannot be read: {why}"));
         }
-        LoginFileState::ClearedByClient => "the login was emptied",
-        LoginFileState::Invalid(_) => "the login file is damaged",
+        LoginFileState::ClearedByClient => "the login was cleared",
+        LoginFileState::Invalid(_) => "the login file is invalid",
         _ => "there is no login",
     };
-    let has_copy = copies(facts).iter().any(|copy| copy.obstacle.is_none());
-    let is_hopeless =
-        known.is_some_and(|known| ["beyond-repair", "no-login"].contains(&known.finding.as_str()));
-    if has_copy {
-        return (Answer::Retry, format!("{state}, and a good copy is here: run `cas-sync restore`"));
+    let has_backup = backups(facts).iter().any(|backup| backup.ineligible.is_none());
+    let is_unrecoverable =
+        known.is_some_and(|known| ["unrecoverable", "no-login"].contains(&known.finding.as_str()));
+    if has_backup {
+        return (Answer::Retry, format!("{state}, and this machine has a backup: run `cas-sync restore`"));
     }
-    if facts.settings.oauth_backup && facts.settings.store == StoreKind::Vault && !is_hopeless {
-        return (Answer::Retry, format!("{state}, and the store may have a copy: run `cas-sync restore`"));
+    if facts.settings.oauth_backup && facts.settings.store == StoreKind::Vault && !is_unrecoverable {
+        return (Answer::Retry, format!("{state}, and the store may have a backup: run `cas-sync restore`"));
     }
-    (Answer::ActionRequired, format!("{state}, and there is no copy to put back: {SIGN_IN}"))
+    (Answer::ActionRequired, format!("{state}, and there is no backup to restore: {SIGN_IN}"))
 }
 
-fn of_verification(
+fn judge_verification(
     now: Timestamp,
     verified_at: Option<Timestamp>,
-    span: Duration,
+    max_age: Duration,
     text: String,
 ) -> (Answer, String) {
     let Some(at) = verified_at else {
-        return (Answer::Retry, format!("{text}; it was not verified yet: run `cas-sync verify`"));
+        return (Answer::Retry, format!("{text}; not verified yet: run `cas-sync verify`"));
     };
     let ago = match at > now {
-        true => "after now, by the clock".to_owned(),
+        true => "in the future, by this clock".to_owned(),
         false => format::format_relative(at, now),
     };
     match now.checked_duration_since(at) {
-        Some(age) if age <= span => (Answer::Ok, format!("{text}; verified {ago}")),
+        Some(age) if age <= max_age => (Answer::Ok, format!("{text}; verified {ago}")),
         _ => (Answer::Retry, format!("{text}; last verified {ago}: run `cas-sync verify`")),
     }
 }

@@ -2,6 +2,7 @@ use cas_core::config::Config;
 use cas_core::credential::expiry::SetupTokenDates;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::Owner;
+use cas_core::credential::login_file::LoginPlace;
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::{Finding, Outcome, Status};
@@ -16,11 +17,11 @@ fn days_from_now(days: i64) -> Timestamp {
     Timestamp::from_millis(NOW.checked_add_signed(days * DAY.cast_signed()).expect("in range"))
 }
 
-fn login(ends_in_days: Option<i64>) -> LoginSummary {
+fn login(expires_in_days: Option<i64>) -> LoginSummary {
     LoginSummary {
         generation: RefreshTokenId::from_bytes("r"),
         expires_at: Timestamp::from_millis(NOW + DAY / 4),
-        login_expires_at: ends_in_days.map(days_from_now),
+        login_expires_at: expires_in_days.map(days_from_now),
         owner: Owner::default(),
     }
 }
@@ -36,6 +37,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
         document: DocumentFact::NotRead,
         env_file: EnvFileFact::Absent,
         contact: StoreContact::default(),
+        place: LoginPlace::File,
         asked_lately: false,
         settings: Settings {
             login_refresh_after: Duration::ZERO,
@@ -49,13 +51,13 @@ fn days(days: u64) -> CheckRequirements {
     CheckRequirements { min_remaining: Duration::from_secs(days * 24 * 60 * 60), verified_within: None }
 }
 
-fn answer(facts: &Facts, demand: &CheckRequirements) -> Answer {
-    judge(facts, None, demand).answer
+fn answer(facts: &Facts, requirements: &CheckRequirements) -> Answer {
+    judge(facts, None, requirements).answer
 }
 
 #[test]
-fn a_login_lasts_until_its_person_has_to_sign_in_and_not_until_its_access_token_ends() {
-    for (ends, demanded, expected) in [
+fn login_is_valid_until_the_user_must_sign_in() {
+    for (expires, required, expected) in [
         (Some(5), 3, Answer::Ok),
         (Some(3), 3, Answer::Ok),
         (Some(2), 3, Answer::ActionRequired),
@@ -64,39 +66,43 @@ fn a_login_lasts_until_its_person_has_to_sign_in_and_not_until_its_access_token_
         (Some(-1), 0, Answer::ActionRequired),
         (None, 0, Answer::Unknown),
     ] {
-        let found = facts(LoginFileState::Valid(login(ends)));
-        assert_eq!(answer(&found, &days(demanded)), expected, "{ends:?} {demanded}");
-        let stale = facts(LoginFileState::AccessTokenExpired(login(ends)));
-        assert_eq!(answer(&stale, &days(demanded)), expected, "stale {ends:?} {demanded}");
+        let found = facts(LoginFileState::Valid(login(expires)));
+        assert_eq!(answer(&found, &days(required)), expected, "{expires:?} {required}");
+        let stale = facts(LoginFileState::AccessTokenExpired(login(expires)));
+        assert_eq!(answer(&stale, &days(required)), expected, "stale {expires:?} {required}");
     }
 }
 
 #[test]
-fn what_cannot_be_refreshed_lasts_as_long_as_its_access_token() {
+fn superseded_login_is_valid_as_long_as_its_access_token() {
     let old = login(Some(20));
     let mut found = facts(LoginFileState::Valid(old.clone()));
-    found.ledger.record_login(&old, found.now);
+    found.ledger.record_login(&old, LoginPlace::File, found.now);
     let later = LoginSummary {
         generation: RefreshTokenId::from_bytes("s"),
         expires_at: days_from_now(1),
         ..old.clone()
     };
-    found.ledger.record_login(&later, found.now);
+    found.ledger.record_login(&later, LoginPlace::File, found.now);
     assert_eq!(answer(&found, &days(0)), Answer::Ok, "six hours");
     assert_eq!(answer(&found, &days(1)), Answer::ActionRequired);
 
     let mut found = facts(LoginFileState::Valid(old.clone()));
-    found.ledger.record_login(&old, found.now);
-    found.ledger.record_verification(old.generation, &Verification::Rejected { account_level: false });
+    found.ledger.record_login(&old, LoginPlace::File, found.now);
+    found.ledger.record_verification(
+        old.generation,
+        &Verification::Rejected { account_level: false },
+        found.now,
+    );
     assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "rejected");
 }
 
 #[test]
-fn a_setup_token_goes_before_the_login_and_lasts_as_long_as_is_known() {
+fn setup_token_is_checked_before_the_login() {
     let token = Fingerprint::from_bytes("t");
     let mut found = facts(LoginFileState::Valid(login(Some(-1))));
     found.env_file = EnvFileFact::Token(token);
-    assert_eq!(answer(&found, &days(0)), Answer::Retry, "nobody has looked at it");
+    assert_eq!(answer(&found, &days(0)), Answer::Retry, "it was never synced");
     let dates = SetupTokenDates { minted_at: None, expires_at: Some(days_from_now(10)) };
     found.ledger.setup_tokens.record_from_store(token, dates, found.now);
     assert_eq!(answer(&found, &days(10)), Answer::Ok);
@@ -107,59 +113,71 @@ fn a_setup_token_goes_before_the_login_and_lasts_as_long_as_is_known() {
     let known = StateReport::from_outcome(&outcome, "alice", found.now, None);
     assert_eq!(judge(&found, Some(&known), &days(0)).answer, Answer::ActionRequired);
     found.env_file = EnvFileFact::Token(Fingerprint::from_bytes("another"));
-    assert_eq!(judge(&found, Some(&known), &days(0)).answer, Answer::Retry, "it was of another one");
+    assert_eq!(
+        judge(&found, Some(&known), &days(0)).answer,
+        Answer::Retry,
+        "the report is about another token"
+    );
 }
 
 #[test]
-fn a_date_that_is_only_reckoned_is_said_to_be() {
+fn estimated_expiry_is_reported_as_estimated() {
     let token = Fingerprint::from_bytes("t");
     let mut found = facts(LoginFileState::Missing);
     found.env_file = EnvFileFact::Token(token);
     found.ledger.setup_tokens.record(token, found.now);
-    let judgement = judge(&found, None, &days(3));
-    assert_eq!(judgement.answer, Answer::Ok);
-    assert!(judgement.text.contains("364 d") || judgement.text.contains("365 d"), "{}", judgement.text);
-    assert!(judgement.text.contains("at the latest"), "{}", judgement.text);
-    assert!(judgement.credential.is_some_and(|credential| credential.expiry_is_estimated));
+    let result = judge(&found, None, &days(3));
+    assert_eq!(result.answer, Answer::Ok);
+    assert!(result.text.contains("364 d") || result.text.contains("365 d"), "{}", result.text);
+    assert!(result.text.contains("at the latest"), "{}", result.text);
+    assert!(result.credential.is_some_and(|credential| credential.expiry_is_estimated));
 }
 
 #[test]
-fn where_there_is_no_login_it_counts_whether_one_may_come_back() {
+fn missing_login_is_a_retry_if_a_backup_may_exist() {
     let good = login(Some(20));
     for broken in [LoginFileState::ClearedByClient, LoginFileState::Invalid("torn"), LoginFileState::Missing]
     {
         let mut found = facts(broken);
         assert_eq!(answer(&found, &days(0)), Answer::ActionRequired);
         found.history.push(good.clone());
-        assert_eq!(answer(&found, &days(0)), Answer::Retry, "a copy is here");
-        found.ledger.record_login(&good, found.now);
-        found.ledger.record_verification(good.generation, &Verification::Rejected { account_level: false });
-        assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "it is a dead one");
+        assert_eq!(answer(&found, &days(0)), Answer::Retry, "there is a backup");
+        found.ledger.record_login(&good, LoginPlace::File, found.now);
+        found.ledger.record_verification(
+            good.generation,
+            &Verification::Rejected { account_level: false },
+            found.now,
+        );
+        assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "the backup was rejected");
         found.settings.store = StoreKind::Vault;
         assert_eq!(answer(&found, &days(0)), Answer::Retry, "the store may have another");
         found.settings.oauth_backup = false;
-        assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "nothing is put back here");
+        assert_eq!(answer(&found, &days(0)), Answer::ActionRequired, "backups are disabled");
         found.settings.oauth_backup = true;
-        let beyond = Outcome::new(Status::Fail, Finding::Unrecoverable { state: String::new() });
-        let known = StateReport::from_outcome(&beyond, "alice", found.now, None);
-        assert_eq!(judge(&found, Some(&known), &days(0)).answer, Answer::ActionRequired, "it had none");
+        let unrecoverable = Outcome::new(Status::Fail, Finding::Unrecoverable { state: String::new() });
+        let known = StateReport::from_outcome(&unrecoverable, "alice", found.now, None);
+        assert_eq!(
+            judge(&found, Some(&known), &days(0)).answer,
+            Answer::ActionRequired,
+            "the store had none"
+        );
     }
     assert_eq!(answer(&facts(LoginFileState::NotRefreshable("no refresh token")), &days(0)), Answer::Unknown);
     assert_eq!(answer(&facts(LoginFileState::Unreadable("a FIFO".into())), &days(0)), Answer::Unknown);
 }
 
 #[test]
-fn how_long_ago_it_was_verified_is_asked_of_what_lasts() {
+fn verification_age_is_checked_for_valid_credentials() {
     let found = facts(LoginFileState::Valid(login(Some(20))));
-    let demand = CheckRequirements { verified_within: Some(Duration::from_secs(3600)), ..days(3) };
-    assert_eq!(answer(&found, &demand), Answer::Retry, "never");
+    let requirements = CheckRequirements { verified_within: Some(Duration::from_secs(3600)), ..days(3) };
+    assert_eq!(answer(&found, &requirements), Answer::Retry, "never");
     for (minutes, expected) in [(59, Answer::Ok), (61, Answer::Retry)] {
         let finding = Finding::Login { login: login(Some(20)), verdict: Some(Verification::Ok) };
         let at = Timestamp::from_millis(NOW - minutes * 60_000);
         let known = StateReport::from_outcome(&Outcome::new(Status::Ok, finding), "alice", at, None);
-        let judgement = judge(&found, Some(&known), &demand);
-        assert_eq!((judgement.answer, judgement.verified_at), (expected, Some(at)), "{minutes}");
+        let result = judge(&found, Some(&known), &requirements);
+        assert_eq!((result.answer, result.verified_at), (expected, Some(at)), "{minutes}");
     }
-    let lapsed = facts(LoginFileState::Valid(login(Some(-1))));
-    assert_eq!(answer(&lapsed, &demand), Answer::ActionRequired, "that comes first");
+    let expired = facts(LoginFileState::Valid(login(Some(-1))));
+    assert_eq!(answer(&expired, &requirements), Answer::ActionRequired, "the expiry comes first");
 }

@@ -1,5 +1,5 @@
-//! What a person asks for by hand, or a script for them: one thing at a time, as themselves. All policy is the planner's; here
-//! is what is said of it, to people and to programs.
+//! The commands `check`, `verify`, `backup` and `restore`, which a user or a script runs as the
+//! user. The planner decides; these commands print its decision as text or JSON.
 
 mod backup;
 mod check;
@@ -29,74 +29,73 @@ use crate::user::context::UserContext;
 use crate::user::error::CommandError;
 use crate::user::verification::VerifyMode;
 
-/// What every JSON object says first: members may be added, and none changes its meaning or goes.
+/// Version of the JSON. Members may be added; none is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Does what was asked, and notes it, under the sync's lock, and leaves word of what was changed.
+/// Runs the command under the sync's lock, records the outcome and reports changes.
 ///
 /// # Errors
-/// [`CommandError`] when another run keeps the lock for too long, or there can be no lock.
+/// Returns [`CommandError`] if the lock cannot be taken in time or cannot be created.
 fn run_planner(
-    person: &UserContext,
-    errand: Command,
-    verifies: bool,
-    note: impl FnOnce(&Outcome),
+    user: &UserContext,
+    command: Command,
+    can_verify: bool,
+    record: impl FnOnce(&Outcome),
 ) -> Result<RunResult, CommandError> {
-    let locked = person.lock()?;
-    let run = person.run(Mode::Command(errand), person.now, person.store(), person.verifier(verifies));
-    let mut ended = run.run();
-    ended.outcome = person.with_login_email(ended.outcome);
-    let outcome = &ended.outcome;
+    let locked = user.lock()?;
+    let run = user.run(Mode::Command(command), user.now, user.store(), user.verifier(can_verify));
+    let mut result = run.run();
+    result.outcome = user.with_login_email(result.outcome);
+    let outcome = &result.outcome;
     if outcome.has_changed_anything() {
-        person.report(person.now, VerifyMode::Skip).record(outcome);
+        user.report(user.now, VerifyMode::Skip).record(outcome);
     }
-    note(outcome);
-    if outcome.wants_sync {
-        person.requests.leave();
-    }
+    record(outcome);
     drop(locked);
-    person.requests.hand_back();
-    Ok(ended)
+    if result.outcome.wants_sync {
+        user.request_sync();
+    }
+    Ok(result)
 }
 
-/// What that would look at; nothing is written.
-fn survey(
-    person: &UserContext,
-    errand: Command,
+/// Collects the facts for a command. Nothing is written.
+fn inspect(
+    user: &UserContext,
+    command: Command,
     store: Result<Box<dyn Store>, StoreError>,
-    asks_store: bool,
+    read_store: bool,
 ) -> Inspection {
-    person.run(Mode::Command(errand), person.now, store, None).inspect(asks_store)
+    user.run(Mode::Command(command), user.now, store, None).inspect(read_store)
 }
 
-/// A value on the command line that cannot be meant.
+/// Reports an invalid option value as a usage error.
 fn usage_error(option: &str, value: &str, why: &impl fmt::Display) -> ExitCode {
     exit_with_error(&anyhow::anyhow!("{option} {value:?}: {why}"), 2)
 }
 
-/// Prints for people, or for programs. A reader who is gone changes nothing about what was done.
-fn print(json: bool, machine: &impl Serialize, human: &str) -> Result<()> {
-    let text = if json { serde_json::to_string_pretty(machine)? } else { human.trim_end().to_owned() };
+/// Prints JSON or text. A closed standard output does not change the result.
+fn print(json: bool, value: &impl Serialize, message: &str) -> Result<()> {
+    let text = if json { serde_json::to_string_pretty(value)? } else { message.trim_end().to_owned() };
     drop(writeln!(io::stdout(), "{text}"));
     Ok(())
 }
 
-/// What every answer about a run has in common.
+/// The members that all results of a run have.
 #[derive(Serialize)]
 struct Answer {
     schema: u32,
     user: String,
     status: String,
     exit_code: u8,
-    /// The line for people.
+    /// The message of `sync.log`.
     text: String,
     finding: &'static str,
     verdict: Option<&'static str>,
-    /// The login it was about.
+    /// The login that was processed.
     login: Option<LoginSummaryJson>,
 }
 
-/// A login, without its secrets. Times are milliseconds since the epoch.
+/// A login without its secrets. Times are milliseconds since the epoch.
 #[derive(Serialize)]
 struct LoginSummaryJson {
     generation: String,
@@ -105,22 +104,22 @@ struct LoginSummaryJson {
 }
 
 impl Answer {
-    fn of(person: &UserContext, outcome: &Outcome, exit_code: u8) -> Self {
+    fn new(user: &UserContext, outcome: &Outcome, exit_code: u8) -> Self {
         Self {
             schema: SCHEMA,
-            user: person.account.name.clone(),
+            user: user.account.name.clone(),
             status: outcome.status.to_string(),
             exit_code,
             text: outcome.to_string(),
             finding: outcome.finding_code(),
             verdict: outcome.verification_code(),
-            login: outcome.login().map(LoginSummaryJson::of),
+            login: outcome.login().map(LoginSummaryJson::from_summary),
         }
     }
 }
 
 impl LoginSummaryJson {
-    fn of(login: &cas_core::credential::login::LoginSummary) -> Self {
+    fn from_summary(login: &cas_core::credential::login::LoginSummary) -> Self {
         Self {
             generation: login.generation.to_string(),
             access_token_expires_at_ms: login.expires_at,
@@ -129,7 +128,7 @@ impl LoginSummaryJson {
     }
 }
 
-/// What there is to say where a login is whole and was therefore not touched.
+/// Returns true if the login was usable and was therefore not changed.
 fn is_intact(finding: &Finding) -> bool {
     matches!(finding, Finding::Login { .. } | Finding::Stale { .. } | Finding::Refreshing(_))
 }

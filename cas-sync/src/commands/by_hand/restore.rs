@@ -1,5 +1,5 @@
-//! `cas-sync restore`: a copy back in the place of a login that does not work, or what would come of it, or which copies there
-//! are.
+//! `cas-sync restore`: restores a backup of an unusable login, shows what it would restore, or
+//! lists the backups.
 
 use std::process::ExitCode;
 
@@ -9,118 +9,118 @@ use cas_core::planner::{self, BackupFilter, Command, Step};
 use serde::Serialize;
 
 use super::restore_list::BackupList;
-use super::{Answer, is_intact, print, run_planner, survey, usage_error};
+use super::{Answer, inspect, is_intact, print, run_planner, usage_error};
 use crate::cli::{BackupSource, Restore};
 use crate::user::context::{UserContext, run_command};
 use crate::user::error::CommandError;
 
-/// Puts a copy back, or says what there is.
-pub(crate) fn restore(wanted: &Restore) -> ExitCode {
-    let generation = match wanted.generation.clone().map(RefreshTokenId::try_from).transpose() {
+/// Restores a backup, or prints what `--dry-run` or `--list` asks for.
+pub(crate) fn restore(request: &Restore) -> ExitCode {
+    let generation = match request.generation.clone().map(RefreshTokenId::try_from).transpose() {
         Ok(generation) => generation,
         Err(why) => {
-            return usage_error("--generation", wanted.generation.as_deref().unwrap_or_default(), &why);
+            return usage_error("--generation", request.generation.as_deref().unwrap_or_default(), &why);
         }
     };
-    let from = wanted.from.map(|place| match place {
+    let from = request.from.map(|source| match source {
         BackupSource::History => BackupLocation::LocalHistory,
         BackupSource::Store => BackupLocation::Store,
     });
-    let choice = BackupFilter { from, generation };
-    run_command(|person| match (wanted.list, wanted.dry_run) {
-        (true, _) => list(person, choice, wanted.json),
-        (_, true) => dry_run(person, choice, wanted.json),
-        _ => put_back(person, choice, !wanted.no_verify, wanted.json),
+    let filter = BackupFilter { from, generation, from_other_machine: request.from_other_machine };
+    run_command(|user| match (request.list, request.dry_run) {
+        (true, _) => list(user, filter, request.json),
+        (_, true) => dry_run(user, filter, request.json),
+        _ => restore_backup(user, filter, !request.no_verify, request.json),
     })
 }
 
 #[derive(Serialize)]
-struct Restored {
+struct RestoreReport {
     #[serde(flatten)]
     answer: Answer,
     dry_run: bool,
-    /// What was, or would be, put back.
-    put_back: Option<PutBack>,
+    /// What was restored, or would be for `--dry-run`.
+    restored: Option<RestoredBackup>,
 }
 
 #[derive(Serialize)]
-struct PutBack {
+struct RestoredBackup {
     generation: String,
     from: &'static str,
 }
 
-impl PutBack {
-    fn of(generation: RefreshTokenId, source: BackupLocation) -> Self {
+impl RestoredBackup {
+    fn new(generation: RefreshTokenId, source: BackupLocation) -> Self {
         Self { generation: generation.to_string(), from: source.as_str() }
     }
 }
 
-fn put_back(
-    person: &UserContext,
-    choice: BackupFilter,
-    verifies: bool,
+fn restore_backup(
+    user: &UserContext,
+    filter: BackupFilter,
+    can_verify: bool,
     json: bool,
 ) -> Result<u8, CommandError> {
     let outcome =
-        run_planner(person, Command::Restore(choice), verifies && person.config.verify, |_| ())?.outcome;
+        run_planner(user, Command::Restore(filter), can_verify && user.config.verify, |_| ())?.outcome;
     let code = outcome.exit_code();
-    let put_back = match &outcome.finding {
-        Finding::Restored { login, source, .. } => Some(PutBack::of(login.generation, *source)),
+    let restored = match &outcome.finding {
+        Finding::Restored { login, source, .. } => Some(RestoredBackup::new(login.generation, *source)),
         _ => None,
     };
-    let left_alone = match is_intact(&outcome.finding) {
-        true => "\nThe login in the file is whole, and was left alone.",
+    let unchanged = match is_intact(&outcome.finding) {
+        true => "\nThe login is valid and was not changed.",
         false => "",
     };
-    let human = format!("{} {outcome}{left_alone}", outcome.status);
-    let answer = Answer::of(person, &outcome, code);
-    print(json, &Restored { answer, dry_run: false, put_back }, &human)?;
+    let text = format!("{} {outcome}{unchanged}", outcome.status);
+    let answer = Answer::new(user, &outcome, code);
+    print(json, &RestoreReport { answer, dry_run: false, restored }, &text)?;
     Ok(code)
 }
 
-/// The same facts and the same planner, and nothing is written.
-fn dry_run(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, CommandError> {
-    let survey = survey(person, Command::Restore(choice), person.store(), true);
-    let (outcome, put_back, human) = match planner::next(&survey.facts) {
+/// Runs the planner on the same facts and writes nothing.
+fn dry_run(user: &UserContext, filter: BackupFilter, json: bool) -> Result<u8, CommandError> {
+    let inspection = inspect(user, Command::Restore(filter), user.store(), true);
+    let (outcome, restored, text) = match planner::next(&inspection.facts) {
         Step::Restore(generation, source) => {
-            let copy = planner::copies(&survey.facts)
+            let backup = planner::backups(&inspection.facts)
                 .into_iter()
-                .find(|copy| copy.login.generation == generation && copy.source == source);
-            let until = copy
-                .map(|copy| format!(", access token until {}", copy.login.expires_at))
+                .find(|backup| backup.login.generation == generation && backup.source == source);
+            let until = backup
+                .map(|backup| format!(", access token until {}", backup.login.expires_at))
                 .unwrap_or_default();
-            let text = format!("Would put back generation {generation}{until}, from {source}.");
-            (None, Some(PutBack::of(generation, source)), text)
+            let text = format!("Would restore generation {generation}{until}, from {source}.");
+            (None, Some(RestoredBackup::new(generation, source)), text)
         }
         Step::Report(outcome) => {
-            let outcome = person.with_login_email(*outcome);
+            let outcome = user.with_login_email(*outcome);
             let unless = match outcome.finding {
-                Finding::Login { .. } if person.config.verify => {
-                    ", unless `claude` then finds that the server rejects the login"
-                }
+                Finding::Login { .. } if user.config.verify => ", unless the Anthropic API rejects the login",
                 _ => "",
             };
-            let text = format!("Would put nothing back{unless}: {outcome}");
+            let text = format!("Would restore nothing{unless}: {outcome}");
             (Some(outcome), None, text)
         }
         step => {
-            let why = "nothing else but a restore can follow";
-            return Err(CommandError::new(1, format!("{why}, and not {step:?}; report this as a defect")));
+            return Err(CommandError::new(
+                1,
+                format!("cannot show the restore: unexpected step {step:?}; report this as a defect"),
+            ));
         }
     };
     let code = outcome.as_ref().map_or(0, Outcome::exit_code);
-    let told = outcome.unwrap_or_else(|| {
-        Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(human.clone()))
+    let outcome = outcome.unwrap_or_else(|| {
+        Outcome::new(cas_core::outcome::Status::Ok, Finding::RequestRefused(text.clone()))
     });
-    let answer = Answer { text: human.clone(), ..Answer::of(person, &told, code) };
-    print(json, &Restored { answer, dry_run: true, put_back }, &human)?;
+    let answer = Answer { text: text.clone(), ..Answer::new(user, &outcome, code) };
+    print(json, &RestoreReport { answer, dry_run: true, restored }, &text)?;
     Ok(code)
 }
 
-fn list(person: &UserContext, choice: BackupFilter, json: bool) -> Result<u8, CommandError> {
-    let asks_store = choice.from != Some(BackupLocation::LocalHistory);
-    let survey = survey(person, Command::Restore(choice), person.store(), asks_store);
-    let listing = BackupList::new(person, &survey, choice);
-    print(json, &listing, &listing.table(person.now))?;
-    Ok(listing.exit_code())
+fn list(user: &UserContext, filter: BackupFilter, json: bool) -> Result<u8, CommandError> {
+    let read_store = filter.from != Some(BackupLocation::LocalHistory);
+    let inspection = inspect(user, Command::Restore(filter), user.store(), read_store);
+    let backups = BackupList::new(user, &inspection, filter);
+    print(json, &backups, &backups.table(user.now))?;
+    Ok(backups.exit_code())
 }

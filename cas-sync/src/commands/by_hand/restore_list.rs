@@ -1,4 +1,4 @@
-//! The copies that are kept of somebody's login, as a table and as JSON.
+//! The backups of a login, as a table and as JSON.
 
 use cas_core::config::StoreKind;
 use cas_core::credential::login_file::LoginFileState;
@@ -12,23 +12,23 @@ use super::SCHEMA;
 use crate::user::context::UserContext;
 use crate::user::error::store_exit_code;
 
-/// So much of a machine's name is shown in a table.
+/// Maximum width of a machine name in the table.
 const MACHINE_WIDTH: usize = 16;
 
-/// All of them.
+/// The list of backups.
 #[derive(Serialize)]
 pub(super) struct BackupList {
     schema: u32,
     user: String,
     exit_code: u8,
-    /// What lies in the login file, in one word.
+    /// The state of the login file, in one word.
     login: &'static str,
     copies: Vec<BackupRow>,
-    /// Why the store's copy is not among them, if it could not be asked.
+    /// Why the store could not be read.
     store: Option<String>,
 }
 
-/// One of them. Times are milliseconds since the epoch.
+/// One backup. Times are milliseconds since the epoch.
 #[derive(Serialize)]
 struct BackupRow {
     generation: String,
@@ -37,31 +37,31 @@ struct BackupRow {
     login_expires_at_ms: Option<Timestamp>,
     backed_up_at_ms: Option<Timestamp>,
     machine: Option<String>,
-    /// `current` where it may be put back, else why it may not be.
-    fate: &'static str,
+    /// `current` if it can be restored, else why not.
+    state: &'static str,
     restorable: bool,
-    /// The same in a sentence.
+    /// The same as a sentence.
     reason: Option<String>,
 }
 
 impl BackupList {
-    pub(super) fn new(person: &UserContext, survey: &Inspection, choice: BackupFilter) -> Self {
-        let is_shown = |copy: &Backup| {
-            let is_the_history_again = person.config.store == StoreKind::Local
-                && copy.source == cas_core::outcome::BackupLocation::Store;
-            choice.matches(copy.login.generation, copy.source) && !is_the_history_again
+    pub(super) fn new(user: &UserContext, inspection: &Inspection, filter: BackupFilter) -> Self {
+        let is_shown = |backup: &Backup| {
+            let repeats_the_history = user.config.store == StoreKind::Local
+                && backup.source == cas_core::outcome::BackupLocation::Store;
+            filter.matches(backup.login.generation, backup.source) && !repeats_the_history
         };
-        let row = |copy: Backup| BackupRow::of(&copy, &survey.found);
-        let (store, exit_code) = match &survey.facts.document {
+        let row = |backup: Backup| BackupRow::new(&backup, &inspection.found);
+        let (store, exit_code) = match &inspection.facts.document {
             DocumentFact::Unreadable(failure) => (Some(failure.to_string()), store_exit_code(failure)),
             DocumentFact::Read(_) | DocumentFact::NotRead => (None, 0),
         };
         Self {
             schema: SCHEMA,
-            user: person.account.name.clone(),
+            user: user.account.name.clone(),
             exit_code,
-            login: state_word(&survey.facts.login),
-            copies: planner::copies(&survey.facts).into_iter().filter(is_shown).map(row).collect(),
+            login: state_word(&inspection.facts.login),
+            copies: planner::backups(&inspection.facts).into_iter().filter(is_shown).map(row).collect(),
             store,
         }
     }
@@ -70,14 +70,14 @@ impl BackupList {
         self.exit_code
     }
 
-    /// A table that fits into 80 columns unless a fate takes more; plain ASCII.
+    /// Returns an ASCII table of at most 80 columns, unless a state is longer.
     pub(super) fn table(&self, now: Timestamp) -> String {
-        let mut rows: Vec<_> = self.copies.iter().map(|copy| copy.cells(now)).collect();
+        let mut rows: Vec<_> = self.copies.iter().map(|backup| backup.cells(now)).collect();
         let store = self.store.as_ref().map(|why| format!("store {why}\n")).unwrap_or_default();
         if rows.is_empty() {
-            return format!("No copies are kept.\n{store}");
+            return format!("There are no backups.\n{store}");
         }
-        rows.insert(0, ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "FATE"].map(str::to_owned));
+        rows.insert(0, ["GENERATION", "IN", "ACCESS TOKEN", "BACKED UP", "BY", "STATE"].map(str::to_owned));
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         let widths: Vec<_> = (0..6).map(width).collect();
         let line = |row: &[String; 6]| {
@@ -89,20 +89,20 @@ impl BackupList {
 }
 
 impl BackupRow {
-    fn of(copy: &Backup, found: &[BackupInfo]) -> Self {
+    fn new(backup: &Backup, found: &[BackupInfo]) -> Self {
         let is_of =
-            |kept: &&BackupInfo| kept.generation == copy.login.generation && kept.source == copy.source;
-        let kept = found.iter().find(is_of);
+            |info: &&BackupInfo| info.generation == backup.login.generation && info.source == backup.source;
+        let info = found.iter().find(is_of);
         Self {
-            generation: copy.login.generation.to_string(),
-            place: copy.source.as_str(),
-            access_token_expires_at_ms: copy.login.expires_at,
-            login_expires_at_ms: copy.login.login_expires_at,
-            backed_up_at_ms: kept.and_then(|kept| kept.backed_up_at),
-            machine: kept.and_then(|kept| kept.machine.clone()),
-            fate: copy.obstacle.map_or("current", Ineligible::as_str),
-            restorable: copy.obstacle.is_none(),
-            reason: copy.obstacle.map(|obstacle| obstacle.to_string()),
+            generation: backup.login.generation.to_string(),
+            place: backup.source.as_str(),
+            access_token_expires_at_ms: backup.login.expires_at,
+            login_expires_at_ms: backup.login.login_expires_at,
+            backed_up_at_ms: info.and_then(|info| info.backed_up_at),
+            machine: info.and_then(|info| info.machine.clone()),
+            state: backup.ineligible.map_or("current", Ineligible::as_str),
+            restorable: backup.ineligible.is_none(),
+            reason: backup.ineligible.map(|reason| reason.to_string()),
         }
     }
 
@@ -114,7 +114,7 @@ impl BackupRow {
         let access = end
             .checked_duration_since(now)
             .map(|span| format!("{} left", format_duration_short(span)))
-            .or_else(|| ago(end).map(|ago| format!("ended {ago}")));
+            .or_else(|| ago(end).map(|ago| format!("expired {ago}")));
         let host = self.machine.as_deref().map(|label| label.split('/').next().unwrap_or(label));
         let host = host.filter(|host| !host.is_empty()).unwrap_or("?");
         let plain = |character: char| if character.is_ascii_graphic() { character } else { '?' };
@@ -124,7 +124,7 @@ impl BackupRow {
             access.unwrap_or_default(),
             self.backed_up_at_ms.and_then(ago).unwrap_or_else(|| "?".into()),
             host.chars().map(plain).take(MACHINE_WIDTH).collect(),
-            self.fate.to_owned(),
+            self.state.to_owned(),
         ]
     }
 }

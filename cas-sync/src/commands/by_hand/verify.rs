@@ -1,5 +1,5 @@
-//! `cas-sync verify`: the credential that is in force, put to the test of real inference now. Nothing is changed but what is
-//! known of it.
+//! `cas-sync verify`: verifies the active credential by asking the real client for one answer. Only
+//! the recorded result changes.
 
 use std::process::ExitCode;
 
@@ -15,45 +15,43 @@ use crate::term::stderr::print_error;
 use crate::user::context::{UserContext, run_command};
 use crate::user::verification::VerifyMode;
 
-/// Verifies, and says what came of it.
-pub(crate) fn verify(wanted: &Verify) -> ExitCode {
-    let which = match (wanted.setup_token, wanted.login) {
+/// Verifies a credential and prints the result.
+pub(crate) fn verify(request: &Verify) -> ExitCode {
+    let target = match (request.setup_token, request.login) {
         (true, _) => Target::SetupToken,
         (_, true) => Target::Login,
         _ => Target::Active,
     };
-    run_command(|person| {
-        let keep = |outcome: &Outcome| keep(person, which, outcome);
-        let outcome = run_planner(person, Command::Verify(which), true, keep)?.outcome;
+    run_command(|user| {
+        let record = |outcome: &Outcome| record(user, target, outcome);
+        let outcome = run_planner(user, Command::Verify(target), true, record)?.outcome;
         let code = exit_code(&outcome);
         let remedy = remedy(&outcome).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         print(
-            wanted.json,
-            &Answer::of(person, &outcome, code),
+            request.json,
+            &Answer::new(user, &outcome, code),
             &format!("{} {outcome}{remedy}", outcome.status),
         )?;
         Ok(code)
     })
 }
 
-/// `state.json` says since when the credential in force is known to work, and root is told as by a sync. What the last sync found
-/// besides stays as it is. A login that a setup-token hides is not in force.
-fn keep(person: &UserContext, which: Target, outcome: &Outcome) {
-    let Ok(known) = person.state.load::<Option<StateReport>>(state_report::FILE_NAME) else { return };
-    let is_of_token = |known: &StateReport| {
-        known.credential.as_ref().is_some_and(|of| of.kind == CredentialKind::SetupToken)
+/// Records in `state.json` that the active credential was verified, and publishes it to root. The
+/// other results of the last sync are kept. A login that a setup token overrides is not active.
+fn record(user: &UserContext, target: Target, outcome: &Outcome) {
+    let Ok(known) = user.state.load::<Option<StateReport>>(state_report::FILE_NAME) else { return };
+    let is_setup_token = |known: &StateReport| {
+        known.credential.as_ref().is_some_and(|reported| reported.kind == CredentialKind::SetupToken)
     };
-    if which == Target::Login && known.as_ref().is_some_and(is_of_token) {
+    if target == Target::Login && known.as_ref().is_some_and(is_setup_token) {
         return;
     }
-    let first = || StateReport::from_outcome(outcome, &person.account.name, person.now, None);
-    let Some(verified) = known.unwrap_or_else(first).with_verification(outcome, person.now) else { return };
-    person.report(person.now, VerifyMode::Verify).publish(&verified);
-    person
-        .state
-        .save(state_report::FILE_NAME, &verified)
-        .context("what was verified could not be noted")
-        .unwrap_or_else(|error| print_error(&error));
+    let first = || StateReport::from_outcome(outcome, &user.account.name, user.now, None);
+    let Some(verified) = known.unwrap_or_else(first).with_verification(outcome, user.now) else { return };
+    match user.state.save(state_report::FILE_NAME, &verified).context("cannot record the verification") {
+        Ok(()) => user.report(user.now, VerifyMode::Verify).request_publication(),
+        Err(error) => print_error(&error),
+    }
 }
 
 fn exit_code(outcome: &Outcome) -> u8 {
@@ -71,13 +69,13 @@ fn exit_code(outcome: &Outcome) -> u8 {
     }
 }
 
-/// What to do where nothing could be verified.
+/// Returns what to do if nothing was verified.
 fn remedy(outcome: &Outcome) -> Option<&'static str> {
     match (&outcome.finding, outcome.verdict()) {
         (Finding::Stale { .. }, None) => Some(
-            "Nothing was verified: its access token has ended, and this refreshes nothing. `cas-sync run` lets Claude Code refresh and verify it.",
+            "Nothing was verified: the access token has expired, and this command does not refresh it. Run `cas-sync run` to let Claude Code refresh and verify the login.",
         ),
-        (Finding::Refreshing(_), None) => Some("Nothing was verified: run this again in a minute."),
+        (Finding::Refreshing(_), None) => Some("Nothing was verified: try again in a minute."),
         _ => None,
     }
 }
@@ -92,22 +90,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_is_the_verdict_and_nothing_unknown_is_fine() {
+    fn exit_code_reflects_the_verification() {
         let login = LoginSummary {
             generation: RefreshTokenId::from_bytes("r"),
             expires_at: Timestamp::from_millis(1),
             login_expires_at: None,
             owner: Owner::default(),
         };
-        let of = |verdict| Finding::Login { login: login.clone(), verdict };
+        let verified = |verdict| Finding::Login { login: login.clone(), verdict };
         let rows = [
-            (of(Some(Verification::Ok)), 0),
-            (of(Some(Verification::RateLimited)), 0),
-            (of(Some(Verification::Rejected { account_level: false })), 79),
-            (of(Some(Verification::Rejected { account_level: true })), 1),
-            (of(Some(Verification::ClientUnusable("missing".into()))), 69),
-            (of(Some(Verification::Inconclusive("529".into()))), 75),
-            (of(None), 1),
+            (verified(Some(Verification::Ok)), 0),
+            (verified(Some(Verification::RateLimited)), 0),
+            (verified(Some(Verification::Rejected { account_level: false })), 79),
+            (verified(Some(Verification::Rejected { account_level: true })), 1),
+            (verified(Some(Verification::ClientUnusable("missing".into()))), 69),
+            (verified(Some(Verification::Inconclusive("529".into()))), 75),
+            (verified(None), 1),
             (Finding::Stale { login: login.clone(), verdict: None }, 75),
             (Finding::Refreshing(login.clone()), 75),
             (Finding::StaleCopy { login: login.clone(), is_certain: true }, 79),

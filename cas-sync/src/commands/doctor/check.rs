@@ -1,15 +1,15 @@
-//! What a check is, and what it may say.
+//! A check and its result.
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that is looked at. All of them are in the tables of [`super::checks`], and in `docs/user/doctor.md`.
+/// One check. [`super::checks`] and `docs/user/doctor.md` list all of them.
 pub(super) struct Check<Facts> {
-    /// Its name, for programs and for the documentation.
+    /// Its name in the output and in the documentation.
     pub(super) id: &'static str,
-    /// What is looked at, in a few words.
-    pub(super) looks_at: &'static str,
-    /// Judges the facts; nothing else.
-    pub(super) judge: fn(&Facts) -> CheckResult,
+    /// The statement that is true if nothing was found.
+    pub(super) passed: &'static str,
+    /// Evaluates the facts and reads nothing else.
+    pub(super) evaluate: fn(&Facts) -> CheckResult,
 }
 
 impl<Facts> Clone for Check<Facts> {
@@ -20,148 +20,153 @@ impl<Facts> Clone for Check<Facts> {
 
 impl<Facts> Copy for Check<Facts> {}
 
-/// How many findings one check tells of at most: nobody reads more, and the next look tells the others.
-const MOST: usize = 10;
+/// The maximum number of findings of one check. The next run reports the others.
+const MAX_FINDINGS: usize = 10;
 
-/// What a check says.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CheckResult {
-    /// All is as it should be.
+    /// Nothing was found.
     Ok,
-    /// It does not apply here; why.
+    /// The check does not apply; the reason.
     NotApplicable(String),
-    /// Nobody can say; why.
+    /// The facts are not available; the reason.
     Unknown(String),
-    /// This is amiss.
+    /// What was found.
     Problems(Vec<Finding>),
 }
 
-/// One thing that is amiss.
+/// One problem or warning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// The cause, in one sentence without its full stop.
+    /// One sentence without a full stop.
     pub(super) cause: String,
     pub(super) remedy: Remedy,
-    /// What `--fix` does about it, where that is safe.
+    /// What `--fix` does, where that is safe.
     pub(super) fix: Option<Fix>,
 }
 
-/// How bad it is.
+/// The severity of a finding, the most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Severity {
     /// Something does not work.
     Problem,
-    /// Everything works, and this may end that, or is less safe than it should be.
+    /// Everything works; this may become a problem, or is less safe than it should be.
     Warning,
 }
 
-/// What to do.
+/// How to remove the cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Remedy {
-    /// A command line of a shell, for the person.
-    Person(String),
-    /// A command line of a shell, for root.
+    /// A shell command for the user.
+    User(String),
+    /// A shell command for root.
     Root(String),
-    /// A command line for whoever may do that at the server.
-    Server(String),
-    /// No command can do it: what somebody has to do.
+    /// A shell command for an administrator of Vault.
+    Vault(String),
+    /// An instruction where no command is possible.
     Text(String),
 }
 
-/// What can be mended without asking anybody: each changes nothing that is not amiss, and does nothing if that is no longer so.
+/// A safe repair. Each one checks again before it acts and changes nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Fix {
-    /// Close a file or folder of the person's own to others.
+    /// Set the mode of a file or directory of the user.
     Mode {
-        /// Which.
+        /// The file or directory.
         path: String,
-        /// The mode it gets.
+        /// The permission bits to set.
         mode: u32,
     },
-    /// Remove a lock that a process which is gone has left behind.
+    /// Remove a lock of a process that ended.
     Lock(String),
-    /// Tell Claude Code that its first start is over.
+    /// Record in `~/.claude.json` that the first start is complete.
     Onboarding,
-    /// Let the planner decide: a sync of the person's.
+    /// Run the user's sync. The planner decides what is restored.
     Sync,
     /// Start a unit (root).
     Start(String),
-    /// Make an enrollment whole (root).
+    /// Complete an enrollment (root).
     Enroll(String),
 }
 
 impl Fix {
-    /// What it does, for people.
-    pub(super) fn text(&self) -> String {
+    /// Returns what the fix does, as text.
+    pub(super) fn describe(&self) -> String {
         match self {
-            Self::Mode { path, mode } => format!("give {path} the mode {mode:04o}"),
+            Self::Mode { path, mode } => format!("set the mode of {path} to {mode:04o}"),
             Self::Lock(path) => format!("remove the lock {path}"),
             Self::Onboarding => {
-                "note in Claude Code's own file, under its lock, that its first start is over".into()
+                "record in ~/.claude.json, under its lock, that the first start is complete".into()
             }
-            Self::Sync => "run the sync, which decides what may be put back".into(),
+            Self::Sync => "run a sync, which restores a backup if one is eligible".into(),
             Self::Start(unit) => format!("start {unit}"),
-            Self::Enroll(user) => format!("enrol {user} again, which mends what is missing"),
+            Self::Enroll(user) => format!("enroll {user} again, which creates what is missing"),
         }
     }
 }
 
 impl Finding {
-    /// Something that does not work.
+    /// Returns a finding about something that does not work.
     pub(super) fn problem(cause: impl Into<String>, remedy: Remedy) -> Self {
         Self { severity: Severity::Problem, cause: cause.into(), remedy, fix: None }
     }
 
-    /// Something that may not work for long, or is less safe than it should be.
+    /// Returns a finding about something that may stop working, or is less safe than it should be.
     pub(super) fn warning(cause: impl Into<String>, remedy: Remedy) -> Self {
         Self { severity: Severity::Warning, ..Self::problem(cause, remedy) }
     }
 
-    /// The same, with something that `--fix` may do.
+    /// Adds what `--fix` does.
     pub(super) fn with_fix(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
     }
 }
 
 impl CheckResult {
-    /// Fine when there is nothing.
-    pub(super) fn of(findings: impl IntoIterator<Item = Finding>) -> Self {
-        let findings: Vec<_> = findings.into_iter().take(MOST).collect();
+    /// Returns `Ok` if there are no findings.
+    pub(super) fn from_findings(findings: impl IntoIterator<Item = Finding>) -> Self {
+        let findings: Vec<_> = findings.into_iter().take(MAX_FINDINGS).collect();
         if findings.is_empty() { Self::Ok } else { Self::Problems(findings) }
     }
 }
 
-/// What one check said.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) id: String,
-    pub(super) looks_at: String,
-    pub(super) judgement: CheckResult,
+    pub(super) passed: String,
+    pub(super) result: CheckResult,
 }
 
-/// What all of them say: pure.
+/// Runs all checks on the facts.
 pub(super) fn diagnose<Facts>(checks: &[Check<Facts>], facts: &Facts) -> Vec<Row> {
     let row = |check: &Check<Facts>| Row {
         id: check.id.to_owned(),
-        looks_at: check.looks_at.to_owned(),
-        judgement: (check.judge)(facts),
+        passed: check.passed.to_owned(),
+        result: (check.evaluate)(facts),
     };
     checks.iter().map(row).collect()
 }
 
-/// A command line of these words, each quoted as needed; words instead where one of them cannot be typed.
+/// Returns a shell command of these words, quoted where needed.
+///
+/// # Errors
+/// Returns an instruction if a word contains a character that cannot be quoted.
 pub(super) fn command(words: &[&str]) -> Result<String, String> {
     let quoted: Option<Vec<String>> =
         words.iter().map(|word| crate::os::shell_quote::shell_quote(word)).collect();
-    quoted.map(|words| words.join(" ")).ok_or_else(|| "its name cannot be typed: move it by hand".into())
+    quoted
+        .map(|words| words.join(" "))
+        .ok_or_else(|| "move it by hand: its name cannot be typed in a shell".into())
 }
 
-/// The command that moves a file aside, and not away: it may be somebody's only copy.
+/// Returns the command that renames a file to `FILE.aside`. It may be the only copy.
 ///
 /// # Errors
 /// As [`command`].
@@ -169,17 +174,17 @@ pub(super) fn move_aside_command(path: &str) -> Result<String, String> {
     command(&["mv", "--backup=numbered", "-T", path, &format!("{path}.aside")])
 }
 
-/// The same for the person.
+/// Returns [`move_aside_command`] as a remedy for the user.
 pub(super) fn move_aside_as_user(path: &str) -> Remedy {
-    move_aside_command(path).map_or_else(Remedy::Text, Remedy::Person)
+    move_aside_command(path).map_or_else(Remedy::Text, Remedy::User)
 }
 
-/// A command for the person.
+/// Returns a command for the user.
 pub(super) fn as_user(words: &[&str]) -> Remedy {
-    command(words).map_or_else(Remedy::Text, Remedy::Person)
+    command(words).map_or_else(Remedy::Text, Remedy::User)
 }
 
-/// A command for root.
+/// Returns a command for root.
 pub(super) fn as_root(words: &[&str]) -> Remedy {
     command(words).map_or_else(Remedy::Text, Remedy::Root)
 }

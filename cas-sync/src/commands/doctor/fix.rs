@@ -1,5 +1,5 @@
-//! `--fix`: what can be mended without asking anybody. Each looks again before it acts, and a credential is touched by the
-//! planner alone.
+//! `--fix`: safe repairs. Each one checks again before it acts. Only the planner changes a
+//! credential.
 
 use std::time::Duration;
 
@@ -7,97 +7,106 @@ use cas_protocol::deadline::Deadline;
 use nix::unistd::Uid;
 use serde::Serialize;
 
-use super::Inspected;
+use super::Inspection;
 use super::check::{CheckResult, Fix};
 use super::target::Target;
 use crate::systemd::{self, RunResult};
 
-/// How long people's syncs are waited for, all together: as long as one takes in which Claude Code refreshes a login.
-const TOGETHER: Duration = Duration::from_secs(5 * 60);
+/// For all syncs together: as long as one sync takes in which Claude Code refreshes a login.
+const SYNCS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// Something that was mended, or was to be.
+/// The result of one fix.
 #[derive(Debug, Serialize)]
 pub(super) struct FixResult {
-    /// Whose it is; nothing for the machine.
+    /// `None` for the machine.
     pub(super) user: Option<String>,
-    /// What was done.
-    pub(super) does: String,
-    /// Whether it was only said.
+    /// What the fix does, as text.
+    #[serde(rename = "does")]
+    pub(super) action: String,
+    /// True for `--dry-run`.
     pub(super) is_dry: bool,
-    /// Whether it was begun, and went on when nobody waited any longer.
+    /// True if the sync had not ended when the timeout expired.
     pub(super) still_runs: bool,
-    /// Why it was not done.
+    /// Why the fix was not applied.
     pub(super) error: Option<String>,
 }
 
 impl FixResult {
-    /// What would be done.
+    /// Returns the result for `--dry-run`.
     pub(super) fn dry_run(user: Option<String>, fix: &Fix) -> Self {
-        Self { user, does: fix.text(), is_dry: true, still_runs: false, error: None }
+        Self { user, action: fix.describe(), is_dry: true, still_runs: false, error: None }
     }
 }
 
-/// What can be mended of this, by the caller.
-pub(super) fn available_fixes(looked: &Inspected) -> Vec<(Option<String>, Fix)> {
-    let rows = looked.rows.as_deref().unwrap_or_default();
-    let findings = rows.iter().flat_map(|row| match &row.judgement {
+/// Returns the fixes that the caller can apply.
+pub(super) fn available_fixes(inspection: &Inspection) -> Vec<(Option<String>, Fix)> {
+    let rows = inspection.rows.as_deref().unwrap_or_default();
+    let findings = rows.iter().flat_map(|row| match &row.result {
         CheckResult::Problems(findings) => findings.as_slice(),
         _ => &[],
     });
     let mut fixes: Vec<Fix> = findings.filter_map(|finding| finding.fix.clone()).collect();
-    // Two causes may have one remedy.
+    // Two findings can have the same fix.
     fixes.dedup();
     let is_possible = |fix: &Fix| Uid::effective().is_root() || !needs_root(fix);
-    fixes.into_iter().filter(is_possible).map(|fix| (looked.user.clone(), fix)).collect()
+    fixes.into_iter().filter(is_possible).map(|fix| (inspection.user.clone(), fix)).collect()
 }
 
 fn needs_root(fix: &Fix) -> bool {
     matches!(fix, Fix::Start(_) | Fix::Enroll(_))
 }
 
-/// Does all of it, each after it is said. People's syncs take minutes: as root they are started a few at a time in the end.
+/// Announces and applies each fix. As root, syncs run as services after the other fixes, because
+/// one takes minutes.
 pub(super) fn apply_all(
     fixes: Vec<(Option<String>, Fix)>,
-    patients: &[Target],
-    say: impl Fn(&Fix),
+    targets: &[Target],
+    announce: impl Fn(&Fix),
 ) -> Vec<FixResult> {
-    let mut mended = Vec::new();
+    let mut results = Vec::new();
     let mut services = Vec::new();
     for (user, fix) in fixes {
-        say(&fix);
-        let mut done = FixResult { is_dry: false, ..FixResult::dry_run(user, &fix) };
-        // The person's service does it, in its own surroundings.
+        announce(&fix);
+        let mut result = FixResult { is_dry: false, ..FixResult::dry_run(user, &fix) };
+        // The user's service has the user's environment.
         if fix == Fix::Sync && Uid::effective().is_root() {
-            let user = done.user.as_deref().unwrap_or_default();
-            services.push((mended.len(), format!("claude-auth-sync@{user}.service")));
+            let user = result.user.as_deref().unwrap_or_default();
+            services.push((results.len(), format!("claude-auth-sync@{user}.service")));
         } else {
-            done.error = mend(done.user.as_deref(), &fix, patients).err();
+            result.error = apply(result.user.as_deref(), &fix, targets).err();
         }
-        mended.push(done);
+        results.push(result);
     }
     let names: Vec<_> = services.iter().map(|(_, service)| service.as_str()).collect();
-    let ended = systemd::run_services(&names, &Deadline::after(TOGETHER));
-    for ((index, service), ended) in services.iter().zip(ended) {
-        let Some(done) = mended.get_mut(*index) else { continue };
-        match ended {
+    let run_results = systemd::run_services(&names, &Deadline::after(SYNCS_TIMEOUT));
+    for ((index, service), run_result) in services.iter().zip(run_results) {
+        let Some(result) = results.get_mut(*index) else { continue };
+        match run_result {
             Ok(RunResult::Finished) => (),
-            Ok(RunResult::StillRunning) => done.still_runs = true,
-            Ok(RunResult::NotStarted) => done.error = Some("there was no time left to begin it".into()),
-            Ok(RunResult::Failed) => done.error = Some(format!("`journalctl -u {service}` says why")),
-            Err(error) => done.error = Some(format!("{error:#}")),
+            Ok(RunResult::StillRunning) => result.still_runs = true,
+            Ok(RunResult::NotStarted) => {
+                result.error = Some("cannot start the sync: the timeout of 5 minutes expired".into())
+            }
+            Ok(RunResult::Failed) => {
+                result.error = Some(format!("the sync failed; run `journalctl -u {service}`"))
+            }
+            Err(error) => result.error = Some(format!("{error:#}")),
         }
     }
-    mended
+    results
 }
 
-fn mend(user: Option<&str>, fix: &Fix, patients: &[Target]) -> Result<(), String> {
-    let said = |error: anyhow::Error| format!("{error:#}");
+fn apply(user: Option<&str>, fix: &Fix, targets: &[Target]) -> Result<(), String> {
+    let describe = |error: anyhow::Error| format!("{error:#}");
     match fix {
-        Fix::Start(unit) => systemd::reset_and_start(unit).map_err(said),
-        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(said),
+        Fix::Start(unit) => systemd::reset_and_start(unit).map_err(describe),
+        Fix::Enroll(user) => crate::enrollment::enroll::repair_enrollment(user).map_err(describe),
         Fix::Mode { .. } | Fix::Lock(_) | Fix::Onboarding | Fix::Sync => {
-            let patient = patients.iter().find(|patient| Some(patient.name()) == user);
-            patient.map_or_else(|| Err("this is nobody's".into()), |patient| patient.mend(fix))
+            let target = targets.iter().find(|target| Some(target.name()) == user);
+            target.map_or_else(
+                || Err("cannot apply the fix: the user is not inspected".into()),
+                |target| target.apply(fix),
+            )
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Repairs in a home, in a process that has become its user.
+//! Fixes in a home directory, in a process with its owner's user ID.
 
 use super::check::Fix;
 use super::gather::locks;
@@ -13,13 +13,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How long Claude Code's lock is waited for, which it holds for milliseconds.
-const LOCK_TIME: Duration = Duration::from_secs(10);
+/// Claude Code holds its lock for milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is mended in a home, by its owner.
+/// Applies a fix in a home directory, as its owner.
 ///
 /// # Errors
-/// Why it stays as it is.
+/// Returns why the fix was not applied.
 pub(super) fn apply_as_user(
     account: &Account,
     paths: &Paths,
@@ -27,43 +27,43 @@ pub(super) fn apply_as_user(
     now: Timestamp,
 ) -> Result<(), String> {
     match fix {
-        Fix::Mode { path, mode } => close(Path::new(path), account, *mode),
+        Fix::Mode { path, mode } => set_mode(Path::new(path), account, *mode),
         Fix::Lock(path) => remove_lock(path, paths, account, now),
-        Fix::Onboarding => finish_onboarding(account, now),
-        Fix::Sync => sync(),
-        Fix::Start(_) | Fix::Enroll(_) => Err("only root may do this".into()),
+        Fix::Onboarding => complete_onboarding(account, now),
+        Fix::Sync => run_sync(),
+        Fix::Start(_) | Fix::Enroll(_) => Err("cannot apply the fix: only root can".into()),
     }
 }
 
-/// In a process of its own: what it says is not ours to say. Its last line is in `sync.log`.
-fn sync() -> Result<(), String> {
-    let program = std::env::current_exe().map_err(|error| format!("cas-sync cannot be found: {error}"))?;
+/// Runs `cas-sync run` without output. Its result is in `sync.log`.
+fn run_sync() -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find cas-sync: {error}"))?;
     let mut command = Command::new(program);
     let ended = command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     match ended {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err("run `cas-sync run`, which says why".into()),
-        Err(error) => Err(format!("cas-sync cannot be run: {error}")),
+        Ok(_) => Err("the sync failed; run `cas-sync run` to see why".into()),
+        Err(error) => Err(format!("cannot run cas-sync: {error}")),
     }
 }
 
-fn finish_onboarding(account: &Account, now: Timestamp) -> Result<(), String> {
+fn complete_onboarding(account: &Account, now: Timestamp) -> Result<(), String> {
     let state = ClaudeStateFile::new(account.home.join(".claude.json"), account.uid.as_raw());
-    state.set_onboarding_complete(&Deadline::after(LOCK_TIME), now).map_err(|not| not.to_string())
+    state.set_onboarding_complete(&Deadline::after(LOCK_TIMEOUT), now).map_err(|error| error.to_string())
 }
 
-fn close(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
-    let said = |error: std::io::Error| format!("{}: {error}", path.display());
-    let found = fs::metadata(path).map_err(said)?;
+fn set_mode(path: &Path, account: &Account, mode: u32) -> Result<(), String> {
+    let describe = |error: std::io::Error| format!("cannot change {}: {error}", path.display());
+    let found = fs::metadata(path).map_err(describe)?;
     if found.uid() != account.uid.as_raw() {
-        return Err(format!("{} is somebody else's by now", path.display()));
+        return Err(format!("cannot change {}: it belongs to another user now", path.display()));
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(said)
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(describe)
 }
 
-/// Only what is still a lock that nobody holds: an empty directory goes, and nothing else can.
+/// Removes the lock if no process holds it. `rmdir` removes an empty directory only.
 fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> Result<(), String> {
-    let is_abandoned = locks::of(paths).into_iter().any(|lock| {
+    let is_abandoned = locks::find(paths).into_iter().any(|lock| {
         lock.path == path
             && lock.uid == account.uid.as_raw()
             && lock.is_directory
@@ -71,8 +71,8 @@ fn remove_lock(path: &str, paths: &Paths, account: &Account, now: Timestamp) -> 
             && lock.touched_at.saturating_add(STALE_LOCK_AGE) <= now
     });
     match is_abandoned {
-        true => fs::remove_dir(path).map_err(|error| format!("{path}: {error}")),
-        false => Err(format!("{path} is in use by now")),
+        true => fs::remove_dir(path).map_err(|error| format!("cannot remove {path}: {error}")),
+        false => Err(format!("cannot remove {path}: it is in use now")),
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_goes_only_while_it_is_abandoned() {
+    fn lock_is_removed_only_while_it_is_abandoned() {
         let home = tempfile::tempdir().expect("a scratch home");
         let account = Account {
             name: "ada".into(),
@@ -104,17 +104,17 @@ mod tests {
             File::open(&lock).and_then(|file| file.set_modified(moment)).expect("a date");
         };
         touch(1000);
-        let mend = |now| apply_as_user(&account, &paths, &Fix::Lock(name.clone()), now);
-        assert!(mend(at(1119)).is_err(), "somebody may be at work");
-        assert!(mend(at(900)).is_err(), "it is from the future");
+        let remove = |now| apply_as_user(&account, &paths, &Fix::Lock(name.clone()), now);
+        assert!(remove(at(1119)).is_err(), "a process may hold it");
+        assert!(remove(at(900)).is_err(), "its time is in the future");
         assert!(lock.exists());
         fs::write(lock.join("something"), "").expect("a file");
         touch(1000);
-        assert!(mend(at(2000)).is_err(), "what is in it would be lost");
+        assert!(remove(at(2000)).is_err(), "it is not empty");
         fs::remove_file(lock.join("something")).expect("removed");
         touch(1000);
-        assert_eq!(mend(at(1120)), Ok(()));
+        assert_eq!(remove(at(1120)), Ok(()));
         assert!(!lock.exists());
-        assert!(mend(at(1120)).is_err(), "it is gone");
+        assert!(remove(at(1120)).is_err(), "it no longer exists");
     }
 }

@@ -1,5 +1,6 @@
-//! `cas-sync doctor`: every cause of trouble that a machine can recognise, each with its remedy. Facts are gathered at the
-//! edge, judged by tables of pure checks, and told worst first. Nothing is changed without `--fix`.
+//! `cas-sync doctor` reports each known cause of a problem with its remedy. [`gather`] reads the
+//! facts, pure [`checks`] evaluate them, and [`render`] prints the most severe finding first.
+//! Nothing is changed without `--fix`.
 
 mod check;
 mod checks;
@@ -27,78 +28,83 @@ use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
+use crate::os::parallel;
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
 
-pub(crate) use self::target::examine;
+pub(crate) use self::target::run_internal;
 
-/// What was looked at.
-struct Inspected {
-    /// Whose; nothing for the machine.
+/// The checks of one user or of the machine.
+struct Inspection {
+    /// `None` for the machine.
     user: Option<String>,
-    /// What each check said, or why nobody could look.
+    /// The result of each check, or why the user could not be inspected.
     rows: Result<Vec<Row>, String>,
 }
 
-/// Looks at the caller's login and the machine; for root, at the machine and whom was named, or everybody who is enrolled.
+/// Checks the caller's login and the machine. As root, checks the machine and the named or all
+/// enrolled users.
 pub(crate) fn run(request: &Doctor) -> ExitCode {
-    match examined(request) {
-        Ok((looked, mended)) => {
-            let shown = Report { looked: &looked, mended: &mended, as_root: Uid::effective().is_root() };
+    match inspect_and_fix(request) {
+        Ok((inspections, fixes)) => {
+            let report =
+                Report { inspections: &inspections, fixes: &fixes, as_root: Uid::effective().is_root() };
             match request.json {
-                true => println!("{}", escape_c1_in_json(&render::render_json(&shown).to_string())),
+                true => println!("{}", escape_c1_in_json(&render::render_json(&report).to_string())),
                 false => {
-                    print!("{}", render::render_text(&shown, request.verbose, Terminal::for_stdout()))
+                    print!("{}", render::render_text(&report, request.verbose, Terminal::for_stdout()))
                 }
             }
-            ExitCode::from(render::exit_code(&looked))
+            ExitCode::from(render::exit_code(&inspections))
         }
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-fn examined(request: &Doctor) -> Result<(Vec<Inspected>, Vec<FixResult>)> {
+fn inspect_and_fix(request: &Doctor) -> Result<(Vec<Inspection>, Vec<FixResult>)> {
     harden_process()?;
-    let patients = patients(&request.user)?;
-    let before = look(&patients);
+    let targets = find_targets(&request.user)?;
+    let before = inspect_all(&targets);
     if !request.fix {
         return Ok((before, Vec::new()));
     }
     let fixes: Vec<_> = before.iter().flat_map(fix::available_fixes).collect();
-    // Said before it is done: whoever reads along can end it.
-    let say = |fix: &Fix| {
+    // A fix is printed before it is applied, so that the user can interrupt it.
+    let announce = |fix: &Fix| {
         if !request.json {
-            let does = Terminal::for_stdout().sanitize(&fix.text());
-            println!("{}{does}.", if request.dry_run { "Would " } else { "Going to " });
+            let action = Terminal::for_stdout().sanitize(&fix.describe());
+            println!("{}{action}.", if request.dry_run { "Would " } else { "Going to " });
         }
     };
-    let mended = match request.dry_run {
-        true => fixes.into_iter().map(|(user, fix)| (say(&fix), FixResult::dry_run(user, &fix)).1).collect(),
-        false => fix::apply_all(fixes, &patients, say),
+    let results: Vec<_> = match request.dry_run {
+        true => {
+            fixes.into_iter().map(|(user, fix)| (announce(&fix), FixResult::dry_run(user, &fix)).1).collect()
+        }
+        false => fix::apply_all(fixes, &targets, announce),
     };
-    let after = if request.dry_run || mended.is_empty() { before } else { look(&patients) };
-    Ok((after, mended))
+    let after = if request.dry_run || results.is_empty() { before } else { inspect_all(&targets) };
+    Ok((after, results))
 }
 
-/// The machine comes last: what is wrong with one's own login is nearer.
-fn look(patients: &[Target]) -> Vec<Inspected> {
+/// Inspects the targets, then the machine.
+fn inspect_all(targets: &[Target]) -> Vec<Inspection> {
     let machine = gather::machine();
-    let systemd_answers = machine.target != SyncTarget::Silent;
-    let people = patients.iter().map(|patient| Inspected {
-        user: Some(patient.name().to_owned()),
-        rows: patient.inspect(systemd_answers),
+    let systemd_answers = machine.target != SyncTarget::NoReply;
+    let users = parallel::map(targets, |target| Inspection {
+        user: Some(target.name().to_owned()),
+        rows: target.inspect(systemd_answers),
     });
-    let machine = check::diagnose(&checks::of_the_machine(), &machine);
-    people.chain([Inspected { user: None, rows: Ok(machine) }]).collect()
+    let machine = check::diagnose(&checks::machine_checks(), &machine);
+    users.into_iter().chain([Inspection { user: None, rows: Ok(machine) }]).collect()
 }
 
-fn patients(named: &[String]) -> Result<Vec<Target>> {
+fn find_targets(named: &[String]) -> Result<Vec<Target>> {
     if !Uid::effective().is_root() {
         let CallingUser { account, paths, .. } = CallingUser::current()?;
         ensure!(
             named.iter().all(|name| *name == account.name),
-            "only root may look at other people's logins; run it with sudo"
+            "cannot inspect another user: only root can; run it with sudo"
         );
         return Ok(vec![Target::Current { paths: Box::new(paths), account }]);
     }
@@ -107,7 +113,7 @@ fn patients(named: &[String]) -> Result<Vec<Target>> {
         .iter()
         .map(|name| {
             let account = Account::from_name(name)?;
-            ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
+            ensure!(!account.uid.is_root(), "cannot inspect {name}: root has no managed login");
             Ok(Target::Other { name: account.name })
         })
         .collect()

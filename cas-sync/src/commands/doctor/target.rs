@@ -1,4 +1,4 @@
-//! Whoever is looked at: the caller, or for root somebody else, through a process that has become them.
+//! The inspected user: the caller or, for root, another user through a process with that user's ID.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::{checks, fix_as_user, gather};
 use crate::os::environment::{env_vars, now};
 use crate::os::run_as_user;
 
-/// How long looking at one person may take: the server's questions, and a client that is asked for its version.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Long enough for the requests to Vault and for `claude --version`.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Somebody.
+/// A user to inspect.
 pub(super) enum Target {
     /// The caller.
     Current { account: Account, paths: Box<Paths> },
-    /// Somebody else, whom root asks about.
+    /// Another user; only root can inspect one.
     Other { name: String },
 }
 
@@ -32,10 +32,10 @@ impl Target {
         }
     }
 
-    /// What each check says.
+    /// Returns the result of each check.
     ///
     /// # Errors
-    /// Why nobody could look.
+    /// Returns why the user could not be inspected.
     pub(super) fn inspect(&self, systemd_answers: bool) -> Result<Vec<Row>, String> {
         match self {
             Self::Current { account, paths } => Ok(rows(account, paths, &env_vars(), false, systemd_answers)),
@@ -43,56 +43,62 @@ impl Target {
                 let without = if systemd_answers { &[][..] } else { &["--without-systemd"] };
                 decode_reply(&run_as_user::run_as_user(
                     &[&["internal", "inspect", name], without].concat(),
-                    PATIENCE,
+                    INSPECT_TIMEOUT,
                 )?)?
             }
         }
     }
 
-    /// Mends something of theirs.
+    /// Applies one fix to the user's files.
     ///
     /// # Errors
-    /// Why it stays as it is.
-    pub(super) fn mend(&self, fix: &Fix) -> Result<(), String> {
+    /// Returns why the fix was not applied.
+    pub(super) fn apply(&self, fix: &Fix) -> Result<(), String> {
         match self {
             Self::Current { account, paths } => fix_as_user::apply_as_user(account, paths, fix, now()),
             Self::Other { name } => {
                 let fix = serde_json::to_string(fix).map_err(|error| error.to_string())?;
                 decode_reply(&run_as_user::run_as_user(
                     &["internal", "inspect", name, "--fix", &fix],
-                    PATIENCE,
+                    INSPECT_TIMEOUT,
                 )?)?
             }
         }
     }
 }
 
-/// Serves root, as USER: looks at them, or mends one thing of theirs.
-pub(crate) fn examine(user: &str, mend: Option<&str>, systemd_answers: bool) -> Result<()> {
-    run_as_user::serve_request(user, |account, paths| match mend {
-        Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
-            account,
-            paths,
-            &serde_json::from_str(fix)?,
-            now(),
-        )),
-        None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
-    })
+/// Runs `cas-sync internal inspect` as `user`, started by root: inspects the user or applies one
+/// fix.
+pub(crate) fn run_internal(user: &str, fix: Option<&str>, systemd_answers: bool) -> Result<()> {
+    run_as_user::serve_request(
+        user,
+        |_| None,
+        |account, paths| match fix {
+            Some(fix) => serde_json::to_string(&fix_as_user::apply_as_user(
+                account,
+                paths,
+                &serde_json::from_str(fix)?,
+                now(),
+            )),
+            None => serde_json::to_string(&Ok::<_, String>(rows(account, paths, &[], true, systemd_answers))),
+        },
+    )
 }
 
-/// What such a process has said: its answer, or why it has none.
-fn decode_reply<Answer: DeserializeOwned>(said: &[u8]) -> Result<Result<Answer, String>, String> {
-    serde_json::from_slice(said).map_err(|_| "the process that looks as them said nothing of use".into())
+/// Parses the output of `cas-sync internal inspect`.
+fn decode_reply<Answer: DeserializeOwned>(output: &[u8]) -> Result<Result<Answer, String>, String> {
+    serde_json::from_slice(output)
+        .map_err(|_| "cannot inspect the user: `cas-sync internal inspect` printed no valid JSON".into())
 }
 
 fn rows(
     account: &Account,
     paths: &Paths,
     variables: &[(String, String)],
-    is_roots: bool,
+    is_run_by_root: bool,
     systemd_answers: bool,
 ) -> Vec<Row> {
     let search_path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| OsString::from(path));
-    let around = InspectEnv { variables, search_path: search_path.as_deref(), is_roots, systemd_answers };
-    diagnose(&checks::of_a_person(), &gather::person(account, paths, around, now()))
+    let env = InspectEnv { variables, search_path: search_path.as_deref(), is_run_by_root, systemd_answers };
+    diagnose(&checks::user_checks(), &gather::user(account, paths, env, now()))
 }

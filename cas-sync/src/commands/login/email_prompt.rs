@@ -1,4 +1,4 @@
-//! The address that somebody signs in with.
+//! The email of a sign-in.
 
 use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::ClaudeJson;
@@ -9,34 +9,34 @@ use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{is_at_a_terminal, prompt};
 use crate::user::error::CommandError;
 
-/// The longest there is (RFC 5321, section 4.5.3.1.3).
-const LONGEST: usize = 254;
+/// Maximum length of an email address (RFC 5321, section 4.5.3.1.3).
+const MAX_LENGTH: usize = 254;
 
-/// An address, as far as it can be told from its form.
+/// Returns the text if it has the form of an email.
 ///
 /// # Errors
-/// [`CommandError`], of usage.
+/// Returns [`CommandError`], a usage error.
 pub(super) fn parse(text: &str) -> Result<String, CommandError> {
-    let is_one = text.len() <= LONGEST
+    let is_email = text.len() <= MAX_LENGTH
         && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
         && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
-    match is_one {
+    match is_email {
         true => Ok(text.to_owned()),
-        false => Err(CommandError::new(2, "give an address such as alice@example.org with --email")),
+        false => Err(CommandError::new(2, "--email: not an email; give one such as alice@example.org")),
     }
 }
 
-/// The address that this file of the client's names.
+/// Returns the email of the last sign-in, from the client's state file.
 pub(super) fn last_sign_in_email(state: &ClaudeStateFile) -> Option<String> {
     let state = ClaudeJson::read(state.path()).ok()??;
-    Email::for_owner(&state, &Owner::default()).map(|address| address.to_string())
+    Email::for_owner(&state, &Owner::default()).map(|email| email.to_string())
 }
 
-/// The address that was given, else that of the last sign-in here, else what somebody at the terminal says; nothing where
-/// nobody says any.
+/// Returns the given email, else the email of the last sign-in, else what the user enters at the
+/// terminal. Returns `None` without input.
 ///
 /// # Errors
-/// [`CommandError`] when what is typed is no address, or somebody asks to end.
+/// Returns [`CommandError`] if the input is not an email or the user interrupts.
 pub(super) fn known_or_prompt(
     given: Option<String>,
     state: &ClaudeStateFile,
@@ -45,11 +45,11 @@ pub(super) fn known_or_prompt(
     let known = || last_sign_in_email(state);
     match given.or_else(known) {
         None if is_at_a_terminal() => {
-            let question = "Your address (or just Enter, to choose in the browser): ";
-            let answer = prompt(question, signals).map_err(|not| CommandError::new(1, not))?;
+            let question = "Your email (or press Enter to choose in the browser): ";
+            let answer = prompt(question, signals).map_err(|error| CommandError::new(1, error))?;
             answer.as_deref().map(parse).transpose()
         }
-        address => Ok(address),
+        email => Ok(email),
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_name_and_a_host_and_no_room_for_anything_else() {
+    fn email_has_a_name_and_a_host() {
         for text in ["alice@example.org", "a.b+c@mail.example.org", "-x@example.org", "ä@exämple.org"] {
             assert!(parse(text).is_ok(), "{text}");
         }

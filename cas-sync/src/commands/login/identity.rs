@@ -1,44 +1,52 @@
-//! Whose a new login is, and whether it may take the place of the one before. Pure.
+//! Checks whether a new login may replace the current one, by its owner. Pure.
 
 use cas_core::credential::login::LoginSummary;
 use cas_core::ledger::Ledger;
 
 use crate::user::error::CommandError;
 
-/// Refuses a login of another organisation than the expected one, and one of another account or organisation than the one
-/// that lies there (`before`), or lay there last, unless the person wants to switch.
+/// Rejects a login of another organization than the expected one. Unless `can_switch`, also rejects
+/// a login of another account or organization than the current login (`before`) or the last one in
+/// the file.
 ///
 /// # Errors
-/// [`CommandError`]: they have to sign in again, as somebody else.
+/// Returns [`CommandError`]: the user must sign in with another account.
 pub(super) fn check(
     new: &LoginSummary,
     before: Option<&LoginSummary>,
     ledger: &Ledger,
     expected_organization: Option<&str>,
-    wants_to_switch: bool,
+    can_switch: bool,
 ) -> Result<(), CommandError> {
     let found = new.owner.organization.as_deref();
     if let Some(expected) = expected_organization.filter(|expected| found != Some(*expected)) {
         let found =
-            found.map_or_else(|| "no organisation".to_owned(), |found| format!("the organisation {found:?}"));
-        return Err(refused(&format!("it names {found}, and expected is {expected}"), "sign in to that one"));
+            found.map_or_else(|| "no organization".to_owned(), |found| format!("the organization {found:?}"));
+        return Err(rejected(
+            &format!("it belongs to {found}, not to {expected}"),
+            "sign in to that organization",
+        ));
     }
     let contradicts = |before: &LoginSummary| ledger.resolve_owner(before).contradicts(&new.owner);
-    if !wants_to_switch && (ledger.belongs_to_other_account(new) || before.is_some_and(contradicts)) {
-        let why = "it is another account's or organisation's than the one that is signed in here";
-        return Err(refused(why, "sign in to that one, or give --switch-account"));
+    if !can_switch && (ledger.belongs_to_other_account(new) || before.is_some_and(contradicts)) {
+        let why = "it belongs to another account or organization than the current login";
+        return Err(rejected(why, "sign in with the current account, or give --switch-account"));
     }
     Ok(())
 }
 
-fn refused(why: &str, remedy: &str) -> CommandError {
-    CommandError::new(79, format!("the new login is not taken: {why}; {remedy}; your login is as it was"))
+fn rejected(why: &str, remedy: &str) -> CommandError {
+    CommandError::new(
+        79,
+        format!("cannot install the new login: {why}; {remedy}; your login was not changed"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use cas_core::credential::fingerprint::RefreshTokenId;
     use cas_core::credential::login::Owner;
+    use cas_core::credential::login_file::LoginPlace;
     use cas_core::time::timestamp::Timestamp;
 
     use super::*;
@@ -56,9 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn another_organisation_or_account_is_taken_only_where_it_is_meant() {
+    fn login_of_another_owner_needs_switch_account() {
         let mut seen = Ledger::default();
-        seen.record_login(&login("old", Some("alice"), Some("ours")), Timestamp::from_millis(1));
+        seen.record_login(
+            &login("old", Some("alice"), Some("ours")),
+            LoginPlace::File,
+            Timestamp::from_millis(1),
+        );
         let (fresh, same) = (Ledger::default(), login("new", Some("alice"), Some("ours")));
         let (other, foreign) =
             (login("new", Some("bob"), Some("ours")), login("new", Some("alice"), Some("theirs")));
@@ -76,10 +88,11 @@ mod tests {
             (&nameless, None, &fresh, Some("ours"), Some(79)),
             (&nameless, None, &seen, None, None),
         ] {
-            let of = |switch| check(new, before, ledger, expected, switch).err().map(|failed| failed.code);
-            assert_eq!(of(false), code, "{new:?} {before:?} {expected:?}");
+            let code_of =
+                |switch| check(new, before, ledger, expected, switch).err().map(|failed| failed.code);
+            assert_eq!(code_of(false), code, "{new:?} {before:?} {expected:?}");
             let is_expected = expected.is_none() || expected == new.owner.organization.as_deref();
-            assert_eq!(of(true), if is_expected { None } else { code }, "{new:?} {expected:?}");
+            assert_eq!(code_of(true), if is_expected { None } else { code }, "{new:?} {expected:?}");
         }
     }
 }

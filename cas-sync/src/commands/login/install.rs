@@ -1,4 +1,4 @@
-//! Putting a new login in the place of the one before, as Claude Code does it itself.
+//! Replaces the login in the file, under Claude Code's own locks.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use cas_protocol::deadline::Deadline;
 use crate::os::environment::now;
 use crate::user::error::CommandError;
 
-/// How long Claude Code's locks are waited for: a refresh takes a second.
-pub(super) const LOCK_TIME: Duration = Duration::from_secs(30);
+/// A refresh by Claude Code, which holds these locks, takes a second.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often it is begun again because a session wrote the file in between.
-const TRIES: usize = 5;
+/// Maximum number of writes when a session writes the file at the same time.
+const MAX_WRITES: usize = 5;
 
-/// Replaces the login in the file, and leaves everything else in it as it is at that moment.
+/// Replaces the login in the file and keeps the other keys.
 ///
 /// # Errors
-/// [`CommandError`]; the file is as it was.
+/// Returns [`CommandError`]; the file is not changed.
 pub(super) fn replace_login(
     state: &StateDirectory,
     file: &CredentialsFile,
     login: &Login,
 ) -> Result<(), CommandError> {
-    let deadline = Deadline::after(LOCK_TIME);
+    let deadline = Deadline::after(LOCK_TIMEOUT);
     let _locked = state.lock(StateLock::Restore, &deadline)?;
     let mut result = Err(WriteError::Conflict);
-    for _ in 0..TRIES {
+    for _ in 0..MAX_WRITES {
         let found = file.read(now());
         if let LoginFileState::Unreadable(why) = &found.login {
             return Err(CommandError::new(1, why));
         }
         if !found.bytes().is_empty() && !is_json_object(found.bytes()) {
-            // The keys of others in it cannot be carried over.
+            // Other keys of a file that is not a JSON object cannot be kept.
             state.save_replaced_file(found.bytes())?;
         }
         let content = found.with_login(login);
@@ -45,16 +45,13 @@ pub(super) fn replace_login(
             break;
         }
     }
-    // Whatever was said of it: what lies there is in force, and must not be signed out.
+    // If the new login is in the file despite the error, it is active and must not be signed out.
     if matches!(&result, Err(WriteError::File(_))) && holds(file, login) {
         return Ok(());
     }
     result.map_err(|error| {
         let code = if matches!(error, WriteError::File(_)) { 1 } else { 75 };
-        CommandError::new(
-            code,
-            format!("the new login could not be put in place: {error}; your login is as it was"),
-        )
+        CommandError::new(code, format!("cannot write the new login: {error}; your login was not changed"))
     })
 }
 
@@ -81,8 +78,8 @@ mod tests {
         CredentialsFile::new(path.to_owned(), Uid::effective().as_raw())
     }
 
-    fn login(folder: &Path, name: &str) -> Login {
-        let path = folder.join(name);
+    fn login(directory: &Path, name: &str) -> Login {
+        let path = directory.join(name);
         fs::write(&path, text_of(name)).expect("a login");
         match file(&path).read(now()).login {
             LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => login,
@@ -90,18 +87,21 @@ mod tests {
         }
     }
 
-    /// A write that fails, because beside a name so long no other file can be made, and what lies there then.
+    /// A write fails because no other file can be created beside a name of this length.
     #[test]
-    fn a_login_that_lies_there_is_in_force_whatever_the_write_said() {
-        let folder = tempfile::tempdir().expect("a scratch directory");
-        let state = StateDirectory::new(folder.path().join("state"), Uid::effective().as_raw());
-        let (old, new) = (login(folder.path(), "old"), login(folder.path(), "new"));
-        let path = folder.path().join("x".repeat(250));
+    fn login_in_the_file_is_accepted_despite_a_write_error() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let state = StateDirectory::new(directory.path().join("state"), Uid::effective().as_raw());
+        let (old, new) = (login(directory.path(), "old"), login(directory.path(), "new"));
+        let path = directory.path().join("x".repeat(250));
         fs::write(&path, text_of("new")).expect("the new login");
-        assert!(replace_login(&state, &file(&path), &new).is_ok(), "it must not be signed out");
-        let failed = replace_login(&state, &file(&path), &old).expect_err("another one lies there");
+        assert!(
+            replace_login(&state, &file(&path), &new).is_ok(),
+            "a login in the file must not be signed out"
+        );
+        let failed = replace_login(&state, &file(&path), &old).expect_err("the file has another login");
         assert_eq!(failed.code, 1);
-        assert!(failed.error.to_string().contains("your login is as it was"), "{:#}", failed.error);
+        assert!(failed.error.to_string().contains("your login was not changed"), "{:#}", failed.error);
         assert_eq!(fs::read_to_string(&path).expect("there"), text_of("new"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted and timed of everybody's published states. `docs/admin/metrics.md` lists it all.
+//! The metrics of all users' published reports. `docs/admin/metrics.md` lists them.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use cas_core::time::timestamp::Timestamp;
 use super::text::Family;
 use crate::published_state::rows::{Row, Severity};
 
-/// The code of each rank, which rises with how bad it is. A code never changes its meaning.
-const CODES: [(Severity, u8); 9] = [
+/// The code of each severity, which rises with the severity. A code never changes its meaning.
+const CODES: [(Severity, u8); 10] = [
     (Severity::Ok, 0),
     (Severity::Recovered, 1),
     (Severity::Skipped, 2),
@@ -18,101 +18,107 @@ const CODES: [(Severity, u8); 9] = [
     (Severity::ClockSkew, 6),
     (Severity::Unreadable, 7),
     (Severity::Failed, 8),
+    (Severity::Gone, 9),
 ];
 
-/// The text for the exporter, of what was seen at `now` and took so long to see.
+/// Returns the metrics of the rows that were collected at `now` in `took`.
 pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
     let mut text = String::new();
-    of_people(rows).iter().chain(&of_all(rows, now, took)).for_each(|family| family.write(&mut text));
+    user_families(rows)
+        .iter()
+        .chain(&summary_families(rows, now, took))
+        .for_each(|family| family.write(&mut text));
     text
 }
 
-fn of_people(rows: &[Row]) -> [Family; 7] {
+fn user_families(rows: &[Row]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
-        "How the login of an enrolled person is: 0 well, 1 recovered, 2 skipped, 3 never synced, 4 warned, 5 silent, 6 of the future, 7 unreadable, 8 failed.",
+        "State of the login of an enrolled user: 0 ok, 1 recovered, 2 skipped, 3 never synced, 4 warning, 5 overdue, 6 clock skew, 7 unreadable, 8 failed, 9 gone.",
     );
     let mut exit_code = Family::gauge("claude_auth_exit_code", "Exit status of the last sync.");
-    let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "When the last sync began.");
+    let mut last_run = Family::gauge("claude_auth_last_run_timestamp_seconds", "Start of the last sync.");
     let mut verified = Family::gauge(
         "claude_auth_last_verified_timestamp_seconds",
-        "When the credential was last shown to work by real inference.",
+        "Time of the last successful verification by a real request.",
     );
     let mut access_token = Family::gauge(
         "claude_auth_access_token_expiry_timestamp_seconds",
-        "End of the access token as of the last sync; Claude Code renews it by itself.",
+        "Expiry of the access token at the last sync; Claude Code refreshes it.",
     );
-    let mut lapse = Family::gauge(
+    let mut expiry = Family::gauge(
         "claude_auth_credential_lapse_timestamp_seconds",
-        "When the credential lapses as a whole, and somebody has to sign in or make a token.",
+        "Expiry of the credential; then the user must sign in or create a setup token.",
     );
     let mut outage = Family::gauge(
         "claude_auth_outage_since_timestamp_seconds",
-        "Since when something stands in the way that passes by itself; absent while nothing does.",
+        "Start of the current temporary outage; absent without an outage.",
     );
     for row in rows {
         let user = [("user", row.name.as_str())];
         status.add(&user, f64::from(code(row.rank)));
-        // What is of the future may be a lie, and is no time to reckon with.
-        let Some(standing) = row.standing.as_ref().filter(|_| row.rank != Severity::ClockSkew) else {
+        // A time in the future is not plausible.
+        let Some(report) = row.standing.as_ref().filter(|_| row.rank != Severity::ClockSkew) else {
             continue;
         };
-        exit_code.add(&user, f64::from(standing.exit_code));
-        last_run.add(&user, seconds(standing.at));
-        if let Some(at) = standing.verified_at {
+        exit_code.add(&user, f64::from(report.exit_code));
+        last_run.add(&user, seconds(report.at));
+        if let Some(at) = report.verified_at {
             verified.add(&user, seconds(at));
         }
-        if let Some(since) = standing.outage_since.filter(|_| standing.outage.is_some()) {
+        if let Some(since) = report.outage_since.filter(|_| report.outage.is_some()) {
             outage.add(&user, seconds(since));
         }
-        let Some(credential) = &standing.credential else { continue };
+        let Some(credential) = &report.credential else { continue };
         if let Some(at) = credential.access_token_expires_at {
             access_token.add(&user, seconds(at));
         }
         if let Some(at) = credential.lapses_at {
             let estimated = credential.expiry_is_estimated.to_string();
-            lapse.add(&[user[0], ("credential", &credential.kind), ("estimated", &estimated)], seconds(at));
+            expiry.add(&[user[0], ("credential", &credential.kind), ("estimated", &estimated)], seconds(at));
         }
     }
-    [status, exit_code, last_run, verified, access_token, lapse, outage]
+    [status, exit_code, last_run, verified, access_token, expiry, outage]
 }
 
-fn of_all(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5] {
-    let mut people = Family::gauge("claude_auth_people", "Enrolled people by how their login is.");
+fn summary_families(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5] {
+    let mut users = Family::gauge("claude_auth_people", "Enrolled users by the state of their login.");
     for (rank, _) in CODES {
-        people.add(&[("state", rank.word())], count(rows, rank));
+        users.add(&[("state", rank.word())], count(rows, rank));
     }
     let mut unreadable = Family::gauge(
         "claude_auth_collector_unreadable",
-        "Published states that were no state of their person, and were left out.",
+        "Published reports that could not be read and were skipped.",
     );
     unreadable.add(&[], count(rows, Severity::Unreadable));
     let mut last_run = Family::gauge(
         "claude_auth_collector_last_run_timestamp_seconds",
-        "When these figures were collected.",
+        "Time at which these metrics were collected.",
     );
     last_run.add(&[], seconds(now));
-    let mut duration =
-        Family::gauge("claude_auth_collector_duration_seconds", "How long it took to collect these figures.");
+    let mut duration = Family::gauge(
+        "claude_auth_collector_duration_seconds",
+        "Time that the collection of these metrics took.",
+    );
     duration.add(&[], took.as_secs_f64());
     let mut build =
-        Family::gauge("claude_auth_build_info", "Which version has collected these figures; always 1.");
+        Family::gauge("claude_auth_build_info", "Version that collected these metrics; always 1.");
     build.add(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    [people, unreadable, last_run, duration, build]
+    [users, unreadable, last_run, duration, build]
 }
 
 fn code(rank: Severity) -> u8 {
     CODES.iter().find(|(known, _)| *known == rank).map_or(u8::MAX, |(_, code)| *code)
 }
 
-/// A machine has fewer people than a float has whole numbers.
-#[expect(clippy::cast_precision_loss, reason = "counts of people are small")]
+/// A float is exact for the number of users of a machine.
+#[expect(clippy::cast_precision_loss, reason = "counts of users are small")]
 fn count(rows: &[Row], rank: Severity) -> f64 {
     rows.iter().filter(|row| row.rank == rank).count() as f64
 }
 
-/// Milliseconds since the epoch are exact in a float for longer than there will be clocks.
-#[expect(clippy::cast_precision_loss, reason = "times of ours end with the year 9999")]
+/// A float is exact for times until the year 9999.
+#[expect(clippy::cast_precision_loss, reason = "times end with the year 9999")]
 fn seconds(moment: Timestamp) -> f64 {
     moment.millis() as f64 / 1000.0
 }
@@ -126,15 +132,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 
-    fn figures(states: &[(&str, &str)]) -> String {
-        let person = |(name, json): &(&str, &str)| EnrolledUser {
+    fn metrics(states: &[(&str, &str)]) -> String {
+        let user = |(name, json): &(&str, &str)| EnrolledUser {
             name: (*name).into(),
             found: match PublishedReport::parse(json.as_bytes()) {
                 Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
                 Err(why) => PublishedEntry::Unreadable(why.into()),
             },
         };
-        text(&worst_first(states.iter().map(person).collect(), NOW), NOW, Duration::from_millis(250))
+        text(&worst_first(states.iter().map(user).collect(), NOW), NOW, Duration::from_millis(250))
     }
 
     #[track_caller]
@@ -145,8 +151,8 @@ mod tests {
     }
 
     #[test]
-    fn each_person_has_what_is_known_of_them() {
-        let text = figures(&[(
+    fn user_has_all_known_metrics() {
+        let text = metrics(&[(
             "alice",
             r#"{"at_ms":1999999999500,"status":"WARN","exit_code":75,"verified_at_ms":1999990000000,"outage":"529","outage_since_ms":1999991000000,
                 "credential":{"kind":"login","access_token_expires_at_ms":2000001000000,"expires_at_ms":2001000000000}}"#,
@@ -161,8 +167,8 @@ mod tests {
                 r#"claude_auth_access_token_expiry_timestamp_seconds{user="alice"} 2000001000"#,
                 r#"claude_auth_credential_lapse_timestamp_seconds{user="alice",credential="login",estimated="false"} 2001000000"#,
                 r#"claude_auth_outage_since_timestamp_seconds{user="alice"} 1999991000"#,
-                r#"claude_auth_people{state="warned"} 1"#,
-                r#"claude_auth_people{state="well"} 0"#,
+                r#"claude_auth_people{state="warning"} 1"#,
+                r#"claude_auth_people{state="ok"} 0"#,
                 "claude_auth_collector_unreadable 0",
                 "claude_auth_collector_last_run_timestamp_seconds 2000000000",
                 "claude_auth_collector_duration_seconds 0.25",
@@ -171,8 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn lies_and_trash_lead_to_no_figures_but_that_there_are_some() {
-        let text = figures(&[
+    fn implausible_and_invalid_reports_are_only_counted() {
+        let text = metrics(&[
             ("mallory", "[["),
             ("eve", r#"{"at_ms":9000000000000,"status":"OK","verified_at_ms":9000000000000}"#),
         ]);
@@ -182,21 +188,21 @@ mod tests {
                 r#"claude_auth_status_code{user="mallory"} 7"#,
                 r#"claude_auth_status_code{user="eve"} 6"#,
                 "claude_auth_collector_unreadable 1",
-                r#"claude_auth_people{state="of-the-future"} 1"#,
+                r#"claude_auth_people{state="clock-skew"} 1"#,
             ],
         );
         assert!(!text.contains("last_verified") && !text.contains("9000000000"), "{text}");
     }
 
     #[test]
-    fn the_codes_are_those_of_the_help() {
+    fn codes_match_the_help_text() {
         for (rank, code) in CODES {
             let word = if rank == Severity::Unknown {
                 "never synced".to_owned()
             } else {
                 rank.word().replace('-', " ")
             };
-            assert!(figures(&[("alice", "{}")]).contains(&format!(" {code} {word}")), "{word}");
+            assert!(metrics(&[("alice", "{}")]).contains(&format!(" {code} {word}")), "{word}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `cas-sync metrics`: how everybody is, for Prometheus' node exporter, which reads it from a file. From what the syncs have
-//! published, as `cas-sync status` is.
+//! `cas-sync metrics`: the state of all users for the textfile collector of Prometheus' node
+//! exporter. It reads the published reports of the syncs, like `cas-sync status`.
 
 mod collect;
 mod text;
@@ -18,7 +18,7 @@ use crate::cli::Metrics as Request;
 use crate::published_state::rows;
 use crate::term::stderr::exit_with_error;
 
-/// Writes the figures.
+/// Writes the metrics.
 pub(crate) fn run(request: &Request) -> ExitCode {
     match collect(request) {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,28 +27,32 @@ pub(crate) fn run(request: &Request) -> ExitCode {
 }
 
 fn collect(request: &Request) -> Result<()> {
-    ensure!(Uid::effective().is_root(), "only root can see how everybody is; run it with sudo");
-    let began = Instant::now();
+    ensure!(
+        Uid::effective().is_root(),
+        "cannot collect the metrics of all users: only root can; run it with sudo"
+    );
+    let started = Instant::now();
     let (rows, now) = rows::read_all()?;
-    let text = collect::text(&rows, now, began.elapsed());
+    let text = collect::text(&rows, now, started.elapsed());
     match &request.output {
         None => io::stdout().lock().write_all(text.as_bytes()).context("cannot write to the standard output"),
         Some(path) => replace(path, &text).with_context(|| format!("cannot write {}", path.display())),
     }
 }
 
-/// The old figures or the new ones, and for everybody to read. The name of the file in between is none that the exporter
-/// looks at.
+/// Replaces the file atomically and readable by all users. The exporter ignores the name of the
+/// temporary file.
 fn replace(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory =
+        path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".claude-auth.")
         .suffix(".new")
         .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(folder)
-        .context("name a file in a folder that is there")?;
+        .tempfile_in(directory)
+        .context("cannot create a temporary file; name a file in an existing directory")?;
     file.write_all(text.as_bytes())?;
-    // Whatever the umask of the caller.
+    // Independent of the caller's umask.
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_replaced_as_a_whole_for_everybody_to_read_and_a_link_is_not_followed() {
+    fn file_is_replaced_atomically_and_symlinks_are_not_followed() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (target, path) = (scratch.path().join("target"), scratch.path().join("claude-auth.prom"));
         fs::write(&target, "theirs").expect("a file");
@@ -74,8 +78,12 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&target).expect("there"), "theirs");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o644);
-        assert_eq!(fs::read_dir(scratch.path()).expect("a folder").count(), 2, "nothing is left beside it");
-        let error = replace(Path::new("/nonexistent/x.prom"), "").expect_err("no folder");
-        assert!(format!("{error:#}").contains("a folder that is there"), "{error:#}");
+        assert_eq!(
+            fs::read_dir(scratch.path()).expect("a directory").count(),
+            2,
+            "nothing is left beside it"
+        );
+        let error = replace(Path::new("/nonexistent/x.prom"), "").expect_err("no directory");
+        assert!(format!("{error:#}").contains("an existing directory"), "{error:#}");
     }
 }

@@ -1,8 +1,8 @@
-//! The text format of Prometheus: families of samples, each with its help and type.
+//! The text format of Prometheus: metric families with help, type and samples.
 
 use std::fmt::Write;
 
-/// Samples of one name.
+/// The samples of one metric name.
 pub(super) struct Family {
     name: &'static str,
     help: &'static str,
@@ -10,7 +10,7 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// A family of gauges without samples.
+    /// Returns a family of gauges without samples.
     pub(super) fn gauge(name: &'static str, help: &'static str) -> Self {
         Self { name, help, samples: Vec::new() }
     }
@@ -21,13 +21,13 @@ impl Family {
         self.samples.push((labels.collect(), value));
     }
 
-    /// The text of it. A family without samples is left out: nothing is known is not nothing.
+    /// Appends the family to the text, unless it has no samples.
     pub(super) fn write(&self, text: &mut String) {
         if self.samples.is_empty() {
             return;
         }
         let name = self.name;
-        // A string takes whatever is written to it.
+        // Writing to a `String` cannot fail.
         let _always = writeln!(text, "# HELP {name} {}\n# TYPE {name} gauge", self.help);
         for (labels, value) in &self.samples {
             let labels: Vec<_> = labels.iter().map(|(name, text)| format!("{name}=\"{text}\"")).collect();
@@ -37,7 +37,7 @@ impl Family {
     }
 }
 
-/// The value of a label, in which a backslash, a quote and a line end mean something.
+/// Escapes backslash, quote and line end in the value of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_escaped_and_families_without_samples_left_out() {
+    fn labels_are_escaped_and_empty_families_omitted() {
         let mut text = String::new();
         let mut family = Family::gauge("a_seconds", "How long.");
         family.write(&mut text);

@@ -1,22 +1,22 @@
-//! What can be had in a run, and what it makes of what earlier runs have written down. Pure.
+//! Pure functions that derive facts and records from the run context and earlier records.
 
 use super::plan::{DAY_MS, Desired, Facts, PolicyCheck, ProvisionResult, RunContext, TokenState};
 use super::records::Record;
 
-/// How long a proof that the policy is not too wide is believed: somebody may change the policy meanwhile.
-const PROOF_LASTS_MS: u64 = 7 * DAY_MS;
+/// The period for which a successful policy check is reused. The policy can change in the meantime.
+const POLICY_CHECK_VALIDITY_MS: u64 = 7 * DAY_MS;
 
 impl RunContext {
-    /// Whether a token that says it was made for `host` is this machine's to revoke. One that says nothing is the former
-    /// script's, which made them for the machine they lie on.
-    fn is_ours_to_revoke(&self, host: Option<&str>) -> bool {
+    /// Returns true if this machine may revoke a token that was minted for `host`. Tokens without a
+    /// host come from the earlier script, which minted them for the local machine.
+    fn is_revocable(&self, host: Option<&str>) -> bool {
         host.is_none_or(|host| host == self.host)
     }
 
-    /// What of the record may be revoked once it serves no more.
+    /// Returns the recorded accessors that may be revoked when they are no longer used.
     pub(super) fn revocable_tokens(&self, record: &Record) -> Vec<String> {
         let mut former = record.former.clone();
-        if !record.accessor.is_empty() && self.is_ours_to_revoke(record.host.as_deref()) {
+        if !record.accessor.is_empty() && self.is_revocable(record.host.as_deref()) {
             former.push(record.accessor.clone());
         }
         former.sort();
@@ -24,13 +24,14 @@ impl RunContext {
         former
     }
 
-    /// What may be revoked once `new` is shown to serve: of what lay there, what is their own and this machine's. Also `new`
-    /// itself, should something else lie there in the end.
-    pub(super) fn revocable_tokens_with(&self, facts: &Facts, new: &str) -> Vec<String> {
+    /// Returns the accessors that may be revoked after a check of the new token. Includes the
+    /// current token if it belongs to this user and this machine, and `new` itself in case the
+    /// token file holds another token in the end.
+    pub(super) fn revocable_tokens_after_mint(&self, facts: &Facts, new: &str) -> Vec<String> {
         let mut former = facts.former.clone();
         if let TokenState::Present(held) = &facts.token
             && held.foreign.is_none()
-            && self.is_ours_to_revoke(held.host.as_deref())
+            && self.is_revocable(held.host.as_deref())
         {
             former.push(held.accessor.clone());
         }
@@ -40,52 +41,55 @@ impl RunContext {
         former
     }
 
-    /// What is known of this token's limits. Whoever wants policies replaced wants to know how they are now.
+    /// Returns the recorded result of the policy check for this token. `--rewrite-policies` always
+    /// requires a new check.
     pub(super) fn cached_policy_check(&self, token: &TokenState, record: &Record) -> PolicyCheck {
         let is_this = matches!(token, TokenState::Present(held) if held.accessor == record.accessor);
-        match is_this && self.is_believed(record) && !self.rewrite_policies {
+        match is_this && self.is_check_valid(record) && !self.rewrite_policies {
             true => PolicyCheck::Ok,
             false => PolicyCheck::Pending,
         }
     }
 
-    /// What is to be written down of somebody in the end; nothing of whoever has gone for good.
-    pub(super) fn record(
+    /// Returns the record to write at the end of the run, or None if the user was removed
+    /// completely.
+    pub(super) fn final_record(
         &self,
         facts: &Facts,
         before: Option<Record>,
-        ending: &ProvisionResult,
+        result: &ProvisionResult,
     ) -> Option<Record> {
-        match (&facts.wanted, &facts.token) {
-            (Desired::Removed { doubt: None }, _) if *ending == ProvisionResult::Ok => None,
+        match (&facts.desired, &facts.token) {
+            (Desired::Removed { doubt: None }, _) if *result == ProvisionResult::Ok => None,
             (Desired::Enrolled, TokenState::Present(held)) if held.foreign.is_none() => {
                 let record = before.unwrap_or_default();
-                let was_proved = record.accessor == held.accessor && self.is_believed(&record);
+                let was_checked = record.accessor == held.accessor && self.is_check_valid(&record);
                 let replaced = facts.former.iter().filter(|former| **former != held.accessor);
                 Some(Record {
                     accessor: held.accessor.clone(),
                     host: held.host.clone(),
                     former: replaced.cloned().collect(),
-                    proved_at_ms: match facts.proof {
-                        PolicyCheck::Ok if was_proved => record.proved_at_ms,
+                    proved_at_ms: match facts.policy_check {
+                        PolicyCheck::Ok if was_checked => record.proved_at_ms,
                         PolicyCheck::Ok => self.now_ms,
                         _ => 0,
                     },
-                    proved_at: self.place.clone(),
+                    proved_at: self.document_location.clone(),
                     units_are_due: record.units_are_due,
                 })
             }
-            (Desired::Enrolled, TokenState::NotRequired) if *ending == ProvisionResult::Ok => {
+            (Desired::Enrolled, TokenState::NotRequired) if *result == ProvisionResult::Ok => {
                 Some(before.unwrap_or_default())
             }
             _ => before,
         }
     }
 
-    /// A proof from the future is that of a clock which was wrong.
-    fn is_believed(&self, record: &Record) -> bool {
-        let lasts = record.proved_at_ms..record.proved_at_ms.saturating_add(PROOF_LASTS_MS);
-        lasts.contains(&self.now_ms) && record.proved_at == self.place
+    /// Returns true if the recorded check is recent and applies to the current document location. A
+    /// time in the future comes from a wrong clock and does not count.
+    fn is_check_valid(&self, record: &Record) -> bool {
+        let validity = record.proved_at_ms..record.proved_at_ms.saturating_add(POLICY_CHECK_VALIDITY_MS);
+        validity.contains(&self.now_ms) && record.proved_at == self.document_location
     }
 }
 
@@ -95,17 +99,17 @@ mod tests {
 
     use super::*;
 
-    fn means() -> RunContext {
+    fn context() -> RunContext {
         RunContext {
             now_ms: 100 * DAY_MS,
             host: "here".into(),
-            place: "https://vault/secret/people".into(),
-            no_admin: None,
+            document_location: "https://vault/secret/people".into(),
+            admin_unavailable: None,
             rewrite_policies: false,
         }
     }
 
-    fn held(accessor: &str) -> TokenState {
+    fn present_token(accessor: &str) -> TokenState {
         TokenState::Present(TokenInfo {
             accessor: accessor.into(),
             foreign: None,
@@ -116,7 +120,7 @@ mod tests {
         })
     }
 
-    fn record() -> Record {
+    fn sample_record() -> Record {
         Record {
             accessor: "a".into(),
             host: Some("here".into()),
@@ -128,37 +132,47 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_believed_for_a_week_of_the_same_token() {
-        let means = means();
-        assert_eq!(means.cached_policy_check(&held("a"), &record()), PolicyCheck::Ok);
-        assert_eq!(means.cached_policy_check(&held("other"), &record()), PolicyCheck::Pending);
-        assert_eq!(means.cached_policy_check(&TokenState::NotRequired, &record()), PolicyCheck::Pending);
-        let old = Record { proved_at_ms: 93 * DAY_MS, ..record() };
-        assert_eq!(means.cached_policy_check(&held("a"), &old), PolicyCheck::Pending);
-        let moved = Record { proved_at: "https://vault/kv/people".into(), ..record() };
+    fn policy_check_of_same_token_is_reused_for_a_week() {
+        let context = context();
+        assert_eq!(context.cached_policy_check(&present_token("a"), &sample_record()), PolicyCheck::Ok);
         assert_eq!(
-            means.cached_policy_check(&held("a"), &moved),
-            PolicyCheck::Pending,
-            "there is another policy for that"
+            context.cached_policy_check(&present_token("other"), &sample_record()),
+            PolicyCheck::Pending
         );
-        let rewriting = RunContext { rewrite_policies: true, ..means };
         assert_eq!(
-            rewriting.cached_policy_check(&held("a"), &record()),
+            context.cached_policy_check(&TokenState::NotRequired, &sample_record()),
+            PolicyCheck::Pending
+        );
+        let old = Record { proved_at_ms: 93 * DAY_MS, ..sample_record() };
+        assert_eq!(context.cached_policy_check(&present_token("a"), &old), PolicyCheck::Pending);
+        let moved = Record { proved_at: "https://vault/kv/people".into(), ..sample_record() };
+        assert_eq!(
+            context.cached_policy_check(&present_token("a"), &moved),
             PolicyCheck::Pending,
-            "as it is now"
+            "another location has another policy"
+        );
+        let rewriting = RunContext { rewrite_policies: true, ..context };
+        assert_eq!(
+            rewriting.cached_policy_check(&present_token("a"), &sample_record()),
+            PolicyCheck::Pending,
+            "--rewrite-policies requires a new check"
         );
     }
 
     #[test]
-    fn another_machines_token_is_not_ours_to_revoke() {
-        assert_eq!(means().revocable_tokens(&record()), ["a", "b"]);
-        let elsewhere = Record { host: Some("there".into()), ..record() };
-        assert_eq!(means().revocable_tokens(&elsewhere), ["b"], "but those that this machine has replaced");
+    fn token_of_other_machine_is_not_revocable() {
+        assert_eq!(context().revocable_tokens(&sample_record()), ["a", "b"]);
+        let elsewhere = Record { host: Some("there".into()), ..sample_record() };
         assert_eq!(
-            means().revocable_tokens(&Record { host: None, ..record() }),
-            ["a", "b"],
-            "the former script's"
+            context().revocable_tokens(&elsewhere),
+            ["b"],
+            "tokens that this machine replaced stay revocable"
         );
-        assert_eq!(means().revocable_tokens(&Record::default()), Vec::<String>::new());
+        assert_eq!(
+            context().revocable_tokens(&Record { host: None, ..sample_record() }),
+            ["a", "b"],
+            "a token of the earlier script"
+        );
+        assert_eq!(context().revocable_tokens(&Record::default()), Vec::<String>::new());
     }
 }

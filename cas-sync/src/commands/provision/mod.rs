@@ -1,10 +1,13 @@
-//! `cas-sync provision`: makes this machine and the server what the roster says. Who is to be served is decided in `people`,
-//! what for each of them in `plan`; `apply` does it, `custodian` as the person whose home it is.
+//! `cas-sync provision`: applies the roster to this machine and to Vault. `targets` selects the
+//! users, `plan` decides the steps, `apply` executes them, and `token_agent` accesses the token
+//! file as the user.
 
+mod adoption;
 mod apply;
 mod context;
 mod plan;
 mod records;
+mod remains;
 mod render;
 mod server;
 mod targets;
@@ -21,18 +24,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
-use cas_core::system::account::Account;
-use cas_protocol::paths::STATE_DIR;
+use cas_core::system::account::AccountEntry;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::{STATE_DIR, is_valid_user_name};
 use cas_vault::{AdminClient, Connection, DocumentLayout, ROLE, Token, parse_token};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use zeroize::Zeroizing;
 
-use self::apply::{Person, Provisioner};
+use self::apply::{Provisioner, TargetUser};
 use self::plan::RunContext;
 use self::records::Records;
 use self::render::{Progress, Summary};
 use self::server::VaultServer;
+use self::targets::OffboardSelection;
 use crate::cli::Provision;
 use crate::enrollment::enroll;
 use crate::os::deferred_signals::SignalBlock;
@@ -42,87 +47,95 @@ use crate::systemd;
 use crate::term::stderr::exit_with_error;
 use crate::term::stderr::print_stderr;
 
-pub(crate) use self::token_agent::run as keep_vault_token;
+pub(crate) use self::token_agent::run as run_token_agent;
 
-const CONFIGURATION: u8 = 78;
-const LATER: u8 = 75;
-/// The longest token file of an admin in bytes.
-const LONGEST_TOKEN: u64 = 4096;
+const EXIT_CONFIG: u8 = 78;
+const EXIT_RETRY_LATER: u8 = 75;
+/// The maximum size of an administrator's token file in bytes.
+const MAX_TOKEN_SIZE: u64 = 4096;
 
-/// Provisions.
+/// Applies the roster. Returns the exit status.
 pub(crate) fn run(request: &Provision) -> ExitCode {
     let started = Instant::now();
     if let Err(error) = enroll::require_root("provision") {
         return exit_with_error(&error, 1);
     }
-    // Before the roster is read: whoever waited for an answer meanwhile would go by an older one than who came after.
-    let _alone = match acquire_lock(request.dry_run) {
+    // Take the lock before reading the roster, so that a delayed run cannot apply an older roster
+    // than a concurrent one.
+    let _lock = match acquire_lock(request.dry_run) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
             let busy =
                 anyhow::anyhow!("another `cas-sync provision` is at work; run this again when it has ended");
-            return exit_with_error(&busy, LATER);
+            return exit_with_error(&busy, EXIT_RETRY_LATER);
         }
         Err(error) => return exit_with_error(&error, 1),
     };
-    let (roster, mut work) = match harden_process().and_then(|()| load(request)) {
+    let (roster, mut provisioner) = match harden_process().and_then(|()| load(request)) {
         Ok(prepared) => prepared,
-        Err(error) => return exit_with_error(&error, CONFIGURATION),
+        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
     };
-    let asked_to_end = match SignalBlock::new().context("signals cannot be held back") {
+    let signals = match SignalBlock::new().context("signals cannot be held back") {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
     };
-    let people = match select_users(request, &roster, &work) {
-        Ok(people) => people,
-        Err(error) => return exit_with_error(&error, CONFIGURATION),
+    let mut summary = Summary { is_dry: request.dry_run, ..Summary::default() };
+    // Adopt before planning, because the plan refuses names that are bound to another uid.
+    for name in &request.adopt {
+        match adoption::adopt(name, request.dry_run, &mut provisioner) {
+            Ok(done) => summary.remarks.push(done),
+            Err(error) => return exit_with_error(&error, 1),
+        }
+    }
+    let targets = match select_users(request, &roster, &provisioner) {
+        Ok(targets) => targets,
+        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
     };
-    let mut told = Summary { is_dry: request.dry_run, ..Summary::default() };
-    let mut progress = Progress::of(people.len());
-    let mut outage_is_told = false;
-    for (index, person) in people.iter().enumerate() {
-        if asked_to_end.take_pending() {
-            told.interrupted_before = Some(people.len() - index);
+    let mut progress = Progress::new(targets.len());
+    let mut is_outage_logged = false;
+    for (index, target) in targets.iter().enumerate() {
+        if signals.take_pending() {
+            summary.interrupted_before = Some(targets.len() - index);
             break;
         }
         progress.show(index);
-        let served = work.provision_user(person);
+        let outcome = provisioner.provision_user(target);
         if !request.dry_run {
-            served.to_journal(outage_is_told);
+            outcome.log_to_journal(is_outage_logged);
         }
-        outage_is_told |= work.outage().is_some() && served.is_outage();
-        told.people.push(served);
-        if work.enrolled.len() == systemd::BATCH_SIZE {
-            start_units(&mut work, &mut told);
+        is_outage_logged |= provisioner.outage().is_some() && outcome.is_outage();
+        summary.results.push(outcome);
+        if provisioner.enrolled.len() == systemd::BATCH_SIZE {
+            start_units(&mut provisioner, &mut summary);
         }
     }
-    start_units(&mut work, &mut told);
-    progress.end();
-    if request.dry_run && told.would_mint() {
-        told.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
+    start_units(&mut provisioner, &mut summary);
+    progress.clear();
+    if request.dry_run && summary.would_mint() {
+        summary.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
     }
-    told.requests = work.server.as_ref().map_or(0, VaultServer::requests);
-    told.took = started.elapsed();
+    summary.requests = provisioner.server.as_ref().map_or(0, VaultServer::requests);
+    summary.elapsed = started.elapsed();
     if request.json {
-        told.print_json();
+        summary.print_json();
     } else {
-        told.print_text();
+        summary.print_text();
     }
-    ExitCode::from(told.exit_code())
+    ExitCode::from(summary.exit_code())
 }
 
-/// Prints what a server has to know, for an admin who sets it up by hand.
+/// Prints the policies and the token role for an administrator who configures Vault manually.
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     let layout = Config::load(Path::new(config::CONFIG_DIR))
         .context("the configuration cannot be used")
-        .and_then(|(config, _)| Ok(DocumentLayout::configured(&config.vault)?));
+        .and_then(|(config, _)| Ok(DocumentLayout::from_settings(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
-        Err(error) => return exit_with_error(&error, CONFIGURATION),
+        Err(error) => return exit_with_error(&error, EXIT_CONFIG),
     };
-    let people = if only.is_empty() { &["USER".to_owned()][..] } else { only };
-    for user in people {
-        // The placeholder stays as it is; of a name the server keeps small letters.
+    let users = if only.is_empty() { &["USER".to_owned()][..] } else { only };
+    for user in users {
+        // Keep the placeholder in upper case; `policy_name` would convert it to lower case.
         let name = match only.is_empty() {
             true => "workstation-claude-USER".to_owned(),
             false => layout.policy_name(user),
@@ -137,46 +150,55 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
 fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let path = &request.roster;
     let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
-    let text = text.ok_or_else(|| {
-        RosterError::of_file(
-            path,
-            "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from",
-        )
-    })?;
-    let roster = roster::parse(&text, path)?;
-    let (config, misunderstood) = Config::load(Path::new(config::CONFIG_DIR))?;
-    for what in misunderstood {
-        print_stderr(&what);
+    let names_users =
+        !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
+    let roster = match text {
+        Some(text) => roster::parse(&text, path)?,
+        // Users who were enrolled manually need no roster.
+        None if names_users => Roster::default(),
+        None => {
+            let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
+            return Err(RosterError::of_file(path, why).into());
+        }
+    };
+    let (config, config_warnings) = Config::load(Path::new(config::CONFIG_DIR))?;
+    for warning in config_warnings {
+        print_stderr(&warning);
     }
-    let admin = admin_token(request).context("the admin's token")?;
+    let admin = read_admin_token(request).context("the admin's token")?;
     let now_ms = now().millis();
     let mut server = match config.store {
         StoreKind::Local => None,
-        StoreKind::Vault => Some(VaultServer::with(administration(&config)?, admin, now_ms)),
+        StoreKind::Vault => Some(VaultServer::new(open_admin_client(&config)?, admin, now_ms)),
     };
-    let means = RunContext {
+    let context = RunContext {
         now_ms,
         host: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
-        place: server.as_ref().map(|server| server.place(&config)).unwrap_or_default(),
-        no_admin: server.as_mut().and_then(VaultServer::admin_unavailable_reason),
+        document_location: server
+            .as_ref()
+            .map(|server| server.document_location(&config))
+            .unwrap_or_default(),
+        admin_unavailable: server.as_mut().and_then(VaultServer::admin_unavailable_reason),
         rewrite_policies: request.rewrite_policies,
     };
-    let work = Provisioner {
+    let provisioner = Provisioner {
         server,
-        means,
-        records: Records::at(&Path::new(STATE_DIR).join("provisioned")),
+        context,
+        records: Records::new(&Path::new(STATE_DIR).join("provisioned")),
         is_dry: request.dry_run,
         enrolled: Vec::new(),
-        a_home_was_slow: false,
+        has_slow_home: false,
     };
-    Ok((roster, work))
+    Ok((roster, provisioner))
 }
 
-fn administration(config: &Config) -> Result<AdminClient> {
-    let place = || format!("{}/config.toml", config::CONFIG_DIR);
-    let server = Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(place)?;
-    let layout = DocumentLayout::configured(&config.vault).with_context(place)?;
-    // People's logins know the configuration alone; a token of another server, or namespace, would be of no use to them.
+fn open_admin_client(config: &Config) -> Result<AdminClient> {
+    let config_path = || format!("{}/config.toml", config::CONFIG_DIR);
+    let server =
+        Connection::from_settings(&config.vault).map_err(anyhow::Error::msg).with_context(config_path)?;
+    let layout = DocumentLayout::from_settings(&config.vault).with_context(config_path)?;
+    // User sessions read only the configuration file. They cannot use a token of another server or
+    // namespace.
     if let Some(other) = env_var("VAULT_NAMESPACE").filter(|name| !name.is_empty()) {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
         ensure!(
@@ -194,16 +216,16 @@ fn administration(config: &Config) -> Result<AdminClient> {
     Ok(AdminClient::new(server, layout))
 }
 
-/// From the file that was named, or else from the environment.
-fn admin_token(request: &Provision) -> Result<Option<Token>> {
+/// Reads the token from the named file, or from the environment if no file is named.
+fn read_admin_token(request: &Provision) -> Result<Option<Token>> {
     let mut text = Zeroizing::new(Vec::new());
     match request.admin_token_file.as_deref() {
         Some(path) if path == Path::new("-") => {
-            io::stdin().take(LONGEST_TOKEN).read_to_end(&mut text)?;
+            io::stdin().take(MAX_TOKEN_SIZE).read_to_end(&mut text)?;
         }
         Some(path) => {
             let file = File::open(path).with_context(|| path.display().to_string())?;
-            file.take(LONGEST_TOKEN).read_to_end(&mut text).with_context(|| path.display().to_string())?;
+            file.take(MAX_TOKEN_SIZE).read_to_end(&mut text).with_context(|| path.display().to_string())?;
         }
         None => match env_var("VAULT_TOKEN").filter(|token| !token.is_empty()) {
             Some(token) => *text = token.into_bytes(),
@@ -213,8 +235,9 @@ fn admin_token(request: &Provision) -> Result<Option<Token>> {
     parse_token(&text).map(Some).context("this is not one line with one token")
 }
 
-/// Two at once would mint two tokens for one person. Whoever can open the lock can hold it, so root alone can, whatever the
-/// umask. None while another is at work.
+/// Takes the provisioning lock, because two concurrent runs would mint two tokens for one user.
+/// Returns None if another run holds it. Anyone who can open the file can hold the lock, so its
+/// mode restricts it to root for every umask.
 fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
@@ -233,41 +256,64 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     }
 }
 
-fn select_users(request: &Provision, roster: &Roster, work: &Provisioner) -> Result<Vec<Person>> {
-    let account = |name: &str| Account::from_name(name).map_err(|error| error.to_string());
-    let layout = work.server.as_ref().map(VaultServer::layout);
-    let people = targets::everybody(
+fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner) -> Result<Vec<TargetUser>> {
+    let account = |name: &str| AccountEntry::from_name(name).map_err(|error| error.to_string());
+    let identities = Identities::of_this_machine();
+    let binding = |account: &AccountEntry| identities.check(account).err().map(|error| error.to_string());
+    let layout = provisioner.server.as_ref().map(VaultServer::layout);
+    let names = request.offboard.clone().unwrap_or_default();
+    for name in &names {
+        ensure!(is_valid_user_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
+        ensure!(
+            entry.is_none(),
+            "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
+            request.roster.display()
+        );
+    }
+    let offboard = OffboardSelection {
+        all: request.offboard.as_ref().is_some_and(Vec::is_empty),
+        is_delete: request.delete_document,
+        names,
+    };
+    let targets = targets::select_targets(
         roster,
-        &work.records.names()?,
+        &provisioner.records.list_names()?,
         account,
+        binding,
         enroll::has_enrollment_artifacts,
         layout,
-        request.offboard,
+        &offboard,
     );
+    let mut requested: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
+    requested.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
     for name in &request.user {
-        let is_known = people.iter().any(|person| person.name == *name);
+        let is_known = targets.iter().any(|target| target.name == *name);
         ensure!(
             is_known,
             "{name} is neither in {} nor provisioned by an earlier one",
             request.roster.display()
         );
     }
-    let is_chosen = |person: &Person| request.user.is_empty() || request.user.contains(&person.name);
-    Ok(people.into_iter().filter(is_chosen).collect())
+    let is_limited = !requested.is_empty() || !request.adopt.is_empty();
+    let is_chosen = |target: &TargetUser| !is_limited || requested.contains(&&target.name);
+    Ok(targets.into_iter().filter(is_chosen).collect())
 }
 
-/// Starts what runs by itself for those who are new. Not for each alone: systemd reads all units again every time.
-fn start_units(work: &mut Provisioner, told: &mut Summary) {
-    let enrolled = std::mem::take(&mut work.enrolled);
-    let people: Vec<_> = enrolled.iter().map(String::as_str).collect();
-    if people.is_empty() {
+/// Starts the units of the newly enrolled users in one batch, because systemd reloads all units for
+/// each call.
+fn start_units(provisioner: &mut Provisioner, summary: &mut Summary) {
+    let enrolled = std::mem::take(&mut provisioner.enrolled);
+    let users: Vec<_> = enrolled.iter().map(String::as_str).collect();
+    if users.is_empty() {
         return;
     }
-    match systemd::start(&people, true).and_then(|change| work.records.mark_started(&people).map(|()| change))
+    match systemd::start(&users, true)
+        .and_then(|change| provisioner.records.mark_started(&users).map(|()| change))
     {
-        Ok(change) => told.remarks.extend(change.remarks),
-        Err(error) => told.units_failed.push(format!("not all units run: {error:#}; run this again")),
+        Ok(change) => summary.remarks.extend(change.remarks),
+        Err(error) => summary.units_failed.push(format!("not all units run: {error:#}; run this again")),
     }
-    told.remarks.sort();
-    told.remarks.dedup();
+    summary.remarks.sort();
+    summary.remarks.dedup();
 }

@@ -1,58 +1,74 @@
-//! Decides what is to be done for one person, step by step, from what is known. Pure: the same facts, the same step; what
-//! the steps do is in `apply`, and a dry run only imagines that they were done.
+//! Decides the next step for one user from the known facts. The functions are pure: equal facts
+//! give the same step. `apply` executes the steps; a dry run simulates them.
 
 use cas_core::store::StoreError;
 use cas_vault::TokenInfo;
 
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How long a token lives from its last renewal on (`packaging/vault/token-role.json`).
-const PERIOD_MS: u64 = 32 * DAY_MS;
+/// The lifetime of a token after its last renewal (`packaging/vault/token-role.json`).
+const TOKEN_PERIOD_MS: u64 = 32 * DAY_MS;
 
-/// A token that ends within this time is renewed, or else replaced. The sync renews after a week, of 32 days.
-const ENDS_SOON_MS: u64 = 7 * DAY_MS;
+/// A token that expires within this period is renewed or replaced. The sync renews after 7 of 32
+/// days, so a token this old was not renewed by it.
+const RENEWAL_WINDOW_MS: u64 = 7 * DAY_MS;
 
-/// What the roster wants.
+/// Reported for a user whose document is marked as offboarded. Another user of the same name must
+/// not read that document. USER stands for the user name.
+pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; `cas-sync provision --adopt USER` accepts the account; for another user, first delete the document with `cas-sync provision --offboard USER --delete-document`";
+
+/// The state that the roster requests for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Desired {
-    /// To be looked after.
+    /// The user must be enrolled.
     Enrolled,
-    /// Not to be; the key that says so.
+    /// The user must not be enrolled. Contains the roster key that says so.
     Disabled(&'static str),
-    /// It was, by an earlier roster, and is in this one no more. `doubt`: why this may be a mistake in the roster; nothing is done
-    /// then.
+    /// An earlier roster listed the user and this one does not. `doubt` says why this can be a
+    /// mistake in the roster; then nothing changes.
     Removed { doubt: Option<String> },
 }
 
-/// What is known of somebody's token.
+/// What happens to the stored document of an offboarded user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offboarding {
+    /// Mark the document as offboarded.
+    Mark,
+    /// Delete the document.
+    Delete,
+}
+
+/// What is known about a user's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenState {
-    /// The store is on this machine: there are no tokens.
+    /// The local store needs no token.
     NotRequired,
-    /// There is none, or what is there is none; why.
+    /// There is no token file, or it does not contain a valid token. Contains the reason.
     Absent(String),
-    /// The home does not take one; why.
+    /// The home cannot hold a token. Contains the reason.
     HomeUnusable(String),
-    /// The server was not heard; why.
+    /// Vault did not answer. Contains the error.
     Unknown(StoreError),
-    /// The server knows it.
+    /// Vault knows the token.
     Present(TokenInfo),
 }
 
-/// What a proof showed.
+/// The result of a policy check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PolicyCheck {
-    /// None is at hand, or it is old.
+    /// There is no check, or it is too old.
     Pending,
-    /// The token may do what it must and nothing that it must not.
+    /// The token permits all required requests and none of the forbidden ones.
     Ok,
-    /// What it may do besides.
+    /// The token permits forbidden requests. Contains their descriptions.
     TooBroad(Vec<String>),
-    /// It may not even read or write its document, or renew itself.
+    /// The token cannot read or write the document, or cannot renew itself.
     TooNarrow,
+    /// The document is marked as offboarded.
+    Offboarded,
 }
 
-/// How far something went that is tried once.
+/// The state of a step that is tried at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     NotTried,
@@ -60,141 +76,174 @@ pub(super) enum Attempt {
     Failed(StoreError),
 }
 
-/// What can be had in this run.
+/// The conditions that are constant during one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunContext {
     pub(super) now_ms: u64,
-    /// This machine, as its tokens name it.
+    /// The host name that the tokens of this machine carry.
     pub(super) host: String,
-    /// The server, and the place of the documents there.
-    pub(super) place: String,
-    /// Why there is no admin's token.
-    pub(super) no_admin: Option<String>,
-    /// Whether policies may be replaced.
+    /// The Vault server and the location of the documents on it.
+    pub(super) document_location: String,
+    /// Why no administrator's token is available.
+    pub(super) admin_unavailable: Option<String>,
+    /// True if existing policies may be replaced.
     pub(super) rewrite_policies: bool,
 }
 
-/// What is known of one person.
+/// What is known about one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    pub(super) wanted: Desired,
-    /// Why this person cannot be served here at all.
-    pub(super) unservable: Option<String>,
+    pub(super) desired: Desired,
+    /// Why this user cannot be provisioned on this machine.
+    pub(super) skip_reason: Option<String>,
     pub(super) is_enrolled: bool,
-    /// Why enrolling, or its undoing, failed.
+    /// Why enrollment or unenrollment failed.
     pub(super) enrollment_failed: Option<String>,
     pub(super) token: TokenState,
-    pub(super) proof: PolicyCheck,
+    pub(super) policy_check: PolicyCheck,
     pub(super) renewal: Attempt,
     pub(super) minting: Attempt,
     pub(super) policy: Attempt,
-    /// Tokens that may be revoked: not the one that lies there, while the person is looked after.
+    /// Accessors of tokens that may be revoked. `tokens_to_revoke` omits the current
+    /// one while the user is enrolled.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
+    /// What happens to the document of a user that `--offboard` selects. None with the local store.
+    pub(super) offboarding: Option<Offboarding>,
+    pub(super) document: Attempt,
 }
 
-/// The next thing to do.
+/// The next step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Renew,
-    /// A new token, and the policy where there is none; why.
+    /// Mints a token, and creates the policy if it is missing. Contains the reason.
     Mint(String),
-    Prove,
+    CheckPolicy,
     RewritePolicy,
     Enroll,
     Unenroll,
-    /// Ends all tokens of theirs but the one that serves them.
+    /// Marks or deletes the stored document.
+    Offboard(Offboarding),
+    /// Revokes all tokens of the user except the current one.
     Revoke,
     Done(ProvisionResult),
 }
 
-/// How it ends for one person.
+/// The final result for one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ProvisionResult {
-    /// As the roster wants it.
+    /// The user is in the requested state.
     Ok,
-    /// As the roster wants it, but the token may do more than it should; what.
+    /// The user is in the requested state, but the token permits forbidden requests. Contains their
+    /// descriptions.
     PolicyTooBroad(Vec<String>),
-    /// This person was left out; why.
+    /// The user was skipped. Contains the reason.
     Skipped(String),
-    /// This person is not in the roster, and was not let go; why not.
+    /// The roster does not list the user, but unenrolling was refused. Contains the reason.
     RemovalVetoed(String),
-    /// Somebody with an admin's token has to run this; what for.
+    /// The next step needs an administrator's token. Contains the reason.
     NeedsAdmin(String),
-    /// The server said no, or nothing.
+    /// Vault rejected a request or did not answer.
     Failed(StoreError),
 }
 
-/// What to do next for this person.
-pub(super) fn next(facts: &Facts, means: &RunContext) -> Step {
+/// Returns the next step for this user.
+pub(super) fn next_step(facts: &Facts, context: &RunContext) -> Step {
     if let Some(why) = &facts.enrollment_failed {
-        return skipped(why);
+        return skip(why);
     }
-    match &facts.wanted {
-        Desired::Enrolled => look_after(facts, means),
+    match &facts.desired {
+        Desired::Enrolled => plan_enrolled(facts, context),
         Desired::Disabled(_) if facts.is_enrolled => Step::Unenroll,
         Desired::Disabled(_) => Step::Done(ProvisionResult::Ok),
         Desired::Removed { doubt: Some(why) } => Step::Done(ProvisionResult::RemovalVetoed(why.clone())),
         Desired::Removed { doubt: None } if facts.is_enrolled => Step::Unenroll,
-        Desired::Removed { doubt: None } => revoked(facts, means, ProvisionResult::Ok),
+        Desired::Removed { doubt: None } => plan_removed(facts, context),
     }
 }
 
-fn look_after(facts: &Facts, means: &RunContext) -> Step {
-    if let Some(why) = &facts.unservable {
-        return skipped(why);
+/// Plans the document before the tokens. If the run stops in between, the next run still finds the
+/// record of this user.
+fn plan_removed(facts: &Facts, context: &RunContext) -> Step {
+    match (facts.offboarding, &facts.document, &context.admin_unavailable) {
+        (Some(_), Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
+        (Some(offboarding), Attempt::NotTried, None) => Step::Offboard(offboarding),
+        (Some(offboarding), Attempt::NotTried, Some(admin_unavailable)) => {
+            let what = match offboarding {
+                Offboarding::Mark => "marked as offboarded",
+                Offboarding::Delete => "deleted",
+            };
+            Step::Done(ProvisionResult::NeedsAdmin(format!(
+                "their document is to be {what}; {admin_unavailable}"
+            )))
+        }
+        (None, ..) | (Some(_), Attempt::Done, _) => plan_revocation(facts, context, ProvisionResult::Ok),
+    }
+}
+
+fn plan_enrolled(facts: &Facts, context: &RunContext) -> Step {
+    if let Some(why) = &facts.skip_reason {
+        return skip(why);
     }
     if let Attempt::Failed(failure) = &facts.minting {
         return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
-    let standing = match &facts.token {
-        TokenState::NotRequired => return enrolled(facts, means, ProvisionResult::Ok),
-        TokenState::HomeUnusable(why) => return skipped(why),
+    let info = match &facts.token {
+        TokenState::NotRequired => return plan_enrollment(facts, context, ProvisionResult::Ok),
+        TokenState::HomeUnusable(why) => return skip(why),
         TokenState::Unknown(failure) => return Step::Done(ProvisionResult::Failed(failure.clone())),
-        TokenState::Absent(_) if facts.minting == Attempt::Done => return useless(facts, means),
-        TokenState::Absent(why) => return replace(means, why),
-        TokenState::Present(standing) => standing,
-    };
-    if let Some(why) = &standing.foreign {
-        // A second one would be no better.
-        if facts.minting == Attempt::Done {
-            return skipped(&format!("the new token does not count as their own: {why}"));
+        TokenState::Absent(_) if facts.minting == Attempt::Done => {
+            return plan_unusable_token(facts, context);
         }
-        return replace(means, &format!("the token there is not their own: {why}"));
+        TokenState::Absent(why) => return plan_new_token(context, why),
+        TokenState::Present(info) => info,
+    };
+    if let Some(why) = &info.foreign {
+        // A second new token would not help.
+        if facts.minting == Attempt::Done {
+            return skip(&format!("the new token does not count as their own: {why}"));
+        }
+        return plan_new_token(context, &format!("the token there is not their own: {why}"));
     }
-    let passing = match ends_soon(standing, means.now_ms) {
-        true if standing.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
+    let replacement_reason = match is_expiring(info, context.now_ms) {
+        true if info.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
         true => Some("their token ends within a week and cannot be renewed"),
-        false if !standing.is_orphan => Some("their token ends together with the one it was made with"),
+        false if !info.is_orphan => Some("their token ends together with the one it was made with"),
         false => None,
     };
-    match (passing, &means.no_admin) {
-        (Some(why), None) if facts.minting == Attempt::NotTried => replace(means, why),
-        // It serves until then.
-        (Some(why), Some(no_admin)) => {
-            proved(facts, means, ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}")))
-        }
-        _ => proved(facts, means, ProvisionResult::Ok),
+    match (replacement_reason, &context.admin_unavailable) {
+        (Some(why), None) if facts.minting == Attempt::NotTried => plan_new_token(context, why),
+        // The token is valid until then.
+        (Some(why), Some(admin_unavailable)) => plan_policy_check(
+            facts,
+            context,
+            ProvisionResult::NeedsAdmin(format!("{why}; {admin_unavailable}")),
+        ),
+        _ => plan_policy_check(facts, context, ProvisionResult::Ok),
     }
 }
 
-/// The token is theirs. What it may do is looked at before anybody is enrolled with it.
-fn proved(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
+/// Plans for a token that belongs to this user. The policy is checked before the user is enrolled.
+fn plan_policy_check(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
     if let Attempt::Failed(failure) = &facts.policy {
         return Step::Done(ProvisionResult::Failed(failure.clone()));
     }
-    match &facts.proof {
-        PolicyCheck::Pending => Step::Prove,
-        PolicyCheck::Ok => enrolled(facts, means, ending),
-        PolicyCheck::TooBroad(_) if may_rewrite(facts, means) => Step::RewritePolicy,
-        PolicyCheck::TooBroad(what) => enrolled(facts, means, ProvisionResult::PolicyTooBroad(what.clone())),
-        PolicyCheck::TooNarrow => useless(facts, means),
+    match &facts.policy_check {
+        PolicyCheck::Pending => Step::CheckPolicy,
+        PolicyCheck::Ok => plan_enrollment(facts, context, result),
+        PolicyCheck::TooBroad(_) if can_rewrite(facts, context) => Step::RewritePolicy,
+        PolicyCheck::TooBroad(what) => {
+            plan_enrollment(facts, context, ProvisionResult::PolicyTooBroad(what.clone()))
+        }
+        PolicyCheck::TooNarrow => plan_unusable_token(facts, context),
+        PolicyCheck::Offboarded => skip(OFFBOARDED),
     }
 }
 
-/// With the token there the person could not be looked after.
-fn useless(facts: &Facts, means: &RunContext) -> Step {
-    if may_rewrite(facts, means) {
+/// Plans for a token that cannot serve this user.
+fn plan_unusable_token(facts: &Facts, context: &RunContext) -> Step {
+    if can_rewrite(facts, context) {
         return Step::RewritePolicy;
     }
     let advice = match facts.policy {
@@ -208,97 +257,101 @@ fn useless(facts: &Facts, means: &RunContext) -> Step {
     Step::Done(ProvisionResult::NeedsAdmin(advice.into()))
 }
 
-fn may_rewrite(facts: &Facts, means: &RunContext) -> bool {
-    means.no_admin.is_none() && means.rewrite_policies && facts.policy == Attempt::NotTried
+fn can_rewrite(facts: &Facts, context: &RunContext) -> bool {
+    context.admin_unavailable.is_none() && context.rewrite_policies && facts.policy == Attempt::NotTried
 }
 
-fn enrolled(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
-    if facts.is_enrolled { revoked(facts, means, ending) } else { Step::Enroll }
+fn plan_enrollment(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
+    if facts.is_enrolled { plan_revocation(facts, context, result) } else { Step::Enroll }
 }
 
-/// Last of all, when another token is shown to serve, or none is to.
-fn revoked(facts: &Facts, means: &RunContext, ending: ProvisionResult) -> Step {
-    if facts.to_revoke().is_empty() {
-        return Step::Done(ending);
+/// Plans revocation as the last step, after another token was checked or the user was unenrolled.
+fn plan_revocation(facts: &Facts, context: &RunContext, result: ProvisionResult) -> Step {
+    if facts.tokens_to_revoke().is_empty() {
+        return Step::Done(result);
     }
-    match (&facts.revocation, &means.no_admin) {
+    match (&facts.revocation, &context.admin_unavailable) {
         (Attempt::Failed(failure), _) => Step::Done(ProvisionResult::Failed(failure.clone())),
         (Attempt::NotTried, None) => Step::Revoke,
-        (Attempt::Done, _) => Step::Done(ending),
-        // One thing at a time is enough to wait for.
-        (Attempt::NotTried, Some(_)) if ending != ProvisionResult::Ok => Step::Done(ending),
-        (Attempt::NotTried, Some(no_admin)) => {
+        (Attempt::Done, _) => Step::Done(result),
+        // Report only one reason at a time.
+        (Attempt::NotTried, Some(_)) if result != ProvisionResult::Ok => Step::Done(result),
+        (Attempt::NotTried, Some(admin_unavailable)) => {
             let what =
-                if facts.wanted == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
-            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {no_admin}")))
+                if facts.desired == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {admin_unavailable}")))
         }
     }
 }
 
-fn replace(means: &RunContext, why: &str) -> Step {
-    match &means.no_admin {
-        Some(no_admin) => Step::Done(ProvisionResult::NeedsAdmin(format!("{why}; {no_admin}"))),
+fn plan_new_token(context: &RunContext, why: &str) -> Step {
+    match &context.admin_unavailable {
+        Some(admin_unavailable) => {
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{why}; {admin_unavailable}")))
+        }
         None => Step::Mint(why.to_owned()),
     }
 }
 
-fn ends_soon(standing: &TokenInfo, now_ms: u64) -> bool {
-    standing.expires_at_ms.is_some_and(|moment| moment < now_ms.saturating_add(ENDS_SOON_MS))
+fn is_expiring(info: &TokenInfo, now_ms: u64) -> bool {
+    info.expires_at_ms.is_some_and(|time| time < now_ms.saturating_add(RENEWAL_WINDOW_MS))
 }
 
-fn skipped(why: &str) -> Step {
+fn skip(why: &str) -> Step {
     Step::Done(ProvisionResult::Skipped(why.to_owned()))
 }
 
 impl Facts {
-    /// The accessors of the tokens that serve this person no more.
-    pub(super) fn to_revoke(&self) -> Vec<String> {
-        let serves = |accessor: &String| {
+    /// Returns the accessors of tokens that this user no longer uses.
+    pub(super) fn tokens_to_revoke(&self) -> Vec<String> {
+        let is_current = |accessor: &String| {
             let is_held = matches!(&self.token, TokenState::Present(held) if held.accessor == *accessor);
-            is_held && self.wanted == Desired::Enrolled
+            is_held && self.desired == Desired::Enrolled
         };
-        self.former.iter().filter(|accessor| !serves(accessor)).cloned().collect()
+        self.former.iter().filter(|accessor| !is_current(accessor)).cloned().collect()
     }
 
-    /// Whether they show that `step` was done, and not only tried.
-    pub(super) fn show(&self, step: &Step) -> bool {
+    /// Returns true if the facts confirm that `step` succeeded.
+    pub(super) fn confirm(&self, step: &Step) -> bool {
         match step {
             Step::Renew => self.renewal == Attempt::Done,
             Step::Mint(_) => self.minting == Attempt::Done,
-            Step::Prove => self.proof != PolicyCheck::Pending,
+            Step::CheckPolicy => self.policy_check != PolicyCheck::Pending,
             Step::RewritePolicy => self.policy == Attempt::Done,
             Step::Enroll => self.is_enrolled,
             Step::Unenroll => !self.is_enrolled,
+            Step::Offboard(_) => self.document == Attempt::Done,
             Step::Revoke => self.revocation == Attempt::Done,
             Step::Done(_) => true,
         }
     }
 
-    /// The facts as they would be if `step` had been done as it should.
+    /// Returns the facts as they would be after a successful `step`.
     #[must_use]
     pub(super) fn simulate(mut self, step: &Step, now_ms: u64) -> Self {
         match step {
             Step::Renew => {
                 self.renewal = Attempt::Done;
                 if let TokenState::Present(held) = &mut self.token {
-                    held.expires_at_ms = Some(now_ms.saturating_add(PERIOD_MS));
+                    held.expires_at_ms = Some(now_ms.saturating_add(TOKEN_PERIOD_MS));
                 }
             }
             Step::Mint(_) => {
-                (self.minting, self.proof) = (Attempt::Done, PolicyCheck::Pending);
+                (self.minting, self.policy_check) = (Attempt::Done, PolicyCheck::Pending);
                 self.token = TokenState::Present(TokenInfo {
                     accessor: String::new(),
                     foreign: None,
-                    expires_at_ms: Some(now_ms.saturating_add(PERIOD_MS)),
+                    expires_at_ms: Some(now_ms.saturating_add(TOKEN_PERIOD_MS)),
                     is_renewable: true,
                     is_orphan: true,
                     host: None,
                 });
             }
-            Step::Prove => self.proof = PolicyCheck::Ok,
-            Step::RewritePolicy => (self.policy, self.proof) = (Attempt::Done, PolicyCheck::Pending),
+            Step::CheckPolicy => self.policy_check = PolicyCheck::Ok,
+            Step::RewritePolicy => (self.policy, self.policy_check) = (Attempt::Done, PolicyCheck::Pending),
             Step::Enroll => self.is_enrolled = true,
             Step::Unenroll => self.is_enrolled = false,
+            Step::Offboard(_) => self.document = Attempt::Done,
             Step::Revoke => (self.revocation, self.former) = (Attempt::Done, Vec::new()),
             Step::Done(_) => {}
         }

@@ -2,7 +2,7 @@ use super::*;
 
 const NOW: u64 = 1_800_000_000_000;
 
-fn sound() -> TokenInfo {
+fn valid_token() -> TokenInfo {
     TokenInfo {
         accessor: "a".into(),
         foreign: None,
@@ -13,252 +13,321 @@ fn sound() -> TokenInfo {
     }
 }
 
-/// Somebody for whom nothing is to be done.
-fn settled() -> Facts {
+/// Returns the facts of a user who needs no changes.
+fn enrolled_user() -> Facts {
     Facts {
-        wanted: Desired::Enrolled,
-        unservable: None,
+        desired: Desired::Enrolled,
+        skip_reason: None,
         is_enrolled: true,
         enrollment_failed: None,
-        token: TokenState::Present(sound()),
-        proof: PolicyCheck::Ok,
+        token: TokenState::Present(valid_token()),
+        policy_check: PolicyCheck::Ok,
         renewal: Attempt::NotTried,
         minting: Attempt::NotTried,
         policy: Attempt::NotTried,
         former: vec!["a".into()],
         revocation: Attempt::NotTried,
+        offboarding: None,
+        document: Attempt::NotTried,
     }
 }
 
-/// Somebody who has nothing yet.
-fn newcomer() -> Facts {
+/// Returns the facts of a user who is not enrolled and has no token.
+fn new_user() -> Facts {
     Facts {
         is_enrolled: false,
         token: TokenState::Absent("none".into()),
-        proof: PolicyCheck::Pending,
+        policy_check: PolicyCheck::Pending,
         former: Vec::new(),
-        ..settled()
+        ..enrolled_user()
     }
 }
 
-fn means(no_admin: Option<&str>) -> RunContext {
+fn context(admin_unavailable: Option<&str>) -> RunContext {
     RunContext {
         now_ms: NOW,
         host: "here".into(),
-        place: String::new(),
-        no_admin: no_admin.map(str::to_owned),
+        document_location: String::new(),
+        admin_unavailable: admin_unavailable.map(str::to_owned),
         rewrite_policies: false,
     }
 }
 
-/// All steps to the end, each done as it should be.
-fn steps(mut facts: Facts, means: &RunContext) -> (Vec<&'static str>, ProvisionResult) {
+/// Returns the steps and the final result if each step succeeds.
+fn steps(mut facts: Facts, context: &RunContext) -> (Vec<&'static str>, ProvisionResult) {
     let mut names = Vec::new();
     for _ in 0..20 {
-        let step = next(&facts, means);
+        let step = next_step(&facts, context);
         names.push(match &step {
-            Step::Done(ending) => return (names, ending.clone()),
+            Step::Done(result) => return (names, result.clone()),
             Step::Renew => "renew",
             Step::Mint(_) => "mint",
-            Step::Prove => "prove",
+            Step::CheckPolicy => "prove",
             Step::RewritePolicy => "rewrite",
             Step::Enroll => "enroll",
             Step::Unenroll => "unenroll",
+            Step::Offboard(Offboarding::Mark) => "mark",
+            Step::Offboard(Offboarding::Delete) => "delete",
             Step::Revoke => "revoke",
         });
         facts = facts.simulate(&step, NOW);
-        assert!(facts.show(&step), "{step:?}");
+        assert!(facts.confirm(&step), "{step:?}");
     }
-    panic!("it does not end: {names:?}");
+    panic!("the plan does not end: {names:?}");
 }
 
-fn refused() -> StoreError {
-    StoreError::Refused { reason: "no".into(), remedy: "mend it".into() }
+fn refusal() -> StoreError {
+    StoreError::Refused { reason: "no".into(), remedy: "retry".into() }
 }
 
 #[test]
-fn what_is_done_for_whom() {
-    let (with, without) = (means(None), means(Some("no admin")));
-    let new = newcomer();
+fn plan_takes_expected_steps_for_each_state() {
+    let (with, without) = (context(None), context(Some("no admin")));
+    let new = new_user();
     let held = |change: fn(&mut TokenInfo)| {
-        let mut standing = sound();
-        change(&mut standing);
-        TokenState::Present(standing)
+        let mut info = valid_token();
+        change(&mut info);
+        TokenState::Present(info)
     };
-    let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
-    let off = Facts { wanted: Desired::Disabled("parked"), ..settled() };
-    for (what, facts, means, expected) in [
-        ("nothing for who is settled", settled(), &with, &[][..]),
-        ("nothing without an admin either", settled(), &without, &[]),
-        ("all for a newcomer", new.clone(), &with, &["mint", "prove", "enroll"]),
+    let gone = Facts { desired: Desired::Removed { doubt: None }, ..enrolled_user() };
+    let off = Facts { desired: Desired::Disabled("parked"), ..enrolled_user() };
+    let marked = |offboarding| Facts { offboarding: Some(offboarding), ..gone.clone() };
+    for (what, facts, context, expected) in [
         (
-            "a token that ends soon is renewed by itself",
-            Facts { token: held(|standing| standing.expires_at_ms = Some(NOW + DAY_MS)), ..settled() },
+            "an offboarded user's document is marked before the token is revoked",
+            marked(Offboarding::Mark),
+            &with,
+            &["unenroll", "mark", "revoke"][..],
+        ),
+        (
+            "an offboarded user's document is deleted before the token is revoked",
+            marked(Offboarding::Delete),
+            &with,
+            &["unenroll", "delete", "revoke"],
+        ),
+        ("a user in the requested state needs no step", enrolled_user(), &with, &[]),
+        ("the same without an administrator's token", enrolled_user(), &without, &[]),
+        ("a new user gets a token and is enrolled", new.clone(), &with, &["mint", "prove", "enroll"]),
+        (
+            "a renewable token that expires soon is renewed",
+            Facts { token: held(|info| info.expires_at_ms = Some(NOW + DAY_MS)), ..enrolled_user() },
             &without,
             &["renew"],
         ),
         (
-            "or replaced",
+            "a token that cannot be renewed is replaced",
             Facts {
-                token: held(|standing| {
-                    (standing.expires_at_ms, standing.is_renewable) = (Some(NOW + DAY_MS), false)
-                }),
-                ..settled()
+                token: held(|info| (info.expires_at_ms, info.is_renewable) = (Some(NOW + DAY_MS), false)),
+                ..enrolled_user()
             },
             &with,
             &["mint", "prove", "revoke"],
         ),
         (
-            "somebody else's is replaced",
-            Facts { token: held(|standing| standing.foreign = Some("bob".into())), ..settled() },
+            "a token of another user is replaced",
+            Facts { token: held(|info| info.foreign = Some("bob".into())), ..enrolled_user() },
             &with,
             &["mint", "prove", "revoke"],
         ),
         (
-            "one that is no orphan too",
-            Facts { token: held(|standing| standing.is_orphan = false), ..settled() },
+            "a token that is not an orphan is replaced",
+            Facts { token: held(|info| info.is_orphan = false), ..enrolled_user() },
             &with,
             &["mint", "prove", "revoke"],
         ),
         (
-            "one that never ends is left alone",
-            Facts { token: held(|standing| standing.expires_at_ms = None), ..settled() },
+            "a token without expiry is not changed",
+            Facts { token: held(|info| info.expires_at_ms = None), ..enrolled_user() },
             &with,
             &[],
         ),
         (
-            "an old proof is made again",
-            Facts { proof: PolicyCheck::Pending, ..settled() },
+            "an old policy check is repeated",
+            Facts { policy_check: PolicyCheck::Pending, ..enrolled_user() },
             &without,
             &["prove"],
         ),
         (
-            "without a server enrollment is all",
-            Facts { former: Vec::new(), token: TokenState::NotRequired, is_enrolled: false, ..settled() },
+            "the local store needs only enrollment",
+            Facts {
+                former: Vec::new(),
+                token: TokenState::NotRequired,
+                is_enrolled: false,
+                ..enrolled_user()
+            },
             &without,
             &["enroll"],
         ),
-        ("parked", off.clone(), &without, &["unenroll"]),
-        ("parked already", Facts { is_enrolled: false, ..off }, &without, &[]),
-        ("gone", gone.clone(), &with, &["unenroll", "revoke"]),
-        ("gone before there was a token", Facts { former: Vec::new(), ..gone }, &without, &["unenroll"]),
+        ("a parked user is unenrolled", off.clone(), &without, &["unenroll"]),
+        ("a parked user is not enrolled", Facts { is_enrolled: false, ..off }, &without, &[]),
+        ("a removed user is unenrolled and the token revoked", gone.clone(), &with, &["unenroll", "revoke"]),
+        (
+            "a removed user without a token is unenrolled",
+            Facts { former: Vec::new(), ..gone.clone() },
+            &without,
+            &["unenroll"],
+        ),
     ] {
-        assert_eq!(steps(facts, means), (expected.to_vec(), ProvisionResult::Ok), "{what}");
+        assert_eq!(steps(facts, context), (expected.to_vec(), ProvisionResult::Ok), "{what}");
     }
 }
 
 #[test]
-fn what_waits_for_an_admin_or_is_left_out() {
-    let without = means(Some("no admin"));
-    let new = newcomer();
+fn plan_stops_for_admin_skip_or_failure() {
+    let without = context(Some("no admin"));
+    let new = new_user();
     let waits = |facts: Facts| match steps(facts, &without) {
         (steps, ProvisionResult::NeedsAdmin(what)) => (steps, what),
         other => panic!("{other:?}"),
     };
-    assert_eq!(waits(new.clone()), (vec![], "none; no admin".into()), "nobody is enrolled without a token");
-    let gone = Facts { wanted: Desired::Removed { doubt: None }, ..settled() };
+    assert_eq!(
+        waits(new.clone()),
+        (vec![], "none; no admin".into()),
+        "a user without a token is not enrolled"
+    );
+    let gone = Facts { desired: Desired::Removed { doubt: None }, ..enrolled_user() };
     assert_eq!(waits(gone.clone()), (vec!["unenroll"], "their token is to be revoked; no admin".into()));
-    assert!(waits(Facts { proof: PolicyCheck::TooNarrow, ..settled() }).1.contains("--rewrite-policies"));
-    let passing = TokenState::Present(TokenInfo { is_orphan: false, ..sound() });
-    assert!(waits(Facts { token: passing, ..settled() }).1.contains("ends together with"));
+    assert!(
+        waits(Facts { policy_check: PolicyCheck::TooNarrow, ..enrolled_user() })
+            .1
+            .contains("--rewrite-policies")
+    );
+    let expiring = TokenState::Present(TokenInfo { is_orphan: false, ..valid_token() });
+    assert!(waits(Facts { token: expiring, ..enrolled_user() }).1.contains("ends together with"));
 
-    let skipped = |facts: Facts| match steps(facts, &means(None)) {
+    let skipped = |facts: Facts| match steps(facts, &context(None)) {
         (steps, ProvisionResult::Skipped(why)) if steps.is_empty() => why,
         other => panic!("{other:?}"),
     };
-    assert_eq!(skipped(Facts { unservable: Some("no account".into()), ..new.clone() }), "no account");
+    assert_eq!(skipped(Facts { skip_reason: Some("no account".into()), ..new.clone() }), "no account");
     assert_eq!(skipped(Facts { token: TokenState::HomeUnusable("a FIFO".into()), ..new.clone() }), "a FIFO");
-    let doubted = Facts { wanted: Desired::Removed { doubt: Some("half written".into()) }, ..gone };
-    assert_eq!(steps(doubted, &means(None)), (vec![], ProvisionResult::RemovalVetoed("half written".into())));
-
-    let failed = |facts: Facts| steps(facts, &means(None));
+    let doubted = Facts { desired: Desired::Removed { doubt: Some("half written".into()) }, ..gone };
     assert_eq!(
-        failed(Facts { token: TokenState::Unknown(refused()), ..new.clone() }),
-        (vec![], ProvisionResult::Failed(refused()))
+        steps(doubted, &context(None)),
+        (vec![], ProvisionResult::RemovalVetoed("half written".into()))
+    );
+
+    let failed = |facts: Facts| steps(facts, &context(None));
+    assert_eq!(
+        failed(Facts { token: TokenState::Unknown(refusal()), ..new.clone() }),
+        (vec![], ProvisionResult::Failed(refusal()))
     );
     assert_eq!(
-        failed(Facts { minting: Attempt::Failed(refused()), ..new }),
-        (vec![], ProvisionResult::Failed(refused()))
+        failed(Facts { minting: Attempt::Failed(refusal()), ..new }),
+        (vec![], ProvisionResult::Failed(refusal()))
     );
 }
 
 #[test]
-fn a_policy_is_replaced_only_when_that_is_asked_for_and_once() {
-    let wide = Facts { proof: PolicyCheck::TooBroad(vec!["list".into()]), is_enrolled: false, ..settled() };
+fn policy_is_rewritten_once_and_only_on_request() {
+    let wide = Facts {
+        policy_check: PolicyCheck::TooBroad(vec!["list".into()]),
+        is_enrolled: false,
+        ..enrolled_user()
+    };
     assert_eq!(
-        steps(wide.clone(), &means(None)),
+        steps(wide.clone(), &context(None)),
         (vec!["enroll"], ProvisionResult::PolicyTooBroad(vec!["list".into()]))
     );
-    let rewriting = RunContext { rewrite_policies: true, ..means(None) };
+    let rewriting = RunContext { rewrite_policies: true, ..context(None) };
     assert_eq!(steps(wide.clone(), &rewriting), (vec!["rewrite", "prove", "enroll"], ProvisionResult::Ok));
-    let in_vain = Facts { policy: Attempt::Done, ..wide.clone() };
+    let rewritten = Facts { policy: Attempt::Done, ..wide.clone() };
     assert_eq!(
-        steps(in_vain, &rewriting),
+        steps(rewritten, &rewriting),
         (vec!["enroll"], ProvisionResult::PolicyTooBroad(vec!["list".into()]))
     );
-    let refused_to = Facts { policy: Attempt::Failed(refused()), ..wide };
-    assert_eq!(steps(refused_to, &rewriting).1, ProvisionResult::Failed(refused()));
+    let rejected = Facts { policy: Attempt::Failed(refusal()), ..wide };
+    assert_eq!(steps(rejected, &rewriting).1, ProvisionResult::Failed(refusal()));
 }
 
 #[test]
-fn whatever_fails_is_told() {
-    let passing = TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() };
-    for standing in [sound(), passing.clone(), TokenInfo { foreign: Some("x".into()), ..sound() }] {
-        let facts =
-            Facts { token: TokenState::Present(standing), minting: Attempt::Failed(refused()), ..settled() };
-        assert_eq!(steps(facts, &means(None)), (vec![], ProvisionResult::Failed(refused())), "no new token");
+fn failed_step_is_reported() {
+    let expiring = TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..valid_token() };
+    for info in [valid_token(), expiring.clone(), TokenInfo { foreign: Some("x".into()), ..valid_token() }] {
+        let facts = Facts {
+            token: TokenState::Present(info),
+            minting: Attempt::Failed(refusal()),
+            ..enrolled_user()
+        };
+        assert_eq!(
+            steps(facts, &context(None)),
+            (vec![], ProvisionResult::Failed(refusal())),
+            "no new token"
+        );
     }
-    let not_revoked =
-        Facts { former: vec!["a".into(), "b".into()], revocation: Attempt::Failed(refused()), ..settled() };
-    assert_eq!(steps(not_revoked.clone(), &means(None)), (vec![], ProvisionResult::Failed(refused())));
-    let to_be = Facts { revocation: Attempt::NotTried, ..not_revoked };
-    assert_eq!(steps(to_be.clone(), &means(None)), (vec!["revoke"], ProvisionResult::Ok));
-    assert_eq!(to_be.to_revoke(), ["b"], "not the one that serves");
-    let ProvisionResult::NeedsAdmin(what) = steps(to_be, &means(Some("no admin"))).1 else {
-        panic!("it waits")
+    let not_revoked = Facts {
+        former: vec!["a".into(), "b".into()],
+        revocation: Attempt::Failed(refusal()),
+        ..enrolled_user()
+    };
+    assert_eq!(steps(not_revoked.clone(), &context(None)), (vec![], ProvisionResult::Failed(refusal())));
+    let pending = Facts { revocation: Attempt::NotTried, ..not_revoked };
+    assert_eq!(steps(pending.clone(), &context(None)), (vec!["revoke"], ProvisionResult::Ok));
+    assert_eq!(pending.tokens_to_revoke(), ["b"], "the current token stays");
+    let ProvisionResult::NeedsAdmin(what) = steps(pending, &context(Some("no admin"))).1 else {
+        panic!("expected NeedsAdmin")
     };
     assert_eq!(what, "an earlier token of theirs is to be revoked; no admin");
 
-    // What serves until an admin comes is put to use.
+    // A token that is valid until an administrator replaces it is used.
     let new = Facts {
         is_enrolled: false,
-        token: TokenState::Present(passing),
-        proof: PolicyCheck::Pending,
-        ..settled()
+        token: TokenState::Present(expiring),
+        policy_check: PolicyCheck::Pending,
+        ..enrolled_user()
     };
-    let (taken, ending) = steps(new, &means(Some("no admin")));
+    let (taken, result) = steps(new, &context(Some("no admin")));
     assert_eq!(taken, ["prove", "enroll"]);
-    assert!(matches!(ending, ProvisionResult::NeedsAdmin(what) if what.contains("ends within a week")));
+    assert!(matches!(result, ProvisionResult::NeedsAdmin(what) if what.contains("ends within a week")));
 }
 
 #[test]
-fn one_run_makes_one_token_for_somebody_at_most() {
-    let foreign = TokenState::Present(TokenInfo { foreign: Some("x".into()), ..sound() });
-    let passing = TokenState::Present(TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..sound() });
+fn run_mints_at_most_one_token_per_user() {
+    let foreign = TokenState::Present(TokenInfo { foreign: Some("x".into()), ..valid_token() });
+    let expiring =
+        TokenState::Present(TokenInfo { expires_at_ms: Some(NOW), is_renewable: false, ..valid_token() });
     for token in
-        [foreign, passing, TokenState::Absent("gone".into()), TokenState::HomeUnusable("full".into())]
+        [foreign, expiring, TokenState::Absent("gone".into()), TokenState::HomeUnusable("full".into())]
     {
-        let facts = Facts { token, minting: Attempt::Done, ..settled() };
-        assert!(!steps(facts, &means(None)).0.contains(&"mint"));
+        let facts = Facts { token, minting: Attempt::Done, ..enrolled_user() };
+        assert!(!steps(facts, &context(None)).0.contains(&"mint"));
     }
 }
 
 #[test]
-fn a_new_token_that_is_of_no_use_is_told_and_replaces_nothing() {
-    let useless = Facts {
+fn unusable_new_token_is_reported_and_revokes_nothing() {
+    let unusable = Facts {
         token: TokenState::Absent("it may not look itself up".into()),
         minting: Attempt::Done,
         former: vec!["a".into(), "new".into()],
-        ..settled()
+        ..enrolled_user()
     };
-    let ProvisionResult::NeedsAdmin(what) = steps(useless.clone(), &means(None)).1 else {
-        panic!("it waits")
+    let ProvisionResult::NeedsAdmin(what) = steps(unusable.clone(), &context(None)).1 else {
+        panic!("expected NeedsAdmin")
     };
     assert!(what.contains("--rewrite-policies"), "{what}");
-    let rewriting = RunContext { rewrite_policies: true, ..means(None) };
-    let (taken, ending) = steps(useless, &rewriting);
-    assert_eq!(taken, ["rewrite"], "no token is revoked before another is shown to serve");
+    let rewriting = RunContext { rewrite_policies: true, ..context(None) };
+    let (taken, result) = steps(unusable, &rewriting);
+    assert_eq!(taken, ["rewrite"], "no token is revoked before another was checked");
     assert!(
-        matches!(ending, ProvisionResult::NeedsAdmin(what) if what.contains("although its policy was replaced"))
+        matches!(result, ProvisionResult::NeedsAdmin(what) if what.contains("although its policy was replaced"))
     );
+}
+
+#[test]
+fn marked_document_skips_the_user() {
+    let facts = Facts { policy_check: PolicyCheck::Offboarded, is_enrolled: false, ..enrolled_user() };
+    assert_eq!(steps(facts, &context(None)), (vec![], ProvisionResult::Skipped(OFFBOARDED.into())));
+}
+
+#[test]
+fn offboarding_without_admin_token_needs_admin() {
+    let gone = Facts {
+        desired: Desired::Removed { doubt: None },
+        offboarding: Some(Offboarding::Mark),
+        ..enrolled_user()
+    };
+    let (done, result) = steps(gone, &context(Some("no admin")));
+    assert_eq!(done, ["unenroll"]);
+    assert!(matches!(&result, ProvisionResult::NeedsAdmin(what) if what.contains("marked")), "{result:?}");
 }

@@ -1,5 +1,5 @@
-//! What this machine remembers of those whom the roster brought: one small file for each, root's own. Whoever has none was
-//! enrolled by hand, and no roster lets them go.
+//! Records of provisioned users: one JSON file for each user, readable only by root. A user without
+//! a record was enrolled manually, and no roster unenrolls them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,46 +11,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::undo::remove_if_exists;
 
-/// One person, as provisioned.
+/// The record of one provisioned user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Names their token, and cannot be used as one; empty with a store on this machine, and before there is one.
+    /// The accessor of the user's token, which is not a secret. Empty with the local store and
+    /// before the first token.
     #[serde(default)]
     pub(super) accessor: String,
-    /// The machine it was made for, as far as the token says.
+    /// The host for which the token was minted, if the token names one.
     #[serde(default)]
     pub(super) host: Option<String>,
-    /// Tokens that another one has replaced, or may have: to be revoked, but for the one that lies there after all.
+    /// Accessors of tokens that were replaced, or that an interrupted run may have replaced. They
+    /// are revoked unless the token file contains them.
     #[serde(default)]
     pub(super) former: Vec<String>,
-    /// When the token was last shown to be no wider than it should be, in milliseconds since the epoch.
+    /// The time of the last successful policy check, in milliseconds since the epoch.
     #[serde(default)]
     pub(super) proved_at_ms: u64,
-    /// The place of the documents to which that proof applies.
+    /// The document location to which that check applies.
     #[serde(default)]
     pub(super) proved_at: String,
-    /// Whether their units are still to be started: what is enabled on the disk need not run.
+    /// True if the user's units still have to be started. Enabled units are not necessarily
+    /// running.
     #[serde(default)]
     pub(super) units_are_due: bool,
 }
 
-/// All of them.
+/// The directory of all records.
 #[derive(Clone, Debug)]
 pub(super) struct Records {
     directory: PathBuf,
 }
 
 impl Records {
-    /// Those kept in this directory.
-    pub(super) fn at(directory: &Path) -> Self {
+    /// Returns the records in this directory.
+    pub(super) fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
 
-    /// The names of all.
+    /// Returns the names of all provisioned users in order.
     ///
     /// # Errors
-    /// When they cannot be listed.
-    pub(super) fn names(&self) -> Result<Vec<String>> {
+    /// Fails if the directory cannot be read.
+    pub(super) fn list_names(&self) -> Result<Vec<String>> {
         let context = || format!("cannot list {}", self.directory.display());
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
@@ -66,41 +69,42 @@ impl Records {
         Ok(names)
     }
 
-    /// One person's; none for somebody who was not provisioned, and an empty one where it is damaged.
-    pub(super) fn of(&self, user: &str) -> Option<Record> {
+    /// Returns the record of one user. Returns None if the user was not provisioned, and an empty
+    /// record if the file is damaged.
+    pub(super) fn load(&self, user: &str) -> Option<Record> {
         let text = fs::read(self.directory.join(user)).ok()?;
         Some(serde_json::from_slice(&text).unwrap_or_default())
     }
 
-    /// Remembers this.
+    /// Writes the record of one user.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub(super) fn keep(&self, user: &str, record: &Record) -> Result<()> {
+    /// Fails if the file cannot be written.
+    pub(super) fn save(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
         let text = serde_json::to_vec(record).context("putting a record into words")?;
         atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())
     }
 
-    /// Remembers that these people's units were started.
+    /// Records that the units of these users were started.
     ///
     /// # Errors
-    /// When it cannot be written; then they are started again.
-    pub(super) fn mark_started(&self, people: &[&str]) -> Result<()> {
-        for user in people {
-            if let Some(due) = self.of(user).filter(|record| record.units_are_due) {
-                self.keep(user, &Record { units_are_due: false, ..due })?;
+    /// Fails if a record cannot be written. The next run then starts the units again.
+    pub(super) fn mark_started(&self, users: &[&str]) -> Result<()> {
+        for user in users {
+            if let Some(record) = self.load(user).filter(|record| record.units_are_due) {
+                self.save(user, &Record { units_are_due: false, ..record })?;
             }
         }
         Ok(())
     }
 
-    /// Forgets somebody.
+    /// Deletes the record of one user.
     ///
     /// # Errors
-    /// When the file stays.
-    pub(super) fn forget(&self, user: &str) -> Result<()> {
+    /// Fails if the file cannot be deleted.
+    pub(super) fn delete(&self, user: &str) -> Result<()> {
         remove_if_exists(&self.directory.join(user)).map(|_| ())
     }
 }
@@ -110,20 +114,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_remembered_until_it_is_forgotten() {
+    fn saved_record_is_listed_until_deleted() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
-        let records = Records::at(&scratch.path().join("provisioned"));
-        assert_eq!(records.names().expect("none is no error"), Vec::<String>::new());
+        let records = Records::new(&scratch.path().join("provisioned"));
+        assert_eq!(records.list_names().expect("none is no error"), Vec::<String>::new());
         let record = Record { accessor: "a".into(), proved_at_ms: 7, ..Record::default() };
-        records.keep("bob", &record).expect("kept");
-        records.keep("ada", &Record::default()).expect("kept");
-        assert_eq!(records.names().expect("listed"), ["ada", "bob"]);
-        assert_eq!(records.of("bob"), Some(record));
-        assert_eq!(records.of("cy"), None);
+        records.save("bob", &record).expect("kept");
+        records.save("ada", &Record::default()).expect("kept");
+        assert_eq!(records.list_names().expect("listed"), ["ada", "bob"]);
+        assert_eq!(records.load("bob"), Some(record));
+        assert_eq!(records.load("cy"), None);
         fs::write(scratch.path().join("provisioned/ada"), "{").expect("damaged");
-        assert_eq!(records.of("ada"), Some(Record::default()), "still one whom the roster brought");
-        records.forget("ada").expect("forgotten");
-        records.forget("ada").expect("twice is no error");
-        assert_eq!(records.names().expect("listed"), ["bob"]);
+        assert_eq!(records.load("ada"), Some(Record::default()), "the user stays a provisioned user");
+        records.delete("ada").expect("forgotten");
+        records.delete("ada").expect("twice is no error");
+        assert_eq!(records.list_names().expect("listed"), ["bob"]);
     }
 }

@@ -1,5 +1,5 @@
-//! What is said of a run: a line for each person for whom something was done or is amiss, a summary, or JSON; and a line in
-//! the journal, where whoever looks after a person looks.
+//! Output of a run: one line for each user with a change or a problem, a summary or JSON, and one
+//! journal message for each such user.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -11,74 +11,74 @@ use cas_core::text::sanitize_line;
 use serde_json::{Value, json};
 
 use super::apply::UserResult;
-use super::plan::{ProvisionResult, Step};
+use super::plan::{Offboarding, ProvisionResult, Step};
 use crate::os::environment::env_var;
 use crate::term::wrap::{terminal_width, width, wrap_for};
 use crate::user::error::store_exit_code;
 
-/// The version of the JSON; members may be added to it, and none changes its meaning or goes.
+/// The version of the JSON. Members can be added; existing members keep their meaning.
 const SCHEMA: u32 = 1;
-/// From so many people on it is shown how far a run has come.
-const MANY: usize = 20;
+/// The number of users from which the progress is shown.
+const MIN_USERS_FOR_PROGRESS: usize = 20;
 
-/// How a run went.
+/// The results of one run.
 #[derive(Default)]
 pub(super) struct Summary {
-    pub(super) people: Vec<UserResult>,
+    pub(super) results: Vec<UserResult>,
     pub(super) is_dry: bool,
     pub(super) requests: u64,
-    pub(super) took: Duration,
-    /// How many people were left when the run was asked to end, if it was.
+    pub(super) elapsed: Duration,
+    /// The number of remaining users if a signal interrupted the run.
     pub(super) interrupted_before: Option<usize>,
-    /// What else an admin should know.
+    /// Further remarks for the administrator.
     pub(super) remarks: Vec<String>,
-    /// Why not everything runs that is to run by itself.
+    /// Why some units were not started.
     pub(super) units_failed: Vec<String>,
 }
 
 impl Summary {
-    /// For people, on the standard output.
+    /// Prints the results as text to stdout.
     pub(super) fn print_text(&self) {
         let out = io::stdout();
-        let say = |text: &str| drop(writeln!(out.lock(), "{}", wrap_for(&out, text)));
-        for served in &self.people {
-            if let Some(text) = served.line(self.is_dry) {
-                say(&format!("{}: {text}", served.name));
+        let print_line = |text: &str| drop(writeln!(out.lock(), "{}", wrap_for(&out, text)));
+        for outcome in &self.results {
+            if let Some(text) = outcome.describe(self.is_dry) {
+                print_line(&format!("{}: {text}", outcome.name));
             }
         }
-        if let Some(rest) = self.interrupted_before {
-            say(&format!("asked to end: {rest} people were not looked at; run this again"));
+        if let Some(remaining) = self.interrupted_before {
+            print_line(&format!("asked to end: {remaining} people were not looked at; run this again"));
         }
-        self.remarks.iter().chain(&self.units_failed).for_each(|remark| say(remark));
-        // On one line, or each on its own.
-        let [what, cost] = self.summary();
+        self.remarks.iter().chain(&self.units_failed).for_each(|remark| print_line(remark));
+        // Print one line if it fits, otherwise two.
+        let [what, cost] = self.format_summary();
         let fits = terminal_width(&out).is_none_or(|columns| width(&what) + 1 + width(&cost) <= columns);
-        say(&format!("{what}{}{cost}", if fits { " " } else { "\n  " }));
+        print_line(&format!("{what}{}{cost}", if fits { " " } else { "\n  " }));
     }
 
-    /// For programs, on the standard output.
+    /// Prints the results as JSON to stdout.
     pub(super) fn print_json(&self) {
-        let people: Vec<Value> = self.people.iter().map(|served| self.json_of(served)).collect();
-        let told = json!({
+        let users: Vec<Value> = self.results.iter().map(|outcome| self.to_json(outcome)).collect();
+        let document = json!({
             "schema": SCHEMA,
             "dry_run": self.is_dry,
-            "people": people,
+            "people": users,
             "requests": self.requests,
-            "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "milliseconds": u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
             "interrupted_before": self.interrupted_before,
             "remarks": self.remarks,
             "units_failed": self.units_failed,
             "exit_code": self.exit_code(),
         });
-        drop(writeln!(io::stdout(), "{told}"));
+        drop(writeln!(io::stdout(), "{document}"));
     }
 
-    /// Whether a token is, or would be, minted for anybody.
+    /// Returns true if the run minted, or would mint, a token.
     pub(super) fn would_mint(&self) -> bool {
-        self.people.iter().any(|served| served.steps.iter().any(|step| matches!(step, Step::Mint(_))))
+        self.results.iter().any(|outcome| outcome.steps.iter().any(|step| matches!(step, Step::Mint(_))))
     }
 
-    /// The worst of all endings, as the help describes it.
+    /// Returns the exit status of the most severe result, as `--help` lists them.
     pub(super) fn exit_code(&self) -> u8 {
         let rank = |code: &u8| match code {
             78 => 4,
@@ -87,15 +87,15 @@ impl Summary {
             75 => 1,
             _ => 0,
         };
-        let of_units = u8::from(!self.units_failed.is_empty());
-        let of_interruption = if self.interrupted_before.is_some() { 75 } else { 0 };
-        let of_people = self.people.iter().map(|served| code(&served.ending));
-        of_people.chain([of_units, of_interruption]).max_by_key(rank).unwrap_or(0)
+        let units_code = u8::from(!self.units_failed.is_empty());
+        let interruption_code = if self.interrupted_before.is_some() { 75 } else { 0 };
+        let user_codes = self.results.iter().map(|outcome| exit_code_for(&outcome.result));
+        user_codes.chain([units_code, interruption_code]).max_by_key(rank).unwrap_or(0)
     }
 
-    fn json_of(&self, served: &UserResult) -> Value {
-        let steps: Vec<_> = served.steps.iter().map(word).collect();
-        let (ending, text) = match &served.ending {
+    fn to_json(&self, outcome: &UserResult) -> Value {
+        let steps: Vec<_> = outcome.steps.iter().map(step_name).collect();
+        let (result, text) = match &outcome.result {
             ProvisionResult::Ok => ("well", None),
             ProvisionResult::PolicyTooBroad(what) => ("too-wide", Some(what.join(", "))),
             ProvisionResult::Skipped(why) => ("skipped", Some(why.clone())),
@@ -103,16 +103,16 @@ impl Summary {
             ProvisionResult::NeedsAdmin(what) => ("waits-for-admin", Some(what.clone())),
             ProvisionResult::Failed(failure) => ("failed", Some(failure.to_string())),
         };
-        json!({ "user": served.name, "steps": steps, "ending": ending, "text": text, "warnings": served.warnings })
+        json!({ "user": outcome.name, "steps": steps, "ending": result, "text": text, "warnings": outcome.warnings, "remains": outcome.remains })
     }
 
-    /// What came of it, and what it took.
-    fn summary(&self) -> [String; 2] {
+    /// Returns the counts of the results, and the number of requests with the elapsed time.
+    fn format_summary(&self) -> [String; 2] {
         let count = |matches: fn(&ProvisionResult) -> bool| {
-            self.people.iter().filter(|served| matches(&served.ending)).count()
+            self.results.iter().filter(|outcome| matches(&outcome.result)).count()
         };
-        let changes = |step: &Step| !matches!(step, Step::Prove | Step::Done(_));
-        let changed = self.people.iter().filter(|served| served.steps.iter().any(changes)).count();
+        let changes = |step: &Step| !matches!(step, Step::CheckPolicy | Step::Done(_));
+        let changed = self.results.iter().filter(|outcome| outcome.steps.iter().any(changes)).count();
         let mut parts = vec![match (self.is_dry, changed) {
             (true, 0) => "nothing would be changed".to_owned(),
             (true, _) => format!("{changed} would be changed"),
@@ -124,45 +124,46 @@ impl Summary {
                 parts.push(format!("{count} {what}"));
             }
         };
-        more(count(|ending| matches!(ending, ProvisionResult::Skipped(_))), "left out");
-        more(count(|ending| matches!(ending, ProvisionResult::RemovalVetoed(_))), "kept in doubt");
-        more(count(|ending| matches!(ending, ProvisionResult::NeedsAdmin(_))), "waiting for an admin");
+        more(count(|result| matches!(result, ProvisionResult::Skipped(_))), "left out");
+        more(count(|result| matches!(result, ProvisionResult::RemovalVetoed(_))), "kept in doubt");
+        more(count(|result| matches!(result, ProvisionResult::NeedsAdmin(_))), "waiting for an admin");
         more(
-            count(|ending| matches!(ending, ProvisionResult::PolicyTooBroad(_))),
+            count(|result| matches!(result, ProvisionResult::PolicyTooBroad(_))),
             "with a policy that is too wide",
         );
-        more(count(|ending| matches!(ending, ProvisionResult::Failed(_))), "not finished");
-        let people = counted(self.people.len() as u64, "person", "people");
-        let cost = counted(self.requests, "request", "requests");
-        let what = format!("{people}: {}", parts.join(", "));
-        [what, format!("({cost} to the store, {:.1} s)", self.took.as_secs_f64())]
+        more(count(|result| matches!(result, ProvisionResult::Failed(_))), "not finished");
+        let users = format_count(self.results.len() as u64, "person", "people");
+        let cost = format_count(self.requests, "request", "requests");
+        let what = format!("{users}: {}", parts.join(", "));
+        [what, format!("({cost} to the store, {:.1} s)", self.elapsed.as_secs_f64())]
     }
 }
 
 impl UserResult {
-    /// In the journal: nothing of those for whom nothing was to be done, and of an outage that is told already.
-    pub(super) fn to_journal(&self, outage_is_told: bool) {
-        if self.is_outage() && outage_is_told {
+    /// Writes the result to the journal. Skips users without a change or a problem, and outages
+    /// that are logged already.
+    pub(super) fn log_to_journal(&self, is_outage_logged: bool) {
+        if self.is_outage() && is_outage_logged {
             return;
         }
-        if let Some(text) = self.line(false) {
-            let status = if self.ending == ProvisionResult::Ok { Status::Ok } else { Status::Warn };
+        if let Some(text) = self.describe(false) {
+            let status = if self.result == ProvisionResult::Ok { Status::Ok } else { Status::Warn };
             syslog::log_message(&self.name, status, &format!("provisioning: {text}"));
         }
     }
 
-    /// Whether it was the server that did not answer.
+    /// Returns true if Vault did not answer.
     pub(super) fn is_outage(&self) -> bool {
         matches!(
-            self.ending,
+            self.result,
             ProvisionResult::Failed(StoreError::Busy { .. } | StoreError::Unreachable { .. })
         )
     }
 
-    /// None for somebody for whom nothing was to be done, and who is well.
-    fn line(&self, is_dry: bool) -> Option<String> {
-        let done: Vec<_> = self.steps.iter().filter_map(|step| words(step, is_dry)).collect();
-        let problem = match &self.ending {
+    /// Returns None if nothing changed and there is no problem.
+    fn describe(&self, is_dry: bool) -> Option<String> {
+        let done: Vec<_> = self.steps.iter().filter_map(|step| describe_step(step, is_dry)).collect();
+        let problem = match &self.result {
             ProvisionResult::Ok => None,
             ProvisionResult::PolicyTooBroad(what) => Some(format!(
                 "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
@@ -174,13 +175,16 @@ impl UserResult {
             ProvisionResult::Failed(failure) => Some(failure.to_string()),
         };
         let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
-        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).collect();
+        let remains =
+            (!self.remains.is_empty()).then(|| format!("what remains: {}", self.remains.join(", ")));
+        let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).chain(remains).collect();
         (!parts.is_empty()).then(|| sanitize_line(&parts.join("; ")))
     }
 }
 
-/// A proof is nobody's business as long as it succeeds.
-fn words(step: &Step, is_dry: bool) -> Option<String> {
+/// Returns the text for a step. Returns None for a policy check, because only its failure is
+/// reported.
+fn describe_step(step: &Step, is_dry: bool) -> Option<String> {
     let (would, did) = match step {
         Step::Renew => ("renew their token", "renewed their token"),
         Step::Mint(why) => {
@@ -190,18 +194,22 @@ fn words(step: &Step, is_dry: bool) -> Option<String> {
         Step::RewritePolicy => ("replace their policy", "replaced their policy"),
         Step::Enroll => ("enroll", "enrolled"),
         Step::Unenroll => ("unenroll", "unenrolled"),
+        Step::Offboard(Offboarding::Mark) => {
+            ("mark their document as offboarded", "marked their document as offboarded")
+        }
+        Step::Offboard(Offboarding::Delete) => ("delete their document", "deleted their document"),
         Step::Revoke => ("revoke their former token", "revoked their former token"),
-        Step::Prove | Step::Done(_) => return None,
+        Step::CheckPolicy | Step::Done(_) => return None,
     };
     Some(if is_dry { would } else { did }.to_owned())
 }
 
-fn counted(number: u64, one: &str, many: &str) -> String {
+fn format_count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn code(ending: &ProvisionResult) -> u8 {
-    match ending {
+fn exit_code_for(result: &ProvisionResult) -> u8 {
+    match result {
         ProvisionResult::Ok => 0,
         ProvisionResult::Skipped(_) | ProvisionResult::RemovalVetoed(_) => 1,
         ProvisionResult::PolicyTooBroad(_) | ProvisionResult::NeedsAdmin(_) => 77,
@@ -209,49 +217,52 @@ fn code(ending: &ProvisionResult) -> u8 {
     }
 }
 
-fn word(step: &Step) -> &'static str {
+fn step_name(step: &Step) -> &'static str {
     match step {
         Step::Renew => "renew",
         Step::Mint(_) => "mint",
-        Step::Prove => "prove",
+        Step::CheckPolicy => "prove",
         Step::RewritePolicy => "rewrite-policy",
         Step::Enroll => "enroll",
         Step::Unenroll => "unenroll",
+        Step::Offboard(Offboarding::Mark) => "mark-document",
+        Step::Offboard(Offboarding::Delete) => "delete-document",
         Step::Revoke => "revoke",
         Step::Done(_) => "done",
     }
 }
 
-/// How far a long run has come, on the standard error: a line that changes on a terminal that can do that, elsewhere one now and then.
+/// Progress of a long run on stderr: one line that is overwritten on a capable terminal, otherwise
+/// an occasional line.
 pub(super) struct Progress {
     total: usize,
-    on_terminal: bool,
-    shown: Instant,
+    is_interactive: bool,
+    last_shown: Instant,
 }
 
 impl Progress {
-    pub(super) fn of(total: usize) -> Self {
+    pub(super) fn new(total: usize) -> Self {
         let is_dumb = env_var("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
-        Self { total, on_terminal: io::stderr().is_terminal() && !is_dumb, shown: Instant::now() }
+        Self { total, is_interactive: io::stderr().is_terminal() && !is_dumb, last_shown: Instant::now() }
     }
 
-    /// `count` people are done.
+    /// Shows that `count` users are done.
     pub(super) fn show(&mut self, count: usize) {
-        let every = Duration::from_millis(if self.on_terminal { 100 } else { 10_000 });
-        if self.total < MANY || self.shown.elapsed() < every {
+        let interval = Duration::from_millis(if self.is_interactive { 100 } else { 10_000 });
+        if self.total < MIN_USERS_FOR_PROGRESS || self.last_shown.elapsed() < interval {
             return;
         }
-        self.shown = Instant::now();
+        self.last_shown = Instant::now();
         let mut out = io::stderr();
-        drop(match self.on_terminal {
+        drop(match self.is_interactive {
             true => write!(out, "\r{count} of {} people", self.total),
             false => writeln!(out, "cas-sync: {count} of {} people", self.total),
         });
     }
 
-    /// The line that changes goes, by blanks: not everybody wants escape sequences.
-    pub(super) fn end(&self) {
-        if self.on_terminal && self.total >= MANY {
+    /// Overwrites the line with blanks, because some terminals do not support escape sequences.
+    pub(super) fn clear(&self) {
+        if self.is_interactive && self.total >= MIN_USERS_FOR_PROGRESS {
             let widest = format!("{0} of {0} people", self.total).len();
             eprint!("\r{:widest$}\r", "");
         }

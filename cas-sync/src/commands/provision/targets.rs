@@ -1,62 +1,95 @@
-//! Who is to be served: everybody in the roster, and whom an earlier roster brought. Pure, but for looking up accounts.
+//! Selects the users to provision: those in the roster, and those that an earlier roster listed.
+//! Pure except for account lookups.
 
 use std::collections::BTreeMap;
 
-use cas_core::system::account::Account;
+use cas_core::system::account::AccountEntry;
 use cas_vault::DocumentLayout;
 
-use super::apply::Person;
-use super::plan::Desired;
+use super::apply::TargetUser;
+use super::plan::{Desired, Offboarding};
 use crate::enrollment::enroll::is_person;
 use crate::roster::{Entry, Roster};
 
-/// One of the roster, with their account or why there is none.
-type Known = Result<Account, String>;
+/// The account of a listed user, or why there is none.
+type AccountLookup = Result<AccountEntry, String>;
 
-/// Everybody, in the order of their names. `recorded` are those whom the roster brought so far, of whom some may be let go
-/// already and wait for an admin who revokes their tokens; with `offboard` they go whatever the roster looks like.
-pub(super) fn everybody(
+/// Returns all users, sorted by name. `recorded` are users with a record; some of them can be
+/// unenrolled already and wait for an administrator who revokes their tokens. Users that `offboard`
+/// names are removed even if the roster is in doubt. `binding` returns why an account does not match
+/// the user who was enrolled under its name.
+pub(super) fn select_targets(
     roster: &Roster,
     recorded: &[String],
-    account: impl Fn(&str) -> Known,
+    account: impl Fn(&str) -> AccountLookup,
+    binding: impl Fn(&AccountEntry) -> Option<String>,
     is_enrolled: impl Fn(&str) -> bool,
     layout: Option<&DocumentLayout>,
-    offboard: bool,
-) -> Vec<Person> {
-    let accounts: BTreeMap<&str, Known> = roster
+    offboard: &OffboardSelection,
+) -> Vec<TargetUser> {
+    let accounts: BTreeMap<&str, AccountLookup> = roster
         .people
         .iter()
         .filter(|(_, entry)| entry.is_enabled())
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
     let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
-    let doubt = match offboard {
-        true => None,
-        false => {
-            let going = gone.iter().filter(|name| is_enrolled(name)).count();
-            doubt(roster, &accounts, going, recorded.len() - gone.len() + going)
-        }
-    };
+    let enrolled_removed = gone.iter().filter(|name| is_enrolled(name)).count();
+    let doubt =
+        find_doubt(roster, &accounts, enrolled_removed, recorded.len() - gone.len() + enrolled_removed);
     let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
-    let listed = roster.people.iter().map(|(name, entry)| Person {
+    let listed = roster.people.iter().map(|(name, entry)| TargetUser {
         name: name.clone(),
-        wanted: wanted(*entry),
-        unservable: accounts.get(name.as_str()).and_then(|known| {
-            let unservable = unservable(name, known, layout).or_else(|| twin(name, &others, layout));
-            unservable.map(|why| format!("line {} of the roster: {why}", entry.line))
+        desired: if offboard.is_named(name) {
+            Desired::Removed { doubt: None }
+        } else {
+            desired_state(*entry)
+        },
+        skip_reason: accounts.get(name.as_str()).and_then(|lookup| {
+            let mismatch = || lookup.as_ref().ok().and_then(&binding);
+            let skip_reason = find_skip_reason(name, lookup, layout)
+                .or_else(|| find_policy_conflict(name, &others, layout));
+            skip_reason.or_else(mismatch).map(|why| format!("line {} of the roster: {why}", entry.line))
         }),
+        offboarding: offboard.offboarding_for(name, false),
     });
-    let left = gone.into_iter().map(|name| Person {
+    let unknown = offboard.names.iter().filter(|name| !others.contains(&name.as_str()));
+    let left = gone.into_iter().chain(unknown).map(|name| TargetUser {
         name: name.clone(),
-        wanted: Desired::Removed { doubt: doubt.clone() },
-        unservable: None,
+        desired: Desired::Removed {
+            doubt: doubt.clone().filter(|_| offboard.offboarding_for(name, true).is_none()),
+        },
+        skip_reason: None,
+        offboarding: offboard.offboarding_for(name, true),
     });
-    let mut people: Vec<_> = listed.chain(left).collect();
-    people.sort_by(|one, other| one.name.cmp(&other.name));
-    people
+    let mut targets: Vec<_> = listed.chain(left).collect();
+    targets.sort_by(|one, other| one.name.cmp(&other.name));
+    targets
 }
 
-fn wanted(entry: Entry) -> Desired {
+/// The users that `--offboard` selects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OffboardSelection {
+    /// True to select every recorded user that the roster does not list.
+    pub(super) all: bool,
+    /// The named users.
+    pub(super) names: Vec<String>,
+    /// True to delete the documents instead of marking them.
+    pub(super) is_delete: bool,
+}
+
+impl OffboardSelection {
+    fn is_named(&self, name: &str) -> bool {
+        self.names.iter().any(|named| named == name)
+    }
+
+    fn offboarding_for(&self, name: &str, is_gone: bool) -> Option<Offboarding> {
+        let kind = if self.is_delete { Offboarding::Delete } else { Offboarding::Mark };
+        ((self.all && is_gone) || self.is_named(name)).then_some(kind)
+    }
+}
+
+fn desired_state(entry: Entry) -> Desired {
     match entry {
         Entry { parked: true, .. } => Desired::Disabled("parked"),
         Entry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
@@ -64,27 +97,32 @@ fn wanted(entry: Entry) -> Desired {
     }
 }
 
-/// Why those who are missing from this roster may not have been left out on purpose.
-fn doubt(roster: &Roster, accounts: &BTreeMap<&str, Known>, gone: usize, recorded: usize) -> Option<String> {
-    let stays = |why: String| Some(format!("not in the roster, but {why}; `--offboard` lets them go"));
+/// Returns why users can be missing from this roster by mistake.
+fn find_doubt(
+    roster: &Roster,
+    accounts: &BTreeMap<&str, AccountLookup>,
+    gone: usize,
+    recorded: usize,
+) -> Option<String> {
+    let explain = |why: String| Some(format!("not in the roster, but {why}; `--offboard` lets them go"));
     if !roster.is_whole {
-        return stays("its last line has no end, as if it were half written".into());
+        return explain("its last line has no end, as if it were half written".into());
     }
-    let unknown = accounts.iter().find(|(_, known)| known.is_err());
+    let unknown = accounts.iter().find(|(_, lookup)| lookup.is_err());
     if let Some((name, entry)) = unknown.and_then(|(name, _)| Some((name, roster.people.get(*name)?))) {
-        return stays(format!(
+        return explain(format!(
             "its line {} names {name}, who has no account here: it may be a slip",
             entry.line
         ));
     }
     if gone > 1 && gone * 2 > recorded {
-        return stays(format!("{gone} of {recorded} people would go at once: a part of it may be missing"));
+        return explain(format!("{gone} of {recorded} people would go at once: a part of it may be missing"));
     }
     None
 }
 
-fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Option<String> {
-    let account = match known {
+fn find_skip_reason(name: &str, lookup: &AccountLookup, layout: Option<&DocumentLayout>) -> Option<String> {
+    let account = match lookup {
         Ok(account) => account,
         Err(why) => return Some(why.clone()),
     };
@@ -102,8 +140,9 @@ fn unservable(name: &str, known: &Known, layout: Option<&DocumentLayout>) -> Opt
     None
 }
 
-/// Policies are kept in lower case: two people whose names differ in that alone would share one.
-fn twin(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
+/// Returns why the user would share a policy: Vault stores policy names in lower case, so two names
+/// that differ only in case have the same policy.
+fn find_policy_conflict(name: &str, others: &[&str], layout: Option<&DocumentLayout>) -> Option<String> {
     let layout = layout?;
     let policy = layout.policy_name(name);
     let other = others.iter().find(|other| **other != name && layout.policy_name(other) == policy)?;
@@ -120,13 +159,13 @@ mod tests {
     use super::*;
     use crate::roster;
 
-    fn known(name: &str) -> Known {
+    fn lookup_account(name: &str) -> AccountLookup {
         let uid = match name {
-            "nobody-here" => return Err("no such account".into()),
+            "missing-user" => return Err("no such account".into()),
             "daemon" => 1,
             _ => 1000,
         };
-        Ok(Account {
+        Ok(AccountEntry {
             name: name.into(),
             uid: Uid::from_raw(uid),
             gid: Gid::from_raw(100),
@@ -134,30 +173,40 @@ mod tests {
         })
     }
 
-    fn served(text: &str, recorded: &[&str], offboard: bool) -> Vec<Person> {
+    fn select(text: &str, recorded: &[&str], offboard: bool) -> Vec<TargetUser> {
         let roster = roster::parse(text, Path::new("roster.yaml")).expect("a roster");
         let recorded: Vec<_> = recorded.iter().map(|name| (*name).to_owned()).collect();
-        let layout = DocumentLayout::configured(&VaultSettings::default()).expect("the defaults");
-        everybody(&roster, &recorded, known, |name| name != "left", Some(&layout), offboard)
+        let layout = DocumentLayout::from_settings(&VaultSettings::default()).expect("the defaults");
+        let offboard = OffboardSelection { all: offboard, ..OffboardSelection::default() };
+        let binding = |account: &AccountEntry| (account.name == "reused").then(|| "another uid".to_owned());
+        select_targets(
+            &roster,
+            &recorded,
+            lookup_account,
+            binding,
+            |name| name != "left",
+            Some(&layout),
+            &offboard,
+        )
     }
 
     fn doubts(text: &str, recorded: &[&str], offboard: bool) -> Vec<Option<String>> {
-        let gone = |person: Person| match person.wanted {
+        let gone = |target: TargetUser| match target.desired {
             Desired::Removed { doubt } => Some(doubt),
             _ => None,
         };
-        served(text, recorded, offboard).into_iter().filter_map(gone).collect()
+        select(text, recorded, offboard).into_iter().filter_map(gone).collect()
     }
 
     #[test]
-    fn everybody_of_this_roster_and_whom_an_earlier_one_brought() {
-        let people = served(
+    fn listed_and_recorded_users_are_selected() {
+        let targets = select(
             "users:\n  cy: {parked: true}\n  bob: {claude_auth: no}\n  ada:\n",
             &["ada", "dee", "cy"],
             false,
         );
         let found: Vec<_> =
-            people.iter().map(|person| (person.name.as_str(), person.wanted.clone())).collect();
+            targets.iter().map(|target| (target.name.as_str(), target.desired.clone())).collect();
         assert_eq!(
             found,
             [
@@ -167,40 +216,68 @@ mod tests {
                 ("dee", Desired::Removed { doubt: None }),
             ]
         );
-        assert!(people.iter().all(|person| person.unservable.is_none()));
+        assert!(targets.iter().all(|target| target.skip_reason.is_none()));
     }
 
     #[test]
-    fn whoever_cannot_be_served_is_named_with_the_line() {
+    fn unusable_user_is_reported_with_roster_line() {
         for (name, expected) in [
-            ("nobody-here", "line 2 of the roster: no such account"),
+            ("missing-user", "line 2 of the roster: no such account"),
             ("daemon", "user id 1 is no person's"),
             ("a*", "a policy cannot name them"),
+            ("reused", "line 2 of the roster: another uid"),
         ] {
-            let people = served(&format!("users:\n  \"{name}\":\n"), &[], false);
-            let why = people[0].unservable.clone().unwrap_or_default();
+            let targets = select(&format!("users:\n  \"{name}\":\n"), &[], false);
+            let why = targets[0].skip_reason.clone().unwrap_or_default();
             assert!(why.contains(expected), "{name}: {why}");
         }
-        let twins = served("users:\n  Ada:\n  ada:\n  bob:\n", &[], false);
-        let why: Vec<_> = twins.iter().map(|person| person.unservable.is_some()).collect();
+        let twins = select("users:\n  Ada:\n  ada:\n  bob:\n", &[], false);
+        let why: Vec<_> = twins.iter().map(|target| target.skip_reason.is_some()).collect();
         assert_eq!(why, [true, true, false]);
     }
 
     #[test]
-    fn nobody_goes_over_a_roster_that_may_be_a_mistake() {
+    fn named_user_is_offboarded_despite_roster() {
+        let roster =
+            roster::parse("users:\n  ada: {parked: true}\n  bob:", Path::new("r")).expect("a roster");
+        let recorded = ["cy".to_owned(), "dee".to_owned()];
+        let offboard = OffboardSelection {
+            names: vec!["ada".into(), "cy".into(), "eve".into()],
+            ..OffboardSelection::default()
+        };
+        let targets = select_targets(&roster, &recorded, lookup_account, |_| None, |_| true, None, &offboard);
+        let found: Vec<_> = targets
+            .iter()
+            .map(|target| (target.name.as_str(), target.desired.clone(), target.offboarding))
+            .collect();
+        let gone = Desired::Removed { doubt: None };
+        let mark = Some(Offboarding::Mark);
+        assert_eq!(found[0], ("ada", gone.clone(), mark));
+        assert_eq!(found[1], ("bob", Desired::Enrolled, None));
+        assert_eq!(found[2], ("cy", gone.clone(), mark));
+        assert!(matches!(&found[3], ("dee", Desired::Removed { doubt: Some(_) }, None)), "{found:?}");
+        assert_eq!(found[4], ("eve", gone, mark), "a user without a record or roster entry");
+    }
+
+    #[test]
+    fn doubtful_roster_removes_no_user() {
         let reason =
             |text: &str, recorded: &[&str]| doubts(text, recorded, false)[0].clone().unwrap_or_default();
         assert!(reason("users:\n  ada:\n  bob:", &["dee"]).contains("half written"));
-        assert!(reason("users:\n  ada:\n  nobody-here:\n", &["dee"]).contains("line 3 names nobody-here"));
+        assert!(reason("users:\n  ada:\n  missing-user:\n", &["dee"]).contains("line 3 names missing-user"));
         assert!(reason("users:\n  ada:\n", &["ada", "bob", "cy"]).contains("2 of 3 people"));
-        assert_eq!(doubts("users:\n  ada:\n", &["bob"], false), [None], "one may go");
+        assert_eq!(doubts("users:\n  ada:\n", &["bob"], false), [None], "one removed user raises no doubt");
         assert_eq!(
             doubts("users:\n  ada:\n", &["ada", "bob", "left"], false),
             [None, None],
-            "an earlier one who waits for an admin does not go now"
+            "a user who is already unenrolled does not count"
         );
-        assert_eq!(doubts("users:\n  ada:\n  bob:", &["dee", "cy"], true), [None, None], "when that is said");
-        let away = "users:\n  ada:\n  nobody-here: {parked: true}\n";
-        assert_eq!(doubts(away, &["bob"], false), [None], "who is away needs no account");
+        assert_eq!(
+            doubts("users:\n  ada:\n  bob:", &["dee", "cy"], true),
+            [None, None],
+            "--offboard overrides the doubt"
+        );
+        let unlisted = "users:\n  ada:\n  missing-user: {parked: true}\n";
+        assert_eq!(doubts(unlisted, &["bob"], false), [None], "a parked user needs no account");
     }
 }

@@ -1,6 +1,7 @@
-//! `cas-sync internal token-agent`: what is done with somebody's token file is done as that person, so that nothing in a home
-//! can lead anywhere its owner could not go. Root starts it, it becomes the person before it opens anything, and the two
-//! talk in lines: it says what lies there, and on `prepare` and `token TOKEN` makes room and writes.
+//! `cas-sync internal token-agent`: accesses a user's token file with the privileges of that user,
+//! so that a symlink in the home gives no access beyond the user's own. Root starts the process,
+//! which drops its privileges before it opens a file. Both sides exchange lines: the process
+//! reports the token file, then reserves space on `prepare` and writes on `token TOKEN`.
 
 use std::fmt;
 use std::fs;
@@ -18,34 +19,34 @@ use cas_vault::{Token, parse_token, read_token};
 use nix::unistd::Uid;
 use zeroize::Zeroizing;
 
-/// As long as the longest token file.
-const ROOM: usize = 4096;
+/// The maximum size of a token file.
+const MAX_TOKEN_FILE_SIZE: usize = 4096;
 
-/// What the one side says to the other.
+/// A line of the protocol between root and the token agent.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum AgentMessage {
     /// There is no token file.
     Absent,
-    /// There is a file of the person's own that is no token; why.
+    /// The user owns the file, but it does not contain a valid token. Contains the reason.
     Replaceable(String),
-    /// Nothing can be kept there; why.
-    Unfit(String),
-    /// The token that lies there, or that is to be kept.
+    /// A token cannot be written. Contains the reason.
+    Unusable(String),
+    /// The token in the file, or the token to write.
     Token(Token),
-    /// Make room for a token; or, that there is.
+    /// A request to reserve space, or the confirmation.
     Reserve,
-    /// The token was kept.
+    /// The token was written.
     Written,
 }
 
-impl Message {
-    /// None for anything else.
+impl AgentMessage {
+    /// Returns None if the line is not a valid message.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
             "absent" => Self::Absent,
             "replaceable" => Self::Replaceable(rest.to_owned()),
-            "unfit" => Self::Unfit(rest.to_owned()),
+            "unfit" => Self::Unusable(rest.to_owned()),
             "token" => Self::Token(parse_token(rest.as_bytes())?),
             "prepare" => Self::Reserve,
             "kept" => Self::Written,
@@ -53,35 +54,35 @@ impl Message {
         })
     }
 
-    /// Says it to whoever reads `to`.
-    pub(super) fn say(&self, mut to: impl Write) -> io::Result<()> {
-        let told = |why: &String| sanitize_line(why);
+    /// Writes the message as one line.
+    pub(super) fn write_to(&self, mut writer: impl Write) -> io::Result<()> {
+        let escape = |why: &String| sanitize_line(why);
         match self {
-            Self::Absent => writeln!(to, "absent"),
-            Self::Replaceable(why) => writeln!(to, "replaceable {}", told(why)),
-            Self::Unfit(why) => writeln!(to, "unfit {}", told(why)),
-            Self::Token(token) => return say_token(token, to),
-            Self::Reserve => writeln!(to, "prepare"),
-            Self::Written => writeln!(to, "kept"),
+            Self::Absent => writeln!(writer, "absent"),
+            Self::Replaceable(why) => writeln!(writer, "replaceable {}", escape(why)),
+            Self::Unusable(why) => writeln!(writer, "unfit {}", escape(why)),
+            Self::Token(token) => return write_token(token, writer),
+            Self::Reserve => writeln!(writer, "prepare"),
+            Self::Written => writeln!(writer, "kept"),
         }?;
-        to.flush()
+        writer.flush()
     }
 }
 
-/// Says a token.
-pub(super) fn say_token(token: &Token, mut to: impl Write) -> io::Result<()> {
-    // In one write: a line that is torn is none.
+/// Writes a token message.
+pub(super) fn write_token(token: &Token, mut writer: impl Write) -> io::Result<()> {
+    // One write, because an incomplete line is not a valid message.
     let line = Zeroizing::new(format!("token {}\n", token.expose()));
-    to.write_all(line.as_bytes())?;
-    to.flush()
+    writer.write_all(line.as_bytes())?;
+    writer.flush()
 }
 
-/// Serves root, as USER.
+/// Runs the token agent for `user`.
 pub(crate) fn run(user: &str) -> ExitCode {
     match serve(user) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            drop(Message::Unfit(format!("{error:#}")).say(io::stdout()));
+            drop(AgentMessage::Unusable(format!("{error:#}")).write_to(io::stdout()));
             ExitCode::FAILURE
         }
     }
@@ -89,54 +90,56 @@ pub(crate) fn run(user: &str) -> ExitCode {
 
 fn serve(user: &str) -> Result<()> {
     ensure!(Uid::effective().is_root(), "`cas-sync provision` runs this; it is for nobody else");
-    let account = Account::from_name(user)?;
-    become_user(&account)?;
+    let account = become_user(&Account::from_name(user)?)?;
     let paths = Paths::new(&account.home, |_| None);
-    look(&account, &paths).say(io::stdout())?;
+    inspect_token_file(&account, &paths).write_to(io::stdout())?;
     for line in io::stdin().lock().lines() {
-        let answer = match Message::parse(&line.context("reading what to do")?) {
-            Some(Message::Reserve) => make_room(&account, &paths).map(|()| Message::Reserve),
-            Some(Message::Token(token)) => keep(&account, &paths, &token).map(|()| Message::Written),
+        let answer = match AgentMessage::parse(&line.context("reading what to do")?) {
+            Some(AgentMessage::Reserve) => reserve_space(&account, &paths).map(|()| AgentMessage::Reserve),
+            Some(AgentMessage::Token(token)) => {
+                write_token_file(&account, &paths, &token).map(|()| AgentMessage::Written)
+            }
             _ => bail!("this is nothing to do"),
         };
-        answer.unwrap_or_else(|error| Message::Unfit(format!("{error:#}"))).say(io::stdout())?;
+        answer.unwrap_or_else(|error| AgentMessage::Unusable(format!("{error:#}"))).write_to(io::stdout())?;
     }
     Ok(())
 }
 
-fn look(account: &Account, paths: &Paths) -> Message {
+fn inspect_token_file(account: &Account, paths: &Paths) -> AgentMessage {
     if account.is_home_unavailable(paths) {
         let home = account.home.display();
-        return Message::Unfit(format!(
+        return AgentMessage::Unusable(format!(
             "the home {home} is not there, or may not be mounted: log in once as them, and run this again"
         ));
     }
     match read_token(&paths.vault_token_file, account.uid) {
-        Ok(token) => Message::Token(token),
-        Err(error) if error.is_missing() => Message::Absent,
-        Err(error) if error.is_replaceable() => Message::Replaceable(error.to_string()),
-        Err(error) => Message::Unfit(error.to_string()),
+        Ok(token) => AgentMessage::Token(token),
+        Err(error) if error.is_missing() => AgentMessage::Absent,
+        Err(error) if error.is_replaceable() => AgentMessage::Replaceable(error.to_string()),
+        Err(error) => AgentMessage::Unusable(error.to_string()),
     }
 }
 
-/// Finds out whether a token can be kept, before there is one: the directory, and as much room as a token may take.
-fn make_room(account: &Account, paths: &Paths) -> Result<()> {
+/// Creates the private directory and checks that a token file of the maximum size can be written.
+fn reserve_space(account: &Account, paths: &Paths) -> Result<()> {
     let file = &paths.vault_token_file;
     let directory = file.parent().context("a file lies in a directory")?;
-    theirs(account, directory)?;
+    check_owner(account, directory)?;
     atomic_file::create_private_directory(directory)?;
-    theirs(account, directory)?;
+    check_owner(account, directory)?;
     if fs::metadata(directory)?.mode() & 0o7777 != 0o700 {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("{} cannot be made private", directory.display()))?;
     }
-    let probe = atomic_file::stage(file, &[b'\n'; ROOM])?;
+    let probe = atomic_file::stage(file, &[b'\n'; MAX_TOKEN_FILE_SIZE])?;
     drop(probe);
     Ok(())
 }
 
-/// Whoever owns a directory decides what lies in it, and a link may have led to somebody else's.
-fn theirs(account: &Account, directory: &Path) -> Result<()> {
+/// Fails if the user does not own the directory, because its owner controls the files in it. A
+/// symlink can lead to another user's directory.
+fn check_owner(account: &Account, directory: &Path) -> Result<()> {
     let between = directory.ancestors().take_while(|path| path.starts_with(&account.home));
     for existing in between {
         let Ok(found) = fs::metadata(existing) else { continue };
@@ -152,21 +155,21 @@ fn theirs(account: &Account, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn keep(account: &Account, paths: &Paths, token: &Token) -> Result<()> {
-    make_room(account, paths)?;
+fn write_token_file(account: &Account, paths: &Paths, token: &Token) -> Result<()> {
+    reserve_space(account, paths)?;
     let line = Zeroizing::new(format!("{}\n", token.expose()));
     atomic_file::write_atomic(&paths.vault_token_file, line.as_bytes())?;
-    let kept = read_token(&paths.vault_token_file, account.uid)?;
-    ensure!(kept == *token, "another token lies there already");
+    let stored = read_token(&paths.vault_token_file, account.uid)?;
+    ensure!(stored == *token, "another token lies there already");
     Ok(())
 }
 
-impl fmt::Display for Message {
-    /// For an error: without the token.
+impl fmt::Display for AgentMessage {
+    /// Omits the token, because the text appears in errors.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => formatter.write_str("there is no token"),
-            Self::Replaceable(why) | Self::Unfit(why) => formatter.write_str(why),
+            Self::Replaceable(why) | Self::Unusable(why) => formatter.write_str(why),
             Self::Token(_) => formatter.write_str("there is a token"),
             Self::Reserve => formatter.write_str("there is room"),
             Self::Written => formatter.write_str("it was kept"),
@@ -179,17 +182,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_as_it_was_said() {
+    fn message_survives_write_and_parse() {
         for line in ["absent", "replaceable it is odd", "unfit no room", "token hvs.abc", "prepare", "kept"] {
-            let mut said = Vec::new();
-            Message::parse(line).unwrap_or_else(|| panic!("{line}")).say(&mut said).expect("said");
-            assert_eq!(said, format!("{line}\n").into_bytes());
+            let mut written = Vec::new();
+            AgentMessage::parse(line)
+                .unwrap_or_else(|| panic!("{line}"))
+                .write_to(&mut written)
+                .expect("written");
+            assert_eq!(written, format!("{line}\n").into_bytes());
         }
         for line in ["", "token", "token a b", "token a\u{7}", "nonsense", "Token hvs.abc"] {
-            assert!(Message::parse(line).is_none(), "{line:?}");
+            assert!(AgentMessage::parse(line).is_none(), "{line:?}");
         }
-        let mut said = Vec::new();
-        Message::Unfit("a\nkept".into()).say(&mut said).expect("said");
-        assert_eq!(said, b"unfit a?kept\n");
+        let mut written = Vec::new();
+        AgentMessage::Unusable("a\nkept".into()).write_to(&mut written).expect("written");
+        assert_eq!(written, b"unfit a?kept\n");
     }
 }

@@ -1,5 +1,5 @@
-//! Root's side of [`super::token_agent`]: a process that has become somebody, asked with a time limit, since a home can be
-//! on a server that is gone, or on whatever its owner mounted there.
+//! Root's side of [`super::token_agent`]. Each answer has a time limit, because a home can be on an
+//! unreachable file server or on a file system that its owner mounted.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -13,24 +13,24 @@ use cas_vault::Token;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
-use super::token_agent::{Message, say_token};
+use super::token_agent::{AgentMessage, write_token};
 
-/// Longer than any line.
-const LONGEST: usize = 8192;
+/// Exceeds the maximum length of a line.
+const MAX_LINE_SIZE: usize = 8192;
 
-/// Somebody's token file, in the hands of a process of theirs.
+/// A connection to the token agent of one user.
 pub(super) struct TokenAgentClient {
     process: Child,
-    to: Option<ChildStdin>,
-    from: ChildStdout,
-    patience: Duration,
-    was_slow: bool,
+    stdin: Option<ChildStdin>,
+    stdout: ChildStdout,
+    timeout: Duration,
+    has_timed_out: bool,
 }
 
 impl TokenAgentClient {
-    /// Starts it for this user; each answer may take as long as `patience`.
-    pub(super) fn spawn(user: &str, patience: Duration) -> io::Result<Self> {
-        // This very program, also when an upgrade has put another in its place meanwhile.
+    /// Starts the token agent for this user with a time limit for each answer.
+    pub(super) fn spawn(user: &str, timeout: Duration) -> io::Result<Self> {
+        // `/proc/self/exe` starts the running version, even if an upgrade has replaced the file.
         let mut process = Command::new("/proc/self/exe")
             .arg0("cas-sync")
             .args(["internal", "token-agent", user])
@@ -40,78 +40,80 @@ impl TokenAgentClient {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let to = process.stdin.take();
-        let from = process.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        Ok(Self { process, to, from, patience, was_slow: false })
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
+        Ok(Self { process, stdin, stdout, timeout, has_timed_out: false })
     }
 
-    /// What it says first: what lies there.
-    pub(super) fn read(&mut self) -> Message {
-        self.hear()
+    /// Returns the first message, which describes the token file.
+    pub(super) fn read(&mut self) -> AgentMessage {
+        self.receive()
     }
 
-    /// Whether an answer took too long.
-    pub(super) fn was_slow(&self) -> bool {
-        self.was_slow
+    /// Returns true if an answer exceeded the time limit.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.has_timed_out
     }
 
-    /// Makes room for a token.
+    /// Reserves space for a token.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns why no space can be reserved.
     pub(super) fn reserve(&mut self) -> Result<(), String> {
-        match self.ask(|to| Message::Reserve.say(to)) {
-            Message::Reserve => Ok(()),
+        match self.ask(|stdin| AgentMessage::Reserve.write_to(stdin)) {
+            AgentMessage::Reserve => Ok(()),
             other => Err(other.to_string()),
         }
     }
 
-    /// Keeps a token.
+    /// Writes a token.
     ///
     /// # Errors
-    /// Why it could not be kept.
+    /// Returns why the token cannot be written.
     pub(super) fn write(&mut self, token: &Token) -> Result<(), String> {
-        match self.ask(|to| say_token(token, to)) {
-            Message::Written => Ok(()),
+        match self.ask(|stdin| write_token(token, stdin)) {
+            AgentMessage::Written => Ok(()),
             other => Err(other.to_string()),
         }
     }
 
-    fn ask(&mut self, say: impl Fn(&mut ChildStdin) -> io::Result<()>) -> Message {
-        match self.to.as_mut().map(say) {
-            Some(Ok(())) => self.hear(),
-            _ => Message::Unfit("the process that writes as them has ended".into()),
+    fn ask(&mut self, send: impl Fn(&mut ChildStdin) -> io::Result<()>) -> AgentMessage {
+        match self.stdin.as_mut().map(send) {
+            Some(Ok(())) => self.receive(),
+            _ => AgentMessage::Unusable("the process that writes as them has ended".into()),
         }
     }
 
-    fn hear(&mut self) -> Message {
-        match self.line() {
-            Ok(line) => Message::parse(&line).unwrap_or_else(|| {
-                Message::Unfit("the process that looks as them said nothing of use".into())
+    fn receive(&mut self) -> AgentMessage {
+        match self.receive_line() {
+            Ok(line) => AgentMessage::parse(&line).unwrap_or_else(|| {
+                AgentMessage::Unusable("the process that looks as them said nothing of use".into())
             }),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.was_slow = true;
-                Message::Unfit(format!("the home does not answer within {:?}", self.patience))
+                self.has_timed_out = true;
+                AgentMessage::Unusable(format!("the home does not answer within {:?}", self.timeout))
             }
-            Err(error) => Message::Unfit(format!("the process that looks as them cannot be heard: {error}")),
+            Err(error) => {
+                AgentMessage::Unusable(format!("the process that looks as them cannot be heard: {error}"))
+            }
         }
     }
 
-    fn line(&mut self) -> io::Result<Zeroizing<String>> {
-        let deadline = Deadline::after(self.patience);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
-        while bytes.last() != Some(&b'\n') && bytes.len() < LONGEST {
-            let mut ready = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
+    fn receive_line(&mut self) -> io::Result<Zeroizing<String>> {
+        let deadline = Deadline::after(self.timeout);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LINE_SIZE));
+        while bytes.last() != Some(&b'\n') && bytes.len() < MAX_LINE_SIZE {
+            let mut ready = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLIN)];
             let left = PollTimeout::try_from(deadline.remaining()).unwrap_or(PollTimeout::MAX);
             if deadline.is_expired() || poll(&mut ready, left)? == 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let mut piece = Zeroizing::new([0; 512]);
-            let count = self.from.read(piece.as_mut())?;
+            let mut chunk = Zeroizing::new([0; 512]);
+            let count = self.stdout.read(chunk.as_mut())?;
             if count == 0 {
                 break;
             }
-            bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
         let text = std::str::from_utf8(&bytes).map_err(io::Error::other)?;
         Ok(Zeroizing::new(text.strip_suffix('\n').unwrap_or(text).to_owned()))
@@ -119,9 +121,9 @@ impl TokenAgentClient {
 }
 
 impl Drop for TokenAgentClient {
-    /// A process that hangs in a home is not waited for.
+    /// Does not wait for a process that is blocked by a home.
     fn drop(&mut self) {
-        drop(self.to.take());
+        drop(self.stdin.take());
         for _ in 0..200 {
             if !matches!(self.process.try_wait(), Ok(None)) {
                 return;

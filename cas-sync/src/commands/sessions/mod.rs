@@ -1,5 +1,6 @@
-//! `cas-sync sessions`: which running processes hold a token that is no longer the one in use. A process keeps the environment
-//! it was started with; only starting it again changes that. A login file is another matter: Claude Code reads it at each turn.
+//! `cas-sync sessions`: lists the processes that hold an old setup token. A process keeps the
+//! environment it was started with until it is restarted. Claude Code reads a login file again at
+//! each turn.
 
 mod render;
 
@@ -14,45 +15,48 @@ use nix::unistd::Uid;
 use crate::cli::Sessions;
 use crate::enrollment::enrolled_users;
 use crate::os::environment::harden_process;
+use crate::os::parallel;
 use crate::os::run_as_user;
 use crate::processes::{self, Session};
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
 
-/// How long somebody's home may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the inspection of one user, whose home may not respond.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of one person, or why nothing is.
-pub(super) type Of = Result<Vec<Session>, String>;
+/// The processes of one user, or why they are unknown.
+pub(super) type UserSessions = Result<Vec<Session>, String>;
 
-/// Shows the processes of the caller; for root, those of everybody who is enrolled, or of whom was named.
+/// Prints the processes of the caller or, as root, of the named or all enrolled users.
 pub(crate) fn run(request: &Sessions) -> ExitCode {
-    match all(request) {
-        Ok(all) => {
+    match collect(request) {
+        Ok(sessions) => {
             match request.json {
-                true => render::json(&all),
-                false => render::people(&all, request.all),
+                true => render::print_json(&sessions),
+                false => render::print_text(&sessions, request.all),
             }
-            ExitCode::from(render::exit_code(&all))
+            ExitCode::from(render::exit_code(&sessions))
         }
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-/// Serves root, as USER.
-pub(crate) fn examine(user: &str) -> Result<()> {
-    run_as_user::serve_request(user, |account, paths| {
-        serde_json::to_string(&processes::holding_tokens(account, paths))
-    })
+/// Runs `cas-sync internal sessions` as `user`, started by root.
+pub(crate) fn run_internal(user: &str) -> Result<()> {
+    run_as_user::serve_request(
+        user,
+        |_| None,
+        |account, paths| serde_json::to_string(&processes::holding_tokens(account, paths)),
+    )
 }
 
-fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
+fn collect(request: &Sessions) -> Result<BTreeMap<String, UserSessions>> {
     harden_process()?;
     if !Uid::effective().is_root() {
         let CallingUser { account, paths, .. } = CallingUser::current()?;
         ensure!(
             request.user.iter().all(|name| *name == account.name),
-            "only root may look at other people's processes; run it with sudo"
+            "cannot list processes of another user: only root can; run it with sudo"
         );
         return Ok([(account.name.clone(), Ok(processes::holding_tokens(&account, &paths)))].into());
     }
@@ -60,17 +64,21 @@ fn all(request: &Sessions) -> Result<BTreeMap<String, Of>> {
         true => enrolled_users(),
         false => request.user.clone(),
     };
-    names
-        .into_iter()
-        .map(|name| {
-            let account = Account::from_name(&name)?;
-            ensure!(!account.uid.is_root(), "{name} is root, who has no login of their own");
-            Ok((account.name.clone(), ask(&account.name)))
-        })
-        .collect()
+    let resolve = |name: String| {
+        let account = Account::from_name(&name)?;
+        ensure!(!account.uid.is_root(), "cannot inspect {name}: root has no managed login");
+        Ok(account.name)
+    };
+    let users = names.into_iter().map(resolve).collect::<Result<Vec<_>>>()?;
+    let sessions = parallel::map(users, |user| {
+        let sessions = run_as(&user);
+        (user, sessions)
+    });
+    Ok(sessions.into_iter().collect())
 }
 
-fn ask(user: &str) -> Of {
-    let said = run_as_user::run_as_user(&["internal", "sessions", user], PATIENCE)?;
-    serde_json::from_slice(&said).map_err(|_| "the process that looks as them said nothing of use".into())
+fn run_as(user: &str) -> UserSessions {
+    let output = run_as_user::run_as_user(&["internal", "sessions", user], INSPECT_TIMEOUT)?;
+    serde_json::from_slice(&output)
+        .map_err(|_| "cannot inspect the user: `cas-sync internal sessions` printed no valid JSON".into())
 }

@@ -1,67 +1,68 @@
-//! The words for what was found, for people and for programs. No value of a token is in any of it.
+//! Text and JSON output. It never contains the value of a token.
 
 use std::collections::BTreeMap;
 
 use cas_core::text::{escape_c1_in_json, sanitize_line};
 use serde::Serialize;
 
-use super::Of;
+use super::UserSessions;
 
 use crate::processes::{Session, TokenStatus};
 use crate::term::Terminal;
 
-/// The version of the JSON: members may be added to it, and none changes its meaning or goes.
+/// Version of the JSON. Members may be added; none is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// 1 when somebody's process holds an old token, or somebody could not be looked at.
-pub(super) fn exit_code(all: &BTreeMap<String, Of>) -> u8 {
-    let is_amiss =
-        |of: &Of| of.as_ref().map_or(true, |sessions| sessions.iter().any(|found| found.holds.is_old()));
-    u8::from(all.values().any(is_amiss))
+/// Returns 1 if a process holds an old token or a user could not be inspected, else 0.
+pub(super) fn exit_code(all: &BTreeMap<String, UserSessions>) -> u8 {
+    let has_problem = |found: &UserSessions| {
+        found.as_ref().map_or(true, |sessions| sessions.iter().any(|found| found.holds.is_old()))
+    };
+    u8::from(all.values().any(has_problem))
 }
 
-/// One object for programs.
-pub(super) fn json(all: &BTreeMap<String, Of>) {
+/// Prints one JSON object.
+pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     #[derive(Serialize)]
-    struct Told<'all> {
+    struct Output<'all> {
         schema: u32,
-        people: Vec<Person<'all>>,
+        people: Vec<UserOutput<'all>>,
     }
     #[derive(Serialize)]
-    struct Person<'all> {
+    struct UserOutput<'all> {
         user: &'all str,
         sessions: &'all [Session],
         problem: Option<&'all str>,
     }
-    let people = all.iter().map(|(user, of)| Person {
+    let people = all.iter().map(|(user, found)| UserOutput {
         user,
-        sessions: of.as_deref().unwrap_or_default(),
-        problem: of.as_ref().err().map(String::as_str),
+        sessions: found.as_deref().unwrap_or_default(),
+        problem: found.as_ref().err().map(String::as_str),
     });
-    let told = Told { schema: SCHEMA, people: people.collect() };
-    println!("{}", escape_c1_in_json(&serde_json::to_string(&told).unwrap_or_default()));
+    let output = Output { schema: SCHEMA, people: people.collect() };
+    println!("{}", escape_c1_in_json(&serde_json::to_string(&output).unwrap_or_default()));
 }
 
-/// Lines for people: what is old, or with `every` all of it.
-pub(super) fn people(all: &BTreeMap<String, Of>, every: bool) {
+/// Prints the processes with an old token, or with `every` all processes.
+pub(super) fn print_text(all: &BTreeMap<String, UserSessions>, every: bool) {
     let terminal = Terminal::for_stdout();
     for line in lines(all, every) {
         println!("{}", terminal.sanitize(&line));
     }
 }
 
-fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
+fn lines(all: &BTreeMap<String, UserSessions>, every: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    let (mut seen, mut old) = (0, 0);
-    for (user, of) in all {
-        let sessions = match of {
+    let (mut count, mut old) = (0, 0);
+    for (user, found) in all {
+        let sessions = match found {
             Ok(sessions) => sessions,
             Err(why) => {
                 lines.push(format!("{user}: {}", sanitize_line(why)));
                 continue;
             }
         };
-        seen += sessions.len();
+        count += sessions.len();
         old += sessions.iter().filter(|found| found.holds.is_old()).count();
         for found in sessions.iter().filter(|found| every || found.holds.is_old()) {
             lines.push(format!("{user}: {} {} {}", found.pid, found.name, holds(found)));
@@ -71,19 +72,19 @@ fn lines(all: &BTreeMap<String, Of>, every: bool) -> Vec<String> {
         }
     }
     lines.push(match old {
-        0 => format!("No process holds an old token ({seen} looked at that have one, or run Claude Code)."),
-        1 => "1 process holds an old token until it is started again.".into(),
-        _ => format!("{old} processes hold an old token until they are started again."),
+        0 => format!("No process holds an old token ({count} hold a token or run Claude Code)."),
+        1 => "1 process holds an old token until it is restarted.".into(),
+        _ => format!("{old} processes hold an old token until they are restarted."),
     });
     lines
 }
 
 fn holds(found: &Session) -> &'static str {
     match found.holds {
-        TokenStatus::Current => "has the setup-token in use",
-        TokenStatus::Replaced => "has a setup-token that was replaced",
-        TokenStatus::Withdrawn => "has a setup-token that was withdrawn",
-        TokenStatus::Other => "has a token of its own, which was never in the env file",
+        TokenStatus::Current => "has the active setup token",
+        TokenStatus::Replaced => "has a replaced setup token",
+        TokenStatus::Withdrawn => "has a withdrawn setup token",
+        TokenStatus::Other => "has another token, which was never in the env file",
         TokenStatus::Login => "has no token: it reads the login file at each turn",
     }
 }
@@ -104,25 +105,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_named_with_what_to_do_and_the_rest_counted() {
-        let all: BTreeMap<String, Of> = [
+    fn old_tokens_are_listed_with_remedies_and_others_counted() {
+        let all: BTreeMap<String, UserSessions> = [
             ("ada".into(), Ok(vec![session(1, TokenStatus::Current), session(2, TokenStatus::Withdrawn)])),
             ("bob".into(), Err("no answer\u{7}".into())),
         ]
         .into();
         let expected = [
-            "ada: 2 claude has a setup-token that was withdrawn",
+            "ada: 2 claude has a withdrawn setup token",
             "    (start it again)",
             "bob: no answer?",
-            "1 process holds an old token until it is started again.",
+            "1 process holds an old token until it is restarted.",
         ];
         assert_eq!(lines(&all, false), expected);
         assert_eq!(lines(&all, true).len(), 5);
         assert_eq!(exit_code(&all), 1);
-        let fine: BTreeMap<String, Of> = [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
-        assert_eq!(exit_code(&fine), 0);
-        assert_eq!(lines(&fine, false).len(), 1);
-        let unseen: BTreeMap<String, Of> = [("bob".into(), Err("no answer".into()))].into();
-        assert_eq!(exit_code(&unseen), 1, "nobody knows");
+        let current: BTreeMap<String, UserSessions> =
+            [("ada".into(), Ok(vec![session(1, TokenStatus::Login)]))].into();
+        assert_eq!(exit_code(&current), 0);
+        assert_eq!(lines(&current, false).len(), 1);
+        let failed: BTreeMap<String, UserSessions> = [("bob".into(), Err("no answer".into()))].into();
+        assert_eq!(exit_code(&failed), 1, "unknown");
     }
 }

@@ -1,5 +1,5 @@
-//! The same for programs. `docs/user/status.md` says what each member means; members may be added, and none changes its meaning
-//! or goes.
+//! The JSON output. `docs/user/status.md` describes each member. Members may be added; none is
+//! removed or changes its meaning.
 
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -9,18 +9,18 @@ use crate::precedence::Candidate;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, Row};
 
-/// The version of the JSON.
+/// Version of the JSON.
 const SCHEMA: u32 = 1;
 
-/// Everybody, the worst first.
-pub(crate) fn of_rows(rows: &[Row], now: Timestamp) -> Value {
-    let people: Vec<Value> = rows.iter().map(of_row).collect();
-    json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "people": people })
+/// Returns all users, the most severe state first.
+pub(crate) fn all_users(rows: &[Row], now: Timestamp) -> Value {
+    let users: Vec<Value> = rows.iter().map(user_json).collect();
+    json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "people": users })
 }
 
-/// One's own.
-pub(crate) fn of_own(own: &SelfReport) -> Value {
-    let judgement = own.judgement();
+/// Returns the user's own state.
+pub(crate) fn own_state(own: &SelfReport) -> Value {
+    let summary = own.summary();
     let effective = &own.effective;
     let login = own.sources.login.login();
     json!({
@@ -28,21 +28,21 @@ pub(crate) fn of_own(own: &SelfReport) -> Value {
         "at_ms": own.now,
         "user": own.user,
         "machine": own.machine,
-        "status": judgement.status.to_string(),
-        "reason": judgement.reason,
-        "exit_code": judgement.exit_code,
-        "uses": effective.chosen.map(of_candidate),
-        "sent_along": effective.beside.map(of_candidate),
-        "not_used": effective.shadowed.iter().copied().map(of_candidate).collect::<Vec<_>>(),
+        "status": summary.status.to_string(),
+        "reason": summary.reason,
+        "exit_code": summary.exit_code,
+        "uses": effective.chosen.map(candidate_json),
+        "sent_along": effective.beside.map(candidate_json),
+        "not_used": effective.shadowed.iter().copied().map(candidate_json).collect::<Vec<_>>(),
         "other_server": effective.server.map(|place| place.word()),
         "setup_token_not_in_this_session": effective.token_not_here,
         "login_file": own.sources.login_file.display().to_string(),
         "access_token_expires_at_ms": login.map(|login| login.expires_at),
         "login_expires_at_ms": login.and_then(|login| login.login_expires_at),
         "enrolled": own.is_enrolled,
-        "last_sync": own.standing.as_ref().ok().and_then(Option::as_ref).map(of_standing),
-        "kept_at_ms": own.kept.as_ref().ok().and_then(Option::as_ref).map(|(_, at)| *at),
-        "store": of_store(&own.store),
+        "last_sync": own.report.as_ref().ok().and_then(Option::as_ref).map(report_json),
+        "kept_at_ms": own.newest_backup.as_ref().ok().and_then(Option::as_ref).map(|(_, at)| *at),
+        "store": store_json(&own.store),
         "next_sync_at_ms": own.next.sync_at,
         "watched": own.next.is_watched,
         "next_unknown": own.next.unknown,
@@ -50,19 +50,19 @@ pub(crate) fn of_own(own: &SelfReport) -> Value {
     })
 }
 
-fn of_row(row: &Row) -> Value {
+fn user_json(row: &Row) -> Value {
     json!({
         "user": row.name,
         "rank": row.rank.word(),
         "status": row.status().to_string(),
         "reason": row.reason,
         "exit_code": row.exit_code(),
-        "last_sync": row.standing.as_ref().map(of_standing),
+        "last_sync": row.standing.as_ref().map(report_json),
     })
 }
 
-fn of_standing(standing: &PublishedReport) -> Value {
-    let credential = standing.credential.as_ref().map(|credential| {
+fn report_json(report: &PublishedReport) -> Value {
+    let credential = report.credential.as_ref().map(|credential| {
         json!({
             "kind": credential.kind,
             "fingerprint": credential.fingerprint,
@@ -72,21 +72,21 @@ fn of_standing(standing: &PublishedReport) -> Value {
         })
     });
     json!({
-        "at_ms": standing.at,
-        "status": standing.status.to_string(),
-        "text": standing.text,
-        "exit_code": standing.exit_code,
-        "finding": standing.finding,
-        "notes": standing.notes,
-        "verdict": standing.verdict,
-        "verified_at_ms": standing.verified_at,
-        "outage": standing.outage,
-        "outage_since_ms": standing.outage_since,
+        "at_ms": report.at,
+        "status": report.status.to_string(),
+        "text": report.text,
+        "exit_code": report.exit_code,
+        "finding": report.finding,
+        "notes": report.notes,
+        "verdict": report.verdict,
+        "verified_at_ms": report.verified_at,
+        "outage": report.outage,
+        "outage_since_ms": report.outage_since,
         "credential": credential,
     })
 }
 
-fn of_candidate(candidate: Candidate) -> Value {
+fn candidate_json(candidate: Candidate) -> Value {
     json!({
         "kind": candidate.kind.word(),
         "place": candidate.place.map(|place| place.word()),
@@ -94,11 +94,11 @@ fn of_candidate(candidate: Candidate) -> Value {
     })
 }
 
-fn of_store(store: &Store) -> Value {
+fn store_json(store: &Store) -> Value {
     match store {
         Store::Local => json!({ "kind": "local" }),
-        Store::Server { address, answered_at, failed_at } => {
-            json!({ "kind": "server", "address": address, "answered_at_ms": answered_at, "failed_at_ms": failed_at })
+        Store::Vault { url, answered_at, failed_at } => {
+            json!({ "kind": "server", "address": url, "answered_at_ms": answered_at, "failed_at_ms": failed_at })
         }
         Store::Unknown(why) => json!({ "kind": "unknown", "why": why }),
     }

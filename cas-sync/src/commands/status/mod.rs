@@ -1,5 +1,5 @@
-//! `cas-sync status`: how one's own login is, or, for root, everybody's. It asks no network and no `claude`, and changes
-//! nothing.
+//! `cas-sync status`: the state of the caller's login or, as root, of all users. It sends no
+//! network requests, does not start `claude` and changes nothing.
 
 mod json;
 pub(crate) mod self_report;
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use cas_core::config::StoreKind;
 use cas_core::config::{self, Config};
 use cas_core::fs::owned_file::{self, Ownership};
@@ -27,16 +27,17 @@ use self::self_report::{Schedule, SelfReport, Store};
 use crate::cli::Status as Request;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::precedence::sources::{self, Surroundings};
+use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;
 use crate::published_state::rows::{self, Row};
-use crate::published_state::{LIMIT, read};
+use crate::published_state::{MAX_SIZE, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
 use crate::term::stderr::exit_with_error;
 use crate::user::identity::CallingUser;
 use cas_protocol::paths::STATE_DIR;
 
-/// Says how it is.
+/// Prints the state.
 pub(crate) fn run(request: &Request) -> ExitCode {
     let view = match Uid::effective().is_root() {
         true => view_all(&request.user),
@@ -51,7 +52,7 @@ pub(crate) fn run(request: &Request) -> ExitCode {
     }
 }
 
-/// What one look has shown.
+/// The output of one run.
 struct View {
     exit_code: u8,
     lines: Vec<String>,
@@ -75,39 +76,38 @@ fn view_all(users: &[String]) -> Result<View> {
     Ok(View {
         exit_code: rows::exit_code(&rows),
         lines: table::lines(&rows, now, terminal()),
-        json: json::of_rows(&rows, now),
+        json: json::all_users(&rows, now),
     })
 }
 
 fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
     let now = now();
-    let person = |user: &String| {
+    let user_state = |user: &String| {
         ensure!(
             paths::is_enrolled(user),
-            "{user:?} is not enrolled; `cas-sync enroll` does that, and `cas-sync status` shows who is"
+            "{user:?} is not enrolled; run `cas-sync enroll` to enroll the user, or `cas-sync status` to list all users"
         );
-        let person = read::read_one(Path::new(STATE_DIR), Path::new(read::PASSWD), user);
-        person.with_context(|| format!("cannot look into {STATE_DIR}"))
+        Ok(read::read_one(Path::new(STATE_DIR), Accounts::look_up, user))
     };
-    let people = users.iter().map(person).collect::<Result<_>>()?;
-    Ok((rows::worst_first(people, now), now))
+    let entries = users.iter().map(user_state).collect::<Result<_>>()?;
+    Ok((rows::worst_first(entries, now), now))
 }
 
 fn view_self(users: &[String]) -> Result<View> {
     harden_process()?;
     let caller = CallingUser::current()?;
     if users.iter().any(|user| *user != caller.account.name) {
-        bail!("only root can see how others are; run it with sudo");
+        bail!("cannot show other users: only root can; run it with sudo");
     }
-    let own = own(caller);
+    let own = collect(caller);
     Ok(View {
-        exit_code: own.judgement().exit_code,
+        exit_code: own.summary().exit_code,
         lines: self_view::lines(&own, terminal()),
-        json: json::of_own(&own),
+        json: json::own_state(&own),
     })
 }
 
-fn own(caller: CallingUser) -> SelfReport {
+fn collect(caller: CallingUser) -> SelfReport {
     let now = now();
     let CallingUser { account, paths, state, .. } = caller;
     let environment = environment();
@@ -121,27 +121,27 @@ fn own(caller: CallingUser) -> SelfReport {
     SelfReport {
         effective: sources.effective(),
         sources,
-        standing: standing(&state, account.uid.as_raw()),
+        report: load_report(&state, account.uid.as_raw()),
         is_enrolled: paths::is_enrolled(&account.name),
-        kept: LocalStore::new(state.clone(), now).newest_login().map_err(|error| error.to_string()),
-        store: store(&state),
-        next: next(&account.name),
+        newest_backup: LocalStore::new(state.clone(), now).newest_login().map_err(|error| error.to_string()),
+        store: store_contact(&state),
+        next: schedule(&account.name),
         machine: gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         user: account.name,
         now,
     }
 }
 
-/// By the same reader as root's, so that both see the same.
-fn standing(state: &StateDirectory, owner: u32) -> Result<Option<PublishedReport>, String> {
-    match owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner) {
+/// Reads the report with root's reader, so that both show the same.
+fn load_report(state: &StateDirectory, owner: u32) -> Result<Option<PublishedReport>, String> {
+    match owned_file::read(&state.path(FILE_NAME), owner, MAX_SIZE, Ownership::Owner) {
         Ok(None) => Ok(None),
         Ok(Some(found)) => PublishedReport::parse(&found.content).map(Some).map_err(str::to_owned),
         Err(problem) => Err(problem.to_string()),
     }
 }
 
-fn store(state: &StateDirectory) -> Store {
+fn store_contact(state: &StateDirectory) -> Store {
     let mut config = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => config,
         Err(error) => return Store::Unknown(error.to_string()),
@@ -150,16 +150,18 @@ fn store(state: &StateDirectory) -> Store {
     let contact = state.store_contact();
     match config.store {
         StoreKind::Local => Store::Local,
-        StoreKind::Vault => Store::Server {
-            address: config.vault.address,
+        StoreKind::Vault => Store::Vault {
+            url: config.vault.address,
             answered_at: contact.last_success,
             failed_at: contact.last_failure,
         },
     }
 }
 
-fn next(user: &str) -> Schedule {
-    let Some(units) = Units::of(user).filter(|_| systemd::is_running()) else { return Schedule::default() };
+fn schedule(user: &str) -> Schedule {
+    let Some(units) = Units::for_user(user).filter(|_| systemd::is_running()) else {
+        return Schedule::default();
+    };
     let deadline = Deadline::after(systemd::PATIENCE);
     let answered = systemd::next_start(&deadline, &units.timer).and_then(|sync_at| {
         let is_watched = systemd::is_active(&deadline, &units.watch)?;

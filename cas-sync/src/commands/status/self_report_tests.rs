@@ -4,7 +4,7 @@ use cas_core::claude_files::json_settings::ClaudeJson;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::commands::status::json::of_own;
+use crate::commands::status::json::own_state;
 use crate::commands::status::self_view::lines;
 use crate::precedence::Place;
 use crate::precedence::settings::Settings;
@@ -12,18 +12,14 @@ use crate::term::Terminal;
 
 const NOW: u64 = 2_000_000_000_000;
 const HOUR: u64 = 3_600_000;
-/// The name of the refresh token "r".
-const THIS: &str = "454349e422f05297";
+/// The fingerprint of the refresh token "r".
+const GENERATION: &str = "454349e422f05297";
 
-fn own(
-    login: &str,
-    env: &Value,
-    env_file: Option<&str>,
-    standing: Result<Option<Value>, &str>,
-) -> SelfReport {
+fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<Value>, &str>) -> SelfReport {
     let now = Timestamp::from_millis(NOW);
-    let settings =
-        Settings::of(&ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"));
+    let settings = Settings::from_file(
+        &ClaudeJson::parse(json!({"env": env}).to_string().as_bytes()).expect("an object"),
+    );
     let sources = Sources {
         settings: BTreeMap::from([(Place::Environment, settings)]),
         login_file: "/home/alice/.claude/.credentials.json".into(),
@@ -34,7 +30,7 @@ fn own(
         withdrawn: Vec::new(),
         unknown: Vec::new(),
     };
-    let standing = standing
+    let report = report
         .map(|found| found.map(|json| PublishedReport::parse(json.to_string().as_bytes()).expect("a state")))
         .map_err(str::to_owned);
     SelfReport {
@@ -42,12 +38,15 @@ fn own(
         machine: "desk".into(),
         now,
         effective: sources.effective(),
-        kept: Ok(sources.login.login().map(|login| (login.clone(), Timestamp::from_millis(NOW - 2 * HOUR)))),
+        newest_backup: Ok(sources
+            .login
+            .login()
+            .map(|login| (login.clone(), Timestamp::from_millis(NOW - 2 * HOUR)))),
         sources,
-        standing,
+        report,
         is_enrolled: true,
-        store: Store::Server {
-            address: Some("https://vault.example.org:8200".into()),
+        store: Store::Vault {
+            url: Some("https://vault.example.org:8200".into()),
             answered_at: Some(Timestamp::from_millis(NOW - HOUR)),
             failed_at: None,
         },
@@ -66,7 +65,7 @@ fn login() -> String {
     )
 }
 
-fn standing(status: &str, exit_code: u8, ago: i64, fingerprint: &str) -> Value {
+fn report(status: &str, exit_code: u8, ago: i64, fingerprint: &str) -> Value {
     let at = i64::try_from(NOW).expect("a time") - ago;
     json!({
         "at_ms": at, "status": status, "text": "what it said", "exit_code": exit_code, "finding": "login", "verdict": "ok",
@@ -75,76 +74,80 @@ fn standing(status: &str, exit_code: u8, ago: i64, fingerprint: &str) -> Value {
 }
 
 #[test]
-fn what_it_comes_to_and_the_exit_code() {
+fn summary_has_reason_and_exit_code() {
     let hour = 3_600_000;
     let none = json!({});
     let tombstone = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
     let key = json!({"ANTHROPIC_API_KEY": "k"});
     let token = json!({"CLAUDE_CODE_OAUTH_TOKEN": "t"});
     let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "what it said", "exit_code": 78, "finding": "misconfigured"});
-    let beyond = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "beyond-repair"});
+    let unrecoverable = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "unrecoverable"});
     let with_token = json!({"at_ms": NOW, "status": "OK", "exit_code": 0, "finding": "setup-token",
         "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::from_bytes("t").to_string()}});
     let login = login();
-    let ok = || Ok(Some(standing("OK", 0, hour, THIS)));
+    let ok = || Ok(Some(report("OK", 0, hour, GENERATION)));
     let rows: [(SelfReport, u8, &str); 16] = [
         (own(&login, &none, None, ok()), 0, "what it said"),
-        (own(&login, &none, None, Ok(Some(standing("OK", 0, hour, "0123456789abcdef")))), 0, "what it said"),
-        (own(&login, &none, None, Ok(Some(standing("WARN", 75, hour, THIS)))), 75, "what it said"),
-        (own(&login, &none, None, Ok(Some(standing("FAIL", 79, 90 * hour, THIS)))), 79, "what it said"),
+        (own(&login, &none, None, Ok(Some(report("OK", 0, hour, "0123456789abcdef")))), 0, "what it said"),
+        (own(&login, &none, None, Ok(Some(report("WARN", 75, hour, GENERATION)))), 75, "what it said"),
+        (own(&login, &none, None, Ok(Some(report("FAIL", 79, 90 * hour, GENERATION)))), 79, "what it said"),
         (
-            own(&login, &none, None, Ok(Some(standing("FAIL", 79, hour, "0123456789abcdef")))),
+            own(&login, &none, None, Ok(Some(report("FAIL", 79, hour, "0123456789abcdef")))),
             75,
             "has changed since",
         ),
-        (own(&login, &none, None, Ok(Some(beyond.clone()))), 75, "has changed since"),
+        (own(&login, &none, None, Ok(Some(unrecoverable.clone()))), 75, "has changed since"),
         (own(&login, &none, None, Ok(Some(misconfigured))), 78, "what it said"),
-        (own(&login, &none, None, Ok(None)), 75, "no sync has looked"),
-        (own(&login, &none, None, Err("it is no JSON")), 1, "cannot be read: it is no JSON"),
+        (own(&login, &none, None, Ok(None)), 75, "not synced yet"),
         (
-            own(&login, &none, None, Ok(Some(standing("OK", 0, 14 * hour, THIS)))),
+            own(&login, &none, None, Err("invalid JSON")),
+            1,
+            "cannot read the result of the last sync: invalid JSON",
+        ),
+        (
+            own(&login, &none, None, Ok(Some(report("OK", 0, 14 * hour, GENERATION)))),
             1,
             "the last sync was 14 h ago",
         ),
-        (own(&login, &none, None, Ok(Some(standing("OK", 0, -hour, THIS)))), 1, "look at the clock"),
+        (own(&login, &none, None, Ok(Some(report("OK", 0, -hour, GENERATION)))), 1, "check the clock"),
         (own(&login, &key, None, ok()), 1, "an API key, ANTHROPIC_API_KEY in the environment"),
-        (own(&login, &key, None, ok()), 1, "`cas-sync doctor` says how to change that"),
+        (own(&login, &key, None, ok()), 1, "run `cas-sync doctor` to see how to remove it"),
         (
-            own(tombstone, &none, None, Ok(Some(standing("FAIL", 79, hour, THIS)))),
+            own(tombstone, &none, None, Ok(Some(report("FAIL", 79, hour, GENERATION)))),
             79,
-            "the login was emptied after a refresh that was refused; what it said",
+            "the login was cleared by Claude Code after a refused refresh; what it said",
         ),
-        (own(tombstone, &none, None, Ok(Some(beyond))), 79, "that nobody is logged in: sign in"),
-        (own(tombstone, &none, Some("t"), ok()), 1, "this session began without it"),
+        (own(tombstone, &none, None, Ok(Some(unrecoverable))), 79, "Claude Code is not logged in: sign in"),
+        (own(tombstone, &none, Some("t"), ok()), 1, "this session started without it"),
     ];
     for (own, exit_code, reason) in rows {
-        let found = own.judgement();
+        let found = own.summary();
         assert_eq!(found.exit_code, exit_code, "{found:?}");
         assert!(found.reason.contains(reason), "{found:?}");
-        assert_eq!(of_own(&own)["exit_code"], exit_code, "the same for programs");
+        assert_eq!(own_state(&own)["exit_code"], exit_code, "the same for programs");
     }
-    assert_eq!(own(&login, &token, Some("t"), Ok(Some(with_token))).judgement().exit_code, 0);
+    assert_eq!(own(&login, &token, Some("t"), Ok(Some(with_token))).summary().exit_code, 0);
 }
 
 #[test]
-fn the_screen_at_80_columns() {
-    let mut own = own(&login(), &json!({}), None, Ok(Some(standing("OK", 0, 3_600_000, THIS))));
+fn screen_at_80_columns() {
+    let mut own = own(&login(), &json!({}), None, Ok(Some(report("OK", 0, 3_600_000, GENERATION))));
     let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: false };
     let expected = [
         "Claude login of alice on desk: OK",
         "              what it said",
         "  uses        the login (/home/alice/.claude/.credentials.json)",
-        "  verified    60 min ago: it works",
-        "  lapses      access token ends in 5 h; Claude Code renews it by itself",
-        "              the login lapses in 27 days (2033-06-14); then sign in again",
-        "  good copy   on this machine: this login, kept 2 h ago",
-        "              at https://vault.example.org:8200: it answered 60 min ago",
-        "  next        a sync in 3 h; the watch runs",
+        "  verified    60 min ago: valid",
+        "  expires     access token expires in 5 h; Claude Code refreshes it",
+        "              the login expires in 27 days (2033-06-14); then sign in again",
+        "  backup      on this machine: this login, saved 2 h ago",
+        "              at https://vault.example.org:8200: last answer 60 min ago",
+        "  next        a sync in 3 h; the watcher runs",
     ];
     assert_eq!(lines(&own, terminal), expected);
-    own.sources.unknown.push((Place::UserSettings, "x is no JSON object".into()));
+    own.sources.unknown.push((Place::UserSettings, "x is not a JSON object".into()));
     own.is_enrolled = false;
     let screen = lines(&own, Terminal { columns: Some(200), ..terminal }).join("\n");
-    assert!(screen.contains("next        nothing by itself: alice is not enrolled"), "{screen}");
-    assert!(screen.ends_with("  note        x is no JSON object"), "{screen}");
+    assert!(screen.contains("next        nothing: alice is not enrolled"), "{screen}");
+    assert!(screen.ends_with("  note        x is not a JSON object"), "{screen}");
 }

@@ -1,4 +1,4 @@
-//! One's own state on a screenful.
+//! The text output of a user's own state.
 
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::time::format::{day, format_relative};
@@ -7,21 +7,20 @@ use super::self_report::{Schedule, SelfReport, Store};
 use crate::precedence::{Candidate, Kind};
 use crate::term::Terminal;
 
-/// The column in which the texts begin.
+/// The column of the values, after the labels.
 const INDENT: usize = 14;
 
-/// The lines for a person.
+/// Returns the lines of the report.
 pub(crate) fn lines(own: &SelfReport, terminal: Terminal) -> Vec<String> {
-    let judgement = own.judgement();
+    let summary = own.summary();
     let head = terminal.sanitize(&format!("Claude login of {} on {}: ", own.user, own.machine));
-    let mut lines =
-        vec![format!("{head}{}", terminal.colorize(judgement.status, &judgement.status.to_string()))];
+    let mut lines = vec![format!("{head}{}", terminal.colorize(summary.status, &summary.status.to_string()))];
     let parts = [
-        ("", vec![judgement.reason]),
+        ("", vec![summary.reason]),
         ("uses", uses(own)),
         ("verified", vec![verified(own)]),
-        ("lapses", lapses(own)),
-        ("good copy", copies(own)),
+        ("expires", expires(own)),
+        ("backup", backups(own)),
         ("next", vec![next(own)]),
         ("note", notes(own)),
     ];
@@ -38,20 +37,22 @@ pub(crate) fn lines(own: &SelfReport, terminal: Terminal) -> Vec<String> {
     lines
 }
 
-/// Which credential, why, and what that hides.
+/// Returns the active credential, its source, and what it overrides.
 fn uses(own: &SelfReport) -> Vec<String> {
     let effective = &own.effective;
     let Some(chosen) = effective.chosen else { return vec!["nothing".into()] };
-    let mut texts = vec![named(own, chosen)];
-    texts.extend(effective.beside.map(|beside| format!("and sends {} along", named(own, beside))));
-    texts.extend(effective.shadowed.iter().map(|hidden| format!("not used: {}", named(own, *hidden))));
+    let mut texts = vec![describe(own, chosen)];
+    texts.extend(effective.beside.map(|also| format!("and also sends {}", describe(own, also))));
     texts.extend(
-        effective.server.map(|place| format!("at another server than Anthropic's, as {} says", place.text())),
+        effective.shadowed.iter().map(|overridden| format!("not used: {}", describe(own, *overridden))),
+    );
+    texts.extend(
+        effective.server.map(|place| format!("on another server than Anthropic's, set in {}", place.text())),
     );
     texts
 }
 
-fn named(own: &SelfReport, candidate: Candidate) -> String {
+fn describe(own: &SelfReport, candidate: Candidate) -> String {
     match candidate.kind {
         Kind::Login => format!("{} ({})", candidate.kind.text(), own.sources.login_file.display()),
         _ => format!("{} ({})", candidate.kind.text(), candidate.reason()),
@@ -59,123 +60,122 @@ fn named(own: &SelfReport, candidate: Candidate) -> String {
 }
 
 fn verified(own: &SelfReport) -> String {
-    let Ok(Some(standing)) = &own.standing else { return "never, as far as is known".into() };
-    let answer = match standing.verdict.as_deref() {
-        Some("ok") => "it works",
-        Some("limited") => "it works, and its limit is used up",
-        Some("rejected") => "the server rejects it",
-        Some("account-refused") => "the server refuses the account",
-        Some("unusable") => "claude could not be used for it",
-        Some(_) => "no certain answer",
-        None => "not asked",
+    let Ok(Some(report)) = &own.report else { return "never, as far as known".into() };
+    let answer = match report.verdict.as_deref() {
+        Some("ok") => "valid",
+        Some("limited") => "valid, usage limit reached",
+        Some("rejected") => "rejected by the Anthropic API",
+        Some("account-refused") => "account refused by the Anthropic API",
+        Some("unusable") => "claude could not be used",
+        Some(_) => "inconclusive",
+        None => "not verified",
     };
-    let last_try = format!("the last sync, {}: {answer}", format_relative(standing.at, own.now));
-    match standing.verified_at {
-        Some(at) if at == standing.at => format!("{}: {answer}", format_relative(at, own.now)),
+    let last_try = format!("the last sync, {}: {answer}", format_relative(report.at, own.now));
+    match report.verified_at {
+        Some(at) if at == report.at => format!("{}: {answer}", format_relative(at, own.now)),
         Some(at) => format!("{}; {last_try}", format_relative(at, own.now)),
-        None => format!("never, as far as is known; {last_try}"),
+        None => format!("never, as far as known;  {last_try}"),
     }
 }
 
-fn lapses(own: &SelfReport) -> Vec<String> {
+fn expires(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     match &own.sources.login {
         LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login) => {
-            let by_itself = "Claude Code renews it by itself";
-            let verb = if login.expires_at > own.now { "ends" } else { "ended" };
+            let refresh = "Claude Code refreshes it";
+            let verb = if login.expires_at > own.now { "expires" } else { "expired" };
             texts.push(format!(
-                "access token {verb} {}; {by_itself}",
+                "access token {verb} {}; {refresh}",
                 format_relative(login.expires_at, own.now)
             ));
             texts.extend(login.login_expires_at.map(|at| {
-                let verb = if at > own.now { "lapses" } else { "lapsed" };
+                let verb = if at > own.now { "expires" } else { "expired" };
                 format!("the login {verb} {} ({}); then sign in again", format_relative(at, own.now), day(at))
             }));
         }
         _ => (),
     }
     let credential =
-        own.standing.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.credential.as_ref());
+        own.report.as_ref().ok().and_then(Option::as_ref).and_then(|found| found.credential.as_ref());
     if let Some(credential) =
         credential.filter(|found| found.kind == "setup-token" && own.sources.env_file.is_some())
     {
         let estimated = if credential.expiry_is_estimated { " at the latest" } else { "" };
         texts.push(match credential.lapses_at {
             Some(at) if at <= own.now => {
-                format!("the setup-token lapsed {} ({})", format_relative(at, own.now), day(at))
+                format!("the setup token expired {} ({})", format_relative(at, own.now), day(at))
             }
             Some(at) => {
-                format!("the setup-token lapses {}{estimated} ({})", format_relative(at, own.now), day(at))
+                format!("the setup token expires {}{estimated} ({})", format_relative(at, own.now), day(at))
             }
-            None => "when the setup-token lapses is not known".into(),
+            None => "the expiry of the setup token is not known".into(),
         });
     }
     texts
 }
 
-fn copies(own: &SelfReport) -> Vec<String> {
-    let here = match &own.kept {
+fn backups(own: &SelfReport) -> Vec<String> {
+    let local = match &own.newest_backup {
         Ok(Some((login, at))) => {
-            let is_this = own.sources.login.login().is_some_and(|found| found.generation == login.generation);
-            let which = if is_this { "this login" } else { "another login than this" };
-            format!("on this machine: {which}, kept {}", format_relative(*at, own.now))
+            let is_current =
+                own.sources.login.login().is_some_and(|found| found.generation == login.generation);
+            let which = if is_current { "this login" } else { "another login" };
+            format!("on this machine: {which}, saved {}", format_relative(*at, own.now))
         }
         Ok(None) => "on this machine: none".into(),
-        Err(why) => format!("on this machine: not known: {why}"),
+        Err(why) => format!("on this machine: unknown: {why}"),
     };
-    let there = match &own.store {
-        Store::Local => "in no other place: there is no store but this machine".into(),
-        Store::Unknown(why) => format!("in the store: not known: {why}"),
-        Store::Server { address, answered_at, failed_at } => {
-            let address = address.as_deref().unwrap_or("the server");
-            let answered = answered_at.map_or("it has not answered yet".into(), |at| {
-                format!("it answered {}", format_relative(at, own.now))
-            });
+    let store = match &own.store {
+        Store::Local => "on no other machine: backups are kept locally".into(),
+        Store::Unknown(why) => format!("in the store: unknown: {why}"),
+        Store::Vault { url, answered_at, failed_at } => {
+            let url = url.as_deref().unwrap_or("Vault");
+            let answered = answered_at
+                .map_or("no answer yet".into(), |at| format!("last answer {}", format_relative(at, own.now)));
             let failed = failed_at.filter(|failed| answered_at.is_none_or(|answered| *failed > answered));
-            let failed =
-                failed.map_or(String::new(), |at| format!(", and did not {}", format_relative(at, own.now)));
-            format!("at {address}: {answered}{failed}")
+            let failed = failed
+                .map_or(String::new(), |at| format!(", then no answer {}", format_relative(at, own.now)));
+            format!("at {url}: {answered}{failed}")
         }
     };
-    let noted = |word: &str| matches!(&own.standing, Ok(Some(standing)) if standing.notes.iter().any(|note| note == word));
-    let failed = if noted("not-backed-up") { "the last sync could not back it up" } else { "" };
-    vec![here, there, failed.into()]
+    let has_note =
+        |code: &str| matches!(&own.report, Ok(Some(report)) if report.notes.iter().any(|note| note == code));
+    let failed = if has_note("not-backed-up") { "the last sync could not back up this login" } else { "" };
+    vec![local, store, failed.into()]
 }
 
 fn next(own: &SelfReport) -> String {
     let Schedule { sync_at, is_watched, unknown } = &own.next;
     if !own.is_enrolled {
-        return format!(
-            "nothing by itself: {} is not enrolled; root does that by `cas-sync enroll {}`",
-            own.user, own.user
-        );
+        return format!("nothing: {} is not enrolled; as root, run `cas-sync enroll {}`", own.user, own.user);
     }
     if let Some(why) = unknown {
-        return format!("not known: {why}");
+        return format!("unknown: {why}");
     }
     let sync = match sync_at {
         Some(at) => format!("a sync {}", format_relative(*at, own.now)),
-        None => "systemd plans no sync".into(),
+        None => "no sync is scheduled".into(),
     };
-    let watch = match is_watched {
-        Some(true) => "the watch runs",
-        Some(false) => "the watch does not run",
-        None => "whether the watch runs is not known",
+    let watcher = match is_watched {
+        Some(true) => "the watcher runs",
+        Some(false) => "the watcher does not run",
+        None => "the state of the watcher is unknown",
     };
-    format!("{sync}; {watch}")
+    format!("{sync}; {watcher}")
 }
 
 fn notes(own: &SelfReport) -> Vec<String> {
     let mut texts = Vec::new();
     let is_token = matches!(own.effective.chosen.map(|chosen| chosen.kind), Some(Kind::Token(_)));
     if own.effective.token_not_here && own.effective.chosen.is_some() && !is_token {
-        texts
-            .push("there is a setup-token, and this session began without it; log in again to use it".into());
+        texts.push(
+            "there is a setup token, but this session started without it; log in again to use it".into(),
+        );
     }
-    if let Ok(Some(standing)) = &own.standing
-        && own.has_changed(standing)
+    if let Ok(Some(report)) = &own.report
+        && own.has_changed(report)
     {
-        texts.push("the credential was renewed or replaced since the last sync".into());
+        texts.push("the credential was refreshed or replaced after the last sync".into());
     }
     texts.extend(own.sources.unknown.iter().map(|(_, why)| why.clone()));
     texts

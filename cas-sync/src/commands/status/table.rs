@@ -1,4 +1,4 @@
-//! The table of everybody, fitted to whoever reads it.
+//! The table of all users, fitted to the terminal.
 
 use cas_core::time::format::{abs_diff, format_duration_short};
 use cas_core::time::timestamp::Timestamp;
@@ -7,16 +7,16 @@ use crate::published_state::rows::Row;
 use crate::term::Terminal;
 use crate::term::wrap::{pad_right, width as columns_of};
 
-/// The columns before the reason, and the most each takes.
-const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("LAPSES", 7)];
-/// Nothing of ours: whoever reads it must not take it for our advice.
-const REASON: &str = "THEIR SYNC SAYS";
-/// Between two columns.
+/// The columns before the last message, with their maximum width.
+const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("VERIFIED", 8), ("EXPIRES", 7)];
+/// The text is the user's own sync's, so the heading does not present it as advice.
+const LAST_MESSAGE: &str = "LAST MESSAGE";
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// Below so many columns for the reason it gets a line of its own.
+/// With fewer columns the last message gets a line of its own.
 const MIN_REASON_WIDTH: usize = 24;
 
-/// The table, and a summary below it, as lines.
+/// Returns the lines of the table and of its summary.
 pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
     let width = |column: usize| {
@@ -28,33 +28,34 @@ pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<Str
     let left = terminal.columns.map(|columns| columns.saturating_sub(before));
     let heads = HEADS.map(|(head, _)| head.to_owned());
     let below = left.is_some_and(|left| left < MIN_REASON_WIDTH);
-    let mut lines = vec![line(&heads, &widths, if below { "" } else { REASON })];
+    let mut lines = vec![line(&heads, &widths, if below { "" } else { LAST_MESSAGE })];
     for (row, cells) in rows.iter().zip(&cells) {
-        let said = ascii_only(&row.reason);
+        let message = ascii_only(&row.reason);
         let reason = match left {
             _ if below => String::new(),
-            Some(left) => terminal.truncate(&said, left),
-            None => terminal.sanitize(&said),
+            Some(left) => terminal.truncate(&message, left),
+            None => terminal.sanitize(&message),
         };
         let status = &cells[1];
-        let coloured = terminal.colorize(row.status(), status) + &" ".repeat(widths[1] - status.len());
-        // The status is the only cell that is, and no other has a place before it that could be mistaken for it.
+        let colored = terminal.colorize(row.status(), status) + &" ".repeat(widths[1] - status.len());
+        // Only the status is colored. Other text before it could imitate a status.
         let [user, _, rest @ ..] = cells;
-        let mut text = format!("{}{}{coloured}", pad_right(user, widths[0]), " ".repeat(GAP));
+        let mut text = format!("{}{}{colored}", pad_right(user, widths[0]), " ".repeat(GAP));
         for (cell, width) in rest.iter().zip(&widths[2..]) {
             text.push_str(&format!("{}{}", " ".repeat(GAP), pad_right(cell, *width)));
         }
         lines.push(format!("{text}{}{reason}", " ".repeat(GAP)).trim_end().to_owned());
         if below {
             let columns = terminal.columns.map(|columns| columns.saturating_sub(GAP));
-            lines.extend(terminal.wrap(&said, columns).into_iter().map(|part| format!("  {part}")));
+            lines.extend(terminal.wrap(&message, columns).into_iter().map(|part| format!("  {part}")));
         }
     }
     lines.push(summary(rows));
     lines
 }
 
-/// A letter that is two columns wide would push what follows into the next row, which somebody could make look like another's.
+/// Replaces other characters: a wide one would shift text into the next row, which could then look
+/// like another user's.
 fn ascii_only(text: &str) -> String {
     text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect()
 }
@@ -64,26 +65,26 @@ fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let age = |moment: Option<Timestamp>| {
         moment.map_or_else(nothing, |moment| format_duration_short(abs_diff(moment, now)))
     };
-    let standing = row.standing.as_ref();
-    let at = standing.map(|standing| standing.at).filter(|at| *at <= now);
-    let verified = standing.and_then(|standing| standing.verified_at).filter(|at| *at <= now);
+    let report = row.standing.as_ref();
+    let at = report.map(|report| report.at).filter(|at| *at <= now);
+    let verified = report.and_then(|report| report.verified_at).filter(|at| *at <= now);
     let [user, ..] = HEADS;
     [
         terminal.truncate(&row.name, user.1),
         row.status().to_string(),
         age(at),
         age(verified),
-        lapses(row, now).unwrap_or_else(nothing),
+        expires_in(row, now).unwrap_or_else(nothing),
     ]
 }
 
-/// When the credential lapses as a whole; with a `~` where nobody wrote that down.
-fn lapses(row: &Row, now: Timestamp) -> Option<String> {
+/// Returns the time until the credential expires, with `~` if it is estimated.
+fn expires_in(row: &Row, now: Timestamp) -> Option<String> {
     let credential = row.standing.as_ref()?.credential.as_ref()?;
     let at = credential.lapses_at?;
     let about = if credential.expiry_is_estimated { "~" } else { "" };
     Some(if at <= now {
-        "lapsed".to_owned()
+        "expired".to_owned()
     } else {
         format!("{about}{}", format_duration_short(abs_diff(at, now)))
     })
@@ -98,11 +99,11 @@ fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
 }
 
 fn summary(rows: &[Row]) -> String {
-    let bad = rows.iter().filter(|row| row.exit_code() != 0).count();
-    match (rows.len(), bad) {
-        (0, _) => "Nobody is enrolled; `cas-sync enroll USER` does that.".into(),
-        (all, 0) => format!("{all} enrolled, all of them fine"),
-        (all, bad) => format!("{all} enrolled, {bad} not fine"),
+    let failing = rows.iter().filter(|row| row.exit_code() != 0).count();
+    match (rows.len(), failing) {
+        (0, _) => "No users are enrolled. Run `cas-sync enroll USER` to enroll one.".into(),
+        (all, 0) => format!("{all} enrolled, all ok"),
+        (all, failing) => format!("{all} enrolled, {failing} not ok"),
     }
 }
 
@@ -120,12 +121,12 @@ mod tests {
     fn rows() -> Vec<Row> {
         let hour = 3_600_000;
         let now = NOW.millis();
-        let lapses = NOW.saturating_add(Duration::from_secs(27 * 24 * 3600)).millis();
+        let expires = NOW.saturating_add(Duration::from_secs(27 * 24 * 3600)).millis();
         let states = [
             (
                 "alice",
                 format!(
-                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","expires_at_ms":{lapses}}}}}"#,
+                    r#"{{"at_ms":{},"status":"OK","text":"the login works: verified by inference","exit_code":0,"verified_at_ms":{},"credential":{{"kind":"login","expires_at_ms":{expires}}}}}"#,
                     now - hour,
                     now - hour
                 ),
@@ -133,45 +134,45 @@ mod tests {
             (
                 "jörg",
                 format!(
-                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","expires_at_ms":{lapses},"expiry_is_estimated":true}}}}"#,
+                    r#"{{"at_ms":{},"status":"FAIL","text":"the login is beyond repair: sign in again with `cas-sync login`, as jörg","exit_code":79,"credential":{{"kind":"setup-token","expires_at_ms":{expires},"expiry_is_estimated":true}}}}"#,
                     now - 3 * hour
                 ),
             ),
         ];
-        let person = |(name, json): &(&str, String)| EnrolledUser {
+        let user = |(name, json): &(&str, String)| EnrolledUser {
             name: (*name).into(),
             found: PublishedEntry::Standing(Box::new(
                 PublishedReport::parse(json.as_bytes()).expect("a state"),
             )),
         };
-        let mut people: Vec<_> = states.iter().map(person).collect();
-        people.push(EnrolledUser {
+        let mut users: Vec<_> = states.iter().map(user).collect();
+        users.push(EnrolledUser {
             name: "mallory".into(),
             found: PublishedEntry::Unreadable("it is a link".into()),
         });
-        worst_first(people, NOW)
+        worst_first(users, NOW)
     }
 
-    fn table(columns: Option<usize>, is_unicode: bool, has_colour: bool) -> Vec<String> {
-        lines(&rows(), NOW, Terminal { columns, has_color: has_colour, is_unicode })
+    fn table(columns: Option<usize>, is_unicode: bool, has_color: bool) -> Vec<String> {
+        lines(&rows(), NOW, Terminal { columns, has_color, is_unicode })
     }
 
     #[test]
-    fn at_200_columns_everything_is_there() {
+    fn table_at_200_columns_is_complete() {
         assert_eq!(
             table(Some(200), true, false),
             [
-                "USER     STATUS  SYNC  VERIFIED  LAPSES  THEIR SYNC SAYS",
-                "jörg     FAIL    3h    -         ~27d    the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
-                "mallory  WARN    -     -         -       unreadable: it is a link",
-                "alice    OK      60m   60m       27d     the login works: verified by inference",
-                "3 enrolled, 2 not fine",
+                "USER     STATUS  SYNC  VERIFIED  EXPIRES  LAST MESSAGE",
+                "jörg     FAIL    3h    -         ~27d     the login is beyond repair: sign in again with `cas-sync login`, as j?rg",
+                "mallory  WARN    -     -         -        unreadable: it is a link",
+                "alice    OK      60m   60m       27d      the login works: verified by inference",
+                "3 enrolled, 2 not ok",
             ]
         );
     }
 
     #[test]
-    fn a_name_takes_as_many_columns_as_are_seen_of_it() {
+    fn wide_characters_of_a_name_are_aligned() {
         let mut rows = rows();
         rows[0].name = "李小龍".into();
         let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: true };
@@ -183,32 +184,32 @@ mod tests {
     }
 
     #[test]
-    fn at_80_columns_no_line_is_longer_and_what_is_cut_is_marked() {
+    fn table_at_80_columns_truncates_with_a_mark() {
         let lines = table(Some(80), false, false);
         assert!(lines.iter().all(|line| line.chars().count() <= 80 && line.is_ascii()), "{lines:#?}");
         assert_eq!(
             lines[1],
-            "j?rg     FAIL    3h    -         ~27d    the login is beyond repair: sign in ..."
+            "j?rg     FAIL    3h    -         ~27d     the login is beyond repair: sign in..."
         );
     }
 
     #[test]
-    fn where_there_is_no_room_for_the_reason_it_has_lines_of_its_own() {
+    fn narrow_table_has_the_message_on_its_own_lines() {
         let lines = table(Some(40), true, false);
         assert!(lines.iter().all(|line| line.chars().count() <= 40), "{lines:#?}");
         assert!(lines.contains(&"  the login is beyond repair: sign in".to_owned()), "{lines:#?}");
     }
 
     #[test]
-    fn in_a_pipe_nothing_is_cut_and_colours_change_nothing_but_colour() {
+    fn table_in_a_pipe_is_not_truncated() {
         assert!(table(None, true, false)[1].ends_with("as j?rg"));
-        let coloured = table(None, true, true);
-        assert!(coloured[1].contains("\x1b[1;31mFAIL\x1b[0m  "), "{coloured:?}");
-        let stripped: Vec<_> = coloured.iter().map(|line| without_colours(line)).collect();
+        let colored = table(None, true, true);
+        assert!(colored[1].contains("\x1b[1;31mFAIL\x1b[0m  "), "{colored:?}");
+        let stripped: Vec<_> = colored.iter().map(|line| without_colors(line)).collect();
         assert_eq!(stripped, table(None, true, false));
     }
 
-    fn without_colours(line: &str) -> String {
+    fn without_colors(line: &str) -> String {
         let mut text = String::new();
         for (index, part) in line.split('\x1b').enumerate() {
             text.push_str(if index == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
@@ -217,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_is_enrolled_it_says_how_to() {
-        let nobody = lines(&[], NOW, Terminal { columns: None, has_color: false, is_unicode: false });
-        assert_eq!(nobody[1], "Nobody is enrolled; `cas-sync enroll USER` does that.");
+    fn table_without_users_says_how_to_enroll() {
+        let empty = lines(&[], NOW, Terminal { columns: None, has_color: false, is_unicode: false });
+        assert_eq!(empty[1], "No users are enrolled. Run `cas-sync enroll USER` to enroll one.");
     }
 }

@@ -1,5 +1,5 @@
-//! Putting a setup-token in force: whoever can say whether it works is asked first, all that can fail is done before anything
-//! is changed, and the one before stays in force until then.
+//! Activates a setup token. It is verified first. All steps that can fail come before the first
+//! change, and the previous token stays active until then.
 
 use std::io::{self, Write};
 use std::thread;
@@ -10,14 +10,14 @@ use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::Status;
 use cas_core::state::env_file::{EnvFileContent, StagedToken};
-use cas_core::store::user_document::{SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
+use cas_core::store::user_document::{self, SETUP_TOKEN, SetupTokenField, UserDocument, setup_token_fields};
 use cas_core::store::{Document, Fields, Store, StoreError};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::secret::Secret;
 use cas_protocol::setup_token::SetupToken;
 
-use super::{MAKE_ANOTHER, STORE_TIMEOUT, env_file, show};
+use super::{NEW_TOKEN, STORE_TIMEOUT, env_file, show};
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::stderr::print_stderr;
 use crate::term::wrap::{terminal_width, wrap_for};
@@ -25,84 +25,83 @@ use crate::user::acceptance::{check_accepted, describe_verification};
 use crate::user::context::{CachedVerifier, UserContext};
 use crate::user::error::{CommandError, reject_unreadable};
 
-/// How often a change is made again because somebody else was faster, and how long it waits first.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
+/// Maximum number of retries after a conflict in the store, and the backoff between them.
+const MAX_RETRIES: u32 = 5;
+const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
-/// When a token was made.
+/// When a token was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CreatedAt {
-    /// Then, as somebody says.
+    /// At the time that `--created_at-at` gives.
     At(Timestamp),
-    /// A moment ago, since nobody says otherwise and it was never seen here before.
+    /// Now, unless this machine has seen the token before.
     JustNow,
-    /// Nobody knows: it counts from when it was seen first.
+    /// Unknown: its lifetime is counted from when it was first seen.
     Unknown,
 }
 
-/// What a token is put in force with.
+/// The parameters of an activation.
 pub(super) struct Activation<'a> {
-    pub(super) person: &'a UserContext,
-    /// When it was made.
-    pub(super) minted: CreatedAt,
+    pub(super) user: &'a UserContext,
+    pub(super) created_at: CreatedAt,
     pub(super) unverified: bool,
 }
 
 impl Activation<'_> {
-    /// Puts `token` in force, and says so.
+    /// Activates `token` and prints the result.
     ///
     /// # Errors
-    /// [`CommandError`]; all is as it was before.
+    /// Returns [`CommandError`]; nothing is changed.
     pub(super) fn run(&self, token: &SetupToken, signals: &SignalBlock) -> Result<(), CommandError> {
-        let person = self.person;
-        let _locked = person.lock()?;
-        let verdict = self.verdict(token, signals)?;
-        let staged = env_file(person).stage(token)?;
-        let mut store = person.store()?;
-        let kept = update_document(&mut *store, |document| self.fields(token, document));
+        let user = self.user;
+        let _locked = user.lock()?;
+        let verdict = self.verify(token, signals)?;
+        let staged = env_file(user).stage(token)?;
+        let mut store = user.store()?;
+        let stored = update_document(&mut *store, |document| self.fields(token, document));
         store.save_token_cache();
-        kept?;
+        stored?;
         self.commit(token, staged)?;
-        let verifier = CachedVerifier::boxed(person.claude(), token.expose(), verdict.clone());
-        let outcome = person.sync(Some(verifier));
-        self.tell(token, &verdict);
+        let verifier = CachedVerifier::boxed(user.claude(), token.expose(), verdict.clone());
+        let outcome = user.sync(Some(verifier));
+        self.print(token, &verdict);
         if outcome.status != Status::Ok && verdict.is_alive() {
             print_stderr(&outcome.to_string());
         }
         Ok(())
     }
 
-    fn verdict(&self, token: &SetupToken, signals: &SignalBlock) -> Result<Verification, CommandError> {
+    fn verify(&self, token: &SetupToken, signals: &SignalBlock) -> Result<Verification, CommandError> {
         let value = Secret::new(token.expose().to_owned());
-        let verdict = self.person.claude().probe_cancellable(&|| signals.is_pending(), &value);
+        let verdict = self.user.claude().probe_cancellable(&|| signals.is_pending(), &value);
         if signals.is_pending() {
             return Err(CommandError::new(1, "interrupted; nothing was changed"));
         }
-        check_accepted("this setup-token", &verdict, self.unverified, MAKE_ANOTHER)?;
+        check_accepted("this setup token", &verdict, self.unverified, NEW_TOKEN)?;
         Ok(verdict)
     }
 
-    /// What the document is to say. Of a token that was known before, what is known about it is better than a guess.
+    /// Returns the fields to write. Known dates of a known token are kept.
     fn fields(&self, token: &SetupToken, document: &Document) -> Result<Fields, serde_json::Error> {
-        let seen = self.person.state.ledger().unwrap_or_default().setup_tokens;
+        let seen = self.user.state.ledger().unwrap_or_default().setup_tokens;
         let is_seen = seen.first_seen(Fingerprint::from_bytes(token.expose())).is_some();
-        let held = UserDocument::parse(document).setup_token;
-        let is_held = matches!(&held, SetupTokenField::Token(held) if held == token);
-        let minted_at = match self.minted {
+        let stored = UserDocument::parse(document).setup_token;
+        let is_stored = matches!(&stored, SetupTokenField::Token(stored) if stored == token);
+        let minted_at = match self.created_at {
             CreatedAt::At(at) => Some(at),
-            CreatedAt::JustNow if !is_seen && !is_held => Some(self.person.now),
+            CreatedAt::JustNow if !is_seen && !is_stored => Some(self.user.now),
             CreatedAt::JustNow | CreatedAt::Unknown => None,
         };
         let expires_at = minted_at.map(|at| at.saturating_add(SETUP_TOKEN_LIFETIME));
         let mut fields = setup_token_fields(token, SetupTokenDates { minted_at, expires_at })?;
-        if is_held && minted_at.is_none() {
+        if is_stored && minted_at.is_none() {
             fields.retain(|name, _| name == SETUP_TOKEN);
         }
         Ok(fields)
     }
 
     fn commit(&self, token: &SetupToken, staged: StagedToken) -> Result<(), CommandError> {
-        let leaving = match reject_unreadable(env_file(self.person).read())? {
+        let previous = match reject_unreadable(env_file(self.user).read())? {
             EnvFileContent::Token(before) if before != *token => {
                 Some(Fingerprint::from_bytes(before.expose()))
             }
@@ -112,51 +111,54 @@ impl Activation<'_> {
             CommandError::from(problem)
                 .with_note("the store holds the new token, and the next sync writes it to that file")
         })?;
-        if let Some(leaving) = leaving {
-            note_withdrawn(self.person, leaving);
+        if let Some(previous) = previous {
+            record_withdrawn(self.user, previous);
         }
         Ok(())
     }
 
-    /// A reader who is gone changes nothing.
-    fn tell(&self, token: &SetupToken, verdict: &Verification) {
+    /// Prints the result. A closed standard output is not an error.
+    fn print(&self, token: &SetupToken, verdict: &Verification) {
         let out = io::stdout();
-        let is_in_force = format!(
-            "Setup-token {} is in force for your next sessions, {}.",
+        let headline = format!(
+            "Setup token {} is active for your next sessions, {}.",
             Fingerprint::from_bytes(token.expose()),
             describe_verification(verdict)
         );
-        let lines = show::SetupTokenInfo::load(self.person).lines(self.person.now, terminal_width(&out));
-        let rest = "What runs already keeps what it was started with: start it again.";
-        let text = format!("{}\n{lines}{}\n", wrap_for(&out, &is_in_force), wrap_for(&out, rest));
+        let lines = show::SetupTokenInfo::load(self.user).lines(self.user.now, terminal_width(&out));
+        let hint = "Running processes keep their environment: restart them.";
+        let text = format!("{}\n{lines}{}\n", wrap_for(&out, &headline), wrap_for(&out, hint));
         drop(out.lock().write_all(text.as_bytes()));
     }
 }
 
-/// Remembers a token that has left the env file, so that a process which inherited it can be told. If it cannot be noted, it
-/// is gone all the same.
-pub(super) fn note_withdrawn(person: &UserContext, token: Fingerprint) {
+/// Records a token that was removed from the env file, so that `cas-sync sessions` finds processes
+/// that inherited it. An error is ignored, because the token is removed anyway.
+pub(super) fn record_withdrawn(user: &UserContext, token: Fingerprint) {
     let deadline = Deadline::after(STORE_TIMEOUT);
-    drop(person.state.update_ledger(&deadline, |ledger| ledger.record_withdrawn_token(token)));
+    drop(user.state.update_ledger(&deadline, |ledger| ledger.record_withdrawn_token(token)));
 }
 
-/// Makes a change to what the store holds at that moment; nothing is written where that says so already.
+/// Changes the current document in the store, unless it already has these values.
 ///
 /// # Errors
-/// [`CommandError`]; the document is as it was.
+/// Returns [`CommandError`]; the document is not changed.
 pub(super) fn update_document(
     store: &mut dyn Store,
     fields: impl Fn(&Document) -> Result<Fields, serde_json::Error>,
 ) -> Result<(), CommandError> {
-    let mut tries = 0;
+    let mut retries = 0;
     loop {
         let deadline = Deadline::after(STORE_TIMEOUT);
         let document = store.read(&deadline)?;
+        if user_document::is_offboarded(&document) {
+            return Err(StoreError::offboarded().into());
+        }
         let changes = fields(&document).map_err(|error| CommandError::new(1, error))?;
         match store.merge(&changes, document.version, &deadline) {
-            Err(StoreError::Conflict) if tries < TRIES => {
-                tries += 1;
-                thread::sleep(PAUSE * tries);
+            Err(StoreError::Conflict) if retries < MAX_RETRIES => {
+                retries += 1;
+                thread::sleep(RETRY_BACKOFF * retries);
             }
             result => return Ok(result.map(drop)?),
         }

@@ -1,41 +1,41 @@
-//! A token that somebody has put on the command line.
+//! Rejects tokens on the command line.
 
 use std::ffi::OsString;
 
 use crate::user::error::CommandError;
 
-/// How every credential of the vendor's begins.
+/// The prefix of every Anthropic credential.
 const CREDENTIAL: &str = "sk-ant-";
 
-/// Refuses a command line with a credential in it, whatever else it says, and never repeats it: what is on a command line can
-/// be seen by everybody here, and stays in the history of the shell. Where a setup-token could be meant, every word that is no
-/// option counts as one.
+/// Rejects a command line that contains a credential, and never prints it: other users can see a
+/// command line, and the shell's history keeps it. Where a setup token is possible, every word that
+/// is not an option counts as one.
 ///
 /// # Errors
-/// [`CommandError`], of usage.
+/// Returns [`CommandError`], a usage error.
 pub(crate) fn reject_token_in_argv(arguments: impl Iterator<Item = OsString>) -> Result<(), CommandError> {
     let arguments: Vec<_> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let is_one = match words.as_slice() {
+    let has_token = match words.as_slice() {
         ["token", "set" | "import", after @ ..] => has_a_stray_word(after),
         ["token", other, ..] => !is_known(other),
         _ => false,
     };
-    match is_one || words.iter().any(|word| word.contains(CREDENTIAL)) {
+    match has_token || words.iter().any(|word| word.contains(CREDENTIAL)) {
         false => Ok(()),
         true => Err(CommandError::new(2, TOKEN_IN_ARGV)),
     }
 }
 
-const TOKEN_IN_ARGV: &str = "a setup-token is never an argument, and nothing was changed; if that was one, others could see it: take it out of \
-     the history of your shell, make another one, and give it to `cas-sync token set` at the terminal or on the standard input \
-     (`cas-sync help token`)";
+const TOKEN_IN_ARGV: &str = "a setup token cannot be an argument; nothing was changed. If it was one, other users could see it: remove it from \
+     your shell history, create another one, and enter it in `cas-sync token set` at the terminal or on standard input \
+     (see `cas-sync help token`)";
 
 fn is_known(word: &str) -> bool {
     word.starts_with('-') || ["set", "show", "clear", "import", "help"].contains(&word)
 }
 
-/// A word that neither is an option nor belongs to one.
+/// Returns true if a word is neither an option nor the value of one.
 fn has_a_stray_word(words: &[&str]) -> bool {
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -53,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_a_token_is_refused_and_not_repeated() {
-        let refused = |line: &str| reject_token_in_argv(line.split_whitespace().map(OsString::from)).err();
+    fn possible_token_is_rejected_and_not_printed() {
+        let rejected = |line: &str| reject_token_in_argv(line.split_whitespace().map(OsString::from)).err();
         for line in [
             "token set sk-ant-oat01-abc",
             "token set --token=sk-ant-oat01-abc",
@@ -66,7 +66,7 @@ mod tests {
             "run sk-ant-oat01-abc",
             "sk-ant-oat01-abc",
         ] {
-            let failed = refused(line).unwrap_or_else(|| panic!("{line}"));
+            let failed = rejected(line).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(failed.code, 2, "{line}");
             assert!(!format!("{:#}", failed.error).contains("abc"), "{line}");
         }
@@ -83,7 +83,7 @@ mod tests {
             "enroll alice",
             "help token",
         ] {
-            assert!(refused(line).is_none(), "{line}");
+            assert!(rejected(line).is_none(), "{line}");
         }
     }
 }

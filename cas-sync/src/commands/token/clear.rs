@@ -1,4 +1,4 @@
-//! Taking the setup-token out of force.
+//! Removes the setup token.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use cas_core::store::{Fields, Store};
 use cas_protocol::deadline::Deadline;
 
 use super::STORE_TIMEOUT;
-use super::activate::{note_withdrawn, update_document};
+use super::activate::{record_withdrawn, update_document};
 use super::env_file;
 use crate::os::deferred_signals::SignalBlock;
 use crate::term::secret_input::{confirm, is_at_a_terminal};
@@ -17,42 +17,41 @@ use crate::term::wrap::wrap_for;
 use crate::user::context::UserContext;
 use crate::user::error::{CommandError, reject_unreadable};
 
-const QUESTION: &str =
-    "Take your setup-token out of force? Claude Code then uses the login you signed in with. [y/N] ";
+const QUESTION: &str = "Remove your setup token? Claude Code then uses your login. [y/N] ";
 
 const DONE: &str = "\
-Your setup-token is out of force: your next sessions do not have it.
-What runs already keeps it until it is started again, and the server goes on accepting it: whoever has it can use it until it \
-lapses, or until it is revoked in a browser, in the settings of your Claude account, under Claude Code.
+Your setup token was removed: your next sessions do not have it.
+Running processes keep it until they are restarted. The Anthropic API accepts it until it expires, or until you revoke it in a \
+browser, in the settings of your Claude account, under Claude Code.
 ";
 
-/// Takes it out, and says so.
+/// Removes the setup token and prints the result.
 ///
 /// # Errors
-/// [`CommandError`]; unless it says otherwise, all is as it was.
-pub(super) fn clear(without_asking: bool, signals: &SignalBlock) -> Result<(), CommandError> {
-    if !without_asking && !is_at_a_terminal() {
+/// Returns [`CommandError`]; nothing is changed unless the error says so.
+pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), CommandError> {
+    if !is_confirmed && !is_at_a_terminal() {
         return Err(CommandError::new(
             2,
-            "nobody can be asked here: give --yes to take the setup-token out of force",
+            "cannot ask for confirmation without a terminal; give --yes to remove the setup token",
         ));
     }
-    let person = UserContext::for_current_user()?;
-    let env_file = env_file(&person);
-    let mut store = person.store()?;
-    if matches!(reject_unreadable(env_file.read())?, EnvFileContent::Absent) && !is_in(&mut *store)? {
-        drop(io::stdout().write_all(b"There is no setup-token.\n"));
+    let user = UserContext::for_current_user()?;
+    let env_file = env_file(&user);
+    let mut store = user.store()?;
+    if matches!(reject_unreadable(env_file.read())?, EnvFileContent::Absent) && !is_stored(&mut *store)? {
+        drop(io::stdout().write_all(b"There is no setup token.\n"));
         return Ok(());
     }
-    if !without_asking && !confirm(QUESTION, signals).map_err(|not| CommandError::new(1, not))? {
+    if !is_confirmed && !confirm(QUESTION, signals).map_err(|error| CommandError::new(1, error))? {
         return Err(CommandError::new(1, "nothing was changed"));
     }
-    let _locked = person.lock()?;
-    let leaving = match reject_unreadable(env_file.read())? {
+    let _locked = user.lock()?;
+    let previous = match reject_unreadable(env_file.read())? {
         EnvFileContent::Token(token) => Some(Fingerprint::from_bytes(token.expose())),
         _ => None,
     };
-    // Where there is no such field none is made: its absence says the same.
+    // A missing field is not created: it means the same as an empty one.
     let withdrawn =
         update_document(&mut *store, |document| match UserDocument::parse(document).setup_token {
             SetupTokenField::Absent | SetupTokenField::Empty => Ok(Fields::new()),
@@ -61,21 +60,22 @@ pub(super) fn clear(without_asking: bool, signals: &SignalBlock) -> Result<(), C
     store.save_token_cache();
     withdrawn?;
     env_file.remove().map_err(|problem| {
-        CommandError::from(problem)
-            .with_note("the store holds none any more, and the next sync removes it here")
+        CommandError::from(problem).with_note(
+            "the store no longer holds a setup token, and the next sync removes it from this machine",
+        )
     })?;
-    if let Some(leaving) = leaving {
-        note_withdrawn(&person, leaving);
+    if let Some(previous) = previous {
+        record_withdrawn(&user, previous);
     }
     let out = io::stdout();
     drop(out.lock().write_all(wrap_for(&out, DONE).as_bytes()));
-    let outcome = person.sync(person.verifier(person.config.verify));
-    let told = format!("Your login: {} {outcome}", outcome.status);
-    drop(writeln!(out.lock(), "{}", wrap_for(&out, &told)));
+    let outcome = user.sync(user.verifier(user.config.verify));
+    let text = format!("Your login: {} {outcome}", outcome.status);
+    drop(writeln!(out.lock(), "{}", wrap_for(&out, &text)));
     Ok(())
 }
 
-fn is_in(store: &mut dyn Store) -> Result<bool, CommandError> {
+fn is_stored(store: &mut dyn Store) -> Result<bool, CommandError> {
     let document = store.read(&Deadline::after(STORE_TIMEOUT))?;
     let field = UserDocument::parse(&document).setup_token;
     Ok(!matches!(field, SetupTokenField::Absent | SetupTokenField::Empty))

@@ -1,14 +1,15 @@
-//! The day on which a setup-token was made, as somebody types it.
+//! Parses the creation date of a setup token.
 
 use cas_core::credential::expiry::SETUP_TOKEN_LIFETIME;
 use cas_core::time::timestamp::Timestamp;
 
 use crate::user::error::CommandError;
 
-/// The moment that `--minted-at` names, if it is given: a day (its beginning, UTC), or a time of RFC 3339.
+/// Returns the time of `--minted-at`: the start of a day (UTC), or an RFC 3339 time.
 ///
 /// # Errors
-/// [`CommandError`], of usage: it is no date, or lies in the future, or so far back that the token has lapsed.
+/// Returns [`CommandError`], a usage error, if it is not a date, is in the future, or is so old
+/// that the token has expired.
 pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
     let Some(text) = given else { return Ok(None) };
     let usage = |why: &str| CommandError::new(2, format!("--minted-at: {why}"));
@@ -16,10 +17,12 @@ pub(crate) fn minted_at(given: Option<&str>, now: Timestamp) -> Result<Option<Ti
         Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")).or_else(|| Timestamp::parse_rfc3339(text));
     let moment = moment.ok_or_else(|| usage("give a day such as 2026-11-21, or a time of RFC 3339"))?;
     if moment > now {
-        return Err(usage("that lies in the future"));
+        return Err(usage("the date is in the future"));
     }
     if moment.saturating_add(SETUP_TOKEN_LIFETIME) <= now {
-        return Err(usage("that is a year ago or more, and setup-tokens last for a year: make another one"));
+        return Err(usage(
+            "the date is a year ago or more, so the setup token has expired: create another one",
+        ));
     }
     Ok(Some(moment))
 }
@@ -31,7 +34,7 @@ mod tests {
     const NOW: u64 = 1_795_295_860_000; // 2026-11-21T21:17:40Z
 
     #[test]
-    fn a_day_or_a_time_within_the_last_year_is_taken() {
+    fn day_or_time_within_the_last_year_is_accepted() {
         let now = Timestamp::from_millis(NOW);
         let read = |text: &str| minted_at(Some(text), now).ok().flatten().map(|moment| moment.to_string());
         assert!(minted_at(None, now).is_ok_and(|moment| moment.is_none()));

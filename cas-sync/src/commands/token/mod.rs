@@ -1,10 +1,11 @@
-//! `cas-sync token`: a person's own setup-token, from the day it is put in force to the day it is taken out.
+//! `cas-sync token`: activates, shows or removes the user's setup token.
 
 mod activate;
 mod argv_guard;
 mod clear;
 mod dates;
 mod show;
+mod stored_token;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,68 +24,68 @@ use crate::user::error::{CommandError, reject_unreadable};
 use self::activate::{Activation, CreatedAt};
 pub(crate) use self::argv_guard::reject_token_in_argv;
 
-const PROMPT: &str = "Setup-token (it is not shown; make one with `claude setup-token`): ";
+const PROMPT: &str = "Setup token (input is hidden; create one with `claude setup-token`): ";
 
-/// How long the store may take for one thing.
+/// Timeout of one request to the store.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How to make a good one.
-const MAKE_ANOTHER: &str = "make another one with `claude setup-token`; nothing was changed";
+/// The remedy for an unusable token.
+const NEW_TOKEN: &str = "create another one with `claude setup-token`; nothing was changed";
 
-/// Does what is asked for. Signals that ask to end wait until nothing is half done, and then end it.
+/// Runs the command. Termination signals are delayed until no change is incomplete.
 pub(crate) fn run(token: &Token) -> ExitCode {
     let signals = match block_termination() {
         Ok(signals) => signals,
         Err(failed) => return failed.report(),
     };
-    let done = match &token.command {
+    let result = match &token.command {
         TokenCommand::Set(request) => set(request, &signals),
         TokenCommand::Show(request) => return show::show(request.json),
         TokenCommand::Clear(request) => clear::clear(request.yes, &signals),
         TokenCommand::Import(request) => import(request, &signals),
     };
-    done.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
+    result.map_or_else(|failed| failed.report(), |()| ExitCode::SUCCESS)
 }
 
 fn set(request: &TokenSet, signals: &SignalBlock) -> Result<(), CommandError> {
     let minted_at = dates::minted_at(request.minted_at.as_deref(), now())?;
-    let person = UserContext::for_current_user()?;
-    // Before anybody is asked for anything.
-    person.store()?;
-    reject_unreadable(env_file(&person).read())?;
-    let given = secret_input::ask(PROMPT, ReadUntil::Eof, None, signals).map_err(not_read)?;
-    let token = SetupToken::from_user_input(given.expose()).map_err(|malformed| {
-        CommandError::new(1, format!("this is no setup-token: {malformed}; {MAKE_ANOTHER}"))
+    let user = UserContext::for_current_user()?;
+    // Checked before the user is prompted.
+    user.store()?;
+    reject_unreadable(env_file(&user).read())?;
+    let input = secret_input::ask(PROMPT, ReadUntil::Eof, None, signals).map_err(not_read)?;
+    let token = SetupToken::from_user_input(input.expose()).map_err(|malformed| {
+        CommandError::new(1, format!("invalid setup token: {malformed};  {NEW_TOKEN}"))
     })?;
-    drop(given);
-    let minted = minted_at.map_or(CreatedAt::JustNow, CreatedAt::At);
-    Activation { person: &person, minted, unverified: request.unverified }.run(&token, signals)
+    drop(input);
+    let created_at = minted_at.map_or(CreatedAt::JustNow, CreatedAt::At);
+    Activation { user: &user, created_at, unverified: request.unverified }.run(&token, signals)
 }
 
 fn import(request: &TokenImport, signals: &SignalBlock) -> Result<(), CommandError> {
     let minted_at = dates::minted_at(request.minted_at.as_deref(), now())?;
-    let person = UserContext::for_current_user()?;
-    let env_file = env_file(&person);
+    let user = UserContext::for_current_user()?;
+    let env_file = env_file(&user);
     let token = match reject_unreadable(env_file.read())? {
         EnvFileContent::Token(token) => token,
         EnvFileContent::Malformed(why) => return Err(CommandError::new(1, why)),
         _ => {
             let path = env_file.path().display();
-            let remedy = "`cas-sync token set` takes one from you";
+            let remedy = "run `cas-sync token set` to enter one";
             return Err(CommandError::new(
                 1,
-                format!("there is no setup-token in {path} to be taken over; {remedy}"),
+                format!("cannot import a setup token: {path} holds none; {remedy}"),
             ));
         }
     };
-    let minted = minted_at.map_or(CreatedAt::Unknown, CreatedAt::At);
-    Activation { person: &person, minted, unverified: request.unverified }.run(&token, signals)
+    let created_at = minted_at.map_or(CreatedAt::Unknown, CreatedAt::At);
+    Activation { user: &user, created_at, unverified: request.unverified }.run(&token, signals)
 }
 
-fn env_file(person: &UserContext) -> EnvFile {
-    EnvFile::new(person.paths.env_file.clone(), person.account.uid.as_raw())
+fn env_file(user: &UserContext) -> EnvFile {
+    EnvFile::new(user.paths.env_file.clone(), user.account.uid.as_raw())
 }
 
-fn not_read(not: PromptError) -> CommandError {
-    CommandError::new(1, format!("no setup-token: {not}")).with_note("nothing was changed")
+fn not_read(error: PromptError) -> CommandError {
+    CommandError::new(1, format!("cannot read the setup token: {error}")).with_note("nothing was changed")
 }

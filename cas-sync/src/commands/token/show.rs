@@ -1,4 +1,4 @@
-//! Where a person's setup-token lies, and what is known about it: its fingerprint and dates, and never the token.
+//! Shows where the user's setup token is stored and its fingerprint and dates, never the token.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,126 +16,118 @@ use serde_json::{Value, json};
 
 use super::STORE_TIMEOUT;
 use super::env_file;
+use super::stored_token::StoredToken;
 use crate::term::wrap::{terminal_width, wrap};
 use crate::user::context::UserContext;
 use crate::user::error::CommandError;
 
-/// The version of what `--json` prints: members may be added to it, and none changes its meaning or goes.
+/// Version of the JSON. Members may be added; none is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Says what is known; 0 unless something of it is not.
+/// Prints what is known. Exits with 0 if everything could be read.
 pub(super) fn show(as_json: bool) -> ExitCode {
-    let person = match UserContext::for_current_user() {
-        Ok(person) => person,
+    let user = match UserContext::for_current_user() {
+        Ok(user) => user,
         Err(failed) => return failed.report(),
     };
-    let (stored, out) = (SetupTokenInfo::load(&person), io::stdout());
-    let shown = match as_json {
-        true => format!("{}\n", stored.json(&person.account.name)),
-        false => format!("{}{}", stored.headline(), stored.lines(person.now, terminal_width(&out))),
+    let (info, out) = (SetupTokenInfo::load(&user), io::stdout());
+    let text = match as_json {
+        true => format!("{}\n", info.json(&user.account.name)),
+        false => format!("{}{}", info.headline(), info.lines(user.now, terminal_width(&out))),
     };
-    // A reader who is gone changes nothing about how it ended.
-    drop(out.lock().write_all(shown.as_bytes()));
-    stored.failed.map_or(ExitCode::SUCCESS, |failed| failed.report())
+    // A closed standard output does not change the exit code.
+    drop(out.lock().write_all(text.as_bytes()));
+    info.failed.map_or(ExitCode::SUCCESS, |failed| failed.report())
 }
 
-/// What lies where.
+/// The setup token of the user.
 pub(super) struct SetupTokenInfo {
-    env_file: Place,
+    env_file: StoredToken,
     env_file_path: PathBuf,
-    store: Place,
-    /// Of the token in force, or else of the one in the store.
-    known: Option<TokenDetails>,
-    /// Why something is not known.
+    store: StoredToken,
+    /// The token in the env file, else the token in the store.
+    details: Option<TokenDetails>,
+    /// Why something could not be read.
     failed: Option<CommandError>,
 }
 
-/// What lies in one place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Nothing,
-    Token(Fingerprint),
-    /// Something that is no token.
-    Malformed,
-    /// It could not be looked at.
-    Unknown,
-}
-
-/// What is known about one token.
+/// Details of one token.
 struct TokenDetails {
     token: Fingerprint,
     first_seen: Option<Timestamp>,
     minted_at: Option<Timestamp>,
-    lapse: Option<Expiry>,
-    /// The last time a sync showed that it works.
+    expiry: Option<Expiry>,
+    /// Time of the last successful verification by a sync.
     verified_at: Option<Timestamp>,
-    /// What the last sync was shown, where that was about this token.
+    /// The result of the last verification, if it was about this token.
     verdict: Option<String>,
 }
 
 impl SetupTokenInfo {
-    /// Looks; what cannot be looked at is noted as that.
-    pub(super) fn load(person: &UserContext) -> Self {
-        let file = env_file(person);
+    /// Reads the env file and the store. What cannot be read is unknown.
+    pub(super) fn load(user: &UserContext) -> Self {
+        let file = env_file(user);
         let (env_file, unreadable) = match file.read() {
-            EnvFileContent::Absent => (Place::Nothing, None),
-            EnvFileContent::Token(token) => (Place::Token(Fingerprint::from_bytes(token.expose())), None),
-            EnvFileContent::Malformed(why) => (Place::Malformed, Some(CommandError::new(1, why))),
-            EnvFileContent::Unreadable(why) => (Place::Unknown, Some(CommandError::new(1, why))),
+            EnvFileContent::Absent => (StoredToken::Absent, None),
+            EnvFileContent::Token(token) => {
+                (StoredToken::Token(Fingerprint::from_bytes(token.expose())), None)
+            }
+            EnvFileContent::Malformed(why) => (StoredToken::Malformed, Some(CommandError::new(1, why))),
+            EnvFileContent::Unreadable(why) => (StoredToken::Unknown, Some(CommandError::new(1, why))),
         };
-        let (store, dates, unanswered) = match read_store(person) {
+        let (store, dates, unanswered) = match read_store(user) {
             Ok((place, dates)) => (place, dates, None),
-            Err(failed) => (Place::Unknown, SetupTokenDates::default(), Some(failed)),
+            Err(failed) => (StoredToken::Unknown, SetupTokenDates::default(), Some(failed)),
         };
-        let token = [env_file, store].into_iter().find_map(Place::token);
-        let known = token.map(|token| {
+        let token = [env_file, store].into_iter().find_map(StoredToken::token);
+        let details = token.map(|token| {
             let is_stored = store.token() == Some(token);
-            TokenDetails::of(token, if is_stored { dates } else { SetupTokenDates::default() }, person)
+            TokenDetails::new(token, if is_stored { dates } else { SetupTokenDates::default() }, user)
         });
         let env_file_path = file.path().to_owned();
-        Self { env_file, env_file_path, store, known, failed: unanswered.or(unreadable) }
+        Self { env_file, env_file_path, store, details, failed: unanswered.or(unreadable) }
     }
 
     fn headline(&self) -> String {
-        match &self.known {
-            Some(known) => format!("Setup-token {}\n", known.token),
-            None if self.failed.is_some() => "No setup-token is known.\n".to_owned(),
-            None => "There is no setup-token.\n".to_owned(),
+        match &self.details {
+            Some(known) => format!("Setup token {}\n", known.token),
+            None if self.failed.is_some() => "The setup token is unknown.\n".to_owned(),
+            None => "There is no setup token.\n".to_owned(),
         }
     }
 
-    /// What people read about it, below its name, in lines of at most so many columns.
+    /// Returns the lines below the headline, wrapped to `columns`.
     pub(super) fn lines(&self, now: Timestamp, columns: Option<usize>) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, what: String| {
-            let line = format!("  {name:<9} {what}");
+        let mut line = |label: &str, text_of_line: String| {
+            let line = format!("  {label:<9} {text_of_line}");
             let lines = columns.map(|columns| wrap(&line, columns, &" ".repeat(12)));
             text.push_str(&lines.unwrap_or_else(|| vec![line]).join("\n"));
             text.push('\n');
         };
-        if self.env_file != Place::Nothing || self.store != Place::Nothing {
-            line("lies in", self.describe_location());
+        if self.env_file != StoredToken::Absent || self.store != StoredToken::Absent {
+            line("stored in", self.describe_location());
         }
-        if let Some(known) = &self.known {
-            // What is written down is in whole seconds: a year from a moment ago is a year.
+        if let Some(known) = &self.details {
+            // Stored times are whole seconds, so that a year from now is shown as a year.
             let now = Timestamp::from_millis(now.millis() / 1000 * 1000);
             let date = |at: Timestamp| format!("{} ({})", day(at), format_relative_days(at, now));
             match (known.minted_at, known.first_seen) {
-                (Some(at), _) => line("made", date(at)),
+                (Some(at), _) => line("created", date(at)),
                 (None, Some(at)) => {
-                    line("seen", format!("first {}; nobody wrote down when it was made", date(at)))
+                    line("seen", format!("first {}; its creation date is not known", date(at)))
                 }
                 (None, None) => (),
             }
-            if let Some(lapse) = known.lapse {
-                let how = if lapse.source == ExpirySource::UpperBound { "at the latest " } else { "" };
-                line("lapses", format!("{how}{}", date(lapse.at)));
+            if let Some(expiry) = known.expiry {
+                let prefix = if expiry.source == ExpirySource::UpperBound { "at the latest " } else { "" };
+                line("expires", format!("{prefix}{}", date(expiry.at)));
             }
             line(
                 "verified",
                 match known.verified_at {
                     Some(at) => format!("{at}, by inference"),
-                    None => "never by this machine's syncs".to_owned(),
+                    None => "never by a sync of this machine".to_owned(),
                 },
             );
             if let Some(verdict) = known.verdict.as_deref().filter(|word| !["ok", "limited"].contains(word)) {
@@ -148,34 +140,34 @@ impl SetupTokenInfo {
     fn describe_location(&self) -> String {
         let path = self.env_file_path.display();
         match (self.env_file, self.store) {
-            (Place::Token(one), Place::Token(other)) if one == other => {
+            (StoredToken::Token(one), StoredToken::Token(other)) if one == other => {
                 format!("the store and {path}, the same in both")
             }
-            (Place::Token(_), Place::Token(other)) => {
-                format!("{path}; the store holds another one, {other}, which the next sync takes over")
+            (StoredToken::Token(_), StoredToken::Token(other)) => {
+                format!("{path}; the store holds another one, {other}, which the next sync activates")
             }
-            (Place::Token(_), Place::Nothing) => format!("{path}, and not in the store"),
-            (Place::Token(_), Place::Unknown) => format!("{path}; the store could not be asked"),
-            (Place::Token(_), Place::Malformed) => {
-                format!("{path}; the store holds something that is no setup-token")
+            (StoredToken::Token(_), StoredToken::Absent) => format!("{path}, and not in the store"),
+            (StoredToken::Token(_), StoredToken::Unknown) => format!("{path}; the store could not be read"),
+            (StoredToken::Token(_), StoredToken::Malformed) => {
+                format!("{path}; the field in the store is not a setup token")
             }
-            (other, Place::Token(_)) => format!("the store; {path} {}", other.words()),
-            (file, store) => format!("neither: {path} {}, the store {}", file.words(), store.words()),
+            (other, StoredToken::Token(_)) => format!("the store; {path} {}", other.describe()),
+            (file, store) => format!("neither: {path} {}, the store {}", file.describe(), store.describe()),
         }
     }
 
     fn json(&self, user: &str) -> Value {
         let same = match (self.env_file, self.store) {
-            (Place::Unknown, _) | (_, Place::Unknown) => Value::Null,
+            (StoredToken::Unknown, _) | (_, StoredToken::Unknown) => Value::Null,
             (one, other) => json!(one == other),
         };
-        let known = self.known.as_ref().map(|known| {
+        let known = self.details.as_ref().map(|known| {
             json!({
                 "fingerprint": known.token,
                 "first_seen_at_ms": known.first_seen,
                 "minted_at_ms": known.minted_at,
-                "expires_at_ms": known.lapse.map(|lapse| lapse.at),
-                "expiry_is_estimated": known.lapse.map(|lapse| lapse.is_estimated()),
+                "expires_at_ms": known.expiry.map(|expiry| expiry.at),
+                "expiry_is_estimated": known.expiry.map(|expiry| expiry.is_estimated()),
                 "verified_at_ms": known.verified_at,
                 "verdict": known.verdict,
             })
@@ -193,61 +185,38 @@ impl SetupTokenInfo {
     }
 }
 
-impl Place {
-    fn token(self) -> Option<Fingerprint> {
-        if let Self::Token(token) = self { Some(token) } else { None }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Nothing => "holds none",
-            Self::Token(_) => "holds one",
-            Self::Malformed => "holds something that is no setup-token",
-            Self::Unknown => "could not be read",
-        }
-    }
-
-    fn json(self) -> Value {
-        let state = match self {
-            Self::Nothing => "absent",
-            Self::Token(_) => "token",
-            Self::Malformed => "malformed",
-            Self::Unknown => "unknown",
-        };
-        json!({ "state": state, "fingerprint": self.token() })
-    }
-}
-
 impl TokenDetails {
-    fn of(token: Fingerprint, stored: SetupTokenDates, person: &UserContext) -> Self {
-        let seen = person.state.ledger().unwrap_or_default().setup_tokens;
-        let state: Option<StateReport> = person.state.load(state_report::FILE_NAME).unwrap_or_default();
-        let is_it = |state: &StateReport| {
+    fn new(token: Fingerprint, stored: SetupTokenDates, user: &UserContext) -> Self {
+        let seen = user.state.ledger().unwrap_or_default().setup_tokens;
+        let state: Option<StateReport> = user.state.load(state_report::FILE_NAME).unwrap_or_default();
+        let is_this = |state: &StateReport| {
             let credential = state.credential.as_ref();
-            credential.is_some_and(|one| one.kind == CredentialKind::SetupToken && one.fingerprint == token)
+            credential.is_some_and(|reported| {
+                reported.kind == CredentialKind::SetupToken && reported.fingerprint == token
+            })
         };
-        let state = state.filter(is_it);
+        let state = state.filter(is_this);
         let first_seen = seen.first_seen(token);
         Self {
             token,
             first_seen,
             minted_at: stored.minted_at,
-            lapse: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.lapse(token)),
+            expiry: Expiry::for_setup_token(stored, first_seen).or_else(|| seen.expiry(token)),
             verified_at: state.as_ref().and_then(|state| state.verified_at_ms),
             verdict: state.and_then(|state| state.verdict),
         }
     }
 }
 
-fn read_store(person: &UserContext) -> Result<(Place, SetupTokenDates), CommandError> {
-    let mut store = person.store()?;
+fn read_store(user: &UserContext) -> Result<(StoredToken, SetupTokenDates), CommandError> {
+    let mut store = user.store()?;
     let document = store.read(&Deadline::after(STORE_TIMEOUT));
     store.save_token_cache();
     let document = UserDocument::parse(&document?);
     let place = match document.setup_token {
-        SetupTokenField::Absent | SetupTokenField::Empty => Place::Nothing,
-        SetupTokenField::Token(token) => Place::Token(Fingerprint::from_bytes(token.expose())),
-        SetupTokenField::Malformed(_) => Place::Malformed,
+        SetupTokenField::Absent | SetupTokenField::Empty => StoredToken::Absent,
+        SetupTokenField::Token(token) => StoredToken::Token(Fingerprint::from_bytes(token.expose())),
+        SetupTokenField::Malformed(_) => StoredToken::Malformed,
     };
     Ok((place, document.setup_token_dates))
 }

@@ -1,4 +1,5 @@
-//! The thread that sees what is written, and does nothing else: it has to be at the next file before that is renamed.
+//! The thread that reads events and does nothing else: it must open the next file before that is
+//! renamed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::queue::Queue;
 use super::sync_marker::SyncMarker;
 use crate::os::environment::now;
 
-/// Sees every write to one person's credential file.
+/// Observes the writes to the credential file of a user.
 pub(super) struct EventThread {
     pub(super) file: PathBuf,
     pub(super) owner: u32,
@@ -23,54 +24,57 @@ pub(super) struct EventThread {
 }
 
 impl EventThread {
-    /// Tells the inbox of every login that was in the file, and that there is something to look at, for ever.
+    /// Puts each login that was in the file into the queue, with a request to inspect the file.
+    /// Does not return without an error.
     ///
     /// # Errors
-    /// When the kernel gives no more watches to this user.
-    pub(super) fn watch(&self, inbox: &Queue) -> io::Result<()> {
+    /// If the user has no inotify watches left.
+    pub(super) fn watch(&self, queue: &Queue) -> io::Result<()> {
         loop {
-            let eyes = FileWatch::new(&self.file)?.with_marker(&self.marker)?;
-            // What is written from here on is told; what was written before has to be looked at.
-            inbox.push(None);
-            inbox.up_to_date();
-            self.watch_with(&eyes, inbox)?;
+            let watch = FileWatch::new(&self.file)?.with_marker(&self.marker)?;
+            // Later writes cause events; earlier writes must be inspected.
+            queue.push(None);
+            queue.mark_synced();
+            self.watch_with(&watch, queue)?;
         }
     }
 
-    /// Until the file is no longer where the eyes look.
-    fn watch_with(&self, eyes: &FileWatch, inbox: &Queue) -> io::Result<()> {
-        let mut held = OpenCandidates::new(self.owner);
+    /// Handles events until the watched paths have changed.
+    fn watch_with(&self, watch: &FileWatch, queue: &Queue) -> io::Result<()> {
+        let mut candidates = OpenCandidates::new(self.owner);
         loop {
-            let events = eyes.wait()?;
-            // First of all, before any of them is renamed.
+            let events = watch.wait()?;
+            // Candidates are opened first, before any of them is renamed.
             for event in &events {
                 match event {
-                    Event::Created(path) if !eyes.is_the_file(path) => held.open(path),
+                    Event::Created(path) if !watch.is_credential_file(path) => candidates.open(path),
                     _ => (),
                 }
             }
             for event in events {
                 match event {
                     Event::Lost => return Ok(()),
-                    Event::MarkerTouched => inbox.up_to_date(),
-                    Event::Created(path) if eyes.is_the_file(&path) => {
-                        // Whoever created it may be about to write it; whoever gave it a second name is done.
+                    Event::MarkerTouched => queue.mark_synced(),
+                    Event::Created(path) if watch.is_credential_file(&path) => {
+                        // A new file may be incomplete; a hard link is complete.
                         if let Some(login) = self.login_in(&path) {
-                            inbox.push([login]);
+                            queue.push([login]);
                         }
                     }
                     Event::Created(_) => (),
-                    Event::Modified(path) => held.on_modify(&path, now()),
-                    Event::Closed(path) if eyes.is_the_file(&path) => inbox.push(self.login_in(&path)),
-                    Event::Closed(path) => held.on_close(&path, now()),
-                    Event::MovedFrom(path, cookie) => held.on_move_from(&path, cookie),
+                    Event::Modified(path) => candidates.on_modify(&path, now()),
+                    Event::Closed(path) if watch.is_credential_file(&path) => {
+                        queue.push(self.login_in(&path))
+                    }
+                    Event::Closed(path) => candidates.on_close(&path, now()),
+                    Event::MovedFrom(path, cookie) => candidates.on_move_from(&path, cookie),
                     Event::RenamedTo(path, cookie) => {
-                        let seen = held.on_move_to(cookie, now());
-                        inbox.push(seen.into_iter().chain(self.login_in(&path)));
+                        let seen = candidates.on_move_to(cookie, now());
+                        queue.push(seen.into_iter().chain(self.login_in(&path)));
                     }
                 }
             }
-            held.prune();
+            candidates.prune();
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the kernel tells of the places that are watched.
+//! Watches the credential file and its ancestors with inotify.
 
 use std::fs;
 use std::io;
@@ -13,79 +13,79 @@ use super::mounts::Mounts;
 use super::sync_marker::SyncMarker;
 use super::watch_paths::{self, Role, WatchPath};
 
-/// Of every directory: what appears in it, and its own end.
+/// The mask of each directory: new names, and its removal.
 const DIR_MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
     .union(AddWatchFlags::IN_MOVED_TO)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR);
 
-/// Of the file's own directory.
+/// The mask of the directory of the file.
 const FILE_DIR_MASK: AddWatchFlags = DIR_MASK
     .union(AddWatchFlags::IN_MODIFY)
     .union(AddWatchFlags::IN_CLOSE_WRITE)
     .union(AddWatchFlags::IN_MOVED_FROM);
 
-/// Of a directory on the way to it: also whether what could not be entered can be now.
+/// The mask of an ancestor: also changes of permissions, which can make it accessible.
 const ANCESTOR_MASK: AddWatchFlags = DIR_MASK.union(AddWatchFlags::IN_ATTRIB);
 
-/// Of the marker.
+/// The mask of the marker.
 const MARKER_MASK: AddWatchFlags = AddWatchFlags::IN_ATTRIB;
 
-/// How often it is tried to find the same places before and after they were taken under watch.
-const TRIES: usize = 32;
+/// Limits the attempts to set up watches while the paths change.
+const MAX_ATTEMPTS: usize = 32;
 
-/// What happened, in the order in which it did.
+/// An event; events are in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A name appeared in the directory of the file.
     Created(PathBuf),
-    /// Somebody has written to it, and may go on.
+    /// A file was written and is still open.
     Modified(PathBuf),
-    /// Somebody who had written to it closed it.
+    /// A file was closed after a write.
     Closed(PathBuf),
-    /// It has another name from now on, which is told by an event of the same number.
+    /// A file was renamed; the event for its new name has the same cookie.
     MovedFrom(PathBuf, u32),
-    /// Something was renamed to the name of the file.
+    /// A file was renamed to the name of the credential file.
     RenamedTo(PathBuf, u32),
-    /// The marker was touched: all that happened before that has been told.
+    /// The marker was touched: all earlier events have been read.
     MarkerTouched,
-    /// The file is no longer where it was looked for, or events were lost: look for it anew.
+    /// The watched paths have changed, or events were lost: set up the watches again.
     Lost,
 }
 
-/// The places of one file under watch.
+/// The watches for one file.
 pub(super) struct FileWatch {
     file: PathBuf,
     inotify: Inotify,
     mounts: Mounts,
     watched: Vec<(WatchDescriptor, WatchPath)>,
-    /// Device and inode of the directories, for something may be mounted over them.
+    /// Device and inode of the directories, to detect mounts over them.
     directories: Vec<Option<(u64, u64)>>,
     marker: Option<WatchDescriptor>,
 }
 
 impl FileWatch {
-    /// Takes the places of `file` under watch. Whatever happens to it after this is told.
+    /// Sets up the watches for `file`. All later changes cause events.
     ///
     /// # Errors
-    /// When the kernel gives no more watches to this user.
+    /// If the user has no inotify watches left.
     pub(super) fn new(file: &Path) -> io::Result<Self> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let mounts = Mounts::open()?;
             let places = watch_paths::watch_paths_for(file);
-            // What changed before the watches were there was not told.
-            if let Some(eyes) =
+            // Changes before the watches existed caused no events.
+            if let Some(watch) =
                 Self::watch(file, &places, mounts)?.filter(|_| watch_paths::watch_paths_for(file) == places)
             {
-                return Ok(eyes);
+                return Ok(watch);
             }
         }
-        // Whoever is so quick has no login to lose; the service manager tries again later.
-        Err(io::Error::other(format!("the directories on the way to {} keep changing", file.display())))
+        // The service manager starts the watcher again later.
+        Err(io::Error::other(format!("the ancestors of {} keep changing", file.display())))
     }
 
-    /// Nothing, when a place is gone already.
+    /// Returns `None` if a path has disappeared.
     fn watch(file: &Path, places: &[WatchPath], mounts: Mounts) -> io::Result<Option<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let (directories, mut watched) = (identities(places), Vec::new());
@@ -99,19 +99,19 @@ impl FileWatch {
         Ok(Some(Self { file: file.to_owned(), inotify, mounts, watched, directories, marker: None }))
     }
 
-    /// Tells of every touch of the marker as well, in its turn.
+    /// Adds a watch of the marker.
     ///
     /// # Errors
-    /// When the kernel gives no more watches to this user.
+    /// If the user has no inotify watches left.
     pub(super) fn with_marker(mut self, marker: &SyncMarker) -> io::Result<Self> {
         self.marker = Some(self.inotify.add_watch(&marker.path(), MARKER_MASK)?);
         Ok(self)
     }
 
-    /// Waits until something happens. Nothing is asked of the processor meanwhile.
+    /// Blocks until there are events.
     ///
     /// # Errors
-    /// None that is to be expected.
+    /// No expected errors.
     pub(super) fn wait(&self) -> io::Result<Vec<Event>> {
         loop {
             let woken = self.mounts.wait_or(self.inotify.as_fd())?;
@@ -133,7 +133,7 @@ impl FileWatch {
         }
     }
 
-    /// Whether the file is to be looked for elsewhere now, or in other directories of the same names.
+    /// Returns true if the paths have changed, or their directories were replaced.
     fn has_moved(&self) -> bool {
         let places = watch_paths::watch_paths_for(&self.file);
         !places.iter().eq(self.watched.iter().map(|(_, place)| place))
@@ -146,21 +146,23 @@ impl FileWatch {
             return if is(MARKER_MASK) { vec![Event::MarkerTouched] } else { vec![Event::Lost] };
         }
         let Some(name) = event.name.as_deref() else {
-            // About the directory itself, or a queue that was too short.
+            // An event of the directory itself, or a queue overflow.
             return vec![Event::Lost];
         };
         let here = self.watched.iter().filter(|(descriptor, _)| *descriptor == event.wd);
         here.filter_map(|(_, place)| {
             let path = place.directory.join(name);
-            let is_it = name == place.name;
+            let is_name = name == place.name;
             match place.role {
-                Role::Ancestor => is_it.then_some(Event::Lost),
-                Role::File if is(AddWatchFlags::IN_CREATE) && is_it && path.is_symlink() => Some(Event::Lost),
+                Role::Ancestor => is_name.then_some(Event::Lost),
+                Role::File if is(AddWatchFlags::IN_CREATE) && is_name && path.is_symlink() => {
+                    Some(Event::Lost)
+                }
                 Role::File if is(AddWatchFlags::IN_CREATE) => Some(Event::Created(path)),
                 Role::File if is(AddWatchFlags::IN_MODIFY) => Some(Event::Modified(path)),
                 Role::File if is(AddWatchFlags::IN_CLOSE_WRITE) => Some(Event::Closed(path)),
                 Role::File if is(AddWatchFlags::IN_MOVED_FROM) => Some(Event::MovedFrom(path, event.cookie)),
-                Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_it => {
+                Role::File if is(AddWatchFlags::IN_MOVED_TO) && is_name => {
                     Some(if path.is_symlink() { Event::Lost } else { Event::RenamedTo(path, event.cookie) })
                 }
                 Role::File => None,
@@ -169,8 +171,8 @@ impl FileWatch {
         .collect()
     }
 
-    /// Whether this is the name of the file.
-    pub(super) fn is_the_file(&self, path: &Path) -> bool {
+    /// Returns true if this is the path of the credential file or of its target.
+    pub(super) fn is_credential_file(&self, path: &Path) -> bool {
         let parts = (path.parent(), path.file_name());
         self.watched.iter().any(|(_, place)| {
             place.role == Role::File
@@ -185,9 +187,8 @@ fn identities(places: &[WatchPath]) -> Vec<Option<(u64, u64)>> {
     places.iter().map(identity).collect()
 }
 
-/// One directory has one mask, whatever is waited for in it.
+/// Returns the mask of a directory, which is the same for all names in it.
 fn mask(place: &WatchPath, places: &[WatchPath]) -> AddWatchFlags {
-    let is_the_files =
-        places.iter().any(|other| other.directory == place.directory && other.role == Role::File);
-    if is_the_files { FILE_DIR_MASK } else { ANCESTOR_MASK }
+    let has_file = places.iter().any(|other| other.directory == place.directory && other.role == Role::File);
+    if has_file { FILE_DIR_MASK } else { ANCESTOR_MASK }
 }

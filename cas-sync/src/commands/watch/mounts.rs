@@ -1,4 +1,4 @@
-//! What is mounted, as far as it changes: a mount covers directories without anything happening to them.
+//! Detects mounts: a mount hides directories without an inotify event.
 
 use std::fs::File;
 use std::io;
@@ -7,35 +7,36 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The mounts that this process sees.
+/// The mount table of this process.
 pub(super) struct Mounts(File);
 
-/// Why it was woken up.
+/// The reason of a wakeup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Woken {
-    /// Whether there is something to be read.
+    /// True if there are events.
     pub(super) by_events: bool,
-    /// Whether something was mounted or unmounted.
+    /// True if the mount table has changed.
     pub(super) by_mounts: bool,
 }
 
 impl Mounts {
-    /// From here on, whatever is mounted or unmounted is told.
+    /// Opens the mount table; all later changes are reported.
     ///
     /// # Errors
-    /// When there is no proc(5).
+    /// If proc(5) is not mounted.
     pub(super) fn open() -> io::Result<Self> {
         File::open("/proc/self/mountinfo").map(Self)
     }
 
-    /// Sleeps until there is something to be read from `events`, or something was mounted or unmounted.
+    /// Waits until `events` is readable or the mount table has changed.
     ///
     /// # Errors
-    /// None that is to be expected.
+    /// No expected errors.
     pub(super) fn wait_or(&self, events: BorrowedFd<'_>) -> io::Result<Woken> {
-        // poll(2) on this file is never about reading it, which it always allows (proc_pid_mountinfo(5)).
-        let told = PollFlags::POLLPRI | PollFlags::POLLERR;
-        let mut both = [PollFd::new(events, PollFlags::POLLIN), PollFd::new(self.0.as_fd(), told)];
+        // poll(2) always reports this file as readable; a change is POLLPRI
+        // (proc_pid_mountinfo(5)).
+        let changed = PollFlags::POLLPRI | PollFlags::POLLERR;
+        let mut both = [PollFd::new(events, PollFlags::POLLIN), PollFd::new(self.0.as_fd(), changed)];
         loop {
             match poll(&mut both, PollTimeout::NONE) {
                 Ok(_) => break,

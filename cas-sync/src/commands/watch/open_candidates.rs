@@ -1,5 +1,5 @@
-//! Files that may become the credential file, held open from the moment they appear: what was renamed to its name is known
-//! then, even if something else was renamed over it a moment later.
+//! Files that may become the credential file are held open from their creation: so the login of a
+//! file that was renamed to its name is known, even if another file is renamed over it at once.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::fs::owned_file::{OwnedFile, Ownership};
 use cas_core::time::timestamp::Timestamp;
 
-/// How many files are held at most; the oldest makes room.
-const MOST: usize = 8;
+/// Limits the open files; the oldest is closed first.
+const MAX_FILES: usize = 8;
 
-/// The files held, oldest first.
+/// The open files, oldest first.
 pub(super) struct OpenCandidates {
     owner: u32,
     files: VecDeque<Candidate>,
@@ -21,28 +21,28 @@ pub(super) struct OpenCandidates {
 
 struct Candidate {
     path: PathBuf,
-    /// Nothing once its writer has closed it: holding it any longer would only keep its file system busy.
+    /// `None` after its writer has closed it: an open file would keep the file system busy.
     file: Option<OwnedFile>,
     login: Option<Login>,
-    /// The number of the rename that took its name away.
+    /// The cookie of the rename from this name.
     moved: Option<u32>,
-    /// Whether that was told some time ago.
+    /// True if the rename was reported in an earlier batch.
     is_gone: bool,
 }
 
 impl OpenCandidates {
-    /// None yet; files of anybody but `owner` are never held.
+    /// Creates an empty list; only files of `owner` are opened.
     pub(super) fn new(owner: u32) -> Self {
         Self { owner, files: VecDeque::new() }
     }
 
-    /// Opens what has just appeared, before anything else can happen to it.
+    /// Opens a new file.
     pub(super) fn open(&mut self, path: &Path) {
-        let may_become_it = path.file_name().is_some_and(|name| is_a_temporary_name(&name.to_string_lossy()));
-        if !may_become_it {
+        let is_candidate = path.file_name().is_some_and(|name| is_temporary_name(&name.to_string_lossy()));
+        if !is_candidate {
             return;
         }
-        // What is gone already, or nobody's own, is no candidate.
+        // A removed file or one of another user is not a candidate.
         if let Ok(Some(file)) = OwnedFile::open(path, self.owner, Ownership::Owner) {
             self.files.retain(|known| known.path != path);
             let path = path.to_owned();
@@ -53,46 +53,47 @@ impl OpenCandidates {
                 moved: None,
                 is_gone: false,
             });
-            if self.files.len() > MOST {
+            if self.files.len() > MAX_FILES {
                 self.files.pop_front();
             }
         }
     }
 
-    /// It was written to: reads it, while its writer waits for the disk. Once it has its new name somebody else may truncate
-    /// it at once.
+    /// Reads a file after a write, while its writer waits for the disk. After its rename another
+    /// process may truncate it.
     pub(super) fn on_modify(&mut self, path: &Path, now: Timestamp) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
-            candidate.look(now);
+            candidate.read(now);
         }
     }
 
-    /// Its writer is done: reads it, and lets go of it.
+    /// Reads a file after its writer has closed it, and closes it.
     pub(super) fn on_close(&mut self, path: &Path, now: Timestamp) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
-            candidate.look(now);
+            candidate.read(now);
             candidate.file = None;
         }
         self.files.retain(|known| known.file.is_some() || known.login.is_some());
     }
 
-    /// It lost its name in rename number `cookie`.
+    /// Records that rename `cookie` has removed this name.
     pub(super) fn on_move_from(&mut self, path: &Path, cookie: u32) {
         if let Some(candidate) = self.files.iter_mut().find(|known| known.path == path) {
             candidate.moved = Some(cookie);
         }
     }
 
-    /// Rename number `cookie` made it the credential file: the login in it, if it was held and holds one.
+    /// Returns the login of the file that rename `cookie` has made the credential file, if it was
+    /// open and has one.
     pub(super) fn on_move_to(&mut self, cookie: u32, now: Timestamp) -> Option<Login> {
         let index = self.files.iter().position(|known| known.moved == Some(cookie))?;
         let mut candidate = self.files.remove(index)?;
-        candidate.look(now);
+        candidate.read(now);
         candidate.login
     }
 
-    /// After each batch of events: what was renamed to some other name is none of our business. The two events of one rename
-    /// may come in two batches.
+    /// Drops files that were renamed to other names. Called after each batch; the two events of a
+    /// rename may be in two batches.
     pub(super) fn prune(&mut self) {
         self.files.retain(|known| !known.is_gone);
         for candidate in &mut self.files {
@@ -102,8 +103,9 @@ impl OpenCandidates {
 }
 
 impl Candidate {
-    /// A content that is no login may be half of one: the last whole one counts.
-    fn look(&mut self, now: Timestamp) {
+    /// Reads the file. Content without a login may be incomplete, so the last complete login is
+    /// kept.
+    fn read(&mut self, now: Timestamp) {
         let found = self.file.as_ref().and_then(|file| file.read(LIMIT).ok());
         if let Some(login) = found.and_then(|found| LoginFileState::parse(&found.content, now).into_login()) {
             self.login = Some(login);
@@ -111,8 +113,9 @@ impl Candidate {
     }
 }
 
-/// Claude Code's temporary files begin with the file's own name; those of others contain it, or say what they are.
-fn is_a_temporary_name(name: &str) -> bool {
+/// Returns true for a name of a temporary file. Those of Claude Code begin with the name of the
+/// credential file; others contain it, or "tmp".
+fn is_temporary_name(name: &str) -> bool {
     name.contains("credentials") || name.contains("tmp")
 }
 
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_renamed_here_is_known_whatever_happened_to_the_name_since() {
+    fn renamed_login_is_known_after_next_rename() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let (one, two) = (path(".credentials.json.tmp.1"), path(".credentials.json.tmp.2"));
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_writer_closed_is_kept_without_the_file() {
+    fn closed_candidate_keeps_login_only() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (good, other) = (scratch.path().join("tmpgood"), scratch.path().join("tmpother"));
         let mut held = held();
@@ -169,15 +172,15 @@ mod tests {
             held.open(file);
             held.on_close(file, now());
         }
-        assert_eq!(held.files.len(), 1, "what is no login when it is complete never becomes one");
-        fs::write(&good, "").expect("truncated by somebody else after it was renamed");
+        assert_eq!(held.files.len(), 1, "a complete file without a login is dropped");
+        fs::write(&good, "").expect("truncated after the rename");
         held.on_move_from(&good, 3);
         held.prune();
-        assert!(held.on_move_to(3, now()).is_some(), "the other half of a rename may come later");
+        assert!(held.on_move_to(3, now()).is_some(), "the second event of a rename may be in the next batch");
     }
 
     #[test]
-    fn what_was_renamed_to_something_else_is_let_go() {
+    fn candidate_renamed_elsewhere_is_dropped() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".credentials.json.backup");
         fs::write(&path, login("one")).expect("written");
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_a_few_are_held_and_nothing_that_is_not_a_file() {
+    fn candidates_are_limited_regular_files() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut held = held();
         for count in 0..20 {
@@ -199,7 +202,7 @@ mod tests {
             held.open(&path);
             held.open(&path);
         }
-        assert_eq!(held.files.len(), MOST);
+        assert_eq!(held.files.len(), MAX_FILES);
         let (link, foreign) = (scratch.path().join("tmplink"), scratch.path().join("settings.json"));
         std::os::unix::fs::symlink("/etc/passwd", &link).expect("a link");
         fs::write(&foreign, "").expect("written");

@@ -1,5 +1,5 @@
-//! What the catcher, and whoever waits for a push, leave for the mender. Bounded: what is newer makes what is older
-//! unnecessary.
+//! The queue from the event thread and the push to the repair thread. It is bounded: newer entries
+//! replace older ones.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,93 +10,95 @@ use cas_core::credential::login::Login;
 use super::store_push::PushResult;
 use super::sync_marker::SyncMarker;
 
-/// How many logins wait at most; the history keeps no more either.
-const MOST: usize = 8;
+/// Limits the waiting logins; the history stores no more either.
+const MAX_LOGINS: usize = 8;
 
-/// Empty until something happens.
+/// The queue.
 #[derive(Default)]
 pub(super) struct Queue {
-    mail: Mutex<Batch>,
+    batch: Mutex<Batch>,
     arrived: Condvar,
-    /// How often the catcher was up to date.
-    up_to_date: Mutex<u64>,
-    is_up_to_date: Condvar,
+    /// How often the event thread has marked the queue as synced.
+    sync_count: Mutex<u64>,
+    has_synced: Condvar,
 }
 
-/// What has arrived since the last time.
+/// The entries since the last call.
 #[derive(Default)]
 pub(super) struct Batch {
     /// Logins that were seen in the credential file, oldest first.
     pub(super) seen: VecDeque<Login>,
-    /// Whether the file may hold something else than before.
-    pub(super) look: bool,
-    /// How the push ended that was under way.
+    /// True if the file may have changed.
+    pub(super) needs_inspection: bool,
+    /// The result of the push, if one has ended.
     pub(super) pushed: Option<PushResult>,
 }
 
 impl Queue {
-    /// The file was written; these logins were in it, and may be gone by now.
+    /// Adds logins that were in the file, which may be gone by now.
     pub(super) fn push(&self, seen: impl IntoIterator<Item = Login>) {
-        let mut mail = self.mail();
+        let mut batch = self.batch();
         for login in seen {
-            mail.seen.retain(|known| known.summary != login.summary);
-            mail.seen.push_back(login);
+            batch.seen.retain(|known| known.summary != login.summary);
+            batch.seen.push_back(login);
         }
-        while mail.seen.len() > MOST {
-            mail.seen.pop_front();
+        while batch.seen.len() > MAX_LOGINS {
+            batch.seen.pop_front();
         }
-        mail.look = true;
+        batch.needs_inspection = true;
         self.arrived.notify_one();
     }
 
-    /// The push that was under way has ended.
+    /// Adds the result of the push.
     pub(super) fn pushed(&self, ending: PushResult) {
-        self.mail().pushed = Some(ending);
+        self.batch().pushed = Some(ending);
         self.arrived.notify_one();
     }
 
-    /// The catcher has told all that it was told before the marker was set.
-    pub(super) fn up_to_date(&self) {
-        *self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.is_up_to_date.notify_one();
+    /// Records that all events before the last touch of the marker are in the queue.
+    pub(super) fn mark_synced(&self) {
+        *self.sync_count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.has_synced.notify_one();
     }
 
-    /// Waits until all has been told that has happened so far; false, when that takes longer than `patience`.
-    pub(super) fn wait_synced(&self, marker: &SyncMarker, patience: Duration) -> bool {
-        let count = self.up_to_date.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until all events so far are in the queue; returns false after `timeout`.
+    pub(super) fn wait_synced(&self, marker: &SyncMarker, timeout: Duration) -> bool {
+        let count = self.sync_count.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *count;
         if marker.touch().is_err() {
             return false;
         }
-        let waited = self.is_up_to_date.wait_timeout_while(count, patience, |count| *count == before);
+        let waited = self.has_synced.wait_timeout_while(count, timeout, |count| *count == before);
         *waited.unwrap_or_else(PoisonError::into_inner).0 != before
     }
 
-    /// The logins that were seen, without anything else that has arrived.
+    /// Takes the logins only.
     pub(super) fn drain_logins(&self) -> VecDeque<Login> {
-        std::mem::take(&mut self.mail().seen)
+        std::mem::take(&mut self.batch().seen)
     }
 
-    /// Waits until something has arrived, or `until`, and takes it.
+    /// Waits for entries, at most to `until`, and takes them.
     pub(super) fn take(&self, until: Option<Instant>) -> Batch {
-        let mut mail = self.mail();
-        while mail.is_empty() {
-            mail = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.arrived.wait(mail).unwrap_or_else(PoisonError::into_inner),
+        let mut batch = self.batch();
+        while batch.is_empty() {
+            batch = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.arrived.wait(batch).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
-                Some(left) => self.arrived.wait_timeout(mail, left).unwrap_or_else(PoisonError::into_inner).0,
+                Some(left) => {
+                    self.arrived.wait_timeout(batch, left).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
-        std::mem::take(&mut *mail)
+        std::mem::take(&mut *batch)
     }
 
-    fn mail(&self) -> MutexGuard<'_, Batch> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn batch(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.seen.is_empty() && !self.look && self.pushed.is_none()
+        self.seen.is_empty() && !self.needs_inspection && self.pushed.is_none()
     }
 }

@@ -1,5 +1,5 @@
-//! The thread that acts: records what was seen, mends what lies there, and has it pushed. What may be done is the planner's
-//! decision.
+//! The thread that acts: it records the logins, repairs the file and starts pushes. The planner
+//! decides what may be done.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use cas_core::outcome::{BackupLocation, Detail, Outcome, Status};
 use cas_core::planner::{Mode, Settings};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
-use cas_core::state::sync_requests::Requests;
+use cas_core::state::sync_requests::SyncRequests;
 use cas_core::system::account::{Account, Paths};
 use cas_core::system::machine_id::MachineId;
 use cas_core::system::syslog;
@@ -28,28 +28,31 @@ use super::store_push::{self, StorePush};
 use super::sync_marker::SyncMarker;
 use crate::os::environment::now;
 
-/// How long one look may take. A client that holds its locks longer than this is left to the sync.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The time limit of one inspection. If a client holds its locks longer, the sync repairs the file.
+const INSPECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a file that is no JSON has to stay as it is before it counts as damaged, and not as half written.
-const SETTLED_AFTER: Duration = Duration::from_millis(100);
+/// A file that is not JSON counts as invalid, not as incomplete, if it is unchanged for this time.
+const WRITE_GRACE: Duration = Duration::from_millis(100);
 
-/// How long the catcher may take to tell what it was told; it does nothing else.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time limit for the event thread to queue all events; it does nothing else.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Acts for one person.
+/// The time limit for a full queue of requests.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The repair thread of one user.
 pub(super) struct RepairThread {
     account: Account,
     paths: Paths,
     state: StateDirectory,
-    requests: Requests,
+    requests: SyncRequests,
     machine: MachineId,
-    /// This program, as it will be started for a push.
+    /// The path of this program, for a push.
     program: PathBuf,
     push: StorePush,
     marker: Arc<SyncMarker>,
-    /// The trouble that was told last, so that it is not told with every write.
-    told: Option<String>,
+    /// The last logged problem, which is not logged again with each write.
+    last_problem: Option<String>,
 }
 
 impl RepairThread {
@@ -57,7 +60,7 @@ impl RepairThread {
         account: Account,
         paths: Paths,
         state: StateDirectory,
-        requests: Requests,
+        requests: SyncRequests,
         program: PathBuf,
         marker: Arc<SyncMarker>,
     ) -> Self {
@@ -71,24 +74,24 @@ impl RepairThread {
             program,
             marker,
             push: StorePush::default(),
-            told: None,
+            last_problem: None,
         }
     }
 
-    /// Acts on what arrives, for ever. Holds `busy` whenever it may be in the middle of something.
-    pub(super) fn run(mut self, inbox: &Arc<Queue>, busy: &Mutex<()>) -> ! {
+    /// Handles the queue and does not return. Holds `busy` during all work.
+    pub(super) fn run(mut self, queue: &Arc<Queue>, busy: &Mutex<()>) -> ! {
         loop {
-            let mail = inbox.take(self.push.next_at());
+            let batch = queue.take(self.push.next_at());
             let _busy = busy.lock().unwrap_or_else(PoisonError::into_inner);
-            self.record(mail.seen);
-            if mail.look {
-                self.look(inbox);
+            self.record(batch.seen);
+            if batch.needs_inspection {
+                self.inspect(queue);
             }
-            if let Some(ending) = mail.pushed {
+            if let Some(ending) = batch.pushed {
                 self.push.finish(ending, Instant::now());
             }
             if self.push.try_begin(Instant::now()) {
-                self.begin_push(inbox);
+                self.begin_push(queue);
             }
         }
     }
@@ -96,43 +99,43 @@ impl RepairThread {
     fn record(&mut self, seen: VecDeque<Login>) {
         for login in seen {
             let outcome = self.engine().record(login);
-            self.note_what_is_new(&outcome);
-            self.tell(&outcome);
+            self.schedule_push(&outcome);
+            self.log(&outcome);
         }
     }
 
-    /// Looks at what lies in the file now, and does what is to be done about it.
-    fn look(&mut self, inbox: &Queue) {
+    /// Inspects the file and repairs it if needed.
+    fn inspect(&mut self, queue: &Queue) {
         let file = CredentialsFile::new(self.paths.credentials_file.clone(), self.account.uid.as_raw());
         let found = file.read(now());
         if matches!(found.login, LoginFileState::Missing) {
-            return; // whoever deletes the file means it
+            return; // a deleted file is not restored
         }
         if matches!(found.login, LoginFileState::Invalid(_)) {
-            thread::sleep(SETTLED_AFTER);
+            thread::sleep(WRITE_GRACE);
             if !file.is_unchanged_since(&found) {
-                return; // its writer is at it; the end of that is an event of its own
+                return; // it is being written; its close causes an event
             }
         }
         if found.login.needs_restore() {
-            // A later login may have been seen that is not recorded yet; whatever is put back must not be older than that.
-            if !inbox.wait_synced(&self.marker, PATIENCE) {
-                return self.requests.leave();
+            // A newer login may be in the queue; the restored one must not be older than that.
+            if !queue.wait_synced(&self.marker, SYNC_TIMEOUT) {
+                return self.request_sync();
             }
-            self.record(inbox.drain_logins());
+            self.record(queue.drain_logins());
         }
         let before = found.identity;
         let outcome = self.engine().run_on_snapshot(found);
-        self.note_what_is_new(&outcome);
-        // What is wrong with a file that is gone is not worth telling: the next look is on its way.
+        self.schedule_push(&outcome);
+        // A problem of a file that has changed is not logged: the next inspection follows.
         if outcome.status == Status::Recovered || file.read(now()).identity == before {
-            self.tell(&outcome);
+            self.log(&outcome);
         }
     }
 
     fn engine(&self) -> Engine {
         let now = now();
-        // As at a login: a configuration that cannot be read keeps nobody from mending what this machine can mend.
+        // As at a login: an invalid configuration does not prevent a repair by this machine.
         let config =
             Config::load(Path::new(config::CONFIG_DIR)).map(|(config, _)| config).unwrap_or_default();
         Engine::new(EngineInput {
@@ -141,39 +144,44 @@ impl RepairThread {
             settings: Settings::from_config(&config, Mode::Watch),
             store: Ok(Box::new(LocalStore::new(self.state.clone(), now))),
             now,
-            deadline: Deadline::after(DEADLINE),
+            deadline: Deadline::after(INSPECTION_TIMEOUT),
             machine: self.machine.clone(),
             verifier: None,
-            asked_at: self.requests.asked_at(),
+            asked_at: self.requests.last_activity(),
         })
     }
 
-    /// What is new is for the store.
-    fn note_what_is_new(&mut self, outcome: &Outcome) {
+    /// Schedules a push if a new login was backed up and there is a store.
+    fn schedule_push(&mut self, outcome: &Outcome) {
         if outcome.notes.contains(&Detail::BackedUp(BackupLocation::LocalHistory)) && has_store() {
             self.push.schedule(Instant::now());
         }
     }
 
-    /// Tells the journal, and the sync if that has to look: once of each trouble, however often somebody causes it.
-    fn tell(&mut self, outcome: &Outcome) {
-        let trouble = matches!(outcome.status, Status::Warn | Status::Fail).then(|| outcome.to_string());
-        let is_news = match outcome.status {
+    /// Logs the outcome to the journal and requests a sync if needed: once for each problem, even
+    /// if it recurs.
+    fn log(&mut self, outcome: &Outcome) {
+        let problem = matches!(outcome.status, Status::Warn | Status::Fail).then(|| outcome.to_string());
+        let is_new = match outcome.status {
             Status::Ok | Status::Skip => false,
             Status::Recovered => true,
-            Status::Warn | Status::Fail => self.told != trouble,
+            Status::Warn | Status::Fail => self.last_problem != problem,
         };
-        self.told = trouble;
-        if is_news {
+        self.last_problem = problem;
+        if is_new {
             syslog::log_outcome(&self.account.name, outcome);
             if outcome.wants_sync {
-                self.requests.leave();
+                self.request_sync();
             }
         }
     }
 
-    fn begin_push(&mut self, inbox: &Arc<Queue>) {
-        let (program, waiting) = (self.program.clone(), Arc::clone(inbox));
+    fn request_sync(&self) {
+        self.requests.submit(&Deadline::after(REQUEST_TIMEOUT));
+    }
+
+    fn begin_push(&mut self, queue: &Arc<Queue>) {
+        let (program, waiting) = (self.program.clone(), Arc::clone(queue));
         let started = thread::Builder::new().spawn(move || waiting.pushed(store_push::run_push(&program)));
         if started.is_err() {
             self.push.finish(store_push::PushResult::Retry, Instant::now());
@@ -181,8 +189,8 @@ impl RepairThread {
     }
 }
 
-/// With the embedded store the history is the store, and there is nobody to tell. A configuration that cannot be read is for
-/// the run to complain about.
+/// Returns true if there is a store besides the local history. An invalid configuration is reported
+/// by the push.
 fn has_store() -> bool {
     let config = Config::load(Path::new(config::CONFIG_DIR));
     config.map_or(true, |(config, _)| config.store == StoreKind::Vault)

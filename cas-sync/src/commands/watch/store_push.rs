@@ -1,45 +1,45 @@
-//! When a new login is brought to the store, and by whom: `cas-sync run --no-verify`, as a process of its own, so that the
-//! watcher never needs what speaks to a server.
+//! Schedules the push of a new login to the store. The push is `cas-sync run --no-verify` in a
+//! separate process, so that the watcher needs no network code.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long after the last new login: a person who signs in, or a client that refreshes, may write several times.
+/// The delay after the last new login: a sign-in or a refresh may write several times.
 const DEBOUNCE: Duration = Duration::from_secs(2);
 
-/// How long after a push that could not be made the first time; twice as long after each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The delay after the first failed push; it doubles after each further one.
+const MIN_BACKOFF: Duration = Duration::from_secs(5);
 
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// The maximum delay.
+const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 
-/// How often it is tried, over nearly an hour; then it is left to the next sync.
-const TRIES: u32 = 12;
+/// Limits the attempts, which take nearly an hour; then the next sync pushes.
+const MAX_ATTEMPTS: u32 = 12;
 
-/// How a push ended.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PushResult {
-    /// The store was asked, and trying again would change nothing.
+    /// The store was reached; another attempt would change nothing.
     Done,
-    /// Somebody else was at it, or the store was away.
+    /// Another run was active, or the store was not reachable.
     Retry,
 }
 
-/// The one push that is outstanding, or under way.
+/// The state of the push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum StorePush {
-    /// The store has been told all.
+    /// The store is up to date.
     #[default]
     Idle,
-    /// To be made then.
+    /// Scheduled at this time.
     Due { at: Instant, failed: u32 },
-    /// Being made; `again` when something new was seen meanwhile.
+    /// Running; `again` is set if a new login was seen meanwhile.
     UnderWay { failed: u32, again: bool },
 }
 
 impl StorePush {
-    /// There is something new.
+    /// Schedules a push of a new login.
     pub(super) fn schedule(&mut self, now: Instant) {
         *self = match *self {
             Self::Idle | Self::Due { .. } => Self::Due { at: now + DEBOUNCE, failed: 0 },
@@ -47,7 +47,7 @@ impl StorePush {
         };
     }
 
-    /// When to wake up for it; never, when nothing is outstanding.
+    /// Returns the time of the scheduled push.
     pub(super) fn next_at(&self) -> Option<Instant> {
         match self {
             Self::Due { at, .. } => Some(*at),
@@ -55,7 +55,7 @@ impl StorePush {
         }
     }
 
-    /// Whether it is to be begun now; if so, it counts as begun.
+    /// Returns true if the push is due, and marks it as running.
     pub(super) fn try_begin(&mut self, now: Instant) -> bool {
         match *self {
             Self::Due { at, failed } if at <= now => {
@@ -66,36 +66,36 @@ impl StorePush {
         }
     }
 
-    /// The one that was under way has ended.
+    /// Records the end of the running push.
     pub(super) fn finish(&mut self, ending: PushResult, now: Instant) {
         let Self::UnderWay { failed, again } = *self else { return };
         *self = match ending {
             _ if again => Self::Due { at: now + DEBOUNCE, failed: 0 },
-            PushResult::Retry if failed + 1 < TRIES => {
-                Self::Due { at: now + pause_after(failed), failed: failed + 1 }
+            PushResult::Retry if failed + 1 < MAX_ATTEMPTS => {
+                Self::Due { at: now + backoff_after(failed), failed: failed + 1 }
             }
             PushResult::Done | PushResult::Retry => Self::Idle,
         };
     }
 }
 
-fn pause_after(failed: u32) -> Duration {
-    (FIRST_PAUSE * 2_u32.saturating_pow(failed)).min(LONGEST_PAUSE)
+fn backoff_after(failed: u32) -> Duration {
+    (MIN_BACKOFF * 2_u32.saturating_pow(failed)).min(MAX_BACKOFF)
 }
 
-/// What the unit gives the watch, taken back: seeing a login must not come late, bringing it to the store may.
-const LOWER_PRIORITY: &str = "--adjustment=10";
+/// Reverts the priority of the watcher's unit: reading events is urgent, a push is not.
+const NICE_ADJUSTMENT: &str = "--adjustment=10";
 
-/// Makes the push, and waits for its end. What it has to say stands in the journal.
+/// Runs the push and waits for its end. The journal has its messages.
 pub(super) fn run_push(program: &Path) -> PushResult {
     let mut command = Command::new("/usr/bin/nice");
-    command.arg(LOWER_PRIORITY).arg(program).args(["run", "--no-verify"]);
+    command.arg(NICE_ADJUSTMENT).arg(program).args(["run", "--no-verify"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.output().map_or(PushResult::Retry, |output| ending_of(&output))
+    command.output().map_or(PushResult::Retry, |output| result_of(&output))
 }
 
-fn ending_of(output: &Output) -> PushResult {
-    /// Of `cas-sync run`: the store is busy or away.
+fn result_of(output: &Output) -> PushResult {
+    /// Exit code of `cas-sync run`: the store is busy or not reachable.
     const TRY_LATER: i32 = 75;
     let is_skipped = output.stdout.starts_with(b"SKIP");
     match output.status.code() {
@@ -110,11 +110,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_made_once_after_the_last_of_several_new_logins() {
+    fn push_runs_once_after_last_new_login() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut push = StorePush::default();
-        assert!(push.next_at().is_none() && !push.try_begin(at(0)), "nobody wakes up for nothing");
+        assert!(push.next_at().is_none() && !push.try_begin(at(0)), "no push is scheduled");
         push.schedule(at(0));
         push.schedule(at(1));
         assert_eq!(push.next_at(), Some(at(3)));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_it_is_made_is_pushed_afterwards() {
+    fn login_during_push_is_pushed_afterwards() {
         let start = Instant::now();
         for ending in [PushResult::Done, PushResult::Retry] {
             let mut push = StorePush::UnderWay { failed: 3, again: false };
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_away_is_asked_ever_more_seldom_and_in_the_end_no_more() {
+    fn failed_push_is_retried_with_backoff_to_limit() {
         let start = Instant::now();
         let mut push = StorePush::default();
         push.schedule(start);
@@ -148,11 +148,11 @@ mod tests {
             assert!(push.try_begin(now));
             push.finish(PushResult::Retry, now);
         }
-        assert_eq!(pauses.len(), TRIES as usize);
+        assert_eq!(pauses.len(), MAX_ATTEMPTS as usize);
         assert_eq!(pauses.get(..4), Some(&[2, 5, 10, 20].map(Duration::from_secs)[..]));
-        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
+        assert!(pauses.iter().all(|pause| *pause <= MAX_BACKOFF));
         assert!((2400..4000).contains(&(now - start).as_secs()), "{:?}", now - start);
         push.schedule(now);
-        assert!(push.next_at().is_some(), "a new login is a new beginning");
+        assert!(push.next_at().is_some(), "a new login schedules a push again");
     }
 }

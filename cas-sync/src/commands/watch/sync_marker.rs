@@ -1,5 +1,5 @@
-//! A file without a name that is touched for one reason: the kernel tells what happened in its order, so whoever is told of
-//! this has been told of everything before.
+//! A file without a name that synchronizes the threads: events have the order of the changes, so
+//! after an event of this file all earlier events have been read.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 pub(super) struct SyncMarker(File);
 
 impl SyncMarker {
-    /// A new one, where temporary files lie: open in the home, it would keep that from being unmounted. In this directory,
-    /// where that is not possible.
+    /// Creates the file in the directory for temporary files: an open file in the home would keep
+    /// it from being unmounted. Falls back to `directory`.
     ///
     /// # Errors
-    /// When it can be made in neither.
+    /// If it can be created in neither.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         tempfile::tempfile().or_else(|_| tempfile::tempfile_in(directory)).map(Self)
     }
 
-    /// Makes the kernel tell of it.
+    /// Causes an event of the file.
     ///
     /// # Errors
-    /// None that is to be expected: it takes no room on a disk.
+    /// No expected errors: it needs no disk space.
     pub(super) fn touch(&self) -> io::Result<()> {
         self.0.set_permissions(Permissions::from_mode(0o600))
     }
 
-    /// Where this process finds it.
+    /// Returns the path of the file for this process.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }

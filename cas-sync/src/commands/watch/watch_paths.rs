@@ -1,4 +1,4 @@
-//! Which directories have to be watched, so that nothing that happens to one file goes unseen.
+//! Finds the directories to watch for all changes of one file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
-/// A name in a directory that is watched.
+/// A name in a watched directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WatchPath {
     pub(super) directory: PathBuf,
@@ -14,24 +14,24 @@ pub(super) struct WatchPath {
     pub(super) role: Role,
 }
 
-/// What a name in a watched directory is.
+/// The role of a name in a watched directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The file itself, or the link in its place, or what that leads to.
+    /// The file, or a symlink in its place, or the target of that.
     File,
-    /// A directory or link on the way to it: when something happens to it, everything has to be looked at anew.
+    /// An ancestor of the file: a change of it requires new watches.
     Ancestor,
 }
 
-/// The places of `file`, which need not exist: its directory, or the nearest one above it that does; and the same for the
-/// file that it leads to when it is a link.
+/// Returns the paths to watch for `file`, which need not exist: its directory or the nearest
+/// existing ancestor, and the same for its target if it is a symlink.
 pub(super) fn watch_paths_for(file: &Path) -> Vec<WatchPath> {
     let mut places = Vec::new();
     add(file, &mut places);
-    if let Ok(leads_to) = fs::read_link(file) {
+    if let Ok(target) = fs::read_link(file) {
         let directory = file.parent().unwrap_or(Path::new("/"));
-        let target = fs::canonicalize(file).unwrap_or_else(|_| directory.join(leads_to));
-        add(&target, &mut places);
+        let resolved = fs::canonicalize(file).unwrap_or_else(|_| directory.join(target));
+        add(&resolved, &mut places);
     }
     places
 }
@@ -39,14 +39,14 @@ pub(super) fn watch_paths_for(file: &Path) -> Vec<WatchPath> {
 fn add(file: &Path, places: &mut Vec<WatchPath>) {
     let mut role = Role::File;
     let mut path = file;
-    // Up to the first directory that can be watched, noting the name that is waited for in it.
+    // Adds the nearest directory that can be watched, with the awaited name in it.
     while let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
         if can_be_watched(directory) {
             push(WatchPath { directory: directory.to_owned(), name: name.to_owned(), role }, places);
             if !directory.is_symlink() {
                 return;
             }
-            // The watch is on what the link leads to; the link itself lies one further up.
+            // The watch is on the target of the symlink; the symlink itself is one level up.
         }
         role = Role::Ancestor;
         path = directory;
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_of_the_file_is_watched_or_the_nearest_one_above_it() {
+    fn nearest_existing_directory_is_watched() {
         let home = tempfile::tempdir().expect("a scratch home");
         let claude = home.path().join(".claude");
         let file = claude.join("credentials");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_watched_and_what_it_leads_to_as_well() {
+    fn symlink_and_its_target_are_watched() {
         let home = tempfile::tempdir().expect("a scratch home");
         let (claude, elsewhere) = (home.path().join(".claude"), home.path().join("elsewhere"));
         fs::create_dir(&elsewhere).expect("made");

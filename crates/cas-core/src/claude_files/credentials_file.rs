@@ -1,5 +1,5 @@
-//! A person's `.credentials.json`, read and written as Claude Code does it: under its locks, after a second look, by
-//! rename, with everything that is not the login kept.
+//! A user's `.credentials.json`. It is written as Claude Code writes it: under Claude Code's locks,
+//! after a second check, by rename, with every member kept that is not the login.
 
 use std::fmt;
 use std::fs;
@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::claude_files::locks::{self, LockError, RefreshLocks};
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit;
 use crate::credential::login::Login;
-use crate::credential::login_file::{self, LoginFileState};
+use crate::credential::login_file::{self, LoginFileState, LoginPlace};
 use crate::fs::atomic_file;
 use crate::fs::file_id::FileId;
 use crate::fs::owned_file::{self, FileError, Ownership};
@@ -21,36 +22,36 @@ use cas_protocol::deadline::Deadline;
 /// logins of more than a thousand MCP servers has 5 MiB, and Claude Code has no limit.
 pub const LIMIT: usize = 64 << 20;
 
-/// One person's credential file.
+/// The credential file of one user.
 #[derive(Clone, Debug)]
 pub struct CredentialsFile {
     path: PathBuf,
     owner: u32,
 }
 
-/// What the file held at one moment.
+/// The content of the file at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What Claude Code makes of it.
+    /// The login, as Claude Code reads it.
     pub login: LoginFileState,
-    /// Its bytes; nothing if there is no file or it could not be read.
+    /// The bytes. `None` if the file does not exist or cannot be read.
     pub content: Option<Zeroizing<Vec<u8>>>,
-    /// Tells this content from any later one.
+    /// Identifies this version of the file.
     pub identity: Option<FileId>,
 }
 
 impl CredentialsFile {
-    /// The file at `path`, which must belong to user id `owner`.
+    /// Creates the adapter of the file at `path`, which must belong to user id `owner`.
     pub fn new(path: PathBuf, owner: u32) -> Self {
         Self { path, owner }
     }
 
-    /// Looks at the file. Total: what cannot be read has a state too.
+    /// Reads the file. Total: an unreadable file has a state too.
     pub fn read(&self, now: Timestamp) -> Snapshot {
         match self.found() {
             Ok(Some(found)) if self.is_foreign_symlink_target(&found.content) => {
                 let why = format!(
-                    "{} leads to a file that is none of Claude Code's: remove the link",
+                    "{} is a symlink to something that is not a credential file; remove the symlink",
                     self.path.display()
                 );
                 Snapshot { login: LoginFileState::Unreadable(why), content: None, identity: None }
@@ -69,21 +70,32 @@ impl CredentialsFile {
         }
     }
 
-    /// Whether the file is the one that was looked at.
+    /// Returns whether the path is a regular file, or the target of the symlink as written, which
+    /// stays the same when a home moves.
+    pub fn place(&self) -> LoginPlace {
+        match fs::read_link(&self.path) {
+            Ok(target) => LoginPlace::Link(Fingerprint::from_bytes(&target.to_string_lossy())),
+            Err(_) => LoginPlace::File,
+        }
+    }
+
+    /// Returns true if the file is still the version of the snapshot.
     pub fn is_unchanged_since(&self, snapshot: &Snapshot) -> bool {
         self.found().is_ok_and(|found| found.map(|found| found.identity) == snapshot.identity)
     }
 
-    /// Whether some session of Claude Code is refreshing the login just now.
+    /// Returns true if a session of Claude Code is refreshing the login.
     pub fn is_refresh_in_progress(&self, now: Timestamp) -> bool {
         locks::is_refresh_locked(self.config_directory(), now)
     }
 
-    /// Replaces the file by `content`, or removes it, provided it is still the one that was decided about. Claude Code's
-    /// locks are held for a look and a rename only: everything slow is done before and after.
+    /// Writes `content` (`None`: removes the file) if the file is still the version of
+    /// `decided_on`. Claude Code's locks are held for the check and the rename only; the slow steps
+    /// come before and after.
     ///
     /// # Errors
-    /// [`WriteError`]; the old file is then still in place. After [`WriteError::Changed`] look and decide again.
+    /// [`WriteError`]; the old file is then still in place. After [`WriteError::Conflict`], read
+    /// the file and decide again.
     pub fn replace(
         &self,
         decided_on: &Snapshot,
@@ -101,7 +113,7 @@ impl CredentialsFile {
             if !self.is_unchanged_since(decided_on) {
                 return Err(WriteError::Conflict);
             }
-            // Not everybody heeds the locks: an older client, a script, and Claude Code itself when it logs out.
+            // Older clients, scripts and Claude Code's own logout ignore the locks.
             let is_committed = match staged {
                 Some(staged) => staged.commit_if_unchanged(decided_on.identity)?,
                 None => atomic_file::remove(&target).map(|()| true)?,
@@ -110,7 +122,7 @@ impl CredentialsFile {
                 return Err(WriteError::Conflict);
             }
         }
-        // The rename stands, whatever becomes of this: it must not be taken for a write that did not happen.
+        // The rename is done. A failed sync must not be reported as a write that did not happen.
         drop(atomic_file::sync_parent_dir(&target));
         Ok(())
     }
@@ -123,13 +135,14 @@ impl CredentialsFile {
         owned_file::read(&self.target(), self.owner, LIMIT, Ownership::Owner)
     }
 
-    /// Whether the path is a link to something that is no credential file: that is nobody's to overwrite.
+    /// Returns true if the path is a symlink to something other than a credential file, which must
+    /// not be overwritten.
     fn is_foreign_symlink_target(&self, content: &[u8]) -> bool {
         self.target() != self.path && !json_edit::is_json_object(content)
     }
 
-    /// The file itself where the path is a link: it is rewritten in its own place, and the link stays a link. One that
-    /// leads nowhere is left to `read`, which refuses links.
+    /// Returns the target of a symlink, so that the target is rewritten and the symlink stays. A
+    /// dangling symlink is returned as it is; `read` rejects symlinks.
     fn target(&self) -> PathBuf {
         let is_link = fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_symlink());
         let target = if is_link { fs::canonicalize(&self.path).ok() } else { None };
@@ -138,18 +151,18 @@ impl CredentialsFile {
 }
 
 impl Snapshot {
-    /// The bytes; empty if there is no file.
+    /// Returns the bytes, or an empty slice if there is no file.
     pub fn bytes(&self) -> &[u8] {
         self.content.as_ref().map(|content| content.as_slice()).unwrap_or_default()
     }
 
-    /// The same content with `login` in the place of its login, and everything else kept.
+    /// Returns the content with its login replaced by `login`, and everything else kept.
     pub fn with_login(&self, login: &Login) -> Zeroizing<String> {
         Zeroizing::new(login_file::with_login(self.bytes(), login.json.expose()))
     }
 
-    /// The same content with the login of `replaced` in the place of its login, and everything else kept; nothing when
-    /// there was no file and nothing else is in this one.
+    /// Returns the content with its login replaced by that of `replaced`, and everything else kept.
+    /// Returns `None` if there was no file and nothing but the login is in this one.
     pub fn with_login_from(&self, replaced: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         login_file::with_login_from(self.bytes(), replaced).map(Zeroizing::new)
     }
@@ -158,20 +171,18 @@ impl Snapshot {
 /// Why the credential file was not written. The old one is still in place.
 #[derive(Debug)]
 pub enum WriteError {
-    /// Somebody else wrote it since it was looked at.
+    /// Another process wrote it after it was read.
     Conflict,
-    /// Claude Code's locks could not be had.
+    /// Claude Code's locks were not acquired.
     Lock(LockError),
-    /// The file could not be read or written.
+    /// The file cannot be read or written.
     File(FileError),
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict => {
-                formatter.write_str("the credential file was written by somebody else meanwhile")
-            }
+            Self::Conflict => formatter.write_str("another process wrote the credential file first"),
             Self::Lock(error) => error.fmt(formatter),
             Self::File(problem) => problem.fmt(formatter),
         }
@@ -203,7 +214,7 @@ mod tests {
     use super::*;
     use crate::credential::login::{self, ParsedLogin};
 
-    const TOMBSTONE: &str = r#"{"mcpOAuth":{"k":1.0},"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0},"other":[1, 2]}"#;
+    const CLEARED: &str = r#"{"mcpOAuth":{"k":1.0},"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0},"other":[1, 2]}"#;
 
     fn good() -> Login {
         let json = r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#;
@@ -228,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_put_back_and_everything_else_stays() {
+    fn restored_login_keeps_every_other_member() {
         let home = tempfile::tempdir().expect("a scratch home");
         let path = home.path().join(".claude/.credentials.json");
         restore(&path).expect("written where there was nothing, directory included");
-        fs::write(&path, TOMBSTONE).expect("a tombstone");
+        fs::write(&path, CLEARED).expect("a cleared login");
         restore(&path).expect("written");
-        let expected = TOMBSTONE.replace(
+        let expected = CLEARED.replace(
             r#"{"accessToken":"","refreshToken":"","expiresAt":0}"#,
             r#"{"accessToken":"a","refreshToken":"r","expiresAt":9,"scopes":["user:inference"]}"#,
         );
@@ -244,12 +255,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changed_since_it_was_looked_at_is_not_written() {
+    fn file_changed_since_the_snapshot_is_not_written() {
         let home = tempfile::tempdir().expect("a scratch home");
         let path = home.path().join(".credentials.json");
-        fs::write(&path, TOMBSTONE).expect("a tombstone");
+        fs::write(&path, CLEARED).expect("a cleared login");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
-        atomic_file::write_atomic(&path, br#"{"claudeAiOauth":null}"#).expect("somebody else writes");
+        atomic_file::write_atomic(&path, br#"{"claudeAiOauth":null}"#).expect("another process writes");
         let now = Timestamp::from_millis(0);
         for content in [Some(&b"new"[..]), None] {
             assert!(matches!(
@@ -263,10 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn a_link_stays_a_link_and_its_target_is_mended() {
+    fn restore_through_a_symlink_rewrites_its_target() {
         let home = tempfile::tempdir().expect("a scratch home");
         let (path, target) = (home.path().join("link"), home.path().join("elsewhere"));
-        fs::write(&target, TOMBSTONE).expect("a tombstone");
+        fs::write(&target, CLEARED).expect("a cleared login");
         symlink(&target, &path).expect("a link");
         restore(&path).expect("written");
         assert!(fs::symlink_metadata(&path).expect("there").is_symlink());
@@ -281,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_something_else_is_not_followed_into_damage() {
+    fn symlink_to_a_foreign_file_is_not_written() {
         let home = tempfile::tempdir().expect("a scratch home");
         let (path, target) = (home.path().join(".credentials.json"), home.path().join("authorized_keys"));
         fs::write(&target, "ssh-ed25519 AAAA alice").expect("a file");
         symlink(&target, &path).expect("a link");
         let snapshot = file(&path).read(Timestamp::from_millis(0));
         assert!(
-            matches!(&snapshot.login, LoginFileState::Unreadable(why) if why.contains("remove the link"))
+            matches!(&snapshot.login, LoginFileState::Unreadable(why) if why.contains("remove the symlink"))
         );
         assert!(restore(&path).is_err());
         assert_eq!(fs::read_to_string(&target).expect("there"), "ssh-ed25519 AAAA alice");

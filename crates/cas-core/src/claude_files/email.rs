@@ -1,36 +1,37 @@
-//! The address somebody signed in to Claude with, from their own `.claude.json`: it goes into the command they are shown, so
-//! that they need not remember it.
+//! The email of the signed-in account, from the user's `.claude.json`. It is inserted into the
+//! sign-in command that is shown to the user.
 
 use std::fmt;
 
 use crate::claude_files::json_settings::ClaudeJson;
 use crate::credential::login::Owner;
 
-/// The longest address, in bytes (RFC 5321 allows 254).
-const LONGEST: usize = 254;
+/// The longest email, in bytes (RFC 5321).
+const MAX_LEN: usize = 254;
 
-/// A plain mail address: letters, digits and `._%+-`, one `@`, and a domain. Safe to print, and to paste into a shell.
+/// A plain email: letters, digits and `._%+-`, one `@`, and a domain. It is safe to print and to
+/// paste into a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// Accepts what can be nothing but an address; many real ones are not, and are not shown.
+    /// Parses a plain email. Valid emails with other characters are rejected and not shown.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, domain) = text.split_once('@')?;
-        let is_plain = |text: &str, marks: &[u8]| {
+        let is_plain = |text: &str, punctuation: &[u8]| {
             let mut bytes = text.bytes();
             bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-                && bytes.all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+                && bytes.all(|byte| byte.is_ascii_alphanumeric() || punctuation.contains(&byte))
         };
-        let is_address = text.len() <= LONGEST && is_plain(name, b"._%+-") && is_plain(domain, b".-");
-        is_address.then(|| Self(text.to_owned()))
+        let is_email = text.len() <= MAX_LEN && is_plain(name, b"._%+-") && is_plain(domain, b".-");
+        is_email.then(|| Self(text.to_owned()))
     }
 
-    /// That of the account which is signed in by this `.claude.json`, unless it is another one than `owner`. Nothing where
-    /// the file does not say, or not plainly.
+    /// Returns the email of the account that is signed in according to this `.claude.json`, unless
+    /// it contradicts `owner`. Returns `None` if the file has no plain email.
     pub fn for_owner(state: &ClaudeJson, owner: &Owner) -> Option<Self> {
         let signed_in = state.signed_in_account().filter(|signed_in| !signed_in.owner.contradicts(owner))?;
-        Self::parse(&signed_in.address?)
+        Self::parse(&signed_in.email?)
     }
 }
 
@@ -45,11 +46,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_addresses_are_shown() {
+    fn email_with_shell_or_control_characters_is_rejected() {
         for text in ["alice@example.org", "a.b+c_d%e-f@sub.example-host.org", "7@x"] {
-            assert_eq!(Email::parse(text).map(|address| address.to_string()).as_deref(), Some(text));
+            assert_eq!(Email::parse(text).map(|email| email.to_string()).as_deref(), Some(text));
         }
-        let long = format!("{}@example.org", "a".repeat(LONGEST));
+        let long = format!("{}@example.org", "a".repeat(MAX_LEN));
         for text in [
             "",
             "alice",
@@ -72,11 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_that_of_the_very_account_and_nothing_else_is_an_error() {
+    fn email_of_another_account_is_not_returned() {
         let owner = |account: &str| Owner { account: Some(account.into()), organization: None };
         let found = |content: &str, owner: &Owner| {
             let state = ClaudeJson::parse(content.as_bytes()).ok()?;
-            Email::for_owner(&state, owner).map(|address| address.to_string())
+            Email::for_owner(&state, owner).map(|email| email.to_string())
         };
         let alice = r#"{"numStartups":3,"oauthAccount":{"accountUuid":"one","emailAddress":"alice@example.org","x":[]}}"#;
         for (content, expected) in [
@@ -92,6 +93,6 @@ mod tests {
             assert_eq!(found(content, &owner("one")).as_deref(), expected, "{content}");
             assert_eq!(found(content, &Owner::default()).as_deref(), expected, "{content}");
         }
-        assert_eq!(found(alice, &owner("another")), None, "it would be the command for somebody else");
+        assert_eq!(found(alice, &owner("another")), None, "the command would be for another account");
     }
 }

@@ -1,5 +1,5 @@
-//! Claude Code's own JSON files, as far as they are about credentials: its state, `~/.claude.json`, and its settings. They are
-//! read in one way: never waited for, bounded, and parsed once, for the few members that anybody here asks about.
+//! Reads Claude Code's JSON files, its state `~/.claude.json` and its settings. Reads are bounded,
+//! never block, and parse only the few members that are needed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,100 +13,103 @@ use serde_json::value::RawValue;
 use crate::credential::login::Owner;
 use crate::fs::regular_file::{self, OpenError};
 
-/// The largest file that is read, in bytes. Settings have a few kilobytes; a `.claude.json`, in which early clients kept all
-/// that was ever said, has been seen to grow to tens of megabytes.
+/// The largest file that is read, in bytes. Settings have a few kilobytes. A `.claude.json` can
+/// have tens of megabytes, because early clients kept all conversations in it.
 pub const LIMIT: usize = 64 << 20;
 
-/// The longest member that is understood, in bytes: they have some hundred, or a few kilobytes. Understanding one takes a hundred
-/// times the room.
-const LONGEST_MEMBER: usize = 1 << 20;
+/// The longest member that is parsed, in bytes. Real ones have up to a few kilobytes. Parsing a
+/// member needs about a hundred times its size in memory.
+const MAX_MEMBER_LEN: usize = 1 << 20;
 
-/// Whom the person is signed in as.
+/// The member that names the signed-in account.
 pub const ACCOUNT: &str = "oauthAccount";
 
-/// Whether the client has asked the questions of its first start.
+/// The member that says whether the client has completed its first-start dialog.
 pub const ONBOARDING: &str = "hasCompletedOnboarding";
 
-/// All that is ever asked for.
-const WANTED: [&str; 5] = [ACCOUNT, ONBOARDING, "env", "apiKeyHelper", "primaryApiKey"];
+/// The members that are read.
+const MEMBERS: [&str; 5] = [ACCOUNT, ONBOARDING, "env", "apiKeyHelper", "primaryApiKey"];
 
-/// Where the client keeps its state: in the directory that it was given (`CLAUDE_CONFIG_DIR`), else in the home.
+/// Returns the path of the client's state file: in its configuration directory
+/// (`CLAUDE_CONFIG_DIR`) or in the home.
 pub fn state_file(home: &Path, config_directory: Option<&Path>) -> PathBuf {
     config_directory.unwrap_or(home).join(".claude.json")
 }
 
-/// What such a file says.
+/// The parsed members of one file.
 #[derive(Clone, Debug, Default)]
 pub struct ClaudeJson {
-    /// Those of [`WANTED`] that are there, each as JSON text.
+    /// The [`MEMBERS`] that exist, each as JSON text.
     members: BTreeMap<&'static str, Box<RawValue>>,
 }
 
-/// Whom a file of state says the person is signed in as.
+/// The account that a state file names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignedInAccount {
-    /// The account and the organisation, as far as they are named.
+    /// The account and the organization, as far as they are named.
     pub owner: Owner,
-    /// The address, as it stands there: anything.
-    pub address: Option<String>,
+    /// The email as written, not validated.
+    pub email: Option<String>,
 }
 
-/// Why a file says nothing.
+/// Why a file was not read.
 #[derive(Debug)]
 pub enum ReadJsonError {
-    /// It was not read.
+    /// It cannot be read.
     File(OpenError),
-    /// It is no JSON object; the client passes it over.
+    /// It is not a JSON object. The client ignores such a file.
     NotAnObject,
 }
 
 impl ClaudeJson {
-    /// What the file at `path` says, or nothing where there is none; links are followed, as the client does.
+    /// Reads the file at `path`. Returns `None` if it does not exist. Symlinks are followed, as the
+    /// client does.
     ///
     /// # Errors
-    /// [`ReadJsonError`]; for what is larger than [`LIMIT`] as for what is no file.
+    /// [`ReadJsonError`], also for a file larger than [`LIMIT`].
     pub fn read(path: &Path) -> Result<Option<Self>, ReadJsonError> {
         let text = regular_file::read(path, LIMIT).map_err(ReadJsonError::File)?;
         text.map(|text| Self::parse(&text)).transpose()
     }
 
-    /// What this text says.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// [`ReadJsonError`]; [`Unfit::TooLarge`] also for a member that is far too long.
+    /// [`ReadJsonError`]; [`OpenError::TooLarge`] also for a member that is too long.
     pub fn parse(text: &[u8]) -> Result<Self, ReadJsonError> {
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         let found: Self = serde_json::from_slice(text).map_err(|_| ReadJsonError::NotAnObject)?;
         for member in found.members.values() {
-            if member.get().len() > LONGEST_MEMBER {
+            if member.get().len() > MAX_MEMBER_LEN {
                 return Err(ReadJsonError::File(OpenError::TooLarge));
             }
-            // What is nested too deep is understood by nobody.
+            // Reject members that are nested too deeply to parse.
             serde_json::from_str::<Value>(member.get()).map_err(|_| ReadJsonError::NotAnObject)?;
         }
         Ok(found)
     }
 
-    /// The JSON text of a member that is ever asked for; nothing where it is missing.
+    /// Returns the JSON text of one of the [`MEMBERS`], or `None` if it is missing.
     pub fn member(&self, name: &str) -> Option<&str> {
         self.members.get(name).map(|text| text.get())
     }
 
-    /// The JSON text of the member that says whom the person is signed in as.
+    /// Returns the JSON text of the member that names the signed-in account.
     pub fn account(&self) -> Option<&str> {
         self.member(ACCOUNT).filter(|text| *text != "null")
     }
 
-    /// The same, understood.
+    /// Returns the signed-in account, parsed.
     pub fn signed_in_account(&self) -> Option<SignedInAccount> {
         let account: Account = serde_json::from_str(self.account()?).ok()?;
         Some(SignedInAccount {
             owner: Owner { account: account.account_uuid, organization: account.organization_uuid },
-            address: account.email_address.and_then(|address| address.as_str().map(str::to_owned)),
+            email: account.email_address.and_then(|email| email.as_str().map(str::to_owned)),
         })
     }
 
-    /// Whether the client has asked the questions of its first start; nothing where it has not begun with them.
+    /// Returns whether the client has completed its first-start dialog, or `None` if it has not
+    /// started it.
     pub fn has_completed_onboarding(&self) -> Option<bool> {
         self.member(ONBOARDING).map(|text| text == "true")
     }
@@ -126,7 +129,8 @@ impl<'de> Deserialize<'de> for ClaudeJson {
     }
 }
 
-/// Passes over whatever is not wanted. Of a member that stands there twice the last counts, as in the client.
+/// Skips all members but [`MEMBERS`]. As in the client, the last of two members with the same name
+/// counts.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -139,9 +143,9 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ClaudeJson, A::Error> {
         let mut found = ClaudeJson { members: BTreeMap::new() };
         while let Some(name) = map.next_key::<String>()? {
-            match WANTED.into_iter().find(|wanted| *wanted == name) {
-                Some(wanted) => {
-                    found.members.insert(wanted, map.next_value()?);
+            match MEMBERS.into_iter().find(|member| *member == name) {
+                Some(member) => {
+                    found.members.insert(member, map.next_value()?);
                 }
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_object_what_is_wanted_is_known_and_nothing_else_is_one() {
+    fn only_the_known_members_of_an_object_are_parsed() {
         let text = "\u{feff}{\"env\":1,\"projects\":{\"env\":[{}]},\"hasCompletedOnboarding\":true,\"env\":{\"A\":\"b\"},\
                     \"oauthAccount\":{\"accountUuid\":\"one\",\"emailAddress\":\"a@example.org\",\"x\":[]}}";
         let found = ClaudeJson::parse(text.as_bytes()).expect("an object");
@@ -165,12 +169,12 @@ mod tests {
         assert_eq!(found.has_completed_onboarding(), Some(true));
         let signed_in = found.signed_in_account().expect("an account");
         assert_eq!(
-            (signed_in.address.as_deref(), signed_in.owner.account.as_deref()),
+            (signed_in.email.as_deref(), signed_in.owner.account.as_deref()),
             (Some("a@example.org"), Some("one"))
         );
         assert!(ClaudeJson::parse(b"{}").is_ok_and(|found| found.account().is_none()));
         let deep = format!(r#"{{"env":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-        let long = format!(r#"{{"env":[{}0]}}"#, "0,".repeat(LONGEST_MEMBER / 2));
+        let long = format!(r#"{{"env":[{}0]}}"#, "0,".repeat(MAX_MEMBER_LEN / 2));
         assert!(matches!(ClaudeJson::parse(long.as_bytes()), Err(ReadJsonError::File(OpenError::TooLarge))));
         for text in ["", "[]", "null", "{", "{}x", r#"{"env":}"#, &deep] {
             assert!(matches!(ClaudeJson::parse(text.as_bytes()), Err(ReadJsonError::NotAnObject)), "{text}");
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_waited_for_and_none_is_read_beyond_the_largest() {
+    fn fifo_or_oversized_file_is_rejected_at_once() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = state_file(scratch.path(), None);
         assert!(matches!(ClaudeJson::read(&path), Ok(None)));

@@ -1,5 +1,5 @@
-//! Claude Code's own locks around its credential file: directories, made to lock and removed to release
-//! (`docs/design/claude-code.md`). Whoever writes the file without them may undo a refresh that is under way.
+//! Claude Code's locks around its credential file: directories that are created to lock and removed
+//! to release (`docs/design/claude-code.md`). A write without them can undo a refresh in progress.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};
@@ -12,20 +12,22 @@ use crate::fs::file_id::FileId;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// How long a lock must have been untouched before it counts as left behind by a process that was killed. Claude Code
-/// itself takes over its refresh locks after 60 seconds, older clients after 10 (`docs/design/claude-code.md`).
+/// The age at which an untouched lock is stale, because the process that held it was killed. Claude
+/// Code itself takes over its refresh locks after 60 seconds, older clients after 10
+/// (`docs/design/claude-code.md`).
 pub const STALE_LOCK_AGE: Duration = Duration::from_secs(120);
 
-/// How long the refresh locks may be held while waiting for the write lock.
-const LONGEST_HOLD: Duration = Duration::from_secs(2);
+/// How long the refresh locks are held while waiting for the write lock.
+const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Held for the milliseconds of a write.
+/// The name of the lock that is held for the milliseconds of a write.
 const WRITE_LOCK: &str = ".storage-write.lock";
 
-/// Where a lock is tried again after this pause.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The interval at which a busy lock is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The two locks under which Claude Code refreshes a login, held; released in reverse order when dropped.
+/// The two locks under which Claude Code refreshes a login. They are released in reverse order on
+/// drop.
 #[derive(Debug)]
 pub struct RefreshLocks {
     write_lock: PathBuf,
@@ -35,16 +37,17 @@ pub struct RefreshLocks {
 }
 
 impl RefreshLocks {
-    /// Takes, in Claude Code's order, the refresh lock in its configuration directory (`~/.claude`) and the lock beside it.
-    /// While the second is busy the first is not kept either: a lock that is held untouched counts as abandoned after ten
-    /// seconds with older clients, and would block every refresh meanwhile.
+    /// Acquires, in Claude Code's order, the refresh lock in its configuration directory
+    /// (`~/.claude`) and the lock beside that directory. While the second is busy the first is
+    /// released, because a held lock blocks every refresh, and older clients treat it as stale
+    /// after ten seconds.
     ///
     /// # Errors
-    /// [`LockError`] when one is held by somebody else until the deadline, or cannot be made.
+    /// [`LockError`] if another process holds a lock until the deadline, or it cannot be created.
     pub fn acquire(config_directory: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
         let (refresh, beside) = refresh_lock_paths(config_directory);
-        let clock = Clock::showing(now);
-        until(deadline, || {
+        let clock = Clock::starting_at(now);
+        retry_until(deadline, || {
             let refresh = LockDir::try_acquire(&refresh, clock.now())?;
             let beside = LockDir::try_acquire(&beside, clock.now())?;
             Ok(Self {
@@ -56,36 +59,37 @@ impl RefreshLocks {
         })
     }
 
-    /// Takes the write lock as well, for milliseconds only: a refresh that waits for it in vain for 20 seconds throws its
-    /// new token away.
+    /// Acquires the write lock too. Hold it for milliseconds only: a refresh that waits 20 seconds
+    /// for it discards its new token.
     ///
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
         let take = || LockDir::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
-        until(&deadline.capped(LONGEST_HOLD), take)
+        retry_until(&deadline.capped(WRITE_LOCK_TIMEOUT), take)
     }
 }
 
-/// The wall clock as it goes on while somebody waits: a lock that was left behind a moment before grows old meanwhile.
+/// A wall clock that advances during a wait, so that a lock can become stale meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
-    set_to: Timestamp,
-    set_at: Instant,
+    start: Timestamp,
+    started: Instant,
 }
 
 impl Clock {
-    fn showing(now: Timestamp) -> Self {
-        Self { set_to: now, set_at: Instant::now() }
+    fn starting_at(now: Timestamp) -> Self {
+        Self { start: now, started: Instant::now() }
     }
 
     fn now(&self) -> Timestamp {
-        self.set_to.saturating_add(self.set_at.elapsed())
+        self.start.saturating_add(self.started.elapsed())
     }
 }
 
-/// Whether some session of Claude Code is refreshing the login just now: one of its refresh locks is there, not left behind,
-/// and not from a time when the clock was wrong.
+/// Returns true if a session of Claude Code is refreshing the login: one of its refresh locks
+/// exists, and its time is within [`STALE_LOCK_AGE`] of now. A lock with a time further ahead comes
+/// from a wrong clock.
 pub fn is_refresh_locked(config_directory: &Path, now: Timestamp) -> bool {
     let (refresh, beside) = refresh_lock_paths(config_directory);
     let is_recent = |lock: &PathBuf| {
@@ -95,53 +99,58 @@ pub fn is_refresh_locked(config_directory: &Path, now: Timestamp) -> bool {
     [refresh, beside].iter().any(|lock| lock.is_dir() && is_recent(lock))
 }
 
-/// Where its three locks are: the refresh lock, the one beside the directory, the write lock.
+/// Returns the paths of the three locks: the refresh lock, the lock beside the directory, the write
+/// lock.
 pub fn lock_paths(config_directory: &Path) -> [PathBuf; 3] {
     let (refresh, beside) = refresh_lock_paths(config_directory);
     let write = refresh.with_file_name(WRITE_LOCK);
     [refresh, beside, write]
 }
 
-/// The refresh lock, and the lock beside the directory.
+/// Returns the paths of the refresh lock and of the lock beside the directory.
 fn refresh_lock_paths(config_directory: &Path) -> (PathBuf, PathBuf) {
-    // Where the directory is a link Claude Code locks beside the directory itself.
+    // If the directory is a symlink, Claude Code locks beside its target.
     let resolved = fs::canonicalize(config_directory).unwrap_or_else(|_| config_directory.to_owned());
     let mut beside = resolved.clone().into_os_string();
     beside.push(".lock");
     (resolved.join(".oauth_refresh.lock"), PathBuf::from(beside))
 }
 
-/// Claude Code's write lock, held; released when dropped.
+/// Claude Code's write lock. Released on drop.
 #[derive(Debug)]
 pub struct WriteLock(#[expect(dead_code, reason = "released when dropped")] LockDir);
 
-/// The lock under which Claude Code changes one file of its own, `~/.claude.json`: a directory beside it.
+/// The lock under which Claude Code changes `~/.claude.json`: a directory beside the file. Released
+/// on drop.
 #[derive(Debug)]
 pub struct FileLock(#[expect(dead_code, reason = "released when dropped")] LockDir);
 
 impl FileLock {
-    /// Takes the lock of `file`; it is for milliseconds only.
+    /// Acquires the lock of `file`. Hold it for milliseconds only.
     ///
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn acquire(file: &Path, deadline: &Deadline, now: Timestamp) -> Result<Self, LockError> {
         let mut lock = file.as_os_str().to_owned();
         lock.push(".lock");
-        let (lock, clock) = (PathBuf::from(lock), Clock::showing(now));
-        until(deadline, || LockDir::try_acquire(&lock, clock.now()).map(Self))
+        let (lock, clock) = (PathBuf::from(lock), Clock::starting_at(now));
+        retry_until(deadline, || LockDir::try_acquire(&lock, clock.now()).map(Self))
     }
 }
 
-/// Tries until it works, fails for good, or the deadline has passed; not at all when it has passed already, so that
-/// nobody is killed at their deadline with a lock in hand.
-fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>) -> Result<T, LockError> {
+/// Repeats `take` until it succeeds, fails for good, or the deadline expires. After the deadline
+/// `take` is not called at all, so that a process that is killed at its deadline holds no lock.
+fn retry_until<T>(
+    deadline: &Deadline,
+    mut take: impl FnMut() -> Result<T, LockError>,
+) -> Result<T, LockError> {
     let mut result = Err(LockError::DeadlineExpired);
     while !deadline.is_expired() {
         result = take();
         if !matches!(result, Err(LockError::Busy(_))) {
             break;
         }
-        std::thread::sleep(PAUSE.min(deadline.remaining()));
+        std::thread::sleep(RETRY_INTERVAL.min(deadline.remaining()));
     }
     result
 }
@@ -149,15 +158,15 @@ fn until<T>(deadline: &Deadline, mut take: impl FnMut() -> Result<T, LockError>)
 #[derive(Debug)]
 struct LockDir {
     path: PathBuf,
-    /// Which directory it is: inode numbers alone are used again at once.
+    /// Identifies the directory. The inode number alone is not enough: it is reused at once.
     made: Option<FileId>,
 }
 
 impl LockDir {
     fn try_acquire(path: &Path, now: Timestamp) -> Result<Self, LockError> {
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_abandoned(path, now) => {
-                drop(fs::remove_dir(path)); // and at the next try it is free, unless somebody else is faster
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_stale(path, now) => {
+                drop(fs::remove_dir(path)); // the next attempt can create it
                 Err(LockError::Busy(path.to_owned()))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -171,7 +180,7 @@ impl LockDir {
 
 impl Drop for LockDir {
     fn drop(&mut self) {
-        // Whoever thought we were gone may have taken it over: then it is theirs.
+        // Another process may have considered this lock stale and replaced it.
         if self.made.is_some() && identity(&self.path) == self.made {
             drop(fs::remove_dir(&self.path));
         }
@@ -182,8 +191,9 @@ fn identity(path: &Path) -> Option<FileId> {
     fs::symlink_metadata(path).ok().as_ref().map(FileId::from_metadata)
 }
 
-/// Untouched for [`STALE_LOCK_AGE`]. One dated in the future is somebody's whose clock differs: left alone.
-fn is_abandoned(path: &Path, now: Timestamp) -> bool {
+/// Returns true if the lock is untouched for [`STALE_LOCK_AGE`]. A time in the future comes from
+/// another clock, so such a lock is not stale.
+fn is_stale(path: &Path, now: Timestamp) -> bool {
     touched_at(path).is_some_and(|at| at <= now && !at.is_within(STALE_LOCK_AGE, now))
 }
 
@@ -195,11 +205,12 @@ fn touched_at(path: &Path) -> Option<Timestamp> {
 /// Why Claude Code's locks were not taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// Held by somebody else until the deadline: Claude Code is refreshing, or was killed while it did.
+    /// Another process held it until the deadline: Claude Code is refreshing, or was killed during
+    /// a refresh.
     Busy(PathBuf),
-    /// The deadline had passed already.
+    /// The deadline had expired before the first attempt.
     DeadlineExpired,
-    /// Could not be made.
+    /// It cannot be created.
     Failed(PathBuf, io::Error),
 }
 
@@ -212,10 +223,10 @@ impl fmt::Display for LockError {
                 path.display()
             ),
             Self::DeadlineExpired => {
-                formatter.write_str("no time was left; it is tried again by the next login or sync")
+                formatter.write_str("no time was left; the next login or sync tries again")
             }
             Self::Failed(path, error) => {
-                write!(formatter, "cannot make the lock {}: {error}", path.display())
+                write!(formatter, "cannot create the lock {}: {error}", path.display())
             }
         }
     }
@@ -240,20 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn all_three_are_held_and_released() {
+    fn three_locks_are_held_and_released_on_drop() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
         let names = [".claude/.oauth_refresh.lock", ".claude.lock", ".claude/.storage-write.lock"];
-        let locks = RefreshLocks::acquire(&config, &short(), now()).expect("nobody holds them");
-        let write = locks.write_lock(&short()).expect("nobody holds it");
+        let locks = RefreshLocks::acquire(&config, &short(), now()).expect("the locks are free");
+        let write = locks.write_lock(&short()).expect("the lock is free");
         assert!(names.iter().all(|name| home.path().join(name).is_dir()));
         drop((write, locks));
         assert!(names.iter().all(|name| !home.path().join(name).exists()));
     }
 
     #[test]
-    fn a_lock_that_somebody_holds_is_waited_for_and_then_left() {
+    fn busy_lock_is_waited_for_until_the_deadline() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
@@ -272,14 +283,14 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(30));
                 fs::remove_dir(&lock).expect("released");
             });
-            let patient = Deadline::after(Duration::from_secs(10));
-            assert!(RefreshLocks::acquire(&config, &patient, now()).is_ok());
+            let deadline = Deadline::after(Duration::from_secs(10));
+            assert!(RefreshLocks::acquire(&config, &deadline, now()).is_ok());
         });
         assert!(!is_refresh_locked(&config, now()));
     }
 
     #[test]
-    fn an_abandoned_lock_is_taken_over_and_one_from_the_future_is_not() {
+    fn stale_lock_is_replaced_and_one_from_the_future_is_not() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
@@ -289,26 +300,26 @@ mod tests {
 
         fs::create_dir(config.join(".oauth_refresh.lock")).expect("a lock");
         assert!(RefreshLocks::acquire(&config, &short(), Timestamp::from_millis(0)).is_err());
-        assert!(!is_refresh_locked(&config, Timestamp::from_millis(0)), "nobody refreshes for so long");
+        assert!(!is_refresh_locked(&config, Timestamp::from_millis(0)), "a refresh does not take that long");
     }
 
     #[test]
-    fn a_lock_that_becomes_abandoned_while_it_is_waited_for_is_taken_over() {
+    fn lock_that_becomes_stale_during_the_wait_is_replaced() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
         for lock in [".oauth_refresh.lock", ".storage-write.lock"] {
             fs::create_dir(config.join(lock)).expect("a lock");
         }
-        // Two seconds before they count as left behind.
+        // Two seconds before they become stale.
         let soon = now().saturating_add(STALE_LOCK_AGE - Duration::from_secs(2));
-        let patient = Deadline::after(Duration::from_secs(60));
-        let locks = RefreshLocks::acquire(&config, &patient, soon).expect("taken over at last");
-        assert!(locks.write_lock(&patient).is_ok(), "and so is the other, which is as old");
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let locks = RefreshLocks::acquire(&config, &deadline, soon).expect("the stale locks are replaced");
+        assert!(locks.write_lock(&deadline).is_ok(), "the write lock is as old");
     }
 
     #[test]
-    fn nothing_is_held_while_waiting_and_nothing_of_others_is_removed() {
+    fn waiting_holds_no_lock_and_foreign_locks_are_kept() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
@@ -318,12 +329,13 @@ mod tests {
             let waiting = scope.spawn(|| {
                 RefreshLocks::acquire(&config, &Deadline::after(Duration::from_millis(300)), now())
             });
-            // Claude Code can take its lock although we are waiting for the other one, and keeps it.
+            // Claude Code can acquire its lock while this thread waits for the other one, and keeps
+            // it.
             let mut taken = false;
             while !taken && !waiting.is_finished() {
                 taken = fs::create_dir(&refresh).is_ok();
             }
-            assert!(taken, "the first lock was never let go");
+            assert!(taken, "the first lock was never released");
             assert!(waiting.join().expect("no panic").is_err());
         });
         assert!(refresh.exists() && beside.exists());
@@ -331,15 +343,15 @@ mod tests {
         fs::remove_dir(&refresh).expect("released");
         fs::remove_dir(&beside).expect("released");
         let held = RefreshLocks::acquire(&config, &short(), now()).expect("free");
-        fs::remove_dir(&refresh).expect("somebody takes us for dead");
+        fs::remove_dir(&refresh).expect("another process considers the lock stale");
         std::thread::sleep(Duration::from_millis(20)); // for file systems whose clock goes in steps
-        fs::create_dir(&refresh).expect("and makes the lock their own");
+        fs::create_dir(&refresh).expect("and replaces it");
         drop(held);
-        assert!(refresh.exists(), "it is theirs");
+        assert!(refresh.exists(), "the lock belongs to the other process");
     }
 
     #[test]
-    fn after_the_deadline_no_lock_is_taken_at_all() {
+    fn expired_deadline_acquires_no_lock() {
         let home = tempfile::tempdir().expect("a scratch home");
         let config = home.path().join(".claude");
         fs::create_dir(&config).expect("a configuration directory");
@@ -348,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_directory_is_a_link_the_lock_is_beside_the_directory_itself() {
+    fn lock_of_a_symlinked_directory_is_beside_its_target() {
         let home = tempfile::tempdir().expect("a scratch home");
         fs::create_dir(home.path().join("dotfiles")).expect("a directory");
         std::os::unix::fs::symlink(home.path().join("dotfiles"), home.path().join(".claude"))

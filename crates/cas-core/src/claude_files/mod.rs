@@ -1,4 +1,4 @@
-//! Claude Code's own files, read and written as Claude Code does it.
+//! Adapters to Claude Code's own files, which are read and written as Claude Code does it.
 
 pub mod credentials_file;
 pub mod email;

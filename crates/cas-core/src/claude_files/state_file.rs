@@ -1,5 +1,5 @@
-//! Claude Code's own `~/.claude.json`, of which two members matter to a login: whom the person is signed in as, and whether the
-//! client still asks the questions of its first start.
+//! Claude Code's `~/.claude.json`. Two members matter to a login: the signed-in account, and
+//! whether the client has completed its first-start dialog.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::fs::owned_file::{self, FileError, Ownership};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// How often it is written again because somebody else did so in between, without the lock.
-const TRIES: usize = 4;
+/// How often a write is repeated because another process wrote the file without the lock.
+const MAX_ATTEMPTS: usize = 4;
 
-/// One person's file.
+/// The state file of one user.
 #[derive(Clone, Debug)]
 pub struct ClaudeStateFile {
     path: PathBuf,
@@ -24,22 +24,23 @@ pub struct ClaudeStateFile {
 }
 
 impl ClaudeStateFile {
-    /// The file at `path`, which must belong to user id `owner`.
+    /// Creates the adapter of the file at `path`, which must belong to user id `owner`.
     pub fn new(path: PathBuf, owner: u32) -> Self {
         Self { path, owner }
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whose login it is, as far as this says: older clients write it nowhere else.
+    /// Returns the owner of the login, as far as the file names it. Older clients write it nowhere
+    /// else.
     pub fn owner(&self) -> Owner {
         self.read().and_then(|state| state.signed_in_account()).unwrap_or_default().owner
     }
 
-    /// The JSON text of the member that says whom the person is signed in as.
+    /// Returns the JSON text of the member that names the signed-in account.
     pub fn account(&self) -> Option<String> {
         self.read()?.account().map(str::to_owned)
     }
@@ -49,21 +50,22 @@ impl ClaudeStateFile {
         ClaudeJson::parse(&found.content).ok()
     }
 
-    /// Makes `account` (JSON text) that member, and leaves every other byte as it is. Held under Claude Code's own lock for a
-    /// look and a rename.
+    /// Sets that member to `account` (JSON text) and keeps every other byte. Claude Code's lock is
+    /// held for a check and a rename.
     ///
     /// # Errors
-    /// [`UpdateStateError`]; the file is as it was.
+    /// [`UpdateStateError`]; the file is then unchanged.
     pub fn set_account(
         &self,
         account: &str,
         deadline: &Deadline,
         now: Timestamp,
     ) -> Result<(), UpdateStateError> {
-        self.note(deadline, now, |content| Some(json_edit::set_member(content, ACCOUNT, account)))
+        self.update(deadline, now, |content| Some(json_edit::set_member(content, ACCOUNT, account)))
     }
 
-    /// Notes, in the same way, that the first start is over; where the file says anything of it already, that stays.
+    /// Records that the first-start dialog is complete, unless the file has an entry for it
+    /// already.
     ///
     /// # Errors
     /// As [`ClaudeStateFile::set_account`].
@@ -72,22 +74,22 @@ impl ClaudeStateFile {
         deadline: &Deadline,
         now: Timestamp,
     ) -> Result<(), UpdateStateError> {
-        self.note(deadline, now, |content| {
-            let says_something =
+        self.update(deadline, now, |content| {
+            let has_entry =
                 ClaudeJson::parse(content).is_ok_and(|state| state.has_completed_onboarding().is_some());
-            (!says_something).then(|| json_edit::set_member(content, ONBOARDING, "true"))
+            (!has_entry).then(|| json_edit::set_member(content, ONBOARDING, "true"))
         })
     }
 
-    /// Writes what `change` makes of the content; nothing where it wants none.
-    fn note(
+    /// Writes the result of `change`, or nothing if that is `None`.
+    fn update(
         &self,
         deadline: &Deadline,
         now: Timestamp,
         change: impl Fn(&[u8]) -> Option<String>,
     ) -> Result<(), UpdateStateError> {
         let _locked = FileLock::acquire(&self.path, deadline, now).map_err(UpdateStateError::Lock)?;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::Owner)
                 .map_err(UpdateStateError::File)?;
             let (content, identity) = match &found {
@@ -101,7 +103,8 @@ impl ClaudeStateFile {
             let staged =
                 atomic_file::stage(&self.path, changed.as_bytes()).map_err(UpdateStateError::File)?;
             if staged.commit_if_unchanged(identity).map_err(UpdateStateError::File)? {
-                // The rename stands, whatever becomes of this.
+                // The rename is done. A failed sync must not be reported as an update that did not
+                // happen.
                 drop(atomic_file::sync_parent_dir(&self.path));
                 return Ok(());
             }
@@ -110,16 +113,16 @@ impl ClaudeStateFile {
     }
 }
 
-/// Why it was not written down.
+/// Why the file was not updated.
 #[derive(Debug)]
 pub enum UpdateStateError {
-    /// Claude Code holds its lock, or it could not be made.
+    /// Claude Code holds its lock, or the lock cannot be created.
     Lock(LockError),
-    /// The file could not be read or written.
+    /// The file cannot be read or written.
     File(FileError),
-    /// It is no JSON object.
+    /// It is not a JSON object.
     InvalidJson(PathBuf),
-    /// Others keep writing it.
+    /// Other processes keep writing it.
     Contended(PathBuf),
 }
 
@@ -129,9 +132,9 @@ impl fmt::Display for UpdateStateError {
             Self::Lock(error) => error.fmt(formatter),
             Self::File(problem) => problem.fmt(formatter),
             Self::InvalidJson(path) => {
-                write!(formatter, "{} is no JSON object; move it out of the way", path.display())
+                write!(formatter, "{} is not a JSON object; move it away", path.display())
             }
-            Self::Contended(path) => write!(formatter, "others keep writing {}", path.display()),
+            Self::Contended(path) => write!(formatter, "other processes keep writing {}", path.display()),
         }
     }
 }
@@ -151,17 +154,17 @@ mod tests {
         ClaudeStateFile::new(folder.path().join(".claude.json"), Uid::effective().as_raw())
     }
 
-    fn note(state: &ClaudeStateFile, account: &str) -> Result<(), UpdateStateError> {
+    fn set_account(state: &ClaudeStateFile, account: &str) -> Result<(), UpdateStateError> {
         state.set_account(account, &Deadline::after(Duration::from_millis(200)), Timestamp::from_millis(0))
     }
 
     #[test]
-    fn whom_somebody_is_signed_in_as_is_noted_and_nothing_else_changes() {
+    fn set_account_keeps_every_other_byte() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
         assert_eq!(state.account(), None);
         let account = r#"{"emailAddress":"alice@example.org"}"#;
-        note(&state, account).expect("where there was nothing");
+        set_account(&state, account).expect("where there was nothing");
         assert_eq!(
             fs::read_to_string(state.path()).expect("there"),
             format!(r#"{{"oauthAccount":{account}}}"#)
@@ -169,7 +172,7 @@ mod tests {
         let before =
             "{\n  \"numStartups\": 5,\n  \"oauthAccount\": {\"emailAddress\": \"old\"},\n  \"x\": 1.50 }\n";
         fs::write(state.path(), before).expect("written");
-        note(&state, account).expect("noted");
+        set_account(&state, account).expect("updated");
         let expected = before.replace(r#"{"emailAddress": "old"}"#, account);
         assert_eq!(fs::read_to_string(state.path()).expect("there"), expected);
         assert_eq!(state.account().as_deref(), Some(account));
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_is_over_once_that_is_noted_and_what_the_client_says_of_it_stays() {
+    fn onboarding_is_completed_unless_the_client_has_an_entry() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
         let finish = || {
@@ -214,17 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_or_is_locked_is_left_alone() {
+    fn invalid_or_locked_state_file_is_not_written() {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let state = state(&folder);
         fs::write(state.path(), "{torn").expect("written");
         assert!(
-            matches!(note(&state, "{}"), Err(UpdateStateError::InvalidJson(_))) && state.account().is_none()
+            matches!(set_account(&state, "{}"), Err(UpdateStateError::InvalidJson(_)))
+                && state.account().is_none()
         );
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{torn");
         fs::write(state.path(), "{}").expect("written");
         fs::create_dir(folder.path().join(".claude.json.lock")).expect("a lock");
-        assert!(matches!(note(&state, "{}"), Err(UpdateStateError::Lock(_))));
+        assert!(matches!(set_account(&state, "{}"), Err(UpdateStateError::Lock(_))));
         assert_eq!(fs::read_to_string(state.path()).expect("there"), "{}");
     }
 }

@@ -1,5 +1,6 @@
-//! Reads one file of the configuration, and the TOML in it. It says where people's credentials are sent, so somebody
-//! else's file is not believed; and a login waits for it, so a FIFO or a device in its place is an error at once.
+//! Reads one configuration file and its TOML. The configuration decides where credentials are sent,
+//! so files of other users are rejected. A login waits for it, so a FIFO or a device is rejected at
+//! once.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,39 +10,42 @@ use toml::Table;
 
 use crate::fs::regular_file::{OpenError, RegularFile, Symlinks};
 
-/// The longest file in bytes; a roster has some hundred for each person.
+/// The largest file, in bytes. A roster has some hundred bytes per user.
 const LIMIT: usize = 16 << 20;
 
-/// The text of the file at `path`; nothing where there is none.
+/// Returns the text of the file at `path`, or `None` if it does not exist.
 ///
 /// # Errors
-/// What is wrong with it, and what to do.
+/// What is wrong with the file, and the remedy.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, String> {
-    let Some(file) = RegularFile::open(path, Symlinks::Follow).map_err(unfit)? else { return Ok(None) };
+    let Some(file) = RegularFile::open(path, Symlinks::Follow).map_err(describe_open_error)? else {
+        return Ok(None);
+    };
     let found = file.metadata();
     if found.uid() != 0 && found.uid() != Uid::effective().as_raw() {
-        return Err(format!("it belongs to user id {}: give it to root", found.uid()));
+        return Err(format!("it belongs to user id {}: change its owner to root", found.uid()));
     }
     if found.mode() & 0o002 != 0 {
-        return Err("everybody may write it: look it over, then chmod o-w".into());
+        return Err("every user can write it: check its content, then run chmod o-w".into());
     }
     let mut bytes = Vec::new();
-    file.read(LIMIT, &mut bytes).map_err(unfit)?;
+    file.read(LIMIT, &mut bytes).map_err(describe_open_error)?;
     String::from_utf8(bytes).map(Some).map_err(|_| "it is not text in UTF-8".into())
 }
 
-fn unfit(unfit: OpenError) -> String {
-    match unfit {
-        OpenError::NotRegular | OpenError::Link => "it is no regular file: move it out of the way".into(),
-        OpenError::TooLarge => format!("it is longer than {LIMIT} bytes: move it out of the way"),
+fn describe_open_error(error: OpenError) -> String {
+    match error {
+        OpenError::NotRegular | OpenError::Link => "it is not a regular file: move it away".into(),
+        OpenError::TooLarge => format!("it is longer than {LIMIT} bytes: move it away"),
         OpenError::Failed(error) => format!("it cannot be read: {error}"),
     }
 }
 
-/// The table that `text` is.
+/// Parses `text` as TOML.
 ///
 /// # Errors
-/// Where it is not TOML, and what is wrong there: in one line, for a journal. Columns are characters, as editors count them.
+/// The position and the message, in one line for the journal. Columns are counted in characters, as
+/// editors do.
 pub(crate) fn parse(text: &str) -> Result<Table, String> {
     text.parse().map_err(|error: toml::de::Error| {
         let what = error.message().replace('\n', ", ");
@@ -68,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_regular_file_that_not_everybody_may_write_is_believed() {
+    fn config_file_that_every_user_can_write_is_rejected() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         assert_eq!(read(&path("absent")), Ok(None));
@@ -81,26 +85,27 @@ mod tests {
         mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a FIFO");
         fs::write(path("long"), vec![b' '; LIMIT + 1]).expect("a file");
         fs::write(path("binary"), [0xff]).expect("a file");
-        let refused = |path: &Path| read(path).expect_err("it is not believed");
-        assert!(refused(&path("fifo")).contains("no regular file"));
-        assert!(refused(scratch.path()).contains("no regular file"));
-        assert!(refused(Path::new("/dev/zero")).contains("no regular file"));
+        let refused = |path: &Path| read(path).expect_err("the file is rejected");
+        assert!(refused(&path("fifo")).contains("not a regular file"));
+        assert!(refused(scratch.path()).contains("not a regular file"));
+        assert!(refused(Path::new("/dev/zero")).contains("not a regular file"));
         assert!(refused(&path("long")).contains("longer than"));
         assert!(refused(&path("binary")).contains("UTF-8"));
         fs::set_permissions(path("plain"), fs::Permissions::from_mode(0o646)).expect("chmod");
-        assert!(refused(&path("plain")).contains("everybody may write"));
+        assert!(refused(&path("plain")).contains("every user can write"));
         fs::set_permissions(path("plain"), fs::Permissions::from_mode(0o664)).expect("chmod");
-        assert!(read(&path("plain")).is_ok(), "a group of admins may");
+        assert!(read(&path("plain")).is_ok(), "a group may have write access");
     }
 
-    /// On the stack of a small thread: an admin's mistake is an error that names the place, never the end of a login.
+    /// Runs on the stack of a small thread: a mistake in the configuration must not overflow the
+    /// stack during a login.
     #[test]
-    fn toml_nested_without_end_is_refused_with_its_line() {
+    fn deeply_nested_toml_is_rejected_with_its_line() {
         let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(|| {
             for (before, open) in [("a = ", "["), ("a = ", "{a="), ("", "a."), ("[", "a."), ("[[", "a.")] {
                 for depth in [200, 300_000] {
                     let text = format!("store = 'local'\n{before}{}", open.repeat(depth));
-                    let error = parse(&text).expect_err("it is not believed");
+                    let error = parse(&text).expect_err("the text is rejected");
                     assert!(error.contains("line 2"), "{before}{open} {depth}: {error:.100}");
                     assert!(error.len() < 1000, "{} bytes", error.len());
                 }

@@ -1,4 +1,5 @@
-//! `/etc/claude-auth-sync/config.toml` and `conf.d/*.toml`: what an admin may set. Later files win, key by key.
+//! `/etc/claude-auth-sync/config.toml` and `conf.d/*.toml`: the administrator's settings. Later
+//! files override earlier ones, key by key.
 
 mod file;
 
@@ -13,18 +14,19 @@ use toml::{Table, Value};
 
 use crate::time::duration;
 
-/// Where the configuration lies.
+/// The directory of the configuration.
 pub const CONFIG_DIR: &str = "/etc/claude-auth-sync";
 
-/// Reads a file of an admin's, such as the roster; nothing where there is none.
+/// Reads a file of an administrator, such as the roster. Returns `None` if it does not exist.
 ///
 /// # Errors
-/// What is wrong with it, and what to do: it is no regular file, somebody else's, open to everybody, or too long.
+/// What is wrong with the file, and the remedy: it is not a regular file, belongs to another user,
+/// can be written by every user, or is too long.
 pub fn read_admin_file(path: &Path) -> Result<Option<String>, String> {
     file::read(path)
 }
 
-/// The keys there are; those of a table, such as `vault`, are written `vault.key`.
+/// The known keys. A key of a table, such as `vault`, is written `vault.key`.
 pub const KEYS: [&str; 19] = [
     "store",
     "login_refresh_after",
@@ -47,39 +49,41 @@ pub const KEYS: [&str; 19] = [
     "vault.agent_user",
 ];
 
-/// Which store.
+/// The kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// The state directory's own history: costs nothing to read, and is the history.
+    /// The local history in the state directory.
     Local,
     /// A Vault or OpenBao server.
     Vault,
 }
 
-/// What is configured; every value has a default.
+/// The configuration. Every value has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Which store.
+    /// The store of the backups.
     pub store: StoreKind,
-    /// A login asks the store again when its last answer is older than this (default 15 minutes).
+    /// The age of the last response at which a login asks the store again (default 15 minutes).
     pub login_refresh_after: Duration,
-    /// The only organisation whose logins are backed up and put back.
+    /// The only organization whose logins are backed up and restored.
     pub expected_organization: Option<String>,
-    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    /// Whether a backup of another machine may be restored although this machine had a login.
     pub restore_from_other_machines: bool,
-    /// Whether the sync verifies by real inference (default true).
+    /// Whether the sync verifies credentials (default true).
     pub verify: bool,
-    /// Whether copies of logins are kept, and put back (default true).
+    /// Whether logins are backed up and restored (default true).
     pub oauth_backup: bool,
-    /// The program that is told of each change in what a person has to do, and its arguments; empty for none.
+    /// The program that runs when the user's required action changes, with its arguments. Empty if
+    /// not configured.
     pub notify: Vec<String>,
-    /// The `claude` that verifies.
+    /// The client that verifies.
     pub claude: ClaudeSettings,
-    /// The server, for `store = "vault"`.
+    /// The Vault server, for `store = "vault"`.
     pub vault: VaultSettings,
 }
 
-/// The names that `claude.environment` may set: what a network asks for, and nothing that chooses a credential or a server.
+/// The variables that `claude.environment` may set: those of the network, none that selects a
+/// credential or a server.
 pub const NETWORK_VARIABLES: [&str; 10] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -93,33 +97,35 @@ pub const NETWORK_VARIABLES: [&str; 10] = [
     "SSL_CERT_DIR",
 ];
 
-/// The table `claude`: how the sync runs Claude Code to verify a login.
+/// The table `claude`: how the sync runs Claude Code to verify a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaudeSettings {
-    /// The program; without it `claude` is looked for in the usual places.
+    /// The program. Without it `claude` is searched for in the usual directories.
     pub program: Option<PathBuf>,
-    /// The variables of [`NETWORK_VARIABLES`] it gets.
+    /// The [`NETWORK_VARIABLES`] that it gets.
     pub environment: BTreeMap<String, String>,
 }
 
-/// The table `vault`, as it was written.
+/// The table `vault`, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VaultSettings {
-    /// The server's address.
+    /// The URL of the server.
     pub address: Option<String>,
-    /// The CA to believe instead of the system's.
+    /// The CA certificate that replaces the system's.
     pub ca_cert: Option<PathBuf>,
     /// The namespace.
     pub namespace: Option<String>,
     /// The mount of the KV engine (default `secret`).
     pub mount: Option<String>,
-    /// The folder of all users' documents (default `workstation/claude-users`).
+    /// The path of all users' documents (default `workstation/claude-users`).
     pub path: Option<String>,
-    /// The proxy; the environment's is never used.
+    /// The proxy. Proxies of the environment are never used.
     pub proxy: Option<String>,
-    /// The user that a Vault agent on this machine runs as; besides root's its processes may be sent a token over `http://`.
+    /// The user that a Vault agent on this machine runs as. A token is sent over `http://` only to
+    /// processes of this user and of root.
     pub agent_user: Option<String>,
-    /// Mount and whole path of this user's document; not a key of the file, but what `CLAUDE_AUTH_VAULT_PATH` says.
+    /// Mount and path of this user's document, from `CLAUDE_AUTH_VAULT_PATH`. It is not a key of
+    /// the file.
     pub document: Option<String>,
 }
 
@@ -140,8 +146,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Applies the overrides that `variable` knows (an environment, given as a function). They matter only where a server
-    /// is configured: somebody's `VAULT_ADDR` for other purposes must not move their login there.
+    /// Applies the overrides of an environment, given as a function. They are used only with the
+    /// store `vault`, so that a `VAULT_ADDR` for other purposes does not send logins to that
+    /// server.
     pub fn apply_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
         let vault = &mut self.vault;
         let set = |setting: &mut Option<String>, name: &str| {
@@ -157,11 +164,11 @@ impl Config {
         }
     }
 
-    /// Reads the configuration below `directory`. A key nobody knows is no error but a warning, with the nearest known
-    /// one: a login must not fail over it.
+    /// Reads the configuration below `directory`. An unknown key is a warning that names the
+    /// nearest known key, because a login must not fail for it.
     ///
     /// # Errors
-    /// [`ConfigError`] when a file cannot be read or a value cannot be meant.
+    /// [`ConfigError`] if a file cannot be read or a value is invalid.
     pub fn load(directory: &Path) -> Result<(Self, Vec<String>), ConfigError> {
         let mut config = Self::default();
         let mut warnings = Vec::new();
@@ -187,7 +194,7 @@ impl Config {
                     }
                 }
                 "login_refresh_after" => {
-                    let wanted = "a time such as \"15min\", \"90s\" or \"2h\"";
+                    let wanted = "a duration such as \"15min\", \"90s\" or \"2h\"";
                     self.login_refresh_after = value
                         .as_str()
                         .and_then(|text| duration::parse(text).ok())
@@ -203,14 +210,14 @@ impl Config {
                 }
                 "notify" => return Err(bad("a table: begin it with a line [notify]")),
                 "notify.command" => {
-                    let wanted = "a list of strings, the first of them a path from /: [\"/usr/local/bin/program\", \"argument\"]";
+                    let wanted = "a list of strings, the first of them an absolute path: [\"/usr/local/bin/program\", \"argument\"]";
                     self.notify = command(&value).ok_or_else(|| bad(wanted))?;
                 }
                 "claude" => return Err(bad("a table: begin it with a line [claude]")),
                 "claude.program" => {
                     let path = PathBuf::from(text()?);
                     self.claude.program =
-                        Some(path.is_absolute().then_some(path).ok_or_else(|| bad("a path from /"))?);
+                        Some(path.is_absolute().then_some(path).ok_or_else(|| bad("an absolute path"))?);
                 }
                 "claude.environment" => {
                     self.claude.environment = network_variables(&value).map_err(|why| bad(&why))?
@@ -234,7 +241,7 @@ impl Config {
     }
 }
 
-/// `config.toml`, then `conf.d/*.toml` in the order of their names.
+/// Returns `config.toml`, then `conf.d/*.toml` in the order of their names.
 fn files(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let snippets = directory.join("conf.d");
     let mut paths = match fs::read_dir(&snippets) {
@@ -276,12 +283,12 @@ fn network_variables(value: &Value) -> Result<BTreeMap<String, String>, String> 
             Err(format!("a table of single lines of text, and {name} has a control character"))
         }
         Some(text) => Ok((name.clone(), text.to_owned())),
-        None => Err(format!("a table of strings, and {name} is none")),
+        None => Err(format!("a table of strings, and {name} is not a string")),
     };
     table.iter().map(variable).collect()
 }
 
-/// A program and its arguments, or an empty list for none.
+/// Returns a program and its arguments, or an empty list if none is configured.
 fn command(value: &Value) -> Option<Vec<String>> {
     let words = value.as_array()?.iter().map(|word| word.as_str().filter(|word| !word.contains('\0')));
     let words: Vec<_> = words.map(|word| word.map(str::to_owned)).collect::<Option<_>>()?;
@@ -299,7 +306,7 @@ fn suggestion(unknown: &str) -> String {
     }
 }
 
-/// A configuration that cannot be used: which file, and what to write.
+/// A configuration that cannot be used: the file, and what is wrong.
 #[derive(Debug)]
 pub struct ConfigError {
     path: PathBuf,

@@ -10,7 +10,7 @@ fn load(files: &[(&str, &str)]) -> Result<(Config, Vec<String>), ConfigError> {
 }
 
 #[test]
-fn without_any_file_the_embedded_store_is_used() {
+fn missing_configuration_selects_the_local_store() {
     assert_eq!(
         Config::load(Path::new("/nonexistent")).expect("no file is no error"),
         (Config::default(), vec![])
@@ -18,7 +18,7 @@ fn without_any_file_the_embedded_store_is_used() {
 }
 
 #[test]
-fn later_files_win_key_by_key() {
+fn later_files_override_key_by_key() {
     let (config, warnings) = load(&[
         (
             "config.toml",
@@ -28,7 +28,7 @@ fn later_files_win_key_by_key() {
         ("conf.d/10.toml", "expected_organization = 'org'\n[vault]\naddress = 'https://b'\n"),
         ("conf.d/ignored.bak", "nonsense"),
     ])
-    .expect("all of it can be meant");
+    .expect("the configuration is valid");
     assert_eq!(config.store, StoreKind::Vault);
     assert_eq!(config.login_refresh_after, Duration::from_secs(7200));
     assert_eq!(config.vault.address.as_deref(), Some("https://c"));
@@ -38,14 +38,14 @@ fn later_files_win_key_by_key() {
 }
 
 #[test]
-fn a_program_to_tell_is_a_list_and_an_empty_one_is_none() {
-    let notify = |text: &str| load(&[("config.toml", text)]).expect("it can be meant").0.notify;
+fn notify_command_is_a_list_and_may_be_empty() {
+    let notify = |text: &str| load(&[("config.toml", text)]).expect("the configuration is valid").0.notify;
     assert_eq!(notify("[notify]\ncommand = ['/usr/bin/x', '-s', 'a b']"), ["/usr/bin/x", "-s", "a b"]);
     assert!(notify("[notify]\ncommand = []").is_empty() && notify("").is_empty());
 }
 
 #[test]
-fn a_key_nobody_knows_is_reported_with_the_nearest_one() {
+fn unknown_key_is_reported_with_the_nearest_one() {
     let (_, warnings) = load(&[("config.toml", "stor = 'local'\n[vault]\nadress = 'x'\n[other]\nkey = 1\n")])
         .expect("no error");
     assert!(
@@ -60,25 +60,25 @@ fn a_key_nobody_knows_is_reported_with_the_nearest_one() {
 }
 
 #[test]
-fn a_value_that_cannot_be_meant_names_file_and_remedy() {
+fn invalid_value_names_file_and_remedy() {
     for (text, expected) in [
         ("store = 'valt'", "store must be \"local\" or \"vault\""),
-        ("login_refresh_after = 15", "a time such as"),
-        ("login_refresh_after = '15 parsecs'", "a time such as"),
+        ("login_refresh_after = 15", "a duration such as"),
+        ("login_refresh_after = '15 parsecs'", "a duration such as"),
         ("restore_from_other_machines = 'yes'", "true or false"),
         ("vault = 'https://x'", "[vault]"),
         ("verify = 'yes'", "true or false"),
         ("oauth_backup = 0", "true or false"),
         ("notify = '/bin/x'", "[notify]"),
         ("[notify]\ncommand = '/bin/x'", "a list of strings"),
-        ("[notify]\ncommand = ['mail']", "a path from /"),
+        ("[notify]\ncommand = ['mail']", "an absolute path"),
         ("[notify]\ncommand = ['/bin/x', 7]", "a list of strings"),
         ("[notify]\ncommand = [\"/bin/x\", \"a\\u0000b\"]", "a list of strings"),
         ("claude = 'claude'", "[claude]"),
-        ("[claude]\nprogram = 'bin/claude'", "a path from /"),
+        ("[claude]\nprogram = 'bin/claude'", "an absolute path"),
         ("[claude]\nenvironment = 'x'", "a table such as"),
         ("[claude.environment]\nANTHROPIC_API_KEY = 'x'", "without ANTHROPIC_API_KEY; it may set HTTP_PROXY"),
-        ("[claude.environment]\nHTTPS_PROXY = 7", "HTTPS_PROXY is none"),
+        ("[claude.environment]\nHTTPS_PROXY = 7", "HTTPS_PROXY is not a string"),
         ("[claude.environment]\nHTTPS_PROXY = \"http://p\\u0000\"", "HTTPS_PROXY has a control character"),
         ("[claude.environment]\nNO_PROXY = \"a\\nb\"", "claude.environment must be a table of single lines"),
         ("[vault]\naddress = 7", "a string in quotes"),
@@ -90,7 +90,7 @@ fn a_value_that_cannot_be_meant_names_file_and_remedy() {
 }
 
 #[test]
-fn a_slip_of_the_pen_is_named_by_line_and_column_in_one_line() {
+fn syntax_error_is_named_by_line_and_column() {
     for (text, expected) in [
         ("store = 'local'\nverify = tru\n", "config.toml: line 2, column 10: "),
         ("# für alle\r\n'ä' = = 1", "config.toml: line 2, column 7: "),

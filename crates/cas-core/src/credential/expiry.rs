@@ -1,5 +1,5 @@
-//! When a credential lapses as a whole, and how sure that is. Pure. Nothing here says that a credential is dead: only the
-//! server does, and a date that has passed may have been wrong.
+//! The expiry of a credential and how it is known. Pure. An expiry in the past does not mean that
+//! the credential is rejected: only the Anthropic API decides that, and the date may be wrong.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::credential::login::LoginSummary;
 use crate::time::timestamp::Timestamp;
 
-/// How long a setup-token lasts from the day it was made: `claude setup-token` asks for 31,536,000 seconds
+/// The lifetime of a setup token: `claude setup-token` requests 31,536,000 seconds
 /// (`docs/design/claude-code.md`).
 pub const SETUP_TOKEN_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Before this moment (the first of 2025) there was no credential of today: a date that says so is wrong.
+/// 2025-01-01. Credentials of today's form did not exist before, so an earlier date is wrong.
 pub const MIN_PLAUSIBLE_TIME: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The kinds of credentials.
@@ -25,7 +25,7 @@ pub enum CredentialKind {
     Login,
 }
 
-/// The end of a credential.
+/// The expiry of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The moment.
@@ -34,35 +34,37 @@ pub struct Expiry {
     pub source: ExpirySource,
 }
 
-/// How an end is known.
+/// How an expiry is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpirySource {
-    /// It is written down: in the login itself, or beside the setup-token.
+    /// It is stated in the login, or beside the setup token in the store.
     Declared,
-    /// The day on which the setup-token was made is written down, and a year was added.
+    /// The creation date of the setup token is stated, and a year was added.
     FromCreationDate,
-    /// This machine saw the setup-token first a year before: it was made then or earlier, and lapses then or earlier.
+    /// One year after this machine first saw the setup token. The token was created then or
+    /// earlier, so it expires then or earlier.
     UpperBound,
 }
 
-/// What is written down about a setup-token.
+/// The dates that the store has for a setup token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetupTokenDates {
-    /// When it was made.
+    /// When it was created.
     pub minted_at: Option<Timestamp>,
-    /// When it lapses.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
 impl Expiry {
-    /// That of a login: when its person has to sign in again, whatever is refreshed until then. Nothing where the login does
-    /// not say, or says what cannot be.
+    /// Returns when the user has to sign in again, whatever is refreshed until then. Returns `None`
+    /// if the login has no such date or an implausible one.
     pub fn for_login(login: &LoginSummary) -> Option<Self> {
         let stated = login.login_expires_at.filter(|at| *at >= MIN_PLAUSIBLE_TIME);
         stated.map(|at| Self { at, source: ExpirySource::Declared })
     }
 
-    /// That of a setup-token, from what is written down about it, else from when it was first seen.
+    /// Returns the expiry of a setup token, from its dates, or from the time when it was first
+    /// seen.
     pub fn for_setup_token(dates: SetupTokenDates, first_seen: Option<Timestamp>) -> Option<Self> {
         let possible = |at: &Timestamp| *at >= MIN_PLAUSIBLE_TIME;
         let stated = dates.expires_at.filter(possible).map(|at| (at, ExpirySource::Declared));
@@ -74,7 +76,7 @@ impl Expiry {
         Some(Self { at, source: certainty })
     }
 
-    /// Whether nobody wrote the date down.
+    /// Returns true if the date is not stated anywhere.
     pub fn is_estimated(&self) -> bool {
         self.source != ExpirySource::Declared
     }
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setup_token_lapses_when_it_is_said_to_else_a_year_after_it_was_made_else_after_it_was_seen() {
+    fn setup_token_expiry_comes_from_dates_then_first_sight() {
         use ExpirySource::{Declared, FromCreationDate, UpperBound};
         let rows = [
             (Some(10), Some(90), Some(50), Some((90, Declared))),
@@ -109,15 +111,15 @@ mod tests {
         assert_eq!(Expiry::for_setup_token(absurd, None), None);
         for (minted, expires, seen, expected) in rows {
             let dates = SetupTokenDates { minted_at: minted.map(at), expires_at: expires.map(at) };
-            let lapse = Expiry::for_setup_token(dates, seen.map(at));
+            let expiry = Expiry::for_setup_token(dates, seen.map(at));
             let expected = expected.map(|(day, certainty)| Expiry { at: at(day), source: certainty });
-            assert_eq!(lapse, expected, "{dates:?} {seen:?}");
-            assert_eq!(lapse.map(|lapse| lapse.is_estimated()), expected.map(|it| it.source != Declared));
+            assert_eq!(expiry, expected, "{dates:?} {seen:?}");
+            assert_eq!(expiry.map(|expiry| expiry.is_estimated()), expected.map(|it| it.source != Declared));
         }
     }
 
     #[test]
-    fn a_login_lapses_when_it_says_so_and_nobody_guesses_otherwise() {
+    fn login_expiry_is_never_estimated() {
         let login = |login_expires_at| LoginSummary {
             generation: RefreshTokenId::from_bytes("r"),
             expires_at: at(1),

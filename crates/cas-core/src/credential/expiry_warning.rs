@@ -1,4 +1,5 @@
-//! A credential that lapses soon, or should have by now: when its person hears of it, and in which words. Pure.
+//! Warnings of a credential that expires soon or has expired: when the user is warned, and the
+//! text. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,51 +12,53 @@ use crate::time::timestamp::Timestamp;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A setup-token is warned of from so long before its end on.
+/// How long before its expiry users are warned of a setup token.
 const SETUP_TOKEN_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A login, which lasts for some 30 days in all, from so long before its end on; a setup-token then every day.
+/// How long before its expiry users are warned of a login, which lasts about 30 days; a setup token
+/// is repeated daily from then on.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The end of a credential, seen from a moment at which there is something to say of it.
+/// A credential whose expiry has to be mentioned at `now`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiryWarning {
-    /// Of what.
+    /// The kind of the credential.
     pub kind: CredentialKind,
-    /// When.
-    pub lapse: Expiry,
-    /// Seen from then.
+    /// Its expiry.
+    pub expiry: Expiry,
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// How far it has come. Each stage is told its person once, or daily: [`WarningStage::repeats_daily`].
+/// How close the expiry is. The user is warned once per stage, or daily:
+/// [`WarningStage::repeats_daily`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WarningStage {
-    /// A setup-token's last 30 days.
+    /// A setup token expires within 30 days.
     Within30Days,
-    /// The last seven days.
+    /// The credential expires within seven days.
     Within7Days,
-    /// The last three days of a login.
+    /// A login expires within three days.
     Within3Days,
-    /// The last day of a login.
+    /// A login expires within one day.
     Within1Day,
-    /// The date has passed.
+    /// The expiry is in the past.
     Expired,
 }
 
 impl ExpiryWarning {
-    /// What there is to say at `now`; nothing while the end is far.
-    pub fn check(now: Timestamp, kind: CredentialKind, lapse: Expiry) -> Option<Self> {
+    /// Returns the warning that is due at `now`, or `None` if the expiry is further ahead.
+    pub fn check(now: Timestamp, kind: CredentialKind, expiry: Expiry) -> Option<Self> {
         let from = match kind {
             CredentialKind::SetupToken => SETUP_TOKEN_WARNING,
             CredentialKind::Login => WEEK,
         };
-        (lapse.at <= now.saturating_add(from)).then_some(Self { kind, lapse, now })
+        (expiry.at <= now.saturating_add(from)).then_some(Self { kind, expiry, now })
     }
 
-    /// How far it has come.
+    /// Returns the stage of the warning.
     pub fn stage(&self) -> WarningStage {
-        let ends_within = |span: Duration| self.lapse.at <= self.now.saturating_add(span);
+        let ends_within = |span: Duration| self.expiry.at <= self.now.saturating_add(span);
         let is_login = self.kind == CredentialKind::Login;
         if ends_within(Duration::ZERO) {
             WarningStage::Expired
@@ -70,46 +73,46 @@ impl ExpiryWarning {
         }
     }
 
-    /// Whether the person hears of this stage every day: of a setup-token in its last week, and of what has lapsed, unless
-    /// that is only reckoned. Of every other stage they hear once.
+    /// Returns true if the warning is repeated every day: for a setup token in its last week, and
+    /// for an expiry in the past that is not estimated.
     pub fn repeats_daily(&self) -> bool {
         match self.stage() {
             WarningStage::Within30Days | WarningStage::Within3Days | WarningStage::Within1Day => false,
             WarningStage::Within7Days => self.kind == CredentialKind::SetupToken,
-            WarningStage::Expired => !self.lapse.is_estimated(),
+            WarningStage::Expired => !self.expiry.is_estimated(),
         }
     }
 
-    /// The day, and how far away it is: "lapses on 3 Dec, in 3 days".
+    /// Formats the date and its distance: "expires on 3 Dec, in 3 days".
     pub fn describe(&self) -> impl fmt::Display {
-        let bound = if self.lapse.source == ExpirySource::UpperBound { " at the latest" } else { "" };
-        let day = Day { of: self.lapse.at, seen_from: self.now };
-        let far = format_relative_days(self.lapse.at, self.now);
-        match (self.stage(), self.lapse.is_estimated()) {
-            (WarningStage::Expired, false) if whole_days(abs_diff(self.lapse.at, self.now)) == 0 => {
-                format!("lapsed on {day}")
+        let bound = if self.expiry.source == ExpirySource::UpperBound { " at the latest" } else { "" };
+        let day = Day { time: self.expiry.at, now: self.now };
+        let far = format_relative_days(self.expiry.at, self.now);
+        match (self.stage(), self.expiry.is_estimated()) {
+            (WarningStage::Expired, false) if whole_days(abs_diff(self.expiry.at, self.now)) == 0 => {
+                format!("expired on {day}")
             }
-            (WarningStage::Expired, false) => format!("lapsed on {day}, {far}"),
+            (WarningStage::Expired, false) => format!("expired on {day}, {far}"),
             (WarningStage::Expired, true) => {
-                format!("should have lapsed on {day}{bound} by our reckoning, and may any day")
+                format!("has an estimated expiry of {day}{bound}, and can expire any day")
             }
-            _ => format!("lapses on {day}{bound}, {far}"),
+            _ => format!("expires on {day}{bound}, {far}"),
         }
     }
 }
 
-/// A day in the calendar of UTC, with its year where that is not this one.
+/// A date in UTC, with the year if it differs from the current one.
 struct Day {
-    of: Timestamp,
-    seen_from: Timestamp,
+    time: Timestamp,
+    now: Timestamp,
 }
 
 impl fmt::Display for Day {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(day) = date(self.of) else { return write!(formatter, "{}", self.of) };
+        let Some(day) = date(self.time) else { return write!(formatter, "{}", self.time) };
         let month = day.month().to_string();
         write!(formatter, "{} {}", day.day(), month.get(..3).unwrap_or(&month))?;
-        match date(self.seen_from) {
+        match date(self.now) {
             Some(today) if today.year() == day.year() => Ok(()),
             _ => write!(formatter, " {}", day.year()),
         }
@@ -129,13 +132,13 @@ mod tests {
     const NOW: u64 = 1_796_040_000_000;
     const HOUR: i64 = 60 * 60 * 1000;
 
-    fn lapsing(kind: CredentialKind, certainty: ExpirySource, in_hours: i64) -> Option<ExpiryWarning> {
+    fn warning(kind: CredentialKind, certainty: ExpirySource, in_hours: i64) -> Option<ExpiryWarning> {
         let at = Timestamp::from_millis(NOW.checked_add_signed(in_hours * HOUR).expect("a time"));
         ExpiryWarning::check(Timestamp::from_millis(NOW), kind, Expiry { at, source: certainty })
     }
 
     #[test]
-    fn a_login_is_told_of_at_seven_three_and_one_days_left_and_each_day_after_its_end() {
+    fn login_expiry_is_warned_of_at_7_3_and_1_days_then_daily() {
         for (hours, expected) in [
             (7 * 24 + 1, None),
             (7 * 24, Some((WarningStage::Within7Days, false))),
@@ -147,13 +150,13 @@ mod tests {
             (0, Some((WarningStage::Expired, true))),
             (-400, Some((WarningStage::Expired, true))),
         ] {
-            let found = lapsing(CredentialKind::Login, ExpirySource::Declared, hours);
+            let found = warning(CredentialKind::Login, ExpirySource::Declared, hours);
             assert_eq!(found.map(|it| (it.stage(), it.repeats_daily())), expected, "{hours} hours");
         }
     }
 
     #[test]
-    fn a_setup_token_is_told_of_once_in_its_last_month_and_daily_in_its_last_week() {
+    fn setup_token_expiry_is_warned_of_at_30_days_then_daily() {
         use ExpirySource::{Declared, FromCreationDate, UpperBound};
         for (hours, certainty, expected) in [
             (30 * 24 + 1, Declared, None),
@@ -166,47 +169,47 @@ mod tests {
             (-1, FromCreationDate, Some((WarningStage::Expired, false))),
             (-9000, UpperBound, Some((WarningStage::Expired, false))),
         ] {
-            let found = lapsing(CredentialKind::SetupToken, certainty, hours);
+            let found = warning(CredentialKind::SetupToken, certainty, hours);
             assert_eq!(found.map(|it| (it.stage(), it.repeats_daily())), expected, "{hours} hours");
         }
     }
 
     #[test]
-    fn the_words_name_the_day() {
+    fn warning_text_names_the_date() {
         use ExpirySource::{Declared, FromCreationDate, UpperBound};
         for (kind, hours, certainty, expected) in [
-            (CredentialKind::Login, 75, Declared, "lapses on 3 Dec, in 3 days"),
-            (CredentialKind::Login, 25, Declared, "lapses on 1 Dec, in 1 day"),
-            (CredentialKind::Login, 5, Declared, "lapses on 30 Nov, within a day"),
-            (CredentialKind::SetupToken, 30 * 24, UpperBound, "lapses on 30 Dec at the latest, in 30 days"),
-            (CredentialKind::SetupToken, 100, FromCreationDate, "lapses on 4 Dec, in 4 days"),
-            (CredentialKind::Login, -1, Declared, "lapsed on 30 Nov"),
-            (CredentialKind::Login, -30, Declared, "lapsed on 29 Nov, 1 day ago"),
-            (CredentialKind::Login, -24 * 365, Declared, "lapsed on 30 Nov 2025, 365 days ago"),
+            (CredentialKind::Login, 75, Declared, "expires on 3 Dec, in 3 days"),
+            (CredentialKind::Login, 25, Declared, "expires on 1 Dec, in 1 day"),
+            (CredentialKind::Login, 5, Declared, "expires on 30 Nov, within a day"),
+            (CredentialKind::SetupToken, 30 * 24, UpperBound, "expires on 30 Dec at the latest, in 30 days"),
+            (CredentialKind::SetupToken, 100, FromCreationDate, "expires on 4 Dec, in 4 days"),
+            (CredentialKind::Login, -1, Declared, "expired on 30 Nov"),
+            (CredentialKind::Login, -30, Declared, "expired on 29 Nov, 1 day ago"),
+            (CredentialKind::Login, -24 * 365, Declared, "expired on 30 Nov 2025, 365 days ago"),
             (
                 CredentialKind::SetupToken,
                 -48,
                 UpperBound,
-                "should have lapsed on 28 Nov at the latest by our reckoning, and may any day",
+                "has an estimated expiry of 28 Nov at the latest, and can expire any day",
             ),
         ] {
-            let found = lapsing(kind, certainty, hours).expect("something to say");
+            let found = warning(kind, certainty, hours).expect("something to say");
             assert_eq!(found.describe().to_string(), expected);
         }
     }
 
     #[test]
-    fn absurd_dates_are_far_away_or_long_past_and_nothing_panics() {
+    fn extreme_dates_never_panic() {
         let at = |millis| Expiry { at: Timestamp::from_millis(millis), source: ExpirySource::Declared };
         let now = Timestamp::from_millis(NOW);
         assert_eq!(ExpiryWarning::check(now, CredentialKind::Login, at(u64::MAX)), None);
         let end_of_time = Timestamp::from_millis(u64::MAX);
-        for lapsing in [
+        for warning in [
             ExpiryWarning::check(now, CredentialKind::Login, at(1)),
             ExpiryWarning::check(end_of_time, CredentialKind::Login, at(u64::MAX)),
         ] {
-            let text = lapsing.expect("something to say").describe().to_string();
-            assert!(text.contains("lapsed on"), "{text}");
+            let text = warning.expect("something to say").describe().to_string();
+            assert!(text.contains("expired on"), "{text}");
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Short names for secrets: a truncated SHA-256 tells two tokens apart and gives neither away.
+//! Fingerprints of secrets: a truncated SHA-256 distinguishes two tokens and reveals neither.
 
 use std::fmt;
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-/// The first 64 bits of a secret's SHA-256, shown as 16 hexadecimal digits. Safe to log, to store and to print.
+/// The first 64 bits of a secret's SHA-256, displayed as 16 hexadecimal digits. It can be logged,
+/// stored and printed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The name of this secret.
+    /// Returns the fingerprint of this secret.
     pub fn from_bytes(secret: &str) -> Self {
         let digest = digest::digest(&digest::SHA256, secret.as_bytes());
         Self(digest.as_ref().iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
@@ -41,15 +42,16 @@ impl TryFrom<String> for Fingerprint {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.len() != 16 {
-            return Err(format!("{text:?} is no fingerprint of 16 hexadecimal digits"));
+            return Err(format!("{text:?} is not a fingerprint of 16 hexadecimal digits"));
         }
         u64::from_str_radix(&text, 16)
             .map(Self)
-            .map_err(|error| format!("{text:?} is no fingerprint: {error}"))
+            .map_err(|error| format!("{text:?} is not a fingerprint: {error}"))
     }
 }
 
-/// The name of a **generation** of a login: one refresh token, which Claude Code replaces at every refresh.
+/// Identifies a **generation** of a login: one refresh token, which Claude Code replaces at each
+/// refresh.
 pub type RefreshTokenId = Fingerprint;
 
 #[cfg(test)]
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_the_beginning_of_the_sha_256() {
+    fn fingerprint_is_the_first_64_bits_of_sha_256() {
         // sha256("abc") of FIPS 180-2, appendix B.1
         assert_eq!(Fingerprint::from_bytes("abc").to_string(), "ba7816bf8f01cfea");
         assert_eq!(

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::json_edit::{parse_members, position, set_member};
 use crate::credential::login::{self, AccessProblem, Login, LoginSummary, ParsedLogin};
 use crate::time::timestamp::Timestamp;
@@ -19,6 +22,20 @@ const MAX_AGE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The member of `.credentials.json` that holds the login. Every other member belongs to other
 /// programs.
 pub const LOGIN_KEY: &str = "claudeAiOauth";
+
+/// Where the credential file was when a complete login was seen in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginPlace {
+    /// Recorded by a version that did not record the place.
+    #[default]
+    Unknown,
+    /// The path is a regular file.
+    File,
+    /// The path is a symlink with this target. Account switchers keep one file per account and
+    /// change the symlink.
+    Link(Fingerprint),
+}
 
 /// The states of a credential file. `L` is the login, or its summary.
 #[derive(Clone, Debug, PartialEq, Eq)]

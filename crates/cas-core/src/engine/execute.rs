@@ -1,4 +1,4 @@
-//! Doing: each step of the planner, and a note of how it went.
+//! Executes the planner's steps and records the results.
 
 use std::time::Duration;
 
@@ -14,59 +14,61 @@ use crate::state::env_file::EnvFileContent;
 use crate::store::user_document::{self, SetupTokenField};
 use crate::store::{Fields, Store, StoreError};
 
-/// What a login keeps in reserve for writing: a login that cannot be put back within this is left to the sync.
+/// The time that a login reserves for writing. A restore that does not finish in time is left to
+/// the sync.
 pub(super) const WRITE_RESERVE: Duration = Duration::from_millis(200);
 
-/// How often a decision is made again because somebody else wrote in between.
-const MAX_OVERTAKEN: u32 = 4;
+/// How often a decision is repeated because another process wrote the file or the document first.
+const MAX_CONFLICTS: u32 = 4;
 
-/// Between two tries at a store that others write to: a standby needs about 60 ms to catch up.
-const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+/// The delay after a write conflict in the store. A standby needs about 60 ms to catch up.
+const CONFLICT_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Engine {
     pub(super) fn write_env_file(&mut self, facts: &mut Facts) {
         let written = match self.document.as_ref().map(|document| &document.setup_token) {
             Some(SetupTokenField::Token(token)) => {
-                self.note_withdrawn(Some(Fingerprint::from_bytes(token.expose())));
+                self.record_withdrawn_token(Some(Fingerprint::from_bytes(token.expose())));
                 self.env_file
                     .write(token)
                     .map(|_| EnvFileChange::Written)
                     .map_err(|problem| problem.to_string())
             }
-            _ => Err(String::from("the store's document holds no token any more")),
+            _ => Err(String::from("the store's document has no token any more")),
         };
         facts.done.env_file = Some(written);
         facts.env_file = self.env_file_fact();
     }
 
     pub(super) fn remove_env_file(&mut self, facts: &mut Facts) {
-        self.note_withdrawn(None);
+        self.record_withdrawn_token(None);
         let removed = self.env_file.remove().map(|()| EnvFileChange::Removed);
         facts.done.env_file = Some(removed.map_err(|problem| problem.to_string()));
         facts.env_file = self.env_file_fact();
     }
 
-    /// Remembers the token that is about to leave the env file, so that a process which inherited it can be told.
-    fn note_withdrawn(&self, coming: Option<Fingerprint>) {
+    /// Records the token that is about to be removed from the env file, so that processes that
+    /// inherited it can be detected.
+    fn record_withdrawn_token(&self, next: Option<Fingerprint>) {
         let EnvFileContent::Token(token) = self.env_file.read() else { return };
-        let leaving = Fingerprint::from_bytes(token.expose());
-        if Some(leaving) != coming {
-            // If it cannot be noted, the token goes all the same.
-            drop(self.state.update_ledger(&self.deadline, |ledger| ledger.record_withdrawn_token(leaving)));
+        let previous = Fingerprint::from_bytes(token.expose());
+        if Some(previous) != next {
+            // The token is removed even if this cannot be recorded.
+            drop(self.state.update_ledger(&self.deadline, |ledger| ledger.record_withdrawn_token(previous)));
         }
     }
 
     pub(super) fn restore(&mut self, generation: RefreshTokenId, source: BackupLocation, facts: &mut Facts) {
-        let Some(login) = self.copy_of(generation, source) else { return };
+        let Some(login) = self.find_backup(generation, source) else { return };
         let summary = login.summary.clone();
-        let result = match self.put_back(login) {
-            Err(RestoreError::Conflict) if self.conflicts < MAX_OVERTAKEN => {
+        let result = match self.restore_login(login) {
+            Err(RestoreError::Conflict) if self.conflicts < MAX_CONFLICTS => {
                 self.conflicts += 1;
                 return self.refresh_facts(facts);
             }
-            Err(not) => Err(not.to_string()),
+            Err(error) => Err(error.to_string()),
             Ok(()) => {
-                // What was decided about is gone.
+                // The given snapshot is no longer in the file.
                 self.snapshot_is_fixed = false;
                 Ok(())
             }
@@ -75,9 +77,10 @@ impl Engine {
         self.refresh_facts(facts);
     }
 
-    fn put_back(&self, login: &Login) -> Result<(), RestoreError> {
+    fn restore_login(&self, login: &Login) -> Result<(), RestoreError> {
         let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
-        // Whoever held the lock before may have mended it; its restore must not be settled from an old look.
+        // The previous holder of the lock may have restored a login. Its restore must not be
+        // resolved with an old snapshot.
         if !self.credentials.is_unchanged_since(&self.snapshot) {
             return Err(RestoreError::Conflict);
         }
@@ -94,7 +97,8 @@ impl Engine {
         }
         let written = self.write_login(login);
         if written.is_err() && self.credentials.is_unchanged_since(&self.snapshot) {
-            // If this cannot be saved either, the next look finds the old file still there and settles it.
+            // If this cannot be saved, the next run finds the old file unchanged and resolves the
+            // restore.
             drop(self.state.update_ledger(&self.deadline, |ledger| ledger.cancel_restore()));
         }
         written
@@ -106,7 +110,7 @@ impl Engine {
         Ok(self.credentials.replace(&self.snapshot, Some(content.as_bytes()), &self.deadline, self.now)?)
     }
 
-    fn copy_of(&self, generation: RefreshTokenId, source: BackupLocation) -> Option<&Login> {
+    fn find_backup(&self, generation: RefreshTokenId, source: BackupLocation) -> Option<&Login> {
         let in_store = self.document.as_ref().and_then(|document| document.login());
         match source {
             BackupLocation::LocalHistory => {
@@ -117,27 +121,27 @@ impl Engine {
     }
 
     pub(super) fn roll_back(&mut self, facts: &mut Facts) {
-        facts.done.roll_back = Some(self.put_replaced_back().map_err(|not| not.to_string()));
+        facts.done.roll_back = Some(self.roll_back_login().map_err(|error| error.to_string()));
         self.refresh_facts(facts);
     }
 
-    /// Only the login makes room: other keys may have been written since.
-    fn put_replaced_back(&self) -> Result<(), RestoreError> {
+    /// Replaces the login only, because other members may have been written since.
+    fn roll_back_login(&self) -> Result<(), RestoreError> {
         let _locked = self.state.lock(StateLock::Restore, &self.deadline)?;
         let replaced = self.state.load_replaced_file()?.ok_or(RestoreError::Conflict)?;
         let content = self.snapshot.with_login_from(&replaced.content);
         let bytes = content.as_ref().map(|content| content.as_slice());
         self.credentials.replace(&self.snapshot, bytes, &self.deadline, self.now)?;
-        // If it cannot be noted: the copy was rejected, and that is never put back, noted or not.
+        // Recording may fail: a rejected login is never restored, with or without this record.
         drop(self.state.update_ledger(&self.deadline, Ledger::record_rollback));
         Ok(())
     }
 
     pub(super) fn back_up(&mut self, generation: RefreshTokenId, place: BackupLocation, facts: &mut Facts) {
         let result = self.add_to(place, generation);
-        if result == Err(StoreError::Conflict) && self.conflicts < MAX_OVERTAKEN {
+        if result == Err(StoreError::Conflict) && self.conflicts < MAX_CONFLICTS {
             self.conflicts += 1;
-            std::thread::sleep(CONFLICT_PAUSE * self.conflicts);
+            std::thread::sleep(CONFLICT_BACKOFF * self.conflicts);
             return match place {
                 BackupLocation::LocalHistory => self.refresh_facts(facts),
                 BackupLocation::Store => self.read_store(facts),
@@ -165,18 +169,18 @@ impl Engine {
     }
 
     fn backup_fields(&self, generation: RefreshTokenId) -> Result<Fields, StoreError> {
-        let unusable = |reason: &str| StoreError::Refused {
+        let refused = |reason: &str| StoreError::Refused {
             reason: reason.into(),
             remedy: "run `cas-sync run` again".into(),
         };
         let login = self.snapshot.login.login().filter(|login| login.summary.generation == generation);
-        let login = login.ok_or_else(|| unusable("the login changed meanwhile"))?;
+        let login = login.ok_or_else(|| refused("the login changed meanwhile"))?;
         user_document::backup_fields(login, self.now, self.machine.label())
-            .map_err(|error| unusable(&error.to_string()))
+            .map_err(|error| refused(&error.to_string()))
     }
 }
 
-/// Why a login was not put back.
+/// Why a login was not restored.
 enum RestoreError {
     Conflict,
     State(StateError),
@@ -201,7 +205,7 @@ impl From<WriteError> for RestoreError {
 impl std::fmt::Display for RestoreError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Conflict => formatter.write_str("others keep writing the credential file"),
+            Self::Conflict => formatter.write_str("other processes keep writing the credential file"),
             Self::State(error) => error.fmt(formatter),
             Self::Write(error) => error.fmt(formatter),
         }

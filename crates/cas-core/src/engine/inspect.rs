@@ -1,4 +1,4 @@
-//! Looking without doing: what lies there and which copies are kept, for whoever asks what would be done, or what there is.
+//! Inspection without changes: the current state and the backups, for `--dry-run` and lists.
 
 use super::Engine;
 use crate::credential::fingerprint::RefreshTokenId;
@@ -7,29 +7,29 @@ use crate::planner::{Facts, Mode};
 use crate::store::user_document::UserDocument;
 use crate::time::timestamp::Timestamp;
 
-/// What a look found. Nothing was written for it, and no credential put to any test.
+/// The result of an inspection. Nothing was written or verified.
 pub struct Inspection {
-    /// The facts, as a run would gather them.
+    /// The facts that a run would gather.
     pub facts: Facts,
-    /// Where each copy comes from, in the order in which they were found.
+    /// The backups, in the order in which they were found.
     pub found: Vec<BackupInfo>,
 }
 
-/// Where and since when a copy is kept.
+/// Where and when a login was backed up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupInfo {
-    /// Which login.
+    /// The login's generation.
     pub generation: RefreshTokenId,
-    /// In which place.
+    /// The location.
     pub source: BackupLocation,
-    /// When it was backed up there, if the copy says so.
+    /// The time of the backup, if it is recorded.
     pub backed_up_at: Option<Timestamp>,
-    /// By which machine, if the copy says so.
+    /// The machine that wrote the backup, if it is recorded.
     pub machine: Option<String>,
 }
 
 impl Engine {
-    /// Looks at what a run would look at; at the store too, if that is wanted.
+    /// Gathers the facts of a run, including those of the store if `asks_store` is true.
     pub fn inspect(mut self, asks_store: bool) -> Inspection {
         self.is_inspection = true;
         let mut facts = self.observe();
@@ -39,27 +39,29 @@ impl Engine {
         Inspection { facts, found: self.found }
     }
 
-    /// Notes which copies the local history has, for a person who wants to hear of them.
+    /// For a command, records the backups in the local history.
     pub(super) fn record_local_history(&mut self) {
         if !matches!(self.settings.mode, Mode::Command(_)) {
             return;
         }
-        // What cannot be read is told of as the login file that is left alone for it.
+        // An unreadable history is reported elsewhere, as the reason why the login file is not
+        // changed.
         for document in self.history.documents().unwrap_or_default() {
-            self.note(&document, BackupLocation::LocalHistory);
+            self.add_backup(&document, BackupLocation::LocalHistory);
         }
     }
 
-    /// Notes the copy in a document of the store. Only the first look counts: later ones may see what this run wrote.
-    pub(super) fn note_where_it_is_kept(&mut self, document: &UserDocument) {
+    /// For a command, records the backup in the store's document. Only the first read counts,
+    /// because later ones may see this run's own write.
+    pub(super) fn record_store_backup(&mut self, document: &UserDocument) {
         if matches!(self.settings.mode, Mode::Command(_))
             && self.found.iter().all(|kept| kept.source != BackupLocation::Store)
         {
-            self.note(document, BackupLocation::Store);
+            self.add_backup(document, BackupLocation::Store);
         }
     }
 
-    fn note(&mut self, document: &UserDocument, source: BackupLocation) {
+    fn add_backup(&mut self, document: &UserDocument, source: BackupLocation) {
         let Some(login) = document.login() else { return };
         let generation = login.summary.generation;
         if self.found.iter().any(|kept| kept.source == source && kept.generation == generation) {

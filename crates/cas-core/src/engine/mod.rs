@@ -1,5 +1,5 @@
-//! Carries a run out: gathers the facts, does what the planner says, and asks it again until it reports. It holds no
-//! policy; every `if` here is about how, not about what.
+//! The engine of a run: gathers the facts, executes the planner's steps, and asks it again until it
+//! reports. The engine contains no policy.
 
 mod execute;
 mod from_snapshot;
@@ -27,10 +27,10 @@ use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_protocol::setup_token::SetupToken;
 
-/// How many steps a run may take; the planner needs less than half.
+/// The maximum number of steps in a run. The planner needs less than half.
 const MAX_STEPS: usize = 32;
 
-/// One run for one person, in whose name the process already acts.
+/// One run for one user. The process must already run as that user.
 pub struct Engine {
     account: Account,
     settings: Settings,
@@ -42,63 +42,64 @@ pub struct Engine {
     state: StateDirectory,
     history: LocalStore,
     store: Result<Box<dyn Store>, StoreError>,
-    /// What lies in the credential file, with its secrets; or what was seen there.
+    /// The content of the credential file, with its secrets, or the given snapshot.
     snapshot: Snapshot,
-    /// Whether the snapshot was given, and the file is not looked at.
+    /// Whether the snapshot was given, so that the file is not read.
     snapshot_is_fixed: bool,
-    /// The logins kept in full on this machine.
+    /// The logins in the local history.
     kept: Vec<Login>,
     /// The store's document, with its secrets.
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
     asked_at: Option<Timestamp>,
-    /// How often a step had to be decided again because somebody else was faster.
+    /// How often a step was decided again because another process was faster.
     conflicts: u32,
-    /// Whether this only looks, and writes nothing down.
+    /// Whether this is an inspection, which writes nothing.
     is_inspection: bool,
-    /// The copies that were found, before anything was done.
+    /// The backups that were found before any change.
     found: Vec<BackupInfo>,
 }
 
-/// What a run is made of.
+/// The parameters of a run.
 pub struct EngineInput<'a> {
-    /// Whose run it is.
+    /// The user.
     pub account: Account,
-    /// Where their files lie.
+    /// The paths of the user's files.
     pub paths: &'a Paths,
-    /// What it may do.
+    /// What the run may do.
     pub settings: Settings,
-    /// Their store, or why it cannot be used.
+    /// The user's store, or why it cannot be used.
     pub store: Result<Box<dyn Store>, StoreError>,
     /// The wall clock.
     pub now: Timestamp,
-    /// When it has to be over.
+    /// The deadline of the run.
     pub deadline: Deadline,
-    /// Which machine this is.
+    /// This machine.
     pub machine: MachineId,
-    /// What puts credentials to the test; a run without it verifies nothing.
+    /// The verifier. Without it nothing is verified.
     pub verifier: Option<Box<dyn Verifier>>,
-    /// When the sync was last asked: [`crate::state::sync_requests::Requests::asked_at`].
+    /// When a sync was last requested:
+    /// [`crate::state::sync_requests::SyncRequests::last_activity`].
     pub asked_at: Option<Timestamp>,
 }
 
-/// How a run ended.
+/// The result of a run.
 pub struct RunResult {
-    /// What there is to say.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The setup-token that is in use now.
+    /// The setup token that is active now.
     pub token: Option<SetupToken>,
     /// How many requests were sent to a server.
     pub requests: u64,
-    /// For a person's errand, the copies that there were before anything was done.
+    /// For a command, the backups that were found before any change.
     pub found: Vec<BackupInfo>,
 }
 
 impl Engine {
-    /// Prepares a run; nothing is looked at yet.
-    pub fn new(parts: EngineInput<'_>) -> Self {
+    /// Prepares a run. Nothing is read yet.
+    pub fn new(input: EngineInput<'_>) -> Self {
         let EngineInput { account, paths, settings, store, now, deadline, machine, verifier, asked_at } =
-            parts;
+            input;
         let settings = Settings { can_verify: verifier.is_some(), ..settings };
         let owner = account.uid.as_raw();
         let state = StateDirectory::new(paths.state_directory.clone(), owner);
@@ -129,7 +130,7 @@ impl Engine {
         }
     }
 
-    /// Does what there is to do. Ends in exactly one outcome, whatever fails.
+    /// Executes the run. It ends in exactly one outcome, whatever fails.
     pub fn run(mut self) -> RunResult {
         let mut outcome = self.outcome();
         let found = std::mem::take(&mut self.found);
@@ -139,13 +140,13 @@ impl Engine {
         {
             store.save_token_cache();
         }
-        let token = self.token_in_use();
+        let token = self.active_token();
         RunResult { outcome, token, requests: self.store.as_ref().map_or(0, |store| store.requests()), found }
     }
 
     fn outcome(&mut self) -> Outcome {
         if !Path::is_dir(&self.account.home) {
-            return left_alone(format!("the home directory {} is missing", self.account.home.display()));
+            return skipped(format!("the home directory {} is missing", self.account.home.display()));
         }
         let mut facts = self.observe();
         for _ in 0..MAX_STEPS {
@@ -154,23 +155,24 @@ impl Engine {
                 step => self.execute(step, &mut facts),
             }
         }
-        left_alone(String::from("no decision was reached; report this as a defect"))
+        skipped(String::from("no decision was reached; report this as a defect"))
     }
 
-    /// What the store said in this run, even where the env file could not follow; else what lies in the env file.
-    fn token_in_use(&mut self) -> Option<SetupToken> {
+    /// Returns the store's setup token of this run, even if the env file could not be updated;
+    /// otherwise that of the env file.
+    fn active_token(&mut self) -> Option<SetupToken> {
         let document = self.document.take();
-        let said = document
+        let stated = document
             .as_ref()
             .map(|found| TokenFact::from_field(&found.setup_token, self.settings.store, found.version));
-        match (said, document.map(|found| found.setup_token)) {
+        match (stated, document.map(|found| found.setup_token)) {
             (Some(TokenFact::Withdrawn), _) => None,
             (_, Some(SetupTokenField::Token(token))) => Some(token),
             _ => self.setup_token(),
         }
     }
 
-    /// The token that lies in the env file.
+    /// Returns the setup token in the env file.
     fn setup_token(&self) -> Option<SetupToken> {
         match self.env_file.read() {
             EnvFileContent::Token(token) => Some(token),
@@ -178,7 +180,8 @@ impl Engine {
         }
     }
 
-    /// Prolongs the store's token when it is due. Not at a login: it is a write for the server.
+    /// Renews the store's token when it is due. Only in a sync, because it is a write for the
+    /// server.
     fn renew_store_token(&mut self, outcome: &mut Outcome) {
         let (Mode::Sync, Some(_), Ok(store)) = (self.settings.mode, &self.document, &mut self.store) else {
             return;
@@ -193,7 +196,9 @@ impl Engine {
             Ok(Renewal::NotRenewable { expires_at_ms }) => {
                 let end = expires_at_ms
                     .map_or_else(|| "never".into(), |end| Timestamp::from_millis(end).to_string());
-                let why = format!("it cannot be renewed and expires {end}; an admin has to mint another");
+                let why = format!(
+                    "it cannot be renewed and expires {end}; an administrator must create another one"
+                );
                 outcome.escalate(Status::Warn, Detail::StoreToken(why));
             }
             Err(failure @ StoreError::Refused { .. }) => {
@@ -218,7 +223,7 @@ impl Engine {
     }
 }
 
-fn left_alone(why: String) -> Outcome {
+fn skipped(why: String) -> Outcome {
     Outcome::new(Status::Warn, Finding::Skipped(why))
 }
 
@@ -234,9 +239,10 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::outcome::BackupLocation;
 
-    /// Two logins look at the same moment; the other one was faster. What the ledger allowed then, it forbids now.
+    /// Two logins run at the same time and the other one was faster: the ledger no longer permits
+    /// the restore.
     #[test]
-    fn what_the_ledger_forbids_meanwhile_is_not_put_back() {
+    fn restore_that_the_ledger_forbids_meanwhile_is_skipped() {
         let scratch = tempfile::tempdir().expect("a scratch home");
         let now = Timestamp::from_millis(100_000_000);
         let paths = Paths::new(scratch.path(), |_| None);
@@ -269,10 +275,10 @@ mod tests {
         let mut facts = slow.observe();
         let summary = facts.history.first().expect("backed up").clone();
         let faster = |ledger: &mut Ledger| ledger.begin_restore(&summary, None, now);
-        slow.state.update_ledger(&slow.deadline, faster).expect("noted");
+        slow.state.update_ledger(&slow.deadline, faster).expect("recorded");
         slow.execute(Step::Restore(summary.generation, BackupLocation::LocalHistory), &mut facts);
         assert_eq!(facts.login, LoginFileState::Missing);
         assert!(!paths.credentials_file.exists());
-        assert!(facts.done.restore.is_none(), "it is to be decided again");
+        assert!(facts.done.restore.is_none(), "the planner decides again");
     }
 }

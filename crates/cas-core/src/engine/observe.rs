@@ -1,8 +1,9 @@
-//! Looking: what lies in the files, and what the store says.
+//! Gathers the facts from the files and the store.
 
 use std::time::Duration;
 
 use super::Engine;
+use crate::claude_files::json_settings::{self, ClaudeJson, SignedInAccount};
 use crate::config::StoreKind;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
@@ -18,20 +19,25 @@ use crate::store::user_document::{SetupTokenField, UserDocument};
 use crate::store::{Document, StoreError};
 use cas_protocol::deadline::Deadline;
 
-/// How long a sync waits for the store: what can be mended without it should not wait for a server that hangs.
+/// How long a sync waits for the store, so that a server that hangs does not delay a repair that
+/// does not need it.
 const STORE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a sync waits while some session refreshes the login.
+/// How long a sync waits while a session refreshes the login.
 const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it looks whether that is over.
+/// How long after the login the client may write the account to its state file. A sign-in writes both
+/// files within a second.
+const ACCOUNT_NAME_GRACE: Duration = Duration::from_secs(2);
+
+/// The interval at which the refresh is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// For so long a request, or the answer to it, speaks for a login file that was not written since.
+/// How long a request or its response is valid for a login file that was not written since.
 const REQUEST_VALIDITY: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Looks at everything on this machine.
+    /// Gathers the facts on this machine.
     pub(super) fn observe(&mut self) -> Facts {
         let mut facts = Facts {
             now: self.now,
@@ -43,12 +49,14 @@ impl Engine {
             document: DocumentFact::NotRead,
             env_file: self.env_file_fact(),
             contact: self.state.store_contact(),
+            place: self.credentials.place(),
             asked_lately: false,
             settings: self.settings.clone(),
             done: Progress::default(),
         };
         if self.settings.mode.is_background() && !self.is_inspection {
             self.wait_for_refresh();
+            self.wait_for_account_name();
         }
         self.record_local_history();
         self.refresh_facts(&mut facts);
@@ -56,7 +64,7 @@ impl Engine {
         facts
     }
 
-    /// When each setup-token was first seen, in the store or in the env file, and what stands beside it. Written down once.
+    /// Records the first sight and the dates of the setup tokens in the store and in the env file.
     fn record_setup_tokens(&self, facts: &mut Facts) {
         if self.is_inspection {
             return;
@@ -68,7 +76,7 @@ impl Engine {
             _ => None,
         });
         let in_env_file = facts.active_token();
-        let observe = |ledger: &mut Ledger| {
+        let record = |ledger: &mut Ledger| {
             if let Some(token) = in_env_file {
                 ledger.setup_tokens.record(token, self.now);
             }
@@ -77,10 +85,10 @@ impl Engine {
             }
         };
         let before = facts.ledger.setup_tokens.clone();
-        observe(&mut facts.ledger);
+        record(&mut facts.ledger);
         if facts.ledger.setup_tokens != before {
-            // If it cannot be written down, it is known for this run at least.
-            drop(self.state.update_ledger(&self.deadline, observe));
+            // If this cannot be saved, this run still knows it.
+            drop(self.state.update_ledger(&self.deadline, record));
         }
     }
 
@@ -92,21 +100,47 @@ impl Engine {
         })
     }
 
-    /// A refresh by some session takes a second; what it leaves is what there is to be looked at.
+    /// Waits while a session refreshes the login, which takes about a second.
     pub(super) fn wait_for_refresh(&self) {
-        let patience = self.deadline.capped(REFRESH_WAIT_TIMEOUT);
-        while self.credentials.is_refresh_in_progress(self.now) && !patience.is_expired() {
+        let deadline = self.deadline.capped(REFRESH_WAIT_TIMEOUT);
+        while self.credentials.is_refresh_in_progress(self.now) && !deadline.is_expired() {
             std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Looks at the credential file, the ledger and the history again. Without a ledger or a history that can be trusted,
-    /// the file counts as unreadable: the rules on what may be put back rest on them.
+    /// Waits a moment for the account of a login that was just written. A client that does not name
+    /// the account in the login writes its state file afterwards, and the store must not get the new
+    /// login under the account of the previous one.
+    fn wait_for_account_name(&self) {
+        let snapshot = self.credentials.read(self.now);
+        let Some(login) = snapshot.login.login().filter(|login| login.summary.owner.account.is_none()) else {
+            return;
+        };
+        let age = snapshot.identity.and_then(|file| self.now.checked_duration_since(file.modified_at()));
+        let Some(left) = age.and_then(|age| ACCOUNT_NAME_GRACE.checked_sub(age)) else { return };
+        let is_new = self.state.ledger().is_ok_and(|ledger| {
+            let first_seen = ledger.first_seen(login.summary.generation);
+            first_seen.is_none_or(|at| at.is_within(ACCOUNT_NAME_GRACE, self.now))
+        });
+        if is_new && self.signed_in_account().is_some() {
+            std::thread::sleep(self.deadline.remaining().min(left));
+        }
+    }
+
+    /// Returns the account that the client's state file names.
+    fn signed_in_account(&self) -> Option<SignedInAccount> {
+        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
+        state.and_then(|state| state.signed_in_account())
+    }
+
+    /// Reads the credential file, the ledger and the history again. Without a valid ledger and
+    /// history the file counts as unreadable, because the rules for restores depend on them.
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
         match self.read_local_state() {
             Ok((login, ledger)) => {
                 facts.login = login;
                 facts.remnant = self.remnant();
+                facts.place = self.credentials.place();
                 facts.refreshing = self.credentials.is_refresh_in_progress(self.now);
                 facts.ledger = ledger;
                 facts.history = self.kept.iter().map(|login| login.summary.clone()).collect();
@@ -127,6 +161,7 @@ impl Engine {
         if self.is_inspection {
             self.snapshot = self.credentials.read(self.now);
             let mut ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
             self.record_current_login(&mut ledger);
             return Ok((self.with_known_owner(&ledger), ledger));
         }
@@ -134,18 +169,39 @@ impl Engine {
             if !self.snapshot_is_fixed {
                 self.snapshot = self.credentials.read(self.now);
             }
-            let ledger = self.record_first_sight(self.state.ledger()?);
+            let ledger = self.state.ledger()?;
+            self.learn_owner(&ledger);
+            let ledger = self.record_first_sight(ledger);
             return Ok((self.with_known_owner(&ledger), ledger));
         }
-        // A sync writes down what it saw; the repair lock keeps it from looking in the middle of a restore.
+        // A sync saves what it saw. The lock keeps it from reading in the middle of a restore.
         let deadline = self.deadline;
         let _locked = self.state.lock(StateLock::Restore, &deadline)?;
         self.snapshot = self.credentials.read(self.now);
+        let ledger = self.state.ledger()?;
+        self.learn_owner(&ledger);
         let ledger = self.state.update_ledger(&deadline, |ledger| self.record_current_login(ledger))?;
         Ok((self.with_known_owner(&ledger), ledger))
     }
 
-    /// What lies there, and whose it is as far as the ledger knows.
+    /// Takes the account of a login that does not name it from the client's state file, while the
+    /// login is first seen.
+    fn learn_owner(&mut self, ledger: &Ledger) {
+        let place = self.credentials.place();
+        let Some(login) = self.snapshot.login.login() else { return };
+        let is_named = login.summary.owner.account.is_some() && login.summary.owner.organization.is_some();
+        if is_named || !ledger.may_learn_owner(login.summary.generation, place, self.now) {
+            return;
+        }
+        if let Some(signed_in_account) = self.signed_in_account()
+            && let Some(login) = self.snapshot.login.login_mut()
+        {
+            login.summary.owner =
+                std::mem::take(&mut login.summary.owner).merged_with(&signed_in_account.owner);
+        }
+    }
+
+    /// Returns the state of the login file, with the owner from the ledger.
     fn with_known_owner(&mut self, ledger: &Ledger) -> LoginFileState<LoginSummary> {
         if let Some(login) = self.snapshot.login.login_mut() {
             login.summary.owner = ledger.resolve_owner(&login.summary);
@@ -153,15 +209,17 @@ impl Engine {
         self.snapshot.login.summary()
     }
 
-    /// A login writes down a generation it sees for the first time: forgotten, its predecessor could be put back. Where it
-    /// cannot be written down it is known for this run at least.
+    /// At a login, saves a generation that is seen for the first time, because otherwise its
+    /// predecessor could be restored. If this cannot be saved, this run still knows it.
     fn record_first_sight(&self, mut ledger: Ledger) -> Ledger {
         let before = ledger.clone();
         self.record_current_login(&mut ledger);
-        let known = |ledger: &Ledger| (ledger.last_seen_in_file, ledger.generations.clone());
+        let known =
+            |ledger: &Ledger| (ledger.last_seen_in_file, ledger.last_seen_at, ledger.generations.clone());
         if let Some(login) = self.snapshot.login.login().filter(|_| known(&ledger) != known(&before)) {
-            let observe = |ledger: &mut Ledger| ledger.record_login(&login.summary, self.now);
-            drop(self.state.update_ledger(&self.deadline, observe));
+            let place = self.credentials.place();
+            let record = |ledger: &mut Ledger| ledger.record_login(&login.summary, place, self.now);
+            drop(self.state.update_ledger(&self.deadline, record));
         }
         ledger
     }
@@ -169,7 +227,7 @@ impl Engine {
     pub(super) fn record_current_login(&self, ledger: &mut Ledger) {
         ledger.resolve_pending_restore(self.snapshot.identity);
         if let Some(login) = self.snapshot.login.login() {
-            ledger.record_login(&login.summary, self.now);
+            ledger.record_login(&login.summary, self.credentials.place(), self.now);
         }
     }
 
@@ -182,7 +240,7 @@ impl Engine {
         }
     }
 
-    /// Asks the store, and notes whether it answered.
+    /// Reads the store's document, and records whether the store answered.
     pub(super) fn read_store(&mut self, facts: &mut Facts) {
         let deadline = self.store_deadline();
         let answer = match &mut self.store {
@@ -196,7 +254,7 @@ impl Engine {
         };
         if self.settings.store == StoreKind::Vault && !self.is_inspection {
             facts.contact = self.updated_contact(&facts.document, facts.contact);
-            // If it cannot be saved, the next login asks once more.
+            // If this cannot be saved, the next login asks once more.
             drop(self.state.save_contact(facts.contact));
         }
         self.record_setup_tokens(facts);
@@ -204,11 +262,16 @@ impl Engine {
 
     fn read_document(&mut self, document: &Document) -> DocumentFact {
         let document = UserDocument::parse(document);
-        self.note_where_it_is_kept(&document);
+        if document.is_offboarded {
+            // The secrets of such a document are not kept in memory.
+            return DocumentFact::Read(DocumentSummary::offboarded());
+        }
+        self.record_store_backup(&document);
         let summary = DocumentSummary {
             backup: document.login().map(|login| login.summary.clone()),
             from_another_machine: self.machine.is_other_machine(document.machine.as_deref()),
             setup_token: TokenFact::from_field(&document.setup_token, self.settings.store, document.version),
+            is_offboarded: false,
         };
         self.document = Some(document);
         DocumentFact::Read(summary)
@@ -222,7 +285,7 @@ impl Engine {
         }
     }
 
-    /// Somebody who waits for a prompt still needs time for what follows the answer.
+    /// Returns the deadline for the store. A login reserves time for what follows.
     fn store_deadline(&self) -> Deadline {
         match self.settings.mode {
             Mode::Login | Mode::Watch => {

@@ -1,4 +1,4 @@
-//! Putting credentials to the test: each probe and refresh run of the planner, and a note of what it showed.
+//! Executes the verifications and refreshes of the planner, and records the results.
 
 use super::Engine;
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
@@ -12,11 +12,11 @@ impl Engine {
         let token = self.token_for(subject);
         let mut verdict = match (&token, &mut self.verifier) {
             (Some(token), Some(verifier)) => verifier.probe(token),
-            _ => Verification::Inconclusive("it changed while it was to be probed".into()),
+            _ => Verification::Inconclusive("it changed before it was verified".into()),
         };
         if let VerificationTarget::Login(generation) = subject {
-            if verdict.is_rejected() && self.is_replaced_meanwhile(subject, token.as_ref()) {
-                verdict = Verification::Inconclusive("it was replaced while it was probed".into());
+            if verdict.is_rejected() && self.was_replaced(subject, token.as_ref()) {
+                verdict = Verification::Inconclusive("it was replaced during the verification".into());
             }
             self.record_verification(generation, &verdict);
         }
@@ -25,26 +25,23 @@ impl Engine {
         self.refresh_facts(facts);
     }
 
-    /// A refresh, or a sign-in, by some session takes the access token away that was being probed.
-    fn is_replaced_meanwhile(
-        &mut self,
-        subject: VerificationTarget,
-        probed: Option<&Secret<String>>,
-    ) -> bool {
+    /// Returns true if a refresh or a sign-in of another session replaced the access token during
+    /// its verification.
+    fn was_replaced(&mut self, subject: VerificationTarget, probed: Option<&Secret<String>>) -> bool {
         self.wait_for_refresh();
         self.snapshot = self.credentials.read(self.now);
-        let lies_there = self.token_for(subject);
-        let is_same = lies_there.as_ref().map(Secret::expose) == probed.map(Secret::expose);
+        let current = self.token_for(subject);
+        let is_same = current.as_ref().map(Secret::expose) == probed.map(Secret::expose);
         !is_same || self.credentials.is_refresh_in_progress(self.now)
     }
 
     pub(super) fn refresh_run(&mut self, facts: &mut Facts) {
         let before = self.snapshot.login.login().map(|login| login.summary.clone());
-        let shown = self.verifier.as_mut().map(|verifier| verifier.refresh_in_place());
-        let verdict = shown.unwrap_or_else(|| Verification::ClientUnusable("this run cannot verify".into()));
+        let result = self.verifier.as_mut().map(|verifier| verifier.refresh_in_place());
+        let verdict = result.unwrap_or_else(|| Verification::ClientUnusable("this run cannot verify".into()));
         self.refresh_facts(facts);
-        let (verdict, about) = planner::shown_by_refresh_run(verdict, before, &facts.login);
-        if let Some(LoginSummary { generation, .. }) = about {
+        let (verdict, login) = planner::attribute_refresh(verdict, before, &facts.login);
+        if let Some(LoginSummary { generation, .. }) = login {
             self.record_verification(generation, &verdict);
             facts.done.verdicts.push((VerificationTarget::Login(generation), verdict.clone()));
             self.refresh_facts(facts);
@@ -52,12 +49,11 @@ impl Engine {
         facts.done.refresh_run = Some(verdict);
     }
 
-    /// If it cannot be noted, the next run asks again.
+    /// Records the result. If that fails, the next run verifies again.
     fn record_verification(&self, generation: RefreshTokenId, verdict: &Verification) {
-        drop(
-            self.state
-                .update_ledger(&self.deadline, |ledger| ledger.record_verification(generation, verdict)),
-        );
+        drop(self.state.update_ledger(&self.deadline, |ledger| {
+            ledger.record_verification(generation, verdict, self.now)
+        }));
     }
 
     fn token_for(&self, subject: VerificationTarget) -> Option<Secret<String>> {

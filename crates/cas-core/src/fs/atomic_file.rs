@@ -1,4 +1,5 @@
-//! Files written whole or not at all: beside their target, synced, renamed, and the directory synced.
+//! Atomic writes: a temporary file beside the target is written, synced and renamed, then the
+//! directory is synced.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -15,17 +16,18 @@ use crate::fs::file_id::FileId;
 use crate::fs::owned_file::{FileError, Reason};
 use crate::fs::regular_file::{RegularFile, Symlinks};
 
-/// How old a temporary file has to be to be nobody's any more.
-const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The age at which a temporary file is stale. No write takes that long.
+const STALE_TEMP_FILE_AGE: Duration = Duration::from_secs(60 * 60);
 
-/// How often a file that was taken out is put back where others keep writing: far more than any writer manages.
-const TRIES: usize = 32;
+/// How often an exchange is undone while another process keeps writing. Real writers need one or
+/// two rounds.
+const MAX_UNDO_EXCHANGES: usize = 32;
 
-/// Makes `path` hold `content`, mode 0600: the old content or the new one, never a part, also after a crash. A file that
-/// holds these bytes already is left alone; the answer tells whether anything was written.
+/// Writes `content` to `path` with mode 0600. After a crash the file has the old content or the new
+/// content, never a part. Returns false and writes nothing if the file has this content already.
 ///
 /// # Errors
-/// [`Problem`]; the old file is then still in place.
+/// [`FileError`]; the old file is then still in place.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<bool, FileError> {
     if holds(path, content) {
         return Ok(false);
@@ -34,17 +36,20 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<bool, FileError> {
     sync_parent_dir(path).map(|()| true)
 }
 
-/// A new content, written and synced to the disk beside the file it is for. Removed again unless it is committed.
+/// New content that is written and synced in a temporary file beside its target. The file is
+/// removed unless it is committed.
 #[derive(Debug)]
 pub struct Staged {
     path: PathBuf,
     file: NamedTempFile,
 }
 
-/// The slow part of [`replace`]: all that can fail or take long, and changes nothing yet.
+/// Writes and syncs the temporary file for `path`: the slow part of [`write_atomic`]. The target is
+/// unchanged.
 ///
 /// # Errors
-/// [`Problem`], also when something else than a regular file stands at `path`: that is never replaced.
+/// [`FileError`], also if something other than a regular file exists at `path`: that is never
+/// replaced.
 pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
     let problem = |step: &'static str| {
         move |error| FileError { path: path.to_owned(), reason: Reason::Failed(step, error) }
@@ -66,29 +71,31 @@ pub fn stage(path: &Path, content: &[u8]) -> Result<Staged, FileError> {
 }
 
 impl Staged {
-    /// The quick part of [`replace`]: one rename. [`settle`] makes it last.
+    /// Renames the temporary file to its target. Call [`sync_parent_dir`] afterwards to make the
+    /// rename survive a crash.
     ///
     /// # Errors
-    /// [`Problem`]; the old file is then still in place.
+    /// [`FileError`]; the old file is then still in place.
     pub fn commit(self) -> Result<(), FileError> {
         let Self { path, file } = self;
         file.persist(&path).map(drop).map_err(|error| failed(path, error.error))
     }
 
-    /// The same, provided that `expected` is what lies at the path, or nothing does: false, and all stays as it is, when
-    /// somebody else has written or removed it. There is no moment between the look and the rename.
+    /// Commits only if the target still is `expected` (`None`: does not exist). Returns false and
+    /// changes nothing if another process has written or removed the target. The check and the
+    /// rename are one operation (`RENAME_EXCHANGE`), so no write in between is lost.
     ///
     /// # Errors
-    /// [`Problem`]; the old file is then still in place, or, where a file system breaks in the middle, beside it under the
-    /// extension `displaced`.
+    /// [`FileError`]; the old file is then still in place. If the exchange cannot be undone, the
+    /// other process's version stays beside it with the extension `conflict`.
     pub fn commit_if_unchanged(self, expected: Option<FileId>) -> Result<bool, FileError> {
         let Self { path, file } = self;
         let Some(expected) = expected else { return commit_to_nothing(path, file) };
         match exchange(file.path(), &path) {
             Ok(()) if identity_at(file.path()) == Some(expected) => Ok(true),
-            Ok(()) => put_back(&path, file),
+            Ok(()) => undo_exchange(&path, file),
             Err(Errno::ENOENT) => Ok(false),
-            // A file system that cannot exchange: a look, and a rename at once.
+            // This file system has no exchange: compare, then rename at once.
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP) => {
                 let is_expected = identity_at(&path) == Some(expected);
                 if is_expected { Self { path, file }.commit().map(|()| true) } else { Ok(false) }
@@ -106,17 +113,18 @@ fn commit_to_nothing(path: PathBuf, file: NamedTempFile) -> Result<bool, FileErr
     }
 }
 
-/// What came out is somebody else's, and newer than what was decided about: back it goes. What comes out at that has to be
-/// what was put there before, or is newer still.
-fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
+/// Undoes an exchange. The file that came out was written by another process after the decision, so
+/// it goes back to `path`. Each exchange must return the file that the previous one placed there;
+/// another one is newer and goes back in turn.
+fn undo_exchange(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
     let mut placed = file.as_file().metadata().ok().map(|ours| FileId::from_metadata(&ours));
     let mut error = io::Error::from(Errno::EBUSY);
-    for _ in 0..TRIES {
+    for _ in 0..MAX_UNDO_EXCHANGES {
         let placing = identity_at(file.path());
         match exchange(file.path(), path) {
             Ok(()) if identity_at(file.path()) == placed => return Ok(false),
             Ok(()) => placed = placing,
-            // Removed after it was written: then nothing is what is to be there.
+            // The target was removed after it was written, so nothing has to be restored.
             Err(Errno::ENOENT) => return Ok(false),
             Err(errno) => {
                 error = errno.into();
@@ -124,12 +132,13 @@ fn put_back(path: &Path, file: NamedTempFile) -> Result<bool, FileError> {
             }
         }
     }
-    // It may be the only copy of what somebody has just written: it stays beside the file, where they can find it.
-    let beside = path.with_extension("displaced");
+    // It may be the only copy of what another process has just written, so it is kept beside the
+    // file.
+    let beside = path.with_extension("conflict");
     drop(file.persist(&beside));
     Err(FileError {
         path: path.to_owned(),
-        reason: Reason::Failed("put back what was written meanwhile to", error),
+        reason: Reason::Failed("restore the version that another process wrote to", error),
     })
 }
 
@@ -145,10 +154,11 @@ fn failed(path: PathBuf, error: io::Error) -> FileError {
     FileError { path, reason: Reason::Failed("rename a file to", error) }
 }
 
-/// Makes what happened to the name `path` survive a crash.
+/// Syncs the directory of `path`, so that a rename or removal survives a crash.
 ///
 /// # Errors
-/// [`Problem`] when the directory cannot be synced; the change is done, and may be lost with the power.
+/// [`FileError`] if the directory cannot be synced. The change is done, but a power failure may
+/// undo it.
 pub fn sync_parent_dir(path: &Path) -> Result<(), FileError> {
     let synced = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|error| FileError {
@@ -157,10 +167,10 @@ pub fn sync_parent_dir(path: &Path) -> Result<(), FileError> {
     })
 }
 
-/// Removes the file; one that is not there is no error.
+/// Removes the file. A missing file is not an error.
 ///
 /// # Errors
-/// [`Problem`] when it stays.
+/// [`FileError`] if the file cannot be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Ok(()) => sync_parent_dir(path),
@@ -169,10 +179,10 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Creates a directory that only its owner may enter, and its parents.
+/// Creates a directory with mode 0700, and its parents.
 ///
 /// # Errors
-/// [`Problem`] when it cannot be made, or something else stands in its place.
+/// [`FileError`] if it cannot be created, or something else exists at the path.
 pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
     created.map_err(|error| FileError {
@@ -188,15 +198,15 @@ fn holds(path: &Path, content: &[u8]) -> bool {
     is_alike && file.read(content.len(), &mut found).is_ok() && *found == content
 }
 
-/// Removes what a killed run left behind an hour ago or earlier: it may hold a secret.
+/// Removes temporary files that a killed run left. They may contain secrets.
 fn remove_stale_temp_files(directory: &Path, prefix: &str) {
-    let is_left_behind = |entry: &fs::DirEntry| {
+    let is_stale = |entry: &fs::DirEntry| {
         let age = entry.metadata().ok().and_then(|metadata| metadata.modified().ok()?.elapsed().ok());
         entry.file_name().to_string_lossy().starts_with(prefix)
-            && age.is_some_and(|age| age >= LEFT_BEHIND_AFTER)
+            && age.is_some_and(|age| age >= STALE_TEMP_FILE_AGE)
     };
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(is_left_behind) {
-        // What cannot be removed is tried again at the next write.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(is_stale) {
+        // A file that cannot be removed now is tried again at the next write.
         drop(fs::remove_file(entry.path()));
     }
 }
@@ -220,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_with_mode_0600_and_only_when_it_differs() {
+    fn atomic_write_of_equal_content_leaves_the_file() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         assert!(write_atomic(&path, b"one").expect("written"));
@@ -237,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_never_replaced() {
+    fn atomic_write_over_a_symlink_is_rejected() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let (path, target) = (directory.path().join("link"), directory.path().join("target"));
         fs::write(&target, "kept").expect("a file");
@@ -250,7 +260,7 @@ mod tests {
         stage(path, b"ours").expect("staged")
     }
 
-    fn is_committed_over(path: &Path, expected: Option<FileId>, meanwhile: impl FnOnce()) -> bool {
+    fn commit_during(path: &Path, expected: Option<FileId>, meanwhile: impl FnOnce()) -> bool {
         let staged = staged(path);
         meanwhile();
         let is_committed = staged.commit_if_unchanged(expected).expect("no error");
@@ -260,44 +270,43 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_expected_is_replaced() {
+    fn commit_over_an_unexpected_file_is_refused() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         let content = || fs::read_to_string(&path).ok();
         let write = |content: &[u8]| assert!(write_atomic(&path, content).expect("written"));
 
-        assert!(!is_committed_over(&path, None, || write(b"theirs")));
+        assert!(!commit_during(&path, None, || write(b"theirs")));
         assert_eq!(content().as_deref(), Some("theirs"));
         let expected = identity_at(&path);
-        assert!(!is_committed_over(&path, expected, || write(b"newer")));
+        assert!(!commit_during(&path, expected, || write(b"newer")));
         assert_eq!(content().as_deref(), Some("newer"));
-        assert!(is_committed_over(&path, identity_at(&path), || ()));
+        assert!(commit_during(&path, identity_at(&path), || ()));
         assert_eq!(content().as_deref(), Some("ours"));
         let expected = identity_at(&path);
-        assert!(!is_committed_over(&path, expected, || fs::remove_file(&path).expect("removed")));
-        assert_eq!(content(), None, "what somebody removed stays removed");
-        assert!(is_committed_over(&path, None, || ()));
+        assert!(!commit_during(&path, expected, || fs::remove_file(&path).expect("removed")));
+        assert_eq!(content(), None, "a file that was removed meanwhile stays removed");
+        assert!(commit_during(&path, None, || ()));
         assert_eq!(content().as_deref(), Some("ours"));
     }
 
-    /// What came out is somebody else's, and the file system refuses to exchange a second time: here because a folder and
-    /// what is in it cannot be.
+    /// The exchange cannot be undone: a directory cannot be exchanged with a file inside it.
     #[test]
-    fn what_came_out_and_cannot_go_back_stays_beside_the_file() {
+    fn exchange_that_cannot_be_undone_leaves_a_conflict_file() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("folder");
         fs::create_dir(&path).expect("a folder");
         let Staged { file, .. } = stage(&path.join("file"), b"theirs").expect("staged");
-        let problem = put_back(&path, file).expect_err("it cannot go back");
-        assert!(problem.to_string().contains("put back what was written meanwhile"), "{problem}");
-        let beside = directory.path().join("folder.displaced");
+        let problem = undo_exchange(&path, file).expect_err("the exchange fails");
+        assert!(problem.to_string().contains("restore the version that another process wrote"), "{problem}");
+        let beside = directory.path().join("folder.conflict");
         assert_eq!(fs::read_to_string(beside).expect("the only copy"), "theirs");
         assert_eq!(fs::read_dir(&path).expect("listed").count(), 0, "and no other is left");
     }
 
-    /// Nobody's write is lost to ours, however close they come: the newest of theirs is what is left.
+    /// A concurrent writer never loses its write: its newest version is in the file at the end.
     #[test]
-    fn whoever_writes_at_the_same_moment_is_not_overwritten() {
+    fn commit_beside_a_concurrent_writer_never_overwrites_it() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         write_atomic(&path, b"theirs 0").expect("written");
@@ -309,16 +318,16 @@ mod tests {
                 }
             });
             while !writer.is_finished() {
-                // At most the very first one is what was expected.
+                // At most the first version is the expected one.
                 staged(&path).commit_if_unchanged(expected).expect("no error");
             }
         });
         assert_eq!(fs::read_to_string(&path).expect("there"), "theirs 500");
     }
 
-    /// I8: whoever looks while a file is written a thousand times sees the one content or the other, never a part.
+    /// I8: a concurrent reader sees the old content or the new content, never a part.
     #[test]
-    fn a_reader_never_sees_a_part() {
+    fn reader_of_an_atomic_write_never_sees_a_part() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         let contents = [vec![b'a'; 10_000], vec![b'b'; 20_000]];
@@ -337,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_behind_is_swept_up_later() {
+    fn stale_temporary_file_is_removed_by_the_next_write() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("file");
         let old = directory.path().join(".file.cas-abcdefgh");

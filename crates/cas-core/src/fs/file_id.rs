@@ -1,4 +1,4 @@
-//! What tells one content of a file from any later one.
+//! Identifies one version of a file.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::timestamp::Timestamp;
 
-/// Tells one content of a file from any later one: every rename or write changes it.
+/// Identifies one version of a file: each rename or write changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {
     /// The inode number.
     pub inode: u64,
-    /// The last modification, seconds since the epoch.
+    /// The modification time, in seconds since the epoch.
     pub modified_seconds: i64,
-    /// The last modification, nanoseconds within the second.
+    /// The nanoseconds of the modification time.
     pub modified_nanoseconds: i64,
 }
 
 impl FileId {
-    /// That of the file with this metadata.
+    /// Returns the identity of the file with this metadata.
     pub fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),
@@ -28,7 +28,7 @@ impl FileId {
         }
     }
 
-    /// The last modification, to the millisecond below.
+    /// Returns the modification time, rounded down to the millisecond.
     pub fn modified_at(&self) -> Timestamp {
         let millis =
             self.modified_seconds.saturating_mul(1000).saturating_add(self.modified_nanoseconds / 1_000_000);

@@ -1,6 +1,7 @@
-//! Files: regular ones, ones of a known owner, and ones that are replaced whole.
+//! Regular files, files of a known owner, and atomic writes.
 
 pub mod atomic_file;
+pub mod directory_owner;
 pub mod file_id;
 pub mod owned_file;
 pub mod regular_file;

@@ -1,5 +1,5 @@
-//! Files that must be a person's own: read without following a link into somebody else's, without waiting for a FIFO,
-//! without reading a device or ten gigabytes.
+//! Reads files that must belong to a given user. A symlink is not followed, a FIFO does not block,
+//! and devices and oversized files are rejected.
 
 use std::fmt;
 use std::io;
@@ -11,27 +11,29 @@ use zeroize::Zeroizing;
 use crate::fs::file_id::FileId;
 use crate::fs::regular_file::{OpenError, RegularFile, Symlinks};
 
-/// What was read, and which file it was.
+/// The content of a file, and the version that was read.
 pub struct FileContent {
-    /// The bytes, overwritten in memory when dropped.
+    /// The bytes. Their memory is overwritten on drop.
     pub content: Zeroizing<Vec<u8>>,
-    /// Tells this content from any later one.
+    /// The version of the file that was read.
     pub identity: FileId,
 }
 
-/// How strict a file's owner and mode have to be.
+/// The required owner and mode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// A regular file of this user, whatever its mode: somebody else's program made it.
+    /// A regular file of the user, with any mode, because another program creates it.
     Owner,
-    /// Also: one name only, and nobody else may write it. What it says is passed on.
+    /// In addition, only the owner can write it, and it has one hard link. Its content is passed
+    /// on.
     OwnerOnlyWritable,
 }
 
-/// Reads a file of user `owner`, or nothing where there is none.
+/// Reads a file of user `owner`. Returns `None` if it does not exist.
 ///
 /// # Errors
-/// [`Problem`] when it is not a regular file of that user, is larger than `limit` bytes, or cannot be read.
+/// [`FileError`] if it is not a regular file of that user, is larger than `limit` bytes, or cannot
+/// be read.
 pub fn read(
     path: &Path,
     owner: u32,
@@ -41,7 +43,7 @@ pub fn read(
     OwnedFile::open(path, owner, guard)?.map(|file| file.read(limit)).transpose()
 }
 
-/// A file of somebody's own, opened: whatever becomes of its name, this is the same file.
+/// An open file of a known owner. It stays the same file when its name is removed or replaced.
 #[derive(Debug)]
 pub struct OwnedFile {
     path: PathBuf,
@@ -49,14 +51,16 @@ pub struct OwnedFile {
 }
 
 impl OwnedFile {
-    /// Opens a file of user `owner`, or nothing where there is none.
+    /// Opens a file of user `owner`. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Problem`] when it is not a regular file of that user.
+    /// [`FileError`] if it is not a regular file of that user.
     pub fn open(path: &Path, owner: u32, guard: Ownership) -> Result<Option<Self>, FileError> {
         let problem = |reason: Reason| FileError { path: path.to_owned(), reason };
         let opened = RegularFile::open(path, Symlinks::Reject);
-        let Some(file) = opened.map_err(|unfit| problem(Reason::of(unfit, 0)))? else { return Ok(None) };
+        let Some(file) = opened.map_err(|unfit| problem(Reason::from_open_error(unfit, 0)))? else {
+            return Ok(None);
+        };
         let metadata = file.metadata();
         if metadata.uid() != owner {
             return Err(problem(Reason::Foreign { owner: metadata.uid() }));
@@ -67,20 +71,22 @@ impl OwnedFile {
         Ok(Some(Self { path: path.to_owned(), file }))
     }
 
-    /// What it holds now.
+    /// Reads the current content.
     ///
     /// # Errors
-    /// [`Problem`] when that is more than `limit` bytes, or cannot be read.
+    /// [`FileError`] if it is larger than `limit` bytes or cannot be read.
     pub fn read(&self, limit: usize) -> Result<FileContent, FileError> {
         let problem = |reason: Reason| FileError { path: self.path.clone(), reason };
         let metadata = self.file.metadata_now().map_err(|error| problem(Reason::Failed("examine", error)))?;
         let mut content = Zeroizing::new(Vec::new());
-        self.file.read(limit, &mut content).map_err(|unfit| problem(Reason::of(unfit, limit)))?;
+        self.file
+            .read(limit, &mut content)
+            .map_err(|unfit| problem(Reason::from_open_error(unfit, limit)))?;
         Ok(FileContent { content, identity: FileId::from_metadata(&metadata) })
     }
 }
 
-/// What is wrong with a file.
+/// Why a file cannot be used.
 #[derive(Debug)]
 pub struct FileError {
     pub(crate) path: PathBuf,
@@ -97,7 +103,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    fn of(unfit: OpenError, limit: usize) -> Self {
+    fn from_open_error(unfit: OpenError, limit: usize) -> Self {
         match unfit {
             OpenError::NotRegular | OpenError::Link => Self::NotRegular,
             OpenError::TooLarge => Self::TooLarge { limit },
@@ -110,7 +116,7 @@ impl fmt::Display for FileError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.reason {
-            Reason::NotRegular => write!(formatter, "{path} is no regular file: move it out of the way"),
+            Reason::NotRegular => write!(formatter, "{path} is not a regular file: move it away"),
             Reason::Foreign { owner } => {
                 write!(formatter, "{path} belongs to user id {owner}: give it to its user, or remove it")
             }
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_of_ones_own_is_read() {
+    fn file_that_is_foreign_shared_or_not_regular_is_rejected() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| directory.path().join(name);
         assert!(read(&path("absent"), uid(), 100, Ownership::Owner).expect("absence is no error").is_none());
@@ -164,7 +170,7 @@ mod tests {
         symlink("/etc/passwd", path("link")).expect("a link");
         fs::write(path("large"), [b'x'; 101]).expect("a file");
         for (name, expected) in
-            [("fifo", "no regular file"), ("link", "no regular file"), (".", "no regular file")]
+            [("fifo", "not a regular file"), ("link", "not a regular file"), (".", "not a regular file")]
         {
             assert!(
                 message(&path(name), Ownership::Owner).contains(expected),
@@ -173,7 +179,7 @@ mod tests {
             );
         }
         assert!(message(&path("large"), Ownership::Owner).contains("larger than 100 bytes"));
-        assert!(message(Path::new("/dev/null"), Ownership::Owner).contains("no regular file"));
+        assert!(message(Path::new("/dev/null"), Ownership::Owner).contains("not a regular file"));
 
         fs::write(path("mine"), "text").expect("a file");
         let foreign =

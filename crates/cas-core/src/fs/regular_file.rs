@@ -1,4 +1,4 @@
-//! Opens a small file without ever waiting for it: a FIFO or a device in its place is an error, not a hang.
+//! Opens small files without blocking: a FIFO or a device in place of the file is an error.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -8,10 +8,11 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-/// Reads a file of at most `limit` bytes, or nothing where there is none; links are followed.
+/// Reads a file of at most `limit` bytes. Returns `None` if it does not exist. Symlinks are
+/// followed.
 ///
 /// # Errors
-/// [`Unfit`], which says whether it is the file that has to be changed.
+/// [`OpenError`] says whether the file itself has to be changed.
 pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, OpenError> {
     let Some(file) = RegularFile::open(path, Symlinks::Follow)? else { return Ok(None) };
     let mut content = Vec::new();
@@ -21,17 +22,17 @@ pub fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, OpenError> {
 /// Why a file was not read.
 #[derive(Debug)]
 pub enum OpenError {
-    /// It is a FIFO, a device, a directory: move it out of the way.
+    /// It is a FIFO, a device or a directory. The remedy is to move it away.
     NotRegular,
-    /// It is a symbolic link, where none may be: put a file of its own there.
+    /// It is a symlink where none is permitted. The remedy is to replace it with a regular file.
     Link,
-    /// It is larger than anything of its kind: make it smaller, or move it out of the way.
+    /// It is larger than the limit. The remedy is to shorten it or to move it away.
     TooLarge,
-    /// It could not be read, such as for want of leave; the error says why.
+    /// It cannot be read, for example because of its mode.
     Failed(io::Error),
 }
 
-/// Whether the last component of a path may be a symbolic link.
+/// Whether the last component of a path may be a symlink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     /// A symlink is followed.
@@ -40,7 +41,8 @@ pub enum Symlinks {
     Reject,
 }
 
-/// A file that was opened for reading, and is a regular one: whatever becomes of its name, this is the same file.
+/// A regular file that is open for reading. It stays the same file when its name is removed or
+/// replaced.
 #[derive(Debug)]
 pub struct RegularFile {
     file: File,
@@ -48,29 +50,29 @@ pub struct RegularFile {
 }
 
 impl RegularFile {
-    /// Opens what lies at `path`; nothing where there is nothing. Whose it may be is for the caller to judge, by
-    /// [`RegularFile::metadata`], before it is read.
+    /// Opens the file at `path`. Returns `None` if it does not exist. The caller must check the
+    /// owner with [`RegularFile::metadata`] before it reads the content.
     pub fn open(path: &Path, links: Symlinks) -> Result<Option<Self>, OpenError> {
         let file = match open(path, links) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(OpenError::of_open(error, links)),
+            Err(error) => return Err(OpenError::from_io_error(error, links)),
         };
         let metadata = file.metadata().map_err(OpenError::Failed)?;
         if metadata.is_file() { Ok(Some(Self { file, metadata })) } else { Err(OpenError::NotRegular) }
     }
 
-    /// What it was when it was opened.
+    /// Returns the metadata of the time when the file was opened.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// What it is now: its size and times may have changed.
+    /// Returns the current metadata. Size and times may have changed since the file was opened.
     pub fn metadata_now(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
 
-    /// Reads all of it, from its beginning, into `buffer`, provided that is at most `limit` bytes.
+    /// Reads the whole file into `buffer`, from its beginning, if it has at most `limit` bytes.
     pub fn read(&self, limit: usize, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
         let is_all = (&self.file).rewind().and_then(|()| read_all(&self.file, limit, buffer));
         if is_all.map_err(OpenError::Failed)? { Ok(()) } else { Err(OpenError::TooLarge) }
@@ -78,17 +80,18 @@ impl RegularFile {
 }
 
 impl OpenError {
-    fn of_open(error: io::Error, links: Symlinks) -> Self {
+    fn from_io_error(error: io::Error, links: Symlinks) -> Self {
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ELOOP) if links == Symlinks::Reject => Self::Link,
-            // A socket.
+            // Opening a socket fails with ENXIO.
             Some(Errno::ENXIO) => Self::NotRegular,
             _ => Self::Failed(error),
         }
     }
 }
 
-/// `ELOOP` when a link is refused. What was opened may still be anything.
+/// Opens the path for reading. Fails with `ELOOP` on a rejected symlink. The result may be any kind
+/// of file.
 fn open(path: &Path, links: Symlinks) -> io::Result<File> {
     let no_follow = if links == Symlinks::Reject { OFlag::O_NOFOLLOW } else { OFlag::empty() };
     OpenOptions::new()
@@ -97,9 +100,9 @@ fn open(path: &Path, links: Symlinks) -> io::Result<File> {
         .open(path)
 }
 
-/// Reads at most `limit` bytes into `buffer` and says whether that was all.
+/// Reads at most `limit` bytes into `buffer`, and returns true if that is the whole file.
 fn read_all(file: &File, limit: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    // Of full size from the start: a growing vector would leave pieces of a secret behind.
+    // Reserved at once: a vector that grows would leave parts of a secret in freed memory.
     let expected = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(limit));
     buffer.reserve_exact(expected.min(limit) + 1);
     file.take(limit as u64 + 1).read_to_end(buffer)?;
@@ -118,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_regular_file_that_is_small_enough_is_read_and_nothing_is_waited_for() {
+    fn file_that_is_large_or_not_regular_is_rejected_at_once() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         assert!(matches!(read(&path("absent"), 4), Ok(None)));

@@ -1,4 +1,5 @@
-//! What became of each generation this machine has seen. Pure: the state directory loads and saves it.
+//! The record of each generation that this machine has seen. Pure: the state directory loads and
+//! saves it.
 
 pub mod setup_tokens;
 
@@ -10,68 +11,86 @@ use serde::{Deserialize, Serialize};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::login_file;
+use crate::credential::login_file::LoginPlace;
 use crate::credential::verification::Verification;
 use crate::fs::file_id::FileId;
 use crate::ledger::setup_tokens::SeenTokens;
 use crate::time::timestamp::Timestamp;
 
-/// How often a generation whose access token is still fresh may be put back within [`RESTORE_WINDOW`].
+/// How often a generation with a valid access token may be restored within [`RESTORE_WINDOW`].
 pub const RESTORES_PER_WINDOW: usize = 8;
 
 /// The window of [`RESTORES_PER_WINDOW`].
 pub const RESTORE_WINDOW: Duration = Duration::from_secs(60 * 60);
 
-/// How many generations are remembered: more than three weeks of one every eight hours.
-const REMEMBERED: usize = 64;
+/// How long after a login was first seen its account may be taken from the client's state file. A
+/// sign-in writes both files within a second.
+const OWNER_LEARNING_WINDOW: Duration = Duration::from_secs(60);
 
-/// How many withdrawn setup-tokens are remembered.
-const WITHDRAWN_REMEMBERED: usize = 16;
+/// The number of generations that are kept: more than three weeks at one every eight hours.
+const MAX_GENERATIONS: usize = 64;
 
-/// The fate of every generation seen, kept in `ledger.json` of the state directory. Holds no secret.
+/// The number of withdrawn setup tokens that are kept.
+const MAX_WITHDRAWN_TOKENS: usize = 16;
+
+/// The record of every generation seen, stored in `ledger.json` of the state directory. Contains no
+/// secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
-    /// Per generation, what is known of it.
+    /// The record of each generation.
     pub generations: BTreeMap<RefreshTokenId, GenerationRecord>,
-    /// The complete login that was seen in the credential file last: whose account this person works under.
+    /// The complete login that was last seen in the credential file. It determines the current
+    /// account.
     #[serde(alias = "lay_there_last")]
     pub last_seen_in_file: Option<RefreshTokenId>,
-    /// The generation that was put back last and has not been shown to be alive since: if it is rejected, what it replaced
-    /// comes back.
+    /// Where that login was.
+    #[serde(default)]
+    pub last_seen_at: LoginPlace,
+    /// The generation that was restored last and is not verified yet. If it is rejected, the
+    /// restore is rolled back.
     #[serde(alias = "unproven")]
     pub unverified_restore: Option<RefreshTokenId>,
-    /// A restore that was begun: tells, after a crash, whether it happened.
+    /// A restore that has begun. After a crash it tells whether the restore happened.
     #[serde(alias = "intent")]
     pub pending_restore: Option<PendingRestore>,
-    /// Setup-tokens that once lay in the env file and do so no more.
+    /// Setup tokens that were removed from the env file.
     #[serde(alias = "withdrawn")]
     pub withdrawn_tokens: Vec<Fingerprint>,
-    /// The setup-tokens seen, and since when.
+    /// The setup tokens that were seen, with the time of their first sight.
     pub setup_tokens: SeenTokens,
 }
 
-/// What is known of one generation.
+/// The record of one generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationRecord {
     /// When this machine first saw it.
     pub first_seen: Timestamp,
-    /// How many had been seen before it: their order, however the clock was set.
+    /// How many were seen before it. This gives their order, independent of the clock.
     #[serde(default)]
     pub number: u64,
     /// Where it was first seen.
     pub origin: Origin,
-    /// The end of its access token.
+    /// The expiry of its access token.
     pub expires_at: Timestamp,
-    /// Whether its access token was fresh when it was first seen: an old copy that somebody puts back mostly is not.
+    /// Whether its access token was valid when it was first seen. An old copy that is written again
+    /// usually is not.
     #[serde(default)]
     pub was_fresh: bool,
-    /// Whose it is.
+    /// The account and organization.
     #[serde(default)]
     pub owner: Owner,
-    /// What became of it.
+    /// True if it does not name its account and was first seen behind a symlink whose target had
+    /// changed. It may belong to any account.
+    #[serde(default)]
+    pub is_account_unknown: bool,
+    /// Its state.
     #[serde(alias = "fate")]
     pub state: GenerationState,
-    /// When it was put back, oldest first.
+    /// When it was last verified.
+    #[serde(default)]
+    pub verified_at: Option<Timestamp>,
+    /// When it was restored, oldest first.
     #[serde(default, alias = "restored")]
     pub restored_at: Vec<Timestamp>,
 }
@@ -82,40 +101,48 @@ pub struct GenerationRecord {
 pub enum Origin {
     /// In `.credentials.json`: Claude Code wrote it on this machine.
     File,
-    /// In the store: some machine backed it up.
+    /// In the store: a machine backed it up.
     Store,
 }
 
-/// What became of a generation.
+/// The state of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GenerationState {
     /// It is, or may be, the newest.
     Current,
-    /// A later one replaced it: its refresh token is spent.
+    /// A later one replaced it, so its refresh token is consumed.
     Superseded,
-    /// It was put back by us and has not been verified since.
+    /// It was restored and is not verified yet.
     Restored,
-    /// The server refused it.
+    /// The Anthropic API rejected it.
     Rejected,
 }
 
-/// A restore that was begun.
+/// A restore that has begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRestore {
-    /// What was to be put back.
+    /// The generation to restore.
     pub generation: RefreshTokenId,
-    /// When; the same moment stands in the entry's `restored`.
+    /// The time, which is also in the record's `restored_at`.
     pub at: Timestamp,
-    /// Which file it was to replace; nothing if there was none.
+    /// The file to be replaced, or `None` if there was none.
     pub replaces: Option<FileId>,
 }
 
 impl Ledger {
-    /// Takes note of the complete login that lies in the credential file. Whatever ended earlier, of the same account as far
-    /// as is known, is superseded by it.
-    pub fn record_login(&mut self, login: &LoginSummary, now: Timestamp) {
-        let login = &LoginSummary { owner: self.resolve_owner(login), ..login.clone() };
+    /// Records the complete login in the credential file at `place`. It supersedes each generation of
+    /// the same account, as far as known, whose access token expired earlier. Behind a symlink whose
+    /// target has changed, the account of a login is known only if the login names it: it is not a
+    /// refresh of the login before it.
+    pub fn record_login(&mut self, login: &LoginSummary, place: LoginPlace, now: Timestamp) {
+        let is_known = self.generations.contains_key(&login.generation);
+        let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
+        let is_refresh_of_unknown =
+            before.is_some_and(|before| before.is_account_unknown) && login.owner.account.is_none();
+        let is_repointed = self.is_repointed(place);
+        let owner = if is_known || !is_repointed { self.resolve_owner(login) } else { login.owner.clone() };
+        let login = &LoginSummary { owner, ..login.clone() };
         let replaced = |entry: &GenerationRecord| {
             entry.expires_at < login.expires_at && !entry.owner.contradicts(&login.owner)
         };
@@ -126,12 +153,36 @@ impl Ledger {
         }
         let entry = self.entry(login, Origin::File, now);
         (entry.expires_at, entry.owner) = (login.expires_at, login.owner.clone());
-        self.last_seen_in_file = Some(login.generation);
+        entry.is_account_unknown = login.owner.account.is_none()
+            && if is_known { entry.is_account_unknown } else { is_repointed || is_refresh_of_unknown };
+        (self.last_seen_in_file, self.last_seen_at) = (Some(login.generation), place);
         self.evict_oldest();
     }
 
-    /// Notes that `login` is about to be put back. To be saved before the file is written, so that no crash can make a
-    /// generation be put back more often than [`Ledger::may_restore`] allows.
+    /// Returns true if the credential file at `place` is a symlink whose target has changed since a
+    /// login was last seen through it. The target may be another account's file.
+    pub fn is_repointed(&self, place: LoginPlace) -> bool {
+        let is_known = self.last_seen_at != LoginPlace::Unknown;
+        is_known && matches!(place, LoginPlace::Link(_)) && place != self.last_seen_at
+    }
+
+    /// Returns true if the account of a login at `place` may be taken from the client's state file: when
+    /// it is first seen, and for a moment afterwards, because the client writes its two files one after
+    /// the other. Later the state file may name another account. It may also do so if the target of the
+    /// symlink has changed.
+    pub fn may_learn_owner(&self, generation: RefreshTokenId, place: LoginPlace, now: Timestamp) -> bool {
+        match self.generations.get(&generation) {
+            None => !self.is_repointed(place),
+            Some(entry) => {
+                entry.origin == Origin::File
+                    && !entry.is_account_unknown
+                    && entry.first_seen.is_within(OWNER_LEARNING_WINDOW, now)
+            }
+        }
+    }
+
+    /// Records that `login` is about to be restored. Save the ledger before the file is written, so
+    /// that a crash cannot cause more restores than [`Ledger::may_restore`] permits.
     pub fn begin_restore(&mut self, login: &LoginSummary, replaces: Option<FileId>, now: Timestamp) {
         let entry = self.entry(login, Origin::Store, now);
         entry.state = GenerationState::Restored;
@@ -141,33 +192,43 @@ impl Ledger {
         self.evict_oldest();
     }
 
-    /// Notes that the restore begun last was given up before the file was written; it does not count.
+    /// Records that the pending restore was abandoned before the file was written. It does not
+    /// count.
     pub fn cancel_restore(&mut self) {
-        let Some(intent) = self.pending_restore.take() else { return };
+        let Some(pending) = self.pending_restore.take() else { return };
         self.unverified_restore = None;
-        if let Some(entry) = self.generations.get_mut(&intent.generation) {
-            entry.restored_at.retain(|at| *at != intent.at);
+        if let Some(entry) = self.generations.get_mut(&pending.generation) {
+            entry.restored_at.retain(|at| *at != pending.at);
             if entry.state == GenerationState::Restored && entry.restored_at.is_empty() {
                 entry.state = GenerationState::Current;
             }
         }
     }
 
-    /// Settles a restore that was begun: if the very file it was to replace is still there, it never happened and does
-    /// not count.
+    /// Resolves a pending restore. If the file that it was to replace is still there, the restore
+    /// did not happen and does not count.
     pub fn resolve_pending_restore(&mut self, found: Option<FileId>) {
-        let Some(intent) = &self.pending_restore else { return };
-        if intent.replaces.is_some() && intent.replaces == found {
+        let Some(pending) = &self.pending_restore else { return };
+        if pending.replaces.is_some() && pending.replaces == found {
             self.cancel_restore();
         }
         self.pending_restore = None;
     }
 
-    /// Notes what a live probe of this generation showed; only certain answers change its fate, and a rejection is final.
-    pub fn record_verification(&mut self, generation: RefreshTokenId, verdict: &Verification) {
+    /// Records the result of a verification. Only conclusive results change the state, and a
+    /// rejection is final.
+    ///
+    /// A login that is verified after a restore may be restored again when its access token has
+    /// expired: the Anthropic API did not count its refresh token as used. The limit per window stays.
+    pub fn record_verification(
+        &mut self,
+        generation: RefreshTokenId,
+        verdict: &Verification,
+        now: Timestamp,
+    ) {
         let Some(entry) = self.generations.get_mut(&generation) else { return };
         if verdict.is_rejected() {
-            // Of one that was replaced more is known: its refresh token is spent as well.
+            // A superseded generation stays superseded: its refresh token is consumed as well.
             if entry.state != GenerationState::Superseded {
                 entry.state = GenerationState::Rejected;
             }
@@ -175,20 +236,23 @@ impl Ledger {
             if entry.state == GenerationState::Restored {
                 entry.state = GenerationState::Current;
             }
+            entry.restored_at.retain(|at| *at > now || at.is_within(RESTORE_WINDOW, now));
+            entry.verified_at = Some(now);
             if self.unverified_restore == Some(generation) {
                 self.unverified_restore = None;
             }
         }
     }
 
-    /// Notes that what a restore had replaced lies there again.
+    /// Records that the restore was rolled back.
     pub fn record_rollback(&mut self) {
         self.unverified_restore = None;
     }
 
-    /// Whether the rules allow to put this login back now: never one that was rejected or superseded; one whose access
-    /// token is stale once ever, because its refresh token may be spent and replaying a spent one can revoke its whole
-    /// family; one that is fresh as often as others clobber it, within [`RESTORES_PER_WINDOW`].
+    /// Returns true if this login may be restored now. A rejected or superseded login is never
+    /// restored. One with an expired access token is restored once ever, because its refresh token
+    /// may be consumed, and reusing a consumed one can revoke all tokens of the login. One with a
+    /// valid access token is restored at most [`RESTORES_PER_WINDOW`] times per window.
     pub fn may_restore(&self, login: &LoginSummary, now: Timestamp) -> bool {
         let Some(entry) = self.generations.get(&login.generation) else { return true };
         if matches!(entry.state, GenerationState::Superseded | GenerationState::Rejected) {
@@ -199,44 +263,45 @@ impl Ledger {
                 entry.restored_at.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
             recent.count() < RESTORES_PER_WINDOW
         } else {
-            entry.restored_at.is_empty()
+            entry.restored_at.iter().all(|at| entry.verified_at.is_some_and(|verified| verified >= *at))
         }
     }
 
-    /// What became of this generation, if it is known.
-    pub fn fate(&self, generation: RefreshTokenId) -> Option<GenerationState> {
+    /// Returns the state of this generation, if it is known.
+    pub fn generation_state(&self, generation: RefreshTokenId) -> Option<GenerationState> {
         self.generations.get(&generation).map(|entry| entry.state)
     }
 
-    /// When this machine first saw this generation.
+    /// Returns when this machine first saw this generation.
     pub fn first_seen(&self, generation: RefreshTokenId) -> Option<Timestamp> {
         self.generations.get(&generation).map(|entry| entry.first_seen)
     }
 
-    /// Whose a login that lies in the credential file is: what it says itself; else what is known of it; else, since it came
-    /// of a refresh by a client that drops the names (a sign-in writes them), whose the one before it was.
+    /// Returns the owner of a login in the credential file: the one it names, else the recorded
+    /// one, else that of the login before it. A client that drops the names only does so in a
+    /// refresh; a sign-in writes them.
     pub fn resolve_owner(&self, login: &LoginSummary) -> Owner {
         let known = self.generations.get(&login.generation);
         let before = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
         known.or(before).map_or(login.owner.clone(), |entry| login.owner.clone().merged_with(&entry.owner))
     }
 
-    /// Whether a login is of another account or organisation than the one that lay in the credential file last.
+    /// Returns true if a login belongs, or may belong, to another account or organization than the one
+    /// that was last in the credential file.
     pub fn belongs_to_other_account(&self, login: &LoginSummary) -> bool {
-        let last = self.last_seen_in_file.and_then(|generation| self.generations.get(&generation));
-        last.is_some_and(|last| last.owner.contradicts(&login.owner))
+        let Some(generation) = self.last_seen_in_file else { return false };
+        self.generations.get(&generation).is_some_and(|last| {
+            last.owner.contradicts(&login.owner)
+                || (last.is_account_unknown && login.generation != generation)
+        })
     }
 
-    /// Whether this machine has had a login of its own.
-    pub fn has_local_login(&self) -> bool {
-        self.generations.values().any(|entry| entry.origin == Origin::File)
-    }
-
-    /// Notes that this setup-token was taken away, so that a process that inherited it can be told.
+    /// Records that this setup token was removed, so that processes that inherited it can be
+    /// detected.
     pub fn record_withdrawn_token(&mut self, token: Fingerprint) {
         self.withdrawn_tokens.retain(|known| *known != token);
         self.withdrawn_tokens.push(token);
-        let excess = self.withdrawn_tokens.len().saturating_sub(WITHDRAWN_REMEMBERED);
+        let excess = self.withdrawn_tokens.len().saturating_sub(MAX_WITHDRAWN_TOKENS);
         self.withdrawn_tokens.drain(..excess);
     }
 
@@ -249,13 +314,15 @@ impl Ledger {
             expires_at: login.expires_at,
             was_fresh: login_file::is_fresh(login.expires_at, now),
             owner: login.owner.clone(),
+            is_account_unknown: false,
             state: GenerationState::Current,
+            verified_at: None,
             restored_at: Vec::new(),
         })
     }
 
     fn evict_oldest(&mut self) {
-        while self.generations.len() > REMEMBERED {
+        while self.generations.len() > MAX_GENERATIONS {
             let age = |entry: &GenerationRecord| (entry.number, entry.first_seen);
             let oldest = self.generations.iter().min_by_key(|(_, entry)| age(entry)).map(|(name, _)| *name);
             self.generations.retain(|name, _| Some(*name) != oldest);
@@ -282,9 +349,9 @@ mod tests {
         }
     }
 
-    /// A ledger that was written before the names changed keeps its rules.
+    /// A ledger that was written with the former names is read completely.
     #[test]
-    fn a_ledger_with_the_former_names_is_read() {
+    fn ledger_with_the_former_names_is_read() {
         let (one, two) = ("0011223344556677", "8899aabbccddeeff");
         let former = format!(
             r#"{{"generations":{{"{one}":{{"first_seen":1,"number":3,"origin":"file","expires_at":9,"fate":"rejected","restored":[4]}}}},
@@ -300,20 +367,20 @@ mod tests {
     }
 
     #[test]
-    fn a_later_login_in_the_file_supersedes_the_earlier_ones() {
+    fn later_login_in_the_file_supersedes_earlier_ones() {
         let (old, new) = (login("old", HOUR), login("new", 9 * HOUR));
         let mut ledger = Ledger::default();
-        ledger.record_login(&old, at(0));
+        ledger.record_login(&old, LoginPlace::File, at(0));
         assert!(ledger.may_restore(&old, at(0)));
-        ledger.record_login(&new, at(1));
+        ledger.record_login(&new, LoginPlace::File, at(1));
         assert!(!ledger.may_restore(&old, at(1)));
-        ledger.record_login(&old, at(2));
-        assert!(!ledger.may_restore(&old, at(2)), "an older copy that came back is still spent");
+        ledger.record_login(&old, LoginPlace::File, at(2));
+        assert!(!ledger.may_restore(&old, at(2)), "an older copy stays superseded");
         assert!(ledger.may_restore(&new, at(2)));
     }
 
     #[test]
-    fn a_fresh_generation_may_be_put_back_eight_times_an_hour() {
+    fn valid_generation_may_be_restored_eight_times_an_hour() {
         let fresh = login("fresh", 9 * HOUR);
         let mut ledger = Ledger::default();
         for count in 0..RESTORES_PER_WINDOW as u64 {
@@ -325,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_generation_may_be_put_back_once_ever() {
+    fn expired_generation_may_be_restored_once() {
         let stale = login("stale", HOUR);
         let mut ledger = Ledger::default();
         assert!(ledger.may_restore(&stale, at(2 * HOUR)));
@@ -334,7 +401,20 @@ mod tests {
     }
 
     #[test]
-    fn a_restore_that_a_crash_prevented_does_not_count() {
+    fn stale_login_verified_after_restore_may_be_restored_again() {
+        let stale = login("stale", HOUR);
+        let mut ledger = Ledger::default();
+        ledger.begin_restore(&stale, None, at(2 * HOUR));
+        ledger.record_verification(stale.generation, &Verification::Inconclusive("529".into()), at(2 * HOUR));
+        assert!(!ledger.may_restore(&stale, at(9 * HOUR)));
+        ledger.record_verification(stale.generation, &Verification::Ok, at(2 * HOUR));
+        assert!(ledger.may_restore(&stale, at(9 * HOUR)));
+        ledger.begin_restore(&stale, None, at(9 * HOUR));
+        assert!(!ledger.may_restore(&stale, at(500 * HOUR)), "it was not verified since");
+    }
+
+    #[test]
+    fn restore_that_a_crash_prevented_does_not_count() {
         let stale = login("stale", HOUR);
         let before = FileId { inode: 1, modified_seconds: 2, modified_nanoseconds: 3 };
         let after = FileId { inode: 2, ..before };
@@ -347,49 +427,82 @@ mod tests {
     }
 
     #[test]
-    fn only_certain_verdicts_decide_a_fate() {
+    fn only_conclusive_verifications_change_the_state() {
         let one = login("one", 9 * HOUR);
         let mut ledger = Ledger::default();
-        ledger.record_login(&one, at(0));
-        ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()));
-        ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()));
+        ledger.record_login(&one, LoginPlace::File, at(0));
+        ledger.record_verification(one.generation, &Verification::Inconclusive("529".into()), at(0));
+        ledger.record_verification(one.generation, &Verification::ClientUnusable("missing".into()), at(0));
         assert!(ledger.may_restore(&one, at(0)));
-        ledger.record_verification(one.generation, &Verification::Rejected { account_level: false });
-        ledger.record_verification(one.generation, &Verification::Ok);
-        assert!(!ledger.may_restore(&one, at(0)), "a rejected one never comes back");
+        ledger.record_verification(one.generation, &Verification::Rejected { account_level: false }, at(0));
+        ledger.record_verification(one.generation, &Verification::Ok, at(0));
+        assert!(!ledger.may_restore(&one, at(0)), "a rejected one is never restored");
     }
 
     #[test]
-    fn a_login_without_names_is_whose_the_one_before_it_was() {
+    fn login_without_owner_inherits_the_previous_owner() {
         let named = |name: &str, ends: u64, account: &str| LoginSummary {
             owner: Owner { account: Some(account.into()), organization: None },
             ..login(name, ends)
         };
         let mut ledger = Ledger::default();
-        ledger.record_login(&named("one", HOUR, "one"), at(0));
-        ledger.record_login(&named("two", 2 * HOUR, "another"), at(1));
-        ledger.record_login(&login("three", 3 * HOUR), at(2));
+        ledger.record_login(&named("one", HOUR, "one"), LoginPlace::File, at(0));
+        ledger.record_login(&named("two", 2 * HOUR, "another"), LoginPlace::File, at(1));
+        ledger.record_login(&login("three", 3 * HOUR), LoginPlace::File, at(2));
         assert!(ledger.belongs_to_other_account(&named("one", HOUR, "one")));
-        assert_eq!(ledger.fate(RefreshTokenId::from_bytes("one")), Some(GenerationState::Current));
-        assert_eq!(ledger.fate(RefreshTokenId::from_bytes("two")), Some(GenerationState::Superseded));
-        ledger.record_login(&named("three", 3 * HOUR, "a third"), at(3));
+        assert_eq!(
+            ledger.generation_state(RefreshTokenId::from_bytes("one")),
+            Some(GenerationState::Current)
+        );
+        assert_eq!(
+            ledger.generation_state(RefreshTokenId::from_bytes("two")),
+            Some(GenerationState::Superseded)
+        );
+        ledger.record_login(&named("three", 3 * HOUR, "a third"), LoginPlace::File, at(3));
         assert_eq!(
             ledger.resolve_owner(&login("three", 0)).account.as_deref(),
             Some("a third"),
-            "its own word"
+            "the name in the record"
         );
     }
 
     #[test]
-    fn the_ledger_stays_small_and_survives_a_round_through_json() {
+    fn ledger_is_bounded_and_round_trips_through_json() {
         let mut ledger = Ledger::default();
         for count in 0..200 {
-            ledger.record_login(&login(&count.to_string(), count), at(count));
+            ledger.record_login(&login(&count.to_string(), count), LoginPlace::File, at(count));
             ledger.record_withdrawn_token(Fingerprint::from_bytes(&count.to_string()));
         }
-        assert_eq!(ledger.generations.len(), REMEMBERED);
-        assert_eq!(ledger.withdrawn_tokens.len(), WITHDRAWN_REMEMBERED);
+        assert_eq!(ledger.generations.len(), MAX_GENERATIONS);
+        assert_eq!(ledger.withdrawn_tokens.len(), MAX_WITHDRAWN_TOKENS);
         let json = serde_json::to_string(&ledger).expect("a ledger is JSON");
         assert_eq!(serde_json::from_str::<Ledger>(&json).expect("and can be read"), ledger);
+    }
+
+    /// Clients before 2.1.198 do not name the account. An account switcher points the link to the
+    /// file of another account.
+    #[test]
+    fn unnamed_login_behind_changed_link_has_no_known_account() {
+        let link = |target: &str| LoginPlace::Link(Fingerprint::from_bytes(target));
+        let named = |name: &str, account: &str| LoginSummary {
+            owner: Owner { account: Some(account.into()), organization: None },
+            ..login(name, 8 * HOUR)
+        };
+        let mut ledger = Ledger::default();
+        let work = named("work", "one");
+        ledger.record_login(&work, link("work"), at(0));
+        let personal = login("personal", 9 * HOUR);
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(1)));
+        assert!(ledger.may_learn_owner(login("next", 9 * HOUR).generation, link("work"), at(1)));
+        ledger.record_login(&personal, link("personal"), at(1));
+        assert_eq!(ledger.resolve_owner(&personal), Owner::default());
+        assert!(!ledger.may_learn_owner(personal.generation, link("personal"), at(2)));
+        assert!(ledger.belongs_to_other_account(&work), "it may be");
+        assert!(!ledger.belongs_to_other_account(&personal));
+        let refreshed = login("refreshed", 17 * HOUR);
+        ledger.record_login(&refreshed, link("personal"), at(3));
+        assert!(ledger.belongs_to_other_account(&work), "nor is its successor's account known");
+        ledger.record_login(&named("refreshed", "one"), link("personal"), at(4));
+        assert!(!ledger.belongs_to_other_account(&work), "until it is named");
     }
 }

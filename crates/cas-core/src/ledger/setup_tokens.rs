@@ -1,5 +1,5 @@
-//! The setup-tokens this machine has seen: when each was first seen, and what was written down about it. Part of the ledger;
-//! tokens go by their fingerprints.
+//! The setup tokens that this machine has seen: their first sight and their dates. Part of the
+//! ledger. Tokens are identified by their fingerprints.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
 use crate::time::timestamp::Timestamp;
 
-/// How many are remembered; the one that was seen first is forgotten first.
-const REMEMBERED: usize = 16;
+/// The number of tokens that are kept. The one that was seen first is evicted first.
+const MAX_TOKENS: usize = 16;
 
-/// The tokens seen, in the order in which they came.
+/// The tokens, in the order in which they were first seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SeenTokens(Vec<SeenToken>);
@@ -26,20 +26,21 @@ struct SeenToken {
 }
 
 impl SeenTokens {
-    /// Takes note of a setup-token that lies in the env file.
+    /// Records the setup token of the env file.
     pub fn record(&mut self, token: Fingerprint, now: Timestamp) {
         match self.0.iter_mut().find(|known| known.token == token) {
             Some(known) => known.first_seen = earlier(known.first_seen, now),
             None => {
                 self.0.push(SeenToken { token, first_seen: now, minted_at: None, expires_at: None });
-                let excess = self.0.len().saturating_sub(REMEMBERED);
+                let excess = self.0.len().saturating_sub(MAX_TOKENS);
                 self.0.drain(..excess);
             }
         }
     }
 
-    /// Takes note of the setup-token in the store, and of what is written beside it. Dates that stood beside another token
-    /// before are that one's: whoever exchanges a token by hand may leave them there.
+    /// Records the setup token of the store and its dates. Dates that were recorded for another
+    /// token belong to that one: an administrator who replaces a token by hand may leave them in
+    /// the document.
     pub fn record_from_store(&mut self, token: Fingerprint, dates: SetupTokenDates, now: Timestamp) {
         self.record(token, now);
         let is_left_over = dates != SetupTokenDates::default()
@@ -50,13 +51,13 @@ impl SeenTokens {
         }
     }
 
-    /// When this token lapses, as far as is known.
-    pub fn lapse(&self, token: Fingerprint) -> Option<Expiry> {
+    /// Returns the expiry of this token, as far as it is known.
+    pub fn expiry(&self, token: Fingerprint) -> Option<Expiry> {
         let known = self.0.iter().find(|known| known.token == token)?;
         Expiry::for_setup_token(known.dates(), Some(known.first_seen))
     }
 
-    /// When this token was first seen on this machine.
+    /// Returns when this machine first saw this token.
     pub fn first_seen(&self, token: Fingerprint) -> Option<Timestamp> {
         self.0.iter().find(|known| known.token == token).map(|known| known.first_seen)
     }
@@ -68,8 +69,8 @@ impl SeenToken {
     }
 }
 
-/// The earlier of two moments at which a token was seen, as far as the clock can have been right at them: not before
-/// there were any.
+/// Returns the earlier of two sightings, and ignores times that are implausibly early because the
+/// clock was wrong.
 fn earlier(first_seen: Timestamp, now: Timestamp) -> Timestamp {
     match (first_seen < MIN_PLAUSIBLE_TIME, now < MIN_PLAUSIBLE_TIME) {
         (true, false) => now,
@@ -94,8 +95,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_counts_from_its_first_sight_wherever_it_was_and_as_far_as_the_clock_was_right() {
-        // A machine without a clock of its own begins at the epoch.
+    fn setup_token_first_sight_ignores_implausible_clocks() {
+        // A machine without a battery-backed clock starts at the epoch.
         let rows: [(&[u64], u64); 5] = [
             (&[NOW + 5, NOW + 9, NOW + 7], NOW + 5),
             (&[NOW + 9, NOW + 5], NOW + 5),
@@ -113,34 +114,34 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_beside_an_earlier_token_says_nothing_about_the_next() {
+    fn dates_left_from_an_earlier_token_are_ignored() {
         let dates = SetupTokenDates { minted_at: Some(at(0)), expires_at: Some(at(7)) };
         let mut seen = SeenTokens::default();
         seen.record_from_store(token("one"), dates, at(1));
         seen.record_from_store(token("two"), dates, at(2));
         let stated = Expiry { at: at(7), source: ExpirySource::Declared };
-        let guessed =
+        let estimated =
             Expiry { at: at(2).saturating_add(SETUP_TOKEN_LIFETIME), source: ExpirySource::UpperBound };
-        assert_eq!((seen.lapse(token("one")), seen.lapse(token("two"))), (Some(stated), Some(guessed)));
-        let mended = SetupTokenDates { expires_at: Some(at(9)), ..dates };
-        seen.record_from_store(token("two"), mended, at(3));
-        assert_eq!(seen.lapse(token("two")).map(|lapse| lapse.at), Some(at(9)));
+        assert_eq!((seen.expiry(token("one")), seen.expiry(token("two"))), (Some(stated), Some(estimated)));
+        let corrected = SetupTokenDates { expires_at: Some(at(9)), ..dates };
+        seen.record_from_store(token("two"), corrected, at(3));
+        assert_eq!(seen.expiry(token("two")).map(|expiry| expiry.at), Some(at(9)));
         seen.record(token("two"), at(4));
         assert_eq!(
-            seen.lapse(token("two")).map(|lapse| lapse.at),
+            seen.expiry(token("two")).map(|expiry| expiry.at),
             Some(at(9)),
-            "also where only the env file is read"
+            "also if only the env file is read"
         );
     }
 
     #[test]
-    fn only_so_many_are_remembered_and_the_newest_always() {
+    fn seen_tokens_are_bounded_and_the_newest_is_kept() {
         let mut seen = SeenTokens::default();
         for count in 0..100 {
             seen.record(token(&count.to_string()), at(count));
         }
-        assert_eq!(seen.0.len(), REMEMBERED);
+        assert_eq!(seen.0.len(), MAX_TOKENS);
         assert_eq!(seen.first_seen(token("99")), Some(at(99)));
-        assert_eq!(seen.lapse(token("0")), None);
+        assert_eq!(seen.expiry(token("0")), None);
     }
 }

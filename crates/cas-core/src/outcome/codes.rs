@@ -1,35 +1,49 @@
-//! One word for everything an outcome can say, for programs: a word never changes its meaning.
+//! Codes for programs: one word for each part of an outcome. A code never changes its meaning.
 
 use super::{Detail, Finding, Outcome};
 use crate::credential::verification::Verification;
 
-pub(super) fn of_finding(finding: &Finding) -> &'static str {
+pub(super) fn finding_code(finding: &Finding) -> &'static str {
     match finding {
         Finding::SetupToken { .. } => "setup-token",
         Finding::Login { .. } => "login",
         Finding::Stale { .. } => "stale",
         Finding::Refreshing(_) => "refreshing",
-        Finding::StaleCopy { .. } => "spent",
+        Finding::StaleCopy { .. } => "stale-copy",
         Finding::Restored { .. } => "restored",
-        Finding::Unrecoverable { .. } => "beyond-repair",
-        Finding::RestoreFailed { .. } => "unmended",
-        Finding::LoginUnusable { .. } => "broken",
-        Finding::RequestRefused(_) => "not-done",
+        Finding::Unrecoverable { .. } => "unrecoverable",
+        Finding::RestoreFailed { .. } => "restore-failed",
+        Finding::LoginUnusable { .. } => "login-unusable",
+        Finding::RequestRefused(_) => "request-refused",
         Finding::NoLogin => "no-login",
-        Finding::Skipped(_) => "left-alone",
+        Finding::Skipped(_) => "skipped",
         Finding::Misconfigured(_) => "misconfigured",
-        Finding::AnotherRunActive => "busy",
+        Finding::AnotherRunActive => "another-run-active",
     }
 }
 
-/// What else there is to say, the nearness of an end included.
-pub(super) fn of_notes(outcome: &Outcome) -> Vec<String> {
-    let lapsing = outcome.lapsing.map(|_| "lapsing");
-    outcome.notes.iter().map(of_note).chain(lapsing).map(str::to_owned).collect()
+/// Returns the code of a finding for a code that an earlier version wrote.
+pub fn current_finding_code(code: &str) -> &str {
+    match code {
+        "spent" => "stale-copy",
+        "beyond-repair" => "unrecoverable",
+        "unmended" => "restore-failed",
+        "broken" => "login-unusable",
+        "not-done" => "request-refused",
+        "left-alone" => "skipped",
+        "busy" => "another-run-active",
+        current => current,
+    }
 }
 
-fn of_note(note: &Detail) -> &'static str {
-    match note {
+/// Returns the codes of the details, and of an expiry warning.
+pub(super) fn detail_codes(outcome: &Outcome) -> Vec<String> {
+    let warning = outcome.expiry_warning.map(|_| "lapsing");
+    outcome.notes.iter().map(detail_code).chain(warning).map(str::to_owned).collect()
+}
+
+fn detail_code(detail: &Detail) -> &'static str {
+    match detail {
         Detail::EnvFileWritten => "env-file-written",
         Detail::EnvFileRemoved => "env-file-removed",
         Detail::EnvFileInvalid(_) => "env-file-not-used",
@@ -46,7 +60,7 @@ fn of_note(note: &Detail) -> &'static str {
     }
 }
 
-pub(super) fn of_verdict(verdict: &Verification) -> &'static str {
+pub(super) fn verification_code(verdict: &Verification) -> &'static str {
     match verdict {
         Verification::Ok => "ok",
         Verification::RateLimited => "limited",

@@ -1,24 +1,25 @@
-//! Which exit code an outcome has: who has to act, in one number.
+//! The exit status of an outcome.
 
 use super::{Detail, Finding, Outcome, Status};
 use crate::credential::verification::Verification;
 use crate::store::StoreError;
 
 impl Outcome {
-    /// The exit code of `cas-sync run`: 0 fine (also where all there is to warn of is a date that comes near, or has passed
-    /// without anybody refusing the credential: nothing has failed), 69 `claude` unusable, 75 try later (a store or Claude Code is busy or away),
-    /// 77 refused by the store, 78 configuration, 79 a person must sign in, 1 anything else.
+    /// Returns the exit status of `cas-sync run`: 0 success, also if the only warning is an expiry
+    /// that comes near or has passed without a rejection; 69 `claude` unusable; 75 temporary
+    /// failure of the store or of Claude Code; 77 refused by the store; 78 configuration; 79 the
+    /// user must sign in; 1 any other failure.
     pub fn exit_code(&self) -> u8 {
         let is_refused = |note: &Detail| {
             matches!(note, Detail::Store(StoreError::Refused { .. } | StoreError::Deleted { .. }))
         };
         let is_unusable = |note: &Detail| matches!(note, Detail::Store(StoreError::Misconfigured { .. }));
-        let passes = |note: &Detail| {
+        let is_temporary = |note: &Detail| {
             matches!(note, Detail::Store(StoreError::Busy { .. } | StoreError::Unreachable { .. }))
         };
         match (self.status, self.verdict()) {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
-            _ if self.is_warning_of_the_end_alone() => 0,
+            _ if self.is_only_expiry_warning() => 0,
             (_, Some(Verification::Rejected { account_level: false })) => 79,
             _ if matches!(
                 self.finding,
@@ -38,14 +39,14 @@ impl Outcome {
             }
             (_, Some(Verification::ClientUnusable(_))) => 69,
             (_, Some(Verification::Inconclusive(_))) => 75,
-            _ if self.notes.iter().any(passes) => 75,
+            _ if self.notes.iter().any(is_temporary) => 75,
             _ if self.notes.iter().any(|note| matches!(note, Detail::Configuration(_))) => 78,
             _ if matches!(self.finding, Finding::RestoreFailed { .. } | Finding::StaleCopy { .. }) => 75,
             _ => 1,
         }
     }
 
-    fn is_warning_of_the_end_alone(&self) -> bool {
+    fn is_only_expiry_warning(&self) -> bool {
         let is_in_order = matches!(
             self.finding,
             Finding::SetupToken { .. }
@@ -53,7 +54,7 @@ impl Outcome {
                 | Finding::Stale { .. }
                 | Finding::Refreshing(_)
         );
-        self.lapsing.is_some()
+        self.expiry_warning.is_some()
             && self.status == Status::Warn
             && is_in_order
             && self.verdict().is_none_or(Verification::is_alive)

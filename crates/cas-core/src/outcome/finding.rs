@@ -1,4 +1,4 @@
-//! What a run can have found, or done: all that an outcome is made of.
+//! The parts of an outcome: what a run found or did.
 
 use super::BackupLocation;
 use crate::credential::fingerprint::Fingerprint;
@@ -6,113 +6,114 @@ use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
 use crate::store::StoreError;
 
-/// The one thing a run has to say.
+/// The main result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The setup-token is in use.
+    /// The setup token is active.
     SetupToken {
-        /// Which one.
+        /// Its fingerprint.
         token: Fingerprint,
-        /// What a live probe showed.
+        /// The result of its verification.
         verdict: Option<Verification>,
     },
-    /// The login is complete and, if there is a verdict, was probed.
+    /// The login is complete. If there is a verdict, it was verified.
     Login {
-        /// Which one.
+        /// The login.
         login: LoginSummary,
-        /// What a live probe showed.
+        /// The result of its verification.
         verdict: Option<Verification>,
     },
-    /// The login is complete and its access token has to be refreshed by Claude Code.
+    /// The login is complete, and Claude Code has to refresh its access token.
     Stale {
-        /// Which one.
+        /// The login.
         login: LoginSummary,
-        /// What a refresh run showed.
+        /// The result of the refresh.
         verdict: Option<Verification>,
     },
-    /// The login is complete, and some session of Claude Code is refreshing it just now.
+    /// The login is complete, and a session of Claude Code is refreshing it.
     Refreshing(LoginSummary),
-    /// The login is complete, its access token has ended, and a later login is known: an old copy that somebody put back, or
-    /// one from a time when the clock was wrong.
+    /// The login is complete, its access token has expired, and a later login is known: it is an
+    /// old copy, or one from a time when the clock was wrong.
     StaleCopy {
-        /// Which one.
+        /// The login.
         login: LoginSummary,
         /// Whether this machine saw its refresh token being exchanged.
         is_certain: bool,
     },
-    /// A broken or rejected login was replaced.
+    /// A login that was unusable or rejected was replaced by a backup.
     Restored {
-        /// What was put back.
+        /// The restored login.
         login: LoginSummary,
-        /// Whether its access token can be used as it is; if not, Claude Code has to refresh it first, and may fail to.
+        /// Whether its access token is valid. If not, Claude Code has to refresh it first, which
+        /// may fail.
         is_fresh: bool,
-        /// From where.
+        /// The location of the backup.
         source: BackupLocation,
-        /// What a live probe of it showed.
+        /// The result of its verification.
         verdict: Option<Verification>,
     },
-    /// The login is broken or rejected and nothing may be put back.
+    /// The login is unusable or rejected, and no backup may be restored.
     Unrecoverable {
-        /// What lies there now.
+        /// The state of the login file.
         state: String,
     },
-    /// The login is broken and could not be mended this time.
+    /// The login is unusable, and restoring a backup failed in this run.
     RestoreFailed {
-        /// What lies there now.
+        /// The state of the login file.
         state: String,
-        /// What stood in the way.
+        /// The cause.
         why: String,
     },
-    /// Claude Code takes what lies there for no login, and this run was not to mend it.
+    /// Claude Code finds no login in the file, and this run was not asked to restore one.
     LoginUnusable {
-        /// What lies there.
+        /// The state of the login file.
         state: String,
     },
-    /// What a person asked for was not done.
+    /// The user's request was refused.
     RequestRefused(String),
-    /// There is no login yet, here or in the store.
+    /// There is no login yet, neither in the file nor in the store.
     NoLogin,
-    /// What lies there is left alone.
+    /// The login file is not changed, for this reason.
     Skipped(String),
-    /// The configuration cannot be used, and nothing was done.
+    /// The configuration cannot be used. Nothing was done.
     Misconfigured(String),
     /// Another run holds the lock.
     AnotherRunActive,
 }
 
-/// Something else that happened.
+/// A further result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// The env file now holds the store's setup-token.
+    /// The env file now has the store's setup token.
     EnvFileWritten,
-    /// The env file is gone, as the store said.
+    /// The env file was removed, because the store has no setup token.
     EnvFileRemoved,
-    /// The env file could not be used.
+    /// The env file cannot be used.
     EnvFileInvalid(String),
-    /// The env file could not be made what the store says.
+    /// The env file could not be updated from the store.
     EnvFileUpdateFailed(String),
-    /// The store's setup-token is malformed and was not used.
+    /// The store's setup token is malformed and was not used.
     SetupTokenFieldInvalid(String),
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.
     NotBackedUp(String),
-    /// A restored login was rejected and what lay there before is back.
+    /// A restored login was rejected, and the restore was rolled back.
     RolledBack,
-    /// What lay there before a restore could not be put back.
+    /// A restore could not be rolled back.
     NotRolledBack(String),
     /// The store could not be read.
     Store(StoreError),
-    /// The store's token needs somebody's attention.
+    /// The store's token needs attention.
     StoreToken(String),
-    /// The configuration says something that nobody understands.
+    /// The configuration has an unknown key.
     Configuration(String),
-    /// No copies of logins are kept any more, and some from before are still there.
+    /// Backups are disabled, and earlier ones still exist.
     BackupsRemain(Vec<BackupLocation>),
 }
 
 impl Finding {
-    /// The complete login this is about.
+    /// Returns the complete login of the finding, if it has one.
     pub fn login(&self) -> Option<&LoginSummary> {
         match self {
             Self::Login { login, .. }
@@ -126,12 +127,12 @@ impl Finding {
 }
 
 impl Detail {
-    /// Whether nothing is wrong with what it says.
+    /// Returns true if the detail reports no problem.
     pub(super) fn is_informational(&self) -> bool {
         self.is_change() || matches!(self, Self::BackupsRemain(_))
     }
 
-    /// Whether this run changed something.
+    /// Returns true if the detail reports a change.
     pub(super) fn is_change(&self) -> bool {
         matches!(self, Self::EnvFileWritten | Self::EnvFileRemoved | Self::BackedUp(_) | Self::RolledBack)
     }

@@ -1,4 +1,4 @@
-//! The words for an outcome: what people read in the journal, the log and the terminal.
+//! The text of an outcome for the journal, the log and the terminal.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::verification::Verification;
 use crate::text::sanitize_line;
 
-/// The text after the status word: one line, without control characters, that ends in what to do.
+/// The text after the status word: one line without control characters, which ends in the remedy.
 impl fmt::Display for Outcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        // First what is wrong: that the login is complete is no news beside it.
+        // The problem comes first.
         if let Some(Verification::ClientUnusable(why)) = self.verdict() {
             text = format!("claude cannot be used: {why}; ");
         }
@@ -22,37 +22,37 @@ impl fmt::Display for Outcome {
             text.push_str("; ");
             text.push_str(&note.to_string());
         }
-        if let Some(lapsing) = &self.lapsing {
+        if let Some(warning) = &self.expiry_warning {
             text.push_str("; ");
-            text.push_str(&of_the_end(lapsing));
+            text.push_str(&expiry_text(warning));
         }
         let text = with_login_email(&text, self.sign_in_as.as_ref());
         formatter.write_str(&sanitize_line(&text))
     }
 }
 
-/// What a person signs in with.
+/// The command with which a user signs in.
 const SIGN_IN_COMMAND: &str = "cas-sync login";
 
-/// Names the address in the command to sign in with, wherever that is in `text`.
-pub fn with_login_email(text: &str, address: Option<&Email>) -> String {
-    match address {
-        Some(address) => text.replace(SIGN_IN_COMMAND, &format!("{SIGN_IN_COMMAND} --email {address}")),
+/// Adds the email to each sign-in command in `text`.
+pub fn with_login_email(text: &str, email: Option<&Email>) -> String {
+    match email {
+        Some(email) => text.replace(SIGN_IN_COMMAND, &format!("{SIGN_IN_COMMAND} --email {email}")),
         None => text.to_owned(),
     }
 }
 
 impl Outcome {
-    /// Whether the person is told the command to sign in with, into which their address belongs.
+    /// Returns true if the text contains the sign-in command, which should name the user's email.
     pub fn requires_sign_in(&self) -> bool {
         self.to_string().contains(SIGN_IN_COMMAND)
     }
 }
 
-/// What is said of a credential that lapses soon, or should have: when, and what to do.
-pub(super) fn of_the_end(lapsing: &ExpiryWarning) -> String {
-    let when = lapsing.describe();
-    match lapsing.kind {
+/// Returns the text for an expiry: the date, and the remedy.
+pub(super) fn expiry_text(warning: &ExpiryWarning) -> String {
+    let when = warning.describe();
+    match warning.kind {
         CredentialKind::Login => format!("login {when}; {SIGN_IN_AGAIN}"),
         CredentialKind::SetupToken => format!("setup-token {when}; {RENEW_TOKEN}"),
     }
@@ -62,14 +62,14 @@ const SIGN_IN_AGAIN: &str = "sign in again: run `cas-sync login`";
 pub(super) const SIGN_IN: &str = "interactive SSO login required: run `cas-sync login`";
 
 pub(super) const RENEW_TOKEN: &str =
-    "make a new one with `claude setup-token` and hand it in with `cas-sync token set`";
-pub(super) const SPENT: &str = "find what put it back, then run `cas-sync login`";
+    "create a new one with `claude setup-token` and store it with `cas-sync token set`";
+pub(super) const OUTDATED: &str = "find the process that wrote it, then run `cas-sync login`";
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SetupToken { verdict: Some(Verification::Rejected { account_level: false }), .. } => {
-                write!(formatter, "setup-token in use, rejected by the server; {RENEW_TOKEN}")
+                write!(formatter, "setup-token in use, rejected by the Anthropic API; {RENEW_TOKEN}")
             }
             Self::SetupToken { verdict, .. } => write!(formatter, "setup-token in use, {}", Shown(verdict)),
             Self::Login { login, verdict }
@@ -89,42 +89,42 @@ impl fmt::Display for Finding {
             ),
             Self::Refreshing(login) => write!(
                 formatter,
-                "login complete, access token until {}: Claude Code is refreshing it just now, not verified by inference",
+                "login complete, access token until {}: Claude Code is refreshing it, not verified by inference",
                 login.expires_at
             ),
             Self::StaleCopy { login, is_certain: true } => write!(
                 formatter,
-                "the login file holds an old copy again (access token until {}), whose refresh token was exchanged since; it is left alone: {SPENT}",
+                "the login file contains an outdated login (access token until {}), whose refresh token was already used; file not changed: {OUTDATED}",
                 login.expires_at
             ),
             Self::StaleCopy { login, is_certain: false } => write!(
                 formatter,
-                "the login file holds a login that ends (access token until {}) before another one known here: an old copy, or the clock was wrong; it is not refreshed by us: if `claude` does not work, {SIGN_IN}",
+                "the login file contains a login that expires (access token until {}) before another known one: it is an old copy, or the clock was wrong; file not changed: if `claude` does not work, {SIGN_IN}",
                 login.expires_at
             ),
             Self::Restored { login, is_fresh, source, verdict } => {
-                write!(formatter, "login put back from {source} (generation {}), ", login.generation)?;
+                write!(formatter, "login restored from {source} (generation {}), ", login.generation)?;
                 if !is_fresh {
                     formatter
-                        .write_str("whose access token Claude Code has to refresh at its next start, ")?;
+                        .write_str("its access token is refreshed by Claude Code at its next start, ")?;
                 }
                 Shown(verdict).fmt(formatter)
             }
             Self::Unrecoverable { state } => {
-                write!(formatter, "{state} and there is no good copy to put back; {SIGN_IN}")
+                write!(formatter, "{state}, and there is no backup to restore; {SIGN_IN}")
             }
             Self::RestoreFailed { state, why } => {
-                write!(formatter, "{state}, and none could be put back: {why}")
+                write!(formatter, "{state}, and no backup could be restored: {why}")
             }
             Self::LoginUnusable { state } => {
                 write!(
                     formatter,
-                    "{state}: `cas-sync restore` puts a good copy back if there is one; else {SIGN_IN}"
+                    "{state}: `cas-sync restore` restores a backup if there is one; otherwise {SIGN_IN}"
                 )
             }
             Self::RequestRefused(why) => formatter.write_str(why),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
-            Self::Skipped(why) => write!(formatter, "login file left alone: {why}"),
+            Self::Skipped(why) => write!(formatter, "login file not changed: {why}"),
             Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),
             Self::AnotherRunActive => formatter.write_str("another run is at work"),
         }
@@ -138,14 +138,12 @@ impl fmt::Display for Shown<'_> {
         match self.0 {
             None => formatter.write_str("not verified by inference"),
             Some(Verification::Ok) => formatter.write_str("verified by inference"),
-            Some(Verification::RateLimited) => {
-                formatter.write_str("verified: alive, its usage limit is reached")
-            }
+            Some(Verification::RateLimited) => formatter.write_str("verified: valid, usage limit reached"),
             Some(Verification::Rejected { account_level: false }) => {
-                write!(formatter, "rejected by the server; {SIGN_IN}")
+                write!(formatter, "rejected by the Anthropic API; {SIGN_IN}")
             }
             Some(Verification::Rejected { account_level: true }) => {
-                formatter.write_str("refused for this account or organisation; ask its administrator")
+                formatter.write_str("refused for this account or organization; ask its administrator")
             }
             Some(Verification::ClientUnusable(_)) => formatter.write_str("not verified"),
             Some(Verification::Inconclusive(why)) => {
@@ -158,13 +156,13 @@ impl fmt::Display for Shown<'_> {
 impl fmt::Display for Detail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EnvFileWritten => formatter.write_str("setup-token taken over from the store"),
+            Self::EnvFileWritten => formatter.write_str("setup-token copied from the store"),
             Self::EnvFileRemoved => {
-                formatter.write_str("setup-token withdrawn in the store, env file removed")
+                formatter.write_str("setup-token removed from the store, env file removed")
             }
             Self::EnvFileInvalid(why) => write!(formatter, "env file not used: {why}"),
             Self::EnvFileUpdateFailed(why) => {
-                write!(formatter, "env file not changed as the store says: {why}")
+                write!(formatter, "env file not updated from the store: {why}")
             }
             Self::SetupTokenFieldInvalid(why) => {
                 write!(
@@ -174,9 +172,9 @@ impl fmt::Display for Detail {
             }
             Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
             Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),
-            Self::RolledBack => formatter.write_str("what lay there before is back"),
+            Self::RolledBack => formatter.write_str("restore rolled back"),
             Self::NotRolledBack(why) => {
-                write!(formatter, "what lay there before could not be put back: {why}")
+                write!(formatter, "restore could not be rolled back: {why}")
             }
             Self::Store(failure) => write!(formatter, "store {failure}"),
             Self::StoreToken(why) => write!(formatter, "vault token: {why}"),
@@ -186,7 +184,7 @@ impl fmt::Display for Detail {
                 let places = places.join(" and ");
                 write!(
                     formatter,
-                    "no copy is kept (oauth_backup = false); earlier ones are still in {places}"
+                    "backups are disabled (oauth_backup = false); earlier backups are still in {places}"
                 )
             }
         }

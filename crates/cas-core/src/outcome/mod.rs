@@ -1,7 +1,7 @@
-//! How a run ended. The log line, the exit code, the notice and later the metric are all rendered from this one
-//! value, so that they cannot disagree.
+//! The result of a run. The log line, the exit status, the notice and `state.json` are rendered
+//! from this one value, so that they cannot disagree.
 
-mod codes;
+pub mod codes;
 mod exit_status;
 mod finding;
 mod message;
@@ -20,18 +20,18 @@ use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
 use crate::store::StoreError;
 
-/// The status words of the log and the journal; alerts look for them.
+/// The status words of the log and the journal. Alerts match them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// All is well as far as it was looked at.
+    /// No problem was found.
     Ok,
-    /// A broken login was mended.
+    /// A login was restored.
     Recovered,
-    /// Something is not as it should be, and no person has to act yet.
+    /// Something is wrong, but the user does not have to act yet.
     Warn,
-    /// A person has to act; the text says what to do.
+    /// The user or the administrator has to act. The text names the remedy.
     Fail,
-    /// Nothing was done because another run is at it.
+    /// Nothing was done, because another run is active.
     Skip,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Where a login that was put back came from.
+/// Where a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupLocation {
     /// The local history of this machine.
@@ -57,7 +57,7 @@ pub enum BackupLocation {
 }
 
 impl BackupLocation {
-    /// Returns its name for programs: `history` or `store`.
+    /// Returns the name for programs: `history` or `store`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LocalHistory => "history",
@@ -75,40 +75,40 @@ impl fmt::Display for BackupLocation {
     }
 }
 
-/// How a run ended: one status, the finding it rests on, and what else is worth knowing.
+/// The result of a run: a status, the main finding, and further details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The word.
+    /// The status word.
     pub status: Status,
-    /// What was found, or done.
+    /// The main result.
     pub finding: Finding,
-    /// What else happened, in its order.
+    /// Further results, in their order.
     pub notes: Vec<Detail>,
-    /// Whether the sync should look at this soon (a login cannot verify, and has little time).
+    /// Whether a sync should run soon. (A login cannot verify and has little time.)
     pub wants_sync: bool,
-    /// When the credential it is about lapses, if that is known.
-    pub lapse: Option<Expiry>,
-    /// The same while that is near, or past, and the credential is not known to be dead.
-    pub lapsing: Option<ExpiryWarning>,
-    /// With which address the person would sign in, where that is known and they have to be told.
+    /// The expiry of the credential, if it is known.
+    pub expiry: Option<Expiry>,
+    /// The warning, if the expiry is near or past and the credential is not known to be rejected.
+    pub expiry_warning: Option<ExpiryWarning>,
+    /// The email to sign in with, if it is known and the user has to sign in.
     pub sign_in_as: Option<Email>,
 }
 
 impl Outcome {
-    /// One of which there is nothing more to say than this.
+    /// Creates an outcome without further details.
     pub fn new(status: Status, finding: Finding) -> Self {
         Self {
             status,
             finding,
             notes: Vec::new(),
             wants_sync: false,
-            lapse: None,
-            lapsing: None,
+            expiry: None,
+            expiry_warning: None,
             sign_in_as: None,
         }
     }
 
-    /// Adds something that needs attention: `status` at least, unless it is worse already.
+    /// Adds a detail that needs attention, and raises the status to at least `status`.
     pub fn escalate(&mut self, status: Status, note: Detail) {
         if self.status == Status::Ok || status == Status::Fail {
             self.status = status;
@@ -116,7 +116,7 @@ impl Outcome {
         self.notes.push(note);
     }
 
-    /// What real inference showed in this run of the credential it was about.
+    /// Returns the result of the verification in this run.
     pub fn verdict(&self) -> Option<&Verification> {
         match &self.finding {
             Finding::SetupToken { verdict, .. }
@@ -127,13 +127,13 @@ impl Outcome {
         }
     }
 
-    /// The complete login this was about.
+    /// Returns the complete login of the finding, if it has one.
     pub fn login(&self) -> Option<&LoginSummary> {
         self.finding.login()
     }
 
-    /// What stands in the way, where that is something that passes by itself or that an admin mends for everybody: the name
-    /// of a state of the world, the same for every run that meets it.
+    /// Returns the cause of a warning that ends by itself or that an administrator removes for all
+    /// users. The text is the same for every run with that cause.
     pub fn outage(&self) -> Option<String> {
         let of_store = self.notes.iter().find_map(|note| match note {
             Detail::Store(StoreError::Busy { .. }) => Some("the store is busy"),
@@ -148,22 +148,22 @@ impl Outcome {
         (self.status == Status::Warn && !causes.is_empty()).then(|| causes.join("; "))
     }
 
-    /// What was found, in one word; words never change their meaning.
+    /// Returns the [code](codes) of the finding.
     pub fn finding_code(&self) -> &'static str {
-        codes::of_finding(&self.finding)
+        codes::finding_code(&self.finding)
     }
 
-    /// What real inference showed in this run, in one word.
+    /// Returns the [code](codes) of the verification in this run.
     pub fn verification_code(&self) -> Option<&'static str> {
-        self.verdict().map(codes::of_verdict)
+        self.verdict().map(codes::verification_code)
     }
 
-    /// Whether this run changed a credential, or a copy of one.
+    /// Returns true if this run changed a credential or a backup.
     pub fn has_changed_anything(&self) -> bool {
         matches!(self.finding, Finding::Restored { .. }) || self.notes.iter().any(Detail::is_change)
     }
 
-    /// Whether a login should leave a line in the journal: when something was done, or is not as it should be.
+    /// Returns true if a login should write a journal line: if something was changed or is wrong.
     pub fn should_log(&self) -> bool {
         self.status != Status::Ok || !self.notes.is_empty()
     }

@@ -1,7 +1,7 @@
-//! `state.json` in the state directory: how the last sync ended, for programs. Rendered from the same [`Outcome`] as the log
-//! line, so that the two cannot disagree. Holds no secret.
+//! `state.json` in the state directory: the result of the last sync for programs. It is rendered
+//! from the same [`Outcome`] as the log line. Contains no secret.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::notice::UserAction;
 use super::{Detail, Finding, Outcome, codes};
@@ -16,15 +16,15 @@ pub use crate::credential::expiry::CredentialKind;
 /// The name of the file.
 pub const FILE_NAME: &str = "state.json";
 
-/// The version of its schema: members may be added to it, and none changes its meaning or goes.
+/// The version of the schema. Members may be added. No member is removed or changes its meaning.
 pub const SCHEMA: u32 = 1;
 
-/// How a sync ended. Times are milliseconds since the epoch.
+/// The result of a sync. Times are in milliseconds since the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateReport {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Whose login it is about.
+    /// The user.
     pub user: String,
     /// When the sync began.
     pub at_ms: Timestamp,
@@ -32,86 +32,90 @@ pub struct StateReport {
     pub status: String,
     /// The text of the log line.
     pub text: String,
-    /// The exit code.
+    /// The exit status.
     pub exit_code: u8,
-    /// What was found, in one word.
-    #[serde(default)]
+    /// The code of the finding. Codes of earlier versions are converted.
+    #[serde(default, deserialize_with = "current_code")]
     pub finding: String,
-    /// What else is worth knowing, in one word each.
+    /// The codes of the details.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Which credential Claude Code would use.
+    /// The credential that Claude Code would use.
     pub credential: Option<Credential>,
-    /// What real inference showed in this run, or in a verification by hand since, in one word; nothing if it was not asked.
+    /// The code of the verification of this run or of a later `cas-sync verify`, or null if there
+    /// was none.
     pub verdict: Option<String>,
-    /// When this very credential, or the one it was refreshed from, was last shown to work.
+    /// When this credential, or the one it was refreshed from, was last verified as valid.
     pub verified_at_ms: Option<Timestamp>,
-    /// What stands in the way and passes by itself.
+    /// The cause of a temporary outage.
     pub outage: Option<String>,
-    /// Since when it does.
+    /// The start of that outage.
     pub outage_since_ms: Option<Timestamp>,
-    /// The credential for which the person has to act, while they have to and it is about one.
+    /// The credential for which the user has to act, if the action is about one.
     #[serde(default)]
     pub notice_about: Option<Fingerprint>,
-    /// Why there is a notice for the person, in one word, while there is one.
+    /// The code of the notice's reason, while there is a notice.
     #[serde(default)]
     pub notice_cause: Option<String>,
 }
 
-/// A credential, without its secret.
+/// A credential without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// What it is.
+    /// Its kind.
     pub kind: CredentialKind,
-    /// The truncated SHA-256 of the setup-token, or of the login's refresh token.
+    /// The truncated SHA-256 of the setup token, or of the login's refresh token.
     pub fingerprint: Fingerprint,
-    /// The end of the login's access token.
+    /// The expiry of the login's access token.
     pub access_token_expires_at_ms: Option<Timestamp>,
-    /// When the person has to sign in again, if the login says so.
+    /// When the user has to sign in again, if the login states it.
     pub login_expires_at_ms: Option<Timestamp>,
-    /// The account it was signed in to, if the login says so.
+    /// The account, if the login names it.
     #[serde(default)]
     pub account: Option<String>,
-    /// When it lapses as a whole, whatever is refreshed until then: the login's own end, or the setup-token's. Nothing where
-    /// that is not known.
+    /// The expiry of the login or the setup token, if it is known. A refresh does not extend it.
     #[serde(default, alias = "lapses_at_ms")]
     pub expires_at_ms: Option<Timestamp>,
-    /// Whether nobody wrote that date down: of a setup-token a year after it was made, or, at the latest, a year after it was
-    /// first seen.
+    /// Whether that date is an estimate: one year after the setup token was created, or at the
+    /// latest one year after it was first seen.
     #[serde(default, alias = "lapse_is_estimated")]
     pub expiry_is_estimated: bool,
 }
 
 impl Credential {
-    /// The setup-token of this fingerprint.
-    pub fn of_setup_token(token: Fingerprint, lapse: Option<&Expiry>) -> Self {
+    /// Describes the setup token with this fingerprint.
+    pub fn for_setup_token(token: Fingerprint, expiry: Option<&Expiry>) -> Self {
         Self {
             kind: CredentialKind::SetupToken,
             fingerprint: token,
             access_token_expires_at_ms: None,
             login_expires_at_ms: None,
             account: None,
-            expires_at_ms: lapse.map(|lapse| lapse.at),
-            expiry_is_estimated: lapse.is_some_and(Expiry::is_estimated),
+            expires_at_ms: expiry.map(|expiry| expiry.at),
+            expiry_is_estimated: expiry.is_some_and(Expiry::is_estimated),
         }
     }
 
-    /// This login.
-    pub fn of_login(login: &LoginSummary, lapse: Option<&Expiry>) -> Self {
+    /// Describes this login.
+    pub fn for_login(login: &LoginSummary, expiry: Option<&Expiry>) -> Self {
         Self {
             kind: CredentialKind::Login,
             fingerprint: login.generation,
             access_token_expires_at_ms: Some(login.expires_at),
             login_expires_at_ms: login.login_expires_at,
             account: login.owner.account.clone(),
-            expires_at_ms: lapse.map(|lapse| lapse.at),
-            expiry_is_estimated: lapse.is_some_and(Expiry::is_estimated),
+            expires_at_ms: expiry.map(|expiry| expiry.at),
+            expiry_is_estimated: expiry.is_some_and(Expiry::is_estimated),
         }
     }
 }
 
+/// Reads the code of a finding, also in the form of an earlier version.
+fn current_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|code| codes::current_finding_code(&code).to_owned())
+}
 impl StateReport {
-    /// What there is to say after a run that began at `now`, following on what was said after the one before.
+    /// Creates the report of a run that began at `now`. `before` is the report of the previous run.
     pub fn from_outcome(outcome: &Outcome, user: &str, now: Timestamp, before: Option<&Self>) -> Self {
         let credential = credential(outcome);
         let is_alive = outcome.verdict().is_some_and(Verification::is_alive);
@@ -125,43 +129,44 @@ impl StateReport {
             status: outcome.status.to_string(),
             text: outcome.to_string(),
             exit_code: outcome.exit_code(),
-            finding: codes::of_finding(&outcome.finding).to_owned(),
-            notes: codes::of_notes(outcome),
-            verdict: outcome.verdict().map(codes::of_verdict).map(str::to_owned),
+            finding: codes::finding_code(&outcome.finding).to_owned(),
+            notes: codes::detail_codes(outcome),
+            verdict: outcome.verdict().map(codes::verification_code).map(str::to_owned),
             verified_at_ms: if is_alive { Some(now) } else { known.and_then(|before| before.verified_at_ms) },
             outage_since_ms: match lasting {
                 Some(before) => before.outage_since_ms,
                 None => outage.as_ref().map(|_| now),
             },
             notice_about: notice_about(outcome, credential.as_ref(), before),
-            notice_cause: None, // until it is known what became of the notice
+            notice_cause: None, // set after the notice is written
             credential,
             outage,
         }
     }
 
-    /// When this credential, or the one it was refreshed from, was last shown to work, as far as this state knows.
+    /// Returns when this credential, or the one it was refreshed from, was last verified as valid.
     pub fn verified_at(&self, credential: &Credential) -> Option<Timestamp> {
         self.verified_at_ms.filter(|_| is_same_login(self.credential.as_ref(), Some(credential)))
     }
 
-    /// The same state, with what a verification by hand has shown since, if it has shown anything certain. How the last sync
-    /// ended stays told as it is: a verification looked at nothing else.
+    /// Returns this report with the result of a later `cas-sync verify`, or `None` if that is
+    /// inconclusive. The result of the last sync stays, because a verification checks nothing else.
     #[must_use]
     pub fn with_verification(&self, outcome: &Outcome, now: Timestamp) -> Option<Self> {
         let verdict = outcome.verdict().filter(|verdict| verdict.is_alive() || verdict.is_rejected())?;
         let credential = credential(outcome)?;
         let before = self.verified_at(&credential);
         Some(Self {
-            verdict: Some(codes::of_verdict(verdict).to_owned()),
+            verdict: Some(codes::verification_code(verdict).to_owned()),
             verified_at_ms: if verdict.is_alive() { Some(now) } else { before },
             credential: Some(credential),
             ..self.clone()
         })
     }
 
-    /// Whether those on call should hear of `outcome`, which this is the state after: a standing outage in which nothing was
-    /// done and nothing else is new is told once, everything else after every run.
+    /// Returns true if `outcome`, from which this report was created, should be logged in the
+    /// journal. A persistent outage without any change is logged once, everything else after every
+    /// run.
     pub fn should_log(&self, outcome: &Outcome, before: Option<&Self>) -> bool {
         let situation = |state: &Self| (state.outage.clone(), state.finding.clone(), state.notes.clone());
         let is_new = before.is_none_or(|before| situation(before) != situation(self));
@@ -184,15 +189,15 @@ fn notice_about(
 }
 
 fn credential(outcome: &Outcome) -> Option<Credential> {
-    let lapse = outcome.lapse.as_ref();
+    let expiry = outcome.expiry.as_ref();
     if let Finding::SetupToken { token, .. } = outcome.finding {
-        return Some(Credential::of_setup_token(token, lapse));
+        return Some(Credential::for_setup_token(token, expiry));
     }
-    outcome.login().map(|login| Credential::of_login(login, lapse))
+    outcome.login().map(|login| Credential::for_login(login, expiry))
 }
 
-/// A setup-token stays itself; a login changes its refresh token every eight hours and stays the same sign-in, which can be
-/// told from its account and the day on which it ends.
+/// Returns true if both are the same setup token, or logins of the same sign-in. A login changes
+/// its refresh token every eight hours; its account and its expiry stay the same.
 fn is_same_login(before: Option<&Credential>, now: Option<&Credential>) -> bool {
     let (Some(before), Some(now)) = (before, now) else { return false };
     let sign_in = |login: &Credential| login.account.clone().zip(login.login_expires_at_ms);
@@ -218,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_outage_is_news_once_and_so_is_its_end() {
+    fn persistent_outage_is_logged_at_its_start_and_end() {
         let overloaded = outcome(Verification::Inconclusive("the API is overloaded".into()));
         let unreachable = outcome(Verification::Inconclusive("the network could not be reached".into()));
         let fine = outcome(Verification::Ok);
         let mut before = None;
-        for (at, outcome, is_news) in [
+        for (at, outcome, is_logged) in [
             (1, &fine, true),
             (2, &fine, true),
             (3, &overloaded, true),
@@ -234,33 +239,36 @@ mod tests {
             (8, &unreachable, true),
         ] {
             let state = after(outcome, at, before.as_ref());
-            assert_eq!(state.should_log(outcome, before.as_ref()), is_news, "at {at}");
+            assert_eq!(state.should_log(outcome, before.as_ref()), is_logged, "at {at}");
             before = Some(state);
         }
         let last = before.expect("eight runs");
-        assert_eq!(last.verified_at_ms, Some(Timestamp::from_millis(7)), "as it was last shown");
+        assert_eq!(last.verified_at_ms, Some(Timestamp::from_millis(7)), "the last success");
         assert_eq!(last.outage_since_ms, Some(Timestamp::from_millis(8)));
         let later = after(&unreachable, 9, Some(&last));
-        assert_eq!(later.outage_since_ms, Some(Timestamp::from_millis(8)), "it began then");
+        assert_eq!(later.outage_since_ms, Some(Timestamp::from_millis(8)), "the outage began then");
     }
 
     #[test]
-    fn what_is_new_beside_a_standing_outage_is_told() {
+    fn change_during_a_persistent_outage_is_logged() {
         let overloaded = || outcome(Verification::Inconclusive("the API is overloaded".into()));
         let mut first = overloaded();
         let before = after(&first, 1, None);
         let mut second = overloaded();
-        second.notes.push(Detail::NotBackedUp("it belongs to another organisation".into()));
+        second.notes.push(Detail::NotBackedUp("it belongs to another organization".into()));
         let state = after(&second, 2, Some(&before));
-        assert!(state.should_log(&second, Some(&before)), "something else is wrong as well");
-        assert!(!after(&second, 3, Some(&state)).should_log(&second, Some(&state)), "and told");
+        assert!(state.should_log(&second, Some(&before)), "another problem was added");
+        assert!(!after(&second, 3, Some(&state)).should_log(&second, Some(&state)), "it was logged before");
         first.notes.push(Detail::EnvFileWritten);
         let written = after(&first, 4, Some(&state));
-        assert!(after(&first, 5, Some(&written)).should_log(&first, Some(&written)), "every change is");
+        assert!(
+            after(&first, 5, Some(&written)).should_log(&first, Some(&written)),
+            "every change is logged"
+        );
     }
 
     #[test]
-    fn what_a_person_has_to_mend_is_told_every_time() {
+    fn failure_that_the_user_must_fix_is_logged_every_time() {
         let rejected =
             Outcome { status: Status::Fail, ..outcome(Verification::Rejected { account_level: false }) };
         let refused = StoreError::Refused { reason: "403".into(), remedy: "ask".into() };
@@ -273,36 +281,44 @@ mod tests {
     }
 
     #[test]
-    fn a_verification_by_hand_says_nothing_of_the_last_sync() {
+    fn verification_by_hand_keeps_the_result_of_the_last_sync() {
         let refused = StoreError::Refused { reason: "403".into(), remedy: "ask".into() };
         let mut failed =
             Outcome { status: Status::Fail, ..outcome(Verification::Inconclusive("529".into())) };
         failed.notes.push(Detail::Store(refused));
         let state = after(&failed, 1, None);
         let at = Timestamp::from_millis;
-        let verified = state.with_verification(&outcome(Verification::Ok), at(2)).expect("something certain");
-        let told = |state: &StateReport| {
+        let verified =
+            state.with_verification(&outcome(Verification::Ok), at(2)).expect("a conclusive result");
+        let result = |state: &StateReport| {
             (state.status.clone(), state.text.clone(), state.at_ms, state.notes.clone())
         };
-        assert_eq!(told(&verified), told(&state));
+        assert_eq!(result(&verified), result(&state));
         assert_eq!((verified.verdict.as_deref(), verified.verified_at_ms), (Some("ok"), Some(at(2))));
         let rejected = Verification::Rejected { account_level: false };
-        let dead = verified.with_verification(&outcome(rejected), at(3)).expect("something certain");
-        assert_eq!((dead.verdict.as_deref(), dead.verified_at_ms), (Some("rejected"), Some(at(2))));
+        let rejected_state =
+            verified.with_verification(&outcome(rejected), at(3)).expect("a conclusive result");
+        assert_eq!(
+            (rejected_state.verdict.as_deref(), rejected_state.verified_at_ms),
+            (Some("rejected"), Some(at(2)))
+        );
         for uncertain in
             [Verification::Inconclusive("529".into()), Verification::ClientUnusable("old".into())]
         {
-            assert_eq!(dead.with_verification(&outcome(uncertain), at(4)), None);
+            assert_eq!(rejected_state.with_verification(&outcome(uncertain), at(4)), None);
         }
-        let other = Credential::of_setup_token(Fingerprint::from_bytes("another"), None);
-        assert_eq!(dead.verified_at(&other), None, "nothing is known of another one");
+        let other = Credential::for_setup_token(Fingerprint::from_bytes("another"), None);
+        assert_eq!(rejected_state.verified_at(&other), None, "another credential was not verified");
     }
 
     #[test]
-    fn it_can_be_read_again_and_names_its_schema() {
+    fn state_report_round_trips_and_names_its_schema() {
         let state = after(&outcome(Verification::RateLimited), 1, None);
         let json = serde_json::to_string(&state).expect("it is JSON");
         assert!(json.starts_with(r#"{"schema":1,"user":"alice","at_ms":1,"status":"OK","#), "{json}");
         assert_eq!(serde_json::from_str::<StateReport>(&json).expect("readable"), state);
+        let former = json.replace(r#""finding":"setup-token""#, r#""finding":"beyond-repair""#);
+        let read = serde_json::from_str::<StateReport>(&former).expect("readable");
+        assert_eq!(read.finding, "unrecoverable", "the code of an earlier version");
     }
 }

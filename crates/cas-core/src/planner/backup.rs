@@ -1,4 +1,4 @@
-//! Whether, and where to, the login in the credential file is backed up.
+//! Decides whether the login in the credential file is backed up, and where.
 
 use super::{Facts, VerificationTarget};
 use crate::config::StoreKind;
@@ -7,8 +7,8 @@ use crate::credential::login_file;
 use crate::ledger::{GenerationState, Origin};
 use crate::outcome::BackupLocation;
 
-/// The next place that lacks this login and may have it: the local history, which a login adds to as well, so that what
-/// it saw once can be put back; then the server.
+/// Returns the next location that lacks this login and may receive it: the local history, which a
+/// login writes too, then the server.
 pub(super) fn next_location(facts: &Facts, login: &LoginSummary) -> Option<BackupLocation> {
     if !facts.settings.oauth_backup || !is_trusted(facts, login) {
         return None;
@@ -21,37 +21,37 @@ pub(super) fn next_location(facts: &Facts, login: &LoginSummary) -> Option<Backu
         .then_some(BackupLocation::Store)
 }
 
-/// Why the server's copy was not replaced by this login, when that is worth telling.
+/// Returns why the server's backup is not replaced by this login, if that should be reported.
 pub(super) fn store_refusal(facts: &Facts, login: &LoginSummary) -> Option<String> {
     if !facts.settings.oauth_backup {
-        return None; // none was to be made
+        return None; // backups are disabled
     }
     if let Some(expected) = &facts.settings.expected_organization {
         match &login.owner.organization {
             Some(found) if found == expected => (),
             Some(found) => {
                 return Some(format!(
-                    "it belongs to the organisation {found}; sign in to the expected one, {expected}"
+                    "it belongs to the organization {found}; sign in to the expected one, {expected}"
                 ));
             }
             None => {
                 return Some(format!(
-                    "it does not name its organisation, which should be {expected}; sign in again"
+                    "it does not name its organization, which should be {expected}; sign in again"
                 ));
             }
         }
     }
     if facts.settings.store == StoreKind::Local {
-        return None; // it keeps them side by side
+        return None; // the local history keeps several logins
     }
     let kept = kept(facts)?;
     if kept.owner.contradicts(&login.owner) {
-        let remedy = "sign in to that one, or remove it there";
-        return Some(format!("the store holds another account's or organisation's login; {remedy}"));
+        let remedy = "sign in to that account, or remove the login there";
+        return Some(format!("the store has the login of another account or organization; {remedy}"));
     }
     if login.owner == Owner::default() && kept.owner != login.owner {
         let remedy = "sign in again, so that it does";
-        return Some(format!("it does not say whose it is, as the login in the store does; {remedy}"));
+        return Some(format!("it does not name its account, as the login in the store does; {remedy}"));
     }
     if !login_file::is_dated(login.expires_at, facts.now) {
         return Some(
@@ -62,29 +62,30 @@ pub(super) fn store_refusal(facts: &Facts, login: &LoginSummary) -> Option<Strin
     is_older.then(|| {
         let end = kept.expires_at;
         format!(
-            "the store holds a later login, until {end}; somebody put an old one back, or the clock was wrong"
+            "the store has a later login, until {end}; an old one was written to the file again, or the clock was wrong"
         )
     })
 }
 
-/// Why this login was not backed up although some place lacks it: for a person who asked for it.
+/// Returns why this login was not backed up although a location lacks it, for a user who requested
+/// the backup.
 pub(super) fn untrusted_reason(facts: &Facts, login: &LoginSummary) -> Option<String> {
-    let lacks_it =
+    let is_missing =
         !in_history(facts, login) || (facts.settings.store == StoreKind::Vault && store_lacks(facts, login));
-    if is_trusted(facts, login) || !lacks_it {
+    if is_trusted(facts, login) || !is_missing {
         return None;
     }
-    let is_probed = facts.verdict(VerificationTarget::Login(login.generation)).is_some();
-    let why = match facts.ledger.fate(login.generation) {
-        _ if is_probed => "it was not shown to work",
-        Some(GenerationState::Rejected) => "the server rejected it",
-        Some(GenerationState::Superseded) => "it is an old copy, whose refresh token was exchanged since",
-        _ => "it was put back, and not shown to work since: `cas-sync backup --verify` finds out",
+    let is_verified = facts.verdict(VerificationTarget::Login(login.generation)).is_some();
+    let why = match facts.ledger.generation_state(login.generation) {
+        _ if is_verified => "its verification did not succeed",
+        Some(GenerationState::Rejected) => "the Anthropic API rejected it",
+        Some(GenerationState::Superseded) => "it is outdated (its refresh token was already used)",
+        _ => "it was restored and is not verified yet: run `cas-sync backup --verify`",
     };
     Some(why.into())
 }
 
-/// Where copies of logins lie although none is to be kept any more.
+/// Returns where backups still exist although backups are disabled.
 pub(super) fn remaining_backups(facts: &Facts) -> Vec<BackupLocation> {
     if facts.settings.oauth_backup {
         return Vec::new();
@@ -95,16 +96,18 @@ pub(super) fn remaining_backups(facts: &Facts) -> Vec<BackupLocation> {
     in_history.into_iter().chain((has_server && is_in_store).then_some(BackupLocation::Store)).collect()
 }
 
-/// Whether the local history keeps this very login.
+/// Returns true if the local history has this login, and not under another account.
 pub(super) fn in_history(facts: &Facts, login: &LoginSummary) -> bool {
-    facts
-        .history
-        .iter()
-        .any(|kept| kept.generation == login.generation && kept.expires_at >= login.expires_at)
+    facts.history.iter().any(|kept| {
+        kept.generation == login.generation
+            && kept.expires_at >= login.expires_at
+            && !kept.owner.contradicts(&login.owner)
+    })
 }
 
-/// Alive as a probe showed; or, where none was made, just written by Claude Code on this machine and replaced by nothing
-/// since. A probe without a certain answer is no reason to write anything.
+/// Returns true if the login may be backed up: it was verified as valid, or it was not verified and
+/// Claude Code wrote it on this machine and nothing has superseded it. An inconclusive verification
+/// is no reason to write anything.
 fn is_trusted(facts: &Facts, login: &LoginSummary) -> bool {
     match facts.verdict(VerificationTarget::Login(login.generation)) {
         Some(verdict) => verdict.is_alive(),
@@ -121,7 +124,7 @@ fn store_lacks(facts: &Facts, login: &LoginSummary) -> bool {
     facts.document().is_some() && is_newer && store_refusal(facts, login).is_none()
 }
 
-/// The login the document holds, unless it claims an end that no real one has.
+/// Returns the login of the document, unless its expiry is implausible.
 fn kept(facts: &Facts) -> Option<&LoginSummary> {
     let kept = facts.document()?.backup.as_ref()?;
     login_file::is_plausible(kept.expires_at, facts.now).then_some(kept)

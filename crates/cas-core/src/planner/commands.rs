@@ -1,27 +1,29 @@
-//! What a person asks for by hand: one thing, under the same rules as everything that happens by itself. Nothing here can be
-//! forced: what the rules forbid would spend a token, and with it, perhaps, every copy of the login.
+//! The commands `verify`, `backup` and `restore`. They follow the same rules as every other run and
+//! cannot be forced: what the rules forbid can consume a refresh token and thereby revoke the
+//! login.
 
 use super::{
     BackupFilter, Command, DocumentFact, Facts, Ineligible, Mode, Step, Target, VerificationTarget, backup,
-    candidate, copies, eligibility, probe, restore, roll_back,
+    backups, candidate, eligibility, probe, restore, roll_back,
 };
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
 use crate::outcome::{BackupLocation, Finding, Status};
 
-/// The next step of this errand; nothing when it is over.
-pub(super) fn next(errand: Command, facts: &Facts) -> Option<Step> {
-    match errand {
+/// Returns the next step of this command, or `None` when it is complete.
+pub(super) fn next(command: Command, facts: &Facts) -> Option<Step> {
+    match command {
         Command::Backup | Command::Restore(_) if !facts.settings.oauth_backup => None,
-        Command::Verify(which) => probe(facts, subject(facts, which)?),
+        Command::Verify(target) => probe(facts, verification_target(facts, target)?),
         Command::Backup => ask_store(facts).or_else(|| back_up(facts)),
-        Command::Restore(choice) => put_back(facts, choice),
+        Command::Restore(filter) => restore_backup(facts, filter),
     }
 }
 
-/// What is to be probed. Only a fresh access token can be: nothing here refreshes.
-fn subject(facts: &Facts, which: Target) -> Option<VerificationTarget> {
-    match (which, facts.active_token()) {
+/// Returns the credential to verify. A login needs a valid access token, because `verify` does not
+/// refresh.
+fn verification_target(facts: &Facts, target: Target) -> Option<VerificationTarget> {
+    match (target, facts.active_token()) {
         (Target::Active | Target::SetupToken, Some(token)) => Some(VerificationTarget::SetupToken(token)),
         (Target::SetupToken, None) => None,
         (Target::Active, None) | (Target::Login, _) => match &facts.login {
@@ -45,22 +47,28 @@ fn back_up(facts: &Facts) -> Option<Step> {
     probed.or_else(place)
 }
 
-/// The store is asked first, also where only the history is wanted: it may know that a copy was replaced since.
-fn put_back(facts: &Facts, choice: BackupFilter) -> Option<Step> {
+/// Reads the store first, even if a backup of the local history is requested: the store may know
+/// that it is superseded.
+fn restore_backup(facts: &Facts, filter: BackupFilter) -> Option<Step> {
     if facts.active_token().is_some() {
         return None;
     }
     match &facts.login {
+        LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_)
+            if filter == BackupFilter::default() && candidate::successor(facts).is_some() =>
+        {
+            ask_store(facts).or_else(|| restore(facts, candidate::successor(facts)))
+        }
         LoginFileState::Valid(login) => {
             probe(facts, VerificationTarget::Login(login.generation)).or_else(|| {
                 let verdict = facts.verdict(VerificationTarget::Login(login.generation));
-                let later = || restore(facts, candidate::chosen_for_a_rejected_login(facts, choice, login));
+                let later = || restore(facts, candidate::selected_for_rejected_login(facts, filter, login));
                 let is_rejected = verdict.is_some_and(Verification::is_rejected);
                 is_rejected.then(|| ask_store(facts).or_else(later).or_else(|| roll_back(facts, login)))?
             })
         }
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing => {
-            ask_store(facts).or_else(|| restore(facts, candidate::chosen(facts, choice)))
+            ask_store(facts).or_else(|| restore(facts, candidate::selected(facts, filter)))
         }
         LoginFileState::AccessTokenExpired(_)
         | LoginFileState::NotRefreshable(_)
@@ -68,43 +76,44 @@ fn put_back(facts: &Facts, choice: BackupFilter) -> Option<Step> {
     }
 }
 
-/// Whether a run is about the login even while a setup-token is in use.
-pub(super) fn is_about_the_login(mode: Mode) -> bool {
+/// Returns true if the run is about the login even while a setup token is active.
+pub(super) fn is_about_login(mode: Mode) -> bool {
     matches!(mode, Mode::Command(Command::Verify(Target::Login) | Command::Backup))
 }
 
-/// What there is to say of this errand that is not said of a run by itself.
-pub(super) fn finding(errand: Command, facts: &Facts) -> Option<(Status, Finding)> {
-    let not_done = |why: &str| Some((Status::Fail, Finding::RequestRefused(why.to_owned())));
-    match errand {
+/// Returns the finding that is specific to this command, if there is one.
+pub(super) fn finding(command: Command, facts: &Facts) -> Option<(Status, Finding)> {
+    let refused = |why: &str| Some((Status::Fail, Finding::RequestRefused(why.to_owned())));
+    match command {
         Command::Backup | Command::Restore(_) if !facts.settings.oauth_backup => {
-            not_done("no copies of logins are kept or put back on this machine (oauth_backup = false)")
+            refused("logins are not backed up or restored on this machine (oauth_backup = false)")
         }
         Command::Verify(Target::SetupToken) if facts.active_token().is_none() => {
-            not_done("there is no setup-token that could be verified")
+            refused("there is no setup-token to verify")
         }
         Command::Verify(Target::Active | Target::SetupToken) if facts.active_token().is_some() => None,
-        Command::Verify(_) | Command::Backup => broken(&facts.login)
+        Command::Verify(_) | Command::Backup => unusable_state(&facts.login)
             .map(|state| (Status::Fail, Finding::LoginUnusable { state: state.to_owned() })),
-        Command::Restore(_) if facts.active_token().is_some() => not_done(
-            "a setup-token is in use, so Claude Code does not look at the login, and it was left alone",
-        ),
-        // To a run by itself that is somebody who has yet to sign in; whoever asks for their login is told that there is none.
-        Command::Restore(choice)
-            if choice == BackupFilter::default() && eligibility::has_never_signed_in(facts) =>
+        Command::Restore(_) if facts.active_token().is_some() => {
+            refused("a setup-token is in use, so Claude Code does not read the login; file not changed")
+        }
+        // Without a login ever, other runs report "no login yet"; a user who asks for a restore is
+        // told that there is no backup.
+        Command::Restore(filter)
+            if filter == BackupFilter::default() && eligibility::has_never_signed_in(facts) =>
         {
-            broken(&facts.login)
+            unusable_state(&facts.login)
                 .map(|state| (Status::Fail, Finding::Unrecoverable { state: state.to_owned() }))
         }
-        Command::Restore(choice) => withheld(facts, choice),
+        Command::Restore(filter) => refusal(facts, filter),
     }
 }
 
-/// What Claude Code takes for no login, in words.
-pub(super) fn broken<L>(login: &LoginFileState<L>) -> Option<&'static str> {
+/// Describes a login file in which Claude Code finds no login.
+pub(super) fn unusable_state<L>(login: &LoginFileState<L>) -> Option<&'static str> {
     match login {
         LoginFileState::ClearedByClient => {
-            Some("the login was emptied by Claude Code (its refresh was refused)")
+            Some("the login was cleared by Claude Code (its refresh was rejected)")
         }
         LoginFileState::Invalid(_) => Some("the login file is damaged"),
         LoginFileState::Missing => Some("there is no login"),
@@ -112,50 +121,50 @@ pub(super) fn broken<L>(login: &LoginFileState<L>) -> Option<&'static str> {
     }
 }
 
-/// Why what the person chose was not put back, where anything else than that there is nothing is to be said.
-fn withheld(facts: &Facts, choice: BackupFilter) -> Option<(Status, Finding)> {
-    if choice == BackupFilter::default() || facts.done.restore.is_some() {
+/// Returns why the selected backup was not restored, if there is more to report than that there is
+/// none.
+fn refusal(facts: &Facts, filter: BackupFilter) -> Option<(Status, Finding)> {
+    if filter == BackupFilter::default() || facts.done.restore.is_some() {
         return None;
     }
-    let not_done = |why: String| Some((Status::Fail, Finding::RequestRefused(why)));
-    let what = choice.generation.map_or_else(
-        || format!("no copy in {} may be put back", choice.from.unwrap_or(BackupLocation::LocalHistory)),
-        |generation| format!("generation {generation} is not put back"),
+    let refused = |why: String| Some((Status::Fail, Finding::RequestRefused(why)));
+    let what = filter.generation.map_or_else(
+        || format!("no backup in {} can be restored", filter.from.unwrap_or(BackupLocation::LocalHistory)),
+        |generation| format!("generation {generation} is not restored"),
     );
-    let chosen = copies(facts).into_iter().find(|copy| choice.matches(copy.login.generation, copy.source));
-    let obstacle = chosen.as_ref().and_then(|copy| copy.obstacle);
-    let why = match (choice.generation, &chosen, obstacle) {
-        (Some(_), None, _) => {
-            ": no copy of it is kept (`cas-sync restore --list` names those there are)".into()
-        }
-        (Some(_), _, Some(obstacle)) => format!(": {obstacle}"),
+    let selected =
+        backups(facts).into_iter().find(|backup| filter.matches(backup.login.generation, backup.source));
+    let ineligible = selected.as_ref().and_then(|backup| backup.ineligible);
+    let why = match (filter.generation, &selected, ineligible) {
+        (Some(_), None, _) => ": it has no backup (`cas-sync restore --list` lists the backups)".into(),
+        (Some(_), _, Some(ineligible)) => format!(": {ineligible}"),
         _ => String::new(),
     };
     match &facts.login {
         LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_)
-            if obstacle == Some(Ineligible::AlreadyInFile) =>
+            if ineligible == Some(Ineligible::AlreadyInFile) =>
         {
             None
         }
-        LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_) if choice.generation.is_some() => {
+        LoginFileState::Valid(_) | LoginFileState::AccessTokenExpired(_) if filter.generation.is_some() => {
             let verdict = facts
                 .login
                 .login()
                 .and_then(|login| facts.verdict(VerificationTarget::Login(login.generation)));
             let is_rejected = verdict.is_some_and(Verification::is_rejected);
             (!is_rejected)
-                .then(|| not_done(format!("the login in the file is whole and stays; {what}{why}")))?
+                .then(|| refused(format!("the login in the file is complete and stays; {what}{why}")))?
         }
         login => {
-            let state = broken(login)?;
-            match (obstacle, candidate::for_a_broken_login(facts)) {
+            let state = unusable_state(login)?;
+            match (ineligible, candidate::for_unusable_login(facts)) {
                 (Some(Ineligible::RestoreLimitReached), _) => None,
-                (_, Some((best, source))) => not_done(format!(
-                    "{what}{why}; `cas-sync restore` without a choice puts {} back from {source}",
+                (_, Some((best, source))) => refused(format!(
+                    "{what}{why}; `cas-sync restore` without options restores {} from {source}",
                     best.generation
                 )),
                 (_, None) => {
-                    Some((Status::Fail, Finding::Unrecoverable { state: format!("{state}, {what}{why},") }))
+                    Some((Status::Fail, Finding::Unrecoverable { state: format!("{state}, {what}{why}") }))
                 }
             }
         }

@@ -1,11 +1,12 @@
-//! What the planner is told. Facts hold no secret: credentials go by the names of their generations.
+//! The input of the planner. It contains no secret: credentials are identified by their
+//! generations.
 
 use std::time::Duration;
 
 use crate::config::{Config, StoreKind};
 use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
-use crate::credential::login_file::LoginFileState;
+use crate::credential::login_file::{LoginFileState, LoginPlace};
 use crate::credential::remnant::Remnant;
 use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
@@ -14,74 +15,92 @@ use crate::store::StoreError;
 use crate::store::user_document::SetupTokenField;
 use crate::time::timestamp::Timestamp;
 
-/// Everything a decision may rest on.
+/// The input of a decision.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The wall clock.
     pub now: Timestamp,
-    /// What lies in the credential file.
+    /// The state of the credential file.
     pub login: LoginFileState<LoginSummary>,
     /// What is left of a login in a credential file that no client uses.
     pub remnant: Option<Remnant>,
-    /// Whether Claude Code holds its locks: some session is refreshing the login just now.
+    /// Where the credential file is.
+    pub place: LoginPlace,
+    /// Whether Claude Code holds its locks, because a session is refreshing the login.
     pub refreshing: bool,
-    /// What became of the generations seen so far; the login that lies in the file is already noted in it.
+    /// The record of the generations, which includes the login in the file.
     pub ledger: Ledger,
-    /// The logins kept in full on this machine.
+    /// The logins in the local history.
     pub history: Vec<LoginSummary>,
     /// The store's document.
     pub document: DocumentFact,
-    /// The setup-token's env file.
+    /// The env file of the setup token.
     pub env_file: EnvFileFact,
-    /// When the store last answered, and last failed to.
+    /// The last success and the last failure of the store.
     pub contact: StoreContact,
-    /// Whether, since the credential file was last written, and within the last minute, the sync was asked or has answered.
+    /// Whether a sync was requested or answered within the last minute, after the credential file
+    /// was last written.
     pub asked_lately: bool,
-    /// What is allowed.
+    /// What this run may do.
     pub settings: Settings,
-    /// What has been done so far in this run.
+    /// What this run has done so far.
     pub done: Progress,
 }
 
-/// The store's document, or why there is none.
+/// The store's document, or why it is missing.
 #[derive(Clone, Debug)]
 pub enum DocumentFact {
-    /// Not asked in this run.
+    /// It was not requested in this run.
     NotRead,
-    /// Asked, and not answered.
+    /// The request failed.
     Unreadable(StoreError),
-    /// Read.
+    /// It was read.
     Read(DocumentSummary),
 }
 
 /// A document without its secrets.
 #[derive(Clone, Debug)]
 pub struct DocumentSummary {
-    /// The login that was backed up last.
+    /// The login of the backup.
     pub backup: Option<LoginSummary>,
-    /// Whether another machine backed it up. Documents that do not say count as this machine's.
+    /// Whether another machine wrote the backup. A document without a machine counts as written by
+    /// this one.
     pub from_another_machine: bool,
-    /// The setup-token.
+    /// The setup token.
     pub setup_token: TokenFact,
+    /// Whether the user was offboarded. Then the document is neither used nor written.
+    pub is_offboarded: bool,
 }
 
-/// What the store says about the setup-token.
+impl DocumentSummary {
+    /// Returns the summary of an offboarded user's document, without its content.
+    pub fn offboarded() -> Self {
+        Self {
+            backup: None,
+            from_another_machine: false,
+            setup_token: TokenFact::NotSpecified,
+            is_offboarded: true,
+        }
+    }
+}
+
+/// The setup token of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenFact {
-    /// Nothing: the env file stays as it is.
+    /// Not specified: the env file is unchanged.
     NotSpecified,
-    /// That there is none: the env file goes.
+    /// The store has no setup token, so the env file is removed.
     Withdrawn,
-    /// This one.
+    /// A token with this fingerprint.
     Token(Fingerprint),
-    /// Something that is no token: the env file stays as it is.
+    /// The value is not a setup token: the env file is unchanged.
     Malformed(String),
 }
 
 impl TokenFact {
-    /// What a document of this store, at this version, says. A server's document is the word of an admin: a field that
-    /// is not there was taken away. A place where nothing was ever written, and the embedded store, say nothing about
-    /// tokens they were never told of.
+    /// Interprets the field of a document. In a document of Vault, a missing field means that an
+    /// administrator removed the token. A path that was never written, and the local store, specify
+    /// nothing unless the field exists.
     pub fn from_field(field: &SetupTokenField, store: StoreKind, version: u64) -> Self {
         match field {
             SetupTokenField::Absent if store == StoreKind::Vault && version > 0 => Self::Withdrawn,
@@ -93,49 +112,50 @@ impl TokenFact {
     }
 }
 
-/// What lies in the env file.
+/// The content of the env file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvFileFact {
-    /// No file.
+    /// There is no file.
     Absent,
     /// A well-formed token.
     Token(Fingerprint),
-    /// A file of the user's own with something else in it.
+    /// A file of the user with other content.
     Malformed(String),
-    /// Something that is not the user's own regular file: neither used nor touched.
+    /// Not a regular file of the user. It is neither used nor changed.
     Unreadable(String),
 }
 
-/// When the store was last in touch.
+/// The last contacts with the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreContact {
-    /// The last time it answered.
+    /// The last successful request.
     pub last_success: Option<Timestamp>,
-    /// The last time it did not, if that was later.
+    /// The last failed request, if that was later.
     pub last_failure: Option<Timestamp>,
 }
 
 /// What this run may do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A login, a sync or the watcher.
+    /// The kind of run.
     pub mode: Mode,
-    /// Which store.
+    /// The kind of store.
     pub store: StoreKind,
-    /// A login asks the store again when its last answer is older than this.
+    /// The age of the last response at which a login asks the store again.
     pub login_refresh_after: Duration,
-    /// Whether a live probe and a refresh run can be made.
+    /// Whether credentials can be verified and refreshed.
     pub can_verify: bool,
-    /// The only organisation whose logins are backed up and put back.
+    /// The only organization whose logins are backed up and restored.
     pub expected_organization: Option<String>,
-    /// Whether a copy that another machine backed up may be put back although this one had its own.
+    /// Whether a backup of another machine may be restored.
     pub restore_from_other_machines: bool,
-    /// Whether logins are copied, here or to the store, and put back from copies.
+    /// Whether logins are backed up and restored.
     pub oauth_backup: bool,
 }
 
 impl Settings {
-    /// Returns what a run in this mode may do, as configured. It cannot verify until it is given a verifier.
+    /// Returns the configured settings of a run in this mode. `can_verify` is false until a
+    /// verifier is set.
     pub fn from_config(config: &Config, mode: Mode) -> Self {
         Self {
             mode,
@@ -149,107 +169,122 @@ impl Settings {
     }
 }
 
-/// Who runs the planner.
+impl Settings {
+    /// Returns true if a backup of another machine may be restored in this run.
+    pub fn uses_other_machines(&self) -> bool {
+        let is_requested = matches!(
+            self.mode,
+            Mode::Command(Command::Restore(BackupFilter { from_other_machine: true, .. }))
+        );
+        self.restore_from_other_machines || is_requested
+    }
+}
+
+/// The kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Somebody waits for a prompt: mend what is broken, ask the store only when due.
+    /// A user waits for the prompt: restore an unusable login, ask the store only when due.
     Login,
-    /// A person, a request, or a timer: look at everything, back up.
+    /// A sync by a timer, a request or a user: check everything, back up, verify.
     Sync,
-    /// The credential file was just written: keep what is whole, put back what was overwritten, ask nobody.
+    /// The watcher saw a write to the credential file: record a complete login, restore an
+    /// overwritten one, send no request.
     Watch,
-    /// A person asked for one thing, and gets that and nothing else.
+    /// A user's command: do this one thing and nothing else.
     Command(Command),
 }
 
 impl Mode {
-    /// Whether nobody waits for a prompt: what takes seconds may be asked, and the sync's lock is held.
+    /// Returns true if no user waits for a prompt, so that steps may take seconds. The sync's lock
+    /// is held.
     pub fn is_background(self) -> bool {
         matches!(self, Self::Sync | Self::Command(_))
     }
 }
 
-/// The one thing a person asked for by hand.
+/// The command of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Put this credential to the test of real inference.
+    /// Verify this credential.
     Verify(Target),
     /// Back the login up.
     Backup,
-    /// Put a copy back in the place of a login that does not work.
+    /// Restore a backup if the login does not work.
     Restore(BackupFilter),
 }
 
-/// Which credential.
+/// The credential to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The setup-token where there is one, else the login.
+    /// The setup token if there is one, otherwise the login.
     Active,
-    /// The setup-token.
+    /// The setup token.
     SetupToken,
-    /// The login, also while a setup-token keeps Claude Code from looking at it.
+    /// The login, even while a setup token is active.
     Login,
 }
 
-/// Which copies a person wants to be put back; the default is the best there is.
+/// The backups that a user selected. The default selects all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackupFilter {
-    /// Only from there.
+    /// Only from this location.
     pub from: Option<BackupLocation>,
-    /// Only this one.
+    /// Only this generation.
     pub generation: Option<RefreshTokenId>,
+    /// Also a backup of another machine that is no longer used.
+    pub from_other_machine: bool,
 }
 
 impl BackupFilter {
-    /// Whether a copy from there may be chosen.
+    /// Returns true if a backup of this generation and location is selected.
     pub fn matches(self, generation: RefreshTokenId, source: BackupLocation) -> bool {
         self.from.is_none_or(|from| from == source)
             && self.generation.is_none_or(|wanted| wanted == generation)
     }
 }
 
-/// What has been done so far in this run; a step that was tried is never tried again.
+/// What this run has done so far. A step is tried once.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// The env file was written or removed.
+    /// The change of the env file.
     pub env_file: Option<Result<EnvFileChange, String>>,
-    /// A login was put back.
+    /// The restore.
     pub restore: Option<Restored>,
-    /// What lay there before the restore was put back.
+    /// The roll back of the restore.
     pub roll_back: Option<Result<(), String>>,
-    /// The login was added to the history.
+    /// The backup to the history.
     pub history_backup: Option<Result<(), String>>,
-    /// The login was added to the store.
+    /// The backup to the store.
     pub store_backup: Option<Result<(), String>>,
-    /// How many credentials were probed by value.
+    /// The number of verifications by value.
     pub probes: usize,
-    /// What real inference showed, of what, in its order.
+    /// The results of the verifications, in their order.
     pub verdicts: Vec<(VerificationTarget, Verification)>,
-    /// What the refresh run showed, whatever lies in the file after it.
+    /// The result of the refresh, whatever is in the file after it.
     pub refresh_run: Option<Verification>,
 }
 
-/// What happened to the env file.
+/// The change of the env file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnvFileChange {
-    /// It holds the store's token.
+    /// It has the store's token.
     Written,
-    /// It is gone.
+    /// It was removed.
     Removed,
 }
 
-/// A restore that was tried.
+/// The attempt of a restore.
 #[derive(Clone, Debug)]
 pub struct Restored {
-    /// What was put back.
+    /// The login to restore.
     pub login: LoginSummary,
-    /// From where.
+    /// The location of the backup.
     pub source: BackupLocation,
-    /// Whether it lies in the file now; if not, why.
+    /// Whether it is in the file now; if not, why.
     pub result: Result<(), String>,
 }
 
-/// What a live probe is of.
+/// The credential that is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationTarget {
     /// The setup-token in the env file.
@@ -259,20 +294,26 @@ pub enum VerificationTarget {
 }
 
 impl Facts {
-    /// The verdict of this run on `subject`.
+    /// Returns the last result of this run for `subject`.
     pub fn verdict(&self, subject: VerificationTarget) -> Option<&Verification> {
-        self.done.verdicts.iter().rev().find(|(of, _)| *of == subject).map(|(_, verdict)| verdict)
+        self.done.verdicts.iter().rev().find(|(target, _)| *target == subject).map(|(_, verdict)| verdict)
     }
 
-    /// The document, if it was read.
+    /// Returns the document if it was read and may be used. Every rule for restores from the store
+    /// and writes to it uses this function.
     pub fn document(&self) -> Option<&DocumentSummary> {
         match &self.document {
-            DocumentFact::Read(document) => Some(document),
+            DocumentFact::Read(document) => Some(document).filter(|document| !document.is_offboarded),
             _ => None,
         }
     }
 
-    /// The setup-token in use.
+    /// Returns true if the document was read and its user was offboarded.
+    pub fn is_offboarded(&self) -> bool {
+        matches!(&self.document, DocumentFact::Read(document) if document.is_offboarded)
+    }
+
+    /// Returns the active setup token.
     pub fn active_token(&self) -> Option<Fingerprint> {
         match self.env_file {
             EnvFileFact::Token(token) => Some(token),
@@ -285,9 +326,9 @@ impl Facts {
 mod tests {
     use super::*;
 
-    /// I6: whose word removes the env file.
+    /// I6: only these documents remove the env file.
     #[test]
-    fn only_a_servers_document_or_an_empty_field_withdraws_a_token() {
+    fn missing_field_removes_the_token_only_in_vault() {
         let rows = [
             (SetupTokenField::Absent, StoreKind::Vault, 7, TokenFact::Withdrawn),
             (SetupTokenField::Absent, StoreKind::Vault, 0, TokenFact::NotSpecified),

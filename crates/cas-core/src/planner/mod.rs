@@ -1,8 +1,9 @@
-//! All policy: one pure, total function from facts to the next step. A login, the timer and a person's hand run the same
-//! planner with different settings; the programs around it gather facts and carry out steps until it says `Report`.
+//! All policy: one pure, total function from facts to the next step. Logins, syncs, the watcher and
+//! commands use the same planner with different settings. The engine gathers facts and executes
+//! steps until the planner returns `Report`.
 //!
-//! The invariants I1 to I8 of `docs/architecture.md` hold here, not in the callers; `crates/cas-core/tests/planner_invariants/` tests
-//! them over random histories.
+//! The planner, not its callers, guarantees the invariants I1 to I8 of `docs/architecture.md`.
+//! `crates/cas-core/tests/planner_invariants/` tests them with random histories.
 
 mod backup;
 mod candidate;
@@ -14,12 +15,12 @@ mod report;
 
 use std::time::Duration;
 
-pub use eligibility::{Backup, Ineligible, copies};
+pub use eligibility::{Backup, Ineligible, backups};
 pub use facts::{
     BackupFilter, Command, DocumentFact, DocumentSummary, EnvFileChange, EnvFileFact, Facts, Mode, Progress,
     Restored, Settings, StoreContact, Target, TokenFact, VerificationTarget,
 };
-pub use refresh::attribute_refresh as shown_by_refresh_run;
+pub use refresh::attribute_refresh;
 
 use crate::config::StoreKind;
 use crate::credential::fingerprint::RefreshTokenId;
@@ -29,13 +30,14 @@ use crate::credential::verification::Verification;
 use crate::ledger::GenerationState;
 use crate::outcome::{BackupLocation, Outcome};
 
-/// How long a store that did not answer is left in peace by logins.
+/// How long logins do not ask a store that failed.
 pub const STORE_BACKOFF: Duration = Duration::from_secs(60);
 
-/// How many live probes one run may make.
+/// The maximum number of verifications by value in one run.
 pub const MAX_PROBES: usize = 2;
 
-/// What to do next. Every step but the last is carried out, its result noted in the facts, and the planner asked again.
+/// The next step. Each step except the last is executed and its result recorded in the facts; then
+/// the planner is asked again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Read the user's document.
@@ -44,24 +46,24 @@ pub enum Step {
     WriteEnvFile,
     /// Remove the env file.
     RemoveEnvFile,
-    /// Probe a credential by value, in a scratch home.
+    /// Verify a credential by value, in a scratch home.
     Probe(VerificationTarget),
-    /// Let Claude Code refresh and verify the login in the real home.
+    /// Run Claude Code in the user's home, so that it refreshes the login.
     RefreshRun,
-    /// Put this login back in the place of what lies in the credential file.
+    /// Replace the login in the credential file by this backup.
     Restore(RefreshTokenId, BackupLocation),
-    /// Put back what the restore replaced.
+    /// Roll back the restore.
     RollBack,
-    /// Add the login in the credential file to the local history, or to the store.
+    /// Back up the login in the credential file to this location.
     Backup(RefreshTokenId, BackupLocation),
-    /// The run is over.
+    /// End the run.
     Report(Box<Outcome>),
 }
 
 /// Decides the next step.
 pub fn next(facts: &Facts) -> Step {
     let step = match facts.settings.mode {
-        Mode::Command(errand) => commands::next(errand, facts),
+        Mode::Command(command) => commands::next(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
             .or_else(|| sync_env_file(facts))
@@ -75,19 +77,23 @@ fn report(facts: &Facts) -> Step {
     Step::Report(Box::new(report::outcome(facts)))
 }
 
-/// While somebody waits for a prompt, or sees a session break, a fresh copy on this machine is put back before anybody is
-/// asked anything.
+/// At a login and in the watcher, restores a valid local backup before any request to the store.
 fn restore_fresh_backup(facts: &Facts) -> Option<Step> {
-    let wanted = match facts.settings.mode {
+    let is_due = match facts.settings.mode {
         Mode::Login => facts.login.needs_restore(),
-        // To the watcher a deleted file is a wish; if it was an accident, the next login mends it.
+        // A deleted file may be intended. If it was an accident, the next login restores it.
         Mode::Watch => facts.login.needs_restore() && facts.login != LoginFileState::Missing,
         Mode::Sync | Mode::Command(_) => false,
     };
-    if wanted && facts.settings.oauth_backup && facts.active_token().is_none() {
-        restore(facts, candidate::fresh_from_history(facts))
-    } else {
-        None
+    if !facts.settings.oauth_backup || facts.active_token().is_some() {
+        return None;
+    }
+    match facts.settings.mode {
+        Mode::Login | Mode::Watch if !facts.login.needs_restore() => {
+            restore(facts, candidate::fresh_successor_from_history(facts))
+        }
+        _ if is_due => restore(facts, candidate::fresh_from_history(facts)),
+        _ => None,
     }
 }
 
@@ -104,30 +110,30 @@ fn read_store(facts: &Facts) -> Option<Step> {
 
 fn is_store_due_at_login(facts: &Facts) -> bool {
     if facts.settings.store == StoreKind::Local {
-        return false; // it is the history, which is known already
+        return false; // the local store is the history, which was read already
     }
     if facts.contact.last_failure.is_some_and(|at| at.is_within(STORE_BACKOFF, facts.now)) {
         return false;
     }
-    let answered_lately = facts
+    let is_fresh = facts
         .contact
         .last_success
         .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
-    let has_had_one = !facts.ledger.generations.is_empty() || !matches!(facts.login, LoginFileState::Missing);
-    let may_mend = facts.settings.oauth_backup && facts.active_token().is_none();
-    let needs_mending = may_mend && facts.login.needs_restore() && has_had_one;
-    needs_mending || !answered_lately
+    let had_login = !facts.ledger.generations.is_empty() || !matches!(facts.login, LoginFileState::Missing);
+    let may_restore = facts.settings.oauth_backup && facts.active_token().is_none();
+    let needs_restore = may_restore && facts.login.needs_restore() && had_login;
+    needs_restore || !is_fresh
 }
 
-/// The env file follows what the store says, and stays as it is whenever the store does not say anything certain.
+/// The env file follows the store, and is unchanged unless the store's response is authoritative.
 fn sync_env_file(facts: &Facts) -> Option<Step> {
     if facts.done.env_file.is_some() {
         return None;
     }
     match (&facts.document()?.setup_token, &facts.env_file) {
         (TokenFact::Token(_), EnvFileFact::Unreadable(_)) => None,
-        (TokenFact::Token(wanted), found) => {
-            (*found != EnvFileFact::Token(*wanted)).then_some(Step::WriteEnvFile)
+        (TokenFact::Token(token), found) => {
+            (*found != EnvFileFact::Token(*token)).then_some(Step::WriteEnvFile)
         }
         (TokenFact::Withdrawn, EnvFileFact::Token(_) | EnvFileFact::Malformed(_)) => {
             Some(Step::RemoveEnvFile)
@@ -136,7 +142,8 @@ fn sync_env_file(facts: &Facts) -> Option<Step> {
     }
 }
 
-/// While a setup-token is in use the login file is left alone: Claude Code does not look at it.
+/// While a setup token is active, the login file is not changed, because Claude Code does not read
+/// it.
 fn handle_setup_token(facts: &Facts) -> Option<Step> {
     let token = facts.active_token()?;
     let subject = VerificationTarget::SetupToken(token);
@@ -144,26 +151,30 @@ fn handle_setup_token(facts: &Facts) -> Option<Step> {
 }
 
 fn handle_login(facts: &Facts) -> Option<Step> {
+    let is_watch = facts.settings.mode == Mode::Watch;
+    if let Some(step) = restore(facts, candidate::successor(facts).filter(|_| !is_watch)) {
+        return Some(step);
+    }
     match &facts.login {
         LoginFileState::Valid(login) => probe(facts, VerificationTarget::Login(login.generation))
             .or_else(|| after_verification(facts, login)),
         LoginFileState::AccessTokenExpired(login) => {
             refresh_run(facts, login).or_else(|| after_verification(facts, login))
         }
-        // The watcher has nobody to ask for a copy that is still good: the sync is.
+        // A backup with an expired access token is left to the sync, which can ask the store.
         LoginFileState::ClearedByClient | LoginFileState::Invalid(_) | LoginFileState::Missing
             if facts.settings.mode != Mode::Watch =>
         {
-            restore(facts, candidate::for_a_broken_login(facts))
+            restore(facts, candidate::for_unusable_login(facts))
         }
         _ => None,
     }
 }
 
-/// What follows once it is known, or cannot be known, whether the login in the file is alive.
+/// Returns the step after the verification of the login in the file.
 fn after_verification(facts: &Facts, login: &LoginSummary) -> Option<Step> {
     if facts.verdict(VerificationTarget::Login(login.generation)).is_some_and(Verification::is_rejected) {
-        return restore(facts, candidate::for_a_rejected_login(facts, login))
+        return restore(facts, candidate::for_rejected_login(facts, login))
             .or_else(|| roll_back(facts, login))
             .or_else(|| refresh_run(facts, login));
     }
@@ -171,16 +182,17 @@ fn after_verification(facts: &Facts, login: &LoginSummary) -> Option<Step> {
 }
 
 fn probe(facts: &Facts, subject: VerificationTarget) -> Option<Step> {
-    let possible = facts.done.probes < MAX_PROBES && facts.verdict(subject).is_none();
-    (verifies(facts) && possible).then_some(Step::Probe(subject))
+    let is_possible = facts.done.probes < MAX_PROBES && facts.verdict(subject).is_none();
+    (verifies(facts) && is_possible).then_some(Step::Probe(subject))
 }
 
-/// Claude Code refreshes a login when its access token is stale, or was refused however fresh it looked. It is not let at
-/// one whose refresh token is spent, or may be: replaying that can end the login of everybody who lives by a later one.
+/// Lets Claude Code refresh a login whose access token has expired or was rejected. Never for a
+/// login that is or may be superseded: reusing a consumed refresh token can revoke the login for
+/// all its sessions.
 fn refresh_run(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    let untried = facts.done.refresh_run.is_none() && facts.done.roll_back.is_none();
-    let may_be_spent = candidate::may_be_spent(facts, login);
-    (verifies(facts) && untried && !may_be_spent && !facts.refreshing).then_some(Step::RefreshRun)
+    let is_first = facts.done.refresh_run.is_none() && facts.done.roll_back.is_none();
+    let may_be_superseded = candidate::may_be_superseded(facts, login);
+    (verifies(facts) && is_first && !may_be_superseded && !facts.refreshing).then_some(Step::RefreshRun)
 }
 
 fn verifies(facts: &Facts) -> bool {
@@ -188,17 +200,20 @@ fn verifies(facts: &Facts) -> bool {
 }
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) -> Option<Step> {
-    if facts.done.restore.is_some() || facts.done.roll_back.is_some() || !facts.settings.oauth_backup {
+    let is_tried = facts.done.restore.is_some() || facts.done.roll_back.is_some();
+    if is_tried || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
         return None;
     }
     candidate.map(|(login, source)| Step::Restore(login.generation, source))
 }
 
-/// A login that was put back, by this run or by a login before it, and was rejected, makes room for what it replaced: once the
-/// ledger has the rejection, so that it is not put back again.
+/// Rolls back a restored login that was rejected, whether this run or an earlier one restored it.
+/// The rejection must be in the ledger, so that the login is not restored again.
 fn roll_back(facts: &Facts, login: &LoginSummary) -> Option<Step> {
-    let was_put_back = facts.ledger.unverified_restore == Some(login.generation);
-    let is_noted = facts.ledger.fate(login.generation) == Some(GenerationState::Rejected);
-    let may_put_back = facts.settings.oauth_backup && facts.done.roll_back.is_none();
-    (was_put_back && is_noted && may_put_back).then_some(Step::RollBack)
+    let was_restored = facts.ledger.unverified_restore == Some(login.generation);
+    let is_recorded = facts.ledger.generation_state(login.generation) == Some(GenerationState::Rejected);
+    let may_write = facts.settings.oauth_backup
+        && facts.done.roll_back.is_none()
+        && !facts.ledger.is_repointed(facts.place);
+    (was_restored && is_recorded && may_write).then_some(Step::RollBack)
 }

@@ -1,38 +1,39 @@
-//! What a refresh run says, and of which login. Claude Code exchanges the login meanwhile, a session may as well, and somebody
-//! may sign in anew.
+//! Attributes the result of a refresh to a login. During the refresh, Claude Code exchanges the
+//! login, and a session or a sign-in may replace it.
 
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::LoginFileState;
 use crate::credential::verification::Verification;
 
-/// What was shown, given what lay in the credential file before and after: the verdict, and the login it is about, if it is
-/// about any that is known.
+/// Returns the result, and the login it applies to, if that is known. `before` and `after` are the
+/// states of the credential file.
 pub fn attribute_refresh(
     verdict: Verification,
     before: Option<LoginSummary>,
     after: &LoginFileState<LoginSummary>,
 ) -> (Verification, Option<LoginSummary>) {
     match (before, after) {
-        // Even if the server took the old access token once more: its refresh was refused for good.
+        // Even if the old access token was accepted once more, the refresh was rejected for good.
         (before, LoginFileState::ClearedByClient) => {
             (Verification::Rejected { account_level: false }, before)
         }
         (Some(before), after) => {
-            let about = after.login().filter(|after| says_something_of(&verdict, &before, after)).cloned();
-            (verdict, about)
+            let login = after.login().filter(|after| applies_to(&verdict, &before, after)).cloned();
+            (verdict, login)
         }
         (None, _) => (verdict, None),
     }
 }
 
-/// Of a login that came meanwhile only a good answer says something, and only if it came of that refresh and not of a sign-in.
-fn says_something_of(verdict: &Verification, before: &LoginSummary, after: &LoginSummary) -> bool {
-    let is_of_same_sign_in = match (before.login_expires_at, after.login_expires_at) {
+/// Returns true if the result applies to the login after the refresh: it is the same one, or the
+/// result is positive and the login came from this refresh, not from a sign-in.
+fn applies_to(verdict: &Verification, before: &LoginSummary, after: &LoginSummary) -> bool {
+    let is_same_sign_in = match (before.login_expires_at, after.login_expires_at) {
         (Some(before), Some(after)) => before == after,
         _ => true,
     };
-    let is_its_successor = is_of_same_sign_in && !before.owner.contradicts(&after.owner);
-    before.generation == after.generation || (verdict.is_alive() && is_its_successor)
+    let is_successor = is_same_sign_in && !before.owner.contradicts(&after.owner);
+    before.generation == after.generation || (verdict.is_alive() && is_successor)
 }
 
 #[cfg(test)]
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_is_credited_to_the_login_it_led_to_and_to_no_other() {
+    fn refresh_result_applies_only_to_the_login_it_led_to() {
         let rejected = Verification::Rejected { account_level: false };
         let before = login("old", Some(7), Some("hers"));
         let rows = [
@@ -61,25 +62,25 @@ mod tests {
             (Verification::Ok, login("new", Some(7), None), true),
             (Verification::Ok, login("new", None, Some("hers")), true),
             (Verification::RateLimited, login("new", None, None), true),
-            // What a session exchanged meanwhile, or somebody signed in to.
+            // Another session's refresh, or a sign-in.
             (rejected, login("new", Some(7), None), false),
             (Verification::Inconclusive("529".into()), login("new", Some(7), None), false),
             (Verification::Ok, login("new", Some(8), None), false),
             (Verification::Ok, login("new", Some(7), Some("another")), false),
         ];
         for (verdict, after, is_about) in rows {
-            let said = attribute_refresh(
+            let result = attribute_refresh(
                 verdict.clone(),
                 Some(before.clone()),
                 &LoginFileState::AccessTokenExpired(after.clone()),
             );
-            assert_eq!(said, (verdict, is_about.then_some(after)));
+            assert_eq!(result, (verdict, is_about.then_some(after)));
         }
         let after = LoginFileState::Valid(before.clone());
         assert_eq!(
             attribute_refresh(Verification::Ok, None, &after),
             (Verification::Ok, None),
-            "nobody knows what was refreshed"
+            "the refreshed login is unknown"
         );
         assert_eq!(
             attribute_refresh(Verification::Ok, Some(before), &LoginFileState::Missing),
@@ -88,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_emptied_by_its_refresh_was_rejected_whatever_was_answered() {
+    fn login_cleared_by_its_refresh_counts_as_rejected() {
         let before = login("old", None, None);
         for verdict in [Verification::Ok, Verification::Inconclusive("529".into())] {
-            let said = attribute_refresh(verdict, Some(before.clone()), &LoginFileState::ClearedByClient);
-            assert_eq!(said, (Verification::Rejected { account_level: false }, Some(before.clone())));
+            let result = attribute_refresh(verdict, Some(before.clone()), &LoginFileState::ClearedByClient);
+            assert_eq!(result, (Verification::Rejected { account_level: false }, Some(before.clone())));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The one outcome of a run, from the facts at its end.
+//! Creates the outcome of a run from the facts at its end.
 
 use super::{
-    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, LoginFileState, Mode, TokenFact,
+    Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
     VerificationTarget, backup, candidate, commands, eligibility,
 };
 use crate::config::StoreKind;
@@ -15,23 +15,26 @@ use crate::store::StoreError;
 pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (status, finding) = finding(facts);
     let notes = notes(facts);
-    let (lapse, lapsing) = lapse(facts, &finding);
-    let is_warned_of = lapsing.is_some() && facts.settings.mode == Mode::Sync;
+    let (expiry, expiry_warning) = expiry(facts, &finding);
+    let is_expiry_warned = expiry_warning.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
-        // Whose token or rights are refused is not backed up until somebody acts; a login only says so.
+        // An administrator has to know of an offboarded user who still runs syncs.
+        _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
+        // Without access to the store there are no backups, so a sync fails; a login only reports
+        // it.
         Status::Ok | Status::Warn if facts.settings.mode.is_background() && is_refused(facts) => Status::Fail,
-        Status::Ok if notes.iter().any(is_a_warning) || is_warned_of => Status::Warn,
+        Status::Ok if notes.iter().any(is_warning) || is_expiry_warned => Status::Warn,
         status => status,
     };
-    Outcome { wants_sync: wants_sync(facts), notes, lapse, lapsing, ..Outcome::new(status, finding) }
+    Outcome { wants_sync: wants_sync(facts), notes, expiry, expiry_warning, ..Outcome::new(status, finding) }
 }
 
-/// The end of the credential in use, and whether there is something to say of it: not of one that is refused, which needs
-/// somebody today, nor of an old copy, which ends for another reason.
-fn lapse(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWarning>) {
-    let (kind, lapse, verdict) = match finding {
+/// Returns the expiry of the active credential, and a warning if it is due. A rejected credential
+/// and an outdated login get no warning, because their remedy is another one.
+fn expiry(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWarning>) {
+    let (kind, expiry, verdict) = match finding {
         Finding::SetupToken { token, verdict } => {
-            (CredentialKind::SetupToken, facts.ledger.setup_tokens.lapse(*token), verdict.as_ref())
+            (CredentialKind::SetupToken, facts.ledger.setup_tokens.expiry(*token), verdict.as_ref())
         }
         Finding::Login { login, verdict }
         | Finding::Stale { login, verdict }
@@ -42,26 +45,26 @@ fn lapse(facts: &Facts, finding: &Finding) -> (Option<Expiry>, Option<ExpiryWarn
         finding => return (finding.login().and_then(Expiry::for_login), None),
     };
     let is_refused = matches!(verdict, Some(Verification::Rejected { .. }));
-    let lapsing =
-        lapse.filter(|_| !is_refused).and_then(|lapse| ExpiryWarning::check(facts.now, kind, lapse));
-    (lapse, lapsing)
+    let warning =
+        expiry.filter(|_| !is_refused).and_then(|expiry| ExpiryWarning::check(facts.now, kind, expiry));
+    (expiry, warning)
 }
 
 fn finding(facts: &Facts) -> (Status, Finding) {
-    let of_errand = match facts.settings.mode {
-        Mode::Command(errand) => commands::finding(errand, facts),
+    let of_command = match facts.settings.mode {
+        Mode::Command(command) => commands::finding(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => None,
     };
-    of_errand.or_else(|| of_setup_token(facts)).unwrap_or_else(|| of_login(facts))
+    of_command.or_else(|| setup_token_finding(facts)).unwrap_or_else(|| login_finding(facts))
 }
 
-fn of_setup_token(facts: &Facts) -> Option<(Status, Finding)> {
-    let token = facts.active_token().filter(|_| !commands::is_about_the_login(facts.settings.mode))?;
+fn setup_token_finding(facts: &Facts) -> Option<(Status, Finding)> {
+    let token = facts.active_token().filter(|_| !commands::is_about_login(facts.settings.mode))?;
     let verdict = facts.verdict(VerificationTarget::SetupToken(token)).cloned();
-    Some((status_of(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict }))
+    Some((status_after(verdict.as_ref(), Status::Ok), Finding::SetupToken { token, verdict }))
 }
 
-fn of_login(facts: &Facts) -> (Status, Finding) {
+fn login_finding(facts: &Facts) -> (Status, Finding) {
     match &facts.login {
         LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)
             if is_restored(facts, login) =>
@@ -70,35 +73,37 @@ fn of_login(facts: &Facts) -> (Status, Finding) {
         }
         LoginFileState::Valid(login) => {
             let verdict = facts.verdict(VerificationTarget::Login(login.generation)).cloned();
-            (status_of(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
+            (status_after(verdict.as_ref(), Status::Ok), Finding::Login { login: login.clone(), verdict })
         }
         LoginFileState::AccessTokenExpired(login) if facts.refreshing => {
             (Status::Ok, Finding::Refreshing(login.clone()))
         }
         LoginFileState::AccessTokenExpired(login)
-            if facts.settings.can_verify && candidate::may_be_spent(facts, login) =>
+            if facts.settings.can_verify && candidate::may_be_superseded(facts, login) =>
         {
-            let is_certain = candidate::is_spent(facts, login);
+            let is_certain = candidate::is_superseded(facts, login);
             let status = if is_certain { Status::Fail } else { Status::Warn };
             (status, Finding::StaleCopy { login: login.clone(), is_certain })
         }
         LoginFileState::AccessTokenExpired(login) => {
             let verdict = facts.done.refresh_run.clone();
-            (status_of(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
+            (status_after(verdict.as_ref(), Status::Ok), Finding::Stale { login: login.clone(), verdict })
         }
         LoginFileState::NotRefreshable(why) => {
-            let remedy = "Claude Code uses it as long as it lasts, then `cas-sync login` makes a whole one";
+            let remedy = "Claude Code uses it until it expires, then run `cas-sync login`";
             (Status::Warn, Finding::Skipped(format!("{why}; {remedy}")))
         }
         LoginFileState::Unreadable(why) => (Status::Warn, Finding::Skipped(why.clone())),
-        LoginFileState::ClearedByClient => broken(facts, commands::broken(&facts.login).unwrap_or_default()),
-        LoginFileState::Invalid(why) => broken(facts, &format!("the login file is damaged ({why})")),
+        LoginFileState::ClearedByClient => {
+            unusable(facts, commands::unusable_state(&facts.login).unwrap_or_default())
+        }
+        LoginFileState::Invalid(why) => unusable(facts, &format!("the login file is damaged ({why})")),
         LoginFileState::Missing
             if facts.settings.mode == Mode::Watch || eligibility::has_never_signed_in(facts) =>
         {
             (Status::Ok, Finding::NoLogin)
         }
-        LoginFileState::Missing => broken(facts, "there is no login"),
+        LoginFileState::Missing => unusable(facts, "there is no login"),
     }
 }
 
@@ -111,66 +116,74 @@ fn restored(facts: &Facts, login: &LoginSummary) -> (Status, Finding) {
         .verdict(VerificationTarget::Login(login.generation))
         .or(facts.done.refresh_run.as_ref())
         .cloned();
-    let status = status_of(verdict.as_ref(), Status::Recovered);
+    let status = status_after(verdict.as_ref(), Status::Recovered);
     (status, Finding::Restored { login: login.clone(), is_fresh, source, verdict })
 }
 
-/// What is said of a login that is still broken at the end: try later, or a person must act.
-fn broken(facts: &Facts, state: &str) -> (Status, Finding) {
+/// Returns the finding for a login that is still unusable at the end: a later run may restore it,
+/// or the user must sign in.
+fn unusable(facts: &Facts, state: &str) -> (Status, Finding) {
     let restored = facts.done.restore.as_ref();
-    let back = restored.filter(|restored| restored.result.is_ok());
+    let written = restored.filter(|restored| restored.result.is_ok());
     let verdict =
-        back.and_then(|restored| facts.verdict(VerificationTarget::Login(restored.login.generation)));
-    let state = match back {
+        written.and_then(|restored| facts.verdict(VerificationTarget::Login(restored.login.generation)));
+    let state = match written {
         Some(restored) if verdict.is_some_and(Verification::is_rejected) => {
-            format!("{state}, the copy put back from {} was rejected by the server", restored.source)
+            format!("{state}, the backup restored from {} was rejected by the Anthropic API", restored.source)
         }
         _ => state.to_owned(),
     };
-    let unmended = |why: String| (Status::Warn, Finding::RestoreFailed { state: state.clone(), why });
+    let restore_failed = |why: String| (Status::Warn, Finding::RestoreFailed { state: state.clone(), why });
     if !facts.settings.oauth_backup {
-        let state = format!("{state}, no copies are kept here (oauth_backup = false),");
+        let state = format!("{state}, backups are disabled on this machine (oauth_backup = false)");
         return (Status::Fail, Finding::Unrecoverable { state });
     }
     if let Some(Err(why)) = restored.map(|restored| &restored.result) {
-        return unmended(why.clone());
+        return restore_failed(why.clone());
     }
-    if back.is_some() && verdict.is_none() {
-        return unmended("it was put back, and somebody overwrote it again at once".into());
+    if written.is_some() && verdict.is_none() {
+        return restore_failed("it was restored, then overwritten by another process".into());
     }
     if candidate::restore_limit_reached(facts) {
-        return unmended(
-            "it was put back several times within the hour; find what keeps overwriting it".into(),
+        return restore_failed(
+            "it was restored several times within the hour; find the process that keeps overwriting it"
+                .into(),
         );
     }
+    if facts.ledger.is_repointed(facts.place) {
+        return restore_failed(Ineligible::LinkRepointed.to_string());
+    }
     if facts.settings.mode == Mode::Watch {
-        return unmended(
-            "this machine has no copy whose access token is still good; the sync looks for one".into(),
+        return restore_failed(
+            "this machine has no backup with a valid access token; the sync looks for one".into(),
         );
     }
     match &facts.document {
+        DocumentFact::Read(document) if document.is_offboarded => {
+            restore_failed("this machine has no backup, and the one in the store must not be used".into())
+        }
         DocumentFact::Unreadable(
             StoreError::Refused { .. } | StoreError::Misconfigured { .. } | StoreError::Deleted { .. },
-        ) => unmended("this machine has no good copy and the store gave none".into()),
+        ) => restore_failed("this machine has no backup and the store returned none".into()),
         DocumentFact::Unreadable(_) => {
-            unmended("this machine has no good copy and the store did not answer".into())
+            restore_failed("this machine has no backup and the store did not answer".into())
         }
         DocumentFact::NotRead if facts.settings.store == StoreKind::Vault => {
-            unmended("this machine has no good copy and the store is not asked again so soon".into())
+            restore_failed("this machine has no backup and the store is not asked again so soon".into())
         }
-        DocumentFact::Read(_) if candidate::belongs_to_another_machine(facts) => {
-            let state = format!("{state}, the copy in the store is in use on another machine,");
+        DocumentFact::Read(_) if candidate::is_from_another_machine(facts) => {
+            let state = format!("{state}, the backup in the store is used by another machine");
             (Status::Fail, Finding::Unrecoverable { state })
         }
         DocumentFact::NotRead | DocumentFact::Read(_) if candidate::all_belong_to_other_account(facts) => {
-            let state = format!("{state}, the copies kept are another account's than the one used last,");
+            let state = format!("{state}, all backups belong to another account than the one used last");
             (Status::Fail, Finding::Unrecoverable { state })
         }
         DocumentFact::NotRead | DocumentFact::Read(_) => (Status::Fail, Finding::Unrecoverable { state }),
     }
 }
 
-fn status_of(verdict: Option<&Verification>, otherwise: Status) -> Status {
+fn status_after(verdict: Option<&Verification>, otherwise: Status) -> Status {
     match verdict {
         None | Some(Verification::Ok | Verification::RateLimited) => otherwise,
         Some(Verification::Rejected { .. }) => Status::Fail,
@@ -212,18 +225,21 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     };
     let store = match &facts.document {
         DocumentFact::Unreadable(failure) => Some(Detail::Store(failure.clone())),
+        DocumentFact::Read(document) if document.is_offboarded => {
+            Some(Detail::Store(StoreError::offboarded()))
+        }
         _ => None,
     };
     let backs_up = match facts.settings.mode {
         Mode::Sync => facts.active_token().is_none(),
-        Mode::Command(errand) => errand == Command::Backup,
+        Mode::Command(command) => command == Command::Backup,
         Mode::Login | Mode::Watch => false,
     };
     let refusal = |login| {
-        let distrust = || {
+        let untrusted_reason = || {
             matches!(facts.settings.mode, Mode::Command(_)).then(|| backup::untrusted_reason(facts, login))
         };
-        backup::store_refusal(facts, login).or_else(|| distrust().flatten())
+        backup::store_refusal(facts, login).or_else(|| untrusted_reason().flatten())
     };
     [
         env_file,
@@ -236,24 +252,26 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     .flatten()
     .chain(facts.login.login().filter(|_| backs_up).and_then(refusal).map(Detail::NotBackedUp))
     .chain(store)
-    .chain(left_over(facts))
+    .chain(remaining_backups(facts))
     .collect()
 }
 
-/// A sync says where copies are that are not to be kept any more; they are left to whoever switched that off.
-fn left_over(facts: &Facts) -> Option<Detail> {
+/// In a sync, returns the locations of backups that remain although backups are disabled. The
+/// administrator decides about them.
+fn remaining_backups(facts: &Facts) -> Option<Detail> {
     let places = backup::remaining_backups(facts);
     (facts.settings.mode == Mode::Sync && !places.is_empty()).then_some(Detail::BackupsRemain(places))
 }
 
 fn is_refused(facts: &Facts) -> bool {
-    matches!(
-        facts.document,
-        DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
-    )
+    facts.is_offboarded()
+        || matches!(
+            facts.document,
+            DocumentFact::Unreadable(StoreError::Refused { .. } | StoreError::Misconfigured { .. })
+        )
 }
 
-fn is_a_warning(note: &Detail) -> bool {
+fn is_warning(note: &Detail) -> bool {
     matches!(
         note,
         Detail::EnvFileInvalid(_)
@@ -265,7 +283,8 @@ fn is_a_warning(note: &Detail) -> bool {
     )
 }
 
-/// Whether what lies there was put back by this run, or was refreshed from that by Claude Code itself.
+/// Returns true if the login in the file was restored by this run, or was refreshed by Claude Code
+/// from the restored one.
 fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
     let was_refreshed = facts.done.refresh_run.as_ref().is_some_and(Verification::is_alive)
         && facts.verdict(VerificationTarget::Login(login.generation)).is_some_and(Verification::is_alive);
@@ -274,11 +293,11 @@ fn is_restored(facts: &Facts, login: &LoginSummary) -> bool {
     })
 }
 
-/// A login, and the watcher, leave to the sync what they could not do or may not judge.
+/// Returns true if a sync should follow, for what a login or the watcher cannot do or decide.
 fn wants_sync(facts: &Facts) -> bool {
     let at_login = match facts.settings.mode {
         Mode::Sync => return false,
-        // Whatever was put back by hand, the sync backs up, and tells of in its state.
+        // The sync backs up a login that a command restored, and reports it in its state.
         Mode::Command(_) => {
             return facts.done.restore.as_ref().is_some_and(|restored| restored.result.is_ok());
         }
@@ -303,7 +322,7 @@ fn wants_sync(facts: &Facts) -> bool {
     }
 }
 
-/// Whether this very run has given the sync something new to look at.
+/// Returns true if this run has changed something that the sync has to check.
 fn has_changed(facts: &Facts) -> bool {
     let done = &facts.done;
     matches!(done.history_backup, Some(Ok(())))

@@ -1,5 +1,6 @@
-//! The state directory of one user: the ledger, when the store was last in touch, what a restore replaced, and the locks.
-//! Every change is made under a lock to what lies there at that moment, so that a login and a sync never undo each other.
+//! The state directory of one user: the ledger, the last contacts with the store, the file that a
+//! restore replaced, and the locks. Each change is made under a lock to the current content, so
+//! that a login and a sync do not overwrite each other's changes.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -24,7 +25,8 @@ use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
 const LIMIT: usize = 4 << 20;
-const PAUSE: Duration = Duration::from_millis(5);
+/// The interval at which a busy lock is tried again.
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// One user's `~/.local/state/claude-auth-sync`.
 #[derive(Clone, Debug)]
@@ -33,17 +35,15 @@ pub struct StateDirectory {
     owner: u32,
 }
 
-/// The locks of the state directory; each is a file of that name, locked with `flock`.
+/// The locks of the state directory. Each is a file that is locked with `flock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateLock {
-    /// Held by a sync for its whole length.
+    /// Held by a sync for its whole run.
     Sync,
-    /// Held while a login is put back.
+    /// Held during a restore.
     Restore,
     /// Held for the milliseconds of a change to the other files.
     State,
-    /// Held by a watcher for its whole life, and therefore not in a home, where that is possible.
-    Watch,
 }
 
 impl StateLock {
@@ -52,7 +52,6 @@ impl StateLock {
             Self::Sync => "lock",
             Self::Restore => "repair.lock",
             Self::State => "state.lock",
-            Self::Watch => "watch.lock",
         }
     }
 }
@@ -64,25 +63,26 @@ struct StoredContact {
 }
 
 impl StateDirectory {
-    /// The directory at `path`, whose files must belong to user id `owner`. It is made when first written to.
+    /// Creates the adapter of the directory at `path`, whose files must belong to user id `owner`.
+    /// The directory is created by the first write.
     pub fn new(path: PathBuf, owner: u32) -> Self {
         Self { path, owner }
     }
 
-    /// Where a file of this name lies.
+    /// Returns the path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The ledger; empty when there is none yet.
+    /// Loads the ledger. Returns an empty ledger if the file does not exist.
     ///
     /// # Errors
-    /// [`StateError`]: without it nothing may be put back.
+    /// [`StateError`]; nothing may be restored then.
     pub fn ledger(&self) -> Result<Ledger, StateError> {
         self.load("ledger.json")
     }
 
-    /// Applies `change` to the ledger as it is at that moment, and returns the result.
+    /// Applies `change` to the current ledger and returns the result.
     ///
     /// # Errors
     /// [`StateError`]; the old ledger is then still in place.
@@ -101,23 +101,24 @@ impl StateDirectory {
         Ok(ledger)
     }
 
-    /// When the store was last in touch; never, when nothing is known.
+    /// Loads the last contacts with the store, which are empty if unknown.
     pub fn store_contact(&self) -> StoreContact {
         let stored: StoredContact = self.load("store-contact.json").unwrap_or_default();
         StoreContact { last_success: stored.answered_at, last_failure: stored.failed_at }
     }
 
-    /// Notes when the store was last in touch.
+    /// Saves the last contacts with the store.
     ///
     /// # Errors
-    /// [`StateError`]; the next login asks the store again, that is all.
+    /// [`StateError`]; the next login then asks the store again.
     pub fn save_contact(&self, contact: StoreContact) -> Result<(), StateError> {
         let stored = StoredContact { answered_at: contact.last_success, failed_at: contact.last_failure };
         self.save("store-contact.json", &stored)
     }
 
-    /// Keeps what a restore is about to replace. What is no JSON object, so that the keys of others in it cannot be carried
-    /// over, is kept under a name of its own as well, where no emptied login overwrites it later.
+    /// Saves the content that a restore is about to replace. Content that is not a JSON object is
+    /// saved in a second file too, because its other members cannot be carried over, and no later
+    /// restore overwrites that file.
     ///
     /// # Errors
     /// [`StateError`]
@@ -133,7 +134,7 @@ impl StateDirectory {
             .map_err(StateError::File)
     }
 
-    /// What the last restore replaced.
+    /// Loads the content that the last restore replaced.
     ///
     /// # Errors
     /// [`StateError`]
@@ -143,10 +144,10 @@ impl StateDirectory {
             .map_err(StateError::File)
     }
 
-    /// Takes a lock, waiting until the deadline.
+    /// Acquires a lock, and waits until the deadline.
     ///
     /// # Errors
-    /// [`StateError::Busy`] when somebody else holds it until then.
+    /// [`StateError::Busy`] if another process holds it until then.
     pub fn lock(&self, lock: StateLock, deadline: &Deadline) -> Result<Flock<File>, StateError> {
         let (path, mut file) = self.lock_file(lock)?;
         loop {
@@ -158,17 +159,8 @@ impl StateDirectory {
             if deadline.is_expired() {
                 return Err(StateError::Busy(path));
             }
-            std::thread::sleep(PAUSE.min(deadline.remaining()));
+            std::thread::sleep(LOCK_POLL_INTERVAL.min(deadline.remaining()));
         }
-    }
-
-    /// Takes a lock, waiting for as long as somebody else holds it, asleep.
-    ///
-    /// # Errors
-    /// [`StateError`] when it cannot be made or taken.
-    pub fn lock_blocking(&self, lock: StateLock) -> Result<Flock<File>, StateError> {
-        let (path, file) = self.lock_file(lock)?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| StateError::Lock(path, errno.into()))
     }
 
     fn lock_file(&self, lock: StateLock) -> Result<(PathBuf, File), StateError> {
@@ -187,10 +179,10 @@ impl StateDirectory {
         }
     }
 
-    /// Loads a file of JSON; its default when there is none.
+    /// Loads a JSON file, or returns the default if it does not exist.
     ///
     /// # Errors
-    /// [`StateError`] when it is not the user's own, or no longer what we wrote.
+    /// [`StateError`] if it does not belong to the user, or is invalid.
     pub fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, StateError> {
         let path = self.path(name);
         match owned_file::read(&path, self.owner, LIMIT, Ownership::Owner).map_err(StateError::File)? {
@@ -201,7 +193,7 @@ impl StateDirectory {
         }
     }
 
-    /// Saves a file of JSON.
+    /// Saves a JSON file.
     ///
     /// # Errors
     /// [`StateError`]; the old file is then still in place.
@@ -221,16 +213,16 @@ impl StateDirectory {
     }
 }
 
-/// What is wrong in the state directory.
+/// Why an operation in the state directory failed.
 #[derive(Debug)]
 pub enum StateError {
-    /// Somebody else held the lock until the deadline.
+    /// Another process held the lock until the deadline.
     Busy(PathBuf),
-    /// The lock could not be made or taken.
+    /// The lock cannot be created or acquired.
     Lock(PathBuf, io::Error),
-    /// A file could not be read or written.
+    /// A file cannot be read or written.
     File(FileError),
-    /// A file is not what we wrote.
+    /// A file is invalid.
     Corrupt(PathBuf, serde_json::Error),
 }
 
@@ -238,15 +230,16 @@ impl fmt::Display for StateError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy(path) => {
-                write!(formatter, "another run holds {}; it is tried again by the next one", path.display())
+                write!(formatter, "another run holds {}; the next run tries again", path.display())
             }
             Self::Lock(path, error) => write!(formatter, "cannot lock {}: {error}", path.display()),
             Self::File(problem) => problem.fmt(formatter),
             Self::Corrupt(path, error) => {
-                // Where, and not what: the library's own words quote what it found, and that may be a token.
+                // The position only: the library's message quotes the content, which may be a
+                // token.
                 write!(
                     formatter,
-                    "{} is damaged (line {}, column {}): move it out of the way, it is made anew",
+                    "{} is damaged (line {}, column {}): move it away; it is created again",
                     path.display(),
                     error.line(),
                     error.column()
@@ -272,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_made_side_by_side_are_all_kept() {
+    fn concurrent_ledger_changes_are_all_kept() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let state = StateDirectory::new(scratch.path().join("a/b"), Uid::effective().as_raw());
         std::thread::scope(|scope| {
@@ -289,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_held_by_another_is_waited_for_until_the_deadline() {
+    fn busy_state_lock_is_waited_for_until_the_deadline() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
         let held = state.lock(StateLock::Sync, &deadline()).expect("free");
@@ -301,12 +294,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_ledger_says_what_to_do_and_is_not_overwritten() {
+    fn damaged_ledger_names_a_remedy_and_is_not_overwritten() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
         fs::write(state.path("ledger.json"), "{torn").expect("a damaged file");
         let error = state.update_ledger(&deadline(), |_| ()).expect_err("it is damaged");
-        assert!(error.to_string().contains("move it out of the way"));
+        assert!(error.to_string().contains("move it away"));
         assert_eq!(fs::read_to_string(state.path("ledger.json")).expect("there"), "{torn");
     }
 }

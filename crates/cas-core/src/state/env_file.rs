@@ -1,5 +1,5 @@
-//! The file that holds the user's setup-token: exactly one line `CLAUDE_CODE_OAUTH_TOKEN=<token>`. Launchers, units and
-//! login shells read it too; it is parsed, never run as shell code.
+//! The env file of the user's setup token: exactly one line `CLAUDE_CODE_OAUTH_TOKEN=<token>`.
+//! Launchers, units and login shells read it too. It is parsed and never run as shell code.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,39 +14,39 @@ use cas_protocol::setup_token::{SetupToken, VARIABLE};
 
 const LIMIT: usize = 4096;
 
-/// One user's env file.
+/// The env file of one user.
 #[derive(Clone, Debug)]
 pub struct EnvFile {
     path: PathBuf,
     owner: u32,
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EnvFileContent {
     /// There is no file.
     Absent,
     /// A well-formed token.
     Token(SetupToken),
-    /// The user's own file, with something else in it.
+    /// A file of the user with other content.
     Malformed(String),
-    /// Not the user's own regular file, or not to be read: neither used nor touched.
+    /// Not a regular file of the user, or not readable. It is neither used nor changed.
     Unreadable(String),
 }
 
 impl EnvFile {
-    /// The file at `path`, which must belong to user id `owner`.
+    /// Creates the adapter of the file at `path`, which must belong to user id `owner`.
     pub fn new(path: PathBuf, owner: u32) -> Self {
         Self { path, owner }
     }
 
-    /// Reads it. Total: every content has an answer.
+    /// Reads the file. Total: each content has a result.
     pub fn read(&self) -> EnvFileContent {
         match owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable) {
             Ok(None) => EnvFileContent::Absent,
             Ok(Some(found)) => match parse(&found.content) {
                 Ok(token) => {
-                    self.tighten();
+                    self.restrict_mode();
                     EnvFileContent::Token(token)
                 }
                 Err(why) => self.malformed(&why),
@@ -55,14 +55,16 @@ impl EnvFile {
         }
     }
 
-    /// Which token is in it, if there is one. Unlike [`EnvFile::read`] this leaves the file's mode as it is.
+    /// Returns the fingerprint of the token in the file, if there is one. Unlike [`EnvFile::read`],
+    /// this does not change the file's mode.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let found = owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable).ok()??;
         parse(&found.content).ok().map(|token| Fingerprint::from_bytes(token.expose()))
     }
 
-    /// A token that others may read is theirs too: that ends now. Where the file system is read-only it stays as it is.
-    fn tighten(&self) {
+    /// Sets mode 0600 if other users can access the file. On a read-only file system the mode
+    /// stays.
+    fn restrict_mode(&self) {
         let is_open = |metadata: fs::Metadata| metadata.permissions().mode() & 0o077 != 0;
         if fs::symlink_metadata(&self.path).is_ok_and(is_open) {
             drop(fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)));
@@ -74,47 +76,47 @@ impl EnvFile {
         EnvFileContent::Malformed(format!("{path}: {why}; write that line alone, or remove the file"))
     }
 
-    /// Writes this token, unless it is there already.
+    /// Writes this token, unless the file has it already. Returns true if the file changed.
     ///
     /// # Errors
-    /// [`Problem`]; what was there before is still in place.
+    /// [`FileError`]; the previous file is then still in place.
     pub fn write(&self, token: &SetupToken) -> Result<bool, FileError> {
         self.prepare()?;
-        atomic_file::write_atomic(&self.path, line_of(token).as_bytes())
+        atomic_file::write_atomic(&self.path, env_line(token).as_bytes())
     }
 
-    /// Writes this token beside the file, for [`StagedToken::commit`]: all that can fail or take long, and changes nothing
-    /// yet.
+    /// Writes this token to a temporary file for [`StagedToken::commit`]. The env file is
+    /// unchanged.
     ///
     /// # Errors
-    /// [`Problem`]; what was there before is still in place.
+    /// [`FileError`]; the previous file is then still in place.
     pub fn stage(&self, token: &SetupToken) -> Result<StagedToken, FileError> {
         self.prepare()?;
-        let staged = atomic_file::stage(&self.path, line_of(token).as_bytes())?;
+        let staged = atomic_file::stage(&self.path, env_line(token).as_bytes())?;
         Ok(StagedToken { staged, path: self.path.clone() })
     }
 
     fn prepare(&self) -> Result<(), FileError> {
         atomic_file::create_private_directory(self.path.parent().unwrap_or(Path::new("/")))?;
-        self.put_aside_if_malformed()
+        self.keep_malformed_content()
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes it.
+    /// Removes the file.
     ///
     /// # Errors
-    /// [`Problem`] when it stays.
+    /// [`FileError`] if it cannot be removed.
     pub fn remove(&self) -> Result<(), FileError> {
-        self.put_aside_if_malformed()?;
+        self.keep_malformed_content()?;
         atomic_file::remove(&self.path)
     }
 
-    /// What somebody wrote into the file by hand is kept beside it, as `claude-oauth.env.replaced`.
-    fn put_aside_if_malformed(&self) -> Result<(), FileError> {
+    /// Saves content that was written by hand beside the file, as `claude-oauth.env.replaced`.
+    fn keep_malformed_content(&self) -> Result<(), FileError> {
         match owned_file::read(&self.path, self.owner, LIMIT, Ownership::OwnerOnlyWritable)? {
             Some(found) if parse(&found.content).is_err() => {
                 atomic_file::write_atomic(&self.path.with_extension("env.replaced"), &found.content).map(drop)
@@ -124,7 +126,8 @@ impl EnvFile {
     }
 }
 
-/// A token that is written beside the file it is for; removed again unless it is committed.
+/// A token in a temporary file beside the env file. The temporary file is removed unless it is
+/// committed.
 #[derive(Debug)]
 pub struct StagedToken {
     staged: Staged,
@@ -132,24 +135,25 @@ pub struct StagedToken {
 }
 
 impl StagedToken {
-    /// Puts it in the place of what lies there: one rename.
+    /// Replaces the env file with one rename.
     ///
     /// # Errors
-    /// [`Problem`]; what was there before is still in place, unless only the sync of the directory failed.
+    /// [`FileError`]; the previous file is then still in place, unless only the sync of the
+    /// directory failed.
     pub fn commit(self) -> Result<(), FileError> {
         self.staged.commit()?;
         atomic_file::sync_parent_dir(&self.path)
     }
 }
 
-fn line_of(token: &SetupToken) -> Zeroizing<String> {
+fn env_line(token: &SetupToken) -> Zeroizing<String> {
     Zeroizing::new(format!("{VARIABLE}={}\n", token.expose()))
 }
 
-/// Reads the one line; its line end may be missing.
+/// Parses the one line, with or without a final newline.
 ///
 /// # Errors
-/// What is wrong, and what to do; never the content.
+/// What is wrong. The message never contains the content.
 pub fn parse(content: &[u8]) -> Result<SetupToken, String> {
     let text = std::str::from_utf8(content).map_err(|_| String::from("it is not text"))?;
     let line = text.strip_suffix('\n').unwrap_or(text);
@@ -165,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_exactly_one_line_with_a_well_formed_token_counts() {
+    fn env_file_that_is_not_one_token_line_is_malformed() {
         assert!(parse(b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").is_ok());
         assert!(parse(b"CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc").is_ok());
         for content in [
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_written_is_the_token_read() {
+    fn written_token_is_read_and_removed() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("sub/claude-oauth.env");
         let file = EnvFile::new(path.clone(), Uid::effective().as_raw());
@@ -206,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_staged_token_is_in_force_once_it_is_committed_and_leaves_no_trace_otherwise() {
+    fn staged_token_is_active_only_after_its_commit() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let file = EnvFile::new(directory.path().join("claude-oauth.env"), Uid::effective().as_raw());
         let token = |text| SetupToken::parse(text).expect("well-formed");
         file.write(&token("sk-ant-oat01-old")).expect("written");
         drop(file.stage(&token("sk-ant-oat01-never")).expect("staged"));
         assert_eq!(file.read(), EnvFileContent::Token(token("sk-ant-oat01-old")));
-        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "nothing is left of it");
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "no temporary file is left");
         let staged = file.stage(&token("sk-ant-oat01-new")).expect("staged");
         assert_eq!(file.read(), EnvFileContent::Token(token("sk-ant-oat01-old")));
         staged.commit().expect("committed");
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_by_hand_is_kept_beside_it() {
+    fn content_written_by_hand_is_kept_beside_the_env_file() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("claude-oauth.env");
         let file = EnvFile::new(path.clone(), Uid::effective().as_raw());
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_others_could_read_is_tightened() {
+    fn env_file_that_others_can_read_gets_mode_0600() {
         let directory = tempfile::tempdir().expect("a scratch directory");
         let path = directory.path().join("claude-oauth.env");
         fs::write(&path, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");

@@ -1,5 +1,6 @@
-//! The embedded default: a file in the state directory that keeps the newest versions of the document. With a server as
-//! the store, the same file is the local history from which a login is mended without the network.
+//! The default store: a file in the state directory that keeps the newest versions of the document.
+//! With Vault as the store, the same file is the local history, from which a login is restored
+//! without the network.
 
 use std::path::PathBuf;
 
@@ -12,12 +13,12 @@ use crate::store::{Document, Fields, Store, StoreError, merge};
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// How many versions are kept, and with them at most as many generations of the login.
+/// The number of versions that are kept, and thus of generations.
 pub const VERSIONS: usize = 8;
 
 const FILE: &str = "history.json";
 
-/// The store in a user's own state directory.
+/// The store in a user's state directory.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     state: StateDirectory,
@@ -38,12 +39,12 @@ struct Version {
 }
 
 impl LocalStore {
-    /// The store in this state directory; `now` is noted beside what is written.
+    /// Creates the store in this state directory. `now` is recorded with each write.
     pub fn new(state: StateDirectory, now: Timestamp) -> Self {
         Self { state, now }
     }
 
-    /// The complete logins in all versions kept, newest first, each generation once.
+    /// Returns the complete logins of all versions, newest first, each generation once.
     ///
     /// # Errors
     /// [`StateError`]
@@ -60,7 +61,7 @@ impl LocalStore {
         Ok(logins)
     }
 
-    /// All versions kept, newest first, as documents.
+    /// Returns all versions as documents, newest first.
     ///
     /// # Errors
     /// [`StateError`]
@@ -71,7 +72,7 @@ impl LocalStore {
         Ok(self.state.load::<History>(FILE)?.versions.into_iter().rev().map(parsed).collect())
     }
 
-    /// The newest complete login, and when it was written down first.
+    /// Returns the newest complete login and the time when it was first written.
     ///
     /// # Errors
     /// [`StateError`]
@@ -89,7 +90,7 @@ impl LocalStore {
         Ok(newest)
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> PathBuf {
         self.state.path(FILE)
     }
@@ -113,7 +114,8 @@ impl LocalStore {
         }
         fields.extend(changes.clone());
         if changes.contains_key(SETUP_TOKEN) {
-            // Older versions are kept for their logins alone: a token that was replaced or withdrawn is nobody's to find.
+            // Older versions are kept for their logins only. A token that was replaced or removed
+            // must not remain in them.
             history.versions.iter_mut().for_each(|older| drop(older.fields.remove(SETUP_TOKEN)));
         }
         let version = version.saturating_add(1);
@@ -143,9 +145,7 @@ impl Store for LocalStore {
 fn failure(error: StateError) -> StoreError {
     match error {
         StateError::Busy(_) => StoreError::Busy { reason: error.to_string(), retry_after: None },
-        _ => {
-            StoreError::Refused { reason: error.to_string(), remedy: "then run `cas-sync run` again".into() }
-        }
+        _ => StoreError::Refused { reason: error.to_string(), remedy: "then run `cas-sync run`".into() },
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_generations_are_kept_in_full() {
+    fn local_store_keeps_the_newest_generations() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut store = store(&scratch);
         for count in 0..20_u64 {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_login_is_as_old_as_its_first_version() {
+    fn newest_login_has_the_time_of_its_first_version() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let at = |millis| LocalStore { now: Timestamp::from_millis(millis), ..store(&scratch) };
         assert_eq!(at(0).newest_login().expect("readable"), None);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setup_token_that_is_replaced_or_withdrawn_is_kept_nowhere() {
+    fn replaced_setup_token_is_removed_from_all_versions() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let mut store = store(&scratch);
         let backup = user_document::backup_fields(&login("kept"), Timestamp::from_millis(0), "desk");
@@ -238,9 +238,9 @@ mod tests {
     }
 
     proptest! {
-        /// I5: whatever is merged, in whatever order, every field that was not named stays as it was.
+        /// I5: after any merges in any order, a field that was not named is unchanged.
         #[test]
-        fn fields_of_others_survive_every_merge(
+        fn merge_keeps_every_other_field(
             merges in prop::collection::vec(prop::collection::vec(("[a-e]", ".{0,8}"), 0..4), 1..10)
         ) {
             let scratch = tempfile::tempdir().expect("a scratch directory");

@@ -1,7 +1,8 @@
-//! Our own files: in a user's home and below `/run`.
+//! The files of this project in a user's home and below `/run`.
 
 pub mod directory;
 pub mod env_file;
 pub mod local_store;
 pub mod notice_file;
+pub mod publication;
 pub mod sync_requests;

@@ -1,5 +1,6 @@
-//! `notice` in the state directory: there exactly while there is something to tell its owner, and then one line for their shell
-//! to show. `notice.json` beside it says why, and when it was shown last, so that ten shells a day show it once.
+//! The file `notice` in the state directory: one line for the user's shell. It exists only while
+//! there is a notice. `notice.json` beside it has the reason and when the line was shown last, so
+//! that ten shells a day show it once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,40 +20,41 @@ use cas_protocol::deadline::Deadline;
 /// The name of the file.
 pub const FILE_NAME: &str = "notice";
 
-/// The name of the file that says why.
+/// The name of the file with the reason.
 const RECORD: &str = "notice.json";
 
-/// What is shown daily is shown again after so long: more than anybody's day at a terminal, and less than the time from one
-/// morning to the next.
-const AGAIN_AFTER: Duration = Duration::from_secs(16 * 60 * 60);
+/// The interval after which a daily notice is shown again: longer than a working day, shorter than
+/// from one morning to the next.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(16 * 60 * 60);
 
-/// A file that is larger, in bytes, is none of ours.
+/// The largest notice file that is read, in bytes. This project never writes a larger one.
 const LIMIT: usize = 64 << 10;
 
-/// So long others are waited for who look at, or change, the record.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a busy record is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Why there is a notice. A record of before this file existed, or one that was lost, is empty.
+/// The reason of the notice. It is empty if the record was lost, or if an earlier version wrote the
+/// notice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct NoticeRecord {
-    /// [`NoticeReason::word`].
+    /// [`NoticeReason::as_str`].
     cause: String,
-    /// Which credential, or which day, it is about.
+    /// The credential or the date it is about.
     about: String,
-    /// Whether it only says that something lapses.
+    /// Whether it is an expiry warning.
     is_of_an_end: bool,
-    /// Whether it is shown every day.
+    /// Whether it is repeated every day.
     is_daily: bool,
-    /// When it was shown last.
+    /// When it was last shown.
     shown_at_ms: Option<Timestamp>,
 }
 
-/// Makes the file follow how a run ended, and returns in one word why there is a notice now, if there is one. Where nothing is
-/// wrong, and nothing was, this is one look at a name.
+/// Updates the notice after a run, and returns the code of its reason, if there is a notice now.
+/// Without a problem this is one `lstat`.
 ///
 /// # Errors
-/// [`Problem`]; the file is then as it was before.
+/// [`FileError`]; the file is then unchanged.
 pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<Option<String>, FileError> {
     let notice = outcome.notice();
     let is_there = state.path(FILE_NAME).symlink_metadata().is_ok();
@@ -72,7 +74,7 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
         UserAction::Unknown => None,
     };
     match line {
-        // The words of a sync are better: it knows the person's address.
+        // The text of a sync takes precedence, because it includes the user's email.
         Some(line) if mode != Mode::Sync && is_there && record().is_about(&line) => {}
         Some(line) => return show(&line, state).map(|()| Some(line.cause.as_str().to_owned())),
         None if is_there => return clear(state).map(|()| None),
@@ -84,24 +86,26 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
 fn show(line: &NoticeLine, state: &StateDirectory) -> Result<(), FileError> {
     let path = state.path(FILE_NAME);
     atomic_file::create_private_directory(path.parent().unwrap_or(Path::new("/")))?;
-    let _locked = locked(state);
+    let _locked = lock(state);
     let before: NoticeRecord = state.load(RECORD).unwrap_or_default();
     if !before.is_about(line) {
-        // Without it the line is shown once more; so it comes first.
+        // Removed first: without the record, the new line is shown once more than needed, never
+        // less.
         atomic_file::remove(&state.path(RECORD))?;
-        drop(state.save(RECORD, &NoticeRecord::of(line)));
+        drop(state.save(RECORD, &NoticeRecord::for_line(line)));
     }
     atomic_file::write_atomic(&path, format!("{}\n", line.text).as_bytes()).map(drop)
 }
 
 fn clear(state: &StateDirectory) -> Result<(), FileError> {
-    let _locked = locked(state);
+    let _locked = lock(state);
     atomic_file::remove(&state.path(RECORD))?;
     atomic_file::remove(&state.path(FILE_NAME))
 }
 
-/// The line, if it is due on the terminal that asks: once of each cause, or once a day. Where that cannot be told or noted (a
-/// full disk, a home that is read-only, another shell that holds the record) it is due.
+/// Returns the line if it is due on the calling terminal: once per reason, or once a day, and
+/// records that it was shown. If that cannot be determined or recorded (full disk, read-only home,
+/// busy record) the line is due.
 pub fn take_due_line(state: &StateDirectory, owner: u32, now: Timestamp) -> Option<String> {
     let found = owned_file::read(&state.path(FILE_NAME), owner, LIMIT, Ownership::Owner).ok()??;
     let is_printable = |byte: &u8| (b' '..=b'~').contains(byte);
@@ -111,7 +115,7 @@ pub fn take_due_line(state: &StateDirectory, owner: u32, now: Timestamp) -> Opti
 }
 
 fn is_due(state: &StateDirectory, now: Timestamp) -> bool {
-    let Ok(_locked) = locked(state) else { return true };
+    let Ok(_locked) = lock(state) else { return true };
     let Ok(record) = state.load::<NoticeRecord>(RECORD) else { return true };
     let is_due = record.is_due(now);
     if is_due {
@@ -120,31 +124,31 @@ fn is_due(state: &StateDirectory, now: Timestamp) -> bool {
     is_due
 }
 
-fn locked(state: &StateDirectory) -> Result<impl Drop, StateError> {
-    state.lock(StateLock::State, &Deadline::after(PATIENCE))
+fn lock(state: &StateDirectory) -> Result<impl Drop, StateError> {
+    state.lock(StateLock::State, &Deadline::after(LOCK_TIMEOUT))
 }
 
 impl NoticeRecord {
-    fn of(line: &NoticeLine) -> Self {
+    fn for_line(line: &NoticeLine) -> Self {
         Self {
             cause: line.cause.as_str().to_owned(),
             about: line.about.clone(),
-            is_of_an_end: matches!(line.cause, NoticeReason::Lapsing(..)),
+            is_of_an_end: matches!(line.cause, NoticeReason::Expiring(..)),
             is_daily: line.is_daily,
             shown_at_ms: None,
         }
     }
 
     fn is_about(&self, line: &NoticeLine) -> bool {
-        *self == Self { shown_at_ms: self.shown_at_ms, ..Self::of(line) }
+        *self == Self { shown_at_ms: self.shown_at_ms, ..Self::for_line(line) }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        // Of what nothing is known it is not said that once is enough.
+        // A notice without a known reason is repeated.
         let is_daily = self.is_daily || self.cause.is_empty();
         match self.shown_at_ms {
             None => true,
-            Some(shown_at) => is_daily && !shown_at.is_within(AGAIN_AFTER, now),
+            Some(shown_at) => is_daily && !shown_at.is_within(REPEAT_INTERVAL, now),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Where a user's good copies are kept: one document of named fields with a version, read whole and changed by merge.
-//! Fields that are not ours belong to other tools and survive everything done here.
+//! The store interface: one document per user with named fields and a version, read as a whole and
+//! changed by merge. Fields of other tools survive every change.
 
 pub mod merge;
 pub mod user_document;
@@ -12,40 +12,42 @@ use serde_json::value::RawValue;
 
 use cas_protocol::deadline::Deadline;
 
-/// The fields of a document: each value is kept as the very JSON text that was read.
+/// The fields of a document. Each value is the JSON text that was read.
 pub type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// A document as it was read.
+/// One version of a document.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// All fields, ours and those of other tools.
+    /// All fields, including those of other tools.
     pub fields: Fields,
-    /// The version read; 0 when nothing was ever written at this place.
+    /// The version, or 0 if nothing was ever written.
     pub version: u64,
 }
 
-/// A place that holds one user's document.
+/// A store that holds one user's document.
 pub trait Store {
-    /// Reads the newest version; a place where nothing was ever written is an empty document of version 0.
+    /// Reads the newest version. If nothing was ever written, returns an empty document of version
+    /// 0.
     ///
     /// # Errors
-    /// Any [`StoreError`] but [`StoreError::Conflict`].
+    /// Any [`StoreError`] except [`StoreError::Conflict`].
     fn read(&mut self, deadline: &Deadline) -> Result<Document, StoreError>;
 
-    /// Sets `changes` and leaves every other field as it is, provided the newest version is still `expected`.
-    /// Returns the version written, or `expected` when there was nothing to change.
+    /// Sets `changes` and keeps every other field, if the newest version still is `expected`.
+    /// Returns the written version, or `expected` if nothing changes.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] for a change to `null` or an object: a server would merge it instead of setting it.
-    /// [`StoreError::Conflict`] when somebody else wrote in between: read again and decide again.
+    /// [`StoreError::Refused`] for a change to `null` or an object, because a server would merge it
+    /// instead of setting it. [`StoreError::Conflict`] if another writer was faster: read and
+    /// decide again.
     fn merge(&mut self, changes: &Fields, expected: u64, deadline: &Deadline) -> Result<u64, StoreError>;
 
-    /// Renews the token that opens this store, if there is one and it is due. It is a write for a server, so only the
-    /// regular sync calls it.
+    /// Renews the token that opens this store, if there is one and it is due. For a server this is
+    /// a write, so only the regular sync calls it.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when this token can never be renewed again;
-    /// [`StoreError::Busy`] and [`StoreError::Unreachable`] when the next run may succeed.
+    /// [`StoreError::Refused`] if this token can never be renewed; [`StoreError::Busy`] and
+    /// [`StoreError::Unreachable`] if the next run may succeed.
     fn renew_if_due(&mut self, _deadline: &Deadline) -> Result<Renewal, StoreError> {
         Ok(Renewal::NotDue)
     }
@@ -55,20 +57,20 @@ pub trait Store {
         0
     }
 
-    /// Saves what this run learned about its token, so that the next run need not ask the server again.
+    /// Saves what this run learned about its token, so that the next run can skip those requests.
     fn save_token_cache(&self) {}
 }
 
 /// The result of a renewal of the token that opens a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// It was not due; the server was not asked.
+    /// It was not due. No request was sent.
     NotDue,
     /// The token was renewed.
     Renewed {
         /// The new expiry, in milliseconds since the epoch.
         expires_at_ms: u64,
-        /// Warnings of the server, such as a lifetime that a limit has cut short. Worth showing to an administrator.
+        /// Warnings of the server, for example that a limit shortened the lifetime.
         warnings: Vec<String>,
     },
     /// The token cannot be renewed: an administrator must replace it before it expires.
@@ -78,46 +80,59 @@ pub enum Renewal {
     },
 }
 
-/// Why a store did not do what it was asked. Its `Display` ends in what to do.
+/// Why a store operation failed. Its `Display` ends in the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store, or our own check before asking it, said no; asking again changes nothing.
+    /// The store, or a check before the request, refused the operation. A repetition changes
+    /// nothing.
     Refused {
-        /// What was refused, and why if known. Never contains a token.
+        /// What was refused, and the cause if it is known. Never contains a token.
         reason: String,
-        /// What a person can do about it.
+        /// The remedy for a user or an administrator.
         remedy: String,
     },
-    /// What is configured is no usable store, so none was asked; an admin has to mend it.
+    /// The configured store is not usable, so no request was sent. An administrator has to correct
+    /// it.
     Misconfigured {
-        /// Which setting, and what is wrong with it.
+        /// The setting, and what is wrong with it.
         reason: String,
-        /// Where to mend it.
+        /// Where to correct it.
         remedy: String,
     },
-    /// The document was deleted or destroyed by somebody; it is explained, never resurrected.
+    /// The document was deleted or destroyed. It is reported and never written again.
     Deleted {
-        /// Which version was deleted, when, and whether it can be undeleted.
+        /// The deleted version, the time, and whether it can be undeleted.
         reason: String,
         /// That version.
         version: u64,
-        /// Whether it was destroyed, so that it cannot be undeleted.
+        /// True if it was destroyed and cannot be undeleted.
         is_destroyed: bool,
     },
     /// The document changed since it was read.
     Conflict,
-    /// The store is there but not now: sealed, rate limited, without a leader.
+    /// The store is temporarily unavailable: sealed, rate limited, without a leader.
     Busy {
-        /// What it said.
+        /// The server's message.
         reason: String,
-        /// How long it asked us to wait, if it did.
+        /// The delay that the server requested, if any.
         retry_after: Option<Duration>,
     },
-    /// No answer: refused connection, time-out, TLS failure, or an answer that is not the store's.
+    /// There was no response of the store: refused connection, timeout, TLS failure, or a response
+    /// of another server.
     Unreachable {
-        /// Which peer, which step, which error.
+        /// The peer, the step and the error.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Returns the error for the document of an offboarded user.
+    pub fn offboarded() -> Self {
+        Self::Refused {
+            reason: "the document in the store is marked as offboarded, so it is not used".into(),
+            remedy: "if its user is back, an administrator runs `cas-sync provision --adopt USER`".into(),
+        }
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -129,7 +144,7 @@ impl fmt::Display for StoreError {
                 write!(formatter, "{reason}; an admin can undelete it, or write a new one, in the store")
             }
             Self::Conflict => {
-                formatter.write_str("the document changed meanwhile; it is read again by the next run")
+                formatter.write_str("the document changed meanwhile; the next run reads it again")
             }
             Self::Busy { reason, .. } => write!(formatter, "busy: {reason}; it is asked again later"),
             Self::Unreachable { reason } => {

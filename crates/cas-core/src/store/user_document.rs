@@ -1,4 +1,4 @@
-//! Our fields in a user's document: the backup of the login, and the setup-token.
+//! The fields of this project in a user's document: the backup of the login, and the setup token.
 
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -10,73 +10,96 @@ use cas_protocol::setup_token::{SetupToken, SetupTokenError};
 
 /// The compact JSON of the `claudeAiOauth` object, as a string.
 pub const LOGIN: &str = "claude_ai_oauth_json";
-/// The end of that login's access token, in ms since the epoch, as a string (the `vault` command writes all values so).
+/// The expiry of that login's access token, in ms since the epoch, as a string (the `vault` command
+/// writes all values as strings).
 pub const EXPIRES_AT: &str = "credential_expires_at_ms";
-/// When it was backed up, RFC 3339.
+/// The time of the backup, RFC 3339.
 pub const BACKED_UP_AT: &str = "backed_up_at";
-/// Which machine backed it up: two machines must not use one login, since each refresh spends the other's token.
+/// The machine that wrote the backup. Two machines must not use one login, because each refresh
+/// consumes the other's refresh token.
 pub const MACHINE: &str = "backed_up_machine";
-/// The account of that login, as far as is known: older clients no longer name it when they refresh. Empty means unknown.
+/// The account of that login. Older clients drop it when they refresh. Empty means unknown.
 pub const ACCOUNT: &str = "claude_account_uuid";
-/// Its organisation, likewise.
+/// The organization of that login. Empty means unknown.
 pub const ORGANIZATION: &str = "claude_organization_uuid";
-/// The user's setup-token; empty means disabled.
+/// The user's setup token. Empty means disabled.
 pub const SETUP_TOKEN: &str = "setup_token";
-/// When that token was made, RFC 3339.
+/// The creation time of the setup token, RFC 3339.
 pub const SETUP_TOKEN_MINTED_AT: &str = "setup_token_minted_at";
-/// When that token lapses, RFC 3339.
+/// The expiry of the setup token, RFC 3339.
 pub const SETUP_TOKEN_EXPIRES_AT: &str = "setup_token_expires_at";
 
-/// What a document says about its user.
+/// The time at which the user was offboarded, RFC 3339. If it is set, the document is not used
+/// until an administrator adopts the name. Empty or missing means not offboarded.
+pub const OFFBOARDED_AT: &str = "claude_offboarded_at";
+
+/// All fields of this project. Any other field belongs to another tool.
+pub const OUR_FIELDS: [&str; 10] = [
+    LOGIN,
+    EXPIRES_AT,
+    BACKED_UP_AT,
+    MACHINE,
+    ACCOUNT,
+    ORGANIZATION,
+    SETUP_TOKEN,
+    SETUP_TOKEN_MINTED_AT,
+    SETUP_TOKEN_EXPIRES_AT,
+    OFFBOARDED_AT,
+];
+
+/// The parsed fields of a document.
 #[derive(Debug)]
 pub struct UserDocument {
-    /// The version read.
+    /// The version of the document.
     pub version: u64,
-    /// The login that was backed up last.
+    /// The latest backup.
     pub backup: Backup,
-    /// Which machine backed it up; documents of the former script do not say.
+    /// The machine that wrote the backup. The former script did not record it.
     pub machine: Option<String>,
-    /// When it was backed up.
+    /// The time of the backup.
     pub backed_up_at: Option<Timestamp>,
-    /// The setup-token.
+    /// The setup token.
     pub setup_token: SetupTokenField,
-    /// What is written down beside it; a date that cannot be read is as good as none.
+    /// The dates of the setup token. An invalid date counts as missing.
     pub setup_token_dates: SetupTokenDates,
+    /// True if the user was offboarded.
+    pub is_offboarded: bool,
 }
 
 /// The backup in a document.
 #[derive(Debug)]
 pub enum Backup {
-    /// There is none yet.
+    /// There is no backup yet.
     None,
     /// A complete login.
     Login(Login),
-    /// Something else stands in the field: never restored, and replaced by the next good login.
+    /// The field is not a complete login. It is never restored, and the next valid login replaces
+    /// it.
     Malformed(&'static str),
 }
 
-/// The setup-token in a document.
+/// The setup token in a document.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SetupTokenField {
-    /// The document says nothing about it.
+    /// The field is missing.
     Absent,
-    /// The field is there and empty: it was taken away.
+    /// The field is empty: the token was removed.
     Empty,
     /// A well-formed token.
     Token(SetupToken),
-    /// Something else: neither a token nor the word that there is none.
+    /// Any other value, which neither sets nor removes a token.
     Malformed(SetupTokenError),
 }
 
 impl UserDocument {
-    /// Reads our fields. Total: a field of the wrong form has an answer too.
+    /// Parses the fields. Total: each value has a result.
     pub fn parse(document: &Document) -> Self {
         let field = |name| text(document.fields.get(name).map(Box::as_ref)).filter(|text| !text.is_empty());
         let date = |name| field(name).and_then(|text| Timestamp::parse_rfc3339(&text));
-        let labelled = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
+        let owner = Owner { account: field(ACCOUNT), organization: field(ORGANIZATION) };
         Self {
             version: document.version,
-            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).labelled(&labelled),
+            backup: backup(document.fields.get(LOGIN).map(Box::as_ref)).with_known_owner(&owner),
             machine: text(document.fields.get(MACHINE).map(Box::as_ref)),
             backed_up_at: field(BACKED_UP_AT).and_then(|text| Timestamp::parse_rfc3339(&text)),
             setup_token: setup_token(document.fields.get(SETUP_TOKEN).map(Box::as_ref)),
@@ -84,10 +107,11 @@ impl UserDocument {
                 minted_at: date(SETUP_TOKEN_MINTED_AT),
                 expires_at: date(SETUP_TOKEN_EXPIRES_AT),
             },
+            is_offboarded: is_offboarded(document),
         }
     }
 
-    /// The login that was backed up last, if there is a complete one.
+    /// Returns the backup, if it is a complete login.
     pub fn login(&self) -> Option<&Login> {
         match &self.backup {
             Backup::Login(login) => Some(login),
@@ -95,7 +119,7 @@ impl UserDocument {
         }
     }
 
-    /// As [`UserDocument::login`], taken out.
+    /// Converts the document into its backup, if that is a complete login.
     pub fn into_login(self) -> Option<Login> {
         match self.backup {
             Backup::Login(login) => Some(login),
@@ -104,9 +128,24 @@ impl UserDocument {
     }
 }
 
+/// Returns true if a document is marked as offboarded. A mark with an invalid time counts.
+pub fn is_offboarded(document: &Document) -> bool {
+    let mark = document.fields.get(OFFBOARDED_AT).map(|raw| raw.get());
+    mark.is_some_and(|mark| !matches!(mark, "null" | r#""""#))
+}
+
+/// Returns the fields that mark a document as offboarded, or that clear the mark if `at` is `None`.
+///
+/// # Errors
+/// None in practice: a string is always valid JSON.
+pub fn offboarding_fields(at: Option<Timestamp>) -> Result<Fields, serde_json::Error> {
+    let at = at.map(|at| at.to_string()).unwrap_or_default();
+    Ok(Fields::from([(OFFBOARDED_AT.to_owned(), to_raw_value(&at)?)]))
+}
+
 impl Backup {
-    /// The same, with whose it is from the fields beside it, where it does not say itself.
-    fn labelled(self, owner: &Owner) -> Self {
+    /// Fills in the owner from the fields beside the login, where the login does not name it.
+    fn with_known_owner(self, owner: &Owner) -> Self {
         match self {
             Self::Login(mut login) => {
                 login.summary.owner = login.summary.owner.merged_with(owner);
@@ -117,10 +156,10 @@ impl Backup {
     }
 }
 
-/// The fields that back up `login`.
+/// Returns the fields that back up `login`.
 ///
 /// # Errors
-/// None in practice: strings can always be written as JSON.
+/// None in practice: a string is always valid JSON.
 pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fields, serde_json::Error> {
     let owner = &login.summary.owner;
     let mut fields = Fields::from([
@@ -130,7 +169,7 @@ pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fie
         (MACHINE.to_owned(), to_raw_value(machine)?),
     ]);
     if *owner != Owner::default() {
-        // Both, so that neither is left from another account's; no store can take a field away.
+        // Both, so that neither stays from another account. A merge cannot remove a field.
         for (name, value) in [(ACCOUNT, &owner.account), (ORGANIZATION, &owner.organization)] {
             fields.insert(name.to_owned(), to_raw_value(value.as_deref().unwrap_or_default())?);
         }
@@ -138,17 +177,17 @@ pub fn backup_fields(login: &Login, now: Timestamp, machine: &str) -> Result<Fie
     Ok(fields)
 }
 
-/// The fields that put `token` in force, with what is known about it. Dates that are not known are emptied: those that stand
-/// there are another token's.
+/// Returns the fields that activate `token`, with its dates. Unknown dates are set to empty,
+/// because the existing ones belong to another token.
 ///
 /// # Errors
-/// None in practice: strings can always be written as JSON.
+/// None in practice: a string is always valid JSON.
 pub fn setup_token_fields(token: &SetupToken, dates: SetupTokenDates) -> Result<Fields, serde_json::Error> {
     let date = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string()).unwrap_or_default();
     three_fields(token.expose(), &date(dates.minted_at), &date(dates.expires_at))
 }
 
-/// The fields that take the setup-token out of force.
+/// Returns the fields that deactivate the setup token.
 ///
 /// # Errors
 /// As [`setup_token_fields`].
@@ -168,16 +207,16 @@ fn backup(field: Option<&RawValue>) -> Backup {
     let Some(field) = field.filter(|raw| raw.get() != "null" && raw.get() != r#""""#) else {
         return Backup::None;
     };
-    let Some(text) = text(Some(field)) else { return Backup::Malformed("the field is no string") };
+    let Some(text) = text(Some(field)) else { return Backup::Malformed("the field is not a string") };
     let Ok(object) = serde_json::from_str::<&RawValue>(&text) else {
-        return Backup::Malformed("it is no JSON");
+        return Backup::Malformed("it is not JSON");
     };
     match login::parse(object) {
         ParsedLogin::Complete(login) | ParsedLogin::RefreshFirst(login, AccessProblem::MissingScope) => {
             Backup::Login(login)
         }
         ParsedLogin::RefreshFirst(_, problem) => Backup::Malformed(problem.as_str()),
-        ParsedLogin::Cleared => Backup::Malformed("it is a tombstone"),
+        ParsedLogin::Cleared => Backup::Malformed("it is a cleared login"),
         ParsedLogin::NotRefreshable(why) | ParsedLogin::Invalid(why) => Backup::Malformed(why),
     }
 }
@@ -208,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_backed_up_is_what_is_read() {
+    fn backup_fields_parse_to_the_same_login() {
         let object = serde_json::from_str::<&RawValue>(OBJECT).expect("it is JSON");
         let ParsedLogin::Complete(login) = login::parse(object) else { panic!("this is a login") };
         let fields = backup_fields(&login, Timestamp::from_millis(0), "desk/1").expect("strings are JSON");
@@ -218,15 +257,15 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_field_is_a_login_or_says_why_not() {
+    fn backup_field_without_a_login_is_malformed() {
         let tombstone = r#"{\"accessToken\":\"\",\"refreshToken\":\"\",\"expiresAt\":0}"#;
         for (json, expected) in [
             ("{}".to_owned(), None),
             (r#"{"claude_ai_oauth_json":""}"#.to_owned(), None),
             (r#"{"claude_ai_oauth_json":null}"#.to_owned(), None),
-            (r#"{"claude_ai_oauth_json":7}"#.to_owned(), Some("the field is no string")),
-            (r#"{"claude_ai_oauth_json":"{"}"#.to_owned(), Some("it is no JSON")),
-            (format!(r#"{{"claude_ai_oauth_json":"{tombstone}"}}"#), Some("it is a tombstone")),
+            (r#"{"claude_ai_oauth_json":7}"#.to_owned(), Some("the field is not a string")),
+            (r#"{"claude_ai_oauth_json":"{"}"#.to_owned(), Some("it is not JSON")),
+            (format!(r#"{{"claude_ai_oauth_json":"{tombstone}"}}"#), Some("it is a cleared login")),
         ] {
             match (document(&json).backup, expected) {
                 (Backup::None, None) => (),
@@ -237,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_it_is_stays_known_where_a_client_left_it_out() {
+    fn owner_of_a_backup_comes_from_its_fields_if_missing() {
         let kept = |own: &str| {
             let labelled = r#""claude_account_uuid":"one","claude_organization_uuid":"""#;
             let json = OBJECT.replacen('{', &format!("{{{own}"), 1).replace('"', "\\\"");
@@ -246,11 +285,33 @@ mod tests {
         };
         let account = |name: &str| Owner { account: Some(name.into()), organization: None };
         assert_eq!(kept(""), account("one"));
-        assert_eq!(kept(r#""accountUuid":"two","#), account("two"), "its own word counts");
+        assert_eq!(
+            kept(r#""accountUuid":"two","#),
+            account("two"),
+            "the login's own account takes precedence"
+        );
     }
 
     #[test]
-    fn dates_beside_the_token_are_read_leniently() {
+    fn document_with_any_offboarding_mark_is_offboarded() {
+        for (mark, expected) in [
+            ("null", false),
+            (r#""""#, false),
+            (r#""2026-11-30T00:00:00Z""#, true),
+            (r#""yes""#, true),
+            ("true", true),
+        ] {
+            let json = format!(r#"{{"claude_offboarded_at":{mark}}}"#);
+            assert_eq!(document(&json).is_offboarded, expected, "{mark}");
+        }
+        let marked = offboarding_fields(Some(Timestamp::from_millis(0))).expect("strings are JSON");
+        assert!(is_offboarded(&Document { fields: marked, version: 1 }));
+        let cleared = offboarding_fields(None).expect("strings are JSON");
+        assert!(!is_offboarded(&Document { fields: cleared, version: 2 }));
+    }
+
+    #[test]
+    fn invalid_setup_token_date_counts_as_missing() {
         let first = Timestamp::from_millis(1_750_000_000_000);
         for (minted, expires, expected) in [
             (
@@ -276,15 +337,15 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_put_in_force_is_read_with_its_dates_and_leaves_with_them() {
+    fn setup_token_fields_are_set_and_cleared_with_their_dates() {
         let token = SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         let minted = Timestamp::from_millis(1_750_000_000_000);
         let fields =
             setup_token_fields(&token, SetupTokenDates { minted_at: Some(minted), expires_at: None })
                 .expect("strings are JSON");
-        let of = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
-        assert_eq!(of(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
-        assert_eq!(of(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
+        let field = |name: &str| fields.get(name).map(|raw| raw.get().to_owned());
+        assert_eq!(field(SETUP_TOKEN_MINTED_AT).as_deref(), Some(r#""2025-06-15T15:06:40Z""#));
+        assert_eq!(field(SETUP_TOKEN_EXPIRES_AT).as_deref(), Some(r#""""#));
         let read = UserDocument::parse(&Document { fields, version: 1 });
         assert_eq!(read.setup_token, SetupTokenField::Token(token));
         let fields = clear_setup_token_fields().expect("strings are JSON");
@@ -292,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setup_token_field_is_read_strictly() {
+    fn malformed_setup_token_field_is_not_a_token() {
         let token = || SetupToken::parse("sk-ant-oat01-abc").expect("well-formed");
         for (json, expected) in [
             ("{}", SetupTokenField::Absent),

@@ -1,4 +1,4 @@
-//! Who somebody is, from the system's user database, and where their files lie.
+//! Accounts of the system's user database, and the paths of a user's files.
 
 use std::fmt;
 use std::fs;
@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 
+use crate::system::user_path::UserPath;
 use cas_protocol::paths;
 
-/// One account of the system.
+/// One account of the system. In a process that acts as this user, the home is a path. In any other it is a [`UserPath`], which
+/// cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct Account<Home = PathBuf> {
     /// The login name, without a slash, a control character or a leading dash.
     pub name: String,
     /// The user id.
@@ -21,26 +23,51 @@ pub struct Account {
     /// The primary group.
     pub gid: Gid,
     /// The home directory of the passwd entry; it need not be below /home.
-    pub home: PathBuf,
+    pub home: Home,
 }
 
+/// What the user database says of a user.
+pub type AccountEntry = Account<UserPath>;
+
 impl Account {
-    /// Whether the home is yet to come, with a session: there is none, or what lies there looks like a mountpoint, because
-    /// nothing there is in use, and it is empty, or somebody else's. What is made in that would be in the way, and come to
-    /// light when the home is unmounted.
+    /// Returns true if the home does not exist or is not mounted yet: nothing there is in use, and
+    /// it is missing, empty, or owned by another user, as a mount point is. A file that is created
+    /// there would be hidden by the mount.
     pub fn is_home_unavailable(&self, paths: &Paths) -> bool {
         let is_empty = || fs::read_dir(&self.home).is_ok_and(|mut entries| entries.next().is_none());
-        let is_missing_or_a_mountpoint = match fs::metadata(&self.home) {
+        let is_missing_or_mount_point = match fs::metadata(&self.home) {
             Ok(home) => home.uid() != self.uid.as_raw() || is_empty(),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        !paths.any_exists() && is_missing_or_a_mountpoint
+        !paths.any_exists() && is_missing_or_mount_point
     }
 
-    /// Looks a person up by login name.
+    /// Returns the account of this process, whose effective uid is `uid`: the login name if it has
+    /// this uid, otherwise the first account with the uid. Two names can share a uid and must not
+    /// be confused.
     ///
     /// # Errors
-    /// [`AccountError`] when there is no such account, or its name cannot be a file name.
+    /// [`AccountError`] as for [`AccountEntry::from_uid`], and for a uid that this process does not
+    /// have.
+    pub fn for_session(uid: Uid, login_name: Option<&str>) -> Result<Self, AccountError> {
+        let first = AccountEntry::from_uid(uid)?;
+        if uid != Uid::effective() {
+            return Err(AccountError {
+                asked: first.name,
+                why: "this process does not act as this user".into(),
+            });
+        }
+        let named =
+            login_name.filter(|name| *name != first.name).and_then(|name| AccountEntry::from_name(name).ok());
+        Ok(named.filter(|account| account.uid == uid).unwrap_or(first).into_own())
+    }
+}
+
+impl AccountEntry {
+    /// Looks up a user by login name.
+    ///
+    /// # Errors
+    /// [`AccountError`] if there is no such account, or its name cannot be a file name.
     pub fn from_name(name: &str) -> Result<Self, AccountError> {
         if !paths::is_valid_user_name(name.as_bytes()) {
             return Err(AccountError {
@@ -52,10 +79,10 @@ impl Account {
         Self::from_entry(name, User::from_name(name))
     }
 
-    /// Looks up whose user id this is.
+    /// Looks up the account of a user id.
     ///
     /// # Errors
-    /// [`AccountError`] as for [`Account::named`].
+    /// [`AccountError`] as for [`AccountEntry::from_name`].
     pub fn from_uid(uid: Uid) -> Result<Self, AccountError> {
         let account = Self::from_entry(&format!("user id {uid}"), User::from_uid(uid))?;
         if paths::is_valid_user_name(account.name.as_bytes()) {
@@ -68,10 +95,17 @@ impl Account {
         })
     }
 
+    /// Returns the same account for a process that acts as this user.
+    pub(super) fn into_own(self) -> Account {
+        Account { name: self.name, uid: self.uid, gid: self.gid, home: self.home.into_path() }
+    }
+
     fn from_entry(asked: &str, entry: Result<Option<User>, Errno>) -> Result<Self, AccountError> {
         let unknown = |why: String| AccountError { asked: asked.to_owned(), why };
         match entry {
-            Ok(Some(user)) => Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir }),
+            Ok(Some(user)) => {
+                Ok(Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir.into() })
+            }
             Ok(None) => {
                 Err(unknown("the system has no such account; check the spelling with `getent passwd`".into()))
             }
@@ -80,7 +114,7 @@ impl Account {
     }
 }
 
-/// There is no such person here.
+/// The account does not exist or cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountError {
     asked: String,
@@ -95,34 +129,45 @@ impl fmt::Display for AccountError {
 
 impl std::error::Error for AccountError {}
 
-/// Where one person's files lie; the names are a contract with other programs.
+/// The paths of a user's files. The names are a contract with other programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// Claude Code's credential file.
     pub credentials_file: PathBuf,
-    /// The scoped Vault token.
+    /// The user's Vault token.
     pub vault_token_file: PathBuf,
-    /// The setup-token's env file.
+    /// The env file of the setup token.
     pub env_file: PathBuf,
     /// The state directory.
     pub state_directory: PathBuf,
 }
 
 impl Paths {
-    /// The usual places in this home, with the overrides that `variable` knows (an environment, given as a function).
+    /// The environment variables that replace the default paths.
+    pub const VARIABLES: [&str; 5] = [
+        "CLAUDE_CREDENTIALS_FILE",
+        "CLAUDE_AUTH_CONFIG_DIR",
+        "CLAUDE_AUTH_VAULT_TOKEN_FILE",
+        "CLAUDE_AUTH_TOKEN_ENV_FILE",
+        "CLAUDE_AUTH_STATE_DIR",
+    ];
+
+    /// Returns the default paths in this home, with the overrides of `variable` (an environment,
+    /// given as a function). A relative path is ignored.
     pub fn new(home: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
-        let or =
-            |name: &str, usual: PathBuf| variable(name).filter(|path| path.is_absolute()).unwrap_or(usual);
-        let config = or("CLAUDE_AUTH_CONFIG_DIR", home.join(".config/claude-auth-sync"));
+        let path = |name: &str, default: PathBuf| {
+            variable(name).filter(|path| path.is_absolute()).unwrap_or(default)
+        };
+        let config = path("CLAUDE_AUTH_CONFIG_DIR", home.join(".config/claude-auth-sync"));
         Self {
-            credentials_file: or("CLAUDE_CREDENTIALS_FILE", home.join(".claude/.credentials.json")),
-            vault_token_file: or("CLAUDE_AUTH_VAULT_TOKEN_FILE", config.join("vault-token")),
-            env_file: or("CLAUDE_AUTH_TOKEN_ENV_FILE", config.join("claude-oauth.env")),
-            state_directory: or("CLAUDE_AUTH_STATE_DIR", home.join(".local/state/claude-auth-sync")),
+            credentials_file: path("CLAUDE_CREDENTIALS_FILE", home.join(".claude/.credentials.json")),
+            vault_token_file: path("CLAUDE_AUTH_VAULT_TOKEN_FILE", config.join("vault-token")),
+            env_file: path("CLAUDE_AUTH_TOKEN_ENV_FILE", config.join("claude-oauth.env")),
+            state_directory: path("CLAUDE_AUTH_STATE_DIR", home.join(".local/state/claude-auth-sync")),
         }
     }
 
-    /// Whether there is anything of Claude Code's or of ours yet.
+    /// Returns true if a directory of Claude Code or of this project exists.
     fn any_exists(&self) -> bool {
         let folders =
             [&self.credentials_file, &self.vault_token_file, &self.env_file].map(|file| file.parent());
@@ -135,17 +180,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_could_lead_elsewhere_is_no_account() {
+    fn account_name_with_path_parts_is_rejected() {
         for name in ["", ".", "..", "-x", "a/b", "../root", "a\nb", "a\0b", &"x".repeat(256)] {
             assert!(Account::from_name(name).is_err(), "{name:?}");
         }
         assert_eq!(Account::from_name("root").map(|account| account.uid), Ok(Uid::from_raw(0)));
-        let message = Account::from_name("no-such-user-here").expect_err("nobody has that name").to_string();
+        let message =
+            Account::from_name("no-such-user-here").expect_err("the account does not exist").to_string();
         assert!(message.contains("getent passwd"), "{message}");
     }
 
     #[test]
-    fn the_usual_places_and_their_overrides() {
+    fn paths_default_to_the_home_and_can_be_overridden() {
         let usual = Paths::new(Path::new("/home/a"), |_| None);
         assert_eq!(usual.env_file, Path::new("/home/a/.config/claude-auth-sync/claude-oauth.env"));
         assert_eq!(usual.vault_token_file, Path::new("/home/a/.config/claude-auth-sync/vault-token"));
@@ -156,6 +202,6 @@ mod tests {
             _ => None,
         });
         assert_eq!(moved.env_file, Path::new("/c/claude-oauth.env"));
-        assert_eq!(moved.state_directory, usual.state_directory, "a relative path is no place");
+        assert_eq!(moved.state_directory, usual.state_directory, "a relative path is ignored");
     }
 }

@@ -1,8 +1,8 @@
-//! A file size limit (`ulimit -f`) is treated like a full disk: the write fails, and nothing else does.
+//! Treats a file size limit (`ulimit -f`) like a full disk: only the write fails.
 //!
-//! By default the kernel kills a program that writes beyond its `RLIMIT_FSIZE`, with SIGXFSZ. A handler turns that into the
-//! error EFBIG. It is a handler and not `SIG_IGN`, because a handler is not inherited over exec: `claude` and other children
-//! start with the default disposition without anything being restored.
+//! By default the kernel kills a program that writes beyond its `RLIMIT_FSIZE`, with SIGXFSZ. A
+//! handler turns that into the error EFBIG. A handler is used instead of `SIG_IGN` because exec
+//! resets it: `claude` and other children start with the default disposition.
 
 use std::fs;
 use std::io;
@@ -11,15 +11,17 @@ use std::sync::atomic::AtomicBool;
 
 use nix::libc::SIGXFSZ;
 
-/// From now on a write beyond the limit fails with EFBIG. Each program calls this before its first write.
+/// Installs the handler, so that a write beyond the limit fails with EFBIG. Each program calls this
+/// before its first write.
 ///
 /// # Errors
-/// What the system says; the default action then stays.
+/// The system's error; the default action then stays.
 pub fn treat_as_full_disk() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
-/// The same for a program that replaces itself by another one: where the caller ignores the signal, so will that one.
+/// Installs the handler in a program that replaces itself by exec, unless the caller ignores the
+/// signal, because the next program must inherit that.
 ///
 /// # Errors
 /// As for [`treat_as_full_disk`].
@@ -28,7 +30,7 @@ pub fn treat_as_full_disk_before_exec() -> io::Result<()> {
     if ignores(&status, SIGXFSZ) { Ok(()) } else { treat_as_full_disk() }
 }
 
-/// Whether the mask `SigIgn` of `/proc/PID/status` (proc_pid_status(5)) has this signal.
+/// Returns true if the mask `SigIgn` of `/proc/PID/status` (proc_pid_status(5)) has this signal.
 fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -47,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn handler_is_set_here_and_default_in_children() {
+    fn sigxfsz_handler_is_reset_in_children() {
         treat_as_full_disk().expect("a handler");
         let own = fs::read_to_string("/proc/self/status").expect("own status");
         assert!(mask(&own, "SigCgt:") && !ignores(&own, SIGXFSZ));
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn ignored_signal_is_found_in_the_mask() {
+    fn ignored_signal_is_in_the_mask() {
         assert!(ignores("Name:\tx\nSigIgn:\t0000000001001000\n", SIGXFSZ));
         assert!(!ignores("SigIgn:\t0000000000001000\n", SIGXFSZ));
         assert!(!ignores("", SIGXFSZ));

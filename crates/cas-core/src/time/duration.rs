@@ -1,9 +1,9 @@
-//! Spans of time as people write them, in the configuration and on the command line: `90s`, `15min`, `3d`.
+//! Parses durations of the configuration and the command line: `90s`, `15min`, `3d`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Not a span of time; its `Display` says what one is.
+/// The text is not a duration. `Display` describes the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseDurationError;
 
@@ -16,10 +16,11 @@ impl fmt::Display for ParseDurationError {
 
 impl std::error::Error for ParseDurationError {}
 
-/// A whole number and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space between.
+/// Parses an integer and a unit: `ms`, `s`, `min` (or `m`), `h` or `d`, with or without a space
+/// between.
 ///
 /// # Errors
-/// [`ParseDurationError`] for anything else, and for what is longer than 2^64 seconds.
+/// [`ParseDurationError`] for any other text, and for more than 2^64 seconds.
 pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
     let text = text.trim();
     let end = text.find(|character: char| !character.is_ascii_digit()).ok_or(ParseDurationError)?;
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_and_a_unit_and_nothing_else() {
+    fn duration_without_one_number_and_one_unit_is_rejected() {
         for (text, expected) in [
             ("250ms", Duration::from_millis(250)),
             ("90s", Duration::from_secs(90)),

@@ -1,5 +1,5 @@
-//! Lengths of time, and how far a moment is from now, as they are told to people. Always rounded down, in the largest unit of
-//! which there are at least two: nothing is ever said to last longer than it does.
+//! Formats durations and relative times for users. Values are rounded down, in the largest unit of
+//! which there are at least two, so that no duration appears longer than it is.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// A length in words: `0 s`, `3 min`, `47 h`, `26 days`.
+/// Formats a duration: `0 s`, `3 min`, `47 h`, `26 days`.
 pub fn format_duration(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
@@ -21,7 +21,7 @@ pub fn format_duration(length: Duration) -> String {
     format!("{number} {unit}")
 }
 
-/// The same in few letters, for a table: `0s`, `3m`, `47h`, `26d`.
+/// Formats a duration for a table: `0s`, `3m`, `47h`, `26d`.
 pub fn format_duration_short(length: Duration) -> String {
     let (number, unit) = in_units(length);
     let unit = match unit {
@@ -33,7 +33,7 @@ pub fn format_duration_short(length: Duration) -> String {
     format!("{number}{unit}")
 }
 
-/// How far a moment is from now: `3 h ago`, `in 25 days`, `now`.
+/// Formats a time relative to now: `3 h ago`, `in 25 days`, `now`.
 pub fn format_relative(moment: Timestamp, now: Timestamp) -> String {
     let far = abs_diff(moment, now);
     match moment > now {
@@ -43,7 +43,8 @@ pub fn format_relative(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The same in whole days, for what is about days: `in 3 days`, `1 day ago`, `within a day`, `within the last day`.
+/// Formats a time relative to now in whole days: `in 3 days`, `1 day ago`, `within a day`, `within
+/// the last day`.
 pub fn format_relative_days(moment: Timestamp, now: Timestamp) -> String {
     match (whole_days(abs_diff(moment, now)), moment > now) {
         (0, true) => "within a day".to_owned(),
@@ -55,17 +56,17 @@ pub fn format_relative_days(moment: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The day of a moment, in UTC: `2026-11-22`.
+/// Formats the date of a time in UTC: `2026-11-22`.
 pub fn day(moment: Timestamp) -> String {
     moment.to_string().chars().take_while(|letter| *letter != 'T').collect()
 }
 
-/// How long it is from one of them to the other, whichever comes first.
+/// Returns the time between the two, in either order.
 pub fn abs_diff(one: Timestamp, other: Timestamp) -> Duration {
     Duration::from_millis(one.millis().abs_diff(other.millis()))
 }
 
-/// How many days there are in it.
+/// Returns the number of whole days in a duration.
 pub fn whole_days(length: Duration) -> u64 {
     length.as_secs() / DAY
 }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_said_in_the_largest_unit_of_which_there_are_two() {
+    fn duration_is_formatted_in_the_largest_unit_of_at_least_two() {
         for (seconds, words, letters) in [
             (0, "0 s", "0s"),
             (119, "119 s", "119s"),
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_so_far_before_or_after_now() {
+    fn relative_time_names_the_distance_and_the_direction() {
         for (moment, expected) in [
             (NOW, "now"),
             (NOW.saturating_add(Duration::from_millis(999)), "now"),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_whole() {
+    fn relative_days_are_rounded_down() {
         for (moment, expected) in [
             (NOW, "within the last day"),
             (before(DAY - 1), "within the last day"),

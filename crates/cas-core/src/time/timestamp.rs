@@ -1,4 +1,5 @@
-//! Wall-clock time as this project stores it: whole milliseconds since the Unix epoch, as Claude Code's `expiresAt`.
+//! Wall-clock time as this project stores it: whole milliseconds since the Unix epoch, like Claude
+//! Code's `expiresAt`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,41 +8,43 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Displayed in RFC 3339, to the second, in UTC.
+/// Milliseconds since 1970-01-01T00:00:00Z. `Display` writes RFC 3339 in UTC, without fractions of
+/// a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From milliseconds since the epoch.
+    /// Creates a timestamp from milliseconds since the epoch.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub fn millis(self) -> u64 {
         self.0
     }
 
-    /// From RFC 3339, such as `2026-11-21T20:15:00Z`; what is below a millisecond is dropped. Nothing for anything else, and
-    /// for times before the epoch.
+    /// Parses RFC 3339, such as `2026-11-21T20:15:00Z`, and drops fractions of a millisecond.
+    /// Returns `None` for any other text and for times before the epoch.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
         u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Self)
     }
 
-    /// This moment and `span` more; stays at the end of the range instead of passing it.
+    /// Adds `span`, and stops at the end of the range.
     #[must_use]
     pub fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long it is from `earlier` until this moment; nothing when this is the earlier one.
+    /// Returns the time since `earlier`, or `None` if `earlier` is later than `self`.
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0).map(Duration::from_millis)
     }
 
-    /// Whether `self` lies in the `span` that ends at `now`. A moment after `now` (the clock was set back) does not.
+    /// Returns true if `self` is in the `span` that ends at `now`. A time after `now` (the clock
+    /// was set back) is not.
     pub fn is_within(self, span: Duration, now: Self) -> bool {
         self <= now && now < self.saturating_add(span)
     }
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_before_the_other_is_no_span() {
+    fn duration_since_a_later_time_is_none() {
         let moment = Timestamp::from_millis;
         assert_eq!(moment(1_500).checked_duration_since(moment(500)), Some(Duration::from_secs(1)));
         assert_eq!(moment(500).checked_duration_since(moment(1_500)), None);
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_read_again_and_nothing_else_is_a_time() {
+    fn displayed_time_is_parsed_and_other_text_is_rejected() {
         let moment = Timestamp::from_millis(1_750_000_000_000);
         for text in ["2025-06-15T15:06:40Z", "2025-06-15T17:06:40+02:00", " 2025-06-15T15:06:40.0009Z\n"] {
             assert_eq!(Timestamp::parse_rfc3339(text), Some(moment), "{text}");
@@ -90,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_in_the_future_is_not_recent() {
+    fn time_in_the_future_is_not_within_a_recent_span() {
         let now = Timestamp::from_millis(100_000);
         let minute = Duration::from_secs(60);
         assert!(Timestamp::from_millis(41_000).is_within(minute, now));

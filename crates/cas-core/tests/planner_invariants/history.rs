@@ -1,4 +1,4 @@
-//! What can happen between two runs, and what a run meets.
+//! The events of a random history, and the settings of a run.
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::Fingerprint;
@@ -17,16 +17,20 @@ pub(crate) enum Event {
         account: u8,
     },
     Refresh,
-    RefreshByAnOlderClient,
+    RefreshByOlderClient,
     /// A tool writes a refreshed login with its expiry in seconds.
     RefreshInSeconds,
-    Empty,
-    /// A write that broke off: of the login in the file, or of one that a client had just refreshed.
+    Clear,
+    /// A write that broke off: of the login in the file, or of one that was just refreshed.
     Damage(Damage),
     Delete,
-    Partial,
-    PutOldCopyBack(usize),
+    NotRefreshable,
+    WriteOldCopy(usize),
     OtherMachineBacksUp,
+    /// An administrator marks the document in the store as offboarded, or clears the mark.
+    Offboard(bool),
+    /// An account switcher changes the target of the credential file's symlink.
+    Repoint(Option<u8>),
     StoreToken(Option<TokenFact>),
     EnvFile(EnvFileFact),
     Run(Run),
@@ -37,19 +41,26 @@ pub(crate) struct Run {
     pub(crate) mode: Mode,
     pub(crate) store: StoreKind,
     pub(crate) can_verify: bool,
-    /// Whether some session is refreshing the login all the while.
+    /// Whether a session is refreshing the login during the run.
     pub(crate) refreshing: bool,
     pub(crate) expected: bool,
     pub(crate) others: bool,
-    /// Whether copies of logins are kept and put back.
-    pub(crate) keeps_copies: bool,
+    /// Whether logins are backed up and restored.
+    pub(crate) oauth_backup: bool,
     pub(crate) store_answers: bool,
     pub(crate) writes_succeed: bool,
     pub(crate) verdicts: Vec<Verification>,
-    /// After which steps Claude Code, or somebody else, writes the credential file.
+    /// The write to the credential file by another process, if any, after each step.
     pub(crate) interference: Vec<Option<Interference>>,
-    /// Which of all logins there ever were a person chooses to have put back, if they choose.
-    pub(crate) chosen: Option<usize>,
+    /// The index, among all logins, of the generation that the user selects, if any.
+    pub(crate) selected: Option<usize>,
+}
+
+impl Run {
+    /// Returns true if the user's command selects another machine's backup.
+    pub(crate) fn asks_for_other_machine(&self) -> bool {
+        matches!(self.mode, Mode::Command(Command::Restore(filter)) if filter.from_other_machine)
+    }
 }
 
 /// What a write that broke off has left.
@@ -64,7 +75,7 @@ pub(crate) struct Damage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Interference {
     SignsIn,
-    Empties,
+    Clears,
 }
 
 pub(crate) fn verdict() -> impl Strategy<Value = Verification> {
@@ -81,14 +92,17 @@ pub(crate) fn token() -> impl Strategy<Value = Fingerprint> {
     (0..3u8).prop_map(|name| Fingerprint::from_bytes(&name.to_string()))
 }
 
-/// What a person asks for; which copy they choose is said by the world, which knows those there are.
-fn errand() -> impl Strategy<Value = Command> {
-    let which = prop_oneof![Just(Target::Active), Just(Target::SetupToken), Just(Target::Login)];
+/// Returns a command. The generation that it selects is chosen by the world, which knows all
+/// logins.
+fn command() -> impl Strategy<Value = Command> {
+    let target = prop_oneof![Just(Target::Active), Just(Target::SetupToken), Just(Target::Login)];
     let from = prop_oneof![2 => Just(None), 1 => Just(Some(BackupLocation::LocalHistory)), 1 => Just(Some(BackupLocation::Store))];
     prop_oneof![
-        1 => which.prop_map(Command::Verify),
+        1 => target.prop_map(Command::Verify),
         2 => Just(Command::Backup),
-        3 => from.prop_map(|from| Command::Restore(BackupFilter { from, generation: None })),
+        3 => (from, any::<bool>()).prop_map(|(from, from_other_machine)| {
+            Command::Restore(BackupFilter { from, generation: None, from_other_machine })
+        }),
     ]
 }
 
@@ -98,14 +112,14 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
             2 => Just(Mode::Login),
             5 => Just(Mode::Sync),
             2 => Just(Mode::Watch),
-            3 => errand().prop_map(Mode::Command),
+            3 => command().prop_map(Mode::Command),
         ],
         prop_oneof![Just(StoreKind::Local), Just(StoreKind::Vault)],
         (any::<bool>(), prop::bool::weighted(0.2)),
         prop::bool::weighted(0.2),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.85)),
     );
-    let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Empties))];
+    let interference = prop_oneof![12 => Just(None), 1 => Just(Some(Interference::SignsIn)), 1 => Just(Some(Interference::Clears))];
     let world = (
         prop::bool::weighted(0.8),
         prop::bool::weighted(0.9),
@@ -114,8 +128,8 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
         prop::option::weighted(0.3, any::<usize>()),
     );
     (settings, world).prop_map(|(settings, world)| {
-        let (store_answers, writes_succeed, verdicts, interference, chosen) = world;
-        let (mode, store, (can_verify, refreshing), expected, (others, keeps_copies)) = settings;
+        let (store_answers, writes_succeed, verdicts, interference, selected) = world;
+        let (mode, store, (can_verify, refreshing), expected, (others, oauth_backup)) = settings;
         Run {
             mode,
             store,
@@ -123,12 +137,12 @@ pub(crate) fn run() -> impl Strategy<Value = Run> {
             refreshing,
             expected,
             others,
-            keeps_copies,
+            oauth_backup,
             store_answers,
             writes_succeed,
             verdicts,
             interference,
-            chosen,
+            selected,
         }
     })
 }
@@ -139,16 +153,18 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => prop_oneof![Just(1000), Just(2 * HOUR), Just(30 * HOUR)].prop_map(Event::SetClockBack),
         1 => (0..2u8).prop_map(|account| Event::SignIn { account }),
         2 => Just(Event::Refresh),
-        1 => Just(Event::RefreshByAnOlderClient),
+        1 => Just(Event::RefreshByOlderClient),
         1 => Just(Event::RefreshInSeconds),
-        4 => Just(Event::Empty),
+        4 => Just(Event::Clear),
         2 => any::<(bool, bool, bool, bool)>().prop_map(|(of_new_login, has_generation, has_expiry, has_owner)| {
             Event::Damage(Damage { of_new_login, has_generation, has_expiry, has_owner })
         }),
         1 => Just(Event::Delete),
-        1 => Just(Event::Partial),
-        1 => any::<usize>().prop_map(Event::PutOldCopyBack),
+        1 => Just(Event::NotRefreshable),
+        1 => any::<usize>().prop_map(Event::WriteOldCopy),
         1 => Just(Event::OtherMachineBacksUp),
+        1 => prop::bool::weighted(0.3).prop_map(Event::Offboard),
+        1 => prop::option::weighted(0.7, 0..2u8).prop_map(Event::Repoint),
         1 => prop::option::of(prop_oneof![
             Just(TokenFact::Withdrawn),
             token().prop_map(TokenFact::Token),

@@ -1,6 +1,7 @@
-//! The invariants of the planner over random histories: a small world in which Claude Code refreshes and empties logins,
-//! people put old copies back, other machines back up, stores fail and probes answer anything; the planner is run again
-//! and again in it, and every step it takes is held against the rules, counted by the test itself.
+//! The invariants of the planner over random histories. In a simulated world, Claude Code refreshes
+//! and clears logins, users write old copies, other machines back up, stores fail, and
+//! verifications have any result. The planner runs repeatedly in it, and each of its steps is
+//! checked against the rules, with the test's own records.
 
 mod history;
 mod rules;
@@ -15,7 +16,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_history_makes_the_planner_break_a_rule(events in prop::collection::vec(event(), 1..60)) {
+    fn planner_keeps_its_rules_in_every_history(events in prop::collection::vec(event(), 1..60)) {
         let mut world = World { now: 200_000 * HOUR, ..World::default() };
         for event in events {
             world.happen(event);
@@ -23,16 +24,16 @@ proptest! {
     }
 }
 
-/// A test that only ever sees refusals would hold every rule: the histories above must also mend, back up and verify.
+/// Without restores, backups and verifications the rules would hold trivially.
 #[test]
-fn the_histories_reach_every_step() {
+fn histories_reach_every_step() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
     let mut runner = TestRunner::deterministic();
     let (mut restored, mut backed_up, mut rolled_back, mut refreshed) = (0, 0, 0, 0);
     let mut by_hand = (0, 0);
-    for _ in 0..400 {
+    for _ in 0..600 {
         let events = prop::collection::vec(event(), 40).new_tree(&mut runner).expect("events").current();
         let mut world = World { now: 200_000 * HOUR, ..World::default() };
         for event in events {

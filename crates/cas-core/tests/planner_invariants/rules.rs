@@ -1,10 +1,10 @@
-//! The rules that every step is held against.
+//! The rules that each step is checked against.
 
 use cas_core::credential::login::LoginSummary;
-use cas_core::credential::login_file::{LoginFileState, is_fresh};
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::verification::Verification;
-use cas_core::outcome::BackupLocation;
+use cas_core::outcome::{BackupLocation, Status};
 use cas_core::planner::*;
 use cas_core::time::timestamp::Timestamp;
 
@@ -16,33 +16,58 @@ impl World {
         let verdict =
             facts.login.login().and_then(|login| facts.verdict(VerificationTarget::Login(login.generation)));
         let is_rejected = verdict.is_some_and(Verification::is_rejected);
-        let is_of_a_copy = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
-        assert!(run.keeps_copies || !is_of_a_copy, "{step:?} although no copies are to be kept");
+        let needs_backups = matches!(step, Step::Restore(..) | Step::RollBack | Step::Backup(..));
+        assert!(run.oauth_backup || !needs_backups, "{step:?} although backups are disabled");
+        let is_marked = matches!(&facts.document, DocumentFact::Read(document) if document.is_offboarded);
+        let uses_document = matches!(
+            step,
+            Step::Restore(_, BackupLocation::Store)
+                | Step::Backup(_, BackupLocation::Store)
+                | Step::WriteEnvFile
+                | Step::RemoveEnvFile
+        );
+        assert!(!(is_marked && uses_document), "{step:?} with the document of an offboarded user");
+        let is_repointed = matches!(self.place, LoginPlace::Link(_))
+            && self.last_place != LoginPlace::Unknown
+            && self.place != self.last_place;
+        let writes_file = matches!(step, Step::Restore(..) | Step::RollBack);
+        assert!(!(is_repointed && writes_file), "{step:?} into a file that may be another account's");
         match step {
             Step::Restore(generation, source) => {
                 let login =
                     self.ever.iter().find(|login| login.generation == *generation).expect("it existed");
-                assert!(facts.login.needs_restore() || is_rejected, "I1: {:?} was replaced", facts.login);
-                assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was put back");
+                let is_superseded = facts.login.login().is_some_and(|found| {
+                    self.seen_superseded.contains(&found.generation)
+                        && self.true_owner(found.generation) == self.true_owner(*generation)
+                });
+                assert!(
+                    facts.login.needs_restore() || is_rejected || is_superseded,
+                    "I1: {:?} was replaced",
+                    facts.login
+                );
+                assert!(!self.rejected.contains(generation), "I1, I3: a rejected generation was restored");
                 assert!(
                     !self.seen_superseded.contains(generation),
-                    "I1, I3: a superseded generation was put back"
+                    "I1, I3: a superseded generation was restored"
                 );
                 let is_foreign = *source == BackupLocation::Store && self.backup_is_foreign;
                 assert!(
-                    !is_foreign || run.others || !self.has_had_own_login,
-                    "the login that another machine lives by was put back"
+                    !is_foreign || run.others || run.asks_for_other_machine(),
+                    "another machine's login was restored although it was not asked for"
                 );
                 let newer = self.written_after(login);
-                assert!(newer.is_none(), "I3: put back although Claude Code wrote {newer:?} later");
-                let last = self.lay_there_last.as_ref();
+                assert!(newer.is_none(), "I3: restored although Claude Code wrote {newer:?} later");
+                let last = self.last_login.as_ref();
                 assert!(
                     last.is_none_or(|last| self.true_owner(last.generation) == &login.owner),
-                    "I1: another account's login was put back"
+                    "I1: another account's login was restored"
                 );
                 if run.mode == Mode::Watch {
-                    assert!(facts.login != LoginFileState::Missing, "the watcher undid a deletion");
-                    assert!(is_fresh(login.expires_at, facts.now), "the watcher put a stale login back");
+                    assert!(facts.login != LoginFileState::Missing, "the watcher restored a deleted login");
+                    assert!(
+                        is_fresh(login.expires_at, facts.now),
+                        "the watcher restored a login with an expired access token"
+                    );
                 }
                 if let Some(found) = facts.login.login() {
                     assert!(login.expires_at > found.expires_at && found.generation != *generation, "I1");
@@ -54,16 +79,16 @@ impl World {
                 self.check_undated(login);
                 assert!(
                     !run.expected || login.owner.organization.as_deref() == Some("organization0"),
-                    "another organisation's login"
+                    "another organization's login"
                 );
                 assert!(
                     facts.active_token().is_none(),
-                    "the login file is left alone while a setup-token is in use"
+                    "the login file is not changed while a setup token is active"
                 );
             }
             Step::RollBack => {
-                let put_back = facts.login.login().and_then(|login| self.restores.get(&login.generation));
-                assert!(is_rejected && put_back.is_some(), "I3, I4: only what was put back makes room again");
+                let restored = facts.login.login().and_then(|login| self.restores.get(&login.generation));
+                assert!(is_rejected && restored.is_some(), "I3, I4: only a restored login is rolled back");
             }
             Step::Backup(generation, place) => {
                 let login = facts.login.login().expect("I2: no complete login");
@@ -80,7 +105,7 @@ impl World {
                     let owner = self.true_owner(*generation);
                     assert!(
                         kept.is_none_or(|kept| self.true_owner(kept.generation) == owner),
-                        "I2: in the place of another account's"
+                        "I2: it replaced another account's"
                     );
                     assert!(
                         !run.expected || login.owner.organization.as_deref() == Some("organization0"),
@@ -89,18 +114,18 @@ impl World {
                 }
             }
             Step::RemoveEnvFile => {
-                let said = facts.document().map(|document| document.setup_token.clone());
-                assert_eq!(said, Some(TokenFact::Withdrawn), "I6");
+                let stated = facts.document().map(|document| document.setup_token.clone());
+                assert_eq!(stated, Some(TokenFact::Withdrawn), "I6");
             }
             Step::WriteEnvFile => {
-                let said = facts.document().map(|document| document.setup_token.clone());
+                let stated = facts.document().map(|document| document.setup_token.clone());
                 assert!(
-                    matches!(said, Some(TokenFact::Token(_))),
+                    matches!(stated, Some(TokenFact::Token(_))),
                     "only a well-formed token reaches the env file"
                 );
                 assert!(
                     !matches!(facts.env_file, EnvFileFact::Unreadable(_)),
-                    "I8: what is not the user's file is not replaced"
+                    "I8: a file of another user was replaced"
                 );
             }
             Step::Probe(subject) => {
@@ -108,7 +133,7 @@ impl World {
                 if let VerificationTarget::Login(_) = subject {
                     assert!(
                         matches!(facts.login, LoginFileState::Valid(_)),
-                        "nothing stale is probed by value"
+                        "an expired access token was verified by value"
                     );
                 }
             }
@@ -117,7 +142,7 @@ impl World {
                 let login = facts.login.login().expect("only a login is refreshed");
                 assert!(
                     matches!(facts.login, LoginFileState::AccessTokenExpired(_)) || is_rejected,
-                    "nothing to refresh"
+                    "there is nothing to refresh"
                 );
                 // The expiry of one that is written in seconds tells no order.
                 let is_later = |other: &LoginSummary| {
@@ -125,37 +150,40 @@ impl World {
                         && !other.owner.contradicts(&login.owner)
                         && other.expires_at > login.expires_at
                 };
-                assert!(!facts.history.iter().any(is_later), "a spent refresh token was replayed");
+                assert!(!facts.history.iter().any(is_later), "a consumed refresh token was reused");
                 assert!(
                     !self.seen_superseded.contains(&login.generation),
-                    "a spent refresh token was replayed"
+                    "a consumed refresh token was reused"
                 );
             }
-            Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher asks nobody"),
-            Step::Report(_) => (),
+            Step::ReadStore => assert!(run.mode != Mode::Watch, "the watcher read the store"),
+            Step::Report(outcome) => {
+                let is_failure = outcome.status == Status::Fail;
+                assert!(!is_marked || run.mode != Mode::Sync || is_failure, "a sync did not report the mark");
+            }
         }
-        if let Mode::Command(errand) = run.mode {
-            Self::check_errand(errand, step);
+        if let Mode::Command(command) = run.mode {
+            Self::check_command(command, step);
         }
     }
 
-    /// Whoever asks for one thing gets nothing else.
-    fn check_errand(errand: Command, step: &Step) {
-        let is_asked_for = match (errand, step) {
+    /// A command takes no other steps than its own.
+    fn check_command(command: Command, step: &Step) {
+        let is_permitted = match (command, step) {
             (_, Step::Report(_) | Step::Probe(_)) => true,
             (Command::Verify(_), _) => false,
             (Command::Backup, step) => matches!(step, Step::ReadStore | Step::Backup(..)),
-            (Command::Restore(choice), Step::Restore(generation, source)) => {
-                choice.generation.is_none_or(|wanted| wanted == *generation)
-                    && choice.from.is_none_or(|wanted| wanted == *source)
+            (Command::Restore(filter), Step::Restore(generation, source)) => {
+                filter.generation.is_none_or(|selected| selected == *generation)
+                    && filter.from.is_none_or(|selected| selected == *source)
             }
             (Command::Restore(_), step) => matches!(step, Step::ReadStore | Step::RollBack),
         };
-        assert!(is_asked_for, "{errand:?} led to {step:?}");
+        assert!(is_permitted, "{command:?} led to {step:?}");
     }
 
-    /// A login of the same account that Claude Code was seen to write after this one was first seen, with the clock set back
-    /// in between.
+    /// Returns a login of the same account that Claude Code wrote after this one was first seen,
+    /// with the clock set back in between.
     fn written_after(&self, login: &LoginSummary) -> Option<&LoginSummary> {
         let position = self.written.iter().position(|(written, _)| written.generation == login.generation)?;
         let (_, seen_at) = &self.written[position];
@@ -196,9 +224,12 @@ impl World {
         let restores = self.restores.get(&login.generation).map_or(&[][..], Vec::as_slice);
         if is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
             let recent = restores.iter().filter(|(at, _)| *at > self.now || self.now - at < HOUR).count();
-            assert!(recent < 8, "I3: put back {recent} times within the hour");
+            assert!(recent < 8, "I3: restored {recent} times within the hour");
         } else {
-            assert!(restores.is_empty(), "I3: a stale generation was put back again");
+            let verified = self.verified.get(&login.generation);
+            let is_restored_again =
+                restores.iter().any(|(at, _)| verified.is_none_or(|verified| verified < at));
+            assert!(!is_restored_again, "I3: a generation with an expired access token was restored again");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! A small world in which histories happen. It carries the planner's steps out, and remembers by itself what the rules
-//! are about.
+//! The simulated world of the histories. It executes the planner's steps, and records independently
+//! what the rules need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
-use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
-use cas_core::credential::login_file::{LoginFileState, is_fresh};
+use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
@@ -33,23 +33,27 @@ pub(crate) struct World {
     pub(crate) history: Vec<LoginSummary>,
     pub(crate) backup: Option<LoginSummary>,
     pub(crate) backup_is_foreign: bool,
+    pub(crate) is_offboarded: bool,
+    /// Where the credential file is, and where it was when a login was last seen in it.
+    pub(crate) place: LoginPlace,
+    pub(crate) last_place: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
     pub(crate) contact: StoreContact,
-    // What the test itself remembers, to hold the planner against.
+    // The test's own records.
     pub(crate) ever: Vec<LoginSummary>,
     pub(crate) seen: BTreeSet<RefreshTokenId>,
-    /// Those in which an older client left out whose they are; `ever` says it.
-    pub(crate) nameless: BTreeSet<RefreshTokenId>,
-    /// Those that were fresh when they were first seen in the file, in that order, and when that was, unless they were put
-    /// there by us.
+    /// The logins in which an older client dropped the owner. `ever` has it.
+    pub(crate) unnamed: BTreeSet<RefreshTokenId>,
+    /// The logins with a valid access token at their first sight in the file, in that order, with
+    /// the time, without those that were restored.
     pub(crate) written: Vec<(LoginSummary, u64)>,
-    pub(crate) lay_there_last: Option<LoginSummary>,
-    /// Whether Claude Code has been seen to write a login on this machine.
-    pub(crate) has_had_own_login: bool,
+    pub(crate) last_login: Option<LoginSummary>,
     pub(crate) seen_superseded: BTreeSet<RefreshTokenId>,
     pub(crate) rejected: BTreeSet<RefreshTokenId>,
     pub(crate) restores: BTreeMap<RefreshTokenId, Vec<(u64, bool)>>,
+    /// When a generation was last shown to work.
+    pub(crate) verified: BTreeMap<RefreshTokenId, u64>,
     pub(crate) backups: usize,
     pub(crate) roll_backs: usize,
     pub(crate) refresh_runs: usize,
@@ -75,7 +79,7 @@ impl World {
         self.serial += 1;
         let login = LoginSummary {
             generation: RefreshTokenId::from_bytes(&format!("{machine}{}", self.serial)),
-            // Mostly eight hours; now and then a token of another life.
+            // Mostly eight hours, sometimes another lifetime.
             expires_at: Timestamp::from_millis(
                 self.now + [8, 8, 8, 1, 24][self.serial as usize % 5] * HOUR + self.serial,
             ),
@@ -89,13 +93,13 @@ impl World {
         login
     }
 
-    /// Whose a login is in truth.
+    /// Returns the real owner of a login.
     pub(crate) fn true_owner(&self, generation: RefreshTokenId) -> &Owner {
         &self.ever.iter().find(|login| login.generation == generation).expect("it existed").owner
     }
 
     pub(crate) fn put(&mut self, mut login: LoginSummary) {
-        if self.nameless.contains(&login.generation) {
+        if self.unnamed.contains(&login.generation) {
             login.owner = Owner::default();
         }
         let fresh = is_fresh(login.expires_at, Timestamp::from_millis(self.now));
@@ -124,11 +128,11 @@ impl World {
                     self.put(login);
                 }
             }
-            Event::RefreshByAnOlderClient => {
-                self.observe(); // what nobody ever saw with its name, nobody can name
+            Event::RefreshByOlderClient => {
+                self.observe(); // the owner is unknown unless the login was seen with its name
                 if self.file.0.login().is_some() {
                     self.happen(Event::Refresh);
-                    self.nameless.extend(self.ever.last().map(|login| login.generation));
+                    self.unnamed.extend(self.ever.last().map(|login| login.generation));
                     self.put(self.ever.last().expect("just made").clone());
                     self.observe();
                 }
@@ -142,18 +146,25 @@ impl World {
                 self.put(login);
             }
             Event::RefreshInSeconds => (),
-            Event::Empty => self.file.0 = LoginFileState::ClearedByClient,
+            Event::Clear => self.file.0 = LoginFileState::ClearedByClient,
             Event::Damage(damage) => self.damage(damage),
             Event::Delete => self.file.0 = LoginFileState::Missing,
-            Event::Partial => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
-            Event::PutOldCopyBack(which) if !self.ever.is_empty() => {
+            Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
+            Event::WriteOldCopy(which) if !self.ever.is_empty() => {
                 self.put(self.ever[which % self.ever.len()].clone())
             }
-            Event::PutOldCopyBack(_) => (),
+            Event::WriteOldCopy(_) => (),
             Event::OtherMachineBacksUp => {
                 self.backup = Some(self.new_login(0, "there"));
                 self.backup_is_foreign = true;
             }
+            Event::Repoint(account) => {
+                self.place = match account {
+                    None => LoginPlace::File,
+                    Some(account) => LoginPlace::Link(Fingerprint::from_bytes(&account.to_string())),
+                };
+            }
+            Event::Offboard(is_offboarded) => self.is_offboarded = is_offboarded,
             Event::StoreToken(token) => self.token = token,
             Event::EnvFile(found) => self.env_file.0 = found,
             Event::Run(run) => self.run(run),
@@ -173,30 +184,39 @@ impl World {
         self.file.0 = LoginFileState::Invalid("torn");
     }
 
-    pub(crate) fn remnant(&self) -> Option<Remnant> {
+    fn remnant(&self) -> Option<Remnant> {
         self.remnant.clone().filter(|_| matches!(self.file.0, LoginFileState::Invalid(_)))
     }
 
-    /// As every run begins: whoever saw a login in the file knows that those which end earlier are spent.
+    /// A verified login may be restored again when its access token has expired.
+    fn note_alive(&mut self, generation: RefreshTokenId, verdict: &Verification) {
+        if verdict.is_alive() {
+            self.verified.insert(generation, self.now);
+        }
+    }
+
+    /// Records the login in the file, as each run does first. Logins that expire earlier are
+    /// superseded.
     pub(crate) fn observe(&mut self) {
         if let Some(login) = self.file.0.login_mut() {
-            self.ledger.record_login(login, Timestamp::from_millis(self.now));
+            self.ledger.record_login(login, self.place, Timestamp::from_millis(self.now));
             login.owner = self.ledger.resolve_owner(login);
             let login = login.clone();
-            let is_spent = |other: &&LoginSummary| {
+            let is_superseded = |other: &&LoginSummary| {
                 other.expires_at < login.expires_at
                     && self.seen.contains(&other.generation)
                     && !other.owner.contradicts(&login.owner)
             };
-            let spent: Vec<_> = self.ever.iter().filter(is_spent).map(|other| other.generation).collect();
-            self.seen_superseded.extend(spent);
+            let superseded: Vec<_> =
+                self.ever.iter().filter(is_superseded).map(|other| other.generation).collect();
+            self.seen_superseded.extend(superseded);
             let is_first_seen =
                 self.seen.insert(login.generation) && !self.restores.contains_key(&login.generation);
             if is_first_seen && is_fresh(login.expires_at, Timestamp::from_millis(self.now)) {
                 self.written.push((login.clone(), self.now));
             }
-            self.has_had_own_login |= !self.restores.contains_key(&login.generation);
-            self.lay_there_last = Some(login);
+            self.last_login = Some(login);
+            self.last_place = self.place;
         }
     }
 
@@ -211,6 +231,7 @@ impl World {
             document: DocumentFact::NotRead,
             env_file: self.env_file.0.clone(),
             contact: self.contact,
+            place: self.place,
             asked_lately: false,
             settings: Settings {
                 mode: run.mode,
@@ -219,15 +240,15 @@ impl World {
                 can_verify: run.can_verify,
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
-                oauth_backup: run.keeps_copies,
+                oauth_backup: run.oauth_backup,
             },
             done: Progress::default(),
         }
     }
 
     pub(crate) fn run(&mut self, mut run: Run) {
-        if let (Mode::Command(Command::Restore(choice)), Some(which)) = (&mut run.mode, run.chosen) {
-            choice.generation =
+        if let (Mode::Command(Command::Restore(filter)), Some(which)) = (&mut run.mode, run.selected) {
+            filter.generation =
                 (!self.ever.is_empty()).then(|| self.ever[which % self.ever.len()].generation);
         }
         self.observe();
@@ -263,7 +284,7 @@ impl World {
     pub(crate) fn interfere(&mut self, facts: &mut Facts, interference: Option<Interference>) {
         match interference {
             Some(Interference::SignsIn) => self.happen(Event::SignIn { account: 0 }),
-            Some(Interference::Empties) => self.happen(Event::Empty),
+            Some(Interference::Clears) => self.happen(Event::Clear),
             None => return,
         }
         self.observe();
@@ -282,6 +303,7 @@ impl World {
                     backup: self.backup.clone(),
                     from_another_machine: self.backup_is_foreign,
                     setup_token: self.token.clone().unwrap_or(TokenFact::NotSpecified),
+                    is_offboarded: self.is_offboarded,
                 });
             }
             Step::ReadStore => {
@@ -303,7 +325,8 @@ impl World {
             }
             Step::Probe(subject) => {
                 if let VerificationTarget::Login(generation) = subject {
-                    self.ledger.record_verification(generation, &verdict);
+                    self.ledger.record_verification(generation, &verdict, facts.now);
+                    self.note_alive(generation, &verdict);
                     if verdict.is_rejected() {
                         self.rejected.insert(generation);
                     }
@@ -319,11 +342,12 @@ impl World {
                         self.happen(Event::Refresh);
                         let generation = self.file.0.login().expect("a refresh leaves a login").generation;
                         facts.done.verdicts.push((VerificationTarget::Login(generation), verdict.clone()));
-                        self.ledger.record_verification(generation, &verdict);
+                        self.ledger.record_verification(generation, &verdict, facts.now);
+                        self.note_alive(generation, &verdict);
                     }
                     Verification::Rejected { account_level: false } => {
-                        self.happen(Event::Empty);
-                        self.ledger.record_verification(before.generation, &verdict);
+                        self.happen(Event::Clear);
+                        self.ledger.record_verification(before.generation, &verdict, facts.now);
                         self.rejected.insert(before.generation);
                         facts
                             .done

@@ -1,4 +1,4 @@
-//! A person's home that lasts for one test.
+//! A user's home for one test.
 
 use std::fs;
 use std::path::Path;
@@ -21,13 +21,13 @@ use tempfile::TempDir;
 
 pub(crate) const HOUR: u64 = 60 * 60 * 1000;
 pub(crate) const NOW: u64 = 1000 * HOUR;
-pub(crate) const TOMBSTONE: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
+pub(crate) const CLEARED: &str = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]},"mcpOAuth":{"server":{"n":1.50}},"x":[1,  2]}"#;
 
 pub(crate) struct Home {
     directory: TempDir,
-    /// When a run is told that the sync was asked.
+    /// The time of the last request for a sync, as a run is told.
     pub(crate) asked_at: Option<Timestamp>,
-    /// Whether copies of logins are kept.
+    /// Whether logins are backed up and restored.
     pub(crate) oauth_backup: bool,
 }
 
@@ -57,7 +57,7 @@ impl Home {
         })
     }
 
-    /// A sync whose credentials are put to the test by `verifier`.
+    /// Runs a sync with this verifier.
     pub(crate) fn verify(&self, now: u64, verifier: impl Verifier + 'static) -> Outcome {
         self.run_with(Mode::Sync, now, StoreKind::Local, Some(Box::new(verifier)), |state| {
             Ok(Box::new(LocalStore::new(state, Timestamp::from_millis(now))))
@@ -87,7 +87,7 @@ impl Home {
             restore_from_other_machines: false,
             oauth_backup: self.oauth_backup,
         };
-        let parts = EngineInput {
+        let input = EngineInput {
             account,
             paths: &self.paths(),
             settings,
@@ -98,7 +98,7 @@ impl Home {
             verifier,
             asked_at: self.asked_at,
         };
-        Engine::new(parts).run().outcome
+        Engine::new(input).run().outcome
     }
 
     pub(crate) fn put(&self, content: &str) {
@@ -117,7 +117,7 @@ pub(crate) fn login(refresh: &str, expires_at: u64) -> String {
 }
 
 /// As [`login`], with the name of its account.
-pub(crate) fn login_of(refresh: &str, expires_at: u64, account: &str) -> String {
+pub(crate) fn login_with_account(refresh: &str, expires_at: u64, account: &str) -> String {
     login(refresh, expires_at).replacen('{', &format!(r#"{{"accountUuid":"{account}","#), 1)
 }
 

@@ -1,10 +1,10 @@
-//! Whole runs against a scratch home with the embedded store: what a person finds in their files afterwards.
+//! Runs of the engine in a scratch home with the local store, and the resulting files.
 
+mod accounts;
+mod expiry;
 mod home;
-mod lapse;
-mod no_copies;
+mod no_backups;
 mod verified;
-mod whose;
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use cas_core::store::StoreError;
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-use home::{HOUR, Home, NOW, TOMBSTONE, file, login};
+use home::{CLEARED, HOUR, Home, NOW, file, login};
 
 fn is_restored(outcome: &Outcome) -> bool {
     outcome.status == Status::Recovered
@@ -25,7 +25,7 @@ fn is_restored(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
+fn cleared_login_is_restored_and_other_members_stay() {
     let home = Home::new();
     let good = login("r1", NOW + 8 * HOUR);
     home.put(&file(&good));
@@ -37,18 +37,18 @@ fn an_emptied_login_is_whole_again_and_everything_else_in_the_file_untouched() {
         "{first}"
     );
 
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run(Mode::Login, NOW);
     assert!(is_restored(&outcome) && outcome.wants_sync, "{outcome}");
     let emptied = r#"{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}"#;
-    assert_eq!(home.content(), TOMBSTONE.replace(emptied, &good));
+    assert_eq!(home.content(), CLEARED.replace(emptied, &good));
     let again = home.run(Mode::Login, NOW);
     assert_eq!((again.status, again.should_log()), (Status::Ok, false), "{again}");
 }
 
-/// As the README says how to mean it.
+/// The documented way to log out for good.
 #[test]
-fn a_logout_with_which_our_state_goes_too_is_for_good() {
+fn logout_with_removed_state_is_final() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
@@ -62,7 +62,7 @@ fn a_logout_with_which_our_state_goes_too_is_for_good() {
 }
 
 #[test]
-fn a_sync_that_finds_nothing_new_writes_nothing() {
+fn sync_without_changes_writes_nothing() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
@@ -82,54 +82,54 @@ fn a_sync_that_finds_nothing_new_writes_nothing() {
 }
 
 #[test]
-fn a_healthy_stale_or_partial_file_is_never_written_whatever_the_history_holds() {
+fn usable_login_file_is_never_written() {
     let home = Home::new();
     home.put(&file(&login("newest", NOW + 9 * HOUR)));
     home.run(Mode::Sync, NOW);
     let partial = r#"{"accessToken":"a","refreshToken":"","expiresAt":5,"scopes":["user:inference"]}"#;
-    for lying in [login("older", NOW + 8 * HOUR), login("stale", NOW - HOUR), partial.to_owned()] {
-        home.put(&file(&lying));
+    for content in [login("older", NOW + 8 * HOUR), login("stale", NOW - HOUR), partial.to_owned()] {
+        home.put(&file(&content));
         for mode in [Mode::Login, Mode::Sync] {
             home.run(mode, NOW);
-            assert_eq!(home.content(), file(&lying));
+            assert_eq!(home.content(), file(&content));
         }
     }
 }
 
 #[test]
-fn a_spent_copy_is_put_back_once_and_never_again() {
+fn backup_with_an_expired_access_token_is_restored_once() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let later = NOW + 9 * HOUR;
     assert!(is_restored(&home.run(Mode::Login, later)));
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run(Mode::Login, later);
     assert_eq!(outcome.status, Status::Fail, "{outcome}");
     assert!(outcome.to_string().contains("cas-sync login"), "{outcome}");
-    assert_eq!(home.content(), TOMBSTONE);
+    assert_eq!(home.content(), CLEARED);
     assert_eq!(home.run(Mode::Sync, later).exit_code(), 79);
 }
 
 #[test]
-fn an_older_generation_is_not_put_back_after_a_newer_one_was_seen() {
+fn older_generation_is_not_restored_after_a_newer_one() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
     home.put(&file(&login("r2", NOW + 9 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     home.run(Mode::Login, NOW);
     assert!(home.content().contains(r#""refreshToken":"r2""#));
 }
 
 #[test]
-fn many_logins_at_once_mend_it_once() {
+fn concurrent_logins_restore_once() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
         let logins: Vec<_> = (0..20).map(|_| scope.spawn(|| home.run(Mode::Login, NOW))).collect();
         logins.into_iter().map(|login| login.join().expect("no panic")).collect()
@@ -144,51 +144,51 @@ fn many_logins_at_once_mend_it_once() {
 }
 
 #[test]
-fn a_damaged_ledger_or_history_stops_every_restore_and_says_so() {
+fn damaged_ledger_or_history_stops_restores() {
     for name in ["ledger.json", "history.json"] {
         let home = Home::new();
         home.put(&file(&login("r1", NOW + 8 * HOUR)));
         home.run(Mode::Sync, NOW);
-        home.put(TOMBSTONE);
+        home.put(CLEARED);
         fs::write(home.state().path(name), "{torn").expect("damaged");
         for mode in [Mode::Login, Mode::Sync] {
             let outcome = home.run(mode, NOW);
             assert!(matches!(outcome.status, Status::Warn | Status::Fail), "{outcome}");
             assert!(
-                outcome.to_string().contains(name) && outcome.to_string().contains("out of the way"),
+                outcome.to_string().contains(name) && outcome.to_string().contains("move it away"),
                 "{outcome}"
             );
         }
-        assert_eq!(home.content(), TOMBSTONE);
+        assert_eq!(home.content(), CLEARED);
         assert_eq!(fs::read_to_string(home.state().path(name)).expect("there"), "{torn", "nothing is lost");
     }
 }
 
 #[test]
-fn a_login_that_claude_code_is_refreshing_is_left_to_it() {
+fn restore_waits_for_claude_codes_refresh_lock() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
-    // The clock of the runs stands before the lock was made: it can never count as abandoned.
+    home.put(CLEARED);
+    // The clock of the runs is before the creation of the lock, so the lock never becomes stale.
     fs::create_dir(home.path().join(".claude/.oauth_refresh.lock")).expect("a lock");
     let account_deadline = Duration::from_millis(300);
     let outcome = std::thread::scope(|scope| {
         let run = scope.spawn(|| home.run(Mode::Login, NOW));
         std::thread::sleep(account_deadline);
-        assert_eq!(home.content(), TOMBSTONE);
+        assert_eq!(home.content(), CLEARED);
         fs::remove_dir(home.path().join(".claude/.oauth_refresh.lock")).expect("released");
         run.join().expect("no panic")
     });
-    assert!(is_restored(&outcome), "it waits for the lock, and then goes on: {outcome}");
+    assert!(is_restored(&outcome), "it waits for the lock and then continues: {outcome}");
 }
 
 #[test]
-fn a_setup_token_in_use_leaves_the_login_file_alone() {
+fn active_setup_token_leaves_the_login_file_unchanged() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let env_file = home.paths().env_file;
     fs::create_dir_all(env_file.parent().expect("a directory")).expect("made");
     fs::write(&env_file, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-abc\n").expect("written");
@@ -196,12 +196,12 @@ fn a_setup_token_in_use_leaves_the_login_file_alone() {
         let outcome = home.run(mode, NOW);
         assert!(matches!(outcome.finding, Finding::SetupToken { verdict: None, .. }));
     }
-    assert_eq!(home.content(), TOMBSTONE);
-    assert!(env_file.exists(), "the embedded store says nothing about a token it was never told of");
+    assert_eq!(home.content(), CLEARED);
+    assert!(env_file.exists(), "the local store does not specify a token");
 }
 
 #[test]
-fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
+fn unusable_store_is_reported_and_local_backup_restored() {
     let home = Home::new();
     let refused =
         |_| Err(StoreError::Refused { reason: "no address".into(), remedy: "set vault.address".into() });
@@ -209,13 +209,13 @@ fn a_store_that_cannot_be_used_is_reported_and_the_local_copy_still_helps() {
     let outcome = home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, refused);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 77), "{outcome}");
     assert!(outcome.to_string().contains("set vault.address"), "{outcome}");
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run_with(Mode::Login, NOW + 1000, StoreKind::Vault, None, refused);
     assert!(is_restored(&outcome), "{outcome}");
 }
 
 #[test]
-fn a_missing_home_is_left_alone() {
+fn missing_home_is_not_created() {
     let home = Home::new();
     fs::remove_dir_all(home.path()).expect("gone");
     let outcome = home.run(Mode::Login, NOW);
@@ -224,21 +224,21 @@ fn a_missing_home_is_left_alone() {
 }
 
 #[test]
-fn a_new_person_without_any_login_is_told_nothing_at_login() {
+fn new_user_without_a_login_gets_no_log_line() {
     let home = Home::new();
     let outcome = home.run(Mode::Login, NOW);
     assert_eq!((outcome.finding.clone(), outcome.should_log()), (Finding::NoLogin, false), "{outcome}");
-    assert!(!home.paths().state_directory.exists(), "and nothing is made in their home");
+    assert!(!home.paths().state_directory.exists(), "nothing is created in the home");
     assert!(home.state().lock(StateLock::Sync, &Deadline::after(Duration::ZERO)).is_ok());
 }
 
 #[test]
-fn a_restore_that_could_not_be_written_may_be_tried_again() {
+fn failed_restore_can_be_repeated() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + HOUR)));
     home.run(Mode::Sync, NOW);
     fs::remove_file(home.paths().credentials_file).expect("deleted");
-    // What was replaced cannot be kept: nothing is replaced then.
+    // The replaced content cannot be saved, so nothing is replaced.
     let obstacle = home.state().path("replaced-credentials.json");
     fs::create_dir(&obstacle).expect("in the way");
     let stale = NOW + 9 * HOUR;
@@ -247,52 +247,52 @@ fn a_restore_that_could_not_be_written_may_be_tried_again() {
     assert!(outcome.to_string().contains("replaced-credentials.json"), "{outcome}");
     assert!(!home.paths().credentials_file.exists());
     fs::remove_dir(&obstacle).expect("out of the way");
-    assert!(is_restored(&home.run(Mode::Login, stale)), "a stale copy has one try, and this was none");
+    assert!(is_restored(&home.run(Mode::Login, stale)), "a failed attempt does not count");
 }
 
 #[test]
-fn what_only_a_login_saw_is_remembered_and_can_be_put_back() {
+fn login_seen_only_at_a_login_can_be_restored() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + HOUR)));
     home.run(Mode::Sync, NOW);
-    // Claude Code refreshed, and no sync ran before the next login, nor before the login was emptied.
+    // Claude Code refreshed the login, and no sync ran before it was cleared.
     home.put(&file(&login("r2", NOW + 8 * HOUR)));
     home.run(Mode::Login, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let outcome = home.run(Mode::Login, NOW + 2 * HOUR);
     assert!(is_restored(&outcome), "{outcome}");
-    assert!(home.content().contains(r#""refreshToken":"r2""#), "never the spent one before it");
+    assert!(home.content().contains(r#""refreshToken":"r2""#), "not the superseded one");
 }
 
 #[test]
-fn a_login_that_claims_to_last_for_years_outranks_nothing() {
+fn login_with_an_implausible_expiry_is_not_preferred() {
     let home = Home::new();
     home.put(&file(&login("wrong", 9_999_999_999_999)));
     let outcome = home.run(Mode::Sync, NOW);
     assert_eq!(outcome.status, Status::Warn, "{outcome}");
     home.put(&file(&login("right", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     home.run(Mode::Login, NOW);
     assert!(home.content().contains(r#""refreshToken":"right""#));
 }
 
 #[test]
-fn a_damaged_file_is_kept_beside_the_state_before_it_is_replaced() {
+fn damaged_login_file_is_saved_before_it_is_replaced() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
     let torn = r#"{"mcpOAuth":{"server":{"token":"precious"#;
     home.put(torn);
     assert!(is_restored(&home.run(Mode::Login, NOW)));
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     assert!(is_restored(&home.run(Mode::Login, NOW + 1)));
     let kept = fs::read_to_string(home.state().path("damaged-credentials.json")).expect("kept");
     assert_eq!(kept, torn);
 }
 
 #[test]
-fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
+fn sync_with_a_refusing_store_fails_with_a_remedy() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let refused = |_| {
@@ -302,11 +302,11 @@ fn a_sync_whose_store_refuses_fails_and_names_the_remedy() {
     assert_eq!((sync.status, sync.exit_code()), (Status::Fail, 77), "{sync}");
     assert!(sync.to_string().contains("mint one for alice"), "{sync}");
     let login = home.run_with(Mode::Login, NOW + HOUR, StoreKind::Vault, None, refused);
-    assert_eq!(login.status, Status::Warn, "a login only says so: {login}");
+    assert_eq!(login.status, Status::Warn, "a login only warns: {login}");
 }
 
 #[test]
-fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
+fn permanent_failure_does_not_exit_with_status_75() {
     let home = Home::new();
     fs::create_dir(home.paths().credentials_file).expect("a folder where the file should be");
     assert_eq!(home.run(Mode::Sync, NOW).exit_code(), 1);
@@ -314,9 +314,9 @@ fn what_never_passes_by_itself_is_not_called_a_passing_trouble() {
     assert_eq!(home.run_with(Mode::Sync, NOW, StoreKind::Vault, None, busy).exit_code(), 75);
 }
 
-/// Six windows of a terminal that open at once must not be six syncs that find the same.
+/// Six terminal windows that open at once must not start six syncs.
 #[test]
-fn a_login_asks_the_sync_again_only_after_a_minute_or_a_change() {
+fn login_requests_a_sync_again_after_a_minute_or_a_change() {
     let mut home = Home::new();
     home.put(&file(&login("r1", NOW - HOUR))); // stale: only Claude Code can refresh it
     home.run(Mode::Sync, NOW);
@@ -330,21 +330,18 @@ fn a_login_asks_the_sync_again_only_after_a_minute_or_a_change() {
         file.set_modified(UNIX_EPOCH + Duration::from_millis(at)).expect("dated");
     };
     written(NOW);
-    assert!(wants(&mut home, None, NOW + 1000), "nobody was asked yet");
-    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "asked a second ago");
-    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 60_999), "asked less than a minute ago");
-    assert!(wants(&mut home, Some(NOW + 1000), NOW + 61_000), "asked a minute ago");
+    assert!(wants(&mut home, None, NOW + 1000), "no request yet");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "requested a second ago");
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 60_999), "requested less than a minute ago");
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 61_000), "requested a minute ago");
     assert!(wants(&mut home, Some(NOW + 9000), NOW + 2000), "the clock was set back");
     written(NOW + 1500);
-    assert!(
-        wants(&mut home, Some(NOW + 1000), NOW + 2000),
-        "what was asked about is not what lies there now"
-    );
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "the file was written after the request");
     home.put(&file(&login("r2", NOW + 8 * HOUR)));
     written(NOW);
     assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has added to the history");
-    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "and the next has not");
-    home.put(TOMBSTONE);
+    assert!(!wants(&mut home, Some(NOW + 1000), NOW + 2000), "the next run adds nothing");
+    home.put(CLEARED);
     written(NOW);
-    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has put back");
+    assert!(wants(&mut home, Some(NOW + 1000), NOW + 2000), "a login that this run has restored");
 }

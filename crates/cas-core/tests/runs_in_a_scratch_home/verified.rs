@@ -1,5 +1,5 @@
-//! Runs that verify: what an answer of the server leads to. The answers are given here; that the real client gives them,
-//! and that they are read rightly, is the matter of the suites with the real client.
+//! Runs with verification, and what each result leads to. The results are given here; other suites
+//! obtain them from the real client.
 
 use std::cell::RefCell;
 use std::fs;
@@ -14,11 +14,11 @@ use cas_core::outcome::{Finding, Outcome, Status};
 use cas_core::planner::Mode;
 use cas_protocol::secret::Secret;
 
-use crate::home::{HOUR, Home, NOW, TOMBSTONE, file, login, login_of};
+use crate::home::{CLEARED, HOUR, Home, NOW, file, login, login_with_account};
 
 const REJECTED: Verification = Verification::Rejected { account_level: false };
 
-/// Answers probes by token, and a refresh run by what it then does to the file.
+/// Returns the given results, and records what was verified.
 struct Answers {
     probe: Box<dyn FnMut(&str) -> Verification>,
     refresh_run: Box<dyn FnMut() -> Verification>,
@@ -37,7 +37,7 @@ impl Verifier for Answers {
     }
 }
 
-/// A sync with these answers; its outcome, and what was asked.
+/// Runs a sync with these results. Returns its outcome and what was verified.
 fn sync(
     home: &Home,
     now: u64,
@@ -53,19 +53,19 @@ fn sync(
 }
 
 fn unexpected() -> Verification {
-    panic!("no refresh run was called for")
+    panic!("no refresh was expected")
 }
 
 fn credentials(home: &Home) -> PathBuf {
     home.paths().credentials_file
 }
 
-fn fate(home: &Home, refresh_token: &str) -> Option<GenerationState> {
-    home.state().ledger().expect("a ledger").fate(RefreshTokenId::from_bytes(refresh_token))
+fn state(home: &Home, refresh_token: &str) -> Option<GenerationState> {
+    home.state().ledger().expect("a ledger").generation_state(RefreshTokenId::from_bytes(refresh_token))
 }
 
 #[test]
-fn a_login_the_server_answers_is_verified_and_backed_up() {
+fn valid_login_is_verified_and_backed_up() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let (outcome, asked) = sync(&home, NOW, |_| Verification::Ok, unexpected);
@@ -73,11 +73,11 @@ fn a_login_the_server_answers_is_verified_and_backed_up() {
     assert!(outcome.to_string().contains(", verified by inference; backed up"), "{outcome}");
     let (limited, _) = sync(&home, NOW, |_| Verification::RateLimited, unexpected);
     assert_eq!((limited.status, limited.exit_code()), (Status::Ok, 0), "{limited}");
-    assert!(limited.to_string().contains("alive, its usage limit is reached"), "{limited}");
+    assert!(limited.to_string().contains("valid, usage limit reached"), "{limited}");
 }
 
 #[test]
-fn what_says_nothing_about_a_login_writes_nothing() {
+fn inconclusive_verification_writes_nothing() {
     for (verdict, code) in
         [(Verification::Inconclusive("529".into()), 75), (Verification::ClientUnusable("too old".into()), 69)]
     {
@@ -87,7 +87,7 @@ fn what_says_nothing_about_a_login_writes_nothing() {
         let (outcome, _) = sync(&home, NOW, move |_| answer.clone(), unexpected);
         assert_eq!((outcome.status, outcome.exit_code()), (Status::Warn, code), "{outcome}");
         assert!(!home.state().path("history.json").exists());
-        assert_eq!(fate(&home, "r1"), Some(GenerationState::Current), "only that it was seen");
+        assert_eq!(state(&home, "r1"), Some(GenerationState::Current), "only its sight is recorded");
 
         home.put(&file(&login("r1", NOW)));
         let (outcome, asked) = sync(&home, NOW, |_| Verification::Ok, move || verdict.clone());
@@ -99,7 +99,7 @@ fn what_says_nothing_about_a_login_writes_nothing() {
 }
 
 #[test]
-fn a_refused_account_changes_nothing_and_says_whom_to_ask() {
+fn refused_account_names_the_administrator() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     sync(&home, NOW, |_| Verification::Ok, unexpected);
@@ -107,16 +107,16 @@ fn a_refused_account_changes_nothing_and_says_whom_to_ask() {
     let (outcome, _) = sync(&home, NOW + HOUR, refused, unexpected);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 1), "{outcome}");
     assert!(outcome.to_string().contains("ask its administrator"), "{outcome}");
-    assert_eq!(fate(&home, "r1"), Some(GenerationState::Current));
+    assert_eq!(state(&home, "r1"), Some(GenerationState::Current));
 
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let (outcome, _) = sync(&home, NOW + HOUR, refused, unexpected);
     assert_eq!(outcome.status, Status::Fail, "{outcome}");
-    assert!(home.content().contains("access-r1"), "a copy is good as soon as the account is");
+    assert!(home.content().contains("access-r1"), "a backup is restored");
 }
 
 #[test]
-fn a_stale_login_is_refreshed_by_claude_itself_and_the_new_one_backed_up() {
+fn expired_login_is_refreshed_and_backed_up() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW)));
     let path = credentials(&home);
@@ -127,16 +127,16 @@ fn a_stale_login_is_refreshed_by_claude_itself_and_the_new_one_backed_up() {
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!((outcome.status, asked), (Status::Ok, vec!["refresh".into()]), "{outcome}");
     assert_eq!(
-        (fate(&home, "r1"), fate(&home, "r2")),
+        (state(&home, "r1"), state(&home, "r2")),
         (Some(GenerationState::Superseded), Some(GenerationState::Current))
     );
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     home.run(Mode::Login, NOW);
     assert!(home.content().contains("access-r2"));
 }
 
 #[test]
-fn a_token_that_ended_early_is_refreshed_too() {
+fn access_token_rejected_early_is_refreshed() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let path = credentials(&home);
@@ -154,11 +154,11 @@ fn a_token_that_ended_early_is_refreshed_too() {
 }
 
 #[test]
-fn a_stale_copy_that_claude_then_refreshes_is_a_repair() {
+fn restored_expired_login_is_refreshed() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW)));
     home.run(Mode::Sync, NOW - 2 * HOUR);
-    home.put(TOMBSTONE);
+    home.put(CLEARED);
     let path = credentials(&home);
     let refresh = move || {
         fs::write(&path, file(&login("r2", NOW + 8 * HOUR))).expect("written");
@@ -170,21 +170,21 @@ fn a_stale_copy_that_claude_then_refreshes_is_a_repair() {
 }
 
 #[test]
-fn what_a_refresh_showed_says_nothing_of_somebody_who_signed_in_meanwhile() {
+fn refresh_result_is_not_attributed_to_a_new_sign_in() {
     let home = Home::new();
-    home.put(&file(&login_of("r1", NOW, "one")));
+    home.put(&file(&login_with_account("r1", NOW, "one")));
     let path = credentials(&home);
     let refresh = move || {
-        fs::write(&path, file(&login_of("r2", NOW + 8 * HOUR, "another"))).expect("written");
+        fs::write(&path, file(&login_with_account("r2", NOW + 8 * HOUR, "another"))).expect("written");
         Verification::Ok
     };
     let (outcome, asked) = sync(&home, NOW, |_| Verification::RateLimited, refresh);
-    assert_eq!(asked, ["refresh", "access-r2"], "it is asked about itself");
-    assert!(outcome.to_string().contains("its usage limit is reached"), "{outcome}");
+    assert_eq!(asked, ["refresh", "access-r2"], "the new login is verified itself");
+    assert!(outcome.to_string().contains("usage limit reached"), "{outcome}");
 }
 
 #[test]
-fn a_token_that_was_exchanged_while_it_was_probed_was_not_rejected() {
+fn token_exchanged_during_verification_is_not_rejected() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     let path = credentials(&home);
@@ -202,28 +202,28 @@ fn a_token_that_was_exchanged_while_it_was_probed_was_not_rejected() {
     );
     assert_eq!(asked, ["access-r1", "access-r2"]);
     assert_eq!(outcome.status, Status::Ok, "{outcome}");
-    assert_eq!(fate(&home, "r1"), Some(GenerationState::Superseded), "and nothing worse");
+    assert_eq!(state(&home, "r1"), Some(GenerationState::Superseded), "not rejected");
 }
 
 #[test]
-fn a_refused_refresh_leaves_it_to_the_person() {
+fn rejected_refresh_requires_a_sign_in() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW)));
     home.run(Mode::Login, NOW);
     let path = credentials(&home);
     let refresh = move || {
-        fs::write(&path, TOMBSTONE).expect("written");
-        Verification::Ok // the server took the old access token once more
+        fs::write(&path, CLEARED).expect("written");
+        Verification::Ok // the old access token was accepted once more
     };
     let (outcome, asked) = sync(&home, NOW, |_| REJECTED, refresh);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 79), "{outcome}");
-    assert_eq!((asked, fate(&home, "r1")), (vec!["refresh".into()], Some(GenerationState::Rejected)));
+    assert_eq!((asked, state(&home, "r1")), (vec!["refresh".into()], Some(GenerationState::Rejected)));
     let (outcome, asked) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
-    assert_eq!((outcome.exit_code(), asked, home.content()), (79, vec![], TOMBSTONE.to_owned()));
+    assert_eq!((outcome.exit_code(), asked, home.content()), (79, vec![], CLEARED.to_owned()));
 }
 
-/// The history has a copy whose access token looks good and is not.
-fn spent_copy() -> Home {
+/// Creates a home whose history has a backup that the verification rejects.
+fn rejected_backup() -> Home {
     let home = Home::new();
     home.put(&file(&login("r1", NOW + 8 * HOUR)));
     home.run(Mode::Sync, NOW);
@@ -231,22 +231,22 @@ fn spent_copy() -> Home {
 }
 
 #[test]
-fn a_rejected_copy_makes_room_again_and_keys_written_meanwhile_stay() {
+fn roll_back_keeps_members_written_meanwhile() {
     let cases = [
-        (Some(TOMBSTONE), r#","mcpOAuth":{"server":{"n":1.50}},"x":[1,  2],"new":true}"#),
+        (Some(CLEARED), r#","mcpOAuth":{"server":{"n":1.50}},"x":[1,  2],"new":true}"#),
         (Some("{torn"), r#"{"new":true}"#),
         (Some(r#"{"x":1}"#), r#"{"x":1,"new":true}"#),
         (None, r#"{"new":true}"#),
     ];
     for (broken, left) in cases {
-        let home = spent_copy();
+        let home = rejected_backup();
         match broken {
             Some(content) => home.put(content),
             None => fs::remove_file(credentials(&home)).expect("deleted"),
         }
         let path = credentials(&home);
         let reject = move |_: &str| {
-            let content = fs::read_to_string(&path).expect("put back");
+            let content = fs::read_to_string(&path).expect("restored");
             let with_a_key =
                 format!("{},\"new\":true}}", content.trim_end().strip_suffix('}').expect("an object"));
             fs::write(&path, with_a_key).expect("a session writes a key of its own");
@@ -254,8 +254,8 @@ fn a_rejected_copy_makes_room_again_and_keys_written_meanwhile_stay() {
         };
         let (outcome, asked) = sync(&home, NOW + HOUR, reject, unexpected);
         assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 79), "{outcome}");
-        assert!(outcome.to_string().contains("rejected by the server"), "{outcome}");
-        assert!(outcome.to_string().contains("what lay there before is back"), "{outcome}");
+        assert!(outcome.to_string().contains("rejected by the Anthropic API"), "{outcome}");
+        assert!(outcome.to_string().contains("restore rolled back"), "{outcome}");
         assert_eq!(asked, ["access-r1"]);
         assert!(home.content().ends_with(left), "{broken:?}: {}", home.content());
         assert!(!home.content().contains("access-r1"), "{broken:?}");
@@ -266,8 +266,8 @@ fn a_rejected_copy_makes_room_again_and_keys_written_meanwhile_stay() {
 }
 
 #[test]
-fn where_nothing_was_nothing_is_again() {
-    let home = spent_copy();
+fn roll_back_removes_a_file_that_did_not_exist() {
+    let home = rejected_backup();
     fs::remove_file(credentials(&home)).expect("deleted");
     let (outcome, _) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
     assert_eq!(outcome.exit_code(), 79, "{outcome}");
@@ -275,35 +275,35 @@ fn where_nothing_was_nothing_is_again() {
 }
 
 #[test]
-fn what_a_login_put_back_is_taken_back_by_the_sync_that_finds_it_rejected() {
-    let home = spent_copy();
-    home.put(TOMBSTONE);
+fn sync_rolls_back_a_rejected_restore_of_a_login() {
+    let home = rejected_backup();
+    home.put(CLEARED);
     assert_eq!(home.run(Mode::Login, NOW + HOUR).status, Status::Recovered);
     let (outcome, asked) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
     assert_eq!((outcome.status, outcome.exit_code()), (Status::Fail, 79), "{outcome}");
-    assert_eq!((asked, home.content()), (vec!["access-r1".into()], TOMBSTONE.to_owned()));
-    assert_eq!(home.run(Mode::Login, NOW + HOUR).status, Status::Fail, "and no login tries it again");
-    assert_eq!(home.content(), TOMBSTONE);
+    assert_eq!((asked, home.content()), (vec!["access-r1".into()], CLEARED.to_owned()));
+    assert_eq!(home.run(Mode::Login, NOW + HOUR).status, Status::Fail, "no login restores it again");
+    assert_eq!(home.content(), CLEARED);
 }
 
 #[test]
-fn what_was_shown_to_work_once_is_no_longer_taken_back() {
-    let home = spent_copy();
-    home.put(TOMBSTONE);
+fn verified_restore_is_not_rolled_back() {
+    let home = rejected_backup();
+    home.put(CLEARED);
     home.run(Mode::Login, NOW + HOUR);
     sync(&home, NOW + HOUR, |_| Verification::Ok, unexpected);
     let path = credentials(&home);
     let refresh = move || {
-        fs::write(&path, TOMBSTONE).expect("written");
+        fs::write(&path, CLEARED).expect("written");
         REJECTED
     };
     let (outcome, asked) = sync(&home, NOW + 2 * HOUR, |_| REJECTED, refresh);
-    assert_eq!(asked, ["access-r1", "refresh"], "Claude Code is asked, as the person would");
+    assert_eq!(asked, ["access-r1", "refresh"], "Claude Code refreshes it");
     assert_eq!(outcome.exit_code(), 79, "{outcome}");
 }
 
 #[test]
-fn a_spent_refresh_token_is_never_replayed_by_us() {
+fn consumed_refresh_token_is_never_reused() {
     let home = Home::new();
     let old = file(&login("r1", NOW));
     home.put(&old);
@@ -313,16 +313,16 @@ fn a_spent_refresh_token_is_never_replayed_by_us() {
     home.put(&old);
     let (outcome, asked) = sync(&home, NOW + HOUR, |_| REJECTED, unexpected);
     assert_eq!((outcome.exit_code(), asked.len()), (79, 0), "{outcome}");
-    assert!(outcome.to_string().contains("an old copy again"), "{outcome}");
+    assert!(outcome.to_string().contains("an outdated login"), "{outcome}");
     assert_eq!(home.content(), old);
 }
 
 #[test]
-fn a_refresh_that_is_under_way_is_waited_for_and_not_joined() {
+fn sync_waits_for_a_refresh_in_progress() {
     let home = Home::new();
     home.put(&file(&login("r1", NOW)));
     let lock = home.path().join(".claude/.oauth_refresh.lock");
-    fs::create_dir(&lock).expect("some session is refreshing");
+    fs::create_dir(&lock).expect("a session is refreshing");
     let made_at = UNIX_EPOCH + Duration::from_millis(NOW);
     fs::File::open(&lock).and_then(|lock| lock.set_modified(made_at)).expect("just now");
     let path = credentials(&home);

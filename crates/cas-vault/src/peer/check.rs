@@ -1,4 +1,4 @@
-//! The check between the connection and the first byte, as a layer of reqwest's connector.
+//! Checks the peer between connecting and the first byte, as a layer of reqwest's connector.
 
 use std::error::Error;
 use std::fs;
@@ -13,16 +13,18 @@ use tower_service::Service;
 use super::table::{self, Peer};
 use super::trusted::{Trusted, UntrustedPeer};
 
-/// A server accepts within microseconds; the timeout of the connection bounds the wait for one that does not.
+/// The interval at which an unaccepted connection is checked. A server accepts within microseconds;
+/// the connect timeout bounds the wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How often the other end may be missing from the table before the connection is refused. Another connection of this
-/// process that its server has just closed has no other end either, until this process closes it as well.
+/// How often the other end may be missing from the table before the connection is refused. It is
+/// also missing for another connection of this process that its server has just closed, until this
+/// process closes it too.
 const MAX_UNKNOWN_READS: u32 = 100;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Lets a connection to this port be used only once the user at its other end is known and trusted.
+/// Allows a connection to this port only if the user at its other end is known and trusted.
 #[derive(Clone)]
 pub(crate) struct CheckPeer {
     port: u16,
@@ -47,15 +49,15 @@ impl CheckPeer {
         }
     }
 
-    /// Reads the table once. All connections of this process to the port must be trusted: the table does not say which of
-    /// them is the new one.
+    /// Reads the table once. All connections of this process to the port must be trusted, because
+    /// the table does not say which one is new.
     fn read_state(&self) -> Result<State, UntrustedPeer> {
         let rows = rows().map_err(UntrustedPeer::NoTable)?;
         let own = own_sockets().map_err(UntrustedPeer::NoTable)?;
         let mut state = State::Trusted;
         for peer in table::peers(&rows, &own, self.port) {
             match peer {
-                Peer::User(uid) => self.trusted.judge(uid)?,
+                Peer::User(uid) => self.trusted.check(uid)?,
                 Peer::NotAccepted if state == State::Trusted => state = State::NotAccepted,
                 Peer::NotAccepted => (),
                 Peer::Unknown => state = State::Unknown,
@@ -65,7 +67,7 @@ impl CheckPeer {
     }
 }
 
-/// What one reading of the table says.
+/// The result of reading the table once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Every connection was accepted by a trusted user.
@@ -76,7 +78,8 @@ enum State {
     Unknown,
 }
 
-/// Both families: a socket of IPv6 serves IPv4 as well. A kernel without IPv6 has one table only.
+/// Returns the rows of both families, because an IPv6 socket also serves IPv4. A kernel without
+/// IPv6 has one table only.
 fn rows() -> io::Result<Vec<table::Row>> {
     let mut rows = table::parse(&fs::read_to_string("/proc/self/net/tcp")?);
     match fs::read_to_string("/proc/self/net/tcp6") {
@@ -87,7 +90,7 @@ fn rows() -> io::Result<Vec<table::Row>> {
     Ok(rows)
 }
 
-/// The inodes of this process's sockets.
+/// Returns the inodes of this process's sockets.
 fn own_sockets() -> io::Result<Vec<u64>> {
     let links = fs::read_dir("/proc/self/fd")?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let inode =
@@ -103,7 +106,7 @@ impl<S> Layer<S> for CheckPeer {
     }
 }
 
-/// A connector whose connections are checked.
+/// A connector that checks each connection.
 #[derive(Clone)]
 pub(crate) struct CheckedConnector<S> {
     connector: S,

@@ -1,4 +1,4 @@
-//! The kernel's table of TCP sockets, and what it says of one connection. Pure.
+//! Parses the kernel's table of TCP sockets, and finds the peer of a connection. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ pub(super) struct Row {
     local: SocketAddr,
     remote: SocketAddr,
     uid: u32,
-    /// 0 while no process holds it: it was not accepted yet, or was closed.
+    /// 0 while no process holds the socket: it was not accepted yet, or was closed.
     inode: u64,
 }
 
@@ -17,13 +17,15 @@ pub(super) struct Row {
 pub(super) enum Peer {
     /// A process of this user accepted it.
     User(u32),
-    /// No process has accepted it yet. The uid of such a socket says nothing: it is 0 on many kernels.
+    /// No process has accepted it yet. The uid of such a socket is meaningless: it is 0 on many
+    /// kernels.
     NotAccepted,
-    /// The table has no such socket: the connection is closed, or leads to another network namespace.
+    /// The table has no such socket: the connection is closed, or belongs to another network
+    /// namespace.
     Unknown,
 }
 
-/// Reads `/proc/PID/net/tcp` or `tcp6`. A line of another form is passed over.
+/// Parses `/proc/PID/net/tcp` or `tcp6`. Lines of another form are ignored.
 pub(super) fn parse(text: &str) -> Vec<Row> {
     text.lines().skip(1).filter_map(row).collect()
 }
@@ -37,7 +39,8 @@ fn row(line: &str) -> Option<Row> {
     Some(Row { local, remote, uid, inode })
 }
 
-/// `0100007F:1F90`: each group of eight digits is four bytes of the address as a number of this machine's byte order.
+/// Parses `0100007F:1F90`: each group of eight digits is four bytes of the address in this
+/// machine's byte order.
 fn address(text: &str) -> Option<SocketAddr> {
     let (digits, port) = text.split_once(':')?;
     let word = |index: usize| {
@@ -56,7 +59,8 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// The other end of each connection to `port` whose near end is one of these inodes. There is at least one answer.
+/// Returns the other end of each connection to `port` whose near end has one of these inodes, or
+/// [`Peer::Unknown`] for a connection without such an end.
 pub(super) fn peers(rows: &[Row], own: &[u64], port: u16) -> Vec<Peer> {
     let near = rows.iter().filter(|row| row.remote.port() == port && own.contains(&row.inode));
     let found: Vec<_> = near.map(|near| peer(rows, near)).collect();
@@ -98,7 +102,7 @@ mod tests {
         format!("{words}:{:04X}", address.port())
     }
 
-    fn judged(lines: &[(&str, &str, u32, u64)]) -> Vec<Peer> {
+    fn peers_of(lines: &[(&str, &str, u32, u64)]) -> Vec<Peer> {
         let lines = lines
             .iter()
             .map(|(local, remote, uid, inode)| line(&socket(local), &socket(remote), *uid, *inode));
@@ -125,23 +129,23 @@ mod tests {
             ),
         ];
         for (lines, expected) in rows {
-            assert_eq!(judged(&lines), [expected], "{lines:?}");
+            assert_eq!(peers_of(&lines), [expected], "{lines:?}");
         }
     }
 
     #[test]
-    fn every_connection_of_the_process_is_judged() {
+    fn every_connection_of_the_process_is_checked() {
         let lines = [
             ("127.0.0.1:40000", "127.0.0.1:8200", 1000, 7),
             ("127.0.0.1:40001", "127.0.0.2:8200", 1000, 7),
             ("127.0.0.1:8200", "127.0.0.1:40000", 0, 9),
             ("127.0.0.2:8200", "127.0.0.1:40001", 1001, 10),
         ];
-        assert_eq!(judged(&lines), [Peer::User(0), Peer::User(1001)]);
+        assert_eq!(peers_of(&lines), [Peer::User(0), Peer::User(1001)]);
     }
 
     #[test]
-    fn lines_of_another_form_are_passed_over() {
+    fn lines_of_another_form_are_ignored() {
         for text in [
             "",
             HEADER,

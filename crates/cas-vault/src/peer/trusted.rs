@@ -1,19 +1,19 @@
-//! Who may be sent a token without encryption.
+//! The users that may receive a token over an unencrypted connection.
 
 use std::fmt;
 use std::io;
 
 use nix::unistd::{Uid, User};
 
-/// The users whose processes may be at the other end: root, the configured agent's, and the user whose token it is, who can
-/// read it anyway.
+/// The users whose processes may be at the other end: root, the configured agent user, and the
+/// token's own user, who can read it anyway.
 #[derive(Clone, Debug)]
 pub(crate) struct Trusted {
     uids: Vec<u32>,
 }
 
 impl Trusted {
-    /// Looks up the user of `vault.agent_user`, if one is configured.
+    /// Looks up the user of `vault.agent_user`, if it is configured.
     ///
     /// # Errors
     /// What is wrong with the setting.
@@ -29,13 +29,13 @@ impl Trusted {
         Ok(Self { uids })
     }
 
-    /// Decides about a process of this user.
-    pub(super) fn judge(&self, uid: u32) -> Result<(), UntrustedPeer> {
+    /// Checks a process of this user.
+    pub(super) fn check(&self, uid: u32) -> Result<(), UntrustedPeer> {
         if self.uids.contains(&uid) { Ok(()) } else { Err(UntrustedPeer::User(uid)) }
     }
 }
 
-/// Why nothing was sent.
+/// Why no token was sent.
 #[derive(Debug)]
 pub(crate) enum UntrustedPeer {
     /// A process of this user accepted the connection.
@@ -47,7 +47,7 @@ pub(crate) enum UntrustedPeer {
 }
 
 impl UntrustedPeer {
-    /// How to have the token sent all the same.
+    /// The remedy for all variants.
     pub(crate) const REMEDY: &str =
         "use https://, or set vault.agent_user to the user that the agent or server on this port runs as";
 }
@@ -72,18 +72,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_the_agent_and_the_user_are_trusted_and_nobody_else() {
+    fn only_root_the_agent_and_the_user_are_trusted() {
         let trusted = Trusted { uids: vec![0, 1000, 120] };
         for uid in [0, 1000, 120] {
-            assert!(trusted.judge(uid).is_ok(), "{uid}");
+            assert!(trusted.check(uid).is_ok(), "{uid}");
         }
         for uid in [1, 1001, 65_534, u32::MAX] {
-            assert!(matches!(trusted.judge(uid), Err(UntrustedPeer::User(found)) if found == uid));
+            assert!(matches!(trusted.check(uid), Err(UntrustedPeer::User(found)) if found == uid));
         }
         let own = Trusted::with_agent(None).expect("no agent");
-        assert!(own.judge(Uid::effective().as_raw()).is_ok());
+        assert!(own.check(Uid::effective().as_raw()).is_ok());
         assert!(Trusted::with_agent(Some("root")).is_ok());
-        let error = Trusted::with_agent(Some("no such user")).expect_err("there is none");
+        let error = Trusted::with_agent(Some("no such user")).expect_err("the user does not exist");
         assert!(error.contains("is not a user of this machine"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! `make demo`: Claude Code loses somebody's login on a throw-away Debian, they log in by ssh, and it works again; it is
-//! emptied while they work, and comes back.
+//! `make demo`: Claude Code loses a user's login in a temporary Debian guest, an ssh login restores
+//! it, and the watcher restores it when it is cleared during a session.
 //!
-//! Everything is real but Anthropic: the Debian, its systemd, sshd and PAM, the release build installed by its own recipe
-//! and set up as an admin sets it up, and the Claude Code client, which refreshes, verifies and empties the login itself.
-//! The store is the embedded one, so there is no server anywhere.
+//! Everything is real except Anthropic's servers: Debian, systemd, sshd, PAM, the installed
+//! package, its configuration by the administrator, and the Claude Code client, which refreshes,
+//! verifies and clears the login. The store is the local one, so no server is needed.
 
 mod page;
 mod session;
@@ -18,7 +18,7 @@ use std::{
 use crate::page::Page;
 
 fn main() -> ExitCode {
-    // https://no-color.org: whoever sets it to anything wants none.
+    // https://no-color.org: any value disables colors.
     #[expect(clippy::disallowed_methods, reason = "this is a main")]
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     match story::tell(&Page { is_coloured: io::stdout().is_terminal() && !unwanted }) {

@@ -1,4 +1,4 @@
-//! What the story looks like: headings, what somebody types, what is answered. Colours are for terminals.
+//! Formats the demo: headings, commands and their output. Colors are for terminals.
 
 /// Where the story is printed.
 pub(crate) struct Page {
@@ -28,7 +28,7 @@ impl Page {
         println!("{text}");
     }
 
-    /// What somebody types at a prompt.
+    /// Shows a command at a prompt.
     pub(crate) fn typed(&self, prompt: &str, command: &str) {
         println!("    {} {command}", self.paint("2", prompt));
     }
@@ -65,7 +65,8 @@ impl Page {
 /// The widest line that still stands beside the indent on a terminal of 80 columns.
 const WIDTH: usize = 74;
 
-/// A line in pieces of at most [`WIDTH`] characters, broken at blanks; all but the first are indented.
+/// A line in pieces of at most [`WIDTH`] characters, broken at blanks; all but the first are
+/// indented.
 fn wrapped(line: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for word in line.split(' ') {

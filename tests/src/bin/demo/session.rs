@@ -1,4 +1,4 @@
-//! Sessions of people on the workstation: what they type, and what is answered, both shown.
+//! User sessions on the workstation: the commands and their output are shown.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(crate) const LAPTOP: &str = "laptop$";
 pub(crate) const ALICE: &str = "alice@workstation$";
 pub(crate) const ROOT: &str = "workstation#";
 
-/// What people ask Claude Code.
+/// The question to Claude Code.
 pub(crate) const QUESTION: &str = "claude -p 'Reply with AUTH_OK.'";
 /// What the stand-in for the model answers.
 pub(crate) const ANSWER: &str = "AUTH_OK";
@@ -32,7 +32,8 @@ pub(crate) fn ask(page: &Page, session: &mut Terminal, remark: &str) -> String {
     type_and_show(page, session, QUESTION, remark)
 }
 
-/// Types a line in alice's session, below a remark unless that is empty, and shows what is answered.
+/// Types a line in alice's session, below a remark unless that is empty, and shows what is
+/// answered.
 pub(crate) fn type_and_show(page: &Page, session: &mut Terminal, command: &str, remark: &str) -> String {
     match remark {
         "" => page.typed(ALICE, command),
@@ -54,7 +55,8 @@ pub(crate) fn tone_of(said: &str) -> Tone {
     }
 }
 
-/// Whether the servers were asked for inference, and with this token alone; a refresh counts as another one.
+/// Whether the servers were asked for inference, and with this token alone; a refresh counts as
+/// another one.
 pub(crate) fn was_asked_with_alone(desk: &Workplace, token: &str) -> bool {
     let expected = Fingerprint::from_bytes(token).to_string();
     let asked: Vec<_> =

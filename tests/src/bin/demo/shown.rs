@@ -15,12 +15,13 @@ pub(crate) fn show_login(page: &Page, file: &Value) {
     page.row("valid for", &time_left(login["expiresAt"].as_u64().unwrap_or(0)));
 }
 
-/// A duration as a person reads it.
+/// Formats a duration.
 pub(crate) fn seconds(took: Duration) -> String {
     format!("{:.2} s", took.as_secs_f64())
 }
 
-/// A text as it is seen on a terminal that shows it: Claude Code brings back a cursor that it has hidden.
+/// A text as it is seen on a terminal that shows it: Claude Code brings back a cursor that it has
+/// hidden.
 pub(crate) fn without_control_sequences(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();

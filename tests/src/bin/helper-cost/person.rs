@@ -1,4 +1,4 @@
-//! A person who exists only in the measurement's namespace, and the situations their login can be in.
+//! A user of the measurement's namespace, and the states of the user's login.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,7 +16,7 @@ pub(crate) enum Situation {
     Healthy,
     /// The same, and a setup-token.
     SetupToken,
-    /// A tombstone, and a good copy in the history.
+    /// A cleared login, and a backup in the history.
     Repair,
 }
 
@@ -32,7 +32,7 @@ impl Situation {
     }
 }
 
-/// Their home and the two files that make them known.
+/// Their home, the two files that make them known, and the marker of the enrolled.
 pub(crate) struct Person {
     folder: PathBuf,
 }
@@ -53,7 +53,15 @@ impl Person {
             fs::create_dir(home.join(directory)).expect("a directory");
             chown(home.join(directory), Some(UID), Some(UID)).expect("theirs");
         }
+        let enrolled = person.lib().join("claude-auth-sync/enrolled");
+        fs::create_dir_all(&enrolled).expect("a directory");
+        fs::write(enrolled.join("cas-measured"), "").expect("written");
         person
+    }
+
+    /// What lies over `/var/lib`.
+    pub(crate) fn lib(&self) -> PathBuf {
+        self.folder.join("lib")
     }
 
     pub(crate) fn passwd(&self) -> PathBuf {

@@ -12,22 +12,22 @@ use cas_tests::{
 pub(crate) enum Variant {
     /// Debian's own stack.
     Nothing,
-    /// Ours, for somebody who is not enrolled.
+    /// With the product, for a user who is not enrolled.
     NotEnrolled,
     /// Ours, a healthy login, the store asked a moment ago.
     Healthy,
     /// Ours, a healthy login, the store's last answer too old: one read of it.
     Stale,
-    /// Ours, a tombstone mended from the history on this machine.
+    /// With the product: a cleared login is restored from the local history.
     RepairedFromHistory,
-    /// Ours, a tombstone mended from the store, with nothing remembered on this machine.
+    /// With the product: a cleared login is restored from the store, without a local history.
     RepairedFromStore,
     /// `pam_exec` with a shell script that calls the store's command line four times.
     Script,
 }
 
-/// What the script does is what a login script of this kind has to do: look its token up, read the document and two of
-/// its fields.
+/// What the script does is what a login script of this kind has to do: look its token up, read the
+/// document and two of its fields.
 const SCRIPT: &str = "#!/bin/bash
 export BAO_ADDR=$(cat /etc/bao-address) BAO_CACERT=/etc/claude-auth-sync/ca.pem
 BAO_TOKEN=$(cat /home/alice/.config/claude-auth-sync/vault-token); export BAO_TOKEN
@@ -84,7 +84,7 @@ impl Variant {
         }
     }
 
-    /// Sets everything up, then lets somebody log in and times that alone.
+    /// Sets everything up, then measures one login.
     pub(crate) fn time_one_login(self, fleet: &Fleet) -> Duration {
         let guest = &fleet.guest;
         let stack = match self {

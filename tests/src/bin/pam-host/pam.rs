@@ -63,7 +63,8 @@ impl Session {
         let user = user.map(|user| CString::new(user).expect("no NUL"));
         let user = user.as_ref().map_or(ptr::null(), |user| user.as_ptr());
         let mut handle = ptr::null_mut();
-        // SAFETY: all strings end in NUL and outlive the call, which copies them; the conversation is static.
+        // SAFETY: all strings end in NUL and outlive the call, which copies them; the conversation
+        // is static.
         let code = unsafe {
             pam_start_confdir(
                 service.as_ptr(),
@@ -93,8 +94,8 @@ impl Session {
         }
     }
 
-    /// Opens the session in the module alone, without the code of libpam around it, which is no part of what is tested
-    /// and writes an audit message of its own.
+    /// Opens the session in the module alone, without libpam, which is not under test and writes an
+    /// audit message.
     pub(crate) fn open_directly(&mut self, module: &str, arguments: &[String]) -> c_int {
         type Open = unsafe extern "C" fn(*mut Handle, c_int, c_int, *const *const c_char) -> c_int;
         let module = CString::new(module).expect("no NUL");
@@ -102,7 +103,8 @@ impl Session {
             arguments.iter().map(|text| CString::new(text.as_str()).expect("no NUL")).collect();
         let pointers: Vec<*const c_char> = arguments.iter().map(|text| text.as_ptr()).collect();
         let count = c_int::try_from(pointers.len()).expect("few arguments");
-        // SAFETY: the module has this entry point with this signature; all pointers live until it returns.
+        // SAFETY: the module has this entry point with this signature; all pointers live until it
+        // returns.
         unsafe {
             let library = libc::dlopen(module.as_ptr(), libc::RTLD_NOW);
             let open = libc::dlsym(library, c"pam_sm_open_session".as_ptr());
@@ -114,7 +116,8 @@ impl Session {
     /// The environment the session would get.
     pub(crate) fn environment(&mut self) -> Vec<String> {
         let mut variables = Vec::new();
-        // SAFETY: libpam gives a list of allocated strings that ends in null, which the caller frees.
+        // SAFETY: libpam gives a list of allocated strings that ends in null, which the caller
+        // frees.
         unsafe {
             let list = pam_getenvlist(self.0);
             let mut next = list;

@@ -10,17 +10,20 @@ pub(crate) struct Want {
     cancellation: Option<c_int>,
 }
 
-/// Enters the modes that hold for that call only: libpam itself needs files and memory to get there.
+/// Enters the modes that hold for that call only: libpam itself needs files and memory to get
+/// there.
 pub(crate) fn enter(modes: &[String]) -> Want {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
     let mut want = Want { files: Vec::new(), memory: None, cancellation: None };
     if has("no-files") {
         want.files = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        // One for libpam's own audit message, without which it refuses the session itself; a pipe takes two.
+        // One for libpam's own audit message, without which it refuses the session itself; a pipe
+        // takes two.
         want.files.pop();
     }
     if has("no-memory") {
-        // The heap keeps this much for small things: nobody survives a failing `malloc` of ten bytes.
+        // The heap keeps this much for small allocations: no Rust program survives a failing
+        // `malloc` of ten bytes.
         drop(vec![1_u8; 64 * 1024]);
         want.memory = Some(limit_memory(libc::rlimit { rlim_cur: 4096, rlim_max: libc::RLIM_INFINITY }));
     }

@@ -1,4 +1,4 @@
-//! The module's entry point, called directly: what libpam does around it is no part of what is measured.
+//! Calls the module's entry point directly, so that libpam is not measured.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
@@ -31,7 +31,8 @@ impl Session {
         let module = CString::new(module).expect("no NUL");
         let no_conversation = [ptr::null(); 2];
         let mut handle = ptr::null_mut();
-        // SAFETY: all strings end in NUL and live until the call has copied them; the module never converses.
+        // SAFETY: all strings end in NUL and live until the call has copied them; the module never
+        // converses.
         let started = unsafe {
             pam_start_confdir(
                 service.as_ptr(),

@@ -1,5 +1,5 @@
-//! What looking at ten thousand people costs: `cas-sync status` and `cas-sync metrics` of the release build, in turns with
-//! grep(1), which reads the same files and does nothing with them.
+//! Measures `cas-sync status` and `cas-sync metrics` of the release build for ten thousand users,
+//! interleaved with grep(1), which only reads the same files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const ROUNDS: usize = 15;
 fn main() -> Result<()> {
     let crowd = Crowd::of(PEOPLE)?;
     let figures = crowd.scratch().join("figures.prom").display().to_string();
-    let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/people"];
+    let grep = ["-r", "-c", "nothing like that", "/var/lib/claude-auth-sync/published"];
     let runs: [(&str, PathBuf, Vec<&str>); 4] = [
         ("grep -r", "/usr/bin/grep".into(), grep.to_vec()),
         ("cas-sync status", release("cas-sync"), vec!["status"]),

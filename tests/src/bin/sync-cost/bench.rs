@@ -46,7 +46,7 @@ pub(crate) const RUNS: [(Contender, Found); 4] = [
     (Contender::Script, Found::Steady),
 ];
 
-/// One person with a store, for both.
+/// One user with a store, for both programs.
 pub(crate) struct Bench {
     // Dropped in this order: the server ends before its network does.
     bao: Bao,

@@ -1,8 +1,10 @@
-//! How fast `cas-sync watch` puts back a login that is overwritten by a tombstone, and what it costs when nothing happens.
+//! Measures how fast `cas-sync watch` restores a login that is overwritten by a cleared one, and
+//! its cost when nothing happens.
 //!
-//! `cargo run -p cas-tests --bin watch-repair-times` runs the release build as root in a private mount and network namespace,
-//! for a person who exists only there. The time is from the moment at which the writer of the tombstone is done; what can be
-//! compared between machines is its ratio to the least that a repair costs: writing the file once, as Claude Code does.
+//! `cargo run -p cas-tests --bin watch-repair-times` runs the release build as root in a private
+//! mount and network namespace, for a user that exists only there. The time starts when the cleared
+//! login is written. Its ratio to the least cost of a restore, writing the file once as Claude Code
+//! does, can be compared between machines.
 
 mod rounds;
 

@@ -14,13 +14,13 @@ use cas_tests::{claude_login, now_ms};
 /// How many rounds of each kind.
 const ROUNDS: usize = 30;
 
-/// When a login has not been seen by anybody, nobody can put it back.
+/// A login that the watcher has not seen cannot be restored.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(2);
 
-/// How long after the good generation the tombstone is written, in milliseconds.
+/// The delays between the valid generation and the cleared login, in milliseconds.
 pub(crate) const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
 
-/// How the tombstone is written.
+/// How the cleared login is written.
 pub(crate) const WAYS: [Way; 2] = [Way::Rename, Way::InPlace];
 
 /// All rounds so far.
@@ -29,7 +29,7 @@ pub(crate) struct Rounds<'a> {
     writer: Writer,
     generations: u64,
     times: Vec<Option<Duration>>,
-    /// How long it took to write such a file once, in between, where nobody watches.
+    /// How long such a write takes without the watcher.
     writes: Vec<Duration>,
 }
 

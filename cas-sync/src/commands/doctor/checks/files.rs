@@ -1,22 +1,22 @@
-//! Whose the files and folders are, and who else may read or write them.
+//! Owners and modes of files and directories.
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user};
-use super::super::facts::{Entry, EntryKind, PersonFacts};
+use super::super::facts::{Entry, EntryKind, UserFacts};
 
-pub(super) const CHECKS: [Check<PersonFacts>; 5] = [
-    Check { id: "wrong-owner", looks_at: "do the files and folders belong to the person", judge: owner },
-    Check { id: "login-mode", looks_at: "can others read the login", judge: login_mode },
+pub(super) const CHECKS: [Check<UserFacts>; 5] = [
+    Check { id: "wrong-owner", passed: "the files and directories belong to the user", evaluate: owner },
+    Check { id: "login-mode", passed: "other users cannot read the login file", evaluate: login_mode },
     Check {
         id: "claude-folder-mode",
-        looks_at: "can others write to ~/.claude, and its owner",
-        judge: claude_folder,
+        passed: "only its owner can write to ~/.claude",
+        evaluate: claude_directory,
     },
-    Check { id: "config-mode", looks_at: "is the configuration folder private", judge: config },
-    Check { id: "state-mode", looks_at: "is the state folder private", judge: state },
+    Check { id: "config-mode", passed: "the configuration directory is private", evaluate: config },
+    Check { id: "state-mode", passed: "the state directory is private", evaluate: state },
 ];
 
-impl PersonFacts {
-    /// Whether something that should be the person's is somebody else's.
+impl UserFacts {
+    /// Returns true if an entry belongs to another user.
     pub(super) fn has_foreign_entries(&self) -> bool {
         self.entries.iter().any(|entry| entry.uid != self.uid)
     }
@@ -26,51 +26,50 @@ impl PersonFacts {
     }
 }
 
-fn owner(facts: &PersonFacts) -> CheckResult {
+fn owner(facts: &UserFacts) -> CheckResult {
     let foreign = facts.entries.iter().filter(|entry| entry.uid != facts.uid);
-    CheckResult::of(foreign.map(|entry| {
-        let cause =
-            format!("{} belongs to user id {}: Claude Code cannot keep it up to date", entry.path, entry.uid);
-        // No command of root's: any folder on the way may lead to what is somebody else's for a reason, now or when it is run.
-        let remedy =
-            "an admin looks where it really lies and how it came to that, and gives it to the person";
+    CheckResult::from_findings(foreign.map(|entry| {
+        let cause = format!("{} belongs to user ID {}: Claude Code cannot update it", entry.path, entry.uid);
+        // No command for root: a directory on the path may become a symlink to another user's
+        // files.
+        let remedy = "an administrator finds out where the file really is, and changes its owner to the user";
         Finding::problem(cause, Remedy::Text(remedy.into()))
     }))
 }
 
-fn login_mode(facts: &PersonFacts) -> CheckResult {
-    closed(facts, EntryKind::LoginFile, 0o600, "holds a login, and others may read it")
+fn login_mode(facts: &UserFacts) -> CheckResult {
+    private(facts, EntryKind::LoginFile, 0o600, "holds a login, and other users can read it")
 }
 
-fn config(facts: &PersonFacts) -> CheckResult {
-    let folder = closed(facts, EntryKind::ConfigFolder, 0o700, "holds tokens, and others may look into it");
-    match folder {
-        CheckResult::Problems(_) => folder,
-        _ => closed(facts, EntryKind::EnvFile, 0o600, "holds a token, and others may read it"),
+fn config(facts: &UserFacts) -> CheckResult {
+    let directory = private(facts, EntryKind::ConfigDir, 0o700, "holds tokens, and other users can open it");
+    match directory {
+        CheckResult::Problems(_) => directory,
+        _ => private(facts, EntryKind::EnvFile, 0o600, "holds a token, and other users can read it"),
     }
 }
 
-fn state(facts: &PersonFacts) -> CheckResult {
-    closed(facts, EntryKind::StateFolder, 0o700, "holds copies of logins, and others may look into it")
+fn state(facts: &UserFacts) -> CheckResult {
+    private(facts, EntryKind::StateDir, 0o700, "holds backups of logins, and other users can open it")
 }
 
-fn claude_folder(facts: &PersonFacts) -> CheckResult {
+fn claude_directory(facts: &UserFacts) -> CheckResult {
     let is_wrong = |entry: &&Entry| entry.mode & 0o022 != 0 || entry.mode & 0o700 != 0o700;
-    CheckResult::of(facts.own(EntryKind::ClaudeFolder).filter(is_wrong).map(|entry| {
+    CheckResult::from_findings(facts.own(EntryKind::ClaudeDir).filter(is_wrong).map(|entry| {
         let what = match entry.mode & 0o022 {
-            0 => "cannot be used by its owner: no login can be refreshed",
-            _ => "can be written to by others, who may put a login there",
+            0 => "is not accessible to its owner: logins cannot be refreshed",
+            _ => "is writable for other users, who could replace the login",
         };
-        to_mode(entry, 0o700, what)
+        wrong_mode(entry, 0o700, what)
     }))
 }
 
-fn closed(facts: &PersonFacts, kind: EntryKind, mode: u32, what: &str) -> CheckResult {
+fn private(facts: &UserFacts, kind: EntryKind, mode: u32, what: &str) -> CheckResult {
     let open = facts.own(kind).filter(|entry| entry.mode & 0o077 != 0);
-    CheckResult::of(open.map(|entry| to_mode(entry, mode, what)))
+    CheckResult::from_findings(open.map(|entry| wrong_mode(entry, mode, what)))
 }
 
-fn to_mode(entry: &Entry, mode: u32, what: &str) -> Finding {
+fn wrong_mode(entry: &Entry, mode: u32, what: &str) -> Finding {
     let cause = format!("{} (mode {:04o}) {what}", entry.path, entry.mode);
     Finding::warning(cause, as_user(&["chmod", &format!("{mode:o}"), &entry.path]))
         .with_fix(Fix::Mode { path: entry.path.clone(), mode })

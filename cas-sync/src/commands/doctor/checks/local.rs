@@ -1,125 +1,140 @@
-//! The setup-token's file, the client, and what runs already.
+//! The env file, the client and running processes.
 
 use cas_core::credential::expiry::CredentialKind;
 use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
-use super::super::facts::{Client, EnvFile, Onboarding, PersonFacts};
+use super::super::facts::{Client, EnvFile, Onboarding, UserFacts};
 use crate::processes::RestartHint;
 
-pub(super) const CHECKS: [Check<PersonFacts>; 7] = [
-    Check { id: "env-file-malformed", looks_at: "does the env file hold one token", judge: malformed },
-    Check { id: "env-file-unusable", looks_at: "is the env file the person's own", judge: unusable },
-    Check { id: "setup-token-lapses", looks_at: "when the setup-token lapses", judge: lapses },
-    Check { id: "claude-missing", looks_at: "is there a claude to verify with", judge: missing },
-    Check { id: "claude-too-old", looks_at: "can that claude tell a refusal", judge: too_old },
+pub(super) const CHECKS: [Check<UserFacts>; 7] = [
+    Check {
+        id: "env-file-malformed",
+        passed: "the env file is missing or holds one token",
+        evaluate: malformed,
+    },
+    Check {
+        id: "env-file-unusable",
+        passed: "the env file is missing or a regular file of the user",
+        evaluate: unusable,
+    },
+    Check {
+        id: "setup-token-expires",
+        passed: "the setup token does not expire within 30 days",
+        evaluate: expires,
+    },
+    Check { id: "claude-missing", passed: "Claude Code is installed", evaluate: missing },
+    Check { id: "claude-too-old", passed: "Claude Code reports refusals", evaluate: too_old },
     Check {
         id: "onboarding-pending",
-        looks_at: "does claude still ask the questions of its first start",
-        judge: onboarding,
+        passed: "Claude Code has completed its first start",
+        evaluate: onboarding,
     },
-    Check {
-        id: "old-session",
-        looks_at: "processes with a token that is not in use any more",
-        judge: sessions,
-    },
+    Check { id: "old-session", passed: "no process holds an old setup token", evaluate: sessions },
 ];
 
-fn malformed(facts: &PersonFacts) -> CheckResult {
+fn malformed(facts: &UserFacts) -> CheckResult {
     match &facts.env_file {
         EnvFile::Malformed { path, why } => {
-            let cause = format!("the setup-token in {path} is not used: {why}");
-            CheckResult::of([Finding::problem(cause, move_aside_as_user(path))])
+            let cause = format!("the setup token in {path} is not used: {why}");
+            CheckResult::from_findings([Finding::problem(cause, move_aside_as_user(path))])
         }
         _ => CheckResult::Ok,
     }
 }
 
-fn unusable(facts: &PersonFacts) -> CheckResult {
+fn unusable(facts: &UserFacts) -> CheckResult {
     match &facts.env_file {
         EnvFile::Unusable { path, why } if !facts.has_foreign_entries() => {
-            let cause = format!("the setup-token is not used: {why}");
-            CheckResult::of([Finding::problem(cause, move_aside_as_user(path))])
+            let cause = format!("the setup token is not used: {why}");
+            CheckResult::from_findings([Finding::problem(cause, move_aside_as_user(path))])
         }
         _ => CheckResult::Ok,
     }
 }
 
-/// One whose end is only reckoned may work for longer; whether it does, the server says.
-fn lapses(facts: &PersonFacts) -> CheckResult {
-    let EnvFile::Token { lapse } = facts.env_file else {
-        return CheckResult::NotApplicable("there is no setup-token".into());
+/// An estimated expiry is a warning: the token may be valid for longer.
+fn expires(facts: &UserFacts) -> CheckResult {
+    let EnvFile::Token { expiry } = facts.env_file else {
+        return CheckResult::NotApplicable("there is no setup token".into());
     };
-    let lapsing = lapse.and_then(|lapse| ExpiryWarning::check(facts.now, CredentialKind::SetupToken, lapse));
-    CheckResult::of(lapsing.map(|lapsing| {
+    let warning =
+        expiry.and_then(|expiry| ExpiryWarning::check(facts.now, CredentialKind::SetupToken, expiry));
+    CheckResult::from_findings(warning.map(|warning| {
         let cause = format!(
-            "the setup-token {}; `claude setup-token` makes a new one, and this asks for it",
-            lapsing.describe()
+            "the setup token {}; create a new one with `claude setup-token`, then enter it here",
+            warning.describe()
         );
-        let remedy = Remedy::Person("cas-sync token set".into());
-        match lapsing.stage() {
-            WarningStage::Expired if !lapsing.lapse.is_estimated() => Finding::problem(cause, remedy),
+        let remedy = Remedy::User("cas-sync token set".into());
+        match warning.stage() {
+            WarningStage::Expired if !warning.expiry.is_estimated() => Finding::problem(cause, remedy),
             _ => Finding::warning(cause, remedy),
         }
     }))
 }
 
-fn missing(facts: &PersonFacts) -> CheckResult {
+fn missing(facts: &UserFacts) -> CheckResult {
     match facts.client {
-        Client::NotWanted => CheckResult::NotApplicable("the configuration wants nothing verified".into()),
-        Client::Missing(why) => CheckResult::of([Finding::problem(
-            format!("no login can be verified or refreshed in the background: {why}"),
+        Client::VerifyDisabled => {
+            CheckResult::NotApplicable("the configuration disables verification".into())
+        }
+        Client::Missing(why) => CheckResult::from_findings([Finding::problem(
+            format!("cannot verify or refresh logins in the background: {why}"),
             Remedy::Root("npm install --global @anthropic-ai/claude-code".into()),
         )]),
         Client::Found { .. } | Client::NotStarted => CheckResult::Ok,
     }
 }
 
-fn too_old(facts: &PersonFacts) -> CheckResult {
+fn too_old(facts: &UserFacts) -> CheckResult {
     match &facts.client {
-        Client::NotWanted => CheckResult::NotApplicable("the configuration wants nothing verified".into()),
-        Client::Missing(_) => CheckResult::Unknown("there is no claude".into()),
-        Client::NotStarted => {
-            CheckResult::Unknown("root starts nobody's program: the person's own doctor says".into())
+        Client::VerifyDisabled => {
+            CheckResult::NotApplicable("the configuration disables verification".into())
         }
+        Client::Missing(_) => CheckResult::Unknown("Claude Code was not found".into()),
+        Client::NotStarted => CheckResult::Unknown(
+            "root does not start the user's programs; the user's own `cas-sync doctor` checks it".into(),
+        ),
         Client::Found { is_new_enough: true, .. } => CheckResult::Ok,
         Client::Found { path, version, .. } => {
-            let version = version.as_deref().unwrap_or("no version that it would tell");
+            let version = version.as_deref().unwrap_or("an unknown version");
             let cause = format!(
-                "{path} is {version}: it cannot tell a refusal from a proxy's page (2.1.324 and later can)"
+                "{path} is {version} and cannot tell a refusal from a proxy's page; 2.1.324 and later can"
             );
-            CheckResult::of([Finding::warning(cause, Remedy::Person("claude update".into()))])
+            CheckResult::from_findings([Finding::warning(cause, Remedy::User("claude update".into()))])
         }
     }
 }
 
-/// The client's own file is changed by us alone, under the client's lock: no command line of a shell's takes that.
-fn onboarding(facts: &PersonFacts) -> CheckResult {
+/// No shell command can change the client's file under the client's lock, so the remedy is `--fix`.
+fn onboarding(facts: &UserFacts) -> CheckResult {
     match &facts.onboarding {
         Onboarding::Done => CheckResult::Ok,
         Onboarding::Unknown(why) => CheckResult::Unknown(why.clone()),
         Onboarding::Pending => {
             let cause =
-                "claude begins with its first start instead of a prompt, although there is a credential";
-            let remedy = Remedy::Person("cas-sync doctor --fix".into());
+                "Claude Code shows its first start instead of a prompt, although there is a credential";
+            let remedy = Remedy::User("cas-sync doctor --fix".into());
             let has_token = matches!(facts.env_file, EnvFile::Token { .. });
             let has_credential = has_token || facts.login.state.login().is_some();
-            CheckResult::of(has_credential.then(|| Finding::warning(cause, remedy).with_fix(Fix::Onboarding)))
+            CheckResult::from_findings(
+                has_credential.then(|| Finding::warning(cause, remedy).with_fix(Fix::Onboarding)),
+            )
         }
     }
 }
 
-fn sessions(facts: &PersonFacts) -> CheckResult {
+fn sessions(facts: &UserFacts) -> CheckResult {
     let old = facts.sessions.iter().filter(|session| session.holds.is_old());
-    CheckResult::of(old.map(|session| {
+    CheckResult::from_findings(old.map(|session| {
         let cause = format!(
-            "process {} ({}) holds a setup-token that is not in use any more",
+            "process {} ({}) holds a setup token that is not active any more",
             session.pid, session.name
         );
         Finding::warning(
             cause,
             match &session.restart {
-                RestartHint::Person(command) => Remedy::Person(command.clone()),
+                RestartHint::Person(command) => Remedy::User(command.clone()),
                 RestartHint::Words(what) => Remedy::Text(what.clone()),
             },
         )

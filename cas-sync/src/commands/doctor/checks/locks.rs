@@ -1,63 +1,66 @@
-//! Claude Code's locks: directories that are removed to release them, and stay where their holder was killed.
+//! Claude Code's locks. They are directories, which remain if their holder is killed.
 
 use cas_core::claude_files::locks::STALE_LOCK_AGE;
 
 use super::super::check::{Check, CheckResult, Finding, Fix, as_user, move_aside_as_user};
-use super::super::facts::{Lock, PersonFacts};
+use super::super::facts::{Lock, UserFacts};
 
-pub(super) const CHECKS: [Check<PersonFacts>; 4] = [
-    Check { id: "lock-abandoned", looks_at: "locks that a killed Claude Code left behind", judge: abandoned },
-    Check { id: "lock-future", looks_at: "locks from the future", judge: future },
-    Check { id: "lock-foreign", looks_at: "locks of somebody else", judge: foreign },
-    Check { id: "lock-obstructed", looks_at: "something else in the place of a lock", judge: obstructed },
+pub(super) const CHECKS: [Check<UserFacts>; 4] = [
+    Check { id: "lock-abandoned", passed: "no lock of a killed Claude Code remains", evaluate: abandoned },
+    Check { id: "lock-future", passed: "no lock has a time in the future", evaluate: future },
+    Check { id: "lock-foreign", passed: "no lock belongs to another user", evaluate: foreign },
+    Check { id: "lock-obstructed", passed: "each lock is an empty directory", evaluate: obstructed },
 ];
 
-/// Not touched for longer than any client waits, and its holder is gone: nobody is refreshing.
-fn abandoned(facts: &PersonFacts) -> CheckResult {
+/// A lock is abandoned if no client touched it for longer than clients wait and its holder has
+/// ended.
+fn abandoned(facts: &UserFacts) -> CheckResult {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
     let old = own.filter(|lock| lock.touched_at.saturating_add(STALE_LOCK_AGE) <= facts.now);
-    CheckResult::of(old.map(|lock| {
-        let cause =
-            format!("{} was left behind at {}; each refresh waits for it", lock.path, lock.touched_at);
+    CheckResult::from_findings(old.map(|lock| {
+        let cause = format!(
+            "the holder of {} ended without removing it at {}; each refresh waits for it",
+            lock.path, lock.touched_at
+        );
         Finding::warning(cause, as_user(&["rmdir", &lock.path])).with_fix(Fix::Lock(lock.path.clone()))
     }))
 }
 
-/// A lock is taken over by its age, and this one has none for a long time.
-fn future(facts: &PersonFacts) -> CheckResult {
+/// Clients take a lock over when it is old, and this one does not get old for a long time.
+fn future(facts: &UserFacts) -> CheckResult {
     let own = locks(facts).filter(|lock| lock.uid == facts.uid);
     let ahead = own.filter(|lock| lock.touched_at > facts.now.saturating_add(STALE_LOCK_AGE));
-    CheckResult::of(ahead.map(|lock| {
+    CheckResult::from_findings(ahead.map(|lock| {
         let cause = format!(
-            "{} is dated {}, in the future: no client takes it over, and none can refresh",
+            "{} has the time {}, in the future: no client takes it over, and none can refresh",
             lock.path, lock.touched_at
         );
         Finding::problem(cause, as_user(&["rmdir", &lock.path]))
     }))
 }
 
-fn foreign(facts: &PersonFacts) -> CheckResult {
+fn foreign(facts: &UserFacts) -> CheckResult {
     let foreign = locks(facts).filter(|lock| lock.uid != facts.uid);
-    CheckResult::of(foreign.map(|lock| {
+    CheckResult::from_findings(foreign.map(|lock| {
         let cause = format!(
-            "{} was made by user id {}, such as by `sudo claude`: it cannot be kept fresh or taken over properly",
+            "{} was created by user ID {}, for example by `sudo claude`: clients cannot update it or take it over",
             lock.path, lock.uid
         );
         Finding::problem(cause, as_user(&["rmdir", &lock.path]))
     }))
 }
 
-fn obstructed(facts: &PersonFacts) -> CheckResult {
+fn obstructed(facts: &UserFacts) -> CheckResult {
     let other = facts.locks.iter().filter(|lock| !is_a_lock(lock));
-    CheckResult::of(other.map(|lock| {
+    CheckResult::from_findings(other.map(|lock| {
         let cause =
-            format!("{} is no lock of Claude Code's: no login can be refreshed or put back", lock.path);
+            format!("{} is not a lock of Claude Code: logins cannot be refreshed or restored", lock.path);
         Finding::problem(cause, move_aside_as_user(&lock.path))
     }))
 }
 
-/// A lock whose holder still runs is somebody's at work, whatever its date.
-fn locks(facts: &PersonFacts) -> impl Iterator<Item = &Lock> {
+/// Returns the locks without a running holder.
+fn locks(facts: &UserFacts) -> impl Iterator<Item = &Lock> {
     facts.locks.iter().filter(|lock| is_a_lock(lock) && lock.holder.is_none())
 }
 

@@ -1,4 +1,4 @@
-//! The login file: what Claude Code makes of it.
+//! The login file and its login.
 
 use cas_core::credential::expiry::{CredentialKind, Expiry};
 use cas_core::credential::expiry_warning::{ExpiryWarning, WarningStage};
@@ -8,90 +8,98 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, move_aside_as_user};
-use super::super::facts::{EnvFile, PersonFacts};
+use super::super::facts::{EnvFile, UserFacts};
 
-pub(super) const CHECKS: [Check<PersonFacts>; 10] = [
-    Check { id: "login-absent", looks_at: "is there a login", judge: absent },
-    Check { id: "login-emptied", looks_at: "was the login emptied by Claude Code", judge: emptied },
-    Check { id: "login-damaged", looks_at: "can Claude Code read the login", judge: damaged },
-    Check { id: "login-scope", looks_at: "may the login ask the model", judge: scope },
-    Check { id: "login-partial", looks_at: "can the login be refreshed", judge: partial },
-    Check { id: "login-unreadable", looks_at: "is the login file the person's own", judge: unreadable },
-    Check { id: "login-rejected", looks_at: "was this login refused or exchanged", judge: rejected },
-    Check { id: "login-lapses", looks_at: "when the person has to sign in again", judge: lapses },
+pub(super) const CHECKS: [Check<UserFacts>; 10] = [
+    Check { id: "login-absent", passed: "there is a login", evaluate: absent },
+    Check { id: "login-cleared", passed: "the login has not been cleared", evaluate: cleared },
+    Check { id: "login-damaged", passed: "Claude Code can read the login", evaluate: damaged },
+    Check { id: "login-scope", passed: "the login has the scope user:inference", evaluate: scope },
+    Check { id: "login-partial", passed: "the login can be refreshed", evaluate: partial },
+    Check {
+        id: "login-unreadable",
+        passed: "the login file is a regular file of the user",
+        evaluate: unreadable,
+    },
+    Check { id: "login-rejected", passed: "the login is not rejected or superseded", evaluate: rejected },
+    Check { id: "login-expires", passed: "the login does not expire within 7 days", evaluate: expires },
     Check {
         id: "login-organization",
-        looks_at: "is the login of the expected organisation",
-        judge: organization,
+        passed: "the login belongs to the expected organization",
+        evaluate: organization,
     },
-    Check { id: "memory-damaged", looks_at: "can our own ledger and history be read", judge: memory },
+    Check {
+        id: "memory-damaged",
+        passed: "the ledger and the local history can be read",
+        evaluate: state_files,
+    },
 ];
 
 const SIGN_IN: &str = "cas-sync login";
 
-/// Takes a login of another account or organisation than the one that is there.
+/// Installs a login of another account or organization than the current one.
 const SWITCH: &str = "cas-sync login --switch-account";
 
-/// What the scope's absence is called by whoever reads the file.
+/// How the parser reports the missing scope.
 const SCOPE: &str = AccessProblem::MissingScope.as_str();
 
-/// A login that no session uses is nobody's trouble.
-fn used(facts: &PersonFacts, judge: impl Fn() -> CheckResult) -> CheckResult {
+/// Evaluates the login, if no setup token is active.
+fn if_active(facts: &UserFacts, evaluate: impl Fn() -> CheckResult) -> CheckResult {
     match facts.env_file {
         EnvFile::Token { .. } => {
-            CheckResult::NotApplicable("the setup-token is used instead of the login".into())
+            CheckResult::NotApplicable("the setup token is active instead of the login".into())
         }
-        _ => judge(),
+        _ => evaluate(),
     }
 }
 
-/// Broken: a copy that may be put back is, by the planner; otherwise somebody signs in.
-fn broken(facts: &PersonFacts, cause: String) -> CheckResult {
-    CheckResult::of([match facts.login.has_copy {
-        true => Finding::problem(cause, Remedy::Person("cas-sync run".into())).with_fix(Fix::Sync),
+/// Returns a problem. The remedy is a sync if a backup can be restored, else a sign-in.
+fn unusable(facts: &UserFacts, cause: String) -> CheckResult {
+    CheckResult::from_findings([match facts.login.has_backup {
+        true => Finding::problem(cause, Remedy::User("cas-sync run".into())).with_fix(Fix::Sync),
         false => Finding::problem(cause, sign_in(facts)),
     }])
 }
 
-fn sign_in(facts: &PersonFacts) -> Remedy {
-    Remedy::Person(match &facts.login.address {
-        Some(address) => format!("{SIGN_IN} --email {address}"),
+fn sign_in(facts: &UserFacts) -> Remedy {
+    Remedy::User(match &facts.login.email {
+        Some(email) => format!("{SIGN_IN} --email {email}"),
         None => SIGN_IN.into(),
     })
 }
 
-fn absent(facts: &PersonFacts) -> CheckResult {
-    used(facts, || match &facts.login.state {
-        LoginFileState::Missing => broken(facts, format!("there is no login in {}", facts.login.path)),
+fn absent(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || match &facts.login.state {
+        LoginFileState::Missing => unusable(facts, format!("there is no login in {}", facts.login.path)),
         _ => CheckResult::Ok,
     })
 }
 
-fn emptied(facts: &PersonFacts) -> CheckResult {
-    used(facts, || match &facts.login.state {
-        LoginFileState::ClearedByClient => broken(
+fn cleared(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || match &facts.login.state {
+        LoginFileState::ClearedByClient => unusable(
             facts,
-            format!("Claude Code emptied {}, because its refresh token was refused", facts.login.path),
+            format!("Claude Code cleared the login in {}, because a refresh was refused", facts.login.path),
         ),
         _ => CheckResult::Ok,
     })
 }
 
-fn damaged(facts: &PersonFacts) -> CheckResult {
-    used(facts, || match &facts.login.state {
+fn damaged(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || match &facts.login.state {
         LoginFileState::Invalid(why) if *why != SCOPE => {
-            broken(facts, format!("Claude Code takes {} for no login: {why}", facts.login.path))
+            unusable(facts, format!("Claude Code does not accept the login in {}: {why}", facts.login.path))
         }
         _ => CheckResult::Ok,
     })
 }
 
-fn scope(facts: &PersonFacts) -> CheckResult {
-    used(facts, || match &facts.login.state {
-        LoginFileState::Invalid(why) if *why == SCOPE => broken(
+fn scope(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || match &facts.login.state {
+        LoginFileState::Invalid(why) if *why == SCOPE => unusable(
             facts,
             format!(
-                "the login in {} lacks the scope user:inference: Claude Code says it is not logged in",
+                "the login in {} lacks the scope user:inference: Claude Code reports that it is not logged in",
                 facts.login.path
             ),
         ),
@@ -99,54 +107,55 @@ fn scope(facts: &PersonFacts) -> CheckResult {
     })
 }
 
-fn partial(facts: &PersonFacts) -> CheckResult {
-    used(facts, || match &facts.login.state {
+fn partial(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || match &facts.login.state {
         LoginFileState::NotRefreshable(why) => {
             let cause =
-                format!("the login works until its access token ends, and cannot be backed up: {why}");
-            CheckResult::of([Finding::warning(cause, sign_in(facts))])
+                format!("the login is valid until its access token expires, and cannot be backed up: {why}");
+            CheckResult::from_findings([Finding::warning(cause, sign_in(facts))])
         }
         _ => CheckResult::Ok,
     })
 }
 
-fn unreadable(facts: &PersonFacts) -> CheckResult {
+fn unreadable(facts: &UserFacts) -> CheckResult {
     match &facts.login.state {
-        // Whose it is and which mode it has are checks of their own.
+        // Owner and mode are checks of their own.
         LoginFileState::Unreadable(why) if !facts.has_foreign_entries() => {
-            let cause = format!("nothing is done with the login file: {why}");
-            CheckResult::of([Finding::problem(cause, move_aside_as_user(&facts.login.path))])
+            let cause = format!("the login file is not managed: {why}");
+            CheckResult::from_findings([Finding::problem(cause, move_aside_as_user(&facts.login.path))])
         }
         _ => CheckResult::Ok,
     }
 }
 
-fn rejected(facts: &PersonFacts) -> CheckResult {
-    used(facts, || {
-        let cause = match (facts.login.state.login(), facts.login.fate) {
+fn rejected(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || {
+        let cause = match (facts.login.state.login(), facts.login.generation_state) {
             (Some(_), Some(GenerationState::Rejected)) => {
-                "the server refused this login when it was verified last"
+                "the Anthropic API rejected this login when it was last verified"
             }
             (Some(login), Some(GenerationState::Superseded)) if !is_fresh(facts, login) => {
-                "the login file holds an old copy, whose refresh token was exchanged since"
+                "the login is superseded: its refresh token was already used"
             }
             _ => return CheckResult::Ok,
         };
-        CheckResult::of([Finding::problem(cause, sign_in(facts))])
+        CheckResult::from_findings([Finding::problem(cause, sign_in(facts))])
     })
 }
 
-fn is_fresh(facts: &PersonFacts, login: &LoginSummary) -> bool {
+fn is_fresh(facts: &UserFacts, login: &LoginSummary) -> bool {
     cas_core::credential::login_file::is_fresh(login.expires_at, facts.now)
 }
 
-fn lapses(facts: &PersonFacts) -> CheckResult {
-    used(facts, || {
-        let lapse = facts.login.state.login().and_then(Expiry::for_login);
-        let lapsing = lapse.and_then(|lapse| ExpiryWarning::check(facts.now, CredentialKind::Login, lapse));
-        CheckResult::of(lapsing.map(|lapsing| {
-            let cause = format!("the login {}", lapsing.describe());
-            match lapsing.stage() {
+fn expires(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || {
+        let expiry = facts.login.state.login().and_then(Expiry::for_login);
+        let warning =
+            expiry.and_then(|expiry| ExpiryWarning::check(facts.now, CredentialKind::Login, expiry));
+        CheckResult::from_findings(warning.map(|warning| {
+            let cause = format!("the login {}", warning.describe());
+            match warning.stage() {
                 WarningStage::Expired => Finding::problem(cause, sign_in(facts)),
                 _ => Finding::warning(cause, sign_in(facts)),
             }
@@ -154,27 +163,25 @@ fn lapses(facts: &PersonFacts) -> CheckResult {
     })
 }
 
-fn organization(facts: &PersonFacts) -> CheckResult {
-    used(facts, || {
+fn organization(facts: &UserFacts) -> CheckResult {
+    if_active(facts, || {
         let found = facts.login.state.login().and_then(|login| login.owner.organization.as_deref());
         match (&facts.login.expected_organization, found) {
-            (None, _) => {
-                CheckResult::NotApplicable("no organisation is expected by the configuration".into())
-            }
+            (None, _) => CheckResult::NotApplicable("the configuration sets no expected_organization".into()),
             (Some(expected), Some(found)) if expected != found => {
                 let cause = format!(
-                    "the login is of the organisation {found}, not of {expected}: it is never backed up"
+                    "the login belongs to the organization {found}, not {expected}: it is never backed up"
                 );
-                CheckResult::of([Finding::problem(cause, Remedy::Person(SWITCH.into()))])
+                CheckResult::from_findings([Finding::problem(cause, Remedy::User(SWITCH.into()))])
             }
             _ => CheckResult::Ok,
         }
     })
 }
 
-fn memory(facts: &PersonFacts) -> CheckResult {
-    CheckResult::of(facts.login.memory.iter().map(|(path, why)| {
-        let cause = format!("without it nothing is put back: {why}");
+fn state_files(facts: &UserFacts) -> CheckResult {
+    CheckResult::from_findings(facts.login.unreadable_state.iter().map(|(path, why)| {
+        let cause = format!("backups cannot be restored: {why}");
         Finding::problem(cause, move_aside_as_user(path))
     }))
 }

@@ -1,4 +1,4 @@
-//! All checks, in the order in which they are shown where nothing is amiss.
+//! All checks, in the order of the verbose output.
 
 mod files;
 mod local;
@@ -14,11 +14,11 @@ mod units;
 
 pub(super) use self::machine::MODULE;
 use super::check::Check;
-use super::facts::{MachineFacts, PersonFacts};
+use super::facts::{MachineFacts, UserFacts};
 
-/// Those about one person.
-pub(super) fn of_a_person() -> Vec<Check<PersonFacts>> {
-    let tables: [&[Check<PersonFacts>]; 8] = [
+/// Returns the checks of a user.
+pub(super) fn user_checks() -> Vec<Check<UserFacts>> {
+    let tables: [&[Check<UserFacts>]; 8] = [
         &login::CHECKS,
         &files::CHECKS,
         &locks::CHECKS,
@@ -31,7 +31,7 @@ pub(super) fn of_a_person() -> Vec<Check<PersonFacts>> {
     tables.into_iter().flatten().copied().collect()
 }
 
-/// Those about the machine.
-pub(super) fn of_the_machine() -> Vec<Check<MachineFacts>> {
+/// Returns the checks of the machine.
+pub(super) fn machine_checks() -> Vec<Check<MachineFacts>> {
     machine::CHECKS.to_vec()
 }

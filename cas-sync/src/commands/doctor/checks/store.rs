@@ -1,46 +1,47 @@
-//! The configuration, the server, and the document in it.
+//! The configuration, Vault and the document of the user.
 
 use std::time::Duration;
 
 use cas_core::time::format;
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, command};
-use super::super::facts::{Content, PersonFacts, Silence, Store, Vault};
+use super::super::facts::{Content, Store, UserFacts, Vault, VaultFailure};
 use crate::os::shell_quote::shell_quote;
 
-pub(super) const CHECKS: [Check<PersonFacts>; 11] = [
-    Check { id: "configuration-broken", looks_at: "can the configuration be used", judge: broken },
-    Check { id: "configuration-key", looks_at: "does it have keys that nobody knows", judge: unknown_key },
+pub(super) const CHECKS: [Check<UserFacts>; 12] = [
+    Check { id: "configuration-broken", passed: "the configuration is valid", evaluate: invalid },
+    Check { id: "configuration-key", passed: "the configuration has no unknown keys", evaluate: unknown_key },
+    Check { id: "store-misconfigured", passed: "the Vault settings are valid", evaluate: misconfigured },
+    Check { id: "store-sealed", passed: "Vault is unsealed", evaluate: sealed },
+    Check { id: "store-busy", passed: "Vault serves requests", evaluate: busy },
+    Check { id: "store-untrusted", passed: "Vault's certificate is trusted", evaluate: untrusted },
+    Check { id: "store-unreachable", passed: "Vault answers", evaluate: unreachable },
+    Check { id: "store-refuses", passed: "Vault allows to read the document", evaluate: refuses },
+    Check { id: "document-deleted", passed: "the document exists or was never written", evaluate: deleted },
     Check {
-        id: "store-misconfigured",
-        looks_at: "do the settings name a usable server",
-        judge: misconfigured,
+        id: "document-offboarded",
+        passed: "the document is not marked as offboarded",
+        evaluate: offboarded,
     },
-    Check { id: "store-sealed", looks_at: "is the server unsealed", judge: sealed },
-    Check { id: "store-busy", looks_at: "does the server do its work", judge: busy },
-    Check { id: "store-untrusted", looks_at: "is the server's certificate believed", judge: untrusted },
-    Check { id: "store-unreachable", looks_at: "does the server answer", judge: unreachable },
-    Check { id: "store-refuses", looks_at: "does the server let the document be read", judge: refuses },
-    Check { id: "document-deleted", looks_at: "was the document deleted or destroyed", judge: deleted },
     Check {
         id: "document-organization",
-        looks_at: "is the stored login of the expected organisation",
-        judge: organization,
+        passed: "the stored login belongs to the expected organization",
+        evaluate: organization,
     },
-    Check { id: "clock-off", looks_at: "do this machine's clock and the server's agree", judge: clock },
+    Check { id: "clock-off", passed: "this machine's clock and Vault's agree", evaluate: clock },
 ];
 
-const CONFIGURATION: &str = "/etc/claude-auth-sync";
+const CONFIG_DIR: &str = "/etc/claude-auth-sync";
 
-/// A clock that is off by more makes fresh tokens look stale, or the other way round (seconds).
-const TOLERATED: i64 = 120;
+/// A larger difference makes valid tokens look expired, or expired tokens look valid (seconds).
+const MAX_CLOCK_DIFFERENCE: i64 = 120;
 
-/// Judges what the server has to do with it.
-pub(super) fn at_server(store: &Store, judge: impl Fn(&Vault) -> CheckResult) -> CheckResult {
-    match (&store.vault, &store.broken) {
-        (Some(vault), _) => judge(vault),
-        (None, Some(_)) => CheckResult::Unknown("the configuration cannot be used".into()),
-        (None, None) => CheckResult::NotApplicable("no server is configured".into()),
+/// Evaluates the facts about Vault, if it is configured.
+pub(super) fn with_vault(store: &Store, evaluate: impl Fn(&Vault) -> CheckResult) -> CheckResult {
+    match (&store.vault, &store.config_error) {
+        (Some(vault), _) => evaluate(vault),
+        (None, Some(_)) => CheckResult::Unknown("the configuration is invalid".into()),
+        (None, None) => CheckResult::NotApplicable("no Vault server is configured".into()),
     }
 }
 
@@ -48,157 +49,175 @@ fn edit(path: &str) -> Remedy {
     Remedy::Root(format!("editor {path}"))
 }
 
-fn broken(facts: &PersonFacts) -> CheckResult {
-    CheckResult::of(facts.store.broken.iter().map(|why| {
+fn invalid(facts: &UserFacts) -> CheckResult {
+    CheckResult::from_findings(facts.store.config_error.iter().map(|why| {
         let path = why.split_once(": ").map(|(path, _)| path).filter(|path| path.starts_with('/'));
-        let path = path.and_then(shell_quote).unwrap_or_else(|| format!("{CONFIGURATION}/config.toml"));
-        Finding::problem(format!("no sync can run: {why}"), edit(&path))
+        let path = path.and_then(shell_quote).unwrap_or_else(|| format!("{CONFIG_DIR}/config.toml"));
+        Finding::problem(format!("syncs cannot run: {why}"), edit(&path))
     }))
 }
 
-/// The line becomes a comment: that is what it is as good as.
-fn unknown_key(facts: &PersonFacts) -> CheckResult {
-    CheckResult::of(facts.store.unknown_keys.iter().map(|unknown| {
+/// The command turns the line into a comment; an unknown key has no effect anyway.
+fn unknown_key(facts: &UserFacts) -> CheckResult {
+    CheckResult::from_findings(facts.store.unknown_keys.iter().map(|unknown| {
         let name = unknown.key.rsplit('.').next().unwrap_or_default();
         let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         let remedy = shell_quote(&unknown.path).filter(|_| is_plain && !name.is_empty()).map(|path| {
             format!(r#"sed --follow-symlinks -i 's/^[[:space:]]*"\{{0,1\}}{name}"\{{0,1\}}[[:space:]]*=/# &/' {path}"#)
         });
-        let remedy = remedy.map_or_else(|| Remedy::Text(format!("take it out of {}", unknown.path)), Remedy::Root);
-        Finding::warning(unknown.said.clone(), remedy)
+        let remedy = remedy.map_or_else(|| Remedy::Text(format!("remove it from {}", unknown.path)), Remedy::Root);
+        Finding::warning(unknown.warning.clone(), remedy)
     }))
 }
 
-fn silent(facts: &PersonFacts, finding: impl Fn(&Vault, &Silence) -> Option<Finding>) -> CheckResult {
-    at_server(&facts.store, |vault| {
-        CheckResult::of(vault.silence.as_ref().and_then(|silence| finding(vault, silence)))
+fn on_failure(facts: &UserFacts, finding: impl Fn(&Vault, &VaultFailure) -> Option<Finding>) -> CheckResult {
+    with_vault(&facts.store, |vault| {
+        CheckResult::from_findings(vault.failure.as_ref().and_then(|failure| finding(vault, failure)))
     })
 }
 
-fn misconfigured(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |_, silence| match silence {
-        Silence::Misconfigured(why) => Some(Finding::problem(
-            format!("no server can be asked: {why}"),
-            edit(&format!("{CONFIGURATION}/config.toml")),
+fn misconfigured(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |_, failure| match failure {
+        VaultFailure::Misconfigured(why) => Some(Finding::problem(
+            format!("cannot connect to Vault: {why}"),
+            edit(&format!("{CONFIG_DIR}/config.toml")),
         )),
         _ => None,
     })
 }
 
-fn sealed(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |vault, silence| match silence {
-        Silence::Sealed(why) => {
+fn sealed(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |vault, failure| match failure {
+        VaultFailure::Sealed(why) => {
             let remedy = Remedy::Text(format!(
-                "whoever holds its keys: bao operator unseal -address={}",
-                vault.address
+                "a holder of the unseal keys runs: bao operator unseal -address={}",
+                vault.url
             ));
-            Some(Finding::problem(format!("the server is sealed: {why}"), remedy))
+            Some(Finding::problem(format!("Vault is sealed: {why}"), remedy))
         }
         _ => None,
     })
 }
 
-fn busy(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |_, silence| match silence {
-        Silence::Busy(why) => {
+fn busy(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |_, failure| match failure {
+        VaultFailure::Busy(why) => {
             let remedy = Remedy::Text(
-                "wait: it is asked again by the next sync; if this lasts, tell whoever runs it".into(),
+                "wait for the next sync, which tries again; if it persists, ask the operator of Vault".into(),
             );
-            Some(Finding::warning(format!("the server is there, but not now: {why}"), remedy))
+            Some(Finding::warning(format!("Vault answers but does not serve requests: {why}"), remedy))
         }
         _ => None,
     })
 }
 
-fn untrusted(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |_, silence| match silence {
-        Silence::Untrusted(why) => {
-            let what = "put the certificate of the server's CA where vault.ca_cert in /etc/claude-auth-sync/config.toml points";
-            Some(Finding::problem(format!("the server cannot be believed: {why}"), Remedy::Text(what.into())))
+fn untrusted(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |_, failure| match failure {
+        VaultFailure::Untrusted(why) => {
+            let what = "install the certificate of Vault's CA at the path vault.ca_cert of /etc/claude-auth-sync/config.toml";
+            Some(Finding::problem(
+                format!("Vault's certificate is not trusted: {why}"),
+                Remedy::Text(what.into()),
+            ))
         }
         _ => None,
     })
 }
 
-fn unreachable(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |vault, silence| match silence {
-        Silence::Unreachable(why) => {
-            let url = format!("{}/v1/sys/health", vault.address);
-            let look = command(&["curl", "--silent", "--show-error", &url]).unwrap_or(url);
-            let what = format!(
-                "see whether it answers at all: {look}; if it does, check vault.address and vault.proxy"
-            );
+fn unreachable(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |vault, failure| match failure {
+        VaultFailure::Unreachable(why) => {
+            let url = format!("{}/v1/sys/health", vault.url);
+            let test = command(&["curl", "--silent", "--show-error", &url]).unwrap_or(url);
+            let what =
+                format!("test the connection: {test}; if Vault answers, check vault.address and vault.proxy");
             Some(Finding::problem(why.clone(), Remedy::Text(what)))
         }
         _ => None,
     })
 }
 
-fn refuses(facts: &PersonFacts) -> CheckResult {
-    silent(facts, |_, silence| match silence {
-        Silence::Refused(why) => {
-            let what = "an admin looks at the mount, the namespace and the policy".to_owned();
+fn refuses(facts: &UserFacts) -> CheckResult {
+    on_failure(facts, |_, failure| match failure {
+        VaultFailure::Refused(why) => {
+            let what = "an administrator checks mount, namespace and policy".to_owned();
             Some(Finding::problem(why.clone(), Remedy::Text(what)))
         }
         _ => None,
     })
 }
 
-fn deleted(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| {
-        let place = format!("{}/{}", vault.mount, vault.document);
+fn deleted(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| {
+        let path = format!("{}/{}", vault.mount, vault.document);
         match vault.content {
             Content::Deleted { version } => {
                 let versions = format!("-versions={version}");
                 let mount = format!("-mount={}", vault.mount);
                 let undelete = command(&["bao", "kv", "undelete", &mount, &versions, &vault.document]);
-                let remedy = undelete.map_or_else(Remedy::Text, Remedy::Server);
-                CheckResult::of([Finding::problem(
-                    format!(
-                        "version {version} of {place} was deleted, so nothing is read from or written to the store"
-                    ),
+                let remedy = undelete.map_or_else(Remedy::Text, Remedy::Vault);
+                CheckResult::from_findings([Finding::problem(
+                    format!("version {version} of {path} was deleted: logins are not backed up or restored"),
                     remedy,
                 )])
             }
-            Content::Destroyed { version } => CheckResult::of([Finding::problem(
-                format!(
-                    "version {version} of {place} was destroyed, so nothing is read from or written to the store"
-                ),
+            Content::Destroyed { version } => CheckResult::from_findings([Finding::problem(
+                format!("version {version} of {path} was destroyed: logins are not backed up or restored"),
                 Remedy::Text(format!(
-                    "an admin writes a new version: `bao kv put {place}` with what other tools keep there"
+                    "an administrator writes a new version with the fields of other tools: bao kv put {path} FIELD=VALUE"
                 )),
             )]),
             Content::NotRead => CheckResult::Unknown("the document was not read".into()),
-            Content::Read { .. } => CheckResult::Ok,
+            Content::Read { .. } | Content::Offboarded => CheckResult::Ok,
         }
     })
 }
 
-fn organization(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| match (&facts.login.expected_organization, &vault.content) {
-        (None, _) => CheckResult::NotApplicable("no organisation is expected by the configuration".into()),
+fn offboarded(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match &vault.content {
+        Content::Offboarded => {
+            let adopt = command(&["cas-sync", "provision", "--adopt", &facts.user]);
+            CheckResult::from_findings([Finding::problem(
+                format!(
+                    "{}/{} is marked as offboarded, so nothing is read from or written to the store; if the user is back",
+                    vault.mount, vault.document
+                ),
+                adopt.map_or_else(Remedy::Text, Remedy::Root),
+            )])
+        }
+        Content::NotRead => CheckResult::Unknown("the document was not read".into()),
+        _ => CheckResult::Ok,
+    })
+}
+
+fn organization(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match (&facts.login.expected_organization, &vault.content) {
+        (None, _) => CheckResult::NotApplicable("the configuration sets no expected_organization".into()),
         (Some(expected), Content::Read { organization: Some(found) }) if expected != found => {
             let cause = format!(
-                "the login in the store is of the organisation {found}, not of {expected}: it is never put back"
+                "the login in the store belongs to the organization {found}, not {expected}: it is never restored"
             );
-            CheckResult::of([Finding::warning(cause, Remedy::Person("cas-sync login".into()))])
+            CheckResult::from_findings([Finding::warning(cause, Remedy::User("cas-sync login".into()))])
         }
         (_, Content::Read { .. }) => CheckResult::Ok,
         _ => CheckResult::Unknown("the document was not read".into()),
     })
 }
 
-fn clock(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| match vault.clock_ahead {
-        None => CheckResult::Unknown("the server did not say what time it is".into()),
-        Some(ahead) if ahead.abs() <= TOLERATED => CheckResult::Ok,
+fn clock(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match vault.clock_ahead {
+        None => CheckResult::Unknown("Vault sent no time".into()),
+        Some(ahead) if ahead.abs() <= MAX_CLOCK_DIFFERENCE => CheckResult::Ok,
         Some(ahead) => {
             let which = if ahead > 0 { "ahead of" } else { "behind" };
-            let off = format::format_duration(Duration::from_secs(ahead.unsigned_abs()));
+            let difference = format::format_duration(Duration::from_secs(ahead.unsigned_abs()));
             let cause = format!(
-                "this machine's clock is {off} {which} the store's, or that one is wrong: tokens seem to end at other times"
+                "this machine's clock is {difference} {which} Vault's clock: expiry times of tokens are wrong"
             );
-            CheckResult::of([Finding::problem(cause, Remedy::Root("timedatectl set-ntp true".into()))])
+            CheckResult::from_findings([Finding::problem(
+                cause,
+                Remedy::Root("timedatectl set-ntp true".into()),
+            )])
         }
     })
 }

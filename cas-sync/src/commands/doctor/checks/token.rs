@@ -1,49 +1,53 @@
-//! The person's token at the server.
+//! The user's Vault token.
 
 use std::time::Duration;
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user, command};
-use super::super::facts::{PersonFacts, Token, TokenFile, Vault};
-use super::store::at_server;
+use super::super::facts::{Token, TokenFile, UserFacts, Vault};
+use super::store::with_vault;
 
-pub(super) const CHECKS: [Check<PersonFacts>; 9] = [
-    Check { id: "vault-token-missing", looks_at: "is there a token for the server", judge: missing },
-    Check { id: "vault-token-open", looks_at: "can others read that token", judge: open },
+pub(super) const CHECKS: [Check<UserFacts>; 9] = [
+    Check { id: "vault-token-missing", passed: "there is a Vault token", evaluate: missing },
+    Check { id: "vault-token-open", passed: "other users cannot read the Vault token", evaluate: open },
     Check {
         id: "vault-token-unusable",
-        looks_at: "does its file hold one token, the person's own",
-        judge: unusable,
+        passed: "the file of the Vault token holds one token",
+        evaluate: unusable,
     },
-    Check { id: "vault-token-ended", looks_at: "does the server know the token", judge: ended },
-    Check { id: "vault-token-foreign", looks_at: "is the token this person's", judge: foreign },
-    Check { id: "vault-token-ending", looks_at: "when the token ends", judge: ending },
-    Check { id: "vault-token-unrenewable", looks_at: "can the token be renewed", judge: unrenewable },
-    Check { id: "vault-policy-narrow", looks_at: "may the token do what a sync does", judge: narrow },
-    Check { id: "vault-policy-wide", looks_at: "may the token do what it must not", judge: wide },
+    Check { id: "vault-token-ended", passed: "Vault knows the token", evaluate: ended },
+    Check { id: "vault-token-foreign", passed: "the Vault token belongs to the user", evaluate: foreign },
+    Check {
+        id: "vault-token-ending",
+        passed: "the Vault token does not expire within a week",
+        evaluate: ending,
+    },
+    Check { id: "vault-token-unrenewable", passed: "the Vault token can be renewed", evaluate: unrenewable },
+    Check { id: "vault-policy-narrow", passed: "the policy allows what a sync does", evaluate: narrow },
+    Check { id: "vault-policy-wide", passed: "the policy allows nothing else", evaluate: wide },
 ];
 
-/// A renewal takes a token that was minted as it should be far beyond this.
-const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A renewal extends a correctly minted token far beyond this.
+const MIN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What an admin does about each of them; `VAULT_TOKEN` has to hold an admin's token.
-fn provision(facts: &PersonFacts, flags: &[&str]) -> Remedy {
+/// Returns the command of an administrator. `VAULT_TOKEN` must hold an administrator's token.
+fn provision(facts: &UserFacts, flags: &[&str]) -> Remedy {
     let words = [&["cas-sync", "provision", "--user", facts.user.as_str()], flags].concat();
     command(&words).map_or_else(Remedy::Text, Remedy::Root)
 }
 
-fn missing(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| {
-        CheckResult::of((vault.token_file == TokenFile::Missing).then(|| {
-            let cause = "there is no token for the server, so nothing is backed up or taken over";
+fn missing(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| {
+        CheckResult::from_findings((vault.token_file == TokenFile::Missing).then(|| {
+            let cause = "there is no Vault token: logins are not backed up or restored";
             Finding::problem(cause, provision(facts, &[]))
         }))
     })
 }
 
-fn open(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| match &vault.token_file {
-        TokenFile::Open { path, why } => CheckResult::of([Finding::problem(
-            format!("{why}: it is not used, and others may know it"),
+fn open(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match &vault.token_file {
+        TokenFile::Open { path, why } => CheckResult::from_findings([Finding::problem(
+            format!("{why}: the token is not used, and other users may know it"),
             as_user(&["chmod", "600", path]),
         )
         .with_fix(Fix::Mode { path: path.clone(), mode: 0o600 })]),
@@ -51,65 +55,66 @@ fn open(facts: &PersonFacts) -> CheckResult {
     })
 }
 
-fn unusable(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| match &vault.token_file {
-        TokenFile::Unfit { why, is_replaceable: true } => {
-            CheckResult::of([Finding::problem(why.clone(), provision(facts, &[]))])
+fn unusable(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match &vault.token_file {
+        TokenFile::Unusable { why, is_replaceable: true } => {
+            CheckResult::from_findings([Finding::problem(why.clone(), provision(facts, &[]))])
         }
-        TokenFile::Unfit { why, is_replaceable: false } => CheckResult::of([Finding::problem(
+        TokenFile::Unusable { why, is_replaceable: false } => CheckResult::from_findings([Finding::problem(
             why.clone(),
-            Remedy::Text("put it aside, then provision the person again".into()),
+            Remedy::Text("move the file aside, then provision the user again".into()),
         )]),
         _ => CheckResult::Ok,
     })
 }
 
-/// Judges what the server said of the token.
-fn at_token(facts: &PersonFacts, judge: impl Fn(&Token) -> CheckResult) -> CheckResult {
-    at_server(&facts.store, |vault: &Vault| match &vault.token {
-        Some(token) => judge(token),
-        None => CheckResult::Unknown("the server did not say anything of the token".into()),
+/// Evaluates the token, if Vault answered.
+fn with_token(facts: &UserFacts, evaluate: impl Fn(&Token) -> CheckResult) -> CheckResult {
+    with_vault(&facts.store, |vault: &Vault| match &vault.token {
+        Some(token) => evaluate(token),
+        None => CheckResult::Unknown("Vault did not describe the token".into()),
     })
 }
 
-fn ended(facts: &PersonFacts) -> CheckResult {
-    at_token(facts, |token| match token {
-        Token::Ended => CheckResult::of([Finding::problem(
-            "the server does not know the token: it has expired or was revoked",
+fn ended(facts: &UserFacts) -> CheckResult {
+    with_token(facts, |token| match token {
+        Token::Ended => CheckResult::from_findings([Finding::problem(
+            "Vault does not know the token: it has expired or was revoked",
             provision(facts, &[]),
         )]),
         _ => CheckResult::Ok,
     })
 }
 
-fn foreign(facts: &PersonFacts) -> CheckResult {
-    at_token(facts, |token| match token {
+fn foreign(facts: &UserFacts) -> CheckResult {
+    with_token(facts, |token| match token {
         Token::Foreign(why) => {
-            let cause = format!("the token is not {}'s own, and is not used: {why}", facts.user);
-            CheckResult::of([Finding::problem(cause, provision(facts, &[]))])
+            let cause = format!("the Vault token does not belong to {} and is not used: {why}", facts.user);
+            CheckResult::from_findings([Finding::problem(cause, provision(facts, &[]))])
         }
         _ => CheckResult::Ok,
     })
 }
 
-fn ending(facts: &PersonFacts) -> CheckResult {
-    at_token(facts, |token| match token {
+fn ending(facts: &UserFacts) -> CheckResult {
+    with_token(facts, |token| match token {
         Token::Own { expires_at: Some(at), never_renewed: None, .. }
-            if *at <= facts.now.saturating_add(SOON) =>
+            if *at <= facts.now.saturating_add(MIN_LIFETIME) =>
         {
-            let cause = format!("the token ends on {at}, and a renewal takes it no further");
-            CheckResult::of([Finding::warning(cause, provision(facts, &[]))])
+            let cause = format!("the Vault token expires on {at}, and a renewal does not extend it");
+            CheckResult::from_findings([Finding::warning(cause, provision(facts, &[]))])
         }
         _ => CheckResult::Ok,
     })
 }
 
-/// Provisioning lets such a token serve until a week before its end; one that is not there it mints at once.
-fn unrenewable(facts: &PersonFacts) -> CheckResult {
-    at_server(&facts.store, |vault| match &vault.token {
-        None => CheckResult::Unknown("the server did not say anything of the token".into()),
+/// Provisioning keeps such a token until a week before its expiry, and replaces a missing one at
+/// once.
+fn unrenewable(facts: &UserFacts) -> CheckResult {
+    with_vault(&facts.store, |vault| match &vault.token {
+        None => CheckResult::Unknown("Vault did not describe the token".into()),
         Some(Token::Own { never_renewed: Some(why), expires_at, .. }) => {
-            let end = expires_at.map(|at| format!(", and ends on {at}")).unwrap_or_default();
+            let end = expires_at.map(|at| format!(", and expires on {at}")).unwrap_or_default();
             let (path, aside) = (&vault.token_path, format!("{}.aside", vault.token_path));
             let aside =
                 command(&["runuser", "-u", &facts.user, "--", "mv", "--backup=numbered", "-T", path, &aside]);
@@ -120,29 +125,34 @@ fn unrenewable(facts: &PersonFacts) -> CheckResult {
                 }
                 (Err(why), _) | (_, Err(why)) => Remedy::Text(why),
             };
-            CheckResult::of([Finding::problem(format!("the token can never be renewed{end}: {why}"), remedy)])
+            CheckResult::from_findings([Finding::problem(
+                format!("the Vault token cannot be renewed{end}: {why}"),
+                remedy,
+            )])
         }
         Some(_) => CheckResult::Ok,
     })
 }
 
-fn narrow(facts: &PersonFacts) -> CheckResult {
-    at_token(facts, |token| match token {
-        Token::Own { may_work: Some(false), .. } => CheckResult::of([Finding::problem(
-            "the policy of the token does not allow reading or writing the document",
-            provision(facts, &["--rewrite-policies"]),
-        )]),
-        Token::Own { may_work: None, .. } => CheckResult::Unknown("the server did not say".into()),
+fn narrow(facts: &UserFacts) -> CheckResult {
+    with_token(facts, |token| match token {
+        Token::Own { has_required_access: Some(false), .. } => {
+            CheckResult::from_findings([Finding::problem(
+                "the policy of the Vault token does not allow reading or writing the document",
+                provision(facts, &["--rewrite-policies"]),
+            )])
+        }
+        Token::Own { has_required_access: None, .. } => CheckResult::Unknown("Vault did not answer".into()),
         _ => CheckResult::Ok,
     })
 }
 
-fn wide(facts: &PersonFacts) -> CheckResult {
-    at_token(facts, |token| match token {
-        Token::Own { too_wide, .. } if !too_wide.is_empty() => {
+fn wide(facts: &UserFacts) -> CheckResult {
+    with_token(facts, |token| match token {
+        Token::Own { excess_access, .. } if !excess_access.is_empty() => {
             let cause =
-                format!("the policy of the token allows more than it should: to {}", too_wide.join(", to "));
-            CheckResult::of([Finding::warning(cause, provision(facts, &["--rewrite-policies"]))])
+                format!("the policy of the Vault token allows too much: to {}", excess_access.join(", to "));
+            CheckResult::from_findings([Finding::warning(cause, provision(facts, &["--rewrite-policies"]))])
         }
         _ => CheckResult::Ok,
     })

@@ -1,4 +1,4 @@
-//! What is known of the machine.
+//! Facts about the machine.
 
 /// The machine.
 #[derive(Debug)]
@@ -6,23 +6,25 @@ pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) pam: Pam,
     pub(in crate::commands::doctor) target: SyncTarget,
     pub(in crate::commands::doctor) roster: Roster,
-    pub(in crate::commands::doctor) requests: Requests,
+    /// `None` if the target does not run.
+    pub(in crate::commands::doctor) is_request_socket_active: Option<bool>,
     pub(in crate::commands::doctor) clock: Clock,
-    pub(in crate::commands::doctor) is_anybody_enrolled: bool,
+    pub(in crate::commands::doctor) has_enrolled_users: bool,
+    /// Enrolled users without a matching account, and why.
+    pub(in crate::commands::doctor) missing_accounts: Vec<(String, String)>,
 }
 
-/// The module and its line.
+/// The PAM module and its line in the session stack.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Pam {
-    /// Whether the module's file is there.
     pub(in crate::commands::doctor) has_module: bool,
-    /// The session stack, without comments; nothing where it cannot be read.
+    /// The session stack without comments; `None` if it cannot be read.
     pub(in crate::commands::doctor) session: Option<Vec<String>>,
-    /// Whether pam-auth-update has chosen the module for it: where it is missing then, somebody took it out by hand.
+    /// True if pam-auth-update selected the module: a missing line was then removed by hand.
     pub(in crate::commands::doctor) is_chosen: bool,
 }
 
-/// What everybody's units hang on.
+/// State of `claude-auth-sync.target`, which all users' units need.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum SyncTarget {
     NoSystemd,
@@ -30,30 +32,20 @@ pub(in crate::commands::doctor) enum SyncTarget {
     Stopped,
     Runs,
     /// systemd does not answer.
-    Silent,
+    NoReply,
 }
 
 /// The roster.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Roster {
     None,
-    Fine,
+    Valid,
     Unreadable(String),
-    /// Only root may look.
+    /// Only root can read it.
     Unknown(String),
 }
 
-/// The file system for requests.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Requests {
-    Fine,
-    NotMounted,
-    /// Full; whose folder has most of it, where that can be seen.
-    Full(Option<String>),
-    Missing,
-}
-
-/// Whether something sets the clock.
+/// Whether a time service sets the clock.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Clock {
     Synchronized,

@@ -1,7 +1,7 @@
-//! What the checks are about. Gathered at the edge ([`super::gather`]); no secret is in it.
+//! The facts that the checks evaluate, collected by [`super::gather`]. They contain no secret.
 
 mod machine;
-mod server;
+mod vault;
 
 use cas_core::claude_files::email::Email;
 use cas_core::credential::expiry::Expiry;
@@ -10,13 +10,13 @@ use cas_core::credential::login_file::LoginFileState;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
-pub(super) use self::server::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, Roster, SyncTarget};
+pub(super) use self::vault::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
 use crate::processes::Session;
 
-/// One person.
+/// One user.
 #[derive(Debug)]
-pub(in crate::commands::doctor) struct PersonFacts {
+pub(in crate::commands::doctor) struct UserFacts {
     pub(in crate::commands::doctor) user: String,
     pub(in crate::commands::doctor) uid: u32,
     pub(in crate::commands::doctor) now: Timestamp,
@@ -24,7 +24,7 @@ pub(in crate::commands::doctor) struct PersonFacts {
     pub(in crate::commands::doctor) env_file: EnvFile,
     pub(in crate::commands::doctor) entries: Vec<Entry>,
     pub(in crate::commands::doctor) locks: Vec<Lock>,
-    pub(in crate::commands::doctor) shadows: Vec<Override>,
+    pub(in crate::commands::doctor) overrides: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
     pub(in crate::commands::doctor) store: Store,
@@ -33,44 +33,44 @@ pub(in crate::commands::doctor) struct PersonFacts {
     pub(in crate::commands::doctor) sessions: Vec<Session>,
 }
 
-/// What lies in the login file, and what is known of it.
+/// The login file and what the ledger knows of its login.
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) path: String,
     pub(in crate::commands::doctor) state: LoginFileState<LoginSummary>,
-    /// What became of its generation.
-    pub(in crate::commands::doctor) fate: Option<GenerationState>,
-    /// Whether a copy is known here that the rules allow to put back.
-    pub(in crate::commands::doctor) has_copy: bool,
-    /// The address the person signed in with, where that is known.
-    pub(in crate::commands::doctor) address: Option<Email>,
-    /// The only organisation whose logins are looked after.
+    /// The state of its generation in the ledger.
+    pub(in crate::commands::doctor) generation_state: Option<GenerationState>,
+    /// True if the local history has a backup that the rules allow to restore.
+    pub(in crate::commands::doctor) has_backup: bool,
+    /// The email of the login, if known.
+    pub(in crate::commands::doctor) email: Option<Email>,
+    /// `expected_organization` of the configuration.
     pub(in crate::commands::doctor) expected_organization: Option<String>,
-    /// What is wrong with our own memory of it: the file, and why.
-    pub(in crate::commands::doctor) memory: Option<(String, String)>,
+    /// The ledger or history file that cannot be read, and why.
+    pub(in crate::commands::doctor) unreadable_state: Option<(String, String)>,
 }
 
-/// The setup-token's file.
+/// The setup token's file.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum EnvFile {
     Absent,
     Token {
-        /// When it lapses, as far as that is known here.
-        lapse: Option<Expiry>,
+        /// When it expires, if known.
+        expiry: Option<Expiry>,
     },
-    /// The person's own, with something else in it.
+    /// A regular file of the user that does not hold one token.
     Malformed {
         path: String,
         why: String,
     },
-    /// Not to be read as theirs.
+    /// Not a regular file of the user.
     Unusable {
         path: String,
         why: String,
     },
 }
 
-/// A file or folder that should be the person's own.
+/// A file or directory that must belong to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Entry {
     pub(in crate::commands::doctor) kind: EntryKind,
@@ -80,18 +80,18 @@ pub(in crate::commands::doctor) struct Entry {
     pub(in crate::commands::doctor) mode: u32,
 }
 
-/// Which it is.
+/// The kind of an [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum EntryKind {
     LoginFile,
-    ClaudeFolder,
+    ClaudeDir,
     ClaudeState,
-    ConfigFolder,
+    ConfigDir,
     EnvFile,
-    StateFolder,
+    StateDir,
 }
 
-/// One of Claude Code's locks that is there.
+/// An existing lock of Claude Code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Lock {
     pub(in crate::commands::doctor) path: String,
@@ -99,71 +99,70 @@ pub(in crate::commands::doctor) struct Lock {
     pub(in crate::commands::doctor) is_empty: bool,
     pub(in crate::commands::doctor) uid: u32,
     pub(in crate::commands::doctor) touched_at: Timestamp,
-    /// The process that says it holds it, if that still runs.
+    /// The running process that recorded itself as the holder.
     pub(in crate::commands::doctor) holder: Option<u32>,
 }
 
-/// Something that makes Claude Code use another credential or server.
+/// A setting that makes Claude Code use another credential or server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Override {
-    pub(in crate::commands::doctor) place: Place,
-    /// The variable or setting; never its value.
+    pub(in crate::commands::doctor) place: OverridePlace,
+    /// The name of the variable or setting, never its value.
     pub(in crate::commands::doctor) name: String,
 }
 
-/// Where that is set.
+/// Where an override is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Place {
+pub(in crate::commands::doctor) enum OverridePlace {
     /// The environment of this process.
     Environment,
-    /// A file that shells or systemd read, and the line in it, from 1.
-    StartFile { path: String, line: usize },
+    /// A start-up file of a shell or session, and the line number from 1.
+    StartupFile { path: String, line: usize },
     /// `~/.claude.json`.
-    OwnState { path: String },
+    ClaudeJson { path: String },
     /// `~/.claude/settings.json`.
     Settings { path: String },
     /// Below `/etc/claude-code`.
     Managed { path: String },
-    /// What the organisation serves, as the client keeps it.
-    Served,
+    /// The settings that the organization serves, in the client's cache.
+    Remote,
 }
 
 /// The `claude` that verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Client {
-    /// Nobody wants to verify.
-    NotWanted,
-    /// There is none; why, and what to do.
+    /// The configuration switches verification off.
+    VerifyDisabled,
+    /// No program was found; why, and what to do.
     Missing(&'static str),
-    /// There is one, which root does not start.
+    /// A program was found, and root does not start it.
     NotStarted,
-    /// What it says of itself, and whether that is new enough to tell a refusal.
+    /// Path and version, and whether this version reports refusals.
     Found { path: String, version: Option<String>, is_new_enough: bool },
 }
 
-/// What `~/.claude.json` says of the first start.
+/// The state of the first start in `~/.claude.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Onboarding {
     Done,
-    /// Not yet.
     Pending,
-    /// The file cannot be read as the client's.
+    /// The file cannot be read as the client's file; why.
     Unknown(String),
 }
 
-/// The person's units.
+/// The user's units.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Units {
-    /// Nothing runs by itself here; why.
-    None(String),
-    Some {
-        /// What stands in for the packaged ones: the files.
-        stand_ins: Vec<String>,
-        /// Whether timer and path unit are enabled.
+    /// systemd did not answer or does not run; why.
+    Unknown(String),
+    Known {
+        /// Unit files that replace the packaged ones.
+        overrides: Vec<String>,
+        /// True if the timer is enabled.
         are_enabled: bool,
-        /// Those that are enabled and do not run, with what systemd calls them; none where the target does not run.
-        resting: Vec<(String, String)>,
-        /// The service, if its last run failed.
+        /// Enabled units that do not run and their systemd state; empty if the target does not run.
+        inactive: Vec<(String, String)>,
+        /// The sync service, if its last run failed.
         failed: Option<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! The person's files and folders, as they lie there: links are not followed, and of the contents only what has to be known.
+//! Owners and modes of the user's files and directories, and the few contents that checks need.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,60 +12,62 @@ use cas_core::state::env_file;
 use cas_core::system::account::{Account, Paths};
 
 use super::super::facts::{Entry, EntryKind, EnvFile, Onboarding};
-use super::shown;
+use super::path_text;
 
-/// The longest env file that is read.
-const LONGEST_ENV_FILE: usize = 4096;
+/// Maximum size of the env file, in bytes.
+const MAX_ENV_FILE: usize = 4096;
 
-/// Those that are there.
-pub(super) fn of(account: &Account, paths: &Paths) -> Vec<Entry> {
-    let own_state = state_file(&account.home, None);
-    let places = [
+/// Returns the existing entries.
+pub(super) fn find(account: &Account, paths: &Paths) -> Vec<Entry> {
+    let claude_json = state_file(&account.home, None);
+    let paths_by_kind = [
         (EntryKind::LoginFile, Some(paths.credentials_file.as_path())),
-        (EntryKind::ClaudeFolder, paths.credentials_file.parent()),
-        (EntryKind::ClaudeState, Some(own_state.as_path())),
-        (EntryKind::ConfigFolder, paths.vault_token_file.parent()),
+        (EntryKind::ClaudeDir, paths.credentials_file.parent()),
+        (EntryKind::ClaudeState, Some(claude_json.as_path())),
+        (EntryKind::ConfigDir, paths.vault_token_file.parent()),
         (EntryKind::EnvFile, Some(paths.env_file.as_path())),
-        (EntryKind::StateFolder, Some(paths.state_directory.as_path())),
+        (EntryKind::StateDir, Some(paths.state_directory.as_path())),
     ];
-    places.into_iter().filter_map(|(kind, path)| entry(kind, path?)).collect()
+    paths_by_kind.into_iter().filter_map(|(kind, path)| entry(kind, path?)).collect()
 }
 
 fn entry(kind: EntryKind, path: &Path) -> Option<Entry> {
     let found = fs::symlink_metadata(path).ok()?;
-    // A link is where somebody put it, and its mode says nothing: what it leads to counts.
+    // The mode of a symlink means nothing; the target counts.
     let found = if found.is_symlink() { fs::metadata(path).ok()? } else { found };
-    Some(Entry { kind, path: shown(path), uid: found.uid(), mode: found.mode() & 0o7777 })
+    Some(Entry { kind, path: path_text(path), uid: found.uid(), mode: found.mode() & 0o7777 })
 }
 
-/// What the setup-token's file holds. Unlike a login's look at it, this leaves its mode as it is.
+/// Reads the env file. Unlike a sync, this does not change its mode.
 pub(super) fn env_file(path: &Path, uid: u32, seen: &SeenTokens) -> EnvFile {
-    match owned_file::read(path, uid, LONGEST_ENV_FILE, Ownership::OwnerOnlyWritable) {
+    match owned_file::read(path, uid, MAX_ENV_FILE, Ownership::OwnerOnlyWritable) {
         Ok(None) => EnvFile::Absent,
         Ok(Some(found)) => match env_file::parse(&found.content) {
-            Ok(token) => EnvFile::Token { lapse: seen.lapse(Fingerprint::from_bytes(token.expose())) },
-            Err(why) => EnvFile::Malformed { path: shown(path), why },
+            Ok(token) => EnvFile::Token { expiry: seen.expiry(Fingerprint::from_bytes(token.expose())) },
+            Err(why) => EnvFile::Malformed { path: path_text(path), why },
         },
-        Err(problem) => EnvFile::Unusable { path: shown(path), why: problem.to_string() },
+        Err(problem) => EnvFile::Unusable { path: path_text(path), why: problem.to_string() },
     }
 }
 
-/// Whether the client has asked the questions of its first start.
+/// Returns whether the client has completed its first start.
 pub(super) fn onboarding(path: &Path, state: &Result<Option<ClaudeJson>, ReadJsonError>) -> Onboarding {
     let state = match state {
         Ok(Some(state)) => state,
         Ok(None) => return Onboarding::Pending,
         Err(ReadJsonError::File(_)) => {
-            return Onboarding::Unknown(format!("{} cannot be read", path.display()));
+            return Onboarding::Unknown(format!("cannot read {}", path.display()));
         }
         Err(ReadJsonError::NotAnObject) => {
-            return Onboarding::Unknown(format!("{} is no JSON object", path.display()));
+            return Onboarding::Unknown(format!("{} is not a JSON object", path.display()));
         }
     };
     match state.has_completed_onboarding() {
         Some(true) => Onboarding::Done,
-        // One that says otherwise is asked in the end, and says it itself.
-        Some(false) => Onboarding::Unknown("claude has begun with the questions of its first start".into()),
+        // The client completes its first start by itself then.
+        Some(false) => {
+            Onboarding::Unknown("the first start of Claude Code was begun and not completed".into())
+        }
         None => Onboarding::Pending,
     }
 }
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_start_is_over_when_the_client_says_so() {
+    fn first_start_is_done_when_the_client_records_it() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join(".claude.json");
         let onboarding = |path: &Path| onboarding(path, &ClaudeJson::read(path));

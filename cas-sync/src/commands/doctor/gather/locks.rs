@@ -1,4 +1,4 @@
-//! Claude Code's locks, those that are there.
+//! Claude Code's existing locks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,30 +11,30 @@ use cas_core::time::timestamp::Timestamp;
 use serde::Deserialize;
 
 use super::super::facts::Lock;
-use super::shown;
+use super::path_text;
 
-/// The longest note of a holder that is read.
-const LIMIT: usize = 4096;
+/// Maximum size of the holder file, in bytes.
+const MAX_HOLDER_FILE: usize = 4096;
 
-/// Who holds the refresh locks, as newer clients note it beside the first of them.
+/// The holder of the refresh locks, which newer clients record beside the first lock.
 #[derive(Deserialize)]
 struct Holder {
     pid: u32,
 }
 
-/// Those of this person.
-pub(in crate::commands::doctor) fn of(paths: &Paths) -> Vec<Lock> {
-    let Some(folder) = paths.credentials_file.parent() else { return Vec::new() };
-    let places = locks::lock_paths(folder);
-    let holder = holder(&places[0]);
-    places.iter().filter_map(|path| lock(path, holder)).collect()
+/// Returns the existing locks of the user.
+pub(in crate::commands::doctor) fn find(user_paths: &Paths) -> Vec<Lock> {
+    let Some(directory) = user_paths.credentials_file.parent() else { return Vec::new() };
+    let paths = locks::lock_paths(directory);
+    let holder = holder(&paths[0]);
+    paths.iter().filter_map(|path| lock(path, holder)).collect()
 }
 
 fn lock(path: &Path, holder: Option<u32>) -> Option<Lock> {
     let found = fs::symlink_metadata(path).ok()?;
     let seconds = u64::try_from(found.mtime()).unwrap_or(0);
     Some(Lock {
-        path: shown(path),
+        path: path_text(path),
         is_directory: found.is_dir(),
         is_empty: fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()),
         uid: found.uid(),
@@ -43,11 +43,12 @@ fn lock(path: &Path, holder: Option<u32>) -> Option<Lock> {
     })
 }
 
-/// The process that has noted that it holds them, if it still runs and can be a client. Its number may have gone to another.
+/// Returns the recorded process if it runs and can be a client. Its ID may belong to another
+/// process now.
 fn holder(refresh: &Path) -> Option<u32> {
-    let mut note = refresh.as_os_str().to_owned();
-    note.push(".owner");
-    let text = regular_file::read(&PathBuf::from(note), LIMIT).ok()??;
+    let mut owner_file = refresh.as_os_str().to_owned();
+    owner_file.push(".owner");
+    let text = regular_file::read(&PathBuf::from(owner_file), MAX_HOLDER_FILE).ok()??;
     let Holder { pid } = serde_json::from_slice(&text).ok()?;
     let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let name = program.file_name()?.to_string_lossy().into_owned();

@@ -1,60 +1,80 @@
-//! The machine, as everybody may see it; what only root may see is not known to others.
+//! Collects the facts about the machine. What only root can read is unknown to other users.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cas_core::config;
-use cas_protocol::paths::REQUESTS_DIR;
-use nix::sys::statvfs::statvfs;
+use cas_core::system::identity::Identities;
+use cas_protocol::deadline::Deadline;
+use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
-use super::super::facts::{Clock, MachineFacts, Pam, Requests, Roster, SyncTarget};
+use super::super::facts::{Clock, MachineFacts, Pam, Roster, SyncTarget};
 use crate::enrollment::enrolled_users;
-use crate::enrollment::requests_directory;
+use crate::published_state::accounts::Accounts;
 use crate::roster;
-use crate::systemd::{self, TargetState};
+use crate::systemd::{self, REQUEST_SOCKET_UNIT, TargetState};
 
-/// Where Debian and others keep modules; `*` is the name of the architecture.
-const MODULES: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
+/// PAM module directories of Debian and other distributions; `*` is the architecture.
+const MODULE_DIRS: [&str; 3] = ["/usr/lib/*/security", "/lib/*/security", "/lib/security"];
 
-const SESSION: &str = "/etc/pam.d/common-session";
+const SESSION_STACK: &str = "/etc/pam.d/common-session";
 
-/// What pam-auth-update has chosen for that file, whatever was made of the file since.
-const CHOSEN: &str = "/var/lib/pam/session";
+/// The modules that pam-auth-update selected for the session stack, independent of later edits.
+const SELECTED_MODULES: &str = "/var/lib/pam/session";
 
-/// All that can be seen of it.
+/// Collects the facts about the machine.
 pub(in crate::commands::doctor) fn machine() -> MachineFacts {
+    let target = match systemd::target() {
+        None => SyncTarget::NoSystemd,
+        Some(TargetState::Masked) => SyncTarget::Masked,
+        Some(TargetState::Stopped) => SyncTarget::Stopped,
+        Some(TargetState::Runs) => SyncTarget::Runs,
+        Some(TargetState::NoReply) => SyncTarget::NoReply,
+    };
     MachineFacts {
         pam: pam(),
-        target: match systemd::target() {
-            None => SyncTarget::NoSystemd,
-            Some(TargetState::Masked) => SyncTarget::Masked,
-            Some(TargetState::Stopped) => SyncTarget::Stopped,
-            Some(TargetState::Runs) => SyncTarget::Runs,
-            Some(TargetState::NoReply) => SyncTarget::Silent,
-        },
+        is_request_socket_active: (target == SyncTarget::Runs).then(is_request_socket_active).flatten(),
+        target,
         roster: roster(),
-        requests: requests(Path::new(REQUESTS_DIR)),
         clock: clock(),
-        is_anybody_enrolled: !enrolled_users().is_empty(),
+        has_enrolled_users: !enrolled_users().is_empty(),
+        missing_accounts: missing_accounts(),
     }
 }
 
+fn is_request_socket_active() -> Option<bool> {
+    systemd::is_active(&Deadline::after(systemd::PATIENCE), REQUEST_SOCKET_UNIT).ok().flatten()
+}
+
+fn missing_accounts() -> Vec<(String, String)> {
+    let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
+    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let accounts = Accounts::look_up(&names);
+    let identities = Identities::of_this_machine();
+    let missing = |name: &String| match identities.bound_uid(name) {
+        Ok(bound) => Some((name.clone(), accounts.missing(name, bound)?.describe(name))),
+        Err(error) => Some((name.clone(), error.to_string())),
+    };
+    names.iter().filter_map(missing).collect()
+}
+
 fn pam() -> Pam {
-    let has_module =
-        MODULES.iter().flat_map(|pattern| folders(pattern)).any(|folder| folder.join(MODULE).is_file());
-    let session = fs::read_to_string(SESSION).ok().map(|text| {
+    let has_module = MODULE_DIRS
+        .iter()
+        .flat_map(|pattern| matching_dirs(pattern))
+        .any(|directory| directory.join(MODULE).is_file());
+    let session = fs::read_to_string(SESSION_STACK).ok().map(|text| {
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     });
-    let chosen = fs::read_to_string(CHOSEN).unwrap_or_default();
+    let chosen = fs::read_to_string(SELECTED_MODULES).unwrap_or_default();
     Pam { has_module, session, is_chosen: chosen.contains(MODULE) }
 }
 
-fn folders(pattern: &str) -> Vec<PathBuf> {
+fn matching_dirs(pattern: &str) -> Vec<PathBuf> {
     let Some((before, after)) = pattern.split_once("/*/") else { return vec![pattern.into()] };
     let entries = fs::read_dir(before).into_iter().flatten().flatten();
     entries.map(|entry| entry.path().join(after)).collect()
@@ -65,39 +85,25 @@ fn roster() -> Roster {
     match config::read_admin_file(path) {
         Ok(None) => Roster::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
-            Ok(_) => Roster::Fine,
+            Ok(_) => Roster::Valid,
             Err(error) => Roster::Unreadable(error.to_string()),
         },
-        Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root may look into the roster".into()),
+        Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root can read the roster".into()),
         Err(why) => Roster::Unreadable(format!("{}: {why}", path.display())),
     }
 }
 
-fn requests(folder: &Path) -> Requests {
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    let Some(own) = device(folder) else { return Requests::Missing };
-    if folder.parent().and_then(device) == Some(own) {
-        return Requests::NotMounted;
-    }
-    match statvfs(folder) {
-        Ok(room) if room.files_available() == 0 || room.blocks_available() == 0 => {
-            Requests::Full(requests_directory::who_fills(folder).map(|(_, user)| user))
-        }
-        _ => Requests::Fine,
-    }
-}
-
-/// What the kernel was told by whatever sets the clock; timedatectl(1) has no bound of its own.
+/// Asks timedatectl(1) for the kernel's clock status, with a timeout because it has none.
 fn clock() -> Clock {
     let mut command = Command::new("timeout");
     command.args(["5", "timedatectl", "show", "--property=NTPSynchronized", "--value"]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     match command.output() {
-        Ok(said) if said.status.success() => match said.stdout.trim_ascii() {
+        Ok(output) if output.status.success() => match output.stdout.trim_ascii() {
             b"yes" => Clock::Synchronized,
             b"no" => Clock::Unsynchronized,
-            _ => Clock::Unknown("timedatectl does not say".into()),
+            _ => Clock::Unknown("timedatectl printed neither yes nor no".into()),
         },
-        _ => Clock::Unknown("timedatectl does not answer".into()),
+        _ => Clock::Unknown("timedatectl failed".into()),
     }
 }

@@ -1,5 +1,5 @@
-//! The edge: looks at files, processes, the server and systemd, and changes nothing. What is somebody's is only looked at by
-//! a process of theirs.
+//! Collects the facts from files, processes, Vault and systemd, and changes nothing. A process with
+//! the user's ID reads what belongs to the user.
 
 mod client;
 mod entries;
@@ -24,19 +24,19 @@ use cas_protocol::paths;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::facts::{Login, PersonFacts};
+use super::facts::{Login, UserFacts};
 use crate::processes;
 
 pub(super) use self::machine::machine;
 
-/// What the process was started with that matters here: nothing, for one that root has started.
+/// The environment of the inspection; empty in a process that root started.
 #[derive(Clone, Copy)]
 pub(super) struct InspectEnv<'a> {
     pub(super) variables: &'a [(String, String)],
     pub(super) search_path: Option<&'a OsStr>,
-    /// Whether root asks, through a process that has become the person.
-    pub(super) is_roots: bool,
-    /// Whether systemd has answered the first question.
+    /// True if root started this process, which then runs with the user's ID.
+    pub(super) is_run_by_root: bool,
+    /// True if systemd answered the first request.
     pub(super) systemd_answers: bool,
 }
 
@@ -46,43 +46,38 @@ impl InspectEnv<'_> {
     }
 }
 
-/// All that can be seen of this person, who the caller is.
-pub(super) fn person(
-    account: &Account,
-    paths: &Paths,
-    around: InspectEnv<'_>,
-    now: Timestamp,
-) -> PersonFacts {
+/// Collects the facts about the user who runs this process.
+pub(super) fn user(account: &Account, paths: &Paths, env: InspectEnv<'_>, now: Timestamp) -> UserFacts {
     let state = StateDirectory::new(paths.state_directory.clone(), account.uid.as_raw());
     let loaded = Config::load(Path::new(config::CONFIG_DIR));
-    let (config, warnings, broken) = match loaded {
+    let (config, warnings, config_error) = match loaded {
         Ok((mut config, warnings)) => {
-            config.apply_environment(|name| around.variable(name));
+            config.apply_environment(|name| env.variable(name));
             (Some(config), warnings, None)
         }
         Err(error) => (None, Vec::new(), Some(error.to_string())),
     };
     let expected = config.as_ref().and_then(|config| config.expected_organization.clone());
-    // One that cannot be read is a finding of its own.
+    // An unreadable ledger is a finding of its own.
     let seen = state.ledger().unwrap_or_default().setup_tokens;
     let env_file = entries::env_file(&paths.env_file, account.uid.as_raw(), &seen);
-    let own_state_file = state_file(&account.home, None);
-    let own_state = ClaudeJson::read(&own_state_file);
-    let known_state = own_state.as_ref().ok().and_then(Option::as_ref);
-    PersonFacts {
+    let claude_json_path = state_file(&account.home, None);
+    let claude_json = ClaudeJson::read(&claude_json_path);
+    let known_settings = claude_json.as_ref().ok().and_then(Option::as_ref);
+    UserFacts {
         user: account.name.clone(),
         uid: account.uid.as_raw(),
         now,
-        login: login(account, paths, &state, known_state, expected, now),
+        login: login(account, paths, &state, known_settings, expected, now),
         env_file,
-        entries: entries::of(account, paths),
-        locks: locks::of(paths),
-        shadows: overrides::of(account, paths, known_state, around),
-        client: client::look(config.as_ref(), account, around),
-        onboarding: entries::onboarding(&own_state_file, &own_state),
-        store: store::look(config.as_ref(), broken, &warnings, account, paths, &state, now),
+        entries: entries::find(account, paths),
+        locks: locks::find(paths),
+        overrides: overrides::find(account, paths, known_settings, env),
+        client: client::inspect(config.as_ref(), account, env),
+        onboarding: entries::onboarding(&claude_json_path, &claude_json),
+        store: store::inspect(config.as_ref(), config_error, &warnings, account, paths, &state, now),
         is_enrolled: paths::is_enrolled(&account.name),
-        units: units::of(&account.name, around.systemd_answers),
+        units: units::inspect(&account.name, env.systemd_answers),
         sessions: processes::holding_tokens(account, paths),
     }
 }
@@ -91,37 +86,37 @@ fn login(
     account: &Account,
     paths: &Paths,
     state: &StateDirectory,
-    own_state: Option<&ClaudeJson>,
+    claude_json: Option<&ClaudeJson>,
     expected_organization: Option<String>,
     now: Timestamp,
 ) -> Login {
     let file = CredentialsFile::new(paths.credentials_file.clone(), account.uid.as_raw());
-    let found = file.read(now).login.summary();
-    let (ledger, memory) = match state.ledger() {
+    let login = file.read(now).login.summary();
+    let (ledger, unreadable) = match state.ledger() {
         Ok(ledger) => (ledger, None),
         Err(error) => (Ledger::default(), Some((state.path("ledger.json"), error.to_string()))),
     };
     let history = LocalStore::new(state.clone(), now);
-    let (logins, memory) = match history.logins() {
-        Ok(logins) => (logins, memory),
-        Err(error) => (Vec::new(), memory.or(Some((history.path(), error.to_string())))),
+    let (logins, unreadable) = match history.logins() {
+        Ok(logins) => (logins, unreadable),
+        Err(error) => (Vec::new(), unreadable.or(Some((history.path(), error.to_string())))),
     };
-    let may_return =
+    let can_restore =
         |login: &LoginSummary| ledger.may_restore(login, now) && !ledger.belongs_to_other_account(login);
-    let fate = found.login().and_then(|login| ledger.fate(login.generation));
-    let owner = found.login().map(|login| ledger.resolve_owner(login)).unwrap_or_default();
+    let generation_state = login.login().and_then(|summary| ledger.generation_state(summary.generation));
+    let owner = login.login().map(|summary| ledger.resolve_owner(summary)).unwrap_or_default();
     Login {
-        address: own_state.and_then(|state| Email::for_owner(state, &owner)),
-        path: shown(&paths.credentials_file),
-        fate,
-        has_copy: memory.is_none() && logins.iter().any(|login| may_return(&login.summary)),
+        email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
+        path: path_text(&paths.credentials_file),
+        generation_state,
+        has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,
-        memory: memory.map(|(path, why)| (shown(&path), why)),
-        state: found,
+        unreadable_state: unreadable.map(|(path, why)| (path_text(&path), why)),
+        state: login,
     }
 }
 
-/// A path, for people and for command lines.
-fn shown(path: &Path) -> String {
+/// Returns the path as text for messages and commands.
+fn path_text(path: &Path) -> String {
     path.display().to_string()
 }

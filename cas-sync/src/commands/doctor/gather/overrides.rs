@@ -1,4 +1,4 @@
-//! What makes Claude Code use another credential or server: by name and place, never by value.
+//! Settings that make Claude Code use another credential or server: names and places, never values.
 
 use std::path::Path;
 
@@ -8,58 +8,61 @@ use cas_core::state::env_file::EnvFile;
 use cas_core::system::account::{Account, Paths};
 use cas_protocol::setup_token::VARIABLE;
 
-use super::super::facts::{Override, Place};
-use super::{InspectEnv, shell_startup, shown};
+use super::super::facts::{Override, OverridePlace};
+use super::{InspectEnv, path_text, shell_startup};
 use crate::precedence::managed_settings;
 use crate::precedence::settings::{Settings, Value};
 
-/// All of them.
-pub(super) fn of(
+/// Returns all overrides.
+pub(super) fn find(
     account: &Account,
     paths: &Paths,
-    own_state: Option<&ClaudeJson>,
-    around: InspectEnv<'_>,
+    claude_json: Option<&ClaudeJson>,
+    env: InspectEnv<'_>,
 ) -> Vec<Override> {
-    let folder = paths.credentials_file.parent().unwrap_or(Path::new("/"));
+    let claude_dir = paths.credentials_file.parent().unwrap_or(Path::new("/"));
     let env_file = EnvFile::new(paths.env_file.clone(), account.uid.as_raw());
-    let own_state_file = state_file(&account.home, None);
-    let mut shadows = in_environment(around, env_file.fingerprint());
-    shadows.extend(shell_startup::of(&account.home));
-    shadows.extend(
-        own_state
+    let claude_json_path = state_file(&account.home, None);
+    let mut overrides = in_environment(env, env_file.fingerprint());
+    overrides.extend(shell_startup::find(&account.home));
+    overrides.extend(
+        claude_json
             .into_iter()
-            .flat_map(|state| said_by(state, &own_state_file, |path| Place::OwnState { path })),
+            .flat_map(|state| in_json(state, &claude_json_path, |path| OverridePlace::ClaudeJson { path })),
     );
-    shadows.extend(in_file(&folder.join("settings.json"), |path| Place::Settings { path }));
+    overrides.extend(in_file(&claude_dir.join("settings.json"), |path| OverridePlace::Settings { path }));
     for path in managed_settings::files(Path::new(managed_settings::DIRECTORY)) {
-        shadows.extend(in_file(&path, |path| Place::Managed { path }));
+        overrides.extend(in_file(&path, |path| OverridePlace::Managed { path }));
     }
-    shadows.extend(in_file(&folder.join(managed_settings::REMOTE_SETTINGS_FILE), |_| Place::Served));
-    shadows
+    overrides
+        .extend(in_file(&claude_dir.join(managed_settings::REMOTE_SETTINGS_FILE), |_| OverridePlace::Remote));
+    overrides
 }
 
-/// What cannot be read as settings has no effect either.
-fn in_file(path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
-    ClaudeJson::read(path).ok().flatten().map(|file| said_by(&file, path, place)).unwrap_or_default()
+/// Returns nothing for an invalid file, because Claude Code ignores it too.
+fn in_file(path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override> {
+    ClaudeJson::read(path).ok().flatten().map(|file| in_json(&file, path, place)).unwrap_or_default()
 }
 
-fn said_by(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> Place) -> Vec<Override> {
-    let shadow = |name: &str| Override { place: place(shown(path)), name: name.to_owned() };
-    Settings::of(file).names().into_iter().map(shadow).collect()
+fn in_json(file: &ClaudeJson, path: &Path, place: impl Fn(String) -> OverridePlace) -> Vec<Override> {
+    let setting = |name: &str| Override { place: place(path_text(path)), name: name.to_owned() };
+    Settings::from_file(file).names().into_iter().map(setting).collect()
 }
 
-/// The setup-token that a login has brought along is the person's own.
-fn in_environment(around: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Override> {
-    let found = Settings::of_variables(around.variables.iter().cloned());
+/// Returns the overrides of the environment, without the user's own setup token.
+fn in_environment(env: InspectEnv<'_>, current: Option<Fingerprint>) -> Vec<Override> {
+    let found = Settings::from_variables(env.variables.iter().cloned());
     let is_own = |name: &str| {
         let own = current.filter(|_| name == VARIABLE).map(Value::Set);
         own.is_some() && found.variable(name) == own
     };
     let names = found.names().into_iter().filter(|name| !is_own(name));
-    let elsewhere =
-        around.variables.iter().filter(|(name, value)| name == shell_startup::ELSEWHERE && !value.is_empty());
-    let names = names.chain(elsewhere.map(|(name, _)| name.as_str()));
-    names.map(|name| Override { place: Place::Environment, name: name.to_owned() }).collect()
+    let config_dir = env
+        .variables
+        .iter()
+        .filter(|(name, value)| name == shell_startup::CONFIG_DIR_VARIABLE && !value.is_empty());
+    let names = names.chain(config_dir.map(|(name, _)| name.as_str()));
+    names.map(|name| Override { place: OverridePlace::Environment, name: name.to_owned() }).collect()
 }
 
 #[cfg(test)]
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_with_a_value_of_its_own_is_a_shadow() {
+    fn variable_with_a_value_is_an_override() {
         let own = Fingerprint::from_bytes("sk-ant-oat01-own");
         for (name, value, expected) in [
             ("ANTHROPIC_API_KEY", "sk", true),
@@ -80,22 +83,25 @@ mod tests {
             (VARIABLE, "sk-ant-oat01-other", true),
         ] {
             let variables = [(name.to_owned(), value.to_owned())];
-            let around = InspectEnv {
+            let env = InspectEnv {
                 variables: &variables,
                 search_path: None,
-                is_roots: false,
+                is_run_by_root: false,
                 systemd_answers: true,
             };
-            assert_eq!(!in_environment(around, Some(own)).is_empty(), expected, "{name}={value}");
+            assert_eq!(!in_environment(env, Some(own)).is_empty(), expected, "{name}={value}");
         }
     }
 
     #[test]
-    fn a_file_of_settings_is_read_for_names_alone() {
+    fn settings_file_is_read_for_names_only() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join("settings.json");
         let names = || -> Vec<String> {
-            in_file(&path, |path| Place::Settings { path }).into_iter().map(|shadow| shadow.name).collect()
+            in_file(&path, |path| OverridePlace::Settings { path })
+                .into_iter()
+                .map(|setting| setting.name)
+                .collect()
         };
         assert!(names().is_empty());
         for (text, expected) in [

@@ -1,25 +1,25 @@
-//! Assignments in the files that shells and sessions read at their start. They are not run, so this sees what stands there
-//! plainly: one assignment or more on a line.
+//! Assignments in the start-up files of shells and sessions. The files are parsed, not run, so that
+//! only literal assignments are found.
 
 use std::path::{Path, PathBuf};
 
 use cas_core::fs::regular_file;
 
-use super::super::facts::{Override, Place};
-use super::shown;
+use super::super::facts::{Override, OverridePlace};
+use super::path_text;
 use crate::precedence::settings;
 
-/// Where it is set, Claude Code has another home for everything.
-pub(super) const ELSEWHERE: &str = "CLAUDE_CONFIG_DIR";
+/// Moves Claude Code's whole configuration to another directory.
+pub(super) const CONFIG_DIR_VARIABLE: &str = "CLAUDE_CONFIG_DIR";
 
 pub(super) fn is_about_credentials(name: &str) -> bool {
-    settings::is_about_credentials(name) || name == ELSEWHERE
+    settings::is_about_credentials(name) || name == CONFIG_DIR_VARIABLE
 }
 
-/// The longest file that is read, in bytes.
-const LIMIT: usize = 4 << 20;
+/// Maximum size of a file, in bytes.
+const MAX_FILE: usize = 4 << 20;
 
-/// Below the home.
+/// Relative to the home directory.
 const FILES: [&str; 12] = [
     ".bashrc",
     ".bash_profile",
@@ -35,39 +35,43 @@ const FILES: [&str; 12] = [
     ".xsessionrc",
 ];
 
-/// Folders of such files, with their ending.
-const FOLDERS: [(&str, &str); 2] = [(".config/environment.d", "conf"), (".config/fish/conf.d", "fish")];
+/// Directories of such files, with the file extension.
+const DIRECTORIES: [(&str, &str); 2] = [(".config/environment.d", "conf"), (".config/fish/conf.d", "fish")];
 
-/// What they set.
-pub(super) fn of(home: &Path) -> Vec<Override> {
+/// Returns the overrides in the start-up files.
+pub(super) fn find(home: &Path) -> Vec<Override> {
     let files = FILES.iter().map(|name| home.join(name));
-    let more = FOLDERS.iter().flat_map(|(folder, ending)| with_ending(&home.join(folder), ending));
+    let more = DIRECTORIES
+        .iter()
+        .flat_map(|(directory, extension)| with_extension(&home.join(directory), extension));
     files.chain(more).flat_map(|path| in_file(&path)).collect()
 }
 
-fn with_ending(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+fn with_extension(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut paths: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+        entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
     paths.sort();
     paths
 }
 
 fn in_file(path: &Path) -> Vec<Override> {
-    let Ok(Some(text)) = regular_file::read(path, LIMIT) else { return Vec::new() };
+    let Ok(Some(text)) = regular_file::read(path, MAX_FILE) else { return Vec::new() };
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines = text.lines().enumerate();
-    let shadows = lines.flat_map(|(index, line)| {
-        let place =
-            move |name| Override { place: Place::StartFile { path: shown(path), line: index + 1 }, name };
-        assigned(line).into_iter().map(place)
+    let overrides = lines.flat_map(|(index, line)| {
+        let entry = move |name| Override {
+            place: OverridePlace::StartupFile { path: path_text(path), line: index + 1 },
+            name,
+        };
+        assigned(line).into_iter().map(entry)
     });
-    shadows.collect()
+    overrides.collect()
 }
 
-/// The names of our concern that a line gives a value.
+/// Returns the relevant variable names that a line sets to a value.
 fn assigned(line: &str) -> Vec<String> {
-    // What our own launcher prints is the person's own token.
+    // `cas-session environment` prints the user's own token.
     if line.trim_start().starts_with('#') || line.contains("cas-session") {
         return Vec::new();
     }
@@ -94,7 +98,7 @@ fn assigned(line: &str) -> Vec<String> {
     names
 }
 
-/// Nothing is as good as unset.
+/// Returns false for an empty value, which equals an unset variable.
 fn is_value(text: &str) -> bool {
     !text.trim_matches(['"', '\'', ' ']).is_empty()
 }
@@ -104,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_assignment_is_seen_in_each_shell_and_nothing_else_is_one() {
+    fn only_assignments_are_found_in_the_syntax_of_each_shell() {
         for line in [
             "ANTHROPIC_API_KEY=sk",
             "export ANTHROPIC_API_KEY='sk'",
@@ -139,19 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn the_file_and_the_line_are_named_and_no_file_is_waited_for() {
+    fn file_and_line_are_reported_and_fifos_are_skipped() {
         let home = tempfile::tempdir().expect("a scratch home");
         let write = |name: &str, text: &str| {
             let path = home.path().join(name);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
             std::fs::write(path, text).expect("a file");
         };
         write(".bashrc", "a=b\nexport ANTHROPIC_AUTH_TOKEN=x\n");
         write(".config/environment.d/50-key.conf", "ANTHROPIC_API_KEY=x\n");
         write(".config/environment.d/50-key.conf.bak", "ANTHROPIC_BASE_URL=x\n");
         nix::unistd::mkfifo(&home.path().join(".profile"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        let found = of(home.path());
-        let place = |name: &str, line| Place::StartFile { path: shown(&home.path().join(name)), line };
+        let found = find(home.path());
+        let place =
+            |name: &str, line| OverridePlace::StartupFile { path: path_text(&home.path().join(name)), line };
         let expected = [
             Override { place: place(".bashrc", 2), name: "ANTHROPIC_AUTH_TOKEN".into() },
             Override {

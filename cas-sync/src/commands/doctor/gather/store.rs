@@ -1,5 +1,5 @@
-//! The configured server, asked with the person's own token: what the token is and may do, found out by trying what does no
-//! harm where it is allowed, and by renewing it; and whether the document is there.
+//! The configured Vault server, asked with the user's own token. Access is tested with requests
+//! that do no harm if they succeed, and the token is renewed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,117 +8,124 @@ use cas_core::config::Config;
 use cas_core::config::StoreKind;
 use cas_core::state::directory::StateDirectory;
 use cas_core::store::StoreError;
-use cas_core::store::user_document::UserDocument;
+use cas_core::store::user_document::{self, UserDocument};
 use cas_core::system::account::{Account, Paths};
 use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_vault::{self, Access, AdminClient, Connection, DocumentLayout, TokenInfo};
 
-use super::super::facts::{Content, Silence, Store, Token, TokenFile, UnknownKey, Vault};
-use super::shown;
+use super::super::facts::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
+use super::path_text;
 use crate::os::environment;
 
-/// How long all questions to the server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of all requests together.
+const REQUESTS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the configuration and the server say.
-pub(super) fn look(
+/// Collects the facts about the configuration and Vault.
+pub(super) fn inspect(
     config: Option<&Config>,
-    broken: Option<String>,
+    config_error: Option<String>,
     warnings: &[String],
     account: &Account,
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
 ) -> Store {
-    let with_server = config.filter(|config| config.store == StoreKind::Vault);
+    let with_vault = config.filter(|config| config.store == StoreKind::Vault);
     Store {
-        broken,
-        unknown_keys: warnings.iter().filter_map(|said| unknown_key(said)).collect(),
-        vault: with_server.map(|config| ask(config, account, paths, state, now)),
+        config_error,
+        unknown_keys: warnings.iter().filter_map(|warning| unknown_key(warning)).collect(),
+        vault: with_vault.map(|config| inspect_vault(config, account, paths, state, now)),
     }
 }
 
-/// The words of [`Config::load`] about a key that nobody knows.
-fn unknown_key(said: &str) -> Option<UnknownKey> {
-    let (path, rest) = said.split_once(": unknown key ")?;
+/// Parses the warning of [`Config::load`] about an unknown key.
+fn unknown_key(warning: &str) -> Option<UnknownKey> {
+    let (path, rest) = warning.split_once(": unknown key ")?;
     let key = rest.split(',').next()?;
-    Some(UnknownKey { path: path.to_owned(), key: key.to_owned(), said: said.to_owned() })
+    Some(UnknownKey { path: path.to_owned(), key: key.to_owned(), warning: warning.to_owned() })
 }
 
-fn ask(config: &Config, account: &Account, paths: &Paths, state: &StateDirectory, now: Timestamp) -> Vault {
-    let mut told = Vault {
-        address: config.vault.address.clone().unwrap_or_default(),
+fn inspect_vault(
+    config: &Config,
+    account: &Account,
+    paths: &Paths,
+    state: &StateDirectory,
+    now: Timestamp,
+) -> Vault {
+    let mut vault = Vault {
+        url: config.vault.address.clone().unwrap_or_default(),
         mount: String::new(),
         document: String::new(),
-        token_path: shown(&paths.vault_token_file),
-        token_file: TokenFile::Fine,
+        token_path: path_text(&paths.vault_token_file),
+        token_file: TokenFile::Valid,
         token: None,
-        silence: None,
+        failure: None,
         content: Content::NotRead,
         clock_ahead: None,
     };
     let settings = Connection::from_settings(&config.vault).and_then(|server| {
-        Ok((server, DocumentLayout::configured(&config.vault).map_err(|error| error.to_string())?))
+        Ok((server, DocumentLayout::from_settings(&config.vault).map_err(|error| error.to_string())?))
     });
     let (server, layout) = match settings {
         Ok(settings) => settings,
         Err(why) => {
-            told.silence = Some(Silence::Misconfigured(why));
-            return told;
+            vault.failure = Some(VaultFailure::Misconfigured(why));
+            return vault;
         }
     };
-    told.mount = layout.mount.to_string();
-    told.document = format!("{}/{}", layout.folder, account.name);
+    vault.mount = layout.mount.to_string();
+    vault.document = format!("{}/{}", layout.folder, account.name);
     let token = match token(&paths.vault_token_file, account) {
         Ok(token) => token,
-        Err(unfit) => {
-            told.token_file = unfit;
-            return told;
+        Err(problem) => {
+            vault.token_file = problem;
+            return vault;
         }
     };
-    let deadline = Deadline::after(PATIENCE);
-    let mut administration = AdminClient::new(server, layout);
-    match standing(&mut administration, &token, &account.name, now, &deadline) {
-        Ok(standing) => told.token = Some(standing),
-        Err(failure) => told.silence = Some(silence(failure)),
+    let deadline = Deadline::after(REQUESTS_TIMEOUT);
+    let mut client = AdminClient::new(server, layout);
+    match inspect_token(&mut client, &token, &account.name, now, &deadline) {
+        Ok(token) => vault.token = Some(token),
+        Err(failure) => vault.failure = Some(classify(failure)),
     }
-    told.clock_ahead = administration.server_time().map(|theirs| seconds_between(environment::now(), theirs));
-    if matches!(told.token, Some(Token::Own { .. })) {
+    vault.clock_ahead = client.server_time().map(|theirs| seconds_between(environment::now(), theirs));
+    if matches!(vault.token, Some(Token::Own { .. })) {
         let read =
             cas_vault::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
         match read {
+            Ok(document) if user_document::is_offboarded(&document) => vault.content = Content::Offboarded,
             Ok(document) => {
                 let document = UserDocument::parse(&document);
                 let organization =
                     document.login().and_then(|login| login.summary.owner.organization.clone());
-                told.content = Content::Read { organization };
+                vault.content = Content::Read { organization };
             }
             Err(StoreError::Deleted { version, is_destroyed: false, .. }) => {
-                told.content = Content::Deleted { version }
+                vault.content = Content::Deleted { version }
             }
-            Err(StoreError::Deleted { version, .. }) => told.content = Content::Destroyed { version },
-            // That is what a policy which is too narrow looks like.
-            Err(StoreError::Refused { .. }) if is_too_narrow(told.token.as_ref()) => {}
-            Err(failure) => told.silence = Some(silence(failure)),
+            Err(StoreError::Deleted { version, .. }) => vault.content = Content::Destroyed { version },
+            // A policy that is too narrow causes this error.
+            Err(StoreError::Refused { .. }) if is_too_narrow(vault.token.as_ref()) => {}
+            Err(failure) => vault.failure = Some(classify(failure)),
         }
     }
-    told
+    vault
 }
 
 fn is_too_narrow(token: Option<&Token>) -> bool {
-    matches!(token, Some(Token::Own { may_work: Some(false), .. }))
+    matches!(token, Some(Token::Own { has_required_access: Some(false), .. }))
 }
 
 fn token(path: &Path, account: &Account) -> Result<cas_vault::Token, TokenFile> {
     cas_vault::read_token(path, account.uid).map_err(|error| match () {
         () if error.is_missing() => TokenFile::Missing,
-        () if error.is_open_to_others() => TokenFile::Open { path: shown(path), why: error.reason() },
-        () => TokenFile::Unfit { why: error.reason(), is_replaceable: error.is_replaceable() },
+        () if error.is_open_to_others() => TokenFile::Open { path: path_text(path), why: error.reason() },
+        () => TokenFile::Unusable { why: error.reason(), is_replaceable: error.is_replaceable() },
     })
 }
 
-fn standing(
+fn inspect_token(
     server: &mut AdminClient,
     token: &cas_vault::Token,
     user: &str,
@@ -131,40 +138,47 @@ fn standing(
         return Ok(Token::Foreign(why));
     }
     let never_renewed = match found.is_renewable {
-        false => Some("it was made so".to_owned()),
+        false => Some("it was created as not renewable".to_owned()),
         true => match server.renew(token, user, deadline) {
             Err(StoreError::Refused { reason, .. }) if reason.contains("not renew") => Some(reason),
             _ => None,
         },
     };
-    let may_work = match server.has_required_access(token, user, deadline) {
-        Ok(permission) => Some(permission == Access::Allowed),
+    let has_required_access = match server.has_required_access(token, user, deadline) {
+        Ok(access) => Some(access == Access::Allowed),
         // A token that cannot be renewed is a finding of its own.
         Err(_) if never_renewed.is_some() => None,
         Err(failure) => return Err(failure),
     };
-    let attempts = cas_vault::forbidden_calls(server.layout(), user);
-    let mut too_wide = Vec::new();
-    for attempt in attempts {
-        if server.probe(token, &attempt, deadline)? == Access::Allowed {
-            too_wide.push(attempt.would);
+    let calls = cas_vault::forbidden_calls(server.layout(), user);
+    let mut excess_access = Vec::new();
+    for call in calls {
+        if server.probe(token, &call, deadline)? == Access::Allowed {
+            excess_access.push(call.would);
         }
     }
     let renewed = server.lookup_token(token, user, now.millis(), deadline)?;
     let expires_at = renewed.and_then(|TokenInfo { expires_at_ms, .. }| expires_at_ms);
-    Ok(Token::Own { expires_at: expires_at.map(Timestamp::from_millis), never_renewed, may_work, too_wide })
+    Ok(Token::Own {
+        expires_at: expires_at.map(Timestamp::from_millis),
+        never_renewed,
+        has_required_access,
+        excess_access,
+    })
 }
 
-/// The client's own words tell these apart, as they tell a person.
-fn silence(failure: StoreError) -> Silence {
+/// Classifies the error by the text of the Vault client.
+fn classify(failure: StoreError) -> VaultFailure {
     match failure {
-        StoreError::Busy { reason, .. } if reason.contains("sealed") => Silence::Sealed(reason),
-        StoreError::Busy { reason, .. } => Silence::Busy(reason),
-        StoreError::Unreachable { reason } if reason.contains("certificate") => Silence::Untrusted(reason),
-        StoreError::Unreachable { reason } => Silence::Unreachable(reason),
-        StoreError::Misconfigured { reason, .. } => Silence::Misconfigured(reason),
-        StoreError::Refused { reason, .. } => Silence::Refused(reason),
-        other @ (StoreError::Deleted { .. } | StoreError::Conflict) => Silence::Busy(other.to_string()),
+        StoreError::Busy { reason, .. } if reason.contains("sealed") => VaultFailure::Sealed(reason),
+        StoreError::Busy { reason, .. } => VaultFailure::Busy(reason),
+        StoreError::Unreachable { reason } if reason.contains("certificate") => {
+            VaultFailure::Untrusted(reason)
+        }
+        StoreError::Unreachable { reason } => VaultFailure::Unreachable(reason),
+        StoreError::Misconfigured { reason, .. } => VaultFailure::Misconfigured(reason),
+        StoreError::Refused { reason, .. } => VaultFailure::Refused(reason),
+        other @ (StoreError::Deleted { .. } | StoreError::Conflict) => VaultFailure::Busy(other.to_string()),
     }
 }
 
@@ -178,13 +192,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_nobody_knows_is_found_in_what_the_configuration_says() {
+    fn unknown_key_is_parsed_from_the_configuration_warning() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = scratch.path().join("config.toml");
         std::fs::write(&path, "[vault]\nadress = \"x\"\n").expect("a file");
         let (_, warnings) = Config::load(scratch.path()).expect("a configuration");
-        let found: Vec<_> = warnings.iter().filter_map(|said| unknown_key(said)).collect();
+        let found: Vec<_> = warnings.iter().filter_map(|warning| unknown_key(warning)).collect();
         assert_eq!(found.len(), 1, "{warnings:?}");
-        assert_eq!((found[0].path.as_str(), found[0].key.as_str()), (shown(&path).as_str(), "vault.adress"));
+        assert_eq!(
+            (found[0].path.as_str(), found[0].key.as_str()),
+            (path_text(&path).as_str(), "vault.adress")
+        );
     }
 }

@@ -1,21 +1,21 @@
-//! The person's units, as systemd and the disk know them.
+//! The user's units, according to systemd and the file system.
 
 use super::super::facts::Units;
-use super::shown;
+use super::path_text;
 use crate::systemd;
 
-/// Looks at those of this person. Anybody may ask systemd that; where it is known not to answer, nobody does again.
-pub(super) fn of(user: &str, systemd_answers: bool) -> Units {
+/// Inspects the units of the user, or returns [`Units::Unknown`] if systemd did not answer before.
+pub(super) fn inspect(user: &str, systemd_answers: bool) -> Units {
     if !systemd_answers {
-        return Units::None(systemd::NO_REPLY.into());
+        return Units::Unknown(systemd::NO_REPLY.into());
     }
     match systemd::standing(user) {
-        Ok(standing) => Units::Some {
-            stand_ins: standing.stand_ins.iter().map(|path| shown(path)).collect(),
+        Ok(standing) => Units::Known {
+            overrides: standing.stand_ins.iter().map(|path| path_text(path)).collect(),
             are_enabled: systemd::are_enabled(user),
-            resting: standing.resting,
+            inactive: standing.resting,
             failed: standing.failed,
         },
-        Err(why) => Units::None(why),
+        Err(why) => Units::Unknown(why),
     }
 }

@@ -1,63 +1,63 @@
-//! The notice: the one calm line for the person themselves, shown by their shell while it is they who have to act, or will
-//! have to soon. It is rendered from the same [`Outcome`] as the log line. An admin's business (the store, the
-//! configuration) is not theirs.
+//! The notice: one line that the user's shell shows while the user has to act, now or soon. It is
+//! rendered from the same [`Outcome`] as the log line. Problems that only an administrator can fix
+//! (the store, the configuration) are not part of it.
 
 mod reason;
 
 pub use reason::{NoticeReason, Urgency};
 
-use super::message::{self, RENEW_TOKEN, SIGN_IN, SPENT};
+use super::message::{self, OUTDATED, RENEW_TOKEN, SIGN_IN};
 use super::{Finding, Outcome, Status};
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::verification::Verification;
 
-/// The longest notice, in bytes: it should fit on two lines of a terminal.
+/// The longest notice, in bytes, so that it fits on two or three lines of a terminal.
 pub const MAX_LEN: usize = 200;
 
-/// What becomes of the notice after a run.
+/// The change of the notice after a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether the person has to act.
+    /// Whether the user has to act.
     pub action: UserAction,
-    /// What they are told where they do not have to: that their credential lapses soon.
+    /// The expiry warning, which is shown if the user does not have to act.
     pub expiry: Option<NoticeLine>,
 }
 
-/// Whether the person has to act, as far as a run can tell.
+/// Whether the user has to act, as far as a run can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAction {
-    /// They do, and are told so.
+    /// The user has to act.
     Required(NoticeLine),
-    /// There is nothing for them to do.
+    /// The user does not have to act.
     None,
-    /// There is nothing for them to do, unless it was for this very credential that they had to: it lies there whole, and this
-    /// run did not find out whether it works.
+    /// The user does not have to act, unless the existing notice is about this credential: it is in
+    /// the file and complete, and this run did not verify it.
     NoneUnlessFor(Fingerprint),
     /// This run cannot tell.
     Unknown,
 }
 
-/// What a person is shown.
+/// The line that is shown to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoticeLine {
     /// One line of printable ASCII, at most [`MAX_LEN`] bytes, that ends in the remedy.
     pub text: String,
-    /// Why.
+    /// The reason.
     pub cause: NoticeReason,
-    /// Which credential, or which day, it is about: the same cause with another one is news.
+    /// The credential or the date it is about. The same reason with another value is a new notice.
     pub about: String,
-    /// Whether it is shown again every day, and not only once.
+    /// Whether it is repeated every day.
     pub is_daily: bool,
 }
 
 impl Outcome {
-    /// What becomes of the person's notice.
+    /// Returns the change of the user's notice.
     pub fn notice(&self) -> Notice {
-        Notice { action: self.need(), expiry: self.line_of_the_end() }
+        Notice { action: self.user_action(), expiry: self.expiry_line() }
     }
 
-    fn need(&self) -> UserAction {
-        if let Some((cause, text)) = self.what_the_person_must_do() {
+    fn user_action(&self) -> UserAction {
+        if let Some((cause, text)) = self.required_action() {
             return UserAction::Required(self.line(cause, &text));
         }
         match (&self.finding, self.verdict()) {
@@ -74,28 +74,28 @@ impl Outcome {
         }
     }
 
-    fn what_the_person_must_do(&self) -> Option<(NoticeReason, String)> {
+    fn required_action(&self) -> Option<(NoticeReason, String)> {
         match (&self.finding, self.verdict()) {
             _ if self.status != Status::Fail => None,
             (_, Some(Verification::Rejected { account_level: true })) => Some((
                 NoticeReason::AccountRefused,
-                "your account or organisation is refused by the server; ask its administrator".into(),
+                "your account or organization is refused by the Anthropic API; ask its administrator".into(),
             )),
             (Finding::SetupToken { .. }, Some(Verification::Rejected { .. })) => Some((
                 NoticeReason::SetupTokenRejected,
-                format!("your setup-token is rejected by the server; {RENEW_TOKEN}"),
+                format!("your setup-token is rejected by the Anthropic API; {RENEW_TOKEN}"),
             )),
             (_, Some(Verification::Rejected { .. })) => Some((
                 NoticeReason::LoginRejected,
-                format!("your login is rejected by the server; {SIGN_IN}"),
+                format!("your login is rejected by the Anthropic API; {SIGN_IN}"),
             )),
             (Finding::Unrecoverable { .. }, _) => Some((
                 NoticeReason::LoginLost,
-                format!("your login is lost and there is no good copy to put back; {SIGN_IN}"),
+                format!("your login is lost and there is no backup to restore; {SIGN_IN}"),
             )),
             (Finding::StaleCopy { is_certain: true, .. }, _) => Some((
-                NoticeReason::LoginSpent,
-                format!("your login file holds an old copy that is used up; {SPENT}"),
+                NoticeReason::LoginSuperseded,
+                format!("your login file contains an outdated login; {OUTDATED}"),
             )),
             _ => None,
         }
@@ -107,21 +107,21 @@ impl Outcome {
             finding => finding.login().map(|login| login.generation),
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();
-        NoticeLine { text: self.addressed(text), cause, about, is_daily: true }
+        NoticeLine { text: self.with_email(text), cause, about, is_daily: true }
     }
 
-    fn line_of_the_end(&self) -> Option<NoticeLine> {
-        let lapsing = self.lapsing?;
+    fn expiry_line(&self) -> Option<NoticeLine> {
+        let warning = self.expiry_warning?;
         Some(NoticeLine {
-            text: self.addressed(&format!("your {}", message::of_the_end(&lapsing))),
-            cause: NoticeReason::Lapsing(lapsing.kind, lapsing.stage()),
-            about: lapsing.lapse.at.to_string(),
-            is_daily: lapsing.repeats_daily(),
+            text: self.with_email(&format!("your {}", message::expiry_text(&warning))),
+            cause: NoticeReason::Expiring(warning.kind, warning.stage()),
+            about: warning.expiry.at.to_string(),
+            is_daily: warning.repeats_daily(),
         })
     }
 
-    /// With the person's address in it, where that leaves room for the rest.
-    fn addressed(&self, text: &str) -> String {
+    /// Adds the user's email to the command if the line stays short enough.
+    fn with_email(&self, text: &str) -> String {
         let text = format!("Claude Code: {text}");
         let named = message::with_login_email(&text, self.sign_in_as.as_ref());
         if named.len() <= MAX_LEN { named } else { text }

@@ -1,83 +1,83 @@
-//! Why a person is shown a notice, and how much that asks of them.
+//! The reason of a notice, and its urgency.
 
 use std::fmt;
 
 use crate::credential::expiry::CredentialKind;
 use crate::credential::expiry_warning::WarningStage;
 
-/// Why a person is shown something.
+/// The reason of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeReason {
-    /// The server refuses their account or organisation.
+    /// The Anthropic API refuses the account or organization.
     AccountRefused,
-    /// The server refuses their setup-token.
+    /// The Anthropic API rejects the setup token.
     SetupTokenRejected,
-    /// The server refuses their login.
+    /// The Anthropic API rejects the login.
     LoginRejected,
-    /// Their login is broken, and there is no copy.
+    /// The login is unusable, and there is no backup.
     LoginLost,
-    /// An old copy of their login lies there.
-    LoginSpent,
-    /// Their credential lapses soon, or should have.
-    Lapsing(CredentialKind, WarningStage),
+    /// An outdated login is in the file.
+    LoginSuperseded,
+    /// The credential expires soon, or its expiry has passed.
+    Expiring(CredentialKind, WarningStage),
 }
 
 impl NoticeReason {
-    /// In one word, for programs: a word never changes its meaning.
+    /// Returns the code for programs. A code never changes its meaning.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AccountRefused => "account-refused",
             Self::SetupTokenRejected => "setup-token-rejected",
             Self::LoginRejected => "login-rejected",
             Self::LoginLost => "login-lost",
-            Self::LoginSpent => "login-spent",
-            Self::Lapsing(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {
+            Self::LoginSuperseded => "login-spent",
+            Self::Expiring(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {
                 "login-lapses-in-7-days"
             }
-            Self::Lapsing(CredentialKind::Login, WarningStage::Within3Days) => "login-lapses-in-3-days",
-            Self::Lapsing(CredentialKind::Login, WarningStage::Within1Day) => "login-lapses-in-1-day",
-            Self::Lapsing(CredentialKind::Login, WarningStage::Expired) => "login-lapsed",
-            Self::Lapsing(CredentialKind::SetupToken, WarningStage::Within30Days) => {
+            Self::Expiring(CredentialKind::Login, WarningStage::Within3Days) => "login-lapses-in-3-days",
+            Self::Expiring(CredentialKind::Login, WarningStage::Within1Day) => "login-lapses-in-1-day",
+            Self::Expiring(CredentialKind::Login, WarningStage::Expired) => "login-lapsed",
+            Self::Expiring(CredentialKind::SetupToken, WarningStage::Within30Days) => {
                 "setup-token-lapses-in-30-days"
             }
-            Self::Lapsing(
+            Self::Expiring(
                 CredentialKind::SetupToken,
                 WarningStage::Within7Days | WarningStage::Within3Days | WarningStage::Within1Day,
             ) => "setup-token-lapses-in-7-days",
-            Self::Lapsing(CredentialKind::SetupToken, WarningStage::Expired) => "setup-token-lapsed",
+            Self::Expiring(CredentialKind::SetupToken, WarningStage::Expired) => "setup-token-lapsed",
         }
     }
 }
 
-/// How much a notice asks of its person.
+/// How soon the user has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Nothing.
+    /// No action is required.
     None,
-    /// Something within days.
+    /// An action is required within days.
     ExpiresSoon,
-    /// Something now.
+    /// An action is required now.
     ActionRequired,
 }
 
 impl Urgency {
-    /// That of a notice with this [`NoticeReason::word`], or of none.
-    pub fn of(cause: Option<&str>) -> Self {
-        match cause {
+    /// Returns the urgency of a notice with this [code](NoticeReason::as_str), or of no notice.
+    pub fn from_reason(code: Option<&str>) -> Self {
+        match code {
             None => Self::None,
-            Some(word) if word.contains("-lapse") => Self::ExpiresSoon,
+            Some(code) if code.contains("-lapse") => Self::ExpiresSoon,
             Some(_) => Self::ActionRequired,
         }
     }
 }
 
-/// One word, for programs.
+/// Writes the code for programs.
 impl fmt::Display for Urgency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::None => "good",
-            Self::ExpiresSoon => "lapsing",
-            Self::ActionRequired => "must-act",
+            Self::None => "none",
+            Self::ExpiresSoon => "expires-soon",
+            Self::ActionRequired => "action-required",
         })
     }
 }

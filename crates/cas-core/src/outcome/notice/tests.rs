@@ -1,4 +1,4 @@
-//! What a person is told, and when.
+//! Tests of the notice's text and of its changes.
 
 use super::super::{BackupLocation, Detail};
 use super::*;
@@ -25,12 +25,12 @@ fn after(status: Status, finding: Finding) -> UserAction {
     let outcome = Outcome::new(status, finding);
     let need = outcome.notice().action;
     let is_shown = matches!(need, UserAction::Required(_));
-    assert!(is_shown || outcome.exit_code() != 79, "79 says that a person must sign in: {outcome}");
+    assert!(is_shown || outcome.exit_code() != 79, "79 means that the user must sign in: {outcome}");
     need
 }
 
 #[test]
-fn it_is_shown_exactly_when_the_person_has_to_act_and_names_the_remedy() {
+fn notice_is_shown_if_the_user_must_act_and_names_a_remedy() {
     let token = || Fingerprint::from_bytes("t");
     let (fail, restored) = (Status::Fail, |verdict| Finding::Restored {
         login: login(),
@@ -59,15 +59,15 @@ fn it_is_shown_exactly_when_the_person_has_to_act_and_names_the_remedy() {
 }
 
 #[test]
-fn the_address_is_in_the_command_where_there_is_room_for_it() {
-    for (address, is_named) in
+fn notice_includes_the_email_if_it_fits() {
+    for (email, is_named) in
         [("alice@example.org", true), (&*format!("{}@example.org", "a".repeat(90)), false)]
     {
         let finding = Finding::Unrecoverable { state: "x".into() };
-        let sign_in_as = crate::claude_files::email::Email::parse(address);
+        let sign_in_as = crate::claude_files::email::Email::parse(email);
         let outcome = Outcome { sign_in_as, ..Outcome::new(Status::Fail, finding) };
         let UserAction::Required(line) = outcome.notice().action else { panic!("not shown") };
-        let command = format!("run `cas-sync login --email {address}`");
+        let command = format!("run `cas-sync login --email {email}`");
         assert_eq!(line.text.ends_with(&command), is_named, "{}", line.text);
         assert!(line.text.len() <= MAX_LEN && line.text.contains("cas-sync login"), "{}", line.text);
         assert!(outcome.to_string().contains(&command), "the log has room: {outcome}");
@@ -75,7 +75,7 @@ fn the_address_is_in_the_command_where_there_is_room_for_it() {
 }
 
 #[test]
-fn every_cause_says_how_urgent_it_is() {
+fn every_reason_has_its_urgency() {
     let kinds = [CredentialKind::Login, CredentialKind::SetupToken];
     let stages = [
         WarningStage::Within30Days,
@@ -84,19 +84,19 @@ fn every_cause_says_how_urgent_it_is() {
         WarningStage::Within1Day,
         WarningStage::Expired,
     ];
-    for lapsing in kinds.iter().flat_map(|kind| stages.map(|stage| NoticeReason::Lapsing(*kind, stage))) {
-        assert_eq!(Urgency::of(Some(lapsing.as_str())), Urgency::ExpiresSoon, "{lapsing:?}");
+    for reason in kinds.iter().flat_map(|kind| stages.map(|stage| NoticeReason::Expiring(*kind, stage))) {
+        assert_eq!(Urgency::from_reason(Some(reason.as_str())), Urgency::ExpiresSoon, "{reason:?}");
     }
-    use NoticeReason::{AccountRefused, LoginLost, LoginRejected, LoginSpent, SetupTokenRejected};
-    for cause in [AccountRefused, LoginLost, LoginRejected, LoginSpent, SetupTokenRejected] {
-        assert_eq!(Urgency::of(Some(cause.as_str())), Urgency::ActionRequired, "{cause:?}");
+    use NoticeReason::{AccountRefused, LoginLost, LoginRejected, LoginSuperseded, SetupTokenRejected};
+    for cause in [AccountRefused, LoginLost, LoginRejected, LoginSuperseded, SetupTokenRejected] {
+        assert_eq!(Urgency::from_reason(Some(cause.as_str())), Urgency::ActionRequired, "{cause:?}");
     }
-    assert_eq!(Urgency::of(None), Urgency::None);
+    assert_eq!(Urgency::from_reason(None), Urgency::None);
 }
 
-/// The longest there are: with a year, a bound and the longest command.
+/// The longest texts: with a year, a bound and the longest command.
 #[test]
-fn what_is_said_of_an_end_fits_as_well() {
+fn expiry_notice_fits_in_its_length() {
     use crate::credential::expiry::{Expiry, ExpirySource, MIN_PLAUSIBLE_TIME};
     use crate::credential::expiry_warning::ExpiryWarning;
     let now = Timestamp::from_millis(1_796_040_000_000);
@@ -105,10 +105,9 @@ fn what_is_said_of_an_end_fits_as_well() {
             for certainty in
                 [ExpirySource::Declared, ExpirySource::FromCreationDate, ExpirySource::UpperBound]
             {
-                let lapse = Expiry { at, source: certainty };
-                let lapsing = ExpiryWarning::check(now, kind, lapse);
+                let expiry_warning = ExpiryWarning::check(now, kind, Expiry { at, source: certainty });
                 let outcome = Outcome {
-                    lapsing,
+                    expiry_warning,
                     ..Outcome::new(Status::Ok, Finding::Login { login: login(), verdict: None })
                 };
                 let Some(line) = outcome.notice().expiry else { continue };
@@ -120,16 +119,16 @@ fn what_is_said_of_an_end_fits_as_well() {
 }
 
 #[test]
-fn it_goes_once_the_credential_is_shown_to_work_or_is_another_one() {
+fn notice_ends_once_the_credential_is_valid_or_replaced() {
     let (token, generation) = (Fingerprint::from_bytes("t"), RefreshTokenId::from_bytes("r"));
     let unknown = || Some(Verification::Inconclusive("529".into()));
-    let of = |verdict| Finding::Login { login: login(), verdict };
+    let login_with = |verdict| Finding::Login { login: login(), verdict };
     let rows = [
-        (Status::Ok, of(Some(Verification::Ok)), UserAction::None),
-        (Status::Ok, of(Some(Verification::RateLimited)), UserAction::None),
+        (Status::Ok, login_with(Some(Verification::Ok)), UserAction::None),
+        (Status::Ok, login_with(Some(Verification::RateLimited)), UserAction::None),
         (Status::Ok, Finding::SetupToken { token, verdict: Some(Verification::Ok) }, UserAction::None),
-        (Status::Ok, of(None), UserAction::NoneUnlessFor(generation)),
-        (Status::Warn, of(unknown()), UserAction::NoneUnlessFor(generation)),
+        (Status::Ok, login_with(None), UserAction::NoneUnlessFor(generation)),
+        (Status::Warn, login_with(unknown()), UserAction::NoneUnlessFor(generation)),
         (Status::Warn, Finding::SetupToken { token, verdict: unknown() }, UserAction::NoneUnlessFor(token)),
         (Status::Ok, Finding::SetupToken { token, verdict: None }, UserAction::NoneUnlessFor(token)),
         (Status::Ok, Finding::Stale { login: login(), verdict: None }, UserAction::NoneUnlessFor(generation)),
@@ -146,9 +145,9 @@ fn it_goes_once_the_credential_is_shown_to_work_or_is_another_one() {
     }
 }
 
-/// What only an admin can mend leaves a person's login working: their shell says nothing about it.
+/// A problem that only an administrator can fix does not concern the user's shell.
 #[test]
-fn an_admins_business_is_not_put_to_the_person() {
+fn store_problem_is_not_part_of_the_notice() {
     let refused = Detail::Store(StoreError::Refused { reason: "403".into(), remedy: "ask".into() });
     let finding = Finding::Login { login: login(), verdict: Some(Verification::Ok) };
     let notes = vec![refused, Detail::StoreToken("expired".into())];

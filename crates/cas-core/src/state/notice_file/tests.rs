@@ -11,7 +11,7 @@ use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::verification::Verification;
 use crate::outcome::{Finding, Status};
 
-/// A run about this setup-token, told as a sync tells it.
+/// Runs a sync whose outcome is about this setup token.
 fn run(state: &StateDirectory, token: &str, verdict: Option<Verification>) {
     let rejected = matches!(verdict, Some(Verification::Rejected { .. }));
     let status = if rejected { Status::Fail } else { Status::Ok };
@@ -19,7 +19,7 @@ fn run(state: &StateDirectory, token: &str, verdict: Option<Verification>) {
     let outcome = Outcome::new(status, finding);
     let before = state.load::<Option<StateReport>>(state_report::FILE_NAME).expect("readable");
     let after = StateReport::from_outcome(&outcome, "alice", Timestamp::from_millis(1), before.as_ref());
-    update(&outcome, Mode::Sync, state).expect("followed");
+    update(&outcome, Mode::Sync, state).expect("updated");
     state.save(state_report::FILE_NAME, &after).expect("saved");
 }
 
@@ -28,7 +28,7 @@ fn shown(path: &Path) -> Option<String> {
 }
 
 #[test]
-fn it_stays_until_the_credential_works_or_is_another() {
+fn notice_stays_until_the_credential_is_valid_or_replaced() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let state = StateDirectory::new(scratch.path().join("state"), Uid::effective().as_raw());
     let path = state.path(FILE_NAME);
@@ -37,23 +37,23 @@ fn it_stays_until_the_credential_works_or_is_another() {
     assert_eq!(shown(&path), None);
     run(&state, "old", rejected());
     let notice = shown(&path).expect("shown");
-    assert!(notice.ends_with("hand it in with `cas-sync token set`\n"), "{notice}");
+    assert!(notice.ends_with("store it with `cas-sync token set`\n"), "{notice}");
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
 
     run(&state, "old", Some(Verification::Inconclusive("529".into())));
     run(&state, "old", None);
-    assert_eq!(shown(&path), Some(notice), "nobody has shown that it works again");
+    assert_eq!(shown(&path), Some(notice), "it is not verified as valid again");
     run(&state, "old", Some(Verification::Ok));
     assert_eq!(shown(&path), None);
 
     run(&state, "old", rejected());
     run(&state, "old", Some(Verification::Inconclusive("529".into())));
     run(&state, "new", None);
-    assert_eq!(shown(&path), None, "the person has acted");
+    assert_eq!(shown(&path), None, "the user has acted");
 }
 
 #[test]
-fn an_unchanged_notice_is_not_written_again_and_a_link_is_left_alone() {
+fn unchanged_notice_is_not_rewritten() {
     let scratch = tempfile::tempdir().expect("a scratch directory");
     let state = StateDirectory::new(scratch.path().to_owned(), Uid::effective().as_raw());
     let path = state.path(FILE_NAME);
@@ -68,7 +68,7 @@ fn an_unchanged_notice_is_not_written_again_and_a_link_is_left_alone() {
     let finding = Finding::Unrecoverable { state: "lost".into() };
     let outcome = Outcome::new(Status::Fail, finding);
     assert!(update(&outcome, Mode::Sync, &state).is_err());
-    assert!(shown(&target).is_some_and(|text| text.contains("administrator")), "the target is as it was");
+    assert!(shown(&target).is_some_and(|text| text.contains("administrator")), "the target is unchanged");
 }
 
 const HOUR: u64 = 60 * 60 * 1000;
@@ -78,27 +78,27 @@ fn at(hours: u64) -> Timestamp {
     Timestamp::from_millis(NOW + hours * HOUR)
 }
 
-fn login(name: &str, lapses_at: Timestamp) -> LoginSummary {
+fn login(name: &str, login_expires_at: Timestamp) -> LoginSummary {
     let expires_at = Timestamp::from_millis(NOW + 8 * HOUR);
     let generation = Fingerprint::from_bytes(name);
-    LoginSummary { generation, expires_at, login_expires_at: Some(lapses_at), owner: Owner::default() }
+    LoginSummary { generation, expires_at, login_expires_at: Some(login_expires_at), owner: Owner::default() }
 }
 
-/// How a run ends at `now` that finds this login.
+/// Returns the outcome of a run at `now` with this login.
 fn found(login: &LoginSummary, now: Timestamp, verdict: Option<Verification>) -> Outcome {
-    let lapse = Expiry::for_login(login);
+    let expiry = Expiry::for_login(login);
     let is_rejected = verdict.as_ref().is_some_and(Verification::is_rejected);
-    let lapsing = lapse
+    let expiry_warning = expiry
         .filter(|_| !is_rejected)
-        .and_then(|lapse| ExpiryWarning::check(now, CredentialKind::Login, lapse));
+        .and_then(|expiry| ExpiryWarning::check(now, CredentialKind::Login, expiry));
     let status = if is_rejected { Status::Fail } else { Status::Ok };
     let finding = Finding::Login { login: login.clone(), verdict };
-    Outcome { lapse, lapsing, ..Outcome::new(status, finding) }
+    Outcome { expiry, expiry_warning, ..Outcome::new(status, finding) }
 }
 
-/// What a sync, or a login, leaves.
-fn leave(state: &StateDirectory, outcome: &Outcome, mode: Mode) -> Option<String> {
-    let cause = update(outcome, mode, state).expect("followed");
+/// Updates the notice after a sync or a login.
+fn finish(state: &StateDirectory, outcome: &Outcome, mode: Mode) -> Option<String> {
+    let cause = update(outcome, mode, state).expect("updated");
     if mode == Mode::Sync {
         let before = state.load::<Option<StateReport>>(state_report::FILE_NAME).expect("readable");
         let after = StateReport::from_outcome(outcome, "alice", at(0), before.as_ref());
@@ -115,67 +115,76 @@ fn scratch() -> (tempfile::TempDir, StateDirectory, u32) {
 }
 
 #[test]
-fn ten_shells_a_day_show_it_once_a_day_and_a_new_cause_at_once() {
+fn notice_is_shown_once_a_day_and_a_new_reason_at_once() {
     let (_scratch, state, owner) = scratch();
     let shows = |hours| take_due_line(&state, owner, at(hours)).is_some();
-    assert!(!shows(0), "nothing to say");
+    assert!(!shows(0), "no notice");
     run(&state, "one", Some(Verification::Rejected { account_level: false }));
     let shown: Vec<_> = [0, 0, 1, 9, 15, 16, 17, 24, 40].map(shows).to_vec();
     assert_eq!(shown, [true, false, false, false, false, true, false, false, true]);
     run(&state, "one", Some(Verification::Rejected { account_level: false }));
-    assert!(!shows(41), "the next sync says the same");
+    assert!(!shows(41), "the next sync has the same result");
     run(&state, "two", Some(Verification::Rejected { account_level: false }));
-    assert!(shows(41) && !shows(42), "another token that is rejected is news");
+    assert!(shows(41) && !shows(42), "another rejected token is a new reason");
     run(&state, "two", Some(Verification::Rejected { account_level: true }));
-    assert!(shows(42), "and so is another reason");
+    assert!(shows(42), "another reason");
     run(&state, "two", Some(Verification::Ok));
-    assert!(!shows(100) && !state.path(RECORD).exists(), "mended");
+    assert!(!shows(100) && !state.path(RECORD).exists(), "the notice is removed");
     run(&state, "two", Some(Verification::Rejected { account_level: true }));
-    assert!(shows(100), "and broken again");
+    assert!(shows(100), "the notice is new");
     assert!(shows(20), "a clock that was set back hides nothing");
 }
 
 #[test]
-fn the_end_of_a_login_is_shown_at_each_stage_once_and_then_every_day() {
+fn login_expiry_is_shown_once_per_stage_then_daily() {
     let (_scratch, state, owner) = scratch();
     let login = login("g", at(7 * 24));
     let mut shown = Vec::new();
     for hours in (0..10 * 24).step_by(6) {
-        leave(&state, &found(&login, at(hours), Some(Verification::Ok)), Mode::Sync);
+        finish(&state, &found(&login, at(hours), Some(Verification::Ok)), Mode::Sync);
         if take_due_line(&state, owner, at(hours)).is_some() {
             shown.push(hours);
         }
     }
-    // Looked at every six hours, what is shown again after 16 is shown after 18.
+    // With a check every six hours, an interval of 16 hours becomes 18.
     assert_eq!(shown, [0, 4 * 24, 6 * 24, 7 * 24, 7 * 24 + 18, 7 * 24 + 36, 7 * 24 + 54]);
 }
 
 #[test]
-fn what_only_lapses_stays_while_it_is_refreshed_and_goes_once_somebody_signed_in_anew() {
+fn expiry_notice_stays_until_a_new_sign_in() {
     let (_scratch, state, _) = scratch();
     let text = || shown(&state.path(FILE_NAME));
     let (first, next) = (login("one", at(50)), login("two", at(50)));
-    let with_address = Outcome {
+    let with_email = Outcome {
         sign_in_as: crate::claude_files::email::Email::parse("alice@example.org"),
         ..found(&first, at(0), Some(Verification::Ok))
     };
-    assert_eq!(leave(&state, &with_address, Mode::Sync).as_deref(), Some("login-lapses-in-3-days"));
-    let said = text().expect("shown");
+    assert_eq!(finish(&state, &with_email, Mode::Sync).as_deref(), Some("login-lapses-in-3-days"));
+    let notice = text().expect("shown");
     assert!(
-        said.contains("login lapses on 2 Dec, in 2 days; ") && said.contains("--email alice@example.org"),
-        "{said}"
+        notice.contains("login expires on 2 Dec, in 2 days; ")
+            && notice.contains("--email alice@example.org"),
+        "{notice}"
     );
 
-    leave(&state, &found(&next, at(1), None), Mode::Login);
-    assert_eq!(text(), Some(said), "a refreshed login ends on the same day, and a login knows no address");
-    leave(&state, &found(&next, at(30), None), Mode::Login);
-    assert!(text().is_some_and(|text| text.contains("within a day")), "but it can count days: {:?}", text());
-    leave(&state, &found(&login("three", at(700)), at(30), None), Mode::Login);
+    finish(&state, &found(&next, at(1), None), Mode::Login);
+    assert_eq!(
+        text(),
+        Some(notice),
+        "a refreshed login expires on the same day, and a login does not know the email"
+    );
+    finish(&state, &found(&next, at(30), None), Mode::Login);
+    assert!(
+        text().is_some_and(|text| text.contains("within a day")),
+        "a login updates the days: {:?}",
+        text()
+    );
+    finish(&state, &found(&login("three", at(700)), at(30), None), Mode::Login);
     assert_eq!(text(), None);
 }
 
 #[test]
-fn an_outage_does_not_turn_a_dead_login_into_one_that_only_lapses() {
+fn outage_keeps_the_notice_of_a_rejected_login() {
     let (_scratch, state, _) = scratch();
     let login = login("one", at(50));
     let causes = [
@@ -184,14 +193,14 @@ fn an_outage_does_not_turn_a_dead_login_into_one_that_only_lapses() {
         None,
         Some(Verification::Ok),
     ]
-    .map(|verdict| leave(&state, &found(&login, at(0), verdict), Mode::Sync));
+    .map(|verdict| finish(&state, &found(&login, at(0), verdict), Mode::Sync));
     let causes: Vec<_> = causes.iter().map(Option::as_deref).collect();
-    let (dead, lapses) = (Some("login-rejected"), Some("login-lapses-in-3-days"));
-    assert_eq!(causes, [dead, dead, dead, lapses]);
+    let (rejected, expires) = (Some("login-rejected"), Some("login-lapses-in-3-days"));
+    assert_eq!(causes, [rejected, rejected, rejected, expires]);
 }
 
 #[test]
-fn where_it_cannot_be_noted_it_is_shown_and_nothing_is_waited_for() {
+fn notice_is_shown_if_its_record_cannot_be_written() {
     let (_scratch, state, owner) = scratch();
     let shows = || take_due_line(&state, owner, at(0)).is_some();
     run(&state, "t", Some(Verification::Rejected { account_level: false }));
@@ -208,14 +217,14 @@ fn where_it_cannot_be_noted_it_is_shown_and_nothing_is_waited_for() {
         assert!(shows() && shows());
     }
     fs::remove_dir(&record).expect("removed");
-    let held = state.lock(StateLock::State, &Deadline::after(PATIENCE)).expect("free");
-    assert!(shows() && shows(), "somebody holds the lock for ever");
+    let held = state.lock(StateLock::State, &Deadline::after(LOCK_TIMEOUT)).expect("free");
+    assert!(shows() && shows(), "another process keeps the lock");
     drop(held);
-    assert!(shows() && !shows(), "nothing known of it: shown, and noted");
+    assert!(shows() && !shows(), "without a record it is shown and recorded");
 }
 
 #[test]
-fn of_shells_that_open_together_one_shows_it() {
+fn notice_is_shown_by_one_of_several_concurrent_shells() {
     let (_scratch, state, owner) = scratch();
     run(&state, "t", Some(Verification::Rejected { account_level: false }));
     let shells = || {
@@ -229,7 +238,7 @@ fn of_shells_that_open_together_one_shows_it() {
 }
 
 #[test]
-fn only_what_can_be_printed_reaches_a_terminal() {
+fn notice_with_control_characters_is_sanitized() {
     let (_scratch, state, owner) = scratch();
     fs::create_dir(state.path("")).expect("a directory");
     let shows = |content: &[u8]| {

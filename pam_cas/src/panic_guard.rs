@@ -1,27 +1,27 @@
-//! Panics must neither reach the host nor its terminal: `pam_hooks!` would turn one into a refused login, and the
-//! standard hook would print it on the standard error of `su` or `sudo`.
+//! Catches panics. `pam_hooks!` would turn a panic into a refused login, and the standard hook
+//! would print it on the standard error of `su` or `sudo`.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs `work`; a panic inside comes back as an error and prints nothing.
+/// Runs `work`, and returns a panic as an error without printing it.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, CaughtPanic> {
     install_silent_hook();
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        // A payload whose own drop panics must not be dropped here: that would unwind out of this very guard.
+        // Do not drop the payload: its own drop may panic and would unwind out of this guard.
         std::mem::forget(payload);
         CaughtPanic(LAST.try_lock().ok().and_then(|mut last| last.take()))
     })
 }
 
-/// A defect of this module, with the place where it showed if that is known.
+/// A panic in this module, with its source location if that is known.
 pub(crate) struct CaughtPanic(Option<String>);
 
 impl fmt::Display for CaughtPanic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.0.as_deref().unwrap_or("an unknown place");
+        let place = self.0.as_deref().unwrap_or("an unknown location");
         write!(
             formatter,
             "defect in pam_cas_session at {place}; the login went on without a token, please report it"
@@ -29,11 +29,11 @@ impl fmt::Display for CaughtPanic {
     }
 }
 
-/// Where the last panic came from, left here by the hook for the log.
+/// The location of the last panic, stored by the hook for the log.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Installs the quiet hook once. The standard library is linked into the module, so this is our own hook and never the
-/// host's, even when the host is written in Rust.
+/// Installs the silent hook once. The standard library is linked into the module, so this never
+/// replaces the host's hook, even if the host is written in Rust.
 fn install_silent_hook() {
     static SILENT: AtomicBool = AtomicBool::new(false);
     if !SILENT.swap(true, Ordering::Relaxed) {
@@ -50,13 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_an_error_that_names_the_place() {
+    fn caught_panic_names_its_location() {
         let caught = catch_panic(|| panic!("on purpose")).map_err(|panicked| panicked.to_string());
-        assert!(caught.unwrap_err().contains("quiet.rs"));
+        assert!(caught.unwrap_err().contains("panic_guard.rs"));
     }
 
     #[test]
-    fn a_payload_that_panics_when_dropped_is_harmless() {
+    fn payload_that_panics_on_drop_is_forgotten() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {

@@ -1,84 +1,83 @@
-//! What is known of the configuration, the server and the person's token there.
+//! Facts about the configuration, Vault and the user's Vault token.
 
 use cas_core::time::timestamp::Timestamp;
 
 /// Configuration and store.
 #[derive(Debug, Default)]
 pub(in crate::commands::doctor) struct Store {
-    /// The configuration cannot be used; why.
-    pub(in crate::commands::doctor) broken: Option<String>,
-    /// Keys that nobody knows: the file, the key, and what is said of it.
+    /// Why the configuration cannot be used.
+    pub(in crate::commands::doctor) config_error: Option<String>,
     pub(in crate::commands::doctor) unknown_keys: Vec<UnknownKey>,
-    /// The server, if one is configured.
+    /// `None` if no Vault server is configured.
     pub(in crate::commands::doctor) vault: Option<Vault>,
 }
 
-/// A key of the configuration that nobody knows.
+/// An unknown key in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct UnknownKey {
     pub(in crate::commands::doctor) path: String,
     pub(in crate::commands::doctor) key: String,
-    pub(in crate::commands::doctor) said: String,
+    pub(in crate::commands::doctor) warning: String,
 }
 
-/// What the server and the person's token there say.
+/// Vault, the user's token and document.
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Vault {
-    pub(in crate::commands::doctor) address: String,
+    pub(in crate::commands::doctor) url: String,
     /// Mount and path of the document.
     pub(in crate::commands::doctor) mount: String,
     pub(in crate::commands::doctor) document: String,
-    /// Where the person's token lies.
+    /// Path of the token file.
     pub(in crate::commands::doctor) token_path: String,
     pub(in crate::commands::doctor) token_file: TokenFile,
-    /// What the server said of the token; nothing where it was not asked or did not say.
+    /// `None` if Vault was not asked or did not answer.
     pub(in crate::commands::doctor) token: Option<Token>,
-    /// Why the server did not answer.
-    pub(in crate::commands::doctor) silence: Option<Silence>,
-    /// What became of reading the document.
+    /// Why a request failed.
+    pub(in crate::commands::doctor) failure: Option<VaultFailure>,
+    /// The result of reading the document.
     pub(in crate::commands::doctor) content: Content,
-    /// How far this machine's clock is ahead of the server's, in seconds; behind is negative.
+    /// Seconds that this machine's clock is ahead of Vault's; negative if it is behind.
     pub(in crate::commands::doctor) clock_ahead: Option<i64>,
 }
 
-/// The file with the person's token.
+/// The Vault token file.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum TokenFile {
     Missing,
-    /// A file of theirs that others may read.
+    /// Other users can read the file.
     Open {
         path: String,
         why: String,
     },
-    /// No token of theirs can be read there; whether a new one may take its place.
-    Unfit {
+    /// The file does not hold one token of the user. `is_replaceable` allows a new token there.
+    Unusable {
         why: String,
         is_replaceable: bool,
     },
-    Fine,
+    Valid,
 }
 
-/// What the server says of a token.
+/// The token according to Vault.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Token {
-    /// Expired, revoked, or none.
+    /// Expired, revoked or unknown.
     Ended,
-    /// Somebody else's; why.
+    /// The token of another user; why.
     Foreign(String),
     Own {
         expires_at: Option<Timestamp>,
-        /// Why it will never be renewed.
+        /// Why it cannot be renewed.
         never_renewed: Option<String>,
-        /// Whether it may do what a sync does.
-        may_work: Option<bool>,
-        /// What it could do besides.
-        too_wide: Vec<&'static str>,
+        /// Whether its policy allows what a sync does.
+        has_required_access: Option<bool>,
+        /// What it allows but must not.
+        excess_access: Vec<&'static str>,
     },
 }
 
-/// Why a server did not answer.
+/// Why a request to Vault failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Silence {
+pub(in crate::commands::doctor) enum VaultFailure {
     Sealed(String),
     Busy(String),
     Untrusted(String),
@@ -87,15 +86,17 @@ pub(in crate::commands::doctor) enum Silence {
     Refused(String),
 }
 
-/// The document.
+/// The user's document in Vault.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Content {
     #[default]
     NotRead,
     Read {
-        /// The organisation of the login in it.
+        /// The organization of the login in it.
         organization: Option<String>,
     },
+    /// Marked as offboarded.
+    Offboarded,
     Deleted {
         version: u64,
     },

@@ -1,0 +1,40 @@
+//! Runs work for many users, a few at a time, so that users whose homes block until the deadline
+//! delay the others little.
+
+use std::sync::Mutex;
+use std::thread;
+
+/// How many are served at a time. Each waits most of the time.
+const WORKERS: usize = 8;
+
+/// Returns what `work` makes of each item, in the order of the items.
+pub(crate) fn map<Item: Send, Out: Send>(
+    items: impl IntoIterator<Item = Item, IntoIter: Send>,
+    work: impl Fn(Item) -> Out + Sync,
+) -> Vec<Out> {
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    let serve = || std::iter::from_fn(next).map(|(index, item)| (index, work(item))).collect::<Vec<_>>();
+    let mut done: Vec<(usize, Out)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(serve)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, out)| out).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn items_keep_their_order_and_run_together() {
+        assert_eq!(map(0..100, |number| number * 2), (0..100).map(|number| number * 2).collect::<Vec<_>>());
+        // Each waits for all others.
+        let all = Barrier::new(WORKERS);
+        assert_eq!(map(0..WORKERS, |_| all.wait().is_leader()).len(), WORKERS);
+        assert!(map(Vec::<u8>::new(), |byte| byte).is_empty());
+    }
+}

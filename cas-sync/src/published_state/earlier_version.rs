@@ -1,0 +1,146 @@
+//! Version 0.1 gave each user a directory of their own below `people`, in which their syncs published. What lies in one may be
+//! anything, and something that never answers may be mounted there. So root resolves no path in it: a process that has become
+//! its owner reads the state and empties the directory, with a deadline, and root removes the empty directory.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use cas_core::fs::directory_owner::{self, DirectoryOwner};
+use cas_core::outcome::state_report::FILE_NAME;
+use cas_core::system::account::AccountEntry;
+use cas_core::system::identity::Identities;
+use cas_protocol::paths::{self, STATE_DIR};
+use nix::unistd::{Gid, Uid};
+
+use super::publish;
+use super::published_file;
+use super::record::Record;
+use super::state_reader::{FoundState, read_file};
+use crate::os::parallel;
+use crate::os::run_as_user;
+
+/// The directory of all users' directories, in [`STATE_DIR`].
+const USERS_DIR: &str = "people";
+
+/// How long reading and emptying one directory may take. A directory with one file takes milliseconds.
+const EMPTY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Publishes what the earlier version's syncs have published, and removes their directories.
+///
+/// # Errors
+/// What could not be removed, and why; everything else is.
+pub(crate) fn migrate() -> Result<()> {
+    let directory = Path::new(STATE_DIR).join(USERS_DIR);
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", directory.display())),
+    };
+    let names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let removed = parallel::map(names, |name| remove_directory(&name));
+    let mut failures: Vec<_> =
+        removed.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    if failures.is_empty() {
+        return fs::remove_dir(&directory).with_context(|| format!("cannot remove {}", directory.display()));
+    }
+    failures.sort();
+    bail!(failures.join("; "))
+}
+
+/// Removes the directory of this user, and publishes what an enrolled user published in it. Returns
+/// false if it does not exist.
+///
+/// # Errors
+/// Why it is still there.
+fn remove_directory(user: &str) -> Result<bool> {
+    let path = Path::new(STATE_DIR).join(USERS_DIR).join(user);
+    let Some(owner) = owner_of(&path).with_context(|| format!("cannot remove {}", path.display()))? else {
+        return Ok(false);
+    };
+    let shown = path.display();
+    if owner.uid.is_root() {
+        fs::remove_dir(&path).with_context(|| format!("cannot remove {shown}, which belongs to root"))?;
+        return Ok(true);
+    }
+    let found = empty(user, &owner);
+    adopt(user, &owner, found.as_ref().ok());
+    let removed = found.and_then(|_| fs::remove_dir(&path).map_err(|error| error.to_string()));
+    removed.map(|()| true).map_err(|why| {
+        let command =
+            format!("setpriv --reuid={} --clear-groups find {shown} -mindepth 1 -delete", owner.uid);
+        anyhow!("cannot empty {shown}, which belongs to user id {}: {why}; `{command}` does", owner.uid)
+    })
+}
+
+/// The owner of a directory.
+struct Owner {
+    uid: Uid,
+    gid: Gid,
+}
+
+/// `None` if there is no directory.
+fn owner_of(path: &Path) -> Result<Option<Owner>> {
+    match directory_owner::look_at(path)? {
+        None => Ok(None),
+        Some(DirectoryOwner::Owned { uid, gid }) => {
+            Ok(Some(Owner { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }))
+        }
+        Some(DirectoryOwner::Mounted) => {
+            bail!("something is mounted over it; `umount --lazy {}`, then try again", path.display())
+        }
+        Some(DirectoryOwner::NotDirectory) => bail!("it is not a directory"),
+    }
+}
+
+/// An account whose name was given out again does not speak for the one that was enrolled.
+fn adopt(user: &str, owner: &Owner, found: Option<&FoundState>) {
+    let bound = Identities::of_this_machine().bound_uid(user).ok().flatten();
+    let is_of_user = bound == Some(owner.uid.as_raw()) && paths::is_enrolled(user);
+    if let Some(FoundState::Text(text)) = found
+        && is_of_user
+        && !published_file(user).exists()
+    {
+        // The next sync publishes what could not be published now.
+        drop(publish::write(user, Some(&Record::from_state(owner.uid.as_raw(), text.as_bytes()))));
+    }
+}
+
+fn empty(user: &str, owner: &Owner) -> Result<FoundState, String> {
+    let (uid, gid) = (owner.uid.to_string(), owner.gid.to_string());
+    let arguments = ["internal", "empty-published-directory", "--uid", &uid, "--gid", &gid, "--", user];
+    let answer = run_as_user::run_as_user(&arguments, EMPTY_TIMEOUT)?;
+    serde_json::from_slice(&answer).map_err(|_| "the process that empties it gave no answer".to_owned())
+}
+
+/// Serves root, as the owner of the directory of USER, who may have no account any more: reads the state and removes everything
+/// in the directory.
+///
+/// # Errors
+/// When the caller is not root, or when this process cannot become the owner.
+pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
+    let owner = AccountEntry {
+        name: user.to_owned(),
+        uid: Uid::from_raw(uid),
+        gid: Gid::from_raw(gid),
+        home: "/nonexistent".into(),
+    };
+    run_as_user::become_owner(&owner)?;
+    let directory = Path::new(STATE_DIR).join(USERS_DIR).join(user);
+    let found = read_file(&directory.join(FILE_NAME), uid);
+    // A directory without permissions is entered too. The directory itself is for root to remove.
+    run(Command::new("chmod").args(["-R", "u+rwX"]).arg(&directory))?;
+    run(Command::new("find").arg(&directory).args(["-xdev", "-mindepth", "1", "-delete"]))?;
+    println!("{}", serde_json::to_string(&found)?);
+    Ok(())
+}
+
+/// Whether it succeeds is seen by what is left.
+fn run(command: &mut Command) -> Result<()> {
+    command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map(drop).with_context(|| format!("cannot run {command:?}"))
+}

@@ -1,0 +1,116 @@
+//! Maps user ids to services, from the markers of enrolled users and the user ids bound to their
+//! names. Both are files of root. The user database is not read: a directory server may not answer,
+//! and may assign the name to another account.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use cas_core::system::identity::{IDENTITIES, Identities, STATE};
+use cas_protocol::paths::{self, ENROLLED_DIR};
+
+use crate::systemd::Units;
+
+/// The maximum age of the list even if its directories seem unchanged: two changes can have the
+/// same time.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// The services of the enrolled users. They are reread after a change, not for each request of a
+/// flood: reading takes some milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct EnrolledUsers {
+    services: HashMap<u32, String>,
+    read: Option<(Instant, Changes)>,
+}
+
+/// The times of the last enrollment or unenrollment, and of the last binding.
+type Changes = [Option<SystemTime>; 2];
+
+/// An enrolled name.
+#[derive(Debug)]
+struct Enrollment {
+    name: String,
+    /// The user id bound to the name.
+    uid: u32,
+    enrolled_at: SystemTime,
+}
+
+impl EnrolledUsers {
+    /// Returns the service that syncs this user. `None` if the user is not enrolled or has a name
+    /// that systemd does not accept.
+    pub(super) fn service_of(&mut self, uid: u32, now: Instant) -> Option<&str> {
+        let changes = last_changes();
+        let is_current = |(read_at, seen): (Instant, Changes)| {
+            now.saturating_duration_since(read_at) <= MAX_AGE && seen == changes
+        };
+        if !self.read.is_some_and(is_current) {
+            self.services = services(read(Path::new(ENROLLED_DIR), &Identities::of_this_machine()));
+            self.read = Some((now, changes));
+        }
+        self.services.get(&uid).map(String::as_str)
+    }
+}
+
+fn last_changes() -> Changes {
+    let bound = Path::new(STATE).join(IDENTITIES);
+    [Path::new(ENROLLED_DIR), bound.as_path()].map(|directory| fs::metadata(directory).ok()?.modified().ok())
+}
+
+fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
+    let entries = fs::read_dir(markers).into_iter().flatten().flatten();
+    let enrollment = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok().filter(|name| paths::is_enrolled(name))?;
+        let uid = identities.bound_uid(&name).ok().flatten()?;
+        Some(Enrollment { name, uid, enrolled_at: entry.metadata().ok()?.modified().ok()? })
+    };
+    entries.filter_map(enrollment).collect()
+}
+
+/// Returns the service of each user id. Of several names with one user id the last enrolled one
+/// counts: the others belong to removed accounts.
+fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
+    enrollments.sort_by(|one, other| (one.enrolled_at, &one.name).cmp(&(other.enrolled_at, &other.name)));
+    let service = |enrollment: Enrollment| Some((enrollment.uid, Units::for_user(&enrollment.name)?.service));
+    enrollments.into_iter().filter_map(service).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enrollment(name: &str, uid: u32, second: u64) -> Enrollment {
+        Enrollment {
+            name: name.into(),
+            uid,
+            enrolled_at: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+        }
+    }
+
+    #[test]
+    fn uid_maps_to_last_enrolled_name() {
+        let found = services(vec![
+            enrollment("bob", 1001, 9),
+            enrollment("carol", 1002, 5),
+            enrollment("alice", 1001, 7),
+            enrollment("1234", 1003, 1),
+        ]);
+        let service = |uid| found.get(&uid).map(String::as_str);
+        assert_eq!(service(1001), Some("claude-auth-sync@bob.service"));
+        assert_eq!(service(1002), Some("claude-auth-sync@carol.service"));
+        assert_eq!((service(1003), service(0)), (None, None));
+    }
+
+    #[test]
+    fn only_root_markers_with_bound_uid_count() {
+        let state = tempfile::tempdir().expect("a scratch directory");
+        for directory in ["enrolled", "identities"] {
+            fs::create_dir(state.path().join(directory)).expect("a directory");
+        }
+        fs::write(state.path().join("enrolled/no-such-marker-of-this-machine"), "").expect("a marker");
+        fs::write(state.path().join("identities/no-such-marker-of-this-machine"), "1001\n").expect("bound");
+        let identities = Identities::in_directory(state.path());
+        assert!(read(&state.path().join("enrolled"), &identities).is_empty(), "not enrolled on this machine");
+        assert!(read(&state.path().join("missing"), &identities).is_empty());
+    }
+}

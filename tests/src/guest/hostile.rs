@@ -1,0 +1,38 @@
+//! A user of the guest who harms what other users and root do there.
+
+use std::path::Path;
+
+use super::Guest;
+
+/// Where the program lies in the guest.
+const PROGRAM: &str = "/usr/local/bin/hostile-user";
+
+impl Guest {
+    /// Puts the program `hostile-user` into the guest; `env!("CARGO_BIN_EXE_hostile-user")` names it. It may mount FUSE there, as
+    /// any user of a Debian may.
+    ///
+    /// # Panics
+    /// When this machine's kernel has no FUSE, or the guest no device for it.
+    #[track_caller]
+    pub fn install_hostile_user(&self, program: &str) {
+        self.install_program(Path::new(program), PROGRAM);
+        self.run("test -c /dev/fuse || mknod /dev/fuse c 10 229; chmod 666 /dev/fuse && grep -qw fuse /proc/filesystems && : <>/dev/fuse")
+            .expect_success("FUSE in the guest: load the kernel module fuse on this machine");
+    }
+
+    /// Lets `user` do this until the guest ends or the unit is stopped, where the sessions of the user are. Returns the name of
+    /// the unit.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start_hostile(&self, user: &str, what: &str) -> String {
+        let words: Vec<&str> = what.split(' ').collect();
+        let name = format!("hostile-{user}-{}", words.first().unwrap_or(&""));
+        self.run(&format!(
+            "systemd-run --quiet --collect --unit={name} --slice=user-$(id -u {user}).slice --property=LimitNOFILE=8192 --uid={user} {PROGRAM} {what}"
+        ))
+        .expect_success(what);
+        name
+    }
+}

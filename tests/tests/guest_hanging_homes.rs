@@ -1,0 +1,147 @@
+//! Homes that never answer, in whole or in part, as any user can make them with FUSE where fuse.conf(5) has `user_allow_other`:
+//! every command of root's ends in time and names the user, and no other user waits.
+
+use cas_tests::claude_login::fresh;
+use cas_tests::guest::{Finished, Guest, Suite};
+use cas_tests::wait_until;
+use serde_json::Value;
+
+/// What each of them has mounted over.
+const HANGING: [(&str, &str); 4] = [
+    ("alice", "/home/alice"),
+    ("carol", "/home/carol/.local/state/claude-auth-sync"),
+    ("dee", "/home/dee/.claude"),
+    ("eve", "/home/eve/.config"),
+];
+
+/// A guest on which these users and bob are enrolled and have had a sync each, before the former began to hang.
+#[track_caller]
+fn bed() -> Guest {
+    let guest = Guest::boot(Suite::Bookworm);
+    guest.install_product();
+    guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
+    guest.run("useradd --create-home dee && useradd --create-home eve").expect_success("accounts");
+    for user in HANGING.map(|(user, _)| user).iter().chain(&["bob"]) {
+        guest.enroll(user);
+        guest.put_login(user, &fresh(user));
+        guest
+            .run(&format!("install -d -o {user} -g {user} -m 700 /home/{user}/.config"))
+            .expect_success("a folder");
+        guest.run(&format!("systemctl start claude-auth-sync@{user}.service")).expect_success("a sync");
+    }
+    for (user, directory) in HANGING {
+        cover(&guest, user, directory);
+    }
+    guest
+}
+
+/// Mounts what never answers, as the setuid fusermount3(1) does for the user.
+#[track_caller]
+fn cover(guest: &Guest, user: &str, directory: &str) {
+    guest
+        .run(&format!("systemd-run --quiet --collect --unit=covers-{user} /usr/local/bin/hostile-user cover {directory} $(id -u {user})"))
+        .expect_success("a mount");
+    let mounts = format!("grep -q ' {directory} fuse' /proc/self/mounts");
+    wait_until("it is covered", || guest.run(&mounts).succeeded());
+    // Not by timeout(1), which would wait for it.
+    let looks = guest.run(&format!("ls {directory} >/dev/null 2>&1 & sleep 1; kill -0 $!"));
+    looks.expect_success("it does not answer");
+}
+
+/// Runs a command of root's, which must end by itself within so many seconds.
+#[track_caller]
+fn within(guest: &Guest, seconds: u32, command: &str) -> Finished {
+    // In the background: timeout(1) would wait for a process that hangs in the kernel.
+    let done = guest.run(&format!(
+        "{command} >/tmp/said 2>&1 & p=$!; for _ in $(seq {}); do kill -0 $p 2>/dev/null || {{ wait $p; c=$?; cat /tmp/said; exit $c; }}; sleep 0.1; done; cat /tmp/said; cat /proc/$p/stack; exit 124",
+        seconds * 10
+    ));
+    assert_ne!(done.code, Some(124), "`{command}` has not ended after {seconds} s: {}", done.text());
+    done
+}
+
+#[test]
+fn root_commands_end_and_name_hanging_homes() {
+    let guest = bed();
+    // The sync's end comes for those whose home hangs since; of all of them at once.
+    let publish = "for u in alice carol dee eve bob; do cas-sync internal publish-state $u & done; wait";
+    within(&guest, 60, publish).expect_success("publishing");
+    let status = within(&guest, 20, "cas-sync status --json").text();
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let row = |user: &str| {
+        let rows = status["people"].as_array().expect("rows");
+        rows.iter().find(|row| row["user"] == user).unwrap_or_else(|| panic!("{user}: {status}"))
+    };
+    for user in ["alice", "carol"] {
+        let reason = row(user)["reason"].as_str().expect("a reason");
+        assert!(reason.contains("does not answer within 10s"), "{user}: {reason}");
+    }
+    assert_eq!(row("bob")["rank"], "ok", "{status}");
+
+    let metrics = within(&guest, 20, "cas-sync metrics").expect_success("metrics").text();
+    assert!(metrics.contains("claude_auth_status_code{user=\"alice\"} 7\n"), "{metrics}");
+    assert!(metrics.contains("claude_auth_status_code{user=\"bob\"} 0\n"), "{metrics}");
+
+    // The same in the service, for whose sandbox systemd visits every mount outside of /home.
+    guest
+        .run("install -d /srv/homes /var/lib/prometheus/node-exporter && useradd --create-home --base-dir /srv/homes gina")
+        .expect_success("an account");
+    cover(&guest, "gina", "/srv/homes/gina");
+    within(&guest, 60, "systemctl start claude-auth-metrics.service").expect_success("the service");
+    let written = guest.read("/var/lib/prometheus/node-exporter/claude-auth.prom").expect("metrics");
+    assert!(String::from_utf8_lossy(&written).contains("claude_auth_status_code{user=\"bob\"} 0\n"));
+
+    let sessions = within(&guest, 60, "cas-sync sessions").text();
+    assert!(sessions.contains("alice") && sessions.contains("does not answer within 10s"), "{sessions}");
+
+    // Those who hang are looked at together.
+    let doctor = within(&guest, 150, "cas-sync doctor").text();
+    for user in HANGING.map(|(user, _)| user) {
+        let after = doctor.split(user).nth(1).unwrap_or_default();
+        assert!(after.contains("does not answer within 90s"), "{user}: {doctor}");
+    }
+}
+
+#[test]
+fn enroll_and_unenroll_do_not_wait_for_homes() {
+    let guest = bed();
+    guest.run("useradd --create-home frank").expect_success("an account");
+    cover(&guest, "frank", "/home/frank");
+    within(&guest, 30, "cas-sync enroll frank").expect_success("enrolling");
+    for user in HANGING.map(|(user, _)| user) {
+        within(&guest, 30, &format!("cas-sync enroll {user}")).expect_success("enrolling again");
+    }
+    within(&guest, 30, "cas-sync unenroll frank").expect_success("unenrolling");
+    guest.write(
+        "/etc/claude-auth-sync/roster.yaml",
+        "root",
+        "644",
+        b"users:\n  alice:\n  bob:\n  carol:\n  dee:\n  eve:\n  frank:\n",
+    );
+    let provisioned = within(&guest, 90, "cas-sync provision");
+    assert!(matches!(provisioned.code, Some(0 | 1)), "{provisioned:?}");
+    assert!(guest.read("/var/lib/claude-auth-sync/enrolled/bob").is_some());
+    within(&guest, 60, "cas-sync unenroll --all").expect_success("unenrolling");
+    assert_eq!(
+        guest
+            .run("ls /var/lib/claude-auth-sync/enrolled /var/lib/claude-auth-sync/published")
+            .text()
+            .lines()
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn package_removal_does_not_wait_for_homes() {
+    let guest = bed();
+    let removed = within(&guest, 120, "dpkg --force-unsafe-io --remove claude-auth-sync");
+    removed.expect_success("removing");
+    // What looks for remains enters the homes.
+    for (user, directory) in HANGING {
+        guest
+            .run(&format!("systemctl stop covers-{user}; umount --lazy {directory}"))
+            .expect_success("an end of the mounts");
+    }
+    assert_eq!(guest.left_of_product(), "");
+}

@@ -1,0 +1,10 @@
+//! Whose credentials an account may use: names in other spellings, cloned machines, and what an older version enrolled.
+
+mod spellings;
+
+use cas_tests::guest::Finished;
+
+/// All that a command printed.
+fn printed(finished: &Finished) -> String {
+    [&finished.stdout[..], &finished.stderr].concat().iter().map(|byte| char::from(*byte)).collect()
+}

@@ -1,0 +1,175 @@
+//! A login name that is given to another account after its user has left: nothing of the former user's reaches it.
+
+use cas_tests::claude_login;
+use cas_tests::guest::{Fleet, Guest, Suite, document_with};
+use serde_json::{Value, json};
+
+use super::{enrolled, provision, provision_alone, roster, said, site, token, tokens};
+
+const DOCUMENT: &str = "secret/data/workstation/claude-users/dee";
+const CREDENTIALS: &str = "/home/dee/.claude/.credentials.json";
+
+/// A user dee who was provisioned, has a login in the store, and has another tool's field beside it.
+fn site_with_dee() -> Fleet {
+    let fleet = site();
+    fleet.guest.run("useradd --create-home --uid 2001 --shell /bin/bash dee").expect_success("a user");
+    roster(&fleet.guest, "users:\n  alice:\n  dee:\n");
+    provision(&fleet, "").expect_success("provisioning");
+    let login = claude_login::fresh("dee-of-2001");
+    fleet.bao.admin().done("POST", DOCUMENT, &json!({ "data": document_with(&login) }));
+    fleet
+}
+
+fn stored(fleet: &Fleet) -> Value {
+    let read = fleet.bao.admin().ask("GET", DOCUMENT, None);
+    read.body["data"]["data"].clone()
+}
+
+fn give_the_name_to(fleet: &Fleet, uid: u32) {
+    fleet
+        .guest
+        .run(&format!("userdel -r dee; useradd --create-home --uid {uid} --shell /bin/bash dee"))
+        .expect_success("a new account of the same name");
+}
+
+#[test]
+fn a_reused_name_is_refused_after_the_roster_let_it_go() {
+    let fleet = site_with_dee();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n");
+    provision(&fleet, "").expect_success("dee leaves");
+    give_the_name_to(&fleet, 2002);
+    roster(guest, "users:\n  alice:\n  dee:\n");
+
+    let before = tokens(&fleet.bao);
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert!(
+        done.text().contains("the name was enrolled for uid 2001, and its account has uid 2002 now"),
+        "{}",
+        said(&done)
+    );
+    assert_eq!(token(guest, "dee"), None);
+    assert_eq!(tokens(&fleet.bao), before, "no token was made");
+    assert_eq!(enrolled(guest), "alice\n");
+    let by_hand = guest.run("cas-sync enroll dee");
+    assert!(by_hand.code == Some(1) && said(&by_hand).contains("--adopt dee"), "{}", said(&by_hand));
+
+    provision(&fleet, "--adopt dee").expect_success("the administrator knows better");
+    assert_eq!(enrolled(guest), "alice\ndee\n");
+    assert!(token(guest, "dee").is_some());
+    provision_alone(guest).expect_success("and it stays so");
+}
+
+#[test]
+fn an_account_that_took_over_an_enrolled_name_gets_nothing() {
+    let fleet = site_with_dee();
+    let guest = &fleet.guest;
+    let old_token = token(guest, "dee").expect("dee's");
+    give_the_name_to(&fleet, 2002);
+    // Even with the former user's token, as a backup of the home would bring it.
+    guest.put_vault_token("dee", &format!("{old_token}\n"));
+
+    let synced = guest.sync("dee");
+    assert_eq!(synced.code, Some(1), "{}", said(&synced));
+    assert!(said(&synced).contains("--adopt dee"), "{}", said(&synced));
+    assert_eq!(guest.read(CREDENTIALS), None);
+    let journal = guest.product_journal();
+    assert!(journal.contains("user=dee FAIL cannot use the credentials of dee"), "{journal}");
+    guest.ssh("dee", "true").expect_success("a login goes on");
+    assert_eq!(guest.read(CREDENTIALS), None, "nothing was restored at a login");
+    let status = guest.run("cas-sync status");
+    assert_ne!(status.code, Some(0), "{}", status.text());
+}
+
+#[test]
+fn a_marked_document_is_not_used_on_any_machine() {
+    let fleet = site_with_dee();
+    let guest = &fleet.guest;
+    roster(guest, "users:\n  alice:\n");
+    let left = provision(&fleet, "--offboard dee").expect_success("offboarding").text();
+    assert!(left.contains("marked their document as offboarded"), "{left}");
+    for remains in [DOCUMENT, "vaultwarden_email of other tools", "workstation-claude-dee", "/home/dee"] {
+        assert!(left.contains(remains), "{remains}: {left}");
+    }
+    let fields = stored(&fleet);
+    assert!(fields["claude_offboarded_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{fields}");
+    assert_eq!(fields["vaultwarden_email"], "alice@example.org", "other tools' fields survive");
+
+    // The same uid, and a machine that never heard of dee.
+    give_the_name_to(&fleet, 2001);
+    guest.run("rm /var/lib/claude-auth-sync/identities/dee").expect_success("another machine");
+    roster(guest, "users:\n  alice:\n  dee:\n");
+    let before = tokens(&fleet.bao);
+    let done = provision(&fleet, "");
+    assert_eq!(done.code, Some(1), "{}", said(&done));
+    assert!(done.text().contains("dee: left out: their document in the store is marked"), "{}", said(&done));
+    assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", said(&done));
+    assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
+    assert_eq!(tokens(&fleet.bao), before, "the one that was made to look is revoked");
+
+    let dee = fleet.enroll("dee");
+    let synced = guest.sync("dee");
+    assert!(said(&synced).contains("marked as offboarded"), "{}", said(&synced));
+    assert_ne!(synced.code, Some(0), "{}", said(&synced));
+    assert_eq!(guest.read(CREDENTIALS), None);
+    assert_eq!(dee.fields(), fields, "nothing was written");
+
+    let adopted = provision(&fleet, "--adopt dee").expect_success("adopting").text();
+    assert!(
+        adopted.contains("dee is adopted with uid 2001, and the mark in the document is cleared"),
+        "{adopted}"
+    );
+    let synced = guest.sync("dee");
+    assert!(said(&synced).contains("RECOVERED"), "{}", said(&synced));
+    assert!(guest.read(CREDENTIALS).is_some());
+}
+
+#[test]
+fn a_deleted_document_leaves_nothing_to_take_over() {
+    let fleet = site_with_dee();
+    let guest = &fleet.guest;
+    let listed = provision(&fleet, "--offboard dee --delete-document");
+    assert_eq!(listed.code, Some(78), "{}", said(&listed));
+    assert!(said(&listed).contains("dee is listed in"), "{}", said(&listed));
+    roster(guest, "users:\n  alice:\n");
+    let alone = guest.run("cas-sync provision --offboard dee --delete-document");
+    assert_eq!(alone.code, Some(77), "{}", said(&alone));
+    assert!(alone.text().contains("their document is to be deleted"), "{}", said(&alone));
+    provision(&fleet, "--offboard dee --delete-document").expect_success("with an administrator's token");
+    assert_eq!(fleet.bao.admin().ask("GET", DOCUMENT, None).status, 404);
+    assert_eq!(enrolled(guest), "alice\n");
+}
+
+/// Without a server there is no document: what the machine knows has to do.
+#[test]
+fn reused_name_is_refused_without_a_server() {
+    let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
+    guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
+    guest.put_token("dee", "sk-ant-oat01-of-the-first-dee");
+    guest.run("cp -a /home/dee /root/backup").expect_success("a backup of the home");
+    let left = guest.run("cas-sync provision --offboard dee").expect_success("offboarding").text();
+    for remains in ["/home/dee, with the login", "identities/dee, which binds the name to its uid"] {
+        assert!(left.contains(remains), "{remains}: {left}");
+    }
+    guest
+        .run("userdel -r dee; useradd --create-home --uid 2002 --shell /bin/bash dee && cp -a /root/backup/.config /home/dee/ && chown -R dee: /home/dee")
+        .expect_success("another account of the name, in the home of the first");
+    let refused = guest.run("cas-sync enroll dee");
+    assert!(refused.code == Some(1) && said(&refused).contains("--adopt dee"), "{}", said(&refused));
+    for command in
+        ["cas-sync run", "cas-sync restore", "cas-sync backup", "cas-sync login", "cas-sync token show"]
+    {
+        let by_hand = guest.run(&format!("runuser -u dee -- {command} </dev/null"));
+        assert!(
+            by_hand.code != Some(0) && said(&by_hand).contains("uid 2001"),
+            "{command}: {}",
+            said(&by_hand)
+        );
+    }
+    let seen = "runuser -u dee -- cas-session exec -- printenv CLAUDE_CODE_OAUTH_TOKEN; runuser -u dee -- cas-session environment";
+    assert!(!guest.run(seen).text().contains("sk-ant"), "the first user's token");
+    assert_eq!(guest.variable_by_ssh("dee"), None);
+    guest.run("cas-sync provision --adopt dee && cas-sync enroll dee").expect_success("adopting");
+    assert_eq!(guest.variable_by_ssh("dee").as_deref(), Some("sk-ant-oat01-of-the-first-dee"), "as was said");
+}

@@ -1,0 +1,187 @@
+//! Users who send all the requests they can, and many users who send one each.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cas_tests::claude_login::{fresh, tombstone};
+use cas_tests::guest::{Guest, Suite};
+use cas_tests::size::sized;
+
+use super::{PATIENCE, failed, host, property, runs, wait_for_runs, wait_until};
+
+const SOCKET: &str = "/run/claude-auth-sync/request.sock";
+const SERVICE: &str = "claude-auth-sync@alice.service";
+
+/// What each of the five does. The first two are enrolled.
+const FLOODERS: [(&str, &str); 5] = [
+    ("mallory1", "hold"),
+    ("mallory2", "connect"),
+    ("mallory3", "linger"),
+    ("mallory4", "connect"),
+    ("mallory5", "hold"),
+];
+
+/// How many requests of alice's are timed.
+const REQUESTS: usize = 5;
+
+/// The flood takes its share of the processors: what is done for her request is slower by this factor at most.
+const SLOWDOWN: u32 = 4;
+
+/// What a flood may delay the request of another user besides.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
+/// Some connect as fast as they can, some hold each connection that they get, and one sends what cannot be closed.
+fn flood(guest: &Guest) {
+    guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
+    for (number, (user, how)) in FLOODERS.into_iter().enumerate() {
+        guest.run(&format!("useradd --create-home {user}")).expect_success("useradd");
+        if number < 2 {
+            guest.run(&format!("cas-sync enroll --no-watch {user}")).expect_success("enrolling");
+        }
+        guest.start_hostile(user, &format!("{how} {SOCKET}"));
+    }
+}
+
+/// From her request until systemd starts her sync, for each of several requests; in order of length.
+fn delays(guest: &Guest) -> Vec<Duration> {
+    let started_at = || property(guest, SERVICE, "ExecMainStartTimestampMonotonic");
+    let mut delays = Vec::new();
+    while delays.len() < REQUESTS {
+        wait_until("none at work", || super::is_inactive(guest, "alice"));
+        guest.forget_request_limits();
+        let before = started_at();
+        // By the program that a login leaves behind when it finds the queue full.
+        let asked = guest
+            .run("runuser -u alice -- sh -c 'date +%s%6N; exec cas-session request'")
+            .expect_success("a request");
+        wait_until("her sync starts", || started_at() != before);
+        let started = guest.run(&format!(
+            "date -d \"$(systemctl show --timestamp=us --property=ExecMainStartTimestamp --value {SERVICE})\" +%s%6N"
+        ));
+        let [asked, started] = [asked, started]
+            .map(|microseconds| -> u64 { microseconds.text().trim().parse().expect("microseconds") });
+        delays.push(Duration::from_micros(started.saturating_sub(asked)));
+    }
+    delays.sort();
+    delays
+}
+
+#[test]
+fn a_flood_by_five_users_delays_no_request_of_another() {
+    let guest = host(Suite::Bookworm, &["alice"]);
+    let login = fresh("good");
+    guest.put_login("alice", &login);
+    guest.run(&format!("systemctl start {SERVICE}")).expect_success("a backup");
+    let quiet = delays(&guest);
+    flood(&guest);
+    let flooded_from = Instant::now();
+
+    let flooded = delays(&guest);
+
+    println!("without the flood {quiet:?}, with it {flooded:?}");
+    let bound = quiet[REQUESTS / 2] * SLOWDOWN + MAX_DELAY;
+    assert!(
+        flooded[REQUESTS / 2] <= bound,
+        "{flooded:?} is more than {bound:?}, without the flood {quiet:?}"
+    );
+    let before = runs(&guest, "alice");
+    guest.forget_request_limits();
+    guest.put_login("alice", &tombstone(&login));
+    guest.ssh("alice", "true").expect_success("ssh");
+    wait_for_runs(&guest, "alice", before + 1);
+    // The first sync, one of each dispatcher (which remembers no limit of the one before), and one a minute.
+    let minutes = usize::try_from(flooded_from.elapsed().as_secs() / 60).expect("a few minutes");
+    for (user, _) in &FLOODERS[..2] {
+        assert!(runs(&guest, user) <= 1 + (REQUESTS + 2) + minutes, "the limit holds for {user}");
+    }
+    // What asks PID 1 is answered, and removing all of it finishes.
+    guest.run("timeout 5 systemctl is-active dbus.socket").expect_success("PID 1 answers");
+    for (user, how) in FLOODERS {
+        guest.run(&format!("systemctl is-active hostile-{user}-{how}")).expect_success("the flood lasted");
+    }
+    assert_eq!(failed(&guest), "");
+    guest.remove_package().expect_success("removing everything");
+    wait_until("nothing is left", || guest.left_of_product().is_empty());
+}
+
+/// Each of many gets their sync, also when all request one at the same time. Each costs three units and one watch of the
+/// kernel's, in a process of their own; PID 1 watches one socket for all of them.
+#[test]
+fn each_of_many_users_gets_the_sync_they_request() {
+    let number = sized(300, 60);
+    let guest = host(Suite::Bookworm, &[]);
+    let before = watches_of(&guest, "1");
+    guest
+        .run(&format!(
+            "for i in $(seq {number}); do n=u$i; u=$((20000 + i)); echo \"$n:x:$u:$u::/home/$n:/bin/sh\" >&3; echo \"$n:x:$u:\" >&4; \
+               mkdir -m 700 /home/$n; echo >/home/$n/.profile; chown -R $u:$u /home/$n; done 3>>/etc/passwd 4>>/etc/group"
+        ))
+        .expect_success("accounts");
+    let roster: String = (1..=number).map(|number| format!("  u{number}:\n")).collect();
+    guest.configure("store = \"local\"\n");
+    guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", format!("users:\n{roster}").as_bytes());
+    guest.run("cas-sync provision").expect_success("enrolling all of them");
+    wait_until("the first syncs are over", || {
+        guest
+            .run("systemctl list-units --plain --no-legend --state=activating 'claude-auth-sync@*'")
+            .text()
+            .is_empty()
+    });
+    let first = runs_of_all(&guest);
+
+    guest
+        .run(&format!("for i in $(seq {number}); do runuser -u u$i -- cas-session request & done; wait"))
+        .expect_success("a request of each");
+
+    let requested = Instant::now();
+    let count = |user: &str| first.get(user).copied().unwrap_or(0);
+    loop {
+        let now = runs_of_all(&guest);
+        if now.len() == number && now.iter().all(|(user, runs)| *runs > count(user)) {
+            break;
+        }
+        // Two syncs a second are started on any machine, one of the suites included.
+        let served = now.iter().filter(|(user, runs)| **runs > count(user)).count();
+        let limit = PATIENCE + Duration::from_millis(500) * u32::try_from(number).expect("a few hundred");
+        assert!(requested.elapsed() < limit, "{served} of {number} got a sync within {limit:?}");
+        thread::sleep(Duration::from_millis(200));
+    }
+    for (user, runs) in runs_of_all(&guest) {
+        // A start that systemd does not confirm within five seconds is repeated.
+        assert!((1..=2).contains(&(runs - count(&user))), "{user}: {runs} runs");
+    }
+    assert_eq!(failed(&guest), "");
+
+    let units = guest.run("systemctl list-unit-files --no-legend 'claude-auth-*@*'; systemctl list-units --all --plain --no-legend 'claude-auth-*@u1.*'").text();
+    let of_one = units.lines().filter(|line| line.contains("@u1.")).count();
+    let watched = watches_of(&guest, "1");
+    let watch = property(&guest, "claude-auth-watch@u1.service", "MainPID");
+    let of_watch = watches_of(&guest, &watch);
+    println!(
+        "{number} users: {of_one} units and {of_watch} inotify instance of their own each; PID 1 had {before} inotify instances and has {watched}"
+    );
+    assert!(of_one <= 3, "{units}");
+    assert_eq!((watched, of_watch), (before, 1));
+    guest
+        .run("systemd-analyze security --threshold=20 claude-auth-request.service")
+        .expect_success("at most 2.0");
+}
+
+/// How many runs of each user were logged.
+fn runs_of_all(guest: &Guest) -> HashMap<String, usize> {
+    let counted = guest.run("cd /home && wc -l u*/.local/state/claude-auth-sync/sync.log 2>/dev/null").text();
+    let line = |line: &str| {
+        let (count, path) = line.trim().split_once(' ')?;
+        let (user, _) = path.split_once('/')?;
+        Some((user.to_owned(), count.parse().ok()?))
+    };
+    counted.lines().filter_map(line).collect()
+}
+
+/// How many inotify instances a process has.
+fn watches_of(guest: &Guest, process: &str) -> usize {
+    let descriptors =
+        guest.run(&format!("ls -l /proc/{process}/fd")).expect_success("its descriptors").text();
+    descriptors.matches("anon_inode:inotify").count()
+}
