@@ -29,7 +29,7 @@ fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
     let expected = "-rw-r--r-- 0:0 /var/lib/claude-auth-sync/enrolled/alice\n";
     assert_eq!(as_once, expected);
     let again = guest.enroll("alice");
-    assert!(again.contains("nothing had to be changed"), "{again}");
+    assert!(again.contains("nothing was changed"), "{again}");
     assert_eq!(traces(&guest), as_once);
 
     for umask in ["077", "000", "777"] {
@@ -83,16 +83,16 @@ fn enroll_requires_root_and_a_regular_user() {
         ("daemon", "only people"),
         ("nobody", "only people"),
         ("no-such-person", "no such account"),
-        ("''", "cannot be a login name"),
-        ("..", "cannot be a login name"),
-        (".", "cannot be a login name"),
-        ("../../../etc/cron.d/evil", "cannot be a login name"),
-        ("/etc/passwd", "cannot be a login name"),
-        ("'a\nb'", "cannot be a login name"),
-        ("-- -x", "cannot be a login name"),
+        ("''", "is not a valid user name"),
+        ("..", "is not a valid user name"),
+        (".", "is not a valid user name"),
+        ("../../../etc/cron.d/evil", "is not a valid user name"),
+        ("/etc/passwd", "is not a valid user name"),
+        ("'a\nb'", "is not a valid user name"),
+        ("-- -x", "is not a valid user name"),
         ("'alice '", "no such account"),
         ("alice%h", "no such account"),
-        ("$(printf 'a%0300d' 1)", "cannot be a login name"),
+        ("$(printf 'a%0300d' 1)", "is not a valid user name"),
     ];
     for (user, said) in rows {
         let seen = guest.run(&format!("cas-sync enroll {user}"));

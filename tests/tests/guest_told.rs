@@ -30,7 +30,7 @@ fn notify_command_runs_once_per_change_as_the_user() {
     sync(&login);
     let second = told().replacen(&first, "", 1);
     assert!(
-        second.starts_with("Claude Code: there is nothing left for you to do\ngood to alice\n"),
+        second.starts_with("Claude Code: there is nothing left for you to do\nnone to alice\n"),
         "{second}"
     );
     assert!(guest.read("/home/bob/told").is_none(), "nobody else is told of hers");

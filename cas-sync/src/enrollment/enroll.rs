@@ -33,7 +33,7 @@ pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
             &remarks,
         ),
         Ok(Done { name, remarks, .. }) => {
-            say(&format!("{name} was enrolled already; nothing had to be changed."), &remarks)
+            say(&format!("{name} was enrolled already; nothing was changed."), &remarks)
         }
         Err(error) => exit_with_error(&error, 1),
     }

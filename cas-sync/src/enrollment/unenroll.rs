@@ -17,7 +17,7 @@ use crate::roster;
 use crate::systemd;
 use crate::term::stderr::exit_with_error;
 
-/// Looks after USER no more.
+/// Unenrolls one user.
 pub(crate) fn unenroll(user: &str) -> ExitCode {
     match require_root("unenroll") {
         Ok(()) => report(&[&enrolled_spelling(user)]),
@@ -37,30 +37,30 @@ fn enrolled_spelling(user: &str) -> String {
 pub(crate) fn unenroll_all() -> ExitCode {
     let users = require_root("unenroll").and_then(|()| enrolled());
     match users {
-        Ok(people) if people.is_empty() => {
-            println!("no user is enrolled; nothing had to be changed.");
+        Ok(users) if users.is_empty() => {
+            println!("no user is enrolled; nothing was changed.");
             ExitCode::SUCCESS
         }
-        Ok(people) => report(&people.iter().map(String::as_str).collect::<Vec<_>>()),
+        Ok(users) => report(&users.iter().map(String::as_str).collect::<Vec<_>>()),
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-/// Disenrols these people, and says of each of them what came of it.
-fn report(people: &[&str]) -> ExitCode {
+/// Unenrolls these users and prints the result of each.
+fn report(users: &[&str]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for (user, result) in people.iter().zip(unenroll_all_of(people)) {
+    for (user, result) in users.iter().zip(unenroll_all_of(users)) {
         match result {
             Ok(true) => println!(
-                "{user} is no longer enrolled. Their own files and the copy in the store stay as they are; sessions that are open keep their environment."
+                "{user} is no longer enrolled. The user's files and the backup in the store are kept; open sessions keep their environment."
             ),
-            Ok(false) => println!("{user} was not enrolled; nothing had to be changed."),
+            Ok(false) => println!("{user} was not enrolled; nothing was changed."),
             Err(error) => code = exit_with_error(&error, 1),
         }
     }
-    match systemd::still_running(people) {
+    match systemd::still_running(users) {
         Ok(remarks) => {
-            remarks.iter().chain(&users_in_roster(people)).for_each(|remark| println!("{remark}."))
+            remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}."))
         }
         Err(error) => code = exit_with_error(&error, 1),
     }
@@ -75,49 +75,50 @@ fn enrolled() -> Result<Vec<String>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {ENROLLED_DIR}")),
     };
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    let mut people = entries.map(name).collect::<Result<Vec<_>>>()?;
-    people.sort();
-    Ok(people)
+    let mut users = entries.map(name).collect::<Result<Vec<_>>>()?;
+    users.sort();
+    Ok(users)
 }
 
 /// Returns the users that are in the roster, which will enroll them again.
-fn users_in_roster(people: &[&str]) -> Vec<String> {
+fn users_in_roster(users: &[&str]) -> Vec<String> {
     let path = Path::new(roster::DEFAULT_PATH);
     let text = config::read_admin_file(path).ok().flatten();
     let Some(roster) = text.and_then(|text| roster::parse(&text, path).ok()) else { return Vec::new() };
     let is_wanted = |user: &&&str| roster.people.get(**user).is_some_and(|person| person.is_enabled());
     let remark = |user: &&str| {
         format!(
-            "{user} stands in {}, so the next provisioning enrols them again: write `claude_auth: false` below their name",
+            "{user} is listed in {}, so the next provisioning enrolls {user} again; set `claude_auth: false` there",
             roster::DEFAULT_PATH
         )
     };
-    people.iter().filter(is_wanted).map(remark).collect()
+    users.iter().filter(is_wanted).map(remark).collect()
 }
 
-/// Undoes an enrollment; true when there was anything to undo.
+/// Unenrolls one user. Returns true if there was anything to undo.
 ///
 /// # Errors
-/// What could not be undone; everything else is.
+/// What could not be undone; everything else was.
 pub(crate) fn unenroll_one(user: &str) -> Result<bool> {
     combine_results(unenroll_all_of(&[user]))
 }
 
-/// Undoes enrollments; for each, whether there was anything to undo, or what could not be undone: everything else is.
-fn unenroll_all_of(people: &[&str]) -> Vec<Result<bool>> {
+/// Unenrolls these users. Returns for each whether there was anything to undo, or what could not be
+/// undone; everything else was.
+fn unenroll_all_of(users: &[&str]) -> Vec<Result<bool>> {
     // A user without an account can still be unenrolled.
     let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
-    // First of all no login asks for anything any more.
-    let markers: Vec<_> = people
+    // The markers first, so that no login starts anything.
+    let markers: Vec<_> = users
         .iter()
         .map(|user| if can_be(user) { remove_if_exists(&marker_path(user)) } else { Ok(false) })
         .collect();
-    let mut stopped = systemd::stop(&people.iter().copied().filter(can_be).collect::<Vec<_>>()).into_iter();
+    let mut stopped = systemd::stop(&users.iter().copied().filter(can_be).collect::<Vec<_>>()).into_iter();
     let undone = |(user, marker): (&&str, Result<bool>)| {
-        ensure!(can_be(user), "{user:?} cannot be a login name here");
+        ensure!(can_be(user), "{user:?} is not a valid user name");
         let units = stopped.next().unwrap_or(Ok(false));
         combine_results([marker, units, remove_if_exists(&published_file(user))])
-            .with_context(|| format!("{user} is unenrolled, but not without a trace"))
+            .with_context(|| format!("{user} is unenrolled, but not completely"))
     };
-    people.iter().zip(markers).map(undone).collect()
+    users.iter().zip(markers).map(undone).collect()
 }

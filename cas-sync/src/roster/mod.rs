@@ -98,7 +98,7 @@ fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
 
 fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
     if !is_valid_user_name(name.as_bytes()) {
-        return Err((key.line, format!("{name:?} cannot be a login name")));
+        return Err((key.line, format!("{name:?} is not a valid user name")));
     }
     let mut entry = Entry { line: key.line, claude_auth: true, parked: false };
     match &value.value {

@@ -84,7 +84,7 @@ fn ambiguous_roster_error_names_the_line() {
         ("users:\n  ada:\n  bob:\n  ada:\n", "line 4: \"ada\" is a duplicate of the key in line 2"),
         ("users:\n  ada: {parked: true, parked: false}\n", "line 2: \"parked\" is a duplicate"),
         ("users:\n  ada:\nusers:\n  bob:\n", "line 3: \"users\" is a duplicate"),
-        ("users:\n  ../ada:\n", "line 2: \"../ada\" cannot be a login name"),
+        ("users:\n  ../ada:\n", "line 2: \"../ada\" is not a valid user name"),
         ("users:\n  ada: {parked: true\n", "line"),
         ("users:\n\tada:\n", "line"),
         ("users: [\n", "line"),

@@ -32,7 +32,7 @@ fn provision_without_an_admin_token_names_what_is_missing() {
             provision_with(guest, &revoked, ""),
             "waits for an admin: they have no token; the admin's token is expired, revoked",
         ),
-        (provision_with(guest, &weak, ""), "allow it update on auth/token/create/workstation-claude"),
+        (provision_with(guest, &weak, ""), "permit it update on auth/token/create/workstation-claude"),
     ] {
         assert_eq!(done.code, Some(77), "{}", said(&done));
         for user in ["alice", "bob"] {

@@ -72,7 +72,7 @@ fn three_people_work(suite: Suite) {
         snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
     let again = guest.run("cas-sync provision").expect_success("the hourly run");
     assert!(
-        again.text().contains("3 people: nothing had to be changed (3 requests to the store"),
+        again.text().contains("3 people: nothing was changed (3 requests to the store"),
         "{}",
         again.text()
     );

@@ -113,7 +113,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(standing(&fleet, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
     assert_eq!(snapshot(guest, "/home/bob /home/carol /home/dee"), homes, "homes are left alone");
-    assert!(provision_alone(guest).expect_success("and then").text().contains("nothing had to be changed"));
+    assert!(provision_alone(guest).expect_success("and then").text().contains("nothing was changed"));
 
     // Enrolled again: the token of the parked user still works, the other user needs a new one.
     roster(guest, "users:\n  alice:\n  bob: {claude_auth: false}\n  carol:\n  dee:\n");

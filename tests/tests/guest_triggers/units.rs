@@ -177,6 +177,6 @@ fn stopping_one_unit_pauses_the_machine_until_it_is_started() {
     guest.ssh("alice", "true").expect_success("her next login");
     wait_for_runs(&guest, "alice", 2);
     let said = guest.run("cas-sync enroll --no-watch alice").expect_success("again").text();
-    assert_eq!(said, "alice was enrolled already; nothing had to be changed.\n");
+    assert_eq!(said, "alice was enrolled already; nothing was changed.\n");
     assert_eq!(failed(&guest), "");
 }

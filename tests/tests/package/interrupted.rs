@@ -38,7 +38,7 @@ const REMOVING: [Point; 6] = [
     Starts("/usr/bin/cas-sync"),
     Starts("/usr/bin/deb-systemd-invoke"),
     Unlinks(20),
-    Starts("/usr/bin/timeout"),
+    Starts("/usr/bin/deb-systemd-helper"),
 ];
 
 #[test]

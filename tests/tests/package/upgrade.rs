@@ -61,7 +61,7 @@ fn an_upgrade_while_people_work(suite: Suite) {
     assert_eq!(property(guest, "claude-auth-request.socket", "ActiveState"), "active");
     assert_eq!(guest.read("/etc/claude-auth-sync/config.toml").as_deref(), Some(&b"# the admin's own\n"[..]));
     let again = guest.enroll("alice");
-    assert!(again.contains("nothing had to be changed"), "{again}");
+    assert!(again.contains("nothing was changed"), "{again}");
 
     assert!(claude.ask("after", PATIENCE).expect("it answers").answered(), "the session goes on");
     assert_eq!(claude.leave(PATIENCE).expect("it ends"), Some(0));

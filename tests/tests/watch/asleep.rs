@@ -72,7 +72,7 @@ fn a_second_watcher_waits_and_takes_over() {
     let second = Watcher::begin(&resident);
     let waits = || fs::read_to_string(second.process().directory().join("wchan"));
     let threads = || second.process().account().threads;
-    eventually("a second one that waits", || waits().is_ok_and(|at| at.contains("lock")));
+    eventually("a second one that waits", || waits().is_ok_and(|at| at.contains("unix_stream_read")));
     assert_eq!(threads(), 1, "it does nothing yet");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.end(), Some(0));

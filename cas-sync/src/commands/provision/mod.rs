@@ -263,7 +263,7 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
     let layout = provisioner.server.as_ref().map(VaultServer::layout);
     let names = request.offboard.clone().unwrap_or_default();
     for name in &names {
-        ensure!(is_valid_user_name(name.as_bytes()), "{name:?} cannot be a login name here");
+        ensure!(is_valid_user_name(name.as_bytes()), "{name:?} is not a valid user name");
         let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
         ensure!(
             entry.is_none(),

@@ -116,7 +116,7 @@ impl Summary {
         let mut parts = vec![match (self.is_dry, changed) {
             (true, 0) => "nothing would be changed".to_owned(),
             (true, _) => format!("{changed} would be changed"),
-            (false, 0) => "nothing had to be changed".to_owned(),
+            (false, 0) => "nothing was changed".to_owned(),
             (false, _) => format!("{changed} changed"),
         }];
         let mut more = |count: usize, what: &str| {

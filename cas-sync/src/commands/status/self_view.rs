@@ -74,7 +74,7 @@ fn verified(own: &SelfReport) -> String {
     match report.verified_at {
         Some(at) if at == report.at => format!("{}: {answer}", format_relative(at, own.now)),
         Some(at) => format!("{}; {last_try}", format_relative(at, own.now)),
-        None => format!("never, as far as known;  {last_try}"),
+        None => format!("never, as far as known; {last_try}"),
     }
 }
 

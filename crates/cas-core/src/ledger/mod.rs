@@ -87,7 +87,7 @@ pub struct GenerationRecord {
     /// Its state.
     #[serde(alias = "fate")]
     pub state: GenerationState,
-    /// When it was last verified.
+    /// When it was first verified after its last restore.
     #[serde(default)]
     pub verified_at: Option<Timestamp>,
     /// When it was restored, oldest first.
@@ -128,6 +128,13 @@ pub struct PendingRestore {
     pub at: Timestamp,
     /// The file to be replaced, or `None` if there was none.
     pub replaces: Option<FileId>,
+}
+
+impl GenerationRecord {
+    /// Returns true if it was verified after each of its restores, or never restored.
+    fn is_verified_since_restore(&self) -> bool {
+        self.restored_at.iter().all(|at| self.verified_at.is_some_and(|verified| verified >= *at))
+    }
 }
 
 impl Ledger {
@@ -237,7 +244,9 @@ impl Ledger {
                 entry.state = GenerationState::Current;
             }
             entry.restored_at.retain(|at| *at > now || at.is_within(RESTORE_WINDOW, now));
-            entry.verified_at = Some(now);
+            if !entry.is_verified_since_restore() {
+                entry.verified_at = Some(now);
+            }
             if self.unverified_restore == Some(generation) {
                 self.unverified_restore = None;
             }
@@ -263,7 +272,7 @@ impl Ledger {
                 entry.restored_at.iter().filter(|at| **at > now || at.is_within(RESTORE_WINDOW, now));
             recent.count() < RESTORES_PER_WINDOW
         } else {
-            entry.restored_at.iter().all(|at| entry.verified_at.is_some_and(|verified| verified >= *at))
+            entry.is_verified_since_restore()
         }
     }
 

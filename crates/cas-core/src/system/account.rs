@@ -72,7 +72,7 @@ impl AccountEntry {
         if !paths::is_valid_user_name(name.as_bytes()) {
             return Err(AccountError {
                 asked: name.to_owned(),
-                why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
+                why: "this is not a valid user name; give the name of one account, as in `getent passwd`"
                     .into(),
             });
         }
@@ -90,7 +90,7 @@ impl AccountEntry {
         }
         Err(AccountError {
             asked: account.name,
-            why: "this cannot be a login name here; give the name of one account, as in `getent passwd`"
+            why: "this is not a valid user name; give the name of one account, as in `getent passwd`"
                 .into(),
         })
     }
