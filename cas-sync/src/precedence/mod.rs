@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
+use cas_core::credential::sign_out::SignOut;
 use cas_protocol::setup_token::VARIABLE;
 
 use self::settings::{Settings, Value};
@@ -43,6 +44,8 @@ pub(crate) struct Sources {
     pub(crate) login_file: PathBuf,
     /// The login in it.
     pub(crate) login: LoginFileState<LoginSummary>,
+    /// Why the user intends that there is no login.
+    pub(crate) sign_out: Option<SignOut>,
     /// The names of the profiles that have a credential.
     pub(crate) profiles: Vec<Fingerprint>,
     /// The profile that is used if no variable names one.

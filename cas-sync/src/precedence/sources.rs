@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use cas_core::claude_files::credentials_file::CredentialsFile;
 use cas_core::claude_files::json_settings::{self, ClaudeJson, ReadJsonError};
 use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::engine;
 use cas_core::fs::regular_file::{self, OpenError};
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::env_file::EnvFile;
@@ -42,7 +43,7 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::from_variables(variables))]);
     let mut unknown = Vec::new();
-    let places = [(Place::OwnState, own_state), (Place::UserSettings, directory.join("settings.json"))];
+    let places = [(Place::OwnState, own_state.clone()), (Place::UserSettings, directory.join("settings.json"))];
     let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
     let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
     for (place, path) in places.into_iter().chain(managed).chain([served]) {
@@ -59,9 +60,12 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let uid = account.uid.as_raw();
     let ledger = StateDirectory::new(paths.state_directory.clone(), uid).ledger().unwrap_or_default();
     let (profiles, active_profile) = profiles(surroundings);
+    let login = CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary();
+    let state = ClaudeJson::read(&own_state).ok().flatten();
     Sources {
         settings,
-        login: CredentialsFile::new(login_file.clone(), uid).read(*now).login.summary(),
+        sign_out: state.and_then(|state| engine::sign_out(&login, &state, &ledger)),
+        login,
         login_file,
         profiles,
         active_profile,

@@ -184,3 +184,67 @@ fn sign_in_replaces_a_login_refreshed_meanwhile() {
     assert!(found["mcpOAuth"].to_string().contains("wiki.example"), "{found}");
     assert_eq!(found["claudeAiOauth"]["refreshToken"], json!("sk-ant-ort01-person-1-1"));
 }
+
+/// The client deletes the credential file and removes the account from its own file. A backup is
+/// restored only on request.
+#[test]
+fn logout_with_the_client_is_not_undone() {
+    for version in [OLDER, NEWEST] {
+        let resident = Resident::settle_with_claude_of(version);
+        let (status, screen) = sign_in(&resident, &[], Account::of_somebody());
+        assert_eq!(status.code(), Some(0), "{version}: {screen}");
+        assert!(resident.sync().status.success());
+        let signed_in = login(&resident);
+        let own = resident.read(".claude.json").expect("the client's own file");
+
+        // Both files are lost: the client creates its own file anew, and it names no account either.
+        resident.remove(LOGIN);
+        resident.remove(".claude.json");
+        let start = resident.command(&resident.program("claude"), &["auth", "status"]);
+        resident.output(start);
+        assert!(resident.read(".claude.json").is_some(), "{version}");
+        assert!(resident.sync().status.success(), "{version}");
+        assert_eq!(login(&resident), signed_in, "{version}");
+
+        // Only the credential file is lost.
+        put_own_state(&resident, &String::from_utf8(own).expect("text"));
+        assert!(resident.sync().status.success(), "{version}");
+        resident.remove(LOGIN);
+        assert!(resident.sync().status.success(), "{version}");
+        assert_eq!(login(&resident), signed_in, "{version}");
+
+        let logout = resident.command(&resident.program("claude"), &["auth", "logout"]);
+        assert!(resident.output(logout).status.success(), "{version}");
+        assert_eq!(resident.read(LOGIN), None, "{version}");
+        let run = resident.sync();
+        let text = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(run.status.success() && text.contains("you logged out of Claude Code"), "{version}: {text}");
+        assert_eq!(resident.read(LOGIN), None, "{version}");
+        let status = resident.command(&resident.program("cas-sync"), &["status"]);
+        let status = String::from_utf8_lossy(&resident.output(status).stdout).into_owned();
+        assert!(status.contains("you logged out of Claude Code"), "{version}: {status}");
+    }
+}
+
+/// The backup is not restored beside an API key, and is once that is gone.
+#[test]
+fn sign_in_with_an_api_key_is_left_alone() {
+    let resident = Resident::settle_with_claude();
+    let login = resident.sign_in();
+    assert!(resident.sync().status.success());
+    for lost in [None, Some(tombstone(&login))] {
+        resident.remove(LOGIN);
+        if let Some(content) = &lost {
+            resident.put(LOGIN, content);
+        }
+        let before = resident.read(LOGIN);
+        put_own_state(&resident, r#"{"primaryApiKey":"sk-ant-api03-key"}"#);
+        let run = resident.sync();
+        let text = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(run.status.success() && text.contains("signed in with an API key"), "{text}");
+        assert_eq!(resident.read(LOGIN), before);
+        put_own_state(&resident, "{}");
+        assert!(resident.sync().status.success());
+        assert!(resident.read(LOGIN).is_some_and(|content| content == login.as_bytes()));
+    }
+}

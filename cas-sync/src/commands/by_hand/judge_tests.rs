@@ -30,6 +30,7 @@ fn facts(login: LoginFileState<LoginSummary>) -> Facts {
     Facts {
         now: Timestamp::from_millis(NOW),
         login,
+        sign_out: None,
         remnant: None,
         refreshing: false,
         ledger: Ledger::default(),

@@ -3,6 +3,7 @@
 
 use cas_core::credential::login::LoginSummary;
 use cas_core::credential::login_file::LoginFileState;
+use cas_core::credential::sign_out::SignOut;
 use cas_core::outcome::Status;
 use cas_core::time::format::format_relative;
 use cas_core::time::timestamp::Timestamp;
@@ -139,6 +140,10 @@ impl SelfReport {
         if self.effective.token_not_here {
             let reason = "Claude Code is not logged in: there is a setup token, but this session started without it; log in again, or start Claude Code with `cas-session exec`";
             return Summary { status: Status::Warn, reason: reason.into(), exit_code: 1 };
+        }
+        if self.sources.sign_out == Some(SignOut::Logout) {
+            let remedy = "sign in with `cas-sync login`, or restore a backup with `cas-sync restore`";
+            return fail(format!("Claude Code is not logged in: {}; {remedy}", SignOut::Logout));
         }
         let found = match &self.sources.login {
             LoginFileState::Missing => "there is no login",

@@ -46,6 +46,12 @@ impl CredentialsFile {
         Self { path, owner }
     }
 
+    /// Returns when an entry of the file's directory was last created, renamed or deleted.
+    pub fn directory_changed_at(&self) -> Option<Timestamp> {
+        let metadata = self.config_directory().metadata().ok()?;
+        Some(FileId::from_metadata(&metadata).modified_at())
+    }
+
     /// Reads the file. Total: an unreadable file has a state too.
     pub fn read(&self, now: Timestamp) -> Snapshot {
         match self.found() {

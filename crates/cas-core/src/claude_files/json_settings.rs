@@ -10,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::Owner;
 use crate::fs::regular_file::{self, OpenError};
 
@@ -27,8 +28,15 @@ pub const ACCOUNT: &str = "oauthAccount";
 /// The member that says whether the client has completed its first-start dialog.
 pub const ONBOARDING: &str = "hasCompletedOnboarding";
 
+/// The member that identifies the installation: 64 random hexadecimal digits that a client writes into
+/// each new state file. A logout keeps it (measured with 2.1.197, 2.1.329 and 2.1.332).
+const INSTALLATION: &str = "userID";
+
+/// The member with the API key of a sign-in that uses one instead of a login.
+pub const API_KEY: &str = "primaryApiKey";
+
 /// The members that are read.
-const MEMBERS: [&str; 5] = [ACCOUNT, ONBOARDING, "env", "apiKeyHelper", "primaryApiKey"];
+const MEMBERS: [&str; 6] = [ACCOUNT, ONBOARDING, INSTALLATION, API_KEY, "env", "apiKeyHelper"];
 
 /// Returns the path of the client's state file: in its configuration directory
 /// (`CLAUDE_CONFIG_DIR`) or in the home.
@@ -106,6 +114,24 @@ impl ClaudeJson {
             owner: Owner { account: account.account_uuid, organization: account.organization_uuid },
             email: account.email_address.and_then(|email| email.as_str().map(str::to_owned)),
         })
+    }
+
+    /// Returns the fingerprint of the value that identifies this state file. A state file that is
+    /// created anew has another one.
+    pub fn installation(&self) -> Option<Fingerprint> {
+        let id: String = serde_json::from_str(self.member(INSTALLATION)?).ok()?;
+        (!id.is_empty()).then(|| Fingerprint::from_bytes(&id))
+    }
+
+    /// Returns [`ClaudeJson::installation`] if the file names the signed-in account.
+    pub fn signed_in_installation(&self) -> Option<Fingerprint> {
+        self.account().and_then(|_| self.installation())
+    }
+
+    /// Returns true if the user signed in with an API key.
+    pub fn has_api_key(&self) -> bool {
+        let key = self.member(API_KEY).and_then(|text| serde_json::from_str::<String>(text).ok());
+        key.is_some_and(|key| !key.is_empty())
     }
 
     /// Returns whether the client has completed its first-start dialog, or `None` if it has not

@@ -8,4 +8,5 @@ pub mod json_edit;
 pub mod login;
 pub mod login_file;
 pub mod remnant;
+pub mod sign_out;
 pub mod verification;

@@ -5,11 +5,13 @@ mod execute;
 mod from_snapshot;
 mod inspect;
 mod observe;
+mod sign_out;
 mod verify;
 
 use std::path::Path;
 
 pub use inspect::{BackupInfo, Inspection};
+pub use sign_out::sign_out;
 
 use crate::claude_files::credentials_file::{CredentialsFile, Snapshot};
 use crate::credential::login::Login;

@@ -9,6 +9,7 @@ use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::LoginFileState;
 use crate::credential::remnant::Remnant;
+use crate::credential::sign_out::SignOut;
 use crate::ledger::Ledger;
 use crate::planner::{
     DocumentFact, DocumentSummary, EnvFileFact, Facts, Mode, Progress, StoreContact, TokenFact,
@@ -26,9 +27,9 @@ const STORE_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a sync waits while a session refreshes the login.
 const REFRESH_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long after the login the client may write the account to its state file. A sign-in writes both
-/// files within a second.
-const ACCOUNT_NAME_GRACE: Duration = Duration::from_secs(2);
+/// How long after the credential file the client may write its state file. A sign-in and a logout
+/// change both files within a second.
+const STATE_FILE_GRACE: Duration = Duration::from_secs(2);
 
 /// The interval at which the refresh is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -42,6 +43,7 @@ impl Engine {
         let mut facts = Facts {
             now: self.now,
             login: LoginFileState::Missing,
+            sign_out: None,
             remnant: None,
             refreshing: false,
             ledger: Ledger::default(),
@@ -56,6 +58,7 @@ impl Engine {
         };
         if self.settings.mode.is_background() && !self.is_inspection {
             self.wait_for_refresh();
+            self.wait_for_logout();
             self.wait_for_account_name();
         }
         self.record_local_history();
@@ -108,6 +111,18 @@ impl Engine {
         }
     }
 
+    /// Waits a moment if the credential file was deleted just now, because a logout changes the state
+    /// file afterwards.
+    fn wait_for_logout(&self) {
+        let changed_at = self.credentials.directory_changed_at();
+        let age = changed_at.and_then(|changed_at| self.now.checked_duration_since(changed_at));
+        let Some(left) = age.and_then(|age| STATE_FILE_GRACE.checked_sub(age)) else { return };
+        let had_login = self.state.ledger().is_ok_and(|ledger| ledger.last_seen_in_file.is_some());
+        if had_login && matches!(self.credentials.read(self.now).login, LoginFileState::Missing) {
+            std::thread::sleep(self.deadline.remaining().min(left));
+        }
+    }
+
     /// Waits a moment for the account of a login that was just written. A client that does not name
     /// the account in the login writes its state file afterwards, and the store must not get the new
     /// login under the account of the previous one.
@@ -117,10 +132,10 @@ impl Engine {
             return;
         };
         let age = snapshot.identity.and_then(|file| self.now.checked_duration_since(file.modified_at()));
-        let Some(left) = age.and_then(|age| ACCOUNT_NAME_GRACE.checked_sub(age)) else { return };
+        let Some(left) = age.and_then(|age| STATE_FILE_GRACE.checked_sub(age)) else { return };
         let is_new = self.state.ledger().is_ok_and(|ledger| {
             let first_seen = ledger.first_seen(login.summary.generation);
-            first_seen.is_none_or(|at| at.is_within(ACCOUNT_NAME_GRACE, self.now))
+            first_seen.is_none_or(|at| at.is_within(STATE_FILE_GRACE, self.now))
         });
         if is_new && self.signed_in_account().is_some() {
             std::thread::sleep(self.deadline.remaining().min(left));
@@ -129,8 +144,17 @@ impl Engine {
 
     /// Returns the account that the client's state file names.
     fn signed_in_account(&self) -> Option<SignedInAccount> {
-        let state = ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten();
-        state.and_then(|state| state.signed_in_account())
+        self.claude_state().and_then(|state| state.signed_in_account())
+    }
+
+    /// Returns the client's state file, if it can be used.
+    fn claude_state(&self) -> Option<ClaudeJson> {
+        ClaudeJson::read(&json_settings::state_file(&self.account.home, None)).ok().flatten()
+    }
+
+    fn sign_out(&self, login: &LoginFileState<LoginSummary>, ledger: &Ledger) -> Option<SignOut> {
+        let is_possible = login.needs_restore() && !self.snapshot_is_fixed;
+        super::sign_out(login, &is_possible.then(|| self.claude_state())??, ledger)
     }
 
     /// Reads the credential file, the ledger and the history again. Without a valid ledger and
@@ -138,6 +162,7 @@ impl Engine {
     pub(super) fn refresh_facts(&mut self, facts: &mut Facts) {
         match self.read_local_state() {
             Ok((login, ledger)) => {
+                facts.sign_out = self.sign_out(&login, &ledger);
                 facts.login = login;
                 facts.remnant = self.remnant();
                 facts.place = self.credentials.place();
@@ -226,8 +251,19 @@ impl Engine {
 
     pub(super) fn record_current_login(&self, ledger: &mut Ledger) {
         ledger.resolve_pending_restore(self.snapshot.identity);
+        self.record_installation(ledger);
         if let Some(login) = self.snapshot.login.login() {
             ledger.record_login(&login.summary, self.credentials.place(), self.now);
+        }
+    }
+
+    /// Records the client's state file of a login. A login does not, because the file may be large, and
+    /// the sync that follows a sign-in does.
+    fn record_installation(&self, ledger: &mut Ledger) {
+        let is_due = self.settings.mode.is_background() && !self.snapshot_is_fixed;
+        if is_due && self.snapshot.login.login().is_some() {
+            ledger.signed_in_installation =
+                self.claude_state().and_then(|state| state.signed_in_installation());
         }
     }
 

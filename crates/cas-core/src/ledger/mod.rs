@@ -47,6 +47,10 @@ pub struct Ledger {
     /// Where that login was.
     #[serde(default)]
     pub last_seen_at: LoginPlace,
+    /// The client's state file that named an account while a login was in the credential file:
+    /// [`ClaudeJson::installation`](crate::claude_files::json_settings::ClaudeJson::installation). A
+    /// logout removes the account from it.
+    pub signed_in_installation: Option<Fingerprint>,
     /// The generation that was restored last and is not verified yet. If it is rejected, the
     /// restore is rolled back.
     #[serde(alias = "unproven")]

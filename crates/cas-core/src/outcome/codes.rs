@@ -16,6 +16,7 @@ pub(super) fn finding_code(finding: &Finding) -> &'static str {
         Finding::LoginUnusable { .. } => "login-unusable",
         Finding::RequestRefused(_) => "request-refused",
         Finding::NoLogin => "no-login",
+        Finding::SignedOut(_) => "signed-out",
         Finding::Skipped(_) => "skipped",
         Finding::Misconfigured(_) => "misconfigured",
         Finding::AnotherRunActive => "another-run-active",

@@ -3,6 +3,7 @@
 use super::BackupLocation;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::LoginSummary;
+use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::store::StoreError;
 
@@ -73,6 +74,8 @@ pub enum Finding {
     RequestRefused(String),
     /// There is no login yet, neither in the file nor in the store.
     NoLogin,
+    /// There is no login, and the user intends so.
+    SignedOut(SignOut),
     /// The login file is not changed, for this reason.
     Skipped(String),
     /// The configuration cannot be used. Nothing was done.

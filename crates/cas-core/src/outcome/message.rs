@@ -6,6 +6,7 @@ use super::{BackupLocation, Detail, Finding, Outcome};
 use crate::claude_files::email::Email;
 use crate::credential::expiry::CredentialKind;
 use crate::credential::expiry_warning::ExpiryWarning;
+use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::text::sanitize_line;
 
@@ -124,6 +125,8 @@ impl fmt::Display for Finding {
             }
             Self::RequestRefused(why) => formatter.write_str(why),
             Self::NoLogin => write!(formatter, "no login yet; {SIGN_IN}"),
+            Self::SignedOut(SignOut::Logout) => write!(formatter, "{}; {SIGN_IN}", SignOut::Logout),
+            Self::SignedOut(sign_out) => sign_out.fmt(formatter),
             Self::Skipped(why) => write!(formatter, "login file not changed: {why}"),
             Self::Misconfigured(why) => write!(formatter, "configuration: {why}"),
             Self::AnotherRunActive => formatter.write_str("another run is at work"),

@@ -171,6 +171,7 @@ mod tests {
         Facts {
             now: Timestamp::from_millis(0),
             login: LoginFileState::ClearedByClient,
+            sign_out: None,
             remnant: None,
             refreshing: false,
             ledger,

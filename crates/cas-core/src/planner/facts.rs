@@ -8,6 +8,7 @@ use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
 use crate::credential::login_file::{LoginFileState, LoginPlace};
 use crate::credential::remnant::Remnant;
+use crate::credential::sign_out::SignOut;
 use crate::credential::verification::Verification;
 use crate::ledger::Ledger;
 use crate::outcome::BackupLocation;
@@ -22,6 +23,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// The state of the credential file.
     pub login: LoginFileState<LoginSummary>,
+    /// Why the user intends that there is no login.
+    pub sign_out: Option<SignOut>,
     /// What is left of a login in a credential file that no client uses.
     pub remnant: Option<Remnant>,
     /// Where the credential file is.

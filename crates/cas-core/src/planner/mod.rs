@@ -121,7 +121,7 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
         .is_some_and(|at| at.is_within(facts.settings.login_refresh_after, facts.now));
     let had_login = !facts.ledger.generations.is_empty() || !matches!(facts.login, LoginFileState::Missing);
     let may_restore = facts.settings.oauth_backup && facts.active_token().is_none();
-    let needs_restore = may_restore && facts.login.needs_restore() && had_login;
+    let needs_restore = may_restore && facts.login.needs_restore() && had_login && facts.sign_out.is_none();
     needs_restore || !is_fresh
 }
 
@@ -201,7 +201,8 @@ fn verifies(facts: &Facts) -> bool {
 
 fn restore(facts: &Facts, candidate: Option<(&LoginSummary, BackupLocation)>) -> Option<Step> {
     let is_tried = facts.done.restore.is_some() || facts.done.roll_back.is_some();
-    if is_tried || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
+    let is_intended = facts.sign_out.is_some() && !matches!(facts.settings.mode, Mode::Command(_));
+    if is_tried || is_intended || !facts.settings.oauth_backup || facts.ledger.is_repointed(facts.place) {
         return None;
     }
     candidate.map(|(login, source)| Step::Restore(login.generation, source))

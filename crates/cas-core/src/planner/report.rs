@@ -65,6 +65,10 @@ fn setup_token_finding(facts: &Facts) -> Option<(Status, Finding)> {
 }
 
 fn login_finding(facts: &Facts) -> (Status, Finding) {
+    let is_command = matches!(facts.settings.mode, Mode::Command(_));
+    if let Some(sign_out) = facts.sign_out.filter(|_| !is_command) {
+        return (Status::Ok, Finding::SignedOut(sign_out));
+    }
     match &facts.login {
         LoginFileState::Valid(login) | LoginFileState::AccessTokenExpired(login)
             if is_restored(facts, login) =>
@@ -304,7 +308,8 @@ fn wants_sync(facts: &Facts) -> bool {
         Mode::Login => true,
         Mode::Watch => false,
     };
-    if facts.active_token().is_some() || (facts.asked_lately && !has_changed(facts)) {
+    let is_signed_out = facts.sign_out.is_some();
+    if facts.active_token().is_some() || is_signed_out || (facts.asked_lately && !has_changed(facts)) {
         return false;
     }
     match &facts.login {

@@ -50,23 +50,26 @@ struct NoticeRecord {
     shown_at_ms: Option<Timestamp>,
 }
 
-/// Updates the notice after a run, and returns the code of its reason, if there is a notice now.
+/// Updates the notice after a run, and returns the code of its reason, if the user has to act.
 /// Without a problem this is one `lstat`.
 ///
 /// # Errors
 /// [`FileError`]; the file is then unchanged.
 pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<Option<String>, FileError> {
     let notice = outcome.notice();
+    let restored = notice.restored.filter(|_| !matches!(mode, Mode::Command(_)));
     let is_there = state.path(FILE_NAME).symlink_metadata().is_ok();
     let record = || state.load::<NoticeRecord>(RECORD).unwrap_or_default();
     let line = match notice.action {
         UserAction::Required(line) => Some(line),
-        UserAction::Unknown if is_there => return Ok(Some(record().cause)),
+        _ if restored.is_some() => restored,
+        _ if is_there && record().is_new_restore() => return Ok(None),
+        UserAction::Unknown if is_there => return Ok(record().code_of_action()),
         UserAction::NoneUnlessFor(credential) if is_there => {
             let before = || state.load::<Option<StateReport>>(state_report::FILE_NAME).unwrap_or_default();
             let record = record();
             if !record.is_of_an_end && before().is_some_and(|state| state.notice_about == Some(credential)) {
-                return Ok(Some(record.cause));
+                return Ok(record.code_of_action());
             }
             notice.expiry
         }
@@ -76,11 +79,14 @@ pub fn update(outcome: &Outcome, mode: Mode, state: &StateDirectory) -> Result<O
     match line {
         // The text of a sync takes precedence, because it includes the user's email.
         Some(line) if mode != Mode::Sync && is_there && record().is_about(&line) => {}
-        Some(line) => return show(&line, state).map(|()| Some(line.cause.as_str().to_owned())),
+        Some(line) => {
+            show(&line, state)?;
+            return Ok(NoticeRecord::for_line(&line).code_of_action());
+        }
         None if is_there => return clear(state).map(|()| None),
         None => return Ok(None),
     }
-    Ok(Some(record().cause))
+    Ok(record().code_of_action())
 }
 
 fn show(line: &NoticeLine, state: &StateDirectory) -> Result<(), FileError> {
@@ -141,6 +147,16 @@ impl NoticeRecord {
 
     fn is_about(&self, line: &NoticeLine) -> bool {
         *self == Self { shown_at_ms: self.shown_at_ms, ..Self::for_line(line) }
+    }
+
+    /// Returns the code of the reason, if the user has to act.
+    fn code_of_action(self) -> Option<String> {
+        (self.cause != NoticeReason::LoginRestored.as_str()).then_some(self.cause)
+    }
+
+    /// Returns true if it says that a login was restored, and was not shown yet.
+    fn is_new_restore(&self) -> bool {
+        self.cause == NoticeReason::LoginRestored.as_str() && self.shown_at_ms.is_none()
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

@@ -2,6 +2,7 @@
 
 use cas_core::config::StoreKind;
 use cas_core::credential::fingerprint::Fingerprint;
+use cas_core::credential::sign_out::SignOut;
 use cas_core::credential::verification::Verification;
 use cas_core::outcome::BackupLocation;
 use cas_core::planner::{BackupFilter, Command, EnvFileFact, Mode, Target, TokenFact};
@@ -24,6 +25,8 @@ pub(crate) enum Event {
     /// A write that broke off: of the login in the file, or of one that was just refreshed.
     Damage(Damage),
     Delete,
+    /// The user logs out, or signs in with an API key.
+    SignOut(SignOut),
     NotRefreshable,
     WriteOldCopy(usize),
     OtherMachineBacksUp,
@@ -160,6 +163,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             Event::Damage(Damage { of_new_login, has_generation, has_expiry, has_owner })
         }),
         1 => Just(Event::Delete),
+        1 => prop_oneof![Just(SignOut::Logout), Just(SignOut::ApiKey)].prop_map(Event::SignOut),
         1 => Just(Event::NotRefreshable),
         1 => any::<usize>().prop_map(Event::WriteOldCopy),
         1 => Just(Event::OtherMachineBacksUp),

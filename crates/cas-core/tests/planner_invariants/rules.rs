@@ -62,6 +62,8 @@ impl World {
                     last.is_none_or(|last| self.true_owner(last.generation) == &login.owner),
                     "I1: another account's login was restored"
                 );
+                let is_automatic = !matches!(run.mode, Mode::Command(_));
+                assert!(self.sign_out.is_none() || !is_automatic, "I1: restored after {:?}", self.sign_out);
                 if run.mode == Mode::Watch {
                     assert!(facts.login != LoginFileState::Missing, "the watcher restored a deleted login");
                     assert!(

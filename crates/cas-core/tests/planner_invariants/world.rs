@@ -9,6 +9,7 @@ use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
 use cas_core::credential::remnant::Remnant;
+use cas_core::credential::sign_out::SignOut;
 use cas_core::credential::verification::Verification;
 use cas_core::ledger::Ledger;
 use cas_core::outcome::BackupLocation;
@@ -25,6 +26,8 @@ pub(crate) struct World {
     pub(crate) backed_up_by_hand: usize,
     pub(crate) serial: u64,
     pub(crate) file: File,
+    /// Why the user intends that there is no login.
+    pub(crate) sign_out: Option<SignOut>,
     /// What is left of a login in a damaged file.
     pub(crate) remnant: Option<Remnant>,
     /// Those whose expiry was written in seconds.
@@ -149,6 +152,10 @@ impl World {
             Event::Clear => self.file.0 = LoginFileState::ClearedByClient,
             Event::Damage(damage) => self.damage(damage),
             Event::Delete => self.file.0 = LoginFileState::Missing,
+            Event::SignOut(sign_out) => {
+                self.file.0 = LoginFileState::Missing;
+                self.sign_out = Some(sign_out);
+            }
             Event::NotRefreshable => self.file.0 = LoginFileState::NotRefreshable("no refresh token"),
             Event::WriteOldCopy(which) if !self.ever.is_empty() => {
                 self.put(self.ever[which % self.ever.len()].clone())
@@ -170,6 +177,7 @@ impl World {
             Event::Run(run) => self.run(run),
         }
         self.age_file();
+        self.sign_out = self.sign_out.filter(|_| self.file.0.needs_restore());
     }
 
     fn damage(&mut self, damage: Damage) {
@@ -224,6 +232,7 @@ impl World {
         Facts {
             now: Timestamp::from_millis(self.now),
             login: self.file.0.clone(),
+            sign_out: self.sign_out,
             remnant: self.remnant(),
             refreshing: run.refreshing,
             ledger: self.ledger.clone(),
@@ -289,6 +298,7 @@ impl World {
         }
         self.observe();
         facts.login = self.file.0.clone();
+        facts.sign_out = self.sign_out;
         facts.remnant = self.remnant();
         facts.ledger = self.ledger.clone();
     }

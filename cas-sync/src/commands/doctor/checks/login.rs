@@ -69,8 +69,9 @@ fn sign_in(facts: &UserFacts) -> Remedy {
 }
 
 fn absent(facts: &UserFacts) -> CheckResult {
-    if_active(facts, || match &facts.login.state {
-        LoginFileState::Missing => unusable(facts, format!("there is no login in {}", facts.login.path)),
+    if_active(facts, || match (&facts.login.state, facts.login.sign_out) {
+        (_, Some(sign_out)) => CheckResult::NotApplicable(sign_out.to_string()),
+        (LoginFileState::Missing, None) => unusable(facts, format!("there is no login in {}", facts.login.path)),
         _ => CheckResult::Ok,
     })
 }

@@ -62,6 +62,7 @@ fn ada() -> UserFacts {
         login: Login {
             path: "/home/ada/.claude/.credentials.json".into(),
             state: LoginFileState::Valid(login()),
+            sign_out: None,
             generation_state: Some(GenerationState::Current),
             has_backup: true,
             email: None,

@@ -15,6 +15,7 @@ use cas_core::claude_files::email::Email;
 use cas_core::claude_files::json_settings::{ClaudeJson, state_file};
 use cas_core::config::{self, Config};
 use cas_core::credential::login::LoginSummary;
+use cas_core::engine;
 use cas_core::ledger::Ledger;
 use cas_core::state::directory::StateDirectory;
 use cas_core::state::local_store::LocalStore;
@@ -108,6 +109,7 @@ fn login(
     Login {
         email: claude_json.and_then(|state| Email::for_owner(state, &owner)),
         path: path_text(&paths.credentials_file),
+        sign_out: claude_json.and_then(|state| engine::sign_out(&login, state, &ledger)),
         generation_state,
         has_backup: unreadable.is_none() && logins.iter().any(|login| can_restore(&login.summary)),
         expected_organization,

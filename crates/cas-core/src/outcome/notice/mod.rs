@@ -1,6 +1,6 @@
-//! The notice: one line that the user's shell shows while the user has to act, now or soon. It is
-//! rendered from the same [`Outcome`] as the log line. Problems that only an administrator can fix
-//! (the store, the configuration) are not part of it.
+//! The notice: one line that the user's shell shows while the user has to act, now or soon, and once
+//! after a login was restored. It is rendered from the same [`Outcome`] as the log line. Problems that
+//! only an administrator can fix (the store, the configuration) are not part of it.
 
 mod reason;
 
@@ -19,6 +19,8 @@ pub const MAX_LEN: usize = 200;
 pub struct Notice {
     /// Whether the user has to act.
     pub action: UserAction,
+    /// What is shown once after a restore, if the user does not have to act.
+    pub restored: Option<NoticeLine>,
     /// The expiry warning, which is shown if the user does not have to act.
     pub expiry: Option<NoticeLine>,
 }
@@ -53,7 +55,7 @@ pub struct NoticeLine {
 impl Outcome {
     /// Returns the change of the user's notice.
     pub fn notice(&self) -> Notice {
-        Notice { action: self.user_action(), expiry: self.expiry_line() }
+        Notice { action: self.user_action(), restored: self.restored_line(), expiry: self.expiry_line() }
     }
 
     fn user_action(&self) -> UserAction {
@@ -62,6 +64,7 @@ impl Outcome {
         }
         match (&self.finding, self.verdict()) {
             (_, Some(verdict)) if verdict.is_alive() => UserAction::None,
+            (Finding::SignedOut(_), _) => UserAction::None,
             (Finding::SetupToken { token, .. }, _) => UserAction::NoneUnlessFor(*token),
             (
                 Finding::Login { login, .. }
@@ -108,6 +111,12 @@ impl Outcome {
         };
         let about = credential.map(|credential| credential.to_string()).unwrap_or_default();
         NoticeLine { text: self.with_email(text), cause, about, is_daily: true }
+    }
+
+    fn restored_line(&self) -> Option<NoticeLine> {
+        let Finding::Restored { source, .. } = &self.finding else { return None };
+        let text = format!("your login was lost and has been restored from {source}; no action is required");
+        Some(NoticeLine { is_daily: false, ..self.line(NoticeReason::LoginRestored, &text) })
     }
 
     fn expiry_line(&self) -> Option<NoticeLine> {

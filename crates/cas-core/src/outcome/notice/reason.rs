@@ -18,6 +18,8 @@ pub enum NoticeReason {
     LoginLost,
     /// An outdated login is in the file.
     LoginSuperseded,
+    /// A lost login was restored. The user does not have to act.
+    LoginRestored,
     /// The credential expires soon, or its expiry has passed.
     Expiring(CredentialKind, WarningStage),
 }
@@ -31,6 +33,7 @@ impl NoticeReason {
             Self::LoginRejected => "login-rejected",
             Self::LoginLost => "login-lost",
             Self::LoginSuperseded => "login-spent",
+            Self::LoginRestored => "login-restored",
             Self::Expiring(CredentialKind::Login, WarningStage::Within30Days | WarningStage::Within7Days) => {
                 "login-lapses-in-7-days"
             }

@@ -152,5 +152,5 @@ fn store_problem_is_not_part_of_the_notice() {
     let finding = Finding::Login { login: login(), verdict: Some(Verification::Ok) };
     let notes = vec![refused, Detail::StoreToken("expired".into())];
     let outcome = Outcome { notes, ..Outcome::new(Status::Fail, finding) };
-    assert_eq!(outcome.notice(), Notice { action: UserAction::None, expiry: None });
+    assert_eq!(outcome.notice(), Notice { action: UserAction::None, restored: None, expiry: None });
 }

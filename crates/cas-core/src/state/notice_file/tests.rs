@@ -9,7 +9,8 @@ use crate::credential::expiry_warning::ExpiryWarning;
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::login::{LoginSummary, Owner};
 use crate::credential::verification::Verification;
-use crate::outcome::{Finding, Status};
+use crate::outcome::{BackupLocation, Finding, Status};
+use crate::planner::{BackupFilter, Command};
 
 /// Runs a sync whose outcome is about this setup token.
 fn run(state: &StateDirectory, token: &str, verdict: Option<Verification>) {
@@ -250,4 +251,38 @@ fn notice_with_control_characters_is_sanitized() {
     assert_eq!(shows(&b"x".repeat(5000)).map(|text| text.len()), Some(MAX_LEN));
     assert_eq!(shows(&b"x".repeat(LIMIT + 1)), None);
     assert_eq!(shows(b"\n\x1b"), None);
+}
+
+#[test]
+fn restore_is_shown_once_and_requires_no_action() {
+    let (_scratch, state, owner) = scratch();
+    let shows = |hours| take_due_line(&state, owner, at(hours));
+    let login = login("one", at(30 * 24));
+    let restored = Outcome::new(
+        Status::Recovered,
+        Finding::Restored {
+            login: login.clone(),
+            is_fresh: true,
+            source: BackupLocation::LocalHistory,
+            verdict: None,
+        },
+    );
+    let verified = found(&login, at(0), Some(Verification::Ok));
+
+    assert_eq!(finish(&state, &restored, Mode::Login), None, "the user does not have to act");
+    assert_eq!(finish(&state, &verified, Mode::Sync), None);
+    let line = shows(0).expect("shown although a sync has verified it");
+    assert!(line.contains("restored from the local history"), "{line}");
+    assert_eq!(shows(24), None);
+    assert_eq!(finish(&state, &verified, Mode::Sync), None);
+    assert!(!state.path(FILE_NAME).exists());
+
+    let command = Mode::Command(Command::Restore(BackupFilter::default()));
+    finish(&state, &restored, command);
+    assert_eq!(shows(0), None, "the command has printed it");
+
+    finish(&state, &restored, Mode::Watch);
+    let rejected = found(&login, at(0), Some(Verification::Rejected { account_level: false }));
+    assert_eq!(finish(&state, &rejected, Mode::Sync).as_deref(), Some("login-rejected"));
+    assert!(shows(0).is_some_and(|line| line.contains("rejected")));
 }
