@@ -59,9 +59,7 @@ fn report(users: &[&str]) -> ExitCode {
         }
     }
     match systemd::still_running(users) {
-        Ok(remarks) => {
-            remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}."))
-        }
+        Ok(remarks) => remarks.iter().chain(&users_in_roster(users)).for_each(|remark| println!("{remark}.")),
         Err(error) => code = exit_with_error(&error, 1),
     }
     code

@@ -43,7 +43,8 @@ pub(crate) fn gather(surroundings: &Surroundings<'_>) -> Sources {
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
     let mut settings = BTreeMap::from([(Place::Environment, Settings::from_variables(variables))]);
     let mut unknown = Vec::new();
-    let places = [(Place::OwnState, own_state.clone()), (Place::UserSettings, directory.join("settings.json"))];
+    let places =
+        [(Place::OwnState, own_state.clone()), (Place::UserSettings, directory.join("settings.json"))];
     let managed = managed_settings::files(machine).into_iter().map(|path| (Place::ManagedSettings, path));
     let served = (Place::Organization, directory.join(managed_settings::REMOTE_SETTINGS_FILE));
     for (place, path) in places.into_iter().chain(managed).chain([served]) {

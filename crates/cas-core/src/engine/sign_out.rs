@@ -30,21 +30,47 @@ mod tests {
     fn only_the_state_file_of_the_login_without_its_account_is_a_logout() {
         let named = r#"{"userID":"one","oauthAccount":{"accountUuid":"a"}}"#;
         let ledger = |state: &str| Ledger {
-            signed_in_installation: ClaudeJson::parse(state.as_bytes()).expect("an object").signed_in_installation(),
+            signed_in_installation: ClaudeJson::parse(state.as_bytes())
+                .expect("an object")
+                .signed_in_installation(),
             ..Ledger::default()
         };
         let missing = || LoginFileState::<()>::Missing;
         let rows = [
             ("logout", missing(), r#"{"userID":"one"}"#, named, Some(SignOut::Logout)),
-            ("logout, with null", missing(), r#"{"userID":"one","oauthAccount":null}"#, named, Some(SignOut::Logout)),
+            (
+                "logout, with null",
+                missing(),
+                r#"{"userID":"one","oauthAccount":null}"#,
+                named,
+                Some(SignOut::Logout),
+            ),
             ("credential file deleted", missing(), named, named, None),
             ("both files deleted, state file created anew", missing(), r#"{"userID":"two"}"#, named, None),
             ("both files deleted", missing(), "{}", named, None),
-            ("the state file never named the account", missing(), r#"{"userID":"one"}"#, r#"{"userID":"one"}"#, None),
+            (
+                "the state file never named the account",
+                missing(),
+                r#"{"userID":"one"}"#,
+                r#"{"userID":"one"}"#,
+                None,
+            ),
             ("cleared by the client", LoginFileState::ClearedByClient, r#"{"userID":"one"}"#, named, None),
             ("a login", LoginFileState::Valid(()), r#"{"userID":"one"}"#, named, None),
-            ("API key", missing(), r#"{"primaryApiKey":"key","oauthAccount":{}}"#, "{}", Some(SignOut::ApiKey)),
-            ("API key, cleared", LoginFileState::ClearedByClient, r#"{"primaryApiKey":"key"}"#, "{}", Some(SignOut::ApiKey)),
+            (
+                "API key",
+                missing(),
+                r#"{"primaryApiKey":"key","oauthAccount":{}}"#,
+                "{}",
+                Some(SignOut::ApiKey),
+            ),
+            (
+                "API key, cleared",
+                LoginFileState::ClearedByClient,
+                r#"{"primaryApiKey":"key"}"#,
+                "{}",
+                Some(SignOut::ApiKey),
+            ),
             ("API key beside a login", LoginFileState::Valid(()), r#"{"primaryApiKey":"key"}"#, "{}", None),
             ("no API key", missing(), r#"{"primaryApiKey":""}"#, "{}", None),
         ];

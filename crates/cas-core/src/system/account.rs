@@ -90,8 +90,7 @@ impl AccountEntry {
         }
         Err(AccountError {
             asked: account.name,
-            why: "this is not a valid user name; give the name of one account, as in `getent passwd`"
-                .into(),
+            why: "this is not a valid user name; give the name of one account, as in `getent passwd`".into(),
         })
     }
 

@@ -71,7 +71,9 @@ fn sign_in(facts: &UserFacts) -> Remedy {
 fn absent(facts: &UserFacts) -> CheckResult {
     if_active(facts, || match (&facts.login.state, facts.login.sign_out) {
         (_, Some(sign_out)) => CheckResult::NotApplicable(sign_out.to_string()),
-        (LoginFileState::Missing, None) => unusable(facts, format!("there is no login in {}", facts.login.path)),
+        (LoginFileState::Missing, None) => {
+            unusable(facts, format!("there is no login in {}", facts.login.path))
+        }
         _ => CheckResult::Ok,
     })
 }
