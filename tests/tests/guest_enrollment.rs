@@ -150,7 +150,7 @@ fn unenrolled_user_keeps_all_files() {
     let all = "cd /home/alice && find .claude .config .local -type f -exec sha256sum {} + | sort -k2";
     let (before, journal) = (guest.run(all).expect_success("files").text(), guest.product_journal());
     let said = guest.run("cas-sync unenroll alice").expect_success("unenrolling").text();
-    assert!(said.contains("no longer enrolled") && said.contains("stay as they are"), "{said}");
+    assert!(said.contains("no longer enrolled") && said.contains("are kept"), "{said}");
     assert_eq!(traces(&guest), "");
 
     assert_eq!(guest.variable_by_ssh("alice"), None);

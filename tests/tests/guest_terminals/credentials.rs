@@ -30,7 +30,7 @@ fn a_setup_token() {
     let typed = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789\n";
     let mut set = |scene: &str, setting: Setting, words: &[&str], given: &'static str, code: i32| {
         let words = [&["token", "set"][..], words].concat();
-        let (ended, shown) = alice.talks(setting, &words, given.as_bytes(), pastes("Setup-token", given));
+        let (ended, shown) = alice.talks(setting, &words, given.as_bytes(), pastes("Setup token", given));
         assert_eq!(ended, Some(code), "{shown}");
         reel.take(scene, setting, &shown);
     };

@@ -191,7 +191,13 @@ fn sign_in_replaces_a_login_refreshed_meanwhile() {
 fn logout_with_the_client_is_not_undone() {
     for version in [OLDER, NEWEST] {
         let resident = Resident::settle_with_claude_of(version);
-        let (status, screen) = sign_in(&resident, &[], Account::of_somebody());
+        let start = || {
+            let status = resident.command(&resident.program("claude"), &["auth", "status"]);
+            resident.output(status);
+            assert!(resident.read(".claude.json").is_some(), "{version}");
+        };
+        start();
+        let (status, screen) = sign_in(&resident, &["--email", "a@b.example"], Account::of_somebody());
         assert_eq!(status.code(), Some(0), "{version}: {screen}");
         assert!(resident.sync().status.success());
         let signed_in = login(&resident);
@@ -200,9 +206,7 @@ fn logout_with_the_client_is_not_undone() {
         // Both files are lost: the client creates its own file anew, and it names no account either.
         resident.remove(LOGIN);
         resident.remove(".claude.json");
-        let start = resident.command(&resident.program("claude"), &["auth", "status"]);
-        resident.output(start);
-        assert!(resident.read(".claude.json").is_some(), "{version}");
+        start();
         assert!(resident.sync().status.success(), "{version}");
         assert_eq!(login(&resident), signed_in, "{version}");
 
@@ -230,12 +234,12 @@ fn logout_with_the_client_is_not_undone() {
 #[test]
 fn sign_in_with_an_api_key_is_left_alone() {
     let resident = Resident::settle_with_claude();
-    let login = resident.sign_in();
+    let content = resident.sign_in();
     assert!(resident.sync().status.success());
-    for lost in [None, Some(tombstone(&login))] {
+    for lost in [None, Some(tombstone(&content))] {
         resident.remove(LOGIN);
-        if let Some(content) = &lost {
-            resident.put(LOGIN, content);
+        if let Some(cleared) = &lost {
+            resident.put(LOGIN, cleared);
         }
         let before = resident.read(LOGIN);
         put_own_state(&resident, r#"{"primaryApiKey":"sk-ant-api03-key"}"#);
@@ -245,6 +249,7 @@ fn sign_in_with_an_api_key_is_left_alone() {
         assert_eq!(resident.read(LOGIN), before);
         put_own_state(&resident, "{}");
         assert!(resident.sync().status.success());
-        assert!(resident.read(LOGIN).is_some_and(|content| content == login.as_bytes()));
+        let signed_in = cas_tests::claude_login::parsed(&content);
+        assert_eq!(login(&resident)["claudeAiOauth"], signed_in["claudeAiOauth"]);
     }
 }
