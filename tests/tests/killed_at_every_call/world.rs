@@ -116,9 +116,10 @@ impl World {
 }
 
 /// The log has one line per completed run, and the state describes the last one. The token cache
-/// saves a request and is created again when it is lost.
+/// saves a request and is created again when it is lost. A run that is killed before it writes the
+/// notice of its restore leaves none.
 fn is_worth_nothing(name: &str) -> bool {
-    ["sync.log", "state.json", "lock", "vault-token.json"].iter().any(|end| name.ends_with(end))
+    ["sync.log", "state.json", "lock", "vault-token.json", "notice", "notice.json"].iter().any(|end| name.ends_with(end))
 }
 
 /// The ledger and the time of the last request are written more than once in a run, the log grows, and the state describes the run:

@@ -105,7 +105,7 @@ fn setup_token_is_checked_before_the_login() {
     found.env_file = EnvFileFact::Token(token);
     assert_eq!(answer(&found, &days(0)), Answer::Retry, "it was never synced");
     let dates = SetupTokenDates { minted_at: None, expires_at: Some(days_from_now(10)) };
-    found.ledger.setup_tokens.record_from_store(token, dates, found.now);
+    found.ledger.setup_tokens.record_from_store(token, dates, found.settings.store_id, found.now);
     assert_eq!(answer(&found, &days(10)), Answer::Ok);
     assert_eq!(answer(&found, &days(11)), Answer::ActionRequired);
 

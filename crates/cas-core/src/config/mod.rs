@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::credential::fingerprint::Fingerprint;
 use crate::time::duration;
 
 /// The directory of the configuration.
@@ -127,6 +128,21 @@ pub struct VaultSettings {
     /// Mount and path of this user's document, from `CLAUDE_AUTH_VAULT_PATH`. It is not a key of
     /// the file.
     pub document: Option<String>,
+}
+
+impl Config {
+    /// Returns the identity of the store: its kind, and where Vault has the documents. The ledger
+    /// records it for each setup token.
+    pub fn store_id(&self) -> Fingerprint {
+        let vault = &self.vault;
+        let parts = match self.store {
+            StoreKind::Local => Vec::new(),
+            StoreKind::Vault => {
+                vec![&vault.address, &vault.namespace, &vault.mount, &vault.path, &vault.document]
+            }
+        };
+        Fingerprint::from_bytes(&format!("{:?} {parts:?}", self.store))
+    }
 }
 
 impl Default for Config {

@@ -26,6 +26,7 @@ const CONFLICT_BACKOFF: Duration = Duration::from_millis(100);
 
 impl Engine {
     pub(super) fn write_env_file(&mut self, facts: &mut Facts) {
+        self.follows_store = true;
         let written = match self.document.as_ref().map(|document| &document.setup_token) {
             Some(SetupTokenField::Token(token)) => {
                 self.record_withdrawn_token(Some(Fingerprint::from_bytes(token.expose())));
@@ -41,6 +42,7 @@ impl Engine {
     }
 
     pub(super) fn remove_env_file(&mut self, facts: &mut Facts) {
+        self.follows_store = true;
         self.record_withdrawn_token(None);
         let removed = self.env_file.remove().map(|()| EnvFileChange::Removed);
         facts.done.env_file = Some(removed.map_err(|problem| problem.to_string()));

@@ -54,6 +54,8 @@ pub struct Engine {
     document: Option<UserDocument>,
     verifier: Option<Box<dyn Verifier>>,
     asked_at: Option<Timestamp>,
+    /// Whether the env file was changed, or a change failed, because the store said so.
+    follows_store: bool,
     /// How often a step was decided again because another process was faster.
     conflicts: u32,
     /// Whether this is an inspection, which writes nothing.
@@ -119,6 +121,7 @@ impl Engine {
             document: None,
             verifier,
             asked_at,
+            follows_store: false,
             conflicts: 0,
             is_inspection: false,
             found: Vec::new(),
@@ -160,10 +163,10 @@ impl Engine {
         skipped(String::from("no decision was reached; report this as a defect"))
     }
 
-    /// Returns the store's setup token of this run, even if the env file could not be updated;
+    /// Returns the setup token that this run activated, even if the env file could not be updated;
     /// otherwise that of the env file.
     fn active_token(&mut self) -> Option<SetupToken> {
-        let document = self.document.take();
+        let document = self.document.take().filter(|_| self.follows_store);
         let stated = document
             .as_ref()
             .map(|found| TokenFact::from_field(&found.setup_token, self.settings.store, found.version));

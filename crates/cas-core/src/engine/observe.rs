@@ -84,7 +84,7 @@ impl Engine {
                 ledger.setup_tokens.record(token, self.now);
             }
             if let Some((token, dates)) = stored {
-                ledger.setup_tokens.record_from_store(token, dates, self.now);
+                ledger.setup_tokens.record_from_store(token, dates, self.settings.store_id, self.now);
             }
         };
         let before = facts.ledger.setup_tokens.clone();

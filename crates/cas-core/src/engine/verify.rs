@@ -5,7 +5,9 @@ use crate::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use crate::credential::login::LoginSummary;
 use crate::credential::verification::Verification;
 use crate::planner::{self, Facts, VerificationTarget};
+use crate::store::user_document::UserDocument;
 use cas_protocol::secret::Secret;
+use cas_protocol::setup_token::SetupToken;
 
 impl Engine {
     pub(super) fn probe(&mut self, subject: VerificationTarget, facts: &mut Facts) {
@@ -19,6 +21,11 @@ impl Engine {
                 verdict = Verification::Inconclusive("it was replaced during the verification".into());
             }
             self.record_verification(generation, &verdict);
+        }
+        if let VerificationTarget::SetupToken(token) = subject {
+            drop(self.state.update_ledger(&self.deadline, |ledger| {
+                ledger.setup_tokens.record_verification(token, &verdict);
+            }));
         }
         facts.done.probes += 1;
         facts.done.verdicts.push((subject, verdict));
@@ -63,9 +70,12 @@ impl Engine {
                 login.filter(|login| login.summary.generation == generation)?.access_token()
             }
             VerificationTarget::SetupToken(fingerprint) => {
-                let token = self.setup_token()?;
-                (Fingerprint::from_bytes(token.expose()) == fingerprint)
-                    .then(|| Secret::new(token.expose().to_owned()))
+                let is_wanted =
+                    |token: &&SetupToken| Fingerprint::from_bytes(token.expose()) == fingerprint;
+                let active = self.setup_token();
+                let stored = self.document.as_ref().and_then(UserDocument::token);
+                let token = active.as_ref().filter(is_wanted).or(stored.filter(is_wanted))?;
+                Some(Secret::new(token.expose().to_owned()))
             }
         }
     }

@@ -1,10 +1,11 @@
-//! The setup tokens that this machine has seen: their first sight and their dates. Part of the
-//! ledger. Tokens are identified by their fingerprints.
+//! The setup tokens that this machine has seen: their first sight, their dates, the store that held
+//! them, and the last conclusive verification. Part of the ledger. Tokens are identified by their fingerprints.
 
 use serde::{Deserialize, Serialize};
 
 use crate::credential::expiry::{Expiry, MIN_PLAUSIBLE_TIME, SetupTokenDates};
 use crate::credential::fingerprint::Fingerprint;
+use crate::credential::verification::Verification;
 use crate::time::timestamp::Timestamp;
 
 /// The number of tokens that are kept. The one that was seen first is evicted first.
@@ -23,6 +24,12 @@ struct SeenToken {
     minted_at: Option<Timestamp>,
     #[serde(default)]
     expires_at: Option<Timestamp>,
+    /// [`crate::config::Config::store_id`] of the store that held it last.
+    #[serde(default)]
+    store: Option<Fingerprint>,
+    /// Whether its last conclusive verification was successful.
+    #[serde(default)]
+    is_valid: Option<bool>,
 }
 
 impl SeenTokens {
@@ -31,24 +38,59 @@ impl SeenTokens {
         match self.0.iter_mut().find(|known| known.token == token) {
             Some(known) => known.first_seen = earlier(known.first_seen, now),
             None => {
-                self.0.push(SeenToken { token, first_seen: now, minted_at: None, expires_at: None });
+                self.0.push(SeenToken {
+                    token,
+                    first_seen: now,
+                    minted_at: None,
+                    expires_at: None,
+                    store: None,
+                    is_valid: None,
+                });
                 let excess = self.0.len().saturating_sub(MAX_TOKENS);
                 self.0.drain(..excess);
             }
         }
     }
 
-    /// Records the setup token of the store and its dates. Dates that were recorded for another
+    /// Records the setup token of `store` and its dates. Dates that were recorded for another
     /// token belong to that one: an administrator who replaces a token by hand may leave them in
     /// the document.
-    pub fn record_from_store(&mut self, token: Fingerprint, dates: SetupTokenDates, now: Timestamp) {
+    pub fn record_from_store(
+        &mut self,
+        token: Fingerprint,
+        dates: SetupTokenDates,
+        store: Fingerprint,
+        now: Timestamp,
+    ) {
         self.record(token, now);
         let is_left_over = dates != SetupTokenDates::default()
             && self.0.iter().any(|known| known.token != token && known.dates() == dates);
         let dates = if is_left_over { SetupTokenDates::default() } else { dates };
         if let Some(known) = self.0.iter_mut().find(|known| known.token == token) {
             (known.minted_at, known.expires_at) = (dates.minted_at, dates.expires_at);
+            known.store = Some(store);
         }
+    }
+
+    /// Records a verification. Only a conclusive one changes anything; a refusal of the account or
+    /// the organization is not about the token.
+    pub fn record_verification(&mut self, token: Fingerprint, verdict: &Verification) {
+        let Some(known) = self.0.iter_mut().find(|known| known.token == token) else { return };
+        match verdict {
+            verdict if verdict.is_alive() => known.is_valid = Some(true),
+            Verification::Rejected { account_level: false } => known.is_valid = Some(false),
+            _ => (),
+        }
+    }
+
+    /// Returns whether the last conclusive verification of this token was successful.
+    pub fn is_valid(&self, token: Fingerprint) -> Option<bool> {
+        self.0.iter().find(|known| known.token == token)?.is_valid
+    }
+
+    /// Returns true if this store held this token.
+    pub fn was_in_store(&self, token: Fingerprint, store: Fingerprint) -> bool {
+        self.0.iter().any(|known| known.token == token && known.store == Some(store))
     }
 
     /// Returns the expiry of this token, as far as it is known.
@@ -117,14 +159,14 @@ mod tests {
     fn dates_left_from_an_earlier_token_are_ignored() {
         let dates = SetupTokenDates { minted_at: Some(at(0)), expires_at: Some(at(7)) };
         let mut seen = SeenTokens::default();
-        seen.record_from_store(token("one"), dates, at(1));
-        seen.record_from_store(token("two"), dates, at(2));
+        seen.record_from_store(token("one"), dates, token("store"), at(1));
+        seen.record_from_store(token("two"), dates, token("store"), at(2));
         let stated = Expiry { at: at(7), source: ExpirySource::Declared };
         let estimated =
             Expiry { at: at(2).saturating_add(SETUP_TOKEN_LIFETIME), source: ExpirySource::UpperBound };
         assert_eq!((seen.expiry(token("one")), seen.expiry(token("two"))), (Some(stated), Some(estimated)));
         let corrected = SetupTokenDates { expires_at: Some(at(9)), ..dates };
-        seen.record_from_store(token("two"), corrected, at(3));
+        seen.record_from_store(token("two"), corrected, token("store"), at(3));
         assert_eq!(seen.expiry(token("two")).map(|expiry| expiry.at), Some(at(9)));
         seen.record(token("two"), at(4));
         assert_eq!(

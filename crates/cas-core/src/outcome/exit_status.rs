@@ -21,6 +21,7 @@ impl Outcome {
             (Status::Ok | Status::Recovered | Status::Skip, _) => 0,
             _ if self.is_only_expiry_warning() => 0,
             (_, Some(Verification::Rejected { account_level: false })) => 79,
+            _ if self.notes.contains(&Detail::SetupTokenRejected) => 79,
             _ if matches!(
                 self.finding,
                 Finding::Unrecoverable { .. }
@@ -40,6 +41,7 @@ impl Outcome {
             (_, Some(Verification::ClientUnusable(_))) => 69,
             (_, Some(Verification::Inconclusive(_))) => 75,
             _ if self.notes.iter().any(is_temporary) => 75,
+            _ if self.notes.iter().any(|note| matches!(note, Detail::SetupTokenPostponed(_))) => 75,
             _ if self.notes.iter().any(|note| matches!(note, Detail::Configuration(_))) => 78,
             _ if matches!(self.finding, Finding::RestoreFailed { .. } | Finding::StaleCopy { .. }) => 75,
             _ => 1,

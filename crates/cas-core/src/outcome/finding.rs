@@ -97,6 +97,12 @@ pub enum Detail {
     EnvFileUpdateFailed(String),
     /// The store's setup token is malformed and was not used.
     SetupTokenFieldInvalid(String),
+    /// The Anthropic API rejected the store's new setup token, which was not activated.
+    SetupTokenRejected,
+    /// The store's new setup token is not active: its verification was inconclusive, for this reason.
+    SetupTokenPostponed(String),
+    /// The active setup token is not in the store and was never seen there.
+    SetupTokenNotInStore,
     /// The login was backed up.
     BackedUp(BackupLocation),
     /// The login was not backed up.

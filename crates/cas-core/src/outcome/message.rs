@@ -173,6 +173,17 @@ impl fmt::Display for Detail {
                     "field setup_token of the store not used: {why}; store the bare token again"
                 )
             }
+            Self::SetupTokenRejected => write!(
+                formatter,
+                "the new setup-token in the store is rejected by the Anthropic API and not activated; {RENEW_TOKEN}"
+            ),
+            Self::SetupTokenPostponed(why) => write!(
+                formatter,
+                "the new setup-token in the store is not activated, because it could not be verified ({why}); it is tried again later"
+            ),
+            Self::SetupTokenNotInStore => formatter.write_str(
+                "the setup-token in use is not in the store; store it with `cas-sync token import`, or remove it with `cas-sync token clear`",
+            ),
             Self::BackedUp(source) => write!(formatter, "backed up to {source}"),
             Self::NotBackedUp(why) => write!(formatter, "not backed up: {why}"),
             Self::RolledBack => formatter.write_str("restore rolled back"),

@@ -146,8 +146,12 @@ pub struct Settings {
     pub store: StoreKind,
     /// The age of the last response at which a login asks the store again.
     pub login_refresh_after: Duration,
-    /// Whether credentials can be verified and refreshed.
+    /// The identity of the store: [`Config::store_id`].
+    pub store_id: Fingerprint,
+    /// Whether this run can verify and refresh credentials.
     pub can_verify: bool,
+    /// Whether syncs of this machine verify credentials.
+    pub verifies_in_sync: bool,
     /// The only organization whose logins are backed up and restored.
     pub expected_organization: Option<String>,
     /// Whether a backup of another machine may be restored.
@@ -163,8 +167,10 @@ impl Settings {
         Self {
             mode,
             store: config.store,
+            store_id: config.store_id(),
             login_refresh_after: config.login_refresh_after,
             can_verify: false,
+            verifies_in_sync: config.verify,
             expected_organization: config.expected_organization.clone(),
             restore_from_other_machines: config.restore_from_other_machines,
             oauth_backup: config.oauth_backup,
@@ -290,7 +296,7 @@ pub struct Restored {
 /// The credential that is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationTarget {
-    /// The setup-token in the env file.
+    /// The setup token in the env file or in the store.
     SetupToken(Fingerprint),
     /// The access token of the login in the credential file.
     Login(Fingerprint),

@@ -12,6 +12,7 @@ mod eligibility;
 mod facts;
 mod refresh;
 mod report;
+mod setup_token;
 
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ pub fn next(facts: &Facts) -> Step {
         Mode::Command(command) => commands::next(command, facts),
         Mode::Login | Mode::Sync | Mode::Watch => restore_fresh_backup(facts)
             .or_else(|| read_store(facts))
-            .or_else(|| sync_env_file(facts))
+            .or_else(|| setup_token::sync_env_file(facts))
             .or_else(|| handle_setup_token(facts))
             .or_else(|| handle_login(facts)),
     };
@@ -125,22 +126,6 @@ fn is_store_due_at_login(facts: &Facts) -> bool {
     needs_restore || !is_fresh
 }
 
-/// The env file follows the store, and is unchanged unless the store's response is authoritative.
-fn sync_env_file(facts: &Facts) -> Option<Step> {
-    if facts.done.env_file.is_some() {
-        return None;
-    }
-    match (&facts.document()?.setup_token, &facts.env_file) {
-        (TokenFact::Token(_), EnvFileFact::Unreadable(_)) => None,
-        (TokenFact::Token(token), found) => {
-            (*found != EnvFileFact::Token(*token)).then_some(Step::WriteEnvFile)
-        }
-        (TokenFact::Withdrawn, EnvFileFact::Token(_) | EnvFileFact::Malformed(_)) => {
-            Some(Step::RemoveEnvFile)
-        }
-        _ => None,
-    }
-}
 
 /// While a setup token is active, the login file is not changed, because Claude Code does not read
 /// it.

@@ -2,8 +2,9 @@
 
 use super::{
     Command, DocumentFact, EnvFileChange, EnvFileFact, Facts, Ineligible, LoginFileState, Mode, TokenFact,
-    VerificationTarget, backup, candidate, commands, eligibility,
+    VerificationTarget, backup, candidate, commands, eligibility, setup_token,
 };
+use super::setup_token::Activation;
 use crate::config::StoreKind;
 use crate::credential::expiry::{CredentialKind, Expiry};
 use crate::credential::expiry_warning::ExpiryWarning;
@@ -18,6 +19,7 @@ pub(super) fn outcome(facts: &Facts) -> Outcome {
     let (expiry, expiry_warning) = expiry(facts, &finding);
     let is_expiry_warned = expiry_warning.is_some() && facts.settings.mode == Mode::Sync;
     let status = match status {
+        _ if notes.contains(&Detail::SetupTokenRejected) => Status::Fail,
         // An administrator has to know of an offboarded user who still runs syncs.
         _ if facts.settings.mode.is_background() && facts.is_offboarded() => Status::Fail,
         // Without access to the store there are no backups, so a sync fails; a login only reports
@@ -217,6 +219,14 @@ fn notes(facts: &Facts) -> Vec<Detail> {
         TokenFact::Malformed(why) => Some(Detail::SetupTokenFieldInvalid(why.clone())),
         _ => None,
     });
+    let new_token = setup_token::new_token(facts).filter(|_| facts.settings.mode == Mode::Sync);
+    let new_token = match new_token.map(|token| setup_token::activation(facts, token)) {
+        Some(Activation::Rejected) => Some(Detail::SetupTokenRejected),
+        Some(Activation::Postponed(why)) => Some(Detail::SetupTokenPostponed(why)),
+        Some(Activation::Allowed { .. } | Activation::Pending) | None => None,
+    };
+    let is_missing = setup_token::is_missing_in_store(facts) && facts.settings.mode == Mode::Sync;
+    let not_in_store = is_missing.then_some(Detail::SetupTokenNotInStore);
     let roll_back = done.roll_back.as_ref().map(|result| match result {
         Ok(()) => Detail::RolledBack,
         Err(why) => Detail::NotRolledBack(why.clone()),
@@ -248,6 +258,8 @@ fn notes(facts: &Facts) -> Vec<Detail> {
     [
         env_file,
         field,
+        new_token,
+        not_in_store,
         roll_back,
         backup(&done.history_backup, BackupLocation::LocalHistory),
         backup(&done.store_backup, BackupLocation::Store),
@@ -281,6 +293,8 @@ fn is_warning(note: &Detail) -> bool {
         Detail::EnvFileInvalid(_)
             | Detail::EnvFileUpdateFailed(_)
             | Detail::SetupTokenFieldInvalid(_)
+            | Detail::SetupTokenPostponed(_)
+            | Detail::SetupTokenNotInStore
             | Detail::NotBackedUp(_)
             | Detail::NotRolledBack(_)
             | Detail::Store(_)
@@ -308,6 +322,10 @@ fn wants_sync(facts: &Facts) -> bool {
         Mode::Login => true,
         Mode::Watch => false,
     };
+    let is_pending = |token| setup_token::activation(facts, token) == Activation::Pending;
+    if at_login && !facts.asked_lately && setup_token::new_token(facts).is_some_and(is_pending) {
+        return true;
+    }
     let is_signed_out = facts.sign_out.is_some();
     if facts.active_token().is_some() || is_signed_out || (facts.asked_lately && !has_changed(facts)) {
         return false;

@@ -111,6 +111,14 @@ impl UserDocument {
         }
     }
 
+    /// Returns the setup token, if it is well-formed.
+    pub fn token(&self) -> Option<&SetupToken> {
+        match &self.setup_token {
+            SetupTokenField::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+
     /// Returns the backup, if it is a complete login.
     pub fn login(&self) -> Option<&Login> {
         match &self.backup {

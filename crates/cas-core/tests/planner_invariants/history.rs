@@ -60,6 +60,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Returns the identity of the store.
+    pub(crate) fn store_id(&self) -> Fingerprint {
+        Fingerprint::from_bytes(&format!("{:?}", self.store))
+    }
+
     /// Returns true if the user's command selects another machine's backup.
     pub(crate) fn asks_for_other_machine(&self) -> bool {
         matches!(self.mode, Mode::Command(Command::Restore(filter)) if filter.from_other_machine)

@@ -116,10 +116,14 @@ impl World {
                 }
             }
             Step::RemoveEnvFile => {
+                let token = facts.active_token().expect("I6: only a token is removed");
+                let is_held = self.held.contains(&(token, run.store_id()));
+                assert!(is_held, "I6: removed a token that this store never held");
                 let stated = facts.document().map(|document| document.setup_token.clone());
                 assert_eq!(stated, Some(TokenFact::Withdrawn), "I6");
             }
             Step::WriteEnvFile => {
+                self.check_activation(facts, run);
                 let stated = facts.document().map(|document| document.setup_token.clone());
                 assert!(
                     matches!(stated, Some(TokenFact::Token(_))),
@@ -199,6 +203,29 @@ impl World {
     }
 
     /// A login that broke off in the file is not replaced by an older generation of the same account.
+    /// A setup token that is known to be rejected is never activated, and one that was not verified
+    /// replaces no credential that works, unless this machine verifies nothing.
+    fn check_activation(&self, facts: &Facts, run: &Run) {
+        let Some(TokenFact::Token(token)) = self.token else { panic!("the store has no token") };
+        let has_token =
+            facts.active_token().is_some_and(|active| self.token_is_valid.get(&active) != Some(&false));
+        let login = facts.login.login().map(|login| login.generation);
+        let has_login = login.is_some_and(|generation| !self.rejected.contains(&generation));
+        let verdict = facts.verdict(VerificationTarget::SetupToken(token));
+        assert!(!verdict.is_some_and(Verification::is_rejected), "a rejected setup token was activated");
+        match self.token_is_valid.get(&token) {
+            Some(true) => (),
+            Some(false) => panic!("a setup token that was rejected earlier was activated"),
+            None => {
+                let is_unusable = matches!(verdict, Some(Verification::ClientUnusable(_)));
+                assert!(
+                    !run.can_verify || is_unusable || !(has_token || has_login),
+                    "an unverified setup token replaced a credential that works"
+                );
+            }
+        }
+    }
+
     fn check_remnant(&self, login: &LoginSummary, remnant: &Remnant) {
         let position = |generation| self.ever.iter().position(|login| login.generation == generation);
         let torn = &self.ever[position(remnant.generation).expect("it existed")];

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cas_core::config::StoreKind;
+use cas_core::credential::expiry::SetupTokenDates;
 use cas_core::credential::fingerprint::{Fingerprint, RefreshTokenId};
 use cas_core::credential::login::{LoginSummary, Owner};
 use cas_core::credential::login_file::{LoginFileState, LoginPlace, is_fresh};
@@ -42,6 +43,10 @@ pub(crate) struct World {
     pub(crate) last_place: LoginPlace,
     pub(crate) token: Option<TokenFact>,
     pub(crate) env_file: Env,
+    /// The setup tokens that each store was seen to hold.
+    pub(crate) held: BTreeSet<(Fingerprint, Fingerprint)>,
+    /// The last conclusive verification of each setup token.
+    pub(crate) token_is_valid: BTreeMap<Fingerprint, bool>,
     pub(crate) contact: StoreContact,
     // The test's own records.
     pub(crate) ever: Vec<LoginSummary>,
@@ -246,7 +251,9 @@ impl World {
                 mode: run.mode,
                 store: run.store,
                 login_refresh_after: Duration::from_secs(900),
+                store_id: run.store_id(),
                 can_verify: run.can_verify,
+                verifies_in_sync: run.can_verify,
                 expected_organization: run.expected.then(|| "organization0".to_owned()),
                 restore_from_other_machines: run.others,
                 oauth_backup: run.oauth_backup,
@@ -308,6 +315,11 @@ impl World {
         let verdict = run.verdicts[facts.done.verdicts.len() % run.verdicts.len()].clone();
         match step {
             Step::ReadStore if run.store_answers => {
+                if let (Some(TokenFact::Token(token)), false) = (&self.token, self.is_offboarded) {
+                    let dates = SetupTokenDates::default();
+                    self.ledger.setup_tokens.record_from_store(*token, dates, run.store_id(), facts.now);
+                    self.held.insert((*token, run.store_id()));
+                }
                 self.contact = StoreContact { last_success: Some(facts.now), last_failure: None };
                 facts.document = DocumentFact::Read(DocumentSummary {
                     backup: self.backup.clone(),
@@ -339,6 +351,19 @@ impl World {
                     self.note_alive(generation, &verdict);
                     if verdict.is_rejected() {
                         self.rejected.insert(generation);
+                    }
+                }
+                if let VerificationTarget::SetupToken(token) = subject {
+                    self.ledger.setup_tokens.record(token, facts.now);
+                    self.ledger.setup_tokens.record_verification(token, &verdict);
+                    match verdict {
+                        Verification::Ok | Verification::RateLimited => {
+                            self.token_is_valid.insert(token, true);
+                        }
+                        Verification::Rejected { account_level: false } => {
+                            self.token_is_valid.insert(token, false);
+                        }
+                        _ => (),
                     }
                 }
                 facts.done.probes += 1;

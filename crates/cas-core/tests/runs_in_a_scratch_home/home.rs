@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::config::StoreKind;
 use cas_core::credential::verification::Verifier;
 use cas_core::engine::{Engine, EngineInput};
@@ -82,7 +83,9 @@ impl Home {
             mode,
             store: kind,
             login_refresh_after: Duration::from_secs(900),
+            store_id: Fingerprint::from_bytes("the local store"),
             can_verify: false,
+            verifies_in_sync: false,
             expected_organization: None,
             restore_from_other_machines: false,
             oauth_backup: self.oauth_backup,

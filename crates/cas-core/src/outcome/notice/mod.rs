@@ -7,7 +7,7 @@ mod reason;
 pub use reason::{NoticeReason, Urgency};
 
 use super::message::{self, OUTDATED, RENEW_TOKEN, SIGN_IN};
-use super::{Finding, Outcome, Status};
+use super::{Detail, Finding, Outcome, Status};
 use crate::credential::fingerprint::Fingerprint;
 use crate::credential::verification::Verification;
 
@@ -91,6 +91,10 @@ impl Outcome {
             (_, Some(Verification::Rejected { .. })) => Some((
                 NoticeReason::LoginRejected,
                 format!("your login is rejected by the Anthropic API; {SIGN_IN}"),
+            )),
+            _ if self.notes.contains(&Detail::SetupTokenRejected) => Some((
+                NoticeReason::SetupTokenRejected,
+                format!("your new setup-token is rejected by the Anthropic API; {RENEW_TOKEN}"),
             )),
             (Finding::Unrecoverable { .. }, _) => Some((
                 NoticeReason::LoginLost,
