@@ -163,8 +163,9 @@ fn status_names_the_credential_that_the_client_sends() {
         let person = bed.person(&format!("person{index}")).expect("a person");
         let login = person.sign_in().expect("signed in");
         lay_out(&bed, &person, &mixture);
-        let sent = sent(&bed, &person, &mixture, &login.access_token);
+        // Before the client, which may replace the settings that it kept.
         let named = named(&person, &mixture);
+        let sent = sent(&bed, &person, &mixture, &login.access_token);
         if sent != named {
             differences.push(format!("{index}: sent {sent:?}, and status names {named:?}"));
         }

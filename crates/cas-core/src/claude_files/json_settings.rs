@@ -28,15 +28,17 @@ pub const ACCOUNT: &str = "oauthAccount";
 /// The member that says whether the client has completed its first-start dialog.
 pub const ONBOARDING: &str = "hasCompletedOnboarding";
 
-/// The member that identifies the installation: 64 random hexadecimal digits that a client writes into
-/// each new state file. A logout keeps it (measured with 2.1.197, 2.1.329 and 2.1.332).
-const INSTALLATION: &str = "userID";
+/// The members that identify a state file: the time at which a client created it, and 64 random
+/// hexadecimal digits, which some commands of 2.1.329 do not write yet. A logout keeps both (measured
+/// with 2.1.197, 2.1.329 and 2.1.332).
+const INSTALLATION: [&str; 2] = ["firstStartTime", "userID"];
 
 /// The member with the API key of a sign-in that uses one instead of a login.
 pub const API_KEY: &str = "primaryApiKey";
 
 /// The members that are read.
-const MEMBERS: [&str; 6] = [ACCOUNT, ONBOARDING, INSTALLATION, API_KEY, "env", "apiKeyHelper"];
+const MEMBERS: [&str; 7] =
+    [ACCOUNT, ONBOARDING, INSTALLATION[0], INSTALLATION[1], API_KEY, "env", "apiKeyHelper"];
 
 /// Returns the path of the client's state file: in its configuration directory
 /// (`CLAUDE_CONFIG_DIR`) or in the home.
@@ -119,8 +121,9 @@ impl ClaudeJson {
     /// Returns the fingerprint of the value that identifies this state file. A state file that is
     /// created anew has another one.
     pub fn installation(&self) -> Option<Fingerprint> {
-        let id: String = serde_json::from_str(self.member(INSTALLATION)?).ok()?;
-        (!id.is_empty()).then(|| Fingerprint::from_bytes(&id))
+        let text = |name| serde_json::from_str::<String>(self.member(name)?).ok();
+        let id = INSTALLATION.into_iter().find_map(|name| text(name).filter(|id| !id.is_empty()))?;
+        Some(Fingerprint::from_bytes(&id))
     }
 
     /// Returns [`ClaudeJson::installation`] if the file names the signed-in account.
