@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,13 @@ use crate::fs::file_id::FileId;
 use crate::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 
-/// The age at which an untouched lock is stale, because the process that held it was killed. Claude
-/// Code itself takes over its refresh locks after 60 seconds, older clients after 10
-/// (`docs/design/claude-code.md`).
-pub const STALE_LOCK_AGE: Duration = Duration::from_secs(120);
+/// The age at which an untouched refresh lock is stale, because the process that held it was killed.
+/// Claude Code itself takes it over then, and clients before 2.1.198 after 10 seconds
+/// (`docs/design/claude-code.md`). The lock of `~/.claude.json` counts as one.
+pub const STALE_LOCK_AGE: Duration = Duration::from_secs(60);
+
+/// The same for the write lock, which a client holds for milliseconds.
+pub const STALE_WRITE_LOCK_AGE: Duration = Duration::from_secs(15);
 
 /// How long the refresh locks are held while waiting for the write lock.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,8 +51,8 @@ impl RefreshLocks {
         let (refresh, beside) = refresh_lock_paths(config_directory);
         let clock = Clock::starting_at(now);
         retry_until(deadline, || {
-            let refresh = LockDir::try_acquire(&refresh, clock.now())?;
-            let beside = LockDir::try_acquire(&beside, clock.now())?;
+            let refresh = LockDir::try_acquire(&refresh, STALE_LOCK_AGE, clock.now())?;
+            let beside = LockDir::try_acquire(&beside, STALE_LOCK_AGE, clock.now())?;
             Ok(Self {
                 write_lock: refresh.path.with_file_name(WRITE_LOCK),
                 clock,
@@ -65,7 +68,7 @@ impl RefreshLocks {
     /// # Errors
     /// As [`RefreshLocks::acquire`].
     pub fn write_lock(&self, deadline: &Deadline) -> Result<WriteLock, LockError> {
-        let take = || LockDir::try_acquire(&self.write_lock, self.clock.now()).map(WriteLock);
+        let take = || LockDir::try_acquire(&self.write_lock, STALE_WRITE_LOCK_AGE, self.clock.now()).map(WriteLock);
         retry_until(&deadline.capped(WRITE_LOCK_TIMEOUT), take)
     }
 }
@@ -134,7 +137,7 @@ impl FileLock {
         let mut lock = file.as_os_str().to_owned();
         lock.push(".lock");
         let (lock, clock) = (PathBuf::from(lock), Clock::starting_at(now));
-        retry_until(deadline, || LockDir::try_acquire(&lock, clock.now()).map(Self))
+        retry_until(deadline, || LockDir::try_acquire(&lock, STALE_LOCK_AGE, clock.now()).map(Self))
     }
 }
 
@@ -163,9 +166,9 @@ struct LockDir {
 }
 
 impl LockDir {
-    fn try_acquire(path: &Path, now: Timestamp) -> Result<Self, LockError> {
+    fn try_acquire(path: &Path, stale_age: Duration, now: Timestamp) -> Result<Self, LockError> {
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_stale(path, now) => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_stale(path, stale_age, now) => {
                 drop(fs::remove_dir(path)); // the next attempt can create it
                 Err(LockError::Busy(path.to_owned()))
             }
@@ -191,15 +194,14 @@ fn identity(path: &Path) -> Option<FileId> {
     fs::symlink_metadata(path).ok().as_ref().map(FileId::from_metadata)
 }
 
-/// Returns true if the lock is untouched for [`STALE_LOCK_AGE`]. A time in the future comes from
-/// another clock, so such a lock is not stale.
-fn is_stale(path: &Path, now: Timestamp) -> bool {
-    touched_at(path).is_some_and(|at| at <= now && !at.is_within(STALE_LOCK_AGE, now))
+/// Returns true if the lock is untouched for `stale_age`. A time in the future comes from another
+/// clock, so such a lock is not stale.
+fn is_stale(path: &Path, stale_age: Duration, now: Timestamp) -> bool {
+    touched_at(path).is_some_and(|at| at <= now && !at.is_within(stale_age, now))
 }
 
 fn touched_at(path: &Path) -> Option<Timestamp> {
-    let seconds = fs::symlink_metadata(path).ok()?.mtime();
-    Some(Timestamp::from_millis(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)))
+    identity(path).map(|lock| lock.modified_at())
 }
 
 /// Why Claude Code's locks were not taken.
