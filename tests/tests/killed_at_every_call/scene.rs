@@ -96,10 +96,12 @@ impl Scene {
     pub(crate) fn withdrawn_setup_token() -> Self {
         let resident = Resident::settle();
         let mut document = document_with(&healthy("one", now_ms() + HOUR_MS));
-        document["setup_token"] = json!("");
-        let store = Store::new(&resident, Policy::Patch, document);
+        document["setup_token"] = json!("sk-ant-oat01-the-old-one");
+        let mut store = Store::new(&resident, Policy::Patch, document);
+        let _first = store.reset();
+        assert!(resident.sync().status.success());
+        store.document["setup_token"] = json!("");
         resident.put(LOGIN, &fresh("two"));
-        resident.put(ENV_FILE, "CLAUDE_CODE_OAUTH_TOKEN=sk-ant-oat01-the-old-one\n");
         Self::with(resident, Some(store), Subject::EnvFile)
     }
 
