@@ -23,16 +23,16 @@ deb: cargo ## build the Debian package; installs the build dependencies, and pri
 test test-all: export CAS_PROFILE := release
 test test-all: export NEXTEST_TEST_THREADS = $(shell expr 4 \* "$$(nproc)")
 
-test: test-deps check suites ## run before a merge: checks, release build, and all suites with real components
+test: test-deps suites ## run before a merge: checks, release build, and all suites with real components
 	cargo nextest run --locked --workspace --profile merge
 
-test-all: test-deps check suites ## run all of it at full size: both releases, every system call, 1,000 users, two builds compared
+test-all: test-deps suites ## run all of it at full size: both releases, every system call, 1,000 users, two builds compared
 	CAS_FULL_SIZE=1 cargo nextest run --locked --workspace
 	packaging/reproducible.sh
 
 # In parallel, because the end of the release build keeps only one processor busy.
-suites: check
-	packaging/deb.sh & cargo nextest run --locked --workspace --no-run && wait $$!
+suites:
+	packaging/deb.sh & $(MAKE) --no-print-directory check && cargo nextest run --locked --workspace --no-run && wait $$!
 
 test-deps: root cargo ## install what the suites need (idempotent; one second if installed already)
 	@tests/bed/host-packages.sh
