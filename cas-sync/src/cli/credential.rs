@@ -12,7 +12,7 @@ pub(crate) struct Run {
 
 /// Arguments of `check`.
 #[derive(Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Required validity from now: a number and ms, s, min, h or d
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub(crate) min_remaining: String,

@@ -1,5 +1,5 @@
-//! What runs in a process of its own: the parts of commands that have become the user, and what the package's units run.
-//! No user types them.
+//! What runs in a process of its own: the parts of commands that have become the user, and what the
+//! package's units run. No user types them.
 
 use clap::Subcommand;
 
@@ -32,7 +32,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
-    /// Publish the states that an older version published, and remove its directories, for the package.
+    /// Publish the states that an older version published, and remove its directories, for the
+    /// package.
     MigratePublishedStates,
     /// Empty the directory in which syncs of an older version published the state of USER.
     EmptyPublishedDirectory {

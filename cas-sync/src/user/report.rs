@@ -134,7 +134,8 @@ impl Report {
         }
     }
 
-    /// Asks root to publish the state that was just saved. The service of the sync ends with that by itself.
+    /// Asks root to publish the state that was just saved. The service of the sync ends with that
+    /// by itself.
     pub(crate) fn request_publication(&self) {
         if !systemd::runs_in_sync_service() {
             Publication::new(&self.state, &self.requests).request(&Deadline::after(PUBLICATION_TIMEOUT));

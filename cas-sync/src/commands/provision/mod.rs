@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 use self::apply::{Provisioner, TargetUser};
 use self::plan::RunContext;
 use self::records::Records;
-use self::render::{Progress, Summary};
+use self::render::{Progress, ProvisionSummary};
 use self::server::VaultServer;
 use self::targets::OffboardSelection;
 use crate::cli::Provision;
@@ -79,7 +79,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
     };
-    let mut summary = Summary { is_dry: request.dry_run, ..Summary::default() };
+    let mut summary = ProvisionSummary { is_dry: request.dry_run, ..ProvisionSummary::default() };
     // Adopt before planning, because the plan refuses names that are bound to another uid.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut provisioner) {
@@ -149,7 +149,7 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
 
 fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let path = &request.roster;
-    let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
+    let text = config::read_admin_file(path).map_err(|why| RosterError::for_file(path, why))?;
     let names_users =
         !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
     let roster = match text {
@@ -158,7 +158,7 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
         None if names_users => Roster::default(),
         None => {
             let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
-            return Err(RosterError::of_file(path, why).into());
+            return Err(RosterError::for_file(path, why).into());
         }
     };
     let (config, config_warnings) = Config::load(Path::new(config::CONFIG_DIR))?;
@@ -242,7 +242,7 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
     }
-    enroll::make_state_directory()?;
+    enroll::create_state_directory()?;
     let path = Path::new(STATE_DIR).join("provision.lock");
     let context = || path.display().to_string();
     let mut options = fs::OpenOptions::new();
@@ -264,7 +264,7 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
     let names = request.offboard.clone().unwrap_or_default();
     for name in &names {
         ensure!(is_valid_user_name(name.as_bytes()), "{name:?} is not a valid user name");
-        let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
+        let entry = roster.users.get(name).filter(|entry| entry.is_enabled());
         ensure!(
             entry.is_none(),
             "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
@@ -286,7 +286,7 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
         &offboard,
     );
     let mut requested: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
-    requested.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
+    requested.extend(request.adopt.iter().filter(|name| roster.users.contains_key(*name)));
     for name in &request.user {
         let is_known = targets.iter().any(|target| target.name == *name);
         ensure!(
@@ -302,7 +302,7 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
 
 /// Starts the units of the newly enrolled users in one batch, because systemd reloads all units for
 /// each call.
-fn start_units(provisioner: &mut Provisioner, summary: &mut Summary) {
+fn start_units(provisioner: &mut Provisioner, summary: &mut ProvisionSummary) {
     let enrolled = std::mem::take(&mut provisioner.enrolled);
     let users: Vec<_> = enrolled.iter().map(String::as_str).collect();
     if users.is_empty() {

@@ -23,7 +23,7 @@ const MIN_USERS_FOR_PROGRESS: usize = 20;
 
 /// The results of one run.
 #[derive(Default)]
-pub(super) struct Summary {
+pub(super) struct ProvisionSummary {
     pub(super) results: Vec<UserResult>,
     pub(super) is_dry: bool,
     pub(super) requests: u64,
@@ -36,7 +36,7 @@ pub(super) struct Summary {
     pub(super) units_failed: Vec<String>,
 }
 
-impl Summary {
+impl ProvisionSummary {
     /// Prints the results as text to stdout.
     pub(super) fn print_text(&self) {
         let out = io::stdout();

@@ -27,13 +27,13 @@ pub(crate) struct SelfReport {
     pub(crate) is_enrolled: bool,
     /// The newest login in the local history and when it was saved.
     pub(crate) newest_backup: Result<Option<(LoginSummary, Timestamp)>, String>,
-    pub(crate) store: Store,
+    pub(crate) store: StoreContact,
     pub(crate) next: Schedule,
 }
 
 /// Where logins are backed up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Store {
+pub(crate) enum StoreContact {
     /// In the state directory only.
     Local,
     /// In Vault.

@@ -46,7 +46,7 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         sources,
         report,
         is_enrolled: true,
-        store: Store::Vault {
+        store: StoreContact::Vault {
             url: Some("https://vault.example.org:8200".into()),
             answered_at: Some(Timestamp::from_millis(NOW - HOUR)),
             failed_at: None,

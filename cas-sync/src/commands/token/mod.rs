@@ -13,7 +13,7 @@ use std::time::Duration;
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
 
-use crate::cli::{Token, TokenCommand, TokenImport, TokenSet};
+use crate::cli::{TokenArgs, TokenCommand, TokenImport, TokenSet};
 use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::now;
 use crate::term::secret_input::{self, PromptError, ReadUntil};
@@ -33,7 +33,7 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 const NEW_TOKEN: &str = "create another one with `claude setup-token`; nothing was changed";
 
 /// Runs the command. Termination signals are delayed until no change is incomplete.
-pub(crate) fn run(token: &Token) -> ExitCode {
+pub(crate) fn run(token: &TokenArgs) -> ExitCode {
     let signals = match block_termination() {
         Ok(signals) => signals,
         Err(failed) => return failed.report(),

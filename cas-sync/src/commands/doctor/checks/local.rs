@@ -134,8 +134,8 @@ fn sessions(facts: &UserFacts) -> CheckResult {
         Finding::warning(
             cause,
             match &session.restart {
-                RestartHint::Person(command) => Remedy::User(command.clone()),
-                RestartHint::Words(what) => Remedy::Text(what.clone()),
+                RestartHint::User(command) => Remedy::User(command.clone()),
+                RestartHint::Text(what) => Remedy::Text(what.clone()),
             },
         )
     }))

@@ -41,7 +41,7 @@ fn vault() -> Vault {
         document: "claude-users/ada".into(),
         token_path: "/home/ada/.config/claude-auth-sync/vault-token".into(),
         token_file: TokenFile::Valid,
-        token: Some(Token::Own {
+        token: Some(TokenFacts::Own {
             expires_at: Some(at(NOW + 700 * HOUR)),
             never_renewed: None,
             has_required_access: Some(true),
@@ -79,9 +79,14 @@ fn ada() -> UserFacts {
             is_new_enough: true,
         },
         onboarding: Onboarding::Done,
-        store: Store { vault: Some(vault()), ..Store::default() },
+        store: StoreFacts { vault: Some(vault()), ..StoreFacts::default() },
         is_enrolled: true,
-        units: Units::Known { overrides: Vec::new(), are_enabled: true, inactive: Vec::new(), failed: None },
+        units: UnitFacts::Known {
+            overrides: Vec::new(),
+            are_enabled: true,
+            inactive: Vec::new(),
+            failed: None,
+        },
         sessions: Vec::new(),
     }
 }
@@ -95,7 +100,7 @@ fn machine() -> MachineFacts {
     MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
         target: SyncTarget::Runs,
-        roster: Roster::Valid,
+        roster: RosterState::Valid,
         is_request_socket_active: Some(true),
         clock: Clock::Synchronized,
         has_enrolled_users: true,
@@ -146,7 +151,8 @@ fn unknown_facts_are_never_reported_as_ok() {
         clock_ahead: None,
         ..vault()
     };
-    let facts = UserFacts { store: Store { vault: Some(unreachable), ..Store::default() }, ..ada() };
+    let facts =
+        UserFacts { store: StoreFacts { vault: Some(unreachable), ..StoreFacts::default() }, ..ada() };
     assert_eq!(names(&facts), ["store-unreachable"]);
     for row in diagnose(&user_checks(), &facts) {
         let depends = ["vault-token-ended", "vault-policy-wide", "document-deleted", "clock-off"];
@@ -166,7 +172,7 @@ fn wrong_clock_and_unset_clock_are_reported() {
         (None, None),
     ] {
         let vault = Vault { clock_ahead: ahead, ..vault() };
-        let facts = UserFacts { store: Store { vault: Some(vault), ..Store::default() }, ..ada() };
+        let facts = UserFacts { store: StoreFacts { vault: Some(vault), ..StoreFacts::default() }, ..ada() };
         let found = found(&facts);
         assert_eq!(found.is_empty(), expected.is_none(), "{ahead:?}: {found:?}");
         assert!(

@@ -11,8 +11,8 @@ use cas_core::credential::sign_out::SignOut;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Roster, SyncTarget};
-pub(super) use self::vault::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, RosterState, SyncTarget};
+pub(super) use self::vault::{Content, StoreFacts, TokenFacts, TokenFile, UnknownKey, Vault, VaultFailure};
 use crate::processes::Session;
 
 /// One user.
@@ -28,9 +28,9 @@ pub(in crate::commands::doctor) struct UserFacts {
     pub(in crate::commands::doctor) overrides: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
-    pub(in crate::commands::doctor) store: Store,
+    pub(in crate::commands::doctor) store: StoreFacts,
     pub(in crate::commands::doctor) is_enrolled: bool,
-    pub(in crate::commands::doctor) units: Units,
+    pub(in crate::commands::doctor) units: UnitFacts,
     pub(in crate::commands::doctor) sessions: Vec<Session>,
 }
 
@@ -155,7 +155,7 @@ pub(in crate::commands::doctor) enum Onboarding {
 
 /// The user's units.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Units {
+pub(in crate::commands::doctor) enum UnitFacts {
     /// systemd did not answer or does not run; why.
     Unknown(String),
     Known {

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_vault::{self, Access, AdminClient, Connection, DocumentLayout, TokenInfo};
 
-use super::super::facts::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
+use super::super::facts::{Content, StoreFacts, TokenFacts, TokenFile, UnknownKey, Vault, VaultFailure};
 use super::path_text;
 use crate::os::environment;
 
@@ -30,9 +30,9 @@ pub(super) fn inspect(
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
-) -> Store {
+) -> StoreFacts {
     let with_vault = config.filter(|config| config.store == StoreKind::Vault);
-    Store {
+    StoreFacts {
         config_error,
         unknown_keys: warnings.iter().filter_map(|warning| unknown_key(warning)).collect(),
         vault: with_vault.map(|config| inspect_vault(config, account, paths, state, now)),
@@ -90,7 +90,7 @@ fn inspect_vault(
         Err(failure) => vault.failure = Some(classify(failure)),
     }
     vault.clock_ahead = client.server_time().map(|theirs| seconds_between(environment::now(), theirs));
-    if matches!(vault.token, Some(Token::Own { .. })) {
+    if matches!(vault.token, Some(TokenFacts::Own { .. })) {
         let read =
             cas_vault::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
         match read {
@@ -113,8 +113,8 @@ fn inspect_vault(
     vault
 }
 
-fn is_too_narrow(token: Option<&Token>) -> bool {
-    matches!(token, Some(Token::Own { has_required_access: Some(false), .. }))
+fn is_too_narrow(token: Option<&TokenFacts>) -> bool {
+    matches!(token, Some(TokenFacts::Own { has_required_access: Some(false), .. }))
 }
 
 fn token(path: &Path, account: &Account) -> Result<cas_vault::Token, TokenFile> {
@@ -131,11 +131,11 @@ fn inspect_token(
     user: &str,
     now: Timestamp,
     deadline: &Deadline,
-) -> Result<Token, StoreError> {
+) -> Result<TokenFacts, StoreError> {
     let looked_up = server.lookup_token(token, user, now.millis(), deadline)?;
-    let Some(found) = looked_up else { return Ok(Token::Ended) };
+    let Some(found) = looked_up else { return Ok(TokenFacts::Ended) };
     if let Some(why) = found.foreign {
-        return Ok(Token::Foreign(why));
+        return Ok(TokenFacts::Foreign(why));
     }
     let never_renewed = match found.is_renewable {
         false => Some("it was created as not renewable".to_owned()),
@@ -159,7 +159,7 @@ fn inspect_token(
     }
     let renewed = server.lookup_token(token, user, now.millis(), deadline)?;
     let expires_at = renewed.and_then(|TokenInfo { expires_at_ms, .. }| expires_at_ms);
-    Ok(Token::Own {
+    Ok(TokenFacts::Own {
         expires_at: expires_at.map(Timestamp::from_millis),
         never_renewed,
         has_required_access,
