@@ -119,7 +119,7 @@ impl Provisioner {
                 steps.push(step);
             }
         }
-        let result = ProvisionResult::Skipped("this takes no end; report it".into());
+        let result = ProvisionResult::Skipped("the plan does not end; report this as a defect".into());
         UserResult { name: session.user, steps, result, warnings: session.warnings, remains: session.remains }
     }
 
@@ -159,7 +159,7 @@ impl Provisioner {
         let mut agent = match TokenAgentClient::spawn(&session.user, timeout) {
             Ok(agent) => agent,
             Err(error) => {
-                return TokenState::HomeUnusable(format!("no process of theirs can be started: {error}"));
+                return TokenState::HomeUnusable(format!("cannot start a process as the user: {error}"));
             }
         };
         let message = agent.read();
@@ -167,7 +167,7 @@ impl Provisioner {
         session.agent = Some(agent);
         match message {
             AgentMessage::Token(token) => self.lookup_token(token, session),
-            AgentMessage::Absent => TokenState::Absent("they have no token".into()),
+            AgentMessage::Absent => TokenState::Absent("there is no token".into()),
             AgentMessage::Replaceable(why) => TokenState::Absent(why),
             other => TokenState::HomeUnusable(other.to_string()),
         }
@@ -179,9 +179,7 @@ impl Provisioner {
         session.token = Some(token);
         match info {
             Ok(Some(info)) => TokenState::Present(info),
-            Ok(None) => {
-                TokenState::Absent("their token is expired, revoked, or may not look itself up".into())
-            }
+            Ok(None) => TokenState::Absent("the token is expired, revoked, or cannot look itself up".into()),
             Err(failure) => TokenState::Unknown(failure),
         }
     }
@@ -266,7 +264,7 @@ impl Provisioner {
             return Err(match self.call_server(|server| server.revoke(&minted.accessor)) {
                 Ok(()) => home_unusable(facts, why),
                 Err(failure) => {
-                    home_unusable(facts, format!("{why}; the token made for them is not revoked: {failure}"))
+                    home_unusable(facts, format!("{why}; the new token is not revoked: {failure}"))
                 }
             });
         }

@@ -82,7 +82,7 @@ impl Records {
     /// Fails if the file cannot be written.
     pub(super) fn save(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
-        let text = serde_json::to_vec(record).context("putting a record into words")?;
+        let text = serde_json::to_vec(record).context("cannot serialize a record")?;
         atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())
     }

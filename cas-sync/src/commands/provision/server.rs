@@ -57,11 +57,11 @@ impl VaultServer {
     /// Returns why no valid administrator's token is available, or None if there is one.
     pub(super) fn admin_unavailable_reason(&mut self) -> Option<String> {
         let Some(admin) = self.admin.take() else {
-            return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
+            return Some("run `cas-sync provision` with an administrator token in VAULT_TOKEN".into());
         };
-        match self.lookup_token(&admin, "the admin") {
+        match self.lookup_token(&admin, "the administrator") {
             Ok(None) => Some(
-                "the admin's token is expired, revoked, or may not look itself up: log in to the store again"
+                "the administrator token is expired, revoked, or cannot look itself up; log in to Vault again"
                     .into(),
             ),
             Ok(Some(_)) | Err(_) => {
@@ -185,7 +185,7 @@ impl VaultServer {
         request: impl Fn(&mut AdminClient, &Token, &Deadline) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let Some(admin) = self.admin.take() else {
-            return Err(StoreError::Unreachable { reason: "there is no admin's token".into() });
+            return Err(StoreError::Unreachable { reason: "there is no administrator token".into() });
         };
         let answer = self.call(|store, deadline| request(store, &admin, deadline));
         self.admin = Some(admin);
