@@ -151,7 +151,7 @@ fn removal_waits_for_a_provisioning_in_progress() {
     guest.run("while pgrep -x cas-sync; do sleep 0.1; done").expect_success("its end");
     assert_eq!(guest.left_of_product(), "", "{}", removed.text());
     assert!(
-        removed.text().contains("`cas-sync provision` is at work; waiting for its end"),
+        removed.text().contains("`cas-sync provision` is running; waiting for its end"),
         "{}",
         removed.text()
     );
