@@ -78,7 +78,7 @@ pub(crate) struct Restore {
     pub(crate) json: bool,
 }
 
-/// Where backups are kept.
+/// The places of backups.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum BackupSource {
     /// The local history of this machine

@@ -99,7 +99,7 @@ pub(crate) enum Command {
     ///
     /// Exit status:
     ///   0   it stays valid for the required time
-    ///   1   the files cannot tell, or root called it
+    ///   1   unknown from the files, or root called it
     ///   2   usage error
     ///   75  not verified yet, or a backup can be restored: use run
     ///   78  configuration error

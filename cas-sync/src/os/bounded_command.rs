@@ -12,7 +12,7 @@ const MAX_OUTPUT: usize = 4 << 20;
 
 /// The output of a command.
 pub(crate) struct Output {
-    /// All of its standard output.
+    /// The whole standard output.
     pub(crate) stdout: Vec<u8>,
     /// True if the command succeeded.
     pub(crate) success: bool,

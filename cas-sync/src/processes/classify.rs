@@ -1,4 +1,4 @@
-//! Classifies processes by the token that they hold, and says how to restart each. Pure.
+//! Classifies processes by the token that they hold, and determines how to restart each. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::text::sanitize_line;
@@ -26,11 +26,11 @@ pub(crate) struct Session {
     pub(crate) is_claude: bool,
     /// The credential that it holds.
     pub(crate) holds: TokenStatus,
-    /// How to restart it with the active credential.
+    /// The way to restart it with the active credential.
     pub(crate) restart: RestartHint,
 }
 
-/// How to restart a process, because a process keeps its environment.
+/// The way to restart a process, because a process keeps its environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RestartHint {

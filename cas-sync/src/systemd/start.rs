@@ -97,7 +97,9 @@ pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
         }
     }
     if new_users.len() > MAX_FIRST_SYNCS {
-        change.remarks.push("Their first syncs run at their next logins, or within six hours".into());
+        change
+            .remarks
+            .push("The first syncs of the new users run at their next logins, or within six hours".into());
     } else if !new_users.is_empty() {
         // A new timer does not elapse at once. The command does not wait for the syncs, which may
         // take minutes.
@@ -201,8 +203,7 @@ fn run_one(service: &str, deadline: &Deadline) -> Result<ServiceResult> {
     if deadline.is_expired() {
         return Ok(ServiceResult::NotStarted);
     }
-    // This fails if the service has not failed, which is no problem. The result of the start
-    // follows below.
+    // An error is ignored: the command fails if the service has not failed.
     let _ = run_within(&Deadline::after(QUERY_TIMEOUT), &["reset-failed", service]);
     let success = run_within(deadline, &["start", service])?;
     if success == Some(true) {

@@ -29,7 +29,7 @@ impl AdminClient {
         Self { server, layout, client: None }
     }
 
-    /// Returns where the users' documents are.
+    /// Returns the location of the users' documents.
     pub fn layout(&self) -> &DocumentLayout {
         &self.layout
     }

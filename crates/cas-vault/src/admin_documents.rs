@@ -11,7 +11,7 @@ use super::token_file::Token;
 use cas_core::store::{Document, Fields, StoreError, merge};
 use cas_protocol::deadline::Deadline;
 
-/// How often a change is repeated because another writer was faster.
+/// The maximum number of attempts if another writer is faster.
 const MAX_CONFLICTS: u32 = 4;
 
 impl AdminClient {

@@ -1,5 +1,5 @@
-//! Checks a token's permissions by sending requests, because every other method needs permissions
-//! of its own.
+//! Checks a token's permissions by sending requests, because every other method needs
+//! additional permissions.
 
 use reqwest::Method;
 

@@ -96,10 +96,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
 
     let said = guest.install_package(&package());
 
-    assert!(
-        said.contains("*** claude-auth-sync: INSTALLED, BUT NOT ENABLED FOR LOGINS."),
-        "{said}"
-    );
+    assert!(said.contains("*** claude-auth-sync: INSTALLED, BUT NOT ENABLED FOR LOGINS."), "{said}");
     assert!(said.contains("***         session optional pam_cas_session.so"), "{said}");
     assert!(said.contains("pam-auth-update --force"), "{said}");
     assert_eq!(

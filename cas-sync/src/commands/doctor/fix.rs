@@ -20,7 +20,7 @@ const SYNCS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(super) struct FixResult {
     /// `None` for the machine.
     pub(super) user: Option<String>,
-    /// What the fix does, as text.
+    /// A description of the fix.
     #[serde(rename = "does")]
     pub(super) action: String,
     /// True for `--dry-run`.

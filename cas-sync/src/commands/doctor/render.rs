@@ -18,7 +18,7 @@ const SCHEMA: u32 = 1;
 /// Maximum length of a line. Commands are not wrapped, because they are pasted.
 pub(super) const WIDTH: usize = 80;
 
-/// What is printed, and whether root reads it.
+/// The content of the output, and whether it is for root.
 pub(super) struct DoctorReport<'a> {
     pub(super) inspections: &'a [Inspection],
     pub(super) fixes: &'a [FixResult],

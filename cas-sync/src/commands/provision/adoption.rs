@@ -30,7 +30,9 @@ pub(super) fn adopt(name: &str, is_dry: bool, provisioner: &mut Provisioner) -> 
     let document = match (&mut provisioner.server, &provisioner.context.admin_unavailable) {
         (None, _) => "",
         (Some(_), Some(admin_unavailable)) => {
-            bail!("cannot tell whether the document of {name} is marked as offboarded: {admin_unavailable}")
+            bail!(
+                "cannot determine whether the document of {name} is marked as offboarded: {admin_unavailable}"
+            )
         }
         (Some(server), None) => clear_mark(server, name, &provisioner.context.host)?,
     };

@@ -36,7 +36,7 @@ pub(super) struct TargetUser {
     pub(super) desired: Desired,
     /// Why this user cannot be provisioned on this machine.
     pub(super) skip_reason: Option<String>,
-    /// What happens to the stored document if this user is offboarded.
+    /// The action for the stored document if this user is offboarded.
     pub(super) offboarding: Option<Offboarding>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct UserResult {
     pub(super) result: ProvisionResult,
     /// Warnings from Vault, such as a lifetime that a limit shortened.
     pub(super) warnings: Vec<String>,
-    /// What remains of an offboarded user.
+    /// The remaining items of an offboarded user.
     pub(super) remains: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Provisioner {
     pub(super) context: RunContext,
     pub(super) records: Records,
     pub(super) is_dry: bool,
-    /// Users whose units still have to be started.
+    /// Users whose units must still be started.
     pub(super) enrolled: Vec<String>,
     pub(super) has_slow_home: bool,
 }

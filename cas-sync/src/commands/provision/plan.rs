@@ -22,14 +22,14 @@ pub(super) const OFFBOARDED: &str = "the document in the store is marked as offb
 pub(super) enum Desired {
     /// The user must be enrolled.
     Enrolled,
-    /// The user must not be enrolled. Contains the roster key that says so.
+    /// The user must not be enrolled. Contains the roster key.
     Disabled(&'static str),
-    /// An earlier roster listed the user and this one does not. `doubt` says why this can be a
-    /// mistake in the roster; then nothing changes.
+    /// An earlier roster listed the user and this one does not. `doubt` is the reason why this can
+    /// be a mistake in the roster; then nothing changes.
     Removed { doubt: Option<String> },
 }
 
-/// What happens to the stored document of an offboarded user.
+/// The action for the stored document of an offboarded user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offboarding {
     /// Mark the document as offboarded.
@@ -38,7 +38,7 @@ pub(super) enum Offboarding {
     Delete,
 }
 
-/// What is known about a user's token.
+/// The state of a user's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenState {
     /// The local store needs no token.
@@ -90,7 +90,7 @@ pub(super) struct RunContext {
     pub(super) rewrite_policies: bool,
 }
 
-/// What is known about one user.
+/// The facts about one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) desired: Desired,
@@ -108,7 +108,7 @@ pub(super) struct Facts {
     /// one while the user is enrolled.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
-    /// What happens to the document of a user that `--offboard` selects. None with the local store.
+    /// The action for the document of a user that `--offboard` selects. None with the local store.
     pub(super) offboarding: Option<Offboarding>,
     pub(super) document: Attempt,
 }

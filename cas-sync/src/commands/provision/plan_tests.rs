@@ -201,11 +201,8 @@ fn plan_stops_for_admin_skip_or_failure() {
     };
     assert_eq!(skipped(Facts { skip_reason: Some("no account".into()), ..new.clone() }), "no account");
     assert_eq!(skipped(Facts { token: TokenState::HomeUnusable("a FIFO".into()), ..new.clone() }), "a FIFO");
-    let doubted = Facts { desired: Desired::Removed { doubt: Some("half written".into()) }, ..gone };
-    assert_eq!(
-        steps(doubted, &context(None)),
-        (vec![], ProvisionResult::RemovalVetoed("half written".into()))
-    );
+    let doubted = Facts { desired: Desired::Removed { doubt: Some("incomplete".into()) }, ..gone };
+    assert_eq!(steps(doubted, &context(None)), (vec![], ProvisionResult::RemovalVetoed("incomplete".into())));
 
     let failed = |facts: Facts| steps(facts, &context(None));
     assert_eq!(

@@ -13,8 +13,7 @@ use super::plan::PolicyCheck;
 
 /// The time limit for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often, and how long, a request waits before it is repeated if Vault answers with a retry
-/// time.
+/// The limits for waiting before a request is repeated, if Vault answers with a retry time.
 const MAX_WAITS: u32 = 20;
 const MIN_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use super::plan::{Desired, Offboarding};
 use crate::enrollment::enroll::is_regular_user;
 use crate::roster::{Roster, RosterEntry};
 
-/// The account of a listed user, or why there is none.
+/// The account of a listed user, or the reason why it is missing.
 type AccountLookup = Result<AccountEntry, String>;
 
 /// Returns all users, sorted by name. `recorded` are users with a record; some of them can be

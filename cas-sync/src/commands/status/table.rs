@@ -13,7 +13,7 @@ const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("V
 const LAST_MESSAGE: &str = "LAST MESSAGE";
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// With fewer columns the last message gets a line of its own.
+/// With fewer columns the last message gets a separate line.
 const MIN_REASON_WIDTH: usize = 24;
 
 /// Returns the lines of the table and of its summary.

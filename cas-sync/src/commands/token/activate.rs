@@ -29,10 +29,10 @@ use crate::user::error::{CommandError, reject_unreadable};
 const MAX_RETRIES: u32 = 5;
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
-/// When a token was created.
+/// The creation time of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CreatedAt {
-    /// At the time that `--created_at-at` gives.
+    /// At the time that `--minted-at` gives.
     At(Timestamp),
     /// Now, unless this machine has seen the token before.
     JustNow,

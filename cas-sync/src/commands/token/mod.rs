@@ -55,7 +55,7 @@ fn set(request: &TokenSet, signals: &SignalBlock) -> Result<(), CommandError> {
     reject_unreadable(env_file(&user).read())?;
     let input = secret_input::ask(PROMPT, ReadUntil::Eof, None, signals).map_err(not_read)?;
     let token = SetupToken::from_user_input(input.expose()).map_err(|malformed| {
-        CommandError::new(1, format!("invalid setup token: {malformed};  {NEW_TOKEN}"))
+        CommandError::new(1, format!("invalid setup token: {malformed}; {NEW_TOKEN}"))
     })?;
     drop(input);
     let created_at = minted_at.map_or(CreatedAt::JustNow, CreatedAt::At);

@@ -99,7 +99,7 @@ fn too_old(facts: &UserFacts) -> CheckResult {
         Client::Found { path, version, .. } => {
             let version = version.as_deref().unwrap_or("an unknown version");
             let cause = format!(
-                "{path} is {version} and cannot tell a refusal from a proxy's page; 2.1.324 and later can"
+                "{path} is {version} and cannot distinguish a refusal from a proxy's page; 2.1.324 and later can"
             );
             CheckResult::from_findings([Finding::warning(cause, Remedy::User("claude update".into()))])
         }

@@ -1,4 +1,5 @@
-//! What all users share: PAM module and session stack, target, roster, request socket, clock.
+//! The parts that all users share: PAM module and session stack, target, roster, request socket,
+//! clock.
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
 use super::super::facts::{Clock, MachineFacts, RosterState, SyncTarget};
@@ -71,8 +72,8 @@ fn line(facts: &MachineFacts) -> CheckResult {
 
 fn edited(facts: &MachineFacts) -> CheckResult {
     at_stack(facts, |lines| {
-        let ours: Vec<usize> = positions(lines, MODULE);
-        let Some((first, more)) = ours.split_first() else {
+        let own: Vec<usize> = positions(lines, MODULE);
+        let Some((first, more)) = own.split_first() else {
             return CheckResult::NotApplicable("the session stack has no line for the module".into());
         };
         let is_optional = lines.get(*first).is_some_and(|line| {

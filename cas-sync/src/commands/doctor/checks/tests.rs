@@ -30,7 +30,7 @@ fn login() -> LoginSummary {
         generation: RefreshTokenId::from_bytes("one"),
         expires_at: at(NOW + 7 * HOUR),
         login_expires_at: Some(at(NOW + 20 * 24 * HOUR)),
-        owner: Owner { account: None, organization: Some("ours".into()) },
+        owner: Owner { account: None, organization: Some("own".into()) },
     }
 }
 
@@ -48,7 +48,7 @@ fn vault() -> Vault {
             excess_access: Vec::new(),
         }),
         failure: None,
-        content: Content::Read { organization: Some("ours".into()) },
+        content: Content::Read { organization: Some("own".into()) },
         clock_ahead: Some(0),
     }
 }
@@ -66,7 +66,7 @@ fn ada() -> UserFacts {
             generation_state: Some(GenerationState::Current),
             has_backup: true,
             email: None,
-            expected_organization: Some("ours".into()),
+            expected_organization: Some("own".into()),
             unreadable_state: None,
         },
         env_file: EnvFile::Absent,

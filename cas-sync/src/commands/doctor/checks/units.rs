@@ -17,9 +17,8 @@ fn enroll(facts: &UserFacts) -> Remedy {
 
 fn enrolled(facts: &UserFacts) -> CheckResult {
     CheckResult::from_findings(
-        (!facts.is_enrolled).then(|| {
-            Finding::problem("the user is not enrolled: their logins are not synced", enroll(facts))
-        }),
+        (!facts.is_enrolled)
+            .then(|| Finding::problem("the user is not enrolled: the login is not synced", enroll(facts))),
     )
 }
 
@@ -31,7 +30,7 @@ fn at_units(facts: &UserFacts, evaluate: impl Fn(&UnitFacts) -> CheckResult) -> 
     }
 }
 
-/// Renames the files instead of removing them: they may be the only copies.
+/// Renames the files instead of removing them: they can be the only copies.
 fn overridden(facts: &UserFacts) -> CheckResult {
     at_units(facts, |units| match units {
         UnitFacts::Known { overrides, .. } if !overrides.is_empty() => {
@@ -55,7 +54,7 @@ fn disabled(facts: &UserFacts) -> CheckResult {
     at_units(facts, |units| match units {
         UnitFacts::Known { overrides, are_enabled: false, .. } if overrides.is_empty() => {
             CheckResult::from_findings([Finding::problem(
-                "the user is enrolled, but their units are not enabled",
+                "the user is enrolled, but the units are not enabled",
                 enroll(facts),
             )
             .with_fix(Fix::Enroll(facts.user.clone()))])

@@ -45,7 +45,7 @@ pub(in crate::commands::doctor) enum RosterState {
     Unknown(String),
 }
 
-/// Whether a time service sets the clock.
+/// The state of the time service.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Clock {
     Synchronized,

@@ -34,7 +34,7 @@ pub(in crate::commands::doctor) struct UserFacts {
     pub(in crate::commands::doctor) sessions: Vec<Session>,
 }
 
-/// The login file and what the ledger knows of its login.
+/// The login file and the ledger's record of its login.
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) path: String,
@@ -58,7 +58,7 @@ pub(in crate::commands::doctor) struct Login {
 pub(in crate::commands::doctor) enum EnvFile {
     Absent,
     Token {
-        /// When it expires, if known.
+        /// The expiry, if known.
         expiry: Option<Expiry>,
     },
     /// A regular file of the user that does not hold one token.
@@ -114,7 +114,7 @@ pub(in crate::commands::doctor) struct Override {
     pub(in crate::commands::doctor) name: String,
 }
 
-/// Where an override is set.
+/// The place of an override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum OverridePlace {
     /// The environment of this process.

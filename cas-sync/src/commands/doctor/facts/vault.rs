@@ -30,7 +30,7 @@ pub(in crate::commands::doctor) struct Vault {
     /// Path of the token file.
     pub(in crate::commands::doctor) token_path: String,
     pub(in crate::commands::doctor) token_file: TokenFile,
-    /// `None` if Vault was not asked or did not answer.
+    /// `None` if there was no request or no answer.
     pub(in crate::commands::doctor) token: Option<TokenFacts>,
     /// Why a request failed.
     pub(in crate::commands::doctor) failure: Option<VaultFailure>,
@@ -68,9 +68,9 @@ pub(in crate::commands::doctor) enum TokenFacts {
         expires_at: Option<Timestamp>,
         /// Why it cannot be renewed.
         never_renewed: Option<String>,
-        /// Whether its policy allows what a sync does.
+        /// True if its policy allows the requests of a sync.
         has_required_access: Option<bool>,
-        /// What it allows but must not.
+        /// The forbidden requests that it allows.
         excess_access: Vec<&'static str>,
     },
 }

@@ -89,7 +89,7 @@ fn inspect_vault(
         Ok(token) => vault.token = Some(token),
         Err(failure) => vault.failure = Some(classify(failure)),
     }
-    vault.clock_ahead = client.server_time().map(|theirs| seconds_between(environment::now(), theirs));
+    vault.clock_ahead = client.server_time().map(|server| seconds_between(environment::now(), server));
     if matches!(vault.token, Some(TokenFacts::Own { .. })) {
         let read =
             cas_vault::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
@@ -132,8 +132,8 @@ fn inspect_token(
     now: Timestamp,
     deadline: &Deadline,
 ) -> Result<TokenFacts, StoreError> {
-    let looked_up = server.lookup_token(token, user, now.millis(), deadline)?;
-    let Some(found) = looked_up else { return Ok(TokenFacts::Ended) };
+    let info = server.lookup_token(token, user, now.millis(), deadline)?;
+    let Some(found) = info else { return Ok(TokenFacts::Ended) };
     if let Some(why) = found.foreign {
         return Ok(TokenFacts::Foreign(why));
     }
@@ -146,7 +146,7 @@ fn inspect_token(
     };
     let has_required_access = match server.has_required_access(token, user, deadline) {
         Ok(access) => Some(access == Access::Allowed),
-        // A token that cannot be renewed is a finding of its own.
+        // A token that cannot be renewed has a separate finding.
         Err(_) if never_renewed.is_some() => None,
         Err(failure) => return Err(failure),
     };
@@ -182,9 +182,9 @@ fn classify(failure: StoreError) -> VaultFailure {
     }
 }
 
-fn seconds_between(ours: Timestamp, theirs: Timestamp) -> i64 {
+fn seconds_between(own: Timestamp, server: Timestamp) -> i64 {
     let seconds = |moment: Timestamp| i64::try_from(moment.millis() / 1000).unwrap_or(i64::MAX);
-    seconds(ours).saturating_sub(seconds(theirs))
+    seconds(own).saturating_sub(seconds(server))
 }
 
 #[cfg(test)]

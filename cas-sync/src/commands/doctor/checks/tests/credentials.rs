@@ -19,7 +19,7 @@ fn rejected_and_stale_superseded_logins_are_reported() {
 #[test]
 fn login_of_another_organization_is_reported_if_one_is_expected() {
     let mut facts = ada();
-    facts.login.expected_organization = Some("theirs".into());
+    facts.login.expected_organization = Some("other".into());
     assert_eq!(names(&facts), ["login-organization", "document-organization"]);
     facts.login.expected_organization = None;
     assert!(names(&facts).is_empty());
