@@ -86,7 +86,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     for line in [
         "bob: unenroll\n",
         "carol: unenroll\n",
-        "dee: unenroll; revoke their former token\n",
+        "dee: unenroll; revoke the former token\n",
         "3 would be changed",
     ] {
         assert!(planned.contains(line), "{planned}");
@@ -108,7 +108,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");
     assert!(
-        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their former token")
+        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked the former token")
     );
     assert_eq!(standing(&fleet, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
@@ -140,5 +140,5 @@ fn user_enrolled_by_hand_stays_enrolled() {
     assert_eq!(enrolled(guest), "alice\ncarol\n");
     let unknown = provision(&fleet, "--user carol");
     assert_eq!(unknown.code, Some(78));
-    assert!(said(&unknown).contains("carol is neither in"), "{}", said(&unknown));
+    assert!(said(&unknown).contains("carol is neither listed in"), "{}", said(&unknown));
 }
