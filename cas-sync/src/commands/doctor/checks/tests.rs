@@ -21,15 +21,15 @@ const PAGE: &str = include_str!("../../../../../docs/user/doctor.md");
 const NOW: u64 = 1_800_000_000_000;
 const HOUR: u64 = 60 * 60 * 1000;
 
-fn at(ms: u64) -> Timestamp {
+fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
 fn login() -> LoginSummary {
     LoginSummary {
         generation: RefreshTokenId::from_bytes("one"),
-        expires_at: at(NOW + 7 * HOUR),
-        login_expires_at: Some(at(NOW + 20 * 24 * HOUR)),
+        expires_at: timestamp(NOW + 7 * HOUR),
+        login_expires_at: Some(timestamp(NOW + 20 * 24 * HOUR)),
         owner: Owner { account: None, organization: Some("own".into()) },
     }
 }
@@ -42,7 +42,7 @@ fn vault() -> Vault {
         token_path: "/home/ada/.config/claude-auth-sync/vault-token".into(),
         token_file: TokenFile::Valid,
         token: Some(TokenFacts::Own {
-            expires_at: Some(at(NOW + 700 * HOUR)),
+            expires_at: Some(timestamp(NOW + 700 * HOUR)),
             never_renewed: None,
             has_required_access: Some(true),
             excess_access: Vec::new(),
@@ -58,7 +58,7 @@ fn ada() -> UserFacts {
     UserFacts {
         user: "ada".into(),
         uid: 1000,
-        now: at(NOW),
+        now: timestamp(NOW),
         login: Login {
             path: "/home/ada/.claude/.credentials.json".into(),
             state: LoginFileState::Valid(login()),
@@ -195,7 +195,7 @@ fn lock_is_abandoned_after_two_minutes_without_a_holder() {
             is_directory: true,
             is_empty: true,
             uid,
-            touched_at: at(touched),
+            touched_at: timestamp(touched),
             holder,
         };
         names(&UserFacts { locks: vec![lock], ..ada() })
