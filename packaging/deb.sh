@@ -1,9 +1,10 @@
 #!/bin/sh
-# Creates the Debian package of this machine's architecture from the release build, checks it with lintian, and prints its
-# path. The package is in target/debian, beside built/ (the programs in it) and files/ (what it installs). Without changes
-# this takes a second.
+# Creates the Debian package of this machine's architecture from the release build, checks it with
+# lintian, and prints its path. The package is in target/debian, beside built/ (the programs in it)
+# and files/ (what it installs). Without changes this takes a second.
 #
-# CAS_PROFILE=ci uses the build of that profile and the directory target/debian-ci, and skips lintian.
+# CAS_PROFILE=ci uses the build of that profile and the directory target/debian-ci, and skips
+# lintian.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$(pwd -P)/target}
@@ -15,7 +16,7 @@ export RELEASE="$place/built" GENERATED="$place/generated"
 packaging/build.sh >&2
 cargo run --quiet --locked --package xtask -- "$GENERATED" >&2
 
-# Two concurrent runs would move each other's package away.
+# Two concurrent runs would remove each other's package.
 exec 9>"$place/lock"
 flock -w 600 9
 

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Builds and packs the sources twice, with different directories, time zones, languages, file modes, homes and numbers of
-# jobs. Fails if the two packages differ in a single byte; prints their hash. No earlier build is used, so this takes some
-# minutes.
+# Builds and packs the sources twice, with different directories, time zones, languages, file modes,
+# homes and numbers of jobs. Fails if the two packages differ in a single byte; prints their hash.
+# No earlier build is used, so this takes some minutes.
 set -euo pipefail
 cd "${0%/*}/.."
 work=$(mktemp -d)

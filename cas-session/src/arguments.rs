@@ -68,14 +68,14 @@ pub(crate) struct Login {
     pub(crate) deadline: Duration,
     /// The smallest user id that is served.
     pub(crate) minimum_uid: u32,
-    /// Whether to log a line even if there was nothing to do.
+    /// True to log a line even if there was nothing to do.
     pub(crate) debug: bool,
 }
 
 /// The arguments of `exec`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Exec {
-    /// How long to wait for a restore in progress.
+    /// The time limit for a restore in progress.
     pub(crate) wait: Duration,
     /// The program and its arguments. Never empty.
     pub(crate) command: Vec<OsString>,

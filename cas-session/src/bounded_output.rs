@@ -14,7 +14,7 @@ use nix::unistd::Uid;
 
 use crate::arguments::print_error;
 
-/// How long a session may wait if a directory server or a file system hangs.
+/// The time limit if a directory server or a file system hangs.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The exit status after a timeout: try again later.

@@ -39,7 +39,7 @@ fn launch(request: &Exec) -> Result<std::convert::Infallible> {
     command.args(arguments);
     let content = match Identities::of_this_machine().check(&account) {
         Ok(()) => EnvFile::new(paths.env_file, account.uid.as_raw()).read(),
-        // What lies in this home may be the former user's.
+        // The files in this home may belong to the former user.
         Err(error) => EnvFileContent::Unreadable(error.to_string()),
     };
     match content {

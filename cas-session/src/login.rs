@@ -49,7 +49,7 @@ pub(crate) fn run(request: &Login) -> ExitCode {
 
 fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
     let account = match Account::from_name(&request.user) {
-        // The module also asks about names that may be another spelling of an enrolled one.
+        // The module also sends names that may be another spelling of an enrolled one.
         Err(_) if !paths::is_enrolled(&request.user) => return Ok(Reply(None)),
         account => account?,
     };
@@ -57,7 +57,7 @@ fn handle(request: &Login, deadline: Deadline) -> Result<Reply> {
         return Ok(Reply(None));
     }
     let account = privileges::become_user(&account)?;
-    // The module has the name as it was typed. The account's own name decides.
+    // The module sends the name as it was typed. The name of the account decides.
     if !paths::is_enrolled(&account.name) {
         return Ok(Reply(None));
     }
@@ -117,10 +117,7 @@ fn run_engine(
 
 /// Returns the error for the store of an invalid configuration. Local backups are still used.
 fn unusable(error: &config::ConfigError) -> StoreError {
-    StoreError::Misconfigured {
-        reason: error.to_string(),
-        remedy: "an administrator has to correct it".into(),
-    }
+    StoreError::Misconfigured { reason: error.to_string(), remedy: "an administrator must correct it".into() }
 }
 
 fn write_reply(reply: &Reply) -> Result<()> {

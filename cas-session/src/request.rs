@@ -13,7 +13,7 @@ use nix::unistd::Uid;
 
 use crate::arguments::print_error;
 
-/// How long the queue of requests may stay full. The dispatcher serves several hundred requests in
+/// The time limit for a full queue of requests. The dispatcher serves several hundred requests in
 /// this time.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -1,5 +1,6 @@
-# /usr/share/fish/vendor_conf.d/claude-auth-sync.fish: the same as claude-auth-sync.sh in /etc/profile.d. fish
-# also reads this for scripts and for `ssh host command`, where it does nothing.
+# /usr/share/fish/vendor_conf.d/claude-auth-sync.fish: the same as claude-auth-sync.sh in
+# /etc/profile.d. fish also reads this for scripts and for `ssh host command`, where it does
+# nothing.
 
 if status is-login; or status is-interactive
     if set -q USER; and set -q HOME; and test -f "/var/lib/claude-auth-sync/enrolled/$USER"; and test -O "$HOME"

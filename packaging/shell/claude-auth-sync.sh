@@ -1,11 +1,13 @@
 # shellcheck shell=dash
-# /etc/profile.d/claude-auth-sync.sh: read by login shells (bash, dash and other POSIX shells), also under `set -eu`. For users
-# who are not enrolled it is one test of a file. It sets nothing but the variable.
+# /etc/profile.d/claude-auth-sync.sh: read by login shells (bash, dash and other POSIX shells), also
+# under `set -eu`. For users who are not enrolled it is one test of a file. It sets nothing but the
+# variable.
 
 if [ -n "${USER:-}" ] && [ -f "/var/lib/claude-auth-sync/enrolled/$USER" ] && [ -O "${HOME:-}" ]; then
-    # Logins have the variable from the PAM module; windows of an older tmux do not. The file's content is never run: the
-    # program reads it as a login does, and its one line is checked again. An existing token stays. A shell that traces its
-    # commands would print the token, so it gets none.
+    # Logins have the variable from the PAM module; windows of an older tmux do not. The file's
+    # content is never run: the program reads it as a login does, and its one line is checked again.
+    # An existing token stays. A shell that traces its commands would print the token, so it gets
+    # none.
     if [ -z "${CLAUDE_CODE_OAUTH_TOKEN:+set}" ] && [ -f "$HOME/.config/claude-auth-sync/claude-oauth.env" ]; then
         case $- in
             *x*) ;;
@@ -21,7 +23,8 @@ if [ -n "${USER:-}" ] && [ -f "/var/lib/claude-auth-sync/enrolled/$USER" ] && [ 
                 ;;
         esac
     fi
-    # The program knows when the notice was last shown. It goes to terminals only, so that no protocol over ssh sees it.
+    # The program knows when the notice was last shown. It goes to terminals only, so that no
+    # protocol over ssh sees it.
     case $- in
         *i*)
             claude_auth_sync=$HOME/.local/state/claude-auth-sync/notice

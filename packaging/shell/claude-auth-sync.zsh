@@ -1,5 +1,6 @@
-# /usr/share/claude-auth-sync/claude-auth-sync.zsh: the same as claude-auth-sync.sh in /etc/profile.d. Debian's zsh
-# does not read /etc/profile, so an administrator adds a line to /etc/zsh/zprofile (login shells) or /etc/zsh/zshrc:
+# /usr/share/claude-auth-sync/claude-auth-sync.zsh: the same as claude-auth-sync.sh in
+# /etc/profile.d. Debian's zsh does not read /etc/profile, so an administrator adds a line to
+# /etc/zsh/zprofile (login shells) or /etc/zsh/zshrc:
 #
 #   [[ -r /usr/share/claude-auth-sync/claude-auth-sync.zsh ]] && source /usr/share/claude-auth-sync/claude-auth-sync.zsh
 

@@ -1,7 +1,9 @@
-# The least policy of an administrator's token for `cas-sync provision`. The first path is enough if the users' policies and the
-# role exist already; the rest permits creating what is missing, revoking tokens, and replacing policies that are too broad.
+# The least policy of an administrator's token for `cas-sync provision`. The first path is enough if
+# the users' policies and the role exist already; the rest permits creating what is missing,
+# revoking tokens, and replacing policies that are too broad.
 
-# Create users' tokens: orphans, periodic, without the default policy, and with policies workstation-claude-* only.
+# Create users' tokens: orphans, periodic, without the default policy, and with policies
+# workstation-claude-* only.
 path "auth/token/create/workstation-claude" {
   capabilities = ["create", "update"]
 }
@@ -25,7 +27,8 @@ path "auth/token/lookup-self" {
   capabilities = ["read"]
 }
 
-# Delete the documents of offboarded users (`--offboard NAME --delete-document`). Marking them does not need this path.
+# Delete the documents of offboarded users (`--offboard NAME --delete-document`). Marking them does
+# not need this path.
 path "secret/metadata/workstation/claude-users/+" {
   capabilities = ["delete"]
 }

@@ -31,11 +31,11 @@ pub(crate) struct HelperRequest<'a> {
 /// client reaches it.
 const ENVIRONMENT: &[&CStr] = &[c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LC_ALL=C"];
 
-/// How long a helper that has closed its end of the pipe may take to exit before it is killed.
+/// The time limit for the exit of a helper that has closed its end of the pipe; then it is killed.
 /// Exiting takes well under a millisecond, and the exit status is needed.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
 
-/// How long after the deadline the supervisor acts by itself, in case the host has ended.
+/// The time after the deadline at which the supervisor ends the helper, in case the host has ended.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(1);
 
 /// Requests the user's setup token. On return neither the helper nor its process group exists.

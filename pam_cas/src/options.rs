@@ -16,7 +16,7 @@ pub(crate) struct Options<'a> {
     pub(crate) minimum_uid: u32,
     /// The services that are served.
     pub(crate) services: Services<'a>,
-    /// Whether every result is logged at level debug.
+    /// True to log every result at level debug.
     pub(crate) debug: bool,
 }
 

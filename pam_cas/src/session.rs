@@ -68,8 +68,7 @@ fn open_listed(pamh: &mut PamHandle, arguments: &[&CStr]) {
     }
 }
 
-/// Returns `None` if the service is not served, otherwise whether it passes the caller's
-/// environment on.
+/// Returns true if the service passes the caller's environment on, and `None` if it is not served.
 fn match_service(pamh: &PamHandle, options: &Options<'_>) -> Option<bool> {
     let service = pamh.get_item::<Service>().ok().flatten()?;
     let service = service.0.to_str().ok()?;
@@ -94,7 +93,7 @@ fn look_up_token(
     deadline: Deadline,
 ) -> Result<SetupToken, NoTokenReason> {
     let user = UserName::parse(user.ok_or(NoTokenReason::NoUser)?).ok_or(NoTokenReason::RefusedName)?;
-    if !enrolled::is_enrolled(&user)? && !user.may_be_another_spelling() {
+    if !enrolled::is_enrolled(&user)? && !user.is_possible_alias() {
         return Err(NoTokenReason::NotEnrolled);
     }
     let request = HelperRequest {

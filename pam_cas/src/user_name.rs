@@ -19,9 +19,9 @@ impl UserName {
 
     /// Returns true if this can be another spelling of an account's name. Directory services return
     /// the account `alice` for `ALICE`, `alice@corp`, `CORP\alice` and `alice `. `cas-session`
-    /// determines whether there is such an account and whether it is enrolled; it accepts only names
-    /// in UTF-8.
-    pub(crate) fn may_be_another_spelling(&self) -> bool {
+    /// determines whether there is such an account and whether it is enrolled; it accepts only
+    /// names in UTF-8.
+    pub(crate) fn is_possible_alias(&self) -> bool {
         let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'$');
         !self.0.iter().all(is_plain) && std::str::from_utf8(&self.0).is_ok()
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_with_unusual_characters_may_be_another_spelling() {
+    fn name_with_unusual_characters_is_possible_alias() {
         for (name, is_spelling) in [
             (c"alice", false),
             (c"jean-luc.2_x", false),
@@ -51,7 +51,7 @@ mod tests {
             (c"j\xf6rg", false),
         ] {
             let user = UserName::parse(name).expect("a plain name");
-            assert_eq!(user.may_be_another_spelling(), is_spelling, "{name:?}");
+            assert_eq!(user.is_possible_alias(), is_spelling, "{name:?}");
         }
     }
 

@@ -79,9 +79,9 @@ fn enroll_requires_root_and_a_regular_user() {
         assert!(said.contains("only root can") && said.contains("sudo"), "{command}: {said}");
     }
     let rows = [
-        ("root", "only people"),
-        ("daemon", "only people"),
-        ("nobody", "only people"),
+        ("root", "not that of a regular account"),
+        ("daemon", "not that of a regular account"),
+        ("nobody", "not that of a regular account"),
         ("no-such-person", "no such account"),
         ("''", "is not a valid user name"),
         ("..", "is not a valid user name"),

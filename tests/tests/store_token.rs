@@ -26,7 +26,7 @@ fn token_of_another_user_accesses_no_document() {
     for config in [alice.config(), VaultConfig { path: bob.config().path, ..alice.config() }] {
         let mut store = VaultStore::new(config);
         let text = refusal(store.read(&soon()));
-        assert!(text.contains("is not alice's own: its meta.user is \"bob\""), "{text}");
+        assert!(text.contains("does not belong to alice: its meta.user is \"bob\""), "{text}");
         assert!(text.contains("write a token of alice to it") && !text.contains(&bobs_token), "{text}");
         refusal(store.merge(&fields(&json!({ "setup_token": "x" })), 1, &soon()));
         refusal(store.renew_if_due(&soon()));
@@ -86,7 +86,7 @@ fn expired_token_is_distinguished_from_a_denied_one() {
     bao.admin().done("POST", "auth/token/revoke", &json!({ "token": alice.token() }));
     let mut run = next_run(&store, alice.config());
     let text = refusal(run.read(&soon()));
-    assert!(text.contains("expired, revoked, or may not look itself up"), "{text}");
+    assert!(text.contains("expired, revoked, or cannot look itself up"), "{text}");
     assert_eq!(run.token_cache(), &TokenCache::default(), "nothing is remembered of a token that is no more");
 }
 

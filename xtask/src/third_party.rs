@@ -24,8 +24,9 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     let mut listed = String::new();
     for each in crates {
         let name = format!("{} {}", each.name, each.version);
-        let license = each.license.as_deref().with_context(|| format!("{name} does not say its licence"))?;
-        writeln!(listed, "{name}\n    licence: {license}")?;
+        let license =
+            each.license.as_deref().with_context(|| format!("{name} does not state its license"))?;
+        writeln!(listed, "{name}\n    license: {license}")?;
         if !each.authors.is_empty() {
             writeln!(listed, "    authors: {}", each.authors.join(", "))?;
         }
@@ -34,7 +35,7 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
         }
         let files = license_files(each)?;
         if files.is_empty() {
-            writeln!(listed, "    (it comes without the text)")?;
+            writeln!(listed, "    (the crate contains no license text)")?;
         }
         for (file, text) in files {
             carried.entry(text).or_default().push(format!("{name} ({file})"));
@@ -44,7 +45,7 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
     let mut texts: Vec<(String, Vec<String>)> = carried.into_iter().collect();
     texts.sort_by(|left, right| left.1.cmp(&right.1));
     let mut all = format!(
-        "The programs and the module of claude-auth-sync contain these {} crates of other people.\n\n{listed}",
+        "The programs and the module of claude-auth-sync contain these {} third-party crates.\n\n{listed}",
         crates.len()
     );
     for (text, from) in texts {
@@ -55,7 +56,7 @@ pub(crate) fn text(crates: &[Crate]) -> Result<String> {
 
 /// Returns the names and texts of a crate's license files, by name.
 fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
-    let folder = each.manifest_path.parent().context("a manifest lies in a folder")?;
+    let folder = each.manifest_path.parent().context("a manifest is in a directory")?;
     let context = || format!("cannot read {}", folder.display());
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(context)? {
@@ -64,7 +65,7 @@ fn license_files(each: &Crate) -> Result<Vec<(String, String)>> {
         let upper = name.to_uppercase();
         let metadata = entry.metadata().with_context(context)?;
         if metadata.is_file() && BEGINNINGS.iter().any(|beginning| upper.starts_with(beginning)) {
-            ensure!(metadata.len() <= MAX_LEN, "{} is too long for a licence", entry.path().display());
+            ensure!(metadata.len() <= MAX_LEN, "{} is too long for a license", entry.path().display());
             let text =
                 String::from_utf8_lossy(&fs::read(entry.path()).with_context(context)?).replace('\r', "");
             found.push((name, text));
@@ -106,15 +107,15 @@ mod tests {
             some(folder.path(), "three", Some("ISC"), &[]),
         ];
         let text = text(&crates).expect("all is there");
-        assert!(text.contains("these 3 crates"), "{text}");
-        assert!(text.contains("one 1.2.3\n    licence: MIT\n    authors: Ada\n"), "{text}");
+        assert!(text.contains("these 3 third-party crates"), "{text}");
+        assert!(text.contains("one 1.2.3\n    license: MIT\n    authors: Ada\n"), "{text}");
         assert!(
             text.contains("From one 1.2.3 (LICENSE-MIT), two 1.2.3 (license):\n\nsame words\n"),
             "{text}"
         );
         assert!(text.contains("From two 1.2.3 (NOTICE):\n\nby Bob\n"), "{text}");
         assert!(
-            text.contains("three 1.2.3\n    licence: ISC\n    authors: Ada\n    (it comes without"),
+            text.contains("three 1.2.3\n    license: ISC\n    authors: Ada\n    (the crate contains no"),
             "{text}"
         );
         assert_eq!((text.matches("same words").count(), text.matches("code").count()), (1, 0), "{text}");
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn crate_without_a_license_is_an_error() {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        let said = text(&[some(folder.path(), "one", None, &[])]).expect_err("it does not say");
-        assert_eq!(said.to_string(), "one 1.2.3 does not say its licence");
+        let error = text(&[some(folder.path(), "one", None, &[])]).expect_err("no license");
+        assert_eq!(error.to_string(), "one 1.2.3 does not state its license");
     }
 }

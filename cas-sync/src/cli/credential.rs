@@ -12,7 +12,7 @@ pub(crate) struct Run {
 
 /// Arguments of `check`.
 #[derive(Args)]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Required validity from now: a number and ms, s, min, h or d
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub(crate) min_remaining: String,
@@ -78,7 +78,7 @@ pub(crate) struct Restore {
     pub(crate) json: bool,
 }
 
-/// Where backups are kept.
+/// The places of backups.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum BackupSource {
     /// The local history of this machine

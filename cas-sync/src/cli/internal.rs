@@ -1,5 +1,5 @@
-//! What runs in a process of its own: the parts of commands that have become the user, and what the package's units run.
-//! No user types them.
+//! Parts of commands in separate processes: those that become the user, and those that the package
+//! and its units run. Users do not call them.
 
 use clap::Subcommand;
 
@@ -10,10 +10,10 @@ pub(crate) enum Internal {
     Inspect {
         /// The user.
         user: String,
-        /// What to repair instead, as JSON.
+        /// The repair to apply instead, as JSON.
         #[arg(long)]
         fix: Option<String>,
-        /// Do not ask systemd: it does not reply.
+        /// Do not query systemd: it does not reply.
         #[arg(long)]
         without_systemd: bool,
     },
@@ -32,7 +32,8 @@ pub(crate) enum Internal {
         /// The user.
         user: String,
     },
-    /// Publish the states that an older version published, and remove its directories, for the package.
+    /// Publish the states that an older version published, and remove its directories, for the
+    /// package.
     MigratePublishedStates,
     /// Empty the directory in which syncs of an older version published the state of USER.
     EmptyPublishedDirectory {

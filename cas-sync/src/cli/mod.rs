@@ -11,10 +11,10 @@ mod token;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::admin::{Enroll, Metrics, Provision, Unenroll};
-pub(crate) use self::credential::{Backup, BackupSource, Check, LoginArgs, Restore, Run, Verify};
+pub(crate) use self::credential::{Backup, BackupSource, CheckArgs, LoginArgs, Restore, Run, Verify};
 pub(crate) use self::inspection::{Doctor, Sessions, Status};
 pub(crate) use self::internal::Internal;
-pub(crate) use self::token::{Token, TokenCommand, TokenImport, TokenSet};
+pub(crate) use self::token::{TokenArgs, TokenCommand, TokenImport, TokenSet};
 
 /// Keep Claude Code logins on a shared machine valid
 #[derive(Parser)]
@@ -99,13 +99,13 @@ pub(crate) enum Command {
     ///
     /// Exit status:
     ///   0   it stays valid for the required time
-    ///   1   the files cannot tell, or root called it
+    ///   1   unknown from the files, or root called it
     ///   2   usage error
     ///   75  not verified yet, or a backup can be restored: use run
     ///   78  configuration error
     ///   79  you must sign in or create a setup token before that
     #[command(verbatim_doc_comment)]
-    Check(Check),
+    Check(CheckArgs),
     /// Verify the active credential with one real request
     ///
     /// Asks claude one short question with the setup token if there is one, else
@@ -267,7 +267,7 @@ pub(crate) enum Command {
     ///
     /// `claude setup-token` creates a setup token, which is valid for one year.
     #[command(verbatim_doc_comment)]
-    Token(Token),
+    Token(TokenArgs),
     /// Find problems and print the command that fixes each
     ///
     /// Checks the login, the owners and modes of files, Claude Code's locks,

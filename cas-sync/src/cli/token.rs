@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 /// Arguments of `token`.
 #[derive(Args)]
-pub(crate) struct Token {
+pub(crate) struct TokenArgs {
     /// The command
     #[command(subcommand)]
     pub(crate) command: TokenCommand,

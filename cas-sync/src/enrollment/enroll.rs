@@ -18,63 +18,64 @@ use crate::published_state::accounts::Accounts;
 use crate::systemd;
 use crate::term::stderr::{exit_with_error, print_stderr};
 
-/// The first user id of a person (`UID_MIN` of login.defs(5) on Debian).
-const FIRST_PERSON: u32 = 1000;
+/// The first user id of a regular account (`UID_MIN` of login.defs(5) on Debian).
+const FIRST_USER_ID: u32 = 1000;
 /// The user id of the overflow account, which is not a user (Debian Policy 9.2.2).
 const OVERFLOW_UID: u32 = 65534;
 
-/// Looks after USER from now on.
+/// Enrolls a user and prints the result.
 pub(crate) fn enroll(user: &str, watch: bool) -> ExitCode {
     match enroll_user(user, watch) {
-        Ok(Done { name, changed: true, remarks }) => say(
+        Ok(Enrolled { name, changed: true, remarks }) => print_result(
             &format!(
                 "{name} is enrolled: the Claude login is managed at each login of the user, every six hours, and by the watcher."
             ),
             &remarks,
         ),
-        Ok(Done { name, remarks, .. }) => {
-            say(&format!("{name} was enrolled already; nothing was changed."), &remarks)
+        Ok(Enrolled { name, remarks, .. }) => {
+            print_result(&format!("{name} was enrolled already; nothing was changed."), &remarks)
         }
         Err(error) => exit_with_error(&error, 1),
     }
 }
 
-struct Done {
-    /// The account's own name, whatever spelling was given.
+struct Enrolled {
+    /// The name in the user database, whatever spelling was given.
     name: String,
     changed: bool,
-    /// What the admin should know besides.
+    /// Messages for the administrator.
     remarks: Vec<String>,
 }
 
-fn enroll_user(user: &str, watch: bool) -> Result<Done> {
+fn enroll_user(user: &str, watch: bool) -> Result<Enrolled> {
     require_root("enroll")?;
     let account = AccountEntry::from_name(user)?;
-    // As the user database spells it, whatever the case it was asked in.
+    // The spelling of the user database; its lookup may ignore case.
     let user = account.name.as_str();
     let changed = prepare(&account)?;
     let units = systemd::start(&[user], watch)?;
     let remarks = units.remarks.into_iter().chain(read_only_home(&account));
-    Ok(Done { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
+    Ok(Enrolled { name: user.to_owned(), changed: units.any || changed, remarks: remarks.collect() })
 }
 
-/// Makes an enrollment whole again; whether the watch is wanted stays as it is.
+/// Creates the missing parts of an enrollment. The watcher stays enabled or disabled.
 ///
 /// # Errors
-/// As for enrolling.
+/// As for [`prepare`], and if systemctl fails.
 pub(crate) fn repair_enrollment(user: &str) -> Result<()> {
     enroll_user(user, systemd::is_watch_enabled(user)).map(drop)
 }
 
-/// Makes everything that enrols a person but the units: the directories and the marker. True when anything was missing.
+/// Creates the directories and the marker of an enrollment, but not the units. Returns true if
+/// anything was missing.
 ///
 /// # Errors
-/// When the account is no person's, or something cannot be made.
+/// If the account is not a regular user, shares its uid, or a file cannot be created.
 pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     let user = account.name.as_str();
     ensure!(
-        is_person(account),
-        "{user} has user id {}, and only people (from {FIRST_PERSON}) can be enrolled",
+        is_regular_user(account),
+        "cannot enroll {user}: user id {} is not that of a regular account, which begin at {FIRST_USER_ID}",
         account.uid
     );
     let identities = Identities::of_this_machine();
@@ -82,7 +83,7 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     let others = other_names(account);
     ensure!(
         others.is_empty(),
-        "cannot enroll {user}: its user id {} is also the one of {}, and each could use the other's credentials; give each name a user id of its own",
+        "cannot enroll {user}: its user id {} also belongs to {}, and each could use the credentials of the other; give each name a user id of its own",
         account.uid,
         others.join(", ")
     );
@@ -96,8 +97,8 @@ pub(crate) fn prepare(account: &AccountEntry) -> Result<bool> {
     Ok(changed.contains(&true))
 }
 
-/// Returns the other names of accounts with the same uid: those of this machine's own list, and the one that is found by the
-/// uid, which may be a directory's.
+/// Returns the other names of accounts with the same uid. These are all such names in
+/// `/etc/passwd`, and the first name that the user database returns for the uid.
 fn other_names(account: &AccountEntry) -> Vec<String> {
     let (name, uid) = (account.name.as_str(), account.uid);
     let mut others = Accounts::look_up(&[name.to_owned()]).others_with(name, uid.as_raw());
@@ -108,29 +109,30 @@ fn other_names(account: &AccountEntry) -> Vec<String> {
     others
 }
 
-/// Binds the account's name to its uid, for as long as this machine knows the product. Returns true if it was not.
+/// Binds the name of the account to its uid until the product is purged. Returns true if the
+/// binding was missing or different.
 ///
 /// # Errors
-/// When the record cannot be written.
+/// If the record cannot be written.
 pub(crate) fn bind(identities: &Identities, account: &AccountEntry) -> Result<bool> {
     let path = identities.path(&account.name);
-    let directory = path.parent().context("a file lies in a directory")?;
+    let directory = path.parent().context("a file is in a directory")?;
     let made = create_root_dir(directory)?;
     Ok(write_if_changed(&path, &format!("{}\n", account.uid))? || made)
 }
 
-/// Binds the names that an older version enrolled: what the package's postinst runs.
+/// Binds the names that an older version enrolled. The postinst of the package runs this.
 pub(crate) fn bind_identities() -> ExitCode {
-    let bound = require_root("bind the name of").and_then(|()| bind_older_enrolments());
+    let bound = require_root("bind the name of").and_then(|()| bind_older_enrollments());
     bound.map_or_else(|error| exit_with_error(&error, 1), |()| ExitCode::SUCCESS)
 }
 
-/// Binds the names that an older version enrolled, each to the uid for which it was enrolled, and prints which of the enrolled
-/// users have no account any more, or another one.
+/// Binds each name that an older version enrolled to the uid for which it was enrolled. Prints the
+/// enrolled users whose account is missing or has another uid.
 ///
 /// # Errors
-/// When a record cannot be written, or it cannot be read who is enrolled.
-fn bind_older_enrolments() -> Result<()> {
+/// If a record cannot be written or the markers cannot be read.
+fn bind_older_enrollments() -> Result<()> {
     let identities = Identities::of_this_machine();
     let entries = match fs::read_dir(ENROLLED_DIR) {
         Ok(entries) => entries,
@@ -141,7 +143,7 @@ fn bind_older_enrolments() -> Result<()> {
     let names = names.with_context(|| format!("cannot read {ENROLLED_DIR}"))?;
     let mut names: Vec<_> = names.into_iter().filter_map(|name| name.into_string().ok()).collect();
     names.sort();
-    // Bounded: a directory server that does not answer leaves its accounts unknown.
+    // This has a time limit: a directory service that does not answer leaves its accounts unknown.
     let accounts = Accounts::look_up(&names);
     for name in names.iter().filter(|name| paths::is_valid_user_name(name.as_bytes())) {
         let bound = match identities.bound_uid(name) {
@@ -158,18 +160,18 @@ fn bind_older_enrolments() -> Result<()> {
         if path.symlink_metadata().is_ok() {
             continue;
         }
-        // Where the folder of the published state is gone, the account of now is the one that was enrolled, as far as is known.
+        // Without a directory of published state, the present account counts as the enrolled one.
         if let Some(uid) = bound.or_else(|| accounts.uid(name)) {
-            create_root_dir(path.parent().context("a file lies in a directory")?)?;
+            create_root_dir(path.parent().context("a file is in a directory")?)?;
             write_if_changed(&path, &format!("{uid}\n"))?;
         }
     }
     Ok(())
 }
 
-/// Whether an account is a person's, by its number.
-pub(crate) fn is_person(account: &AccountEntry) -> bool {
-    account.uid.as_raw() >= FIRST_PERSON && account.uid.as_raw() != OVERFLOW_UID
+/// Returns true if the uid is that of a regular account.
+pub(crate) fn is_regular_user(account: &AccountEntry) -> bool {
+    account.uid.as_raw() >= FIRST_USER_ID && account.uid.as_raw() != OVERFLOW_UID
 }
 
 /// Returns true if the user is enrolled completely.
@@ -177,17 +179,17 @@ pub(crate) fn is_enrolled(user: &str) -> bool {
     paths::is_enrolled(user) && systemd::are_enabled(user)
 }
 
-/// Whether there is anything to undo.
+/// Returns true if the user has a marker or an enabled unit.
 pub(crate) fn has_enrollment_artifacts(user: &str) -> bool {
     marker_path(user).symlink_metadata().is_ok() || systemd::is_any_enabled(user)
 }
 
-/// Makes what all enrollments need.
-pub(crate) fn make_state_directory() -> Result<()> {
+/// Creates the directory of all enrollments.
+pub(crate) fn create_state_directory() -> Result<()> {
     create_root_dir(Path::new(STATE_DIR)).map(|_| ())
 }
 
-/// What to do where `ProtectSystem=full` of the units makes the home read-only.
+/// Returns a message if `ProtectSystem=full` of the units makes the home read-only.
 pub(crate) fn read_only_home(account: &AccountEntry) -> Option<String> {
     let is_read_only =
         ["/usr", "/boot", "/efi", "/etc"].iter().any(|folder| account.home.starts_with(folder));
@@ -210,16 +212,17 @@ pub(crate) fn marker_path(user: &str) -> PathBuf {
     Path::new(ENROLLED_DIR).join(user)
 }
 
-/// Root's, open for all to enter, whatever the umask of a careless caller, and whatever was done to it by hand: a marker
-/// that others could move about would be no marker, and a request below a closed directory could not be left.
+/// Creates a directory with owner root and mode 0755, and repairs both if they differ. The caller's
+/// umask does not apply: other users must not change markers, and requests need access. Returns
+/// true if anything was changed.
 fn create_root_dir(path: &Path) -> Result<bool> {
-    let context = || format!("cannot make {} root's, mode 0755", path.display());
+    let context = || format!("cannot set owner root and mode 0755 on {}", path.display());
     match fs::metadata(path) {
         Ok(found) if found.is_dir() && found.uid() == 0 && found.mode() & 0o7777 == 0o755 => {
             return Ok(false);
         }
         Ok(found) => {
-            ensure!(found.is_dir(), "{} is no directory: remove it, and enroll again", path.display())
+            ensure!(found.is_dir(), "{} is not a directory; remove it, and enroll again", path.display())
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             DirBuilder::new().mode(0o755).create(path).with_context(context)?;
@@ -231,31 +234,33 @@ fn create_root_dir(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Writes a file of root with mode 0644, unless it has this content already. Returns true if it was
+/// written.
 fn write_if_changed(path: &Path, content: &str) -> Result<bool> {
-    let is_right =
+    let has_mode =
         |found: &fs::Metadata| found.is_file() && found.uid() == 0 && found.mode() & 0o777 == 0o644;
-    if fs::symlink_metadata(path).is_ok_and(|found| is_right(&found))
+    if fs::symlink_metadata(path).is_ok_and(|found| has_mode(&found))
         && fs::read_to_string(path).is_ok_and(|found| found == content)
     {
         return Ok(false);
     }
     let context = || format!("cannot write {}", path.display());
-    let directory = path.parent().context("a file lies in a directory")?;
+    let directory = path.parent().context("a file is in a directory")?;
     let mut file = tempfile::Builder::new()
         .prefix(".claude-auth-sync.")
         .permissions(fs::Permissions::from_mode(0o644))
         .tempfile_in(directory)
         .with_context(context)?;
     io::Write::write_all(&mut file, content.as_bytes()).with_context(context)?;
-    // The umask of a careless caller must not make the marker look tampered with.
+    // The caller's umask does not apply: a marker with another mode is not trusted.
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(context)?;
     file.as_file().sync_all().with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(true)
 }
 
-fn say(what: &str, remarks: &[String]) -> ExitCode {
-    println!("{what}");
+fn print_result(text: &str, remarks: &[String]) -> ExitCode {
+    println!("{text}");
     for remark in remarks {
         println!("{remark}.");
     }

@@ -8,7 +8,7 @@ use std::fs;
 use cas_core::system::account::AccountEntry;
 use cas_protocol::paths::{self, ENROLLED_DIR};
 
-/// Returns the names of all enrolled users that have an account of this very name, in order.
+/// Returns the names of all enrolled users with an account of exactly this name, in order.
 pub(crate) fn enrolled_users() -> Vec<String> {
     let entries = fs::read_dir(ENROLLED_DIR).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

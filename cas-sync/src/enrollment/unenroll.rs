@@ -25,12 +25,12 @@ pub(crate) fn unenroll(user: &str) -> ExitCode {
     }
 }
 
-/// Returns the account's own name where `user` is another spelling of it and is not enrolled itself.
+/// Returns the enrolled spelling of a name: that of its account, if `user` itself is not enrolled.
 fn enrolled_spelling(user: &str) -> String {
     let is_enrolled = |name: &str| marker_path(name).symlink_metadata().is_ok();
     let account = || Account::from_name(user).ok().filter(|account| is_enrolled(&account.name));
-    let can_be = paths::is_valid_user_name(user.as_bytes()) && !is_enrolled(user);
-    can_be.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
+    let is_other = paths::is_valid_user_name(user.as_bytes()) && !is_enrolled(user);
+    is_other.then(account).flatten().map_or_else(|| user.to_owned(), |account| account.name)
 }
 
 /// Unenrolls all users.
@@ -78,12 +78,12 @@ fn enrolled() -> Result<Vec<String>> {
     Ok(users)
 }
 
-/// Returns the users that are in the roster, which will enroll them again.
+/// Returns a remark for each of these users that the roster will enroll again.
 fn users_in_roster(users: &[&str]) -> Vec<String> {
     let path = Path::new(roster::DEFAULT_PATH);
     let text = config::read_admin_file(path).ok().flatten();
     let Some(roster) = text.and_then(|text| roster::parse(&text, path).ok()) else { return Vec::new() };
-    let is_wanted = |user: &&&str| roster.people.get(**user).is_some_and(|person| person.is_enabled());
+    let is_wanted = |user: &&&str| roster.users.get(**user).is_some_and(|entry| entry.is_enabled());
     let remark = |user: &&str| {
         format!(
             "{user} is listed in {}, so the next provisioning enrolls {user} again; set `claude_auth: false` there",
@@ -96,24 +96,24 @@ fn users_in_roster(users: &[&str]) -> Vec<String> {
 /// Unenrolls one user. Returns true if there was anything to undo.
 ///
 /// # Errors
-/// What could not be undone; everything else was.
+/// The steps that failed; all other steps are done.
 pub(crate) fn unenroll_one(user: &str) -> Result<bool> {
     combine_results(unenroll_all_of(&[user]))
 }
 
-/// Unenrolls these users. Returns for each whether there was anything to undo, or what could not be
-/// undone; everything else was.
+/// Unenrolls these users. Returns for each whether there was anything to undo, or the steps that
+/// failed; all other steps are done.
 fn unenroll_all_of(users: &[&str]) -> Vec<Result<bool>> {
     // A user without an account can still be unenrolled.
-    let can_be = |user: &&str| paths::is_valid_user_name(user.as_bytes());
+    let is_valid = |user: &&str| paths::is_valid_user_name(user.as_bytes());
     // The markers first, so that no login starts anything.
     let markers: Vec<_> = users
         .iter()
-        .map(|user| if can_be(user) { remove_if_exists(&marker_path(user)) } else { Ok(false) })
+        .map(|user| if is_valid(user) { remove_if_exists(&marker_path(user)) } else { Ok(false) })
         .collect();
-    let mut stopped = systemd::stop(&users.iter().copied().filter(can_be).collect::<Vec<_>>()).into_iter();
+    let mut stopped = systemd::stop(&users.iter().copied().filter(is_valid).collect::<Vec<_>>()).into_iter();
     let undone = |(user, marker): (&&str, Result<bool>)| {
-        ensure!(can_be(user), "{user:?} is not a valid user name");
+        ensure!(is_valid(user), "{user:?} is not a valid user name");
         let units = stopped.next().unwrap_or(Ok(false));
         combine_results([marker, units, remove_if_exists(&published_file(user))])
             .with_context(|| format!("{user} is unenrolled, but not completely"))

@@ -12,14 +12,14 @@ const MAX_OUTPUT: usize = 4 << 20;
 
 /// The output of a command.
 pub(crate) struct Output {
-    /// All of its standard output.
+    /// The whole standard output.
     pub(crate) stdout: Vec<u8>,
     /// True if the command succeeded.
     pub(crate) success: bool,
 }
 
-/// Returns what this command writes until it closes its standard output; its standard input is
-/// empty. It is killed at the deadline.
+/// Runs the command with an empty standard input, and returns what it writes to its standard output
+/// until it closes it. Kills the command at the deadline.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] at the deadline; an error if it cannot be started or writes too
@@ -28,7 +28,7 @@ pub(crate) fn run_bounded(command: &mut Command, deadline: &Deadline) -> io::Res
     output_within(command.stdin(Stdio::null()), deadline)
 }
 
-/// As [`run_bounded`], with the standard input of the command.
+/// Does the same as [`run_bounded`] with the standard input that `command` has.
 ///
 /// # Errors
 /// As for [`run_bounded`].
@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn command_output_is_bounded_in_time_and_size() {
         let long = Duration::from_secs(60);
-        let heard = run("echo yes; exit 3", long).expect("an answer");
-        assert_eq!((heard.stdout.as_slice(), heard.success), (&b"yes\n"[..], false));
-        assert!(run("true", long).expect("an answer").success);
+        let output = run("echo yes; exit 3", long).expect("an output");
+        assert_eq!((output.stdout.as_slice(), output.success), (&b"yes\n"[..], false));
+        assert!(run("true", long).expect("an output").success);
         // It never ends.
         let late = run("echo yes; exec tail -f /dev/null", Duration::from_millis(50)).err();
         assert_eq!(late.map(|error| error.kind()), Some(io::ErrorKind::TimedOut));

@@ -19,10 +19,10 @@ impl SignalBlock {
 
     /// Takes a pending signal; returns true if there was one.
     pub(crate) fn take_pending(&self) -> bool {
-        let came =
+        let signal =
             SignalFd::with_flags(&termination_signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
                 .and_then(|signals| signals.read_signal());
-        matches!(came, Ok(Some(_)))
+        matches!(signal, Ok(Some(_)))
     }
 
     /// Returns true if a signal is pending. It stays pending, and is delivered when this is

@@ -1,4 +1,5 @@
-//! The environment of this process: its variables, the wall clock, and its protection against debuggers.
+//! The environment of this process: its variables, the wall clock, and its protection against
+//! debuggers.
 
 use std::ffi::OsString;
 use std::time::SystemTime;
@@ -10,8 +11,8 @@ use nix::sys::resource::{Resource, setrlimit};
 
 /// Hides what this process reads from now on from debuggers of the same user and from core dumps.
 pub(crate) fn harden_process() -> Result<()> {
-    prctl::set_dumpable(false).context("cannot become undumpable")?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")
+    prctl::set_dumpable(false).context("cannot disable debugging of this process")?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot disable core dumps")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the overrides are a contract")]

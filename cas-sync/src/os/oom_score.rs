@@ -1,4 +1,4 @@
-//! Which processes of a sync the kernel kills last when memory is short.
+//! Selects the processes of a sync that the kernel kills last when memory is short.
 
 use std::fs;
 use std::process::Child;

@@ -4,19 +4,19 @@
 use std::sync::Mutex;
 use std::thread;
 
-/// How many are served at a time. Each waits most of the time.
+/// The number of threads. Each waits most of the time.
 const WORKERS: usize = 8;
 
-/// Returns what `work` makes of each item, in the order of the items.
+/// Returns the result of `work` for each item, in the order of the items.
 pub(crate) fn map<Item: Send, Out: Send>(
     items: impl IntoIterator<Item = Item, IntoIter: Send>,
     work: impl Fn(Item) -> Out + Sync,
 ) -> Vec<Out> {
     let queue = Mutex::new(items.into_iter().enumerate());
     let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-    let serve = || std::iter::from_fn(next).map(|(index, item)| (index, work(item))).collect::<Vec<_>>();
+    let run = || std::iter::from_fn(next).map(|(index, item)| (index, work(item))).collect::<Vec<_>>();
     let mut done: Vec<(usize, Out)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(serve)).collect();
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(run)).collect();
         workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
     });
     done.sort_by_key(|(index, _)| *index);

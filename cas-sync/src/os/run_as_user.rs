@@ -1,5 +1,5 @@
-//! Root inspects files and processes of a user through a process that has become the user. So a
-//! home cannot lead it to a file that the user cannot open, and it has a time limit.
+//! Root inspects files and processes of a user through a process that has become the user. So root
+//! opens no file that the user cannot open, and the process has a time limit.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use nix::unistd::{Uid, setsid};
 
 use crate::os::bounded_command::{Output, run_bounded};
 
-/// Runs this program with these arguments, which make it become a user, and returns its output.
+/// Runs this program as root with these arguments, which make it become a user. Returns its output.
 ///
 /// # Errors
 /// If it cannot be started, times out, writes too much or fails.
@@ -22,7 +22,7 @@ pub(crate) fn run_as_user(arguments: &[&str], timeout: Duration) -> Result<Vec<u
     run_with_variables(arguments, std::iter::empty(), timeout)
 }
 
-/// As [`run_as_user`], with these variables as the whole environment.
+/// Does the same as [`run_as_user`] with these variables as the whole environment.
 ///
 /// # Errors
 /// As for [`run_as_user`].
@@ -53,7 +53,7 @@ fn drop_to_user(user: &str) -> anyhow::Result<Account> {
     become_owner(&AccountEntry::from_name(user)?)
 }
 
-/// Becomes the owner of a file, who may no longer have an account.
+/// Becomes the owner of a file, whose account may be missing.
 ///
 /// # Errors
 /// As for [`drop_to_user`].
@@ -64,18 +64,18 @@ pub(crate) fn become_owner(owner: &AccountEntry) -> anyhow::Result<Account> {
     Ok(become_user(owner)?)
 }
 
-/// Becomes USER and prints the result of `look` as JSON for root. `variable` may name other places
-/// of the user's files.
+/// Becomes USER and prints the result of `inspect` as JSON for root. `variable` returns overrides
+/// of the paths of the user's files.
 ///
 /// # Errors
-/// When the caller is not root, when this process cannot become USER, or when the result is not JSON.
+/// If the caller is not root, this process cannot become USER, or the result is not JSON.
 pub(crate) fn serve_request(
     user: &str,
     variable: impl Fn(&str) -> Option<String>,
-    look: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
+    inspect: impl FnOnce(&Account, &Paths) -> serde_json::Result<String>,
 ) -> anyhow::Result<()> {
     let account = drop_to_user(user)?;
     let paths = Paths::new(&account.home, |name| variable(name).map(PathBuf::from));
-    println!("{}", look(&account, &paths)?);
+    println!("{}", inspect(&account, &paths)?);
     Ok(())
 }

@@ -43,8 +43,8 @@ mod tests {
             "plain/._-+:,@%=",
         ] {
             let script = format!("printf %s {}", shell_quote(word).expect("printable"));
-            let said = Command::new("sh").args(["-c", &script]).output().expect("a shell");
-            assert_eq!(String::from_utf8_lossy(&said.stdout), word, "{script}");
+            let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), word, "{script}");
         }
         assert_eq!(shell_quote("/home/alice/.claude").as_deref(), Some("/home/alice/.claude"));
         assert_eq!(shell_quote("a\nb"), None);

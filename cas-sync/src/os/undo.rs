@@ -43,8 +43,8 @@ mod tests {
     fn combined_result_has_all_errors_and_changes() {
         assert!(!combine_results([Ok(false), Ok(false)]).expect("no failure"));
         assert!(combine_results([Ok(false), Ok(true), Ok(false)]).expect("no failure"));
-        let said =
+        let error =
             combine_results([Err(anyhow!("one")), Ok(true), Err(anyhow!("two"))]).expect_err("two failures");
-        assert_eq!(said.to_string(), "one; two");
+        assert_eq!(error.to_string(), "one; two");
     }
 }

@@ -1,4 +1,4 @@
-//! Classifies processes by the token that they hold, and says how to restart each. Pure.
+//! Classifies processes by the token that they hold, and determines how to restart each. Pure.
 
 use cas_core::credential::fingerprint::Fingerprint;
 use cas_core::text::sanitize_line;
@@ -26,26 +26,28 @@ pub(crate) struct Session {
     pub(crate) is_claude: bool,
     /// The credential that it holds.
     pub(crate) holds: TokenStatus,
-    /// How to restart it with the active credential.
+    /// The way to restart it with the active credential.
     pub(crate) restart: RestartHint,
 }
 
-/// How to restart a process, because a process keeps its environment.
+/// The way to restart a process, because a process keeps its environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RestartHint {
-    /// With this command of the user.
-    Person(String),
-    /// With these steps.
-    Words(String),
+    /// A command for the user.
+    #[serde(rename = "person")]
+    User(String),
+    /// Instructions.
+    #[serde(rename = "words")]
+    Text(String),
 }
 
 impl RestartHint {
     /// Returns the text for the user.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Person(command) => command.clone(),
-            Self::Words(what) => format!("({what})"),
+            Self::User(command) => command.clone(),
+            Self::Text(what) => format!("({what})"),
         }
     }
 }
@@ -114,14 +116,14 @@ fn session(process: &Process, tokens: &KnownTokens) -> Option<Session> {
 
 fn restart(process: &Process, is_claude: bool) -> RestartHint {
     if process.name.starts_with("tmux") {
-        return RestartHint::Words(
+        return RestartHint::Text(
             "`tmux kill-server`, which ends what runs in it, and start tmux again".into(),
         );
     }
     if let Some(how) = by_unit(&process.group) {
         return how;
     }
-    RestartHint::Words(match is_claude {
+    RestartHint::Text(match is_claude {
         true => "end it, and start it again with `claude --continue`".into(),
         false => "log out there, and in again".into(),
     })
@@ -142,13 +144,13 @@ fn by_unit(group: &str) -> Option<RestartHint> {
         // All units of the user inherit its environment.
         Some(manager) if manager == service => {
             let what = format!("`sudo systemctl restart {name}`, which ends all units of the user");
-            (parts.last() == Some(&"init.scope")).then_some(RestartHint::Words(what))
+            (parts.last() == Some(&"init.scope")).then_some(RestartHint::Text(what))
         }
-        Some(_) => Some(RestartHint::Person(format!("systemctl --user restart {name}"))),
+        Some(_) => Some(RestartHint::User(format!("systemctl --user restart {name}"))),
         // A system service may also host sessions of other users.
         None => {
             let what = format!("`sudo systemctl restart {name}`, if it runs only for this user");
-            Some(RestartHint::Words(what))
+            Some(RestartHint::Text(what))
         }
     }
 }

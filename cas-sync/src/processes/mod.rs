@@ -1,4 +1,5 @@
-//! The running processes of a user, and which of them hold a setup token that is no longer the active one.
+//! The running processes of a user, and which of them hold a setup token that is no longer the
+//! active one.
 
 mod classify;
 mod scan;

@@ -136,7 +136,7 @@ mod tests {
         let seen = seen.expect("it was there");
         assert_eq!(seen.token, Some(Fingerprint::from_bytes("sk-ant-oat01-in_a_test")));
         assert_eq!(seen.name, "sleep");
-        assert!(processes_of(uid).iter().all(|process| process.id != child.id()), "it is gone");
+        assert!(processes_of(uid).iter().all(|process| process.id != child.id()), "it has ended");
     }
 
     #[test]
@@ -149,11 +149,11 @@ mod tests {
             folder
         };
         make("1"); // no environment any more
-        let whole = make("2");
-        fs::write(whole.join("environ"), format!("{VARIABLE}=x\0")).expect("a file");
-        fs::write(whole.join("comm"), "a\u{1b}[31m\n").expect("a file");
-        symlink("/opt/claude (deleted)", whole.join("exe")).expect("a link");
-        fs::write(whole.join("cgroup"), "1:name=x:/other\n0::/user.slice/x.scope\n").expect("a file");
+        let complete = make("2");
+        fs::write(complete.join("environ"), format!("{VARIABLE}=x\0")).expect("a file");
+        fs::write(complete.join("comm"), "a\u{1b}[31m\n").expect("a file");
+        symlink("/opt/claude (deleted)", complete.join("exe")).expect("a link");
+        fs::write(complete.join("cgroup"), "1:name=x:/other\n0::/user.slice/x.scope\n").expect("a file");
         make("self");
         let found = scan(scratch.path(), uid);
         assert_eq!(found.len(), 1, "{found:?}");

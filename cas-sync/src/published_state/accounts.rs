@@ -1,5 +1,6 @@
-//! Which accounts there are: this machine's own list, and what a directory answers in time. An enrolled name without an
-//! account, or with another uid than it was enrolled for, is a finding of its own, and nothing that it published is read.
+//! Looks up accounts in `/etc/passwd` and, with a time limit, in the directory service. An enrolled
+//! name without an account, or with another uid than the enrolled one, is reported separately, and
+//! nothing that it published is read.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,63 +10,65 @@ use std::time::Duration;
 
 use nix::unistd::User;
 
-/// This machine's own list of accounts.
+/// The accounts of this machine.
 const PASSWD: &str = "/etc/passwd";
 
-/// How long a directory service may take for all names.
+/// The time limit of a directory service for all names.
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is known of the accounts.
+/// The known accounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Accounts {
     local: HashMap<String, u32>,
-    /// What a directory said of names that are not in the local list; a name is missing where it did not answer.
+    /// The uids that the directory service returned for names that are not in the local list. A
+    /// name is missing here if the service did not answer.
     directory: HashMap<String, Option<u32>>,
 }
 
-/// Why an enrolled name is not the user it was enrolled for.
+/// The reason why an enrolled name does not belong to the user it was enrolled for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// There is no account of this name; the name of the account that has its uid now, if there is one.
+    /// There is no account of this name.
     Removed {
-        /// The uid it was enrolled for.
+        /// The uid for which it was enrolled.
         uid: Option<u32>,
-        /// Who has that uid.
+        /// The account that has this uid now, if there is one.
         holder: Option<String>,
     },
     /// The account has another uid.
     Reused {
-        /// The uid it was enrolled for.
+        /// The uid for which it was enrolled.
         bound: u32,
-        /// The uid it has.
+        /// The present uid.
         found: u32,
     },
 }
 
 impl Accounts {
-    /// Reads the local list and asks the directory for those of `names` that are not in it. A directory that does not answer in
-    /// time leaves them unknown.
+    /// Reads the local list, and asks the directory service for those of `names` that are not in
+    /// it. They stay unknown if it does not answer in time.
     pub(crate) fn look_up(names: &[String]) -> Self {
         let local = parse(&fs::read(PASSWD).unwrap_or_default());
         let missing: Vec<String> = names.iter().filter(|name| !local.contains_key(*name)).cloned().collect();
-        let directory = if missing.is_empty() { HashMap::new() } else { ask(missing) };
+        let directory = if missing.is_empty() { HashMap::new() } else { query_directory(missing) };
         Self { local, directory }
     }
 
-    /// Those of a list, and what a directory answers.
+    /// Returns the accounts of a list and these answers of a directory service.
     #[cfg(test)]
     pub(crate) fn from_parts(passwd: &[u8], directory: &[(&str, Option<u32>)]) -> Self {
         let directory = directory.iter().map(|(name, uid)| ((*name).to_owned(), *uid)).collect();
         Self { local: parse(passwd), directory }
     }
 
-    /// The uid of an account, if it is known.
+    /// Returns the uid of an account, if it is known.
     pub(crate) fn uid(&self, name: &str) -> Option<u32> {
         self.local.get(name).copied().or_else(|| self.directory.get(name).copied().flatten())
     }
 
-    /// Why the account of this name is not the one that was enrolled for uid `bound`; `None` if it is, or if the directory did not
-    /// say and no other account of this machine has that uid.
+    /// Returns the reason why the account of this name is not the one that was enrolled for uid
+    /// `bound`. `None` if it is, or if the directory service did not answer and no other account of
+    /// this machine has that uid.
     pub(crate) fn missing(&self, name: &str, bound: Option<u32>) -> Option<Missing> {
         match (self.uid(name), bound) {
             (Some(found), Some(bound)) if found != bound => Some(Missing::Reused { bound, found }),
@@ -79,7 +82,7 @@ impl Accounts {
         }
     }
 
-    /// The other names in the local list with this uid, in their order.
+    /// Returns the other names in the local list with this uid, in order.
     pub(crate) fn others_with(&self, name: &str, uid: u32) -> Vec<String> {
         let is_other = |(other, found): &(&String, &u32)| **found == uid && *other != name;
         let mut others: Vec<_> = self.local.iter().filter(is_other).map(|(name, _)| name.clone()).collect();
@@ -89,12 +92,12 @@ impl Accounts {
 }
 
 impl Missing {
-    /// In words, with the command that ends it.
+    /// Returns the reason with the remedy.
     pub(crate) fn describe(&self, name: &str) -> String {
         let unenroll = format!("`cas-sync unenroll {name}`");
         match self {
             Self::Removed { uid: Some(uid), holder: Some(holder) } => format!(
-                "the account was removed or renamed, and its uid {uid} is {holder} now: {unenroll}, and `cas-sync enroll {holder}` if it is the same user"
+                "the account was removed or renamed, and its uid {uid} now belongs to {holder}: {unenroll}, and `cas-sync enroll {holder}` if it is the same user"
             ),
             Self::Removed { .. } => format!("the account was removed: {unenroll}"),
             Self::Reused { bound, found } => format!(
@@ -104,14 +107,15 @@ impl Missing {
     }
 }
 
-/// In a thread: a directory that hangs is not waited for, and the thread ends with the program.
-fn ask(names: Vec<String>) -> HashMap<String, Option<u32>> {
+/// Queries the directory service in a thread, so that a service that hangs is not waited for. The
+/// thread ends with the program.
+fn query_directory(names: Vec<String>) -> HashMap<String, Option<u32>> {
     let (answers, answered) = mpsc::channel();
     thread::spawn(move || {
         for name in names {
-            // An error says nothing about the account: the service may be down.
+            // After an error the account is unknown: the service may be down.
             if let Ok(found) = User::from_name(&name) {
-                // An account that answers to another spelling is not this one.
+                // The service may ignore case; an account with another spelling is another account.
                 let uid = found.filter(|user| user.name == name).map(|user| user.uid.as_raw());
                 if answers.send((name, uid)).is_err() {
                     return;
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_enrolled_name_without_its_account_is_missing() {
+    fn enrolled_name_without_its_account_is_missing() {
         let accounts = Accounts::from_parts(
             b"alice:x:1001:0::/:\nbob:x:1005:0::/:\nzoe:x:1003:0::/:\nbroken\n:::\n",
             &[("carol", None), ("dee", Some(1004)), ("eve", None)],

@@ -1,6 +1,8 @@
-//! Version 0.1 gave each user a directory of their own below `people`, in which their syncs published. What lies in one may be
-//! anything, and something that never answers may be mounted there. So root resolves no path in it: a process that has become
-//! its owner reads the state and empties the directory, with a deadline, and root removes the empty directory.
+//! Migrates the published states of version 0.1. That version gave each user a directory below
+//! `people`, in which the user's syncs published. The directory can contain anything, including a
+//! mount that never answers. So root resolves no path in it: a process that has become the owner
+//! reads the state and empties the directory, with a time limit, and root removes the empty
+//! directory.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +20,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::publish;
 use super::published_file;
-use super::record::Record;
+use super::record::PublishedRecord;
 use super::state_reader::{FoundState, read_file};
 use crate::os::parallel;
 use crate::os::run_as_user;
@@ -26,13 +28,14 @@ use crate::os::run_as_user;
 /// The directory of all users' directories, in [`STATE_DIR`].
 const USERS_DIR: &str = "people";
 
-/// How long reading and emptying one directory may take. A directory with one file takes milliseconds.
+/// The time limit for reading and emptying one directory. A directory with one file takes
+/// milliseconds.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Publishes what the earlier version's syncs have published, and removes their directories.
+/// Publishes the states that syncs of the earlier version published, and removes their directories.
 ///
 /// # Errors
-/// What could not be removed, and why; everything else is.
+/// The directories that could not be removed, with the reasons; all others are removed.
 pub(crate) fn migrate() -> Result<()> {
     let directory = Path::new(STATE_DIR).join(USERS_DIR);
     let entries = match fs::read_dir(&directory) {
@@ -55,10 +58,10 @@ pub(crate) fn migrate() -> Result<()> {
 /// false if it does not exist.
 ///
 /// # Errors
-/// Why it is still there.
+/// The reason why the directory still exists.
 fn remove_directory(user: &str) -> Result<bool> {
     let path = Path::new(STATE_DIR).join(USERS_DIR).join(user);
-    let Some(owner) = owner_of(&path).with_context(|| format!("cannot remove {}", path.display()))? else {
+    let Some(owner) = find_owner(&path).with_context(|| format!("cannot remove {}", path.display()))? else {
         return Ok(false);
     };
     let shown = path.display();
@@ -72,7 +75,7 @@ fn remove_directory(user: &str) -> Result<bool> {
     removed.map(|()| true).map_err(|why| {
         let command =
             format!("setpriv --reuid={} --clear-groups find {shown} -mindepth 1 -delete", owner.uid);
-        anyhow!("cannot empty {shown}, which belongs to user id {}: {why}; `{command}` does", owner.uid)
+        anyhow!("cannot empty {shown}, which belongs to user id {}: {why}; run `{command}`", owner.uid)
     })
 }
 
@@ -82,8 +85,8 @@ struct Owner {
     gid: Gid,
 }
 
-/// `None` if there is no directory.
-fn owner_of(path: &Path) -> Result<Option<Owner>> {
+/// Returns the owner of a directory; `None` if it does not exist.
+fn find_owner(path: &Path) -> Result<Option<Owner>> {
     match directory_owner::look_at(path)? {
         None => Ok(None),
         Some(DirectoryOwner::Owned { uid, gid }) => {
@@ -96,7 +99,8 @@ fn owner_of(path: &Path) -> Result<Option<Owner>> {
     }
 }
 
-/// An account whose name was given out again does not speak for the one that was enrolled.
+/// Publishes the state that was found, unless the directory belongs to another account than the
+/// enrolled one.
 fn adopt(user: &str, owner: &Owner, found: Option<&FoundState>) {
     let bound = Identities::of_this_machine().bound_uid(user).ok().flatten();
     let is_of_user = bound == Some(owner.uid.as_raw()) && paths::is_enrolled(user);
@@ -105,22 +109,23 @@ fn adopt(user: &str, owner: &Owner, found: Option<&FoundState>) {
         && !published_file(user).exists()
     {
         // The next sync publishes what could not be published now.
-        drop(publish::write(user, Some(&Record::from_state(owner.uid.as_raw(), text.as_bytes()))));
+        drop(publish::write(user, Some(&PublishedRecord::from_state(owner.uid.as_raw(), text.as_bytes()))));
     }
 }
 
 fn empty(user: &str, owner: &Owner) -> Result<FoundState, String> {
     let (uid, gid) = (owner.uid.to_string(), owner.gid.to_string());
     let arguments = ["internal", "empty-published-directory", "--uid", &uid, "--gid", &gid, "--", user];
-    let answer = run_as_user::run_as_user(&arguments, EMPTY_TIMEOUT)?;
-    serde_json::from_slice(&answer).map_err(|_| "the process that empties it gave no answer".to_owned())
+    let output = run_as_user::run_as_user(&arguments, EMPTY_TIMEOUT)?;
+    serde_json::from_slice(&output)
+        .map_err(|_| "the process that runs as the owner returned no valid result".to_owned())
 }
 
-/// Serves root, as the owner of the directory of USER, who may have no account any more: reads the state and removes everything
-/// in the directory.
+/// Runs as the owner of the directory of USER, whose account may be missing. Reads the state,
+/// removes everything in the directory, and prints the state for root.
 ///
 /// # Errors
-/// When the caller is not root, or when this process cannot become the owner.
+/// If the caller is not root, or this process cannot become the owner.
 pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
     let owner = AccountEntry {
         name: user.to_owned(),
@@ -131,14 +136,15 @@ pub(crate) fn serve(user: &str, uid: u32, gid: u32) -> Result<()> {
     run_as_user::become_owner(&owner)?;
     let directory = Path::new(STATE_DIR).join(USERS_DIR).join(user);
     let found = read_file(&directory.join(FILE_NAME), uid);
-    // A directory without permissions is entered too. The directory itself is for root to remove.
+    // chmod makes a directory without permissions accessible. Root removes the directory itself.
     run(Command::new("chmod").args(["-R", "u+rwX"]).arg(&directory))?;
     run(Command::new("find").arg(&directory).args(["-xdev", "-mindepth", "1", "-delete"]))?;
     println!("{}", serde_json::to_string(&found)?);
     Ok(())
 }
 
-/// Whether it succeeds is seen by what is left.
+/// Runs a command without output. Its success is not checked: root checks whether the directory is
+/// empty.
 fn run(command: &mut Command) -> Result<()> {
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

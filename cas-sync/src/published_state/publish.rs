@@ -1,4 +1,5 @@
-//! `cas-sync internal publish-state USER`, with which the service of a sync ends: root publishes what the sync has found.
+//! `cas-sync internal publish-state USER`, with which the service of a sync ends: publishes the
+//! result of the sync as root.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -12,21 +13,22 @@ use cas_core::system::identity::Identities;
 use cas_protocol::paths::{self, STATE_DIR};
 use nix::unistd::Uid;
 
-use super::record::Record;
+use super::record::PublishedRecord;
 use super::state_reader::{self, FoundState};
 use super::{MAX_SIZE, PUBLISHED_DIR, published_file};
 use crate::os::environment::now;
 use crate::os::undo::remove_if_exists;
 
-/// How long a home may take to answer. The sync has just used it.
+/// The time limit for reading from a home. The sync has just used it.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes the state of this user. A user who is not enrolled has none.
+/// Publishes the state of this user, or nothing if the user is not enrolled.
 ///
 /// # Errors
-/// When the caller is not root, when it is not known for which account the user was enrolled, or when the file cannot be written.
+/// If the caller is not root, the uid for which the user was enrolled is unknown, or the file
+/// cannot be written.
 pub(crate) fn publish(user: &str) -> Result<()> {
-    ensure!(Uid::effective().is_root(), "only root publishes a state; the service of the sync runs this");
+    ensure!(Uid::effective().is_root(), "only root can publish a state; the service of the sync runs this");
     if !paths::is_enrolled(user) {
         return Ok(());
     }
@@ -35,10 +37,12 @@ pub(crate) fn publish(user: &str) -> Result<()> {
         format!("cannot publish the state of {user}: the name is not bound to a user id; run `cas-sync enroll {user}`")
     })?;
     let record = match state_reader::read_as_user(user, READ_TIMEOUT) {
-        Ok(FoundState::Text(text)) => Some(Record::from_state(uid, text.as_bytes())),
+        Ok(FoundState::Text(text)) => Some(PublishedRecord::from_state(uid, text.as_bytes())),
         Ok(FoundState::Absent) => None,
-        Ok(FoundState::HomeUnavailable(why)) => Some(Record::skipped(uid, published(user), now(), &why)),
-        Ok(FoundState::Unreadable(why)) | Err(why) => Some(Record::unreadable(uid, &why)),
+        Ok(FoundState::HomeUnavailable(why)) => {
+            Some(PublishedRecord::skipped(uid, published(user), now(), &why))
+        }
+        Ok(FoundState::Unreadable(why)) | Err(why) => Some(PublishedRecord::unreadable(uid, &why)),
     };
     write(user, record.as_ref())
 }
@@ -46,39 +50,39 @@ pub(crate) fn publish(user: &str) -> Result<()> {
 /// Writes the file of an enrolled user, or removes it.
 ///
 /// # Errors
-/// Those of the file system; the old file is then still in place.
-pub(super) fn write(user: &str, record: Option<&Record>) -> Result<()> {
+/// Those of the file system; the old file is then unchanged.
+pub(super) fn write(user: &str, record: Option<&PublishedRecord>) -> Result<()> {
     let path = published_file(user);
     match record {
         Some(record) => {
-            make_directory()?;
+            create_directory()?;
             let content = record.to_bytes();
             atomic_file::write_atomic(&path, &content).context("cannot publish a state")?;
         }
         None => drop(remove_if_exists(&path)?),
     }
-    // `cas-sync unenroll` may have come in between.
+    // `cas-sync unenroll` may have run meanwhile.
     if !paths::is_enrolled(user) {
         remove_if_exists(&path)?;
     }
     Ok(())
 }
 
-/// Returns what is published now, if that can be read.
-fn published(user: &str) -> Option<Record> {
+/// Returns the published state; `None` if it is missing or invalid.
+fn published(user: &str) -> Option<PublishedRecord> {
     let path = published_file(user);
     let size = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
     (size <= MAX_SIZE as u64)
         .then(|| fs::read(path).ok())
         .flatten()
-        .and_then(|content| Record::parse(&content))
+        .and_then(|content| PublishedRecord::parse(&content))
 }
 
-fn make_directory() -> Result<()> {
+fn create_directory() -> Result<()> {
     let path = Path::new(STATE_DIR).join(PUBLISHED_DIR);
     match DirBuilder::new().mode(0o755).create(&path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            Err(error).with_context(|| format!("cannot make {}", path.display()))
+            Err(error).with_context(|| format!("cannot create {}", path.display()))
         }
         _ => Ok(()),
     }

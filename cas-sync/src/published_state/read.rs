@@ -1,4 +1,4 @@
-//! Reads what root has published of each enrolled user.
+//! Reads the published state of each enrolled user.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,24 +12,24 @@ use cas_protocol::paths;
 use nix::unistd::Uid;
 
 use super::accounts::Accounts;
-use super::record::Record;
+use super::record::PublishedRecord;
 pub(crate) use super::report::PublishedEntry;
 use super::{MAX_SIZE, PUBLISHED_DIR};
 
 /// An enrolled user.
 #[derive(Clone, Debug)]
 pub(crate) struct EnrolledUser {
-    /// Their login name.
+    /// The login name.
     pub(crate) name: String,
-    /// What they have published.
+    /// The published state.
     pub(crate) found: PublishedEntry,
 }
 
 /// Returns all enrolled users, ordered by name. `state` is the directory with the markers;
-/// `look_up` finds which of these names have accounts.
+/// `look_up` looks up the accounts of these names.
 ///
 /// # Errors
-/// When it cannot be read who is enrolled.
+/// If the markers cannot be read.
 pub(crate) fn read_all(
     state: &Path,
     look_up: impl FnOnce(&[String]) -> Accounts,
@@ -40,38 +40,38 @@ pub(crate) fn read_all(
     }
     names.sort();
     let text: Vec<String> = names.iter().filter_map(|name| name.to_str().map(str::to_owned)).collect();
-    let reader = Reader::new(state, look_up(&text));
+    let reader = PublishedReader::new(state, look_up(&text));
     // Other names were not enrolled by cas-sync.
     let is_plain = |name: &OsString| paths::is_valid_user_name(name.as_bytes());
-    let person = |name: OsString| match name.into_string() {
+    let user = |name: OsString| match name.into_string() {
         Ok(name) => EnrolledUser { found: reader.read(&name), name },
         Err(name) => EnrolledUser {
             name: name.to_string_lossy().into_owned(),
             found: PublishedEntry::Unreadable(
-                "the name is no UTF-8, and no unit can be named after it".into(),
+                "the name is not UTF-8, so that no unit can be named after it".into(),
             ),
         },
     };
-    Ok(names.into_iter().filter(is_plain).map(person).collect())
+    Ok(names.into_iter().filter(is_plain).map(user).collect())
 }
 
-/// Returns what is published of this user.
+/// Returns the published state of this user.
 pub(crate) fn read_one(
     state: &Path,
     look_up: impl FnOnce(&[String]) -> Accounts,
     name: &str,
 ) -> EnrolledUser {
     let accounts = look_up(&[name.to_owned()]);
-    EnrolledUser { name: name.to_owned(), found: Reader::new(state, accounts).read(name) }
+    EnrolledUser { name: name.to_owned(), found: PublishedReader::new(state, accounts).read(name) }
 }
 
-struct Reader {
+struct PublishedReader {
     published: PathBuf,
     accounts: Accounts,
     identities: Identities,
 }
 
-impl Reader {
+impl PublishedReader {
     fn new(state: &Path, accounts: Accounts) -> Self {
         let identities = Identities::in_directory(state);
         Self { published: state.join(PUBLISHED_DIR), accounts, identities }
@@ -85,7 +85,7 @@ impl Reader {
         if let Some(missing) = self.accounts.missing(name, bound) {
             return PublishedEntry::Gone(missing.describe(name));
         }
-        // What another user could write was not written by root.
+        // A file that other users can write does not count.
         let file = owned_file::read(
             &self.published.join(name),
             Uid::effective().as_raw(),
@@ -97,18 +97,20 @@ impl Reader {
             Ok(Some(file)) => file.content,
             Err(error) => return PublishedEntry::Unreadable(error.to_string()),
         };
-        let Some(record) = Record::parse(&content) else {
-            return PublishedEntry::Unreadable("root's copy is damaged; the next sync replaces it".into());
+        let Some(record) = PublishedRecord::parse(&content) else {
+            return PublishedEntry::Unreadable(
+                "the published file is damaged; the next sync replaces it".into(),
+            );
         };
         match (self.accounts.uid(name).or(bound), record.uid()) {
             (Some(uid), Some(published)) if uid == published => record.entry(),
             (Some(uid), Some(published)) => PublishedEntry::Unreadable(format!(
-                "it was published for user id {published}, and {name} is {uid}: `systemctl start claude-auth-sync@{name}.service` publishes anew"
+                "it was published for user id {published}, and {name} is {uid}; run `systemctl start claude-auth-sync@{name}.service`"
             )),
             (None, _) => {
-                PublishedEntry::Unreadable("the directory does not say which account that is".into())
+                PublishedEntry::Unreadable("the directory service does not report the account".into())
             }
-            (_, None) => PublishedEntry::Unreadable("it does not name the user that it describes".into()),
+            (_, None) => PublishedEntry::Unreadable("it does not name its user".into()),
         }
     }
 }

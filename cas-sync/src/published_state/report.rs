@@ -1,5 +1,5 @@
-//! How a user's last sync ended, as their `state.json` says: read with leniency, and in a type in which every text can be shown
-//! at a terminal and every time is one.
+//! The result of a user's last sync, parsed from its `state.json`. Users can write that file, so
+//! texts are sanitized and limited, and invalid members are omitted.
 
 use std::time::Duration;
 
@@ -9,101 +9,103 @@ use serde_json::{Map, Value};
 
 use super::sanitize;
 
-/// The longest text that is believed to be ours, in characters.
-const LONGEST: usize = 400;
-/// The longest word.
-const LONGEST_WORD: usize = 40;
-/// More words than a sync has.
-const MOST_WORDS: usize = 16;
-/// Clocks may differ by so much.
-const LEEWAY: Duration = Duration::from_secs(5 * 60);
-/// No time of ours is later than the year 9999.
-const LAST: u64 = 253_402_300_799_000;
-/// A timer starts a sync every six hours, up to an hour late, and one may be missed.
-pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(13 * 60 * 60);
+/// The maximum length of a text, in characters.
+const MAX_TEXT: usize = 400;
+/// The maximum length of a word, in characters.
+const MAX_WORD: usize = 40;
+/// The maximum number of words; a sync writes fewer.
+const MAX_WORDS: usize = 16;
+/// The tolerated difference of clocks.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+/// The end of the year 9999, in milliseconds. A later time is invalid.
+const MAX_TIME: u64 = 253_402_300_799_000;
+/// The age from which a state is outdated. A timer starts a sync every six hours, up to an hour
+/// late, and one sync may be missing.
+const OUTDATED_AFTER: Duration = Duration::from_secs(13 * 60 * 60);
 
-/// How a sync ended.
+/// The result of a sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PublishedReport {
-    /// When it began.
+    /// The start of the sync.
     pub(crate) at: Timestamp,
     /// The status word.
     pub(crate) status: Status,
-    /// What it said.
+    /// Its message.
     pub(crate) text: String,
     /// Its exit code.
     pub(crate) exit_code: u8,
-    /// What it found, in one word.
+    /// The code of its finding.
     pub(crate) finding: String,
-    /// What else it noted, in one word each.
+    /// The codes of its notes.
     pub(crate) notes: Vec<String>,
-    /// What real inference showed, in one word.
+    /// The code of the verification.
     pub(crate) verdict: Option<String>,
-    /// When the credential was last shown to work.
+    /// The time of the last successful verification.
     pub(crate) verified_at: Option<Timestamp>,
-    /// What stands in the way and passes by itself.
+    /// The current temporary outage.
     pub(crate) outage: Option<String>,
-    /// Since when it does.
+    /// The start of the outage.
     pub(crate) outage_since: Option<Timestamp>,
-    /// Which credential was found.
+    /// The credential that was found.
     pub(crate) credential: Option<Credential>,
 }
 
-/// What is known of a user.
+/// The published state of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PublishedEntry {
-    /// How their last sync ended.
-    Standing(Box<PublishedReport>),
+    /// The result of the last sync.
+    Known(Box<PublishedReport>),
     /// No sync has published anything yet.
     Nothing,
-    /// There is no state that could be published, and why.
+    /// There is no state that could be published, with the reason.
     Unreadable(String),
-    /// The account that was enrolled is not there any more, and why.
+    /// The account that was enrolled is missing, with the reason.
     Gone(String),
 }
 
-/// What was found to be used.
+/// The credential that a sync found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credential {
     /// `login` or `setup-token`.
     pub(crate) kind: String,
-    /// Its name: 16 hexadecimal digits.
+    /// Its fingerprint: 16 hexadecimal digits.
     pub(crate) fingerprint: Option<String>,
-    /// The end of the access token, which Claude Code replaces in time.
+    /// The expiry of the access token, which Claude Code refreshes.
     pub(crate) access_token_expires_at: Option<Timestamp>,
-    /// When the credential expires.
-    pub(crate) lapses_at: Option<Timestamp>,
+    /// The expiry of the credential.
+    pub(crate) expires_at: Option<Timestamp>,
     /// True if the date is an estimate.
     pub(crate) expiry_is_estimated: bool,
 }
 
 impl PublishedReport {
-    /// Reads it. What is missing or of another kind is left out, as long as it says when it was, and how it ended.
+    /// Parses a state. Members that are missing or invalid are omitted, except the time and the
+    /// status.
     ///
     /// # Errors
-    /// Why it is not a state, in a few words.
+    /// The reason why it is not a state.
     pub(crate) fn parse(content: &[u8]) -> Result<Self, &'static str> {
         let value: Value = serde_json::from_slice(content).map_err(|_| "it is not JSON")?;
         Self::from_members(value.as_object().ok_or("it is not a JSON object")?)
     }
 
-    /// Reads the members of an object.
+    /// Parses the members of an object.
     ///
     /// # Errors
-    /// Why it is not a state, in a few words.
+    /// The reason why it is not a state.
     pub(crate) fn from_members(members: &Map<String, Value>) -> Result<Self, &'static str> {
         let members = Members(members);
-        let at = members.time("at_ms").ok_or("it does not say when it was")?;
+        let at = members.time("at_ms").ok_or("it has no valid time")?;
         let status = members.0.get("status").and_then(Value::as_str).and_then(sanitize::status);
         let credential = members.0.get("credential").and_then(Value::as_object).map(Members);
-        let status = status.ok_or("it does not say how it ended")?;
+        let status = status.ok_or("it has no valid status")?;
         let exit_code =
             members.0.get("exit_code").and_then(Value::as_u64).and_then(|code| u8::try_from(code).ok());
         Ok(Self {
             at,
             status,
             text: members.text("text").unwrap_or_default(),
-            // A missing exit code follows from the status.
+            // The default follows from the status.
             exit_code: exit_code.unwrap_or(u8::from(status == Status::Fail)),
             finding: members.word("finding").unwrap_or_default(),
             notes: members.words("notes"),
@@ -111,29 +113,30 @@ impl PublishedReport {
             verified_at: members.time("verified_at_ms"),
             outage: members.text("outage"),
             outage_since: members.time("outage_since_ms"),
-            credential: credential.and_then(|members| Credential::of(&members)),
+            credential: credential.and_then(|members| Credential::from_members(&members)),
         })
     }
 
-    /// Whether it says to be of a time that is yet to come.
+    /// Returns true if its time is in the future, beyond the tolerated difference of clocks.
     pub(crate) fn is_in_future(&self, now: Timestamp) -> bool {
-        self.at > now.saturating_add(LEEWAY)
+        self.at > now.saturating_add(CLOCK_TOLERANCE)
     }
 
-    /// Whether it is so old that syncs have been missed.
+    /// Returns true if it is so old that syncs are missing.
     pub(crate) fn is_outdated(&self, now: Timestamp) -> bool {
-        self.at.saturating_add(SILENT_AFTER) < now
+        self.at.saturating_add(OUTDATED_AFTER) < now
     }
 }
 
 impl Credential {
-    fn of(members: &Members<'_>) -> Option<Self> {
-        let is_name = |text: &String| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fn from_members(members: &Members<'_>) -> Option<Self> {
+        let is_fingerprint =
+            |text: &String| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         Some(Self {
             kind: members.word("kind").filter(|kind| matches!(kind.as_str(), "login" | "setup-token"))?,
-            fingerprint: members.word("fingerprint").filter(is_name),
+            fingerprint: members.word("fingerprint").filter(is_fingerprint),
             access_token_expires_at: members.time("access_token_expires_at_ms"),
-            lapses_at: members.time("expires_at_ms").or_else(|| members.time("login_expires_at_ms")),
+            expires_at: members.time("expires_at_ms").or_else(|| members.time("login_expires_at_ms")),
             expiry_is_estimated: members
                 .0
                 .get("expiry_is_estimated")
@@ -147,23 +150,20 @@ struct Members<'a>(&'a Map<String, Value>);
 
 impl Members<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, LONGEST))
+        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, MAX_TEXT))
     }
 
     fn word(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, LONGEST_WORD))
+        self.0.get(name)?.as_str().map(|text| sanitize::plain(text, MAX_WORD))
     }
 
     fn words(&self, name: &str) -> Vec<String> {
         let all = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
-        all.take(MOST_WORDS)
-            .filter_map(Value::as_str)
-            .map(|word| sanitize::plain(word, LONGEST_WORD))
-            .collect()
+        all.take(MAX_WORDS).filter_map(Value::as_str).map(|word| sanitize::plain(word, MAX_WORD)).collect()
     }
 
     fn time(&self, name: &str) -> Option<Timestamp> {
-        self.0.get(name)?.as_u64().filter(|millis| *millis <= LAST).map(Timestamp::from_millis)
+        self.0.get(name)?.as_u64().filter(|millis| *millis <= MAX_TIME).map(Timestamp::from_millis)
     }
 }
 
@@ -178,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sync_writes_is_read() {
-        let standing = parsed(&json!({
+    fn state_of_a_sync_is_parsed() {
+        let report = parsed(&json!({
             "schema": 1, "user": "alice", "at_ms": 5, "status": "WARN", "text": "not verified", "exit_code": 75,
             "finding": "login", "notes": [], "verdict": "unknown", "verified_at_ms": 4, "outage": "529",
             "outage_since_ms": 3, "credential": {"kind": "login", "fingerprint": "ba7816bf8f01cfea",
@@ -187,24 +187,24 @@ mod tests {
             "expiry_is_estimated": true}, "notice_about": null, "later": {"member": 1},
         }))
         .expect("a state");
-        assert_eq!((standing.status, standing.exit_code), (Status::Warn, 75));
-        assert_eq!((standing.finding.as_str(), standing.verdict.as_deref()), ("login", Some("unknown")));
-        let credential = standing.credential.expect("a credential");
-        assert_eq!(credential.lapses_at, Some(Timestamp::from_millis(11)));
+        assert_eq!((report.status, report.exit_code), (Status::Warn, 75));
+        assert_eq!((report.finding.as_str(), report.verdict.as_deref()), ("login", Some("unknown")));
+        let credential = report.credential.expect("a credential");
+        assert_eq!(credential.expires_at, Some(Timestamp::from_millis(11)));
         assert!(credential.expiry_is_estimated);
     }
 
     #[test]
-    fn the_least_that_is_a_state_and_what_is_none() {
+    fn state_without_time_or_status_is_invalid() {
         assert_eq!(parsed(&json!({"at_ms": 1, "status": "FAIL"})).map(|found| found.exit_code), Ok(1));
         for (text, why) in [
             ("", "it is not JSON"),
             ("[1]", "it is not a JSON object"),
-            (r#"{"status":"OK"}"#, "it does not say when it was"),
-            (r#"{"at_ms":-1,"status":"OK"}"#, "it does not say when it was"),
-            (r#"{"at_ms":1e300,"status":"OK"}"#, "it does not say when it was"),
-            (r#"{"at_ms":18446744073709551615,"status":"OK"}"#, "it does not say when it was"),
-            (r#"{"at_ms":1,"status":"FINE"}"#, "it does not say how it ended"),
+            (r#"{"status":"OK"}"#, "it has no valid time"),
+            (r#"{"at_ms":-1,"status":"OK"}"#, "it has no valid time"),
+            (r#"{"at_ms":1e300,"status":"OK"}"#, "it has no valid time"),
+            (r#"{"at_ms":18446744073709551615,"status":"OK"}"#, "it has no valid time"),
+            (r#"{"at_ms":1,"status":"FINE"}"#, "it has no valid status"),
             (&"[".repeat(60_000), "it is not JSON"),
             (&format!(r#"{{"at_ms":1,"status":"OK","x":{}"#, "{\"x\":".repeat(9_000)), "it is not JSON"),
         ] {
@@ -213,21 +213,21 @@ mod tests {
     }
 
     #[test]
-    fn lies_become_nothing_that_could_do_harm() {
-        let standing = parsed(&json!({
+    fn hostile_members_are_sanitized_or_omitted() {
+        let report = parsed(&json!({
             "at_ms": 1, "status": "OK", "text": "\u{1b}]0;owned\u{7}\u{1b}[2J\nalice OK\u{202e}\u{9b}31m\t", "exit_code": 70000,
             "finding": {"a": 1}, "verdict": "x".repeat(9999), "verified_at_ms": "yesterday",
             "credential": {"kind": "\u{1b}[31mlogin"}, "outage": ["a"],
         }))
         .expect("a state");
-        assert_eq!(standing.text, "?]0;owned??[2J?alice OK??31m?");
-        assert_eq!((standing.exit_code, standing.finding.as_str()), (0, ""));
-        assert_eq!(standing.verdict.map(|word| word.chars().count()), Some(LONGEST_WORD));
-        assert_eq!((standing.verified_at, standing.credential, standing.outage), (None, None, None));
+        assert_eq!(report.text, "?]0;owned??[2J?alice OK??31m?");
+        assert_eq!((report.exit_code, report.finding.as_str()), (0, ""));
+        assert_eq!(report.verdict.map(|word| word.chars().count()), Some(MAX_WORD));
+        assert_eq!((report.verified_at, report.credential, report.outage), (None, None, None));
     }
 
     #[test]
-    fn a_time_to_come_is_called_out_and_an_old_one_too() {
+    fn future_and_outdated_states_are_recognized() {
         let at = |millis| PublishedReport {
             at: Timestamp::from_millis(millis),
             ..parsed(&json!({"at_ms": 1, "status": "OK"})).expect("a state")

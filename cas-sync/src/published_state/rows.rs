@@ -13,96 +13,98 @@ use crate::published_state::accounts::Accounts;
 use crate::published_state::read::{self, EnrolledUser, PublishedEntry};
 use crate::published_state::report::PublishedReport;
 
-/// How one person is.
+/// The row of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// Whose it is.
+pub(crate) struct UserRow {
+    /// The login name.
     pub(crate) name: String,
-    /// How bad it is.
-    pub(crate) rank: Severity,
-    /// Why, in words.
+    /// The severity.
+    pub(crate) rank: UserSeverity,
+    /// The reason for the severity.
     pub(crate) reason: String,
-    /// What they have published, where that could be read.
-    pub(crate) standing: Option<PublishedReport>,
+    /// The published state, if it is valid.
+    pub(crate) report: Option<PublishedReport>,
 }
 
-/// How bad it is, the worst first.
+/// The severity of a user's state, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
+pub(crate) enum UserSeverity {
     /// The last sync needs an action.
     Failed,
-    /// The account that was enrolled is not there any more.
+    /// The account that was enrolled is missing.
     Gone,
-    /// What is published is no state of theirs.
+    /// The published state is invalid.
     Unreadable,
-    /// What is published is of a time that is yet to come.
+    /// The time of the published state is in the future.
     ClockSkew,
-    /// The last sync was longer ago than syncs are apart.
+    /// Syncs are missing.
     Overdue,
-    /// The last sync says that something is not as it should be.
+    /// The last sync has a warning.
     Warning,
     /// No sync has published anything yet.
     Unknown,
-    /// The last sync could do nothing.
+    /// The last sync was not possible.
     Skipped,
     /// The last sync restored the login.
     Recovered,
-    /// All is well.
+    /// There is no problem.
     Ok,
 }
 
-impl Row {
-    /// The row of this person, as seen at `now`.
-    pub(crate) fn of(person: EnrolledUser, now: Timestamp) -> Self {
-        let name = person.name;
-        match person.found {
+impl UserRow {
+    /// Creates the row of this user at the time `now`.
+    pub(crate) fn new(user: EnrolledUser, now: Timestamp) -> Self {
+        let name = user.name;
+        match user.found {
             PublishedEntry::Nothing => Self {
-                rank: Severity::Unknown,
+                rank: UserSeverity::Unknown,
                 reason: "no sync has published anything yet".into(),
-                standing: None,
+                report: None,
                 name,
             },
             PublishedEntry::Unreadable(why) => Self {
-                rank: Severity::Unreadable,
+                rank: UserSeverity::Unreadable,
                 reason: format!("unreadable: {why}"),
-                standing: None,
+                report: None,
                 name,
             },
-            PublishedEntry::Gone(why) => Self { rank: Severity::Gone, reason: why, standing: None, name },
-            PublishedEntry::Standing(standing) => {
-                let (rank, reason) = judged(&standing, now);
-                Self { rank, reason, standing: Some(*standing), name }
+            PublishedEntry::Gone(why) => Self { rank: UserSeverity::Gone, reason: why, report: None, name },
+            PublishedEntry::Known(report) => {
+                let (rank, reason) = rate(&report, now);
+                Self { rank, reason, report: Some(*report), name }
             }
         }
     }
 
-    /// The exit code: that of the last sync, where it can be believed and is recent; else 1, or 75 where there was none yet.
+    /// Returns the exit code: that of the last sync if its state is valid and recent, else 1; 75 if
+    /// no sync has run yet.
     pub(crate) fn exit_code(&self) -> u8 {
-        match (self.rank, &self.standing) {
-            (Severity::Gone | Severity::Unreadable | Severity::ClockSkew, _) => 1,
-            (Severity::Overdue, Some(standing)) => standing.exit_code.max(1),
-            (_, Some(standing)) => standing.exit_code,
+        match (self.rank, &self.report) {
+            (UserSeverity::Gone | UserSeverity::Unreadable | UserSeverity::ClockSkew, _) => 1,
+            (UserSeverity::Overdue, Some(report)) => report.exit_code.max(1),
+            (_, Some(report)) => report.exit_code,
             (_, None) => 75,
         }
     }
 
-    /// The status as which it is shown.
+    /// Returns the status that is shown.
     pub(crate) fn status(&self) -> Status {
         match self.rank {
-            Severity::Failed | Severity::Gone => Status::Fail,
-            Severity::Unreadable | Severity::ClockSkew | Severity::Overdue | Severity::Warning => {
-                Status::Warn
-            }
-            Severity::Unknown | Severity::Skipped => Status::Skip,
-            Severity::Recovered => Status::Recovered,
-            Severity::Ok => Status::Ok,
+            UserSeverity::Failed | UserSeverity::Gone => Status::Fail,
+            UserSeverity::Unreadable
+            | UserSeverity::ClockSkew
+            | UserSeverity::Overdue
+            | UserSeverity::Warning => Status::Warn,
+            UserSeverity::Unknown | UserSeverity::Skipped => Status::Skip,
+            UserSeverity::Recovered => Status::Recovered,
+            UserSeverity::Ok => Status::Ok,
         }
     }
 }
 
-impl Severity {
-    /// Its name for programs.
-    pub(crate) fn word(self) -> &'static str {
+impl UserSeverity {
+    /// Returns its code for programs.
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Gone => "gone",
@@ -118,48 +120,48 @@ impl Severity {
     }
 }
 
-/// All of them, the worst first.
-pub(crate) fn worst_first(people: Vec<EnrolledUser>, now: Timestamp) -> Vec<Row> {
-    let mut rows: Vec<_> = people.into_iter().map(|person| Row::of(person, now)).collect();
+/// Returns the rows of these users, the worst first.
+pub(crate) fn worst_first(users: Vec<EnrolledUser>, now: Timestamp) -> Vec<UserRow> {
+    let mut rows: Vec<_> = users.into_iter().map(|user| UserRow::new(user, now)).collect();
     rows.sort_by(|one, other| one.rank.cmp(&other.rank).then_with(|| one.name.cmp(&other.name)));
     rows
 }
 
-/// Returns the rows of all enrolled users, the worst first, and the moment for which they hold.
+/// Returns the rows of all enrolled users, the worst first, and the time at which they were rated.
 ///
 /// # Errors
-/// When the enrollment directory cannot be read.
-pub(crate) fn read_all() -> Result<(Vec<Row>, Timestamp)> {
+/// If the enrollment directory cannot be read.
+pub(crate) fn read_all() -> Result<(Vec<UserRow>, Timestamp)> {
     let now = now();
     let users = read::read_all(Path::new(STATE_DIR), Accounts::look_up);
     let users = users.with_context(|| format!("cannot list the enrolled users in {STATE_DIR}"))?;
     Ok((worst_first(users, now), now))
 }
 
-/// The exit code of all of them: that of the worst.
-pub(crate) fn exit_code(rows: &[Row]) -> u8 {
-    rows.iter().map(Row::exit_code).find(|code| *code != 0).unwrap_or(0)
+/// Returns the exit code of the worst row that has one other than 0.
+pub(crate) fn exit_code(rows: &[UserRow]) -> u8 {
+    rows.iter().map(UserRow::exit_code).find(|code| *code != 0).unwrap_or(0)
 }
 
-fn judged(standing: &PublishedReport, now: Timestamp) -> (Severity, String) {
-    let said = || standing.text.clone();
-    if standing.is_in_future(now) {
-        let ahead = format_relative(standing.at, now);
+fn rate(report: &PublishedReport, now: Timestamp) -> (UserSeverity, String) {
+    let message = || report.text.clone();
+    if report.is_in_future(now) {
+        let ahead = format_relative(report.at, now);
         return (
-            Severity::ClockSkew,
-            format!("it says to be of a sync {ahead}: look at the clock; it said: {}", said()),
+            UserSeverity::ClockSkew,
+            format!("the time of the last sync is {ahead}: check the clock; last message: {}", message()),
         );
     }
-    match standing.status {
-        Status::Fail => (Severity::Failed, said()),
-        _ if standing.is_outdated(now) => (
-            Severity::Overdue,
-            format!("no sync since {}; the last one said: {}", format_relative(standing.at, now), said()),
+    match report.status {
+        Status::Fail => (UserSeverity::Failed, message()),
+        _ if report.is_outdated(now) => (
+            UserSeverity::Overdue,
+            format!("no sync since {}; last message: {}", format_relative(report.at, now), message()),
         ),
-        Status::Warn => (Severity::Warning, said()),
-        Status::Skip => (Severity::Skipped, said()),
-        Status::Recovered => (Severity::Recovered, said()),
-        Status::Ok => (Severity::Ok, said()),
+        Status::Warn => (UserSeverity::Warning, message()),
+        Status::Skip => (UserSeverity::Skipped, message()),
+        Status::Recovered => (UserSeverity::Recovered, message()),
+        Status::Ok => (UserSeverity::Ok, message()),
     }
 }
 
@@ -169,34 +171,34 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 
-    fn person(name: &str, status: &str, hours_ago: i64, exit_code: u8) -> EnrolledUser {
+    fn user(name: &str, status: &str, hours_ago: i64, exit_code: u8) -> EnrolledUser {
         let at = i64::try_from(NOW.millis()).expect("a time") - hours_ago * 3_600_000;
         let json = format!(r#"{{"at_ms":{at},"status":"{status}","text":"so","exit_code":{exit_code}}}"#);
-        let standing = PublishedReport::parse(json.as_bytes()).expect("a state");
-        EnrolledUser { name: name.into(), found: PublishedEntry::Standing(Box::new(standing)) }
+        let report = PublishedReport::parse(json.as_bytes()).expect("a state");
+        EnrolledUser { name: name.into(), found: PublishedEntry::Known(Box::new(report)) }
     }
 
     #[test]
-    fn the_worst_comes_first_and_gives_the_exit_code() {
-        let people = vec![
-            person("ann", "OK", 1, 0),
-            person("ben", "SKIP", 1, 0),
-            person("cem", "RECOVERED", 1, 0),
+    fn worst_user_is_first_and_determines_the_exit_code() {
+        let users = vec![
+            user("ann", "OK", 1, 0),
+            user("ben", "SKIP", 1, 0),
+            user("cem", "RECOVERED", 1, 0),
             EnrolledUser { name: "dan".into(), found: PublishedEntry::Nothing },
-            person("eve", "WARN", 1, 75),
-            person("fay", "OK", 14, 0),
-            person("gus", "OK", -1, 0),
+            user("eve", "WARN", 1, 75),
+            user("fay", "OK", 14, 0),
+            user("gus", "OK", -1, 0),
             EnrolledUser {
                 name: "gil".into(),
                 found: PublishedEntry::Gone("the account was removed".into()),
             },
             EnrolledUser { name: "hal".into(), found: PublishedEntry::Unreadable("it is a link".into()) },
-            person("ida", "FAIL", 900, 79),
-            person("abe", "OK", 1, 0),
+            user("ida", "FAIL", 900, 79),
+            user("abe", "OK", 1, 0),
         ];
-        let rows = worst_first(people, NOW);
+        let rows = worst_first(users, NOW);
         let seen: Vec<_> =
-            rows.iter().map(|row| (row.name.as_str(), row.rank.word(), row.exit_code())).collect();
+            rows.iter().map(|row| (row.name.as_str(), row.rank.code(), row.exit_code())).collect();
         let expected = [
             ("ida", "failed", 79),
             ("gil", "gone", 1),

@@ -1,4 +1,4 @@
-//! The part of publishing that runs as the user: a process that has become them reads their `state.json`.
+//! Reads the `state.json` of a user for publishing, in a process that has become the user.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::MAX_SIZE;
 use crate::os::environment::env_var;
 use crate::os::run_as_user;
 
-/// What lies in a state directory.
+/// The state that was found in a state directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum FoundState {
@@ -21,27 +21,29 @@ pub(super) enum FoundState {
     Text(String),
     /// No sync has written one yet.
     Absent,
-    /// The home is missing, not mounted, or not in use yet.
+    /// The home is missing, not mounted, or not in use yet, with a message.
     HomeUnavailable(String),
-    /// It is not a small regular file of the user's; why.
+    /// It is not a small regular file of the user, with the reason.
     Unreadable(String),
 }
 
-/// Returns what a process that has become `user` finds within `timeout`. Drop-ins of the service may say where their files are.
+/// Returns the result of a process that has become `user`. Drop-ins of the service can set the
+/// paths of its files.
 ///
 /// # Errors
-/// Why nothing was found: it did not answer in time, or could not become them.
+/// If the process times out, fails, or cannot become the user.
 pub(super) fn read_as_user(user: &str, timeout: Duration) -> Result<FoundState, String> {
     let variables = Paths::VARIABLES.iter().filter_map(|name| Some((*name, env_var(name)?)));
-    let answer =
+    let output =
         run_as_user::run_with_variables(&["internal", "read-state", "--", user], variables, timeout)?;
-    serde_json::from_slice(&answer).map_err(|_| "the process that reads as them gave no answer".to_owned())
+    serde_json::from_slice(&output)
+        .map_err(|_| "the process that runs as the user returned no valid result".to_owned())
 }
 
-/// Serves root, as USER: prints what lies in their state directory.
+/// Runs as USER: reads the state, and prints it for root.
 ///
 /// # Errors
-/// When the caller is not root, or when this process cannot become USER.
+/// If the caller is not root, or this process cannot become USER.
 pub(crate) fn serve(user: &str) -> Result<()> {
     run_as_user::serve_request(user, env_var, |account, paths| serde_json::to_string(&find(account, paths)))
 }
@@ -59,7 +61,7 @@ fn find(account: &Account, paths: &Paths) -> FoundState {
     read_file(&paths.state_directory.join(FILE_NAME), account.uid.as_raw())
 }
 
-/// Reads one state. Never waits for a FIFO, and never follows a link to a file of another user's.
+/// Reads one state. Does not wait for a FIFO, and does not follow a link to a file of another user.
 pub(super) fn read_file(path: &std::path::Path, owner: u32) -> FoundState {
     match owned_file::read(path, owner, MAX_SIZE, Ownership::Owner) {
         Ok(None) => FoundState::Absent,
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_small_regular_file_of_the_user_is_read() {
+    fn only_small_regular_file_of_user_is_read() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let path = |name: &str| scratch.path().join(name);
         let own = Uid::effective().as_raw();
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_is_parsed_as_it_was_given() {
+    fn result_survives_serialization() {
         for found in [
             FoundState::Text("{\"a\": \"\u{1b}\"}\n".into()),
             FoundState::Absent,

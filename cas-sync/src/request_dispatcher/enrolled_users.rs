@@ -16,8 +16,8 @@ use crate::systemd::Units;
 /// same time.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The services of the enrolled users. They are reread after a change, not for each request of a
-/// flood: reading takes some milliseconds.
+/// The services of the enrolled users. They are read again after a change, but not for each
+/// request: reading takes some milliseconds.
 #[derive(Debug, Default)]
 pub(super) struct EnrolledUsers {
     services: HashMap<u32, String>,
@@ -39,7 +39,7 @@ struct Enrollment {
 impl EnrolledUsers {
     /// Returns the service that syncs this user. `None` if the user is not enrolled or has a name
     /// that systemd does not accept.
-    pub(super) fn service_of(&mut self, uid: u32, now: Instant) -> Option<&str> {
+    pub(super) fn find_service(&mut self, uid: u32, now: Instant) -> Option<&str> {
         let changes = last_changes();
         let is_current = |(read_at, seen): (Instant, Changes)| {
             now.saturating_duration_since(read_at) <= MAX_AGE && seen == changes
@@ -67,8 +67,8 @@ fn read(markers: &Path, identities: &Identities) -> Vec<Enrollment> {
     entries.filter_map(enrollment).collect()
 }
 
-/// Returns the service of each user id. Of several names with one user id the last enrolled one
-/// counts: the others belong to removed accounts.
+/// Returns the service of each user id. If several names have the same user id, the last enrolled
+/// one counts: the others belong to removed accounts.
 fn services(mut enrollments: Vec<Enrollment>) -> HashMap<u32, String> {
     enrollments.sort_by(|one, other| (one.enrolled_at, &one.name).cmp(&(other.enrolled_at, &other.name)));
     let service = |enrollment: Enrollment| Some((enrollment.uid, Units::for_user(&enrollment.name)?.service));

@@ -1,7 +1,8 @@
-//! `claude-auth-request.service`: starts the sync of each user who connects to the socket of requests.
+//! `claude-auth-request.service`: starts the sync of each user who connects to the socket of
+//! requests.
 //!
-//! PID 1 opens the socket, in root's directory, and never resolves a path that a user can change. Of a request only the
-//! user id counts that the kernel reports (`SO_PEERCRED`).
+//! PID 1 opens the socket, in a directory of root, and never resolves a path that a user can
+//! change. Of a request only the user id counts that the kernel reports (`SO_PEERCRED`).
 
 mod acceptor;
 mod enrolled_users;
@@ -30,7 +31,7 @@ use crate::os::environment::env_var;
 use crate::systemd::{self, BATCH_SIZE};
 use crate::term::stderr::{exit_with_error, print_error};
 
-/// The dispatcher ends so long after the last connection, unless a limit must be remembered.
+/// The dispatcher ends this long after the last connection, unless a limit must be remembered.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit of systemd's replies for one batch.
@@ -45,13 +46,13 @@ const ERROR_BACKOFF: Duration = Duration::from_millis(200);
 /// The interval of checks whether PID 1 still listens.
 const SOCKET_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Serves the listening socket on the standard input until it is idle, is asked to end, or PID 1
-/// has closed the socket and removed its name (`RemoveOnStop=`).
+/// Serves the listening socket on the standard input until it is idle or a signal arrives, or until
+/// PID 1 has closed the socket and removed its name (`RemoveOnStop=`).
 ///
 /// Closing the last descriptor of the socket closes what clients have sent, which clients can delay
 /// without limit (see [`acceptor`]). So the socket is stopped while this process has it open, never
-/// the other way around: PID 1 would accept and close connections itself, as socket units do
-/// between the end of their service and their own.
+/// after it: PID 1 would accept and close the connections itself, as it does between the end of a
+/// service and the end of its socket unit.
 pub(crate) fn run() -> ExitCode {
     match Dispatcher::default().serve() {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,7 +89,7 @@ impl Dispatcher {
             let wake_at = self.limiter.next_due().into_iter().chain((idle_at > now).then_some(idle_at)).min();
             let timeout = wake_at.map_or(IDLE_TIMEOUT, |at| at.saturating_duration_since(Instant::now()));
             let timeout = timeout.min(SOCKET_INTERVAL);
-            // At least a millisecond: the poll rounds down.
+            // At least a millisecond, because poll(2) rounds down.
             match signals.wait(Some(listener.as_fd()), Some(timeout + Duration::from_millis(1))) {
                 Wake::Signal => return self.end(),
                 Wake::Readable => {
@@ -105,29 +106,29 @@ impl Dispatcher {
             Ok(uids) => {
                 let now = Instant::now();
                 for uid in uids {
-                    if self.users.service_of(uid, now).is_some() {
+                    if self.users.find_service(uid, now).is_some() {
                         self.limiter.request(uid, now);
                     }
                 }
             }
             Err(error) => {
-                print_error(&anyhow::Error::new(error).context("cannot take requests from the socket"));
+                print_error(&anyhow::Error::new(error).context("cannot accept requests from the socket"));
                 thread::sleep(ERROR_BACKOFF);
             }
         }
     }
 
-    /// Starts the due syncs. A sync that is running may have read the files before the request, so
-    /// that it is started again after its end; systemd would merge both starts.
+    /// Starts the due syncs. A running sync may have read the files before the request. So the sync
+    /// is started again after its end; systemd would merge both starts.
     fn start_due(&mut self, now: Instant) {
         let mut due = Vec::new();
         for uid in self.limiter.due(now) {
-            match self.users.service_of(uid, now) {
+            match self.users.find_service(uid, now) {
                 Some(service) => due.push((uid, service.to_owned())),
                 None => self.limiter.forget(uid),
             }
         }
-        // A batch that systemd does not answer is tried again, and none that it has started.
+        // A batch for which systemd does not answer is retried. The other batches are not.
         for batch in due.chunks(BATCH_SIZE) {
             self.start_batch(batch);
         }
@@ -135,7 +136,7 @@ impl Dispatcher {
 
     fn start_batch(&mut self, batch: &[(u32, String)]) {
         let services: Vec<_> = batch.iter().map(|(_, service)| service.as_str()).collect();
-        let started = systemd::start_resting(&services, &Deadline::after(SYSTEMD_TIMEOUT));
+        let started = systemd::start_inactive(&services, &Deadline::after(SYSTEMD_TIMEOUT));
         let started = started.unwrap_or_else(|error| {
             print_error(&error.context("cannot start syncs; trying again"));
             vec![false; services.len()]
@@ -155,8 +156,8 @@ impl Dispatcher {
         let pending = self.limiter.pending();
         pending_file::write(&pending).context("cannot store the waiting requests")?;
         if !pending.is_empty() {
-            // The socket of an upgrade starts the next dispatcher after this one. During a pause
-            // there is no socket.
+            // The socket of an upgrade starts the next dispatcher after this one. While the target
+            // is stopped, there is no socket.
             connect_to(Path::new(REQUEST_SOCKET));
         }
         Ok(())
@@ -166,7 +167,7 @@ impl Dispatcher {
 /// Tells systemd that the socket is served (sd_notify(3)); `systemctl start` waits for this.
 fn notify_ready() {
     if let Some(manager) = env_var("NOTIFY_SOCKET") {
-        // Without it systemd stops this process after 90 seconds and logs that.
+        // If this fails, systemd stops this process after 90 seconds and logs that.
         drop(UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", manager)));
     }
 }

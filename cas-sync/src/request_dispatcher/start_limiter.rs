@@ -1,12 +1,12 @@
-//! Limits the starts of syncs for requests: pure, with the time as a parameter. An early request is
+//! Limits the starts of syncs for requests. Pure, with the time as a parameter. An early request is
 //! kept as one bit per user, and starts one sync as soon as the limit allows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The minimum interval between two starts for one user: each sync runs a client of 200 MB for
-/// seconds. It also limits the starts in ten minutes to ten, half of what systemd allows the
-/// service (`StartLimitBurst=`).
+/// seconds. It also limits the starts to ten in ten minutes, half of what systemd allows
+/// (`StartLimitBurst=` of the service).
 const MIN_START_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The requests of all users. The caller passes enrolled users only, which limits its size.
@@ -101,11 +101,11 @@ mod tests {
             assert!(limiter.due(after(start, second)).is_empty());
         }
         limiter.request(BOB, after(start, 30));
-        assert_eq!(limiter.due(after(start, 30)), [BOB], "no other user waits for it");
+        assert_eq!(limiter.due(after(start, 30)), [BOB], "each user has a separate limit");
         limiter.note_start(BOB, after(start, 30));
         assert_eq!(limiter.next_due(), Some(after(start, 60)));
         assert!(limiter.due(after(start, 59)).is_empty());
-        assert_eq!(limiter.due(after(start, 60)), [ALICE], "all of them, by one");
+        assert_eq!(limiter.due(after(start, 60)), [ALICE], "one start for all requests");
         limiter.note_start(ALICE, after(start, 60));
         assert_eq!((limiter.due(after(start, 600)), limiter.next_due()), (vec![], None));
     }
@@ -120,7 +120,7 @@ mod tests {
         assert!(limiter.due(after(start, 1)).is_empty());
         assert_eq!(limiter.due(after(start, 2)), [ALICE]);
         limiter.postpone(BOB, after(start, 2));
-        assert_eq!(limiter.due(after(start, 9)), [ALICE], "a user without a request gets nothing");
+        assert_eq!(limiter.due(after(start, 9)), [ALICE], "a user without a request is not postponed");
     }
 
     #[test]
@@ -129,14 +129,14 @@ mod tests {
         let mut limiter = StartLimiter::default();
         assert!(limiter.forget_expired(start));
         limiter.request(ALICE, start);
-        assert!(!limiter.forget_expired(after(start, 9999)), "a request that waits");
+        assert!(!limiter.forget_expired(after(start, 9999)), "a waiting request");
         limiter.note_start(ALICE, start);
         assert!(!limiter.forget_expired(after(start, 59)));
         assert!(limiter.forget_expired(after(start, 60)));
     }
 
     proptest! {
-        /// For any requests and times, the limit holds and the last request is answered.
+        /// For all requests and times, the limit holds and the last request starts a sync.
         #[test]
         fn limit_holds_and_no_request_is_lost(pauses in proptest::collection::vec(0_u64..90_000, 1..200)) {
             let begin = Instant::now();

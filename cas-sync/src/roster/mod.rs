@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use cas_protocol::paths::is_valid_user_name;
 
-use self::yaml::{LineError, Node, Pair, Value};
+use self::yaml::{LineError, Node, Pair, YamlValue};
 
 /// The default path of the roster.
 pub(crate) const DEFAULT_PATH: &str = "/etc/claude-auth-sync/roster.yaml";
@@ -24,15 +24,15 @@ const OTHERS: [&str; 6] = ["authentik_user", "k8s_user", "tier", "namespaces", "
 /// The content of a roster.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
-    /// By login name.
-    pub(crate) people: BTreeMap<String, Entry>,
+    /// The entries by login name.
+    pub(crate) users: BTreeMap<String, RosterEntry>,
     /// True if the file ends with a newline. Without one it may be incomplete.
-    pub(crate) is_whole: bool,
+    pub(crate) ends_with_newline: bool,
 }
 
 /// The entry of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct RosterEntry {
     /// The line with the name, from 1.
     pub(crate) line: usize,
     /// True if Claude logins are managed (default true).
@@ -41,8 +41,8 @@ pub(crate) struct Entry {
     pub(crate) parked: bool,
 }
 
-impl Entry {
-    /// Returns true if this user is to be enrolled.
+impl RosterEntry {
+    /// Returns true if the user must be enrolled.
     pub(crate) fn is_enabled(&self) -> bool {
         self.claude_auth && !self.parked
     }
@@ -52,7 +52,7 @@ impl Entry {
 ///
 /// # Errors
 /// [`RosterError`] if it is not a roster, lists no user, or is ambiguous. No user is offboarded
-/// because of it.
+/// because of such a roster.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
     let error = |(line, what): LineError| RosterError { path: path.to_owned(), line: Some(line), what };
     let no_users = || RosterError {
@@ -61,15 +61,15 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Roster, RosterError> {
         what: "it lists no users; write `users:` and below it a line `NAME:` for each user".into(),
     };
     let root = yaml::parse(text).map_err(error)?.ok_or_else(no_users)?;
-    let people = parse_users(&root).map_err(error)?;
-    if people.is_empty() {
+    let users = parse_users(&root).map_err(error)?;
+    if users.is_empty() {
         return Err(no_users());
     }
-    Ok(Roster { people, is_whole: text.ends_with('\n') })
+    Ok(Roster { users, ends_with_newline: text.ends_with('\n') })
 }
 
-fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
-    let Value::Map(entries) = &root.value else {
+fn parse_users(root: &Node) -> Result<BTreeMap<String, RosterEntry>, LineError> {
+    let YamlValue::Map(entries) = &root.value else {
         return Err((root.line, "a roster is a map with the key `users`".into()));
     };
     let mut users = None;
@@ -84,8 +84,8 @@ fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     }
     let Some(users) = users else { return Ok(BTreeMap::new()) };
     let entries = match &users.value {
-        Value::Map(entries) => entries,
-        Value::Plain(text) if is_null(text) => return Ok(BTreeMap::new()),
+        YamlValue::Map(entries) => entries,
+        YamlValue::Plain(text) if is_null(text) => return Ok(BTreeMap::new()),
         _ => {
             return Err((
                 users.line,
@@ -96,14 +96,14 @@ fn parse_users(root: &Node) -> Result<BTreeMap<String, Entry>, LineError> {
     keys(entries)?.into_iter().map(|(name, key, value)| parse_user(name, key, value)).collect()
 }
 
-fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), LineError> {
+fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, RosterEntry), LineError> {
     if !is_valid_user_name(name.as_bytes()) {
         return Err((key.line, format!("{name:?} is not a valid user name")));
     }
-    let mut entry = Entry { line: key.line, claude_auth: true, parked: false };
+    let mut entry = RosterEntry { line: key.line, claude_auth: true, parked: false };
     match &value.value {
-        Value::Plain(text) if is_null(text) => {}
-        Value::Map(entries) => {
+        YamlValue::Plain(text) if is_null(text) => {}
+        YamlValue::Map(entries) => {
             for (name, key, value) in settings(entries)? {
                 match name {
                     CLAUDE_AUTH => entry.claude_auth = parse_bool(name, value)?,
@@ -119,19 +119,19 @@ fn parse_user(name: &str, key: &Node, value: &Node) -> Result<(String, Entry), L
 
 type Member<'tree> = (&'tree str, &'tree Node, &'tree Node);
 
-/// Returns the keys of a user. Those that `<<` merges come first, so that the user's own keys
+/// Returns the keys of a user. Keys that `<<` merges come first, so that the user's own keys
 /// override them.
 fn settings(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let own = keys(entries)?;
     let mut all = Vec::new();
     for (_, _, value) in own.iter().filter(|(name, ..)| *name == "<<") {
         let sources = match &value.value {
-            Value::List(sources) => sources.iter().map(Rc::as_ref).collect(),
+            YamlValue::List(sources) => sources.iter().map(Rc::as_ref).collect(),
             _ => vec![*value],
         };
         // The first of several sources wins.
         for source in sources.into_iter().rev() {
-            let Value::Map(entries) = &source.value else {
+            let YamlValue::Map(entries) = &source.value else {
                 return Err((value.line, "`<<` merges maps only".into()));
             };
             let taken = keys(entries)?;
@@ -150,7 +150,7 @@ fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
     let mut first_lines = BTreeMap::new();
     let mut members = Vec::new();
     for Pair { key, value } in entries {
-        let (Value::Plain(name) | Value::Quoted(name)) = &key.value else {
+        let (YamlValue::Plain(name) | YamlValue::Quoted(name)) = &key.value else {
             return Err((key.line, "a key must be text".into()));
         };
         if let Some(first) = first_lines.insert(name.as_str(), key.line) {
@@ -162,24 +162,24 @@ fn keys(entries: &[Pair]) -> Result<Vec<Member<'_>>, LineError> {
 }
 
 fn reject_misspelled_key(name: &str, key: &Node) -> Result<(), LineError> {
-    let meant = [CLAUDE_AUTH, PARKED].into_iter().find(|ours| resembles(name, ours));
-    match meant.filter(|_| !OTHERS.contains(&name)) {
-        Some(ours) => Err((key.line, format!("the key {name:?}: did you mean `{ours}`?"))),
+    let known = [CLAUDE_AUTH, PARKED].into_iter().find(|known| resembles(name, known));
+    match known.filter(|_| !OTHERS.contains(&name)) {
+        Some(known) => Err((key.line, format!("the key {name:?}: did you mean `{known}`?"))),
         None => Ok(()),
     }
 }
 
 /// Returns true for a misspelling: other case, dashes, or a wrong character or two.
-fn resembles(name: &str, ours: &str) -> bool {
+fn resembles(name: &str, known: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' ', '.'], "");
-    let tolerated = if ours.len() > 8 { 2 } else { 1 };
-    strsim::damerau_levenshtein(&plain(name), &plain(ours)) <= tolerated
+    let tolerated = if known.len() > 8 { 2 } else { 1 };
+    strsim::damerau_levenshtein(&plain(name), &plain(known)) <= tolerated
 }
 
 /// Parses a truth value of YAML 1.1 or 1.2; quoted text is not one.
 fn parse_bool(name: &str, value: &Node) -> Result<bool, LineError> {
     let text = match &value.value {
-        Value::Plain(text) => text.as_str(),
+        YamlValue::Plain(text) => text.as_str(),
         _ => "",
     };
     match text.to_ascii_lowercase().as_str() {
@@ -203,7 +203,7 @@ pub(crate) struct RosterError {
 
 impl RosterError {
     /// Creates an error about the whole file.
-    pub(crate) fn of_file(path: &Path, what: impl fmt::Display) -> Self {
+    pub(crate) fn for_file(path: &Path, what: impl fmt::Display) -> Self {
         Self { path: path.to_owned(), line: None, what: what.to_string() }
     }
 }

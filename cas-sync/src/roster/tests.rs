@@ -4,14 +4,14 @@ fn read(text: &str) -> Result<Roster, RosterError> {
     parse(text, Path::new("roster.yaml"))
 }
 
-fn wanted(text: &str) -> Vec<(String, bool)> {
+fn enabled_users(text: &str) -> Vec<(String, bool)> {
     let roster = read(text).unwrap_or_else(|error| panic!("{error}"));
-    roster.people.into_iter().map(|(name, entry)| (name, entry.is_enabled())).collect()
+    roster.users.into_iter().map(|(name, entry)| (name, entry.is_enabled())).collect()
 }
 
-fn expect(text: &str, people: &[(&str, bool)]) {
-    let expected: Vec<_> = people.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect();
-    assert_eq!(wanted(text), expected, "{text}");
+fn expect(text: &str, users: &[(&str, bool)]) {
+    let expected: Vec<_> = users.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect();
+    assert_eq!(enabled_users(text), expected, "{text}");
 }
 
 #[test]
@@ -49,10 +49,10 @@ fn anchors_and_merges_are_resolved() {
 #[test]
 fn entry_has_its_line_number() {
     let roster = read("users:\n  ada: {}\n\n  # comment\n  bob:\n    tier: 1\n").expect("a roster");
-    assert_eq!(roster.people.values().map(|entry| entry.line).collect::<Vec<_>>(), [2, 5]);
-    assert!(roster.is_whole);
-    assert!(!read("users:\n  ada: {}\n  bo").is_ok_and(|roster| roster.is_whole));
-    assert!(!read("users:\n  ada: {}").expect("a roster").is_whole);
+    assert_eq!(roster.users.values().map(|entry| entry.line).collect::<Vec<_>>(), [2, 5]);
+    assert!(roster.ends_with_newline);
+    assert!(!read("users:\n  ada: {}\n  bo").is_ok_and(|roster| roster.ends_with_newline));
+    assert!(!read("users:\n  ada: {}").expect("a roster").ends_with_newline);
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn ambiguous_roster_error_names_the_line() {
     }
 }
 
-/// Parses with the stack of a small thread, because a deep text must not depend on the stack size
-/// of the program.
-fn refusal(text: String) -> String {
+/// Returns the error of an invalid roster. Parses in a thread with a small stack, because a deep
+/// text must not depend on the stack size of the program.
+fn parse_error(text: String) -> String {
     let refused = std::thread::Builder::new().stack_size(1 << 20).spawn(move || match read(&text) {
         Ok(_) => panic!("{} bytes that begin with {:?} are a roster", text.len(), &text[..60]),
         Err(error) => error.to_string(),
@@ -115,7 +115,7 @@ fn roster_nested_too_deep_names_the_line() {
     for (open, shown) in [("[", "line 2: "), ("{a: ", "line 2: "), ("? ", "line 2: "), ("- ", "line 3: ")] {
         let line = if open == "- " { "\n    " } else { "" };
         for depth in [100, 100_000] {
-            let error = refusal(format!("users:\n  ada: {line}{}\n", open.repeat(depth)));
+            let error = parse_error(format!("users:\n  ada: {line}{}\n", open.repeat(depth)));
             assert!(error.contains(shown), "{open:?} {depth}: {error}");
         }
     }
@@ -124,10 +124,10 @@ fn roster_nested_too_deep_names_the_line() {
 #[test]
 fn roster_with_chained_aliases_names_the_line() {
     let chain: String = (1..150_000).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1)).collect();
-    let error = refusal(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
+    let error = parse_error(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
     assert!(error.contains("line 65: this alias is nested more than 64 deep"), "{error}");
     let chain: String = (1..150_000).map(|n| format!("? &a{n} {{*a{} : x}}\n: x\n", n - 1)).collect();
-    let error = refusal(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
+    let error = parse_error(format!("a0: &a0 x\n{chain}users:\n  ada:\n"));
     assert!(error.contains("line 128: this alias is nested more than 64 deep"), "{error}");
 }
 
@@ -136,24 +136,24 @@ fn roster_with_exploding_aliases_names_the_line() {
     let ten = |name: &str| [name; 10].join(", ");
     let laughs: String =
         (1..60).map(|n| format!("a{n}: &a{n} [{}]\n", ten(&format!("*a{}", n - 1)))).collect();
-    let error = refusal(format!("a0: &a0 x\n{laughs}users:\n  ada:\n"));
+    let error = parse_error(format!("a0: &a0 x\n{laughs}users:\n  ada:\n"));
     assert!(error.contains("line 7: the roster has more than 1000000 values"), "{error}");
     // Each user merges a thousand maps: ten million keys in a file of a few hundred kilobytes.
     let maps = ["{tier: 1}"; 1000].join(", ");
-    let people: String = (0..10_000).map(|n| format!("  u{n}: {{<<: *all}}\n")).collect();
-    let error = refusal(format!("all: &all [{maps}]\nusers:\n{people}"));
+    let users: String = (0..10_000).map(|n| format!("  u{n}: {{<<: *all}}\n")).collect();
+    let error = parse_error(format!("all: &all [{maps}]\nusers:\n{users}"));
     assert!(error.contains("the roster has more than 1000000 values"), "{error}");
-    let error = refusal(format!("users: [{}]\n", "a,".repeat(1_500_000)));
+    let error = parse_error(format!("users: [{}]\n", "a,".repeat(1_500_000)));
     assert!(error.contains("line 1: the roster has more than 1000000 values"), "{error}");
 }
 
 #[test]
 fn large_fleet_is_within_limits() {
-    let people: String = (0..10_000)
+    let users: String = (0..10_000)
         .map(|n| format!("  u{n}:\n    <<: *usual\n    repos: [a, b, c, d, e, f, g, h]\n    namespaces: {{x: 1, y: 2}}\n"))
         .collect();
-    let roster = read(&format!("usual: &usual {{tier: 2, claude_auth: yes}}\nusers:\n{people}"));
-    assert_eq!(roster.expect("a roster").people.len(), 10_000);
+    let roster = read(&format!("usual: &usual {{tier: 2, claude_auth: yes}}\nusers:\n{users}"));
+    assert_eq!(roster.expect("a roster").users.len(), 10_000);
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-/// Deeper than any roster, aliases included. Reading and freeing a tree needs stack for each level.
+/// The maximum depth, including aliases; no roster needs it. Parsing and freeing a tree needs stack
+/// for each level.
 const MAX_DEPTH: usize = 64;
 
-/// More values than any roster has; each alias counts with its content. A fleet of 10,000 users has
-/// a quarter of it.
+/// The maximum number of values; each alias counts with its content. A fleet of 10,000 users has a
+/// quarter of it.
 const MAX_VALUES: usize = 1_000_000;
 
 /// A value, with the line where it begins, from 1.
@@ -18,7 +19,7 @@ const MAX_VALUES: usize = 1_000_000;
 pub(super) struct Node {
     pub(super) line: usize,
     size: Size,
-    pub(super) value: Value,
+    pub(super) value: YamlValue,
 }
 
 /// The size of a value with its content and its aliases.
@@ -42,7 +43,7 @@ impl Size {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     /// Plain text, as in `yes`; empty if nothing is written.
     Plain(String),
     /// Text in quotes, or with a tag.
@@ -70,7 +71,10 @@ pub(super) fn parse(text: &str) -> Result<Option<Rc<Node>>, LineError> {
         match event {
             Event::StreamEnd => return Ok(document),
             Event::DocumentStart(_) if document.is_some() => {
-                return Err((span.start.line(), "a second document begins: a roster is one".into()));
+                return Err((
+                    span.start.line(),
+                    "a second document begins: a roster must be one document".into(),
+                ));
             }
             Event::DocumentStart(_) => {
                 let (event, span) = reader.next()?;
@@ -113,27 +117,30 @@ impl<'text, I: Iterator<Item = Result<(Event<'text>, Span), ScanError>>> Reader<
         }
         let (anchor, value) = match event {
             Event::Alias(anchor) => {
-                let meant = self.anchors.get(&anchor).cloned();
-                let meant = meant.ok_or((line, "this refers to something that contains it".to_owned()))?;
-                if depth + meant.size.height > MAX_DEPTH {
+                let target = self.anchors.get(&anchor).cloned();
+                let target =
+                    target.ok_or((line, "this alias refers to a value that contains it".to_owned()))?;
+                if depth + target.size.height > MAX_DEPTH {
                     return Err((line, format!("this alias is nested more than {MAX_DEPTH} deep")));
                 }
-                self.count(meant.size.values, line)?;
-                return Ok(meant);
+                self.count(target.size.values, line)?;
+                return Ok(target);
             }
             Event::Scalar(text, ScalarStyle::Plain, anchor, None) => {
-                (anchor, Value::Plain(text.into_owned()))
+                (anchor, YamlValue::Plain(text.into_owned()))
             }
-            Event::Scalar(text, _, anchor, _) => (anchor, Value::Quoted(text.into_owned())),
-            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.list(depth)?)),
-            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.map(depth)?)),
-            _ => return Err((line, "the document ends in the middle".into())),
+            Event::Scalar(text, _, anchor, _) => (anchor, YamlValue::Quoted(text.into_owned())),
+            Event::SequenceStart(anchor, _) => (anchor, YamlValue::List(self.list(depth)?)),
+            Event::MappingStart(anchor, _) => (anchor, YamlValue::Map(self.map(depth)?)),
+            _ => return Err((line, "the document is incomplete".into())),
         };
         self.count(1, line)?;
         let size = match &value {
-            Value::Plain(_) | Value::Quoted(_) => Size::OF_TEXT,
-            Value::List(nodes) => Size::with_children(nodes.iter()),
-            Value::Map(pairs) => Size::with_children(pairs.iter().flat_map(|pair| [&pair.key, &pair.value])),
+            YamlValue::Plain(_) | YamlValue::Quoted(_) => Size::OF_TEXT,
+            YamlValue::List(nodes) => Size::with_children(nodes.iter()),
+            YamlValue::Map(pairs) => {
+                Size::with_children(pairs.iter().flat_map(|pair| [&pair.key, &pair.value]))
+            }
         };
         let node = Rc::new(Node { line, size, value });
         if anchor > 0 {

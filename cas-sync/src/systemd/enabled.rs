@@ -1,5 +1,5 @@
 //! Reads the links by which systemd starts a unit. systemctl calls a unit enabled for a link in any
-//! directory, also for one of a former unit with the same name.
+//! directory, including those of a former unit with the same name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ pub(crate) fn enablement_links(unit: &str) -> Vec<PathBuf> {
 
 /// Returns true if an administrator has masked `unit`, permanently or until the next boot.
 pub(crate) fn is_masked(unit: &str) -> bool {
-    let is = |folder: &str| {
+    let is_null_link = |folder: &str| {
         fs::read_link(Path::new(folder).join(unit)).is_ok_and(|to| to == Path::new("/dev/null"))
     };
-    is(LINKS) || is("/run/systemd/system")
+    is_null_link(LINKS) || is_null_link("/run/systemd/system")
 }
 
 fn is_wanted_only_by_below(links: &Path, unit: &str, wanted_by: &[&str]) -> bool {
@@ -63,15 +63,15 @@ mod tests {
             fs::create_dir_all(scratch.path().join(folder)).expect("a folder");
             symlink("/nowhere", scratch.path().join(folder).join(unit)).expect("a link");
         };
-        let is = |wanted_by: &[&str]| is_wanted_only_by_below(scratch.path(), unit, wanted_by);
-        assert!(!is(&[target]), "not at all");
+        let has_only = |wanted_by: &[&str]| is_wanted_only_by_below(scratch.path(), unit, wanted_by);
+        assert!(!has_only(&[target]), "no link");
         link("claude-auth-sync.target.wants");
-        assert!(is(&[target]));
-        assert!(!is(&[target, "other.service"]), "not by all of them");
+        assert!(has_only(&[target]));
+        assert!(!has_only(&[target, "other.service"]), "a link is missing");
         link("timers.target.wants");
-        assert!(!is(&[target]), "by another one as well");
-        assert!(is(&[target, "timers.target"]));
+        assert!(!has_only(&[target]), "an additional link");
+        assert!(has_only(&[target, "timers.target"]));
         link("x.target.requires");
-        assert!(!is(&[target, "timers.target"]));
+        assert!(!has_only(&[target, "timers.target"]));
     }
 }

@@ -12,9 +12,9 @@ mod systemctl;
 pub(crate) use self::cgroup::runs_in_sync_service;
 pub(crate) use self::names::{REQUEST_SOCKET_UNIT, Units};
 pub(crate) use self::start::{
-    RunResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
-    run_services, start, start_resting,
+    ServiceResult, are_enabled, is_any_enabled, is_watch_enabled, override_warning, reset_and_start,
+    run_services, start, start_inactive,
 };
-pub(crate) use self::status::{TargetState, standing, target};
+pub(crate) use self::status::{TargetState, target, unit_status};
 pub(crate) use self::stop::{still_running, stop};
-pub(crate) use self::systemctl::{BATCH_SIZE, NO_REPLY, PATIENCE, is_active, is_running, next_start};
+pub(crate) use self::systemctl::{BATCH_SIZE, NO_REPLY, QUERY_TIMEOUT, is_active, is_running, next_start};

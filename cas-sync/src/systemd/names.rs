@@ -1,4 +1,4 @@
-//! The names of the units of a user, and the files that follow from them.
+//! The names of the units of a user, and paths that contain them.
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,9 @@ pub(crate) struct Units {
 }
 
 impl Units {
-    /// Returns the names for a login name. They contain the login name unchanged (`%i`), so it must
-    /// consist of allowed characters, and must not be a number, which would mean a uid.
+    /// Returns the names for a login name; `None` if systemd does not accept it in a unit name. The
+    /// names contain the login name unchanged (`%i`), so it must consist of allowed characters. It
+    /// must not be a number, which would mean a uid.
     pub(crate) fn for_user(user: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
         let unit = |prefix: &str, kind: &str| format!("claude-auth-{prefix}@{user}.{kind}");
@@ -38,12 +39,11 @@ impl Units {
         (user.bytes().all(is_allowed) && !is_number && fits).then_some(units)
     }
 
-    /// Returns all names.
     pub(crate) fn all(&self) -> [&str; 3] {
         [&self.timer, &self.service, &self.watch]
     }
 
-    /// Returns the units that the target starts.
+    /// Returns the units that the target starts; those of the watcher only if `watch` is set.
     pub(crate) fn wanted(&self, watch: bool) -> Vec<&str> {
         let mut wanted = vec![self.timer.as_str()];
         wanted.extend(watch.then_some(self.watch.as_str()));
@@ -52,12 +52,12 @@ impl Units {
 
     /// Returns true if the packaged links, and no others, start this unit.
     pub(crate) fn has_packaged_links(&self, unit: &str) -> bool {
-        let by_the_sync_too = [TARGET, &self.service];
-        let wanted_by = if unit == self.watch { &by_the_sync_too[..] } else { &[TARGET] };
+        let by_target_and_sync = [TARGET, &self.service];
+        let wanted_by = if unit == self.watch { &by_target_and_sync[..] } else { &[TARGET] };
         enabled::is_wanted_only_by(unit, wanted_by)
     }
 
-    /// Returns the file with the last time of the timer.
+    /// Returns the file in which systemd stores when the timer last elapsed.
     pub(crate) fn stamp(&self) -> PathBuf {
         Path::new(STAMPS).join(format!("stamp-{}", self.timer))
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The directories with precedence over those of packages (systemd.unit(5)).
 const FIRST: [&str; 3] = ["/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system"];
 
-/// Each packaged unit is part of this target, and so is an edited copy of it.
+/// Each packaged unit is part of this target, and so is an edited duplicate of it.
 const PART_OF: &str = "claude-auth-sync.target";
 
 /// The program of the packaged service.
@@ -33,15 +33,16 @@ fn below(folders: &[&Path], units: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// `claude-auth-sync@.timer` for `claude-auth-sync@alice.timer`.
+/// Returns the name of the template, such as `claude-auth-sync@.timer` for
+/// `claude-auth-sync@alice.timer`.
 fn template(unit: &str) -> Option<String> {
     let (prefix, instance) = unit.split_once('@')?;
     let (_, kind) = instance.rsplit_once('.')?;
     Some(format!("{prefix}@.{kind}"))
 }
 
-/// Returns true for a unit of another program. An empty file or a link to `/dev/null` masks a unit,
-/// so that nothing else runs.
+/// Returns true for a unit of another program. An empty file or a link to `/dev/null` only masks a
+/// unit.
 fn is_another_unit(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| !text.trim().is_empty() && !text.contains(PART_OF))
 }
@@ -77,7 +78,7 @@ mod tests {
         let path = |name: &str| scratch.path().join(name);
         let found = || below(&[scratch.path(), Path::new("/nowhere")], &UNITS);
         fs::write(path("claude-auth-sync@.service"), "[Unit]\nPartOf=claude-auth-sync.target\n")
-            .expect("a copy");
+            .expect("a duplicate");
         fs::write(path("claude-auth-sync@bob.service"), "[Service]\n").expect("another user's");
         fs::write(path("claude-auth-sync@alice.service"), "").expect("masked");
         symlink("/dev/null", path("claude-auth-sync@.timer")).expect("masked");

@@ -11,13 +11,13 @@ use super::names::{TARGET, Units};
 use super::overrides;
 use super::stop::{disable_and_stop, is_inactive};
 use super::systemctl::{
-    BATCH_SIZE, NO_REPLY, PATIENCE, is_installed, is_running, run_within, state, state_within, states,
+    BATCH_SIZE, NO_REPLY, QUERY_TIMEOUT, is_installed, is_running, run_within, state, state_within, states,
     states_within, systemctl,
 };
 use crate::os::undo::combine_results;
 
-/// For more new users than this, the first syncs are left to timers and logins: each runs a client
-/// of 200 MB.
+/// For more new users than this, the first syncs are left to timers and logins: each sync runs a
+/// client of 200 MB.
 const MAX_FIRST_SYNCS: usize = 4;
 
 /// The result of starting units.
@@ -34,15 +34,15 @@ pub(crate) struct Change {
 ///
 /// # Errors
 /// If systemctl fails, with its message.
-pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
+pub(crate) fn start(users: &[&str], watch: bool) -> Result<Change> {
     let mut change = Change::default();
     let by_hand = "no sync starts automatically; run `cas-sync run` as the user a few times a day";
     if !is_installed() {
-        change.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", people.join(", ")));
+        change.remarks.push(format!("systemctl is not installed, so for {}, {by_hand}", users.join(", ")));
         return Ok(change);
     }
     let mut units = Vec::new();
-    for user in people {
+    for user in users {
         match (Units::for_user(user), override_warning(user)) {
             (None, _) => {
                 change.remarks.push(format!("systemd does not accept {user} in a unit name, so {by_hand}"))
@@ -58,15 +58,15 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
         systemctl(&["enable", "--quiet", TARGET])?;
         change.any = true;
     }
-    let mut newcomers = Vec::new();
+    let mut new_users = Vec::new();
     for together in units.chunks(BATCH_SIZE) {
-        newcomers.extend(enable(together, watch)?);
+        new_users.extend(enable(together, watch)?);
         if !watch {
             let watches: Vec<_> = together.iter().map(|units| units.watch.as_str()).collect();
             change.any |= combine_results(disable_and_stop(&watches).into_iter().map(|(_, result)| result))?;
         }
     }
-    change.any |= !newcomers.is_empty();
+    change.any |= !new_users.is_empty();
     if units.is_empty() {
         return Ok(change);
     }
@@ -90,18 +90,20 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
     for together in units.chunks(BATCH_SIZE) {
         let wanted = together.iter().flat_map(|units| units.wanted(watch));
         let wanted: Vec<_> = wanted.filter(|unit| !enabled::is_masked(unit)).collect();
-        let resting = units_not_in_state("is-active", "active", &wanted)?;
-        if !resting.is_empty() {
-            systemctl(&[&["start"], resting.as_slice()].concat())?;
+        let inactive = units_not_in_state("is-active", "active", &wanted)?;
+        if !inactive.is_empty() {
+            systemctl(&[&["start"], inactive.as_slice()].concat())?;
             change.any = true;
         }
     }
-    if newcomers.len() > MAX_FIRST_SYNCS {
-        change.remarks.push("Their first syncs run at their next logins, or within six hours".into());
-    } else if !newcomers.is_empty() {
+    if new_users.len() > MAX_FIRST_SYNCS {
+        change
+            .remarks
+            .push("The first syncs of the new users run at their next logins, or within six hours".into());
+    } else if !new_users.is_empty() {
         // A new timer does not elapse at once. The command does not wait for the syncs, which may
         // take minutes.
-        let services: Vec<_> = newcomers.iter().map(|units| units.service.as_str()).collect();
+        let services: Vec<_> = new_users.iter().map(|units| units.service.as_str()).collect();
         systemctl(&[&["start", "--no-block"], services.as_slice()].concat())?;
     }
     Ok(change)
@@ -110,12 +112,12 @@ pub(crate) fn start(people: &[&str], watch: bool) -> Result<Change> {
 /// Enables the units that do not have exactly the packaged links; returns the users of these units.
 /// The links are read from disk, because systemd takes seconds for a hundred users. A masked unit
 /// stays masked.
-fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
-    let (mut fresh, mut other, mut newcomers) = (Vec::new(), Vec::new(), Vec::new());
-    for units in people {
+fn enable(users: &[Units], watch: bool) -> Result<Vec<&Units>> {
+    let (mut fresh, mut other, mut new_users) = (Vec::new(), Vec::new(), Vec::new());
+    for units in users {
         let is_new = |unit: &&str| !units.has_packaged_links(unit) && !enabled::is_masked(unit);
         let new: Vec<_> = units.wanted(watch).into_iter().filter(is_new).collect();
-        newcomers.extend((!new.is_empty()).then_some(units));
+        new_users.extend((!new.is_empty()).then_some(units));
         let (again, first): (Vec<_>, Vec<_>) = new.into_iter().partition(|unit| enabled::is_enabled(unit));
         fresh.extend(first);
         other.extend(again);
@@ -127,37 +129,37 @@ fn enable(people: &[Units], watch: bool) -> Result<Vec<&Units>> {
         // This removes all other links that start them.
         systemctl(&[&["reenable", "--quiet"], other.as_slice()].concat())?;
     }
-    Ok(newcomers)
+    Ok(new_users)
 }
 
 /// Starts the services that are not active, and does not wait for them. Returns for each whether it
-/// was started: `false` for one that is active. One that systemd refuses to start counts as
-/// started; the journal has the reason.
+/// was started: false for one that is active. One that systemd refuses to start counts as started;
+/// the journal has the reason.
 ///
 /// # Errors
-/// If systemd does not answer in time: then the state of all is unknown.
-pub(crate) fn start_resting(services: &[&str], deadline: &Deadline) -> Result<Vec<bool>> {
+/// If systemd does not answer in time: then the state of all services is unknown.
+pub(crate) fn start_inactive(services: &[&str], deadline: &Deadline) -> Result<Vec<bool>> {
     let mut started = Vec::new();
     for together in services.chunks(BATCH_SIZE) {
-        let are_resting: Vec<_> =
+        let are_inactive: Vec<_> =
             states_within(deadline, "is-active", together)?.iter().map(|state| is_inactive(state)).collect();
-        let resting: Vec<_> = together
+        let inactive: Vec<_> = together
             .iter()
-            .zip(&are_resting)
-            .filter(|(_, is_resting)| **is_resting)
+            .zip(&are_inactive)
+            .filter(|(_, is_inactive)| **is_inactive)
             .map(|(unit, _)| *unit)
             .collect();
-        if !resting.is_empty()
-            && run_within(deadline, &[&["start", "--no-block"], resting.as_slice()].concat())?.is_none()
+        if !inactive.is_empty()
+            && run_within(deadline, &[&["start", "--no-block"], inactive.as_slice()].concat())?.is_none()
         {
             bail!(NO_REPLY);
         }
-        started.extend(are_resting);
+        started.extend(are_inactive);
     }
     Ok(started)
 }
 
-/// Starts a unit, also after too many failures.
+/// Starts a unit, even if its start limit is reached.
 ///
 /// # Errors
 /// If systemctl fails, with its message.
@@ -170,7 +172,7 @@ pub(crate) fn reset_and_start(unit: &str) -> Result<()> {
 
 /// The result of a service that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RunResult {
+pub(crate) enum ServiceResult {
     /// It succeeded.
     Finished,
     /// It failed.
@@ -183,11 +185,11 @@ pub(crate) enum RunResult {
 
 /// Starts these services, a few at a time, and waits until the last has ended or the deadline has
 /// expired. Returns the result of each.
-pub(crate) fn run_services(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
+pub(crate) fn run_services(services: &[&str], deadline: &Deadline) -> Vec<Result<ServiceResult>> {
     services.chunks(MAX_FIRST_SYNCS).flat_map(|few| run_few(few, deadline)).collect()
 }
 
-fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
+fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<ServiceResult>> {
     thread::scope(|scope| {
         let threads: Vec<_> =
             services.iter().map(|service| scope.spawn(|| run_one(service, deadline))).collect();
@@ -197,38 +199,37 @@ fn run_few(services: &[&str], deadline: &Deadline) -> Vec<Result<RunResult>> {
     })
 }
 
-fn run_one(service: &str, deadline: &Deadline) -> Result<RunResult> {
+fn run_one(service: &str, deadline: &Deadline) -> Result<ServiceResult> {
     if deadline.is_expired() {
-        return Ok(RunResult::NotStarted);
+        return Ok(ServiceResult::NotStarted);
     }
-    // This fails if the service has not failed, which is no problem. The result of the start
-    // follows below.
-    let _ = run_within(&Deadline::after(PATIENCE), &["reset-failed", service]);
+    // An error is ignored: the command fails if the service has not failed.
+    let _ = run_within(&Deadline::after(QUERY_TIMEOUT), &["reset-failed", service]);
     let success = run_within(deadline, &["start", service])?;
     if success == Some(true) {
-        return Ok(RunResult::Finished);
+        return Ok(ServiceResult::Finished);
     }
-    let state = state_within(&Deadline::after(PATIENCE), "is-active", service)?;
+    let state = state_within(&Deadline::after(QUERY_TIMEOUT), "is-active", service)?;
     match (state.as_str(), success) {
-        ("failed", _) => Ok(RunResult::Failed),
+        ("failed", _) => Ok(ServiceResult::Failed),
         // Its job is still queued.
-        ("inactive", None) => Ok(RunResult::NotStarted),
-        (_, None) => Ok(RunResult::StillRunning),
+        ("inactive", None) => Ok(ServiceResult::NotStarted),
+        (_, None) => Ok(ServiceResult::StillRunning),
         _ => bail!("cannot start {service}; `systemctl start {service}` shows the reason"),
     }
 }
 
 /// Returns a warning with the remedy if local units override the packaged ones of this user.
 pub(crate) fn override_warning(user: &str) -> Option<String> {
-    let stand_ins = overrides::overriding_files(&Units::for_user(user)?.all());
-    (!stand_ins.is_empty()).then(|| describe_override(user, &stand_ins))
+    let files = overrides::overriding_files(&Units::for_user(user)?.all());
+    (!files.is_empty()).then(|| describe_override(user, &files))
 }
 
 /// Returns true if the timer of the user is enabled, or the user can have no units. Reads the disk,
-/// because systemctl takes milliseconds for each.
+/// because systemctl takes milliseconds for each unit.
 pub(crate) fn are_enabled(user: &str) -> bool {
-    let is = |units: &Units, unit: &str| units.has_packaged_links(unit) || enabled::is_masked(unit);
-    let are = |units: Units| units.wanted(false).iter().all(|unit| is(&units, unit));
+    let is_done = |units: &Units, unit: &str| units.has_packaged_links(unit) || enabled::is_masked(unit);
+    let are = |units: Units| units.wanted(false).iter().all(|unit| is_done(&units, unit));
     Units::for_user(user).is_none_or(|units| are(units) || !is_installed())
 }
 
@@ -242,14 +243,14 @@ pub(crate) fn is_watch_enabled(user: &str) -> bool {
     Units::for_user(user).is_some_and(|units| enabled::is_enabled(&units.watch))
 }
 
-/// Returns the units for which systemctl does not print this word.
-fn units_not_in_state<'u>(question: &str, answer: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
+/// Returns the units for which systemctl prints another word than `expected`.
+fn units_not_in_state<'u>(question: &str, expected: &str, units: &[&'u str]) -> Result<Vec<&'u str>> {
     let states = states(question, units)?;
-    Ok(units.iter().zip(&states).filter(|(_, state)| *state != answer).map(|(unit, _)| *unit).collect())
+    Ok(units.iter().zip(&states).filter(|(_, state)| *state != expected).map(|(unit, _)| *unit).collect())
 }
 
-fn describe_override(user: &str, stand_ins: &[PathBuf]) -> String {
-    let files: Vec<_> = stand_ins.iter().map(|path| path.display().to_string()).collect();
+fn describe_override(user: &str, files: &[PathBuf]) -> String {
+    let files: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
     format!(
         "The packaged units do not run for {user}, because these files override them: {}. Move them away, run `systemctl daemon-reload`, and enroll again",
         files.join(", ")

@@ -10,11 +10,11 @@ use super::names::Units;
 use super::systemctl::{BATCH_SIZE, is_installed, is_running, states, systemctl};
 use crate::os::undo::{combine_results, remove_if_exists};
 
-/// Disables and stops the units of these users, and removes their state in systemd. A running sync
-/// is asked to end, and ends unless Claude Code refreshes a login. Returns for each user whether
+/// Disables and stops the units of these users, and removes their state in systemd. Signals a
+/// running sync, which ends unless Claude Code refreshes a login. Returns for each user whether
 /// anything was changed, or the error of systemctl; the other steps are done.
-pub(crate) fn stop(people: &[&str]) -> Vec<Result<bool>> {
-    let units: Vec<_> = people.iter().map(|user| Units::for_user(user)).collect();
+pub(crate) fn stop(users: &[&str]) -> Vec<Result<bool>> {
+    let units: Vec<_> = users.iter().map(|user| Units::for_user(user)).collect();
     let named: Vec<_> = units.iter().flatten().collect();
     let mut stopped = match named.is_empty() || !is_installed() {
         true => Vec::new(),
@@ -25,12 +25,12 @@ pub(crate) fn stop(people: &[&str]) -> Vec<Result<bool>> {
     units.iter().map(|units| units.as_ref().and_then(|_| stopped.next()).unwrap_or(Ok(false))).collect()
 }
 
-fn stop_batch(people: &[&Units]) -> Vec<Result<bool>> {
-    let wanted: Vec<_> = people.iter().flat_map(|units| units.wanted(true)).collect();
-    let all: Vec<_> = people.iter().flat_map(|units| units.all()).collect();
+fn stop_batch(users: &[&Units]) -> Vec<Result<bool>> {
+    let wanted: Vec<_> = users.iter().flat_map(|units| units.wanted(true)).collect();
+    let all: Vec<_> = users.iter().flat_map(|units| units.all()).collect();
     let mut results = disable_and_stop(&wanted);
     if is_running() {
-        let services: Vec<_> = people.iter().map(|units| units.service.as_str()).collect();
+        let services: Vec<_> = users.iter().map(|units| units.service.as_str()).collect();
         let stopped = run_for_each(&["stop", "--no-block"], &services);
         results
             .extend(stopped.into_iter().zip(&services).map(|(result, unit)| (*unit, result.map(|()| false))));
@@ -39,7 +39,7 @@ fn stop_batch(people: &[&Units]) -> Vec<Result<bool>> {
     }
     let undone = |units: &&Units| {
         let own = units.all();
-        let (of_them, others): (Vec<_>, Vec<_>) =
+        let (of_user, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut results).into_iter().partition(|(unit, _)| own.contains(unit));
         results = others;
         // systemctl keeps the links of a masked unit.
@@ -49,14 +49,14 @@ fn stop_batch(people: &[&Units]) -> Vec<Result<bool>> {
             .flat_map(enabled::enablement_links)
             .map(|link| remove_if_exists(&link));
         combine_results(
-            of_them
+            of_user
                 .into_iter()
                 .map(|(_, result)| result)
                 .chain(links)
                 .chain([remove_if_exists(&units.stamp())]),
         )
     };
-    people.iter().map(undone).collect()
+    users.iter().map(undone).collect()
 }
 
 /// Returns messages about what still runs after [`stop`]. Only `cas-sync` itself is signaled, so
@@ -64,9 +64,9 @@ fn stop_batch(people: &[&Units]) -> Vec<Result<bool>> {
 ///
 /// # Errors
 /// If systemctl cannot be run.
-pub(crate) fn still_running(people: &[&str]) -> Result<Vec<String>> {
+pub(crate) fn still_running(users: &[&str]) -> Result<Vec<String>> {
     let named: Vec<_> =
-        people.iter().filter_map(|user| Some((*user, Units::for_user(user)?.service))).collect();
+        users.iter().filter_map(|user| Some((*user, Units::for_user(user)?.service))).collect();
     if named.is_empty() || !is_installed() || !is_running() {
         return Ok(Vec::new());
     }
@@ -103,7 +103,7 @@ pub(super) fn disable_and_stop<'u>(units: &[&'u str]) -> Vec<(&'u str, Result<bo
     let mut results = run_where("is-enabled", is_enabled, &disable, units);
     if is_running() {
         let first = results.iter().find(|(_, result)| matches!(result, Ok(true))).map(|(unit, _)| *unit);
-        // One reload for all of them.
+        // One reload is enough for all units.
         results.extend(first.map(|unit| (unit, systemctl(&["daemon-reload"]).map(|()| true))));
         results.extend(run_where("is-active", |state| !is_inactive(state), &["stop"], units));
     }
@@ -115,8 +115,8 @@ pub(super) fn is_inactive(state: &str) -> bool {
     matches!(state, "inactive" | "failed")
 }
 
-/// Runs a command for the units whose state applies. Returns for each unit whether it was one of
-/// them.
+/// Runs a command for the units whose state applies. Returns for each unit whether the command was
+/// run for it.
 fn run_where<'u>(
     question: &str,
     applies: impl Fn(&str) -> bool,

@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthChar;
 use crate::os::environment::env_var;
 use crate::term::wrap::{width, wrap};
 
-/// How to write to the standard output.
+/// The properties of the standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terminal {
     /// The width in columns; `None` if lines are not wrapped.

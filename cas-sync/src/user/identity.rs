@@ -28,7 +28,8 @@ impl CallingUser {
     /// Returns the calling user.
     ///
     /// # Errors
-    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`] for an account that is not the user its name was enrolled for.
+    /// For root, for a uid without an account, and [`cas_core::system::identity::IdentityError`]
+    /// for an account that is not the user its name was enrolled for.
     pub(crate) fn current() -> Result<Self> {
         if Uid::effective().is_root() {
             bail!(

@@ -23,7 +23,7 @@ use crate::user::notify::{NoticeChange, NotifyCommand};
 use crate::user::sync_log;
 use crate::user::verification::VerifyMode;
 
-/// How long the queue of requests may stay full. Without the request the next sync publishes.
+/// The time limit for a full queue of requests. Without the request the next sync publishes.
 const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A run to be reported.
@@ -32,11 +32,11 @@ pub(crate) struct Report {
     pub(crate) user: String,
     /// The directory of the log and the state.
     pub(crate) state: StateDirectory,
-    /// What asks root to publish the state.
+    /// The requests to root to publish the state.
     pub(crate) requests: SyncRequests,
     /// The start of the run.
     pub(crate) now: Timestamp,
-    /// Whether the run verifies.
+    /// The verification mode of the run.
     pub(crate) verification: VerifyMode,
 }
 
@@ -134,7 +134,8 @@ impl Report {
         }
     }
 
-    /// Asks root to publish the state that was just saved. The service of the sync ends with that by itself.
+    /// Requests root to publish the state that was just saved. The service of a sync publishes it
+    /// without a request.
     pub(crate) fn request_publication(&self) {
         if !systemd::runs_in_sync_service() {
             Publication::new(&self.state, &self.requests).request(&Deadline::after(PUBLICATION_TIMEOUT));

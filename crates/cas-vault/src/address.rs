@@ -180,7 +180,7 @@ impl SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the {} cannot be used: {}; {}", self.setting, self.problem, self.remedy)
+        write!(formatter, "cannot use the {}: {}; {}", self.setting, self.problem, self.remedy)
     }
 }
 

@@ -29,7 +29,7 @@ impl AdminClient {
         Self { server, layout, client: None }
     }
 
-    /// Returns where the users' documents are.
+    /// Returns the location of the users' documents.
     pub fn layout(&self) -> &DocumentLayout {
         &self.layout
     }
@@ -99,7 +99,7 @@ impl AdminClient {
     /// Reads the text of a user's policy. Returns `None` if the policy does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not read it.
+    /// [`StoreError::Refused`] if this administrator cannot read it.
     pub fn policy(
         &mut self,
         admin: &Token,
@@ -120,7 +120,7 @@ impl AdminClient {
     /// Writes the least policy for this user's token.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not write it.
+    /// [`StoreError::Refused`] if this administrator cannot write it.
     pub fn write_policy(&mut self, admin: &Token, user: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let body = json!({ "policy": self.layout.user_policy(user) }).to_string();
         self.write(admin, &self.policy_path(user), body, deadline)
@@ -129,7 +129,7 @@ impl AdminClient {
     /// Returns true if the token role exists.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not read it.
+    /// [`StoreError::Refused`] if this administrator cannot read it.
     pub fn has_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<bool, StoreError> {
         Ok(self.read(admin, &format!("auth/token/roles/{ROLE}"), deadline)?.is_some())
     }
@@ -137,7 +137,7 @@ impl AdminClient {
     /// Creates the token role.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not write it.
+    /// [`StoreError::Refused`] if this administrator cannot write it.
     pub fn write_role(&mut self, admin: &Token, deadline: &Deadline) -> Result<(), StoreError> {
         let role = self.layout.token_role().to_owned();
         self.write(admin, &format!("auth/token/roles/{ROLE}"), role, deadline)
@@ -146,7 +146,7 @@ impl AdminClient {
     /// Revokes the token with this accessor. A token that has ended already is not an error.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not revoke it.
+    /// [`StoreError::Refused`] if this administrator cannot revoke it.
     pub fn revoke(&mut self, admin: &Token, accessor: &str, deadline: &Deadline) -> Result<(), StoreError> {
         let path = "auth/token/revoke-accessor";
         let action = self.action("revoking", "a token");

@@ -11,14 +11,14 @@ use super::token_file::Token;
 use cas_core::store::{Document, Fields, StoreError, merge};
 use cas_protocol::deadline::Deadline;
 
-/// How often a change is repeated because another writer was faster.
+/// The maximum number of attempts if another writer is faster.
 const MAX_CONFLICTS: u32 = 4;
 
 impl AdminClient {
     /// Reads the user's document. Returns version 0 if the document does not exist or was deleted.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if the token may not read it.
+    /// [`StoreError::Refused`] if the token cannot read it.
     pub fn read_document(
         &mut self,
         token: &Token,
@@ -68,7 +68,7 @@ impl AdminClient {
     /// Deletes the user's document with all its versions, including the fields of other tools.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not delete it.
+    /// [`StoreError::Refused`] if this administrator cannot delete it.
     pub fn delete_document(
         &mut self,
         admin: &Token,

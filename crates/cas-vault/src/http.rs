@@ -253,7 +253,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn unusable(error: &dyn Error) -> StoreError {
     StoreError::Refused {
-        reason: format!("the connection to Vault cannot be prepared: {error}"),
+        reason: format!("cannot prepare the connection to Vault: {error}"),
         remedy: "correct the Vault settings".to_owned(),
     }
 }

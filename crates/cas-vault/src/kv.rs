@@ -12,11 +12,11 @@ use cas_core::store::{Document, Fields};
 /// that of KV version 1).
 pub(super) fn parse_read(data: &RawValue) -> Option<Document> {
     #[derive(Deserialize)]
-    struct Read {
+    struct KvDocument {
         data: Fields,
         metadata: Metadata,
     }
-    let read: Read = serde_json::from_str(data.get()).ok()?;
+    let read: KvDocument = serde_json::from_str(data.get()).ok()?;
     (read.metadata.version > 0).then_some(Document { fields: read.data, version: read.metadata.version })
 }
 

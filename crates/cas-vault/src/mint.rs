@@ -27,7 +27,7 @@ impl AdminClient {
     /// Creates a token for this user on this host.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] if this administrator may not create it, or the role creates tokens
+    /// [`StoreError::Refused`] if this administrator cannot create it, or the role creates tokens
     /// of another kind. Such a token is revoked.
     pub fn mint(
         &mut self,

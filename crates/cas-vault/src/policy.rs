@@ -12,7 +12,7 @@ const USER_POLICY: &str = include_str!("../../../packaging/vault/user-policy.hcl
 const PROVISIONER_POLICY: &str = include_str!("../../../packaging/vault/provisioner-policy.hcl");
 const TOKEN_ROLE: &str = include_str!("../../../packaging/vault/token-role.json");
 
-/// Where the users' documents are.
+/// The location of the users' documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentLayout {
     /// The mount of the KV version 2 engine.

@@ -1,5 +1,5 @@
-//! Checks a token's permissions by sending requests, because every other method needs permissions
-//! of its own.
+//! Checks a token's permissions by sending requests, because every other method needs
+//! additional permissions.
 
 use reqwest::Method;
 
@@ -10,7 +10,7 @@ use super::token_file::Token;
 use cas_core::store::StoreError;
 use cas_protocol::deadline::Deadline;
 
-/// Whether the server permits a request.
+/// The result of a permission check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Permitted.

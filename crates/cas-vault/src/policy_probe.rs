@@ -46,7 +46,7 @@ pub(super) fn write_calls(layout: &DocumentLayout, user: &str) -> [RequiredCall;
 /// A request that must be denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForbiddenCall {
-    /// What a token could do that permits this, for the message to an administrator.
+    /// The action that this permits, for the message to an administrator.
     pub would: &'static str,
     pub(super) method: Method,
     pub(super) path: String,

@@ -17,7 +17,7 @@ pub(super) fn single_line(text: &str) -> String {
     }
 }
 
-/// As [`single_line`], with `…` in place of whatever may be a credential.
+/// Does the same as [`single_line`], with `…` instead of each part that may be a credential.
 pub(super) fn redact_server_text(text: &str) -> String {
     let mut left = String::with_capacity(text.len());
     let mut rest = text;

@@ -192,11 +192,13 @@ fn redacted<'body, D: Deserializer<'body>>(text: D) -> Result<String, D::Error> 
 /// a merge (the metadata itself).
 fn deletion(data: &RawValue) -> Option<DeletedVersion> {
     #[derive(Deserialize)]
-    struct Read {
+    struct DeletedDocument {
         metadata: DeletedVersion,
     }
     let text = data.get();
-    serde_json::from_str(text).or_else(|_| serde_json::from_str(text).map(|read: Read| read.metadata)).ok()
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(text).map(|read: DeletedDocument| read.metadata))
+        .ok()
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) fn client_config(is_encrypted: bool, ca_cert: Option<&Path>) -> Resul
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(&format!("TLS cannot be used: {error}")))?;
+        .map_err(|error| unusable(&format!("cannot use TLS: {error}")))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -24,13 +24,13 @@ pub struct TokenCache {
     pub last_renewed_ms: u64,
     /// The lifetime after a renewal, in milliseconds. `None` if it is unknown.
     pub period_ms: Option<u64>,
-    /// Whether it can be renewed at all.
+    /// True if it can be renewed at all.
     pub renewable: bool,
     /// The method of writing that the token's policy permits.
     pub write_method: WriteMethod,
 }
 
-/// How a document is changed.
+/// The method of changing a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteMethod {

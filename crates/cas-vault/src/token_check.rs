@@ -31,7 +31,7 @@ impl DocumentClient {
         if let Some(text) = received.error_text().filter(|text| text.contains("not renew")) {
             return Err(StoreError::Refused {
                 reason: format!("{action}: {text}"),
-                remedy: "this token will never be renewed again: an administrator must create a new one"
+                remedy: "an administrator must create a new token; this one can never be renewed again"
                     .to_owned(),
             });
         }
@@ -92,7 +92,7 @@ impl DocumentClient {
         let lookup = self.look_up(deadline)?;
         let token_file = self.config.token_file.display();
         lookup.check_owner(&self.config.user).map_err(|why| StoreError::Refused {
-            reason: format!("the token in {token_file} is not {}'s own: {why}", self.config.user),
+            reason: format!("the token in {token_file} does not belong to {}: {why}", self.config.user),
             remedy: format!("write a token of {} to it", self.config.user),
         })?;
         let is_known = self.token_cache.fingerprint == self.fingerprint;
@@ -114,7 +114,7 @@ impl DocumentClient {
                 let token_file = self.config.token_file.display();
                 Err(StoreError::Refused {
                     reason: format!(
-                        "{action}: the token in {token_file} is expired, revoked, or may not look itself up"
+                        "{action}: the token in {token_file} is expired, revoked, or cannot look itself up"
                     ),
                     remedy: "an administrator must create a new one".to_owned(),
                 })

@@ -18,9 +18,9 @@ pub struct TokenInfo {
     pub foreign: Option<String>,
     /// The expiry without a renewal, in milliseconds since the epoch. `None` if it does not expire.
     pub expires_at_ms: Option<u64>,
-    /// Whether it can be renewed.
+    /// True if it can be renewed.
     pub is_renewable: bool,
-    /// Whether it outlives the token that created it.
+    /// True if it outlives the token that created it.
     pub is_orphan: bool,
     /// The machine it was created for, if it is recorded.
     pub host: Option<String>,

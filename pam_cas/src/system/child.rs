@@ -35,11 +35,10 @@ pub(crate) enum WaitEvent {
 }
 
 impl Child {
-    /// How long a supervisor may take to end after SIGTERM: three times as long as it waits for the
-    /// helper.
+    /// The time limit for the end of a supervisor after SIGTERM: three times that for the helper.
     const END_TIMEOUT: Duration = Duration::from_millis(150);
 
-    /// How long it may take to end after SIGKILL.
+    /// The time limit for its end after SIGKILL.
     const KILL_TIMEOUT: Duration = Duration::from_millis(50);
 
     /// The interval at which it is checked without a pidfd.

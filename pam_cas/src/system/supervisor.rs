@@ -21,11 +21,11 @@ use super::check;
 use super::spawn_settings::{Actions, Attributes};
 use super::verdict::{Exit, Verdict};
 
-/// How long a killed helper may take to end. One that hangs in the kernel, for example on an
+/// The time limit for the end of a killed helper. One that hangs in the kernel, for example on an
 /// unreachable file server, is not waited for.
 const KILL_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// What the supervisor starts. It is prepared in advance, because the supervisor cannot allocate.
+/// The helper to start. It is prepared in advance, because the supervisor cannot allocate.
 pub(super) struct SpawnRequest<'a> {
     pub(super) program: *const c_char,
     /// The helper's arguments and environment, each terminated by a null pointer.

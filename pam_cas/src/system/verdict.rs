@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-/// How a helper exited, as far as known. Plain numbers, because the supervisor cannot allocate.
+/// The exit of a helper, as far as known. Plain numbers, because the supervisor cannot allocate.
 #[derive(Clone, Copy)]
 pub(crate) enum Exit {
     /// The supervisor was killed, or the helper cannot be killed because it hangs in the kernel.

@@ -42,7 +42,7 @@ fn two_names_with_one_uid_do_not_share_a_credential() {
     let before = snapshot(&guest, "/var/lib/claude-auth-sync/enrolled");
     let refused = guest.run("cas-sync enroll zoe");
     assert_eq!(refused.code, Some(1), "{}", said(&refused));
-    assert!(said(&refused).contains("is also the one of alice"), "{}", said(&refused));
+    assert!(said(&refused).contains("also belongs to alice"), "{}", said(&refused));
     assert_eq!(snapshot(&guest, "/var/lib/claude-auth-sync/enrolled"), before);
     let printed = |user: &str| guest.run(&format!("su - {user} -c 'cas-session environment'")).text();
     assert!(printed("alice").contains("sk-ant-oat01-of-alice"), "{}", printed("alice"));

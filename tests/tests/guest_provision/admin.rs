@@ -26,11 +26,11 @@ fn provision_without_an_admin_token_names_what_is_missing() {
     for (done, expected) in [
         (
             provision_alone(guest),
-            "waits for an admin: they have no token; run `cas-sync provision` with an admin's token in VAULT_TOKEN",
+            "waits for an administrator: there is no token; run `cas-sync provision` with an administrator token in VAULT_TOKEN",
         ),
         (
             provision_with(guest, &revoked, ""),
-            "waits for an admin: they have no token; the admin's token is expired, revoked",
+            "waits for an administrator: there is no token; the administrator token is expired, revoked",
         ),
         (provision_with(guest, &weak, ""), "permit it update on auth/token/create/workstation-claude"),
     ] {
@@ -58,7 +58,7 @@ fn the_printed_policy_is_enough() {
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");
     let printed = guest.run("cas-sync provision --print-policy").expect_success("printing").text();
-    let (_, rest) = printed.split_once("# ---- policy of an admin's token").expect("the admin's");
+    let (_, rest) = printed.split_once("# ---- policy of an administrator token").expect("the admin's");
     let (policy, role) = rest.split_once("# ---- auth/token/roles/workstation-claude").expect("the role");
     let (_, policy) = policy.split_once('\n').expect("a line of its own");
     let _: Value = serde_json::from_str(role).expect("the role is JSON");
@@ -116,13 +116,13 @@ fn expired_foreign_or_expiring_tokens_are_replaced() {
     assert_eq!(alone.code, Some(77), "{}", said(&alone));
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\ndee\neve\n", "they stay enrolled meanwhile");
     for line in [
-        "alice: waits for an admin: their token is expired, revoked",
-        "bob: waits for an admin: the token there is not their own",
-        "dee: waits for an admin: their token ends within a week",
+        "alice: waits for an administrator: the token is expired, revoked",
+        "bob: waits for an administrator: the token does not belong to the user",
+        "dee: waits for an administrator: the token expires within a week",
     ] {
         assert!(alone.text().contains(line), "{}", alone.text());
     }
-    assert!(alone.text().contains("eve: renewed their token"), "{}", alone.text());
+    assert!(alone.text().contains("eve: renewed the token"), "{}", alone.text());
     assert_eq!(token(guest, "eve"), eve);
 
     provision(&fleet, "").expect_success("with an admin");

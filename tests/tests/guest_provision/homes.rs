@@ -6,7 +6,7 @@ use super::{enrolled, provision, roster, said, site, snapshot, standing, token_f
 /// What is done to a home, as its owner unless it takes root, and what is said of it.
 const HOMES: [(&str, &str, &str); 9] = [
     ("to-bob", "rm -rf .config; ln -s /home/bob/.config .config", "/home/to-bob/.config belongs to user id"),
-    ("to-etc", "rm -rf .config; ln -s /etc .config", "belongs to user id 0: give it to to-etc"),
+    ("to-etc", "rm -rf .config; ln -s /etc .config", "belongs to user id 0; change its owner to to-etc"),
     (
         "fifo",
         "mkdir -p .config/claude-auth-sync; mkfifo .config/claude-auth-sync/vault-token",
@@ -18,7 +18,7 @@ const HOMES: [(&str, &str, &str); 9] = [
         "symbolic link",
     ),
     ("folder", "mkdir -p .config/claude-auth-sync/vault-token", "not a regular file"),
-    ("file", "rm -rf .config; echo >.config", "/home/file/.config is no directory"),
+    ("file", "rm -rf .config; echo >.config", "/home/file/.config is not a directory"),
     ("closed", "mkdir .config; chmod 000 .config", "Permission denied"),
     ("foreign", "ROOT: install -d -m 777 .config/claude-auth-sync", "belongs to user id 0"),
     (
@@ -55,8 +55,8 @@ fn hostile_home_affects_no_file_outside_and_no_other_user() {
     for (user, _, expected) in HOMES {
         let line = done.text().lines().find(|line| line.starts_with(&format!("{user}: "))).map(str::to_owned);
         let line = line.unwrap_or_else(|| panic!("nothing is said of {user}:\n{}", said(&done)));
-        assert!(line.contains("left out: ") && line.contains(expected), "{line}");
-        assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: left out: ")));
+        assert!(line.contains("skipped: ") && line.contains(expected), "{line}");
+        assert!(guest.product_journal().contains(&format!("user={user} WARN provisioning: skipped: ")));
     }
     assert_eq!(enrolled(guest), "alice\n");
     assert!(standing(&fleet, "alice").is_some());
@@ -91,7 +91,7 @@ fn unresponsive_home_does_not_delay_other_users() {
     let done = provision(&fleet, "");
 
     assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("alice: left out: the home does not answer within 10s"), "{}", said(&done));
+    assert!(done.text().contains("alice: skipped: the home does not answer within 10s"), "{}", said(&done));
     assert_eq!(enrolled(guest), "bob\n");
     assert_eq!(guest.run("pgrep --full [k]eep-vault-token").text(), "", "nothing of it is left");
     guest.run("systemctl stop stopper").expect_success("her change of mind");

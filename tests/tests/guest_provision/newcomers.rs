@@ -28,7 +28,7 @@ fn three_people_work(suite: Suite) {
 
     roster(guest, "users:\n  alice:\n    tier: 2\n  bob:\n  carol:\n");
     let done = provision_with(guest, bao.root_token(), "").expect_success("provisioning");
-    assert!(said(&done).contains("alice: minted a token (they have no token); enrolled"), "{}", said(&done));
+    assert!(said(&done).contains("alice: minted a token (there is no token); enrolled"), "{}", said(&done));
     assert_eq!(enrolled(guest), "alice\nbob\ncarol\n");
     for user in ["alice", "bob", "carol"] {
         assert_eq!(guest.status_of(&token_file(user)), format!("600 {user}:{user} regular file"));
@@ -72,7 +72,7 @@ fn three_people_work(suite: Suite) {
         snapshot(guest, "/home/*/.config /var/lib/claude-auth-sync /etc/systemd/system /etc/tmpfiles.d");
     let again = guest.run("cas-sync provision").expect_success("the hourly run");
     assert!(
-        again.text().contains("3 people: nothing was changed (3 requests to the store"),
+        again.text().contains("3 users: nothing was changed (3 requests to the store"),
         "{}",
         again.text()
     );

@@ -32,7 +32,7 @@ fn user_who_stops_the_child_process_causes_no_failed_unit() {
     guest
         .run("systemd-run --quiet --collect --unit=stopper --uid=alice perl /home/alice/stop.pl; while [ ! -e /home/alice/ready ]; do sleep 0.1; done")
         .expect_success("a person who stops what becomes her");
-    let caught = "alice WARN provisioning: left out: the home does not answer within 10s";
+    let caught = "alice WARN provisioning: skipped: the home does not answer within 10s";
     let is_caught = (0..60).any(|_| {
         guest.run(&format!("timeout 100 systemctl start {SERVICE}"));
         guest.product_journal().contains(caught)
@@ -59,7 +59,7 @@ fn unusual_token_of_one_user_does_not_affect_others() {
         guest.put_vault_token("alice", &format!("{odd}\n"));
         let alone = provision_alone(guest);
         println!("{odd}: {:?} {}", alone.code, said(&alone));
-        if !alone.text().contains("bob: waits for an admin") {
+        if !alone.text().contains("bob: waits for an administrator") {
             wrong += &format!("{odd}: {}\n", said(&alone));
         }
     }
@@ -151,10 +151,10 @@ fn removal_waits_for_a_provisioning_in_progress() {
     guest.run("while pgrep -x cas-sync; do sleep 0.1; done").expect_success("its end");
     assert_eq!(guest.left_of_product(), "", "{}", removed.text());
     assert!(
-        removed.text().contains("`cas-sync provision` is at work; waiting for its end"),
+        removed.text().contains("`cas-sync provision` is running; waiting for its end"),
         "{}",
         removed.text()
     );
     let said = guest.run("cat /root/said").text();
-    assert!(said.contains("p100: minted a token") && said.contains("20 people: 20 changed"), "{said}");
+    assert!(said.contains("p100: minted a token") && said.contains("20 users: 20 changed"), "{said}");
 }

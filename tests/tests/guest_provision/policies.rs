@@ -60,7 +60,7 @@ fn policy_that_is_too_broad_is_found_and_replaced_on_request() {
     ] {
         assert!(done.text().contains(what), "{what}: {}", done.text());
     }
-    assert!(!done.text().contains("bob: their token may"), "{}", done.text());
+    assert!(!done.text().contains("bob: the token can"), "{}", done.text());
     assert_eq!(enrolled(guest), "alice\nbob\n", "it works, after all");
     assert_eq!(
         fleet.bao.admin().done("GET", document, &json!(null))["data"],
@@ -85,7 +85,11 @@ fn policy_that_is_too_narrow_is_reported_before_enrollment() {
     roster(guest, "users:\n  alice:\n");
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(77), "{}", said(&done));
-    assert!(done.text().contains("does not let it read and write their document"), "{}", done.text());
+    assert!(
+        done.text().contains("does not allow the token to read and write the document"),
+        "{}",
+        done.text()
+    );
     assert_eq!(enrolled(guest), "");
     let first = token(guest, "alice");
     provision(&fleet, "--rewrite-policies").expect_success("replacing it");

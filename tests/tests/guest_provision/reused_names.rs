@@ -88,7 +88,7 @@ fn a_marked_document_is_not_used_on_any_machine() {
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n");
     let left = provision(&fleet, "--offboard dee").expect_success("offboarding").text();
-    assert!(left.contains("marked their document as offboarded"), "{left}");
+    assert!(left.contains("marked the document as offboarded"), "{left}");
     for remains in [DOCUMENT, "vaultwarden_email of other tools", "workstation-claude-dee", "/home/dee"] {
         assert!(left.contains(remains), "{remains}: {left}");
     }
@@ -103,7 +103,7 @@ fn a_marked_document_is_not_used_on_any_machine() {
     let before = tokens(&fleet.bao);
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("dee: left out: their document in the store is marked"), "{}", said(&done));
+    assert!(done.text().contains("dee: skipped: the document in the store is marked"), "{}", said(&done));
     assert!(done.text().contains("`cas-sync provision --adopt dee`"), "{}", said(&done));
     assert_eq!(token(guest, "dee"), None, "no token lies in the new home");
     assert_eq!(tokens(&fleet.bao), before, "the one that was made to look is revoked");
@@ -135,7 +135,7 @@ fn a_deleted_document_leaves_nothing_to_take_over() {
     roster(guest, "users:\n  alice:\n");
     let alone = guest.run("cas-sync provision --offboard dee --delete-document");
     assert_eq!(alone.code, Some(77), "{}", said(&alone));
-    assert!(alone.text().contains("their document is to be deleted"), "{}", said(&alone));
+    assert!(alone.text().contains("the document must be deleted"), "{}", said(&alone));
     provision(&fleet, "--offboard dee --delete-document").expect_success("with an administrator's token");
     assert_eq!(fleet.bao.admin().ask("GET", DOCUMENT, None).status, 404);
     assert_eq!(enrolled(guest), "alice\n");

@@ -51,9 +51,9 @@ fn roster_user_without_an_account_is_named() {
     roster(guest, "users:\n  alice:\n  bbo:\n");
     let done = provision(&fleet, "");
     assert_eq!(done.code, Some(1), "{}", said(&done));
-    assert!(done.text().contains("bbo: left out: line 3 of the roster: "), "{}", done.text());
+    assert!(done.text().contains("bbo: skipped: line 3 of the roster: "), "{}", done.text());
     assert!(
-        done.text().contains("bob: kept as they are: not in the roster, but its line 3 names bbo"),
+        done.text().contains("bob: not unenrolled: not in the roster, but its line 3 names bbo"),
         "{}",
         done.text()
     );
@@ -63,7 +63,7 @@ fn roster_user_without_an_account_is_named() {
     assert!(
         provision(&fleet, "")
             .text()
-            .contains("bob: kept as they are: not in the roster, but its last line has no end")
+            .contains("bob: not unenrolled: not in the roster, but its last line has no newline")
     );
     assert_eq!(enrolled(guest), "alice\nbob\n");
     provision(&fleet, "--offboard").expect_success("when it is meant");
@@ -86,7 +86,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     for line in [
         "bob: unenroll\n",
         "carol: unenroll\n",
-        "dee: unenroll; revoke their former token\n",
+        "dee: unenroll; revoke the former token\n",
         "3 would be changed",
     ] {
         assert!(planned.contains(line), "{planned}");
@@ -97,7 +97,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     let done = provision_alone(guest);
     assert_eq!(done.code, Some(77), "{}", said(&done));
     assert!(
-        done.text().contains("dee: unenrolled; waits for an admin: their token is to be revoked"),
+        done.text().contains("dee: unenrolled; waits for an administrator: the token must be revoked"),
         "{}",
         said(&done)
     );
@@ -108,7 +108,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(traces, "");
     assert!(standing(&fleet, "dee").is_some(), "not yet");
     assert!(
-        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked their former token")
+        provision(&fleet, "").expect_success("with one").text().contains("dee: revoked the former token")
     );
     assert_eq!(standing(&fleet, "dee"), None);
     assert_eq!(token(guest, "dee"), gone, "the file stays as it is");
@@ -121,7 +121,7 @@ fn disabled_parked_or_removed_user_is_unenrolled() {
     assert_eq!(back.code, Some(77), "{}", said(&back));
     assert!(back.text().contains("carol: enrolled\n"), "{}", said(&back));
     assert!(
-        back.text().contains("dee: waits for an admin: their token is expired, revoked"),
+        back.text().contains("dee: waits for an administrator: the token is expired, revoked"),
         "{}",
         said(&back)
     );
@@ -140,5 +140,5 @@ fn user_enrolled_by_hand_stays_enrolled() {
     assert_eq!(enrolled(guest), "alice\ncarol\n");
     let unknown = provision(&fleet, "--user carol");
     assert_eq!(unknown.code, Some(78));
-    assert!(said(&unknown).contains("carol is neither in"), "{}", said(&unknown));
+    assert!(said(&unknown).contains("carol is neither listed in"), "{}", said(&unknown));
 }

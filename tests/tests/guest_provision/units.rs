@@ -26,7 +26,7 @@ fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
     assert_eq!(run(guest), "success\n77\nyes\n");
     let journal = guest.product_journal();
     assert!(
-        journal.contains("user=alice WARN provisioning: waits for an admin: they have no token"),
+        journal.contains("user=alice WARN provisioning: waits for an administrator: there is no token"),
         "{journal}"
     );
     provision(&fleet, "").expect_success("an admin");

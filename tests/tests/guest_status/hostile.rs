@@ -41,7 +41,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
         ("truncate -s 1T state.json", "state.json is larger than 65536 bytes"),
         ("head -c 60000 /dev/zero | tr \"\\0\" \"[\" >state.json", "it is not JSON"),
         ("head -c 60000 /dev/zero | tr \"\\0\" \"\\377\" >state.json", "state.json is not UTF-8"),
-        ("printf \"{}\" >state.json", "it does not say when it was"),
+        ("printf \"{}\" >state.json", "it has no valid time"),
         ("chmod 0 .; true", "cannot read"),
         ("chmod 700 .; echo >state.json; chmod 0 state.json", "cannot read"),
     ];
@@ -92,7 +92,7 @@ fn hostile_published_state_is_shown_as_unreadable() {
     guest.publish("mallory");
     let table = guest.run("cas-sync status").text();
     assert!(!table.contains('\x1b') && !table.contains('\x07'), "{table:?}");
-    assert!(table.contains("it says to be of a sync in"), "{table}");
+    assert!(table.contains("the time of the last sync is in"), "{table}");
     assert_eq!(table.lines().filter(|line| line.starts_with("alice")).count(), 1, "{table}");
     assert!(guest.run("cas-sync metrics").text().contains("claude_auth_status_code{user=\"mallory\"} 6\n"));
 

@@ -96,7 +96,7 @@ fn with_steady_progress(text: &str) -> String {
     let mut is_shown = false;
     for (index, part) in text.split('\r').enumerate() {
         let total = part.split_once(" of ").and_then(|(count, rest)| {
-            let total = rest.strip_suffix(" people")?;
+            let total = rest.strip_suffix(" users")?;
             [count, total]
                 .iter()
                 .all(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -106,7 +106,7 @@ fn with_steady_progress(text: &str) -> String {
             Some(_) if is_shown => {}
             Some(total) => {
                 is_shown = true;
-                steady.push_str(&format!("\r10 of {total} people"));
+                steady.push_str(&format!("\r10 of {total} users"));
             }
             None if index == 0 => steady.push_str(part),
             None => steady.extend(["\r", part]),
@@ -126,11 +126,11 @@ fn variable_text_is_replaced_at_the_same_width() {
         ("https://127.0.0.1:41234/v1", "https://127.0.0.1:18200/v1"),
         ("https://x/y?state=a-_9&z=1&code_challenge=Qb#", "https://x/y?state=xxxx&z=1&code_challenge=xx#"),
         (
-            "3 people: 1 changed (9 requests to the store, 12.3 s)\n",
-            "3 people: 1 changed (9 requests to the store, 0.4 s)\n",
+            "3 users: 1 changed (9 requests to the store, 12.3 s)\n",
+            "3 users: 1 changed (9 requests to the store, 0.4 s)\n",
         ),
-        ("a\r3 of 24 people\r9 of 24 people\r   \rb", "a\r10 of 24 people\r   \rb"),
-        ("jos\u{e9}: 3 of 24 people", "jos\u{e9}: 3 of 24 people"),
+        ("a\r3 of 24 users\r9 of 24 users\r   \rb", "a\r10 of 24 users\r   \rb"),
+        ("jos\u{e9}: 3 of 24 users", "jos\u{e9}: 3 of 24 users"),
     ] {
         assert_eq!(steady(text), expected);
     }

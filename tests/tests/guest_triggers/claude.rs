@@ -91,7 +91,7 @@ fn removal_waits_for_a_refresh_and_names_the_user() {
     });
     assert!(is_new(&file(&desk, "alice"), &spent));
     let said = ended.expect_success("removing everything").text();
-    assert!(said.contains("the sync of alice is at work; waiting for its end"), "{said}");
+    assert!(said.contains("the sync of alice is running; waiting for its end"), "{said}");
     assert!(!desk.guest.run("command -v cas-sync").succeeded());
 }
 

@@ -96,10 +96,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
 
     let said = guest.install_package(&package());
 
-    assert!(
-        said.contains("*** claude-auth-sync: INSTALLED, BUT AT NO LOGIN ANYTHING HAPPENS YET."),
-        "{said}"
-    );
+    assert!(said.contains("*** claude-auth-sync: INSTALLED, BUT NOT ENABLED FOR LOGINS."), "{said}");
     assert!(said.contains("***         session optional pam_cas_session.so"), "{said}");
     assert!(said.contains("pam-auth-update --force"), "{said}");
     assert_eq!(
@@ -126,7 +123,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
 
     // Removing it cannot take that line away.
     let said = guest.remove_package().expect_success("removing").text();
-    assert!(said.contains("pam_cas_session.so stays. It does no harm"), "{said}");
+    assert!(said.contains("pam_cas_session.so remains. It is harmless"), "{said}");
     assert_eq!(lines_of_ours(&guest), 1);
     people_get_in(&guest, "with the line and no module");
 

@@ -119,7 +119,7 @@ fn a_roster_outlives_a_purge_and_is_named() {
     guest.install_product();
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");
     let said = guest.purge_package().expect_success("purging").text();
-    let named = "this stays, and is yours to remove:\n  /etc/claude-auth-sync/roster.yaml, which the package does not know";
+    let named = "except for the following; remove it by hand:\n  /etc/claude-auth-sync/roster.yaml, which does not belong to the package";
     assert!(said.contains(named) && !said.contains("rmdir"), "{said}");
     assert_eq!(guest.read("/etc/claude-auth-sync/roster.yaml").as_deref(), Some(&b"users:\n  alice:\n"[..]));
     assert_eq!(guest.left_of_product(), "");

@@ -168,7 +168,7 @@ fn upgrade_binds_enrolled_names_and_reports_missing() {
     for reported in [
         "dee is enrolled, but the account was removed",
         "eve is enrolled, but the name was enrolled for uid 2002 and its account has uid 2012",
-        "fay is enrolled, but the account was removed or renamed, and its uid 2003 is finn now",
+        "fay is enrolled, but the account was removed or renamed, and its uid 2003 now belongs to finn",
     ] {
         assert!(said.contains(reported), "{reported}: {said}");
     }
@@ -214,7 +214,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
     });
 
     assert_ne!(token(), *spent.refresh_token, "Claude Code has written down what it was given");
-    assert!(said.contains("the sync of alice is at work; waiting for its end"), "{said}");
+    assert!(said.contains("the sync of alice is running; waiting for its end"), "{said}");
     assert_eq!(property(&desk.guest, TARGET, "ActiveState"), "active");
     assert_eq!(failed(&desk.guest), "");
     assert_eq!(desk.anthropic.requests().iter().filter(|request| request.is_refresh()).count(), 1);

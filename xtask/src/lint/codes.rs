@@ -29,7 +29,7 @@ fn codes_in(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What the programs can print.
+/// The words that the programs can print.
 struct Known<'tree> {
     sources: Vec<&'tree str>,
     identifiers: BTreeSet<&'tree str>,

@@ -12,7 +12,7 @@ const CVE_ROWS: &str = "docs/pam-cve.md";
 const PAGES_WITH_TESTS: [(&str, usize); 4] =
     [(TABLE, 250), (CHECKLIST, 60), (CVE_ROWS, 30), ("docs/design/claude-code.md", 50)];
 
-/// How a table refers to this lint.
+/// The name of this lint in a table.
 const LINT: &str = "xtask lint";
 
 /// The points of the checklist that are answered without a test.

@@ -1,8 +1,9 @@
-//! Root and PID 1 resolve no path in a directory that a user owns.
+//! Checks that root and PID 1 resolve no path in a directory that a user owns.
 //!
-//! The type of a home cannot be opened by a process that is not its user (`cas_core::system::user_path`). These checks close
-//! what is left: an account that is made by hand, a path that is put together from text, and a unit or a package script that
-//! names one. Each file of root's sources that opens anything is a row of a table, with what it opens.
+//! Only a process that has become the user can open a path of the type of a home
+//! (`cas_core::system::user_path`). These checks cover the other ways: an account literal, a path
+//! that is built from text, and a unit or a package script with such a path. Each source file of
+//! root that opens a path has a row in a table, with the paths that it opens.
 
 use super::pages::section;
 use super::tree::{Problem, Tree};
@@ -11,7 +12,7 @@ use super::tree::{Problem, Tree};
 const PAGE: &str = "docs/design/security.md";
 const SECTION: &str = "## What root opens";
 
-/// The sources of what runs as root.
+/// The sources of the code that runs as root.
 const ROOT: [&str; 20] = [
     "cas-sync/src/main.rs",
     "cas-sync/src/enrollment",
@@ -35,7 +36,8 @@ const ROOT: [&str; 20] = [
     "pam_cas/src",
 ];
 
-/// Files among them in which a process has become the user, and the types that make sure of that.
+/// The files among them whose code runs in a process that has become the user, and the types that
+/// ensure this.
 const AS_USER: [&str; 5] = [
     "cas-sync/src/commands/provision/token_agent.rs",
     "cas-sync/src/published_state/state_reader.rs",
@@ -44,7 +46,7 @@ const AS_USER: [&str; 5] = [
     "crates/cas-core/src/system/account.rs",
 ];
 
-/// What opens, lists, removes or looks at a path.
+/// Calls that open, list, remove or inspect a path.
 const CALLS: [&str; 22] = [
     "fs::",
     "File::",
@@ -70,7 +72,7 @@ const CALLS: [&str; 22] = [
     "Dir::",
 ];
 
-/// What puts together a path in a home, or makes one of a type that has none.
+/// Code that builds a path in a home, or converts a home into a path.
 const HOME_WORDS: [&str; 11] = [
     "Paths::new",
     ".credentials.json",
@@ -85,7 +87,8 @@ const HOME_WORDS: [&str; 11] = [
     ".state_directory",
 ];
 
-/// Settings of a unit that PID 1 resolves itself, or on behalf of a process that is not the user yet.
+/// Settings of a unit with paths that PID 1 resolves, itself or before the process has become the
+/// user.
 const UNIT_SETTINGS: [&str; 27] = [
     "PathExists",
     "PathExistsGlob",
@@ -116,10 +119,10 @@ const UNIT_SETTINGS: [&str; 27] = [
     "StandardInput=file:",
 ];
 
-/// Parts of a path that a user decides about.
+/// Parts of a path that a user controls.
 const USER_PARTS: [&str; 8] = ["%h", "%i", "%I", "%u", "%U", "/home", "~", "/run/user"];
 
-/// Every file of root's sources that opens a path has a row, and every row such a file.
+/// Checks that every source file of root that opens a path has a row, and every row such a file.
 pub(super) fn check_table(tree: &Tree) -> Vec<Problem> {
     let rows: Vec<&str> =
         section(tree.text(PAGE), SECTION).lines().filter(|line| line.starts_with("| `")).collect();
@@ -142,7 +145,8 @@ pub(super) fn check_table(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// No source of root's puts together a path in a home, and no source at all makes an account that can be opened.
+/// Checks that no source of root builds a path in a home, and that no source creates an account
+/// with a path.
 pub(super) fn check_homes(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in sources(tree).filter(|(path, _)| !AS_USER.contains(path)) {
@@ -151,7 +155,7 @@ pub(super) fn check_homes(tree: &Tree) -> Vec<Problem> {
                 problems.push(Problem::new(
                     path,
                     number,
-                    format!("root must not know {word}: let a process that has become the user do it"),
+                    format!("root must not use {word}: use a process that has become the user"),
                 ));
             }
         }
@@ -166,7 +170,7 @@ pub(super) fn check_homes(tree: &Tree) -> Vec<Problem> {
             problems.push(Problem::new(
                 path,
                 number,
-                "only becoming the user makes an account with a path (become_user, Account::for_session)",
+                "only become_user and Account::for_session create an account with a path",
             ));
         }
     }
@@ -186,7 +190,8 @@ pub(super) fn check_homes(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// No unit lets PID 1 resolve a path that a user decides about, and no script of the package names one.
+/// Checks that no unit lets PID 1 resolve a path that a user controls, and that no package script
+/// has such a path.
 pub(super) fn check_packaging(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, text) in tree.below(&["packaging/systemd", "packaging/tmpfiles.d"]) {
@@ -200,7 +205,7 @@ pub(super) fn check_packaging(tree: &Tree) -> Vec<Problem> {
                 problems.push(Problem::new(
                     path,
                     number + 1,
-                    "root would resolve a path that a user decides about",
+                    "root would resolve a path that a user controls",
                 ));
             }
         }
@@ -222,7 +227,7 @@ pub(super) fn check_packaging(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
-/// The sources of what runs as root, without their tests.
+/// Returns the sources of the code that runs as root, without their tests.
 fn sources(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     tree.below(&ROOT).filter(|(path, _)| is_source(path))
 }
@@ -231,7 +236,7 @@ fn is_source(path: &str) -> bool {
     path.ends_with(".rs") && !path.ends_with("tests.rs") && path.contains("/src/")
 }
 
-/// The lines of a file before its tests, from 1, without comments and imports.
+/// Returns the lines of a file before its tests, numbered from 1, without comments and imports.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
     let is_code = |(_, line): &(usize, &str)| {
@@ -244,7 +249,7 @@ fn first_line_with(text: &str, words: &[&str]) -> Option<usize> {
     code_lines(text).find(|(_, line)| words.iter().any(|word| line.contains(word))).map(|(number, _)| number)
 }
 
-/// The lines on which an `Account` is written down with all its fields.
+/// Returns the lines with an `Account` literal.
 fn account_literals(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);

@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use super::judge::{Answer, CheckRequirements, CheckResult, judge};
 use super::{SCHEMA, inspect, print, usage_error};
-use crate::cli::Check;
+use crate::cli::CheckArgs;
 use crate::user::context::{UserContext, run_command};
 
 /// Prints the answer.
-pub(crate) fn check(request: &Check) -> ExitCode {
+pub(crate) fn check(request: &CheckArgs) -> ExitCode {
     let min_remaining = match duration::parse(&request.min_remaining) {
         Ok(duration) => duration,
         Err(why) => return usage_error("--min-remaining", &request.min_remaining, &why),

@@ -33,7 +33,7 @@ pub(super) enum CheckResult {
     NotApplicable(String),
     /// The facts are not available; the reason.
     Unknown(String),
-    /// What was found.
+    /// The findings.
     Problems(Vec<Finding>),
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Finding {
     /// One sentence without a full stop.
     pub(super) cause: String,
     pub(super) remedy: Remedy,
-    /// What `--fix` does, where that is safe.
+    /// The repair by `--fix`, if it is safe.
     pub(super) fix: Option<Fix>,
 }
 
@@ -58,7 +58,7 @@ pub(super) enum Severity {
     Warning,
 }
 
-/// How to remove the cause.
+/// The way to remove the cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Remedy {
@@ -163,10 +163,10 @@ pub(super) fn command(words: &[&str]) -> Result<String, String> {
         words.iter().map(|word| crate::os::shell_quote::shell_quote(word)).collect();
     quoted
         .map(|words| words.join(" "))
-        .ok_or_else(|| "move it by hand: its name cannot be typed in a shell".into())
+        .ok_or_else(|| "move it by hand: a shell command cannot contain its name".into())
 }
 
-/// Returns the command that renames a file to `FILE.aside`. It may be the only copy.
+/// Returns the command that renames a file to `FILE.aside`. The file can be the only copy.
 ///
 /// # Errors
 /// As [`command`].

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Inspection;
 use super::check::{CheckResult, Fix};
 use super::target::Target;
-use crate::systemd::{self, RunResult};
+use crate::systemd::{self, ServiceResult};
 
 /// For all syncs together: as long as one sync takes in which Claude Code refreshes a login.
 const SYNCS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -20,7 +20,7 @@ const SYNCS_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(super) struct FixResult {
     /// `None` for the machine.
     pub(super) user: Option<String>,
-    /// What the fix does, as text.
+    /// A description of the fix.
     #[serde(rename = "does")]
     pub(super) action: String,
     /// True for `--dry-run`.
@@ -82,12 +82,12 @@ pub(super) fn apply_all(
     for ((index, service), run_result) in services.iter().zip(run_results) {
         let Some(result) = results.get_mut(*index) else { continue };
         match run_result {
-            Ok(RunResult::Finished) => (),
-            Ok(RunResult::StillRunning) => result.still_runs = true,
-            Ok(RunResult::NotStarted) => {
+            Ok(ServiceResult::Finished) => (),
+            Ok(ServiceResult::StillRunning) => result.still_runs = true,
+            Ok(ServiceResult::NotStarted) => {
                 result.error = Some("cannot start the sync: the timeout of 5 minutes expired".into())
             }
-            Ok(RunResult::Failed) => {
+            Ok(ServiceResult::Failed) => {
                 result.error = Some(format!("the sync failed; run `journalctl -u {service}`"))
             }
             Err(error) => result.error = Some(format!("{error:#}")),

@@ -23,7 +23,7 @@ use nix::unistd::Uid;
 use self::check::{Fix, Row};
 use self::facts::SyncTarget;
 use self::fix::FixResult;
-use self::render::Report;
+use self::render::DoctorReport;
 use self::target::Target;
 use crate::cli::Doctor;
 use crate::enrollment::enrolled_users;
@@ -48,8 +48,11 @@ struct Inspection {
 pub(crate) fn run(request: &Doctor) -> ExitCode {
     match inspect_and_fix(request) {
         Ok((inspections, fixes)) => {
-            let report =
-                Report { inspections: &inspections, fixes: &fixes, as_root: Uid::effective().is_root() };
+            let report = DoctorReport {
+                inspections: &inspections,
+                fixes: &fixes,
+                as_root: Uid::effective().is_root(),
+            };
             match request.json {
                 true => println!("{}", escape_c1_in_json(&render::render_json(&report).to_string())),
                 false => {

@@ -18,8 +18,8 @@ const SCHEMA: u32 = 1;
 /// Maximum length of a line. Commands are not wrapped, because they are pasted.
 pub(super) const WIDTH: usize = 80;
 
-/// What is printed, and whether root reads it.
-pub(super) struct Report<'a> {
+/// The content of the output, and whether it is for root.
+pub(super) struct DoctorReport<'a> {
     pub(super) inspections: &'a [Inspection],
     pub(super) fixes: &'a [FixResult],
     pub(super) as_root: bool,
@@ -103,7 +103,7 @@ fn as_admin(command: &str) -> String {
 }
 
 /// Returns the text output.
-pub(super) fn render_text(report: &Report<'_>, verbose: bool, style: Terminal) -> String {
+pub(super) fn render_text(report: &DoctorReport<'_>, verbose: bool, style: Terminal) -> String {
     let mut text = String::new();
     for fix in report.fixes {
         if let Some(error) = &fix.error {
@@ -181,7 +181,7 @@ fn wrapped(text: &str, indent: &str, style: Terminal) -> String {
 }
 
 /// Returns the JSON output.
-pub(super) fn render_json(report: &Report<'_>) -> Value {
+pub(super) fn render_json(report: &DoctorReport<'_>) -> Value {
     #[derive(Serialize)]
     struct JsonFinding<'a> {
         id: &'a str,

@@ -14,7 +14,7 @@ fn inspection(findings: Vec<Finding>) -> Inspection {
 }
 
 fn text_of(inspections: &[Inspection], as_root: bool, style: Terminal) -> String {
-    render_text(&Report { inspections, fixes: &[], as_root }, false, style)
+    render_text(&DoctorReport { inspections, fixes: &[], as_root }, false, style)
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn exit_code_is_1_for_problems_and_failed_inspections_only() {
     let failed = [Inspection { user: Some("ada".into()), rows: Err("no answer".into()) }];
     assert_eq!(exit_code(&failed), 1);
     assert_eq!(
-        render_json(&Report { inspections: &failed, fixes: &[], as_root: true })["about"][0]["problem"],
+        render_json(&DoctorReport { inspections: &failed, fixes: &[], as_root: true })["about"][0]["problem"],
         "no answer"
     );
 }

@@ -67,25 +67,25 @@ mod tests {
     fn login_of_another_owner_needs_switch_account() {
         let mut seen = Ledger::default();
         seen.record_login(
-            &login("old", Some("alice"), Some("ours")),
+            &login("old", Some("alice"), Some("own")),
             LoginPlace::File,
             Timestamp::from_millis(1),
         );
-        let (fresh, same) = (Ledger::default(), login("new", Some("alice"), Some("ours")));
+        let (fresh, same) = (Ledger::default(), login("new", Some("alice"), Some("own")));
         let (other, foreign) =
-            (login("new", Some("bob"), Some("ours")), login("new", Some("alice"), Some("theirs")));
+            (login("new", Some("bob"), Some("own")), login("new", Some("alice"), Some("other")));
         let nameless = login("new", None, None);
         let unnamed_before = login("old", None, None);
         for (new, before, ledger, expected, code) in [
             (&same, None, &fresh, None, None),
             (&other, None, &fresh, None, None),
-            (&same, None, &seen, Some("ours"), None),
+            (&same, None, &seen, Some("own"), None),
             (&other, None, &seen, None, Some(79)),
             (&foreign, None, &seen, None, Some(79)),
             (&other, Some(&same), &fresh, None, Some(79)),
             (&other, Some(&unnamed_before), &seen, None, Some(79)),
-            (&foreign, None, &fresh, Some("ours"), Some(79)),
-            (&nameless, None, &fresh, Some("ours"), Some(79)),
+            (&foreign, None, &fresh, Some("own"), Some(79)),
+            (&nameless, None, &fresh, Some("own"), Some(79)),
             (&nameless, None, &seen, None, None),
         ] {
             let code_of =

@@ -5,24 +5,24 @@ use std::time::Duration;
 use cas_core::time::timestamp::Timestamp;
 
 use super::text::Family;
-use crate::published_state::rows::{Row, Severity};
+use crate::published_state::rows::{UserRow, UserSeverity};
 
 /// The code of each severity, which rises with the severity. A code never changes its meaning.
-const CODES: [(Severity, u8); 10] = [
-    (Severity::Ok, 0),
-    (Severity::Recovered, 1),
-    (Severity::Skipped, 2),
-    (Severity::Unknown, 3),
-    (Severity::Warning, 4),
-    (Severity::Overdue, 5),
-    (Severity::ClockSkew, 6),
-    (Severity::Unreadable, 7),
-    (Severity::Failed, 8),
-    (Severity::Gone, 9),
+const CODES: [(UserSeverity, u8); 10] = [
+    (UserSeverity::Ok, 0),
+    (UserSeverity::Recovered, 1),
+    (UserSeverity::Skipped, 2),
+    (UserSeverity::Unknown, 3),
+    (UserSeverity::Warning, 4),
+    (UserSeverity::Overdue, 5),
+    (UserSeverity::ClockSkew, 6),
+    (UserSeverity::Unreadable, 7),
+    (UserSeverity::Failed, 8),
+    (UserSeverity::Gone, 9),
 ];
 
 /// Returns the metrics of the rows that were collected at `now` in `took`.
-pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
+pub(super) fn text(rows: &[UserRow], now: Timestamp, took: Duration) -> String {
     let mut text = String::new();
     user_families(rows)
         .iter()
@@ -31,7 +31,7 @@ pub(super) fn text(rows: &[Row], now: Timestamp, took: Duration) -> String {
     text
 }
 
-fn user_families(rows: &[Row]) -> [Family; 7] {
+fn user_families(rows: &[UserRow]) -> [Family; 7] {
     let mut status = Family::gauge(
         "claude_auth_status_code",
         "State of the login of an enrolled user: 0 ok, 1 recovered, 2 skipped, 3 never synced, 4 warning, 5 overdue, 6 clock skew, 7 unreadable, 8 failed, 9 gone.",
@@ -58,7 +58,7 @@ fn user_families(rows: &[Row]) -> [Family; 7] {
         let user = [("user", row.name.as_str())];
         status.add(&user, f64::from(code(row.rank)));
         // A time in the future is not plausible.
-        let Some(report) = row.standing.as_ref().filter(|_| row.rank != Severity::ClockSkew) else {
+        let Some(report) = row.report.as_ref().filter(|_| row.rank != UserSeverity::ClockSkew) else {
             continue;
         };
         exit_code.add(&user, f64::from(report.exit_code));
@@ -73,7 +73,7 @@ fn user_families(rows: &[Row]) -> [Family; 7] {
         if let Some(at) = credential.access_token_expires_at {
             access_token.add(&user, seconds(at));
         }
-        if let Some(at) = credential.lapses_at {
+        if let Some(at) = credential.expires_at {
             let estimated = credential.expiry_is_estimated.to_string();
             expiry.add(&[user[0], ("credential", &credential.kind), ("estimated", &estimated)], seconds(at));
         }
@@ -81,16 +81,16 @@ fn user_families(rows: &[Row]) -> [Family; 7] {
     [status, exit_code, last_run, verified, access_token, expiry, outage]
 }
 
-fn summary_families(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5] {
+fn summary_families(rows: &[UserRow], now: Timestamp, took: Duration) -> [Family; 5] {
     let mut users = Family::gauge("claude_auth_people", "Enrolled users by the state of their login.");
     for (rank, _) in CODES {
-        users.add(&[("state", rank.word())], count(rows, rank));
+        users.add(&[("state", rank.code())], count(rows, rank));
     }
     let mut unreadable = Family::gauge(
         "claude_auth_collector_unreadable",
         "Published reports that could not be read and were skipped.",
     );
-    unreadable.add(&[], count(rows, Severity::Unreadable));
+    unreadable.add(&[], count(rows, UserSeverity::Unreadable));
     let mut last_run = Family::gauge(
         "claude_auth_collector_last_run_timestamp_seconds",
         "Time at which these metrics were collected.",
@@ -107,13 +107,13 @@ fn summary_families(rows: &[Row], now: Timestamp, took: Duration) -> [Family; 5]
     [users, unreadable, last_run, duration, build]
 }
 
-fn code(rank: Severity) -> u8 {
+fn code(rank: UserSeverity) -> u8 {
     CODES.iter().find(|(known, _)| *known == rank).map_or(u8::MAX, |(_, code)| *code)
 }
 
 /// A float is exact for the number of users of a machine.
 #[expect(clippy::cast_precision_loss, reason = "counts of users are small")]
-fn count(rows: &[Row], rank: Severity) -> f64 {
+fn count(rows: &[UserRow], rank: UserSeverity) -> f64 {
     rows.iter().filter(|row| row.rank == rank).count() as f64
 }
 
@@ -136,7 +136,7 @@ mod tests {
         let user = |(name, json): &(&str, &str)| EnrolledUser {
             name: (*name).into(),
             found: match PublishedReport::parse(json.as_bytes()) {
-                Ok(standing) => PublishedEntry::Standing(Box::new(standing)),
+                Ok(report) => PublishedEntry::Known(Box::new(report)),
                 Err(why) => PublishedEntry::Unreadable(why.into()),
             },
         };
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn codes_match_the_help_text() {
         for (rank, code) in CODES {
-            let word = if rank == Severity::Unknown {
+            let word = if rank == UserSeverity::Unknown {
                 "never synced".to_owned()
             } else {
-                rank.word().replace('-', " ")
+                rank.code().replace('-', " ")
             };
             assert!(metrics(&[("alice", "{}")]).contains(&format!(" {code} {word}")), "{word}");
         }

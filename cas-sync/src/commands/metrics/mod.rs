@@ -70,13 +70,13 @@ mod tests {
     fn file_is_replaced_atomically_and_symlinks_are_not_followed() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let (target, path) = (scratch.path().join("target"), scratch.path().join("claude-auth.prom"));
-        fs::write(&target, "theirs").expect("a file");
+        fs::write(&target, "other").expect("a file");
         symlink(&target, &path).expect("a link");
         for text in ["one\n", "two\n"] {
             replace(&path, text).expect("written");
             assert_eq!(fs::read_to_string(&path).expect("there"), text);
         }
-        assert_eq!(fs::read_to_string(&target).expect("there"), "theirs");
+        assert_eq!(fs::read_to_string(&target).expect("there"), "other");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o644);
         assert_eq!(
             fs::read_dir(scratch.path()).expect("a directory").count(),

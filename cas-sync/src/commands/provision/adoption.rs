@@ -21,7 +21,7 @@ use crate::published_state::published_file;
 pub(super) fn adopt(name: &str, is_dry: bool, provisioner: &mut Provisioner) -> Result<String> {
     let account = Account::from_name(name)?;
     ensure!(account.name == name, "{name} is {} here; give the account's own name", account.name);
-    ensure!(enroll::is_person(&account), "user id {} cannot be enrolled", account.uid);
+    ensure!(enroll::is_regular_user(&account), "user id {} cannot be enrolled", account.uid);
     if is_dry {
         return Ok(format!("{name} would be adopted with uid {}", account.uid));
     }
@@ -30,7 +30,9 @@ pub(super) fn adopt(name: &str, is_dry: bool, provisioner: &mut Provisioner) -> 
     let document = match (&mut provisioner.server, &provisioner.context.admin_unavailable) {
         (None, _) => "",
         (Some(_), Some(admin_unavailable)) => {
-            bail!("cannot tell whether the document of {name} is marked as offboarded: {admin_unavailable}")
+            bail!(
+                "cannot determine whether the document of {name} is marked as offboarded: {admin_unavailable}"
+            )
         }
         (Some(server), None) => clear_mark(server, name, &provisioner.context.host)?,
     };

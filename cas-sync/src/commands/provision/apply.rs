@@ -36,7 +36,7 @@ pub(super) struct TargetUser {
     pub(super) desired: Desired,
     /// Why this user cannot be provisioned on this machine.
     pub(super) skip_reason: Option<String>,
-    /// What happens to the stored document if this user is offboarded.
+    /// The action for the stored document if this user is offboarded.
     pub(super) offboarding: Option<Offboarding>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct UserResult {
     pub(super) result: ProvisionResult,
     /// Warnings from Vault, such as a lifetime that a limit shortened.
     pub(super) warnings: Vec<String>,
-    /// What remains of an offboarded user.
+    /// The remaining items of an offboarded user.
     pub(super) remains: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Provisioner {
     pub(super) context: RunContext,
     pub(super) records: Records,
     pub(super) is_dry: bool,
-    /// Users whose units still have to be started.
+    /// Users whose units must still be started.
     pub(super) enrolled: Vec<String>,
     pub(super) has_slow_home: bool,
 }
@@ -119,7 +119,7 @@ impl Provisioner {
                 steps.push(step);
             }
         }
-        let result = ProvisionResult::Skipped("this takes no end; report it".into());
+        let result = ProvisionResult::Skipped("the plan does not end; report this as a defect".into());
         UserResult { name: session.user, steps, result, warnings: session.warnings, remains: session.remains }
     }
 
@@ -159,7 +159,7 @@ impl Provisioner {
         let mut agent = match TokenAgentClient::spawn(&session.user, timeout) {
             Ok(agent) => agent,
             Err(error) => {
-                return TokenState::HomeUnusable(format!("no process of theirs can be started: {error}"));
+                return TokenState::HomeUnusable(format!("cannot start a process as the user: {error}"));
             }
         };
         let message = agent.read();
@@ -167,7 +167,7 @@ impl Provisioner {
         session.agent = Some(agent);
         match message {
             AgentMessage::Token(token) => self.lookup_token(token, session),
-            AgentMessage::Absent => TokenState::Absent("they have no token".into()),
+            AgentMessage::Absent => TokenState::Absent("there is no token".into()),
             AgentMessage::Replaceable(why) => TokenState::Absent(why),
             other => TokenState::HomeUnusable(other.to_string()),
         }
@@ -179,9 +179,7 @@ impl Provisioner {
         session.token = Some(token);
         match info {
             Ok(Some(info)) => TokenState::Present(info),
-            Ok(None) => {
-                TokenState::Absent("their token is expired, revoked, or may not look itself up".into())
-            }
+            Ok(None) => TokenState::Absent("the token is expired, revoked, or cannot look itself up".into()),
             Err(failure) => TokenState::Unknown(failure),
         }
     }
@@ -266,7 +264,7 @@ impl Provisioner {
             return Err(match self.call_server(|server| server.revoke(&minted.accessor)) {
                 Ok(()) => home_unusable(facts, why),
                 Err(failure) => {
-                    home_unusable(facts, format!("{why}; the token made for them is not revoked: {failure}"))
+                    home_unusable(facts, format!("{why}; the new token is not revoked: {failure}"))
                 }
             });
         }

@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 use self::apply::{Provisioner, TargetUser};
 use self::plan::RunContext;
 use self::records::Records;
-use self::render::{Progress, Summary};
+use self::render::{Progress, ProvisionSummary};
 use self::server::VaultServer;
 use self::targets::OffboardSelection;
 use crate::cli::Provision;
@@ -66,7 +66,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(Some(lock)) => lock,
         Ok(None) => {
             let busy =
-                anyhow::anyhow!("another `cas-sync provision` is at work; run this again when it has ended");
+                anyhow::anyhow!("another `cas-sync provision` is running; run this again when it has ended");
             return exit_with_error(&busy, EXIT_RETRY_LATER);
         }
         Err(error) => return exit_with_error(&error, 1),
@@ -75,11 +75,11 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return exit_with_error(&error, EXIT_CONFIG),
     };
-    let signals = match SignalBlock::new().context("signals cannot be held back") {
+    let signals = match SignalBlock::new().context("cannot block signals") {
         Ok(deferred) => deferred,
         Err(error) => return exit_with_error(&error, 1),
     };
-    let mut summary = Summary { is_dry: request.dry_run, ..Summary::default() };
+    let mut summary = ProvisionSummary { is_dry: request.dry_run, ..ProvisionSummary::default() };
     // Adopt before planning, because the plan refuses names that are bound to another uid.
     for name in &request.adopt {
         match adoption::adopt(name, request.dry_run, &mut provisioner) {
@@ -112,7 +112,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
     start_units(&mut provisioner, &mut summary);
     progress.clear();
     if request.dry_run && summary.would_mint() {
-        summary.remarks.push("The role and the policies that are missing would be created. The admin's token was looked up, not tried.".into());
+        summary.remarks.push("The missing role and policies would be created. The administrator token was looked up, but not tested.".into());
     }
     summary.requests = provisioner.server.as_ref().map_or(0, VaultServer::requests);
     summary.elapsed = started.elapsed();
@@ -127,7 +127,7 @@ pub(crate) fn run(request: &Provision) -> ExitCode {
 /// Prints the policies and the token role for an administrator who configures Vault manually.
 pub(crate) fn print_policy(only: &[String]) -> ExitCode {
     let layout = Config::load(Path::new(config::CONFIG_DIR))
-        .context("the configuration cannot be used")
+        .context("cannot load the configuration")
         .and_then(|(config, _)| Ok(DocumentLayout::from_settings(&config.vault)?));
     let layout = match layout {
         Ok(layout) => layout,
@@ -142,14 +142,17 @@ pub(crate) fn print_policy(only: &[String]) -> ExitCode {
         };
         println!("# ---- policy {name}\n{}", layout.user_policy(user));
     }
-    println!("# ---- policy of an admin's token for `cas-sync provision`\n{}", layout.provisioner_policy());
+    println!(
+        "# ---- policy of an administrator token for `cas-sync provision`\n{}",
+        layout.provisioner_policy()
+    );
     println!("# ---- auth/token/roles/{ROLE}\n{}", layout.token_role());
     ExitCode::SUCCESS
 }
 
 fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
     let path = &request.roster;
-    let text = config::read_admin_file(path).map_err(|why| RosterError::of_file(path, why))?;
+    let text = config::read_admin_file(path).map_err(|why| RosterError::for_file(path, why))?;
     let names_users =
         !request.adopt.is_empty() || request.offboard.as_ref().is_some_and(|all| !all.is_empty());
     let roster = match text {
@@ -157,15 +160,15 @@ fn load(request: &Provision) -> Result<(Roster, Provisioner)> {
         // Users who were enrolled manually need no roster.
         None if names_users => Roster::default(),
         None => {
-            let why = "there is no roster; /usr/share/doc/claude-auth-sync/examples/roster.yaml is one to start from";
-            return Err(RosterError::of_file(path, why).into());
+            let why = "it does not exist; /usr/share/doc/claude-auth-sync/examples/roster.yaml is an example";
+            return Err(RosterError::for_file(path, why).into());
         }
     };
     let (config, config_warnings) = Config::load(Path::new(config::CONFIG_DIR))?;
     for warning in config_warnings {
         print_stderr(&warning);
     }
-    let admin = read_admin_token(request).context("the admin's token")?;
+    let admin = read_admin_token(request).context("cannot read the administrator token")?;
     let now_ms = now().millis();
     let mut server = match config.store {
         StoreKind::Local => None,
@@ -203,13 +206,13 @@ fn open_admin_client(config: &Config) -> Result<AdminClient> {
         let configured = server.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
         ensure!(
             other.trim_matches('/') == configured,
-            "VAULT_NAMESPACE is {other}, but the configuration says {configured:?}: unset the one, or correct the other"
+            "VAULT_NAMESPACE is {other}, but vault.namespace in the configuration is {configured:?}; unset the variable, or correct the configuration"
         );
     }
     if let Some(other) = env_var("VAULT_ADDR").filter(|address| !address.is_empty()) {
         ensure!(
             other.trim_end_matches('/') == server.address.to_string(),
-            "VAULT_ADDR is {other}, but the configuration says {}: unset the one, or correct the other",
+            "VAULT_ADDR is {other}, but vault.address in the configuration is {}; unset the variable, or correct the configuration",
             server.address
         );
     }
@@ -232,7 +235,7 @@ fn read_admin_token(request: &Provision) -> Result<Option<Token>> {
             None => return Ok(None),
         },
     }
-    parse_token(&text).map(Some).context("this is not one line with one token")
+    parse_token(&text).map(Some).context("it is not one line with one token")
 }
 
 /// Takes the provisioning lock, because two concurrent runs would mint two tokens for one user.
@@ -242,7 +245,7 @@ fn acquire_lock(is_dry: bool) -> Result<Option<Option<Flock<File>>>> {
     if is_dry {
         return Ok(Some(None));
     }
-    enroll::make_state_directory()?;
+    enroll::create_state_directory()?;
     let path = Path::new(STATE_DIR).join("provision.lock");
     let context = || path.display().to_string();
     let mut options = fs::OpenOptions::new();
@@ -264,10 +267,10 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
     let names = request.offboard.clone().unwrap_or_default();
     for name in &names {
         ensure!(is_valid_user_name(name.as_bytes()), "{name:?} is not a valid user name");
-        let entry = roster.people.get(name).filter(|entry| entry.is_enabled());
+        let entry = roster.users.get(name).filter(|entry| entry.is_enabled());
         ensure!(
             entry.is_none(),
-            "{name} is listed in {}: remove that line first, or write `claude_auth: false` below the name",
+            "{name} is listed in {}; remove that line first, or write `claude_auth: false` below the name",
             request.roster.display()
         );
     }
@@ -286,12 +289,12 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
         &offboard,
     );
     let mut requested: Vec<&String> = request.user.iter().chain(&offboard.names).collect();
-    requested.extend(request.adopt.iter().filter(|name| roster.people.contains_key(*name)));
+    requested.extend(request.adopt.iter().filter(|name| roster.users.contains_key(*name)));
     for name in &request.user {
         let is_known = targets.iter().any(|target| target.name == *name);
         ensure!(
             is_known,
-            "{name} is neither in {} nor provisioned by an earlier one",
+            "{name} is neither listed in {} nor provisioned by an earlier roster",
             request.roster.display()
         );
     }
@@ -302,7 +305,7 @@ fn select_users(request: &Provision, roster: &Roster, provisioner: &Provisioner)
 
 /// Starts the units of the newly enrolled users in one batch, because systemd reloads all units for
 /// each call.
-fn start_units(provisioner: &mut Provisioner, summary: &mut Summary) {
+fn start_units(provisioner: &mut Provisioner, summary: &mut ProvisionSummary) {
     let enrolled = std::mem::take(&mut provisioner.enrolled);
     let users: Vec<_> = enrolled.iter().map(String::as_str).collect();
     if users.is_empty() {
@@ -312,7 +315,7 @@ fn start_units(provisioner: &mut Provisioner, summary: &mut Summary) {
         .and_then(|change| provisioner.records.mark_started(&users).map(|()| change))
     {
         Ok(change) => summary.remarks.extend(change.remarks),
-        Err(error) => summary.units_failed.push(format!("not all units run: {error:#}; run this again")),
+        Err(error) => summary.units_failed.push(format!("cannot start all units: {error:#}; run this again")),
     }
     summary.remarks.sort();
     summary.remarks.dedup();

@@ -15,21 +15,21 @@ const RENEWAL_WINDOW_MS: u64 = 7 * DAY_MS;
 
 /// Reported for a user whose document is marked as offboarded. Another user of the same name must
 /// not read that document. USER stands for the user name.
-pub(super) const OFFBOARDED: &str = "their document in the store is marked as offboarded; `cas-sync provision --adopt USER` accepts the account; for another user, first delete the document with `cas-sync provision --offboard USER --delete-document`";
+pub(super) const OFFBOARDED: &str = "the document in the store is marked as offboarded; `cas-sync provision --adopt USER` accepts the account; for another user, first delete the document with `cas-sync provision --offboard USER --delete-document`";
 
 /// The state that the roster requests for a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Desired {
     /// The user must be enrolled.
     Enrolled,
-    /// The user must not be enrolled. Contains the roster key that says so.
+    /// The user must not be enrolled. Contains the roster key.
     Disabled(&'static str),
-    /// An earlier roster listed the user and this one does not. `doubt` says why this can be a
-    /// mistake in the roster; then nothing changes.
+    /// An earlier roster listed the user and this one does not. `doubt` is the reason why this can
+    /// be a mistake in the roster; then nothing changes.
     Removed { doubt: Option<String> },
 }
 
-/// What happens to the stored document of an offboarded user.
+/// The action for the stored document of an offboarded user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offboarding {
     /// Mark the document as offboarded.
@@ -38,7 +38,7 @@ pub(super) enum Offboarding {
     Delete,
 }
 
-/// What is known about a user's token.
+/// The state of a user's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenState {
     /// The local store needs no token.
@@ -90,7 +90,7 @@ pub(super) struct RunContext {
     pub(super) rewrite_policies: bool,
 }
 
-/// What is known about one user.
+/// The facts about one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) desired: Desired,
@@ -108,7 +108,7 @@ pub(super) struct Facts {
     /// one while the user is enrolled.
     pub(super) former: Vec<String>,
     pub(super) revocation: Attempt,
-    /// What happens to the document of a user that `--offboard` selects. None with the local store.
+    /// The action for the document of a user that `--offboard` selects. None with the local store.
     pub(super) offboarding: Option<Offboarding>,
     pub(super) document: Attempt,
 }
@@ -175,7 +175,7 @@ fn plan_removed(facts: &Facts, context: &RunContext) -> Step {
                 Offboarding::Delete => "deleted",
             };
             Step::Done(ProvisionResult::NeedsAdmin(format!(
-                "their document is to be {what}; {admin_unavailable}"
+                "the document must be {what}; {admin_unavailable}"
             )))
         }
         (None, ..) | (Some(_), Attempt::Done, _) => plan_revocation(facts, context, ProvisionResult::Ok),
@@ -202,14 +202,14 @@ fn plan_enrolled(facts: &Facts, context: &RunContext) -> Step {
     if let Some(why) = &info.foreign {
         // A second new token would not help.
         if facts.minting == Attempt::Done {
-            return skip(&format!("the new token does not count as their own: {why}"));
+            return skip(&format!("the new token does not belong to the user: {why}"));
         }
-        return plan_new_token(context, &format!("the token there is not their own: {why}"));
+        return plan_new_token(context, &format!("the token does not belong to the user: {why}"));
     }
     let replacement_reason = match is_expiring(info, context.now_ms) {
         true if info.is_renewable && facts.renewal == Attempt::NotTried => return Step::Renew,
-        true => Some("their token ends within a week and cannot be renewed"),
-        false if !info.is_orphan => Some("their token ends together with the one it was made with"),
+        true => Some("the token expires within a week and cannot be renewed"),
+        false if !info.is_orphan => Some("the token expires together with the token that created it"),
         false => None,
     };
     match (replacement_reason, &context.admin_unavailable) {
@@ -248,10 +248,10 @@ fn plan_unusable_token(facts: &Facts, context: &RunContext) -> Step {
     }
     let advice = match facts.policy {
         Attempt::NotTried => {
-            "the policy of their token does not let it read and write their document and renew itself: `cas-sync provision --rewrite-policies` replaces it"
+            "the policy does not allow the token to read and write the document and to renew itself; run `cas-sync provision --rewrite-policies`"
         }
         _ => {
-            "their token is of no use although its policy was replaced: see whether it has other policies, and the token role"
+            "the token is unusable although its policy was replaced; check its other policies and the token role"
         }
     };
     Step::Done(ProvisionResult::NeedsAdmin(advice.into()))
@@ -277,9 +277,8 @@ fn plan_revocation(facts: &Facts, context: &RunContext, result: ProvisionResult)
         // Report only one reason at a time.
         (Attempt::NotTried, Some(_)) if result != ProvisionResult::Ok => Step::Done(result),
         (Attempt::NotTried, Some(admin_unavailable)) => {
-            let what =
-                if facts.desired == Desired::Enrolled { "an earlier token of theirs" } else { "their token" };
-            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} is to be revoked; {admin_unavailable}")))
+            let what = if facts.desired == Desired::Enrolled { "an earlier token" } else { "the token" };
+            Step::Done(ProvisionResult::NeedsAdmin(format!("{what} must be revoked; {admin_unavailable}")))
         }
     }
 }

@@ -186,14 +186,14 @@ fn plan_stops_for_admin_skip_or_failure() {
         "a user without a token is not enrolled"
     );
     let gone = Facts { desired: Desired::Removed { doubt: None }, ..enrolled_user() };
-    assert_eq!(waits(gone.clone()), (vec!["unenroll"], "their token is to be revoked; no admin".into()));
+    assert_eq!(waits(gone.clone()), (vec!["unenroll"], "the token must be revoked; no admin".into()));
     assert!(
         waits(Facts { policy_check: PolicyCheck::TooNarrow, ..enrolled_user() })
             .1
             .contains("--rewrite-policies")
     );
     let expiring = TokenState::Present(TokenInfo { is_orphan: false, ..valid_token() });
-    assert!(waits(Facts { token: expiring, ..enrolled_user() }).1.contains("ends together with"));
+    assert!(waits(Facts { token: expiring, ..enrolled_user() }).1.contains("expires together with"));
 
     let skipped = |facts: Facts| match steps(facts, &context(None)) {
         (steps, ProvisionResult::Skipped(why)) if steps.is_empty() => why,
@@ -201,11 +201,8 @@ fn plan_stops_for_admin_skip_or_failure() {
     };
     assert_eq!(skipped(Facts { skip_reason: Some("no account".into()), ..new.clone() }), "no account");
     assert_eq!(skipped(Facts { token: TokenState::HomeUnusable("a FIFO".into()), ..new.clone() }), "a FIFO");
-    let doubted = Facts { desired: Desired::Removed { doubt: Some("half written".into()) }, ..gone };
-    assert_eq!(
-        steps(doubted, &context(None)),
-        (vec![], ProvisionResult::RemovalVetoed("half written".into()))
-    );
+    let doubted = Facts { desired: Desired::Removed { doubt: Some("incomplete".into()) }, ..gone };
+    assert_eq!(steps(doubted, &context(None)), (vec![], ProvisionResult::RemovalVetoed("incomplete".into())));
 
     let failed = |facts: Facts| steps(facts, &context(None));
     assert_eq!(
@@ -267,7 +264,7 @@ fn failed_step_is_reported() {
     let ProvisionResult::NeedsAdmin(what) = steps(pending, &context(Some("no admin"))).1 else {
         panic!("expected NeedsAdmin")
     };
-    assert_eq!(what, "an earlier token of theirs is to be revoked; no admin");
+    assert_eq!(what, "an earlier token must be revoked; no admin");
 
     // A token that is valid until an administrator replaces it is used.
     let new = Facts {
@@ -278,7 +275,7 @@ fn failed_step_is_reported() {
     };
     let (taken, result) = steps(new, &context(Some("no admin")));
     assert_eq!(taken, ["prove", "enroll"]);
-    assert!(matches!(result, ProvisionResult::NeedsAdmin(what) if what.contains("ends within a week")));
+    assert!(matches!(result, ProvisionResult::NeedsAdmin(what) if what.contains("expires within a week")));
 }
 
 #[test]
@@ -297,7 +294,7 @@ fn run_mints_at_most_one_token_per_user() {
 #[test]
 fn unusable_new_token_is_reported_and_revokes_nothing() {
     let unusable = Facts {
-        token: TokenState::Absent("it may not look itself up".into()),
+        token: TokenState::Absent("it cannot look itself up".into()),
         minting: Attempt::Done,
         former: vec!["a".into(), "new".into()],
         ..enrolled_user()

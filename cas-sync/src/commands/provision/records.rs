@@ -31,7 +31,7 @@ pub(super) struct Record {
     /// The document location to which that check applies.
     #[serde(default)]
     pub(super) proved_at: String,
-    /// True if the user's units still have to be started. Enabled units are not necessarily
+    /// True if the user's units must still be started. Enabled units are not necessarily
     /// running.
     #[serde(default)]
     pub(super) units_are_due: bool,
@@ -82,7 +82,7 @@ impl Records {
     /// Fails if the file cannot be written.
     pub(super) fn save(&self, user: &str, record: &Record) -> Result<()> {
         atomic_file::create_private_directory(&self.directory)?;
-        let text = serde_json::to_vec(record).context("putting a record into words")?;
+        let text = serde_json::to_vec(record).context("cannot serialize a record")?;
         atomic_file::write_atomic(&self.directory.join(user), &text)?;
         Ok(())
     }
@@ -117,7 +117,7 @@ mod tests {
     fn saved_record_is_listed_until_deleted() {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let records = Records::new(&scratch.path().join("provisioned"));
-        assert_eq!(records.list_names().expect("none is no error"), Vec::<String>::new());
+        assert_eq!(records.list_names().expect("none is not an error"), Vec::<String>::new());
         let record = Record { accessor: "a".into(), proved_at_ms: 7, ..Record::default() };
         records.save("bob", &record).expect("kept");
         records.save("ada", &Record::default()).expect("kept");
@@ -127,7 +127,7 @@ mod tests {
         fs::write(scratch.path().join("provisioned/ada"), "{").expect("damaged");
         assert_eq!(records.load("ada"), Some(Record::default()), "the user stays a provisioned user");
         records.delete("ada").expect("forgotten");
-        records.delete("ada").expect("twice is no error");
+        records.delete("ada").expect("twice is not an error");
         assert_eq!(records.list_names().expect("listed"), ["bob"]);
     }
 }

@@ -23,7 +23,7 @@ const MIN_USERS_FOR_PROGRESS: usize = 20;
 
 /// The results of one run.
 #[derive(Default)]
-pub(super) struct Summary {
+pub(super) struct ProvisionSummary {
     pub(super) results: Vec<UserResult>,
     pub(super) is_dry: bool,
     pub(super) requests: u64,
@@ -36,7 +36,7 @@ pub(super) struct Summary {
     pub(super) units_failed: Vec<String>,
 }
 
-impl Summary {
+impl ProvisionSummary {
     /// Prints the results as text to stdout.
     pub(super) fn print_text(&self) {
         let out = io::stdout();
@@ -47,7 +47,7 @@ impl Summary {
             }
         }
         if let Some(remaining) = self.interrupted_before {
-            print_line(&format!("asked to end: {remaining} people were not looked at; run this again"));
+            print_line(&format!("interrupted: {remaining} users were not provisioned; run this again"));
         }
         self.remarks.iter().chain(&self.units_failed).for_each(|remark| print_line(remark));
         // Print one line if it fits, otherwise two.
@@ -124,15 +124,18 @@ impl Summary {
                 parts.push(format!("{count} {what}"));
             }
         };
-        more(count(|result| matches!(result, ProvisionResult::Skipped(_))), "left out");
-        more(count(|result| matches!(result, ProvisionResult::RemovalVetoed(_))), "kept in doubt");
-        more(count(|result| matches!(result, ProvisionResult::NeedsAdmin(_))), "waiting for an admin");
+        more(count(|result| matches!(result, ProvisionResult::Skipped(_))), "skipped");
+        more(count(|result| matches!(result, ProvisionResult::RemovalVetoed(_))), "not unenrolled");
+        more(
+            count(|result| matches!(result, ProvisionResult::NeedsAdmin(_))),
+            "waiting for an administrator",
+        );
         more(
             count(|result| matches!(result, ProvisionResult::PolicyTooBroad(_))),
-            "with a policy that is too wide",
+            "with a policy that is too broad",
         );
-        more(count(|result| matches!(result, ProvisionResult::Failed(_))), "not finished");
-        let users = format_count(self.results.len() as u64, "person", "people");
+        more(count(|result| matches!(result, ProvisionResult::Failed(_))), "failed");
+        let users = format_count(self.results.len() as u64, "user", "users");
         let cost = format_count(self.requests, "request", "requests");
         let what = format!("{users}: {}", parts.join(", "));
         [what, format!("({cost} to the store, {:.1} s)", self.elapsed.as_secs_f64())]
@@ -166,17 +169,16 @@ impl UserResult {
         let problem = match &self.result {
             ProvisionResult::Ok => None,
             ProvisionResult::PolicyTooBroad(what) => Some(format!(
-                "their token may {}: `cas-sync provision --rewrite-policies` with an admin's token forbids it",
+                "the token can {}; run `cas-sync provision --rewrite-policies` with an administrator token",
                 what.join(" and ")
             )),
-            ProvisionResult::Skipped(why) => Some(format!("left out: {why}")),
-            ProvisionResult::RemovalVetoed(why) => Some(format!("kept as they are: {why}")),
-            ProvisionResult::NeedsAdmin(what) => Some(format!("waits for an admin: {what}")),
+            ProvisionResult::Skipped(why) => Some(format!("skipped: {why}")),
+            ProvisionResult::RemovalVetoed(why) => Some(format!("not unenrolled: {why}")),
+            ProvisionResult::NeedsAdmin(what) => Some(format!("waits for an administrator: {what}")),
             ProvisionResult::Failed(failure) => Some(failure.to_string()),
         };
-        let warned = self.warnings.iter().map(|words| format!("the server remarks: {words}"));
-        let remains =
-            (!self.remains.is_empty()).then(|| format!("what remains: {}", self.remains.join(", ")));
+        let warned = self.warnings.iter().map(|warning| format!("Vault warns: {warning}"));
+        let remains = (!self.remains.is_empty()).then(|| format!("remaining: {}", self.remains.join(", ")));
         let parts: Vec<_> = done.into_iter().chain(problem).chain(warned).chain(remains).collect();
         (!parts.is_empty()).then(|| sanitize_line(&parts.join("; ")))
     }
@@ -186,19 +188,19 @@ impl UserResult {
 /// reported.
 fn describe_step(step: &Step, is_dry: bool) -> Option<String> {
     let (would, did) = match step {
-        Step::Renew => ("renew their token", "renewed their token"),
+        Step::Renew => ("renew the token", "renewed the token"),
         Step::Mint(why) => {
             let verb = if is_dry { "mint" } else { "minted" };
             return Some(format!("{verb} a token ({why})"));
         }
-        Step::RewritePolicy => ("replace their policy", "replaced their policy"),
+        Step::RewritePolicy => ("replace the policy", "replaced the policy"),
         Step::Enroll => ("enroll", "enrolled"),
         Step::Unenroll => ("unenroll", "unenrolled"),
         Step::Offboard(Offboarding::Mark) => {
-            ("mark their document as offboarded", "marked their document as offboarded")
+            ("mark the document as offboarded", "marked the document as offboarded")
         }
-        Step::Offboard(Offboarding::Delete) => ("delete their document", "deleted their document"),
-        Step::Revoke => ("revoke their former token", "revoked their former token"),
+        Step::Offboard(Offboarding::Delete) => ("delete the document", "deleted the document"),
+        Step::Revoke => ("revoke the former token", "revoked the former token"),
         Step::CheckPolicy | Step::Done(_) => return None,
     };
     Some(if is_dry { would } else { did }.to_owned())
@@ -255,15 +257,15 @@ impl Progress {
         self.last_shown = Instant::now();
         let mut out = io::stderr();
         drop(match self.is_interactive {
-            true => write!(out, "\r{count} of {} people", self.total),
-            false => writeln!(out, "cas-sync: {count} of {} people", self.total),
+            true => write!(out, "\r{count} of {} users", self.total),
+            false => writeln!(out, "cas-sync: {count} of {} users", self.total),
         });
     }
 
     /// Overwrites the line with blanks, because some terminals do not support escape sequences.
     pub(super) fn clear(&self) {
         if self.is_interactive && self.total >= MIN_USERS_FOR_PROGRESS {
-            let widest = format!("{0} of {0} people", self.total).len();
+            let widest = format!("{0} of {0} users", self.total).len();
             eprint!("\r{:widest$}\r", "");
         }
     }

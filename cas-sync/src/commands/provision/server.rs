@@ -13,8 +13,7 @@ use super::plan::PolicyCheck;
 
 /// The time limit for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often, and how long, a request waits before it is repeated if Vault answers with a retry
-/// time.
+/// The limits for waiting before a request is repeated, if Vault answers with a retry time.
 const MAX_WAITS: u32 = 20;
 const MIN_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -57,11 +56,11 @@ impl VaultServer {
     /// Returns why no valid administrator's token is available, or None if there is one.
     pub(super) fn admin_unavailable_reason(&mut self) -> Option<String> {
         let Some(admin) = self.admin.take() else {
-            return Some("run `cas-sync provision` with an admin's token in VAULT_TOKEN".into());
+            return Some("run `cas-sync provision` with an administrator token in VAULT_TOKEN".into());
         };
-        match self.lookup_token(&admin, "the admin") {
+        match self.lookup_token(&admin, "the administrator") {
             Ok(None) => Some(
-                "the admin's token is expired, revoked, or may not look itself up: log in to the store again"
+                "the administrator token is expired, revoked, or cannot look itself up; log in to Vault again"
                     .into(),
             ),
             Ok(Some(_)) | Err(_) => {
@@ -185,7 +184,7 @@ impl VaultServer {
         request: impl Fn(&mut AdminClient, &Token, &Deadline) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let Some(admin) = self.admin.take() else {
-            return Err(StoreError::Unreachable { reason: "there is no admin's token".into() });
+            return Err(StoreError::Unreachable { reason: "there is no administrator token".into() });
         };
         let answer = self.call(|store, deadline| request(store, &admin, deadline));
         self.admin = Some(admin);

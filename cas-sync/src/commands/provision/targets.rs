@@ -8,16 +8,16 @@ use cas_vault::DocumentLayout;
 
 use super::apply::TargetUser;
 use super::plan::{Desired, Offboarding};
-use crate::enrollment::enroll::is_person;
-use crate::roster::{Entry, Roster};
+use crate::enrollment::enroll::is_regular_user;
+use crate::roster::{Roster, RosterEntry};
 
-/// The account of a listed user, or why there is none.
+/// The account of a listed user, or the reason why it is missing.
 type AccountLookup = Result<AccountEntry, String>;
 
 /// Returns all users, sorted by name. `recorded` are users with a record; some of them can be
 /// unenrolled already and wait for an administrator who revokes their tokens. Users that `offboard`
-/// names are removed even if the roster is in doubt. `binding` returns why an account does not match
-/// the user who was enrolled under its name.
+/// names are removed even if the roster is in doubt. `binding` returns why an account does not
+/// match the user who was enrolled under its name.
 pub(super) fn select_targets(
     roster: &Roster,
     recorded: &[String],
@@ -28,17 +28,17 @@ pub(super) fn select_targets(
     offboard: &OffboardSelection,
 ) -> Vec<TargetUser> {
     let accounts: BTreeMap<&str, AccountLookup> = roster
-        .people
+        .users
         .iter()
         .filter(|(_, entry)| entry.is_enabled())
         .map(|(name, _)| (name.as_str(), account(name)))
         .collect();
-    let gone: Vec<&String> = recorded.iter().filter(|name| !roster.people.contains_key(*name)).collect();
+    let gone: Vec<&String> = recorded.iter().filter(|name| !roster.users.contains_key(*name)).collect();
     let enrolled_removed = gone.iter().filter(|name| is_enrolled(name)).count();
     let doubt =
         find_doubt(roster, &accounts, enrolled_removed, recorded.len() - gone.len() + enrolled_removed);
-    let others: Vec<&str> = roster.people.keys().chain(recorded).map(String::as_str).collect();
-    let listed = roster.people.iter().map(|(name, entry)| TargetUser {
+    let others: Vec<&str> = roster.users.keys().chain(recorded).map(String::as_str).collect();
+    let listed = roster.users.iter().map(|(name, entry)| TargetUser {
         name: name.clone(),
         desired: if offboard.is_named(name) {
             Desired::Removed { doubt: None }
@@ -89,10 +89,10 @@ impl OffboardSelection {
     }
 }
 
-fn desired_state(entry: Entry) -> Desired {
+fn desired_state(entry: RosterEntry) -> Desired {
     match entry {
-        Entry { parked: true, .. } => Desired::Disabled("parked"),
-        Entry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
+        RosterEntry { parked: true, .. } => Desired::Disabled("parked"),
+        RosterEntry { claude_auth: false, .. } => Desired::Disabled("claude_auth: false"),
         _ => Desired::Enrolled,
     }
 }
@@ -104,19 +104,21 @@ fn find_doubt(
     gone: usize,
     recorded: usize,
 ) -> Option<String> {
-    let explain = |why: String| Some(format!("not in the roster, but {why}; `--offboard` lets them go"));
-    if !roster.is_whole {
-        return explain("its last line has no end, as if it were half written".into());
+    let explain = |why: String| Some(format!("not in the roster, but {why}; confirm with `--offboard`"));
+    if !roster.ends_with_newline {
+        return explain("its last line has no newline, so that the file may be incomplete".into());
     }
     let unknown = accounts.iter().find(|(_, lookup)| lookup.is_err());
-    if let Some((name, entry)) = unknown.and_then(|(name, _)| Some((name, roster.people.get(*name)?))) {
+    if let Some((name, entry)) = unknown.and_then(|(name, _)| Some((name, roster.users.get(*name)?))) {
         return explain(format!(
-            "its line {} names {name}, who has no account here: it may be a slip",
+            "its line {} names {name}, which has no account here and may be misspelled",
             entry.line
         ));
     }
     if gone > 1 && gone * 2 > recorded {
-        return explain(format!("{gone} of {recorded} people would go at once: a part of it may be missing"));
+        return explain(format!(
+            "{gone} of {recorded} users would be unenrolled at once, so that a part of it may be missing"
+        ));
     }
     None
 }
@@ -129,12 +131,12 @@ fn find_skip_reason(name: &str, lookup: &AccountLookup, layout: Option<&Document
     if account.name != name {
         return Some(format!("write {} as the user database does: {}", name, account.name));
     }
-    if !is_person(account) {
-        return Some(format!("user id {} is no person's", account.uid));
+    if !is_regular_user(account) {
+        return Some(format!("user id {} is not that of a regular account", account.uid));
     }
     if layout.is_some() && !DocumentLayout::is_valid_policy_user(name) {
         return Some(
-            "a policy cannot name them: only letters, digits and . _ - @ stand for themselves there".into(),
+            "a policy cannot contain this name: only letters, digits and . _ - @ have no special meaning in it".into(),
         );
     }
     None
@@ -223,8 +225,8 @@ mod tests {
     fn unusable_user_is_reported_with_roster_line() {
         for (name, expected) in [
             ("missing-user", "line 2 of the roster: no such account"),
-            ("daemon", "user id 1 is no person's"),
-            ("a*", "a policy cannot name them"),
+            ("daemon", "user id 1 is not that of a regular account"),
+            ("a*", "a policy cannot contain this name"),
             ("reused", "line 2 of the roster: another uid"),
         ] {
             let targets = select(&format!("users:\n  \"{name}\":\n"), &[], false);
@@ -263,9 +265,9 @@ mod tests {
     fn doubtful_roster_removes_no_user() {
         let reason =
             |text: &str, recorded: &[&str]| doubts(text, recorded, false)[0].clone().unwrap_or_default();
-        assert!(reason("users:\n  ada:\n  bob:", &["dee"]).contains("half written"));
+        assert!(reason("users:\n  ada:\n  bob:", &["dee"]).contains("may be incomplete"));
         assert!(reason("users:\n  ada:\n  missing-user:\n", &["dee"]).contains("line 3 names missing-user"));
-        assert!(reason("users:\n  ada:\n", &["ada", "bob", "cy"]).contains("2 of 3 people"));
+        assert!(reason("users:\n  ada:\n", &["ada", "bob", "cy"]).contains("2 of 3 users"));
         assert_eq!(doubts("users:\n  ada:\n", &["bob"], false), [None], "one removed user raises no doubt");
         assert_eq!(
             doubts("users:\n  ada:\n", &["ada", "bob", "left"], false),

@@ -89,17 +89,17 @@ pub(crate) fn run(user: &str) -> ExitCode {
 }
 
 fn serve(user: &str) -> Result<()> {
-    ensure!(Uid::effective().is_root(), "`cas-sync provision` runs this; it is for nobody else");
+    ensure!(Uid::effective().is_root(), "only `cas-sync provision` can run this");
     let account = become_user(&Account::from_name(user)?)?;
     let paths = Paths::new(&account.home, |_| None);
     inspect_token_file(&account, &paths).write_to(io::stdout())?;
     for line in io::stdin().lock().lines() {
-        let answer = match AgentMessage::parse(&line.context("reading what to do")?) {
+        let answer = match AgentMessage::parse(&line.context("cannot read a request")?) {
             Some(AgentMessage::Reserve) => reserve_space(&account, &paths).map(|()| AgentMessage::Reserve),
             Some(AgentMessage::Token(token)) => {
                 write_token_file(&account, &paths, &token).map(|()| AgentMessage::Written)
             }
-            _ => bail!("this is nothing to do"),
+            _ => bail!("the request is invalid"),
         };
         answer.unwrap_or_else(|error| AgentMessage::Unusable(format!("{error:#}"))).write_to(io::stdout())?;
     }
@@ -110,7 +110,7 @@ fn inspect_token_file(account: &Account, paths: &Paths) -> AgentMessage {
     if account.is_home_unavailable(paths) {
         let home = account.home.display();
         return AgentMessage::Unusable(format!(
-            "the home {home} is not there, or may not be mounted: log in once as them, and run this again"
+            "the home {home} is missing, or may not be mounted; log in as the user once, and run this again"
         ));
     }
     match read_token(&paths.vault_token_file, account.uid) {
@@ -124,13 +124,13 @@ fn inspect_token_file(account: &Account, paths: &Paths) -> AgentMessage {
 /// Creates the private directory and checks that a token file of the maximum size can be written.
 fn reserve_space(account: &Account, paths: &Paths) -> Result<()> {
     let file = &paths.vault_token_file;
-    let directory = file.parent().context("a file lies in a directory")?;
+    let directory = file.parent().context("a file is in a directory")?;
     check_owner(account, directory)?;
     atomic_file::create_private_directory(directory)?;
     check_owner(account, directory)?;
     if fs::metadata(directory)?.mode() & 0o7777 != 0o700 {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("{} cannot be made private", directory.display()))?;
+            .with_context(|| format!("cannot set mode 0700 on {}", directory.display()))?;
     }
     let probe = atomic_file::stage(file, &[b'\n'; MAX_TOKEN_FILE_SIZE])?;
     drop(probe);
@@ -144,10 +144,10 @@ fn check_owner(account: &Account, directory: &Path) -> Result<()> {
     for existing in between {
         let Ok(found) = fs::metadata(existing) else { continue };
         let path = existing.display();
-        ensure!(found.is_dir(), "{path} is no directory: move it out of the way");
+        ensure!(found.is_dir(), "{path} is not a directory; move it away");
         ensure!(
             found.uid() == account.uid.as_raw(),
-            "{path} belongs to user id {}: give it to {}, or remove the link",
+            "{path} belongs to user id {}; change its owner to {}, or remove the link",
             found.uid(),
             account.name
         );
@@ -160,7 +160,7 @@ fn write_token_file(account: &Account, paths: &Paths, token: &Token) -> Result<(
     let line = Zeroizing::new(format!("{}\n", token.expose()));
     atomic_file::write_atomic(&paths.vault_token_file, line.as_bytes())?;
     let stored = read_token(&paths.vault_token_file, account.uid)?;
-    ensure!(stored == *token, "another token lies there already");
+    ensure!(stored == *token, "the file contains another token");
     Ok(())
 }
 
@@ -171,8 +171,8 @@ impl fmt::Display for AgentMessage {
             Self::Absent => formatter.write_str("there is no token"),
             Self::Replaceable(why) | Self::Unusable(why) => formatter.write_str(why),
             Self::Token(_) => formatter.write_str("there is a token"),
-            Self::Reserve => formatter.write_str("there is room"),
-            Self::Written => formatter.write_str("it was kept"),
+            Self::Reserve => formatter.write_str("space is reserved"),
+            Self::Written => formatter.write_str("the token was written"),
         }
     }
 }

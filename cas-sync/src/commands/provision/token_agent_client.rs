@@ -60,7 +60,7 @@ impl TokenAgentClient {
     /// # Errors
     /// Returns why no space can be reserved.
     pub(super) fn reserve(&mut self) -> Result<(), String> {
-        match self.ask(|stdin| AgentMessage::Reserve.write_to(stdin)) {
+        match self.request(|stdin| AgentMessage::Reserve.write_to(stdin)) {
             AgentMessage::Reserve => Ok(()),
             other => Err(other.to_string()),
         }
@@ -71,30 +71,30 @@ impl TokenAgentClient {
     /// # Errors
     /// Returns why the token cannot be written.
     pub(super) fn write(&mut self, token: &Token) -> Result<(), String> {
-        match self.ask(|stdin| write_token(token, stdin)) {
+        match self.request(|stdin| write_token(token, stdin)) {
             AgentMessage::Written => Ok(()),
             other => Err(other.to_string()),
         }
     }
 
-    fn ask(&mut self, send: impl Fn(&mut ChildStdin) -> io::Result<()>) -> AgentMessage {
+    fn request(&mut self, send: impl Fn(&mut ChildStdin) -> io::Result<()>) -> AgentMessage {
         match self.stdin.as_mut().map(send) {
             Some(Ok(())) => self.receive(),
-            _ => AgentMessage::Unusable("the process that writes as them has ended".into()),
+            _ => AgentMessage::Unusable("the process that runs as the user has ended".into()),
         }
     }
 
     fn receive(&mut self) -> AgentMessage {
         match self.receive_line() {
             Ok(line) => AgentMessage::parse(&line).unwrap_or_else(|| {
-                AgentMessage::Unusable("the process that looks as them said nothing of use".into())
+                AgentMessage::Unusable("the process that runs as the user sent an invalid message".into())
             }),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 self.has_timed_out = true;
                 AgentMessage::Unusable(format!("the home does not answer within {:?}", self.timeout))
             }
             Err(error) => {
-                AgentMessage::Unusable(format!("the process that looks as them cannot be heard: {error}"))
+                AgentMessage::Unusable(format!("cannot read from the process that runs as the user: {error}"))
             }
         }
     }

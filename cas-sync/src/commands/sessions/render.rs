@@ -24,7 +24,7 @@ pub(super) fn exit_code(all: &BTreeMap<String, UserSessions>) -> u8 {
 /// Prints one JSON object.
 pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
     #[derive(Serialize)]
-    struct Output<'all> {
+    struct SessionsOutput<'all> {
         schema: u32,
         people: Vec<UserOutput<'all>>,
     }
@@ -39,7 +39,7 @@ pub(super) fn print_json(all: &BTreeMap<String, UserSessions>) {
         sessions: found.as_deref().unwrap_or_default(),
         problem: found.as_ref().err().map(String::as_str),
     });
-    let output = Output { schema: SCHEMA, people: people.collect() };
+    let output = SessionsOutput { schema: SCHEMA, people: people.collect() };
     println!("{}", escape_c1_in_json(&serde_json::to_string(&output).unwrap_or_default()));
 }
 
@@ -100,7 +100,7 @@ mod tests {
             name: "claude".into(),
             is_claude: true,
             holds,
-            restart: RestartHint::Words("start it again".into()),
+            restart: RestartHint::Text("start it again".into()),
         }
     }
 

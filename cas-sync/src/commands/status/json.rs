@@ -4,16 +4,16 @@
 use cas_core::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use super::self_report::{SelfReport, Store};
+use super::self_report::{SelfReport, StoreContact};
 use crate::precedence::Candidate;
 use crate::published_state::report::PublishedReport;
-use crate::published_state::rows::{self, Row};
+use crate::published_state::rows::{self, UserRow};
 
 /// Version of the JSON.
 const SCHEMA: u32 = 1;
 
 /// Returns all users, the most severe state first.
-pub(crate) fn all_users(rows: &[Row], now: Timestamp) -> Value {
+pub(crate) fn all_users(rows: &[UserRow], now: Timestamp) -> Value {
     let users: Vec<Value> = rows.iter().map(user_json).collect();
     json!({ "schema": SCHEMA, "at_ms": now, "exit_code": rows::exit_code(rows), "people": users })
 }
@@ -50,14 +50,14 @@ pub(crate) fn own_state(own: &SelfReport) -> Value {
     })
 }
 
-fn user_json(row: &Row) -> Value {
+fn user_json(row: &UserRow) -> Value {
     json!({
         "user": row.name,
-        "rank": row.rank.word(),
+        "rank": row.rank.code(),
         "status": row.status().to_string(),
         "reason": row.reason,
         "exit_code": row.exit_code(),
-        "last_sync": row.standing.as_ref().map(report_json),
+        "last_sync": row.report.as_ref().map(report_json),
     })
 }
 
@@ -67,7 +67,7 @@ fn report_json(report: &PublishedReport) -> Value {
             "kind": credential.kind,
             "fingerprint": credential.fingerprint,
             "access_token_expires_at_ms": credential.access_token_expires_at,
-            "expires_at_ms": credential.lapses_at,
+            "expires_at_ms": credential.expires_at,
             "expiry_is_estimated": credential.expiry_is_estimated,
         })
     });
@@ -94,12 +94,12 @@ fn candidate_json(candidate: Candidate) -> Value {
     })
 }
 
-fn store_json(store: &Store) -> Value {
+fn store_json(store: &StoreContact) -> Value {
     match store {
-        Store::Local => json!({ "kind": "local" }),
-        Store::Vault { url, answered_at, failed_at } => {
+        StoreContact::Local => json!({ "kind": "local" }),
+        StoreContact::Vault { url, answered_at, failed_at } => {
             json!({ "kind": "server", "address": url, "answered_at_ms": answered_at, "failed_at_ms": failed_at })
         }
-        Store::Unknown(why) => json!({ "kind": "unknown", "why": why }),
+        StoreContact::Unknown(why) => json!({ "kind": "unknown", "why": why }),
     }
 }

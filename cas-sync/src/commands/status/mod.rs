@@ -23,13 +23,13 @@ use cas_protocol::deadline::Deadline;
 use cas_protocol::paths;
 use nix::unistd::{Uid, gethostname};
 
-use self::self_report::{Schedule, SelfReport, Store};
+use self::self_report::{Schedule, SelfReport, StoreContact};
 use crate::cli::Status as Request;
 use crate::os::environment::{env_var, harden_process, now};
 use crate::precedence::sources::{self, Surroundings};
 use crate::published_state::accounts::Accounts;
 use crate::published_state::report::PublishedReport;
-use crate::published_state::rows::{self, Row};
+use crate::published_state::rows::{self, UserRow};
 use crate::published_state::{MAX_SIZE, read};
 use crate::systemd::{self, Units};
 use crate::term::Terminal;
@@ -80,7 +80,7 @@ fn view_all(users: &[String]) -> Result<View> {
     })
 }
 
-fn view_users(users: &[String]) -> Result<(Vec<Row>, Timestamp)> {
+fn view_users(users: &[String]) -> Result<(Vec<UserRow>, Timestamp)> {
     let now = now();
     let user_state = |user: &String| {
         ensure!(
@@ -141,16 +141,16 @@ fn load_report(state: &StateDirectory, owner: u32) -> Result<Option<PublishedRep
     }
 }
 
-fn store_contact(state: &StateDirectory) -> Store {
+fn store_contact(state: &StateDirectory) -> StoreContact {
     let mut config = match Config::load(Path::new(config::CONFIG_DIR)) {
         Ok((config, _)) => config,
-        Err(error) => return Store::Unknown(error.to_string()),
+        Err(error) => return StoreContact::Unknown(error.to_string()),
     };
     config.apply_environment(env_var);
     let contact = state.store_contact();
     match config.store {
-        StoreKind::Local => Store::Local,
-        StoreKind::Vault => Store::Vault {
+        StoreKind::Local => StoreContact::Local,
+        StoreKind::Vault => StoreContact::Vault {
             url: config.vault.address,
             answered_at: contact.last_success,
             failed_at: contact.last_failure,
@@ -162,7 +162,7 @@ fn schedule(user: &str) -> Schedule {
     let Some(units) = Units::for_user(user).filter(|_| systemd::is_running()) else {
         return Schedule::default();
     };
-    let deadline = Deadline::after(systemd::PATIENCE);
+    let deadline = Deadline::after(systemd::QUERY_TIMEOUT);
     let answered = systemd::next_start(&deadline, &units.timer).and_then(|sync_at| {
         let is_watched = systemd::is_active(&deadline, &units.watch)?;
         Ok(Schedule { sync_at, is_watched, unknown: None })

@@ -16,7 +16,7 @@ use crate::published_state::report::PublishedReport;
 pub(crate) struct SelfReport {
     pub(crate) user: String,
     pub(crate) machine: String,
-    /// When it was collected.
+    /// The time of the collection.
     pub(crate) now: Timestamp,
     /// The credentials that Claude Code can choose from.
     pub(crate) sources: Sources,
@@ -27,13 +27,13 @@ pub(crate) struct SelfReport {
     pub(crate) is_enrolled: bool,
     /// The newest login in the local history and when it was saved.
     pub(crate) newest_backup: Result<Option<(LoginSummary, Timestamp)>, String>,
-    pub(crate) store: Store,
+    pub(crate) store: StoreContact,
     pub(crate) next: Schedule,
 }
 
-/// Where logins are backed up.
+/// The place of backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Store {
+pub(crate) enum StoreContact {
     /// In the state directory only.
     Local,
     /// In Vault.
@@ -49,12 +49,12 @@ pub(crate) enum Store {
     Unknown(String),
 }
 
-/// What systemd will run.
+/// The next actions of systemd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
-    /// When the timer starts the next sync.
+    /// The next start of the timer.
     pub(crate) sync_at: Option<Timestamp>,
-    /// Whether the watcher runs; `None` if systemd was not asked.
+    /// True if the watcher runs; `None` if unknown.
     pub(crate) is_watched: Option<bool>,
     /// Why systemd did not answer.
     pub(crate) unknown: Option<String>,

@@ -46,7 +46,7 @@ fn own(login: &str, env: &Value, env_file: Option<&str>, report: Result<Option<V
         sources,
         report,
         is_enrolled: true,
-        store: Store::Vault {
+        store: StoreContact::Vault {
             url: Some("https://vault.example.org:8200".into()),
             answered_at: Some(Timestamp::from_millis(NOW - HOUR)),
             failed_at: None,
@@ -69,7 +69,7 @@ fn login() -> String {
 fn report(status: &str, exit_code: u8, ago: i64, fingerprint: &str) -> Value {
     let at = i64::try_from(NOW).expect("a time") - ago;
     json!({
-        "at_ms": at, "status": status, "text": "what it said", "exit_code": exit_code, "finding": "login", "verdict": "ok",
+        "at_ms": at, "status": status, "text": "the last message", "exit_code": exit_code, "finding": "login", "verdict": "ok",
         "verified_at_ms": at, "credential": {"kind": "login", "fingerprint": fingerprint},
     })
 }
@@ -81,24 +81,32 @@ fn summary_has_reason_and_exit_code() {
     let tombstone = r#"{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}}"#;
     let key = json!({"ANTHROPIC_API_KEY": "k"});
     let token = json!({"CLAUDE_CODE_OAUTH_TOKEN": "t"});
-    let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "what it said", "exit_code": 78, "finding": "misconfigured"});
+    let misconfigured = json!({"at_ms": NOW, "status": "FAIL", "text": "the last message", "exit_code": 78, "finding": "misconfigured"});
     let unrecoverable = json!({"at_ms": NOW, "status": "FAIL", "text": "sign in", "exit_code": 79, "finding": "unrecoverable"});
     let with_token = json!({"at_ms": NOW, "status": "OK", "exit_code": 0, "finding": "setup-token",
         "credential": {"kind": "setup-token", "fingerprint": cas_core::credential::fingerprint::Fingerprint::from_bytes("t").to_string()}});
     let login = login();
     let ok = || Ok(Some(report("OK", 0, hour, GENERATION)));
     let rows: [(SelfReport, u8, &str); 16] = [
-        (own(&login, &none, None, ok()), 0, "what it said"),
-        (own(&login, &none, None, Ok(Some(report("OK", 0, hour, "0123456789abcdef")))), 0, "what it said"),
-        (own(&login, &none, None, Ok(Some(report("WARN", 75, hour, GENERATION)))), 75, "what it said"),
-        (own(&login, &none, None, Ok(Some(report("FAIL", 79, 90 * hour, GENERATION)))), 79, "what it said"),
+        (own(&login, &none, None, ok()), 0, "the last message"),
+        (
+            own(&login, &none, None, Ok(Some(report("OK", 0, hour, "0123456789abcdef")))),
+            0,
+            "the last message",
+        ),
+        (own(&login, &none, None, Ok(Some(report("WARN", 75, hour, GENERATION)))), 75, "the last message"),
+        (
+            own(&login, &none, None, Ok(Some(report("FAIL", 79, 90 * hour, GENERATION)))),
+            79,
+            "the last message",
+        ),
         (
             own(&login, &none, None, Ok(Some(report("FAIL", 79, hour, "0123456789abcdef")))),
             75,
             "has changed since",
         ),
         (own(&login, &none, None, Ok(Some(unrecoverable.clone()))), 75, "has changed since"),
-        (own(&login, &none, None, Ok(Some(misconfigured))), 78, "what it said"),
+        (own(&login, &none, None, Ok(Some(misconfigured))), 78, "the last message"),
         (own(&login, &none, None, Ok(None)), 75, "not synced yet"),
         (
             own(&login, &none, None, Err("invalid JSON")),
@@ -116,7 +124,7 @@ fn summary_has_reason_and_exit_code() {
         (
             own(tombstone, &none, None, Ok(Some(report("FAIL", 79, hour, GENERATION)))),
             79,
-            "the login was cleared by Claude Code after a refused refresh; what it said",
+            "the login was cleared by Claude Code after a refused refresh; the last message",
         ),
         (own(tombstone, &none, None, Ok(Some(unrecoverable))), 79, "Claude Code is not logged in: sign in"),
         (own(tombstone, &none, Some("t"), ok()), 1, "this session started without it"),
@@ -136,7 +144,7 @@ fn screen_at_80_columns() {
     let terminal = Terminal { columns: Some(80), has_color: false, is_unicode: false };
     let expected = [
         "Claude login of alice on desk: OK",
-        "              what it said",
+        "              the last message",
         "  uses        the login (/home/alice/.claude/.credentials.json)",
         "  verified    60 min ago: valid",
         "  expires     access token expires in 5 h; Claude Code refreshes it",

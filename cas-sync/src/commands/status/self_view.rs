@@ -3,7 +3,7 @@
 use cas_core::credential::login_file::LoginFileState;
 use cas_core::time::format::{day, format_relative};
 
-use super::self_report::{Schedule, SelfReport, Store};
+use super::self_report::{Schedule, SelfReport, StoreContact};
 use crate::precedence::{Candidate, Kind};
 use crate::term::Terminal;
 
@@ -101,7 +101,7 @@ fn expires(own: &SelfReport) -> Vec<String> {
         credential.filter(|found| found.kind == "setup-token" && own.sources.env_file.is_some())
     {
         let estimated = if credential.expiry_is_estimated { " at the latest" } else { "" };
-        texts.push(match credential.lapses_at {
+        texts.push(match credential.expires_at {
             Some(at) if at <= own.now => {
                 format!("the setup token expired {} ({})", format_relative(at, own.now), day(at))
             }
@@ -126,9 +126,9 @@ fn backups(own: &SelfReport) -> Vec<String> {
         Err(why) => format!("on this machine: unknown: {why}"),
     };
     let store = match &own.store {
-        Store::Local => "on no other machine: backups are kept locally".into(),
-        Store::Unknown(why) => format!("in the store: unknown: {why}"),
-        Store::Vault { url, answered_at, failed_at } => {
+        StoreContact::Local => "on no other machine: backups are kept locally".into(),
+        StoreContact::Unknown(why) => format!("in the store: unknown: {why}"),
+        StoreContact::Vault { url, answered_at, failed_at } => {
             let url = url.as_deref().unwrap_or("Vault");
             let answered = answered_at
                 .map_or("no answer yet".into(), |at| format!("last answer {}", format_relative(at, own.now)));

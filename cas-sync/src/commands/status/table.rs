@@ -3,7 +3,7 @@
 use cas_core::time::format::{abs_diff, format_duration_short};
 use cas_core::time::timestamp::Timestamp;
 
-use crate::published_state::rows::Row;
+use crate::published_state::rows::UserRow;
 use crate::term::Terminal;
 use crate::term::wrap::{pad_right, width as columns_of};
 
@@ -13,11 +13,11 @@ const HEADS: [(&str, usize); 5] = [("USER", 24), ("STATUS", 9), ("SYNC", 6), ("V
 const LAST_MESSAGE: &str = "LAST MESSAGE";
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// With fewer columns the last message gets a line of its own.
+/// With fewer columns the last message gets a separate line.
 const MIN_REASON_WIDTH: usize = 24;
 
 /// Returns the lines of the table and of its summary.
-pub(crate) fn lines(rows: &[Row], now: Timestamp, terminal: Terminal) -> Vec<String> {
+pub(crate) fn lines(rows: &[UserRow], now: Timestamp, terminal: Terminal) -> Vec<String> {
     let cells: Vec<[String; 5]> = rows.iter().map(|row| cells(row, now, terminal)).collect();
     let width = |column: usize| {
         let widest = cells.iter().map(|row| columns_of(&row[column])).max().unwrap_or(0);
@@ -60,12 +60,12 @@ fn ascii_only(text: &str) -> String {
     text.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect()
 }
 
-fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
+fn cells(row: &UserRow, now: Timestamp, terminal: Terminal) -> [String; 5] {
     let nothing = || "-".to_owned();
     let age = |moment: Option<Timestamp>| {
         moment.map_or_else(nothing, |moment| format_duration_short(abs_diff(moment, now)))
     };
-    let report = row.standing.as_ref();
+    let report = row.report.as_ref();
     let at = report.map(|report| report.at).filter(|at| *at <= now);
     let verified = report.and_then(|report| report.verified_at).filter(|at| *at <= now);
     let [user, ..] = HEADS;
@@ -79,9 +79,9 @@ fn cells(row: &Row, now: Timestamp, terminal: Terminal) -> [String; 5] {
 }
 
 /// Returns the time until the credential expires, with `~` if it is estimated.
-fn expires_in(row: &Row, now: Timestamp) -> Option<String> {
-    let credential = row.standing.as_ref()?.credential.as_ref()?;
-    let at = credential.lapses_at?;
+fn expires_in(row: &UserRow, now: Timestamp) -> Option<String> {
+    let credential = row.report.as_ref()?.credential.as_ref()?;
+    let at = credential.expires_at?;
     let about = if credential.expiry_is_estimated { "~" } else { "" };
     Some(if at <= now {
         "expired".to_owned()
@@ -98,7 +98,7 @@ fn line(cells: &[String; 5], widths: &[usize; 5], last: &str) -> String {
     format!("{text}{last}").trim_end().to_owned()
 }
 
-fn summary(rows: &[Row]) -> String {
+fn summary(rows: &[UserRow]) -> String {
     let failing = rows.iter().filter(|row| row.exit_code() != 0).count();
     match (rows.len(), failing) {
         (0, _) => "No users are enrolled. Run `cas-sync enroll USER` to enroll one.".into(),
@@ -118,7 +118,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(2_000_000_000_000);
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<UserRow> {
         let hour = 3_600_000;
         let now = NOW.millis();
         let expires = NOW.saturating_add(Duration::from_secs(27 * 24 * 3600)).millis();
@@ -141,9 +141,7 @@ mod tests {
         ];
         let user = |(name, json): &(&str, String)| EnrolledUser {
             name: (*name).into(),
-            found: PublishedEntry::Standing(Box::new(
-                PublishedReport::parse(json.as_bytes()).expect("a state"),
-            )),
+            found: PublishedEntry::Known(Box::new(PublishedReport::parse(json.as_bytes()).expect("a state"))),
         };
         let mut users: Vec<_> = states.iter().map(user).collect();
         users.push(EnrolledUser {

@@ -29,7 +29,7 @@ use crate::user::error::{CommandError, reject_unreadable};
 const MAX_RETRIES: u32 = 5;
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
-/// When a token was created.
+/// The creation time of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CreatedAt {
     /// At the time that `--minted-at` gives.

@@ -28,7 +28,7 @@ browser, in the settings of your Claude account, under Claude Code.
 /// Removes the setup token and prints the result.
 ///
 /// # Errors
-/// Returns [`CommandError`]; nothing is changed unless the error says so.
+/// Returns [`CommandError`]; nothing is changed unless the error states it.
 pub(super) fn clear(is_confirmed: bool, signals: &SignalBlock) -> Result<(), CommandError> {
     if !is_confirmed && !is_at_a_terminal() {
         return Err(CommandError::new(

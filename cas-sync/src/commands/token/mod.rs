@@ -13,7 +13,7 @@ use std::time::Duration;
 use cas_core::state::env_file::{EnvFile, EnvFileContent};
 use cas_protocol::setup_token::SetupToken;
 
-use crate::cli::{Token, TokenCommand, TokenImport, TokenSet};
+use crate::cli::{TokenArgs, TokenCommand, TokenImport, TokenSet};
 use crate::os::deferred_signals::SignalBlock;
 use crate::os::environment::now;
 use crate::term::secret_input::{self, PromptError, ReadUntil};
@@ -33,7 +33,7 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 const NEW_TOKEN: &str = "create another one with `claude setup-token`; nothing was changed";
 
 /// Runs the command. Termination signals are delayed until no change is incomplete.
-pub(crate) fn run(token: &Token) -> ExitCode {
+pub(crate) fn run(token: &TokenArgs) -> ExitCode {
     let signals = match block_termination() {
         Ok(signals) => signals,
         Err(failed) => return failed.report(),
@@ -55,7 +55,7 @@ fn set(request: &TokenSet, signals: &SignalBlock) -> Result<(), CommandError> {
     reject_unreadable(env_file(&user).read())?;
     let input = secret_input::ask(PROMPT, ReadUntil::Eof, None, signals).map_err(not_read)?;
     let token = SetupToken::from_user_input(input.expose()).map_err(|malformed| {
-        CommandError::new(1, format!("invalid setup token: {malformed};  {NEW_TOKEN}"))
+        CommandError::new(1, format!("invalid setup token: {malformed}; {NEW_TOKEN}"))
     })?;
     drop(input);
     let created_at = minted_at.map_or(CreatedAt::JustNow, CreatedAt::At);

@@ -17,7 +17,7 @@ use super::trusted::{Trusted, UntrustedPeer};
 /// the connect timeout bounds the wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How often the other end may be missing from the table before the connection is refused. It is
+/// The maximum number of readings in which the other end may be missing from the table. It is
 /// also missing for another connection of this process that its server has just closed, until this
 /// process closes it too.
 const MAX_UNKNOWN_READS: u32 = 100;

@@ -16,7 +16,7 @@ impl Trusted {
     /// Looks up the user of `vault.agent_user`, if it is configured.
     ///
     /// # Errors
-    /// What is wrong with the setting.
+    /// The error in the setting.
     pub(crate) fn with_agent(agent: Option<&str>) -> Result<Self, String> {
         let mut uids = vec![0, Uid::effective().as_raw()];
         if let Some(name) = agent {
@@ -59,7 +59,7 @@ impl fmt::Display for UntrustedPeer {
             Self::User(uid) => {
                 write!(formatter, "a process of user id {uid} listens there, not root or vault.agent_user")
             }
-            Self::Unknown => formatter.write_str("the kernel does not say which user listens there"),
+            Self::Unknown => formatter.write_str("the kernel does not report which user listens there"),
             Self::NoTable(error) => write!(formatter, "cannot read /proc/self/net: {error}"),
         }
     }

@@ -99,7 +99,7 @@ fn too_old(facts: &UserFacts) -> CheckResult {
         Client::Found { path, version, .. } => {
             let version = version.as_deref().unwrap_or("an unknown version");
             let cause = format!(
-                "{path} is {version} and cannot tell a refusal from a proxy's page; 2.1.324 and later can"
+                "{path} is {version} and cannot distinguish a refusal from a proxy's page; 2.1.324 and later can"
             );
             CheckResult::from_findings([Finding::warning(cause, Remedy::User("claude update".into()))])
         }
@@ -134,8 +134,8 @@ fn sessions(facts: &UserFacts) -> CheckResult {
         Finding::warning(
             cause,
             match &session.restart {
-                RestartHint::Person(command) => Remedy::User(command.clone()),
-                RestartHint::Words(what) => Remedy::Text(what.clone()),
+                RestartHint::User(command) => Remedy::User(command.clone()),
+                RestartHint::Text(what) => Remedy::Text(what.clone()),
             },
         )
     }))

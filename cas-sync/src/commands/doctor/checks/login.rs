@@ -40,7 +40,7 @@ const SIGN_IN: &str = "cas-sync login";
 /// Installs a login of another account or organization than the current one.
 const SWITCH: &str = "cas-sync login --switch-account";
 
-/// How the parser reports the missing scope.
+/// The parser's error for a missing scope.
 const SCOPE: &str = AccessProblem::MissingScope.as_str();
 
 /// Evaluates the login, if no setup token is active.
@@ -123,7 +123,7 @@ fn partial(facts: &UserFacts) -> CheckResult {
 
 fn unreadable(facts: &UserFacts) -> CheckResult {
     match &facts.login.state {
-        // Owner and mode are checks of their own.
+        // Owner and mode have separate checks.
         LoginFileState::Unreadable(why) if !facts.has_foreign_entries() => {
             let cause = format!("the login file is not managed: {why}");
             CheckResult::from_findings([Finding::problem(cause, move_aside_as_user(&facts.login.path))])

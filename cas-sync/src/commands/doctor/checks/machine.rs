@@ -1,7 +1,8 @@
-//! What all users share: PAM module and session stack, target, roster, request socket, clock.
+//! The parts that all users share: PAM module and session stack, target, roster, request socket,
+//! clock.
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, as_root, command};
-use super::super::facts::{Clock, MachineFacts, Roster, SyncTarget};
+use super::super::facts::{Clock, MachineFacts, RosterState, SyncTarget};
 use crate::systemd::{NO_REPLY, REQUEST_SOCKET_UNIT};
 
 pub(super) const CHECKS: [Check<MachineFacts>; 10] = [
@@ -71,8 +72,8 @@ fn line(facts: &MachineFacts) -> CheckResult {
 
 fn edited(facts: &MachineFacts) -> CheckResult {
     at_stack(facts, |lines| {
-        let ours: Vec<usize> = positions(lines, MODULE);
-        let Some((first, more)) = ours.split_first() else {
+        let own: Vec<usize> = positions(lines, MODULE);
+        let Some((first, more)) = own.split_first() else {
             return CheckResult::NotApplicable("the session stack has no line for the module".into());
         };
         let is_optional = lines.get(*first).is_some_and(|line| {
@@ -148,10 +149,10 @@ fn stopped(facts: &MachineFacts) -> CheckResult {
 
 fn roster(facts: &MachineFacts) -> CheckResult {
     match &facts.roster {
-        Roster::None => CheckResult::NotApplicable("there is no roster".into()),
-        Roster::Unknown(why) => CheckResult::Unknown(why.clone()),
-        Roster::Valid => CheckResult::Ok,
-        Roster::Unreadable(why) => CheckResult::from_findings([Finding::problem(
+        RosterState::None => CheckResult::NotApplicable("there is no roster".into()),
+        RosterState::Unknown(why) => CheckResult::Unknown(why.clone()),
+        RosterState::Valid => CheckResult::Ok,
+        RosterState::Unreadable(why) => CheckResult::from_findings([Finding::problem(
             format!("cannot apply the roster: {why}"),
             Remedy::Root(format!("editor {}", crate::roster::DEFAULT_PATH)),
         )]),

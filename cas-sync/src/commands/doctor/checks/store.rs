@@ -5,7 +5,7 @@ use std::time::Duration;
 use cas_core::time::format;
 
 use super::super::check::{Check, CheckResult, Finding, Remedy, command};
-use super::super::facts::{Content, Store, UserFacts, Vault, VaultFailure};
+use super::super::facts::{Content, StoreFacts, UserFacts, Vault, VaultFailure};
 use crate::os::shell_quote::shell_quote;
 
 pub(super) const CHECKS: [Check<UserFacts>; 12] = [
@@ -37,7 +37,7 @@ const CONFIG_DIR: &str = "/etc/claude-auth-sync";
 const MAX_CLOCK_DIFFERENCE: i64 = 120;
 
 /// Evaluates the facts about Vault, if it is configured.
-pub(super) fn with_vault(store: &Store, evaluate: impl Fn(&Vault) -> CheckResult) -> CheckResult {
+pub(super) fn with_vault(store: &StoreFacts, evaluate: impl Fn(&Vault) -> CheckResult) -> CheckResult {
     match (&store.vault, &store.config_error) {
         (Some(vault), _) => evaluate(vault),
         (None, Some(_)) => CheckResult::Unknown("the configuration is invalid".into()),

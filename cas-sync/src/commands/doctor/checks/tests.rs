@@ -21,16 +21,16 @@ const PAGE: &str = include_str!("../../../../../docs/user/doctor.md");
 const NOW: u64 = 1_800_000_000_000;
 const HOUR: u64 = 60 * 60 * 1000;
 
-fn at(ms: u64) -> Timestamp {
+fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
 fn login() -> LoginSummary {
     LoginSummary {
         generation: RefreshTokenId::from_bytes("one"),
-        expires_at: at(NOW + 7 * HOUR),
-        login_expires_at: Some(at(NOW + 20 * 24 * HOUR)),
-        owner: Owner { account: None, organization: Some("ours".into()) },
+        expires_at: timestamp(NOW + 7 * HOUR),
+        login_expires_at: Some(timestamp(NOW + 20 * 24 * HOUR)),
+        owner: Owner { account: None, organization: Some("own".into()) },
     }
 }
 
@@ -41,14 +41,14 @@ fn vault() -> Vault {
         document: "claude-users/ada".into(),
         token_path: "/home/ada/.config/claude-auth-sync/vault-token".into(),
         token_file: TokenFile::Valid,
-        token: Some(Token::Own {
-            expires_at: Some(at(NOW + 700 * HOUR)),
+        token: Some(TokenFacts::Own {
+            expires_at: Some(timestamp(NOW + 700 * HOUR)),
             never_renewed: None,
             has_required_access: Some(true),
             excess_access: Vec::new(),
         }),
         failure: None,
-        content: Content::Read { organization: Some("ours".into()) },
+        content: Content::Read { organization: Some("own".into()) },
         clock_ahead: Some(0),
     }
 }
@@ -58,7 +58,7 @@ fn ada() -> UserFacts {
     UserFacts {
         user: "ada".into(),
         uid: 1000,
-        now: at(NOW),
+        now: timestamp(NOW),
         login: Login {
             path: "/home/ada/.claude/.credentials.json".into(),
             state: LoginFileState::Valid(login()),
@@ -66,7 +66,7 @@ fn ada() -> UserFacts {
             generation_state: Some(GenerationState::Current),
             has_backup: true,
             email: None,
-            expected_organization: Some("ours".into()),
+            expected_organization: Some("own".into()),
             unreadable_state: None,
         },
         env_file: EnvFile::Absent,
@@ -79,9 +79,14 @@ fn ada() -> UserFacts {
             is_new_enough: true,
         },
         onboarding: Onboarding::Done,
-        store: Store { vault: Some(vault()), ..Store::default() },
+        store: StoreFacts { vault: Some(vault()), ..StoreFacts::default() },
         is_enrolled: true,
-        units: Units::Known { overrides: Vec::new(), are_enabled: true, inactive: Vec::new(), failed: None },
+        units: UnitFacts::Known {
+            overrides: Vec::new(),
+            are_enabled: true,
+            inactive: Vec::new(),
+            failed: None,
+        },
         sessions: Vec::new(),
     }
 }
@@ -95,7 +100,7 @@ fn machine() -> MachineFacts {
     MachineFacts {
         pam: Pam { has_module: true, session: Some(lines.map(String::from).into()), is_chosen: true },
         target: SyncTarget::Runs,
-        roster: Roster::Valid,
+        roster: RosterState::Valid,
         is_request_socket_active: Some(true),
         clock: Clock::Synchronized,
         has_enrolled_users: true,
@@ -146,7 +151,8 @@ fn unknown_facts_are_never_reported_as_ok() {
         clock_ahead: None,
         ..vault()
     };
-    let facts = UserFacts { store: Store { vault: Some(unreachable), ..Store::default() }, ..ada() };
+    let facts =
+        UserFacts { store: StoreFacts { vault: Some(unreachable), ..StoreFacts::default() }, ..ada() };
     assert_eq!(names(&facts), ["store-unreachable"]);
     for row in diagnose(&user_checks(), &facts) {
         let depends = ["vault-token-ended", "vault-policy-wide", "document-deleted", "clock-off"];
@@ -166,7 +172,7 @@ fn wrong_clock_and_unset_clock_are_reported() {
         (None, None),
     ] {
         let vault = Vault { clock_ahead: ahead, ..vault() };
-        let facts = UserFacts { store: Store { vault: Some(vault), ..Store::default() }, ..ada() };
+        let facts = UserFacts { store: StoreFacts { vault: Some(vault), ..StoreFacts::default() }, ..ada() };
         let found = found(&facts);
         assert_eq!(found.is_empty(), expected.is_none(), "{ahead:?}: {found:?}");
         assert!(
@@ -189,7 +195,7 @@ fn lock_is_abandoned_after_two_minutes_without_a_holder() {
             is_directory: true,
             is_empty: true,
             uid,
-            touched_at: at(touched),
+            touched_at: timestamp(touched),
             holder,
         };
         names(&UserFacts { locks: vec![lock], ..ada() })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::check::{Check, CheckResult, Finding, Fix, Remedy, as_user, command};
-use super::super::facts::{Token, TokenFile, UserFacts, Vault};
+use super::super::facts::{TokenFacts, TokenFile, UserFacts, Vault};
 use super::store::with_vault;
 
 pub(super) const CHECKS: [Check<UserFacts>; 9] = [
@@ -69,7 +69,7 @@ fn unusable(facts: &UserFacts) -> CheckResult {
 }
 
 /// Evaluates the token, if Vault answered.
-fn with_token(facts: &UserFacts, evaluate: impl Fn(&Token) -> CheckResult) -> CheckResult {
+fn with_token(facts: &UserFacts, evaluate: impl Fn(&TokenFacts) -> CheckResult) -> CheckResult {
     with_vault(&facts.store, |vault: &Vault| match &vault.token {
         Some(token) => evaluate(token),
         None => CheckResult::Unknown("Vault did not describe the token".into()),
@@ -78,7 +78,7 @@ fn with_token(facts: &UserFacts, evaluate: impl Fn(&Token) -> CheckResult) -> Ch
 
 fn ended(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
-        Token::Ended => CheckResult::from_findings([Finding::problem(
+        TokenFacts::Ended => CheckResult::from_findings([Finding::problem(
             "Vault does not know the token: it has expired or was revoked",
             provision(facts, &[]),
         )]),
@@ -88,7 +88,7 @@ fn ended(facts: &UserFacts) -> CheckResult {
 
 fn foreign(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
-        Token::Foreign(why) => {
+        TokenFacts::Foreign(why) => {
             let cause = format!("the Vault token does not belong to {} and is not used: {why}", facts.user);
             CheckResult::from_findings([Finding::problem(cause, provision(facts, &[]))])
         }
@@ -98,7 +98,7 @@ fn foreign(facts: &UserFacts) -> CheckResult {
 
 fn ending(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
-        Token::Own { expires_at: Some(at), never_renewed: None, .. }
+        TokenFacts::Own { expires_at: Some(at), never_renewed: None, .. }
             if *at <= facts.now.saturating_add(MIN_LIFETIME) =>
         {
             let cause = format!("the Vault token expires on {at}, and a renewal does not extend it");
@@ -113,7 +113,7 @@ fn ending(facts: &UserFacts) -> CheckResult {
 fn unrenewable(facts: &UserFacts) -> CheckResult {
     with_vault(&facts.store, |vault| match &vault.token {
         None => CheckResult::Unknown("Vault did not describe the token".into()),
-        Some(Token::Own { never_renewed: Some(why), expires_at, .. }) => {
+        Some(TokenFacts::Own { never_renewed: Some(why), expires_at, .. }) => {
             let end = expires_at.map(|at| format!(", and expires on {at}")).unwrap_or_default();
             let (path, aside) = (&vault.token_path, format!("{}.aside", vault.token_path));
             let aside =
@@ -136,20 +136,22 @@ fn unrenewable(facts: &UserFacts) -> CheckResult {
 
 fn narrow(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
-        Token::Own { has_required_access: Some(false), .. } => {
+        TokenFacts::Own { has_required_access: Some(false), .. } => {
             CheckResult::from_findings([Finding::problem(
                 "the policy of the Vault token does not allow reading or writing the document",
                 provision(facts, &["--rewrite-policies"]),
             )])
         }
-        Token::Own { has_required_access: None, .. } => CheckResult::Unknown("Vault did not answer".into()),
+        TokenFacts::Own { has_required_access: None, .. } => {
+            CheckResult::Unknown("Vault did not answer".into())
+        }
         _ => CheckResult::Ok,
     })
 }
 
 fn wide(facts: &UserFacts) -> CheckResult {
     with_token(facts, |token| match token {
-        Token::Own { excess_access, .. } if !excess_access.is_empty() => {
+        TokenFacts::Own { excess_access, .. } if !excess_access.is_empty() => {
             let cause =
                 format!("the policy of the Vault token allows too much: to {}", excess_access.join(", to "));
             CheckResult::from_findings([Finding::warning(cause, provision(facts, &["--rewrite-policies"]))])

@@ -5,7 +5,7 @@
 pub(in crate::commands::doctor) struct MachineFacts {
     pub(in crate::commands::doctor) pam: Pam,
     pub(in crate::commands::doctor) target: SyncTarget,
-    pub(in crate::commands::doctor) roster: Roster,
+    pub(in crate::commands::doctor) roster: RosterState,
     /// `None` if the target does not run.
     pub(in crate::commands::doctor) is_request_socket_active: Option<bool>,
     pub(in crate::commands::doctor) clock: Clock,
@@ -37,7 +37,7 @@ pub(in crate::commands::doctor) enum SyncTarget {
 
 /// The roster.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Roster {
+pub(in crate::commands::doctor) enum RosterState {
     None,
     Valid,
     Unreadable(String),
@@ -45,7 +45,7 @@ pub(in crate::commands::doctor) enum Roster {
     Unknown(String),
 }
 
-/// Whether a time service sets the clock.
+/// The state of the time service.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Clock {
     Synchronized,

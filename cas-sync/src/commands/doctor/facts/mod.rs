@@ -11,8 +11,8 @@ use cas_core::credential::sign_out::SignOut;
 use cas_core::ledger::GenerationState;
 use cas_core::time::timestamp::Timestamp;
 
-pub(super) use self::machine::{Clock, MachineFacts, Pam, Roster, SyncTarget};
-pub(super) use self::vault::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
+pub(super) use self::machine::{Clock, MachineFacts, Pam, RosterState, SyncTarget};
+pub(super) use self::vault::{Content, StoreFacts, TokenFacts, TokenFile, UnknownKey, Vault, VaultFailure};
 use crate::processes::Session;
 
 /// One user.
@@ -28,13 +28,13 @@ pub(in crate::commands::doctor) struct UserFacts {
     pub(in crate::commands::doctor) overrides: Vec<Override>,
     pub(in crate::commands::doctor) client: Client,
     pub(in crate::commands::doctor) onboarding: Onboarding,
-    pub(in crate::commands::doctor) store: Store,
+    pub(in crate::commands::doctor) store: StoreFacts,
     pub(in crate::commands::doctor) is_enrolled: bool,
-    pub(in crate::commands::doctor) units: Units,
+    pub(in crate::commands::doctor) units: UnitFacts,
     pub(in crate::commands::doctor) sessions: Vec<Session>,
 }
 
-/// The login file and what the ledger knows of its login.
+/// The login file and the ledger's record of its login.
 #[derive(Debug)]
 pub(in crate::commands::doctor) struct Login {
     pub(in crate::commands::doctor) path: String,
@@ -58,7 +58,7 @@ pub(in crate::commands::doctor) struct Login {
 pub(in crate::commands::doctor) enum EnvFile {
     Absent,
     Token {
-        /// When it expires, if known.
+        /// The expiry, if known.
         expiry: Option<Expiry>,
     },
     /// A regular file of the user that does not hold one token.
@@ -114,7 +114,7 @@ pub(in crate::commands::doctor) struct Override {
     pub(in crate::commands::doctor) name: String,
 }
 
-/// Where an override is set.
+/// The place of an override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum OverridePlace {
     /// The environment of this process.
@@ -155,7 +155,7 @@ pub(in crate::commands::doctor) enum Onboarding {
 
 /// The user's units.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Units {
+pub(in crate::commands::doctor) enum UnitFacts {
     /// systemd did not answer or does not run; why.
     Unknown(String),
     Known {

@@ -4,7 +4,7 @@ use cas_core::time::timestamp::Timestamp;
 
 /// Configuration and store.
 #[derive(Debug, Default)]
-pub(in crate::commands::doctor) struct Store {
+pub(in crate::commands::doctor) struct StoreFacts {
     /// Why the configuration cannot be used.
     pub(in crate::commands::doctor) config_error: Option<String>,
     pub(in crate::commands::doctor) unknown_keys: Vec<UnknownKey>,
@@ -30,8 +30,8 @@ pub(in crate::commands::doctor) struct Vault {
     /// Path of the token file.
     pub(in crate::commands::doctor) token_path: String,
     pub(in crate::commands::doctor) token_file: TokenFile,
-    /// `None` if Vault was not asked or did not answer.
-    pub(in crate::commands::doctor) token: Option<Token>,
+    /// `None` if there was no request or no answer.
+    pub(in crate::commands::doctor) token: Option<TokenFacts>,
     /// Why a request failed.
     pub(in crate::commands::doctor) failure: Option<VaultFailure>,
     /// The result of reading the document.
@@ -59,7 +59,7 @@ pub(in crate::commands::doctor) enum TokenFile {
 
 /// The token according to Vault.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::commands::doctor) enum Token {
+pub(in crate::commands::doctor) enum TokenFacts {
     /// Expired, revoked or unknown.
     Ended,
     /// The token of another user; why.
@@ -68,9 +68,9 @@ pub(in crate::commands::doctor) enum Token {
         expires_at: Option<Timestamp>,
         /// Why it cannot be renewed.
         never_renewed: Option<String>,
-        /// Whether its policy allows what a sync does.
+        /// True if its policy allows the requests of a sync.
         has_required_access: Option<bool>,
-        /// What it allows but must not.
+        /// The forbidden requests that it allows.
         excess_access: Vec<&'static str>,
     },
 }

@@ -11,7 +11,7 @@ use cas_protocol::paths::ENROLLED_DIR;
 use nix::unistd::Uid;
 
 use super::super::checks::MODULE;
-use super::super::facts::{Clock, MachineFacts, Pam, Roster, SyncTarget};
+use super::super::facts::{Clock, MachineFacts, Pam, RosterState, SyncTarget};
 use crate::enrollment::enrolled_users;
 use crate::published_state::accounts::Accounts;
 use crate::roster;
@@ -46,7 +46,7 @@ pub(in crate::commands::doctor) fn machine() -> MachineFacts {
 }
 
 fn is_request_socket_active() -> Option<bool> {
-    systemd::is_active(&Deadline::after(systemd::PATIENCE), REQUEST_SOCKET_UNIT).ok().flatten()
+    systemd::is_active(&Deadline::after(systemd::QUERY_TIMEOUT), REQUEST_SOCKET_UNIT).ok().flatten()
 }
 
 fn missing_accounts() -> Vec<(String, String)> {
@@ -80,16 +80,16 @@ fn matching_dirs(pattern: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.path().join(after)).collect()
 }
 
-fn roster() -> Roster {
+fn roster() -> RosterState {
     let path = Path::new(roster::DEFAULT_PATH);
     match config::read_admin_file(path) {
-        Ok(None) => Roster::None,
+        Ok(None) => RosterState::None,
         Ok(Some(text)) => match roster::parse(&text, path) {
-            Ok(_) => Roster::Valid,
-            Err(error) => Roster::Unreadable(error.to_string()),
+            Ok(_) => RosterState::Valid,
+            Err(error) => RosterState::Unreadable(error.to_string()),
         },
-        Err(_) if !Uid::effective().is_root() => Roster::Unknown("only root can read the roster".into()),
-        Err(why) => Roster::Unreadable(format!("{}: {why}", path.display())),
+        Err(_) if !Uid::effective().is_root() => RosterState::Unknown("only root can read the roster".into()),
+        Err(why) => RosterState::Unreadable(format!("{}: {why}", path.display())),
     }
 }
 

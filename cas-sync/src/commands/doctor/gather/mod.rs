@@ -59,7 +59,7 @@ pub(super) fn user(account: &Account, paths: &Paths, env: InspectEnv<'_>, now: T
         Err(error) => (None, Vec::new(), Some(error.to_string())),
     };
     let expected = config.as_ref().and_then(|config| config.expected_organization.clone());
-    // An unreadable ledger is a finding of its own.
+    // An unreadable ledger has a separate finding.
     let seen = state.ledger().unwrap_or_default().setup_tokens;
     let env_file = entries::env_file(&paths.env_file, account.uid.as_raw(), &seen);
     let claude_json_path = state_file(&account.home, None);

@@ -14,7 +14,7 @@ use cas_core::time::timestamp::Timestamp;
 use cas_protocol::deadline::Deadline;
 use cas_vault::{self, Access, AdminClient, Connection, DocumentLayout, TokenInfo};
 
-use super::super::facts::{Content, Store, Token, TokenFile, UnknownKey, Vault, VaultFailure};
+use super::super::facts::{Content, StoreFacts, TokenFacts, TokenFile, UnknownKey, Vault, VaultFailure};
 use super::path_text;
 use crate::os::environment;
 
@@ -30,9 +30,9 @@ pub(super) fn inspect(
     paths: &Paths,
     state: &StateDirectory,
     now: Timestamp,
-) -> Store {
+) -> StoreFacts {
     let with_vault = config.filter(|config| config.store == StoreKind::Vault);
-    Store {
+    StoreFacts {
         config_error,
         unknown_keys: warnings.iter().filter_map(|warning| unknown_key(warning)).collect(),
         vault: with_vault.map(|config| inspect_vault(config, account, paths, state, now)),
@@ -89,8 +89,8 @@ fn inspect_vault(
         Ok(token) => vault.token = Some(token),
         Err(failure) => vault.failure = Some(classify(failure)),
     }
-    vault.clock_ahead = client.server_time().map(|theirs| seconds_between(environment::now(), theirs));
-    if matches!(vault.token, Some(Token::Own { .. })) {
+    vault.clock_ahead = client.server_time().map(|server| seconds_between(environment::now(), server));
+    if matches!(vault.token, Some(TokenFacts::Own { .. })) {
         let read =
             cas_vault::open(config, account, paths, state, now).and_then(|mut store| store.read(&deadline));
         match read {
@@ -113,8 +113,8 @@ fn inspect_vault(
     vault
 }
 
-fn is_too_narrow(token: Option<&Token>) -> bool {
-    matches!(token, Some(Token::Own { has_required_access: Some(false), .. }))
+fn is_too_narrow(token: Option<&TokenFacts>) -> bool {
+    matches!(token, Some(TokenFacts::Own { has_required_access: Some(false), .. }))
 }
 
 fn token(path: &Path, account: &Account) -> Result<cas_vault::Token, TokenFile> {
@@ -131,11 +131,11 @@ fn inspect_token(
     user: &str,
     now: Timestamp,
     deadline: &Deadline,
-) -> Result<Token, StoreError> {
-    let looked_up = server.lookup_token(token, user, now.millis(), deadline)?;
-    let Some(found) = looked_up else { return Ok(Token::Ended) };
+) -> Result<TokenFacts, StoreError> {
+    let info = server.lookup_token(token, user, now.millis(), deadline)?;
+    let Some(found) = info else { return Ok(TokenFacts::Ended) };
     if let Some(why) = found.foreign {
-        return Ok(Token::Foreign(why));
+        return Ok(TokenFacts::Foreign(why));
     }
     let never_renewed = match found.is_renewable {
         false => Some("it was created as not renewable".to_owned()),
@@ -146,7 +146,7 @@ fn inspect_token(
     };
     let has_required_access = match server.has_required_access(token, user, deadline) {
         Ok(access) => Some(access == Access::Allowed),
-        // A token that cannot be renewed is a finding of its own.
+        // A token that cannot be renewed has a separate finding.
         Err(_) if never_renewed.is_some() => None,
         Err(failure) => return Err(failure),
     };
@@ -159,7 +159,7 @@ fn inspect_token(
     }
     let renewed = server.lookup_token(token, user, now.millis(), deadline)?;
     let expires_at = renewed.and_then(|TokenInfo { expires_at_ms, .. }| expires_at_ms);
-    Ok(Token::Own {
+    Ok(TokenFacts::Own {
         expires_at: expires_at.map(Timestamp::from_millis),
         never_renewed,
         has_required_access,
@@ -182,9 +182,9 @@ fn classify(failure: StoreError) -> VaultFailure {
     }
 }
 
-fn seconds_between(ours: Timestamp, theirs: Timestamp) -> i64 {
+fn seconds_between(own: Timestamp, server: Timestamp) -> i64 {
     let seconds = |moment: Timestamp| i64::try_from(moment.millis() / 1000).unwrap_or(i64::MAX);
-    seconds(ours).saturating_sub(seconds(theirs))
+    seconds(own).saturating_sub(seconds(server))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use super::*;
 fn rejected_and_stale_superseded_logins_are_reported() {
     let with = |state, expires_at_ms| {
         let mut facts = ada();
-        facts.login.state = LoginFileState::Valid(LoginSummary { expires_at: at(expires_at_ms), ..login() });
+        facts.login.state =
+            LoginFileState::Valid(LoginSummary { expires_at: timestamp(expires_at_ms), ..login() });
         facts.login.generation_state = Some(state);
         names(&facts)
     };
@@ -19,7 +20,7 @@ fn rejected_and_stale_superseded_logins_are_reported() {
 #[test]
 fn login_of_another_organization_is_reported_if_one_is_expected() {
     let mut facts = ada();
-    facts.login.expected_organization = Some("theirs".into());
+    facts.login.expected_organization = Some("other".into());
     assert_eq!(names(&facts), ["login-organization", "document-organization"]);
     facts.login.expected_organization = None;
     assert!(names(&facts).is_empty());
@@ -39,7 +40,7 @@ fn setup_token_expiry_is_a_warning_or_a_problem() {
     use cas_core::credential::expiry::{Expiry, ExpirySource};
     const DAY: u64 = 24 * HOUR;
     let report = |expiry: Option<(u64, ExpirySource)>| {
-        let expiry = expiry.map(|(ms, source)| Expiry { at: at(ms), source });
+        let expiry = expiry.map(|(ms, source)| Expiry { at: timestamp(ms), source });
         let mut found = found(&UserFacts { env_file: EnvFile::Token { expiry }, ..ada() });
         assert!(found.len() <= 1 && found.iter().all(|(id, _)| id == "setup-token-expires"), "{found:?}");
         found.pop().map(|(_, finding)| finding)
@@ -63,7 +64,7 @@ fn setup_token_expiry_is_a_warning_or_a_problem() {
 fn login_expiry_within_a_week_is_reported() {
     let report = |expires_at_ms| {
         let mut facts = ada();
-        let login = LoginSummary { login_expires_at: Some(at(expires_at_ms)), ..login() };
+        let login = LoginSummary { login_expires_at: Some(timestamp(expires_at_ms)), ..login() };
         facts.login.state = LoginFileState::Valid(login);
         found(&facts).pop().map(|(id, finding)| (id, finding.severity, finding.remedy))
     };
