@@ -103,7 +103,7 @@ mod tests {
     use std::io::{Write, pipe};
 
     #[test]
-    fn a_letter_that_comes_in_two_parts_is_one() {
+    fn character_received_in_two_parts_is_joined() {
         let (reader, mut writer) = pipe().expect("a pipe");
         let screen = Screen::of(reader);
         let [first, second] = *"\u{e9}".as_bytes() else { panic!("two bytes") };

@@ -28,7 +28,7 @@ fn promtool(arguments: &[&str]) {
 }
 
 #[test]
-fn prometheus_takes_the_rules_and_they_say_what_they_should() {
+fn prometheus_accepts_the_rules_and_they_fire_as_expected() {
     promtool(&["check", "rules", "packaging/alerts/prometheus.yaml"]);
     promtool(&["test", "rules", "tests/alerts/prometheus.test.yaml"]);
 }
@@ -43,7 +43,7 @@ fn figure(figures: &str, start: &str, label: &str) -> f64 {
 
 /// Every name and label a rule asks for is one that the exporter gives for units of ours.
 #[test]
-fn a_real_node_exporter_has_the_figures_the_rules_ask_for() {
+fn node_exporter_provides_the_metrics_of_the_rules() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.resume();
     guest.install_program(&prometheus::program("prometheus-node-exporter"), "/usr/local/bin/node-exporter");

@@ -53,12 +53,12 @@ fn every_way_in_is_a_real_one(suite: Suite) {
 
 /// Without its answer a login waits for 25 seconds, and is then no session.
 #[test]
-fn a_scenario_goes_on_only_when_the_bus_answers_on_bookworm() {
+fn scenario_starts_only_when_the_bus_answers_on_bookworm() {
     a_scenario_waits_for_the_bus(Suite::Bookworm);
 }
 
 #[test]
-fn a_scenario_goes_on_only_when_the_bus_answers_on_trixie() {
+fn scenario_starts_only_when_the_bus_answers_on_trixie() {
     a_scenario_waits_for_the_bus(Suite::Trixie);
 }
 
@@ -87,7 +87,7 @@ fn cron_runs_a_job_of_alice() {
 }
 
 #[test]
-fn two_guests_live_side_by_side() {
+fn two_guests_run_concurrently() {
     let (first, second) = (Guest::boot(Suite::Bookworm), Guest::boot(Suite::Trixie));
     first.write("/tmp/whose", "root", "644", b"first\n");
     assert_eq!(second.read("/tmp/whose"), None);
@@ -97,7 +97,7 @@ fn two_guests_live_side_by_side() {
 }
 
 #[test]
-fn a_guest_does_not_outlive_a_killed_test() {
+fn guest_ends_when_its_test_is_killed() {
     let mut doomed = Command::new(env!("CARGO_BIN_EXE_doomed-guest")).stdout(Stdio::piped()).spawn().unwrap();
     let said = BufReader::new(doomed.stdout.take().unwrap());
     let leader = said

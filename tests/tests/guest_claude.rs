@@ -160,7 +160,7 @@ fn job_without_a_login_gets_the_setup_token_by_exec() {
 }
 
 #[test]
-fn an_empty_variable_after_su_counts_as_no_token() {
+fn empty_variable_after_su_counts_as_no_token() {
     let desk = Workplace::with_product(Suite::Bookworm, &["alice", "bob"]);
     keep_setup_token_of_alice(&desk);
     let bobs = desk.sign_in("bob");

@@ -21,7 +21,7 @@ fn traces(guest: &Guest) -> String {
 }
 
 #[test]
-fn enrolling_twice_and_under_any_umask_is_the_same_as_once() {
+fn enroll_is_idempotent_under_any_umask() {
     let guest = product();
     let first = guest.enroll("alice");
     assert!(first.contains("alice is enrolled"), "{first}");
@@ -122,7 +122,7 @@ fn enroll_requires_root_and_a_regular_user() {
 }
 
 #[test]
-fn after_a_reboot_requests_are_taken_whatever_the_name() {
+fn requests_work_after_a_reboot_for_any_user_name() {
     let guest = product();
     guest.forget_as_a_reboot_does("/run/claude-auth-sync");
     guest.record_requests();

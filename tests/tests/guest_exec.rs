@@ -27,7 +27,7 @@ fn alice_runs(guest: &Guest, line: &str) -> String {
 }
 
 #[test]
-fn the_command_and_it_alone_gets_the_token() {
+fn exec_passes_the_token_only_to_its_command() {
     let guest = Guest::boot_with_product(Suite::Bookworm); // nobody is enrolled: no login brings the token along
     guest.put_token("alice", ALICE);
     let show = show();
@@ -163,7 +163,7 @@ fn older_tmux_session_gets_and_loses_the_setup_token() {
 }
 
 #[test]
-fn an_env_file_that_is_not_to_be_believed_is_named_and_not_used() {
+fn untrusted_env_file_is_named_and_not_used() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     let launch = format!("cas-session exec -- {}", show());
     for spoiled in

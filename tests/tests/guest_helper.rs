@@ -84,7 +84,7 @@ fn helper_has_the_users_identity_and_cannot_regain_root() {
 }
 
 #[test]
-fn everything_it_writes_is_for_its_user_alone() {
+fn helper_files_are_private_to_the_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
@@ -114,7 +114,7 @@ fn everything_it_writes_is_for_its_user_alone() {
 }
 
 #[test]
-fn limits_of_the_caller_of_su_tear_no_file() {
+fn caller_limits_of_su_damage_no_file() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let limits = [
@@ -170,7 +170,7 @@ fn limits_of_the_caller_of_su_tear_no_file() {
 }
 
 #[test]
-fn a_token_arrives_whatever_limits_the_caller_of_su_has_set() {
+fn token_is_set_under_any_caller_limits_of_su() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     for limit in ["-f 0", "-n 12", "-u 1", "-S -v 100000", "-t 2", "-l 0"] {

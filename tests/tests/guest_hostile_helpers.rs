@@ -41,7 +41,7 @@ fn modules_lines(guest: &Guest) -> String {
 }
 
 #[test]
-fn the_login_works_with_the_program_missing() {
+fn missing_helper_does_not_break_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm /usr/bin/cas-session").expect_success("removing the program");
     assert_eq!(guest.ssh("alice", "echo in").text(), "in\n");
@@ -50,20 +50,20 @@ fn the_login_works_with_the_program_missing() {
 }
 
 #[test]
-fn the_login_works_with_the_module_itself_missing() {
+fn missing_module_does_not_break_the_login() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm /usr/lib/*/security/pam_cas_session.so").expect_success("removing the module");
     assert_eq!(guest.ssh("alice", "echo in").text(), "in\n");
 }
 
 #[test]
-fn the_login_works_when_the_program_crashes() {
+fn crashing_helper_does_not_break_the_login() {
     let journal = alice_logs_in_although("kill -SEGV $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
-fn the_login_works_when_the_program_answers_and_then_fails() {
+fn helper_that_fails_after_its_reply_does_not_break_the_login() {
     let journal = alice_logs_in_although("echo 'CAS1 sk-ant-oat01-abc'; exit 3");
     assert!(journal.contains("failed"), "{journal}");
 }
@@ -78,7 +78,7 @@ fn hanging_helper_does_not_break_the_login() {
 }
 
 #[test]
-fn the_login_works_when_the_program_floods() {
+fn flooding_helper_does_not_break_the_login() {
     let journal = alice_logs_in_although("exec cat /dev/zero");
     assert!(journal.contains("another form"), "{journal}");
     let journal = alice_logs_in_although("yes CAS1");
@@ -93,13 +93,13 @@ fn helper_child_that_keeps_the_pipe_does_not_break_the_login() {
 }
 
 #[test]
-fn the_login_works_when_the_program_is_killed() {
+fn killed_helper_does_not_break_the_login() {
     let journal = alice_logs_in_although("kill -KILL $$");
     assert!(journal.contains("failed"), "{journal}");
 }
 
 #[test]
-fn the_login_works_when_the_program_is_no_program() {
+fn invalid_helper_does_not_break_the_login() {
     let guest = guest_with_helper("");
     for spoiled in ["chmod 644 $h", "rm $h; mkdir $h", "rm -r $h; printf '\\177ELF-not' >$h; chmod 755 $h"] {
         guest.run(&format!("h={HELPER}; {spoiled}")).expect_success("spoiling the program");
@@ -110,7 +110,7 @@ fn the_login_works_when_the_program_is_no_program() {
 }
 
 #[test]
-fn an_answer_that_is_not_one_well_formed_line_sets_nothing() {
+fn malformed_helper_reply_sets_nothing() {
     let guest = guest_with_helper("");
     let answers = [
         r"printf 'CAS1 sk-ant-oat01-abc'",
@@ -139,7 +139,7 @@ fn an_answer_that_is_not_one_well_formed_line_sets_nothing() {
 }
 
 #[test]
-fn su_works_with_hardly_a_descriptor_or_a_process_left() {
+fn su_works_with_few_descriptors_and_processes() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     let su = "su alice -c 'echo in'";

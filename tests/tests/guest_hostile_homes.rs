@@ -38,7 +38,7 @@ fn alice_gets_in_and_one_line_says_why(guest: &Guest, with: &str) {
 }
 
 #[test]
-fn a_home_that_is_missing() {
+fn login_works_with_a_missing_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("rm -r /home/alice").expect_success("removing the home");
     alice_gets_in_and_one_line_says_why(&guest, "no home");
@@ -46,7 +46,7 @@ fn a_home_that_is_missing() {
 }
 
 #[test]
-fn a_home_on_a_full_disk() {
+fn login_works_with_a_home_on_a_full_disk() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest
         .run("mount -t tmpfs -o size=1m,mode=700,uid=1000,gid=1000 tmpfs /home/alice")
@@ -68,7 +68,7 @@ fn a_home_on_a_full_disk() {
 }
 
 #[test]
-fn a_home_that_is_read_only() {
+fn login_works_with_a_read_only_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("first"));
     let before = guest.identity_of(&login_path("alice"));
@@ -80,7 +80,7 @@ fn a_home_that_is_read_only() {
 }
 
 #[test]
-fn a_home_that_is_a_symlink_to_where_it_really_is() {
+fn login_works_with_a_symlinked_home() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.run("mv /home/alice /srv/alice && ln -s /srv/alice /home/alice").expect_success("moving the home");
     let login = fresh("first");
@@ -91,7 +91,7 @@ fn a_home_that_is_a_symlink_to_where_it_really_is() {
 }
 
 #[test]
-fn a_login_file_that_is_a_symlink_stays_one() {
+fn symlinked_login_file_stays_a_symlink() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
@@ -106,7 +106,7 @@ fn a_login_file_that_is_a_symlink_stays_one() {
 }
 
 #[test]
-fn links_to_what_belongs_to_others_lead_nowhere() {
+fn symlinks_to_foreign_files_are_not_followed() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     let bobs = tombstone(&fresh("bobs"));
     guest.put_login("bob", &bobs);
@@ -130,7 +130,7 @@ fn links_to_what_belongs_to_others_lead_nowhere() {
 }
 
 #[test]
-fn a_fifo_or_a_folder_or_a_device_where_a_file_should_be() {
+fn login_works_with_special_files_in_place_of_files() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let state = "/home/alice/.local/state/claude-auth-sync";
     let places = [
@@ -173,7 +173,7 @@ fn kind_of(guest: &Guest, place: &str) -> String {
 }
 
 #[test]
-fn directories_of_another_user() {
+fn login_works_with_directories_of_another_user() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.back_up_and_break("alice", &fresh("first"));
     guest
@@ -185,7 +185,7 @@ fn directories_of_another_user() {
 }
 
 #[test]
-fn an_env_file_that_others_may_write_is_not_believed() {
+fn env_file_writable_by_others_is_not_used() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", "sk-ant-oat01-alice");
     for spoiled in ["chmod 666 $e", "chmod 600 $e; chown bob:bob $e; chmod 644 $e"] {

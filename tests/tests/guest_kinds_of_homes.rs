@@ -57,7 +57,7 @@ fn unusual_names_homes_and_groups_are_synced() {
 }
 
 #[test]
-fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
+fn home_readable_only_by_a_supplementary_group_works() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     // The way to the home leads through a folder that only members of a project may enter.
     guest
@@ -68,7 +68,7 @@ fn a_home_that_is_open_to_a_supplementary_group_alone_works() {
 
 /// As on NFS with root_squash: root may not look into the home, its user may.
 #[test]
-fn a_home_that_only_its_user_can_read_works() {
+fn home_readable_only_by_its_user_works() {
     let guest = Guest::boot_with_product(Suite::Bookworm);
     guest
         .run(

@@ -28,7 +28,7 @@ fn users_below_the_minimum_uid_are_left_alone() {
 }
 
 #[test]
-fn only_the_services_on_the_line_are_acted_for() {
+fn only_configured_services_are_handled() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     // What the module brings, and not what a login shell finds by itself.

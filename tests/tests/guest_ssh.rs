@@ -39,7 +39,7 @@ fn a_clobbered_credential_is_whole_at_the_prompt(suite: Suite) {
 }
 
 #[test]
-fn keys_of_other_tools_that_came_after_the_backup_are_kept() {
+fn keys_of_other_tools_added_after_the_backup_are_kept() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);
@@ -55,7 +55,7 @@ fn keys_of_other_tools_that_came_after_the_backup_are_kept() {
 }
 
 #[test]
-fn a_login_file_that_is_gone_or_torn_comes_back() {
+fn missing_or_truncated_login_file_is_restored() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     for damage in ["rm $f", "rm -r ~alice/.claude", ": >$f", "printf '{\"claudeAiOauth\": {\"acc' >$f"] {
@@ -84,7 +84,7 @@ fn valid_login_is_not_written_by_repeated_logins() {
 }
 
 #[test]
-fn an_expired_but_whole_login_is_left_to_claude_code() {
+fn expired_login_is_left_to_claude_code() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("kept"));
     guest.sync("alice").expect_success("the first backup");
@@ -95,7 +95,7 @@ fn an_expired_but_whole_login_is_left_to_claude_code() {
 }
 
 #[test]
-fn the_newest_generation_comes_back_never_an_older_one() {
+fn newest_generation_is_restored_and_never_an_older_one() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let (older, newer) = (healthy("older", now_ms() + 2 * HOUR_MS), healthy("newer", now_ms() + 7 * HOUR_MS));
     guest.put_login("alice", &older);
@@ -124,7 +124,7 @@ fn login_without_a_backup_is_logged_and_not_changed() {
 }
 
 #[test]
-fn after_a_reboot_the_next_login_is_repaired_too() {
+fn login_after_a_reboot_is_repaired() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     guest.back_up_and_break("alice", &login);

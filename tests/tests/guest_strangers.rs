@@ -51,7 +51,7 @@ fn traced_su(guest: &Guest, user: &str) -> String {
 }
 
 #[test]
-fn a_marker_that_root_did_not_write_counts_for_nothing() {
+fn marker_not_owned_by_root_is_ignored() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("bob", "sk-ant-oat01-bob");
     for forged in ["install -o bob -m 644 /dev/null $m", "ln -s alice $m", "mkdir $m", "mkfifo $m"] {

@@ -15,7 +15,7 @@ fn errors(finished: &Finished) -> String {
 }
 
 #[test]
-fn a_login_that_was_never_backed_up_requests_a_sync_once() {
+fn login_without_a_backup_requests_one_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.record_requests();
     let requests = || guest.recorded_requests("alice");
@@ -62,7 +62,7 @@ fn sync_with_another_name_or_unwritable_log_succeeds() {
 }
 
 #[test]
-fn two_syncs_at_once_are_one_sync_and_one_skip() {
+fn concurrent_syncs_are_one_sync_and_one_skip() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     guest.sync("alice").expect_success("a sync");
@@ -80,7 +80,7 @@ fn two_syncs_at_once_are_one_sync_and_one_skip() {
 }
 
 #[test]
-fn log_and_journal_have_the_line_that_alerts_match() {
+fn log_and_journal_contain_the_line_that_alerts_match() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let login = fresh("first");
     let mut said = Vec::new();

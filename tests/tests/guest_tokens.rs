@@ -6,12 +6,12 @@ const ALICE: &str = "sk-ant-oat01-alice_A-1";
 const BOB: &str = "sk-ant-oat01-bob_B-2";
 
 #[test]
-fn the_setup_token_is_in_every_way_of_logging_in_on_bookworm() {
+fn every_login_method_sets_the_setup_token_on_bookworm() {
     every_login_has_the_token(Suite::Bookworm);
 }
 
 #[test]
-fn the_setup_token_is_in_every_way_of_logging_in_on_trixie() {
+fn every_login_method_sets_the_setup_token_on_trixie() {
     every_login_has_the_token(Suite::Trixie);
 }
 
@@ -68,7 +68,7 @@ fn cron_jobs_and_user_services_get_no_token() {
 }
 
 #[test]
-fn su_and_sudo_never_pass_on_the_callers_token() {
+fn su_and_sudo_never_pass_the_token_of_the_caller() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.put_token("alice", ALICE);
     let show = format!("echo \"[${{{VARIABLE}-unset}}]\"");
@@ -132,7 +132,7 @@ fn token_removed_from_the_env_file_is_unset_at_next_login() {
 }
 
 #[test]
-fn an_env_file_can_set_nothing_but_a_well_formed_setup_token() {
+fn env_file_can_set_only_a_well_formed_setup_token() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     let before = guest.ssh("alice", "env").expect_success("ssh").text();
     let megabyte = format!("{VARIABLE}=sk-ant-oat01-{}\n", "a".repeat(1 << 20));

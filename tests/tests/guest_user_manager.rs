@@ -105,7 +105,7 @@ fn the_manager_starts_with_everything_else(suite: Suite) {
 /// A session waits for it. Left to itself, a look-up gives up after 45 seconds, and holds back
 /// every signal until then.
 #[test]
-fn a_user_database_that_hangs_is_not_waited_for() {
+fn unresponsive_user_database_does_not_block() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_token("alice", ALICE);
     // Nothing else here may look anybody up.

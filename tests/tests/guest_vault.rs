@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const SSHD_ITSELF: Duration = Duration::from_millis(1300);
 
 #[test]
-fn a_good_copy_in_vault_alone_is_enough() {
+fn backup_only_in_vault_is_restored() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let alice = fleet.enroll("alice");
     let login = fresh("kept");
@@ -112,7 +112,7 @@ fn unreachable_store_delays_only_one_login() {
 }
 
 #[test]
-fn a_server_that_listens_and_never_answers_is_no_better() {
+fn unresponsive_server_delays_only_one_login() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     fleet.enroll("alice");
     let guest = &fleet.guest;
@@ -139,7 +139,7 @@ fn a_login_that_asks_the_store(guest: &Guest) -> Duration {
 }
 
 #[test]
-fn a_sealed_vault_changes_nothing_and_is_named_in_the_journal() {
+fn sealed_vault_changes_nothing_and_is_logged() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     let login = fresh("kept");
@@ -186,7 +186,7 @@ fn vault_token_of_another_user_is_refused() {
 }
 
 #[test]
-fn a_healthy_login_is_never_written_whatever_the_store_holds() {
+fn valid_login_is_never_overwritten_from_the_store() {
     let fleet = Fleet::start(Suite::Bookworm, "0s");
     let alice = fleet.enroll("alice");
     fleet.guest.put_login("alice", &fresh("in-use"));

@@ -80,7 +80,7 @@ impl Desk {
 }
 
 #[test]
-fn a_healthy_login_is_verified_and_backed_up_once() {
+fn valid_login_is_verified_and_backed_up_once() {
     let desk = desk();
     desk.place.sign_in("alice");
     let before = desk.version();
@@ -195,7 +195,7 @@ fn login_rejected_early_is_refreshed() {
 }
 
 #[test]
-fn a_setup_token_is_verified_in_the_place_of_the_login() {
+fn setup_token_is_verified_instead_of_the_login() {
     let desk = desk();
     desk.place.sign_in("alice");
     let identity = desk.place.guest.identity_of(&login_path("alice"));

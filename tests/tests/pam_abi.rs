@@ -47,7 +47,7 @@ fn module_links_only_libpam_and_libc() {
 
 /// A symbol without a version, or a newer one, would be missed at a login instead of when it is installed.
 #[test]
-fn every_symbol_it_needs_has_a_version_that_debian_12_provides() {
+fn module_needs_only_symbol_versions_of_debian_12() {
     let symbols = output_of("nm", &["-D", "--undefined-only", "--with-symbol-versions"]);
     let needed: Vec<&str> = symbols
         .lines()
@@ -141,7 +141,7 @@ fn module_changes_no_identity_limit_or_log() {
 }
 
 #[test]
-fn every_crate_in_it_is_known() {
+fn module_contains_only_known_crates() {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",

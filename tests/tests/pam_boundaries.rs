@@ -25,7 +25,7 @@ fn login_without_enrollment_costs_one_lstat() {
 }
 
 #[test]
-fn root_pays_nothing_even_when_marked() {
+fn root_login_costs_nothing_even_with_a_marker() {
     let bed = bed();
     bed.enrol("root");
     let report = bed.login("answers").user("root").run();
@@ -35,7 +35,7 @@ fn root_pays_nothing_even_when_marked() {
 }
 
 #[test]
-fn a_service_outside_the_list_is_left_alone() {
+fn service_outside_the_list_is_not_handled() {
     let bed = bed();
     for service in ["sudo", "cron", "systemd-user", "lightdm-greeter", "runuser-l", "polkit-1", "sshd-cas"] {
         let report = bed.login("answers").service(service).argument("nonsense").run();
@@ -46,7 +46,7 @@ fn a_service_outside_the_list_is_left_alone() {
 }
 
 #[test]
-fn every_usual_way_in_gets_the_token() {
+fn every_default_service_gets_the_token() {
     let bed = bed();
     for service in
         ["sshd", "login", "remote", "su", "su-l", "sudo-i", "gdm-password", "lightdm", "sddm", "greetd"]
@@ -56,7 +56,7 @@ fn every_usual_way_in_gets_the_token() {
 }
 
 #[test]
-fn a_list_on_the_line_replaces_the_usual_services() {
+fn services_option_replaces_the_default_services() {
     let bed = bed();
     bed.login("answers").service("sshd-cas").argument("services=login,sshd-cas").run().assert_token();
     bed.login("answers").service("sshd").argument("services=login,sshd-cas").run().assert_nothing_happened();
@@ -72,7 +72,7 @@ enum Reaction {
 }
 
 #[test]
-fn a_hostile_user_name_is_harmless() {
+fn hostile_user_name_is_harmless() {
     use Reaction::{Asked, LeftAlone};
     let bed = bed();
     fs::write(bed.at("state/outside"), "").expect("a file that a name could point at");
@@ -134,7 +134,7 @@ fn a_hostile_user_name_is_harmless() {
 }
 
 #[test]
-fn a_name_that_is_not_utf8_reaches_the_program_byte_for_byte() {
+fn non_utf8_user_name_reaches_the_helper_unchanged() {
     let bed = bed();
     fs::write(bed.marker(b"j\xf6rg"), "").expect("the marker is written");
     bed.login("tells-what-it-sees").user(b"j\xf6rg").run().assert_token();
@@ -143,13 +143,13 @@ fn a_name_that_is_not_utf8_reaches_the_program_byte_for_byte() {
 }
 
 #[test]
-fn a_session_without_a_user_tty_or_remote_host_is_normal() {
+fn session_without_ruser_tty_or_rhost_succeeds() {
     // The host sets neither a terminal nor a remote host or user in any test.
     bed().login("answers").nobody().run().assert_nothing_happened();
 }
 
 #[test]
-fn only_a_marker_of_roots_own_counts() {
+fn only_a_marker_owned_by_root_counts() {
     let bed = bed();
     let marker = bed.marker(b"carol");
     let reset = || {
@@ -211,7 +211,7 @@ fn deadline_out_of_bounds_is_clamped_and_logged() {
 }
 
 #[test]
-fn a_line_in_the_log_is_bounded_however_much_there_is_to_say() {
+fn log_line_has_a_maximum_length() {
     let bed = bed();
     let login = bed.login("answers");
     let report = (0..30).fold(login, |login, number| login.argument(format!("nonsense{number}"))).run();
@@ -246,7 +246,7 @@ fn pam_silent_makes_no_difference() {
 }
 
 #[test]
-fn alone_in_a_stack_or_not_both_ends_of_a_session_succeed() {
+fn session_calls_succeed_alone_and_with_other_modules() {
     let bed = bed();
     for stack in [
         "session required MODULE\n",
@@ -276,7 +276,7 @@ fn module_in_another_stack_grants_no_access() {
 }
 
 #[test]
-fn setting_credentials_beside_a_real_module_is_not_disturbed() {
+fn setcred_with_another_module_is_not_affected() {
     let stack = "auth required pam_permit.so\nauth optional MODULE\naccount required pam_permit.so\naccount optional MODULE\n";
     let report = bed().login("answers").stack(stack).calls(&["authenticate", "setcred", "account"]).run();
     assert_eq!(report.calls(), [0, 0, 0], "{report:#?}");

@@ -30,23 +30,23 @@ fn bed() -> PamBed {
 }
 
 #[test]
-fn a_login_with_a_kept_token_has_it_in_the_environment() {
+fn login_with_a_stored_token_has_it_in_its_environment() {
     bed().login("answers").run().assert_token();
 }
 
 #[test]
-fn a_login_without_a_token_is_as_if_the_module_were_not_there() {
+fn login_without_a_token_is_as_without_the_module() {
     bed().login("answers-without-token").run().assert_nothing_happened();
 }
 
 #[test]
-fn on_an_older_kernel_a_login_gets_its_token_too() {
+fn login_on_an_older_kernel_gets_its_token() {
     bed().login("answers").host("kernel-6.1").run().assert_token();
     bed().login("answers").host("kernel-5.2").run().assert_token();
 }
 
 #[test]
-fn an_answer_that_comes_late_but_in_time_counts() {
+fn slow_reply_within_the_deadline_is_used() {
     bed().login("answers-late").run().assert_token();
 }
 
@@ -75,7 +75,7 @@ fn assert_late(mode: &str, host: &[&str]) {
 }
 
 #[test]
-fn a_program_that_closed_its_output_is_not_waited_for() {
+fn helper_that_closed_its_output_is_not_waited_for() {
     let bed = bed();
     let report = bed.login("answers-closes-and-hangs").argument("deadline=10s").run();
     report.assert_token();
@@ -87,7 +87,7 @@ fn a_program_that_closed_its_output_is_not_waited_for() {
 }
 
 #[test]
-fn the_word_of_a_program_that_failed_is_not_taken() {
+fn reply_of_a_failed_helper_is_not_used() {
     for mode in [
         "answers-and-fails",
         "answers-closes-and-fails",
@@ -101,7 +101,7 @@ fn the_word_of_a_program_that_failed_is_not_taken() {
 
 /// The host cannot take the status of the program away, whatever it does with children of its own.
 #[test]
-fn a_failed_program_is_found_out_in_every_host() {
+fn failed_helper_is_detected_in_every_host() {
     for host in HOSTS {
         let bed = bed();
         let login = bed.login("answers-and-fails");
@@ -111,7 +111,7 @@ fn a_failed_program_is_found_out_in_every_host() {
 }
 
 #[test]
-fn a_host_that_is_killed_leaves_no_program_behind() {
+fn killed_host_leaves_no_helper_running() {
     let bed = bed();
     let report = bed.login("ignores-signals-and-hangs").argument("deadline=500ms").host("dies").run();
     assert_eq!(report.status.signal(), Some(libc::SIGKILL), "{report:#?}");
@@ -120,7 +120,7 @@ fn a_host_that_is_killed_leaves_no_program_behind() {
 }
 
 #[test]
-fn a_flood_is_cut_off_at_the_length_of_a_reply() {
+fn excess_output_is_cut_off_at_the_reply_limit() {
     let bed = bed();
     let report = bed.login("floods").argument("deadline=10s").run();
     report.assert_no_token_because(OTHER_FORM);
@@ -129,7 +129,7 @@ fn a_flood_is_cut_off_at_the_length_of_a_reply() {
 }
 
 #[test]
-fn a_child_that_keeps_the_pipe_open_costs_nothing_and_is_killed() {
+fn child_that_keeps_the_pipe_open_is_killed_without_delay() {
     for host in HOSTS {
         for (mode, has_token) in [("leaves-a-child", true), ("leaves-a-child-in-silence", false)] {
             let bed = bed();
@@ -149,7 +149,7 @@ fn a_child_that_keeps_the_pipe_open_costs_nothing_and_is_killed() {
 }
 
 #[test]
-fn a_child_that_left_the_group_does_not_keep_the_login() {
+fn child_outside_the_group_does_not_delay_the_login() {
     let bed = bed();
     let _ = bed.program("leaves-the-group");
     let report = bed.login("leaves-a-child-elsewhere").argument("deadline=10s").run();
@@ -158,7 +158,7 @@ fn a_child_that_left_the_group_does_not_keep_the_login() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_one_line_in_the_log() {
+fn helper_that_cannot_be_started_is_logged_once() {
     let bed = bed();
     let plain = bed.at("plain");
     fs::write(&plain, "text").expect("a file");
@@ -182,7 +182,7 @@ fn a_program_that_cannot_be_started_is_one_line_in_the_log() {
 }
 
 #[test]
-fn nothing_but_one_well_formed_line_sets_anything() {
+fn only_one_well_formed_line_sets_the_token() {
     let bed = bed();
     let token = TOKEN.as_bytes();
     let megabyte = vec![b'a'; 1 << 20];
@@ -237,7 +237,7 @@ fn nothing_but_one_well_formed_line_sets_anything() {
 }
 
 #[test]
-fn the_longest_token_there_may_be_arrives_whole() {
+fn token_of_maximum_length_is_passed_completely() {
     let bed = bed();
     let token = format!("sk-ant-oat01-{}", "a".repeat(1024 - 13));
     let _ = bed.program("answers-what-is-written");

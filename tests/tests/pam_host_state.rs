@@ -19,12 +19,12 @@ fn assert_handler_was_not_called(report: &Report) {
 }
 
 #[test]
-fn a_host_that_ignores_its_children_gets_the_token_all_the_same() {
+fn host_that_ignores_sigchld_gets_the_token() {
     login_in("sigchld-ignored").assert_token();
 }
 
 #[test]
-fn a_host_with_a_child_handler_never_hears_of_our_child() {
+fn sigchld_handler_of_the_host_never_sees_the_helper() {
     for mode in ["sigchld-handler", "sigchld-reaping-handler", "sigchld-nocldwait"] {
         let report = login_in(mode);
         report.assert_token();
@@ -33,7 +33,7 @@ fn a_host_with_a_child_handler_never_hears_of_our_child() {
 }
 
 #[test]
-fn a_host_hears_of_its_own_child_that_ended_during_the_login() {
+fn host_is_notified_of_its_own_child_ended_during_login() {
     let report = bed().login("answers-late").host("sigchld-handler").host("own-child").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!(report.environment(), [TOKEN_VARIABLE]);
@@ -41,23 +41,23 @@ fn a_host_hears_of_its_own_child_that_ended_during_the_login() {
 }
 
 #[test]
-fn a_thread_of_the_host_that_reaps_everything_changes_nothing() {
+fn host_thread_that_reaps_all_children_changes_nothing() {
     login_in("thief-thread").assert_token();
 }
 
 #[test]
-fn a_host_with_everything_set_oddly_finds_it_all_as_it_was() {
+fn unusual_process_state_of_the_host_is_preserved() {
     login_in("dirty").assert_token();
 }
 
 #[test]
-fn a_host_without_standard_streams_gets_the_token() {
+fn host_without_standard_streams_gets_the_token() {
     let report = bed().login("tells-what-it-sees").host("stdio-closed").run();
     report.assert_token();
 }
 
 #[test]
-fn a_login_in_another_thread_outlives_that_thread() {
+fn session_opened_in_a_thread_outlives_the_thread() {
     login_in("other-thread").assert_token();
 }
 
@@ -100,7 +100,7 @@ fn threads_that_fork_during_logins_keep_their_handler() {
 }
 
 #[test]
-fn a_storm_of_signals_neither_shortens_nor_lengthens_the_wait() {
+fn signals_do_not_change_the_deadline() {
     let bed = bed();
     bed.login("answers-late").host("eintr-storm").run().assert_token();
     let report = bed.login("hangs").argument("deadline=500ms").host("eintr-storm").run();
@@ -135,21 +135,21 @@ fn helper_inherits_only_three_descriptors_and_its_environment() {
 }
 
 #[test]
-fn the_pipe_is_closed_on_exec_from_its_first_moment() {
+fn pipe_is_created_with_close_on_exec() {
     let report = login_in("thief-thread");
     report.assert_token();
     assert_eq!(report.login()["pipe_flags"], json!(libc::O_CLOEXEC));
 }
 
 #[test]
-fn the_token_stays_in_the_hosts_memory_once_as_libpams_own_copy() {
+fn token_is_in_host_memory_only_as_the_copy_of_libpam() {
     let report = login_in("memory");
     report.assert_token();
     assert_eq!(report.login()["copies"], json!(1));
 }
 
 #[test]
-fn debug_is_passed_on() {
+fn debug_option_is_passed_to_the_helper() {
     let bed = bed();
     let _ = bed.login("tells-what-it-sees").argument("debug").run();
     assert!(arguments(&bed.seen()).contains(&"--debug".to_owned()));
@@ -181,7 +181,7 @@ fn assert_clean(seen: &Value) {
 }
 
 #[test]
-fn ten_thousand_logins_hold_no_more_than_the_first_thousand() {
+fn ten_thousand_logins_leak_no_resources() {
     let bed = bed();
     for (user, times) in [("bob", 10_000), ("alice", 2_000)] {
         let report = bed.login("answers").user(user).times(times).run();
@@ -205,7 +205,7 @@ fn handle_ended_in_a_forked_child_keeps_the_session() {
 }
 
 #[test]
-fn closing_without_opening_or_twice_is_harmless() {
+fn close_without_open_or_twice_is_harmless() {
     for calls in [&["close"][..], &["open", "close", "close"], &["open", "open", "close"], &["close", "open"]]
     {
         let report = bed().login("answers").calls(calls).run();
@@ -215,13 +215,13 @@ fn closing_without_opening_or_twice_is_harmless() {
 }
 
 #[test]
-fn a_second_login_in_the_same_handle_gives_the_same_token() {
+fn second_session_in_a_handle_gets_the_same_token() {
     let report = bed().login("answers").calls(&["open", "open", "close"]).run();
     report.assert_token();
 }
 
 #[test]
-fn any_single_call_to_the_system_may_fail() {
+fn failure_of_any_single_system_call_is_handled() {
     let report = bed().login("answers").host("faults").host("sigchld-handler").run();
     assert!(report.status.success(), "{report:#?}");
     assert_eq!((report.printed.as_str(), &report.answer["conversations"]), ("", &json!(0)));

@@ -65,12 +65,12 @@ fn su_empties_the_variable_even_when_the_module_panics() {
 }
 
 #[test]
-fn su_outside_the_list_is_left_alone() {
+fn su_outside_the_list_is_not_handled() {
     bed().login("answers").service("su").argument("services=sshd").run().assert_nothing_happened();
 }
 
 #[test]
-fn no_other_service_gets_an_empty_variable() {
+fn only_su_gets_an_empty_variable() {
     for service in ["sshd", "login", "sudo-i", "gdm-password"] {
         bed().login("answers").service(service).user("bob").run().assert_nothing_happened();
     }

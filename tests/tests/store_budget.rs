@@ -74,7 +74,7 @@ fn packages() -> Vec<String> {
 }
 
 #[test]
-fn no_cryptography_but_rings_is_linked() {
+fn only_ring_is_linked_for_cryptography() {
     let packages = packages();
     for wanted in ["ring", "rustls", "reqwest", "cas-core"] {
         assert!(

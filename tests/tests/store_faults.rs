@@ -200,7 +200,7 @@ fn expected_of_a_write<'kind>(fault: &Fault, expected: &'kind str) -> &'kind str
 }
 
 #[test]
-fn the_time_a_busy_server_asks_for_is_passed_on() {
+fn retry_after_of_a_busy_server_is_returned() {
     let bed = Bed::new();
     bed.fake.fail(
         "GET /v1/secret",
@@ -213,7 +213,7 @@ fn the_time_a_busy_server_asks_for_is_passed_on() {
 }
 
 #[test]
-fn a_version_that_lost_is_never_read_again_as_the_newest() {
+fn version_that_lost_a_race_is_never_read_as_the_newest() {
     let bed = Bed::new();
     let mut store = bed.store();
     let stale = store.read(&Deadline::after(SPAN * 9)).unwrap().version;

@@ -106,7 +106,7 @@ fn token_is_sent_to_root_and_to_the_configured_user() {
 
 /// Until a process accepts a connection, its socket has no user.
 #[test]
-fn nothing_is_sent_before_the_connection_is_accepted() {
+fn token_is_not_sent_before_the_connection_is_accepted() {
     let (port, heard) = listen_as(STRANGER, "127.0.0.1", Duration::from_millis(500));
     let refused = read(&format!("http://127.0.0.1:{port}"), None).to_string();
     assert!(refused.contains("user id 54321"), "{refused}");
@@ -144,7 +144,7 @@ fn listener_of_root_does_not_authorize_another_connection() {
 }
 
 #[test]
-fn an_agent_user_that_does_not_exist_is_named() {
+fn missing_agent_user_is_named() {
     let failed = read("http://127.0.0.1:9", Some("no-such-user"));
     assert!(matches!(failed, StoreError::Misconfigured { .. }), "{failed}");
     assert!(failed.to_string().contains("vault.agent_user \"no-such-user\" is not a user"), "{failed}");

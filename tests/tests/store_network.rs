@@ -35,7 +35,7 @@ fn unreachable(outcome: Result<cas_core::store::Document, StoreError>) -> String
 }
 
 #[test]
-fn a_redirection_never_carries_the_token_elsewhere() {
+fn redirection_never_forwards_the_token() {
     let elsewhere = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     for status in [301, 302, 303, 307, 308] {
@@ -79,7 +79,7 @@ fn read_once(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn proxies_in_the_environment_are_not_asked() {
+fn proxies_in_the_environment_are_not_used() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
     let fake = VaultFake::start("alice");
@@ -102,7 +102,7 @@ fn proxies_in_the_environment_are_not_asked() {
 }
 
 #[test]
-fn a_ca_in_the_environment_is_not_believed() {
+fn ca_in_the_environment_is_not_trusted() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_ca_in_the_environment_is_not_believed() {
 }
 
 #[test]
-fn a_configured_proxy_is_asked_to_connect_and_sees_no_token() {
+fn configured_proxy_gets_connect_and_sees_no_token() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
     let (proxy, asked) = listening();
@@ -158,7 +158,7 @@ fn server_with_an_untrusted_certificate_gets_no_token() {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_gets_no_token() {
+fn server_without_tls_gets_no_token() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     let fake = VaultFake::start("alice");

@@ -10,7 +10,7 @@ use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
 #[test]
-fn a_run_at_a_standby_reads_what_it_wrote() {
+fn run_at_a_standby_reads_its_own_writes() {
     let raft = Raft::three();
     let alice = raft.person_at_a_standby("alice", Policy::Patch);
     let mut store = alice.store();
@@ -42,7 +42,7 @@ fn run_without_a_write_may_read_a_recent_version() {
 }
 
 #[test]
-fn after_a_conflict_a_standby_shows_what_caused_it() {
+fn standby_shows_the_conflicting_version_after_a_conflict() {
     let raft = Raft::three();
     for policy in [Policy::Patch, Policy::Update] {
         let alice = raft.person_at_a_standby(&format!("alice-{policy:?}"), policy);
@@ -73,7 +73,7 @@ fn after_a_conflict_a_standby_shows_what_caused_it() {
 }
 
 #[test]
-fn when_the_active_node_dies_reading_goes_on_and_writing_waits() {
+fn loss_of_the_active_node_allows_reads_and_delays_writes() {
     let mut raft = Raft::three();
     let alice = raft.person_at_a_standby("alice", Policy::Patch);
     let mut store = alice.store();

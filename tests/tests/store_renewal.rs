@@ -74,7 +74,7 @@ fn token_that_cannot_be_renewed_is_refused() {
 }
 
 #[test]
-fn a_renewal_while_the_server_is_away_is_left_to_the_next_run() {
+fn renewal_with_an_unreachable_server_is_retried_next_run() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Update);
     let mut store = alice.store();

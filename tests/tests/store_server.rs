@@ -7,7 +7,7 @@ use cas_vault::{VaultConfig, VaultPath, VaultStore};
 use serde_json::{Value, json};
 
 #[test]
-fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
+fn sealed_server_is_busy_and_works_once_unsealed() {
     let bao = Bao::tls();
     let alice = bao.person("alice", Policy::Patch);
     alice.put_document(&json!({ "theirs": "x" }));
@@ -29,7 +29,7 @@ fn a_sealed_server_is_busy_and_works_again_once_unsealed() {
 }
 
 #[test]
-fn a_document_too_large_to_be_a_users_is_left_alone() {
+fn oversized_document_is_not_changed() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Update);
     let large = json!({ "theirs": "x".repeat(1_000_000), "more": "y".repeat(500_000) });
@@ -44,7 +44,7 @@ fn a_document_too_large_to_be_a_users_is_left_alone() {
 }
 
 #[test]
-fn a_wrong_mount_path_or_namespace_is_refused_with_its_remedy() {
+fn wrong_mount_path_or_namespace_is_refused_with_a_remedy() {
     let bao = Bao::dev();
     bao.admin().done("POST", "sys/mounts/plain", &json!({ "type": "kv", "options": { "version": "1" } }));
     let alice = bao.person("alice", Policy::Patch);

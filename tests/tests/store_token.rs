@@ -38,7 +38,7 @@ fn token_of_another_user_accesses_no_document() {
 }
 
 #[test]
-fn a_root_token_is_refused_although_it_could_do_everything() {
+fn root_token_is_refused() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Patch);
     alice.use_token("root");
@@ -91,7 +91,7 @@ fn expired_token_is_distinguished_from_a_denied_one() {
 }
 
 #[test]
-fn an_expired_token_is_named_as_such() {
+fn expired_token_is_reported_as_expired() {
     let bao = Bao::dev();
     let alice = bao.person("alice", Policy::Patch);
     let short = json!({ "policies": ["workstation-claude-alice"], "ttl": "1s", "no_default_policy": true });
@@ -177,7 +177,7 @@ fn token_cache_does_not_contain_the_token() {
 }
 
 #[test]
-fn every_request_has_the_vault_request_header() {
+fn requests_have_the_vault_request_header() {
     let fake = VaultFake::start("alice");
     let folder = tempfile::tempdir().unwrap();
     let mut store = VaultStore::new(fake.config("alice", folder.path()));

@@ -65,7 +65,7 @@ fn cost(requests: &[&'static str], writes: usize) -> Cost {
 }
 
 #[test]
-fn a_steady_sync_is_one_read_and_a_changed_login_one_write_more() {
+fn steady_sync_needs_one_read_and_a_new_login_one_write() {
     let alice = Metered::new(Policy::Patch);
     alice.resident.put(LOGIN, &healthy("one", now_ms() + HOUR_MS));
     assert_eq!(alice.sync(), cost(&["look the token up", "read", "merge"], 1), "the first time of a token");
@@ -87,7 +87,7 @@ fn login_without_server_merge_needs_one_more_read() {
 }
 
 #[test]
-fn a_steady_sync_stays_below_its_ceiling_of_instructions() {
+fn steady_sync_stays_below_its_instruction_limit() {
     let alice = Metered::new(Policy::Patch);
     alice.resident.put(LOGIN, &fresh("one"));
     alice.sync();

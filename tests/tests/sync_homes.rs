@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// A home that is mounted at a login: until then there is a mount point, owned by another user.
 #[test]
-fn nothing_is_made_in_a_home_that_may_be_a_mountpoint() {
+fn nothing_is_created_in_a_possible_mountpoint() {
     for owner in [UID, 0] {
         let resident = Resident::settle();
         for entry in fs::read_dir(resident.home()).expect("a home") {

@@ -59,7 +59,7 @@ fn sync_under_a_size_limit_reports_it_and_tears_no_file() {
 }
 
 #[test]
-fn restore_under_a_size_limit_leaves_the_file_as_it_was() {
+fn restore_under_a_size_limit_does_not_change_the_file() {
     for limit in LIMITS {
         let (resident, limit) = (Resident::settle(), format!("ulimit -f {limit}"));
         let file = fresh("alice");
@@ -81,7 +81,7 @@ fn restore_under_a_size_limit_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn every_command_under_a_size_limit_ends_by_itself() {
+fn commands_under_a_size_limit_end_without_a_signal() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("alice"));
     assert_eq!(resident.sync().status.code(), Some(0));

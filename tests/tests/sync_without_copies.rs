@@ -33,7 +33,7 @@ fn writes(bao: &Bao, since: usize) -> usize {
 }
 
 #[test]
-fn no_request_writes_a_login_and_none_is_kept_here() {
+fn disabled_backups_store_no_login_anywhere() {
     let fields = json!({ "vaultwarden_email": "alice@example.org" });
     let (bao, person, resident) = with_a_store(&fields);
     switch_off(&resident);
@@ -59,7 +59,7 @@ fn no_request_writes_a_login_and_none_is_kept_here() {
 }
 
 #[test]
-fn copies_from_before_stay_where_they_are_and_are_named() {
+fn earlier_backups_are_kept_and_named() {
     let (bao, person, resident) = with_a_store(&json!({}));
     let login = resident.sign_in();
     assert_eq!(sync(&resident).1, Some(0));
@@ -78,7 +78,7 @@ fn copies_from_before_stay_where_they_are_and_are_named() {
 }
 
 #[test]
-fn a_setup_token_comes_and_is_verified_and_dated_as_ever() {
+fn setup_token_works_with_disabled_backups() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
     let (bao, _person, resident) = with_a_store(&json!({
         "setup_token": TOKEN,

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_read_whole_or_refused() {
+    fn request_is_read_completely_or_refused() {
         let text = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: api.anthropic.com:443\r\n\
                     authorization: Bearer abc\r\nContent-Length: 2\r\n\r\n{}";
         let request = Request::read(text.as_bytes()).expect("well-formed").expect("a request");

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_short_and_tells_tokens_apart() {
+    fn fingerprint_is_short_and_distinguishes_tokens() {
         // printf abc | sha256sum
         assert_eq!(fingerprint("abc"), "ba7816bf8f01cfea");
         assert_ne!(fingerprint("abd"), fingerprint("abc"));

@@ -232,7 +232,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_refresh_token_works_once() {
+    fn refresh_token_works_once() {
         let now = Instant::now();
         let mut tokens = Tokens { reuse: Reuse::IsRefused, ..Tokens::default() };
         let first = tokens.sign_in("alice", HOUR, now);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_works_once_and_its_tokens_are_the_accounts() {
+    fn code_works_once_and_gives_tokens_of_its_account() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
         let account = Account { email: "bob@example.com".to_owned(), ..Account::of_somebody() };
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_ends_by_itself_and_a_setup_token_does_not() {
+    fn access_token_expires_and_setup_token_does_not() {
         let now = Instant::now();
         let mut tokens = Tokens::default();
         let login = tokens.sign_in("alice", HOUR, now);

@@ -9,7 +9,7 @@ use cas_tests::resident::VAULT_TOKEN;
 use super::*;
 
 #[test]
-fn a_login_is_backed_up_to_both_places_beside_what_is_others() {
+fn login_is_backed_up_to_both_stores_beside_other_fields() {
     for policy in [Policy::Patch, Policy::Update] {
         let resident = Resident::settle();
         let bao = resident.bao();

@@ -68,7 +68,7 @@ fn check_json_has_the_documented_members() {
 
 /// The document says until when the token lasts; a sync has read it, and from then on no server is asked.
 #[test]
-fn a_setup_token_lasts_as_long_as_the_store_said_once() {
+fn setup_token_expiry_uses_the_last_known_dates() {
     let resident = Resident::settle();
     let bao = resident.bao();
     let (person, relay) = resident.use_store_through_a_relay(&bao, Policy::Patch);
@@ -130,7 +130,7 @@ fn login_without_an_expiry_is_unknown() {
 }
 
 #[test]
-fn a_script_may_want_to_know_that_it_answered_lately() {
+fn check_can_require_a_recent_verification() {
     let (resident, _) = signed_in(20);
     by_hand(&resident, "check --verified-within 1h").expect(75, &["not verified yet: run `cas-sync verify`"]);
     by_hand(&resident, "verify").expect(0, &[]);

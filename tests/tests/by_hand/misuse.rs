@@ -9,7 +9,7 @@ const COMMANDS: [&str; 6] =
     ["check", "verify", "backup", "restore", "restore --list", "restore --dry-run --json"];
 
 #[test]
-fn arguments_that_cannot_be_meant_are_refused_with_what_can() {
+fn usage_error_names_the_valid_arguments() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first"));
     let before = home(&resident);
@@ -52,7 +52,7 @@ fn user_command_as_root_is_refused_with_the_user_to_run_it() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_used_is_named() {
+fn unusable_configuration_is_named() {
     let resident = Resident::settle();
     resident.put(LOGIN, &fresh("first"));
     resident.configure("store = \"valt\"\n");

@@ -38,7 +38,7 @@ fn dry_run_names_the_restore_that_follows() {
 }
 
 #[test]
-fn a_login_that_is_whole_is_left_alone() {
+fn valid_login_is_not_restored() {
     let (resident, file) = signed_in(20);
     by_hand(&resident, "backup").expect(0, &[]);
     by_hand(&resident, "restore --dry-run")
@@ -53,7 +53,7 @@ fn a_login_that_is_whole_is_left_alone() {
 }
 
 #[test]
-fn a_copy_comes_back_from_the_store_under_both_policies() {
+fn backup_is_restored_from_the_store_under_both_policies() {
     for policy in [Policy::Patch, Policy::Update] {
         let resident = Resident::settle();
         let bao = resident.bao();
@@ -73,7 +73,7 @@ fn a_copy_comes_back_from_the_store_under_both_policies() {
 }
 
 #[test]
-fn the_copies_are_listed_with_what_became_of_them() {
+fn backups_are_listed_with_their_state() {
     let resident = Resident::settle();
     let bao = resident.bao();
     resident.use_store(&bao, Policy::Patch);
@@ -188,7 +188,7 @@ fn rejected_restore_is_rolled_back_and_not_repeated() {
 
 /// A login that looks whole and is dead: a later copy takes its place.
 #[test]
-fn a_rejected_login_makes_room_for_a_later_copy() {
+fn rejected_login_is_replaced_by_a_later_backup() {
     let (resident, older) = signed_in(20);
     by_hand(&resident, "backup").expect(0, &[]);
     let newer = resident.sign_in_as("alice", 9);

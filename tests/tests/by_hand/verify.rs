@@ -25,7 +25,7 @@ fn but_for_what_is_known(resident: &Resident) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn a_login_that_works_is_said_to_and_known_to_from_then_on() {
+fn valid_login_is_reported_and_recorded() {
     let (resident, file) = signed_in(20);
     // So that there is a state directory with its locks.
     by_hand(&resident, "run --no-verify").expect(0, &[]);
@@ -71,7 +71,7 @@ fn rejected_login_is_reported_and_not_changed() {
 
 /// Root learns of it as of what a sync has found: a connection to the socket of requests starts the service that publishes.
 #[test]
-fn result_of_a_command_is_to_be_published() {
+fn command_result_is_marked_for_publication() {
     let (resident, file) = signed_in(20);
     let listener = resident.request_listener();
     let asked = || std::iter::from_fn(|| listener.accept().ok()).count();
@@ -89,7 +89,7 @@ fn result_of_a_command_is_to_be_published() {
 }
 
 #[test]
-fn a_stale_login_is_not_refreshed_for_it() {
+fn verify_does_not_refresh_an_expired_login() {
     let resident = Resident::settle_with_claude();
     resident.sign_in_as("alice", -1);
     let before = resident.read(LOGIN);
@@ -145,7 +145,7 @@ fn verify_works_without_the_store_and_with_verify_disabled() {
 }
 
 #[test]
-fn a_sync_at_work_is_waited_for_and_not_for_ever() {
+fn verify_waits_for_a_running_sync_up_to_a_limit() {
     let (resident, _) = signed_in(20);
     by_hand(&resident, "run").expect(0, &[]);
     let lock = || {

@@ -36,7 +36,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn the_client_tells_a_refused_token_from_everything_else() {
+fn client_distinguishes_a_refused_token_from_other_errors() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (answer, status, error, kind) in rows() {

@@ -25,7 +25,7 @@ const MODULES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn the_documentation_names_exactly_the_tests_there_are() {
+fn documentation_names_exactly_the_existing_tests() {
     let quoted = DOCUMENTATION.split('`').skip(1).step_by(2);
     let named: BTreeSet<String> = quoted.filter(|text| text.contains("::")).map(str::to_owned).collect();
     let (facts, verdicts) = (tests_of(&MODULES), tests_of(&VERDICTS));

@@ -106,7 +106,7 @@ fn untouched_refresh_lock_is_replaced_after_a_minute() {
 }
 
 #[test]
-fn an_older_client_takes_a_refresh_lock_over_after_ten_seconds() {
+fn older_client_replaces_a_refresh_lock_after_ten_seconds() {
     for lock in [REFRESH_LOCK, HOME_LOCK] {
         let bed = ClaudeBed::with_version(OLDER).unwrap_or_else(|error| panic!("{error}"));
         let seconds = age_when_taken_over(&bed, lock, 5);
@@ -115,13 +115,13 @@ fn an_older_client_takes_a_refresh_lock_over_after_ten_seconds() {
 }
 
 #[test]
-fn the_write_lock_is_taken_over_after_fifteen_seconds() {
+fn write_lock_is_replaced_after_fifteen_seconds() {
     let seconds = age_when_taken_over(&bed(), WRITE_LOCK, 11);
     assert!((14.5..25.0).contains(&seconds), "{seconds}");
 }
 
 #[test]
-fn a_write_lock_kept_too_long_costs_the_login() {
+fn write_lock_held_too_long_loses_the_login() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);

@@ -16,7 +16,7 @@ use super::{
 const SETUP_TOKEN: &str = "sk-ant-oat01-a-setup-token";
 
 #[test]
-fn a_healthy_login_answers_and_is_not_refreshed() {
+fn valid_login_answers_and_is_not_refreshed() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
@@ -87,7 +87,7 @@ fn access_token_without_refresh_token_is_used_after_expiry() {
 }
 
 #[test]
-fn a_restored_login_works_at_the_next_run() {
+fn restored_login_works_at_the_next_run() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = alice.sign_in().expect("a login");
@@ -103,7 +103,7 @@ fn a_restored_login_works_at_the_next_run() {
 }
 
 #[test]
-fn a_running_session_notices_a_tombstone_and_a_restored_login() {
+fn running_session_notices_a_cleared_and_a_restored_login() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     alice.sign_in().expect("a login");
@@ -144,7 +144,7 @@ fn token_in_the_environment_takes_precedence_over_the_file() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_unset() {
+fn empty_variable_counts_as_unset() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = alice.sign_in().expect("a login");

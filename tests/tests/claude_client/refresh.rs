@@ -15,7 +15,7 @@ use super::{
 };
 
 #[test]
-fn a_login_is_refreshed_from_five_minutes_before_its_time_on() {
+fn login_is_refreshed_within_five_minutes_of_expiry() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (minutes, expected) in [(6, 0), (4, 1), (-60, 1)] {
@@ -85,7 +85,7 @@ fn a_refused_refresh_token_leaves_a_tombstone(bed: &ClaudeBed, what_it_says: &st
 }
 
 #[test]
-fn a_copy_of_a_login_in_a_second_home_is_logged_out() {
+fn copied_login_in_a_second_home_is_logged_out() {
     let bed = bed();
     let (alice, copy) = (bed.person("alice").expect("alice"), bed.person("copy").expect("copy"));
     let login = sign_in_stale(&alice, &bed);
@@ -143,7 +143,7 @@ fn login_restored_during_a_rejected_refresh_is_used() {
 }
 
 #[test]
-fn trouble_at_the_token_endpoint_changes_no_token() {
+fn token_endpoint_failure_changes_no_token() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -159,7 +159,7 @@ fn trouble_at_the_token_endpoint_changes_no_token() {
 }
 
 #[test]
-fn a_refresh_replaces_a_link_by_a_file() {
+fn refresh_replaces_a_symlink_by_a_file() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in_stale(&alice, &bed);
@@ -174,7 +174,7 @@ fn a_refresh_replaces_a_link_by_a_file() {
 }
 
 #[test]
-fn sessions_side_by_side_refresh_once() {
+fn concurrent_sessions_refresh_once() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in_stale(&alice, &bed);
@@ -188,7 +188,7 @@ fn sessions_side_by_side_refresh_once() {
 }
 
 #[test]
-fn a_login_that_is_refreshed_on_a_full_disk_is_lost() {
+fn login_refreshed_on_a_full_disk_is_lost() {
     for version in [NEWEST, OLDER] {
         let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
         let alice = bed.person_with_a_disk("alice").expect("alice");
@@ -202,7 +202,7 @@ fn a_login_that_is_refreshed_on_a_full_disk_is_lost() {
 }
 
 #[test]
-fn a_client_fills_the_disk_itself_with_a_copy_of_its_own_state() {
+fn client_fills_the_disk_with_a_copy_of_its_state() {
     for version in [NEWEST, OLDER] {
         let bed = ClaudeBed::with_version(version).unwrap_or_else(|error| panic!("{error}"));
         let alice = bed.person_with_a_disk("alice").expect("alice");

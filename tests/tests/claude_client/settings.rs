@@ -68,7 +68,7 @@ fn settings_that_need_consent_are_used_without_it() {
 }
 
 #[test]
-fn an_older_client_uses_what_it_has_kept_once_more() {
+fn older_client_uses_cached_settings_once_more() {
     for (version, is_used_again) in [(NEWEST, false), (OLDER, true)] {
         let bed = bed_under(version, another_credential());
         let alice = bed.person("alice").expect("alice");

@@ -99,7 +99,7 @@ fn sign_in_prints_its_url_and_reads_the_code_from_a_pipe() {
 }
 
 #[test]
-fn a_code_that_is_refused_leaves_no_login() {
+fn refused_code_leaves_no_login() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, directory) in clients(&alice) {
@@ -128,7 +128,7 @@ fn sign_in_that_is_interrupted_exits_with_success() {
 }
 
 #[test]
-fn a_sign_out_ends_the_login_at_the_server() {
+fn sign_out_revokes_the_login_at_the_server() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     for (client, directory) in clients(&alice) {

@@ -184,7 +184,7 @@ const ASK_NO_SERVER: [(&str, &str); 5] = [
 const BY_HAND: &str = "sk-ant-oat01-by-hand-0123456789";
 
 #[test]
-fn without_a_store_that_answers_nothing_is_done_by_halves() {
+fn unreachable_store_leaves_no_partial_changes() {
     let world = World::start();
     let guest = &world.fleet.guest;
     let without = [&GOES_ON[..], &ADMINS, &ANSWERS_ALWAYS, &ASK_NO_SERVER].concat();

@@ -17,7 +17,7 @@ const ALONE: [&str; 5] =
     ["shadow-environment", "shadow-claude-json", "shadow-settings", "shadow-managed", "old-session"];
 
 #[test]
-fn every_check_is_broken_by_a_row_or_named_with_the_reason() {
+fn every_check_has_a_scenario_or_a_reason_for_none() {
     let page = include_str!("../../../docs/user/doctor.md");
     let listed: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();

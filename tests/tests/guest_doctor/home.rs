@@ -126,7 +126,7 @@ fn fix_applies_safe_remedies_and_names_them_first() {
 
 /// Claude Code may be writing the same file: it is changed under its lock, or not at all.
 #[test]
-fn the_clients_own_file_is_changed_under_the_clients_lock() {
+fn client_state_file_is_changed_under_the_client_lock() {
     let guest = desk();
     let before = r#"{ "numStartups": {"a":1} }"#;
     guest.run(&format!("echo '{before}' >/home/alice/.claude.json; runuser -u alice -- mkdir /home/alice/.claude.json.lock")).expect_success("its first start is yet to come, and it holds the lock");
@@ -165,7 +165,7 @@ fn doctor_checks_the_environment_of_the_calling_shell() {
 }
 
 #[test]
-fn root_opens_nothing_in_a_home_and_waits_for_none() {
+fn root_accesses_no_home_and_waits_for_none() {
     let guest = desk();
     // Whatever she puts where something is looked for, root is neither led there nor kept waiting.
     let hostile = "cd /home/alice && rm -rf .claude.json .bashrc .config/claude-auth-sync .claude/.credentials.json .claude/settings.json

@@ -114,7 +114,7 @@ fn process_with_an_old_token_is_named_with_its_restart() {
 }
 
 #[test]
-fn hidden_processes_and_thousands_of_them_are_no_trouble() {
+fn sessions_handles_hidden_and_thousands_of_processes() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     fleet.enroll("alice");
     fleet.guest.run("mount -o remount,hidepid=2 /proc").expect_success("hiding processes");

@@ -9,7 +9,7 @@ use super::{drop_in, wait_until};
 pub(crate) const BY_MOUNT: &str = "ProtectHome=tmpfs\nBindPaths=-/home/%i";
 
 #[test]
-fn a_home_that_comes_later_would_never_be_watched() {
+fn home_mounted_later_is_invisible_to_a_mount_restriction() {
     for (by_mount, is_seen) in [(false, true), (true, false)] {
         let guest = host(&["claude-auth-watch@.service"], by_mount);
         guest.run("useradd --no-create-home dora").expect_success("useradd");

@@ -5,12 +5,12 @@ use cas_tests::guest::Suite;
 use crate::machine::{ADMINS_UNITS, ALICE, BOB, Machine, SETUP_TOKEN, UNITS, has_siblings};
 
 #[test]
-fn the_script_works_again_after_its_units_are_back_on_bookworm() {
+fn script_works_again_with_its_units_restored_on_bookworm() {
     the_script_works_again(Suite::Bookworm);
 }
 
 #[test]
-fn the_script_works_again_after_its_units_are_back_on_trixie() {
+fn script_works_again_with_its_units_restored_on_trixie() {
     the_script_works_again(Suite::Trixie);
 }
 

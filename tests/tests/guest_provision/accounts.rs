@@ -6,7 +6,7 @@ use cas_tests::guest::{Guest, Suite};
 use super::{said, snapshot};
 
 #[test]
-fn an_account_that_is_gone_or_renamed_is_a_finding() {
+fn deleted_or_renamed_account_is_a_finding() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob"]);
     guest.run("useradd --create-home --uid 2001 dee && cas-sync enroll dee").expect_success("a user");
     guest.run("useradd --create-home --uid 2002 eve && cas-sync enroll eve").expect_success("a user");

@@ -53,7 +53,7 @@ fn provision_without_an_admin_token_names_what_is_missing() {
 
 /// What `--print-policy` prints is all that is needed, and all of it is needed.
 #[test]
-fn the_printed_policy_is_enough() {
+fn printed_policy_is_sufficient() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");

@@ -95,7 +95,7 @@ fn unit_enabled_but_not_started_is_started_by_the_next_run() {
 
 /// An upgrade during a run: the run completes.
 #[test]
-fn a_program_that_is_replaced_meanwhile_serves_all() {
+fn replaced_program_still_provisions_all_users() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.run("for i in $(seq 100 119); do useradd --create-home p$i; done").expect_success("people");
@@ -110,7 +110,7 @@ fn a_program_that_is_replaced_meanwhile_serves_all() {
 
 /// From a server to the machine's own store and back.
 #[test]
-fn a_store_that_is_changed_and_changed_back_forgets_no_token() {
+fn store_changed_back_and_forth_keeps_all_tokens() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n  carol:\n");

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{enrolled, provision, provision_alone, roster, said, site, standing, token};
 
 #[test]
-fn both_policies_serve_and_are_left_as_they_are() {
+fn both_policies_work_and_are_not_changed() {
     let fleet = site();
     let guest = &fleet.guest;
     let text = |user: &str| {
@@ -113,7 +113,7 @@ fn role_with_other_tokens_is_refused_and_its_token_revoked() {
 /// The new token has no default policy, and the user's policy relied on it: the old token, which
 /// works, is kept until one that works has replaced it.
 #[test]
-fn no_token_is_revoked_before_another_is_shown_to_work() {
+fn token_is_revoked_only_after_its_successor_works() {
     let fleet = site();
     let guest = &fleet.guest;
     let bare = "path \"secret/data/workstation/claude-users/alice\" { capabilities = [\"read\", \"create\", \"update\"] }\n";

@@ -33,7 +33,7 @@ fn give_the_name_to(fleet: &Fleet, uid: u32) {
 }
 
 #[test]
-fn a_reused_name_is_refused_after_the_roster_let_it_go() {
+fn reused_name_is_refused_after_its_removal_from_the_roster() {
     let fleet = site_with_dee();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n");
@@ -62,7 +62,7 @@ fn a_reused_name_is_refused_after_the_roster_let_it_go() {
 }
 
 #[test]
-fn an_account_that_took_over_an_enrolled_name_gets_nothing() {
+fn account_that_reuses_an_enrolled_name_gets_nothing() {
     let fleet = site_with_dee();
     let guest = &fleet.guest;
     let old_token = token(guest, "dee").expect("dee's");
@@ -83,7 +83,7 @@ fn an_account_that_took_over_an_enrolled_name_gets_nothing() {
 }
 
 #[test]
-fn a_marked_document_is_not_used_on_any_machine() {
+fn marked_document_is_not_used_on_any_machine() {
     let fleet = site_with_dee();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n");
@@ -126,7 +126,7 @@ fn a_marked_document_is_not_used_on_any_machine() {
 }
 
 #[test]
-fn a_deleted_document_leaves_nothing_to_take_over() {
+fn deleted_document_leaves_nothing_to_take_over() {
     let fleet = site_with_dee();
     let guest = &fleet.guest;
     let listed = provision(&fleet, "--offboard dee --delete-document");

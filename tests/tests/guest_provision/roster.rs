@@ -4,7 +4,7 @@
 use super::{enrolled, provision, provision_alone, roster, said, site, snapshot, standing, token};
 
 #[test]
-fn a_roster_that_is_wrong_changes_nothing() {
+fn invalid_roster_changes_nothing() {
     let fleet = site();
     let guest = &fleet.guest;
     roster(guest, "users:\n  alice:\n  bob:\n");

@@ -15,7 +15,7 @@ fn run(guest: &Guest) -> String {
 }
 
 #[test]
-fn every_hour_what_takes_no_admin_is_done_inside_the_sandbox() {
+fn hourly_unit_does_all_work_that_needs_no_admin_token() {
     let fleet = site();
     let guest = &fleet.guest;
     guest.resume();

@@ -78,7 +78,7 @@ fn login_shell_never_gets_the_token_of_another_user() {
 
 /// A user who traces the start files may show the trace to others.
 #[test]
-fn a_traced_shell_shows_no_token() {
+fn traced_shell_shows_no_token() {
     let guest = guest(Suite::Bookworm);
     for (user, shell) in PEOPLE {
         let traced = match shell {
@@ -96,7 +96,7 @@ fn a_traced_shell_shows_no_token() {
 }
 
 #[test]
-fn a_shell_that_takes_every_failure_seriously_lives() {
+fn shell_with_errexit_starts_normally() {
     let guest = guest(Suite::Bookworm);
     let file = "/etc/profile.d/claude-auth-sync.sh";
     let rows = [

@@ -12,7 +12,7 @@ fn started(guest: &Guest, user: &str, shell: &str, environment: &str) -> usize {
 }
 
 #[test]
-fn a_shell_that_needs_nothing_starts_no_process_for_us() {
+fn shell_without_token_or_notice_starts_no_process() {
     let guest = guest(Suite::Bookworm);
     let files = "/etc/profile.d/claude-auth-sync.sh /usr/share/claude-auth-sync/claude-auth-sync.zsh /usr/share/fish/vendor_conf.d/claude-auth-sync.fish";
     let set = format!("{VARIABLE}=sk-ant-oat01-of_the_module");

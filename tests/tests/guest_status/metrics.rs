@@ -10,15 +10,15 @@ const FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 #[test]
 fn metrics_are_written_if_there_is_an_exporter_on_bookworm() {
-    the_figures_are_written_where_there_is_an_exporter(Suite::Bookworm);
+    metrics_are_written_if_there_is_an_exporter(Suite::Bookworm);
 }
 
 #[test]
-fn the_figures_are_written_where_there_is_an_exporter_on_trixie() {
-    the_figures_are_written_where_there_is_an_exporter(Suite::Trixie);
+fn metrics_are_written_if_there_is_an_exporter_on_trixie() {
+    metrics_are_written_if_there_is_an_exporter(Suite::Trixie);
 }
 
-fn the_figures_are_written_where_there_is_an_exporter(suite: Suite) {
+fn metrics_are_written_if_there_is_an_exporter(suite: Suite) {
     let guest = Guest::with_product(suite, &["alice", "bob"]);
     guest.run("systemctl is-active claude-auth-metrics.timer").expect_success("the timer");
     guest.put_login("alice", &fresh("first"));

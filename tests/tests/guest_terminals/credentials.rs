@@ -21,7 +21,7 @@ fn pastes(prompt: &'static str, text: &'static str) -> impl Fn(&PseudoTerminal) 
 }
 
 #[test]
-fn a_setup_token() {
+fn token_set_output_equals_its_recordings() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     let alice = Somebody::new(guest, "alice");
@@ -66,7 +66,7 @@ fn comes_back(is_signed_in: bool) -> impl Fn(&PseudoTerminal) {
 }
 
 #[test]
-fn a_sign_in() {
+fn login_output_equals_its_recordings() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     let alice = Somebody::new(guest, "alice");

@@ -38,7 +38,7 @@ fn commands(somebody: Somebody<'_>) -> Vec<String> {
 }
 
 #[test]
-fn what_is_amiss() {
+fn doctor_output_equals_its_recordings() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     guest.write("/usr/sbin/timedatectl", "root", "755", CLOCK.as_bytes());

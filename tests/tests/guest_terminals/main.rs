@@ -19,7 +19,7 @@ use std::fs;
 const FOLDERS: [&str; 6] = ["doctor", "login", "provision", "status", "status-of-all", "token-set"];
 
 #[test]
-fn every_folder_of_recordings_has_a_test() {
+fn every_recording_directory_has_a_test() {
     let entries = fs::read_dir(reel::folder()).expect("the recordings");
     let found: BTreeSet<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();

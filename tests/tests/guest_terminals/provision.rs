@@ -12,7 +12,7 @@ fn roster(guest: &Guest, text: &str) {
 }
 
 #[test]
-fn a_roster() {
+fn provision_output_equals_its_recordings() {
     let fleet = Fleet::start(Suite::Bookworm, "15min");
     let guest = &fleet.guest;
     fleet.bao.admin().done("DELETE", "auth/token/roles/workstation-claude", &Value::Null);

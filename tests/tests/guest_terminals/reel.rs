@@ -164,7 +164,7 @@ fn difference(before: &str, after: &str) -> String {
 }
 
 #[test]
-fn a_difference_names_the_lines_that_differ() {
+fn difference_names_the_differing_lines() {
     assert_eq!(difference("a\nb\nc\n", "a\n\u{1b}[1mB\nc\n"), "from line 2 on:\n- b\n+ \\u{1b}[1mB\n");
     assert_eq!(difference("a\nb\n", "a\nb\nb\n"), "from line 3 on:\n+ b\n");
 }

@@ -47,7 +47,7 @@ fn sign_in_for_days(place: &Workplace, days: u64) -> Login {
 }
 
 #[test]
-fn oneself() {
+fn own_status_output_equals_its_recordings() {
     let (place, _bao, people) = Workplace::with_store(Suite::Bookworm, &["alice"]);
     let guest = &place.guest;
     let alice = Somebody::new(guest, "alice");
@@ -101,7 +101,7 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
 }
 
 #[test]
-fn everybody() {
+fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let root = Somebody::new(&guest, "root");
     let mut reel = Reel::of("status-of-all");

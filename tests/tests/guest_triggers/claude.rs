@@ -98,7 +98,7 @@ fn removal_waits_for_a_refresh_and_names_the_user() {
 /// An out-of-memory killer, or an impatient admin. The client in the middle of its refresh is left
 /// alone.
 #[test]
-fn the_end_of_the_sync_itself_does_not_cut_the_refresh_short() {
+fn end_of_the_sync_does_not_interrupt_the_refresh() {
     let desk = workplace(Suite::Bookworm);
     desk.guest.run("cas-sync enroll --no-watch alice").expect_success("enrolling");
     wait_until("the first sync", || is_inactive(&desk.guest, "alice"));

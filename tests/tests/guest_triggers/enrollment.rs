@@ -78,7 +78,7 @@ fn enrolling_and_unenrolling(suite: Suite) {
 
 /// A drop-in that refuses manual stops of two units does not keep the others running.
 #[test]
-fn a_unit_that_cannot_be_stopped_keeps_no_other_one_running() {
+fn unstoppable_unit_does_not_keep_others_running() {
     let guest = host(Suite::Bookworm, &[]);
     guest.enroll("alice");
     wait_for_runs(&guest, "alice", 1);

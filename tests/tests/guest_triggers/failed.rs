@@ -9,7 +9,7 @@ const SERVICE: &str = "claude-auth-sync@alice.service";
 
 /// The sync could not run: an administrator has to correct something.
 #[test]
-fn a_sync_that_could_not_do_its_work_is_a_failed_unit() {
+fn unsuccessful_sync_is_a_failed_unit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let vault = |rest: &str| format!("store = \"vault\"\n[vault]\naddress = \"https://127.0.0.1:9\"\n{rest}");
     guest.put_login("alice", &fresh("whole"));

@@ -68,7 +68,7 @@ fn delays(guest: &Guest) -> Vec<Duration> {
 }
 
 #[test]
-fn a_flood_by_five_users_delays_no_request_of_another() {
+fn request_flood_by_five_users_delays_no_other_request() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let login = fresh("good");
     guest.put_login("alice", &login);
@@ -108,7 +108,7 @@ fn a_flood_by_five_users_delays_no_request_of_another() {
 /// Each of many gets their sync, also when all request one at the same time. Each costs three units and one watch of the
 /// kernel's, in a process of their own; PID 1 watches one socket for all of them.
 #[test]
-fn each_of_many_users_gets_the_sync_they_request() {
+fn each_of_many_users_gets_the_requested_sync() {
     let number = sized(300, 60);
     let guest = host(Suite::Bookworm, &[]);
     let before = watches_of(&guest, "1");

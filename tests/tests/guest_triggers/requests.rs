@@ -48,7 +48,7 @@ fn a_request_is_answered(suite: Suite) {
 
 /// The lock keeps a run at the place where it looks; a session of Claude Code writes a new login meanwhile.
 #[test]
-fn a_request_during_a_run_leads_to_one_more() {
+fn request_during_a_run_starts_one_more() {
     let guest = host(Suite::Bookworm, &["alice"]);
     guest.hold_lock(REPAIR_LOCK, 60);
     guest.run("systemctl start --no-block claude-auth-sync@alice.service").expect_success("a run");
@@ -121,7 +121,7 @@ fn service_that_finds_an_active_run_is_repeated_later() {
 }
 
 #[test]
-fn logins_in_quick_succession_exhaust_nothing() {
+fn rapid_logins_exhaust_no_limit() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let login = fresh("good");
     guest.put_login("alice", &login);

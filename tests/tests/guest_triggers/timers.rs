@@ -42,7 +42,7 @@ fn timer_offset_is_fixed_per_user() {
 /// The stamp of two days ago is what a machine has that was off; the offset within the hour is left
 /// out here.
 #[test]
-fn a_machine_that_was_off_looks_when_it_is_on_again() {
+fn timer_catches_up_after_a_shutdown() {
     let guest = host(Suite::Bookworm, &["alice"]);
     let stamp = "/var/lib/systemd/timers/stamp-claude-auth-sync@alice.timer";
     guest
@@ -63,7 +63,7 @@ fn a_machine_that_was_off_looks_when_it_is_on_again() {
 
 /// A machine with a wrong clock until a time server sets it. Without a time service nothing waits.
 #[test]
-fn no_sync_starts_while_the_clock_is_being_set() {
+fn no_sync_starts_while_the_clock_is_set() {
     let guest = host(Suite::Bookworm, &[]);
     enroll(&guest, "alice");
     assert_eq!(property(&guest, "time-sync.target", "ActiveState"), "inactive", "a sync has pulled it in");

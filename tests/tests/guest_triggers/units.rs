@@ -12,12 +12,12 @@ const UNITS: [&str; 3] =
     ["claude-auth-sync@alice.timer", "claude-auth-sync@alice.service", "claude-auth-watch@alice.service"];
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_units_on_bookworm() {
+fn systemd_reports_no_problem_with_the_units_on_bookworm() {
     systemd_has_nothing_to_say(Suite::Bookworm);
 }
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_units_on_trixie() {
+fn systemd_reports_no_problem_with_the_units_on_trixie() {
     systemd_has_nothing_to_say(Suite::Trixie);
 }
 

@@ -69,7 +69,7 @@ fn watcher_starts_although_another_user_holds_its_lock_name() {
 /// An encrypted home, or one of a file server, that comes with the first session. Until then an
 /// empty folder lies there.
 #[test]
-fn a_home_that_is_mounted_later_is_watched_from_then_on() {
+fn home_mounted_later_is_watched_once_mounted() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --create-home dora").expect_success("useradd");
     guest.enroll("dora");
@@ -94,7 +94,7 @@ fn a_home_that_is_mounted_later_is_watched_from_then_on() {
 
 /// Root's empty folder until then: nothing is made in it, or the home would lie over it.
 #[test]
-fn a_mountpoint_is_left_empty_until_the_home_is_mounted() {
+fn mountpoint_stays_empty_until_the_home_is_mounted() {
     let guest = host(Suite::Bookworm, &[]);
     guest.run("useradd --no-create-home dora && mkdir /home/dora").expect_success("useradd");
     guest.enroll("dora");

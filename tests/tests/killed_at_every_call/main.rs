@@ -38,28 +38,28 @@ fn killed_restore_of_a_missing_file_counts_as_restored() {
 }
 
 #[test]
-fn a_login_is_backed_up_by_a_merge_on_the_server() {
+fn killed_backup_by_merge_is_recovered() {
     let swept = sweep(&Scene::backup(Policy::Patch));
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
-fn a_login_is_backed_up_by_writing_the_whole_document() {
+fn killed_backup_by_replacement_is_recovered() {
     let swept = sweep(&Scene::backup(Policy::Update));
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
-fn a_setup_token_is_written_to_the_env_file() {
+fn killed_activation_of_a_setup_token_is_recovered() {
     let swept = sweep(&Scene::new_setup_token());
     assert!(swept.with_a_temporary > 0, "{swept:?}");
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }
 
 #[test]
-fn a_setup_token_is_taken_out_of_the_env_file() {
+fn killed_removal_of_a_setup_token_is_recovered() {
     let swept = sweep(&Scene::withdrawn_setup_token());
     assert!(swept.before_the_change > 0 && swept.after_the_change > 0, "{swept:?}");
 }

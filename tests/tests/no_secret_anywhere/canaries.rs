@@ -113,7 +113,7 @@ fn base64_of_three(three: &[u8]) -> [char; 4] {
 }
 
 #[test]
-fn a_planted_secret_is_found_however_it_is_written() {
+fn planted_secret_is_found_in_every_encoding() {
     let mut canaries = Canaries::new();
     canaries.add(Secret::Login, "sk-ant-oat01-", "K4n4r1enV0gelAusDemHarz0123456789");
     for leak in [

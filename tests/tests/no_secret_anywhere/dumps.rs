@@ -122,7 +122,7 @@ fn process_cannot_be_dumped_or_traced_during_a_request() {
 /// The client is not ours, and what it does with its memory is its own affair; but it inherits that
 /// nothing is dumped.
 #[test]
-fn nothing_is_dumped_of_the_client_either() {
+fn client_process_cannot_be_dumped() {
     let resident = Resident::settle_with_claude();
     resident.sign_in();
     let file =

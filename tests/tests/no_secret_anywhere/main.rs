@@ -20,7 +20,7 @@ use crate::watched::Watched;
 
 /// The search itself: a secret that leaks in any of the ways that are watched is found.
 #[test]
-fn a_leak_is_found_wherever_it_is() {
+fn leak_is_found_in_every_place() {
     for (script, where_it_is) in [
         ("/bin/echo $SECRET >/dev/null", "argv and environment"),
         ("VARIABLE=$SECRET /bin/true", "argv and environment"),

@@ -14,7 +14,7 @@ const STATE_FILES: [&str; 6] =
     ["history.json", "ledger.json", "state.json", "store-contact.json", "vault-token.json", "sync.log"];
 
 #[test]
-fn no_complaint_about_a_login_file_quotes_it() {
+fn error_about_a_login_file_does_not_quote_it() {
     let mut watched = Watched::new(Resident::settle);
     let (login, whole) = (watched.canaries.text(Secret::Login).to_owned(), watched.login_file());
     let later = now_ms() + HOUR_MS;
@@ -48,7 +48,7 @@ fn no_complaint_about_a_login_file_quotes_it() {
 }
 
 #[test]
-fn no_complaint_about_an_env_file_or_a_token_file_quotes_it() {
+fn error_about_an_env_or_token_file_does_not_quote_it() {
     let mut watched = Watched::new(Resident::settle);
     let login = watched.login_file();
     watched.resident.put(LOGIN, &login);
@@ -78,7 +78,7 @@ fn no_complaint_about_an_env_file_or_a_token_file_quotes_it() {
 
 /// Whatever befell them: half of another file's content, or a form of an earlier or later version.
 #[test]
-fn no_complaint_about_a_state_file_quotes_it() {
+fn error_about_a_state_file_does_not_quote_it() {
     let mut watched = Watched::new(Resident::settle);
     watched.resident.put(LOGIN, &watched.login_file());
     watched.sync("a first backup");

@@ -71,7 +71,7 @@ fn apt_installs_it(suite: Suite) {
 
 /// What its name was before.
 #[test]
-fn the_name_of_the_former_script_is_a_sync() {
+fn legacy_script_name_runs_a_sync() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));
     let said = guest.ssh("alice", "claude-auth-sync").expect_success("as in an old crontab").text();
@@ -141,7 +141,7 @@ fn edited_pam_stack_is_reported_with_remedies() {
 
 /// Its third remedy.
 #[test]
-fn giving_up_the_edits_lets_debians_tool_write_the_line() {
+fn discarded_pam_edits_let_pam_auth_update_add_the_line() {
     let guest = Guest::boot(Suite::Trixie);
     guest
         .run("pam-auth-update --package && sed -i '/^session.*pam_systemd.so/a session optional pam_echo.so file=/etc/greeting' /etc/pam.d/common-session")

@@ -42,16 +42,16 @@ const REMOVING: [Point; 6] = [
 ];
 
 #[test]
-fn installing_may_be_cut_short_anywhere_on_bookworm() {
-    installing_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_installation_is_completed_on_bookworm() {
+    interrupted_installation_is_completed(Suite::Bookworm);
 }
 
 #[test]
-fn installing_may_be_cut_short_anywhere_on_trixie() {
-    installing_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_installation_is_completed_on_trixie() {
+    interrupted_installation_is_completed(Suite::Trixie);
 }
 
-fn installing_may_be_cut_short_anywhere(suite: Suite) {
+fn interrupted_installation_is_completed(suite: Suite) {
     let guest = Guest::boot(suite);
     guest.put_package(&package());
     for point in INSTALLING {
@@ -74,16 +74,16 @@ fn installing_may_be_cut_short_anywhere(suite: Suite) {
 }
 
 #[test]
-fn an_upgrade_may_be_cut_short_anywhere_on_bookworm() {
-    an_upgrade_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_upgrade_is_completed_on_bookworm() {
+    interrupted_upgrade_is_completed(Suite::Bookworm);
 }
 
 #[test]
-fn an_upgrade_may_be_cut_short_anywhere_on_trixie() {
-    an_upgrade_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_upgrade_is_completed_on_trixie() {
+    interrupted_upgrade_is_completed(Suite::Trixie);
 }
 
-fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
+fn interrupted_upgrade_is_completed(suite: Suite) {
     let next = NextVersion::new();
     let guest = Guest::boot(suite);
     guest.install_package(&package());
@@ -105,16 +105,16 @@ fn an_upgrade_may_be_cut_short_anywhere(suite: Suite) {
 }
 
 #[test]
-fn removing_may_be_cut_short_anywhere_on_bookworm() {
-    removing_may_be_cut_short_anywhere(Suite::Bookworm);
+fn interrupted_removal_is_completed_on_bookworm() {
+    interrupted_removal_is_completed(Suite::Bookworm);
 }
 
 #[test]
-fn removing_may_be_cut_short_anywhere_on_trixie() {
-    removing_may_be_cut_short_anywhere(Suite::Trixie);
+fn interrupted_removal_is_completed_on_trixie() {
+    interrupted_removal_is_completed(Suite::Trixie);
 }
 
-fn removing_may_be_cut_short_anywhere(suite: Suite) {
+fn interrupted_removal_is_completed(suite: Suite) {
     let guest = Guest::boot(suite);
     for point in REMOVING {
         guest.install_package(&package());

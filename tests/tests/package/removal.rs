@@ -114,7 +114,7 @@ fn purge_removes_a_pause_and_files_of_deleted_users() {
 
 /// A roster may be other tools' too: it stays, and is named.
 #[test]
-fn a_roster_outlives_a_purge_and_is_named() {
+fn roster_is_kept_by_a_purge_and_named() {
     let guest = Guest::boot(Suite::Trixie);
     guest.install_product();
     guest.write("/etc/claude-auth-sync/roster.yaml", "root", "644", b"users:\n  alice:\n");

@@ -105,7 +105,7 @@ const OLD_MOUNT: &str = r"run-claude\x2dauth\x2dsync.mount";
 
 /// Version 0.1.0 had a path unit and a folder below /run for each user, on a mount for these.
 #[test]
-fn an_upgrade_from_path_units_leaves_nothing_of_them() {
+fn upgrade_from_path_units_removes_them() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let guest = Guest::boot(Suite::Bookworm);
     guest.install_hostile_user(env!("CARGO_BIN_EXE_hostile-user"));
@@ -223,7 +223,7 @@ fn upgrade_waits_for_a_refresh_and_names_the_user() {
 /// One by `stop` lasts until something starts the target, and an upgrade does; one by `mask` is for
 /// good.
 #[test]
-fn an_upgrade_ends_no_pause_that_was_meant_for_good() {
+fn upgrade_does_not_end_a_permanent_pause() {
     let next = NextVersion::new();
     let guest = Guest::with_product(Suite::Bookworm, &["alice"]);
     guest.put_login("alice", &fresh("first"));

@@ -22,22 +22,22 @@ fn hold_to_the_contract(places: &dyn Places) {
 }
 
 #[test]
-fn the_embedded_store_keeps_the_contract() {
+fn local_store_meets_the_contract() {
     hold_to_the_contract(&LocalPlaces);
 }
 
 #[test]
-fn the_fake_of_vault_keeps_the_contract_by_merging() {
+fn fake_vault_meets_the_contract_with_the_patch_policy() {
     hold_to_the_contract(&FakePlaces { may_patch: true, may_update: false });
 }
 
 #[test]
-fn the_fake_of_vault_keeps_the_contract_by_replacing() {
+fn fake_vault_meets_the_contract_with_the_update_policy() {
     hold_to_the_contract(&FakePlaces { may_patch: false, may_update: true });
 }
 
 #[test]
-fn a_server_in_development_mode_keeps_the_contract() {
+fn development_server_meets_the_contract() {
     hold_to_the_contract(&BaoPlaces { bao: Bao::dev(), policy: Policy::Update });
 }
 

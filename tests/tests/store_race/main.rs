@@ -83,11 +83,11 @@ fn race(policy: Policy) {
 }
 
 #[test]
-fn fields_written_by_others_meanwhile_survive_our_merges() {
+fn concurrent_fields_survive_merges() {
     race(Policy::Patch);
 }
 
 #[test]
-fn fields_written_by_others_meanwhile_survive_our_replacements() {
+fn concurrent_fields_survive_replacements() {
     race(Policy::Update);
 }

@@ -56,7 +56,7 @@ fn login_that_is_rejected_is_signed_out_again() {
 }
 
 #[test]
-fn login_with_an_inconclusive_verification_is_taken_on_request() {
+fn inconclusive_login_is_accepted_only_on_request() {
     let resident = settled();
     resident.anthropic().answer_messages(NEW_TOKEN, Some(MessageAnswer::Overloaded));
     let (status, screen) =
@@ -67,7 +67,7 @@ fn login_with_an_inconclusive_verification_is_taken_on_request() {
 }
 
 #[test]
-fn another_account_or_organisation_is_not_taken_by_accident() {
+fn other_account_or_organization_is_refused_by_default() {
     let resident = Resident::settle_with_claude();
     assert_eq!(sign_in(&resident, &EMAIL, Account::of_somebody()).0.code(), Some(0));
     resident.anthropic().forget_requests();

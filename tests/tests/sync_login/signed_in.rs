@@ -122,7 +122,7 @@ fn first_sign_in_works_with_both_clients() {
 }
 
 #[test]
-fn a_code_may_come_on_a_pipe_that_stays_open() {
+fn code_is_read_from_a_pipe_that_stays_open() {
     let resident = Resident::settle_with_claude();
     resident.anthropic().show_code(CODE, Account::of_somebody());
     let program = resident.program("cas-sync").display().to_string();
@@ -138,7 +138,7 @@ fn a_code_may_come_on_a_pipe_that_stays_open() {
 }
 
 #[test]
-fn another_account_is_taken_where_it_is_meant() {
+fn other_account_is_accepted_on_request() {
     let resident = Resident::settle_with_claude();
     put_own_state(&resident, OWN_STATE);
     assert_eq!(sign_in(&resident, &[], Account::of_somebody()).0.code(), Some(0));
@@ -155,7 +155,7 @@ fn another_account_is_taken_where_it_is_meant() {
 }
 
 #[test]
-fn a_setup_token_in_force_is_said_to_outrank_it() {
+fn active_setup_token_is_reported_to_take_precedence() {
     const TOKEN: &str = "sk-ant-oat01-in_force";
     let resident = Resident::settle_with_claude();
     resident.anthropic().accept_setup_token(TOKEN);

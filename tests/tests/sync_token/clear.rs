@@ -44,7 +44,7 @@ fn clear_removes_the_token_everywhere_and_syncs_the_login() {
 }
 
 #[test]
-fn without_a_server_it_is_nowhere_afterwards() {
+fn clear_without_vault_removes_every_copy_of_the_token() {
     let resident = settled();
     put_in_force(&resident, TOKEN);
     assert_eq!(cas_sync(&resident, &["token", "clear", "--yes"]).status.code(), Some(0));

@@ -30,7 +30,7 @@ fn refuses(resident: &Resident, input: &str, code: i32, says: &str) {
 }
 
 #[test]
-fn whatever_the_servers_answer_but_a_success_changes_nothing() {
+fn unsuccessful_answer_of_the_servers_changes_nothing() {
     let (resident, _bao, person) = settled_with_store(Policy::Patch);
     put_in_force(&resident, OLD);
     let before = person.document().body["data"].clone();
@@ -129,7 +129,7 @@ fn unwritable_env_file_leaves_the_store_unchanged() {
 }
 
 #[test]
-fn root_has_no_token_of_its_own() {
+fn token_set_as_root_is_refused() {
     let resident = settled();
     for words in
         [&["token", "set"][..], &["token", "show"], &["token", "clear", "--yes"], &["token", "import"]]
@@ -141,7 +141,7 @@ fn root_has_no_token_of_its_own() {
 }
 
 #[test]
-fn a_token_is_never_an_argument() {
+fn token_as_an_argument_is_refused() {
     let resident = settled();
     for words in [
         &["token", "set", TOKEN][..],

@@ -15,7 +15,7 @@ use super::{OLD, TOKEN, env_file, put_in_force, settled};
 const PROMPT: &str = "Setup token (input is hidden";
 
 #[test]
-fn a_token_is_pasted_unseen_in_one_line_or_in_several() {
+fn pasted_token_of_one_or_more_lines_is_not_echoed() {
     for columns in [80, 200] {
         let resident = settled();
         let terminal = resident.at_a_terminal("cas-sync", &["token", "set"], columns);
@@ -92,7 +92,7 @@ fn interrupt_during_verification_changes_nothing() {
 }
 
 #[test]
-fn a_sync_that_is_at_work_is_waited_for_which_is_said() {
+fn token_set_waits_for_a_running_sync_and_reports_it() {
     let resident = settled();
     put_in_force(&resident, OLD);
     let lock =

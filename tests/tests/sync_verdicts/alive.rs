@@ -10,7 +10,7 @@ use cas_tests::claude_client::{NEWEST, OLDER, Person};
 use super::*;
 
 #[test]
-fn a_healthy_login_is_verified_and_backed_up_once() {
+fn valid_login_is_verified_and_backed_up_once() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = sign_in(&bed, &alice, 8);
@@ -89,7 +89,7 @@ fn login_with_a_reached_limit_is_valid() {
 }
 
 #[test]
-fn a_setup_token_is_verified_and_the_login_file_left_alone() {
+fn setup_token_is_verified_and_the_login_not_changed() {
     const TOKEN: &str = "sk-ant-oat01-alices_setup-token";
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
@@ -121,7 +121,7 @@ pub(super) fn keep_setup_token(person: &Person<'_>, token: &str) {
 }
 
 #[test]
-fn a_login_in_another_directory_is_refreshed_there() {
+fn login_in_another_directory_is_refreshed_there() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     sign_in(&bed, &alice, -1);

@@ -68,7 +68,7 @@ fn full_disk_prevents_the_refresh() {
 }
 
 #[test]
-fn a_rejected_login_is_not_refreshed_there_either() {
+fn rejected_login_is_not_refreshed_on_a_full_disk() {
     let bed = bed();
     let alice = bed.person_with_a_disk("alice").expect("alice");
     let login = sign_in(&bed, &alice, 8);
@@ -111,7 +111,7 @@ fn disk_with_just_enough_space_loses_no_login() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_named() {
+fn unwritable_directory_is_named() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     stale_and_known(&bed, &alice);

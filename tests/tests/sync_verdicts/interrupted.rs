@@ -16,7 +16,7 @@ fn send(pid: u32, signal: Signal) {
 }
 
 #[test]
-fn a_client_that_is_killed_while_it_probes_changes_nothing() {
+fn client_killed_during_a_probe_changes_nothing() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(Silence));

@@ -93,7 +93,7 @@ fn login_past_its_expiry_is_refreshed_while_accepted() {
 
 /// The email of another account, or one with unusual characters, is not shown.
 #[test]
-fn an_address_that_is_anothers_or_none_is_not_shown() {
+fn invalid_or_foreign_email_is_not_shown() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let login = lapsing_in(&bed, &alice, 20, 8);

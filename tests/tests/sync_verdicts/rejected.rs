@@ -102,7 +102,7 @@ fn login_with_a_rejected_refresh_is_reported_as_rejected() {
 }
 
 #[test]
-fn an_organisation_that_allows_no_such_logins_changes_nothing() {
+fn refused_organization_changes_nothing() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     refuse_all(&bed, &login, &OrganizationForbidden);

@@ -6,12 +6,12 @@ use cas_tests::claude_client::{NEWEST, OLDER};
 use super::*;
 
 #[test]
-fn a_server_that_never_answers_changes_nothing() {
+fn unresponsive_api_changes_nothing() {
     silence(NEWEST);
 }
 
 #[test]
-fn a_server_that_never_answers_an_older_client_changes_nothing() {
+fn unresponsive_api_changes_nothing_with_an_older_client() {
     silence(OLDER);
 }
 
@@ -23,7 +23,7 @@ fn silence(version: &str) {
 }
 
 #[test]
-fn an_answer_that_stops_in_its_middle_changes_nothing() {
+fn incomplete_answer_changes_nothing() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     bed.anthropic().answer_messages(&login.access_token, Some(StalledStream));
@@ -31,12 +31,12 @@ fn an_answer_that_stops_in_its_middle_changes_nothing() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_changes_nothing() {
+fn untrusted_certificate_changes_nothing() {
     untrusted(NEWEST);
 }
 
 #[test]
-fn certificate_untrusted_by_an_older_client_changes_nothing() {
+fn untrusted_certificate_changes_nothing_with_an_older_client() {
     untrusted(OLDER);
 }
 
@@ -48,17 +48,17 @@ fn untrusted(version: &str) {
 }
 
 #[test]
-fn a_network_that_is_down_changes_nothing() {
+fn unreachable_network_changes_nothing() {
     unreachable(NEWEST, "127.0.0.2"); // refused: nobody listens there
 }
 
 #[test]
-fn a_name_that_cannot_be_resolved_changes_nothing() {
+fn unresolvable_name_changes_nothing() {
     unreachable(NEWEST, "#");
 }
 
 #[test]
-fn a_network_that_is_down_for_an_older_client_changes_nothing() {
+fn unreachable_network_changes_nothing_with_an_older_client() {
     unreachable(OLDER, "127.0.0.2");
 }
 

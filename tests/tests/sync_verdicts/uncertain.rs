@@ -22,7 +22,7 @@ fn rows() -> [(MessageAnswer, &'static str); 10] {
 }
 
 #[test]
-fn an_api_in_trouble_changes_nothing() {
+fn failing_api_changes_nothing() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     for (answer, says) in rows() {
@@ -34,7 +34,7 @@ fn an_api_in_trouble_changes_nothing() {
 }
 
 #[test]
-fn an_api_in_trouble_changes_nothing_with_an_older_client() {
+fn failing_api_changes_nothing_with_an_older_client() {
     let bed = bed_with(OLDER);
     let (alice, login) = signed_in(&bed, "alice");
     for (answer, says) in rows() {
@@ -44,7 +44,7 @@ fn an_api_in_trouble_changes_nothing_with_an_older_client() {
 }
 
 #[test]
-fn a_proxys_page_is_not_taken_for_the_apis_refusal() {
+fn page_of_a_proxy_is_not_a_rejection() {
     let bed = bed();
     let (alice, login) = signed_in(&bed, "alice");
     for answer in
@@ -56,7 +56,7 @@ fn a_proxys_page_is_not_taken_for_the_apis_refusal() {
 }
 
 #[test]
-fn an_outage_of_the_token_endpoint_changes_nothing() {
+fn token_endpoint_outage_changes_nothing() {
     for version in [NEWEST, OLDER] {
         let bed = bed_with(version);
         let alice = bed.person("alice").expect("alice");
@@ -78,7 +78,7 @@ fn an_outage_of_the_token_endpoint_changes_nothing() {
 }
 
 #[test]
-fn a_login_that_another_claude_is_refreshing_is_left_to_it() {
+fn login_being_refreshed_by_another_client_is_not_changed() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     let stale = sign_in(&bed, &alice, -1);

@@ -10,7 +10,7 @@ use cas_tests::claude_client::{NEWEST, OLDER};
 use super::*;
 
 #[test]
-fn a_client_that_is_missing_is_named_with_what_to_do() {
+fn missing_client_is_named_with_a_remedy() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     bed.configure(&alice.home().join("claude"), true).expect("configured");
@@ -20,7 +20,7 @@ fn a_client_that_is_missing_is_named_with_what_to_do() {
 }
 
 #[test]
-fn a_program_that_is_not_claude_code_is_named_with_what_to_do() {
+fn program_that_is_not_claude_code_is_named_with_a_remedy() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     let bob = bed.person("bob").expect("bob");
@@ -35,7 +35,7 @@ fn a_program_that_is_not_claude_code_is_named_with_what_to_do() {
 }
 
 #[test]
-fn a_client_that_is_too_old_to_tell_a_refusal_is_to_be_updated() {
+fn outdated_client_must_be_updated() {
     let bed = bed_with(OLDER);
     let (alice, login) = signed_in(&bed, "alice");
     for answer in [Expired, Revoked, OrganizationForbidden, Html { status: 403 }] {
@@ -45,7 +45,7 @@ fn a_client_that_is_too_old_to_tell_a_refusal_is_to_be_updated() {
 }
 
 #[test]
-fn a_client_that_does_not_know_our_options_is_to_be_updated() {
+fn client_without_the_options_must_be_updated() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     bed.wrap_client("exec \"$claude\" --an-option-of-tomorrow \"$@\"").expect("a wrapper");
@@ -53,7 +53,7 @@ fn a_client_that_does_not_know_our_options_is_to_be_updated() {
 }
 
 #[test]
-fn a_client_that_ignores_logins_is_no_judge_of_them() {
+fn client_that_ignores_logins_verifies_none() {
     for script in ["exec \"$claude\" --bare \"$@\"", "CLAUDE_CODE_SIMPLE=1 exec \"$claude\" \"$@\""] {
         let bed = bed();
         let (alice, _) = signed_in(&bed, "alice");
@@ -184,7 +184,7 @@ fn refresh_under_cached_settings_is_verified_by_value() {
 }
 
 #[test]
-fn an_organisation_that_cannot_be_confirmed_changes_nothing() {
+fn unconfirmed_organization_changes_nothing() {
     let bed = bed();
     let (alice, _) = signed_in(&bed, "alice");
     bed.manage_settings(r#"{"forceLoginOrgUUID": "00000000-0000-4000-8000-0000000000aa"}"#)

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use crate::{good, wait_until_back, watched};
 
 #[test]
-fn while_nothing_happens_it_is_never_woken_up() {
+fn idle_watcher_is_never_woken_up() {
     let (resident, watcher, _) = watched(1);
     let before = watcher.process().account();
     // Events elsewhere in the home, and reads of the login, do not concern the watcher.
@@ -54,7 +54,7 @@ fn watcher_memory_cannot_be_read_by_the_user() {
 }
 
 #[test]
-fn a_signal_ends_it_and_leaves_nothing_behind() {
+fn signal_ends_the_watcher_without_leftovers() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (resident, watcher, text) = watched(1);
         Writer::of(&resident).write(Way::Rename, &tombstone(&text));
@@ -67,7 +67,7 @@ fn a_signal_ends_it_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_second_watcher_waits_and_takes_over() {
+fn second_watcher_waits_and_takes_over() {
     let (resident, first, _) = watched(1);
     let second = Watcher::begin(&resident);
     let waits = || fs::read_to_string(second.process().directory().join("wchan"));

@@ -112,7 +112,7 @@ fn refreshed_login_cleared_at_once_is_kept() {
 }
 
 #[test]
-fn a_logout_is_a_logout() {
+fn logout_is_not_undone() {
     let bed = bed();
     let alice = bed.person("alice").expect("alice");
     alice.sign_in().expect("signed in");

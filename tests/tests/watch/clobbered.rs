@@ -47,7 +47,7 @@ fn emptied_again_and_again(way: Way) {
 
 /// A login that is written in place and overwritten at once was never readable; a moment is enough.
 #[test]
-fn a_login_that_was_written_in_place_is_kept_as_well() {
+fn login_written_in_place_is_backed_up() {
     let (resident, watcher, _) = watched(0);
     let writer = Writer::of(&resident);
     for number in 1..=10 {

@@ -10,7 +10,7 @@ use cas_tests::watched::{Act, Watcher, Way, Writer, eventually};
 use crate::{login, wait_until_back, watched};
 
 #[test]
-fn a_file_that_was_deleted_stays_deleted() {
+fn deleted_file_is_not_restored() {
     let (resident, watcher, text) = watched(1);
     resident.remove(LOGIN);
     // Something else happens beside it, so that there is something to wake up for.
@@ -23,7 +23,7 @@ fn a_file_that_was_deleted_stays_deleted() {
 }
 
 #[test]
-fn a_login_whose_access_token_has_ended_is_left_to_the_sync() {
+fn login_with_an_expired_access_token_is_left_to_the_sync() {
     let resident = Resident::settle();
     let stale = healthy("number-1", now_ms() - HOUR_MS);
     resident.put(LOGIN, &stale);
@@ -62,7 +62,7 @@ fn older_login_written_again_is_left_to_the_sync() {
 }
 
 #[test]
-fn beside_a_setup_token_the_login_file_is_left_alone() {
+fn login_is_not_restored_with_an_active_setup_token() {
     let resident = Resident::settle();
     let text = crate::good(1);
     resident.put(LOGIN, &text);

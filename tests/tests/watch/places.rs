@@ -38,7 +38,7 @@ fn new_user_is_watched_from_the_first_login() {
 }
 
 #[test]
-fn a_home_that_is_made_at_the_first_login_is_waited_for() {
+fn home_created_at_the_first_login_is_waited_for() {
     let resident = Resident::settle();
     let (home, elsewhere) = (resident.home(), resident.folder().join("not-yet"));
     fs::rename(&home, &elsewhere).expect("there is no home yet");
@@ -81,7 +81,7 @@ fn unmounted_home_is_not_changed_and_watched_once_mounted() {
 }
 
 #[test]
-fn a_directory_that_is_moved_away_and_made_anew_is_found_again() {
+fn replaced_directory_is_watched_again() {
     let (resident, watcher, _) = watched(1);
     let directory = resident.path(".claude");
     fs::rename(&directory, resident.path(".claude.old")).expect("moved away");
@@ -117,7 +117,7 @@ fn login_behind_a_symlink_is_watched_at_its_target() {
 }
 
 #[test]
-fn a_directory_behind_a_link_is_followed_to_another_place() {
+fn retargeted_directory_symlink_is_followed() {
     let resident = Resident::settle();
     let (directory, one, two) = (resident.path(".claude"), resident.path("one"), resident.path("two"));
     fs::rename(&directory, &one).expect("moved");

@@ -34,7 +34,7 @@ fn holds(person: &Person, number: u64) -> bool {
 }
 
 #[test]
-fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
+fn new_login_is_pushed_once() {
     let (resident, _bao, person) = with_a_store();
     let watcher = Watcher::start(&resident);
     let before = version(&person).as_u64().expect("a number");
@@ -50,7 +50,7 @@ fn a_new_login_is_in_the_store_a_little_later_and_only_once() {
 }
 
 #[test]
-fn while_another_run_is_at_it_the_push_waits() {
+fn push_waits_for_another_run() {
     let (resident, _bao, person) = with_a_store();
     let state = StateDirectory::new(resident.path(STATE), UID);
     let held = state.lock(StateLock::Sync, &Deadline::after(Duration::from_secs(10))).expect("it is free");
@@ -64,7 +64,7 @@ fn while_another_run_is_at_it_the_push_waits() {
 }
 
 #[test]
-fn while_the_store_is_away_the_push_waits() {
+fn push_waits_for_an_unreachable_store() {
     let (resident, bao, person) = with_a_store();
     bao.seal();
     let _watcher = Watcher::start(&resident);
@@ -82,7 +82,7 @@ fn while_the_store_is_away_the_push_waits() {
 
 /// The unit gives the watch a high one, for what it does in milliseconds.
 #[test]
-fn a_push_has_a_lower_priority_than_the_watch() {
+fn push_has_a_lower_priority_than_the_watcher() {
     let (resident, _bao, _person) = with_a_store();
     let silent = resident.listen();
     resident.use_address(&format!("http://{}", silent.local_addr().expect("an address")));
@@ -118,7 +118,7 @@ fn nice_value(process: &Path) -> i32 {
 }
 
 #[test]
-fn without_a_store_nothing_is_pushed() {
+fn push_is_skipped_without_a_store() {
     let resident = Resident::settle();
     let watcher = Watcher::start(&resident);
     Writer::of(&resident).write(Way::Rename, &good(1));
