@@ -15,24 +15,24 @@ pub mod claude_client;
 pub mod claude_login;
 pub mod counting_relay;
 pub mod credential_corpus;
-pub mod crowd;
 pub mod guest;
+pub mod many_users;
+pub mod minimal_program;
 pub mod namespaces;
 pub mod openbao;
 pub mod pam;
 pub mod programs;
 pub mod prometheus;
 pub mod pseudo_terminal;
-pub mod resident;
 mod screen;
 pub mod size;
-pub mod smallest_program;
 pub mod store_run;
+pub mod test_user;
 pub mod tls_authority;
 pub mod vault_fake;
-pub mod watched;
+pub mod watcher;
 
-/// Where the scripts in `tests/bed` put what they download.
+/// Where the scripts in `tests/setup` put what they download.
 #[expect(clippy::disallowed_methods, reason = "the suites are mains: they are told where the cache is")]
 pub fn cache() -> PathBuf {
     let home =

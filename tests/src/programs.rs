@@ -1,5 +1,5 @@
 //! The programs and the package that `packaging/deb.sh` created: of the release build, which is
-//! shipped, or of the profile in `CAS_PROFILE`. `tests/bed/package.sh` sets that for suites that do
+//! shipped, or of the profile in `CAS_PROFILE`. `tests/setup/package.sh` sets that for suites that do
 //! not inspect the programs.
 
 use std::{fs, path::PathBuf};

@@ -11,7 +11,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .arg(module_file())
         .output()
-        .expect("binutils are installed (tests/bed/host-packages.sh)");
+        .expect("binutils are installed (tests/setup/host-packages.sh)");
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("binutils speak UTF-8")
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cas_tests::claude_login::fresh;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{LOGIN, NAME, Resident};
+use cas_tests::test_user::{LOGIN, NAME, Resident};
 use serde_json::json;
 
 /// Instructions of a whole process of the login helper that reads a document over TLS in one request. Measured: see

@@ -5,7 +5,7 @@ use cas_tests::claude_login::{HOUR_MS, fresh, healthy};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
 use cas_tests::openbao::{Asked, Bao, Policy};
-use cas_tests::resident::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, Resident};
 use serde_json::json;
 
 /// Instructions of a whole steady run: start, files, one read over TLS, report. Measured: see

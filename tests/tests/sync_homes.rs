@@ -6,7 +6,7 @@ use std::os::unix::fs::chown;
 use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
 use cas_tests::now_ms;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::test_user::{LOGIN, Resident, UID};
 use serde_json::{Value, json};
 
 /// A home that is mounted at a login: until then there is a mount point, owned by another user.

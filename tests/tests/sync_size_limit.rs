@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use cas_tests::claude_login::{fresh, tombstone};
-use cas_tests::resident::{LOGIN, NAME, Resident, STATE};
+use cas_tests::test_user::{LOGIN, NAME, Resident, STATE};
 
 /// Blocks of 512 bytes: nothing at all, and less than a login file.
 const LIMITS: [&str; 2] = ["0", "1"];

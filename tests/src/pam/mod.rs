@@ -3,7 +3,7 @@
 //! the machine is touched.
 //!
 //! It needs root (or a user namespace: `unshare --map-root-user`), and what
-//! `tests/bed/host-packages.sh` installs.
+//! `tests/setup/host-packages.sh` installs.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -4,7 +4,7 @@ use cas_core::time::timestamp::Timestamp;
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::{fresh, healthy, tombstone};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::VAULT_TOKEN;
+use cas_tests::test_user::VAULT_TOKEN;
 
 use super::*;
 

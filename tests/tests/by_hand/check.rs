@@ -2,7 +2,7 @@
 
 use cas_tests::claude_login::{fresh, tombstone};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::ENV_FILE;
+use cas_tests::test_user::ENV_FILE;
 use serde_json::json;
 
 use super::*;

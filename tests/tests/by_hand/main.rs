@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use cas_core::credential::fingerprint::RefreshTokenId;
 use cas_tests::claude_login::{HOUR_MS, parsed};
 use cas_tests::now_ms;
-use cas_tests::resident::{LOGIN, Resident, STATE};
+use cas_tests::test_user::{LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 /// How a command ended.

@@ -3,7 +3,7 @@
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::{fresh, healthy, tombstone};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::ENV_FILE;
+use cas_tests::test_user::ENV_FILE;
 
 use super::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::ENV_FILE;
+use cas_tests::test_user::ENV_FILE;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::*;

@@ -4,16 +4,16 @@
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/design/claude-code.md");
-const VERDICTS: [(&str, &str); 9] = [
-    ("alive", include_str!("../sync_verdicts/alive.rs")),
-    ("full_disk", include_str!("../sync_verdicts/full_disk.rs")),
-    ("hidden", include_str!("../sync_verdicts/hidden.rs")),
-    ("interrupted", include_str!("../sync_verdicts/interrupted.rs")),
+const VERIFICATION_AND_SIGN_IN: [(&str, &str); 9] = [
+    ("valid", include_str!("../sync_verification/valid.rs")),
+    ("full_disk", include_str!("../sync_verification/full_disk.rs")),
+    ("leaks", include_str!("../sync_verification/leaks.rs")),
+    ("interrupted", include_str!("../sync_verification/interrupted.rs")),
     ("refused", include_str!("../sync_login/refused.rs")),
-    ("rejected", include_str!("../sync_verdicts/rejected.rs")),
+    ("rejected", include_str!("../sync_verification/rejected.rs")),
     ("signed_in", include_str!("../sync_login/signed_in.rs")),
-    ("uncertain", include_str!("../sync_verdicts/uncertain.rs")),
-    ("unusable", include_str!("../sync_verdicts/unusable.rs")),
+    ("inconclusive", include_str!("../sync_verification/inconclusive.rs")),
+    ("unusable_client", include_str!("../sync_verification/unusable_client.rs")),
 ];
 const MODULES: [(&str, &str); 6] = [
     ("answers", include_str!("answers.rs")),
@@ -28,7 +28,7 @@ const MODULES: [(&str, &str); 6] = [
 fn documentation_names_exactly_the_existing_tests() {
     let quoted = DOCUMENTATION.split('`').skip(1).step_by(2);
     let named: BTreeSet<String> = quoted.filter(|text| text.contains("::")).map(str::to_owned).collect();
-    let (facts, verdicts) = (tests_of(&MODULES), tests_of(&VERDICTS));
+    let (facts, verdicts) = (tests_of(&MODULES), tests_of(&VERIFICATION_AND_SIGN_IN));
     assert_eq!(named.difference(&verdicts).cloned().collect::<BTreeSet<_>>(), facts);
 }
 

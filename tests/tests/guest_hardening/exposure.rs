@@ -2,8 +2,8 @@
 
 use cas_tests::guest::{Guest, Suite};
 
-use crate::by_mount::BY_MOUNT;
 use crate::drop_in;
+use crate::mount_restriction::BY_MOUNT;
 
 const PAGE: &str = include_str!("../../../docs/admin/units.md");
 

@@ -1,10 +1,10 @@
 //! The restrictions of the units, and that the real Claude Code works in them, for users and homes
 //! of every kind (`docs/admin/units.md`).
 
-mod by_mount;
 mod claude;
 mod exposure;
-mod others;
+mod mount_restriction;
+mod user_units;
 
 use std::thread;
 use std::time::{Duration, Instant};

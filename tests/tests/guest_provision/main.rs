@@ -3,9 +3,9 @@
 
 mod accounts;
 mod admin;
-mod crowd;
 mod homes;
-mod newcomers;
+mod many_users;
+mod new_users;
 mod obstructions;
 mod policies;
 mod reused_names;

@@ -1,11 +1,11 @@
 //! The files that login shells read: which token and notice they provide, and what they leave
 //! unchanged.
 
+mod idle_start;
 mod notice;
 mod obstacles;
-mod quoted;
+mod quoting;
 mod token;
-mod untouched;
 
 use cas_tests::guest::{Finished, Guest, Suite, VARIABLE};
 

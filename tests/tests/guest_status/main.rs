@@ -1,12 +1,12 @@
 //! `cas-sync status` and `cas-sync metrics` in real guests: what root sees of all users, what users
 //! see of themselves, and what a hostile published state cannot do.
 
+mod all_users;
 mod dashboard;
-mod everybody;
 mod hostile;
 mod lifecycle;
 mod metrics;
-mod oneself;
+mod own_status;
 
 use cas_tests::guest::Guest;
 use serde_json::Value;

@@ -5,8 +5,8 @@ use cas_tests::guest::{Suite, Workplace};
 use cas_tests::pseudo_terminal::PseudoTerminal;
 use serde_json::json;
 
-use crate::reel::Reel;
-use crate::setting::{C, DUMB, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+use crate::recording::Reel;
+use crate::terminal_setting::{C, DUMB, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
 
 const TOKEN: &str = "sk-ant-oat01-pasted_at_a_real_terminal-0123456789";
 const CODE: &str = "code-of-the-browser-0123456789";
@@ -49,7 +49,7 @@ fn token_set_output_equals_its_recordings() {
     set("accepted", PIPE, &[], typed, 0);
     let (ended, shown) = alice.runs(NARROW, &["token", "set", "--minted-at", "2999-01-01"]);
     assert_eq!(ended, Some(2), "{shown}");
-    reel.take("of-the-future", NARROW, &shown);
+    reel.take("future-date", NARROW, &shown);
     reel.end();
 }
 
@@ -92,9 +92,9 @@ fn login_output_equals_its_recordings() {
     place.anthropic.accept_setup_token(TOKEN);
     let (ended, shown) = alice.talks(PIPE, &["token", "set"], TOKEN.as_bytes(), |_| {});
     assert_eq!(ended, Some(0), "{shown}");
-    sign_in("beside-a-setup-token", NARROW, &[], true, 0);
+    sign_in("with-a-setup-token", NARROW, &[], true, 0);
     let (ended, shown) = alice.runs(NARROW, &["login", "--email", "alice"]);
     assert_eq!(ended, Some(2), "{shown}");
-    reel.take("no-address", NARROW, &shown);
+    reel.take("no-email", NARROW, &shown);
     reel.end();
 }

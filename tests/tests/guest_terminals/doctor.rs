@@ -4,8 +4,8 @@ use cas_tests::claude_login::tombstone;
 use cas_tests::guest::{Suite, Workplace};
 use serde_json::Value;
 
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
+use crate::recording::Reel;
+use crate::terminal_setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Setting, Somebody, WIDE};
 
 /// A guest uses the clock of its host and cannot know how that is set.
 const CLOCK: &str = "#!/bin/sh\necho yes\n";
@@ -59,9 +59,9 @@ fn doctor_output_equals_its_recordings() {
         }
     };
     let (alice, root) = (Somebody::new(guest, "alice"), Somebody::new(guest, "root"));
-    take("content", &EVERYWHERE, alice, &[], 0);
-    take("content-in-full", &[NARROW, WIDE], alice, &["--verbose"], 0);
-    take("content-for-root", &[NARROW], root, &[], 0);
+    take("healthy", &EVERYWHERE, alice, &[], 0);
+    take("healthy-verbose", &[NARROW, WIDE], alice, &["--verbose"], 0);
+    take("healthy-for-root", &[NARROW], root, &[], 0);
 
     let emptied = tombstone(&guest.login_of("alice"));
     guest.run("systemctl stop claude-auth-watch@alice.service").expect_success("nobody mends it");
@@ -70,9 +70,9 @@ fn doctor_output_equals_its_recordings() {
     guest.put_login("alice", &emptied);
     take("findings", &[NARROW, WIDE, C, NO_COLOR, PIPE], alice, &[], 1);
     take("findings-for-root", &[NARROW, WIDE], root, &[], 1);
-    take("would-mend", &[NARROW], alice, &["--fix", "--dry-run"], 1);
+    take("fix-dry-run", &[NARROW], alice, &["--fix", "--dry-run"], 1);
     let (code, shown) = alice.runs(NARROW, &["doctor", "bob"]);
     assert_eq!(code, Some(1), "{shown}");
-    reel.take("not-of-others", NARROW, &shown);
+    reel.take("other-user", NARROW, &shown);
     reel.end();
 }

@@ -3,8 +3,8 @@
 use cas_tests::guest::{Fleet, Guest, Suite};
 use serde_json::{Value, json};
 
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+use crate::recording::Reel;
+use crate::terminal_setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
 
 #[track_caller]
 fn roster(guest: &Guest, text: &str) {
@@ -30,11 +30,11 @@ fn provision_output_equals_its_recordings() {
     };
     take("no-roster", &[NARROW], admin, &[], 78);
     roster(guest, "users:\n  alice:\n    claude-auth: false\n");
-    take("a-slip", &[NARROW], admin, &[], 78);
+    take("roster-typo", &[NARROW], admin, &[], 78);
 
     roster(guest, "users:\n  alice:\n  bob:\n  carol: {parked: true}\n  daemon:\n  bbo:\n  Alice:\n");
     take("plan", &EVERYWHERE, admin, &["--dry-run"], 1);
-    take("without-a-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
+    take("no-admin-token", &[NARROW, C, PIPE], nobody, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
     take("done", &[NARROW], admin, &[], 0);
     take("nothing-to-do", &[NARROW], nobody, &[], 0);
@@ -53,9 +53,9 @@ fn provision_output_equals_its_recordings() {
     fleet.bao.admin().done("PUT", "sys/policies/acl/workstation-claude-dave", &json!({ "policy": wide }));
     guest.put_vault_token("bob", &token("dave"));
     guest.run("sed -i 's/\"proved_at_ms\": *[0-9]*/\"proved_at_ms\":0/' /var/lib/claude-auth-sync/provisioned/*").expect_success("an old proof");
-    take("in-the-way", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
+    take("obstructions", &[NARROW, WIDE, C], nobody, &["--dry-run"], 77);
     roster(guest, "users:\n  alice:\n");
-    take("many-would-go", &[NARROW], nobody, &["--dry-run"], 1);
+    take("many-removals", &[NARROW], nobody, &["--dry-run"], 1);
     roster(guest, "users:\n  alice:\n  bob:\n  dave:\n");
     fleet.bao.seal();
     take("sealed", &[NARROW, PIPE], admin, &["--dry-run"], 75);

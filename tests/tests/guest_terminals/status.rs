@@ -6,9 +6,9 @@ use cas_tests::claude_login::{fresh, healthy, tombstone};
 use cas_tests::guest::{Guest, Suite, Workplace};
 use serde_json::{Value, json};
 
-use crate::passing::{hours_pass, in_hours};
-use crate::reel::Reel;
-use crate::setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
+use crate::elapsed_time::{hours_pass, in_hours};
+use crate::recording::Reel;
+use crate::terminal_setting::{C, EVERYWHERE, NARROW, NO_COLOR, PIPE, Somebody, WIDE};
 
 /// Her timer starts the next sync in five hours, and nothing else does.
 #[track_caller]
@@ -69,14 +69,14 @@ fn own_status_output_equals_its_recordings() {
     the_next_sync_is_in_five_hours(guest);
     take("healthy", &EVERYWHERE, alice, 0);
     let with_key = [("ANTHROPIC_API_KEY", "key-of-hers")];
-    take("shadowed", &[NARROW, C, PIPE], Somebody { variables: &with_key, ..alice }, 1);
+    take("overridden", &[NARROW, C, PIPE], Somebody { variables: &with_key, ..alice }, 1);
     hours_pass(guest, "alice", 20);
-    take("silent", &[NARROW], alice, 1);
+    take("overdue", &[NARROW], alice, 1);
 
     sign_in_for_days(&place, 3);
     guest.sync("alice").expect_success("a warning is no failure");
     hours_pass(guest, "alice", 3);
-    take("lapsing", &[NARROW, WIDE, C], alice, 0);
+    take("expires-soon", &[NARROW, WIDE, C], alice, 0);
 
     // The login is cleared, here and in the store.
     let emptied = tombstone(&guest.login_of("alice"));
@@ -85,7 +85,7 @@ fn own_status_output_equals_its_recordings() {
     guest.put_login("alice", &emptied);
     assert_eq!(guest.sync("alice").code, Some(79));
     hours_pass(guest, "alice", 3);
-    take("lost", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
+    take("cleared", &[NARROW, WIDE, C, NO_COLOR], alice, 79);
     guest.run("cas-sync unenroll alice").expect_success("nobody looks after her");
     take("not-enrolled", &[NARROW], alice, 79);
     reel.end();
@@ -104,7 +104,7 @@ fn published(status: &str, code: u8, text: &str, hours: u64) -> Value {
 fn status_of_all_users_equals_its_recordings() {
     let guest = Guest::with_product(Suite::Bookworm, &["alice", "bob", "carol"]);
     let root = Somebody::new(&guest, "root");
-    let mut reel = Reel::of("status-of-all");
+    let mut reel = Reel::of("status-all");
     // One is well, one has lost a login, one has never been looked at.
     let lasting = healthy("one", in_hours(6).millis());
     guest.put_login("alice", &lasting);
@@ -153,10 +153,10 @@ fn status_of_all_users_equals_its_recordings() {
     }
     let (code, shown) = root.runs(NARROW, &["status", "dora"]);
     assert_eq!(code, Some(1), "{shown}");
-    reel.take("a-stranger", NARROW, &shown);
+    reel.take("unknown-user", NARROW, &shown);
     guest.run("cas-sync unenroll --all; rm -f /var/lib/claude-auth-sync/enrolled/*").expect_success("nobody");
     let (code, shown) = root.runs(NARROW, &["status"]);
     assert_eq!(code, Some(0), "{shown}");
-    reel.take("nobody", NARROW, &shown);
+    reel.take("no-users", NARROW, &shown);
     reel.end();
 }

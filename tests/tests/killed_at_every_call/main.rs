@@ -3,14 +3,14 @@
 //! old one or the new one, no other tool's field is lost, nothing secret lies open, and the next run
 //! gets to where an undisturbed one would have got to.
 
-mod scene;
+mod disk_state;
+mod scenario;
 mod strace;
 mod sweep;
-mod world;
 
 use cas_tests::openbao::Policy;
 
-use crate::scene::Scene;
+use crate::scenario::Scene;
 use crate::sweep::sweep;
 
 #[test]

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-use cas_tests::resident::{NAME, Resident};
 use cas_tests::size::full_size;
+use cas_tests::test_user::{NAME, Resident};
 
 /// The system calls after which something outside of the process may be another: a file, a lock, what a server was sent, a
 /// child. A process that is killed at another call leaves what it would have left at the next one of these.

@@ -1,8 +1,8 @@
 //! One kill after the other, and what is looked at after each.
 
-use crate::scene::Scene;
+use crate::disk_state::World;
+use crate::scenario::Scene;
 use crate::strace::{Calls, kill_at};
-use crate::world::World;
 
 /// What a sweep came across.
 #[derive(Debug, Default)]

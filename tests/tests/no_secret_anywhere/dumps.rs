@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::resident::{LOGIN, NAME, Resident, UID, VAULT_TOKEN};
+use cas_tests::test_user::{LOGIN, NAME, Resident, UID, VAULT_TOKEN};
 use cas_tests::vault_fake::{Fault, VaultFake};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -7,16 +7,16 @@
 //! `cas-session login` on the module's pipe; and the variable `CLAUDE_CODE_OAUTH_TOKEN` of what `cas-session exec` becomes.
 
 mod canaries;
+mod damaged_files;
 mod dumps;
+mod observed_user;
 mod real;
-mod said_by_servers;
-mod torn_files;
-mod watched;
+mod server_texts;
 
-use cas_tests::resident::{Resident, STATE};
+use cas_tests::test_user::{Resident, STATE};
 
 use crate::canaries::Secret;
-use crate::watched::Watched;
+use crate::observed_user::Watched;
 
 /// The search itself: a secret that leaks in any of the ways that are watched is found.
 #[test]

@@ -3,11 +3,11 @@
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::claude_login::tombstone;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::json;
 
 use crate::canaries::Secret;
-use crate::watched::Watched;
+use crate::observed_user::Watched;
 
 #[test]
 fn login_secrets_are_never_visible() {

@@ -9,8 +9,8 @@ use cas_tests::programs::{package, packaged, packaged_module};
 
 fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     let output = Command::new(program).args(arguments).arg(file).output();
-    let output =
-        output.unwrap_or_else(|error| panic!("{program} (tests/bed/host-packages.sh installs it): {error}"));
+    let output = output
+        .unwrap_or_else(|error| panic!("{program} (tests/setup/host-packages.sh installs it): {error}"));
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -221,7 +221,7 @@ fn manual_pages_are_valid_and_complete() {
                 .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
                 .arg(&page)
                 .output()
-                .expect("man is installed (tests/bed/host-packages.sh)");
+                .expect("man is installed (tests/setup/host-packages.sh)");
             assert!(read.status.success() && !read.stdout.is_empty(), "{}", page.display());
             assert_eq!(String::from_utf8_lossy(&read.stderr), "", "{}", page.display());
             pages += 1;
@@ -241,7 +241,7 @@ fn manual(arguments: &[&str]) -> String {
         .args(arguments)
         .envs([("LC_ALL", "C.UTF-8"), ("MANWIDTH", "2000"), ("MANPAGER", "cat")])
         .output()
-        .expect("man is installed (tests/bed/host-packages.sh)");
+        .expect("man is installed (tests/setup/host-packages.sh)");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }

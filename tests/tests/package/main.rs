@@ -2,9 +2,9 @@
 //! a machine in use.
 
 mod contents;
-mod crowd;
 mod install;
 mod interrupted;
+mod many_users;
 mod published;
 mod removal;
 mod reproducible;

@@ -6,7 +6,7 @@ use cas_core::store::{Document, Fields, Store, StoreError};
 use cas_tests::store_run::{fields, soon, value};
 use serde_json::{Value, json};
 
-use crate::places::Place;
+use crate::stores::Place;
 
 type Case = fn(&dyn Place);
 

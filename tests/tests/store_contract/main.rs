@@ -2,11 +2,11 @@
 //! is promised by the fake and by real servers alike, so that the fake cannot drift from them.
 
 mod cases;
-mod places;
+mod stores;
 
 use cas_tests::openbao::{Bao, Policy};
 
-use places::{BaoPlaces, FakePlaces, LocalPlaces, Places};
+use stores::{BaoPlaces, FakePlaces, LocalPlaces, Places};
 
 /// Runs every case at a place of its own and names all that failed.
 fn hold_to_the_contract(places: &dyn Places) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use cas_tests::claude_login::{HOUR_MS, healthy, parsed};
 use cas_tests::now_ms;
 use cas_tests::openbao::{self, Bao, Policy};
-use cas_tests::resident::{LOGIN, NAME, Resident};
 use cas_tests::size::sized;
+use cas_tests::test_user::{LOGIN, NAME, Resident};
 use serde_json::{Value, json};
 
 const WRITERS: usize = 8;

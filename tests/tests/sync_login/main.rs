@@ -12,7 +12,7 @@ use std::process::ExitStatus;
 use cas_tests::anthropic::{Account, fingerprint};
 use cas_tests::claude_login::parsed;
 use cas_tests::pseudo_terminal::PseudoTerminal;
-use cas_tests::resident::{LOGIN, Resident, UID};
+use cas_tests::test_user::{LOGIN, Resident, UID};
 use serde_json::Value;
 
 const CODE: &str = "the-code-of-the-browser";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cas_protocol::deadline::Deadline;
 use cas_tests::anthropic::{Account, MessageAnswer};
-use cas_tests::resident::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, Resident};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -6,7 +6,7 @@ use cas_tests::anthropic::Account;
 use cas_tests::claude_client::{NEWEST, OLDER, installed};
 use cas_tests::claude_login::tombstone;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use super::{

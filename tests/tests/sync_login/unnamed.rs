@@ -5,7 +5,7 @@ use cas_tests::anthropic::Account;
 use cas_tests::claude_client::OLDER;
 use cas_tests::claude_login::{parsed, tombstone};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{LOGIN, Resident, STATE};
+use cas_tests::test_user::{LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use super::{login, put_own_state, somebody_else};

@@ -11,7 +11,7 @@ use std::process::Output;
 
 use cas_tests::anthropic::fingerprint;
 use cas_tests::openbao::{Bao, Person, Policy};
-use cas_tests::resident::{ENV_FILE, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, Resident, STATE};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "sk-ant-oat01-the_new-token-0123456789abcdefghijklmnopqrstuvwxyz";

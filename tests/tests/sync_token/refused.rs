@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use cas_tests::anthropic::MessageAnswer;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, Resident, VAULT_TOKEN};
+use cas_tests::test_user::{ENV_FILE, Resident, VAULT_TOKEN};
 use serde_json::json;
 
 use super::{

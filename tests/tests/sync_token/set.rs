@@ -2,7 +2,7 @@
 
 use cas_tests::anthropic::{MessageAnswer, fingerprint};
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, LOGIN, Resident, STATE};
+use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE};
 use serde_json::{Value, json};
 
 use super::{

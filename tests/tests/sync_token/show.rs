@@ -2,7 +2,7 @@
 
 use cas_tests::anthropic::fingerprint;
 use cas_tests::openbao::Policy;
-use cas_tests::resident::{ENV_FILE, Resident};
+use cas_tests::test_user::{ENV_FILE, Resident};
 use serde_json::{Value, json};
 
 use super::{OLD, TOKEN, cas_sync, complained, put_in_force, said, settled, settled_with_store};

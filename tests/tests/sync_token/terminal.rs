@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use cas_tests::anthropic::MessageAnswer;
-use cas_tests::resident::{Resident, STATE};
+use cas_tests::test_user::{Resident, STATE};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

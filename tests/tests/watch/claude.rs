@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cas_tests::anthropic::{Login, Reuse};
 use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, Started, in_hours};
-use cas_tests::watched::{Process, eventually};
+use cas_tests::watcher::{Process, eventually};
 use serde_json::{Value, json};
 
 /// A timeout far above the duration of every run, so that a slow machine does not fail.

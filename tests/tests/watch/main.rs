@@ -1,18 +1,18 @@
 //! `cas-sync watch`: what happens when a login is overwritten.
 
-mod asleep;
 mod claude;
-mod clobbered;
-mod crowd;
-mod left_alone;
-mod places;
-mod pushed;
-mod without_copies;
+mod concurrent_sessions;
+mod idle;
+mod not_restored;
+mod overwritten;
+mod store_push;
+mod watch_paths;
+mod without_backups;
 
 use cas_tests::claude_login::{self, HOUR_MS};
 use cas_tests::now_ms;
-use cas_tests::resident::{LOGIN, Resident};
-use cas_tests::watched::{Watcher, wait_for_login};
+use cas_tests::test_user::{LOGIN, Resident};
+use cas_tests::watcher::{Watcher, wait_for_login};
 
 /// The text of a login that is good for hours; a higher number ends later, as after a refresh.
 fn good(number: u64) -> String {

@@ -6,8 +6,8 @@
 //! verifies and clears the login. The store is the local one, so no server is needed.
 
 mod page;
+mod render;
 mod session;
-mod shown;
 mod story;
 
 use std::{

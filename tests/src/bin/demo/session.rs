@@ -7,7 +7,7 @@ use cas_tests::guest::{Terminal, Workplace};
 use serde_json::Value;
 
 use crate::page::{Page, Tone};
-use crate::shown::without_control_sequences;
+use crate::render::without_control_sequences;
 
 pub(crate) const LAPTOP: &str = "laptop$";
 pub(crate) const ALICE: &str = "alice@workstation$";

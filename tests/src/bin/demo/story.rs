@@ -12,10 +12,10 @@ use cas_tests::guest::{Suite, Workplace, is_emptied, login_path};
 use serde_json::Value;
 
 use crate::page::{Page, Tone};
+use crate::render::{seconds, show_login};
 use crate::session::{
     ANSWER, LAPTOP, QUESTION, ROOT, access_token, ask, log_in, tone_of, type_and_show, was_asked_with_alone,
 };
-use crate::shown::{seconds, show_login};
 
 const SESSION_EXPIRED: &str = "OAuth session expired and could not be refreshed";
 const BOBS_TOKEN: &str = "sk-ant-oat01-bobs_setup-token";

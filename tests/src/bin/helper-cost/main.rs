@@ -6,20 +6,20 @@
 //! ratio can be compared between machines.
 
 mod measure;
-mod person;
+mod user;
 
+use cas_tests::minimal_program;
 use cas_tests::namespaces::{Mount, Namespaces};
-use cas_tests::smallest_program;
 
 use crate::measure::Table;
-use crate::person::{Person, Situation};
+use crate::user::{Person, Situation};
 
 const ROUNDS: usize = 300;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let person = Person::settle(folder.path());
-    let bare = smallest_program::build(folder.path());
+    let bare = minimal_program::build(folder.path());
     let bind = |source, target: &str| Mount::Bind { source, target: target.into() };
     let mounts = vec![
         bind(person.passwd(), "/etc/passwd"),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cas_tests::programs::release;
 
-use crate::person::{Person, Situation};
+use crate::user::{Person, Situation};
 
 /// What one start of a program took.
 struct Taken {

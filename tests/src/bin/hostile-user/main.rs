@@ -10,7 +10,7 @@
 //! Each runs until it is ended.
 
 mod connections;
-mod never_answers;
+mod unresponsive_mount;
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ fn main() {
         ["connect", socket] => connections::flood(Path::new(socket), 0),
         ["hold", socket] => connections::flood(Path::new(socket), 900),
         ["linger", socket] => connections::linger(Path::new(socket)),
-        ["link", paths @ ..] => never_answers::link(&paths.iter().map(Path::new).collect::<Vec<_>>()),
+        ["link", paths @ ..] => unresponsive_mount::link(&paths.iter().map(Path::new).collect::<Vec<_>>()),
         ["cover", directory, uid] => {
-            never_answers::cover(Path::new(directory), uid.parse().expect("a user id"));
+            unresponsive_mount::cover(Path::new(directory), uid.parse().expect("a user id"));
         }
         other => panic!("usage error: {other:?}"),
     }

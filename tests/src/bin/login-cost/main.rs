@@ -3,14 +3,14 @@
 //! All variants run in one guest and in turns, so that whatever else this machine is doing falls on all of them alike.
 //! `login-cost ROUNDS` asks for another number of rounds than 30.
 
-mod figures;
+mod statistics;
 mod variant;
 
 use std::process::ExitCode;
 
 use cas_tests::guest::{Fleet, Suite};
 
-use crate::{figures::Figures, variant::Variant};
+use crate::{statistics::Figures, variant::Variant};
 
 fn main() -> ExitCode {
     let rounds = match std::env::args().nth(1).map(|text| text.parse::<usize>()) {

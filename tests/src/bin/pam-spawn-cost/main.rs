@@ -4,8 +4,8 @@
 //! static program in the place of `cas-session`, and interleaves that with starting the same program bare and reading its
 //! line. It prints medians in microseconds, and the ratio, which is what can be compared between machines.
 
+use cas_tests::minimal_program;
 use cas_tests::pam::PamBed;
-use cas_tests::smallest_program;
 
 mod measure;
 mod session;
@@ -21,13 +21,13 @@ fn main() {
     let own = std::env::current_exe().expect("this program has a file");
     let own = own.to_str().expect("UTF-8");
     let bed = PamBed::new(own, own);
-    let program = smallest_program::build(&bed.at(""));
+    let program = minimal_program::build(&bed.at(""));
     let measured = bed
         .stage()
         .arg(own)
         .arg(ROUNDS)
         .args([&bed.module(), &program, &bed.at("pam.d")])
         .status()
-        .expect("unshare is installed (tests/bed/host-packages.sh)");
+        .expect("unshare is installed (tests/setup/host-packages.sh)");
     assert!(measured.success(), "the measurement ended well");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cas_tests::crowd::Crowd;
+use cas_tests::many_users::Crowd;
 use cas_tests::programs::release;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;

@@ -9,10 +9,10 @@ use cas_tests::claude_login::{HOUR_MS, healthy};
 use cas_tests::counting_relay::CountingRelay;
 use cas_tests::now_ms;
 use cas_tests::openbao::{self, Bao, Policy};
-use cas_tests::resident::{LOGIN, Resident};
+use cas_tests::test_user::{LOGIN, Resident};
 use serde_json::json;
 
-use crate::measured::{OPTION, Taken};
+use crate::measurement::{OPTION, Taken};
 use crate::table::{Counts, Table};
 
 const SCRIPT: &str = include_str!("script.sh");

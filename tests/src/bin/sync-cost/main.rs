@@ -4,7 +4,7 @@
 //! counts connections, and strace; CPU, memory and time are medians, of which the ratios can be compared between machines.
 
 mod bench;
-mod measured;
+mod measurement;
 mod table;
 
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::bench::{Bench, Probe};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some(measured::OPTION) => measured::run(arguments.get(1..).unwrap_or_default()),
+        Some(measurement::OPTION) => measurement::run(arguments.get(1..).unwrap_or_default()),
         None => compare(20),
         Some(rounds) => match rounds.parse() {
             Ok(rounds) if rounds > 0 => compare(rounds),

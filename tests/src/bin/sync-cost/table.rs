@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::bench::{Contender, Found, RUNS};
-use crate::measured::Taken;
+use crate::measurement::Taken;
 
 /// What can be counted in one run.
 #[derive(Clone, Copy, Debug, Default)]

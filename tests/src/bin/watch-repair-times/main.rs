@@ -10,8 +10,8 @@ mod rounds;
 
 use std::time::{Duration, Instant};
 
-use cas_tests::resident::Resident;
-use cas_tests::watched::Watcher;
+use cas_tests::test_user::Resident;
+use cas_tests::watcher::Watcher;
 
 use crate::rounds::{PAUSES, Rounds};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cas_tests::resident::{LOGIN, Resident};
-use cas_tests::watched::{Act, Way, Writer};
+use cas_tests::test_user::{LOGIN, Resident};
+use cas_tests::watcher::{Act, Way, Writer};
 use cas_tests::{claude_login, now_ms};
 
 /// How many rounds of each kind.

@@ -1,0 +1,370 @@
+//! A user that exists in one test only: a name and a home in private mount and network namespaces,
+//! with their own `/etc`, `/dev` and journal. The programs of the release build run there as on a
+//! workstation, as an ordinary user, without booting a guest.
+
+mod journal;
+mod leftovers;
+mod root_directory;
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use self::journal::Journal;
+pub use self::leftovers::Files;
+use crate::anthropic::{API_HOST, FakeAnthropic, PLATFORM_HOST};
+use crate::claude_client::{NEWEST, in_hours, installed};
+use crate::claude_login::{fresh, parsed};
+use crate::counting_relay::CountingRelay;
+use crate::namespaces::{Mount, Namespaces};
+use crate::openbao::{Bao, Person, Policy};
+use crate::pseudo_terminal::PseudoTerminal;
+use crate::tls_authority::TlsAuthority;
+
+/// Their login name.
+pub const NAME: &str = "alice";
+
+/// The user's user id and group id, above those of Debian's accounts and below those of systemd.
+pub const UID: u32 = 61_000;
+
+/// Claude Code's file, below the home.
+pub const LOGIN: &str = ".claude/.credentials.json";
+/// The env file, below the home.
+pub const ENV_FILE: &str = ".config/claude-auth-sync/claude-oauth.env";
+/// The store's token, below the home.
+pub const VAULT_TOKEN: &str = ".config/claude-auth-sync/vault-token";
+/// The state directory, below the home.
+pub const STATE: &str = ".local/state/claude-auth-sync";
+
+/// How long one command may take.
+const LIMIT_SECONDS: &str = "60";
+
+/// One user with the namespaces, which end when this value is dropped.
+pub struct Resident {
+    anthropic: Option<FakeAnthropic>,
+    namespaces: Namespaces,
+    journal: Journal,
+    folder: TempDir,
+}
+
+impl Resident {
+    /// Gives them a home with nothing in it but empty directories, our programs, and a
+    /// configuration that verifies nothing.
+    ///
+    /// # Panics
+    /// Without root or a release build, or when a step of the kernel's fails.
+    pub fn settle() -> Self {
+        let (folder, mounts) = furnished();
+        let resident = Self::living_in(folder, mounts);
+        resident.configure("verify = false\n");
+        resident
+    }
+
+    /// The same, with the real `claude`, the stand-in for Anthropic's servers, and the product's
+    /// default configuration but for where that client is and that it believes the stand-in.
+    ///
+    /// # Panics
+    /// As [`Resident::settle`], and without the client.
+    pub fn settle_with_claude() -> Self {
+        Self::settle_with_claude_of(NEWEST)
+    }
+
+    /// The same with the client of another version.
+    ///
+    /// # Panics
+    /// As [`Resident::settle_with_claude`].
+    pub fn settle_with_claude_of(version: &str) -> Self {
+        let (folder, mut mounts) = furnished();
+        let (client, authority) = (folder.path().join("bin/claude"), TlsAuthority::new("Anthropic"));
+        fs::write(&client, "").expect("a place for the client");
+        let source = installed(version).unwrap_or_else(|error| panic!("{error}"));
+        mounts.push(Mount::Bind { source, target: client.clone() });
+        let ca = authority.write_to(folder.path()).expect("its certificate is written");
+        let hosts = format!("127.0.0.1 localhost {API_HOST} {PLATFORM_HOST}\n");
+        fs::write(folder.path().join("etc/hosts"), hosts).expect("the hosts are written");
+        let mut resident = Self::living_in(folder, mounts);
+        let listener = resident.inside(|| TcpListener::bind("127.0.0.1:443")).expect("a new network");
+        resident.anthropic = Some(FakeAnthropic::start(vec![listener], &authority));
+        resident.configure(&format!(
+            "[claude]\nprogram = {client:?}\nenvironment = {{ NODE_EXTRA_CA_CERTS = {ca:?} }}\n"
+        ));
+        resident
+    }
+
+    fn living_in(folder: TempDir, mounts: Vec<Mount>) -> Self {
+        let namespaces = Namespaces::new(mounts).expect("namespaces of our own");
+        let journal = namespaces.run(Journal::listen);
+        Self { anthropic: None, namespaces, journal, folder }
+    }
+
+    /// The stand-in for Anthropic's servers.
+    ///
+    /// # Panics
+    /// When they were settled without it.
+    pub fn anthropic(&self) -> &FakeAnthropic {
+        self.anthropic.as_ref().expect("settled with claude")
+    }
+
+    /// Signs in, for eight hours, beside the keys of others; returns what lies in the file.
+    pub fn sign_in(&self) -> String {
+        self.sign_in_as(NAME, 8)
+    }
+
+    /// The same with tokens of this name, of which the client believes that they end in so many
+    /// hours.
+    ///
+    /// # Panics
+    /// When they were settled without the stand-in, or the file cannot be written.
+    pub fn sign_in_as(&self, name: &str, hours: i64) -> String {
+        let login = self.anthropic().sign_in(name, Duration::from_secs(8 * 3600));
+        let mut file = parsed(&fresh("somebody"));
+        file["claudeAiOauth"] = login.oauth_object(in_hours(hours));
+        self.put(LOGIN, &file.to_string());
+        file.to_string()
+    }
+
+    /// Their home directory.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// A path below their home.
+    pub fn path(&self, below_home: &str) -> PathBuf {
+        self.home().join(below_home)
+    }
+
+    /// Returns a directory for the test's files, mounted at the same path inside and accessible to
+    /// every user.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes `/etc/claude-auth-sync/config.toml`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, toml: &str) {
+        fs::write(self.folder.path().join("etc/claude-auth-sync/config.toml"), toml).expect("written");
+    }
+
+    /// Starts a server with TLS in their network.
+    pub fn bao(&self) -> Bao {
+        Bao::tls_behind(&self.namespaces.network_prefix())
+    }
+
+    /// Makes this server their store: a policy, a token in their file, and the configuration.
+    ///
+    /// # Panics
+    /// When the server refuses, or a file cannot be written.
+    pub fn use_store(&self, bao: &Bao, policy: Policy) -> Person {
+        let person = bao.person(NAME, policy);
+        let ca = bao.ca_cert().expect("it is behind TLS");
+        fs::copy(ca, self.folder.path().join("etc/claude-auth-sync/ca.pem")).expect("the CA is copied");
+        self.use_address(bao.address());
+        self.put(VAULT_TOKEN, &format!("{}\n", person.token()));
+        person
+    }
+
+    /// As [`Resident::use_store`], through a relay that counts the connections.
+    ///
+    /// # Panics
+    /// As [`Resident::use_store`].
+    pub fn use_store_through_a_relay(&self, bao: &Bao, policy: Policy) -> (Person, CountingRelay) {
+        let person = self.use_store(bao, policy);
+        let server = bao.address().trim_start_matches("https://").parse().expect("address and port");
+        let relay = self.inside(move || CountingRelay::start(server)).expect("a relay of our own");
+        self.use_address(&format!("https://{}", relay.address()));
+        (person, relay)
+    }
+
+    /// Points the product at this address.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn use_address(&self, address: &str) {
+        let ca =
+            if address.starts_with("https:") { "ca_cert = \"/etc/claude-auth-sync/ca.pem\"\n" } else { "" };
+        let text = format!("store = \"vault\"\n[vault]\naddress = \"{address}\"\n{ca}");
+        fs::write(self.folder.path().join("etc/claude-auth-sync/conf.d/store.toml"), text).expect("written");
+    }
+
+    /// Replaces a file of theirs, mode 0600.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn put(&self, below_home: &str, content: &str) {
+        root_directory::put(&self.path(below_home), content.as_bytes())
+            .unwrap_or_else(|error| panic!("{below_home}: {error}"));
+    }
+
+    /// Returns the content of a file of the user, or `None` if it does not exist.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn read(&self, below_home: &str) -> Option<Vec<u8>> {
+        match fs::read(self.path(below_home)) {
+            Ok(content) => Some(content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{below_home}: {error}"),
+        }
+    }
+
+    /// Removes a file of theirs, if there is one.
+    pub fn remove(&self, below_home: &str) {
+        // The file may not exist.
+        let _ = fs::remove_file(self.path(below_home));
+    }
+
+    /// `cas-sync run`, by them.
+    pub fn sync(&self) -> Output {
+        self.output(self.command(&self.program("cas-sync"), &["run"]))
+    }
+
+    /// Returns the path of a program of the product, or of `claude`, that every user can run.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.path().join("bin").join(name)
+    }
+
+    /// A command of theirs, with nothing in its environment but a path.
+    pub fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.command_of_root(program, arguments);
+        // With a new user id the standard library drops the supplementary groups too.
+        command.uid(UID).gid(UID);
+        command
+    }
+
+    /// The same by root.
+    pub fn command_of_root(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", LIMIT_SECONDS]).arg(program).args(arguments);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
+        command
+    }
+
+    /// Runs a command inside, to its end. What a signal ended has the code 128 and the signal's
+    /// number, or none.
+    ///
+    /// # Panics
+    /// When it cannot be started, or took longer than a minute.
+    pub fn output(&self, mut command: Command) -> Output {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let what = format!("{command:?}");
+        let child = self.namespaces.run(move || command.spawn()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
+        output
+    }
+
+    /// The same with these bytes on its standard input.
+    ///
+    /// # Panics
+    /// As [`Resident::output`].
+    pub fn output_with_input(&self, mut command: Command, input: &[u8]) -> Output {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let what = format!("{command:?}");
+        let mut child =
+            self.namespaces.run(move || command.spawn()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        // A program that does not read its input closes the pipe; the test decides about that.
+        drop(child.stdin.take().map(|mut pipe| pipe.write_all(input)));
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_ne!(output.status.code(), Some(124), "{what} did not end: {output:?}");
+        output
+    }
+
+    /// One of our programs, started by them at a terminal of so many columns.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn at_a_terminal(&self, program: &str, arguments: &[&str], columns: u16) -> PseudoTerminal {
+        let mut command = Command::new(self.program(program));
+        command.args(arguments).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir("/");
+        let spawn = |mut session: Command| {
+            session.uid(UID).gid(UID);
+            self.namespaces.run(move || session.spawn())
+        };
+        PseudoTerminal::start(&command, columns, spawn).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// Everything that was written to the journal so far.
+    pub fn journal(&self) -> String {
+        self.namespaces.run(Journal::send_marker);
+        self.journal.until_marker()
+    }
+
+    /// Listens for their requests, in the place of PID 1.
+    ///
+    /// # Panics
+    /// When the socket cannot be made.
+    pub fn request_listener(&self) -> UnixListener {
+        let path = self.folder.path().join("run/claude-auth-sync/request.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("its mode");
+        listener.set_nonblocking(true).expect("a mode of the socket");
+        listener
+    }
+
+    /// Returns a listener on a free port of the user's network.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub fn listen(&self) -> TcpListener {
+        self.namespaces.run(|| TcpListener::bind("127.0.0.1:0")).expect("a free port")
+    }
+
+    /// Runs `job` in their world; it starts things and does not wait.
+    pub fn inside<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        self.namespaces.run(job)
+    }
+
+    /// Replaces the whole home by a copy of `template`, owners, modes and times included.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn move_in(&self, template: &Path) {
+        root_directory::replace_tree(template, &self.home())
+            .unwrap_or_else(|error| panic!("a new home: {error}"));
+    }
+
+    /// Keeps the home as it is, for [`Resident::move_in`].
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub fn keep_home_as(&self, name: &str) -> PathBuf {
+        let template = self.folder.path().join(name);
+        root_directory::replace_tree(&self.home(), &template)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        template
+    }
+}
+
+/// A folder with all the files of a world, and where they are seen in it.
+fn furnished() -> (TempDir, Vec<Mount>) {
+    // Not in /tmp, which is another one inside.
+    let folder =
+        tempfile::Builder::new().prefix("resident.").tempdir_in("/var/tmp").expect("a scratch folder");
+    root_directory::furnish(folder.path())
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.path().display()));
+    let inside = |name| folder.path().join(name);
+    let etc = Mount::Bind { source: inside("etc"), target: "/etc".into() };
+    let tmp = Mount::Share { source: inside("tmp"), target: "/tmp".into() };
+    let run = Mount::Share { source: inside("run"), target: "/run".into() };
+    let var_lib = Mount::Share { source: inside("var-lib"), target: "/var/lib".into() };
+    (folder, vec![etc, tmp, run, var_lib, Mount::Devices])
+}
+
+/// Gives a file of the test's own to the resident, readable by them alone.
+///
+/// # Panics
+/// When that fails.
+pub fn hand_over(path: &Path) {
+    let given = chown(path, Some(UID), Some(UID));
+    given.and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600))).expect("it is theirs");
+}

@@ -1,0 +1,160 @@
+//! A [`Resident`] whose login file is watched by the `cas-sync watch` of the release build.
+
+mod account;
+mod process;
+mod writer;
+
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+pub use self::account::Account;
+pub use self::process::Process;
+pub use self::writer::{Act, Way, Writer};
+use crate::test_user::{LOGIN, Resident, STATE, UID};
+
+/// A timeout far above every expected duration, so that a slow machine does not fail.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The unit file of the service.
+const UNIT: &str = include_str!("../../../packaging/systemd/claude-auth-watch@.service");
+
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A watcher that runs. It ends with this value.
+pub struct Watcher {
+    child: Child,
+}
+
+impl Watcher {
+    /// Starts a watcher for the resident and waits until it watches their `.claude`.
+    ///
+    /// # Panics
+    /// When it does not start, or does not watch within a minute.
+    pub fn start(resident: &Resident) -> Self {
+        let watcher = Self::begin(resident);
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+        watcher
+    }
+
+    /// The same with the priority that the unit gives it, which is what it has on a workstation.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_as_its_unit(resident: &Resident) -> Self {
+        let priority = UNIT.lines().find_map(|line| line.strip_prefix("Nice=")).expect("the unit sets it");
+        let watcher = Self::behind(&["nice", "--adjustment", priority], resident);
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+        watcher
+    }
+
+    /// Starts one without waiting. It shares a processor with every [`Writer`] and goes before it,
+    /// so that what a test shows does not depend on how busy the machine is.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn begin(resident: &Resident) -> Self {
+        let processor = shared_processor().to_string();
+        Self::behind(&["taskset", "--cpu-list", &processor, "chrt", "--fifo", "1"], resident)
+    }
+
+    fn behind(prefix: &[&str], resident: &Resident) -> Self {
+        let id = UID.to_string();
+        let (first, rest) = prefix.split_first().expect("a command");
+        let mut command = Command::new(first);
+        command.args(rest).arg("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--pdeathsig", "KILL", "--"]);
+        command.arg(resident.program("cas-sync")).arg("watch").current_dir("/");
+        command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        let child = resident.inside(move || command.spawn()).expect("setpriv is there");
+        Self { child }
+    }
+
+    /// The process.
+    pub fn process(&self) -> Process {
+        Process::of(self.child.id())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // The error is that it has ended.
+        let _ = kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal);
+    }
+
+    /// Waits for its end; the exit code.
+    ///
+    /// # Panics
+    /// When it has not ended within a minute.
+    pub fn end(mut self) -> Option<i32> {
+        let mut code = None;
+        eventually("the end of the watcher", || {
+            let status = self.child.try_wait().expect("it is ours to wait for");
+            code = status.map(|status| status.code());
+            code.is_some()
+        });
+        code.flatten()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // The errors are that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first processor that this process may use.
+fn shared_processor() -> usize {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("the kernel tells");
+    (0..CpuSet::count()).find(|processor| allowed.is_set(*processor).unwrap_or_default()).unwrap_or_default()
+}
+
+/// Waits until the resident's login file satisfies `condition`.
+///
+/// # Panics
+/// When that takes longer than a minute: what lies there, and the journal.
+#[track_caller]
+pub fn wait_for_login(resident: &Resident, condition: impl Fn(&str) -> bool) -> Duration {
+    let begun = Instant::now();
+    let content = || text(resident, LOGIN);
+    while !condition(&content()) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it holds {:?}, and the history {:?}\n{}",
+            generations(&content()),
+            generations(&text(resident, &format!("{STATE}/history.json"))),
+            resident.journal()
+        );
+        thread::sleep(Duration::from_micros(200));
+    }
+    begun.elapsed()
+}
+
+fn text(resident: &Resident, below_home: &str) -> String {
+    String::from_utf8(resident.read(below_home).unwrap_or_default()).unwrap_or_default()
+}
+
+/// The names of the generations in a text ([`crate::claude_login::healthy`]).
+fn generations(text: &str) -> Vec<&str> {
+    let parts = text.split("-refresh-of-").skip(1);
+    parts.map(|part| part.split(['"', '\\']).next().unwrap_or_default()).collect()
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// When that takes longer than a minute.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        thread::sleep(PAUSE);
+    }
+}

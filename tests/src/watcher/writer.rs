@@ -1,0 +1,111 @@
+//! Writes the user's login file as clients do: by rename, as Claude Code does, or in place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{Gid, Pid, Uid, setfsgid, setfsuid};
+
+use super::shared_processor;
+use crate::test_user::{LOGIN, Resident, UID};
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A temporary file beside it, synced, and renamed over it (`docs/design/claude-code.md`).
+    Rename,
+    /// Truncated and written where it lies.
+    InPlace,
+}
+
+/// One thing that is done.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// The whole file is written.
+    Write(Way, String),
+    /// Nothing is done for so long.
+    Wait(Duration),
+}
+
+/// Acts as the resident, in a thread of its own: the kernel takes what it writes for theirs.
+pub struct Writer {
+    acts: Sender<Vec<Act>>,
+    done: Receiver<io::Result<Instant>>,
+}
+
+impl Writer {
+    /// A writer of the resident's login file.
+    pub fn of(resident: &Resident) -> Self {
+        let file = resident.path(LOGIN);
+        let (acts, inbox) = channel::<Vec<Act>>();
+        let (reply, done) = channel();
+        thread::spawn(move || {
+            share_processor();
+            setfsgid(Gid::from_raw(UID));
+            setfsuid(Uid::from_raw(UID));
+            for (count, acts) in inbox.iter().enumerate() {
+                if reply.send(perform(&acts, &file, count)).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { acts, done }
+    }
+
+    /// Does one after the other; the moment at which the last was done.
+    ///
+    /// # Panics
+    /// When something cannot be written.
+    #[track_caller]
+    pub fn perform(&self, acts: Vec<Act>) -> Instant {
+        self.acts.send(acts).expect("the thread lives");
+        self.done.recv().expect("the thread lives").expect("all of it can be written")
+    }
+
+    /// Writes the whole file once.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[track_caller]
+    pub fn write(&self, way: Way, text: &str) -> Instant {
+        self.perform(vec![Act::Write(way, text.to_owned())])
+    }
+}
+
+/// The watcher goes before this thread wherever both want to run.
+fn share_processor() {
+    let mut one = CpuSet::new();
+    let pinned = one.set(shared_processor()).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));
+    pinned.expect("it may use that processor");
+}
+
+fn perform(acts: &[Act], file: &Path, count: usize) -> io::Result<Instant> {
+    let mut done = Instant::now();
+    for (index, act) in acts.iter().enumerate() {
+        match act {
+            Act::Wait(span) => thread::sleep(*span),
+            Act::Write(way, text) => write(*way, text, file, count * 100 + index)?,
+        }
+        done = Instant::now();
+    }
+    Ok(done)
+}
+
+fn write(way: Way, text: &str, path: &Path, number: usize) -> io::Result<()> {
+    match way {
+        Way::InPlace => File::create(path)?.write_all(text.as_bytes()),
+        Way::Rename => {
+            let temporary: PathBuf = path.with_file_name(format!(".credentials.json.tmp.{number:08x}"));
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            drop(file);
+            fs::rename(&temporary, path)
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Files that are not what they should be, with a secret where the mistake is: no complaint quotes
+//! it.
+
+use cas_tests::claude_login::HOUR_MS;
+use cas_tests::now_ms;
+use cas_tests::test_user::{ENV_FILE, LOGIN, Resident, STATE, VAULT_TOKEN};
+use serde_json::json;
+
+use crate::canaries::Secret;
+use crate::observed_user::Watched;
+
+/// The state files that hold no secret, and the one that does.
+const STATE_FILES: [&str; 6] =
+    ["history.json", "ledger.json", "state.json", "store-contact.json", "vault-token.json", "sync.log"];
+
+#[test]
+fn error_about_a_login_file_does_not_quote_it() {
+    let mut watched = Watched::new(Resident::settle);
+    let (login, whole) = (watched.canaries.text(Secret::Login).to_owned(), watched.login_file());
+    let later = now_ms() + HOUR_MS;
+    let oauth = |object: serde_json::Value| json!({ "claudeAiOauth": object }).to_string();
+    for text in [
+        whole[..whole.len() / 2].to_owned(),
+        format!("{whole}{whole}"),
+        format!("[{whole}]"),
+        format!("\"{login}\""),
+        login.clone(),
+        oauth(json!(login)),
+        oauth(json!([login])),
+        oauth(json!({ "accessToken": [login], "refreshToken": login, "expiresAt": later })),
+        oauth(json!({ "accessToken": login, "refreshToken": 7, "expiresAt": later, "scopes": login })),
+        oauth(json!({ "accessToken": login, "refreshToken": login, "expiresAt": login, "scopes": [login] })),
+        oauth(
+            json!({ "accessToken": login, "refreshToken": "", "expiresAt": later, "scopes": ["user:inference"] }),
+        ),
+        oauth(
+            json!({ "accessToken": login, "refreshToken": login, "expiresAt": -1, (login.clone()): login }),
+        ),
+        format!("{{\"claudeAiOauth\":{{\"{login}\":}}}}"),
+        format!("{{\"claudeAiOauth\":{{\"accessToken\":\"{login}\\u12\"}}}}"),
+    ] {
+        watched.resident.put(LOGIN, &text);
+        let what = text.replace(watched.canaries.core(Secret::Login), "…");
+        watched.sync(&what);
+        watched.login(&what);
+    }
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn error_about_an_env_or_token_file_does_not_quote_it() {
+    let mut watched = Watched::new(Resident::settle);
+    let login = watched.login_file();
+    watched.resident.put(LOGIN, &login);
+    watched.resident.use_address("http://127.0.0.1:9");
+    let setup = watched.canaries.text(Secret::SetupToken).to_owned();
+    let vault = watched.canaries.text(Secret::VaultToken).to_owned();
+    for line in [
+        "export CLAUDE_CODE_OAUTH_TOKEN=@",
+        "CLAUDE_CODE_OAUTH_TOKEN='@'",
+        "CLAUDE_CODE_OAUTH_TOKEN=@ @",
+        "CLAUDE_CODE_OAUTH_TOKEN=@\n@=@",
+        "@",
+    ] {
+        watched.resident.put(ENV_FILE, &format!("{}\n", line.replace('@', &setup)));
+        watched.sync(line);
+        watched.login(line);
+        watched.exec(line);
+    }
+    watched.resident.remove(ENV_FILE);
+    for content in [format!("{vault}\n{vault}\n"), format!("token: {vault}"), format!("{vault}\u{e9}")] {
+        watched.resident.put(VAULT_TOKEN, &content);
+        watched.sync("a token file of another form");
+        watched.login("a token file of another form");
+    }
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}
+
+/// Whatever befell them: half of another file's content, or a form of an earlier or later version.
+#[test]
+fn error_about_a_state_file_does_not_quote_it() {
+    let mut watched = Watched::new(Resident::settle);
+    watched.resident.put(LOGIN, &watched.login_file());
+    watched.sync("a first backup");
+    let secret = watched.canaries.text(Secret::Login).to_owned();
+    let history = String::from_utf8(watched.resident.read(&format!("{STATE}/history.json")).expect("there"))
+        .expect("text");
+    let history_of = |fields: serde_json::Value| {
+        json!({ "versions": [{ "version": 1, "written_at": 1, "fields": fields }] }).to_string()
+    };
+    let mut contents = vec![
+        history[..history.len() / 2].to_owned(),
+        json!(secret).to_string(),
+        json!([secret]).to_string(),
+        json!({ "versions": secret }).to_string(),
+        json!({ "versions": [{ "version": secret }] }).to_string(),
+        json!({ "versions": [secret] }).to_string(),
+        history_of(json!(secret)),
+        history_of(json!({ "claude_ai_oauth_json": [secret], "setup_token": secret })),
+        json!({ "generations": secret, "answered_at": secret, "schema": secret, "fingerprint": [secret] }).to_string(),
+        json!({ "generations": { (secret.clone()): { "state": secret } } }).to_string(),
+        json!({ "generations": {}, "withdrawn": [secret], "checked_at_ms": secret, "writes_by": secret }).to_string(),
+        json!({ "schema": 1, "user": "alice", "status": "OK", "credential": { "kind": secret }, "failed_at": secret }).to_string(),
+    ];
+    contents.push(format!("{{\"{secret}"));
+    for name in STATE_FILES {
+        let file = format!("{STATE}/{name}");
+        let before = watched.resident.read(&file).map(|bytes| String::from_utf8(bytes).expect("text"));
+        for content in &contents {
+            // The test itself wrote this file, so it is excluded from the search.
+            watched.planted_in(Some(&file));
+            watched.resident.put(&file, content);
+            let what = format!("{name}: {}", content.replace(watched.canaries.core(Secret::Login), "…"));
+            watched.sync(&what);
+            watched.login(&what);
+        }
+        match before {
+            Some(text) => watched.resident.put(&file, &text),
+            None => watched.resident.remove(&file),
+        }
+        watched.planted_in(None);
+    }
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}

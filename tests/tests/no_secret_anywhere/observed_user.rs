@@ -1,0 +1,198 @@
+//! A user with a complete record of the arguments, environment, output and files of each process.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use cas_tests::claude_login::{fresh, parsed};
+use cas_tests::test_user::{ENV_FILE, LOGIN, NAME, Resident, STATE, UID, VAULT_TOKEN};
+
+use crate::canaries::{Canaries, Secret};
+
+/// Returns which secrets may be in a file of the home. Each file must belong to the user and be
+/// private.
+fn may_lie_in(file: &str) -> &'static [Secret] {
+    const OF_THE_LOGIN: &[Secret] = &[Secret::Login, Secret::Neighbour];
+    let state = |name: &str| file == format!("{STATE}/{name}");
+    if file == LOGIN || state("replaced-credentials.json") || state("damaged-credentials.json") {
+        OF_THE_LOGIN
+    } else if state("history.json") {
+        &[Secret::Login]
+    } else if file == ENV_FILE || file == format!("{ENV_FILE}.replaced") {
+        &[Secret::SetupToken]
+    } else if file == VAULT_TOKEN {
+        &[Secret::VaultToken]
+    } else {
+        &[]
+    }
+}
+
+/// The world, and all that was noticed in it.
+pub(crate) struct Watched {
+    pub canaries: Canaries,
+    pub resident: Resident,
+    /// What was found where it must not be.
+    leaks: Vec<String>,
+    runs: usize,
+    bytes: usize,
+    there_before: BTreeSet<PathBuf>,
+    planted_in: Option<String>,
+}
+
+impl Watched {
+    /// `settle` makes the world.
+    pub(crate) fn new(settle: impl FnOnce() -> Resident) -> Self {
+        let there_before = entries_of_temporary_folders();
+        let canaries = Canaries::new();
+        let resident = settle();
+        Self { canaries, resident, leaks: Vec::new(), runs: 0, bytes: 0, there_before, planted_in: None }
+    }
+
+    /// A login file with these secrets in it.
+    pub(crate) fn login_file(&self) -> String {
+        fresh(self.canaries.core(Secret::Login))
+            .replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour))
+    }
+
+    /// Signs in with these secrets; returns what lies in the file.
+    pub(crate) fn sign_in(&self, hours: i64) -> String {
+        let file = self.resident.sign_in_as(self.canaries.core(Secret::Login), hours);
+        let file = file.replace("mcp-secret-\u{e9}", self.canaries.text(Secret::Neighbour));
+        self.resident.put(LOGIN, &file);
+        file
+    }
+
+    /// The access token that lies in the login file.
+    pub(crate) fn access_token(&self) -> String {
+        let file = parsed(&String::from_utf8_lossy(&self.resident.read(LOGIN).expect("a login")));
+        file["claudeAiOauth"]["accessToken"].as_str().expect("a token").to_owned()
+    }
+
+    /// From now on this file, below the home, holds secrets because the test has put them there.
+    pub(crate) fn planted_in(&mut self, file: Option<&str>) {
+        self.planted_in = file.map(str::to_owned);
+    }
+
+    /// Runs a shell of the user.
+    pub(crate) fn shell(&mut self, script: &str) -> Output {
+        let home = format!("HOME={}", self.resident.home().display());
+        self.run(script, true, &["/usr/bin/env", &home, "/bin/sh", "-c", script], None)
+    }
+
+    /// `cas-sync run`, whatever comes of it.
+    pub(crate) fn sync(&mut self, what: &str) -> Output {
+        let program = self.resident.program("cas-sync").display().to_string();
+        self.run(what, true, &[&program, "run"], None)
+    }
+
+    /// `cas-session login`, as the PAM module starts it: its reply is what the module's pipe is
+    /// for.
+    pub(crate) fn login(&mut self, what: &str) -> Output {
+        let program = self.resident.program("cas-session").display().to_string();
+        let reply = format!("CAS1 {}\n", self.canaries.text(Secret::SetupToken));
+        let arguments = ["login", "--reply=1", "--deadline-ms=4000", "--debug", "--user", NAME];
+        self.run(what, false, &[&[program.as_str()][..], &arguments].concat(), Some(&reply))
+    }
+
+    /// `cas-session exec`: the one variable of the one program it becomes is what it is for.
+    pub(crate) fn exec(&mut self, what: &str) -> Output {
+        let program = self.resident.program("cas-session").display().to_string();
+        let variable = format!("\"CLAUDE_CODE_OAUTH_TOKEN={}\"", self.canaries.text(Secret::SetupToken));
+        self.run(what, true, &[&program, "exec", "--", "/bin/true"], Some(&variable))
+    }
+
+    /// Runs a program as the user or as root, and records everything it starts. The secret `meant`
+    /// may appear once.
+    fn run(&mut self, what: &str, as_person: bool, command: &[&str], meant: Option<&str>) -> Output {
+        let trace = self.resident.folder().join("trace");
+        let trace_name = trace.display().to_string();
+        let user: &[&str] = if as_person { &["-u", NAME] } else { &[] };
+        let strace = ["-f", "-qq", "--seccomp-bpf", "-e", "trace=execve", "-v", "-s", "1000000"];
+        let arguments = [user, &strace, &["-o", &trace_name], command].concat();
+        let output = self.resident.output(self.resident.command_of_root("strace".as_ref(), &arguments));
+        let started = fs::read_to_string(&trace).expect("strace wrote its trace");
+        assert!(started.contains("execve("), "{what}: strace saw nothing: {output:?}");
+        let without = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            meant.map_or(text.clone(), |meant| text.replacen(meant, "(as meant)", 1)).into_bytes()
+        };
+        self.search(&format!("{what}: argv and environment"), &without(started.as_bytes()));
+        self.search(&format!("{what}: standard output"), &without(&output.stdout));
+        self.search(&format!("{what}: standard error"), &output.stderr);
+        self.look_at_the_files(what);
+        self.runs += 1;
+        output
+    }
+
+    /// Looks through one thing.
+    pub(crate) fn search(&mut self, what: &str, evidence: &[u8]) {
+        self.bytes += evidence.len();
+        for (secret, around) in self.canaries.found_in(evidence) {
+            self.leaks.push(format!("{secret:?} in {what}: …{around}…"));
+        }
+    }
+
+    fn look_at_the_files(&mut self, what: &str) {
+        let folder = self.resident.folder().to_owned();
+        for place in ["home", "tmp", "run"] {
+            self.look_into(what, &folder.join(place), &folder.join(place));
+        }
+    }
+
+    fn look_into(&mut self, what: &str, top: &Path, directory: &Path) {
+        for entry in fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let metadata = fs::symlink_metadata(&path).expect("its metadata");
+            let name = path.strip_prefix(top).expect("below it").display().to_string();
+            if metadata.is_dir() {
+                self.look_into(what, top, &path);
+            } else if metadata.is_file() && self.planted_in.as_deref() != Some(&name) {
+                let content = fs::read(&path).expect("its content");
+                self.bytes += content.len();
+                let is_private = metadata.mode() & 0o7777 == 0o600 && metadata.uid() == UID;
+                for (secret, around) in self.canaries.found_in(&content) {
+                    if !may_lie_in(&name).contains(&secret) || !is_private {
+                        self.leaks.push(format!("{secret:?} in {name} after {what}: …{around}…"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end: looks at the journal, takes the world away, and looks for what it has left behind.
+    pub(crate) fn leaks(mut self) -> Vec<String> {
+        let journal = self.resident.journal();
+        self.search("the journal", journal.as_bytes());
+        assert!(journal.lines().count() >= self.runs / 3, "few lines for {} runs:\n{journal}", self.runs);
+        let Self { canaries, resident, mut leaks, runs, bytes, there_before, .. } = self;
+        drop(resident);
+        for path in entries_of_temporary_folders().difference(&there_before) {
+            let mut left = Vec::new();
+            search_below(path, &canaries, &mut left);
+            leaks.extend(left);
+        }
+        eprintln!("{runs} runs, {} KiB looked through", bytes / 1024);
+        leaks
+    }
+}
+
+/// Returns the directories for temporary files, of the fixtures and of other programs.
+fn entries_of_temporary_folders() -> BTreeSet<PathBuf> {
+    let entries = ["/tmp", "/var/tmp", "/dev/shm"].map(|place| fs::read_dir(place).into_iter().flatten());
+    entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Other tests come and go meanwhile: what is gone is gone.
+fn search_below(path: &Path, canaries: &Canaries, leaks: &mut Vec<String>) {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return };
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            search_below(&entry.path(), canaries, leaks);
+        }
+    } else if metadata.is_file() && metadata.len() < 1 << 20 {
+        let found = canaries.found_in(&fs::read(path).unwrap_or_default());
+        leaks.extend(found.iter().map(|(secret, _)| format!("{secret:?} left behind in {}", path.display())));
+    }
+}

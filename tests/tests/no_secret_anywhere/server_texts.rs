@@ -1,0 +1,108 @@
+//! Servers that give back what they were sent, in words, in headers, in nonsense: none of it is passed on.
+
+use cas_tests::test_user::{LOGIN, Resident, VAULT_TOKEN};
+use cas_tests::vault_fake::{Answer, Fault, VaultFake};
+use serde_json::json;
+
+use crate::canaries::Secret;
+use crate::observed_user::Watched;
+
+fn watched_with_a_fake() -> (Watched, VaultFake) {
+    let watched = Watched::new(Resident::settle);
+    let fake = watched.resident.inside(|| VaultFake::start("alice"));
+    watched.resident.use_address(&fake.address());
+    watched.resident.put(VAULT_TOKEN, &format!("{}\n", watched.canaries.text(Secret::VaultToken)));
+    watched.resident.put(LOGIN, &watched.login_file());
+    fake.replace("alice", &json!({ "vaultwarden_master_password": watched.canaries.text(Secret::Sibling) }));
+    (watched, fake)
+}
+
+#[test]
+fn token_in_server_text_is_not_logged() {
+    let (mut watched, fake) = watched_with_a_fake();
+    let echo = format!(
+        "{} {} {}",
+        watched.canaries.text(Secret::VaultToken),
+        watched.canaries.text(Secret::Login),
+        watched.canaries.text(Secret::Sibling),
+    );
+    let words = json!({ "errors": [format!("refused: {echo}"), echo] }).to_string();
+    let renewed =
+        json!({ "auth": { "lease_duration": 7, "renewable": true }, "warnings": [echo], "data": {} });
+    let mut faults = vec![
+        Fault::Answer(Answer::new(307, "").with("Location", format!("http://127.0.0.1/{echo}"))),
+        Fault::Answer(Answer::new(200, json!({ "warnings": [echo], "data": null }).to_string())),
+        Fault::Answer(Answer::new(200, renewed.to_string())),
+        Fault::Answer(Answer::new(
+            200,
+            json!({ "data": { "data": echo, "metadata": { "version": echo } } }).to_string(),
+        )),
+        Fault::Answer(Answer::new(
+            404,
+            json!({ "data": { "data": null, "metadata": { "version": 1, "deletion_time": echo } } })
+                .to_string(),
+        )),
+        Fault::Answer(Answer::new(
+            200,
+            json!({ "data": { "meta": { "user": echo }, "policies": [echo], "display_name": echo } })
+                .to_string(),
+        )),
+        Fault::Answer(Answer::new(503, words.clone()).with("Retry-After", echo.clone())),
+        Fault::Bytes(format!("HTTP/1.1 {echo}\r\n\r\n{echo}").into_bytes()),
+        Fault::Bytes(format!("HTTP/1.1 200 OK\r\n{echo}\r\n\r\n").into_bytes()),
+        Fault::Bytes(echo.clone().into_bytes()),
+        Fault::CloseInBody,
+    ];
+    let statuses = [200, 400, 401, 403, 404, 405, 412, 413, 415, 429, 500, 502, 503];
+    for body in
+        [words, format!("<html>{echo}</html>"), json!({ "data": echo }).to_string(), json!(echo).to_string()]
+    {
+        faults.extend(statuses.map(|status| Fault::Answer(Answer::new(status, body.clone()))));
+    }
+    for fault in faults {
+        for request in ["GET /v1/secret", "PATCH", "PUT", "lookup-self", "renew-self"] {
+            watched.resident.remove(".local/state/claude-auth-sync/vault-token.json");
+            fake.fail(request, fault.clone());
+            let what = format!("{request} answered by {}", in_short(&fault));
+            watched.sync(&what);
+            if request == "GET /v1/secret" {
+                watched.resident.remove(".local/state/claude-auth-sync/store-contact.json");
+                watched.login(&what);
+            }
+            fake.recover();
+        }
+    }
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}
+
+fn in_short(fault: &Fault) -> String {
+    match fault {
+        Fault::Answer(answer) => format!("{} with {} bytes", answer.status, answer.body.len()),
+        Fault::Bytes(bytes) => format!("{} bytes that are not HTTP", bytes.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn malformed_document_content_is_not_logged() {
+    let (mut watched, fake) = watched_with_a_fake();
+    let secret = watched.canaries.text(Secret::Login).to_owned();
+    let setup = watched.canaries.text(Secret::SetupToken).to_owned();
+    let object = |inner: serde_json::Value| json!({ "claude_ai_oauth_json": inner.to_string() });
+    for document in [
+        json!({ "claude_ai_oauth_json": secret }),
+        json!({ "claude_ai_oauth_json": [secret], "credential_expires_at_ms": secret, "backed_up_machine": [secret] }),
+        object(json!({ "accessToken": secret, "refreshToken": [secret], "expiresAt": secret })),
+        object(json!([secret])),
+        json!({ "setup_token": format!("{setup}\n") }),
+        json!({ "setup_token": format!("token {setup}") }),
+        json!({ "setup_token": [setup] }),
+        json!({ "setup_token": { (setup.clone()): setup } }),
+    ] {
+        fake.replace("alice", &document);
+        let what = document.to_string().replace(&secret, "…").replace(&setup, "…");
+        watched.sync(&what);
+        watched.login(&what);
+    }
+    assert_eq!(watched.leaks(), Vec::<String>::new());
+}

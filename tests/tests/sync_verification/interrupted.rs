@@ -1,0 +1,126 @@
+//! Runs that are cut short: a probe may be, a refresh is not.
+
+use std::thread;
+
+use cas_protocol::deadline::Deadline;
+use cas_tests::anthropic::MessageAnswer::Silence;
+use cas_tests::claude_client::Started;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::leaks::{client_of, scratch_of};
+use super::*;
+
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), signal).expect("a signal");
+}
+
+#[test]
+fn client_killed_during_a_probe_changes_nothing() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
+        bed.anthropic().forget_requests();
+        let before = on_disk(&alice);
+        let running = alice.sync().start().expect("a start");
+        assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+        send(client_of(running.pid()), signal);
+        let said = running.end(LIMIT).expect("an end");
+        assert_eq!(said.exit_code, TRY_LATER, "{signal}: {}", said.stdout);
+        assert!(said.stdout.starts_with("WARN "), "{signal}: {}", said.stdout);
+        assert_eq!(on_disk(&alice), before, "{signal}");
+    }
+}
+
+#[test]
+fn killed_verification_leaves_no_files() {
+    let bed = bed();
+    let (alice, login) = signed_in(&bed, "alice");
+    bed.anthropic().answer_messages(&login.access_token, Some(Silence));
+    let before = on_disk(&alice);
+    let running = alice.sync().start().expect("a start");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_message()));
+    let client = client_of(running.pid());
+    let scratch = scratch_of(client);
+    running.kill();
+    send(client, Signal::SIGKILL);
+    wait_for_the_end_of(client);
+    fs::remove_dir_all(scratch).expect("what nobody was left to remove");
+    assert_eq!(on_disk(&alice), before);
+    bed.anthropic().answer_messages(&login.access_token, None);
+    assert_eq!(sync(&alice).exit_code, FINE);
+    assert_eq!(on_disk(&alice), before);
+}
+
+/// Waits for a process that is not a child of this one; a zombie has no command line.
+fn wait_for_the_end_of(pid: u32) {
+    let deadline = Deadline::after(LIMIT);
+    while fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+        assert!(!deadline.is_expired(), "process {pid} goes on and on");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Starts a sync and waits until it refreshes: the server has consumed the old token and delays the
+/// response.
+fn in_the_middle_of_a_refresh(bed: &ClaudeBed, alice: &Person<'_>) -> (Login, Started) {
+    let spent = sign_in(bed, alice, -1);
+    bed.anthropic().hold_refreshes(true);
+    let running = alice.sync().start().expect("a start");
+    assert!(bed.anthropic().wait_for(&Deadline::after(LIMIT), |request| request.is_refresh()));
+    (spent, running)
+}
+
+#[test]
+fn terminated_sync_completes_its_refresh_first() {
+    for version in [cas_tests::claude_client::NEWEST, cas_tests::claude_client::OLDER] {
+        let bed = bed_with(version);
+        let alice = bed.person("alice").expect("alice");
+        let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+        let client = client_of(running.pid());
+        let scratch = scratch_of(client);
+        let stat = fs::read_to_string(format!("/proc/{client}/stat")).expect("a status");
+        let group = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(2)).expect("a group");
+        assert_eq!(group, client.to_string(), "what is typed at a terminal is not meant for it");
+
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            send(running.pid(), signal);
+        }
+        thread::sleep(Duration::from_millis(300)); // whoever would die of them has died
+        bed.anthropic().hold_refreshes(false);
+        let said = running.end(LIMIT).expect("an end");
+
+        assert!(!scratch.exists());
+        assert_eq!(said.exit_code, None, "then the sync ends as it was asked to: {}", said.stdout);
+        let new = oauth(&alice)["refreshToken"].as_str().expect("a token").to_owned();
+        assert!(!new.is_empty() && new != spent.refresh_token && has_sibling(&alice), "{version}");
+        bed.anthropic().forget_requests();
+        let next = sync(&alice);
+        assert_eq!((next.exit_code, refreshes(&bed)), (FINE, 0), "{version}: {}", next.stdout);
+        assert!(backed_up(&alice).contains(&new), "{version}");
+    }
+}
+
+#[test]
+fn client_completes_its_refresh_after_the_sync_is_killed() {
+    let bed = bed();
+    let alice = bed.person("alice").expect("alice");
+    let (spent, running) = in_the_middle_of_a_refresh(&bed, &alice);
+    let client = client_of(running.pid());
+    let scratch = scratch_of(client);
+    running.kill();
+    bed.anthropic().hold_refreshes(false);
+    let deadline = Deadline::after(LIMIT);
+    let is_refreshed = || oauth(&alice)["refreshToken"] != spent.refresh_token;
+    while !is_refreshed() && !deadline.is_expired() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(is_refreshed() && oauth(&alice)["refreshToken"] != "" && has_sibling(&alice));
+    // The client still asks its question; the next run finds a valid login.
+    let said = sync(&alice);
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert_eq!(refreshes(&bed), 1);
+    wait_for_the_end_of(client);
+    fs::remove_dir_all(scratch).expect("what nobody was left to remove");
+}

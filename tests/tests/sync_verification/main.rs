@@ -1,0 +1,164 @@
+//! `cas-sync run` with the real client: what each answer of the servers leads to, what is written,
+//! and above all what is not.
+
+mod expiry_warning;
+mod full_disk;
+mod inconclusive;
+mod interrupted;
+mod leaks;
+mod notice;
+mod notify_command;
+mod rejected;
+mod slow;
+mod unusable_client;
+mod valid;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cas_tests::anthropic::{Login, fingerprint};
+use cas_tests::claude_client::{ClaudeBed, NEWEST, Person, Said, in_hours};
+use serde_json::{Value, json};
+
+/// A timeout far above the duration of every run, so that a slow machine does not fail.
+const LIMIT: Duration = Duration::from_secs(200);
+
+/// What is in the file beside the login.
+const SIBLING: &str = "mcp-secret-of-somebody-else";
+
+/// Exit codes of `cas-sync run`.
+const FINE: Option<i32> = Some(0);
+const CLAUDE_UNUSABLE: Option<i32> = Some(69);
+const TRY_LATER: Option<i32> = Some(75);
+const SIGN_IN: Option<i32> = Some(79);
+
+fn bed() -> ClaudeBed {
+    bed_with(NEWEST)
+}
+
+fn bed_with(version: &str) -> ClaudeBed {
+    ClaudeBed::with_sync(version).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Returns a user who has just signed in, with a login that a first sync has verified and backed
+/// up.
+fn signed_in<'bed>(bed: &'bed ClaudeBed, name: &str) -> (Person<'bed>, Login) {
+    let person = bed.person(name).expect("a person");
+    let login = sign_in(bed, &person, 8);
+    let said = sync(&person);
+    assert_eq!(said.exit_code, FINE, "{}{}", said.stdout, said.stderr);
+    assert!(
+        said.stdout.starts_with("OK ") && said.stdout.contains("verified by inference"),
+        "{}",
+        said.stdout
+    );
+    bed.anthropic().forget_requests();
+    (person, login)
+}
+
+/// Writes a new family of tokens to the user's file, beside another member; `hours` is the
+/// remaining lifetime that the client sees.
+fn sign_in(bed: &ClaudeBed, person: &Person<'_>, hours: i64) -> Login {
+    let login = bed.anthropic().sign_in("alice", Duration::from_secs(8 * 3600));
+    person.write_credentials(&document(&login, hours)).expect("a login");
+    login
+}
+
+fn document(login: &Login, hours: i64) -> Value {
+    let others = json!({"tracker|0123": {"serverName": "tracker", "accessToken": SIBLING}});
+    json!({"claudeAiOauth": login.oauth_object(in_hours(hours)), "mcpOAuth": others})
+}
+
+fn sync(person: &Person<'_>) -> Said {
+    person.sync().run(LIMIT).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One run in which nothing is certain: nothing at all is written of what a run may write, and it
+/// says why.
+#[track_caller]
+fn assert_nothing_written(person: &Person<'_>, exit_code: Option<i32>, says: &str) -> Said {
+    let before = on_disk(person);
+    let said = sync(person);
+    let after = on_disk(person);
+    assert_eq!(said.exit_code, exit_code, "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.starts_with("WARN ") && said.stdout.contains(says), "{says:?}: {}", said.stdout);
+    assert_eq!(said.stdout.lines().count(), 1, "{}", said.stdout);
+    assert_eq!(before, after, "{}", said.stdout);
+    said
+}
+
+/// A file as it lies there: which one, when it was written, and what it holds.
+type Written = (u64, i64, i64, Vec<u8>);
+
+/// Returns everything that a verification may change, without the reports `state.json` and
+/// `sync.log`.
+fn on_disk(person: &Person<'_>) -> BTreeMap<PathBuf, Option<Written>> {
+    let env_file = person.home().join(".config/claude-auth-sync/claude-oauth.env");
+    let state =
+        ["history.json", "ledger.json", "replaced-credentials.json"].map(|name| person.state_file(name));
+    let paths = state.into_iter().chain([person.credentials_file(), env_file]);
+    paths.map(|path| (path.clone(), written(&path))).collect()
+}
+
+fn written(path: &PathBuf) -> Option<Written> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.ino(), found.mtime(), found.mtime_nsec(), fs::read(path).ok()?))
+}
+
+/// Returns the `claudeAiOauth` object of a user's file.
+fn oauth(person: &Person<'_>) -> Value {
+    person.credentials().expect("a file of JSON")["claudeAiOauth"].take()
+}
+
+fn has_sibling(person: &Person<'_>) -> bool {
+    person.credentials_text().expect("a file").contains(SIBLING)
+}
+
+/// The refresh tokens in the local history, newest last.
+fn backed_up(person: &Person<'_>) -> Vec<String> {
+    let text = fs::read_to_string(person.state_file("history.json")).expect("a history");
+    let mut tokens: Vec<(usize, String)> = Vec::new();
+    let mut start = 0;
+    while let Some(found) = text[start..].find("sk-ant-ort01-") {
+        let token: String = text[start + found..]
+            .chars()
+            .take_while(|letter| letter.is_ascii_alphanumeric() || "-_".contains(*letter))
+            .collect();
+        start += found + token.len();
+        if !tokens.iter().any(|(_, known)| *known == token) {
+            tokens.push((start, token));
+        }
+    }
+    tokens.into_iter().map(|(_, token)| token).collect()
+}
+
+/// The fates in the ledger, by generation.
+fn fates(person: &Person<'_>) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(person.state_file("ledger.json")).expect("a ledger");
+    let ledger: Value = serde_json::from_str(&text).expect("JSON");
+    let generations = ledger["generations"].as_object().cloned().unwrap_or_default();
+    generations
+        .into_iter()
+        .map(|(name, entry)| (name, entry["state"].as_str().unwrap_or("?").to_owned()))
+        .collect()
+}
+
+fn fate_of(person: &Person<'_>, login: &Login) -> String {
+    fates(person).remove(&fingerprint(&login.refresh_token)).unwrap_or_default()
+}
+
+fn refreshes(bed: &ClaudeBed) -> usize {
+    bed.anthropic().requests().iter().filter(|request| request.is_refresh()).count()
+}
+
+/// How often inference was asked for with this token.
+fn asked_with(bed: &ClaudeBed, token: &str) -> usize {
+    let token = fingerprint(token);
+    let with_it = |request: &&cas_tests::anthropic::LoggedRequest| {
+        request.is_message() && request.token.as_ref() == Some(&token)
+    };
+    bed.anthropic().requests().iter().filter(with_it).count()
+}

@@ -1,0 +1,145 @@
+//! Another process overwrites a valid login.
+
+use std::time::Duration;
+
+use cas_core::credential::fingerprint::RefreshTokenId;
+use cas_core::credential::login::Owner;
+use cas_core::ledger::{GenerationRecord, GenerationState, Ledger, Origin};
+use cas_core::time::timestamp::Timestamp;
+use cas_tests::claude_login::{HOUR_MS, healthy, tombstone};
+use cas_tests::now_ms;
+use cas_tests::test_user::{LOGIN, Resident, STATE};
+use cas_tests::watcher::{Act, Watcher, Way, Writer, eventually, wait_for_login};
+
+use crate::{good, login, wait_until_back, watched};
+
+/// How long after the good generation the other one is written, in ms.
+const PAUSES: [u64; 7] = [0, 1, 2, 5, 10, 20, 50];
+
+const ROUNDS: u64 = 4;
+
+#[test]
+fn login_cleared_by_rename_is_restored_each_time() {
+    emptied_again_and_again(Way::Rename);
+}
+
+#[test]
+fn login_cleared_in_place_is_restored_each_time() {
+    emptied_again_and_again(Way::InPlace);
+}
+
+fn emptied_again_and_again(way: Way) {
+    let (resident, watcher, _) = watched(0);
+    let writer = Writer::of(&resident);
+    let rounds = PAUSES.iter().flat_map(|pause| (0..ROUNDS).map(move |_| *pause));
+    for (number, pause) in (1..).zip(rounds) {
+        let text = good(number);
+        let pause = (pause > 0).then_some(Act::Wait(Duration::from_millis(pause)));
+        let good = Act::Write(Way::Rename, text.clone());
+        let bad = Act::Write(way, tombstone(&text));
+        writer.perform([Some(good), pause, Some(bad)].into_iter().flatten().collect());
+        wait_until_back(&resident, number, &text);
+    }
+    watcher.process().wait_until_asleep();
+    let journal = resident.journal();
+    assert!(journal.contains("user=alice RECOVERED") && !journal.contains("FAIL"), "{journal}");
+}
+
+/// A login that is written in place and overwritten at once was never readable; a moment is enough.
+#[test]
+fn login_written_in_place_is_backed_up() {
+    let (resident, watcher, _) = watched(0);
+    let writer = Writer::of(&resident);
+    for number in 1..=10 {
+        let text = good(number);
+        writer.write(Way::InPlace, &text);
+        watcher.process().wait_until_asleep();
+        writer.write(Way::InPlace, &tombstone(&text));
+        wait_until_back(&resident, number, &text);
+    }
+}
+
+#[test]
+fn later_of_two_consecutive_logins_is_restored() {
+    let (resident, watcher, _) = watched(0);
+    let (first, second) = (good(1), good(2));
+    Writer::of(&resident).perform(vec![
+        Act::Write(Way::Rename, first),
+        Act::Write(Way::Rename, second.clone()),
+        Act::Write(Way::Rename, tombstone(&second)),
+    ]);
+    wait_until_back(&resident, 2, &second);
+    watcher.process().wait_until_asleep();
+    let history = resident.read(&format!("{STATE}/history.json")).expect("a history");
+    let history = String::from_utf8(history).expect("text");
+    assert!(
+        [1, 2].iter().all(|number| history.contains(&format!("refresh-of-number-{number}"))),
+        "{history}"
+    );
+}
+
+#[test]
+fn torn_login_file_is_restored() {
+    let (resident, _watcher, text) = watched(1);
+    Writer::of(&resident).write(Way::InPlace, text.get(..text.len() / 2).expect("half of it"));
+    wait_for_login(&resident, |found| found.contains("refresh-of-number-1") && found.ends_with('}'));
+}
+
+#[test]
+fn file_that_is_being_written_in_place_is_not_changed() {
+    let (resident, watcher, _) = watched(1);
+    let text = good(2);
+    let half = text.get(..text.len() / 2).expect("half of it").to_owned();
+    // Other processes open the file for writing and close it: the kernel sends the same event as
+    // for a completed write.
+    let writer = Writer::of(&resident);
+    writer.perform(vec![Act::Write(Way::InPlace, half), Act::Wait(Duration::from_millis(30))]);
+    writer.write(Way::InPlace, &text);
+    watcher.process().wait_until_asleep();
+    assert_eq!(login(&resident), text);
+    assert!(!resident.journal().contains("RECOVERED"), "{}", resident.journal());
+}
+
+/// Creates a ledger with a login that was restored this often within the last hour.
+fn put_back(times: usize) -> Resident {
+    let resident = Resident::settle();
+    let expires_at_ms = now_ms() + 7 * HOUR_MS;
+    let text = healthy("number-1", expires_at_ms);
+    resident.put(LOGIN, &text);
+    let entry = GenerationRecord {
+        first_seen: Timestamp::from_millis(now_ms() - HOUR_MS),
+        number: 0,
+        was_fresh: true,
+        owner: Owner::default(),
+        is_account_unknown: false,
+        origin: Origin::File,
+        expires_at: Timestamp::from_millis(expires_at_ms),
+        state: GenerationState::Restored,
+        verified_at: None,
+        restored_at: vec![Timestamp::from_millis(now_ms() - HOUR_MS / 2); times],
+    };
+    let generation = RefreshTokenId::from_bytes("sk-ant-ort01-refresh-of-number-1");
+    let ledger = Ledger { generations: [(generation, entry)].into(), ..Ledger::default() };
+    // A restored login is in the history, otherwise it could not have been restored.
+    assert!(resident.sync().status.success());
+    resident.put(&format!("{STATE}/ledger.json"), &serde_json::to_string(&ledger).expect("JSON"));
+    resident
+}
+
+#[test]
+fn ninth_restore_within_an_hour_is_refused() {
+    for (times, is_back) in [(7, true), (8, false)] {
+        let resident = put_back(times);
+        let text = login(&resident);
+        let _watcher = Watcher::start(&resident);
+        Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+        if is_back {
+            wait_until_back(&resident, 1, &text);
+        } else {
+            eventually("a warning", || resident.journal().contains("user=alice WARN"));
+            let journal = resident.journal();
+            assert!(journal.contains("find the process that keeps overwriting it"), "{journal}");
+            assert_eq!(login(&resident), tombstone(&text));
+        }
+    }
+}

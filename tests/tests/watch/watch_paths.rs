@@ -1,0 +1,149 @@
+//! Wherever the file comes to lie.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, chown, symlink};
+use std::path::Path;
+
+use cas_tests::claude_login::tombstone;
+use cas_tests::test_user::{LOGIN, Resident, UID};
+use cas_tests::watcher::{Watcher, Way, Writer, wait_for_login};
+use nix::sys::signal::Signal;
+
+use crate::{good, wait_until_back, watched};
+
+fn make_directory(path: &Path) {
+    DirBuilder::new().mode(0o700).create(path).expect("made");
+    chown(path, Some(UID), Some(UID)).expect("theirs");
+}
+
+/// Writes a valid login, clears it once the watcher has seen it, and waits for its restore.
+fn is_looked_after(resident: &Resident, watcher: &Watcher, number: u64) {
+    let (writer, text) = (Writer::of(resident), good(number));
+    writer.write(Way::Rename, &text);
+    watcher.process().wait_until_asleep();
+    writer.write(Way::Rename, &tombstone(&text));
+    wait_until_back(resident, number, &text);
+}
+
+#[test]
+fn new_user_is_watched_from_the_first_login() {
+    let resident = Resident::settle();
+    let directory = resident.path(".claude");
+    fs::remove_dir(&directory).expect("removed");
+    let watcher = Watcher::begin(&resident);
+    watcher.process().wait_until_it_watches(&resident.home());
+    make_directory(&directory);
+    watcher.process().wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 1);
+}
+
+#[test]
+fn home_created_at_the_first_login_is_waited_for() {
+    let resident = Resident::settle();
+    let (home, elsewhere) = (resident.home(), resident.folder().join("not-yet"));
+    fs::rename(&home, &elsewhere).expect("there is no home yet");
+    let watcher = Watcher::begin(&resident);
+    watcher.process().wait_until_it_watches(resident.folder());
+    assert!(!home.exists(), "it is not for the watcher to make");
+    fs::rename(&elsewhere, &home).expect("now there is");
+    watcher.process().wait_until_it_watches(&resident.path(".claude"));
+    is_looked_after(&resident, &watcher, 1);
+}
+
+/// Until it is mounted there is an empty directory, or one of another user. A file that is created
+/// in it would be hidden.
+#[test]
+fn unmounted_home_is_not_changed_and_watched_once_mounted() {
+    for owner in [UID, 0] {
+        let resident = Resident::settle();
+        let home = resident.home();
+        for entry in fs::read_dir(&home).expect("a home") {
+            fs::remove_dir_all(entry.expect("an entry").path()).expect("removed");
+        }
+        if owner == 0 {
+            fs::write(home.join("README"), "Mounted when you log in.").expect("written");
+            chown(&home, Some(owner), None).expect("given");
+        }
+        let before = fs::read_dir(&home).expect("a home").count();
+        let watcher = Watcher::begin(&resident);
+        // What is root's alone can be looked at from outside only.
+        watcher.process().wait_until_it_watches(if owner == 0 { resident.folder() } else { &home });
+        assert_eq!(fs::read_dir(&home).expect("a home").count(), before, "of user id {owner}");
+        // It was a home after all.
+        match owner {
+            0 => chown(&home, Some(UID), Some(UID)).expect("given"),
+            _ => make_directory(&home.join("Documents")),
+        }
+        make_directory(&resident.path(".claude"));
+        watcher.process().wait_until_it_watches(&resident.path(".claude"));
+        is_looked_after(&resident, &watcher, 1);
+    }
+}
+
+#[test]
+fn replaced_directory_is_watched_again() {
+    let (resident, watcher, _) = watched(1);
+    let directory = resident.path(".claude");
+    fs::rename(&directory, resident.path(".claude.old")).expect("moved away");
+    watcher.process().wait_until_it_watches(&resident.home());
+    assert!(!directory.exists(), "nobody makes it but Claude Code");
+    make_directory(&directory);
+    watcher.process().wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 2);
+
+    fs::remove_dir_all(&directory).expect("removed");
+    watcher.process().wait_until_it_watches(&resident.home());
+    make_directory(&directory);
+    watcher.process().wait_until_it_watches(&directory);
+    is_looked_after(&resident, &watcher, 3);
+}
+
+#[test]
+fn login_behind_a_symlink_is_watched_at_its_target() {
+    let (resident, watcher, _) = watched(1);
+    let elsewhere = resident.path("elsewhere");
+    make_directory(&elsewhere);
+    let target = elsewhere.join("claude-login");
+    fs::rename(resident.path(LOGIN), &target).expect("moved");
+    symlink(&target, resident.path(LOGIN)).expect("linked");
+    watcher.process().wait_until_it_watches(&elsewhere);
+
+    let (writer, text) = (Writer::of(&resident), good(2));
+    writer.write(Way::InPlace, &text);
+    watcher.process().wait_until_asleep();
+    writer.write(Way::InPlace, &tombstone(&text));
+    wait_until_back(&resident, 2, &text);
+    assert!(resident.path(LOGIN).is_symlink() && !target.is_symlink(), "the link stays a link");
+}
+
+#[test]
+fn retargeted_directory_symlink_is_followed() {
+    let resident = Resident::settle();
+    let (directory, one, two) = (resident.path(".claude"), resident.path("one"), resident.path("two"));
+    fs::rename(&directory, &one).expect("moved");
+    make_directory(&two);
+    symlink(&one, &directory).expect("linked");
+    let watcher = Watcher::start(&resident);
+    is_looked_after(&resident, &watcher, 1);
+
+    let other = resident.path("other-link");
+    symlink(&two, &other).expect("linked");
+    fs::rename(&other, &directory).expect("replaced");
+    watcher.process().wait_until_it_watches(&two);
+    is_looked_after(&resident, &watcher, 2);
+}
+
+#[test]
+fn lost_events_are_recovered_by_a_new_scan() {
+    let (resident, watcher, text) = watched(1);
+    let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").expect("a limit");
+    let queue: usize = queue.trim().parse().expect("a number");
+    watcher.signal(Signal::SIGSTOP);
+    for number in 0..=queue {
+        let path = resident.path(&format!(".claude/{number}"));
+        fs::write(&path, "").and_then(|()| fs::remove_file(&path)).expect("made and removed");
+    }
+    Writer::of(&resident).write(Way::Rename, &tombstone(&text));
+    watcher.signal(Signal::SIGCONT);
+    wait_for_login(&resident, |found| found == text);
+}
